@@ -1,0 +1,287 @@
+//! The facts of a run, as they stand in its journal.
+//!
+//! This is one of divisi's two contracts: journals written by older versions
+//! stay readable. Fields may be added with a default; none may change meaning.
+
+use crate::{
+    AttemptId, Content, Digest, Failure, Key, Limits, Millis, Outcome, PicoUsd, Position, RetryPolicy,
+    TaskId, Timestamp, Usage,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Version of the vocabulary below; a store of a later one is not opened.
+pub const FORMAT: u32 = 1;
+
+/// One event with its place and time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// How many events stand before it in the journal.
+    pub position: Position,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Something that happened in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run exists. Always the first event.
+    RunStarted(Box<RunStarted>),
+    /// The flow is executed again from its start; what it asks for is answered
+    /// from the journal where it can be.
+    RunResumed(Box<RunResumed>),
+    /// The flow has asked for all it can without new results; from here on
+    /// attempts start.
+    CaughtUp {
+        /// Tasks answered from the journal.
+        reused: u32,
+        /// What their results cost when they were made.
+        saved: PicoUsd,
+        /// Tasks that will run.
+        to_run: u32,
+    },
+    /// A progress group has begun.
+    PhaseStarted {
+        /// Its title.
+        title: Arc<str>,
+    },
+    /// The flow has said something.
+    Logged {
+        /// One line or more.
+        message: Arc<str>,
+    },
+    /// The flow asks for a task that the run has not seen.
+    TaskSubmitted(Box<TaskSubmitted>),
+    /// The flow asks, in a later execution, for a task that the run knows.
+    TaskClaimed {
+        /// The known task.
+        task: TaskId,
+        /// What is now said of it, where that differs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<TaskFacts>>,
+    },
+    /// An attempt is to start; once this is durable it does.
+    AttemptScheduled {
+        /// Which one.
+        attempt: AttemptId,
+        /// The model id it runs on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<Arc<str>>,
+        /// Set aside for its first turn.
+        reserved: PicoUsd,
+    },
+    /// A further request is to be sent; once this is durable it is.
+    TurnScheduled {
+        /// In which attempt.
+        attempt: AttemptId,
+        /// Results of the tools that the reply before it called: JSON text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_results: Option<Content>,
+        /// Set aside for it.
+        reserved: PicoUsd,
+    },
+    /// A reply has arrived.
+    TurnEnded {
+        /// In which attempt.
+        attempt: AttemptId,
+        /// What was asked and answered.
+        turn: Box<Turn>,
+    },
+    /// An attempt has ended.
+    AttemptEnded {
+        /// Which one.
+        attempt: AttemptId,
+        /// Why it failed; `None` when it succeeded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Box<Failure>>,
+        /// What it used besides its recorded turns.
+        #[serde(default, skip_serializing_if = "is_default")]
+        usage: Usage,
+        /// What that cost.
+        #[serde(default, skip_serializing_if = "is_default")]
+        cost: PicoUsd,
+        /// What its next turn may cost, where the budget did not hold that.
+        #[serde(default, skip_serializing_if = "is_default")]
+        next_turn_max: PicoUsd,
+    },
+    /// A task rests and is tried again.
+    RetryPlanned {
+        /// Which one.
+        task: TaskId,
+        /// Not before this moment.
+        due: Timestamp,
+    },
+    /// A task has its outcome.
+    TaskEnded {
+        /// Which one.
+        task: TaskId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Nothing new starts any more; what is in flight finishes.
+    ParkingStarted {
+        /// Why.
+        reason: ParkReason,
+    },
+    /// The run rests; everything is kept and it can be resumed.
+    RunParked {
+        /// Why.
+        reason: ParkReason,
+    },
+    /// The flow has returned or thrown.
+    FlowEnded {
+        /// The JSON text it returned, or why it failed.
+        result: Result<Content, Box<Failure>>,
+    },
+    /// The run is over.
+    RunEnded {
+        /// How it ended.
+        status: RunStatus,
+    },
+}
+
+/// How a run begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// Version of the vocabulary it is written in.
+    pub format: u32,
+    /// The flow's name, for people.
+    pub name: Arc<str>,
+    /// What is executed.
+    pub flow: FlowSource,
+    /// How large it may grow.
+    pub limits: Limits,
+    /// Most that may be spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<PicoUsd>,
+}
+
+/// How a run goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResumed {
+    /// What is executed now; it may have been edited since.
+    pub flow: FlowSource,
+    /// How large it may grow now.
+    pub limits: Limits,
+    /// Most that may be spent now, in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<PicoUsd>,
+    /// Whether tasks that have failed are tried again.
+    #[serde(default)]
+    pub reopen_failed: bool,
+}
+
+/// A flow as it was when an execution of it began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowSource {
+    /// Where it was read from; `None` for one that is part of divisi, or that
+    /// a program feeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Arc<str>>,
+    /// Its text.
+    pub source: Content,
+    /// Its arguments: JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Content>,
+    /// What else the caller needs to execute it again (workspace, settings
+    /// given on the command line): JSON text that the core does not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Content>,
+}
+
+/// A task as the run first saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSubmitted {
+    /// Its number: one more than the last.
+    pub task: TaskId,
+    /// Its identity.
+    pub key: Key,
+    /// Which one it is among tasks with the same key, from 0.
+    pub occurrence: u32,
+    /// What people and the scheduler need to know of it.
+    pub facts: TaskFacts,
+    /// The whole [`Task`](crate::Task): JSON text.
+    pub spec: Content,
+}
+
+/// What the scheduler and the display need to know of a task.
+///
+/// None of it is part of the task's identity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskFacts {
+    /// A short name.
+    pub label: Arc<str>,
+    /// The progress group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Arc<str>>,
+    /// What carries it out.
+    pub executor: Arc<str>,
+    /// The model ids it may run on, in the order in which they are tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Arc<str>>,
+    /// Where it differs from the run's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Arc<RetryPolicy>>,
+    /// Length of the longest chain of tasks known to wait for it; longer goes first.
+    #[serde(skip_serializing_if = "is_default")]
+    pub priority: u32,
+    /// Upper bound of what its first turn costs.
+    #[serde(skip_serializing_if = "is_default")]
+    pub first_turn_max: PicoUsd,
+}
+
+/// One request and its reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Identity of the request. A later attempt that would send the same is
+    /// answered with this reply.
+    pub request: Digest,
+    /// The reply: JSON text.
+    pub reply: Content,
+    /// The model that the reply names.
+    pub model: Arc<str>,
+    /// Tokens.
+    pub usage: Usage,
+    /// What it cost.
+    pub cost: PicoUsd,
+    /// From sending to the last byte.
+    pub took: Millis,
+}
+
+/// Why a run rests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum ParkReason {
+    /// A person asked for it.
+    Asked,
+    /// What is left of the budget holds none of the waiting tasks.
+    Budget,
+    /// The account's quota is used up.
+    Quota {
+        /// What the vendor said.
+        message: String,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// The flow returned and no task failed.
+    Ok,
+    /// The flow returned, but some tasks did not succeed.
+    Partial,
+    /// The flow failed, or no task succeeded.
+    Failed,
+    /// A person ended it for good.
+    Cancelled,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,41 @@
+//! What a run of many agents is, and what follows next.
+//!
+//! Everything here is a value: no clock, no IO, no threads, no environment, no
+//! hash-ordered iteration. The one rule that the rest of divisi rests on is
+//! that a [`Run`] changes only by applying recorded [`Event`]s, so a run that
+//! is replayed from its journal is the run that was live.
+//!
+//! Read in this order: [`id`], [`time`], [`money`] and [`usage`] name things,
+//! [`task`] says what is to be done, [`key`] when a result can be used again,
+//! [`outcome`] how it ended, [`event`] what is written down, [`run`] what
+//! follows from it; [`retry`] and [`budget`] are the rules it follows.
+
+pub mod budget;
+pub mod content;
+pub mod event;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod money;
+pub mod outcome;
+pub mod plan;
+pub mod retry;
+pub mod run;
+pub mod task;
+pub mod time;
+pub mod usage;
+
+pub use budget::Budget;
+pub use content::{Blob, Content, Digest};
+pub use event::{Event, Recorded};
+pub use id::{AttemptId, Position, RunId, TaskId};
+pub use key::Key;
+pub use limits::Limits;
+pub use money::PicoUsd;
+pub use outcome::{Failure, FailureClass, Outcome};
+pub use plan::Plan;
+pub use retry::RetryPolicy;
+pub use run::{IllegalEvent, Input, Run};
+pub use task::{Effort, Isolation, Task};
+pub use time::{Millis, Timestamp};
+pub use usage::Usage;

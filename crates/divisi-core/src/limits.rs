@@ -1,0 +1,25 @@
+//! How large a run may grow.
+
+use serde::{Deserialize, Serialize};
+
+/// The named limits of one run; written into its journal when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Tasks in flight at once. Agents wait on the network, not on processors;
+    /// 64 connections are near the knee where more of them only cost more.
+    pub in_flight_max: u32,
+    /// Tasks a run may ever have. Ten times the largest run heard of.
+    pub tasks_max: u32,
+    /// Lines of log kept per run. A script that logs in an endless loop is
+    /// stopped by its time limit; one that logs per task stays below.
+    pub logs_max: u32,
+    /// Longest line of log in bytes; the rest is cut.
+    pub log_bytes_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { in_flight_max: 64, tasks_max: 1_000_000, logs_max: 100_000, log_bytes_max: 16 * 1024 }
+    }
+}

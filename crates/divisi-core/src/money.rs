@@ -1,0 +1,102 @@
+//! Money in integers.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+/// An amount in picodollars (10⁻¹² USD).
+///
+/// The cheapest published price is some nanodollars per token, and discounts
+/// cut it into fractions; a picodollar holds every one of them exactly, and
+/// 64 bits of them reach 18 million dollars. Sums saturate there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PicoUsd(pub u64);
+
+impl PicoUsd {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// One dollar.
+    pub const DOLLAR: Self = Self(1_000_000_000_000);
+
+    /// Reads dollars as a person writes them: `5`, `0.35`, `$12.5`.
+    ///
+    /// `None` when the text is no amount, is negative, has more than twelve
+    /// decimals, or passes 18 million dollars.
+    pub fn parse_dollars(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('$').unwrap_or(text);
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+        if (whole.is_empty() && fraction.is_empty())
+            || fraction.len() > 12
+            || !digits(whole)
+            || !digits(fraction)
+        {
+            return None;
+        }
+        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        let fraction: u64 = format!("{fraction:0<12}").parse().ok()?;
+        whole.checked_mul(Self::DOLLAR.0)?.checked_add(fraction).map(Self)
+    }
+
+    /// What is left after taking `other` away, nothing at the least.
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for PicoUsd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for PicoUsd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for PicoUsd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+/// Cents from one dollar on, a hundredth of a cent below: `$4.10`, `$0.0312`.
+impl fmt::Display for PicoUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, decimals) = if self.0 >= Self::DOLLAR.0 { (10_000_000_000, 2) } else { (100_000_000, 4) };
+        if self.0 > 0 && self.0 < unit {
+            return write!(f, "<$0.0001");
+        }
+        let rounded = (self.0.saturating_add(unit / 2)) / unit;
+        let per_dollar = 10u64.pow(decimals);
+        write!(f, "${}.{:0width$}", rounded / per_dollar, rounded % per_dollar, width = decimals as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        assert_eq!(PicoUsd::parse_dollars("5"), Some(PicoUsd(5 * PicoUsd::DOLLAR.0)));
+        assert_eq!(PicoUsd::parse_dollars("$0.35"), Some(PicoUsd(350_000_000_000)));
+        assert_eq!(PicoUsd::parse_dollars(".5"), Some(PicoUsd(500_000_000_000)));
+        for wrong in ["", ".", "-1", "1e3", "1.2.3", "five", "99999999999"] {
+            assert_eq!(PicoUsd::parse_dollars(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn shows_as_many_digits_as_matter() {
+        assert_eq!(PicoUsd::ZERO.to_string(), "$0.0000");
+        assert_eq!(PicoUsd(1).to_string(), "<$0.0001");
+        assert_eq!(PicoUsd(31_200_000_000).to_string(), "$0.0312");
+        assert_eq!(PicoUsd(4_099_999_999_999).to_string(), "$4.10");
+    }
+}

@@ -1,0 +1,100 @@
+//! What can be wrong with a plan.
+
+/// Why some tasks are no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// It has not the form of a plan.
+    #[error("the plan cannot be read: {message}")]
+    Malformed {
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// There is nothing to do.
+    #[error("the plan has no tasks")]
+    Empty,
+    /// There is more than a plan may hold.
+    #[error("the plan has {tasks} tasks, {tasks_max} are allowed")]
+    TooLong {
+        /// How many there are.
+        tasks: usize,
+        /// How many there may be.
+        tasks_max: usize,
+    },
+    /// A task has no name, or one that cannot be referred to.
+    #[error("task {place} has the id `{id}`, which is no name")]
+    BadId {
+        /// Its place in the list, from 0.
+        place: usize,
+        /// The id as written.
+        id: String,
+    },
+    /// Two tasks have the same name.
+    #[error("two tasks have the id `{id}`")]
+    SameId {
+        /// The name.
+        id: String,
+    },
+    /// A task asks for nothing.
+    #[error("task `{task}` has an empty prompt")]
+    EmptyPrompt {
+        /// Its name.
+        task: String,
+    },
+    /// A task needs one that is not in the plan.
+    #[error("task `{task}` needs `{need}`, which is not in the plan")]
+    UnknownNeed {
+        /// The name of the task.
+        task: String,
+        /// What it needs.
+        need: String,
+        /// The names there are, sorted.
+        known: Vec<String>,
+    },
+    /// A task needs its own result.
+    #[error("task `{task}` needs itself")]
+    NeedsItself {
+        /// Its name.
+        task: String,
+    },
+    /// Tasks wait for each other.
+    #[error("tasks wait for each other: {}", path(.0))]
+    Cycle(
+        /// Their names, each followed by one that it needs, the last by the first.
+        Vec<String>,
+    ),
+}
+
+impl PlanError {
+    /// What the author can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Malformed { .. } => {
+                Some("a plan is {\"tasks\": [{\"id\": …, \"prompt\": …, \"needs\": […]}]}".to_owned())
+            }
+            Self::Empty => Some("name at least one task".to_owned()),
+            Self::TooLong { .. } => Some("split the plan, or write a script that loops".to_owned()),
+            Self::BadId { .. } => Some("an id has letters, digits, `-` and `_`, 64 at most".to_owned()),
+            Self::SameId { .. } => Some("give each task an id of its own".to_owned()),
+            Self::EmptyPrompt { .. } => None,
+            Self::UnknownNeed { known, .. } => Some(format!("the ids are {}", some_of(known))),
+            Self::NeedsItself { task } => {
+                Some(format!("take `{task}` out of its `needs` and `{{{{{task}}}}}` out of its prompt"))
+            }
+            Self::Cycle(_) => Some("take out the need that matters least".to_owned()),
+        }
+    }
+}
+
+fn path(ids: &[String]) -> String {
+    ids.iter().chain(ids.first()).map(String::as_str).collect::<Vec<_>>().join(" → ")
+}
+
+/// The first names of a list that may be long.
+fn some_of(ids: &[String]) -> String {
+    const SHOWN_MAX: usize = 12;
+    let shown = ids.iter().take(SHOWN_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match ids.len().saturating_sub(SHOWN_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

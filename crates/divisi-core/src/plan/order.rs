@@ -1,0 +1,92 @@
+//! Order in a graph given as needs: for each place the places it needs.
+//!
+//! Nothing here calls itself, since a chain may be as long as a plan.
+
+/// The places of one cycle, each followed by one that it needs; `None` in an acyclic graph.
+pub(super) fn cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
+    let mut ordered = vec![false; needs.len()];
+    for place in topological(needs) {
+        ordered[place] = true;
+    }
+    // Whatever could not be ordered needs something else that could not be.
+    // Following such needs must come back to a place seen before.
+    let mut place = ordered.iter().position(|&done| !done)?;
+    let mut seen_at = vec![None; needs.len()];
+    let mut walk = Vec::new();
+    while seen_at[place].is_none() {
+        seen_at[place] = Some(walk.len());
+        walk.push(place);
+        place = needs[place].iter().copied().find(|&need| !ordered[need])?;
+    }
+    seen_at[place].map(|start| walk.split_off(start))
+}
+
+/// For each place the length of the longest chain of needs below it.
+pub(super) fn depths(needs: &[Vec<usize>]) -> Vec<usize> {
+    let mut depths = vec![0; needs.len()];
+    for place in topological(needs) {
+        depths[place] = needs[place].iter().map(|&need| depths[need] + 1).max().unwrap_or(0);
+    }
+    depths
+}
+
+/// For each place the length of the longest chain that starts with it, at least 1.
+pub(super) fn remaining(needs: &[Vec<usize>]) -> Vec<usize> {
+    let mut remaining = vec![1; needs.len()];
+    for place in topological(needs).into_iter().rev() {
+        for &need in &needs[place] {
+            remaining[need] = remaining[need].max(remaining[place] + 1);
+        }
+    }
+    remaining
+}
+
+/// Places after all they need. Those in a cycle, or above one, are left out.
+fn topological(needs: &[Vec<usize>]) -> Vec<usize> {
+    let mut needed_by = vec![Vec::new(); needs.len()];
+    let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
+    for (place, needs) in needs.iter().enumerate() {
+        for &need in needs {
+            needed_by[need].push(place);
+        }
+    }
+    let mut order: Vec<usize> = (0..needs.len()).filter(|&place| open[place] == 0).collect();
+    let mut next = 0;
+    while next < order.len() {
+        for &above in &needed_by[order[next]] {
+            open[above] -= 1;
+            if open[above] == 0 {
+                order.push(above);
+            }
+        }
+        next += 1;
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diamond_has_three_depths() {
+        let needs = [vec![], vec![0], vec![0], vec![1, 2]];
+        assert_eq!(cycle(&needs), None);
+        assert_eq!(depths(&needs), [0, 1, 1, 2]);
+        assert_eq!(remaining(&needs), [3, 2, 2, 1]);
+    }
+
+    #[test]
+    fn a_cycle_is_named_without_what_leads_to_it() {
+        let needs = [vec![1], vec![2], vec![1], vec![]];
+        assert_eq!(cycle(&needs), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn long_chains_need_no_stack() {
+        let needs: Vec<Vec<usize>> =
+            (0..100_000usize).map(|place| place.checked_sub(1).into_iter().collect()).collect();
+        assert_eq!(depths(&needs)[99_999], 99_999);
+        assert_eq!(remaining(&needs)[0], 100_000);
+    }
+}

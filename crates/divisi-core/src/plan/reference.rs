@@ -1,0 +1,98 @@
+//! References in prompts: `{{id}}` stands for the result of task `id`.
+//!
+//! What stands between the braces must be a whole id, blanks around it aside.
+//! Everything else in double braces (`{{ a | b }}`, `${{ matrix.os }}`) is text
+//! that belongs to someone else's template, and stays.
+
+/// Longest id; more would not fit a line of a report.
+const ID_CHARS_MAX: usize = 64;
+
+/// Whether `text` can name a task.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=ID_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// The ids that `prompt` refers to, in order, repeated as often as they stand there.
+pub fn references(prompt: &str) -> impl Iterator<Item = &str> {
+    pieces(prompt).filter_map(|piece| match piece {
+        Piece::Text(_) => None,
+        Piece::Reference { id, .. } => Some(id),
+    })
+}
+
+/// Puts results in the place of references.
+///
+/// A reference for which `result` knows nothing stays as it is. Results are
+/// not looked into: braces in them are text.
+pub fn render<'r>(prompt: &str, result: impl Fn(&str) -> Option<&'r str>) -> String {
+    pieces(prompt)
+        .map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Reference { id, written } => result(id).unwrap_or(written),
+        })
+        .collect()
+}
+
+enum Piece<'p> {
+    Text(&'p str),
+    Reference { id: &'p str, written: &'p str },
+}
+
+fn pieces(prompt: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = prompt;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, after) = match first_reference(rest) {
+            Some((0, id, end)) => (Piece::Reference { id, written: &rest[..end] }, end),
+            Some((start, ..)) => (Piece::Text(&rest[..start]), start),
+            None => (Piece::Text(rest), rest.len()),
+        };
+        rest = &rest[after..];
+        Some(piece)
+    })
+}
+
+/// Where the first reference of `text` starts, its id, and where it ends.
+fn first_reference(text: &str) -> Option<(usize, &str, usize)> {
+    let mut from = 0;
+    while let Some(open) = text[from..].find("{{").map(|at| from + at) {
+        let inner = open + 2;
+        if let Some(close) = text[inner..].find("}}").map(|at| inner + at) {
+            let id = text[inner..close].trim();
+            if is_id(id) {
+                return Some((open, id, close + 2));
+            }
+        }
+        // One brace on, so that the reference in `{{{a}}` is found.
+        from = open + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_whole_ids_in_double_braces() {
+        let found = |prompt| references(prompt).collect::<Vec<_>>();
+        assert_eq!(found("Join {{a}} and {{ b-2 }}, {{a}} first."), ["a", "b-2", "a"]);
+        assert_eq!(found("{{{a}}}"), ["a"]);
+        for other in ["", "{a}", "{{}}", "{{a", "a}}", "{{ a | b }}", "${{ matrix.os }}", "{{é}}"] {
+            assert_eq!(found(other), [""; 0], "{other}");
+        }
+    }
+
+    #[test]
+    fn results_take_the_place_of_references() {
+        let results = |id: &str| match id {
+            "a" => Some("the {{b}}"),
+            _ => None,
+        };
+        assert_eq!(render("1 {{a}} 2 {{ b }} 3 {{{a}}}", results), "1 the {{b}} 2 {{ b }} 3 {the {{b}}}");
+        assert_eq!(render("näh {{a}}", results), "näh the {{b}}");
+    }
+}

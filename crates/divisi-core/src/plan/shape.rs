@@ -1,0 +1,101 @@
+//! The written form of a plan.
+
+use super::{Draft, Plan, PlanError, PlanTask};
+use serde_json::{Map, Value, json};
+
+/// Reads the parts of a plan, without asking whether they fit together.
+pub(super) fn read(value: &Value) -> Result<Draft, PlanError> {
+    let plan = value.as_object().ok_or_else(|| malformed(format!("it is {}", sort(value))))?;
+    if let Some(unknown) = plan.keys().find(|key| !matches!(key.as_str(), "goal" | "tasks")) {
+        return Err(malformed(format!("unknown field `{unknown}`")));
+    }
+    Ok(Draft { goal: goal(plan)?, tasks: tasks(plan)? })
+}
+
+fn goal(plan: &Map<String, Value>) -> Result<Option<String>, PlanError> {
+    match plan.get("goal") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(goal)) => Ok(Some(goal.clone())),
+        Some(other) => Err(malformed(format!("`goal` is {}, not a text", sort(other)))),
+    }
+}
+
+fn tasks(plan: &Map<String, Value>) -> Result<Vec<PlanTask>, PlanError> {
+    let tasks = match plan.get("tasks") {
+        Some(Value::Array(tasks)) => tasks,
+        Some(other) => return Err(malformed(format!("`tasks` is {}, not a list", sort(other)))),
+        None => return Err(malformed("it has no `tasks`".to_owned())),
+    };
+    // Before the tasks are read, so that a runaway planner costs nothing.
+    if tasks.len() > Plan::TASKS_MAX {
+        return Err(PlanError::TooLong { tasks: tasks.len(), tasks_max: Plan::TASKS_MAX });
+    }
+    let read = |(place, task): (usize, &Value)| {
+        serde_json::from_value(task.clone()).map_err(|error| malformed(format!("task {place}: {error}")))
+    };
+    tasks.iter().enumerate().map(read).collect()
+}
+
+fn malformed(message: String) -> PlanError {
+    PlanError::Malformed { message }
+}
+
+fn sort(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Every object is closed and every field required, the form that vendors'
+/// strict modes ask for; what a task does without is empty or null.
+pub(super) fn planner_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "tasks": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "id": {
+                            "type": "string",
+                            "description": "Short unique name: letters, digits, - and _."
+                        },
+                        "prompt": {
+                            "type": "string",
+                            "description": "Complete instructions for an agent that sees nothing else. \
+                                Write {{id}} where the result of another task belongs."
+                        },
+                        "needs": {
+                            "type": "array",
+                            "items": { "type": "string" },
+                            "description": "Ids of tasks that must finish before this one starts. \
+                                Leave it empty where the task can start at once."
+                        },
+                        "label": {
+                            "type": ["string", "null"],
+                            "description": "A few words for people."
+                        },
+                        "model": {
+                            "type": ["string", "null"],
+                            "enum": ["haiku", "sonnet", "opus", null],
+                            "description": "haiku: search, read, format, simple edits. \
+                                sonnet: features, bugs, reviews. \
+                                opus: architecture, hard algorithms. null: let the run decide."
+                        }
+                    },
+                    "required": ["id", "prompt", "needs", "label", "model"],
+                    "additionalProperties": false
+                }
+            }
+        },
+        "required": ["tasks"],
+        "additionalProperties": false
+    })
+}

@@ -1,0 +1,401 @@
+//! What follows from what happens.
+
+use super::{Run, Stage, TaskStage};
+use crate::event::{
+    FlowSource, ParkReason, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted, Turn,
+};
+use crate::retry::Verdict;
+use crate::{
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd, TaskId,
+    Timestamp, Usage,
+};
+use std::sync::Arc;
+
+/// Something that happens to a run.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The run begins.
+    Start {
+        /// The flow's name.
+        name: Arc<str>,
+        /// What is executed.
+        flow: FlowSource,
+        /// How large it may grow.
+        limits: Limits,
+        /// Most that may be spent.
+        cap: Option<PicoUsd>,
+    },
+    /// The run goes on, in another process or after an edit. Attempts still in
+    /// flight are lost: whoever carried them out is gone.
+    Resume {
+        /// What is executed now.
+        flow: FlowSource,
+        /// How large it may grow now.
+        limits: Limits,
+        /// Most that may be spent now, in all.
+        cap: Option<PicoUsd>,
+        /// Whether tasks that have failed are tried again.
+        reopen_failed: bool,
+    },
+    /// The flow waits, and the journal can answer none of what it waits for.
+    CaughtUp,
+    /// The flow asks for a task. The first event decided is `TaskSubmitted` or
+    /// `TaskClaimed`; none is when the run has as many tasks as it may have.
+    Submit(Box<Submission>),
+    /// An attempt wants to send a further request. Decides `TurnScheduled`, or
+    /// ends the attempt when the run is parking or the budget is too small.
+    TurnWanted {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Results of the tools that the last reply called.
+        tool_results: Option<Content>,
+        /// The most that the request may cost.
+        cost_max: PicoUsd,
+    },
+    /// A reply has arrived that is not the attempt's last.
+    TurnEnded {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What was asked and answered.
+        turn: Box<Turn>,
+    },
+    /// An attempt has ended.
+    AttemptEnded {
+        /// Which one.
+        attempt: AttemptId,
+        /// How.
+        end: Box<AttemptEnd>,
+    },
+    /// A progress group begins.
+    Phase(Arc<str>),
+    /// The flow says something.
+    Log(Arc<str>),
+    /// The flow has returned JSON text, or has failed.
+    FlowEnded(Result<Content, Box<Failure>>),
+    /// A person wants the run to rest.
+    Park,
+    /// A person wants the run to end at once.
+    Cancel,
+    /// Time has passed, or other inputs have been applied: start what may start.
+    Tick,
+}
+
+/// A task on its way into a run.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its identity.
+    pub key: Key,
+    /// What the scheduler and the display need to know of it.
+    pub facts: TaskFacts,
+    /// The whole task: JSON text.
+    pub spec: Content,
+    /// Its outcome, where that is known without trying: it asks for what is not
+    /// there, or what it needs has failed.
+    pub outcome: Option<Outcome>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub struct AttemptEnd {
+    /// The result as JSON text, or why there is none.
+    pub result: Result<Content, Failure>,
+    /// Its last reply, where that has not been reported by itself.
+    pub last_turn: Option<Box<Turn>>,
+    /// Tokens that stand in none of its turns.
+    pub usage: Usage,
+    /// What those cost.
+    pub cost: PicoUsd,
+    /// Whether a request was sent whose reply never came: it may be billed.
+    pub unanswered: bool,
+    /// How long the vendor wants us to wait.
+    pub retry_after: Option<Millis>,
+}
+
+impl Run {
+    /// Waiting tasks looked at in one decision for one that fits what is left
+    /// of the budget. Enough that smaller work behind larger is found, little
+    /// enough that a decision stays cheap when nothing fits.
+    const BUDGET_SCAN_MAX: usize = 1_024;
+
+    /// Decides what follows from `input`. Nothing is true until applied.
+    pub fn decide(&self, now: Timestamp, input: Input) -> Vec<Event> {
+        match input {
+            Input::Start { .. } if self.stage != Stage::Unstarted => vec![],
+            Input::Start { name, flow, limits, cap } => {
+                let format = crate::event::FORMAT;
+                vec![Event::RunStarted(Box::new(RunStarted { format, name, flow, limits, cap }))]
+            }
+            Input::Resume { .. } if self.stage == Stage::Unstarted => vec![],
+            Input::Resume { flow, limits, cap, reopen_failed } => {
+                let mut events = self.end_in_flight(FailureClass::Lost, "the process that ran it died");
+                events.push(Event::RunResumed(Box::new(RunResumed { flow, limits, cap, reopen_failed })));
+                events
+            }
+            Input::CaughtUp => match self.stage {
+                Stage::Replaying => vec![self.caught_up()],
+                _ => vec![],
+            },
+            // Nothing is said or asked for before the start and after the end.
+            Input::Submit(_) | Input::Phase(_) | Input::Log(_) | Input::FlowEnded(_) if !self.is_alive() => vec![],
+            Input::Submit(submission) => self.submit(*submission),
+            Input::TurnWanted { attempt, tool_results, cost_max } => {
+                self.turn(attempt, tool_results, cost_max, now)
+            }
+            Input::TurnEnded { attempt, turn } => match self.in_flight.contains_key(&attempt) {
+                true => vec![Event::TurnEnded { attempt, turn }],
+                false => vec![],
+            },
+            Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
+            Input::Phase(title) => {
+                let known = self.phases.contains(&title) || self.phases.len() >= Self::PHASES_MAX;
+                if known { vec![] } else { vec![Event::PhaseStarted { title }] }
+            }
+            Input::Log(message) => self.log(message),
+            Input::FlowEnded(result) => match self.flow_ended {
+                Some(_) => vec![],
+                // It waits for nothing more, so it has caught up.
+                None if self.stage == Stage::Replaying => vec![self.caught_up(), Event::FlowEnded { result }],
+                None => vec![Event::FlowEnded { result }],
+            },
+            Input::Park => match self.stage {
+                Stage::Replaying | Stage::Running => {
+                    vec![Event::ParkingStarted { reason: ParkReason::Asked }]
+                }
+                _ => vec![],
+            },
+            Input::Cancel => self.cancel(),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    fn submit(&self, Submission { key, facts, spec, outcome }: Submission) -> Vec<Event> {
+        let ended = |task, outcome: Option<Outcome>| outcome.map(|outcome| Event::TaskEnded { task, outcome });
+        let (occurrence, known) = self.keys.next(&key);
+        if let Some(task) = known {
+            let known = &self.tasks[task.index()];
+            let facts = (known.facts != facts).then(|| Box::new(facts));
+            let mut events = vec![Event::TaskClaimed { task, facts }];
+            events.extend(ended(task, outcome.filter(|_| known.outcome().is_none())));
+            return events;
+        }
+        if self.tasks.len() >= self.limits.tasks_max as usize {
+            return vec![];
+        }
+        let task = TaskId(self.tasks.len() as u32);
+        let submitted = TaskSubmitted { task, key, occurrence, facts, spec };
+        let mut events = vec![Event::TaskSubmitted(Box::new(submitted))];
+        events.extend(ended(task, outcome));
+        events
+    }
+
+    fn turn(
+        &self,
+        attempt: AttemptId,
+        tool_results: Option<Content>,
+        cost_max: PicoUsd,
+        now: Timestamp,
+    ) -> Vec<Event> {
+        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        // What is still reserved for the turn before is free again with this one.
+        let free = crate::Budget {
+            reserved: self.budget.reserved.saturating_sub(in_flight.reserved),
+            ..self.budget
+        };
+        if self.stage == Stage::Running && free.fits(cost_max) {
+            return vec![Event::TurnScheduled { attempt, tool_results, reserved: cost_max }];
+        }
+        let message = match self.stage {
+            Stage::Running => "what is left of the budget does not hold its next turn",
+            _ => "the run is parking",
+        };
+        vec![
+            Event::AttemptEnded {
+                attempt,
+                failure: Some(Box::new(Failure::new(FailureClass::Interrupted, message))),
+                usage: Usage::default(),
+                cost: PicoUsd::ZERO,
+                next_turn_max: cost_max,
+            },
+            Event::RetryPlanned { task: attempt.task, due: now },
+        ]
+    }
+
+    fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
+        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        let task = &self.tasks[attempt.task.index()];
+        let mut events = Vec::with_capacity(3);
+        let unanswered = match end.last_turn {
+            Some(turn) => {
+                events.push(Event::TurnEnded { attempt, turn });
+                PicoUsd::ZERO
+            }
+            None if end.unanswered => in_flight.reserved,
+            None => PicoUsd::ZERO,
+        };
+        let (failure, outcome) = match end.result {
+            Ok(value) => (None, Ok(Outcome::Ok { value })),
+            Err(failure) => (Some(Box::new(failure.clone())), Err(failure)),
+        };
+        events.push(Event::AttemptEnded {
+            attempt,
+            failure,
+            usage: end.usage,
+            cost: end.cost + unanswered,
+            next_turn_max: PicoUsd::ZERO,
+        });
+        let id = attempt.task;
+        match outcome {
+            Ok(outcome) => events.push(Event::TaskEnded { task: id, outcome }),
+            Err(failure) => {
+                let default = crate::RetryPolicy::default();
+                let policy = task.facts.retry.as_deref().unwrap_or(&default);
+                match policy.verdict(attempt, failure.class, task.tries, end.retry_after) {
+                    Verdict::Retry(rest) => events.push(Event::RetryPlanned { task: id, due: now + rest }),
+                    Verdict::GiveUp => {
+                        events.push(Event::TaskEnded { task: id, outcome: Outcome::Failed(failure) });
+                    }
+                    Verdict::Park => {
+                        events.push(Event::RetryPlanned { task: id, due: now });
+                        if matches!(self.stage, Stage::Running | Stage::Replaying) {
+                            let reason = ParkReason::Quota { message: failure.message };
+                            events.push(Event::ParkingStarted { reason });
+                        }
+                    }
+                }
+            }
+        }
+        events
+    }
+
+    fn log(&self, message: Arc<str>) -> Vec<Event> {
+        let most = self.limits.log_bytes_max as usize;
+        let message = match message.len() > most {
+            true => format!("{}…", &message[..message.floor_char_boundary(most)]).into(),
+            false => message,
+        };
+        let full = self.logs >= self.limits.logs_max;
+        let known = self.stage == Stage::Replaying && self.logged.contains(&Digest::of(message.as_bytes()));
+        if full || known { vec![] } else { vec![Event::Logged { message }] }
+    }
+
+    fn tick(&self, now: Timestamp) -> Vec<Event> {
+        if let Some(events) = self.ending() {
+            return events;
+        }
+        match &self.stage {
+            Stage::Running => self.schedule(now),
+            Stage::Parking(reason) if self.in_flight.is_empty() => {
+                vec![Event::RunParked { reason: reason.clone() }]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// The end of a run whose flow has ended, once nothing is under way.
+    ///
+    /// When the flow has returned, its last tasks still get their turn. When it
+    /// has failed, nobody waits for them: those not yet started are skipped.
+    fn ending(&self) -> Option<Vec<Event>> {
+        let ended = self.flow_ended.as_ref()?;
+        if !matches!(self.stage, Stage::Running | Stage::Parking(_) | Stage::Replaying) {
+            return None;
+        }
+        let mut events = vec![];
+        if ended.is_err() {
+            let skip = |task: TaskId| {
+                let reason = match self.tasks[task.index()].attempts {
+                    0 => "the flow failed before it started",
+                    _ => "the flow failed before it was tried again",
+                };
+                Event::TaskEnded { task, outcome: Outcome::Skipped { reason: reason.into() } }
+            };
+            events.extend(self.waiting.all().map(skip));
+        }
+        if self.counts.open as usize > events.len() || !self.in_flight.is_empty() {
+            return if events.is_empty() { None } else { Some(events) };
+        }
+        let unsuccessful = self.counts.failed + self.counts.skipped + self.counts.cancelled;
+        let status = match ended {
+            Err(_) => RunStatus::Failed,
+            Ok(_) if unsuccessful == 0 => RunStatus::Ok,
+            Ok(_) if self.counts.ok == 0 => RunStatus::Failed,
+            Ok(_) => RunStatus::Partial,
+        };
+        events.push(Event::RunEnded { status });
+        Some(events)
+    }
+
+    /// Starts what may start, in order; what is too dear is passed by.
+    ///
+    /// When nothing is under way and no waiting task fits, nothing ever will:
+    /// the run parks.
+    fn schedule(&self, now: Timestamp) -> Vec<Event> {
+        let mut events = vec![];
+        let mut budget = self.budget;
+        let mut too_dear = 0;
+        for id in self.waiting.startable(now) {
+            let out_of_budget = too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budget);
+            if events.len() == self.slots_free() || out_of_budget {
+                break;
+            }
+            match budget.fits(self.tasks[id.index()].reservation()) {
+                true => events.push(self.attempt(id, &mut budget)),
+                false => too_dear += 1,
+            }
+        }
+        if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
+            // Small work may stand further behind; the smallest goes first.
+            let rests = |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
+            let mut cheapest = self.waiting.cheapest(budget).take(Self::BUDGET_SCAN_MAX);
+            events.extend(cheapest.find(|id| !rests(*id)).map(|id| self.attempt(id, &mut budget)));
+        }
+        if self.in_flight.is_empty() && !self.waiting.is_empty() && !self.waiting.any_fits(&self.budget) {
+            events.push(Event::ParkingStarted { reason: ParkReason::Budget });
+            events.push(Event::RunParked { reason: ParkReason::Budget });
+        }
+        events
+    }
+
+    /// The start of the next attempt, reserved in `budget`.
+    fn attempt(&self, id: TaskId, budget: &mut crate::Budget) -> Event {
+        let task = &self.tasks[id.index()];
+        let reserved = task.reservation();
+        budget.reserve(reserved);
+        Event::AttemptScheduled { attempt: task.next_attempt(id), model: task.facts.models.first().cloned(), reserved }
+    }
+
+    fn caught_up(&self) -> Event {
+        Event::CaughtUp { reused: self.reused, saved: self.saved, to_run: self.counts.open }
+    }
+
+    fn cancel(&self) -> Vec<Event> {
+        if matches!(self.stage, Stage::Unstarted | Stage::Ended(_)) {
+            return vec![];
+        }
+        let mut events = self.end_in_flight(FailureClass::Interrupted, "the run was cancelled");
+        let open = self.tasks().filter(|(_, task)| task.outcome().is_none());
+        events.extend(open.map(|(task, _)| Event::TaskEnded { task, outcome: Outcome::Cancelled }));
+        events.push(Event::RunEnded { status: RunStatus::Cancelled });
+        events
+    }
+
+    /// Ends every attempt under way. Each may have a request out, so each is
+    /// settled at its reservation.
+    fn end_in_flight(&self, class: FailureClass, message: &str) -> Vec<Event> {
+        let end = |(&attempt, in_flight): (&AttemptId, &super::InFlight)| Event::AttemptEnded {
+            attempt,
+            failure: Some(Box::new(Failure::new(class, message))),
+            usage: Usage::default(),
+            cost: in_flight.reserved,
+            next_turn_max: PicoUsd::ZERO,
+        };
+        self.in_flight.iter().map(end).collect()
+    }
+
+    /// Whether this task is the current execution's and still without outcome.
+    pub(super) fn is_open(&self, id: TaskId) -> bool {
+        self.task(id).is_some_and(|task| {
+            task.claimed_in == self.execution && !matches!(task.stage, TaskStage::Ended { .. })
+        })
+    }
+}

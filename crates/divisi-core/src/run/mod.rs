@@ -1,0 +1,218 @@
+//! A run: its state, what it decides and how events change it.
+//!
+//! A run is fed with tasks while it runs, by a script, a plan or a program;
+//! it does not know which. It knows nothing of results either, except whether
+//! there is one: what a result means for the next task is the flow's business.
+
+mod apply;
+mod decide;
+mod keys;
+mod task_state;
+mod waiting;
+#[cfg(test)]
+mod tests;
+
+pub use apply::IllegalEvent;
+pub use decide::{AttemptEnd, Input, Submission};
+pub use task_state::{KeptTurn, TaskStage, TaskState};
+
+use crate::event::{FlowSource, ParkReason, RunStatus};
+use crate::{AttemptId, Budget, Content, Digest, Failure, Limits, PicoUsd, TaskId, Timestamp, Usage};
+use std::collections::{BTreeMap, BTreeSet};
+use keys::Keys;
+use std::sync::Arc;
+use waiting::Waiting;
+
+/// One execution of a flow, as its journal tells it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    name: Arc<str>,
+    flow: Option<FlowSource>,
+    stage: Stage,
+    limits: Limits,
+    budget: Budget,
+    usage: Usage,
+    tasks: Vec<TaskState>,
+    keys: Keys,
+    /// Which execution of the flow this is, from 1; a resume begins the next.
+    execution: u32,
+    counts: Counts,
+    reused: u32,
+    saved: PicoUsd,
+    waiting: Waiting,
+    in_flight: BTreeMap<AttemptId, InFlight>,
+    outcomes: u32,
+    phases: Vec<Arc<str>>,
+    logs: u32,
+    logged: BTreeSet<Digest>,
+    flow_ended: Option<Result<Content, Box<Failure>>>,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+}
+
+/// An attempt under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct InFlight {
+    reserved: PicoUsd,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing has been recorded yet.
+    #[default]
+    Unstarted,
+    /// The flow is executed again; nothing starts until it has caught up.
+    Replaying,
+    /// Tasks start.
+    Running,
+    /// Nothing new starts; what is in flight finishes.
+    Parking(ParkReason),
+    /// Nothing happens until the run is resumed.
+    Parked(ParkReason),
+    /// Over.
+    Ended(RunStatus),
+}
+
+/// Tasks of the current execution, by where they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Ended with a result.
+    pub ok: u32,
+    /// Ended without.
+    pub failed: u32,
+    /// Never tried.
+    pub skipped: u32,
+    /// Stopped by a person.
+    pub cancelled: u32,
+    /// No outcome yet.
+    pub open: u32,
+}
+
+impl Counts {
+    /// All of them.
+    pub fn total(&self) -> u32 {
+        self.ok + self.failed + self.skipped + self.cancelled + self.open
+    }
+}
+
+impl Run {
+    /// Progress groups a run may have; more than anyone would scroll through.
+    pub const PHASES_MAX: usize = 1_000;
+
+    /// A run of which nothing is known yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The flow's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The flow as the latest execution found it.
+    pub fn flow(&self) -> Option<&FlowSource> {
+        self.flow.as_ref()
+    }
+
+    /// Where it stands.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// How large it may grow.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Its money.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Tokens of all its tasks, those of earlier executions included.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Tasks of the current execution, counted.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many tasks the current execution found in the journal with an outcome.
+    pub fn reused(&self) -> u32 {
+        self.reused
+    }
+
+    /// Which execution of the flow this is, from 1.
+    pub fn execution(&self) -> u32 {
+        self.execution
+    }
+
+    /// How many attempts are under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Whether this attempt is under way.
+    pub fn is_under_way(&self, attempt: AttemptId) -> bool {
+        self.in_flight.contains_key(&attempt)
+    }
+
+    /// Progress groups in the order in which they began.
+    pub fn phases(&self) -> &[Arc<str>] {
+        &self.phases
+    }
+
+    /// What the flow returned, or why it failed; `None` while it goes on.
+    pub fn result(&self) -> Option<Result<&Content, &Failure>> {
+        self.flow_ended.as_ref().map(|ended| ended.as_ref().map_err(|failure| failure.as_ref()))
+    }
+
+    /// When its first event was recorded.
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// When it last parked or ended; the start of the run before that.
+    pub fn ended_at(&self) -> Timestamp {
+        self.ended_at
+    }
+
+    /// One task, if there is one of that number.
+    pub fn task(&self, id: TaskId) -> Option<&TaskState> {
+        self.tasks.get(id.index())
+    }
+
+    /// All tasks that the current execution asked for, in order of submission.
+    pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
+        self.all_tasks().filter(|(_, task)| task.claimed_in == self.execution)
+    }
+
+    /// All tasks there ever were, those of earlier executions included.
+    pub fn all_tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
+        self.tasks.iter().enumerate().map(|(index, task)| (TaskId(index as u32), task))
+    }
+
+    /// When to decide again even if nothing happens: the end of the first rest
+    /// of a task that the budget holds. Never past, once a tick has nothing to add.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        if self.stage != Stage::Running || self.slots_free() == 0 || !self.waiting.any_fits(&self.budget) {
+            return None;
+        }
+        let due = |id: TaskId| match self.tasks[id.index()].stage {
+            TaskStage::Resting(due) => Some(due),
+            _ => None,
+        };
+        let fits = |&(_, id): &(Timestamp, TaskId)| self.budget.fits(self.tasks[id.index()].reservation());
+        let mut first = self.waiting.resting().take(Self::BUDGET_SCAN_MAX);
+        // Behind too many that are too dear, the cheapest will do.
+        first.find(fits).map(|(due, _)| due).or_else(|| self.waiting.cheapest(self.budget).find_map(due))
+    }
+
+    fn slots_free(&self) -> usize {
+        // With no slot at all the run would wait for ever.
+        (self.limits.in_flight_max.max(1) as usize).saturating_sub(self.in_flight.len())
+    }
+}

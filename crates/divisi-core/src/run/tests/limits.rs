@@ -1,0 +1,49 @@
+//! What may not grow, and numbers from outside that are out of all proportion.
+
+use super::{started, step, trace};
+use crate::retry::{RetryPolicy, Tries};
+use crate::run::Run;
+use crate::{AttemptId, FailureClass, Input, Limits, Millis, TaskId, Usage};
+use insta::assert_snapshot;
+
+#[test]
+fn a_run_has_as_many_tasks_as_it_may_have() {
+    assert_snapshot!(trace("
+        2 tasks at most
+        a: success after 10 ms
+        b: success after 10 ms
+        c: success after 10 ms
+    "), @"");
+}
+
+#[test]
+fn a_run_with_no_slots_still_has_one() {
+    assert_snapshot!(trace("0 at once\na: success after 10 ms\nb: success after 10 ms"), @"");
+}
+
+#[test]
+fn a_flow_that_repeats_itself_is_heard_only_so_often() {
+    let mut run = started(Limits { logs_max: 3, ..Limits::default() });
+    let heard: usize = (0..10).map(|_| step(&mut run, Input::Log("again".into())).len()).sum();
+    assert_eq!(heard, 3);
+}
+
+#[test]
+fn a_flow_has_only_so_many_phases() {
+    let mut run = started(Limits::default());
+    let begun: usize = (0..2_000).map(|i| step(&mut run, Input::Phase(format!("{i}").into())).len()).sum();
+    assert_eq!(begun, Run::PHASES_MAX);
+}
+
+#[test]
+fn absurd_token_counts_do_not_overflow() {
+    let most = Usage { input: u64::MAX, output: u64::MAX, cache_read: u64::MAX, ..Usage::default() };
+    assert_eq!((most + most).total(), u64::MAX);
+}
+
+#[test]
+fn absurd_rests_do_not_overflow() {
+    let policy = RetryPolicy { rest_first: Millis(u64::MAX), rest_max: Millis(u64::MAX), ..RetryPolicy::default() };
+    let attempt = AttemptId { task: TaskId(7), number: 1 };
+    policy.verdict(attempt, FailureClass::Server, Tries::default(), None);
+}

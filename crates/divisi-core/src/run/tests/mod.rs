@@ -1,0 +1,65 @@
+//! What a run does, told in stories.
+
+mod attempts;
+mod illegal;
+mod limits;
+mod money;
+mod parking;
+mod resume;
+mod trace;
+
+use super::Run;
+use crate::event::{FlowSource, TaskFacts, Turn};
+use crate::{Content, Digest, Event, Input, Key, Limits, Millis, PicoUsd, Timestamp, Usage};
+use trace::{trace, traced};
+
+/// Decides and applies.
+fn step(run: &mut Run, input: Input) -> Vec<Event> {
+    let now = Timestamp(0);
+    let events = run.decide(now, input);
+    for event in &events {
+        run.apply(now, event).expect("what was decided can follow");
+    }
+    events
+}
+
+/// A run that has just begun.
+fn started(limits: Limits) -> Run {
+    let mut run = Run::new();
+    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, cap: None });
+    run
+}
+
+/// The same, taken up again.
+fn resumed(mut run: Run) -> Run {
+    let limits = run.limits().clone();
+    step(&mut run, Input::Resume { flow: flow_source(), limits, cap: None, reopen_failed: false });
+    run
+}
+
+fn flow_source() -> FlowSource {
+    FlowSource { path: None, source: text("// a story"), args: None, options: None }
+}
+
+fn key(prompt: &str) -> Key {
+    Key(Digest::of(prompt.as_bytes()))
+}
+
+fn facts(label: &str, priority: u32, first_turn_max: PicoUsd) -> TaskFacts {
+    TaskFacts { label: label.into(), executor: "api".into(), priority, first_turn_max, ..TaskFacts::default() }
+}
+
+fn turn(request: &str, cost: PicoUsd) -> Turn {
+    Turn {
+        request: Digest::of(request.as_bytes()),
+        reply: text("reply"),
+        model: "haiku".into(),
+        usage: Usage { input: 10, output: 1, ..Usage::default() },
+        cost,
+        took: Millis(1),
+    }
+}
+
+fn text(text: &str) -> Content {
+    Content::Inline(text.into())
+}

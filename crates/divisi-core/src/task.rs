@@ -1,0 +1,175 @@
+//! What one agent is asked to do.
+
+use crate::Millis;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// One unit of work for one agent, as a flow asks for it.
+///
+/// Everything but the prompt may be left to the run's defaults. What is asked
+/// for here is not yet resolved: `model` may be a tier, `agent_type` a name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Task {
+    /// What the agent is told; all it knows, together with `context`.
+    pub prompt: Arc<str>,
+    /// Text that many tasks share. It stands before everything of the task's
+    /// own, so that vendors can cache it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Arc<str>>,
+    /// A short name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Arc<str>>,
+    /// The progress group it is shown under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Arc<str>>,
+    /// A tier (`haiku`), a model id, or `inherit`; the run's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
+    /// How hard the model should think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    /// JSON Schema of the result. Without one the result is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Arc<Value>>,
+    /// Name of an agent definition: its prompt, tools and model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_type: Option<Arc<str>>,
+    /// What carries the task out: `api`, `shell`, or a name from the settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executor: Option<Arc<str>>,
+    /// Names of the tools the agent may use; the run's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<Arc<str>>>,
+    /// Names of tools it may not use, whatever else allows them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disallowed_tools: Vec<Arc<str>>,
+    /// Where it works.
+    #[serde(skip_serializing_if = "Isolation::is_none")]
+    pub isolation: Isolation,
+    /// Files whose content belongs to the identity of the task.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Arc<str>>,
+    /// Longest time one attempt may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
+    /// Longest time one attempt may go without any sign of progress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Millis>,
+    /// How often a failed attempt may be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How many requests one attempt may send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// Whether a failure is an error of the flow rather than a missing part.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+}
+
+impl Task {
+    /// A task with this prompt and nothing else said.
+    pub fn new(prompt: impl Into<Arc<str>>) -> Self {
+        Self { prompt: prompt.into(), ..Self::default() }
+    }
+
+    /// The same on this model: a tier or a model id.
+    pub fn model(mut self, model: impl Into<Arc<str>>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// The same under this name.
+    pub fn label(mut self, label: impl Into<Arc<str>>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The same in this progress group.
+    pub fn phase(mut self, phase: impl Into<Arc<str>>) -> Self {
+        self.phase = Some(phase.into());
+        self
+    }
+
+    /// The same with a result that fits this JSON Schema.
+    pub fn schema(mut self, schema: Value) -> Self {
+        self.schema = Some(Arc::new(schema));
+        self
+    }
+
+    /// The same by this executor.
+    pub fn executor(mut self, executor: impl Into<Arc<str>>) -> Self {
+        self.executor = Some(executor.into());
+        self
+    }
+}
+
+/// How hard a model should think, as vendors name the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Least.
+    Low,
+    /// Between.
+    Medium,
+    /// More.
+    High,
+    /// Much more.
+    Xhigh,
+    /// All there is.
+    Max,
+}
+
+impl Effort {
+    /// Every step, weakest first.
+    pub const ALL: [Self; 5] = [Self::Low, Self::Medium, Self::High, Self::Xhigh, Self::Max];
+
+    /// The vendors' word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Effort {
+    type Err = UnknownEffort;
+    fn from_str(word: &str) -> Result<Self, UnknownEffort> {
+        Self::ALL.into_iter().find(|e| e.as_str() == word).ok_or_else(|| UnknownEffort(word.to_owned()))
+    }
+}
+
+/// A word that names no effort.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no effort: it is one of low, medium, high, xhigh, max")]
+pub struct UnknownEffort(pub String);
+
+/// Where a task does its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// In the run's own workspace, together with the others.
+    #[default]
+    None,
+    /// In a fresh git worktree of its own.
+    Worktree,
+}
+
+impl Isolation {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}

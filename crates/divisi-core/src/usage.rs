@@ -1,0 +1,65 @@
+//! Tokens by the classes that vendors price apart.
+
+use serde::{Deserialize, Serialize};
+use std::ops::{Add, AddAssign};
+
+/// Tokens of one or more replies, each counted in exactly one class.
+///
+/// Vendors disagree on whether "input" includes the cached part; whoever reads
+/// a reply normalises to this form, in which it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Prompt tokens that were neither read from nor written to a cache.
+    pub input: u64,
+    /// Prompt tokens written to the five-minute cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_5m: u64,
+    /// Prompt tokens written to the one-hour cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_1h: u64,
+    /// Prompt tokens read from a cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_read: u64,
+    /// Output tokens as billed, thinking included.
+    pub output: u64,
+    /// The part of `output` that was thinking.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub thinking: u64,
+}
+
+impl Usage {
+    /// The whole prompt: fresh, written and read.
+    pub fn prompt(&self) -> u64 {
+        self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read
+    }
+
+    /// Everything that went through the model, in and out.
+    pub fn total(&self) -> u64 {
+        self.prompt() + self.output
+    }
+}
+
+impl Add for Usage {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            input: self.input + other.input,
+            cache_write_5m: self.cache_write_5m + other.cache_write_5m,
+            cache_write_1h: self.cache_write_1h + other.cache_write_1h,
+            cache_read: self.cache_read + other.cache_read,
+            output: self.output + other.output,
+            thinking: self.thinking + other.thinking,
+        }
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}

@@ -1,0 +1,93 @@
+//! Carries out one attempt in a task of its own, watching its time.
+
+use super::message::{Message, Ours};
+use super::{DriveError, read};
+use crate::executor::{Attempt, AttemptResult, Kept, Line};
+use crate::resolve::Assignment;
+use crate::store::Store;
+use divisi_core::run::KeptTurn;
+use divisi_core::{AttemptId, Failure, FailureClass, Millis};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts `attempt`. However it ends, by a panic too, the driver is told.
+pub(super) fn start(
+    id: AttemptId,
+    assignment: Arc<Assignment>,
+    kept: Vec<KeptTurn>,
+    line: Line,
+    store: Arc<dyn Store>,
+) {
+    let mut report = Report { id, line: line.clone(), result: None };
+    tokio::spawn(async move {
+        report.result = Some(match load(&*store, kept).await {
+            Ok(kept) => carry_out(Attempt { id, assignment, kept, line }).await,
+            Err(error) => Failure::new(FailureClass::Unavailable, error.to_string()).into(),
+        });
+    });
+}
+
+/// Tells the driver how the attempt ended once it goes out of scope.
+struct Report {
+    id: AttemptId,
+    line: Line,
+    result: Option<AttemptResult>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let result = self.result.take().unwrap_or_else(|| {
+            let failure = Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
+            AttemptResult { unanswered: true, ..failure.into() }
+        });
+        self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result: Box::new(result) }));
+    }
+}
+
+async fn load(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, DriveError> {
+    let mut loaded = Vec::with_capacity(kept.len());
+    for KeptTurn { request, reply, tool_results } in kept {
+        let tool_results = match tool_results {
+            Some(results) => Some(read(store, &results).await?),
+            None => None,
+        };
+        loaded.push(Kept { request, reply: read(store, &reply).await?, tool_results });
+    }
+    Ok(loaded)
+}
+
+async fn carry_out(attempt: Attempt) -> AttemptResult {
+    let Assignment { timeout, idle_timeout, executor, .. } = &*attempt.assignment;
+    let (timeout, idle_timeout, executor, line) = (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
+    // What has been sent by then may be billed, so a dropped attempt counts as unanswered.
+    let dropped = |class, message| AttemptResult { unanswered: true, ..Failure::new(class, message).into() };
+    tokio::select! {
+        result = executor.run(attempt) => result,
+        () = line.stop().cancelled() => dropped(FailureClass::Interrupted, "stopped".to_owned()),
+        () = tokio::time::sleep(duration(timeout)) => {
+            dropped(FailureClass::Timeout, format!("took longer than {}", seconds(timeout)))
+        }
+        () = idle(&line, idle_timeout) => {
+            dropped(FailureClass::Stalled, format!("no sign of progress for {}", seconds(idle_timeout)))
+        }
+    }
+}
+
+/// Returns when there has been no sign of life for `most`.
+async fn idle(line: &Line, most: Millis) {
+    loop {
+        let before = line.signs_of_life();
+        tokio::time::sleep(duration(most)).await;
+        if line.signs_of_life() == before {
+            return;
+        }
+    }
+}
+
+fn duration(span: Millis) -> Duration {
+    Duration::from_millis(span.0)
+}
+
+fn seconds(span: Millis) -> String {
+    format!("{} s", span.0 as f64 / 1_000.0)
+}

@@ -1,0 +1,128 @@
+//! What a driver is told, and what it answers.
+
+use crate::executor::AttemptResult;
+use crate::resolve::Resolved;
+use divisi_core::content::{Blob, Content};
+use divisi_core::event::Turn;
+use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// What a driver is told.
+///
+/// The inbox has no bound of its own: attempts are bounded by the slots of the
+/// run and wait for answers, flows by the number of tasks a run may have.
+pub(crate) enum Message {
+    /// The flow asks for a task.
+    Submit { resolved: Box<Resolved>, waiter: Waiter },
+    /// The flow says something.
+    Flow(FlowNews),
+    /// An attempt says something.
+    Ours(Ours),
+    /// A person wants the run to rest.
+    Park,
+    /// A person wants the run to end at once.
+    Cancel,
+}
+
+/// What a flow says besides its tasks.
+pub(crate) enum FlowNews {
+    Phase(Arc<str>),
+    Log(Arc<str>),
+    /// It waits, after this many answers.
+    Quiet {
+        answered: u64,
+    },
+    Ended(Result<Arc<str>, Failure>),
+}
+
+/// What an attempt says.
+pub(crate) enum Ours {
+    TurnEnded {
+        attempt: AttemptId,
+        turn: Box<Turn>,
+        blob: Option<Blob>,
+        answer: oneshot::Sender<()>,
+    },
+    TurnWanted {
+        attempt: AttemptId,
+        tool_results: Option<Content>,
+        cost_max: PicoUsd,
+        blob: Option<Blob>,
+        answer: oneshot::Sender<()>,
+    },
+    Ended {
+        attempt: AttemptId,
+        result: Box<AttemptResult>,
+    },
+}
+
+/// Who waits for the outcome of a task.
+pub(crate) enum Waiter {
+    /// The flow's script, by the number of its call.
+    Script(u64),
+    /// A Rust program.
+    Caller(oneshot::Sender<TaskReport>),
+}
+
+/// Leads the answers to a flow's calls to its script, in the order in which
+/// they are to be given.
+pub type Answered = mpsc::UnboundedSender<(u64, TaskReport)>;
+
+/// How a task ended, as the flow learns it.
+#[derive(Clone, Debug)]
+pub struct TaskReport {
+    /// Which task; `None` for one that the run had no room for.
+    pub task: Option<TaskId>,
+    /// How it ended.
+    pub end: TaskEnd,
+    /// The model that answered.
+    pub model: Option<Arc<str>>,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// What they cost.
+    pub cost: PicoUsd,
+    /// Their tokens.
+    pub usage: Usage,
+}
+
+/// How a task ended, with the text of its result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskEnd {
+    /// With this result: JSON text, a string where no schema was asked for.
+    Ok(Arc<str>),
+    /// Without.
+    Failed(Failure),
+    /// Never tried, for this reason.
+    Skipped(String),
+    /// Stopped by a person.
+    Cancelled,
+}
+
+impl TaskReport {
+    /// The report of a task that never came to be.
+    pub(crate) fn without_task(failure: Failure) -> Self {
+        let (cost, usage) = (PicoUsd::ZERO, Usage::default());
+        Self { task: None, end: TaskEnd::Failed(failure), model: None, attempts: 0, cost, usage }
+    }
+
+    /// The result, or why there is none.
+    pub fn value(&self) -> Result<serde_json::Value, Failure> {
+        match &self.end {
+            TaskEnd::Ok(json) => serde_json::from_str(json).map_err(|error| {
+                Failure::new(FailureClass::Unavailable, format!("the recorded result is no JSON: {error}"))
+            }),
+            TaskEnd::Failed(failure) => Err(failure.clone()),
+            TaskEnd::Skipped(reason) => Err(Failure::new(FailureClass::Unavailable, format!("skipped: {reason}"))),
+            TaskEnd::Cancelled => Err(Failure::new(FailureClass::Interrupted, "cancelled")),
+        }
+    }
+
+    /// The result as text: a string as it is, anything else as JSON.
+    pub fn text(&self) -> Result<String, Failure> {
+        Ok(match self.value()? {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        })
+    }
+}

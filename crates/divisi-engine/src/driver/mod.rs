@@ -1,0 +1,375 @@
+//! Drives one run: decide, append, apply, react.
+//!
+//! One inbox, one owner of the state. Whatever has queued up is decided and
+//! applied input by input; then all events of the batch are appended at once;
+//! only then does anything happen because of them: attempts start, requests
+//! leave, answers reach the flow, the screen changes. State that is ahead of
+//! the journal for the length of one append is seen by nobody, and if the
+//! append fails, the driver ends and the state with it.
+
+mod attempt;
+mod delivery;
+mod message;
+
+pub use message::{Answered, TaskEnd, TaskReport};
+pub(crate) use message::{FlowNews, Message, Ours, Waiter};
+
+use crate::executor::Signal;
+use crate::resolve::{Assignment, Resolved};
+use crate::store::{Batch, RunSummary, Store, StoreError};
+use delivery::Delivery;
+use divisi_core::content::{Blob, Content};
+use divisi_core::event::Recorded;
+use divisi_core::run::{AttemptEnd, Stage};
+use divisi_core::{
+    AttemptId, Event, Failure, FailureClass, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Messages handled before the next append. Enough to share a sync among all
+/// that arrived during the last one, little enough to bound one transaction.
+const BATCH_MESSAGES_MAX: usize = 4_096;
+
+/// Drives one run.
+pub(crate) struct Driver {
+    id: RunId,
+    run: Run,
+    position: Position,
+    store: Arc<dyn Store>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    /// For attempts, to report by.
+    sender: mpsc::UnboundedSender<Message>,
+    signals: broadcast::Sender<Signal>,
+    watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
+    delivery: Delivery,
+    assignments: HashMap<TaskId, Arc<Assignment>>,
+    stops: HashMap<AttemptId, CancellationToken>,
+    pending: Pending,
+    latest: Timestamp,
+}
+
+/// What the current batch has come to so far.
+#[derive(Default)]
+struct Pending {
+    events: Vec<Recorded>,
+    blobs: Vec<Blob>,
+    /// Told once the batch is durable.
+    acknowledge: Vec<oneshot::Sender<()>>,
+}
+
+/// Why a run can no longer be driven.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The store did not take or give what it should.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal makes no sense.
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// A text that the journal refers to is not there.
+    #[error("a text of the journal is missing from the store: {0}")]
+    Missing(String),
+    /// There is no journal of that name.
+    #[error("there is no run {0}")]
+    Unknown(RunId),
+}
+
+impl Driver {
+    /// A driver of `run`, whose journal ends at `position`.
+    pub(crate) fn new(
+        id: RunId,
+        run: Run,
+        position: Position,
+        store: Arc<dyn Store>,
+        (sender, inbox): (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
+        signals: broadcast::Sender<Signal>,
+        watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
+        answers: Option<Answered>,
+    ) -> Self {
+        let delivery = Delivery::new(store.clone(), answers);
+        Self {
+            id,
+            run,
+            position,
+            store,
+            inbox,
+            sender,
+            signals,
+            watchers,
+            delivery,
+            assignments: HashMap::new(),
+            stops: HashMap::new(),
+            pending: Pending::default(),
+            latest: Timestamp::default(),
+        }
+    }
+
+    /// Drives until the run is over or parked, beginning with `first` and the
+    /// texts it refers to.
+    ///
+    /// Dropping the future is like a kill: the journal stays true, and
+    /// attempts under way are lost.
+    pub(crate) async fn drive(mut self, first: Input, blobs: Vec<Blob>) -> Result<Run, DriveError> {
+        self.pending.blobs = blobs;
+        let ended = self.drive_on(first).await;
+        for stop in self.stops.values() {
+            stop.cancel();
+        }
+        ended.map(|()| self.run)
+    }
+
+    async fn drive_on(&mut self, first: Input) -> Result<(), DriveError> {
+        self.decide(first)?;
+        self.delivery.remember(&self.run);
+        let mut messages = Vec::new();
+        loop {
+            for message in messages.drain(..) {
+                self.take(message)?;
+            }
+            self.tick()?;
+            self.commit().await?;
+            if matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
+                return Ok(());
+            }
+            tokio::select! {
+                // The driver keeps a sender of its own, so the inbox never closes.
+                _ = self.inbox.recv_many(&mut messages, BATCH_MESSAGES_MAX) => {}
+                () = sleep_until(self.run.wake_at(), self.latest) => {}
+            }
+        }
+    }
+
+    /// Takes one message: decides what follows and applies it.
+    fn take(&mut self, message: Message) -> Result<(), DriveError> {
+        match message {
+            Message::Submit { resolved, waiter } => self.submit(*resolved, waiter),
+            Message::Flow(FlowNews::Phase(title)) => self.decide(Input::Phase(title)),
+            Message::Flow(FlowNews::Log(line)) => self.decide(Input::Log(line)),
+            Message::Flow(FlowNews::Quiet { answered }) => self.quiet(answered),
+            Message::Flow(FlowNews::Ended(result)) => {
+                let result = match result {
+                    Ok(value) => Ok(self.keep(value)),
+                    Err(failure) => Err(Box::new(failure)),
+                };
+                // A flow that needs nothing new has caught up by ending.
+                self.decide(Input::CaughtUp)?;
+                self.decide(Input::FlowEnded(result))
+            }
+            Message::Ours(ours) => self.take_ours(ours),
+            Message::Park => self.decide(Input::Park),
+            Message::Cancel => self.decide(Input::Cancel),
+        }
+    }
+
+    fn submit(&mut self, resolved: Resolved, waiter: Waiter) -> Result<(), DriveError> {
+        let Resolved { submission, blob, assignment } = resolved;
+        let before = self.pending.events.len();
+        self.decide(Input::Submit(Box::new(submission)))?;
+        let (task, new) = match self.pending.events.get(before).map(|recorded| &recorded.event) {
+            Some(Event::TaskSubmitted(submitted)) => (submitted.task, true),
+            Some(Event::TaskClaimed { task, .. }) => (*task, false),
+            _ => {
+                self.delivery.refuse(waiter, self.run.limits().tasks_max);
+                return Ok(());
+            }
+        };
+        if new {
+            self.pending.blobs.extend(blob);
+        }
+        if let Some(assignment) = assignment.filter(|_| self.run.task(task).is_some_and(|t| t.outcome().is_none())) {
+            self.assignments.insert(task, assignment);
+        }
+        self.delivery.wait(&self.run, task, waiter);
+        Ok(())
+    }
+
+    /// The flow waits. If the journal has no answer either, it has caught up.
+    fn quiet(&mut self, answered: u64) -> Result<(), DriveError> {
+        if *self.run.stage() == Stage::Replaying && self.delivery.is_quiet(answered) {
+            self.decide(Input::CaughtUp)?;
+        }
+        Ok(())
+    }
+
+    fn take_ours(&mut self, ours: Ours) -> Result<(), DriveError> {
+        match ours {
+            Ours::TurnEnded { attempt, turn, blob, answer } => {
+                if self.decides(Input::TurnEnded { attempt, turn })? {
+                    self.pending.blobs.extend(blob);
+                    self.pending.acknowledge.push(answer);
+                }
+                Ok(())
+            }
+            Ours::TurnWanted { attempt, tool_results, cost_max, blob, answer } => {
+                let wanted = Input::TurnWanted { attempt, tool_results, cost_max };
+                if self.decides(wanted)? && self.run.is_under_way(attempt) {
+                    self.pending.blobs.extend(blob);
+                    self.pending.acknowledge.push(answer);
+                }
+                Ok(())
+            }
+            Ours::Ended { attempt, result } => {
+                self.stops.remove(&attempt);
+                let last_turn = result.last_turn.map(|(turn, reply)| {
+                    if let Content::Stored { digest, .. } = &turn.reply {
+                        self.pending.blobs.push(Blob { digest: *digest, text: reply });
+                    }
+                    Box::new(turn)
+                });
+                let end = AttemptEnd {
+                    result: result.result.map(|value| self.keep(value)),
+                    last_turn,
+                    usage: result.usage,
+                    cost: result.cost,
+                    unanswered: result.unanswered,
+                    retry_after: result.retry_after,
+                };
+                self.decide(Input::AttemptEnded { attempt, end: Box::new(end) })
+            }
+        }
+    }
+
+    /// The content of `text`, whose bytes go with this batch if they are many.
+    fn keep(&mut self, text: Arc<str>) -> Content {
+        let (content, blob) = Content::of(text);
+        self.pending.blobs.extend(blob);
+        content
+    }
+
+    fn tick(&mut self) -> Result<(), DriveError> {
+        while self.decides(Input::Tick)? {}
+        Ok(())
+    }
+
+    fn decide(&mut self, input: Input) -> Result<(), DriveError> {
+        self.decides(input).map(drop)
+    }
+
+    /// Decides and applies; tells whether anything followed.
+    fn decides(&mut self, input: Input) -> Result<bool, DriveError> {
+        // Wall clocks can be set back; a journal's cannot.
+        self.latest = self.latest.max(wall_clock());
+        let events = self.run.decide(self.latest, input);
+        let any = !events.is_empty();
+        for event in events {
+            self.run.apply(self.latest, &event)?;
+            let position = self.position.after(self.pending.events.len());
+            self.pending.events.push(Recorded { position, at: self.latest, event });
+        }
+        Ok(any)
+    }
+
+    /// Makes the batch durable, then lets the world know.
+    async fn commit(&mut self) -> Result<(), DriveError> {
+        let Pending { events, blobs, acknowledge } = std::mem::take(&mut self.pending);
+        if events.is_empty() {
+            return self.delivery.deliver(&self.run, &[]).await;
+        }
+        let summary = RunSummary::of(&self.id, &self.run, self.latest);
+        let batch = Arc::new(Batch { run: self.id.clone(), position: self.position, events, blobs, summary });
+        self.store.append(batch.clone()).await?;
+        self.position = self.position.after(batch.events.len());
+        for answer in acknowledge {
+            // Whoever asked may have been stopped in the meantime.
+            let _ = answer.send(());
+        }
+        for recorded in &batch.events {
+            self.react(&recorded.event);
+        }
+        self.watchers.retain(|watcher| watcher.send(batch.clone()).is_ok());
+        self.delivery.deliver(&self.run, &batch.blobs).await
+    }
+
+    /// What happens in the world because of an event, now that it is durable.
+    fn react(&mut self, event: &Event) {
+        match event {
+            Event::AttemptScheduled { attempt, .. } => self.start(*attempt),
+            Event::AttemptEnded { attempt, .. } => {
+                if let Some(stop) = self.stops.remove(attempt) {
+                    stop.cancel();
+                }
+            }
+            Event::TaskEnded { task, .. } => {
+                self.assignments.remove(task);
+                self.delivery.ended(*task);
+            }
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::CaughtUp { .. }
+            | Event::PhaseStarted { .. }
+            | Event::Logged { .. }
+            | Event::TaskSubmitted(_)
+            | Event::TaskClaimed { .. }
+            | Event::TurnScheduled { .. }
+            | Event::TurnEnded { .. }
+            | Event::RetryPlanned { .. }
+            | Event::ParkingStarted { .. }
+            | Event::RunParked { .. }
+            | Event::FlowEnded { .. }
+            | Event::RunEnded { .. } => {}
+        }
+    }
+
+    fn start(&mut self, attempt: AttemptId) {
+        let (Some(assignment), Some(task)) = (self.assignments.get(&attempt.task), self.run.task(attempt.task)) else {
+            let message = format!("{attempt} was scheduled, but nobody knows what it is");
+            let failure = Failure::new(FailureClass::Unavailable, message);
+            let ended = Ours::Ended { attempt, result: Box::new(failure.into()) };
+            // The driver holds the receiver.
+            let _ = self.sender.send(Message::Ours(ended));
+            return;
+        };
+        let stop = CancellationToken::new();
+        self.stops.insert(attempt, stop.clone());
+        let line = crate::executor::Line::new(attempt, self.sender.clone(), self.signals.clone(), stop);
+        attempt::start(attempt, assignment.clone(), task.kept_turns().to_vec(), line, self.store.clone());
+    }
+}
+
+/// Reads the journal of a run and replays it.
+pub(crate) async fn replay(store: &dyn Store, id: &RunId) -> Result<(Run, Position), DriveError> {
+    let mut run = Run::new();
+    let mut position = Position::default();
+    loop {
+        let page = store.events(id, position).await?;
+        if page.is_empty() {
+            break;
+        }
+        for recorded in &page {
+            run.apply(recorded.at, &recorded.event)?;
+        }
+        position = position.after(page.len());
+    }
+    match position {
+        Position(0) => Err(DriveError::Unknown(id.clone())),
+        _ => Ok((run, position)),
+    }
+}
+
+/// Reads a text of the journal, wherever it is kept.
+pub(crate) async fn read(store: &dyn Store, content: &Content) -> Result<Arc<str>, DriveError> {
+    match content {
+        Content::Inline(text) => Ok(text.clone()),
+        Content::Stored { digest, .. } => {
+            store.blob(*digest).await?.ok_or_else(|| DriveError::Missing(digest.to_string()))
+        }
+    }
+}
+
+/// The wall clock in the core's form.
+pub(crate) fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since_epoch.as_millis() as u64)
+}
+
+/// Sleeps until `due`; for ever when there is nothing due or it has been seen to already.
+async fn sleep_until(due: Option<Timestamp>, seen: Timestamp) {
+    match due.filter(|due| *due > seen) {
+        Some(due) => tokio::time::sleep(Duration::from_millis(due.since(wall_clock()).0)).await,
+        None => std::future::pending().await,
+    }
+}

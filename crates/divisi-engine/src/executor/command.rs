@@ -1,0 +1,122 @@
+//! Tasks carried out by other programs: a shell command, or a program that
+//! takes a prompt on its standard input and prints its result.
+
+use super::schema::Checked;
+use super::{Attempt, AttemptResult, Executor};
+use crate::process::{Limits, ProcessError, Program};
+use crate::resolve::Assignment;
+use async_trait::async_trait;
+use divisi_core::{Failure, FailureClass};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A program and its arguments, as the settings name them.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandLine {
+    /// The program and its arguments. `{model}` stands for the model the task
+    /// asks for.
+    pub command: Vec<String>,
+    /// Variables set for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// Carries out attempts with a program: prompt in, result out.
+///
+/// Exit code 0 is success; with a schema, what it prints must fit.
+#[derive(Clone, Debug)]
+pub struct CommandExecutor {
+    line: CommandLine,
+}
+
+impl CommandExecutor {
+    /// An executor for this program.
+    pub fn new(line: CommandLine) -> Self {
+        Self { line }
+    }
+}
+
+#[async_trait]
+impl Executor for CommandExecutor {
+    async fn run(&self, attempt: Attempt) -> AttemptResult {
+        let task = &attempt.assignment.task;
+        let Some((program, args)) = self.line.command.split_first() else {
+            return Failure::new(FailureClass::Unavailable, "the executor's `command` is empty").into();
+        };
+        let model = task.model.as_deref().unwrap_or_default();
+        let prompt = match &task.context {
+            Some(context) => format!("{context}\n\n{}", task.prompt),
+            None => task.prompt.to_string(),
+        };
+        let mut run = Program::new(program).args(args.iter().map(|arg| arg.replace("{model}", model))).stdin(prompt);
+        for (name, value) in &self.line.env {
+            run = run.env(name, value);
+        }
+        let exit = match within(run, &attempt.assignment).run(attempt.line.stop()).await {
+            Ok(exit) => exit,
+            Err(error) => return failure(error).into(),
+        };
+        let (said, complaint) = (exit.stdout.text(), exit.stderr.text());
+        if exit.code() != Some(0) {
+            let last = complaint.trim().lines().last().unwrap_or("it said nothing on stderr");
+            let message = format!("`{program}` ended with {}: {last}", exit.describe());
+            return Failure::new(FailureClass::Program, message).into();
+        }
+        let value = match task.schema.as_deref().map(Checked::new).transpose() {
+            Ok(None) => Ok(Value::from(said.trim())),
+            Ok(Some(checked)) => checked.check(&said).map_err(|violations| {
+                let message = format!("what `{program}` printed does not fit the schema: {violations}");
+                Failure::new(FailureClass::Schema, message)
+            }),
+            Err(failure) => Err(failure),
+        };
+        AttemptResult::of(value.map(|value| Arc::from(value.to_string())))
+    }
+}
+
+/// Carries out `shell(command)`: any exit code is a result.
+#[derive(Clone, Copy, Debug)]
+pub struct ShellExecutor;
+
+#[async_trait]
+impl Executor for ShellExecutor {
+    async fn run(&self, attempt: Attempt) -> AttemptResult {
+        let run = Program::shell(&*attempt.assignment.task.prompt);
+        match within(run, &attempt.assignment).run(attempt.line.stop()).await {
+            Ok(exit) => {
+                let value = json!({
+                    "code": exit.code(),
+                    "stdout": exit.stdout.text(),
+                    "stderr": exit.stderr.text(),
+                });
+                AttemptResult::of(Ok(value.to_string().into()))
+            }
+            Err(error) => failure(error).into(),
+        }
+    }
+}
+
+/// The program in the task's workspace and within its times.
+fn within(program: Program, assignment: &Assignment) -> Program {
+    let limits = Limits {
+        timeout: Some(Duration::from_millis(assignment.timeout.0)),
+        // Programs may compute in silence as long as they may run at all.
+        idle_timeout: assignment.task.idle_timeout.map(|idle| Duration::from_millis(idle.0)),
+        ..Limits::default()
+    };
+    program.cwd(&assignment.setup.workspace).limits(limits)
+}
+
+fn failure(error: ProcessError) -> Failure {
+    let class = match &error {
+        ProcessError::NotFound { .. } => FailureClass::Unavailable,
+        ProcessError::Timeout { .. } => FailureClass::Timeout,
+        ProcessError::Stalled { .. } => FailureClass::Stalled,
+        ProcessError::Cancelled => FailureClass::Interrupted,
+        _ => FailureClass::Program,
+    };
+    Failure::new(class, error.to_string())
+}

@@ -1,0 +1,118 @@
+//! The line from an attempt to its driver.
+
+use crate::driver::{Message, Ours};
+use divisi_core::content::{Blob, Content};
+use divisi_core::event::Turn;
+use divisi_core::{AttemptId, PicoUsd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// The line from an attempt to its driver.
+#[derive(Clone)]
+pub struct Line {
+    attempt: AttemptId,
+    inbox: mpsc::UnboundedSender<Message>,
+    signals: broadcast::Sender<Signal>,
+    stop: CancellationToken,
+    /// Counts signs of life; whoever watches for idleness compares it.
+    alive: Arc<AtomicU64>,
+}
+
+/// Something worth showing that is no fact: it is not recorded.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// A reply is arriving, and has about this many tokens so far.
+    Writing {
+        /// In which attempt.
+        attempt: AttemptId,
+        /// So many.
+        tokens: u64,
+    },
+    /// A tool is at work.
+    Tool {
+        /// In which attempt.
+        attempt: AttemptId,
+        /// Its name and what it looks at.
+        what: Arc<str>,
+    },
+}
+
+/// The attempt is to end: the run is parking, or the budget is too small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Line {
+    pub(crate) fn new(
+        attempt: AttemptId,
+        inbox: mpsc::UnboundedSender<Message>,
+        signals: broadcast::Sender<Signal>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { attempt, inbox, signals, stop, alive: Arc::default() }
+    }
+
+    /// Fires when the attempt is to end at once.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Reports a reply that is not the last. Returns once it is durable.
+    pub async fn turn_ended(&self, turn: Turn, reply: Arc<str>) -> Result<(), Stopped> {
+        self.sign_of_life();
+        let blob = blob_of(&turn.reply, reply);
+        self.ask(|answer| Ours::TurnEnded { attempt: self.attempt, turn: Box::new(turn), blob, answer }).await
+    }
+
+    /// Asks to send a further request that may cost `cost_max`. Returns once
+    /// it is written down that it is sent, together with the results of the
+    /// tools that the last reply called (JSON text).
+    pub async fn turn_wanted(&self, tool_results: Option<Arc<str>>, cost_max: PicoUsd) -> Result<(), Stopped> {
+        self.sign_of_life();
+        let (tool_results, blob) = match tool_results.map(Content::of) {
+            Some((content, blob)) => (Some(content), blob),
+            None => (None, None),
+        };
+        self.ask(|answer| Ours::TurnWanted { attempt: self.attempt, tool_results, cost_max, blob, answer }).await
+    }
+
+    async fn ask(&self, message: impl FnOnce(oneshot::Sender<()>) -> Ours) -> Result<(), Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox.send(Message::Ours(message(answer))).map_err(|_| Stopped)?;
+        // The driver drops the other end of what it turns down.
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// Shows something that is no fact.
+    pub fn signal(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+        self.sign_of_life();
+        if self.signals.receiver_count() > 0 {
+            // Nobody may be watching any more; then there is nothing to show.
+            let _ = self.signals.send(signal(self.attempt));
+        }
+    }
+
+    /// Says something that needs no answer.
+    pub(crate) fn tell(&self, message: Message) {
+        // A driver that is gone has nobody left to tell.
+        let _ = self.inbox.send(message);
+    }
+
+    /// Says that there is progress, though nothing to show.
+    pub fn sign_of_life(&self) {
+        self.alive.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn signs_of_life(&self) -> u64 {
+        self.alive.load(Ordering::Relaxed)
+    }
+}
+
+/// The text that must be stored for `content`, if it is not inline.
+fn blob_of(content: &Content, text: Arc<str>) -> Option<Blob> {
+    match content {
+        Content::Inline(_) => None,
+        Content::Stored { digest, .. } => Some(Blob { digest: *digest, text }),
+    }
+}

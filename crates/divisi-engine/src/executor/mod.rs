@@ -1,0 +1,92 @@
+//! What carries out attempts.
+//!
+//! An executor gets one attempt and returns how it ended. It decides nothing
+//! about retries and starts nothing of its own accord: before each further
+//! request it asks its [`Line`] to the driver, which answers once the request
+//! is written down, or tells it to stop.
+
+mod api;
+mod command;
+mod conversation;
+mod line;
+mod schema;
+
+pub use api::ApiExecutor;
+pub use command::{CommandExecutor, CommandLine, ShellExecutor};
+pub use line::{Line, Signal, Stopped};
+
+use crate::resolve::Assignment;
+use async_trait::async_trait;
+use divisi_core::event::Turn;
+use divisi_core::{AttemptId, Digest, Failure, Millis, PicoUsd, Usage};
+use std::sync::Arc;
+
+/// Carries out attempts of one sort.
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// Carries out one attempt.
+    ///
+    /// Wall and idle time are watched outside: when one is up, the future is
+    /// dropped, and whatever it holds must stop with it.
+    async fn run(&self, attempt: Attempt) -> AttemptResult;
+}
+
+/// One attempt to be carried out.
+pub struct Attempt {
+    /// Which one.
+    pub id: AttemptId,
+    /// What is to be done.
+    pub assignment: Arc<Assignment>,
+    /// Replies of earlier attempts that need not be asked for again.
+    pub kept: Vec<Kept>,
+    /// Leads to the driver.
+    pub line: Line,
+}
+
+/// A reply of an earlier attempt, with its text.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Identity of the request it answers.
+    pub request: Digest,
+    /// The reply: JSON text.
+    pub reply: Arc<str>,
+    /// Results of the tools it called, if they ran: JSON text.
+    pub tool_results: Option<Arc<str>>,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct AttemptResult {
+    /// The result as JSON text, or why there is none.
+    pub result: Result<Arc<str>, Failure>,
+    /// Its last reply, where that has not been reported by itself, with its text.
+    pub last_turn: Option<(Turn, Arc<str>)>,
+    /// Tokens that stand in none of its turns.
+    pub usage: Usage,
+    /// What those cost.
+    pub cost: PicoUsd,
+    /// Whether a request was sent whose reply never came: it may be billed.
+    pub unanswered: bool,
+    /// How long the vendor wants us to wait.
+    pub retry_after: Option<Millis>,
+}
+
+impl AttemptResult {
+    /// An end of which nothing else is to be said.
+    pub fn of(result: Result<Arc<str>, Failure>) -> Self {
+        Self {
+            result,
+            last_turn: None,
+            usage: Usage::default(),
+            cost: PicoUsd::ZERO,
+            unanswered: false,
+            retry_after: None,
+        }
+    }
+}
+
+impl From<Failure> for AttemptResult {
+    fn from(failure: Failure) -> Self {
+        Self::of(Err(failure))
+    }
+}

@@ -1,0 +1,46 @@
+//! What feeds a run with tasks.
+//!
+//! A run does not know what feeds it. Here are the two that do: a script on a
+//! thread of its own, and a Rust program. Both are clients of one door.
+
+mod library;
+mod script;
+
+pub use library::{FlowFile, Library};
+pub(crate) use script::{ScriptEnd, start};
+
+use divisi_script::Script;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A flow that can be started: a script with its arguments.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Its name, for people.
+    pub name: Arc<str>,
+    /// Where it was read from; `None` for one that is part of divisi.
+    pub path: Option<Arc<str>>,
+    /// Its text.
+    pub source: Arc<str>,
+    /// Its arguments; `undefined` in the script when absent.
+    pub args: Option<Value>,
+}
+
+impl Flow {
+    /// A script that stands in no file. `name` is what errors call it.
+    pub fn script(name: impl Into<Arc<str>>, source: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), path: None, source: source.into(), args: None }
+    }
+
+    /// The same with these arguments.
+    pub fn args(mut self, args: Value) -> Self {
+        self.args = Some(args);
+        self
+    }
+
+    /// Checks the script without running it.
+    pub fn parse(&self) -> Result<Script, divisi_script::ScriptError> {
+        let name = self.path.as_deref().unwrap_or(&self.name);
+        Script::parse(name, &self.source)
+    }
+}

@@ -1,0 +1,145 @@
+//! Runs a flow's script on a thread of its own.
+//!
+//! JavaScript runs to its next wait; then all its calls go to the driver, and
+//! the thread says that it is quiet. Answers are given one at a time, in the
+//! order in which they come: the script's own order of execution is part of
+//! what a replay must repeat.
+
+use super::Library;
+use crate::driver::{FlowNews, Message, TaskEnd, TaskReport, Waiter};
+use crate::resolve::Resolver;
+use divisi_core::{Failure, FailureClass, PicoUsd};
+use divisi_script::{Answer, Call, CallId, Host, HostOptions, Script, ScriptError, TaskAnswer};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Stack of the thread: the script's own limit is a quarter of it.
+const STACK_BYTES: usize = 4 * 1024 * 1024;
+
+/// The error that a script ended with, for a display with its source.
+pub(crate) type ScriptEnd = oneshot::Receiver<ScriptError>;
+
+/// Starts `script`. Its calls go to `inbox`, its answers come over `answers`.
+pub(crate) fn start(
+    script: Script,
+    args: Option<Value>,
+    options: HostOptions,
+    resolver: Arc<Resolver>,
+    inbox: mpsc::UnboundedSender<Message>,
+    answers: mpsc::UnboundedReceiver<(u64, TaskReport)>,
+) -> std::io::Result<ScriptEnd> {
+    let (failed, end) = oneshot::channel();
+    std::thread::Builder::new().name("divisi-script".into()).stack_size(STACK_BYTES).spawn(move || {
+        let library = Library::new(&resolver.setup().workspace);
+        let feed = Feed { resolver, inbox, library };
+        let result = feed.run(&script, args, options, answers).map_err(|error| {
+            let failure = Failure::new(FailureClass::Flow, error.to_string());
+            // Whoever started the run may have no use for the source.
+            let _ = failed.send(error);
+            failure
+        });
+        feed.tell(FlowNews::Ended(result));
+    })?;
+    Ok(end)
+}
+
+struct Feed {
+    resolver: Arc<Resolver>,
+    inbox: mpsc::UnboundedSender<Message>,
+    library: Library,
+}
+
+impl Feed {
+    fn run(
+        &self,
+        script: &Script,
+        args: Option<Value>,
+        options: HostOptions,
+        mut answers: mpsc::UnboundedReceiver<(u64, TaskReport)>,
+    ) -> Result<Arc<str>, ScriptError> {
+        for warning in script.warnings() {
+            self.log(format!("warning: {warning}"));
+        }
+        let (mut host, calls) = Host::start(script, args, options)?;
+        let mut answered = 0;
+        self.make(&mut host, calls)?;
+        loop {
+            if let Some(result) = host.finished() {
+                return result;
+            }
+            self.tell(FlowNews::Quiet { answered });
+            let Some((call, report)) = answers.blocking_recv() else {
+                // The run has parked or was dropped; nobody needs the result.
+                return Ok("null".into());
+            };
+            self.answer(&mut host, call, report)?;
+            answered += 1;
+            // Whatever else has come meanwhile needs no word in between.
+            while let Ok((call, report)) = answers.try_recv() {
+                self.answer(&mut host, call, report)?;
+                answered += 1;
+            }
+        }
+    }
+
+    fn answer(&self, host: &mut Host, call: u64, report: TaskReport) -> Result<(), ScriptError> {
+        let calls = host.resolve(CallId(call as u32), Answer::Task(task_answer(report)))?;
+        self.make(host, calls)
+    }
+
+    /// Makes the script's calls. Other scripts are loaded on the spot.
+    fn make(&self, host: &mut Host, calls: Vec<Call>) -> Result<(), ScriptError> {
+        let mut calls = VecDeque::from(calls);
+        while let Some(call) = calls.pop_front() {
+            match call {
+                Call::Task { id, task, .. } => {
+                    let resolved = Box::new(self.resolver.resolve(task, 0));
+                    self.send(Message::Submit { resolved, waiter: Waiter::Script(id.0.into()) });
+                }
+                Call::Load { id, reference, .. } => {
+                    let answer = match self.library.load(&reference) {
+                        Ok(file) => Answer::Source { name: file.path, source: file.source },
+                        Err(message) => Answer::LoadFailed { message },
+                    };
+                    calls.extend(host.resolve(id, answer)?);
+                }
+                Call::Phase { title } => self.tell(FlowNews::Phase(title.into())),
+                Call::Log { message } => self.log(message),
+                Call::Warning { message, site: Some(site) } => self.log(format!("warning: {site}: {message}")),
+                Call::Warning { message, site: None } => self.log(format!("warning: {message}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&self, line: String) {
+        self.tell(FlowNews::Log(line.into()));
+    }
+
+    fn tell(&self, news: FlowNews) {
+        self.send(Message::Flow(news));
+    }
+
+    fn send(&self, message: Message) {
+        // A driver that is gone needs to hear nothing; the script will soon see it.
+        let _ = self.inbox.send(message);
+    }
+}
+
+fn task_answer(report: TaskReport) -> TaskAnswer {
+    let answer = match report.end {
+        TaskEnd::Ok(json) => TaskAnswer::ok(json),
+        TaskEnd::Failed(failure) => TaskAnswer::failed(failure.class, failure.message),
+        TaskEnd::Skipped(reason) => TaskAnswer::skipped(reason),
+        TaskEnd::Cancelled => TaskAnswer::cancelled(),
+    };
+    TaskAnswer {
+        model: report.model.map(|model| model.to_string()),
+        attempts: report.attempts,
+        cost: report.cost.0 as f64 / PicoUsd::DOLLAR.0 as f64,
+        output_tokens: report.usage.output,
+        ..answer
+    }
+}

@@ -1,0 +1,60 @@
+//! What every agent is told before its task.
+//!
+//! Prompts of flows are written for agents that know they are called by a
+//! program. The texts are fixed: no date, no folder and no id stands in them,
+//! and what more tasks share comes first, so that vendors can cache it.
+
+use crate::agents::AgentDefinition;
+
+const AGENT: &str = include_str!("framing/agent.txt");
+const TOOLS: &str = include_str!("framing/tools.txt");
+const SCHEMA: &str = include_str!("framing/schema.txt");
+
+/// The blocks of a system prompt, the most widely shared first.
+///
+/// `framing_override` stands in place of our text about being an agent; an
+/// empty one leaves it out. `tools` and `schema` say whether the task has any.
+pub fn system_blocks(
+    framing_override: Option<&str>,
+    agent: Option<&AgentDefinition>,
+    tools: bool,
+    schema: bool,
+) -> Vec<String> {
+    let blocks = [
+        Some(framing_override.unwrap_or(AGENT)),
+        tools.then_some(TOOLS),
+        agent.map(|agent| agent.prompt.as_str()),
+        schema.then_some(SCHEMA),
+    ];
+    let blocks = blocks.into_iter().flatten().map(str::trim);
+    blocks.filter(|block| !block.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::Agents;
+
+    #[test]
+    fn each_task_is_told_what_concerns_it() {
+        let agents = Agents::built_in();
+        let explore = agents.get("Explore").unwrap();
+        let blocks = |tools, schema| system_blocks(None, Some(explore), tools, schema);
+        let [agent, tools, schema] = [AGENT, TOOLS, SCHEMA].map(str::trim);
+        assert_eq!(blocks(false, false), [agent, &explore.prompt]);
+        assert_eq!(blocks(true, true), [agent, tools, &explore.prompt, schema]);
+        assert_eq!(system_blocks(None, None, false, false), [agent]);
+    }
+
+    #[test]
+    fn the_framing_can_be_replaced_or_left_out() {
+        assert_eq!(system_blocks(Some("Be brief.\n"), None, false, false), ["Be brief."]);
+        assert_eq!(system_blocks(Some(""), None, false, false), [""; 0]);
+    }
+
+    #[test]
+    fn the_framing_is_short() {
+        let words: usize = [AGENT, TOOLS, SCHEMA].iter().map(|text| text.split_whitespace().count()).sum();
+        assert!(words < 150, "{words} words");
+    }
+}

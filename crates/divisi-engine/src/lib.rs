@@ -1,0 +1,30 @@
+//! Runs flows of many agents: driver, executors, tools, stores and the library API.
+//!
+//! An [`Engine`] keeps runs in a [`Store`](store::Store). A flow is a script
+//! ([`Engine::start`]) or a Rust program ([`Engine::open`]) that asks for
+//! tasks; the four [`patterns`] are functions over the latter.
+
+pub mod engine;
+pub mod patterns;
+pub mod setup;
+pub mod prices;
+pub mod flow;
+pub mod resolve;
+pub mod driver;
+pub mod executor;
+pub mod framing;
+pub mod agents;
+pub mod tools;
+pub mod process;
+pub mod workspace;
+pub mod store;
+mod lock;
+
+pub use divisi_core as core;
+pub use driver::{DriveError, TaskEnd, TaskReport};
+pub use engine::{Control, Engine, Finished, Job, RunHandle, RunOptions, StartError};
+pub use executor::Signal;
+pub use flow::Flow;
+pub use lock::LockError;
+pub use setup::{Model, Models, ProviderModels, Setup};
+pub use tools::Permissions;

@@ -1,0 +1,79 @@
+//! One driver per run: a lock that the system gives back when its holder dies.
+//!
+//! The expected position of an append is what really keeps two drivers apart.
+//! The lock only says so earlier, before the second has replayed anything.
+
+use divisi_core::RunId;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// Held while a run is driven.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    _file: File,
+}
+
+/// Why a run is not ours to drive.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process drives it.
+    #[error("run {run} is being driven by process {holder}")]
+    Held {
+        /// Which run.
+        run: RunId,
+        /// Its process id, as far as it has said.
+        holder: String,
+    },
+    /// The lock file cannot be made.
+    #[error("cannot lock run {run} with {path}")]
+    Io {
+        /// Which run.
+        run: RunId,
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl RunLock {
+    /// Takes the lock of `run` in `folder`.
+    pub(crate) fn take(folder: &Path, run: &RunId) -> Result<Self, LockError> {
+        let path = folder.join(format!("{run}.lock"));
+        let failed = |source| LockError::Io { run: run.clone(), path: path.clone(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // A holder that has not written yet is still a holder.
+                let _ = file.read_to_string(&mut holder);
+                let holder = if holder.is_empty() { "of unknown number".to_owned() } else { holder };
+                return Err(LockError::Held { run: run.clone(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
+        write!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_driver_is_told_who_the_first_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunId::new("a").unwrap();
+        let lock = RunLock::take(folder.path(), &run).unwrap();
+        let refused = RunLock::take(folder.path(), &run).unwrap_err();
+        assert_eq!(refused.to_string(), format!("run a is being driven by process {}", std::process::id()));
+        drop(lock);
+        RunLock::take(folder.path(), &run).unwrap();
+    }
+}

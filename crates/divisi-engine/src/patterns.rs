@@ -1,0 +1,265 @@
+//! The four patterns as functions over a [`Job`].
+//!
+//! All four come down to asking for tasks at the right time, so each is short;
+//! what they share (durability, money, retries, reports) is the run's part.
+//!
+//! The examples below run against answers that are scripted:
+//!
+//! ```
+//! # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
+//! # use std::sync::Arc;
+//! async fn job() -> Job {
+//!     let engine = Engine::new(Arc::new(MemoryStore::new()));
+//!     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
+//!     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+//! }
+//! ```
+
+use crate::driver::{TaskEnd, TaskReport};
+use crate::engine::Job;
+use divisi_core::plan::{Plan, PlanTask};
+use divisi_core::{Failure, FailureClass, Task};
+use futures::future::{Shared, join_all};
+use futures::FutureExt;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Plans that a planner may hand in before the decomposition is given up: the
+/// second and third see what was wrong with the one before.
+const PLANS_MAX: u32 = 3;
+
+/// Parallel fan-out: runs independent tasks at the same time.
+///
+/// The reports stand in the order of the tasks. A failure is a report like any
+/// other, so one failed task takes nothing from the others.
+///
+/// ```
+/// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
+/// # use std::sync::Arc;
+/// # async fn job() -> Job {
+/// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// # }
+/// use divisi_engine::{core::Task, patterns::fan_out};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let job = job().await;
+/// let modules = ["auth", "payment", "user"];
+/// let tasks = modules.map(|name| Task::new(format!("Analyze the {name} module")).model("haiku"));
+/// let reports = fan_out(&job, tasks).await;
+/// assert_eq!(reports.len(), 3);
+/// job.finish(reports[0].text()?.into()).await?;
+/// # Ok(()) }
+/// ```
+pub async fn fan_out(job: &Job, tasks: impl IntoIterator<Item = Task>) -> Vec<TaskReport> {
+    join_all(tasks.into_iter().map(|task| job.run(task))).await
+}
+
+/// Sequential pipeline: each task is made from the result of the one before.
+///
+/// `first` is what the first stage is given. Ends early with the first failure.
+///
+/// ```
+/// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
+/// # use std::sync::Arc;
+/// # async fn job() -> Job {
+/// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// # }
+/// use divisi_engine::{core::Task, patterns::{pipeline, stage}};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let job = job().await;
+/// let stages = [
+///     stage(|goal| Task::new(format!("Build {goal}")).model("haiku")),
+///     stage(|build| Task::new(format!("Test this build: {build}")).model("haiku")),
+/// ];
+/// let report = pipeline(&job, "the application", stages).await?;
+/// job.finish(report.text()?.into()).await?;
+/// # Ok(()) }
+/// ```
+pub async fn pipeline(
+    job: &Job,
+    first: &str,
+    stages: impl IntoIterator<Item = Stage>,
+) -> Result<TaskReport, Failure> {
+    let mut given = first.to_owned();
+    let mut last = None;
+    for stage in stages {
+        let report = job.run(stage(&given)).await;
+        given = report.text()?;
+        last = Some(report);
+    }
+    last.ok_or_else(|| Failure::new(FailureClass::BadRequest, "a pipeline without stages"))
+}
+
+/// Makes a task from the result before it.
+pub type Stage = Box<dyn Fn(&str) -> Task + Send + Sync>;
+
+/// A stage of a pipeline.
+pub fn stage(make: impl Fn(&str) -> Task + Send + Sync + 'static) -> Stage {
+    Box::new(make)
+}
+
+/// Hierarchical decomposition: a planner divides the goal, workers do the parts.
+///
+/// The planner's task is given the schema of a [`Plan`]; a plan that is none
+/// goes back to it with what is wrong. `worker` is what every part starts
+/// from: the part's prompt and whatever else the plan says replace its own.
+/// Parts run as soon as what they need is there; a part whose need failed is
+/// skipped.
+///
+/// ```
+/// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
+/// # use std::sync::Arc;
+/// # async fn job() -> Job {
+/// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// # }
+/// use divisi_engine::{core::Task, patterns::decompose};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let job = job().await;
+/// let planner = Task::new("").model("haiku").label("plan");
+/// let worker = Task::new("").model("haiku");
+/// let parts = decompose(&job, "Find the 5 most critical modules and audit each", planner, worker, 20).await?;
+/// assert!(!parts.is_empty());
+/// job.finish(serde_json::Value::Null).await?;
+/// # Ok(()) }
+/// ```
+pub async fn decompose(
+    job: &Job,
+    goal: &str,
+    planner: Task,
+    worker: Task,
+    tasks_max: usize,
+) -> Result<Vec<(PlanTask, TaskReport)>, Failure> {
+    let plan = plan(job, goal, planner, tasks_max).await?;
+    Ok(run_plan(job, &plan, &worker).await)
+}
+
+/// Asks a planner for a plan until it hands in one.
+async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<Plan, Failure> {
+    let mut complaint = String::new();
+    for _ in 0..PLANS_MAX {
+        let prompt = format!(
+            "Divide this goal into tasks for separate agents, {tasks_max} at most. Each agent sees only its own \
+             prompt, so each prompt must say everything. Let tasks run in parallel wherever one does not need \
+             the result of another; `{{{{id}}}}` in a prompt stands for the result of the task of that id.\n\n\
+             Goal: {goal}{complaint}"
+        );
+        let task = Task { prompt: prompt.into(), ..planner.clone() }.schema(Plan::json_schema());
+        let found = match Plan::from_value(&job.run(task).await.value()?) {
+            Ok(plan) if plan.tasks().len() > tasks_max => {
+                format!("it has {} tasks, and {tasks_max} is the most", plan.tasks().len())
+            }
+            Ok(plan) => return Ok(plan),
+            Err(error) => error.to_string(),
+        };
+        complaint = format!("\n\nAn earlier plan could not be used: {found}.");
+    }
+    Err(Failure::new(FailureClass::Schema, format!("the planner handed in no usable plan in {PLANS_MAX} tries")))
+}
+
+/// Runs the tasks of a plan, each as soon as what it needs is there.
+///
+/// The reports stand in the order of the plan.
+pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, TaskReport)> {
+    let remaining = plan.remaining();
+    let mut running: Vec<Option<Shared<futures::future::BoxFuture<'_, TaskReport>>>> = vec![None; plan.tasks().len()];
+    // Waves come before what needs them, so every need is there already.
+    for place in plan.waves().into_iter().flatten() {
+        let task = &plan.tasks()[place];
+        let needs: Vec<_> = plan
+            .needs(place)
+            .iter()
+            .filter_map(|&need| Some((plan.tasks()[need].id.as_str(), running[need].clone()?)))
+            .collect();
+        let waiting = remaining[place] as u32;
+        let part = async move {
+            let mut results = BTreeMap::new();
+            for (id, need) in needs {
+                match need.await.text() {
+                    Ok(text) => results.insert(id.to_owned(), text),
+                    Err(failure) => {
+                        let reason = format!("`{id}`, which it needs, failed: {failure}");
+                        return job.skip(part_of(task, task.prompt.as_str(), worker), reason).await;
+                    }
+                };
+            }
+            let prompt = divisi_core::plan::render(&task.prompt, &results);
+            job.submit(part_of(task, &prompt, worker), waiting).await
+        };
+        running[place] = Some(part.boxed().shared());
+    }
+    let reports = join_all(running.into_iter().flatten()).await;
+    plan.tasks().iter().cloned().zip(reports).collect()
+}
+
+/// The worker's task with what the plan says of this part.
+fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
+    let said = part.task(prompt);
+    Task {
+        label: said.label.or_else(|| Some(part.id.as_str().into())),
+        model: said.model.or_else(|| worker.model.clone()),
+        effort: said.effort.or(worker.effort),
+        agent_type: said.agent_type.or_else(|| worker.agent_type.clone()),
+        tools: said.tools.or_else(|| worker.tools.clone()),
+        schema: said.schema.or_else(|| worker.schema.clone()),
+        prompt: said.prompt,
+        ..worker.clone()
+    }
+}
+
+/// Scatter-gather: runs parts at the same time, then one task over all of them.
+///
+/// The synthesis is told which parts are missing and why. It is not run when
+/// fewer than `parts_min` parts succeeded.
+///
+/// ```
+/// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
+/// # use std::sync::Arc;
+/// # async fn job() -> Job {
+/// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// # }
+/// use divisi_engine::{core::Task, patterns::scatter_gather};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let job = job().await;
+/// let reviews = ["security", "speed"].map(|lens| Task::new(format!("Review for {lens}")).label(lens).model("haiku"));
+/// let synthesis = Task::new("Make one action plan from these reviews").model("haiku");
+/// let report = scatter_gather(&job, reviews, synthesis, 1).await?;
+/// job.finish(report.text()?.into()).await?;
+/// # Ok(()) }
+/// ```
+pub async fn scatter_gather(
+    job: &Job,
+    parts: impl IntoIterator<Item = Task>,
+    synthesis: Task,
+    parts_min: usize,
+) -> Result<TaskReport, Failure> {
+    let parts: Vec<Task> = parts.into_iter().collect();
+    let names: Vec<Arc<str>> =
+        parts.iter().enumerate().map(|(i, part)| part.label.clone().unwrap_or_else(|| format!("part {}", i + 1).into())).collect();
+    let reports = fan_out(job, parts).await;
+    let there = reports.iter().filter(|report| matches!(report.end, TaskEnd::Ok(_))).count();
+    if there < parts_min {
+        let message = format!("only {there} of {} parts succeeded, and the synthesis needs {parts_min}", reports.len());
+        return Err(Failure::new(FailureClass::Unavailable, message));
+    }
+    let mut prompt = synthesis.prompt.to_string();
+    for (name, report) in names.iter().zip(&reports) {
+        match report.text() {
+            Ok(text) => prompt.push_str(&format!("\n\n## {name}\n\n{text}")),
+            Err(failure) => prompt.push_str(&format!("\n\n## {name}\n\n(This part is missing: {failure}.)")),
+        }
+    }
+    let report = job.run(Task { prompt: prompt.into(), ..synthesis }).await;
+    report.value().map(|_: Value| report)
+}

@@ -1,0 +1,208 @@
+//! A program and all that it started, to be stopped together.
+//!
+//! A process group is not enough: agent programs give each shell its own
+//! session, and a daemon leaves its parent behind. On Linux three signs tell
+//! who belongs to the tree, read from `/proc`: the process group, the parents,
+//! and a variable in the environment which children inherit wherever they go.
+//! Elsewhere it is the group alone.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The variable that marks every process of a tree.
+pub(super) const MARK_VARIABLE: &str = "DIVISI_PROCESS_TREE";
+
+/// The value of [`MARK_VARIABLE`] for one tree, different from all others on
+/// this machine.
+pub(super) struct Mark(String);
+
+impl Mark {
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+        Self(format!("{}-{nanos}-{count}", std::process::id()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A running program and its descendants. Dropping it kills them.
+pub(super) struct Tree {
+    /// None once everything is gone.
+    members: Option<Members>,
+}
+
+struct Members {
+    /// The program, which leads a process group of its own.
+    leader: Pid,
+    #[cfg(target_os = "linux")]
+    known: linux::Known,
+}
+
+impl Tree {
+    /// The tree of the program with this id, none if it has already ended.
+    pub(super) fn new(leader: Option<u32>, mark: Mark) -> Self {
+        let leader = leader.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        #[cfg(not(target_os = "linux"))]
+        let _ = mark;
+        Self {
+            members: leader.map(|leader| Members {
+                leader,
+                #[cfg(target_os = "linux")]
+                known: linux::Known::new(leader, mark),
+            }),
+        }
+    }
+
+    /// Asks the program's group to end, and remembers who belongs to the tree
+    /// while the parents that show it are still there.
+    pub(super) fn terminate(&mut self) {
+        let Some(members) = &mut self.members else { return };
+        #[cfg(target_os = "linux")]
+        members.known.look();
+        let _ = kill_process_group(members.leader, Signal::TERM);
+    }
+
+    /// Kills what is left, away from the async threads: it reads `/proc`.
+    ///
+    /// Dropping the future does not keep it from happening.
+    pub(super) async fn kill(&mut self) {
+        if let Some(members) = self.members.take() {
+            let _ = tokio::task::spawn_blocking(move || members.kill()).await;
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if let Some(members) = self.members.take() {
+            members.kill();
+        }
+    }
+}
+
+impl Members {
+    fn kill(mut self) {
+        #[cfg(target_os = "linux")]
+        self.known.look();
+        // The group is one act that nobody in it can outrun by forking.
+        let _ = kill_process_group(self.leader, Signal::KILL);
+        #[cfg(target_os = "linux")]
+        self.known.kill();
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{MARK_VARIABLE, Mark};
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// How often we look for processes that were started while we killed. A
+    /// tree that still grows after as many rounds is a fork bomb, and a task
+    /// for the system's own limits.
+    const ROUNDS_MAX: usize = 20;
+
+    /// The members of a tree that were seen so far.
+    pub(super) struct Known {
+        leader: i32,
+        /// `NAME=value` as it stands in an environment.
+        mark: Vec<u8>,
+        /// When each was started: a process id alone may be given out again.
+        started: BTreeMap<i32, u64>,
+    }
+
+    /// One line of `/proc/<id>/stat`, as far as it matters here.
+    #[derive(Clone, Copy)]
+    struct Stat {
+        parent: i32,
+        group: i32,
+        started: u64,
+    }
+
+    impl Known {
+        pub(super) fn new(leader: Pid, mark: Mark) -> Self {
+            let leader = leader.as_raw_nonzero().get();
+            let mut known = Self {
+                leader,
+                mark: format!("{MARK_VARIABLE}={}", mark.as_str()).into_bytes(),
+                started: BTreeMap::new(),
+            };
+            known.started.extend(stat(leader).map(|stat| (leader, stat.started)));
+            known
+        }
+
+        /// Adds the members that run now; returns whether there were new ones.
+        pub(super) fn look(&mut self) -> bool {
+            let running = running();
+            let before = self.started.len();
+            let oldest = self.started.get(&self.leader).copied().unwrap_or(0);
+            for (&id, stat) in running.iter().filter(|(_, stat)| stat.started >= oldest) {
+                if stat.group == self.leader || self.is_marked(id) {
+                    self.started.insert(id, stat.started);
+                }
+            }
+            let mut grown = true;
+            while grown {
+                let children: Vec<_> = running
+                    .iter()
+                    .filter(|(id, stat)| {
+                        !self.started.contains_key(id) && self.is_alive(stat.parent, &running)
+                    })
+                    .map(|(&id, stat)| (id, stat.started))
+                    .collect();
+                grown = !children.is_empty();
+                self.started.extend(children);
+            }
+            self.started.len() > before
+        }
+
+        pub(super) fn kill(&mut self) {
+            let mut killed = BTreeSet::new();
+            for _ in 0..ROUNDS_MAX {
+                for (&id, &started) in &self.started {
+                    let same = stat(id).is_some_and(|stat| stat.started == started);
+                    if let Some(pid) = Pid::from_raw(id).filter(|_| same && killed.insert(id)) {
+                        let _ = kill_process(pid, Signal::KILL);
+                    }
+                }
+                if !self.look() {
+                    break;
+                }
+            }
+        }
+
+        fn is_alive(&self, id: i32, running: &BTreeMap<i32, Stat>) -> bool {
+            self.started.get(&id).is_some_and(|&s| running.get(&id).is_some_and(|stat| stat.started == s))
+        }
+
+        fn is_marked(&self, id: i32) -> bool {
+            // Unreadable for processes of other users: those are not ours.
+            std::fs::read(format!("/proc/{id}/environ"))
+                .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|entry| entry == self.mark))
+        }
+    }
+
+    fn running() -> BTreeMap<i32, Stat> {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        ids.filter_map(|id| Some((id, stat(id)?))).collect()
+    }
+
+    /// Reads the state of a process; none if it is gone or only not yet reaped.
+    fn stat(id: i32) -> Option<Stat> {
+        let line = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name before the last parenthesis may hold anything.
+        let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
+        let &[state, parent, group, ..] = fields.as_slice() else { return None };
+        if matches!(state, "Z" | "X") {
+            return None;
+        }
+        let started = fields.get(19)?.parse().ok()?;
+        Some(Stat { parent: parent.parse().ok()?, group: group.parse().ok()?, started })
+    }
+}

@@ -1,0 +1,170 @@
+//! What a run finds around it: models, executors, permissions and limits.
+
+use crate::executor::CommandLine;
+use crate::prices::Prices;
+use crate::tools::Permissions;
+use divisi_core::{Failure, FailureClass, Limits, Millis, RetryPolicy};
+use divisi_providers::Provider;
+use globset::{Glob, GlobMatcher};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a run finds around it. The same for all its tasks.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Who answers, and what tiers mean there.
+    pub models: Models,
+    /// Programs that carry out tasks, by the name a task asks for.
+    pub executors: BTreeMap<String, CommandLine>,
+    /// What agents may do besides reading.
+    pub permissions: Permissions,
+    /// The folder that agents see.
+    pub workspace: PathBuf,
+    /// Replaces the text that frames every agent.
+    pub framing: Option<Arc<str>>,
+    /// How large a run may grow.
+    pub limits: Limits,
+    /// How often and how soon a task is tried again.
+    pub retry: RetryPolicy,
+    /// Longest time one attempt may take.
+    pub timeout: Millis,
+    /// Longest time one attempt may go without any sign of progress.
+    pub idle_timeout: Millis,
+    /// Requests one attempt may send. An agent that reads its way through a
+    /// module needs 10 to 30.
+    pub turns_max: u32,
+    /// Longest reply in tokens. Vendors stop at it, and budgets reserve it.
+    pub reply_tokens_max: u32,
+    /// What tokens cost.
+    pub prices: Prices,
+}
+
+impl Setup {
+    /// Everything at its default, for agents that work in `workspace`.
+    pub fn new(models: Models, workspace: impl Into<PathBuf>) -> Self {
+        Self {
+            models,
+            executors: BTreeMap::new(),
+            permissions: Permissions::default(),
+            workspace: workspace.into(),
+            framing: None,
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            timeout: Millis::from_secs(30 * 60),
+            idle_timeout: Millis::from_secs(3 * 60),
+            turns_max: 50,
+            reply_tokens_max: 16_384,
+            prices: Prices,
+        }
+    }
+}
+
+/// The providers there are, and what a task's word for a model means.
+#[derive(Clone)]
+pub struct Models {
+    /// Taken when a task names no model.
+    pub default: Arc<str>,
+    /// Answers what names no provider.
+    pub provider: String,
+    /// All providers by name.
+    pub providers: BTreeMap<String, ProviderModels>,
+}
+
+/// One provider and what it calls its models.
+#[derive(Clone)]
+pub struct ProviderModels {
+    /// Sends the requests.
+    pub provider: Arc<dyn Provider>,
+    /// Model ids by tier.
+    pub tiers: BTreeMap<String, Arc<str>>,
+    /// Patterns of the model ids it has.
+    pub known: Vec<GlobMatcher>,
+}
+
+/// A model that can be asked.
+#[derive(Clone)]
+pub struct Model {
+    /// Sends the requests.
+    pub provider: Arc<dyn Provider>,
+    /// The vendor's id of it.
+    pub id: Arc<str>,
+}
+
+/// The tiers, cheapest first.
+pub const TIERS: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
+
+impl Models {
+    /// One provider for everything. `tiers` gives its model ids, `known` the
+    /// patterns of all ids it has.
+    pub fn one(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
+        let name = provider.name().to_owned();
+        let models = ProviderModels::new(provider, tiers, known);
+        Self { default: "sonnet".into(), provider: name.clone(), providers: BTreeMap::from([(name, models)]) }
+    }
+
+    /// What `word` means: a tier, `inherit`, a model id, or `provider:model`.
+    ///
+    /// Fails with the nearest names when nobody knows it.
+    pub fn find(&self, word: Option<&str>) -> Result<Model, Failure> {
+        let word = match word {
+            None | Some("inherit") => &*self.default,
+            Some(word) => word,
+        };
+        let (models, word) = match word.split_once(':') {
+            Some((name, model)) if self.providers.contains_key(name) => (&self.providers[name], model),
+            _ => match self.providers.get(&self.provider) {
+                Some(models) => (models, word),
+                None => {
+                    let message = format!("there is no provider `{}`", self.provider);
+                    return Err(Failure::new(FailureClass::Unavailable, message));
+                }
+            },
+        };
+        let id = match models.tiers.get(word) {
+            Some(id) => id.clone(),
+            None if models.known.iter().any(|known| known.is_match(word)) => word.into(),
+            None => return Err(models.unknown(word)),
+        };
+        Ok(Model { provider: models.provider.clone(), id })
+    }
+}
+
+impl ProviderModels {
+    /// A provider with its tiers and the patterns of the ids it has. A pattern
+    /// that is none matches nothing.
+    pub fn new(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
+        Self {
+            provider,
+            tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
+            known: known.iter().filter_map(|known| Glob::new(known).ok()).map(|g| g.compile_matcher()).collect(),
+        }
+    }
+
+    fn unknown(&self, word: &str) -> Failure {
+        let tiers: Vec<String> = self.tiers.iter().map(|(tier, id)| format!("{tier} ({id})")).collect();
+        let name = self.provider.name();
+        let known: Vec<&str> = self.known.iter().map(|known| known.glob().glob()).collect();
+        Failure::new(FailureClass::Unavailable, format!("provider `{name}` knows no model `{word}`"))
+            .hint(format!("it has {}, and ids like {}", tiers.join(", "), known.join(", ")))
+    }
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tiers = |models: &ProviderModels| models.tiers.clone();
+        let providers: BTreeMap<_, _> = self.providers.iter().map(|(name, m)| (name, tiers(m))).collect();
+        f.debug_struct("Models")
+            .field("default", &self.default)
+            .field("provider", &self.provider)
+            .field("providers", &providers)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.provider.name(), self.id)
+    }
+}

@@ -1,0 +1,185 @@
+//! Where journals and long texts are kept.
+//!
+//! A store makes the events of one decision durable, all or none, at the
+//! position the driver expects. It is the only place that two processes share,
+//! and the expected position is what keeps two drivers out of one run.
+
+mod memory;
+mod sqlite;
+
+#[cfg(test)]
+mod conformance;
+
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
+
+use async_trait::async_trait;
+use divisi_core::content::Blob;
+use divisi_core::run::{Counts, Stage};
+use divisi_core::{Digest, PicoUsd, Position, Recorded, Run, RunId, Timestamp, Usage};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Keeps journals, long texts and a summary of each run.
+///
+/// Every implementation passes the suite in `store/conformance.rs`.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Appends the events of one decision, and the texts that they refer to.
+    ///
+    /// When this returns, all of it is durable. Fails with
+    /// [`StoreError::Moved`] when the journal does not end where the batch
+    /// begins: another driver has written since, and the caller must stop
+    /// driving. Dropping the future may or may not have appended.
+    async fn append(&self, batch: Arc<Batch>) -> Result<(), StoreError>;
+
+    /// The events of a run from `from` on, at most [`PAGE_EVENTS_MAX`] of them.
+    /// Empty when there are none, or no such run.
+    async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError>;
+
+    /// A long text by its digest.
+    async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError>;
+
+    /// What there is of one run.
+    async fn run(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError>;
+
+    /// The latest runs, newest first.
+    async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError>;
+
+    /// Where the lock files of runs belong; `None` when no other process can
+    /// reach this store.
+    fn locks(&self) -> Option<PathBuf>;
+}
+
+/// Most events returned at once: a replay of any length needs little memory.
+pub const PAGE_EVENTS_MAX: usize = 4_096;
+
+/// What one decision writes.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// In which journal.
+    pub run: RunId,
+    /// How many events stand before it.
+    pub position: Position,
+    /// The facts, at consecutive positions.
+    pub events: Vec<Recorded>,
+    /// Long texts that the facts refer to.
+    pub blobs: Vec<Blob>,
+    /// The run once they are applied.
+    pub summary: RunSummary,
+}
+
+/// One line of the list of runs.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RunSummary {
+    /// Its name.
+    pub id: RunId,
+    /// The flow's name.
+    pub name: String,
+    /// Where it stands: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`.
+    pub status: String,
+    /// Tasks with a result.
+    pub ok: u32,
+    /// Tasks without.
+    pub failed: u32,
+    /// Tasks never tried or stopped.
+    pub skipped: u32,
+    /// Tasks without an outcome.
+    pub open: u32,
+    /// Tokens, in and out.
+    pub tokens: u64,
+    /// Money spent.
+    pub cost: PicoUsd,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it last wrote something.
+    pub updated_at: Timestamp,
+}
+
+impl RunSummary {
+    /// The summary of `run` at this moment.
+    pub fn of(id: &RunId, run: &Run, now: Timestamp) -> Self {
+        let Counts { ok, failed, skipped, cancelled, open } = run.counts();
+        let usage: Usage = run.usage();
+        Self {
+            id: id.clone(),
+            name: run.name().to_owned(),
+            status: status_word(run.stage()).to_owned(),
+            ok,
+            failed,
+            skipped: skipped + cancelled,
+            open,
+            tokens: usage.total(),
+            cost: run.budget().settled,
+            started_at: run.started_at(),
+            updated_at: now,
+        }
+    }
+}
+
+/// The word for where a run stands, in lists and in machine output.
+pub fn status_word(stage: &Stage) -> &'static str {
+    use divisi_core::event::RunStatus;
+    match stage {
+        Stage::Unstarted => "unstarted",
+        Stage::Replaying | Stage::Running | Stage::Parking(_) => "running",
+        Stage::Parked(_) => "parked",
+        Stage::Ended(RunStatus::Ok) => "ok",
+        Stage::Ended(RunStatus::Partial) => "partial",
+        Stage::Ended(RunStatus::Failed) => "failed",
+        Stage::Ended(RunStatus::Cancelled) => "cancelled",
+    }
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The journal does not end where the driver thought.
+    #[error("another process has written to the journal of run {0}")]
+    Moved(RunId),
+    /// The store was written by a later version of divisi.
+    #[error("the store {path} has format {found}; this divisi reads formats up to {known}")]
+    TooNew {
+        /// Which store.
+        path: String,
+        /// Its format.
+        found: u32,
+        /// The latest format known here.
+        known: u32,
+    },
+    /// The file is no store.
+    #[error("{0} is not a divisi store")]
+    Foreign(String),
+    /// An event in it cannot be read.
+    #[error("the journal of run {run} cannot be read at position {}", position.0)]
+    Unreadable {
+        /// Whose journal.
+        run: RunId,
+        /// Where.
+        position: Position,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The store has no room left.
+    #[error("no room left to write the store {0}")]
+    Full(String),
+    /// SQLite failed.
+    #[error("the store {path} failed")]
+    Sqlite {
+        /// Which store.
+        path: String,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// The file or its folder could not be made or opened.
+    #[error("cannot open the store {path}")]
+    Open {
+        /// Which store.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The thread that writes is gone, because it failed before.
+    #[error("the store is closed")]
+    Closed,
+}

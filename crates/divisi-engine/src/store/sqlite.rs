@@ -1,0 +1,311 @@
+//! The durable store: one SQLite file, which `sqlite3` reads as well.
+//!
+//! One thread writes. It takes whatever has queued up since its last commit,
+//! writes it in one transaction, syncs once, and only then answers: many runs
+//! and many events share one sync of the disk, and nobody acts on an event
+//! that a power cut could take back. Readers have a connection of their own
+//! and never wait for the writer.
+
+use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
+use async_trait::async_trait;
+use divisi_core::event::FORMAT;
+use divisi_core::{Digest, PicoUsd, Position, Recorded, RunId, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Marks the file as ours: the bytes `dvsi`.
+const APPLICATION_ID: i32 = 0x6476_7369;
+
+/// Batches written in one transaction. At this size the sync is a small part
+/// of the time already; more would only make the first of them wait longer.
+const COMMIT_BATCHES_MAX: usize = 1_024;
+
+/// How long a writer waits for another process that writes at this moment.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
+    ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
+    tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
+    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
+CREATE TABLE IF NOT EXISTS events (
+    run TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+    PRIMARY KEY (run, position)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// Keeps journals in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    reader: Mutex<Connection>,
+    /// Bounded by what drivers have under way: each waits for its answer
+    /// before it sends the next batch.
+    queue: Option<mpsc::UnboundedSender<Write>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+type Write = (Arc<Batch>, oneshot::Sender<Result<(), StoreError>>);
+
+impl SqliteStore {
+    /// Opens the store at `path`, making it and its folder where they are not there.
+    ///
+    /// Fails with [`StoreError::TooNew`] on a store of a later format and with
+    /// [`StoreError::Foreign`] on a file of something else; neither is changed.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        }
+        let failed = |source| failure(&path, source);
+        let connection = Connection::open(&path).map_err(failed)?;
+        prepare(&connection, &path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(&path, flags).map_err(failed)?;
+        reader.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        let (queue, writes) = mpsc::unbounded_channel();
+        let of = path.clone();
+        let writer = std::thread::Builder::new()
+            .name("divisi-store".into())
+            .spawn(move || write_all(connection, &of, writes))
+            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        Ok(Self { path, reader: Mutex::new(reader), queue: Some(queue), writer: Some(writer) })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        query(&reader).map_err(|source| failure(&self.path, source))
+    }
+}
+
+/// Checks what the file is and brings it to the current format.
+fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| failure(path, source);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let application = number("PRAGMA application_id").map_err(failed)?;
+    let format = number("PRAGMA user_version").map_err(failed)?;
+    let tables = number("SELECT count(*) FROM sqlite_schema").map_err(failed)?;
+    if application != i64::from(APPLICATION_ID) && (application != 0 || tables > 0) {
+        return Err(StoreError::Foreign(path.display().to_string()));
+    }
+    if format > i64::from(FORMAT) {
+        let found = u32::try_from(format).unwrap_or(u32::MAX);
+        return Err(StoreError::TooNew { path: path.display().to_string(), found, known: FORMAT });
+    }
+    // FULL syncs the log at each commit: what is acknowledged survives a power cut.
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
+        .map_err(failed)?;
+    if format < i64::from(FORMAT) {
+        let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {marks} COMMIT;")).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The writer: takes what has queued up, writes it, answers, until nobody asks.
+fn write_all(mut connection: Connection, path: &Path, mut writes: mpsc::UnboundedReceiver<Write>) {
+    let mut queued = Vec::with_capacity(COMMIT_BATCHES_MAX);
+    while writes.blocking_recv_many(&mut queued, COMMIT_BATCHES_MAX) > 0 {
+        let result = write(&mut connection, path, &queued);
+        for (index, (batch, answer)) in queued.drain(..).enumerate() {
+            let answered = match &result {
+                Ok(moved) if moved.contains(&index) => Err(StoreError::Moved(batch.run.clone())),
+                Ok(_) => Ok(()),
+                Err(source) => Err(failure_from(path, source)),
+            };
+            // A driver that no longer listens has been dropped; the events stand.
+            let _ = answer.send(answered);
+        }
+    }
+}
+
+/// Writes batches in one transaction; returns which of them came too late.
+fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite::Result<Vec<usize>> {
+    let mut moved = vec![];
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    {
+        let mut position = transaction.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
+        let mut event =
+            transaction.prepare_cached("INSERT INTO events (run, position, at, event) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut blob = transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
+        let mut summary = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
+             cost_pico_usd, started_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?;
+        let mut json = Vec::with_capacity(512);
+        for (index, (batch, _)) in queued.iter().enumerate() {
+            let run = batch.run.as_str();
+            let end: Option<i64> = position.query_row([run], |row| row.get(0)).optional()?;
+            if end.unwrap_or(0) as u64 != batch.position.0 {
+                tracing::warn!(run, path = %path.display(), "a batch came too late");
+                moved.push(index);
+                continue;
+            }
+            for recorded in &batch.events {
+                json.clear();
+                serde_json::to_writer(&mut json, &recorded.event)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+                let text = std::str::from_utf8(&json).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+                event.execute(params![run, recorded.position.0 as i64, recorded.at.0 as i64, text])?;
+            }
+            for kept in &batch.blobs {
+                blob.execute(params![kept.digest.as_bytes(), &*kept.text])?;
+            }
+            let s = &batch.summary;
+            let end = batch.position.after(batch.events.len()).0 as i64;
+            summary.execute(params![
+                run, end, s.name, s.status, s.ok, s.failed, s.skipped, s.open, s.tokens as i64, s.cost.0 as i64,
+                s.started_at.0 as i64, s.updated_at.0 as i64
+            ])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(moved)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn append(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send((batch, answer)).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
+        let rows: Vec<(i64, i64, String)> = self.read(|reader| {
+            let mut query = reader.prepare_cached(
+                "SELECT position, at, event FROM events WHERE run = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
+            )?;
+            let rows = query.query_map(params![run.as_str(), from.0 as i64, PAGE_EVENTS_MAX as i64], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+            rows.collect()
+        })?;
+        let parse = |(position, at, event): (i64, i64, String)| {
+            let position = Position(position as u64);
+            match serde_json::from_str(&event) {
+                Ok(event) => Ok(Recorded { position, at: Timestamp(at as u64), event }),
+                Err(source) => Err(StoreError::Unreadable { run: run.clone(), position, source }),
+            }
+        };
+        rows.into_iter().map(parse).collect()
+    }
+
+    async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        self.read(|reader| {
+            let mut query = reader.prepare_cached("SELECT text FROM blobs WHERE digest = ?1")?;
+            query.query_row([digest.as_bytes()], |row| row.get::<_, Arc<str>>(0)).optional()
+        })
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError> {
+        self.read(|reader| {
+            let mut query = reader.prepare_cached("SELECT * FROM runs WHERE id = ?1")?;
+            query.query_row([run.as_str()], summary).optional()
+        })
+    }
+
+    async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
+        self.read(|reader| {
+            let mut query = reader.prepare_cached("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1")?;
+            let rows = query.query_map([most as i64], summary)?;
+            rows.collect()
+        })
+    }
+
+    fn locks(&self) -> Option<PathBuf> {
+        Some(self.path.with_extension("locks"))
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Waits until what has been queued is written.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has nothing left to wait for.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
+    let id: String = row.get("id")?;
+    let id = RunId::new(id)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
+    let number = |column| row.get::<_, i64>(column).map(|n| n as u64);
+    Ok(RunSummary {
+        id,
+        name: row.get("name")?,
+        status: row.get("status")?,
+        ok: row.get("ok")?,
+        failed: row.get("failed")?,
+        skipped: row.get("skipped")?,
+        open: row.get("open")?,
+        tokens: number("tokens")?,
+        cost: PicoUsd(number("cost_pico_usd")?),
+        started_at: Timestamp(number("started_at")?),
+        updated_at: Timestamp(number("updated_at")?),
+    })
+}
+
+fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
+    match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(path.display().to_string()),
+        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.display().to_string()),
+        _ => StoreError::Sqlite { path: path.display().to_string(), source },
+    }
+}
+
+/// The same for each of several who wait for one transaction.
+fn failure_from(path: &Path, source: &rusqlite::Error) -> StoreError {
+    let copy = match source {
+        rusqlite::Error::SqliteFailure(code, message) => rusqlite::Error::SqliteFailure(*code, message.clone()),
+        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
+    };
+    failure(path, copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    super::super::conformance::suite!(|folder: &Path| SqliteStore::open(folder.join("divisi.db")).unwrap());
+
+    #[test]
+    fn a_store_of_a_later_format_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        drop(SqliteStore::open(&path).unwrap());
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        let error = SqliteStore::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::TooNew { found: 99, .. }), "{error}");
+    }
+
+    #[test]
+    fn files_of_others_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("notes.txt");
+        std::fs::write(&text, "not a database, but long enough to be looked at".repeat(9)).unwrap();
+        assert!(matches!(SqliteStore::open(&text), Err(StoreError::Foreign(_))));
+        let other = folder.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        assert!(matches!(SqliteStore::open(&other), Err(StoreError::Foreign(_))));
+    }
+}

@@ -1,0 +1,123 @@
+//! Which commands an agent may run.
+
+/// Characters by which one command line becomes several commands, or writes
+/// somewhere. Quoting is not looked at: a rule that is now and then too strict
+/// is better than one that can be talked around.
+const OPERATORS: [char; 13] = [';', '&', '|', '<', '>', '`', '$', '(', ')', '{', '}', '\n', '\r'];
+
+/// What commands must and must not look like. The default allows all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct CommandRules {
+    /// One of these must fit; none given, any command may run.
+    allowed: Option<Vec<String>>,
+    /// None of these may fit. This keeps an agent from a mistake, not from
+    /// malice: the same thing can be written in other ways.
+    denied: Vec<String>,
+}
+
+impl CommandRules {
+    pub(super) fn allow_only(&mut self, patterns: Vec<String>) {
+        self.allowed = Some(patterns);
+    }
+
+    pub(super) fn deny(&mut self, pattern: String) {
+        self.denied.push(pattern);
+    }
+
+    /// Says for the model which commands are refused; nothing where none is.
+    pub(super) fn describe(&self) -> Option<String> {
+        let list =
+            |patterns: &[String]| patterns.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ");
+        let rule = match (&self.allowed, self.denied.is_empty()) {
+            (None, true) => return None,
+            (Some(allowed), true) => format!("Only these may run: {}.", list(allowed)),
+            (None, false) => format!("These may not run: {}.", list(&self.denied)),
+            (Some(allowed), false) => {
+                format!("Only these may run: {}; but not {}.", list(allowed), list(&self.denied))
+            }
+        };
+        Some(format!("{rule} One plain command at a time, without shell operators."))
+    }
+
+    /// Decides on one command; the error is for the model.
+    pub(super) fn check(&self, command: &str) -> Result<(), String> {
+        let Some(rules) = self.describe() else { return Ok(()) };
+        let command = command.trim();
+        let is_plain = !command.contains(OPERATORS);
+        let is_allowed = self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|p| fits(p, command)));
+        let is_denied = self.denied.iter().any(|p| fits(p, command));
+        match is_plain && is_allowed && !is_denied {
+            true => Ok(()),
+            false => Err(format!("this command is not allowed. {rules}")),
+        }
+    }
+}
+
+/// Whether `command` has the form of `pattern`, in which `*` stands for
+/// anything. `git log *` and `git log:*` also fit the bare `git log`.
+fn fits(pattern: &str, command: &str) -> bool {
+    match pattern.strip_suffix(":*").or_else(|| pattern.strip_suffix(" *")) {
+        Some(start) => fits_exactly(start, command) || fits_exactly(&format!("{start} *"), command),
+        None => fits_exactly(pattern, command),
+    }
+}
+
+fn fits_exactly(pattern: &str, command: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == command };
+    let Some(command) = command.strip_prefix(start) else { return false };
+    let ends = command.char_indices().map(|(at, _)| at).chain([command.len()]);
+    ends.into_iter().any(|at| fits_exactly(rest, &command[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowing(patterns: &[&str]) -> CommandRules {
+        let mut rules = CommandRules::default();
+        rules.allow_only(patterns.iter().map(|&p| p.to_owned()).collect());
+        rules
+    }
+
+    #[test]
+    fn patterns_fit_their_commands_only() {
+        let rules = allowing(&["git log *", "npm:*", "git status", "cargo * --locked"]);
+        for command in
+            ["git log", "git log -5 --stat", "npm", "npm test", " git status ", "cargo test --locked"]
+        {
+            assert_eq!(rules.check(command), Ok(()), "{command}");
+        }
+        for command in ["git logs", "git push", "npmx", "git status -s", "cargo test", "", "env git log"] {
+            assert!(rules.check(command).is_err(), "{command}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_beginning_does_not_carry_another_command() {
+        let rules = allowing(&["git log *"]);
+        for tail in [
+            "; rm x", "&& rm x", "& rm x", "| sh", "> x", "< x", "`rm x`", "$(rm x)", "${X}", "\nrm x",
+            "\r\nrm x", "<(rm x)", "-5 {a,b}",
+        ] {
+            let command = format!("git log {tail}");
+            assert!(rules.check(&command).is_err(), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_even_if_it_is_allowed() {
+        let mut rules = allowing(&["git *"]);
+        rules.deny("git push:*".to_owned());
+        assert_eq!(rules.check("git log"), Ok(()));
+        assert_eq!(
+            rules.check("git push origin").unwrap_err(),
+            "this command is not allowed. Only these may run: `git *`; but not `git push:*`. \
+             One plain command at a time, without shell operators."
+        );
+    }
+
+    #[test]
+    fn without_rules_everything_may_run() {
+        assert_eq!(CommandRules::default().check("a | b; c"), Ok(()));
+    }
+}

@@ -1,0 +1,330 @@
+//! What an agent may do besides talking: look at files, change them, run commands.
+//!
+//! A [`Toolbox`] holds the tools of one attempt, bound to one workspace. It
+//! promises three things. No file tool reaches outside the workspace, whatever
+//! path a model asks for and whatever links stand in the way. Whatever goes
+//! wrong is a [`ToolOutput`] that tells the model what to do instead, never an
+//! error that ends the attempt. And the same call on the same files gives the
+//! same text, because results are recorded and replayed.
+//!
+//! Commands are another matter: a command can do whatever the user can. That
+//! is why [`Permissions::run`] is a decision of its own.
+//!
+//! Left out on purpose: the web, and tools of other programs.
+
+mod command_rules;
+mod edit_file;
+mod file;
+#[cfg(test)]
+mod fixture;
+mod input;
+mod list_files;
+mod path;
+mod read_file;
+mod run_command;
+mod search_files;
+mod selection;
+mod walk;
+mod write_file;
+
+pub use path::NoRoot;
+pub use selection::Selection;
+
+use command_rules::CommandRules;
+use path::Root;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The tools of one attempt, bound to a workspace.
+#[derive(Clone)]
+pub struct Toolbox {
+    root: Arc<Root>,
+    tools: Vec<Tool>,
+    commands: CommandRules,
+    limits: ToolLimits,
+}
+
+/// What an attempt may do to the world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Change files of the workspace.
+    pub write: bool,
+    /// Run commands. They run with the rights of the user, in the workspace
+    /// but not confined to it.
+    pub run: bool,
+}
+
+/// How much the tools may give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToolLimits {
+    /// Bytes of one result.
+    pub output_bytes_max: usize,
+    /// Paths listed, or lines found, by one call.
+    pub entries_max: usize,
+    /// Lines of one file shown by one call.
+    pub lines_max: usize,
+    /// Longest time of a command whose call names none.
+    pub command_timeout: Duration,
+    /// Longest time of a command that a call may ask for.
+    pub command_timeout_max: Duration,
+}
+
+impl ToolLimits {
+    /// About 10,000 tokens. Every later turn of the conversation pays for a
+    /// result again, so a call that shows more must be asked for in parts.
+    pub const OUTPUT_BYTES_MAX: usize = 40_000;
+    /// What still gives an overview; beyond it a narrower pattern helps more.
+    pub const ENTRIES_MAX: usize = 300;
+    /// Nearly all source files fit whole.
+    pub const LINES_MAX: usize = 2_000;
+    /// Enough for a build step, short enough that a hanging one is noticed.
+    pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
+    /// Enough for a test suite.
+    pub const COMMAND_TIMEOUT_MAX: Duration = Duration::from_secs(900);
+}
+
+impl Default for ToolLimits {
+    fn default() -> Self {
+        Self {
+            output_bytes_max: Self::OUTPUT_BYTES_MAX,
+            entries_max: Self::ENTRIES_MAX,
+            lines_max: Self::LINES_MAX,
+            command_timeout: Self::COMMAND_TIMEOUT,
+            command_timeout_max: Self::COMMAND_TIMEOUT_MAX,
+        }
+    }
+}
+
+/// What a model is told about a tool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolDefinition {
+    /// The name it is called by.
+    pub name: &'static str,
+    /// What it does and when to use it.
+    pub description: Cow<'static, str>,
+    /// JSON Schema of its input.
+    pub input_schema: Value,
+}
+
+/// What a call gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolOutput {
+    /// For the model.
+    pub text: String,
+    /// Whether the call failed.
+    pub is_error: bool,
+}
+
+/// The text of a result, or of what the model should know about a failure.
+type Answer = Result<String, String>;
+
+impl From<Answer> for ToolOutput {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Ok(text) => Self { text, is_error: false },
+            Err(text) => Self { text, is_error: true },
+        }
+    }
+}
+
+impl Toolbox {
+    /// The selected tools, as far as they are permitted, in the workspace at `root`.
+    pub fn new(
+        root: &Path,
+        selection: &Selection,
+        permissions: Permissions,
+        limits: ToolLimits,
+    ) -> Result<Self, NoRoot> {
+        let tools = selection.tools().filter(|tool| tool.is_permitted(permissions)).collect();
+        Ok(Self { root: Arc::new(Root::open(root)?), tools, commands: selection.commands().clone(), limits })
+    }
+
+    /// Whether there is no tool at all.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+
+    /// What the model is told, in an order that never changes.
+    pub fn definitions(&self) -> Vec<ToolDefinition> {
+        let definition = |tool: &Tool| match tool {
+            Tool::ListFiles => list_files::definition(),
+            Tool::SearchFiles => search_files::definition(),
+            Tool::ReadFile => read_file::definition(),
+            Tool::WriteFile => write_file::definition(),
+            Tool::EditFile => edit_file::definition(),
+            Tool::RunCommand => run_command::definition(&self.commands, &self.limits),
+        };
+        self.tools.iter().map(definition).collect()
+    }
+
+    /// Carries out one call of the model.
+    ///
+    /// Dropping the future stops a command; a file that is being written is
+    /// written whole or not at all.
+    pub async fn call(&self, name: &str, input: &Value, cancel: &CancellationToken) -> ToolOutput {
+        let answer = match self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name) {
+            Some((definition, tool)) => match input::check(&definition, input) {
+                Ok(()) => self.run(*tool, input.clone(), cancel).await,
+                Err(problem) => Err(problem),
+            },
+            None => Err(self.unknown(name)),
+        };
+        let mut output = ToolOutput::from(answer);
+        shorten(&mut output.text, self.limits.output_bytes_max);
+        output
+    }
+
+    async fn run(&self, tool: Tool, input: Value, cancel: &CancellationToken) -> Answer {
+        let (root, limits) = (self.root.clone(), self.limits);
+        let stop = cancel.clone();
+        match tool {
+            Tool::RunCommand => run_command::run(&root, &self.commands, &limits, input, cancel).await,
+            Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &stop)).await,
+            Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &stop)).await,
+            Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input)).await,
+            Tool::WriteFile => blocking(move || write_file::run(&root, input)).await,
+            Tool::EditFile => blocking(move || edit_file::run(&root, input)).await,
+        }
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let names: Vec<_> = self.tools.iter().map(|tool| tool.name()).collect();
+        let what = match Tool::ALL.iter().any(|tool| tool.name() == name) {
+            true => "is not allowed here",
+            false => "does not exist",
+        };
+        match names.is_empty() {
+            true => format!("tool `{name}` {what}; there are no tools, answer without them"),
+            false => format!("tool `{name}` {what}; use one of: {}", names.join(", ")),
+        }
+    }
+}
+
+/// The tools there are, in the order in which models see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tool {
+    ListFiles,
+    SearchFiles,
+    ReadFile,
+    WriteFile,
+    EditFile,
+    RunCommand,
+}
+
+impl Tool {
+    const ALL: [Self; 6] = [
+        Self::ListFiles,
+        Self::SearchFiles,
+        Self::ReadFile,
+        Self::WriteFile,
+        Self::EditFile,
+        Self::RunCommand,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ListFiles => list_files::NAME,
+            Self::SearchFiles => search_files::NAME,
+            Self::ReadFile => read_file::NAME,
+            Self::WriteFile => write_file::NAME,
+            Self::EditFile => edit_file::NAME,
+            Self::RunCommand => run_command::NAME,
+        }
+    }
+
+    fn is_permitted(self, permissions: Permissions) -> bool {
+        match self {
+            Self::ListFiles | Self::SearchFiles | Self::ReadFile => true,
+            Self::WriteFile | Self::EditFile => permissions.write,
+            Self::RunCommand => permissions.run,
+        }
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(format!("the tool broke down: {e}")))
+}
+
+/// Cuts `text` at a character boundary and says so.
+fn shorten(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let omitted = text.len() - bytes_max;
+        text.truncate(text.floor_char_boundary(bytes_max));
+        text.push_str(&format!("\n… {omitted} more bytes left out; ask for less at a time"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::Fixture;
+    use super::*;
+    use serde_json::json;
+
+    const ALL: Permissions = Permissions { write: true, run: true };
+
+    fn names(selection: &Selection, permissions: Permissions) -> Vec<&'static str> {
+        let toolbox = Toolbox::new(Path::new("."), selection, permissions, ToolLimits::default()).unwrap();
+        toolbox.definitions().iter().map(|definition| definition.name).collect()
+    }
+
+    #[test]
+    fn what_is_not_permitted_is_not_offered() {
+        let all = Selection::all();
+        let reading = ["list_files", "search_files", "read_file"];
+        assert_eq!(names(&all, Permissions::default()), reading);
+        let writing = [&reading[..], &["write_file", "edit_file"]].concat();
+        assert_eq!(names(&all, Permissions { write: true, run: false }), writing);
+        assert_eq!(names(&all, ALL), [&writing[..], &["run_command"]].concat());
+        assert_eq!(names(&Selection::of(Some(&["Bash"]), &[]), Permissions::default()), [""; 0]);
+    }
+
+    #[test]
+    fn definitions_are_valid_schemas_that_name_each_field() {
+        let toolbox = Toolbox::new(Path::new("."), &Selection::all(), ALL, ToolLimits::default()).unwrap();
+        for ToolDefinition { name, input_schema, .. } in toolbox.definitions() {
+            jsonschema::validator_for(&input_schema).unwrap();
+            assert_eq!(input_schema["additionalProperties"], json!(false), "{name}");
+            for field in input_schema["properties"].as_object().unwrap().values() {
+                assert!(field["description"].is_string(), "{name}: {field}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_is_not_there_says_what_is() {
+        let fixture = Fixture::new();
+        assert_eq!(
+            fixture.error("fly", json!({})).await,
+            "tool `fly` does not exist; use one of: list_files, search_files, read_file, write_file, \
+             edit_file, run_command"
+        );
+        let reader = fixture.permit(Permissions::default());
+        assert_eq!(
+            reader.error("write_file", json!({})).await,
+            "tool `write_file` is not allowed here; use one of: list_files, search_files, read_file"
+        );
+    }
+
+    #[tokio::test]
+    async fn wrong_input_names_the_field() {
+        let fixture = Fixture::new();
+        assert_eq!(
+            fixture.error("read_file", json!({"limit": "ten", "pat": "a"})).await,
+            "the input does not fit `read_file`:\n\
+             - limit: \"ten\" is not of type \"integer\"\n\
+             - Additional properties are not allowed ('pat' was unexpected)\n\
+             - \"path\" is a required property"
+        );
+    }
+
+    #[tokio::test]
+    async fn long_results_are_cut_between_characters() {
+        let mut text = "ää".to_owned();
+        shorten(&mut text, 3);
+        assert_eq!(text, "ä\n… 1 more bytes left out; ask for less at a time");
+    }
+}

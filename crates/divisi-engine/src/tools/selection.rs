@@ -1,0 +1,164 @@
+//! Which tools an agent asks for, by our names or by those of other programs.
+
+use super::{CommandRules, Tool};
+use std::collections::BTreeSet;
+
+/// The tools an agent asks for. What it gets is also a matter of permissions.
+///
+/// Agent definitions are written for other programs too, so their names are
+/// understood: `Read`, `Grep`, `Glob`, `LS`, `Edit`, `MultiEdit`, `Write` and
+/// `Bash`. `Bash(git log *)` asks for commands of this form only. Where a
+/// restriction cannot be kept, the tool is withheld.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    tools: BTreeSet<Tool>,
+    commands: CommandRules,
+    missing: Vec<String>,
+}
+
+impl Selection {
+    /// Every tool there is.
+    pub fn all() -> Self {
+        Self { tools: Tool::ALL.into(), commands: CommandRules::default(), missing: Vec::new() }
+    }
+
+    /// The `allowed` tools, or all where nothing is said, less the `disallowed` ones.
+    pub fn of<S: AsRef<str>>(allowed: Option<&[S]>, disallowed: &[S]) -> Self {
+        let mut selection = match allowed {
+            Some(names) => Self::none().with(names),
+            None => Self::all(),
+        };
+        for name in disallowed.iter().map(|name| Name::read(name.as_ref())) {
+            match name {
+                Name::All => selection.tools.clear(),
+                Name::Tool(tool) | Name::Narrowed(tool, _) => _ = selection.tools.remove(&tool),
+                Name::Commands(pattern) => selection.commands.deny(pattern),
+                // What we do not have cannot be used.
+                Name::Unknown(_) => {}
+            }
+        }
+        selection
+    }
+
+    /// The names that stand for no tool of ours, or for less of one than we
+    /// can grant. Worth a warning: the agent was written to have them.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
+    pub(super) fn tools(&self) -> impl Iterator<Item = Tool> {
+        self.tools.iter().copied()
+    }
+
+    pub(super) fn commands(&self) -> &CommandRules {
+        &self.commands
+    }
+
+    fn none() -> Self {
+        Self { tools: BTreeSet::new(), ..Self::all() }
+    }
+
+    fn with<S: AsRef<str>>(mut self, names: &[S]) -> Self {
+        let mut patterns = Vec::new();
+        for name in names.iter().map(|name| Name::read(name.as_ref())) {
+            match name {
+                Name::All => self.tools.extend(Tool::ALL),
+                Name::Tool(tool) => _ = self.tools.insert(tool),
+                Name::Commands(pattern) => patterns.push(pattern),
+                Name::Narrowed(_, name) | Name::Unknown(name) if self.missing.contains(&name) => {}
+                Name::Narrowed(_, name) | Name::Unknown(name) => self.missing.push(name),
+            }
+        }
+        // Patterns beside the plain tool take nothing away from it.
+        if !patterns.is_empty() && self.tools.insert(Tool::RunCommand) {
+            self.commands.allow_only(patterns);
+        }
+        self
+    }
+}
+
+/// One entry of a list of tools.
+enum Name {
+    All,
+    Tool(Tool),
+    /// Commands that fit the pattern.
+    Commands(String),
+    /// A tool for some arguments only, where we cannot tell arguments apart.
+    Narrowed(Tool, String),
+    Unknown(String),
+}
+
+impl Name {
+    fn read(text: &str) -> Self {
+        let text = text.trim();
+        let (name, pattern) = match text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+            Some((name, pattern)) => (name, Some(pattern.trim())),
+            None => (text, None),
+        };
+        if name == "*" {
+            return Self::All;
+        }
+        match (tool(name), pattern) {
+            (None, _) => Self::Unknown(text.to_owned()),
+            (Some(tool), None | Some("" | "*")) => Self::Tool(tool),
+            (Some(Tool::RunCommand), Some(pattern)) => Self::Commands(pattern.to_owned()),
+            (Some(tool), Some(_)) => Self::Narrowed(tool, text.to_owned()),
+        }
+    }
+}
+
+fn tool(name: &str) -> Option<Tool> {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "glob" | "ls" => Some(Tool::ListFiles),
+        "grep" => Some(Tool::SearchFiles),
+        "read" => Some(Tool::ReadFile),
+        "write" => Some(Tool::WriteFile),
+        "edit" | "multiedit" => Some(Tool::EditFile),
+        "bash" => Some(Tool::RunCommand),
+        _ => Tool::ALL.into_iter().find(|tool| tool.name() == name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(allowed: Option<&[&str]>, disallowed: &[&str]) -> String {
+        let selection = Selection::of(allowed, disallowed);
+        selection.tools().map(Tool::name).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn foreign_names_stand_for_ours() {
+        assert_eq!(selected(Some(&["Read", "Grep", " Glob"]), &[]), "list_files search_files read_file");
+        assert_eq!(selected(Some(&["LS", "MultiEdit", "read_file"]), &[]), "list_files read_file edit_file");
+        assert_eq!(selected(Some(&["Write", "bash"]), &[]), "write_file run_command");
+        assert_eq!(selected(Some(&[]), &[]), "");
+        assert_eq!(selected(Some(&["*"]), &[]), selected(None, &[]));
+    }
+
+    #[test]
+    fn what_is_disallowed_is_not_there() {
+        let readers = "list_files search_files read_file";
+        assert_eq!(selected(None, &["Write", "Edit", "Bash", "WebSearch"]), readers);
+        assert_eq!(selected(Some(&["Read"]), &["*"]), "");
+    }
+
+    #[test]
+    fn a_tool_that_cannot_be_narrowed_is_withheld() {
+        let selection = Selection::of(Some(&["Read(docs/**)", "Grep", "WebFetch", "WebFetch"]), &[]);
+        assert_eq!(selection.tools().collect::<Vec<_>>(), [Tool::SearchFiles]);
+        assert_eq!(selection.missing(), ["Read(docs/**)", "WebFetch"]);
+        assert_eq!(selected(Some(&["Read", "Grep"]), &["Read(.env)"]), "search_files");
+    }
+
+    #[test]
+    fn patterns_narrow_commands_unless_all_are_allowed_anyway() {
+        let commands = |names| Selection::of(Some(names), &[]).commands.check("ls");
+        assert!(commands(&["Bash(git log *)", "Bash(npm:*)"]).is_err());
+        assert!(commands(&["Bash(git log *)", "Bash"]).is_ok());
+        assert!(commands(&["Bash(*)"]).is_ok());
+        assert!(Selection::of(None, &["Bash(ls *)"]).commands.check("ls").is_err());
+    }
+}

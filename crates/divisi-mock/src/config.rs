@@ -1,0 +1,236 @@
+//! What a mock is told before it starts.
+
+use crate::fault::Fault;
+use crate::script::Rule;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How a mock behaves. The default answers every valid request at once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Tried in order; the first that matches answers. See [`Rule`].
+    pub rules: Vec<Rule>,
+    /// For every request whose rule does not say otherwise.
+    pub latency: Latency,
+    /// Faults that strike at random, the same ones in every run.
+    pub fault_rates: FaultRates,
+    /// Rate limits, kept for each model apart.
+    pub limits: Limits,
+    /// The wall after which nothing is accepted.
+    pub quota: Option<Quota>,
+    /// When a prompt prefix can be read back.
+    pub cache: CacheTimes,
+    /// The keys that are let in; any when empty.
+    pub keys: Vec<String>,
+    /// The models that exist; any when empty.
+    pub models: Vec<String>,
+    /// When a rate-limit fault says to come back: exact in `retry-after-ms`, whole seconds in `retry-after`.
+    pub retry_after_ms: u64,
+    /// The size of one delta of a stream, in characters.
+    pub chunk_chars: usize,
+    /// How many of the last requests `/requests` shows. Zero keeps no bodies: for benchmarks.
+    pub requests_kept_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            latency: Latency::default(),
+            fault_rates: FaultRates::default(),
+            limits: Limits::default(),
+            quota: None,
+            cache: CacheTimes::default(),
+            keys: Vec::new(),
+            models: Vec::new(),
+            retry_after_ms: 1000,
+            chunk_chars: 48,
+            requests_kept_max: 1000,
+        }
+    }
+}
+
+impl Config {
+    /// Adds a rule after those that are there.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+}
+
+/// How long an answer takes. An answer that is not streamed arrives when its stream would have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Latency {
+    /// Until the status line and the first event.
+    pub first_byte_ms: u64,
+    /// Between two events of a stream.
+    pub chunk_ms: u64,
+    /// Until the last event; when given, it decides the time between events.
+    pub total_ms: Option<u64>,
+}
+
+impl Latency {
+    pub(crate) fn first_byte(&self) -> Duration {
+        Duration::from_millis(self.first_byte_ms)
+    }
+
+    /// The time between two of `events` events.
+    pub(crate) fn gap(&self, events: usize) -> Duration {
+        let gaps = events.saturating_sub(1).max(1) as u32;
+        match self.total_ms {
+            Some(total) => Duration::from_millis(total.saturating_sub(self.first_byte_ms)) / gaps,
+            None => Duration::from_millis(self.chunk_ms),
+        }
+    }
+
+    /// The time in which a stream of `events` events would end.
+    pub(crate) fn whole(&self, events: usize) -> Duration {
+        match self.total_ms {
+            Some(total) => Duration::from_millis(total.max(self.first_byte_ms)),
+            None => self.first_byte() + self.gap(events) * events.saturating_sub(1) as u32,
+        }
+    }
+}
+
+/// Faults drawn from a seed, the request and how often it was received, so never from the order of arrival.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaultRates {
+    /// Another seed strikes other requests.
+    pub seed: u64,
+    /// The faults and their shares.
+    pub faults: Vec<FaultRate>,
+}
+
+/// The share of requests that one fault strikes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRate {
+    /// What happens.
+    pub fault: Fault,
+    /// From 0 to 1; the shares of all faults add up to at most 1.
+    pub rate: f64,
+}
+
+/// Token buckets that fill continuously. Each model has its own.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// How fast the request bucket fills; headers show sixty times this as the limit.
+    pub requests_per_second: Option<f64>,
+    /// How many requests the full bucket holds.
+    pub requests_burst: u32,
+    /// Input tokens; those read from the cache do not count.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Output tokens, charged when an answer begins; it may leave the bucket in debt.
+    pub output_tokens_per_minute: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_per_second: None,
+            requests_burst: 1,
+            input_tokens_per_minute: None,
+            output_tokens_per_minute: None,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether there is anything to limit.
+    pub(crate) fn any(&self) -> bool {
+        self.requests_per_second.is_some()
+            || self.input_tokens_per_minute.is_some()
+            || self.output_tokens_per_minute.is_some()
+    }
+}
+
+/// Money runs out after some accepted requests.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// How many requests are accepted before the wall stands.
+    pub after: u64,
+    /// What the wall answers.
+    #[serde(default)]
+    pub answer: QuotaAnswer,
+    /// How long it stands; without it, until `POST /control/quota` opens it.
+    #[serde(default)]
+    pub closed_ms: Option<u64>,
+}
+
+/// The two ways in which vendors say that money has run out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuotaAnswer {
+    /// HTTP 402.
+    #[default]
+    Billing,
+    /// HTTP 429 without `retry-after`.
+    SpendLimit,
+}
+
+/// The rules of the prompt cache.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheTimes {
+    /// Anthropic's smallest prefix worth an entry, in tokens.
+    pub tokens_min: u64,
+    /// OpenAI's smallest prefix worth an entry, in tokens.
+    pub implicit_tokens_min: u64,
+    /// The life of an Anthropic entry without `ttl`.
+    pub short_ms: u64,
+    /// The life of an Anthropic entry with `ttl: "1h"`.
+    pub long_ms: u64,
+    /// The life of an OpenAI entry.
+    pub implicit_ms: u64,
+}
+
+impl Default for CacheTimes {
+    fn default() -> Self {
+        const MINUTE_MS: u64 = 60_000;
+        Self {
+            tokens_min: 512,
+            implicit_tokens_min: 1024,
+            short_ms: 5 * MINUTE_MS,
+            long_ms: 60 * MINUTE_MS,
+            implicit_ms: 30 * MINUTE_MS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_time_decides_the_time_between_events() {
+        let latency = Latency { first_byte_ms: 100, chunk_ms: 7, total_ms: Some(400) };
+        assert_eq!(latency.gap(4), Duration::from_millis(100));
+        assert_eq!(latency.whole(4), Duration::from_millis(400));
+        let paced = Latency { total_ms: None, ..latency };
+        assert_eq!(paced.gap(4), Duration::from_millis(7));
+        assert_eq!(paced.whole(4), Duration::from_millis(121));
+    }
+
+    #[test]
+    fn a_configuration_can_be_written_and_read() {
+        let json = r#"{
+            "rules": [
+                {"when": {"prompt_contains": "audit"}, "times": 1, "fault": "drop_stream"},
+                {"when": {"turn_max": 0}, "reply": {"tool_calls": [{"name": "ls", "input": {}}]}},
+                {"reply": "echo", "latency": {"first_byte_ms": 5}}
+            ],
+            "quota": {"after": 3}
+        }"#;
+        let config: Config = serde_json::from_str(json).expect("the JSON above is a configuration");
+        let written = serde_json::to_value(&config).expect("a configuration is JSON");
+        let read: Config = serde_json::from_value(written.clone()).expect("what was written can be read");
+        assert_eq!(serde_json::to_value(&read).expect("a configuration is JSON"), written);
+        assert_eq!(config.rules.len(), 3);
+    }
+}

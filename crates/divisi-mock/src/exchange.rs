@@ -1,0 +1,232 @@
+//! One request from its arrival to the end of its answer.
+
+use crate::answer::{Answer, Stop, parts};
+use crate::ask::Ask;
+use crate::cache::Plan;
+use crate::config::{Config, Latency};
+use crate::dialect::{Dialect, Vendor, set};
+use crate::digest::Digest;
+use crate::fault::{Breakage, ErrorKind, Failure, Fault};
+use crate::frames::Frames;
+use crate::limits::Meters;
+use crate::playback::{Ending, break_off, play};
+use crate::server::Memory;
+use crate::session::{Session, Ticket};
+use crate::stats::Tokens;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The size Anthropic documents for a request.
+pub(crate) const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Answers one request in the dialect `D`.
+pub(crate) async fn serve<D: Dialect>(
+    State(memory): State<Arc<Memory>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let session = memory.session();
+    let Ok(bytes) = to_bytes(body, REQUEST_BYTES_MAX).await else {
+        return failure_response::<D::Vendor>(&too_large(), "req_too_large", None);
+    };
+    let body: Option<Value> = serde_json::from_slice(&bytes).ok();
+    let digest = body.as_ref().map_or_else(|| Digest::of(&bytes), Digest::of_body);
+    let ticket = session.arrive(D::ENDPOINT, digest, &headers, &bytes);
+    let decision = decide::<D>(&session, &ticket, &headers, body.as_ref());
+    perform::<D>(&session, ticket, decision).await
+}
+
+fn too_large() -> Failure {
+    Failure::new(
+        ErrorKind::TooLarge,
+        format!("Request exceeds the maximum size of {REQUEST_BYTES_MAX} bytes"),
+    )
+}
+
+/// What a request gets, and after what time.
+struct Decision {
+    wait: Duration,
+    /// Empty if the request was refused before it was read.
+    model: String,
+    deed: Deed,
+}
+
+enum Deed {
+    Refuse(Failure),
+    Ignore,
+    Answer(Box<Reply>),
+}
+
+/// An answer in bytes, and what is to be recorded when it begins.
+struct Reply {
+    stream: bool,
+    frames: Frames,
+    gap: Duration,
+    ending: Ending,
+    plan: Plan,
+    usage: Tokens,
+}
+
+fn decide<D: Dialect>(
+    session: &Session,
+    ticket: &Ticket,
+    headers: &HeaderMap,
+    body: Option<&Value>,
+) -> Decision {
+    let mut model = String::new();
+    let decision = authenticate(&session.config, headers)
+        .and_then(|()| body.ok_or_else(|| Failure::bad_request("the request body is not valid JSON")))
+        .and_then(|body| {
+            let ask = D::read(headers, body)?;
+            model = ask.model.to_owned();
+            session.count_model(ask.model);
+            check_model(&session.config, ask.model)?;
+            let plan = session.admit(&ask)?;
+            Ok(answer::<D>(session, ticket, &ask, plan))
+        });
+    let (wait, deed) = decision.unwrap_or_else(|failure| (Duration::ZERO, Deed::Refuse(failure)));
+    Decision { wait, model, deed }
+}
+
+pub(crate) fn authenticate(config: &Config, headers: &HeaderMap) -> Result<(), Failure> {
+    if config.keys.is_empty() {
+        return Ok(());
+    }
+    let header = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    match header("x-api-key").or(bearer) {
+        Some(key) if config.keys.iter().any(|accepted| accepted == key) => Ok(()),
+        Some(_) => Err(Failure::new(ErrorKind::Authentication, "invalid API key")),
+        None => Err(Failure::new(ErrorKind::Authentication, "an API key is required")),
+    }
+}
+
+fn check_model(config: &Config, model: &str) -> Result<(), Failure> {
+    if config.models.is_empty() || config.models.iter().any(|known| known == model) {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorKind::NotFound, format!("model: {model}")))
+}
+
+/// Writes the answer to an accepted request, with the fault that belongs to it.
+fn answer<D: Dialect>(session: &Session, ticket: &Ticket, ask: &Ask<'_>, plan: Plan) -> (Duration, Deed) {
+    let config = &session.config;
+    let random = ticket.random_fault();
+    let rule = if random.is_some() { None } else { session.rule(ask) };
+    let latency = rule.and_then(|rule| rule.latency).unwrap_or(config.latency);
+    let breakage = match random.or(rule.and_then(|rule| rule.fault)) {
+        Some(Fault::Refuse(kind)) => return (latency.first_byte(), refusal(config, kind)),
+        Some(Fault::Break(Breakage::ErrorMidStream)) if !ask.stream => {
+            return (latency.first_byte(), refusal(config, ErrorKind::Overloaded));
+        }
+        Some(Fault::Break(Breakage::Hang)) => return (Duration::ZERO, Deed::Ignore),
+        Some(Fault::Break(breakage)) => Some(breakage),
+        None => None,
+    };
+    let model = match breakage {
+        Some(Breakage::WrongModel) => Cow::Owned(format!("not-{}", ask.model)),
+        _ => Cow::Borrowed(ask.model),
+    };
+    let mut answer = Answer {
+        digest: ticket.digest,
+        model: &model,
+        parts: parts(ask, rule),
+        stop: Stop::End,
+        usage: plan.usage,
+        stream_usage: ask.stream_usage,
+        chunk_chars: config.chunk_chars,
+    };
+    answer.fit(ask.output_tokens_max);
+    let mut frames = frames::<D>(ask, &answer);
+    let (wait, gap) = pace(&latency, ask.stream, &frames, &answer);
+    let ending = breakage.map_or(Ending::Whole, |breakage| break_off::<D>(&mut frames, breakage));
+    let usage = answer.usage;
+    (wait, Deed::Answer(Box::new(Reply { stream: ask.stream, frames, gap, ending, plan, usage })))
+}
+
+fn refusal(config: &Config, kind: ErrorKind) -> Deed {
+    Deed::Refuse(Failure::usual(kind, Duration::from_millis(config.retry_after_ms)))
+}
+
+fn frames<D: Dialect>(ask: &Ask<'_>, answer: &Answer<'_>) -> Frames {
+    if ask.stream {
+        D::stream(answer)
+    } else {
+        Frames::document(D::document(answer).to_string().into_bytes())
+    }
+}
+
+/// The time before the first byte and between events.
+fn pace(latency: &Latency, stream: bool, frames: &Frames, answer: &Answer<'_>) -> (Duration, Duration) {
+    if stream {
+        return (latency.first_byte(), latency.gap(frames.len()));
+    }
+    let events = 1 + (4 * answer.usage.output as usize).div_ceil(answer.chunk_chars.max(1));
+    (latency.whole(events), Duration::ZERO)
+}
+
+async fn perform<D: Dialect>(session: &Session, ticket: Ticket, decision: Decision) -> Response {
+    let Decision { wait, model, deed } = decision;
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    let request_id = ticket.request_id();
+    match deed {
+        Deed::Ignore => pending().await,
+        Deed::Refuse(failure) => {
+            ticket.refuse(D::Vendor::status(failure.kind));
+            failure_response::<D::Vendor>(&failure, &request_id, session.meters(&model))
+        }
+        Deed::Answer(reply) => {
+            session.begin(&model, &reply.plan, &reply.usage);
+            let mut response = Response::default();
+            head::<D::Vendor>(response.headers_mut(), &request_id, session.meters(&model));
+            let kind = if reply.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+            set(response.headers_mut(), "content-type", kind);
+            *response.body_mut() = body(*reply, ticket);
+            response
+        }
+    }
+}
+
+fn body(reply: Reply, ticket: Ticket) -> Body {
+    if !reply.stream && reply.ending == Ending::Whole {
+        ticket.complete();
+        return reply.frames.into_bytes().into();
+    }
+    play(reply.frames, reply.gap, reply.ending, ticket)
+}
+
+fn head<V: Vendor>(headers: &mut HeaderMap, request_id: &str, meters: Option<Meters>) {
+    set(headers, V::REQUEST_ID, request_id);
+    if let Some(meters) = meters {
+        V::show_meters(&meters, headers);
+    }
+}
+
+pub(crate) fn failure_response<V: Vendor>(
+    failure: &Failure,
+    request_id: &str,
+    meters: Option<Meters>,
+) -> Response {
+    let mut response = Response::new(V::error(failure, request_id).to_string().into());
+    *response.status_mut() =
+        StatusCode::from_u16(V::status(failure.kind)).expect("vendors use valid statuses");
+    let headers = response.headers_mut();
+    set(headers, "content-type", "application/json");
+    let limited = failure.kind == ErrorKind::RateLimit;
+    let ordered = || limited.then(|| Meters::exhausted(failure.retry_after.unwrap_or_default()));
+    head::<V>(headers, request_id, meters.or_else(ordered));
+    if let Some(wait) = failure.retry_after {
+        set(headers, "retry-after", wait.as_secs_f64().ceil());
+        set(headers, "retry-after-ms", wait.as_millis());
+    }
+    response
+}

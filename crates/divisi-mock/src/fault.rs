@@ -1,0 +1,127 @@
+//! What can go wrong, by name.
+
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A fault, written as the snake-case name of its variant: `"overloaded"`, `"drop_stream"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "not the name of a fault")]
+pub enum Fault {
+    /// The request gets an error instead of an answer.
+    Refuse(ErrorKind),
+    /// The answer begins, or seems to, and is broken.
+    Break(Breakage),
+}
+
+impl From<ErrorKind> for Fault {
+    fn from(kind: ErrorKind) -> Self {
+        Self::Refuse(kind)
+    }
+}
+
+impl From<Breakage> for Fault {
+    fn from(breakage: Breakage) -> Self {
+        Self::Break(breakage)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = serde_json::Error;
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        serde_json::from_value(name.into())
+    }
+}
+
+/// The errors with an HTTP status. Each vendor words them in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// 400.
+    BadRequest,
+    /// 401.
+    Authentication,
+    /// 402: money has run out.
+    Billing,
+    /// 403.
+    Permission,
+    /// 404.
+    NotFound,
+    /// 413.
+    TooLarge,
+    /// 422.
+    Unprocessable,
+    /// 429 with `retry-after` and the limits' headers.
+    RateLimit,
+    /// 429 without `retry-after`, because waiting does not help: a limit on money.
+    SpendLimit,
+    /// 500.
+    Internal,
+    /// 504.
+    Timeout,
+    /// 529 at Anthropic, 503 at OpenAI.
+    Overloaded,
+}
+
+/// The ways in which an answer that should come does not come whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Breakage {
+    /// Nothing comes, not even a status.
+    Hang,
+    /// Half of the answer comes, then nothing, on an open connection.
+    Stall,
+    /// Half of the answer comes, then the connection is cut.
+    DropStream,
+    /// Half of the answer comes, then the body ends as if it were whole.
+    EndEarly,
+    /// Half of the answer comes, then an event that says *overloaded*.
+    ErrorMidStream,
+    /// In the middle of the answer comes an event that is not JSON.
+    MalformedChunk,
+    /// The answer is whole, but names a model that was not asked for.
+    WrongModel,
+}
+
+/// One error as a request meets it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), retry_after: None }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadRequest, message)
+    }
+
+    /// An error in its usual words; only a rate limit says when to come back.
+    pub(crate) fn usual(kind: ErrorKind, retry_after: Duration) -> Self {
+        let retry_after = (kind == ErrorKind::RateLimit).then_some(retry_after);
+        Self { kind, message: kind.message().to_owned(), retry_after }
+    }
+}
+
+impl ErrorKind {
+    fn message(self) -> &'static str {
+        match self {
+            Self::BadRequest => "The request was invalid.",
+            Self::Authentication => "The API key is not valid.",
+            Self::Billing => "The credit balance is too low to answer this request.",
+            Self::Permission => "The API key may not use this resource.",
+            Self::NotFound => "The resource was not found.",
+            Self::TooLarge => "The request is larger than the allowed size.",
+            Self::Unprocessable => "The request could not be processed.",
+            Self::RateLimit => "The rate limit of this model has been reached.",
+            Self::SpendLimit => "The spend limit of the organization has been reached.",
+            Self::Internal => "An internal error occurred.",
+            Self::Timeout => "The request took too long.",
+            Self::Overloaded => "Overloaded",
+        }
+    }
+}

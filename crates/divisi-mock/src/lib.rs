@@ -1,0 +1,69 @@
+//! A mock of the Anthropic and OpenAI APIs over real HTTP, for tests and benchmarks.
+//!
+//! It answers the Messages, Chat Completions and Responses APIs, streamed or
+//! not, in the shapes of the vendors. What it answers is a pure function of
+//! the request, unless a [`Rule`] with a limited number of uses says otherwise.
+//! It keeps rate limits, a quota and a prompt cache, breaks answers on demand,
+//! and counts what it did.
+//!
+//! ```no_run
+//! use divisi_mock::{Config, ErrorKind, Mock, Reply, Rule, When};
+//! use serde_json::json;
+//!
+//! # async fn example() {
+//! let config = Config::default()
+//!     .rule(Rule::fault(When::prompt("audit"), ErrorKind::Overloaded).times(1))
+//!     .rule(Rule::new(
+//!         When::prompt("audit").tool_result(false),
+//!         Reply::tool_call("read_file", json!({"path": "src/lib.rs"})),
+//!     ))
+//!     .rule(Rule::new(When::prompt("audit"), Reply::text("read {tool_result_digest}")));
+//! let mock = Mock::start(config).await;
+//! println!("{}/v1/messages", mock.url());
+//! assert_eq!(mock.stats().completed, 0);
+//! # }
+//! ```
+//!
+//! Left out on purpose: batches, files, images, server-side tools, HTTP/2, and
+//! any judgement about the quality of an answer.
+
+mod config;
+mod fault;
+mod script;
+mod server;
+mod thread;
+
+mod exchange;
+mod session;
+
+mod answer;
+mod ask;
+mod sample;
+mod template;
+
+mod cache;
+mod limits;
+mod quota;
+
+mod anthropic;
+mod dialect;
+mod models;
+mod openai;
+mod openai_chat;
+mod openai_responses;
+
+mod digest;
+mod frames;
+mod kept;
+mod playback;
+mod stats;
+
+pub use answer::echo;
+pub use config::{CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Quota, QuotaAnswer};
+pub use digest::{body_digest, text_digest};
+pub use fault::{Breakage, ErrorKind, Fault};
+pub use kept::Received;
+pub use script::{Reply, Rule, ToolCall, When};
+pub use server::Mock;
+pub use stats::{Stats, Tokens};
+pub use thread::MockThread;

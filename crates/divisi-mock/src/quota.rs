@@ -1,0 +1,63 @@
+//! The wall after which money has run out.
+
+use crate::config::{Quota, QuotaAnswer};
+use crate::fault::ErrorKind;
+use std::time::{Duration, Instant};
+
+/// Where the wall stands.
+pub(crate) enum Wall {
+    /// There is none, or it was opened for good.
+    Open,
+    /// It will stand when no more are `left`.
+    Ahead { left: u64, quota: Quota },
+    /// It stands.
+    Closed { answer: QuotaAnswer, opens_at: Option<Instant> },
+}
+
+impl Wall {
+    pub(crate) fn new(quota: Option<Quota>) -> Self {
+        quota.map_or(Self::Open, |quota| Self::Ahead { left: quota.after, quota })
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::Closed { answer: QuotaAnswer::default(), opens_at: None }
+    }
+
+    /// Counts one accepted request, or says why none is accepted.
+    pub(crate) fn pass(&mut self, now: Instant) -> Result<(), ErrorKind> {
+        if let Self::Ahead { left: 0, quota } = self {
+            let opens_at = quota.closed_ms.map(|closed_ms| now + Duration::from_millis(closed_ms));
+            *self = Self::Closed { answer: quota.answer, opens_at };
+        }
+        match self {
+            Self::Open => Ok(()),
+            Self::Ahead { left, .. } => {
+                *left -= 1;
+                Ok(())
+            }
+            Self::Closed { opens_at: Some(at), .. } if *at <= now => {
+                *self = Self::Open;
+                Ok(())
+            }
+            Self::Closed { answer: QuotaAnswer::Billing, .. } => Err(ErrorKind::Billing),
+            Self::Closed { answer: QuotaAnswer::SpendLimit, .. } => Err(ErrorKind::SpendLimit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_stands_after_the_last_accepted_request_and_opens_with_time() {
+        let quota = Quota { after: 1, answer: QuotaAnswer::SpendLimit, closed_ms: Some(100) };
+        let (mut wall, start) = (Wall::new(Some(quota)), Instant::now());
+        let pass = |wall: &mut Wall, ms| wall.pass(start + Duration::from_millis(ms));
+        assert_eq!(pass(&mut wall, 0), Ok(()));
+        assert_eq!(pass(&mut wall, 10), Err(ErrorKind::SpendLimit));
+        assert_eq!(pass(&mut wall, 109), Err(ErrorKind::SpendLimit));
+        assert_eq!(pass(&mut wall, 110), Ok(()));
+        assert_eq!(pass(&mut wall, 111), Ok(()));
+    }
+}

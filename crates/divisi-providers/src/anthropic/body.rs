@@ -1,0 +1,239 @@
+//! A request in the words of the Messages API.
+
+use crate::request::{Block, Message, Request, Role};
+use crate::strict;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// Most marks for the cache in one request; more are refused.
+const CACHE_MARKS_MAX: usize = 4;
+
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    max_tokens: u32,
+    stream: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system: Vec<Part<'a>>,
+    messages: Vec<Turn<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig>,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    name: &'a str,
+    description: &'a str,
+    input_schema: &'a Value,
+}
+
+#[derive(Serialize)]
+struct Turn<'a> {
+    role: Role,
+    content: Vec<Part<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Part<'a> {
+    Known {
+        #[serde(flatten)]
+        known: Known<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    Opaque(&'a Value),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Known<'a> {
+    Text {
+        text: Cow<'a, str>,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: &'a Value,
+    },
+    ToolResult {
+        tool_use_id: &'a str,
+        content: &'a str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        is_error: bool,
+    },
+}
+
+/// Everything up to the part that carries it is cached for five minutes.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "ephemeral")]
+struct CacheControl {}
+
+#[derive(Serialize)]
+struct OutputConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Value>,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn of(request: &'a Request) -> Self {
+        let mut marks = Marks::of(request);
+        let mut system: Vec<_> = request
+            .system
+            .iter()
+            .filter(|block| !block.text.is_empty())
+            .map(|block| Part::text(&*block.text, marks.next(block.cache)))
+            .collect();
+        let messages = request.messages.iter().map(|message| Turn::of(message, &mut marks)).collect();
+        let format = request.schema.as_deref().and_then(|schema| {
+            let enforceable = strict::enforceable(schema);
+            if enforceable.is_none() {
+                system.push(Part::text(strict::instruction(schema), false));
+            }
+            enforceable.map(|schema| json!({"type": "json_schema", "schema": schema}))
+        });
+        let effort = request.effort.map(|effort| effort.as_str());
+        let tools = request.tools_sorted().into_iter().map(|tool| Tool {
+            name: &tool.name,
+            description: &tool.description,
+            input_schema: &tool.input_schema,
+        });
+        Self {
+            model: &request.model,
+            max_tokens: request.max_tokens,
+            stream: true,
+            tools: tools.collect(),
+            system,
+            messages,
+            output_config: (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format }),
+        }
+    }
+}
+
+impl<'a> Turn<'a> {
+    fn of(message: &'a Message, marks: &mut Marks) -> Self {
+        let part = |block: &'a Block| match block {
+            // An empty text is refused, and says nothing.
+            Block::Text { text, .. } if text.is_empty() => None,
+            Block::Text { text, cache } => Some(Part::text(&**text, marks.next(*cache))),
+            Block::ToolUse { id, name, input } => Some(Part::known(Known::ToolUse { id, name, input }, false)),
+            Block::ToolResult { tool_use_id, content, is_error, cache } => {
+                let result = Known::ToolResult { tool_use_id, content, is_error: *is_error };
+                Some(Part::known(result, marks.next(*cache)))
+            }
+            Block::Opaque(value) => Some(Part::Opaque(value)),
+        };
+        Self { role: message.role, content: message.blocks.iter().filter_map(part).collect() }
+    }
+}
+
+impl<'a> Part<'a> {
+    fn text(text: impl Into<Cow<'a, str>>, is_marked: bool) -> Self {
+        Self::known(Known::Text { text: text.into() }, is_marked)
+    }
+
+    fn known(known: Known<'a>, is_marked: bool) -> Self {
+        Self::Known { known, cache_control: is_marked.then_some(CacheControl {}) }
+    }
+}
+
+/// Decides which marks for the cache are sent when there are too many.
+///
+/// The first stays, because it ends what siblings share, and so do the last,
+/// which follow the conversation as it grows.
+struct Marks {
+    seen: usize,
+    total: usize,
+}
+
+impl Marks {
+    fn of(request: &Request) -> Self {
+        let system = request.system.iter().filter(|block| block.cache && !block.text.is_empty()).count();
+        let blocks = request.messages.iter().flat_map(|message| &message.blocks);
+        let is_marked = |block: &&Block| match block {
+            Block::Text { text, cache } => *cache && !text.is_empty(),
+            Block::ToolResult { cache, .. } => *cache,
+            Block::ToolUse { .. } | Block::Opaque(_) => false,
+        };
+        Self { seen: 0, total: system + blocks.filter(is_marked).count() }
+    }
+
+    /// Whether the next part, which asks for a mark if `cache`, gets one.
+    fn next(&mut self, cache: bool) -> bool {
+        if !cache {
+            return false;
+        }
+        self.seen += 1;
+        self.seen == 1 || self.seen > self.total.saturating_sub(CACHE_MARKS_MAX - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{SystemBlock, ToolDefinition};
+    use divisi_core::Effort;
+    use std::sync::Arc;
+
+    #[test]
+    fn says_everything_in_the_vendors_words() {
+        let mut request = Request::new("claude-haiku-5-5", "Study src.", 2_000);
+        request.system = vec![
+            SystemBlock { text: "You audit code.".into(), cache: true },
+            SystemBlock { text: "".into(), cache: true },
+        ];
+        request.effort = Some(Effort::Low);
+        request.schema = Some(Arc::new(json!({
+            "type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]
+        })));
+        let tool = |name: &str| ToolDefinition {
+            name: name.into(),
+            description: format!("runs {name}"),
+            input_schema: json!({"type": "object"}),
+        };
+        request.tools = vec![tool("read_file"), tool("list_files")];
+        request.messages.push(Message {
+            role: Role::Assistant,
+            blocks: vec![
+                Block::Opaque(json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"})),
+                Block::text(""),
+                Block::ToolUse { id: "t1".into(), name: "list_files".into(), input: json!({"path": "src"}) },
+            ],
+        });
+        request.messages.push(Message {
+            role: Role::User,
+            blocks: vec![Block::ToolResult {
+                tool_use_id: "t1".into(),
+                content: "no such folder".into(),
+                is_error: true,
+                cache: true,
+            }],
+        });
+        insta::assert_json_snapshot!(Body::of(&request), @"");
+    }
+
+    #[test]
+    fn tells_the_model_of_a_schema_that_cannot_be_enforced() {
+        let mut request = Request::new("m", "p", 1);
+        request.schema = Some(Arc::new(json!({"type": "object", "additionalProperties": {"type": "string"}})));
+        insta::assert_json_snapshot!(Body::of(&request), @"");
+    }
+
+    #[test]
+    fn sends_the_first_and_the_last_three_of_too_many_marks() {
+        let mut request = Request::new("m", "", 1);
+        request.system = vec![SystemBlock { text: "shared".into(), cache: true }];
+        let marked = |n: usize| Block::Text { text: n.to_string().into(), cache: true };
+        request.messages[0].blocks = (1..=6).map(marked).collect();
+        let sent = serde_json::to_value(Body::of(&request)).unwrap();
+        assert!(sent["system"][0].get("cache_control").is_some());
+        let content = sent["messages"][0]["content"].as_array().unwrap();
+        let marks: Vec<_> = content.iter().map(|part| part.get("cache_control").is_some()).collect();
+        assert_eq!(marks, [false, false, false, true, true, true]);
+    }
+}

@@ -1,0 +1,76 @@
+//! Anthropic's Messages API, and servers that speak it.
+//!
+//! Every reply is streamed, which is what keeps a connection alive while a model
+//! thinks. Tools are never forced and sampling is never set, because the models
+//! refuse both; a schema is enforced by `output_config.format` where it can be.
+
+mod body;
+mod events;
+
+use crate::endpoint::Endpoint;
+use crate::error::ProviderError;
+use crate::http::Http;
+use crate::provider::{Progress, Provider};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::secret::Secret;
+use crate::stream;
+use async_trait::async_trait;
+use serde::Deserialize;
+
+/// The version of the API that all of this is written for.
+const VERSION: &str = "2023-06-01";
+
+/// Anthropic's Messages API, and servers that speak it.
+pub struct Anthropic {
+    http: Http,
+}
+
+impl Anthropic {
+    /// Where Anthropic itself is.
+    pub const BASE_URL: &str = "https://api.anthropic.com";
+    /// Where everyone keeps its key.
+    pub const KEY_ENV: &str = "ANTHROPIC_API_KEY";
+
+    /// Prepares `endpoint`; fails only when it cannot be one.
+    pub fn new(mut endpoint: Endpoint) -> Result<Self, ProviderError> {
+        // People copy addresses with and without the version.
+        if let Some(base) = endpoint.base_url.trim_end_matches('/').strip_suffix("/v1") {
+            endpoint.base_url = base.to_owned();
+        }
+        let key = endpoint.key.clone().map(|key| ("x-api-key", key));
+        let headers = [("anthropic-version", Secret::new(VERSION))];
+        Ok(Self { http: Http::new(endpoint, headers.into_iter().chain(key))? })
+    }
+}
+
+#[async_trait]
+impl Provider for Anthropic {
+    fn name(&self) -> &str {
+        &self.http.endpoint.name
+    }
+
+    async fn send(
+        &self,
+        request: &Request,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
+        let response = self.http.stream("/v1/messages", &body::Body::of(request)).await?;
+        stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
+    }
+
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        let list: Models = self.http.get("/v1/models?limit=1000").await?;
+        Ok(list.data.into_iter().map(|model| model.id).collect())
+    }
+}
+
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+}

@@ -1,0 +1,239 @@
+//! Replies kept in a file, so that the same conversation can be had again.
+//!
+//! Each line names a request by its digest and holds the reply. Requests
+//! themselves are not kept, nor is anything of the connection, so neither prompts
+//! nor keys are in the file. The n-th of several equal requests gets the n-th
+//! reply to it. Failures are not kept: who replays wants what was good.
+
+use crate::error::ProviderError;
+use crate::provider::{Progress, Provider};
+use crate::reply::Reply;
+use crate::request::Request;
+use async_trait::async_trait;
+use divisi_core::{Digest, FailureClass};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A provider that plays replies from a file, and records into it what is missing.
+pub struct Cassette {
+    path: PathBuf,
+    inner: Option<Arc<dyn Provider>>,
+    tape: Mutex<Tape>,
+}
+
+#[derive(Default)]
+struct Tape {
+    replies: HashMap<Digest, Vec<Reply>>,
+    /// How many of the replies to each request have been played.
+    played: HashMap<Digest, usize>,
+    /// Open while recording.
+    file: Option<File>,
+}
+
+/// One line of the file.
+#[derive(Serialize, Deserialize)]
+struct Entry<'a> {
+    digest: Digest,
+    reply: std::borrow::Cow<'a, Reply>,
+}
+
+impl Cassette {
+    /// Plays what is in the file at `path` and nothing else.
+    pub fn replay(path: impl Into<PathBuf>) -> Result<Self, CassetteError> {
+        let path = path.into();
+        let tape = Tape::read(&path).map_err(|cause| CassetteError { path: path.clone(), cause })?;
+        Ok(Self { path, inner: None, tape: Mutex::new(tape) })
+    }
+
+    /// Plays what is in the file at `path`, asks `inner` for everything else, and
+    /// appends its replies; what has been paid for once is not paid for again.
+    pub fn record(inner: Arc<dyn Provider>, path: impl Into<PathBuf>) -> Result<Self, CassetteError> {
+        let path = path.into();
+        let tape = Tape::open(&path).map_err(|cause| CassetteError { path: path.clone(), cause })?;
+        Ok(Self { path, inner: Some(inner), tape: Mutex::new(tape) })
+    }
+
+    fn tape(&self) -> MutexGuard<'_, Tape> {
+        // Whoever panicked with it left the tape whole: every change is one step.
+        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn missing(&self, request: &Request, digest: Digest) -> ProviderError {
+        let message = match self.tape().replies.get(&digest).map_or(0, Vec::len) {
+            0 => format!("no reply to request {} of model {} is recorded in {}", digest.short(), request.model, self.path.display()),
+            n => format!("only {n} replies to request {} of model {} are recorded in {}", digest.short(), request.model, self.path.display()),
+        };
+        ProviderError::new(FailureClass::Unavailable, message)
+            .hint("the flow asks for something else than when it was recorded: record it again")
+    }
+}
+
+#[async_trait]
+impl Provider for Cassette {
+    fn name(&self) -> &str {
+        self.inner.as_ref().map_or("cassette", |inner| inner.name())
+    }
+
+    async fn send(
+        &self,
+        request: &Request,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
+        let digest = request.digest();
+        if let Some(reply) = self.tape().play(digest) {
+            progress(Progress::Started);
+            progress(Progress::OutputTokens(reply.usage.output));
+            return Ok(reply);
+        }
+        let Some(inner) = &self.inner else { return Err(self.missing(request, digest)) };
+        let reply = inner.send(request, progress).await?;
+        if let Err(error) = self.tape().record(digest, &reply) {
+            // The reply is paid for: better unrecorded than lost.
+            tracing::warn!(path = %self.path.display(), %error, "a reply could not be recorded");
+        }
+        Ok(reply)
+    }
+
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        match &self.inner {
+            Some(inner) => inner.models().await,
+            None => {
+                let mut models: Vec<_> = self.tape().replies.values().flatten().map(|reply| reply.model.clone()).collect();
+                models.sort();
+                models.dedup();
+                Ok(models)
+            }
+        }
+    }
+}
+
+impl Tape {
+    fn read(path: &Path) -> io::Result<Self> {
+        let mut tape = Self::default();
+        let text = fs::read_to_string(path)?;
+        for (number, line) in whole_lines(&text).lines().enumerate() {
+            let entry: Entry<'_> = serde_json::from_str(line)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1)))?;
+            tape.replies.entry(entry.digest).or_default().push(entry.reply.into_owned());
+        }
+        Ok(tape)
+    }
+
+    /// Reads the file, which need not be there, and makes it ready to be appended to.
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        let text = fs::read_to_string(path)?;
+        file.set_len(whole_lines(&text).len() as u64)?;
+        file.flush()?;
+        Ok(Self { file: Some(file), ..Self::read(path)? })
+    }
+
+    /// The next reply to the request with this digest.
+    fn play(&mut self, digest: Digest) -> Option<Reply> {
+        let played = self.played.entry(digest).or_default();
+        let reply = self.replies.get(&digest)?.get(*played)?.clone();
+        *played += 1;
+        Some(reply)
+    }
+
+    /// Appends a reply that counts as played. The file is written in one piece,
+    /// so that lines of concurrent requests do not mix.
+    fn record(&mut self, digest: Digest, reply: &Reply) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&Entry { digest, reply: std::borrow::Cow::Borrowed(reply) })?;
+        line.push(b'\n');
+        if let Some(file) = &mut self.file {
+            file.write_all(&line)?;
+            file.flush()?;
+        }
+        self.replies.entry(digest).or_default().push(reply.clone());
+        *self.played.entry(digest).or_default() += 1;
+        Ok(())
+    }
+}
+
+/// Everything up to the last line break: what follows was cut off by a crash.
+fn whole_lines(text: &str) -> &str {
+    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
+}
+
+/// Why a cassette cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the cassette {} cannot be used", path.display())]
+pub struct CassetteError {
+    path: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripted::Scripted;
+
+    async fn text(provider: &dyn Provider, prompt: &str) -> Result<String, String> {
+        let request = Request::new("haiku", prompt, 100);
+        provider.send(&request, &|_| {}).await.map(|reply| reply.text()).map_err(|error| error.to_string())
+    }
+
+    fn counting() -> Arc<dyn Provider> {
+        let rules = r#"[{"times": 1, "text": "first"}, {"times": 1, "text": "second"}, {"text": "later"}]"#;
+        Arc::new(Scripted::from_rules(rules).unwrap())
+    }
+
+    #[tokio::test]
+    async fn replays_what_was_recorded_in_the_order_of_equal_requests() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape.jsonl");
+        let recording = Cassette::record(counting(), &path).unwrap();
+        assert_eq!(text(&recording, "a secret prompt").await.unwrap(), "first");
+        assert_eq!(text(&recording, "a secret prompt").await.unwrap(), "second");
+        assert_eq!(text(&recording, "another").await.unwrap(), "later");
+
+        let replay = Cassette::replay(&path).unwrap();
+        assert_eq!(text(&replay, "another").await.unwrap(), "later");
+        assert_eq!(text(&replay, "a secret prompt").await.unwrap(), "first");
+        assert_eq!(text(&replay, "a secret prompt").await.unwrap(), "second");
+        assert_eq!(replay.models().await.unwrap(), ["haiku"]);
+        assert!(!fs::read_to_string(&path).unwrap().contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape.jsonl");
+        text(&Cassette::record(counting(), &path).unwrap(), "known").await.unwrap();
+        let replay = Cassette::replay(&path).unwrap();
+        let shown = |message: String| message.replace(&*folder.path().to_string_lossy(), "");
+        insta::assert_snapshot!(shown(text(&replay, "unknown").await.unwrap_err()), @"");
+        text(&replay, "known").await.unwrap();
+        insta::assert_snapshot!(shown(text(&replay, "known").await.unwrap_err()), @"");
+    }
+
+    #[tokio::test]
+    async fn goes_on_with_a_file_that_a_crash_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape.jsonl");
+        text(&Cassette::record(counting(), &path).unwrap(), "a").await.unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"digest\": \"12").unwrap();
+
+        let recording = Cassette::record(Arc::new(Scripted::new()), &path).unwrap();
+        assert_eq!(text(&recording, "a").await.unwrap(), "first");
+        assert_eq!(text(&recording, "b").await.unwrap(), "[scripted haiku] b");
+        let replay = Cassette::replay(&path).unwrap();
+        assert_eq!(text(&replay, "b").await.unwrap(), "[scripted haiku] b");
+    }
+
+    #[test]
+    fn names_the_line_that_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape.jsonl");
+        fs::write(&path, "nonsense\n").unwrap();
+        let Err(error) = Cassette::replay(&path) else { panic!("nonsense was taken for a cassette") };
+        assert!(error.cause.to_string().starts_with("line 1: "));
+    }
+}

@@ -1,0 +1,190 @@
+//! What identifies a turn.
+
+use crate::request::{Block, Message, Request, Role};
+use blake3::Hasher;
+use divisi_core::Digest;
+use serde_json::Value;
+
+impl Request {
+    /// The identity of this turn: equal for two requests exactly when a reply
+    /// to one is a reply to the other.
+    ///
+    /// Stable between versions, as journals and cassettes name replies by it.
+    /// Neither the order of tools and of keys in JSON objects nor the marks
+    /// for caches change it, because they do not change what is asked.
+    pub fn digest(&self) -> Digest {
+        let mut turn = Fields(Hasher::new());
+        turn.text("divisi turn 1");
+        turn.text(&self.model);
+        turn.count(self.system.len());
+        for block in &self.system {
+            turn.text(&block.text);
+        }
+        turn.count(self.messages.len());
+        for message in &self.messages {
+            turn.message(message);
+        }
+        turn.count(self.tools.len());
+        for tool in self.tools_sorted() {
+            turn.text(&tool.name);
+            turn.text(&tool.description);
+            turn.json(&tool.input_schema);
+        }
+        turn.number(u64::from(self.max_tokens));
+        turn.text(self.effort.map_or("", |effort| effort.as_str()));
+        turn.json(self.schema.as_deref().unwrap_or(&Value::Null));
+        Digest::from(turn.0.finalize())
+    }
+}
+
+/// Writes fields so that no two different sequences of them hash the same:
+/// whatever has a length is preceded by it, whatever has variants by a tag.
+struct Fields(Hasher);
+
+impl Fields {
+    fn tag(&mut self, tag: u8) {
+        self.0.update(&[tag]);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(&number.to_le_bytes());
+    }
+
+    fn count(&mut self, count: usize) {
+        self.number(count as u64);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.0.update(text.as_bytes());
+    }
+
+    fn message(&mut self, message: &Message) {
+        self.tag(match message.role {
+            Role::User => b'u',
+            Role::Assistant => b'a',
+        });
+        self.count(message.blocks.len());
+        for block in &message.blocks {
+            self.block(block);
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Text { text, cache: _ } => {
+                self.tag(b't');
+                self.text(text);
+            }
+            Block::ToolUse { id, name, input } => {
+                self.tag(b'c');
+                self.text(id);
+                self.text(name);
+                self.json(input);
+            }
+            Block::ToolResult { tool_use_id, content, is_error, cache: _ } => {
+                self.tag(b'r');
+                self.text(tool_use_id);
+                self.text(content);
+                self.tag(u8::from(*is_error));
+            }
+            Block::Opaque(value) => {
+                self.tag(b'o');
+                self.json(value);
+            }
+        }
+    }
+
+    fn json(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.tag(b'n'),
+            Value::Bool(is) => self.tag(if *is { b'y' } else { b'f' }),
+            Value::Number(number) => {
+                self.tag(b'#');
+                self.text(&number.to_string());
+            }
+            Value::String(text) => {
+                self.tag(b's');
+                self.text(text);
+            }
+            Value::Array(items) => {
+                self.tag(b'[');
+                self.count(items.len());
+                for item in items {
+                    self.json(item);
+                }
+            }
+            Value::Object(fields) => {
+                self.tag(b'{');
+                self.count(fields.len());
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_unstable_by_key(|(name, _)| *name);
+                for (name, value) in fields {
+                    self.text(name);
+                    self.json(value);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{SystemBlock, ToolDefinition};
+    use divisi_core::Effort;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn request() -> Request {
+        let tool = |name: &str| ToolDefinition {
+            name: name.into(),
+            description: "does it".into(),
+            input_schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
+        };
+        let mut request = Request::new("m", "hello", 100);
+        request.system = vec![SystemBlock { text: "be brief".into(), cache: false }];
+        request.tools = vec![tool("read"), tool("list")];
+        request
+    }
+
+    #[test]
+    fn never_changes() {
+        insta::assert_snapshot!(
+            request().digest().to_string(),
+            @""
+        );
+    }
+
+    #[test]
+    fn ignores_what_does_not_change_the_question() {
+        let mut other = request();
+        other.tools.reverse();
+        other.tools[0].input_schema = json!({"properties": {"path": {"type": "string"}}, "type": "object"});
+        other.system[0].cache = true;
+        other.messages[0].blocks[0] = Block::Text { text: "hello".into(), cache: true };
+        assert_eq!(other.digest(), request().digest());
+    }
+
+    #[test]
+    fn sees_every_field() {
+        let changes: [fn(&mut Request); 9] = [
+            |r| r.model = "n".into(),
+            |r| r.system.clear(),
+            |r| r.system.push(SystemBlock { text: "".into(), cache: false }),
+            |r| r.messages.push(Message::user("more")),
+            |r| r.messages[0].role = Role::Assistant,
+            |r| r.tools.truncate(1),
+            |r| r.max_tokens = 101,
+            |r| r.effort = Some(Effort::Low),
+            |r| r.schema = Some(Arc::new(json!({}))),
+        ];
+        let mut seen = vec![request().digest()];
+        for change in changes {
+            let mut other = request();
+            change(&mut other);
+            assert!(!seen.contains(&other.digest()));
+            seen.push(other.digest());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Finds model servers on this machine.
+//!
+//! Only the loopback address is asked, without a proxy and without following
+//! redirects, at the ports where such servers listen unless they are told
+//! otherwise.
+
+use crate::http;
+use futures::future::join_all;
+use reqwest::Client;
+use serde::Deserialize;
+use std::fmt;
+use std::time::Duration;
+
+/// Ports that are asked, with the server that is usually there.
+const PORTS: [(u16, ServerKind); 4] = [
+    (11434, ServerKind::Ollama),
+    (8080, ServerKind::LlamaServer),
+    (1234, ServerKind::LmStudio),
+    (8000, ServerKind::Vllm),
+];
+
+/// How long a server may take to answer. One that is there answers at once;
+/// longer would be felt at every start without one.
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// A model server on this machine. All of them speak the Chat Completions API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalServer {
+    /// Which program it is.
+    pub kind: ServerKind,
+    /// What the paths of the API are appended to.
+    pub base_url: String,
+    /// The ids of its models.
+    pub models: Vec<String>,
+}
+
+/// The programs that serve models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// Ollama.
+    Ollama,
+    /// The server of llama.cpp.
+    LlamaServer,
+    /// LM Studio.
+    LmStudio,
+    /// vLLM.
+    Vllm,
+}
+
+impl fmt::Display for ServerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ollama => "Ollama",
+            Self::LlamaServer => "llama-server",
+            Self::LmStudio => "LM Studio",
+            Self::Vllm => "vLLM",
+        })
+    }
+}
+
+/// Returns the model servers on this machine that answer, in a fixed order.
+pub async fn discover() -> Vec<LocalServer> {
+    let Ok(client) = http::builder(true).timeout(TIMEOUT).build() else { return Vec::new() };
+    let found = join_all(PORTS.map(|(port, usual)| ask(&client, port, usual))).await;
+    found.into_iter().flatten().collect()
+}
+
+/// The server at `port`; `None` if there is none, or something else.
+async fn ask(client: &Client, port: u16, usual: ServerKind) -> Option<LocalServer> {
+    let base_url = format!("http://127.0.0.1:{port}/v1");
+    let response = client.get(format!("{base_url}/models")).send().await.ok()?;
+    if !response.status().is_success() {
+        return None;
+    }
+    let list: Models = serde_json::from_str(&http::body(response).await).ok()?;
+    let owner = list.data.first().and_then(|model| model.owned_by.as_deref());
+    Some(LocalServer {
+        kind: match owner {
+            Some("library") => ServerKind::Ollama,
+            Some("llamacpp") => ServerKind::LlamaServer,
+            Some("organization_owner") => ServerKind::LmStudio,
+            Some("vllm") => ServerKind::Vllm,
+            _ => usual,
+        },
+        base_url,
+        models: list.data.into_iter().map(|model| model.id).collect(),
+    })
+}
+
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+    owned_by: Option<String>,
+}

@@ -1,0 +1,69 @@
+//! Where a vendor is reached, and with which key.
+
+use crate::secret::Secret;
+use std::sync::Arc;
+
+/// Where a vendor is reached, and with which key.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// What the provider is called in the settings, and shown to people.
+    pub name: Arc<str>,
+    /// What the paths of the API are appended to, such as
+    /// `https://api.openai.com/v1`. Anthropic's goes without the version.
+    pub base_url: String,
+    /// The key; servers on this machine need none.
+    pub key: Option<Secret>,
+    /// The environment variable that the key comes from, named in advice only.
+    pub key_env: Option<Arc<str>>,
+    /// Headers of every request besides the vendor's own, such as a gateway's.
+    pub headers: Vec<(String, Secret)>,
+}
+
+impl Endpoint {
+    /// An endpoint that asks for no key.
+    pub fn new(name: impl Into<Arc<str>>, base_url: impl Into<String>) -> Self {
+        Self { name: name.into(), base_url: base_url.into(), key: None, key_env: None, headers: Vec::new() }
+    }
+
+    /// The same with the key that was found in the variable `env`, or should have been.
+    pub fn key(mut self, key: Option<Secret>, env: impl Into<Arc<str>>) -> Self {
+        self.key = key;
+        self.key_env = Some(env.into());
+        self
+    }
+
+    /// The address of `path`, which begins with a slash.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url.trim_end_matches('/'))
+    }
+
+    /// The base URL without a user and password in it.
+    pub(crate) fn shown_url(&self) -> String {
+        let Ok(mut url) = reqwest::Url::parse(&self.base_url) else { return self.redact(&self.base_url) };
+        // Both fail only for addresses that cannot have a user.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        self.redact(url.as_str().trim_end_matches('/'))
+    }
+
+    /// `text` without the key and without the values of the extra headers.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let secrets = self.key.iter().chain(self.headers.iter().map(|(_, value)| value));
+        secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_addresses_without_secrets() {
+        let mut endpoint = Endpoint::new("x", "https://me:hush@example.com/v1/?token=hush");
+        assert_eq!(endpoint.shown_url(), "https://example.com/v1");
+        endpoint.base_url = "https://example.com/k1/v1".into();
+        endpoint.key = Some(Secret::new("k1"));
+        assert_eq!(endpoint.shown_url(), "https://example.com/***/v1");
+    }
+}

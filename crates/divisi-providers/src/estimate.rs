@@ -1,0 +1,51 @@
+//! Token counts where nobody counts for us.
+
+use crate::request::{Block, Request};
+use serde_json::Value;
+
+/// About how many tokens so many characters are. Code and other languages than
+/// English need up to twice as many.
+pub(crate) fn tokens(chars: usize) -> u64 {
+    chars.div_ceil(4) as u64
+}
+
+/// About how many tokens a model reads for `request`.
+pub(crate) fn prompt_tokens(request: &Request) -> u64 {
+    let system: usize = request.system.iter().map(|block| chars(&block.text)).sum();
+    let messages: usize = request.messages.iter().flat_map(|message| &message.blocks).map(block_chars).sum();
+    let tools: usize = request
+        .tools
+        .iter()
+        .map(|tool| chars(&tool.name) + chars(&tool.description) + json_chars(&tool.input_schema))
+        .sum();
+    tokens(system + messages + tools + request.schema.as_deref().map_or(0, json_chars))
+}
+
+/// About how many tokens a model writes for `blocks`.
+pub(crate) fn output_tokens(blocks: &[Block]) -> u64 {
+    tokens(blocks.iter().map(block_chars).sum())
+}
+
+fn block_chars(block: &Block) -> usize {
+    match block {
+        Block::Text { text, .. } => chars(text),
+        Block::ToolUse { name, input, .. } => chars(name) + json_chars(input),
+        Block::ToolResult { content, .. } => chars(content),
+        Block::Opaque(value) => json_chars(value),
+    }
+}
+
+fn json_chars(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+        Value::String(text) => chars(text) + 2,
+        Value::Array(items) => 2 + items.iter().map(|item| json_chars(item) + 1).sum::<usize>(),
+        Value::Object(fields) => {
+            2 + fields.iter().map(|(name, value)| chars(name) + json_chars(value) + 4).sum::<usize>()
+        }
+    }
+}
+
+fn chars(text: &str) -> usize {
+    text.chars().count()
+}

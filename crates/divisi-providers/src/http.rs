@@ -1,0 +1,162 @@
+//! How requests reach a vendor, and what its connection does when it fails.
+//!
+//! One client per provider keeps its connections open between requests and
+//! speaks HTTP/2 wherever the vendor offers it. It follows no redirect, because
+//! that would hand the key to another address, and it repeats nothing, because
+//! a repeated request is paid for twice.
+
+use crate::classify;
+use crate::endpoint::Endpoint;
+use crate::error::ProviderError;
+use crate::secret::Secret;
+use divisi_core::FailureClass;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect, retry};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::time::Duration;
+
+/// Longest wait for a connection. Vendors accept within a second or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Idle connections kept for the next requests. A run rarely has more requests
+/// in flight to a vendor without HTTP/2, and each costs one file descriptor.
+const IDLE_MAX: usize = 128;
+
+/// How long an idle connection is kept. Vendors close theirs after a minute or two.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often a silent connection is asked whether it still lives. A model may
+/// think for minutes, in which nothing else tells a dead connection from a live one.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Longest body that is read where no stream is expected: an error, a list of models.
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// The way to one vendor.
+pub(crate) struct Http {
+    client: Client,
+    pub(crate) endpoint: Endpoint,
+    headers: HeaderMap,
+}
+
+impl Http {
+    /// Prepares the way; nothing is sent yet. `headers` are the vendor's own.
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        headers: impl IntoIterator<Item = (&'static str, Secret)>,
+    ) -> Result<Self, ProviderError> {
+        let unusable = |what: String| {
+            let message = format!("provider `{}` cannot be set up: {what}", endpoint.name);
+            ProviderError::new(FailureClass::BadRequest, message)
+        };
+        let url = Url::parse(&endpoint.base_url)
+            .map_err(|error| unusable(format!("its address is wrong: {error}")).hint("begin it with https://"))?;
+        let vendor = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let mut map = HeaderMap::new();
+        for (name, value) in vendor.chain(endpoint.headers.iter().cloned()) {
+            let mut sent = HeaderValue::from_str(value.expose())
+                .map_err(|_| unusable(format!("the header `{name}` has characters that cannot be sent")))?;
+            sent.set_sensitive(true);
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| unusable(format!("`{name}` cannot be the name of a header")))?;
+            map.insert(name, sent);
+        }
+        let client = builder(is_on_this_machine(&url))
+            .build()
+            .map_err(|error| unusable(innermost(&error)))?;
+        Ok(Self { client, headers: map, endpoint })
+    }
+
+    /// Sends `body` and returns the response as soon as it has begun to stream.
+    pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Response, ProviderError> {
+        let response = self.call(self.client.post(self.endpoint.url(path)).json(body)).await?;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
+        if kind.starts_with("text/event-stream") {
+            return Ok(response);
+        }
+        let message = format!("provider `{}` answered with {kind} instead of a stream of events", self.endpoint.name);
+        Err(ProviderError::new(FailureClass::BadRequest, self.endpoint.redact(&message))
+            .hint(format!("check that {} is the address of such an API", self.endpoint.shown_url()))
+            .maybe_billed())
+    }
+
+    /// Fetches what is at `path`.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ProviderError> {
+        let response = self.call(self.client.get(self.endpoint.url(path))).await?;
+        let body = body(response).await;
+        serde_json::from_str(&body).map_err(|error| {
+            let message = format!("provider `{}` answered {path} with something else: {error}", self.endpoint.name);
+            ProviderError::new(FailureClass::Server, message)
+        })
+    }
+
+    async fn call(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
+        let response = request.headers(self.headers.clone()).send().await.map_err(|error| self.unreached(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let headers = response.headers().clone();
+        Err(classify::response(&self.endpoint, status.as_u16(), &headers, &body(response).await))
+    }
+
+    /// The failure of a request that got no response.
+    fn unreached(&self, error: &reqwest::Error) -> ProviderError {
+        let Endpoint { name, .. } = &self.endpoint;
+        let cause = self.endpoint.redact(&innermost(error));
+        let url = self.endpoint.shown_url();
+        if error.is_connect() {
+            return ProviderError::new(FailureClass::Network, format!("provider `{name}` cannot be reached: {cause}"))
+                .hint(format!("is a server running at {url}, and is this machine online?"));
+        }
+        let error = ProviderError::new(
+            FailureClass::Network,
+            format!("provider `{name}` closed the connection without an answer: {cause}"),
+        );
+        error.maybe_billed()
+    }
+}
+
+/// A client without a word for any vendor in it.
+pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("divisi/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_MAX)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_keepalive(KEEP_ALIVE)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_adaptive_window(true)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never());
+    // A proxy reaches its own machine under these addresses, not this one.
+    if on_this_machine { builder.no_proxy() } else { builder }
+}
+
+fn is_on_this_machine(url: &Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+/// As much of the body as arrives; what is lost could only have explained more.
+pub(crate) async fn body(mut response: Response) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > BODY_BYTES_MAX {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What is at the bottom of an error. The layers above it repeat the address,
+/// in which a key may stand.
+pub(crate) fn innermost(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

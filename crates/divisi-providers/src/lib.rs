@@ -1,0 +1,49 @@
+//! Vendors of models over HTTP, one file each, and the scripted and recorded stand-ins.
+//!
+//! A [`Provider`] turns one [`Request`] into one [`Reply`] or one
+//! [`ProviderError`], and nothing more. It sends every request exactly once:
+//! whether to try again, when to send and what it may cost is decided by whoever
+//! calls it, because only there is it written down. For the same reason no
+//! deadline is kept here: [`Progress`] is the sign of life a caller needs to
+//! keep its own.
+
+pub mod request;
+
+pub mod digest;
+pub mod error;
+pub mod provider;
+pub mod rate;
+pub mod reply;
+pub mod secret;
+
+pub mod endpoint;
+
+pub mod anthropic;
+pub mod openai_chat;
+pub mod openai_responses;
+
+pub mod cassette;
+pub mod scripted;
+
+pub mod discover;
+pub mod sample;
+
+mod classify;
+mod estimate;
+mod http;
+mod stream;
+mod strict;
+
+pub use anthropic::Anthropic;
+pub use cassette::Cassette;
+pub use discover::{LocalServer, discover};
+pub use endpoint::Endpoint;
+pub use error::ProviderError;
+pub use openai_chat::OpenAiChat;
+pub use openai_responses::OpenAiResponses;
+pub use provider::{Progress, Provider};
+pub use rate::RateLimits;
+pub use reply::{Reply, Stop};
+pub use request::{Block, Message, Request, Role, SystemBlock, ToolDefinition};
+pub use scripted::Scripted;
+pub use secret::Secret;

@@ -1,0 +1,112 @@
+//! OpenAI's Chat Completions API, which nearly every other server speaks too.
+//!
+//! OpenRouter, vLLM, llama.cpp, Ollama and LM Studio differ from it in small
+//! things, which a [`Dialect`] names. What all of them may leave out is not
+//! missed: the key, the usage, the ids of tool calls, the closing `[DONE]`. Only a
+//! reply without a reason for its end counts as broken off.
+
+mod body;
+mod chunks;
+
+use crate::endpoint::Endpoint;
+use crate::error::ProviderError;
+use crate::http::Http;
+use crate::provider::{Progress, Provider};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::secret::Secret;
+use crate::{estimate, stream};
+use async_trait::async_trait;
+use serde::Deserialize;
+
+pub(crate) use body::{answer_format, result_text};
+
+/// OpenAI's Chat Completions API, which nearly every other server speaks too.
+pub struct OpenAiChat {
+    http: Http,
+    dialect: Dialect,
+}
+
+/// Whose variant of the API it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's own.
+    OpenAi,
+    /// OpenRouter's: can pass on marks for caches, and has its own word for effort.
+    OpenRouter,
+    /// The one of everyone else, which stayed with the older words.
+    Compatible,
+}
+
+impl OpenAiChat {
+    /// Prepares `endpoint`, in the dialect that its address suggests; fails only
+    /// when it cannot be an endpoint.
+    pub fn new(endpoint: Endpoint) -> Result<Self, ProviderError> {
+        let dialect = Dialect::at(&endpoint.base_url);
+        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))?, dialect })
+    }
+
+    /// The same in a dialect that its address does not tell.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+}
+
+impl Dialect {
+    fn at(base_url: &str) -> Self {
+        let host = reqwest::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        match host.as_deref() {
+            Some("api.openai.com") => Self::OpenAi,
+            Some("openrouter.ai") => Self::OpenRouter,
+            _ => Self::Compatible,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for OpenAiChat {
+    fn name(&self) -> &str {
+        &self.http.endpoint.name
+    }
+
+    async fn send(
+        &self,
+        request: &Request,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
+        let body = body::Body::of(request, self.dialect);
+        let response = self.http.stream("/chat/completions", &body).await?;
+        let mut reply = stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await?;
+        if reply.usage_estimated {
+            reply.usage.input = estimate::prompt_tokens(request);
+            reply.usage.output = estimate::output_tokens(&reply.blocks);
+        }
+        Ok(reply)
+    }
+
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        models(&self.http).await
+    }
+}
+
+/// The header with the key, as every OpenAI API wants it.
+pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
+    endpoint.key.as_ref().map(|key| ("authorization", Secret::new(format!("Bearer {}", key.expose()))))
+}
+
+/// The models of a server that speaks either of OpenAI's APIs.
+pub(crate) async fn models(http: &Http) -> Result<Vec<String>, ProviderError> {
+    let list: Models = http.get("/models").await?;
+    Ok(list.data.into_iter().map(|model| model.id).collect())
+}
+
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+}

@@ -1,0 +1,129 @@
+//! A request in the words of the Responses API.
+
+use crate::openai_chat::{answer_format, result_text};
+use crate::request::{Block, Message, Request, Role};
+use crate::strict;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Families of models that do not reason, and refuse to be asked for it.
+const WITHOUT_REASONING: [&str; 3] = ["gpt-3", "gpt-4", "chatgpt-4"];
+
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    max_output_tokens: u32,
+    stream: bool,
+    store: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    instructions: String,
+    input: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Value>,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn of(request: &'a Request) -> Self {
+        let mut system: Vec<String> = request.system.iter().map(|block| block.text.to_string()).collect();
+        let format = request.schema.as_deref().and_then(|schema| {
+            let format = answer_format(schema);
+            if format.is_none() {
+                system.push(strict::instruction(schema));
+            }
+            format
+        });
+        let reasons = !WITHOUT_REASONING.iter().any(|family| request.model.starts_with(family));
+        Self {
+            model: &request.model,
+            max_output_tokens: request.max_tokens,
+            stream: true,
+            store: false,
+            instructions: system.join("\n\n"),
+            input: request.messages.iter().flat_map(items).collect(),
+            tools: request.tools_sorted().into_iter().map(|tool| {
+                json!({
+                    "type": "function", "name": tool.name, "description": tool.description,
+                    "parameters": tool.input_schema, "strict": false
+                })
+            }).collect(),
+            include: if reasons { vec!["reasoning.encrypted_content"] } else { Vec::new() },
+            reasoning: request.effort.map(|effort| json!({"effort": effort})),
+            text: format.map(|mut format| {
+                format["type"] = "json_schema".into();
+                json!({"format": format})
+            }),
+        }
+    }
+}
+
+/// The items that `message` is in this API: there are no blocks in messages, but
+/// calls, their outputs and reasoning stand beside them.
+fn items(message: &Message) -> impl Iterator<Item = Value> {
+    message.blocks.iter().map(|block| match block {
+        Block::Text { text, .. } => match message.role {
+            Role::User => json!({"role": "user", "content": [{"type": "input_text", "text": text}]}),
+            Role::Assistant => json!({"role": "assistant", "content": [{"type": "output_text", "text": text}]}),
+        },
+        Block::ToolUse { id, name, input } => {
+            json!({"type": "function_call", "call_id": id, "name": name, "arguments": input.to_string()})
+        }
+        Block::ToolResult { tool_use_id, content, is_error, cache: _ } => {
+            json!({"type": "function_call_output", "call_id": tool_use_id, "output": result_text(content, *is_error)})
+        }
+        Block::Opaque(value) => value.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{SystemBlock, ToolDefinition};
+    use divisi_core::Effort;
+    use std::sync::Arc;
+
+    #[test]
+    fn says_everything_in_the_vendors_words() {
+        let mut request = Request::new("gpt-6-luna", "Study src.", 2_000);
+        request.system = vec![SystemBlock { text: "You audit code.".into(), cache: true }];
+        request.effort = Some(Effort::High);
+        request.schema = Some(Arc::new(json!({
+            "type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]
+        })));
+        request.tools = vec![ToolDefinition {
+            name: "list_files".into(),
+            description: "lists them".into(),
+            input_schema: json!({"type": "object"}),
+        }];
+        request.messages.push(Message {
+            role: Role::Assistant,
+            blocks: vec![
+                Block::Opaque(json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"})),
+                Block::text("Let me look."),
+                Block::ToolUse { id: "t1".into(), name: "list_files".into(), input: json!({"path": "src"}) },
+            ],
+        });
+        request.messages.push(Message {
+            role: Role::User,
+            blocks: vec![Block::ToolResult {
+                tool_use_id: "t1".into(),
+                content: "lib.rs".into(),
+                is_error: false,
+                cache: false,
+            }],
+        });
+        insta::assert_json_snapshot!(Body::of(&request), @"");
+    }
+
+    #[test]
+    fn asks_older_models_for_no_reasoning_and_tells_them_of_odd_schemas() {
+        let mut request = Request::new("gpt-4o", "p", 1);
+        request.schema = Some(Arc::new(json!({"type": "array"})));
+        insta::assert_json_snapshot!(Body::of(&request), @"");
+    }
+}

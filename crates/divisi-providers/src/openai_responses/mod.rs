@@ -1,0 +1,55 @@
+//! OpenAI's Responses API.
+//!
+//! Nothing is stored at the vendor: the whole conversation is sent each time, and
+//! the model's reasoning travels along in encrypted form, to be given back as it
+//! came.
+
+mod body;
+mod events;
+
+use crate::endpoint::Endpoint;
+use crate::error::ProviderError;
+use crate::http::Http;
+use crate::openai_chat::{bearer, models};
+use crate::provider::{Progress, Provider};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::stream;
+use async_trait::async_trait;
+
+/// OpenAI's Responses API.
+pub struct OpenAiResponses {
+    http: Http,
+}
+
+impl OpenAiResponses {
+    /// Where OpenAI itself is.
+    pub const BASE_URL: &str = "https://api.openai.com/v1";
+    /// Where everyone keeps its key.
+    pub const KEY_ENV: &str = "OPENAI_API_KEY";
+
+    /// Prepares `endpoint`; fails only when it cannot be one.
+    pub fn new(endpoint: Endpoint) -> Result<Self, ProviderError> {
+        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))? })
+    }
+}
+
+#[async_trait]
+impl Provider for OpenAiResponses {
+    fn name(&self) -> &str {
+        &self.http.endpoint.name
+    }
+
+    async fn send(
+        &self,
+        request: &Request,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
+        let response = self.http.stream("/responses", &body::Body::of(request)).await?;
+        stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
+    }
+
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        models(&self.http).await
+    }
+}

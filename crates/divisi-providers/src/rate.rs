@@ -1,0 +1,176 @@
+//! What vendors say in their headers about what may be sent next.
+//!
+//! Anthropic and OpenAI name the same numbers differently; both are read from
+//! every response, because gateways send either. Moments become spans, measured
+//! by the vendor's own clock where it sends one, so that ours may be wrong.
+
+use divisi_core::Millis;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::HeaderMap;
+
+/// What may be sent next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Requests.
+    pub requests: Window,
+    /// Tokens, in and out together.
+    pub tokens: Window,
+    /// Tokens of prompts; the part read from a cache usually does not count.
+    pub input_tokens: Window,
+    /// Tokens of replies.
+    pub output_tokens: Window,
+}
+
+/// One limit and how much of it is left. What the vendor did not say is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// How much there is when it is full.
+    pub limit: Option<u64>,
+    /// How much is left.
+    pub remaining: Option<u64>,
+    /// How long until it is full again.
+    pub resets_in: Option<Millis>,
+}
+
+impl RateLimits {
+    /// Reads every limit that `headers` name.
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let now = vendor_now(headers);
+        let anthropic = |kind: &str| Window {
+            limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
+            remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),
+            resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset")).and_then(|t| until(t, now)),
+        };
+        let openai = |kind: &str| Window {
+            limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
+            remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),
+            resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(span),
+        };
+        Self {
+            requests: anthropic("requests").or(openai("requests")),
+            tokens: anthropic("tokens").or(openai("tokens")),
+            input_tokens: anthropic("input-tokens"),
+            output_tokens: anthropic("output-tokens"),
+        }
+    }
+}
+
+impl Window {
+    fn or(self, other: Self) -> Self {
+        if self == Self::default() { other } else { self }
+    }
+}
+
+/// How long `headers` ask us to wait.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
+    let millis = text(headers, "retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()).map(|ms| Millis(ms as u64));
+    let wait = || {
+        let wait = text(headers, "retry-after")?;
+        span(wait).or_else(|| {
+            let at = jiff::fmt::rfc2822::parse(wait).ok()?.timestamp();
+            Some(between(vendor_now(headers), at))
+        })
+    };
+    millis.or_else(wait)
+}
+
+/// What time it is for the vendor.
+fn vendor_now(headers: &HeaderMap) -> Timestamp {
+    text(headers, "date")
+        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+        .map_or_else(Timestamp::now, |date| date.timestamp())
+}
+
+/// The span until a moment in RFC 3339.
+fn until(moment: &str, now: Timestamp) -> Option<Millis> {
+    moment.parse().ok().map(|at| between(now, at))
+}
+
+fn between(now: Timestamp, at: Timestamp) -> Millis {
+    Millis(u64::try_from(at.duration_since(now).as_millis()).unwrap_or(0))
+}
+
+/// A span as vendors write them: seconds (`2`, `0.5`) or units (`6m0s`, `20ms`).
+fn span(text: &str) -> Option<Millis> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        // The cast takes negative numbers to zero and endless ones to the largest.
+        return Some(Millis((seconds * 1_000.0).ceil() as u64));
+    }
+    let span: SignedDuration = text.parse().ok()?;
+    Some(Millis(u64::try_from(span.as_millis()).unwrap_or(0)))
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    text(headers, name)?.parse().ok()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn reads_anthropic_by_its_own_clock() {
+        let rate = RateLimits::read(&headers(&[
+            ("date", "Sun, 22 Nov 2026 23:00:00 GMT"),
+            ("anthropic-ratelimit-requests-limit", "50"),
+            ("anthropic-ratelimit-requests-remaining", "49"),
+            ("anthropic-ratelimit-requests-reset", "2026-11-22T23:00:01Z"),
+            ("anthropic-ratelimit-output-tokens-remaining", "8000"),
+            ("anthropic-ratelimit-output-tokens-reset", "2026-11-22T22:59:59Z"),
+        ]));
+        assert_eq!(
+            rate.requests,
+            Window { limit: Some(50), remaining: Some(49), resets_in: Some(Millis(1_000)) }
+        );
+        assert_eq!(
+            rate.output_tokens,
+            Window { limit: None, remaining: Some(8_000), resets_in: Some(Millis(0)) }
+        );
+        assert_eq!(rate.tokens, Window::default());
+    }
+
+    #[test]
+    fn reads_openai() {
+        let rate = RateLimits::read(&headers(&[
+            ("x-ratelimit-limit-requests", "500"),
+            ("x-ratelimit-reset-requests", "120ms"),
+            ("x-ratelimit-remaining-tokens", "29000"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+        ]));
+        assert_eq!(rate.requests, Window { limit: Some(500), remaining: None, resets_in: Some(Millis(120)) });
+        assert_eq!(
+            rate.tokens,
+            Window { limit: None, remaining: Some(29_000), resets_in: Some(Millis::from_secs(360)) }
+        );
+    }
+
+    #[test]
+    fn reads_how_long_to_wait() {
+        let wait = |lines: &[(&'static str, &'static str)]| retry_after(&headers(lines)).map(|wait| wait.0);
+        assert_eq!(wait(&[("retry-after", "2"), ("retry-after-ms", "1500")]), Some(1_500));
+        assert_eq!(wait(&[("retry-after", "2")]), Some(2_000));
+        assert_eq!(wait(&[("retry-after", "0.25")]), Some(250));
+        assert_eq!(wait(&[("retry-after", "-1")]), Some(0));
+        assert_eq!(
+            wait(&[
+                ("date", "Sun, 22 Nov 2026 23:00:00 GMT"),
+                ("retry-after", "Sun, 22 Nov 2026 23:01:00 GMT")
+            ]),
+            Some(60_000)
+        );
+        assert_eq!(wait(&[("retry-after", "soon")]), None);
+        assert_eq!(wait(&[]), None);
+    }
+}

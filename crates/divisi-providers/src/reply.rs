@@ -1,0 +1,64 @@
+//! What comes back from a model.
+
+use crate::rate::RateLimits;
+use crate::request::{Block, Message, Role};
+use divisi_core::Usage;
+use serde::{Deserialize, Serialize};
+
+/// What a model answered to one request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The model as the vendor names it, which may not be the one asked for.
+    pub model: String,
+    /// What it consists of, in order.
+    pub blocks: Vec<Block>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// What it is billed for.
+    pub usage: Usage,
+    /// Whether `usage` is our guess, because the server counted nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub usage_estimated: bool,
+    /// Names the request in the vendor's logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What may be sent next. Not recorded: an old reply says nothing about it.
+    #[serde(skip)]
+    pub rate: RateLimits,
+}
+
+impl Reply {
+    /// Everything said in it, without a break between the parts.
+    pub fn text(&self) -> String {
+        let said = |block: &Block| match block {
+            Block::Text { text, .. } => Some(text.clone()),
+            Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
+        };
+        self.blocks.iter().filter_map(said).map(|text| text.to_string()).collect()
+    }
+
+    /// The reply as it belongs into the next request.
+    pub fn into_message(self) -> Message {
+        Message { role: Role::Assistant, blocks: self.blocks }
+    }
+}
+
+/// Why a reply ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The model had said everything.
+    EndTurn,
+    /// It reached the longest allowed length.
+    MaxTokens,
+    /// It waits for the results of tools.
+    ToolUse,
+    /// It came to a text at which it was told to stop.
+    StopSequence,
+    /// It, or a filter of the vendor, declined.
+    Refusal,
+    /// The vendor interrupted a long turn; sending the conversation again goes on.
+    PauseTurn,
+    /// Prompt and reply filled the model's context.
+    ContextExceeded,
+}

@@ -1,0 +1,196 @@
+//! The rules of a scripted provider, as people write them.
+//!
+//! A file of rules is a list, in JSON or YAML. The first rule answers whose
+//! conditions all hold:
+//!
+//! ```yaml
+//! - when: { contains: flaky }
+//!   times: 1
+//!   error: { status: 529 }
+//! - when: { contains: study, offers: [read_file], turn: 1 }
+//!   tools: [{ name: read_file, input: { path: "{path}" } }]
+//! - when: { contains: study, after_tool: read_file }
+//!   delay_ms: 200
+//!   text: "It has {read_file.lines} lines."
+//! - when: { schema: true, model: haiku }
+//!   json: { severity: low }
+//! ```
+
+use crate::reply::Stop;
+use divisi_core::{FailureClass, Millis, Usage};
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::Path;
+
+/// Reads the rules in `text`, which is JSON.
+pub(super) fn from_json(text: &str) -> Result<Vec<Rule>, RulesError> {
+    serde_json::from_str(text).map_err(|error| RulesError { whose: String::new(), what: error.to_string() })
+}
+
+/// Reads the rules in the file at `path`, which is YAML if its name says so.
+pub(super) fn from_file(path: &Path) -> Result<Vec<Rule>, RulesError> {
+    let wrong = |what: String| RulesError { whose: format!(" in {}", path.display()), what };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    if is_yaml {
+        serde_norway::from_str(&text).map_err(|error| wrong(error.to_string()))
+    } else {
+        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
+    }
+}
+
+/// Why rules cannot be used. It names the line and the column.
+#[derive(Debug, thiserror::Error)]
+#[error("the rules{whose} cannot be used: {what}")]
+pub struct RulesError {
+    whose: String,
+    what: String,
+}
+
+/// What is answered to which requests.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Written")]
+pub(super) struct Rule {
+    pub(super) when: When,
+    /// How many requests it answers before the rules behind it get theirs.
+    pub(super) times: Option<u32>,
+    pub(super) delay: Millis,
+    pub(super) answer: Answer,
+    /// Why the reply ends, if not for the usual reason.
+    pub(super) stop: Option<Stop>,
+    /// What the reply is billed for, if not for its length.
+    pub(super) usage: Option<Usage>,
+}
+
+/// Conditions on a request. What is absent always holds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct When {
+    /// A part of the first message.
+    pub(super) contains: Option<String>,
+    /// A part of the model's id.
+    pub(super) model: Option<String>,
+    /// Which reply of the conversation it is; the first is 1.
+    pub(super) turn: Option<usize>,
+    /// The tool whose result the last message brings.
+    pub(super) after_tool: Option<String>,
+    /// Whether that tool reported an error.
+    pub(super) tool_failed: Option<bool>,
+    /// Tools that must all be on offer.
+    pub(super) offers: Vec<String>,
+    /// Whether the answer has to fit a schema.
+    pub(super) schema: Option<bool>,
+}
+
+#[derive(Debug)]
+pub(super) enum Answer {
+    Text(String),
+    /// A value, as text.
+    Json(Value),
+    /// A sample of the schema.
+    Sample,
+    Tools(Vec<ToolCall>),
+    Error(ScriptedError),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToolCall {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) input: Value,
+}
+
+/// A failure, by its class or as a vendor would report it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScriptedError {
+    pub(super) class: Option<FailureClass>,
+    pub(super) status: Option<u16>,
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) retry_after_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) maybe_billed: bool,
+}
+
+/// A rule as it stands in the file, where the kind of its answer is the name of
+/// a field.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    when: When,
+    times: Option<u32>,
+    #[serde(default)]
+    delay_ms: u64,
+    text: Option<String>,
+    json: Option<Value>,
+    #[serde(default)]
+    sample: bool,
+    tools: Option<Vec<ToolCall>>,
+    error: Option<ScriptedError>,
+    stop: Option<Stop>,
+    usage: Option<Usage>,
+}
+
+impl TryFrom<Written> for Rule {
+    type Error = String;
+    fn try_from(written: Written) -> Result<Self, String> {
+        let answers = [
+            written.text.map(Answer::Text),
+            written.json.map(Answer::Json),
+            written.sample.then_some(Answer::Sample),
+            written.tools.map(Answer::Tools),
+            written.error.map(Answer::Error),
+        ];
+        let mut answers = answers.into_iter().flatten();
+        let (Some(answer), None) = (answers.next(), answers.next()) else {
+            return Err("a rule has exactly one of `text`, `json`, `sample`, `tools` and `error`".into());
+        };
+        match &answer {
+            Answer::Error(ScriptedError { class: None, status: None, .. }) => {
+                return Err("an error has a `class` or a `status`".into());
+            }
+            Answer::Tools(calls) if calls.is_empty() => return Err("`tools` names no tool".into()),
+            Answer::Text(_) | Answer::Json(_) | Answer::Sample | Answer::Tools(_) | Answer::Error(_) => {}
+        }
+        Ok(Self {
+            when: written.when,
+            times: written.times,
+            delay: Millis(written.delay_ms),
+            answer,
+            stop: written.stop,
+            usage: written.usage,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let mistake = |name: &str, text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            from_file(&path).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "")
+        };
+        insta::assert_snapshot!(mistake("rules.json", "[\n  {\"txt\": \"a\"}\n]"), @"");
+        insta::assert_snapshot!(mistake("rules.json", "[{\"text\": \"a\", \"json\": 1}]"), @"");
+        insta::assert_snapshot!(mistake("rules.json", "[{\"error\": {\"message\": \"a\"}}]"), @"");
+        insta::assert_snapshot!(mistake("rules.yaml", "- when: {turn: first}\n  text: a\n"), @"");
+        insta::assert_snapshot!(from_file(Path::new("/nowhere.json")).unwrap_err().to_string(), @"");
+    }
+
+    #[test]
+    fn yaml_and_json_say_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.yml");
+        std::fs::write(&path, "- when: {contains: x}\n  tools: [{name: t, input: {a: 1}}]\n").unwrap();
+        let json = r#"[{"when": {"contains": "x"}, "tools": [{"name": "t", "input": {"a": 1}}]}]"#;
+        assert_eq!(format!("{:?}", from_file(&path).unwrap()), format!("{:?}", from_json(json).unwrap()));
+    }
+}

@@ -1,0 +1,200 @@
+//! What a script asks for, and what it is told.
+
+use divisi_core::{FailureClass, Task};
+use std::fmt;
+use std::sync::Arc;
+
+/// Names a call of one host, numbered from 0 in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u32);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", self.0)
+    }
+}
+
+/// A line of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The name of the script, as it was given to [`Script::parse`](crate::Script::parse).
+    pub script: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.script, self.line)
+    }
+}
+
+/// Something a script wants done.
+///
+/// `Task` and `Load` wait for an answer under their id; the others are news.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Run an agent, or a command. Answer with [`Answer::Task`].
+    Task {
+        /// Names the call.
+        id: CallId,
+        /// What to do.
+        task: Task,
+        /// Where the script asks for it; `None` deep inside a helper.
+        site: Option<Site>,
+    },
+    /// Find another script. Answer with [`Answer::Source`] or [`Answer::LoadFailed`].
+    Load {
+        /// Names the call.
+        id: CallId,
+        /// The name of a saved flow, or the path of a file.
+        reference: ScriptRef,
+        /// Where the script asks for it.
+        site: Option<Site>,
+    },
+    /// A progress group begins.
+    Phase {
+        /// Its title.
+        title: String,
+    },
+    /// The script has something to say to people.
+    Log {
+        /// What.
+        message: String,
+    },
+    /// Something in the script is probably not what its author meant.
+    Warning {
+        /// A lower-case phrase.
+        message: String,
+        /// The line it is about.
+        site: Option<Site>,
+    },
+}
+
+impl Call {
+    /// The id under which an answer is awaited.
+    pub fn id(&self) -> Option<CallId> {
+        match self {
+            Self::Task { id, .. } | Self::Load { id, .. } => Some(*id),
+            Self::Phase { .. } | Self::Log { .. } | Self::Warning { .. } => None,
+        }
+    }
+}
+
+/// How a script refers to another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScriptRef {
+    /// By the name under which it is saved.
+    Name(String),
+    /// By the path of its file.
+    Path(String),
+}
+
+impl fmt::Display for ScriptRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(text) | Self::Path(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What a script is told about a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// How a task ended.
+    Task(TaskAnswer),
+    /// The script that was asked for.
+    Source {
+        /// Its name, for messages.
+        name: String,
+        /// Its text.
+        source: String,
+    },
+    /// There is no such script, or it cannot be read.
+    LoadFailed {
+        /// A lower-case phrase that says why.
+        message: String,
+    },
+}
+
+/// How a task ended, as far as scripts see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskAnswer {
+    /// The word for it.
+    pub status: TaskStatus,
+    /// The result as JSON text; only when `Ok`.
+    pub value_json: Option<Arc<str>>,
+    /// Why there is none.
+    pub reason: Option<String>,
+    /// What sort of failure it was; only when `Failed`.
+    pub class: Option<FailureClass>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What it cost, in dollars.
+    pub cost: f64,
+    /// Tokens the model wrote, over all attempts; what `budget.spent()` counts.
+    pub output_tokens: u64,
+}
+
+impl TaskAnswer {
+    /// A result: JSON text.
+    pub fn ok(value_json: impl Into<Arc<str>>) -> Self {
+        Self { value_json: Some(value_json.into()), attempts: 1, ..Self::without_value(TaskStatus::Ok) }
+    }
+
+    /// All attempts have failed.
+    pub fn failed(class: FailureClass, reason: impl Into<String>) -> Self {
+        let reason = Some(reason.into());
+        Self { class: Some(class), reason, attempts: 1, ..Self::without_value(TaskStatus::Failed) }
+    }
+
+    /// It was never tried.
+    pub fn skipped(reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::without_value(TaskStatus::Skipped) }
+    }
+
+    /// A person stopped it.
+    pub fn cancelled() -> Self {
+        Self::without_value(TaskStatus::Cancelled)
+    }
+
+    fn without_value(status: TaskStatus) -> Self {
+        Self {
+            status,
+            value_json: None,
+            reason: None,
+            class: None,
+            model: None,
+            attempts: 0,
+            cost: 0.0,
+            output_tokens: 0,
+        }
+    }
+}
+
+/// The four ways in which a task ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskStatus {
+    /// It has a result.
+    Ok,
+    /// Every attempt it was allowed has failed.
+    Failed,
+    /// It was never tried.
+    Skipped,
+    /// A person stopped it.
+    Cancelled,
+}
+
+impl TaskStatus {
+    /// The word that scripts see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}

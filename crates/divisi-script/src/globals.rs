@@ -1,0 +1,83 @@
+//! What a script finds in its scope.
+//!
+//! A script's globals belong to one execution of it: a nested script has its
+//! own `args`, its own phase and its own group. Functions that hand out calls
+//! are native; what can be built from those is JavaScript, in `prelude/`.
+
+mod agent;
+mod budget;
+mod convert;
+mod phase;
+mod plan;
+mod prelude;
+mod refusal;
+mod report;
+mod site;
+mod workflow;
+
+pub(crate) use convert::{json, text};
+pub(crate) use prelude::{install, json_culprit};
+pub(crate) use refusal::{Refusal, error_object};
+
+use crate::state::{Form, Shared};
+use phase::Phases;
+use rquickjs::{Ctx, Object, Result, Value};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The names that a script can use beside JavaScript's own.
+pub(crate) const NAMES: [&str; 13] = [
+    "agent",
+    "parallel",
+    "pipeline",
+    "phase",
+    "log",
+    "workflow",
+    "args",
+    "budget",
+    "gather",
+    "decompose",
+    "shell",
+    "console",
+    "process",
+];
+
+/// One execution of a script.
+pub(crate) struct Scope {
+    pub(crate) script: Arc<str>,
+    /// How many scripts called it into being.
+    pub(crate) depth: u32,
+    phases: Phases,
+}
+
+impl Scope {
+    /// The execution of the script that was started first.
+    pub(crate) fn root(script: Arc<str>) -> Rc<Self> {
+        Rc::new(Self { script, depth: 0, phases: Phases::default() })
+    }
+
+    /// The execution of a script with this title, called by another.
+    pub(crate) fn nested(script: Arc<str>, depth: u32, title: &str) -> Rc<Self> {
+        Rc::new(Self { script, depth, phases: Phases::under(title) })
+    }
+}
+
+/// Makes the object of globals for `scope`.
+pub(crate) fn scope<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+    args: Value<'js>,
+) -> Result<Object<'js>> {
+    let globals = Object::new(ctx.clone())?;
+    let agent = agent::agent(ctx, shared, scope, Form::Value)?;
+    agent.set("outcome", agent::agent(ctx, shared, scope, Form::Outcome)?)?;
+    globals.set("agent", agent)?;
+    globals.set("shell", agent::shell(ctx, shared, scope)?)?;
+    globals.set("workflow", workflow::workflow(ctx, shared, scope)?)?;
+    globals.set("phase", phase::phase(ctx, shared, scope)?)?;
+    globals.set("budget", budget::budget(ctx, shared)?)?;
+    globals.set("args", args)?;
+    prelude::complete(ctx, shared, scope, &globals)?;
+    Ok(globals)
+}

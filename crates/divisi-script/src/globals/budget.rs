@@ -1,0 +1,26 @@
+//! `budget`: output tokens, as the dialect counts them.
+//!
+//! What is spent is the sum over the answers given so far, and so it is the
+//! same when the same answers come again in the same order.
+
+use crate::state::Shared;
+use rquickjs::{Ctx, Function, Object, Result};
+
+pub(super) fn budget<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>> {
+    let total = shared.borrow().options.budget_total;
+    let budget = Object::new(ctx.clone())?;
+    budget.set("total", total.map(|tokens| tokens as f64))?;
+    if total.is_none() {
+        budget.set("total", rquickjs::Value::new_null(ctx.clone()))?;
+    }
+    let spender = shared.clone();
+    let spent = move || spender.borrow().spent() as f64;
+    budget.set("spent", Function::new(ctx.clone(), spent)?.with_name("spent")?)?;
+    let spender = shared.clone();
+    let remaining = move || match total {
+        Some(total) => total.saturating_sub(spender.borrow().spent()) as f64,
+        None => f64::INFINITY,
+    };
+    budget.set("remaining", Function::new(ctx.clone(), remaining)?.with_name("remaining")?)?;
+    Ok(budget)
+}

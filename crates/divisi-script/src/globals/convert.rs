@@ -1,0 +1,54 @@
+//! From JavaScript's texts and values to ours.
+//!
+//! Texts of JavaScript may hold half of a character: `text.slice(0, 100)`
+//! cuts emoji in two. Nobody outside the engine can write those down, so each
+//! half becomes a replacement character here.
+
+use rquickjs::{Ctx, Result, Value};
+
+/// The text of a string.
+pub(crate) fn text(ctx: &Ctx<'_>, string: &rquickjs::String<'_>) -> Result<String> {
+    match string.to_string() {
+        Err(rquickjs::Error::Utf8(_)) => {
+            let quoted = json(ctx, string.as_value().clone())?.unwrap_or_default();
+            Ok(serde_json::from_str(&quoted).unwrap_or_default())
+        }
+        other => other,
+    }
+}
+
+/// The JSON text of a value; `None` where JSON has nothing for it.
+pub(crate) fn json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
+    let Some(written) = ctx.json_stringify(value)? else { return Ok(None) };
+    written.to_string().map(mend).map(Some)
+}
+
+/// Replaces halves of characters. The engine writes them, and only them, as
+/// `\ud8…` to `\udf…`.
+fn mend(json: String) -> String {
+    if !json.contains("\\ud") {
+        return json;
+    }
+    let mut mended = String::with_capacity(json.len());
+    let mut rest = json.as_str();
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let half = matches!(escape.as_bytes(), [_, b'u', b'd', b'8'..=b'9' | b'a'..=b'f', ..]);
+        let length = if half { 6 } else { 2 };
+        mended.push_str(if half { "\\ufffd" } else { &escape[..length] });
+        rest = &escape[length..];
+    }
+    mended + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_of_characters_are_replaced() {
+        assert_eq!(mend(r#"{"a":"x\ud83d","b\udfff":1}"#.into()), r#"{"a":"x\ufffd","b\ufffd":1}"#);
+        assert_eq!(mend(r#""\\ud83d \n \u0001""#.into()), r#""\\ud83d \n \u0001""#);
+    }
+}

@@ -1,0 +1,53 @@
+//! `phase(title)`: which progress group the next tasks belong to.
+
+use super::{Scope, convert};
+use crate::state::Shared;
+use rquickjs::{Coerced, Ctx, Function, Result, Value, function::Opt};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The groups of one execution.
+#[derive(Default)]
+pub(super) struct Phases {
+    /// The group of a nested script, which all of its own stand under.
+    group: Option<Arc<str>>,
+    current: RefCell<Option<Arc<str>>>,
+}
+
+impl Phases {
+    pub(super) fn under(title: &str) -> Self {
+        Self { group: Some(format!("▸ {title}").into()), current: RefCell::default() }
+    }
+
+    /// The group of a task that asks for `phase`, or else for the current one.
+    pub(super) fn of(&self, phase: Option<Arc<str>>) -> Option<Arc<str>> {
+        match phase {
+            Some(title) => Some(self.name(&title)),
+            None => self.current.borrow().clone().or_else(|| self.group.clone()),
+        }
+    }
+
+    fn name(&self, title: &str) -> Arc<str> {
+        match &self.group {
+            Some(group) => format!("{group}: {title}").into(),
+            None => title.into(),
+        }
+    }
+}
+
+pub(super) fn phase<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
+    let (shared, scope) = (shared.clone(), scope.clone());
+    let begin = move |ctx: Ctx<'js>, title: Opt<Value<'js>>| -> Result<()> {
+        let title = match title.0.as_ref().map(|title| (title, title.as_string())) {
+            None => return Ok(()),
+            Some((_, Some(string))) => convert::text(&ctx, string)?,
+            Some((other, None)) => other.get::<Coerced<String>>()?.0,
+        };
+        let title = scope.phases.name(&title);
+        shared.borrow_mut().phase(title.to_string());
+        *scope.phases.current.borrow_mut() = Some(title);
+        Ok(())
+    };
+    Function::new(ctx.clone(), begin)?.with_name("phase")
+}

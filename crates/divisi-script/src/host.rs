@@ -1,0 +1,220 @@
+//! One run of a script: started, answered until it ends.
+
+mod answer;
+mod failure;
+mod watch;
+
+use crate::error::{ErrorKind, Problem};
+use crate::globals::{self, Scope};
+use crate::state::{Shared, State};
+use crate::{Answer, Call, CallId, HostOptions, Script, ScriptError};
+use failure::Failure;
+use rquickjs::promise::PromiseState;
+use rquickjs::{Context, Ctx, Function, Persistent, Promise, Runtime, Value};
+use std::rc::Rc;
+use std::sync::Arc;
+use watch::Watch;
+
+/// A script that runs, in an engine of its own.
+///
+/// It computes only inside [`start`](Self::start) and [`resolve`](Self::resolve)
+/// and returns as soon as everything waits. It belongs to one thread, which
+/// needs a stack of twice [`stack_bytes_max`](crate::HostLimits::stack_bytes_max).
+pub struct Host {
+    script: Script,
+    shared: Shared,
+    watch: Watch,
+    /// What the script will return; gone when it has ended.
+    promise: Option<Persistent<Promise<'static>>>,
+    ended: Option<Result<Arc<str>, ScriptError>>,
+    context: Context,
+    runtime: Runtime,
+}
+
+impl Host {
+    /// Starts `script` and runs it until it waits; returns the calls it made.
+    ///
+    /// `args` is what the script finds as `args`, `undefined` when `None`. Text
+    /// from a command line should be parsed first where it is JSON.
+    ///
+    /// Fails only when there is no engine to run it in. What the script does
+    /// wrong is told by [`finished`](Self::finished), even if it is the first
+    /// thing that it does.
+    pub fn start(
+        script: &Script,
+        args: Option<serde_json::Value>,
+        options: HostOptions,
+    ) -> Result<(Self, Vec<Call>), ScriptError> {
+        let mut host = Self::new(script, options).map_err(|error| {
+            Problem::new(ErrorKind::Memory, format!("no engine: {error}")).of(script.name(), script.source())
+        })?;
+        host.warn_of(script);
+        let args = args.map(|args| args.to_string());
+        host.watch.begin();
+        let begun = host.within(|ctx, shared| {
+            let scope = Scope::root(script.name().clone());
+            let promise = run(ctx, shared, script, &scope, args.as_deref())?;
+            Ok(Persistent::save(ctx, promise))
+        });
+        match begun {
+            Ok(promise) => {
+                host.promise = Some(promise);
+                host.settle();
+            }
+            Err(failure) => host.end(Err(failure)),
+        }
+        let calls = host.shared.borrow_mut().take_calls();
+        Ok((host, calls))
+    }
+
+    /// Tells the script how a call ended and runs it until it waits again.
+    ///
+    /// Returns the calls it made, in order. Answers in the same order make the
+    /// same calls; the order of answers is the only thing that is not in the
+    /// script. Once the script has ended, answers to what it left behind change
+    /// nothing. Fails when nobody waits for an answer to `call`.
+    pub fn resolve(&mut self, call: CallId, answer: Answer) -> Result<Vec<Call>, ScriptError> {
+        if self.ended.is_some() {
+            return Ok(Vec::new());
+        }
+        let waiting = self.shared.borrow_mut().answered(call).ok_or_else(|| {
+            let detail = format!("nobody waits for call {call}");
+            Problem::new(ErrorKind::Answer, detail).of(self.script.name(), self.script.source())
+        })?;
+        self.watch.begin();
+        match self.within(|ctx, shared| answer::give(ctx, shared, waiting, answer)) {
+            Ok(()) => self.settle(),
+            Err(failure) => self.end(Err(failure)),
+        }
+        Ok(self.shared.borrow_mut().take_calls())
+    }
+
+    /// The same for many answers, one after the other.
+    ///
+    /// Stops at the first that nobody waits for; calls made before are lost then.
+    pub fn resolve_all(
+        &mut self,
+        answers: impl IntoIterator<Item = (CallId, Answer)>,
+    ) -> Result<Vec<Call>, ScriptError> {
+        let mut calls = Vec::new();
+        for (call, answer) in answers {
+            calls.append(&mut self.resolve(call, answer)?);
+        }
+        Ok(calls)
+    }
+
+    /// How the script has ended: what it returned, as JSON text, or why it failed.
+    ///
+    /// `None` as long as it waits. Calls may still be without an answer when it
+    /// ends; nobody will look at them.
+    pub fn finished(&self) -> Option<Result<Arc<str>, ScriptError>> {
+        self.ended.clone()
+    }
+
+    /// Whether an answer to `call` is awaited.
+    pub fn awaits(&self, call: CallId) -> bool {
+        self.ended.is_none() && self.shared.borrow().is_open(call)
+    }
+
+    fn new(script: &Script, options: HostOptions) -> rquickjs::Result<Self> {
+        let limits = &options.limits;
+        let runtime = Runtime::new()?;
+        runtime.set_memory_limit(limits.memory_bytes_max);
+        runtime.set_max_stack_size(limits.stack_bytes_max);
+        let watch = Watch::over(&runtime, limits.busy_max);
+        let context = Context::full(&runtime)?;
+        context.with(|ctx| globals::install(&ctx))?;
+        let shared = State::new(options);
+        shared.borrow_mut().add_source(script.name().clone(), script.source().clone());
+        Ok(Self { script: script.clone(), shared, watch, promise: None, ended: None, context, runtime })
+    }
+
+    fn warn_of(&self, script: &Script) {
+        let mut state = self.shared.borrow_mut();
+        script.warnings().iter().for_each(|warning| state.warn_of(script.name(), warning));
+    }
+
+    /// Calls into the engine; an exception becomes a failure.
+    fn within<T>(
+        &self,
+        call: impl FnOnce(&Ctx<'_>, &Shared) -> rquickjs::Result<T>,
+    ) -> Result<T, Failure> {
+        self.context.with(|ctx| call(&ctx, &self.shared).map_err(|error| Failure::of_error(&ctx, error)))
+    }
+
+    /// Runs until nothing is left to run, and looks whether that was the end.
+    fn settle(&mut self) {
+        while let Some(ran) = self.step() {
+            if let Err(failure) = ran {
+                return self.end(Err(failure));
+            }
+        }
+        let Some(promise) = self.promise.clone() else { return };
+        let state = self.within(|ctx, _| look(ctx, promise));
+        match state {
+            Ok(None) if self.shared.borrow().open() > 0 => {}
+            Ok(None) => self.end(Err(Failure::stuck())),
+            Ok(Some(result)) => self.end(Ok(result)),
+            Err(failure) => self.end(Err(failure)),
+        }
+    }
+
+    /// Runs one job; `None` when there is none.
+    ///
+    /// A job fails when the script was interrupted. It also fails when a
+    /// callback of `queueMicrotask` throws, which ends nothing.
+    fn step(&self) -> Option<Result<(), Failure>> {
+        match self.runtime.execute_pending_job() {
+            Ok(false) => None,
+            Ok(true) => Some(Ok(())),
+            Err(job) => {
+                let failure = job.0.with(|ctx| Failure::of_error(&ctx, rquickjs::Error::Exception));
+                let stops = self.watch.has_fired() || failure.is_of_limit();
+                Some(if stops { Err(failure) } else { Ok(()) })
+            }
+        }
+    }
+
+    fn end(&mut self, result: Result<String, Failure>) {
+        let interrupted = self.watch.has_fired();
+        self.ended = Some(result.map(Into::into).map_err(|failure| {
+            failure.error(&self.script, &self.shared.borrow(), interrupted.then(|| self.watch.busy_max()))
+        }));
+        self.promise = None;
+        self.shared.borrow_mut().forget_waiting();
+    }
+}
+
+/// The engine counts on all its values being gone before it goes.
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.promise = None;
+        self.shared.borrow_mut().forget_waiting();
+    }
+}
+
+/// Begins an execution of `script`; the promise is of what it returns.
+fn run<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    script: &Script,
+    scope: &Rc<Scope>,
+    args: Option<&str>,
+) -> rquickjs::Result<Promise<'js>> {
+    let args = args.map_or(Ok(Value::new_undefined(ctx.clone())), |args| ctx.json_parse(args))?;
+    let globals = globals::scope(ctx, shared, scope, args)?;
+    let body: Function<'js> = script.evaluate(ctx)?.call((globals,))?;
+    body.call(())
+}
+
+/// What the promise has come to, as JSON text; `None` when nothing yet.
+fn look(ctx: &Ctx<'_>, promise: Persistent<Promise<'static>>) -> rquickjs::Result<Option<String>> {
+    let promise = promise.restore(ctx)?;
+    match promise.state() {
+        PromiseState::Pending => Ok(None),
+        PromiseState::Resolved | PromiseState::Rejected => {
+            let value = promise.result::<Value<'_>>().unwrap_or(Err(rquickjs::Error::Unknown))?;
+            answer::encode(ctx, value).map(Some)
+        }
+    }
+}

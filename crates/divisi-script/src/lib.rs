@@ -1,0 +1,46 @@
+//! The JavaScript host of divisi: flows in, calls out, no IO.
+//!
+//! A [`Script`] is read and checked once. A [`Host`] runs it up to the point
+//! where it waits, hands out the [`Call`]s it has made, and goes on with each
+//! [`Answer`]:
+//!
+//! ```
+//! use divisi_script::{Answer, Call, Host, HostOptions, Script, TaskAnswer};
+//!
+//! let script = Script::parse("greet.js", "return await agent('Say hello')")?;
+//! let (mut host, calls) = Host::start(&script, None, HostOptions::default())?;
+//! for call in calls {
+//!     if let Call::Task { id, .. } = call {
+//!         host.resolve(id, Answer::Task(TaskAnswer::ok("\"hello\"")))?;
+//!     }
+//! }
+//! assert_eq!(host.finished().unwrap()?.as_ref(), "\"hello\"");
+//! # Ok::<(), divisi_script::ScriptError>(())
+//! ```
+//!
+//! The same script with the same arguments and the same answers in the same
+//! order makes the same calls: there is no clock, no chance and no IO in here.
+//! Doing what the calls ask for, and remembering the answers, is the engine's
+//! part.
+
+mod call;
+mod error;
+mod globals;
+mod host;
+mod limits;
+mod options;
+mod schema;
+mod source;
+mod stack;
+mod state;
+
+pub use call::{Answer, Call, CallId, ScriptRef, Site, TaskAnswer, TaskStatus};
+pub use error::{ErrorKind, Frame, ScriptError};
+pub use host::Host;
+pub use limits::{HostLimits, HostOptions};
+pub use source::{Meta, Phase, Script, Warning};
+
+/// TypeScript declarations of everything a script can use, for editors.
+pub fn types() -> &'static str {
+    include_str!("divisi.d.ts")
+}

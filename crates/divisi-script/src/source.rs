@@ -1,0 +1,93 @@
+//! A script as text: its `meta`, and what can be said of it before it runs.
+
+mod compile;
+mod literal;
+mod meta;
+mod modules;
+mod tokens;
+
+pub use meta::{Meta, Phase};
+
+use crate::error::{ErrorKind, Problem};
+use crate::{HostLimits, ScriptError};
+use std::sync::Arc;
+
+/// A script that has been read and found to be one.
+#[derive(Clone, Debug)]
+pub struct Script {
+    name: Arc<str>,
+    text: Arc<str>,
+    body: Arc<str>,
+    meta: Meta,
+    warnings: Vec<Warning>,
+}
+
+/// Something that is probably not what the author of a script meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// A lower-case phrase.
+    pub message: String,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl Script {
+    /// Reads the script `source`; `name` is what messages call it, mostly a file name.
+    ///
+    /// Fails when the text is longer than [`HostLimits`] allow by default, is no
+    /// JavaScript, has a wrong `meta`, or is a module. Nothing of it runs.
+    pub fn parse(name: &str, source: &str) -> Result<Self, ScriptError> {
+        Self::parse_within(name, source, &HostLimits::default())
+    }
+
+    /// The same within limits of the caller.
+    pub fn parse_within(name: &str, source: &str, limits: &HostLimits) -> Result<Self, ScriptError> {
+        let (name, text): (Arc<str>, Arc<str>) = (name.into(), source.into());
+        read(&name, &text, limits).map_err(|problem| problem.of(&name, &text))
+    }
+
+    /// What the messages call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The text as it was given.
+    pub fn source(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// What it says about itself.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// What is odd about it. A host reports these when it starts the script.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// What the engine evaluates: an expression that makes a function of the
+    /// script's globals. Its lines are those of the text.
+    pub(crate) fn body(&self) -> &Arc<str> {
+        &self.body
+    }
+}
+
+fn read(name: &Arc<str>, text: &Arc<str>, limits: &HostLimits) -> Result<Script, Problem> {
+    if text.len() > limits.source_bytes_max {
+        let detail = format!("{} bytes, {} are allowed", text.len(), limits.source_bytes_max);
+        return Err(Problem::new(ErrorKind::Length, detail).hint("split it; `workflow()` runs the parts"));
+    }
+    let tokens = tokens::read(text);
+    let found = meta::read(name, text, &tokens)?;
+    modules::check(text, &tokens, found.export)?;
+    let body = compile::wrap(text, found.export);
+    compile::check(name, &body, &tokens, limits)?;
+    Ok(Script {
+        name: name.clone(),
+        text: text.clone(),
+        body: body.into(),
+        meta: found.meta,
+        warnings: found.warnings,
+    })
+}

@@ -1,0 +1,73 @@
+//! From the text of a script to what the engine evaluates.
+
+use super::tokens::Tokens;
+use crate::HostLimits;
+use crate::error::{ErrorKind, Problem};
+use crate::globals;
+use crate::stack;
+use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Runtime, context::EvalOptions};
+use std::ops::Range;
+
+/// Makes the text the body of an async function of the script's globals.
+///
+/// All of the frame stands before the first character and after the last, and
+/// what is not JavaScript is blanked out, so that lines and columns stay. Two
+/// functions, because a script may declare a variable named like a global.
+pub(super) fn wrap(text: &str, export: Option<&Range<usize>>) -> String {
+    let mut text = text.to_owned();
+    if let Some(export) = export {
+        text.replace_range(export.clone(), &" ".repeat(export.len()));
+    }
+    let text = text.trim_start_matches('\u{feff}');
+    let text = match text.strip_prefix("#!") {
+        Some(rest) => format!("//{rest}"),
+        None => text.to_owned(),
+    };
+    format!("{}{text}\n}})", prefix())
+}
+
+fn prefix() -> String {
+    format!("(({{{}}}) => async () => {{", globals::NAMES.join(","))
+}
+
+/// Asks the engine whether it is JavaScript. Nothing of it runs.
+pub(super) fn check(name: &str, body: &str, tokens: &Tokens, limits: &HostLimits) -> Result<(), Problem> {
+    let engine = || -> rquickjs::Result<Context> {
+        let runtime = Runtime::new()?;
+        runtime.set_memory_limit(limits.memory_bytes_max);
+        runtime.set_max_stack_size(limits.stack_bytes_max);
+        Context::full(&runtime)
+    };
+    let context = engine().map_err(|error| Problem::new(ErrorKind::Memory, error.to_string()))?;
+    context.with(|ctx| match evaluate(&ctx, name, body).catch(&ctx) {
+        Ok(_) => Ok(()),
+        Err(caught) => Err(complaint(name, caught, tokens)),
+    })
+}
+
+/// Evaluates the body: the function of the globals, not what it does.
+pub(crate) fn evaluate<'js>(ctx: &Ctx<'js>, name: &str, body: &str) -> rquickjs::Result<Function<'js>> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(name.replace('\0', " "));
+    ctx.eval_with_options(body, options)
+}
+
+fn complaint(name: &str, caught: CaughtError<'_>, tokens: &Tokens) -> Problem {
+    // A bracket too many closes the frame, and one too few swallows its end:
+    // what the engine says then is not about the script.
+    if let Some(unbalanced) = tokens.unbalanced {
+        let verb = if unbalanced.opens { "is never closed" } else { "closes nothing" };
+        return Problem::new(ErrorKind::Syntax, format!("`{}` {verb}", unbalanced.bracket)).line(unbalanced.line);
+    }
+    let CaughtError::Exception(exception) = caught else {
+        return Problem::new(ErrorKind::Syntax, caught.to_string());
+    };
+    let message = exception.message().unwrap_or_default();
+    let problem = Problem::new(ErrorKind::Syntax, message);
+    let stack = exception.stack().unwrap_or_default();
+    match stack::frames(&stack).find(|frame| frame.file == name) {
+        Some(frame) => problem.line(frame.line),
+        None => problem,
+    }
+}

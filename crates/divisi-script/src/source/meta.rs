@@ -1,0 +1,147 @@
+//! `export const meta = {…}`: what a script says about itself.
+
+use super::tokens::{Token, Tokens};
+use super::{Warning, literal};
+use crate::error::{ErrorKind, Problem};
+use serde_json::{Map, Value};
+use std::ops::Range;
+
+/// What a script says about itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Meta {
+    /// The name under which it is called.
+    pub name: String,
+    /// What it does; empty when the script has no `meta`.
+    pub description: String,
+    /// When to use it, in words for whoever chooses among scripts.
+    pub when_to_use: Option<String>,
+    /// The progress groups it announces. They bind nothing.
+    pub phases: Vec<Phase>,
+}
+
+/// A progress group that a script announces.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Phase {
+    /// Its title, as `phase()` will give it.
+    pub title: String,
+    /// What happens in it.
+    pub detail: Option<String>,
+    /// The model it mostly uses, for display.
+    pub model: Option<String>,
+}
+
+/// A `meta`, or what stands for a missing one.
+pub(super) struct Found {
+    pub(super) meta: Meta,
+    pub(super) warnings: Vec<Warning>,
+    /// The bytes of the word `export` before it.
+    pub(super) export: Option<Range<usize>>,
+}
+
+/// Finds the `meta` of the script `name`.
+pub(super) fn read(name: &str, text: &str, tokens: &Tokens) -> Result<Found, Problem> {
+    let Some(at) = position(text, &tokens.list) else {
+        let message = "the script has no `meta`".to_owned();
+        return Ok(Found {
+            meta: Meta { name: stem(name).to_owned(), ..Meta::default() },
+            warnings: vec![Warning { message, line: 1 }],
+            export: None,
+        });
+    };
+    if let Some(before) = first_statement(text, &tokens.list[..at]) {
+        return Err(wrong(before.line, "`meta` has to come first, but there is code before it")
+            .hint("move `export const meta = {…}` to the top; only comments may precede it"));
+    }
+    let line = tokens.list[at].line;
+    let (value, after) = literal::read(text, &tokens.list, at + 4)?;
+    check_end(text, &tokens.list, after)?;
+    let mut warnings = Vec::new();
+    let meta = from_value(value, line, &mut warnings)?;
+    Ok(Found { meta, warnings, export: Some(tokens.list[at].span.clone()) })
+}
+
+/// Where `export const meta =` stands.
+fn position(text: &str, tokens: &[Token]) -> Option<usize> {
+    tokens.windows(4).position(|window| {
+        let words: Vec<&str> = window.iter().map(|token| token.text(text)).collect();
+        words[0] == "export" && matches!(words[1], "const" | "let" | "var") && words[2..] == ["meta", "="]
+    })
+}
+
+/// The first token that is neither a directive such as `'use strict'` nor a semicolon.
+fn first_statement<'t>(text: &str, tokens: &'t [Token]) -> Option<&'t Token> {
+    tokens.iter().find(|token| !token.is_string() && token.text(text) != ";")
+}
+
+/// The literal must be the whole statement.
+fn check_end(text: &str, tokens: &[Token], after: usize) -> Result<(), Problem> {
+    match tokens.get(after) {
+        Some(next) if next.text(text) != ";" && next.line == tokens[after - 1].line => {
+            Err(not_pure(next, text))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn not_pure(token: &Token, text: &str) -> Problem {
+    literal::not_pure(token.line, &format!("`{}` after it", token.text(text)))
+}
+
+fn from_value(value: Value, line: u32, warnings: &mut Vec<Warning>) -> Result<Meta, Problem> {
+    let Value::Object(mut fields) = value else {
+        return Err(literal::not_pure(line, "something that is no object"));
+    };
+    let meta = Meta {
+        name: required(&mut fields, "name", line)?,
+        description: required(&mut fields, "description", line)?,
+        when_to_use: optional(&mut fields, "whenToUse"),
+        phases: phases(fields.remove("phases"), line, warnings),
+    };
+    for key in fields.keys() {
+        warnings.push(Warning { message: format!("`meta.{key}` means nothing here"), line });
+    }
+    Ok(meta)
+}
+
+fn required(fields: &mut Map<String, Value>, key: &str, line: u32) -> Result<String, Problem> {
+    match optional(fields, key) {
+        Some(text) if !text.trim().is_empty() => Ok(text),
+        Some(_) | None => Err(wrong(line, &format!("`meta.{key}` is missing"))
+            .hint("`meta` needs a `name` and a `description`, both texts")),
+    }
+}
+
+fn optional(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
+    match fields.remove(key) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn phases(value: Option<Value>, line: u32, warnings: &mut Vec<Warning>) -> Vec<Phase> {
+    let Some(value) = value else { return Vec::new() };
+    let entries = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    let phases: Vec<Phase> = entries.iter().filter_map(phase).collect();
+    if phases.len() < entries.len() || !value.is_array() {
+        warnings.push(Warning { message: "`meta.phases` is not a list of `{title}`".to_owned(), line });
+    }
+    phases
+}
+
+fn phase(entry: &Value) -> Option<Phase> {
+    let text = |key| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+    match entry {
+        Value::String(title) => Some(Phase { title: title.clone(), ..Phase::default() }),
+        _ => Some(Phase { title: text("title")?, detail: text("detail"), model: text("model") }),
+    }
+}
+
+fn wrong(line: u32, detail: &str) -> Problem {
+    Problem::new(ErrorKind::Meta, detail).line(line)
+}
+
+/// A file name without its folders and its ending.
+fn stem(name: &str) -> &str {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    file.split_once('.').map_or(file, |(stem, _)| stem)
+}

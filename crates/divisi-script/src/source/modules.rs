@@ -1,0 +1,73 @@
+//! Scripts are one file: whatever loads or exports is refused before it runs.
+
+use super::tokens::{Token, Tokens};
+use crate::error::{ErrorKind, Problem};
+use std::ops::Range;
+
+/// Refuses `import`, `require` and every `export` but the one of `meta`.
+pub(super) fn check(text: &str, tokens: &Tokens, meta: Option<&Range<usize>>) -> Result<(), Problem> {
+    let own_require = declares_require(text, &tokens.list);
+    for (at, token) in tokens.list.iter().enumerate() {
+        let around = Around::of(text, &tokens.list, at);
+        let problem = match token.text(text) {
+            "import" if around.is_import() => Some(import(&around)),
+            "require" if around.is_call() && !own_require => {
+                Some(Problem::new(ErrorKind::Import, "`require` loads a module").hint(NO_MODULES))
+            }
+            "export" if around.is_export() && meta != Some(&token.span) => Some(
+                Problem::new(ErrorKind::Import, "only `meta` can be exported")
+                    .hint("`return` the result; the text of the script is a function's body"),
+            ),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            return Err(problem.line(token.line));
+        }
+    }
+    Ok(())
+}
+
+const NO_MODULES: &str = "a script is one file; let an agent do what the module would have done";
+
+fn import(around: &Around<'_>) -> Problem {
+    let what = if around.after == "(" { "`import()` loads a module" } else { "`import` loads a module" };
+    Problem::new(ErrorKind::Import, what).hint(NO_MODULES)
+}
+
+/// A script may have a function of that name.
+fn declares_require(text: &str, tokens: &[Token]) -> bool {
+    tokens.windows(2).any(|pair| {
+        matches!(pair[0].text(text), "function" | "const" | "let" | "var") && pair[1].text(text) == "require"
+    })
+}
+
+/// The neighbours of a word.
+struct Around<'t> {
+    before: &'t str,
+    after: &'t str,
+}
+
+impl<'t> Around<'t> {
+    fn of(text: &'t str, tokens: &[Token], at: usize) -> Self {
+        let neighbour = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map_or("", |t| t.text(text));
+        Self { before: neighbour(at.checked_sub(1)), after: neighbour(at.checked_add(1)) }
+    }
+
+    fn is_property(&self) -> bool {
+        self.before == "." || self.after == ":"
+    }
+
+    fn is_import(&self) -> bool {
+        !self.is_property() && self.before != "function"
+    }
+
+    fn is_call(&self) -> bool {
+        !self.is_property() && self.before != "function" && self.after == "("
+    }
+
+    /// Only where a statement starts; elsewhere it is a key.
+    fn is_export(&self) -> bool {
+        !self.is_property()
+            && matches!(self.after, "const" | "let" | "var" | "default" | "function" | "async" | "class" | "{" | "*")
+    }
+}

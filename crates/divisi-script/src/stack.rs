@@ -1,0 +1,48 @@
+//! Places in scripts, read from the engine's stack texts.
+
+/// The frames of `stack` that have a place, innermost first.
+///
+/// A stack text has a line for each frame, `    at name (file:line:column)`;
+/// frames of native functions have no place and are left out, as are those of
+/// our own helpers.
+pub(crate) fn frames(stack: &str) -> impl Iterator<Item = RawFrame<'_>> {
+    stack.lines().filter_map(RawFrame::read).filter(|frame| !frame.file.starts_with(PRELUDE_SCHEME))
+}
+
+/// What the file names of our own helpers begin with.
+pub(crate) const PRELUDE_SCHEME: &str = "divisi:";
+
+/// A frame with a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RawFrame<'s> {
+    pub(crate) function: Option<&'s str>,
+    pub(crate) file: &'s str,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl<'s> RawFrame<'s> {
+    fn read(line: &'s str) -> Option<Self> {
+        let at = line.trim_start().strip_prefix("at ")?;
+        let (function, place) = match at.strip_suffix(')') {
+            Some(at) => at.split_once(" (")?,
+            None => ("", at),
+        };
+        let (rest, column) = place.rsplit_once(':')?;
+        let (file, line) = rest.rsplit_once(':')?;
+        let function = Some(function).filter(|name| !matches!(*name, "" | "<anonymous>" | "<eval>"));
+        Some(Self { function, file, line: line.parse().ok()?, column: column.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_scripts_are_found() {
+        let stack = "    at agent (native)\n    at <anonymous> (divisi:flow:3:1)\n    at check (my (old) a:b.js:12:7)\n    at a.js:3:1\n";
+        let found: Vec<_> = frames(stack).map(|f| (f.function, f.file, f.line, f.column)).collect();
+        assert_eq!(found, [(Some("check"), "my (old) a:b.js", 12, 7), (None, "a.js", 3, 1)]);
+    }
+}

@@ -1,0 +1,196 @@
+//! What a host remembers while a script runs: calls made, answers awaited.
+//!
+//! Shared by the host and by the functions that scripts call. It is borrowed
+//! for a moment at a time and never across a call into the engine, which may
+//! come back here.
+
+use crate::{Call, CallId, HostOptions, Site};
+use rquickjs::{Ctx, Function, Persistent};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub(crate) type Shared = Rc<RefCell<State>>;
+
+pub(crate) struct State {
+    pub(crate) options: HostOptions,
+    /// Made since the engine was last told.
+    calls: Vec<Call>,
+    /// By call id; answered ones are gone.
+    waiting: Vec<Option<Waiting>>,
+    open: usize,
+    messages: u32,
+    /// Warnings that were given, so that a loop gives each once.
+    warned: HashSet<String>,
+    spent: u64,
+    /// The texts of all scripts of the run by name, for messages.
+    sources: HashMap<Arc<str>, Arc<str>>,
+    /// Schemas by their text: a thousand calls mostly share one.
+    schemas: HashMap<String, Arc<Value>>,
+}
+
+/// A promise that an answer will settle.
+pub(crate) struct Waiting {
+    pub(crate) resolve: Persistent<Function<'static>>,
+    pub(crate) reject: Persistent<Function<'static>>,
+    pub(crate) site: Option<Site>,
+    pub(crate) asked: Asked,
+}
+
+/// What is awaited.
+pub(crate) enum Asked {
+    Task {
+        /// What messages call it.
+        title: String,
+        /// Whether a failure throws.
+        required: bool,
+        form: Form,
+    },
+    Load {
+        /// JSON text for the other script.
+        args: Option<String>,
+        /// How deep the other script is nested.
+        depth: u32,
+    },
+}
+
+/// How a script is told how a task ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The value, or `null`.
+    Value,
+    /// All that is known, and never an exception.
+    Outcome,
+}
+
+impl State {
+    pub(crate) fn new(options: HostOptions) -> Shared {
+        Rc::new(RefCell::new(Self {
+            options,
+            calls: Vec::new(),
+            waiting: Vec::new(),
+            open: 0,
+            messages: 0,
+            warned: HashSet::new(),
+            spent: 0,
+            sources: HashMap::new(),
+            schemas: HashMap::new(),
+        }))
+    }
+
+    pub(crate) fn next_id(&self) -> CallId {
+        CallId(self.waiting.len() as u32)
+    }
+
+    /// Hands out `call`, which has the next id, and remembers who waits for it.
+    pub(crate) fn ask(&mut self, call: Call, waiting: Waiting) {
+        self.calls.push(call);
+        self.waiting.push(Some(waiting));
+        self.open += 1;
+    }
+
+    pub(crate) fn answered(&mut self, id: CallId) -> Option<Waiting> {
+        let waiting = self.waiting.get_mut(id.0 as usize)?.take();
+        self.open -= usize::from(waiting.is_some());
+        waiting
+    }
+
+    /// How many calls wait for an answer.
+    pub(crate) fn open(&self) -> usize {
+        self.open
+    }
+
+    pub(crate) fn is_open(&self, id: CallId) -> bool {
+        self.waiting.get(id.0 as usize).is_some_and(Option::is_some)
+    }
+
+    pub(crate) fn take_calls(&mut self) -> Vec<Call> {
+        std::mem::take(&mut self.calls)
+    }
+
+    /// Lets go of everything that belongs to the engine, before the engine goes.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.waiting.iter_mut().for_each(|waiting| *waiting = None);
+        self.open = 0;
+    }
+
+    pub(crate) fn phase(&mut self, title: String) {
+        if self.may_speak() {
+            let title = self.cut(title);
+            self.calls.push(Call::Phase { title });
+        }
+    }
+
+    pub(crate) fn log(&mut self, message: String) {
+        if self.may_speak() {
+            let message = self.cut(message);
+            self.calls.push(Call::Log { message });
+        }
+    }
+
+    /// Warns once of what has the same `key`.
+    pub(crate) fn warn_once(&mut self, key: String, message: String, site: Option<Site>) {
+        if self.warned.insert(key) && self.may_speak() {
+            let message = self.cut(message);
+            self.calls.push(Call::Warning { message, site });
+        }
+    }
+
+    /// Counts a message; says once that there will be no more.
+    fn may_speak(&mut self) -> bool {
+        let messages_max = self.options.limits.messages_max;
+        self.messages = self.messages.saturating_add(1);
+        if self.messages == messages_max.saturating_add(1) {
+            let message = format!("more than {messages_max} messages: the others are dropped");
+            self.calls.push(Call::Warning { message, site: None });
+        }
+        self.messages <= messages_max
+    }
+
+    fn cut(&self, message: String) -> String {
+        match message.char_indices().nth(self.options.limits.message_chars_max) {
+            Some((end, _)) => format!("{}…", &message[..end]),
+            None => message,
+        }
+    }
+
+    pub(crate) fn spend(&mut self, output_tokens: u64) {
+        self.spent = self.spent.saturating_add(output_tokens);
+    }
+
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    pub(crate) fn add_source(&mut self, name: Arc<str>, text: Arc<str>) {
+        self.sources.insert(name, text);
+    }
+
+    /// The name and the text of a script of this run.
+    pub(crate) fn source(&self, name: &str) -> Option<(Arc<str>, Arc<str>)> {
+        self.sources.get_key_value(name).map(|(name, text)| (name.clone(), text.clone()))
+    }
+
+    /// The schema with this text, if it was seen before.
+    pub(crate) fn schema(&self, text: &str) -> Option<Arc<Value>> {
+        self.schemas.get(text).cloned()
+    }
+
+    pub(crate) fn add_schema(&mut self, text: String, schema: Arc<Value>) {
+        self.schemas.insert(text, schema);
+    }
+}
+
+impl Waiting {
+    pub(crate) fn new<'js>(
+        ctx: &Ctx<'js>,
+        resolve: Function<'js>,
+        reject: Function<'js>,
+        site: Option<Site>,
+        asked: Asked,
+    ) -> Self {
+        Self { resolve: Persistent::save(ctx, resolve), reject: Persistent::save(ctx, reject), site, asked }
+    }
+}

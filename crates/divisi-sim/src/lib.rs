@@ -1,0 +1,1 @@
+//! Seeded simulation of divisi's core under faults and virtual time.

@@ -1,0 +1,25 @@
+# Lists what can be done.
+default:
+    @just --list
+
+# All tests, as CI runs them.
+test:
+    ./test
+
+# Formats and lints.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The demo: reviews this repository, on a model if there is a key.
+demo *ARGS:
+    ./demo {{ARGS}}
+
+# Simulates N seeds of the core under faults.
+sim N="10000":
+    cargo run --release -p divisi-sim -- --seeds {{N}}
+
+# All benchmarks; see docs/benchmarks.md.
+bench:
+    cargo bench -p divisi-core -p divisi-script -p divisi-engine
+    cargo run --release -p divisi-bench

@@ -19,9 +19,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether `amount` may be reserved on top of what is.
+    /// Whether `amount` may be reserved on top of what is. Nothing always may,
+    /// even where a cap has been lowered below what is spent.
     pub fn fits(&self, amount: PicoUsd) -> bool {
-        self.cap.is_none_or(|cap| self.settled + self.reserved + amount <= cap)
+        amount == PicoUsd::ZERO || self.cap.is_none_or(|cap| self.settled + self.reserved + amount <= cap)
     }
 
     /// Sets `amount` aside.

@@ -144,6 +144,27 @@ impl FailureClass {
         }
     }
 
+    /// Whether the conversation itself led here, so that going on from its
+    /// replies would end the same way. Out of turns is not: it may be given more.
+    pub fn would_repeat(self) -> bool {
+        match self {
+            Self::BadRequest | Self::TooLong | Self::Declined | Self::Truncated | Self::Schema => true,
+            Self::RateLimited
+            | Self::Overloaded
+            | Self::Quota
+            | Self::Server
+            | Self::Network
+            | Self::Timeout
+            | Self::Stalled
+            | Self::Lost
+            | Self::Interrupted
+            | Self::Auth
+            | Self::Turns
+            | Self::Program
+            | Self::Unavailable => false,
+        }
+    }
+
     /// The words shown to people.
     pub fn as_str(self) -> &'static str {
         match self {

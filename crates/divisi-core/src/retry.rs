@@ -73,8 +73,8 @@ impl RetryPolicy {
         let tries = before.after(class);
         let rest = |doublings: u32| {
             let rest = self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0);
-            let spread = rest / 4 * u64::from(jitter(attempt)) / u64::from(u16::MAX);
-            Millis((rest - spread).max(retry_after.map_or(0, |wish| wish.0)))
+            let spread = u128::from(rest / 4) * u128::from(jitter(attempt)) / u128::from(u16::MAX);
+            Millis((rest - spread as u64).max(retry_after.map_or(0, |wish| wish.0)))
         };
         match class.remedy() {
             Remedy::GiveUp => Verdict::GiveUp,

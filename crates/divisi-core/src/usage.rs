@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::ops::{Add, AddAssign};
 
-/// Tokens of one or more replies, each counted in exactly one class.
+/// Tokens of one or more replies, each counted in exactly one class. Sums
+/// saturate: the numbers come from outside.
 ///
 /// Vendors disagree on whether "input" includes the cached part; whoever reads
 /// a reply normalises to this form, in which it does not.
@@ -31,12 +32,12 @@ pub struct Usage {
 impl Usage {
     /// The whole prompt: fresh, written and read.
     pub fn prompt(&self) -> u64 {
-        self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read
+        [self.cache_write_5m, self.cache_write_1h, self.cache_read].iter().fold(self.input, |sum, n| sum.saturating_add(*n))
     }
 
     /// Everything that went through the model, in and out.
     pub fn total(&self) -> u64 {
-        self.prompt() + self.output
+        self.prompt().saturating_add(self.output)
     }
 }
 
@@ -44,12 +45,12 @@ impl Add for Usage {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         Self {
-            input: self.input + other.input,
-            cache_write_5m: self.cache_write_5m + other.cache_write_5m,
-            cache_write_1h: self.cache_write_1h + other.cache_write_1h,
-            cache_read: self.cache_read + other.cache_read,
-            output: self.output + other.output,
-            thinking: self.thinking + other.thinking,
+            input: self.input.saturating_add(other.input),
+            cache_write_5m: self.cache_write_5m.saturating_add(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            output: self.output.saturating_add(other.output),
+            thinking: self.thinking.saturating_add(other.thinking),
         }
     }
 }

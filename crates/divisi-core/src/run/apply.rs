@@ -1,10 +1,9 @@
 //! How recorded events change a run: the only way its state changes.
 
-use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState};
+use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
 use crate::event::{RunResumed, RunStarted, TaskSubmitted, Turn};
 use crate::retry::Tries;
-use crate::{AttemptId, Digest, Event, Failure, Outcome, PicoUsd, TaskId, Timestamp, Usage};
-use std::cmp::Reverse;
+use crate::{AttemptId, Content, Digest, Event, Failure, Outcome, PicoUsd, TaskId, Timestamp, Usage};
 
 /// An event that cannot follow what has been applied before it.
 ///
@@ -19,15 +18,18 @@ impl Run {
     /// Live and in replay the same code runs. `at` is when the event was
     /// decided. Fails, and changes nothing, if the event cannot follow.
     pub fn apply(&mut self, at: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
-        if matches!(event, Event::RunStarted(_)) != (self.stage == Stage::Unstarted) {
-            return Err(IllegalEvent(format!("{event:?} in a run that is {:?}", self.stage)));
+        if !self.can_follow(event) {
+            let told = format!("{event:?}");
+            let name = told.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            return Err(IllegalEvent(format!("{name} in a run that is {:?}", self.stage)));
         }
         match event {
             Event::RunStarted(started) => self.apply_started(at, started),
-            Event::RunResumed(resumed) => self.apply_resumed(resumed)?,
+            Event::RunResumed(resumed) => self.apply_resumed(resumed),
             Event::CaughtUp { .. } => self.stage = Stage::Running,
             Event::PhaseStarted { title } => self.phases.push(title.clone()),
             Event::Logged { message } => {
+                self.logs += 1;
                 self.logged.insert(Digest::of(message.as_bytes()));
             }
             Event::TaskSubmitted(submitted) => self.apply_submitted(submitted)?,
@@ -36,13 +38,7 @@ impl Run {
                 self.apply_scheduled(at, *attempt, model.as_ref(), *reserved)?;
             }
             Event::TurnScheduled { attempt, tool_results, reserved } => {
-                let in_flight = self.under_way(*attempt)?;
-                let released = std::mem::replace(&mut in_flight.reserved, *reserved);
-                self.budget.settle(released, PicoUsd::ZERO);
-                self.budget.reserve(*reserved);
-                if let Some(turn) = self.tasks[attempt.task.index()].turns.last_mut() {
-                    turn.tool_results.clone_from(tool_results);
-                }
+                self.apply_turn_scheduled(*attempt, tool_results.as_ref(), *reserved)?;
             }
             Event::TurnEnded { attempt, turn } => self.apply_turn(*attempt, turn)?,
             Event::AttemptEnded { attempt, failure, usage, cost, next_turn_max } => {
@@ -55,7 +51,8 @@ impl Run {
                     return Err(IllegalEvent(format!("a retry of {id}, which has not just failed")));
                 }
                 task.stage = TaskStage::Resting(*due);
-                self.resting.insert((*due, id));
+                let place = task.place(id);
+                self.waiting.insert(&TaskStage::Resting(*due), place);
             }
             Event::TaskEnded { task, outcome } => self.apply_ended(at, *task, outcome)?,
             Event::ParkingStarted { reason } => self.stage = Stage::Parking(reason.clone()),
@@ -69,11 +66,35 @@ impl Run {
                 self.ended_at = at;
             }
         }
-        debug_assert!(self.budget.cap.is_none_or(|cap| {
-            // A lowered cap may stand below what has been spent already.
-            self.budget.reserved == PicoUsd::ZERO || self.budget.settled + self.budget.reserved <= cap
-        }));
         Ok(())
+    }
+
+    /// Whether such an event can follow where the run stands; what it says of
+    /// its task or attempt is checked where it is applied.
+    fn can_follow(&self, event: &Event) -> bool {
+        let idle = self.in_flight.is_empty();
+        match event {
+            Event::RunStarted(_) => self.stage == Stage::Unstarted,
+            Event::RunResumed(_) => self.stage != Stage::Unstarted && idle,
+            Event::CaughtUp { .. } => self.stage == Stage::Replaying,
+            Event::PhaseStarted { .. }
+            | Event::Logged { .. }
+            | Event::TaskSubmitted(_)
+            | Event::TaskClaimed { .. }
+            | Event::TurnEnded { .. }
+            | Event::AttemptEnded { .. }
+            | Event::RetryPlanned { .. }
+            | Event::TaskEnded { .. } => self.is_alive(),
+            // Reserving what does not fit would break the promise that counts most.
+            Event::AttemptScheduled { reserved, .. } => self.stage == Stage::Running && self.budget.fits(*reserved),
+            Event::TurnScheduled { attempt, reserved, .. } => {
+                self.stage == Stage::Running && self.budget_without(*attempt).fits(*reserved)
+            }
+            Event::ParkingStarted { .. } => matches!(self.stage, Stage::Replaying | Stage::Running),
+            Event::RunParked { .. } => matches!(self.stage, Stage::Parking(_)) && idle,
+            Event::FlowEnded { .. } => self.is_alive() && self.flow_ended.is_none(),
+            Event::RunEnded { .. } => self.is_alive() && idle && self.counts.open == 0,
+        }
     }
 
     fn apply_started(&mut self, at: Timestamp, started: &RunStarted) {
@@ -81,26 +102,23 @@ impl Run {
         self.flow = Some(started.flow.clone());
         self.limits = started.limits.clone();
         self.budget.cap = started.cap;
+        self.waiting = Waiting::empty(started.cap.is_some());
         self.execution = 1;
         self.started_at = at;
         self.ended_at = at;
         self.stage = Stage::Running;
     }
 
-    fn apply_resumed(&mut self, resumed: &RunResumed) -> Result<(), IllegalEvent> {
-        if !self.in_flight.is_empty() {
-            return Err(IllegalEvent("a resume with attempts in flight".into()));
-        }
+    fn apply_resumed(&mut self, resumed: &RunResumed) {
         self.flow = Some(resumed.flow.clone());
         self.limits = resumed.limits.clone();
         self.budget.cap = resumed.cap;
         self.execution += 1;
-        self.claims.clear();
+        self.keys.begin();
         self.counts = super::Counts::default();
         self.reused = 0;
         self.saved = PicoUsd::ZERO;
-        self.ready.clear();
-        self.resting.clear();
+        self.waiting = Waiting::empty(resumed.cap.is_some());
         self.flow_ended = None;
         self.stage = Stage::Replaying;
         for task in &mut self.tasks {
@@ -118,21 +136,19 @@ impl Run {
             if !kept {
                 task.stage = TaskStage::Unclaimed;
                 task.tries = Tries::default();
+                task.ended_at = None;
             }
         }
-        Ok(())
     }
 
     fn apply_submitted(&mut self, submitted: &TaskSubmitted) -> Result<(), IllegalEvent> {
         let TaskSubmitted { task: id, key, occurrence, facts, spec } = submitted;
-        if id.index() != self.tasks.len() || self.claims.get(key).copied().unwrap_or(0) != *occurrence {
+        if id.index() != self.tasks.len() || self.keys.next(key) != (*occurrence, None) {
             return Err(IllegalEvent(format!("{id} is submitted out of turn")));
         }
-        *self.claims.entry(*key).or_default() += 1;
-        self.by_key.insert((*key, *occurrence), *id);
-        self.ready.insert((Reverse(facts.priority), *id));
+        self.keys.claim(*key, *id);
         self.counts.open += 1;
-        self.tasks.push(TaskState {
+        let task = TaskState {
             key: *key,
             occurrence: *occurrence,
             facts: facts.clone(),
@@ -149,7 +165,9 @@ impl Run {
             cost: PicoUsd::ZERO,
             started_at: None,
             ended_at: None,
-        });
+        };
+        self.waiting.insert(&task.stage, task.place(*id));
+        self.tasks.push(task);
         Ok(())
     }
 
@@ -158,30 +176,25 @@ impl Run {
         id: TaskId,
         facts: Option<&crate::event::TaskFacts>,
     ) -> Result<(), IllegalEvent> {
-        let execution = self.execution;
-        let task = self.known(id)?;
-        if task.claimed_in == execution {
-            return Err(IllegalEvent(format!("{id} is claimed twice")));
+        let key = self.known(id)?.key;
+        if self.keys.next(&key).1 != Some(id) {
+            return Err(IllegalEvent(format!("{id} is claimed out of turn")));
         }
-        task.claimed_in = execution;
+        self.keys.claim(key, id);
+        let task = &mut self.tasks[id.index()];
+        task.claimed_in = self.execution;
         if let Some(facts) = facts {
             task.facts = facts.clone();
         }
-        let (key, priority, cost) = (task.key, task.facts.priority, task.cost);
-        match &task.stage {
-            TaskStage::Ended { outcome, .. } => {
-                let outcome = outcome.clone();
-                self.count(&outcome);
-                self.reused += 1;
-                self.saved += cost;
-            }
-            _ => {
-                task.stage = TaskStage::Ready;
-                self.ready.insert((Reverse(priority), id));
-                self.counts.open += 1;
-            }
+        if let TaskStage::Ended { outcome, .. } = &task.stage {
+            self.reused += 1;
+            self.saved += task.cost;
+            self.counts.count(outcome);
+        } else {
+            task.stage = TaskStage::Ready;
+            self.waiting.insert(&TaskStage::Ready, task.place(id));
+            self.counts.open += 1;
         }
-        *self.claims.entry(key).or_default() += 1;
         Ok(())
     }
 
@@ -197,19 +210,35 @@ impl Run {
         if attempt != task.next_attempt(id) {
             return Err(IllegalEvent(format!("attempt {attempt} is scheduled out of turn")));
         }
-        let (stage, priority) = (task.stage.clone(), task.facts.priority);
-        match stage {
-            TaskStage::Ready => self.ready.remove(&(Reverse(priority), id)),
-            TaskStage::Resting(due) => self.resting.remove(&(due, id)),
-            _ => return Err(IllegalEvent(format!("attempt {attempt} of a task that does not wait"))),
-        };
+        if !matches!(task.stage, TaskStage::Ready | TaskStage::Resting(_)) {
+            return Err(IllegalEvent(format!("attempt {attempt} of a task that does not wait")));
+        }
         let task = &mut self.tasks[id.index()];
+        self.waiting.remove(&task.stage, task.place(id));
         task.stage = TaskStage::InFlight(attempt);
         task.attempts = attempt.number;
         task.model = model.cloned();
         task.started_at = Some(at);
         self.in_flight.insert(attempt, InFlight { reserved });
         self.budget.reserve(reserved);
+        Ok(())
+    }
+
+    fn apply_turn_scheduled(
+        &mut self,
+        attempt: AttemptId,
+        tool_results: Option<&Content>,
+        reserved: PicoUsd,
+    ) -> Result<(), IllegalEvent> {
+        let in_flight = self.under_way(attempt)?;
+        let released = std::mem::replace(&mut in_flight.reserved, reserved);
+        self.budget.settle(released, PicoUsd::ZERO);
+        self.budget.reserve(reserved);
+        // An attempt that went on from kept replies may have no results to add.
+        let last = self.tasks[attempt.task.index()].turns.last_mut();
+        if let (Some(turn), Some(results)) = (last, tool_results) {
+            turn.tool_results = Some(results.clone());
+        }
         Ok(())
     }
 
@@ -253,36 +282,22 @@ impl Run {
         if !self.is_open(id) {
             return Err(IllegalEvent(format!("an outcome of {id}, which is not open")));
         }
-        let order = self.outcomes;
         let task = &mut self.tasks[id.index()];
-        let priority = task.facts.priority;
-        let before = std::mem::replace(&mut task.stage, TaskStage::Ended { outcome: outcome.clone(), order });
+        self.waiting.remove(&task.stage, task.place(id));
+        task.stage = TaskStage::Ended { outcome: outcome.clone(), order: self.outcomes };
         task.ended_at = Some(at);
-        if matches!(outcome, Outcome::Ok { .. } | Outcome::Failed(_)) {
+        let replies_are_done_with = match outcome {
+            Outcome::Ok { .. } => true,
+            Outcome::Failed(failure) => failure.class.would_repeat(),
+            Outcome::Skipped { .. } | Outcome::Cancelled => false,
+        };
+        if replies_are_done_with {
             task.turns = vec![];
-        }
-        match before {
-            TaskStage::Ready => {
-                self.ready.remove(&(Reverse(priority), id));
-            }
-            TaskStage::Resting(due) => {
-                self.resting.remove(&(due, id));
-            }
-            _ => {}
         }
         self.outcomes += 1;
         self.counts.open -= 1;
-        self.count(outcome);
+        self.counts.count(outcome);
         Ok(())
-    }
-
-    fn count(&mut self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Ok { .. } => self.counts.ok += 1,
-            Outcome::Failed(_) => self.counts.failed += 1,
-            Outcome::Skipped { .. } => self.counts.skipped += 1,
-            Outcome::Cancelled => self.counts.cancelled += 1,
-        }
     }
 
     fn known(&mut self, id: TaskId) -> Result<&mut TaskState, IllegalEvent> {

@@ -112,10 +112,10 @@ pub struct AttemptEnd {
 }
 
 impl Run {
-    /// Waiting tasks looked at in one decision for one that fits what is left
-    /// of the budget. Enough that smaller work behind larger is found, little
-    /// enough that a decision stays cheap when nothing fits.
-    const BUDGET_SCAN_MAX: usize = 1_024;
+    /// Waiting tasks looked at in one decision for those that fit what is left
+    /// of the budget. Enough that smaller work behind larger goes in order, little
+    /// enough that a decision stays cheap.
+    pub(super) const BUDGET_SCAN_MAX: usize = 1_024;
 
     /// Decides what follows from `input`. Nothing is true until applied.
     pub fn decide(&self, now: Timestamp, input: Input) -> Vec<Event> {
@@ -195,13 +195,10 @@ impl Run {
         cost_max: PicoUsd,
         now: Timestamp,
     ) -> Vec<Event> {
-        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
-        // What is still reserved for the turn before is free again with this one.
-        let free = crate::Budget {
-            reserved: self.budget.reserved.saturating_sub(in_flight.reserved),
-            ..self.budget
-        };
-        if self.stage == Stage::Running && free.fits(cost_max) {
+        if !self.in_flight.contains_key(&attempt) {
+            return vec![];
+        }
+        if self.stage == Stage::Running && self.budget_without(attempt).fits(cost_max) {
             return vec![Event::TurnScheduled { attempt, tool_results, reserved: cost_max }];
         }
         let message = match self.stage {
@@ -369,7 +366,7 @@ impl Run {
     }
 
     fn cancel(&self) -> Vec<Event> {
-        if matches!(self.stage, Stage::Unstarted | Stage::Ended(_)) {
+        if !self.is_alive() {
             return vec![];
         }
         let mut events = self.end_in_flight(FailureClass::Interrupted, "the run was cancelled");
@@ -392,10 +389,23 @@ impl Run {
         self.in_flight.iter().map(end).collect()
     }
 
-    /// Whether this task is the current execution's and still without outcome.
+    /// The budget as it is for the next turn of `attempt`: what is still reserved
+    /// for its last one is free again with this one.
+    pub(super) fn budget_without(&self, attempt: AttemptId) -> crate::Budget {
+        let reserved = self.in_flight.get(&attempt).map_or(PicoUsd::ZERO, |in_flight| in_flight.reserved);
+        crate::Budget { reserved: self.budget.reserved.saturating_sub(reserved), ..self.budget }
+    }
+
+    /// Whether it has begun and is not over.
+    pub(super) fn is_alive(&self) -> bool {
+        !matches!(self.stage, Stage::Unstarted | Stage::Ended(_))
+    }
+
+    /// Whether this task of the current execution can get its outcome now.
     pub(super) fn is_open(&self, id: TaskId) -> bool {
         self.task(id).is_some_and(|task| {
-            task.claimed_in == self.execution && !matches!(task.stage, TaskStage::Ended { .. })
+            task.claimed_in == self.execution
+                && !matches!(task.stage, TaskStage::InFlight(_) | TaskStage::Ended { .. })
         })
     }
 }

@@ -17,7 +17,7 @@ pub use decide::{AttemptEnd, Input, Submission};
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::event::{FlowSource, ParkReason, RunStatus};
-use crate::{AttemptId, Budget, Content, Digest, Failure, Limits, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage};
 use std::collections::{BTreeMap, BTreeSet};
 use keys::Keys;
 use std::sync::Arc;
@@ -90,6 +90,15 @@ pub struct Counts {
 }
 
 impl Counts {
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Ok { .. } => self.ok += 1,
+            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Skipped { .. } => self.skipped += 1,
+            Outcome::Cancelled => self.cancelled += 1,
+        }
+    }
+
     /// All of them.
     pub fn total(&self) -> u32 {
         self.ok + self.failed + self.skipped + self.cancelled + self.open

@@ -20,21 +20,27 @@ async fn stopped(line: &str, limits: Limits, cancel: &CancellationToken) -> (Sto
     }
 }
 
-/// Waits until no process carries `seconds` as the argument of its `sleep`.
 async fn wait_until_gone(seconds: u32) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while sleeping(seconds) {
-        assert!(Instant::now() < deadline, "`sleep {seconds}` is still there");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until(seconds, false).await;
 }
 
 async fn wait_until_there(seconds: u32) {
-    while !sleeping(seconds) {
+    wait_until(seconds, true).await;
+}
+
+async fn wait_until(seconds: u32, there: bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while sleeping(seconds) != there {
+        assert!(
+            Instant::now() < deadline,
+            "`sleep {seconds}` should be {}",
+            if there { "there" } else { "gone" }
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
+/// Whether a process runs `sleep` with this argument.
 fn sleeping(seconds: u32) -> bool {
     let wanted = format!("sleep\0{seconds}\0");
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {

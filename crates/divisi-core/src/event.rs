@@ -62,7 +62,7 @@ pub enum Event {
         task: TaskId,
         /// What is now said of it, where that differs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        facts: Option<Box<TaskFacts>>,
+        facts: Option<Arc<TaskFacts>>,
     },
     /// An attempt is to start; once this is durable it does.
     AttemptScheduled {
@@ -203,7 +203,7 @@ pub struct TaskSubmitted {
     /// Which one it is among tasks with the same key, from 0.
     pub occurrence: u32,
     /// What people and the scheduler need to know of it.
-    pub facts: TaskFacts,
+    pub facts: Arc<TaskFacts>,
     /// The whole [`Task`](crate::Task): JSON text.
     pub spec: Content,
 }

@@ -161,7 +161,8 @@ impl FailureClass {
             | Self::Auth
             | Self::Turns
             | Self::Program
-            | Self::Unavailable => false,
+            | Self::Unavailable
+            | Self::Flow => false,
         }
     }
 

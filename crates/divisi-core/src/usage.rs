@@ -32,7 +32,9 @@ pub struct Usage {
 impl Usage {
     /// The whole prompt: fresh, written and read.
     pub fn prompt(&self) -> u64 {
-        [self.cache_write_5m, self.cache_write_1h, self.cache_read].iter().fold(self.input, |sum, n| sum.saturating_add(*n))
+        [self.cache_write_5m, self.cache_write_1h, self.cache_read]
+            .iter()
+            .fold(self.input, |sum, n| sum.saturating_add(*n))
     }
 
     /// Everything that went through the model, in and out.

@@ -315,6 +315,12 @@ impl RunHandle {
         self.signals.subscribe()
     }
 
+    /// Stops driving the run, as a kill of the process would: what is in flight
+    /// is lost, and the journal stays as it is.
+    pub fn kill(self) {
+        self.drive.abort();
+    }
+
     /// Waits until the run is over or parked.
     pub async fn finished(mut self) -> Result<Finished, DriveError> {
         let run = match (&mut self.drive).await {

@@ -30,6 +30,11 @@ pub fn system_blocks(
     blocks.filter(|block| !block.is_empty()).map(str::to_owned).collect()
 }
 
+/// What a model is told when its answer does not fit the schema.
+pub fn repair(violations: &str) -> String {
+    format!("The answer does not fit the schema:\n{violations}\nAnswer again, with the corrected JSON only.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

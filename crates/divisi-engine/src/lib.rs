@@ -15,6 +15,7 @@ pub mod executor;
 pub mod framing;
 pub mod agents;
 pub mod tools;
+pub mod toolset;
 pub mod process;
 pub mod workspace;
 pub mod store;

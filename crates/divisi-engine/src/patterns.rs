@@ -191,7 +191,7 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, T
                     }
                 };
             }
-            let prompt = divisi_core::plan::render(&task.prompt, &results);
+            let prompt = divisi_core::plan::render(&task.prompt, |id| results.get(id).map(String::as_str));
             job.submit(part_of(task, &prompt, worker), waiting).await
         };
         running[place] = Some(part.boxed().shared());

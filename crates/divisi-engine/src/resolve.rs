@@ -7,12 +7,13 @@
 use crate::agents::{AgentDefinition, Agents};
 use crate::executor::{ApiExecutor, CommandExecutor, Executor, ShellExecutor};
 use crate::setup::{Model, Setup};
-use crate::tools;
+use crate::tools::Selection;
+use crate::toolset::Toolset;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
-use divisi_core::{Digest, Failure, FailureClass, Key, Millis, Outcome, PicoUsd, Task};
+use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, PicoUsd, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ pub struct Resolver {
     api: Arc<dyn Executor>,
     shell: Arc<dyn Executor>,
     commands: BTreeMap<String, Arc<dyn Executor>>,
-    /// Tools of a task that names none, sorted.
-    tools: Vec<Arc<str>>,
+    /// Tools of a task that says nothing of tools.
+    tools: Result<Arc<Toolset>, Failure>,
 }
 
 /// A task that can be carried out.
@@ -39,9 +40,11 @@ pub struct Assignment {
     /// Which model is asked; `None` where no model is.
     pub model: Option<Model>,
     /// The definition it names.
-    pub agent: Option<Arc<AgentDefinition>>,
-    /// The tools it may use, sorted.
-    pub tools: Vec<Arc<str>>,
+    pub agent: Option<AgentDefinition>,
+    /// The tools it may use.
+    pub tools: Arc<Toolset>,
+    /// Where it works.
+    pub isolation: Isolation,
     /// Requests one attempt may send.
     pub turns_max: u32,
     /// Longest time one attempt may take.
@@ -65,7 +68,7 @@ pub struct Resolved {
 impl Resolver {
     /// A resolver for these surroundings. Reads the agent definitions there are.
     pub fn new(setup: Arc<Setup>) -> Self {
-        let agents = Agents::discover(&setup.workspace);
+        let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
         let command = |(name, line): (&String, &crate::executor::CommandLine)| {
             (name.clone(), Arc::new(CommandExecutor::new(line.clone())) as Arc<dyn Executor>)
         };
@@ -74,7 +77,7 @@ impl Resolver {
             api: Arc::new(ApiExecutor),
             shell: Arc::new(ShellExecutor),
             commands: setup.executors.iter().map(command).collect(),
-            tools: tools::default_names(setup.permissions),
+            tools: Toolset::new(&setup, Selection::all()).map(Arc::new),
             setup,
         }
     }
@@ -113,7 +116,7 @@ impl Resolver {
     }
 
     fn assign(&self, task: &Task) -> Result<Parts, Failure> {
-        let agent = task.agent_type.as_deref().map(|name| self.agents.find(name)).transpose()?;
+        let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
         let executor = task.executor.as_deref().unwrap_or("api");
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
         let (executor_name, executor, model) = match executor {
@@ -133,22 +136,47 @@ impl Resolver {
                 None => return Err(self.no_executor(name)),
             },
         };
-        let tools = match executor_name {
-            "api" => tools::names_for(task, agent.as_deref(), &self.tools, self.setup.permissions)?,
-            _ => vec![],
-        };
+        let tools = self.tools_of(task, agent.as_ref())?;
         Ok(Parts { executor_name: executor_name.into(), executor, model, agent, tools, inputs })
+    }
+
+    fn agent(&self, name: &str) -> Result<AgentDefinition, Failure> {
+        self.agents
+            .get(name)
+            .cloned()
+            .map_err(|unknown| Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint()))
+    }
+
+    /// The tools a task asks for, or else its agent definition, or else all.
+    fn tools_of(&self, task: &Task, agent: Option<&AgentDefinition>) -> Result<Arc<Toolset>, Failure> {
+        let by_agent = agent.and_then(|agent| agent.tools.as_ref());
+        let allowed: Option<Vec<&str>> = match (&task.tools, by_agent) {
+            (Some(tools), _) => Some(tools.iter().map(AsRef::as_ref).collect()),
+            (None, Some(tools)) => Some(tools.iter().map(String::as_str).collect()),
+            (None, None) => None,
+        };
+        let by_agent = agent.into_iter().flat_map(|agent| agent.disallowed_tools.iter().map(String::as_str));
+        let disallowed: Vec<&str> = task.disallowed_tools.iter().map(AsRef::as_ref).chain(by_agent).collect();
+        if allowed.is_none() && disallowed.is_empty() {
+            return self.tools.clone();
+        }
+        Toolset::new(&self.setup, Selection::of(allowed.as_deref(), &disallowed)).map(Arc::new)
     }
 
     fn accepted(&self, task: Task, parts: Parts, priority: u32) -> Resolved {
         let Parts { executor_name, executor, model, agent, tools, inputs } = parts;
         let models: Vec<Arc<str>> = model.iter().map(|model| model.id.clone()).collect();
         let effort = task.effort.or(agent.as_ref().and_then(|agent| agent.effort));
+        let isolation = match (task.isolation, &agent) {
+            (Isolation::None, Some(agent)) => agent.isolation,
+            (asked_for, _) => asked_for,
+        };
         let key = Key::of(&KeyParts {
             models: &models,
             effort,
-            agent: agent.as_ref().map(|agent| agent.digest()),
-            tools: &tools,
+            agent: agent.as_ref().map(AgentDefinition::digest),
+            tools: &tool_words(&task, &tools),
+            isolation,
             inputs: &inputs,
             ..key_parts(&task, &executor_name)
         });
@@ -174,6 +202,7 @@ impl Resolver {
             model,
             agent,
             tools,
+            isolation,
             turns_max: turns_max.unwrap_or(self.setup.turns_max),
             timeout: task.timeout.unwrap_or(self.setup.timeout),
             idle_timeout: task.idle_timeout.unwrap_or(self.setup.idle_timeout),
@@ -219,8 +248,8 @@ struct Parts {
     executor_name: Arc<str>,
     executor: Arc<dyn Executor>,
     model: Option<Model>,
-    agent: Option<Arc<AgentDefinition>>,
-    tools: Vec<Arc<str>>,
+    agent: Option<AgentDefinition>,
+    tools: Arc<Toolset>,
     inputs: Vec<Digest>,
 }
 
@@ -237,6 +266,13 @@ fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {
         isolation: task.isolation,
         inputs: &[],
     }
+}
+
+/// The tools as part of the identity: their names, and what narrows them.
+fn tool_words(task: &Task, tools: &Toolset) -> Vec<Arc<str>> {
+    let asked_for = task.tools.iter().flatten().chain(&task.disallowed_tools);
+    let narrowed = asked_for.filter(|word| word.contains('(')).cloned();
+    tools.names().into_iter().chain(narrowed).collect()
 }
 
 fn spec(task: &Task) -> (Content, Option<Blob>) {

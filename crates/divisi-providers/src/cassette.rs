@@ -63,10 +63,10 @@ impl Cassette {
     }
 
     fn missing(&self, request: &Request, digest: Digest) -> ProviderError {
-        let message = match self.tape().replies.get(&digest).map_or(0, Vec::len) {
-            0 => format!("no reply to request {} of model {} is recorded in {}", digest.short(), request.model, self.path.display()),
-            n => format!("only {n} replies to request {} of model {} are recorded in {}", digest.short(), request.model, self.path.display()),
-        };
+        let number = self.tape().replies.get(&digest).map_or(0, Vec::len) + 1;
+        let (request, model, path) = (digest.short(), &request.model, self.path.display());
+        let message =
+            format!("reply {number} to request {request} of model {model} is not in the cassette {path}");
         ProviderError::new(FailureClass::Unavailable, message)
             .hint("the flow asks for something else than when it was recorded: record it again")
     }
@@ -102,7 +102,8 @@ impl Provider for Cassette {
         match &self.inner {
             Some(inner) => inner.models().await,
             None => {
-                let mut models: Vec<_> = self.tape().replies.values().flatten().map(|reply| reply.model.clone()).collect();
+                let mut models: Vec<_> =
+                    self.tape().replies.values().flatten().map(|reply| reply.model.clone()).collect();
                 models.sort();
                 models.dedup();
                 Ok(models)
@@ -116,8 +117,9 @@ impl Tape {
         let mut tape = Self::default();
         let text = fs::read_to_string(path)?;
         for (number, line) in whole_lines(&text).lines().enumerate() {
-            let entry: Entry<'_> = serde_json::from_str(line)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1)))?;
+            let entry: Entry<'_> = serde_json::from_str(line).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1))
+            })?;
             tape.replies.entry(entry.digest).or_default().push(entry.reply.into_owned());
         }
         Ok(tape)
@@ -208,9 +210,9 @@ mod tests {
         text(&Cassette::record(counting(), &path).unwrap(), "known").await.unwrap();
         let replay = Cassette::replay(&path).unwrap();
         let shown = |message: String| message.replace(&*folder.path().to_string_lossy(), "");
-        insta::assert_snapshot!(shown(text(&replay, "unknown").await.unwrap_err()), @"");
+        insta::assert_snapshot!(shown(text(&replay, "unknown").await.unwrap_err()), @"reply 1 to request ab815a822b83 of model haiku is not in the cassette /tape.jsonl");
         text(&replay, "known").await.unwrap();
-        insta::assert_snapshot!(shown(text(&replay, "known").await.unwrap_err()), @"");
+        insta::assert_snapshot!(shown(text(&replay, "known").await.unwrap_err()), @"reply 2 to request 0f01bb222158 of model haiku is not in the cassette /tape.jsonl");
     }
 
     #[tokio::test]

@@ -11,14 +11,11 @@ use divisi_core::FailureClass::{self, *};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// Longest part of a vendor's message that is shown. Some repeat the whole request.
-const MESSAGE_CHARS_MAX: usize = 500;
-
 /// The failure that a response without a reply stands for.
 pub(crate) fn response(endpoint: &Endpoint, status: u16, headers: &HeaderMap, body: &str) -> ProviderError {
     let told = Told::read(body);
     let class = told.class().unwrap_or_else(|| class_of_status(status, told.message.as_deref()));
-    let message = match told.message.as_deref().map(|message| shown(endpoint, message)) {
+    let message = match told.message.as_deref().map(|message| endpoint.quoted(message)) {
         Some(message) if !message.is_empty() => {
             format!("provider `{}` answered {status}: {message}", endpoint.name)
         }
@@ -27,7 +24,7 @@ pub(crate) fn response(endpoint: &Endpoint, status: u16, headers: &HeaderMap, bo
     ProviderError {
         hint: hint(endpoint, class, status),
         status: Some(status),
-        code: told.code(),
+        code: told.code(endpoint),
         retry_after: rate::retry_after(headers),
         should_retry: header(headers, "x-should-retry").and_then(|text| text.parse().ok()),
         maybe_billed: is_from_a_gateway(status),
@@ -46,8 +43,8 @@ pub(crate) fn event(endpoint: &Endpoint, error: &Value) -> ProviderError {
         .or_else(|| told.status.map(|status| class_of_status(status, told.message.as_deref())))
         .unwrap_or(Server);
     let message = told.message.as_deref().unwrap_or("it gave no reason");
-    let message = format!("provider `{}` broke off its reply: {}", endpoint.name, shown(endpoint, message));
-    ProviderError { code: told.code(), ..ProviderError::new(class, message).maybe_billed() }
+    let message = format!("provider `{}` broke off its reply: {}", endpoint.name, endpoint.quoted(message));
+    ProviderError { code: told.code(endpoint), ..ProviderError::new(class, message).maybe_billed() }
 }
 
 /// How vendors name the request in their logs.
@@ -76,19 +73,23 @@ impl Told {
     }
 
     fn of(body: &Value) -> Self {
+        // Google's gateway wraps its errors into a list.
+        let body = body.get(0).unwrap_or(body);
         let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(body);
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let kinds = [error.pointer("/details/error_code"), error.get("code"), error.get("type")];
         Self {
             kinds: kinds.into_iter().filter_map(text).collect(),
-            message: text(Some(error)).or_else(|| text(error.get("message"))).or_else(|| text(error.get("detail"))),
+            message: text(Some(error))
+                .or_else(|| text(error.get("message")))
+                .or_else(|| text(error.get("detail"))),
             status: error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()),
             request_id: text(body.get("request_id")),
         }
     }
 
-    fn code(&self) -> Option<String> {
-        self.kinds.first().cloned()
+    fn code(&self, endpoint: &Endpoint) -> Option<String> {
+        self.kinds.first().map(|kind| endpoint.quoted(kind))
     }
 
     fn class(&self) -> Option<FailureClass> {
@@ -176,17 +177,6 @@ fn hint(endpoint: &Endpoint, class: FailureClass, status: u16) -> Option<String>
     })
 }
 
-/// A vendor's message on one line, without secrets, cut where it gets long.
-fn shown(endpoint: &Endpoint, message: &str) -> String {
-    // Secrets go first: a cut could otherwise leave the beginning of one.
-    let message = endpoint.redact(message);
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MESSAGE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -202,7 +192,8 @@ mod tests {
     const KEY: &str = "sk-ant-very-secret-0123";
 
     fn endpoint() -> Endpoint {
-        let mut endpoint = Endpoint::new("main", "https://example.com").key(Some(Secret::new(KEY)), "MAIN_API_KEY");
+        let mut endpoint =
+            Endpoint::new("main", "https://example.com").key(Some(Secret::new(KEY)), "MAIN_API_KEY");
         endpoint.headers.push(("x-gateway".into(), Secret::new("gate-secret")));
         endpoint
     }
@@ -222,14 +213,23 @@ mod tests {
                 "type": "rate_limit_error", "message": "no", "details": {"error_code": code}
             }})
         };
-        let openai = |code: &str| json!({"error": {"message": "no", "type": "invalid_request_error", "code": code}});
+        let openai =
+            |code: &str| json!({"error": {"message": "no", "type": "invalid_request_error", "code": code}});
         for (status, body, class) in [
             (400, anthropic("invalid_request_error", "max_tokens: wrong"), BadRequest),
             (400, anthropic("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"), TooLong),
             (400, anthropic("invalid_request_error", "Your credit balance is too low to go on"), Quota),
-            (400, anthropic("invalid_request_error", "You have reached your specified API usage limits."), Quota),
+            (
+                400,
+                anthropic("invalid_request_error", "You have reached your specified API usage limits."),
+                Quota,
+            ),
             (400, openai("context_length_exceeded"), TooLong),
-            (400, json!({"error": {"code": 400, "message": "no", "type": "exceed_context_size_error"}}), TooLong),
+            (
+                400,
+                json!({"error": {"code": 400, "message": "no", "type": "exceed_context_size_error"}}),
+                TooLong,
+            ),
             (400, openai("content_filter"), Declined),
             (401, anthropic("authentication_error", "invalid x-api-key"), Auth),
             (402, anthropic("billing_error", "no"), Quota),
@@ -248,9 +248,14 @@ mod tests {
             (429, json!({"error": {"type": "insufficient_quota", "code": "insufficient_quota"}}), Quota),
             (429, json!({"error": {"type": "tokens", "code": "rate_limit_exceeded"}}), RateLimited),
             (500, anthropic("api_error", "no"), Server),
+            (400, json!([{"error": {"code": 400, "message": "exceed context limit"}}]), TooLong),
             (500, json!({"error": "model needs more memory"}), Server),
             (502, json!(null), Server),
-            (503, json!({"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}), Overloaded),
+            (
+                503,
+                json!({"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}),
+                Overloaded,
+            ),
             (504, anthropic("timeout_error", "no"), Server),
             (529, anthropic("overloaded_error", "Overloaded"), Overloaded),
             (302, json!(null), BadRequest),
@@ -316,12 +321,20 @@ mod tests {
             advice(307, true, true),
             advice(529, true, true),
         ];
-        insta::assert_snapshot!(all.join("\n"), @"");
+        insta::assert_snapshot!(all.join("\n"), @r#"
+        set MAIN_API_KEY to a key of `main`
+        check MAIN_API_KEY: the key in it was refused
+        give provider `main` a key in the settings
+        add credit or raise the spending limit of the account behind `main`
+        check the model's id and the address https://example.com
+        the address https://example.com redirects: name the one it leads to
+        "#);
     }
 
     #[test]
     fn never_shows_a_secret() {
-        let echoed = anthropic("authentication_error", &format!("{} key {KEY} via gate-secret", "x ".repeat(245)));
+        let echoed =
+            anthropic("authentication_error", &format!("{} key {KEY} via gate-secret", "x ".repeat(245)));
         for error in [
             answered(401, echoed.clone()),
             event(&endpoint(), &echoed),

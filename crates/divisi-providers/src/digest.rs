@@ -152,7 +152,7 @@ mod tests {
     fn never_changes() {
         insta::assert_snapshot!(
             request().digest().to_string(),
-            @""
+            @"d4707aba8071ecf43d96b54acd81a27b9f77e9da4a832a490545075e6cdd8e71"
         );
     }
 

@@ -97,3 +97,28 @@ struct Model {
     id: String,
     owned_by: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use divisi_mock::{Config, Mock};
+
+    async fn at(port: u16) -> Option<LocalServer> {
+        ask(&http::builder(true).build().unwrap(), port, ServerKind::Ollama).await
+    }
+
+    #[tokio::test]
+    async fn finds_a_server_and_its_models() {
+        let models = vec!["small".to_owned(), "large".to_owned()];
+        let mock = Mock::start(Config { models: models.clone(), ..Config::default() }).await;
+        let port = mock.url().rsplit(':').next().unwrap().parse().unwrap();
+        let base_url = format!("http://127.0.0.1:{port}/v1");
+        assert_eq!(at(port).await, Some(LocalServer { kind: ServerKind::Ollama, base_url, models }));
+    }
+
+    #[tokio::test]
+    async fn finds_nothing_where_nothing_is() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(at(free.port()).await, None);
+    }
+}

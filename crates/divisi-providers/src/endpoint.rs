@@ -1,10 +1,16 @@
 //! Where a vendor is reached, and with which key.
 
+use crate::error::ProviderError;
 use crate::secret::Secret;
+use divisi_core::FailureClass;
+use std::fmt;
 use std::sync::Arc;
 
+/// Longest quotation of a vendor. Some repeat the whole request in their errors.
+const QUOTE_CHARS_MAX: usize = 500;
+
 /// Where a vendor is reached, and with which key.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Endpoint {
     /// What the provider is called in the settings, and shown to people.
     pub name: Arc<str>,
@@ -47,10 +53,43 @@ impl Endpoint {
         self.redact(url.as_str().trim_end_matches('/'))
     }
 
+    /// What a vendor said, on one line, without secrets, cut where it gets long.
+    pub(crate) fn quoted(&self, said: &str) -> String {
+        // Secrets go first: a cut could otherwise leave the beginning of one.
+        let line = self.redact(said).split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(QUOTE_CHARS_MAX) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+
     /// `text` without the key and without the values of the extra headers.
-    pub(crate) fn redact(&self, text: &str) -> String {
+    fn redact(&self, text: &str) -> String {
         let secrets = self.key.iter().chain(self.headers.iter().map(|(_, value)| value));
         secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({} at {})", self.name, self.shown_url())
+    }
+}
+
+/// Why an endpoint cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("provider `{name}` cannot be set up: {what}")]
+pub struct EndpointError {
+    /// What the provider is called.
+    pub name: Arc<str>,
+    /// What is wrong with it, without secrets.
+    pub what: String,
+}
+
+/// A provider that cannot be set up is one that is not there.
+impl From<EndpointError> for ProviderError {
+    fn from(error: EndpointError) -> Self {
+        Self::new(FailureClass::Unavailable, error.to_string())
     }
 }
 
@@ -64,6 +103,6 @@ mod tests {
         assert_eq!(endpoint.shown_url(), "https://example.com/v1");
         endpoint.base_url = "https://example.com/k1/v1".into();
         endpoint.key = Some(Secret::new("k1"));
-        assert_eq!(endpoint.shown_url(), "https://example.com/***/v1");
+        assert_eq!(format!("{endpoint:?}"), "Endpoint(x at https://example.com/***/v1)");
     }
 }

@@ -6,7 +6,7 @@
 //! a repeated request is paid for twice.
 
 use crate::classify;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::secret::Secret;
 use divisi_core::FailureClass;
@@ -46,13 +46,10 @@ impl Http {
     pub(crate) fn new(
         endpoint: Endpoint,
         headers: impl IntoIterator<Item = (&'static str, Secret)>,
-    ) -> Result<Self, ProviderError> {
-        let unusable = |what: String| {
-            let message = format!("provider `{}` cannot be set up: {what}", endpoint.name);
-            ProviderError::new(FailureClass::BadRequest, message)
-        };
+    ) -> Result<Self, EndpointError> {
+        let unusable = |what: String| EndpointError { name: endpoint.name.clone(), what };
         let url = Url::parse(&endpoint.base_url)
-            .map_err(|error| unusable(format!("its address is wrong: {error}")).hint("begin it with https://"))?;
+            .map_err(|error| unusable(format!("its address is wrong: {error}")))?;
         let vendor = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         let mut map = HeaderMap::new();
         for (name, value) in vendor.chain(endpoint.headers.iter().cloned()) {
@@ -63,21 +60,23 @@ impl Http {
                 .map_err(|_| unusable(format!("`{name}` cannot be the name of a header")))?;
             map.insert(name, sent);
         }
-        let client = builder(is_on_this_machine(&url))
-            .build()
-            .map_err(|error| unusable(innermost(&error)))?;
+        let client =
+            builder(is_on_this_machine(&url)).build().map_err(|error| unusable(innermost(&error)))?;
         Ok(Self { client, headers: map, endpoint })
     }
 
     /// Sends `body` and returns the response as soon as it has begun to stream.
     pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Response, ProviderError> {
         let response = self.call(self.client.post(self.endpoint.url(path)).json(body)).await?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
         if kind.starts_with("text/event-stream") {
             return Ok(response);
         }
-        let message = format!("provider `{}` answered with {kind} instead of a stream of events", self.endpoint.name);
-        Err(ProviderError::new(FailureClass::BadRequest, self.endpoint.redact(&message))
+        let kind = self.endpoint.quoted(kind);
+        let message =
+            format!("provider `{}` answered with {kind} instead of a stream of events", self.endpoint.name);
+        Err(ProviderError::new(FailureClass::BadRequest, message)
             .hint(format!("check that {} is the address of such an API", self.endpoint.shown_url()))
             .maybe_billed())
     }
@@ -87,13 +86,18 @@ impl Http {
         let response = self.call(self.client.get(self.endpoint.url(path))).await?;
         let body = body(response).await;
         serde_json::from_str(&body).map_err(|error| {
-            let message = format!("provider `{}` answered {path} with something else: {error}", self.endpoint.name);
-            ProviderError::new(FailureClass::Server, message)
+            let Endpoint { name, .. } = &self.endpoint;
+            let what = self.endpoint.quoted(&error.to_string());
+            ProviderError::new(
+                FailureClass::Server,
+                format!("provider `{name}` answered {path} with something else: {what}"),
+            )
         })
     }
 
     async fn call(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
-        let response = request.headers(self.headers.clone()).send().await.map_err(|error| self.unreached(&error))?;
+        let response =
+            request.headers(self.headers.clone()).send().await.map_err(|error| self.unreached(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -105,17 +109,15 @@ impl Http {
     /// The failure of a request that got no response.
     fn unreached(&self, error: &reqwest::Error) -> ProviderError {
         let Endpoint { name, .. } = &self.endpoint;
-        let cause = self.endpoint.redact(&innermost(error));
+        let cause = self.endpoint.quoted(&innermost(error));
         let url = self.endpoint.shown_url();
         if error.is_connect() {
-            return ProviderError::new(FailureClass::Network, format!("provider `{name}` cannot be reached: {cause}"))
+            let message = format!("provider `{name}` cannot be reached: {cause}");
+            return ProviderError::new(FailureClass::Network, message)
                 .hint(format!("is a server running at {url}, and is this machine online?"));
         }
-        let error = ProviderError::new(
-            FailureClass::Network,
-            format!("provider `{name}` closed the connection without an answer: {cause}"),
-        );
-        error.maybe_billed()
+        let message = format!("provider `{name}` closed the connection without an answer: {cause}");
+        ProviderError::new(FailureClass::Network, message).maybe_billed()
     }
 }
 

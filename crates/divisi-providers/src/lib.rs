@@ -37,7 +37,7 @@ mod strict;
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;
 pub use discover::{LocalServer, discover};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, EndpointError};
 pub use error::ProviderError;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;

@@ -39,7 +39,8 @@ impl RateLimits {
         let anthropic = |kind: &str| Window {
             limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
             remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),
-            resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset")).and_then(|t| until(t, now)),
+            resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset"))
+                .and_then(|t| until(t, now)),
         };
         let openai = |kind: &str| Window {
             limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
@@ -63,7 +64,8 @@ impl Window {
 
 /// How long `headers` ask us to wait.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
-    let millis = text(headers, "retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()).map(|ms| Millis(ms as u64));
+    let millis =
+        text(headers, "retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()).map(|ms| Millis(ms as u64));
     let wait = || {
         let wait = text(headers, "retry-after")?;
         span(wait).or_else(|| {

@@ -30,11 +30,7 @@ pub struct Reply {
 impl Reply {
     /// Everything said in it, without a break between the parts.
     pub fn text(&self) -> String {
-        let said = |block: &Block| match block {
-            Block::Text { text, .. } => Some(text.clone()),
-            Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
-        };
-        self.blocks.iter().filter_map(said).map(|text| text.to_string()).collect()
+        self.blocks.iter().filter_map(Block::as_text).collect()
     }
 
     /// The reply as it belongs into the next request.

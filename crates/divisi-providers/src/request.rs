@@ -130,6 +130,14 @@ impl Block {
     pub fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text { text: text.into(), cache: false }
     }
+
+    /// What it says, if it says something.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text, .. } => Some(text),
+            Self::ToolUse { .. } | Self::ToolResult { .. } | Self::Opaque(_) => None,
+        }
+    }
 }
 
 /// The only field of a tool input that the model wrote as something other than

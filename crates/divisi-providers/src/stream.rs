@@ -83,7 +83,11 @@ async fn read<E: Error>(
         let chunk = chunk.map_err(|error| crate::http::innermost(&error))?;
         progress(if received == 0 { Progress::Started } else { Progress::Alive });
         received += chunk.len();
-        if received > STREAM_BYTES_MAX { Err(format!("it is longer than {STREAM_BYTES_MAX} bytes")) } else { Ok(chunk) }
+        if received > STREAM_BYTES_MAX {
+            Err(format!("it is longer than {STREAM_BYTES_MAX} bytes"))
+        } else {
+            Ok(chunk)
+        }
     });
     let mut events = pin!(EventStream::new(watched));
     let mut cause = None;
@@ -115,8 +119,9 @@ fn failure(endpoint: &Endpoint, trouble: Trouble) -> ProviderError {
     match trouble {
         Trouble::Vendor(error) => classify::event(endpoint, &error),
         Trouble::Malformed(what) => {
+            let what = endpoint.quoted(&what);
             let message = format!("provider `{}` sent an event that cannot be read: {what}", endpoint.name);
-            ProviderError::new(FailureClass::Server, endpoint.redact(&message)).maybe_billed()
+            ProviderError::new(FailureClass::Server, message).maybe_billed()
         }
     }
 }
@@ -125,7 +130,7 @@ fn broken_off(endpoint: &Endpoint, cause: Option<String>) -> ProviderError {
     let mut message = format!("the reply of provider `{}` broke off before its end", endpoint.name);
     if let Some(cause) = cause {
         message.push_str(": ");
-        message.push_str(&endpoint.redact(&cause));
+        message.push_str(&endpoint.quoted(&cause));
     }
     ProviderError::new(FailureClass::Network, message).maybe_billed()
 }
@@ -142,7 +147,8 @@ pub(crate) mod tests {
         assembler: impl Assembler,
     ) -> (Result<Reply, ProviderError>, Vec<Progress>) {
         let seen = Mutex::new(Vec::new());
-        let chunks: Vec<_> = pieces.iter().map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece))).collect();
+        let chunks: Vec<_> =
+            pieces.iter().map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece))).collect();
         let endpoint = Endpoint::new("main", "https://example.com");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let progress = |sign| seen.lock().unwrap().push(sign);

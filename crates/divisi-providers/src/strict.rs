@@ -64,20 +64,24 @@ fn reduce(schema: &Value, depth: usize) -> Option<Value> {
                 kept.insert(keyword.clone(), reduce(value, depth + 1)?);
             }
             "anyOf" | "oneOf" => {
-                let reduced: Option<Vec<_>> = value.as_array()?.iter().map(|v| reduce(v, depth + 1)).collect();
+                let reduced: Option<Vec<_>> =
+                    value.as_array()?.iter().map(|v| reduce(v, depth + 1)).collect();
                 kept.insert("anyOf".into(), reduced?.into());
             }
             "additionalProperties" if value == &Value::Bool(false) => {}
             // An object that names its properties can be closed: whoever wrote
             // `true`, or nothing, did not ask for more of them.
             "additionalProperties" if value == &Value::Bool(true) && fields.contains_key("properties") => {}
-            "additionalProperties" | "patternProperties" | "prefixItems" | "allOf" | "not" | "if" => return None,
+            "additionalProperties" | "patternProperties" | "prefixItems" | "allOf" | "not" | "if" => {
+                return None;
+            }
             "minItems" if matches!(value.as_u64(), Some(0 | 1)) => {
                 kept.insert(keyword.clone(), value.clone());
             }
             "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => {
                 kept.insert(keyword.clone(), value.clone());
             }
+            "enum" if value.as_array()?.iter().any(|one| one.is_object() || one.is_array()) => return None,
             keyword if ENFORCED.contains(&keyword) => {
                 kept.insert(keyword.into(), value.clone());
             }
@@ -101,7 +105,11 @@ fn reduce(schema: &Value, depth: usize) -> Option<Value> {
 }
 
 fn reduce_each(schemas: &Map<String, Value>, depth: usize) -> Option<Value> {
-    schemas.iter().map(|(name, schema)| Some((name.clone(), reduce(schema, depth + 1)?))).collect::<Option<Map<_, _>>>().map(Value::Object)
+    schemas
+        .iter()
+        .map(|(name, schema)| Some((name.clone(), reduce(schema, depth + 1)?)))
+        .collect::<Option<Map<_, _>>>()
+        .map(Value::Object)
 }
 
 fn is_object(fields: &Map<String, Value>) -> bool {
@@ -139,7 +147,9 @@ impl<'a> References<'a> {
         if self.closed.contains(&target) {
             return false;
         }
-        let Some(referred) = target.strip_prefix('#').and_then(|path| self.root.pointer(path)) else { return true };
+        let Some(referred) = target.strip_prefix('#').and_then(|path| self.root.pointer(path)) else {
+            return true;
+        };
         if self.open.contains(&target) {
             return true;
         }
@@ -170,7 +180,54 @@ mod tests {
             "required": ["title"],
             "$defs": {"tag": {"enum": ["a", "b"]}}
         });
-        insta::assert_json_snapshot!(enforceable(&schema).unwrap(), @"");
+        insta::assert_json_snapshot!(enforceable(&schema).unwrap(), @r##"
+        {
+          "type": "object",
+          "properties": {
+            "title": {
+              "type": "string",
+              "description": "a name (minLength: 3, pattern: \"^[a-z]+$\")"
+            },
+            "score": {
+              "type": "integer",
+              "description": "(minimum: 0, maximum: 10)"
+            },
+            "when": {
+              "type": "string",
+              "format": "date"
+            },
+            "tags": {
+              "type": "array",
+              "minItems": 1,
+              "items": {
+                "$ref": "#/$defs/tag"
+              },
+              "description": "(maxItems: 3)"
+            },
+            "more": {
+              "type": "array",
+              "items": {
+                "type": "object",
+                "properties": {},
+                "additionalProperties": false
+              },
+              "description": "(minItems: 2)"
+            }
+          },
+          "required": [
+            "title"
+          ],
+          "$defs": {
+            "tag": {
+              "enum": [
+                "a",
+                "b"
+              ]
+            }
+          },
+          "additionalProperties": false
+        }
+        "##);
     }
 
     #[test]
@@ -181,6 +238,7 @@ mod tests {
             json!({"type": "array", "prefixItems": [{"type": "string"}]}),
             json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "properties": {"next": {"$ref": "#/$defs/a"}}}}}),
             json!({"$ref": "https://example.com/elsewhere.json"}),
+            json!({"enum": [{"a": 1}]}),
             json!(true),
         ] {
             assert_eq!(enforceable(&schema), None, "{schema}");
@@ -190,7 +248,8 @@ mod tests {
     #[test]
     fn finds_optional_properties() {
         let closed = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
-        let open = json!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}});
+        let open =
+            json!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}});
         assert!(!has_optional(&closed));
         assert!(has_optional(&open));
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod failure;
+mod result;
 mod watch;
 
 use crate::error::{ErrorKind, Problem};
@@ -9,11 +10,15 @@ use crate::globals::{self, Scope};
 use crate::state::{Shared, State};
 use crate::{Answer, Call, CallId, HostOptions, Script, ScriptError};
 use failure::Failure;
-use rquickjs::promise::PromiseState;
 use rquickjs::{Context, Ctx, Function, Persistent, Promise, Runtime, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 use watch::Watch;
+
+/// Garbage in cycles is first looked for when this much is in use. Waiting
+/// calls are no garbage, and to look through them again and again is a fifth of
+/// the time of a fan-out.
+const GC_BYTES: usize = 64 * 1024 * 1024;
 
 /// A script that runs, in an engine of its own.
 ///
@@ -48,7 +53,7 @@ impl Host {
         let mut host = Self::new(script, options).map_err(|error| {
             Problem::new(ErrorKind::Memory, format!("no engine: {error}")).of(script.name(), script.source())
         })?;
-        host.warn_of(script);
+        host.shared.borrow_mut().warn_of(script);
         let args = args.map(|args| args.to_string());
         host.watch.begin();
         let begun = host.within(|ctx, shared| {
@@ -121,17 +126,13 @@ impl Host {
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(limits.memory_bytes_max);
         runtime.set_max_stack_size(limits.stack_bytes_max);
+        runtime.set_gc_threshold(GC_BYTES.min(limits.memory_bytes_max / 4));
         let watch = Watch::over(&runtime, limits.busy_max);
         let context = Context::full(&runtime)?;
         context.with(|ctx| globals::install(&ctx))?;
         let shared = State::new(options);
         shared.borrow_mut().add_source(script.name().clone(), script.source().clone());
         Ok(Self { script: script.clone(), shared, watch, promise: None, ended: None, context, runtime })
-    }
-
-    fn warn_of(&self, script: &Script) {
-        let mut state = self.shared.borrow_mut();
-        script.warnings().iter().for_each(|warning| state.warn_of(script.name(), warning));
     }
 
     /// Calls into the engine; an exception becomes a failure.
@@ -150,8 +151,7 @@ impl Host {
             }
         }
         let Some(promise) = self.promise.clone() else { return };
-        let state = self.within(|ctx, _| look(ctx, promise));
-        match state {
+        match self.context.with(|ctx| look(&ctx, promise)) {
             Ok(None) if self.shared.borrow().open() > 0 => {}
             Ok(None) => self.end(Err(Failure::stuck())),
             Ok(Some(result)) => self.end(Ok(result)),
@@ -169,7 +169,7 @@ impl Host {
             Ok(true) => Some(Ok(())),
             Err(job) => {
                 let failure = job.0.with(|ctx| Failure::of_error(&ctx, rquickjs::Error::Exception));
-                let stops = self.watch.has_fired() || failure.is_of_limit();
+                let stops = self.watch.has_fired() || failure.is_of_memory();
                 Some(if stops { Err(failure) } else { Ok(()) })
             }
         }
@@ -208,13 +208,11 @@ fn run<'js>(
 }
 
 /// What the promise has come to, as JSON text; `None` when nothing yet.
-fn look(ctx: &Ctx<'_>, promise: Persistent<Promise<'static>>) -> rquickjs::Result<Option<String>> {
-    let promise = promise.restore(ctx)?;
-    match promise.state() {
-        PromiseState::Pending => Ok(None),
-        PromiseState::Resolved | PromiseState::Rejected => {
-            let value = promise.result::<Value<'_>>().unwrap_or(Err(rquickjs::Error::Unknown))?;
-            answer::encode(ctx, value).map(Some)
-        }
+fn look(ctx: &Ctx<'_>, promise: Persistent<Promise<'static>>) -> Result<Option<String>, Failure> {
+    let promise = promise.restore(ctx).map_err(|error| Failure::of_error(ctx, error))?;
+    match promise.result::<Value<'_>>() {
+        None => Ok(None),
+        Some(Ok(value)) => result::encode(ctx, value).map(Some),
+        Some(Err(error)) => Err(Failure::of_error(ctx, error)),
     }
 }

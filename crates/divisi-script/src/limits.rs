@@ -24,7 +24,7 @@ pub struct HostLimits {
     pub stack_bytes_max: usize,
     /// Longest time the script may compute between one answer and the next wait.
     pub busy_max: Duration,
-    /// Most calls that wait for an answer, over the whole run.
+    /// Most tasks and scripts that may be asked for, over the whole run.
     pub agents_max: u32,
     /// Most items of one `parallel` or `pipeline`.
     pub items_max: u32,

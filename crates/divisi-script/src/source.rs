@@ -2,14 +2,18 @@
 
 mod compile;
 mod literal;
+mod loops;
 mod meta;
 mod modules;
 mod tokens;
 
+pub(crate) use compile::column;
+pub(crate) use loops::line as loop_line;
 pub use meta::{Meta, Phase};
 
 use crate::error::{ErrorKind, Problem};
 use crate::{HostLimits, ScriptError};
+use rquickjs::{Ctx, Function};
 use std::sync::Arc;
 
 /// A script that has been read and found to be one.
@@ -17,6 +21,7 @@ use std::sync::Arc;
 pub struct Script {
     name: Arc<str>,
     text: Arc<str>,
+    /// What the engine evaluates; line for line the text.
     body: Arc<str>,
     meta: Meta,
     warnings: Vec<Warning>,
@@ -66,10 +71,9 @@ impl Script {
         &self.warnings
     }
 
-    /// What the engine evaluates: an expression that makes a function of the
-    /// script's globals. Its lines are those of the text.
-    pub(crate) fn body(&self) -> &Arc<str> {
-        &self.body
+    /// Makes a function of the script's globals, which makes one that runs it.
+    pub(crate) fn evaluate<'js>(&self, ctx: &Ctx<'js>) -> rquickjs::Result<Function<'js>> {
+        compile::evaluate(ctx, &self.name, &self.body)
     }
 }
 
@@ -80,8 +84,8 @@ fn read(name: &Arc<str>, text: &Arc<str>, limits: &HostLimits) -> Result<Script,
     }
     let tokens = tokens::read(text);
     let found = meta::read(name, text, &tokens)?;
-    modules::check(text, &tokens, found.export)?;
-    let body = compile::wrap(text, found.export);
+    modules::check(text, &tokens, found.export.as_ref())?;
+    let body = compile::wrap(text, found.export.as_ref());
     compile::check(name, &body, &tokens, limits)?;
     Ok(Script {
         name: name.clone(),

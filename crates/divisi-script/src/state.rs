@@ -4,7 +4,7 @@
 //! for a moment at a time and never across a call into the engine, which may
 //! come back here.
 
-use crate::{Call, CallId, HostOptions, Site};
+use crate::{Call, CallId, HostOptions, Script, Site};
 use rquickjs::{Ctx, Function, Persistent};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -135,6 +135,14 @@ impl State {
         if self.warned.insert(key) && self.may_speak() {
             let message = self.cut(message);
             self.calls.push(Call::Warning { message, site });
+        }
+    }
+
+    /// Gives the warnings of a script that starts.
+    pub(crate) fn warn_of(&mut self, script: &Script) {
+        for warning in script.warnings() {
+            let site = Site { script: script.name().clone(), line: warning.line };
+            self.warn_once(format!("{site} {}", warning.message), warning.message.clone(), Some(site));
         }
     }
 

@@ -1,2 +1,50 @@
-//! Orchestrates many LLM agents as one job: parallel, durable, capped in dollars.
-fn main() {}
+//! The `divisi` command.
+
+mod cli;
+mod commands;
+
+mod launch;
+mod follow;
+mod display;
+mod stop;
+
+mod context;
+mod settings;
+mod providers;
+
+mod exit;
+mod problem;
+mod output;
+mod clock;
+mod log;
+
+use clap::FromArgMatches;
+use cli::Cli;
+use exit::Exit;
+use problem::Problem;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads, or a complaint with nowhere to go.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+        }
+    };
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(problem) => {
+            problem.print();
+            problem.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Problem> {
+    let context = context::Context::new(cli.global)?;
+    log::start(&context);
+    let runtime = tokio::runtime::Runtime::new().map_err(Problem::failed)?;
+    runtime.block_on(commands::carry_out(cli.command, &context))
+}

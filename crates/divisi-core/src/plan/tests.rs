@@ -101,7 +101,8 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn a_planners_nulls_are_read() {
-    let answer = json!({ "tasks": [{ "id": "a", "prompt": "x", "needs": [], "label": null, "model": null }] });
+    let answer =
+        json!({ "tasks": [{ "id": "a", "prompt": "x", "needs": [], "label": null, "model": null }] });
     assert!(Plan::from_value(&answer).is_ok());
 }
 

@@ -1,9 +1,10 @@
 //! How recorded events change a run: the only way its state changes.
 
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
-use crate::event::{RunResumed, RunStarted, TaskSubmitted, Turn};
+use crate::event::{RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
 use crate::{AttemptId, Content, Digest, Event, Failure, Outcome, PicoUsd, TaskId, Timestamp, Usage};
+use std::sync::Arc;
 
 /// An event that cannot follow what has been applied before it.
 ///
@@ -33,7 +34,7 @@ impl Run {
                 self.logged.insert(Digest::of(message.as_bytes()));
             }
             Event::TaskSubmitted(submitted) => self.apply_submitted(submitted)?,
-            Event::TaskClaimed { task, facts } => self.apply_claimed(*task, facts.as_deref())?,
+            Event::TaskClaimed { task, facts } => self.apply_claimed(*task, facts.as_ref())?,
             Event::AttemptScheduled { attempt, model, reserved } => {
                 self.apply_scheduled(at, *attempt, model.as_ref(), *reserved)?;
             }
@@ -86,7 +87,9 @@ impl Run {
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. } => self.is_alive(),
             // Reserving what does not fit would break the promise that counts most.
-            Event::AttemptScheduled { reserved, .. } => self.stage == Stage::Running && self.budget.fits(*reserved),
+            Event::AttemptScheduled { reserved, .. } => {
+                self.stage == Stage::Running && self.budget.fits(*reserved)
+            }
             Event::TurnScheduled { attempt, reserved, .. } => {
                 self.stage == Stage::Running && self.budget_without(*attempt).fits(*reserved)
             }
@@ -171,11 +174,7 @@ impl Run {
         Ok(())
     }
 
-    fn apply_claimed(
-        &mut self,
-        id: TaskId,
-        facts: Option<&crate::event::TaskFacts>,
-    ) -> Result<(), IllegalEvent> {
+    fn apply_claimed(&mut self, id: TaskId, facts: Option<&Arc<TaskFacts>>) -> Result<(), IllegalEvent> {
         let key = self.known(id)?.key;
         if self.keys.next(&key).1 != Some(id) {
             return Err(IllegalEvent(format!("{id} is claimed out of turn")));
@@ -202,7 +201,7 @@ impl Run {
         &mut self,
         at: Timestamp,
         attempt: AttemptId,
-        model: Option<&std::sync::Arc<str>>,
+        model: Option<&Arc<str>>,
         reserved: PicoUsd,
     ) -> Result<(), IllegalEvent> {
         let id = attempt.task;

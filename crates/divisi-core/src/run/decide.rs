@@ -136,7 +136,9 @@ impl Run {
                 _ => vec![],
             },
             // Nothing is said or asked for before the start and after the end.
-            Input::Submit(_) | Input::Phase(_) | Input::Log(_) | Input::FlowEnded(_) if !self.is_alive() => vec![],
+            Input::Submit(_) | Input::Phase(_) | Input::Log(_) | Input::FlowEnded(_) if !self.is_alive() => {
+                vec![]
+            }
             Input::Submit(submission) => self.submit(*submission),
             Input::TurnWanted { attempt, tool_results, cost_max } => {
                 self.turn(attempt, tool_results, cost_max, now)
@@ -169,11 +171,12 @@ impl Run {
     }
 
     fn submit(&self, Submission { key, facts, spec, outcome }: Submission) -> Vec<Event> {
-        let ended = |task, outcome: Option<Outcome>| outcome.map(|outcome| Event::TaskEnded { task, outcome });
+        let ended =
+            |task, outcome: Option<Outcome>| outcome.map(|outcome| Event::TaskEnded { task, outcome });
         let (occurrence, known) = self.keys.next(&key);
         if let Some(task) = known {
             let known = &self.tasks[task.index()];
-            let facts = (known.facts != facts).then(|| Box::new(facts));
+            let facts = (*known.facts != facts).then(|| Arc::new(facts));
             let mut events = vec![Event::TaskClaimed { task, facts }];
             events.extend(ended(task, outcome.filter(|_| known.outcome().is_none())));
             return events;
@@ -182,7 +185,7 @@ impl Run {
             return vec![];
         }
         let task = TaskId(self.tasks.len() as u32);
-        let submitted = TaskSubmitted { task, key, occurrence, facts, spec };
+        let submitted = TaskSubmitted { task, key, occurrence, facts: Arc::new(facts), spec };
         let mut events = vec![Event::TaskSubmitted(Box::new(submitted))];
         events.extend(ended(task, outcome));
         events
@@ -342,7 +345,8 @@ impl Run {
         }
         if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
             // Small work may stand further behind; the smallest goes first.
-            let rests = |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
+            let rests =
+                |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
             let mut cheapest = self.waiting.cheapest(budget).take(Self::BUDGET_SCAN_MAX);
             events.extend(cheapest.find(|id| !rests(*id)).map(|id| self.attempt(id, &mut budget)));
         }
@@ -358,7 +362,11 @@ impl Run {
         let task = &self.tasks[id.index()];
         let reserved = task.reservation();
         budget.reserve(reserved);
-        Event::AttemptScheduled { attempt: task.next_attempt(id), model: task.facts.models.first().cloned(), reserved }
+        Event::AttemptScheduled {
+            attempt: task.next_attempt(id),
+            model: task.facts.models.first().cloned(),
+            reserved,
+        }
     }
 
     fn caught_up(&self) -> Event {

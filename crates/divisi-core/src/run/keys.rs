@@ -1,51 +1,50 @@
 //! Which tasks ask for the same.
 
 use crate::{Key, TaskId};
-// Hash order would be a leak of chance into the core, but nothing here is ever
-// iterated over; and with 100,000 keys a tree costs three times as much.
+use std::collections::BTreeMap;
+// With 100,000 keys a tree takes several times as long as the rest of a task.
 #[expect(clippy::disallowed_types, reason = "looked up only, so its order is never seen")]
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// The tasks of every key, and how many of them the current execution has asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Keys(
+pub(super) struct Keys {
     #[expect(clippy::disallowed_types, reason = "looked up only, so its order is never seen")]
-    HashMap<Key, Alike, BuildHasherDefault<FirstBytes>>,
-);
+    first: HashMap<Key, First, BuildHasherDefault<FirstBytes>>,
+    /// Occurrences after the first; there are few.
+    more: BTreeMap<(Key, u32), TaskId>,
+}
 
-/// Tasks with the same key, by their occurrence. Nearly always there is one.
-#[derive(Clone, Debug, PartialEq)]
-struct Alike {
-    first: TaskId,
-    more: Vec<TaskId>,
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct First {
+    task: TaskId,
     claimed: u32,
 }
 
 impl Keys {
     /// Which occurrence of `key` is asked for next, and the task that it is, if known.
     pub(super) fn next(&self, key: &Key) -> (u32, Option<TaskId>) {
-        let Some(alike) = self.0.get(key) else { return (0, None) };
-        let task = match alike.claimed {
-            0 => Some(alike.first),
-            occurrence => alike.more.get(occurrence as usize - 1).copied(),
-        };
-        (alike.claimed, task)
+        match self.first.get(key) {
+            None => (0, None),
+            Some(First { task, claimed: 0 }) => (0, Some(*task)),
+            Some(First { claimed, .. }) => (*claimed, self.more.get(&(*key, *claimed)).copied()),
+        }
     }
 
-    /// Takes note of the next occurrence of `key`; of `task`, unless it is known.
+    /// Takes note that `task` is the next occurrence of `key`.
     pub(super) fn claim(&mut self, key: Key, task: TaskId) {
-        let alike = self.0.entry(key).or_insert_with(|| Alike { first: task, more: vec![], claimed: 0 });
-        if alike.claimed as usize > alike.more.len() {
-            alike.more.push(task);
+        let first = self.first.entry(key).or_insert(First { task, claimed: 0 });
+        if first.claimed > 0 {
+            self.more.insert((key, first.claimed), task);
         }
-        alike.claimed += 1;
+        first.claimed += 1;
     }
 
     /// Begins an execution, which has asked for nothing yet.
     pub(super) fn begin(&mut self) {
-        for alike in self.0.values_mut() {
-            alike.claimed = 0;
+        for first in self.first.values_mut() {
+            first.claimed = 0;
         }
     }
 }

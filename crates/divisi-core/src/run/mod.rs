@@ -8,18 +8,20 @@ mod apply;
 mod decide;
 mod keys;
 mod task_state;
-mod waiting;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use apply::IllegalEvent;
 pub use decide::{AttemptEnd, Input, Submission};
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::event::{FlowSource, ParkReason, RunStatus};
-use crate::{AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{
+    AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+};
 use keys::Keys;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use waiting::Waiting;
 

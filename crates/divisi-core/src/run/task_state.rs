@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct TaskState {
     pub(super) key: Key,
     pub(super) occurrence: u32,
-    pub(super) facts: TaskFacts,
+    pub(super) facts: Arc<TaskFacts>,
     pub(super) spec: Content,
     pub(super) stage: TaskStage,
     pub(super) claimed_in: u32,

@@ -18,8 +18,10 @@ pub(super) fn start(
     line: Line,
     store: Arc<dyn Store>,
 ) {
-    let mut report = Report { id, line: line.clone(), result: None };
+    let report = Report { id, line: line.clone(), result: None };
     tokio::spawn(async move {
+        // All of it, so that it is dropped here and not before.
+        let mut report = report;
         report.result = Some(match load(&*store, kept).await {
             Ok(kept) => carry_out(Attempt { id, assignment, kept, line }).await,
             Err(error) => Failure::new(FailureClass::Unavailable, error.to_string()).into(),

@@ -1,10 +1,10 @@
 //! Tasks carried out by other programs: a shell command, or a program that
 //! takes a prompt on its standard input and prints its result.
 
+use super::place::Place;
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Executor};
-use crate::process::{Limits, ProcessError, Program};
-use crate::resolve::Assignment;
+use crate::process::{Exit, Limits, ProcessError, Program, Status, Stop};
 use async_trait::async_trait;
 use divisi_core::{Failure, FailureClass};
 use serde_json::{Value, json};
@@ -55,14 +55,14 @@ impl Executor for CommandExecutor {
         for (name, value) in &self.line.env {
             run = run.env(name, value);
         }
-        let exit = match within(run, &attempt.assignment).run(attempt.line.stop()).await {
+        let exit = match run_in_place(run, &attempt).await {
             Ok(exit) => exit,
-            Err(error) => return failure(error).into(),
+            Err(failure) => return failure.into(),
         };
         let (said, complaint) = (exit.stdout.text(), exit.stderr.text());
-        if exit.code() != Some(0) {
+        if !exit.status.is_ok() {
             let last = complaint.trim().lines().last().unwrap_or("it said nothing on stderr");
-            let message = format!("`{program}` ended with {}: {last}", exit.describe());
+            let message = format!("`{program}` ended with {}: {last}", exit.status);
             return Failure::new(FailureClass::Program, message).into();
         }
         let value = match task.schema.as_deref().map(Checked::new).transpose() {
@@ -85,38 +85,43 @@ pub struct ShellExecutor;
 impl Executor for ShellExecutor {
     async fn run(&self, attempt: Attempt) -> AttemptResult {
         let run = Program::shell(&*attempt.assignment.task.prompt);
-        match within(run, &attempt.assignment).run(attempt.line.stop()).await {
+        match run_in_place(run, &attempt).await {
             Ok(exit) => {
-                let value = json!({
-                    "code": exit.code(),
-                    "stdout": exit.stdout.text(),
-                    "stderr": exit.stderr.text(),
-                });
+                let code = match exit.status {
+                    Status::Code(code) => code,
+                    // As shells count it.
+                    Status::Signal(signal) => 128 + signal,
+                };
+                let value = json!({"code": code, "stdout": exit.stdout.text(), "stderr": exit.stderr.text()});
                 AttemptResult::of(Ok(value.to_string().into()))
             }
-            Err(error) => failure(error).into(),
+            Err(failure) => failure.into(),
         }
     }
 }
 
-/// The program in the task's workspace and within its times.
-fn within(program: Program, assignment: &Assignment) -> Program {
+/// Runs the program where the task works and within its times.
+async fn run_in_place(program: Program, attempt: &Attempt) -> Result<Exit, Failure> {
+    let place = Place::of(attempt).await?;
+    let assignment = &attempt.assignment;
     let limits = Limits {
         timeout: Some(Duration::from_millis(assignment.timeout.0)),
         // Programs may compute in silence as long as they may run at all.
         idle_timeout: assignment.task.idle_timeout.map(|idle| Duration::from_millis(idle.0)),
         ..Limits::default()
     };
-    program.cwd(&assignment.setup.workspace).limits(limits)
+    let exit = program.cwd(place.root()).limits(limits).run(attempt.line.stop()).await;
+    place.leave(&attempt.line).await;
+    exit.map_err(failure)
 }
 
 fn failure(error: ProcessError) -> Failure {
     let class = match &error {
-        ProcessError::NotFound { .. } => FailureClass::Unavailable,
-        ProcessError::Timeout { .. } => FailureClass::Timeout,
-        ProcessError::Stalled { .. } => FailureClass::Stalled,
-        ProcessError::Cancelled => FailureClass::Interrupted,
-        _ => FailureClass::Program,
+        ProcessError::NotFound { .. } | ProcessError::NoFolder { .. } => FailureClass::Unavailable,
+        ProcessError::NotStarted { .. } | ProcessError::Lost { .. } => FailureClass::Program,
+        ProcessError::Stopped { why: Stop::Timeout(_), .. } => FailureClass::Timeout,
+        ProcessError::Stopped { why: Stop::Stalled(_), .. } => FailureClass::Stalled,
+        ProcessError::Stopped { why: Stop::Cancelled, .. } => FailureClass::Interrupted,
     };
     Failure::new(class, error.to_string())
 }

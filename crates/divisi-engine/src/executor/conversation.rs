@@ -9,14 +9,15 @@ use super::schema::Checked;
 use super::{Attempt, AttemptResult, Kept, Signal, Stopped};
 use crate::framing;
 use crate::setup::Model;
-use crate::tools::{ToolLimits, Toolbox};
+use crate::tools::Toolbox;
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::{Failure, FailureClass, Millis};
 use divisi_providers::{
-    Block, Message, Progress, ProviderError, Reply, Request, Role, Stop, SystemBlock, ToolDefinition,
+    Block, Message, Progress, ProviderError, Reply, Request, Role, Stop, SystemBlock,
 };
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,7 +30,7 @@ pub(super) struct Conversation {
     attempt: Attempt,
     model: Model,
     request: Request,
-    toolbox: Option<Toolbox>,
+    toolbox: Toolbox,
     checked: Option<Checked>,
     /// Replies of earlier attempts that have not been used yet.
     kept: Vec<Kept>,
@@ -62,25 +63,22 @@ impl From<Stopped> for Halt {
 }
 
 impl Conversation {
-    /// Prepares the first request.
-    pub(super) fn open(mut attempt: Attempt) -> Result<Self, Failure> {
+    /// Prepares the first request. The tools work in `root`.
+    pub(super) fn open(mut attempt: Attempt, root: &Path) -> Result<Self, Failure> {
         let assignment = attempt.assignment.clone();
         let (task, setup) = (&assignment.task, &assignment.setup);
         let Some(model) = assignment.model.clone() else {
             return Err(Failure::new(FailureClass::Unavailable, "the task has no model"));
         };
-        let toolbox = match assignment.tools.is_empty() {
-            true => None,
-            false => Some(assignment.toolbox(ToolLimits::default())?),
-        };
+        let toolbox = assignment.tools.at(root, setup)?;
+        let offered = assignment.tools.offered();
         let checked = task.schema.as_deref().map(Checked::new).transpose()?;
-        let agent = assignment.agent.as_deref();
-        let framing = framing::system_blocks(setup.framing.as_deref(), agent, toolbox.is_some(), checked.is_some());
+        let agent = assignment.agent.as_ref();
+        let framing = framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), checked.is_some());
         // Only what others share is worth a mark: framing alone is too short to be cached.
-        let shared = toolbox.is_some() || task.context.is_some() || agent.is_some();
+        let shared = !offered.is_empty() || task.context.is_some() || agent.is_some();
         let last = framing.len().saturating_sub(1);
         let block = |(i, text): (usize, _)| SystemBlock { text, cache: shared && i == last };
-        let tools = toolbox.as_ref().map(Toolbox::definitions).unwrap_or_default();
         let context = task.context.iter().map(|text| Block::Text { text: text.clone(), cache: true });
         let request = Request {
             model: model.id.clone(),
@@ -89,14 +87,7 @@ impl Conversation {
                 role: Role::User,
                 blocks: context.chain([Block::text(task.prompt.clone())]).collect(),
             }],
-            tools: tools
-                .into_iter()
-                .map(|tool| ToolDefinition {
-                    name: tool.name.to_owned(),
-                    description: tool.description.into_owned(),
-                    input_schema: tool.input_schema,
-                })
-                .collect(),
+            tools: offered.to_vec(),
             max_tokens: setup.reply_tokens_max,
             effort: task.effort.or(agent.and_then(|agent| agent.effort)),
             schema: task.schema.clone(),
@@ -236,13 +227,8 @@ impl Conversation {
         for block in &reply.blocks {
             let Block::ToolUse { id, name, input } = block else { continue };
             self.attempt.line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
-            let (content, is_error) = match &self.toolbox {
-                Some(toolbox) => {
-                    let output = toolbox.call(name, input, self.attempt.line.stop()).await;
-                    (output.text, output.is_error)
-                }
-                None => (format!("there is no tool `{name}`"), true),
-            };
+            let output = self.toolbox.call(name, input, self.attempt.line.stop()).await;
+            let (content, is_error) = (output.text, output.is_error);
             results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
         }
         // The conversation so far is read again by the next request.
@@ -318,7 +304,7 @@ fn message_bytes(message: &Message) -> u64 {
         Block::Text { text, .. } => text.len(),
         Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
         Block::ToolResult { content, .. } => content.len(),
-        Block::Opaque { value } => value.to_string().len(),
+        Block::Opaque(value) => value.to_string().len(),
     };
     message.blocks.iter().map(bytes).sum::<usize>() as u64
 }

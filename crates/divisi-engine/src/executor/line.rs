@@ -1,6 +1,6 @@
 //! The line from an attempt to its driver.
 
-use crate::driver::{Message, Ours};
+use crate::driver::{FlowNews, Message, Ours};
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
 use divisi_core::{AttemptId, PicoUsd};
@@ -51,6 +51,16 @@ impl Line {
         stop: CancellationToken,
     ) -> Self {
         Self { attempt, inbox, signals, stop, alive: Arc::default() }
+    }
+
+    /// Whose line it is.
+    pub fn attempt(&self) -> AttemptId {
+        self.attempt
+    }
+
+    /// Adds a line to the run's log.
+    pub fn log(&self, line: String) {
+        self.tell(Message::Flow(FlowNews::Log(line.into())));
     }
 
     /// Fires when the attempt is to end at once.

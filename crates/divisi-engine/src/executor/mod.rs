@@ -9,6 +9,7 @@ mod api;
 mod command;
 mod conversation;
 mod line;
+mod place;
 mod schema;
 
 pub use api::ApiExecutor;

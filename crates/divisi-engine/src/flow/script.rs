@@ -60,7 +60,7 @@ impl Feed {
         mut answers: mpsc::UnboundedReceiver<(u64, TaskReport)>,
     ) -> Result<Arc<str>, ScriptError> {
         for warning in script.warnings() {
-            self.log(format!("warning: {warning}"));
+            self.log(format!("warning: line {}: {}", warning.line, warning.message));
         }
         let (mut host, calls) = Host::start(script, args, options)?;
         let mut answered = 0;

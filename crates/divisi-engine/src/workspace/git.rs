@@ -3,6 +3,7 @@
 use crate::process::{Limits, ProcessError, Program};
 use std::path::Path;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Longest time of one git command. A checkout of the largest repositories
@@ -16,6 +17,13 @@ const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// they are set when we are started from a hook.
 const MISLEADING: [&str; 6] =
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
+
+/// What git says of an entry that another git has not finished.
+const HALF_WRITTEN: &str = "/commondir";
+
+/// Tries to change the list of worktrees. An entry is finished in less time
+/// than a try takes.
+const TRIES_MAX: usize = 5;
 
 /// Runs git in `folder` and returns what it says.
 ///
@@ -41,6 +49,28 @@ pub(super) async fn git(
             command: args.iter().take(2).copied().collect::<Vec<_>>().join(" "),
             said: exit.stderr.text().trim().to_owned(),
         }),
+    }
+}
+
+/// Runs `git worktree` with `args`.
+///
+/// Git reads the entries of all worktrees then, and fails when another git has
+/// only half written one. So one of us goes at a time, and another process is
+/// given time to finish its entry.
+pub(super) async fn change_worktrees(
+    folder: &Path,
+    args: &[&str],
+    cancel: &CancellationToken,
+) -> Result<(), GitError> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
+    let args = [&["worktree"], args].concat();
+    let mut tries = 1;
+    loop {
+        match git(folder, &args, cancel).await {
+            Err(error) if error.says(HALF_WRITTEN) && tries < TRIES_MAX => tries += 1,
+            result => return result.map(drop),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod git;
 pub use git::GitError;
 
 use crate::process::ProcessError;
-use git::git;
+use git::{change_worktrees, git};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,9 +84,7 @@ impl Workspace {
         })?;
         let base = base.trim().to_owned();
         let path = reserve(root, &safe(name))?;
-        let path_text = path.display().to_string();
-        let added = git(root, &["worktree", "add", "--quiet", "--detach", &path_text, &base], cancel).await;
-        if let Err(error) = added {
+        if let Err(error) = check_out(root, &path, &base, cancel).await {
             remove(root, &path).await;
             return Err(error.into());
         }
@@ -117,7 +115,7 @@ impl Workspace {
         let files = differing.split('\0').chain(untracked.split('\0')).filter(|file| !file.is_empty());
         let mut changed: Vec<_> = files.map(str::to_owned).collect();
         if changed.is_empty() && head.trim() == base {
-            git(&path, &["worktree", "remove", "--force", &path.display().to_string()], cancel).await?;
+            change_worktrees(&path, &["remove", "--force", &path.display().to_string()], cancel).await?;
             return Ok(None);
         }
         changed.sort();
@@ -162,11 +160,20 @@ fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
     Err(WorkspaceError::Crowded { folder, name: name.to_owned() })
 }
 
-/// Takes away what a failed `worktree add` has left, as far as possible: the
+/// Makes the folder at `path` a worktree of `base`. The files are written by a
+/// command of their own, which many worktrees can do at the same time.
+async fn check_out(root: &Path, path: &Path, base: &str, cancel: &CancellationToken) -> Result<(), GitError> {
+    let text = path.display().to_string();
+    change_worktrees(root, &["add", "--no-checkout", "--detach", &text, base], cancel).await?;
+    git(path, &["reset", "--hard", "--quiet"], cancel).await?;
+    Ok(())
+}
+
+/// Takes away what a failed checkout has left, as far as possible: the
 /// failure itself is what the caller must hear about.
 async fn remove(root: &Path, path: &Path) {
     let _ = fs::remove_dir_all(path);
-    let _ = git(root, &["worktree", "prune"], &CancellationToken::new()).await;
+    let _ = change_worktrees(root, &["prune"], &CancellationToken::new()).await;
 }
 
 /// Why there is no workspace, or why it could not be closed.

@@ -89,7 +89,9 @@ impl<'a> Body<'a> {
             .filter(|block| !block.text.is_empty())
             .map(|block| Part::text(&*block.text, marks.next(block.cache)))
             .collect();
-        let messages = request.messages.iter().map(|message| Turn::of(message, &mut marks)).collect();
+        let turns = request.messages.iter().map(|message| Turn::of(message, &mut marks));
+        // A message without anything in it is refused too.
+        let messages = turns.filter(|turn| !turn.content.is_empty()).collect();
         let format = request.schema.as_deref().and_then(|schema| {
             let enforceable = strict::enforceable(schema);
             if enforceable.is_none() {
@@ -121,7 +123,9 @@ impl<'a> Turn<'a> {
             // An empty text is refused, and says nothing.
             Block::Text { text, .. } if text.is_empty() => None,
             Block::Text { text, cache } => Some(Part::text(&**text, marks.next(*cache))),
-            Block::ToolUse { id, name, input } => Some(Part::known(Known::ToolUse { id, name, input }, false)),
+            Block::ToolUse { id, name, input } => {
+                Some(Part::known(Known::ToolUse { id, name, input }, false))
+            }
             Block::ToolResult { tool_use_id, content, is_error, cache } => {
                 let result = Known::ToolResult { tool_use_id, content, is_error: *is_error };
                 Some(Part::known(result, marks.next(*cache)))
@@ -214,14 +218,130 @@ mod tests {
                 cache: true,
             }],
         });
-        insta::assert_json_snapshot!(Body::of(&request), @"");
+        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        {
+          "model": "claude-haiku-5-5",
+          "max_tokens": 2000,
+          "stream": true,
+          "tools": [
+            {
+              "name": "list_files",
+              "description": "runs list_files",
+              "input_schema": {
+                "type": "object"
+              }
+            },
+            {
+              "name": "read_file",
+              "description": "runs read_file",
+              "input_schema": {
+                "type": "object"
+              }
+            }
+          ],
+          "system": [
+            {
+              "type": "text",
+              "text": "You audit code.",
+              "cache_control": {
+                "type": "ephemeral"
+              }
+            }
+          ],
+          "messages": [
+            {
+              "role": "user",
+              "content": [
+                {
+                  "type": "text",
+                  "text": "Study src."
+                }
+              ]
+            },
+            {
+              "role": "assistant",
+              "content": [
+                {
+                  "type": "thinking",
+                  "thinking": "hm",
+                  "signature": "c2ln"
+                },
+                {
+                  "type": "tool_use",
+                  "id": "t1",
+                  "name": "list_files",
+                  "input": {
+                    "path": "src"
+                  }
+                }
+              ]
+            },
+            {
+              "role": "user",
+              "content": [
+                {
+                  "type": "tool_result",
+                  "tool_use_id": "t1",
+                  "content": "no such folder",
+                  "is_error": true,
+                  "cache_control": {
+                    "type": "ephemeral"
+                  }
+                }
+              ]
+            }
+          ],
+          "output_config": {
+            "effort": "low",
+            "format": {
+              "type": "json_schema",
+              "schema": {
+                "type": "object",
+                "properties": {
+                  "ok": {
+                    "type": "boolean"
+                  }
+                },
+                "required": [
+                  "ok"
+                ],
+                "additionalProperties": false
+              }
+            }
+          }
+        }
+        "#);
     }
 
     #[test]
     fn tells_the_model_of_a_schema_that_cannot_be_enforced() {
         let mut request = Request::new("m", "p", 1);
-        request.schema = Some(Arc::new(json!({"type": "object", "additionalProperties": {"type": "string"}})));
-        insta::assert_json_snapshot!(Body::of(&request), @"");
+        request.schema =
+            Some(Arc::new(json!({"type": "object", "additionalProperties": {"type": "string"}})));
+        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        {
+          "model": "m",
+          "max_tokens": 1,
+          "stream": true,
+          "system": [
+            {
+              "type": "text",
+              "text": "Your final answer must be one JSON value that fits this JSON Schema, with nothing before or after it:\n{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}"
+            }
+          ],
+          "messages": [
+            {
+              "role": "user",
+              "content": [
+                {
+                  "type": "text",
+                  "text": "p"
+                }
+              ]
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]

@@ -37,10 +37,9 @@ impl Assembler for Events {
             }
             Event::ContentBlockStart { content_block } => self.parts.push(Part::start(content_block)?),
             Event::ContentBlockDelta { index, delta } => {
-                let part = self
-                    .parts
-                    .get_mut(index)
-                    .ok_or_else(|| Trouble::Malformed(format!("a part of block {index}, which was not begun")))?;
+                let part = self.parts.get_mut(index).ok_or_else(|| {
+                    Trouble::Malformed(format!("a part of block {index}, which was not begun"))
+                })?;
                 self.written += part.add(delta);
             }
             Event::MessageDelta { delta, usage } => {
@@ -80,7 +79,9 @@ impl Part {
         let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(match (block.get("type").and_then(Value::as_str), &block) {
             (Some("text"), _) => Self::Text(text("text")),
-            (Some("tool_use"), _) => Self::ToolUse { id: text("id"), name: text("name"), input: String::new() },
+            (Some("tool_use"), _) => {
+                Self::ToolUse { id: text("id"), name: text("name"), input: String::new() }
+            }
             (_, Value::Object(value)) => Self::Opaque { value: value.clone(), input: String::new() },
             _ => return Err(Trouble::Malformed(format!("{block} is no block"))),
         })
@@ -89,19 +90,19 @@ impl Part {
     /// Adds `delta` and returns its length.
     fn add(&mut self, delta: Delta) -> usize {
         match (self, delta) {
-            (Self::Text(said), Delta::TextDelta { text }) => {
+            (Self::Text(said), Delta::Text { text }) => {
                 said.push_str(&text);
                 text.len()
             }
-            (Self::ToolUse { input, .. } | Self::Opaque { input, .. }, Delta::InputJsonDelta { partial_json }) => {
+            (Self::ToolUse { input, .. } | Self::Opaque { input, .. }, Delta::InputJson { partial_json }) => {
                 input.push_str(&partial_json);
                 partial_json.len()
             }
-            (Self::Opaque { value, .. }, Delta::ThinkingDelta { thinking }) => {
+            (Self::Opaque { value, .. }, Delta::Thinking { thinking }) => {
                 append(value, "thinking", &thinking);
                 thinking.len()
             }
-            (Self::Opaque { value, .. }, Delta::SignatureDelta { signature }) => {
+            (Self::Opaque { value, .. }, Delta::Signature { signature }) => {
                 append(value, "signature", &signature);
                 0
             }
@@ -183,12 +184,16 @@ struct Start {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta {
-    TextDelta { text: String },
-    InputJsonDelta { partial_json: String },
-    ThinkingDelta { thinking: String },
-    SignatureDelta { signature: String },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: String },
     #[serde(other)]
     Other,
 }
@@ -226,7 +231,8 @@ struct OutputDetails {
 impl Counted {
     fn raise(&mut self, new: Self) {
         self.input_tokens = self.input_tokens.max(new.input_tokens);
-        self.cache_creation_input_tokens = self.cache_creation_input_tokens.max(new.cache_creation_input_tokens);
+        self.cache_creation_input_tokens =
+            self.cache_creation_input_tokens.max(new.cache_creation_input_tokens);
         self.cache_creation = new.cache_creation.or(self.cache_creation);
         self.cache_read_input_tokens = self.cache_read_input_tokens.max(new.cache_read_input_tokens);
         self.output_tokens = self.output_tokens.max(new.output_tokens);
@@ -240,7 +246,9 @@ impl Counted {
         Usage {
             input: self.input_tokens.unwrap_or(0),
             // Servers that do not tell the lives apart know only the short one.
-            cache_write_5m: written.ephemeral_5m_input_tokens.max(cache_written.saturating_sub(cache_write_1h)),
+            cache_write_5m: written
+                .ephemeral_5m_input_tokens
+                .max(cache_written.saturating_sub(cache_write_1h)),
             cache_write_1h,
             cache_read: self.cache_read_input_tokens.unwrap_or(0),
             output: self.output_tokens.unwrap_or(0),
@@ -308,7 +316,43 @@ data: {"type":"message_stop"}
 
     #[test]
     fn reads_a_whole_reply_however_it_is_cut() {
-        insta::assert_json_snapshot!(read_cut_anywhere(STREAM, Events::default), @"");
+        insta::assert_json_snapshot!(read_cut_anywhere(STREAM, Events::default), @r#"
+        {
+          "model": "claude-haiku-5-5",
+          "blocks": [
+            {
+              "opaque": {
+                "type": "thinking",
+                "thinking": "hm",
+                "signature": "c2ln"
+              }
+            },
+            {
+              "text": {
+                "text": "Voilà: 𝄞."
+              }
+            },
+            {
+              "tool_use": {
+                "id": "toolu_1",
+                "name": "read_file",
+                "input": {
+                  "path": "src"
+                }
+              }
+            }
+          ],
+          "stop": "tool_use",
+          "usage": {
+            "input": 12,
+            "cache_write_5m": 10,
+            "cache_write_1h": 20,
+            "cache_read": 400,
+            "output": 25,
+            "thinking": 7
+          }
+        }
+        "#);
     }
 
     #[test]
@@ -318,7 +362,15 @@ data: {"type":"message_stop"}
         use Progress::{Alive, OutputTokens, Started};
         assert_eq!(
             seen,
-            [Started, Alive, OutputTokens(1), OutputTokens(3), OutputTokens(4), OutputTokens(7), OutputTokens(8)]
+            [
+                Started,
+                Alive,
+                OutputTokens(1),
+                OutputTokens(3),
+                OutputTokens(4),
+                OutputTokens(7),
+                OutputTokens(8)
+            ]
         );
     }
 

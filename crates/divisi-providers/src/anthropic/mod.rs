@@ -7,7 +7,7 @@
 mod body;
 mod events;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
 use crate::provider::{Progress, Provider};
@@ -27,13 +27,8 @@ pub struct Anthropic {
 }
 
 impl Anthropic {
-    /// Where Anthropic itself is.
-    pub const BASE_URL: &str = "https://api.anthropic.com";
-    /// Where everyone keeps its key.
-    pub const KEY_ENV: &str = "ANTHROPIC_API_KEY";
-
     /// Prepares `endpoint`; fails only when it cannot be one.
-    pub fn new(mut endpoint: Endpoint) -> Result<Self, ProviderError> {
+    pub fn new(mut endpoint: Endpoint) -> Result<Self, EndpointError> {
         // People copy addresses with and without the version.
         if let Some(base) = endpoint.base_url.trim_end_matches('/').strip_suffix("/v1") {
             endpoint.base_url = base.to_owned();

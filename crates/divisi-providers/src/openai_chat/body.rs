@@ -36,13 +36,16 @@ impl<'a> Body<'a> {
     pub(super) fn of(request: &'a Request, dialect: Dialect) -> Self {
         let is_openai = dialect == Dialect::OpenAi;
         let answer = request.schema.as_deref().map(answer_format);
+        let instruction = match (request.schema.as_deref(), &answer) {
+            (Some(schema), Some(None)) => Some(strict::instruction(schema)),
+            _ => None,
+        };
+        let system = request.system.iter().map(|block| (&*block.text, block.cache));
+        let system: Vec<_> = system.chain(instruction.as_deref().map(|text| (text, false))).collect();
         let mut messages = Vec::new();
-        let system = request.system.iter().map(|block| (&*block.text, block.cache)).collect::<Vec<_>>();
+        // All in one message: the templates of some models accept no second one.
         if !system.is_empty() {
             messages.push(json!({"role": "system", "content": content(&system, dialect)}));
-        }
-        if let (Some(schema), Some(None)) = (request.schema.as_deref(), &answer) {
-            messages.push(json!({"role": "system", "content": strict::instruction(schema)}));
         }
         for message in &request.messages {
             push(&mut messages, message, dialect);
@@ -56,14 +59,20 @@ impl<'a> Body<'a> {
             stream: true,
             stream_options: StreamOptions { include_usage: true },
             messages,
-            tools: request.tools_sorted().into_iter().map(|tool| {
-                json!({"type": "function", "function": {
-                    "name": tool.name, "description": tool.description, "parameters": tool.input_schema
-                }})
-            }).collect(),
+            tools: request
+                .tools_sorted()
+                .into_iter()
+                .map(|tool| {
+                    json!({"type": "function", "function": {
+                        "name": tool.name, "description": tool.description, "parameters": tool.input_schema
+                    }})
+                })
+                .collect(),
             reasoning_effort: effort.filter(|_| !is_openrouter),
             reasoning: effort.filter(|_| is_openrouter).map(|effort| json!({"effort": effort})),
-            response_format: answer.flatten().map(|format| json!({"type": "json_schema", "json_schema": format})),
+            response_format: answer
+                .flatten()
+                .map(|format| json!({"type": "json_schema", "json_schema": format})),
         }
     }
 }
@@ -106,7 +115,8 @@ fn push(messages: &mut Vec<Value>, message: &Message, dialect: Dialect) {
     if said.is_empty() && calls.is_empty() {
         return;
     }
-    let mut sent = json!({"role": match message.role { Role::User => "user", Role::Assistant => "assistant" }});
+    let mut sent =
+        json!({"role": match message.role { Role::User => "user", Role::Assistant => "assistant" }});
     sent["content"] = if said.is_empty() { Value::Null } else { content(&said, dialect) };
     if !calls.is_empty() {
         sent["tool_calls"] = calls.into();
@@ -189,7 +199,82 @@ mod tests {
 
     #[test]
     fn says_everything_in_the_vendors_words() {
-        insta::assert_json_snapshot!(Body::of(&request(), Dialect::OpenAi), @"");
+        insta::assert_json_snapshot!(Body::of(&request(), Dialect::OpenAi), @r#"
+        {
+          "model": "gpt-6-luna",
+          "max_completion_tokens": 2000,
+          "stream": true,
+          "stream_options": {
+            "include_usage": true
+          },
+          "messages": [
+            {
+              "role": "system",
+              "content": "You audit code."
+            },
+            {
+              "role": "user",
+              "content": "Study src."
+            },
+            {
+              "role": "assistant",
+              "content": null,
+              "tool_calls": [
+                {
+                  "id": "t1",
+                  "type": "function",
+                  "function": {
+                    "name": "list_files",
+                    "arguments": "{\"path\":\"src\"}"
+                  }
+                }
+              ],
+              "reasoning_content": "hm"
+            },
+            {
+              "role": "tool",
+              "tool_call_id": "t1",
+              "content": "error: no such folder"
+            },
+            {
+              "role": "user",
+              "content": "Hurry."
+            }
+          ],
+          "tools": [
+            {
+              "type": "function",
+              "function": {
+                "name": "list_files",
+                "description": "lists them",
+                "parameters": {
+                  "type": "object"
+                }
+              }
+            }
+          ],
+          "reasoning_effort": "xhigh",
+          "response_format": {
+            "type": "json_schema",
+            "json_schema": {
+              "name": "answer",
+              "strict": true,
+              "schema": {
+                "type": "object",
+                "properties": {
+                  "ok": {
+                    "type": "boolean"
+                  }
+                },
+                "required": [
+                  "ok"
+                ],
+                "additionalProperties": false
+              }
+            }
+          }
+        }
+        "#);
     }
 
     #[test]
@@ -212,6 +297,20 @@ mod tests {
         assert_eq!(Dialect::at("https://api.openai.com/v1"), Dialect::OpenAi);
         assert_eq!(Dialect::at("https://openrouter.ai/api/v1/"), Dialect::OpenRouter);
         assert_eq!(Dialect::at("http://127.0.0.1:11434/v1"), Dialect::Compatible);
+    }
+
+    #[test]
+    fn tells_the_model_of_a_schema_that_is_no_object() {
+        let mut request = request();
+        request.schema = Some(Arc::new(json!({"type": "array"})));
+        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible)).unwrap();
+        assert_eq!(sent.get("response_format"), None);
+        let system = sent["messages"][0]["content"].as_str().unwrap();
+        assert!(
+            system.starts_with("You audit code.\n\nYour final answer") && system.ends_with("array\"}"),
+            "{system}"
+        );
+        assert_eq!(sent["messages"][1]["role"], "user");
     }
 
     #[test]

@@ -263,10 +263,14 @@ mod tests {
         let whole = stream(&[
             delta(json!({"role": "assistant", "content": "", "reasoning_content": "hm"})),
             delta(json!({"content": "Voilà."})),
-            call(json!({"index": 0, "id": "c1", "type": "function", "function": {"name": "read", "arguments": ""}})),
+            call(
+                json!({"index": 0, "id": "c1", "type": "function", "function": {"name": "read", "arguments": ""}}),
+            ),
             call(json!({"index": 0, "function": {"arguments": "{\"path\":"}})),
             call(json!({"index": 0, "function": {"arguments": "\"a\"}"}})),
-            call(json!({"index": 1, "id": "c2", "type": "function", "function": {"name": "list", "arguments": "{}"}})),
+            call(
+                json!({"index": 1, "id": "c2", "type": "function", "function": {"name": "list", "arguments": "{}"}}),
+            ),
             end("tool_calls"),
             json!({"choices": [], "usage": {
                 "prompt_tokens": 100, "completion_tokens": 30,
@@ -274,7 +278,47 @@ mod tests {
                 "completion_tokens_details": {"reasoning_tokens": 5}
             }}),
         ]) + ": a comment\n\ndata: [DONE]\n\n";
-        insta::assert_json_snapshot!(read_cut_anywhere(&whole, Chunks::default), @"");
+        insta::assert_json_snapshot!(read_cut_anywhere(&whole, Chunks::default), @r#"
+        {
+          "model": "gpt-6-luna",
+          "blocks": [
+            {
+              "opaque": {
+                "reasoning_content": "hm"
+              }
+            },
+            {
+              "text": {
+                "text": "Voilà."
+              }
+            },
+            {
+              "tool_use": {
+                "id": "c1",
+                "name": "read",
+                "input": {
+                  "path": "a"
+                }
+              }
+            },
+            {
+              "tool_use": {
+                "id": "c2",
+                "name": "list",
+                "input": {}
+              }
+            }
+          ],
+          "stop": "tool_use",
+          "usage": {
+            "input": 30,
+            "cache_write_5m": 10,
+            "cache_read": 60,
+            "output": 30,
+            "thinking": 5
+          }
+        }
+        "#);
     }
 
     #[test]
@@ -282,7 +326,8 @@ mod tests {
         let call = |arguments: Value| {
             delta(json!({"tool_calls": [{"index": 0, "function": {"name": "read", "arguments": arguments}}]}))
         };
-        let reply = read(&stream(&[call(json!({"path": "a"})), call(json!("{\"path\": \"b\"}")), end("stop")]));
+        let reply =
+            read(&stream(&[call(json!({"path": "a"})), call(json!("{\"path\": \"b\"}")), end("stop")]));
         assert_eq!(reply.stop, Stop::ToolUse);
         assert!(reply.usage_estimated);
         let call = |id: &str, path: &str| Block::ToolUse {
@@ -296,7 +341,9 @@ mod tests {
     #[test]
     fn calls_with_one_index_and_their_own_ids_stay_apart() {
         let call = |id: &str| {
-            delta(json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": "read", "arguments": "{}"}}]}))
+            delta(
+                json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": "read", "arguments": "{}"}}]}),
+            )
         };
         assert_eq!(read(&stream(&[call("a"), call("b"), end("tool_calls")])).blocks.len(), 2);
     }

@@ -8,7 +8,7 @@
 mod body;
 mod chunks;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
 use crate::provider::{Progress, Provider};
@@ -41,7 +41,7 @@ pub enum Dialect {
 impl OpenAiChat {
     /// Prepares `endpoint`, in the dialect that its address suggests; fails only
     /// when it cannot be an endpoint.
-    pub fn new(endpoint: Endpoint) -> Result<Self, ProviderError> {
+    pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
         let dialect = Dialect::at(&endpoint.base_url);
         Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))?, dialect })
     }
@@ -77,7 +77,8 @@ impl Provider for OpenAiChat {
     ) -> Result<Reply, ProviderError> {
         let body = body::Body::of(request, self.dialect);
         let response = self.http.stream("/chat/completions", &body).await?;
-        let mut reply = stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await?;
+        let mut reply =
+            stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await?;
         if reply.usage_estimated {
             reply.usage.input = estimate::prompt_tokens(request);
             reply.usage.output = estimate::output_tokens(&reply.blocks);

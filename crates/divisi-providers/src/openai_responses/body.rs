@@ -46,12 +46,16 @@ impl<'a> Body<'a> {
             store: false,
             instructions: system.join("\n\n"),
             input: request.messages.iter().flat_map(items).collect(),
-            tools: request.tools_sorted().into_iter().map(|tool| {
-                json!({
-                    "type": "function", "name": tool.name, "description": tool.description,
-                    "parameters": tool.input_schema, "strict": false
+            tools: request
+                .tools_sorted()
+                .into_iter()
+                .map(|tool| {
+                    json!({
+                        "type": "function", "name": tool.name, "description": tool.description,
+                        "parameters": tool.input_schema, "strict": false
+                    })
                 })
-            }).collect(),
+                .collect(),
             include: if reasons { vec!["reasoning.encrypted_content"] } else { Vec::new() },
             reasoning: request.effort.map(|effort| json!({"effort": effort})),
             text: format.map(|mut format| {
@@ -103,7 +107,9 @@ mod tests {
         request.messages.push(Message {
             role: Role::Assistant,
             blocks: vec![
-                Block::Opaque(json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"})),
+                Block::Opaque(
+                    json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}),
+                ),
                 Block::text("Let me look."),
                 Block::ToolUse { id: "t1".into(), name: "list_files".into(), input: json!({"path": "src"}) },
             ],
@@ -117,13 +123,113 @@ mod tests {
                 cache: false,
             }],
         });
-        insta::assert_json_snapshot!(Body::of(&request), @"");
+        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        {
+          "model": "gpt-6-luna",
+          "max_output_tokens": 2000,
+          "stream": true,
+          "store": false,
+          "instructions": "You audit code.",
+          "input": [
+            {
+              "role": "user",
+              "content": [
+                {
+                  "type": "input_text",
+                  "text": "Study src."
+                }
+              ]
+            },
+            {
+              "type": "reasoning",
+              "id": "rs_1",
+              "summary": [],
+              "encrypted_content": "x"
+            },
+            {
+              "role": "assistant",
+              "content": [
+                {
+                  "type": "output_text",
+                  "text": "Let me look."
+                }
+              ]
+            },
+            {
+              "type": "function_call",
+              "call_id": "t1",
+              "name": "list_files",
+              "arguments": "{\"path\":\"src\"}"
+            },
+            {
+              "type": "function_call_output",
+              "call_id": "t1",
+              "output": "lib.rs"
+            }
+          ],
+          "tools": [
+            {
+              "type": "function",
+              "name": "list_files",
+              "description": "lists them",
+              "parameters": {
+                "type": "object"
+              },
+              "strict": false
+            }
+          ],
+          "include": [
+            "reasoning.encrypted_content"
+          ],
+          "reasoning": {
+            "effort": "high"
+          },
+          "text": {
+            "format": {
+              "name": "answer",
+              "strict": true,
+              "schema": {
+                "type": "object",
+                "properties": {
+                  "ok": {
+                    "type": "boolean"
+                  }
+                },
+                "required": [
+                  "ok"
+                ],
+                "additionalProperties": false
+              },
+              "type": "json_schema"
+            }
+          }
+        }
+        "#);
     }
 
     #[test]
     fn asks_older_models_for_no_reasoning_and_tells_them_of_odd_schemas() {
         let mut request = Request::new("gpt-4o", "p", 1);
         request.schema = Some(Arc::new(json!({"type": "array"})));
-        insta::assert_json_snapshot!(Body::of(&request), @"");
+        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        {
+          "model": "gpt-4o",
+          "max_output_tokens": 1,
+          "stream": true,
+          "store": false,
+          "instructions": "Your final answer must be one JSON value that fits this JSON Schema, with nothing before or after it:\n{\"type\":\"array\"}",
+          "input": [
+            {
+              "role": "user",
+              "content": [
+                {
+                  "type": "input_text",
+                  "text": "p"
+                }
+              ]
+            }
+          ]
+        }
+        "#);
     }
 }

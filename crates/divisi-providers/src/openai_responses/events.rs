@@ -67,7 +67,8 @@ impl Assembler for Events {
 
 /// What one item of the output is in our words.
 fn blocks(item: Value, is_refused: &mut bool) -> Vec<Block> {
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match item.get("type").and_then(Value::as_str) {
         Some("message") => {
             let parts = item.get("content").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -209,16 +210,56 @@ mod tests {
             json!({"type": "response.output_text.delta", "delta": "Voilà."}),
             done(message("Voilà.")),
             json!({"type": "response.function_call_arguments.delta", "delta": "{\"path\":"}),
-            done(json!({"type": "function_call", "call_id": "c1", "name": "read", "arguments": "{\"path\":\"a\"}"})),
+            done(
+                json!({"type": "function_call", "call_id": "c1", "name": "read", "arguments": "{\"path\":\"a\"}"}),
+            ),
             completed(),
         ]);
-        insta::assert_json_snapshot!(read_cut_anywhere(&whole, Events::default), @"");
+        insta::assert_json_snapshot!(read_cut_anywhere(&whole, Events::default), @r#"
+        {
+          "model": "gpt-6-luna",
+          "blocks": [
+            {
+              "opaque": {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [],
+                "encrypted_content": "x"
+              }
+            },
+            {
+              "text": {
+                "text": "Voilà."
+              }
+            },
+            {
+              "tool_use": {
+                "id": "c1",
+                "name": "read",
+                "input": {
+                  "path": "a"
+                }
+              }
+            }
+          ],
+          "stop": "tool_use",
+          "usage": {
+            "input": 30,
+            "cache_write_5m": 6,
+            "cache_write_1h": 4,
+            "cache_read": 60,
+            "output": 30,
+            "thinking": 5
+          }
+        }
+        "#);
     }
 
     #[test]
     fn reads_items_that_come_only_at_the_end() {
         let mut end = completed();
-        end["response"]["output"] = json!([{"type": "reasoning", "id": "rs_1", "summary": []}, message("late")]);
+        end["response"]["output"] =
+            json!([{"type": "reasoning", "id": "rs_1", "summary": []}, message("late")]);
         assert_eq!(read(&[end]).blocks, [Block::text("late")]);
     }
 
@@ -238,9 +279,7 @@ mod tests {
 
     #[test]
     fn failures_are_told_apart() {
-        let failed = |code: &str| {
-            json!({"type": "response.failed", "response": {"error": {"code": code, "message": "no"}}})
-        };
+        let failed = |code: &str| json!({"type": "response.failed", "response": {"error": {"code": code, "message": "no"}}});
         assert_eq!(class(&[failed("rate_limit_exceeded")]), FailureClass::RateLimited);
         assert_eq!(class(&[failed("server_error")]), FailureClass::Server);
         assert_eq!(class(&[failed("insufficient_quota")]), FailureClass::Quota);

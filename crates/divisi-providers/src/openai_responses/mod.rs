@@ -7,7 +7,7 @@
 mod body;
 mod events;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
 use crate::openai_chat::{bearer, models};
@@ -23,13 +23,8 @@ pub struct OpenAiResponses {
 }
 
 impl OpenAiResponses {
-    /// Where OpenAI itself is.
-    pub const BASE_URL: &str = "https://api.openai.com/v1";
-    /// Where everyone keeps its key.
-    pub const KEY_ENV: &str = "OPENAI_API_KEY";
-
     /// Prepares `endpoint`; fails only when it cannot be one.
-    pub fn new(endpoint: Endpoint) -> Result<Self, ProviderError> {
+    pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
         Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))? })
     }
 }

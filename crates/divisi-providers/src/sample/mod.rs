@@ -21,6 +21,9 @@ const DEPTH_MAX: usize = 24;
 /// otherwise multiply.
 const VALUES_FULL: usize = 500;
 
+/// Most values: a schema can ask for more than fits into memory.
+const VALUES_MAX: usize = 100_000;
+
 /// Most elements in an array that does not ask for more.
 const ELEMENTS_MAX: u64 = 3;
 
@@ -48,13 +51,14 @@ impl Sampler<'_> {
     fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         self.values += 1;
         let Value::Object(fields) = schema else { return self.word(name).into() };
-        if depth > DEPTH_MAX {
+        if depth > DEPTH_MAX || self.values > VALUES_MAX {
             return Value::Null;
         }
         if let Some(value) = fields.get("const") {
             return value.clone();
         }
-        if let Some(values) = fields.get("enum").and_then(Value::as_array).filter(|values| !values.is_empty()) {
+        if let Some(values) = fields.get("enum").and_then(Value::as_array).filter(|values| !values.is_empty())
+        {
             return values[self.element % values.len()].clone();
         }
         if let Some(whole) = self.resolved(fields) {
@@ -66,7 +70,7 @@ impl Sampler<'_> {
             "string" => self.string(fields, name).into(),
             "integer" => self.number(fields, true),
             "number" => self.number(fields, false),
-            "boolean" => (self.draw() % 2 == 0).into(),
+            "boolean" => self.draw().is_multiple_of(2).into(),
             _ => Value::Null,
         }
     }
@@ -74,6 +78,9 @@ impl Sampler<'_> {
     /// The schema without its references and alternatives, of which the first is
     /// taken; `None` if it has none.
     fn resolved(&self, fields: &Map<String, Value>) -> Option<Value> {
+        if !["$ref", "anyOf", "oneOf", "allOf"].iter().any(|keyword| fields.contains_key(*keyword)) {
+            return None;
+        }
         let mut whole = fields.clone();
         let mut parts = Vec::new();
         if let Some(Value::String(target)) = whole.shift_remove("$ref") {
@@ -83,9 +90,6 @@ impl Sampler<'_> {
         parts.extend(alternatives.iter().flatten().filter_map(|schemas| schemas.get(0)));
         let all = whole.shift_remove("allOf");
         parts.extend(all.iter().filter_map(Value::as_array).flatten());
-        if parts.is_empty() {
-            return None;
-        }
         parts.into_iter().filter_map(Value::as_object).for_each(|part| merge(&mut whole, part));
         Some(whole.into())
     }
@@ -93,8 +97,13 @@ impl Sampler<'_> {
     fn object(&mut self, fields: &Map<String, Value>, depth: usize) -> Value {
         let none = Map::new();
         let properties = fields.get("properties").and_then(Value::as_object).unwrap_or(&none);
-        let required: Vec<_> =
-            fields.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<_> = fields
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let is_full = self.is_full(depth);
         let mut object = Map::new();
         for (name, schema) in properties {
@@ -185,8 +194,16 @@ impl Sampler<'_> {
         let grain = step.unwrap_or(1.0);
         let above = limit("exclusiveMinimum").map(|min| (min / grain).floor() * grain + grain);
         let below = limit("exclusiveMaximum").map(|max| (max / grain).ceil() * grain - grain);
-        let min = limit("minimum").map(|min| (min / grain).ceil() * grain).into_iter().chain(above).reduce(f64::max);
-        let max = limit("maximum").map(|max| (max / grain).floor() * grain).into_iter().chain(below).reduce(f64::min);
+        let min = limit("minimum")
+            .map(|min| (min / grain).ceil() * grain)
+            .into_iter()
+            .chain(above)
+            .reduce(f64::max);
+        let max = limit("maximum")
+            .map(|max| (max / grain).floor() * grain)
+            .into_iter()
+            .chain(below)
+            .reduce(f64::min);
         let (min, max) = match (min, max) {
             (Some(min), Some(max)) => (min, max),
             (Some(min), None) => (min, min + 99.0 * grain),
@@ -332,7 +349,22 @@ mod tests {
         });
         assert_eq!(fitting(schema.clone(), "a"), fitting(schema.clone(), "a"));
         assert_ne!(fitting(schema.clone(), "a"), fitting(schema.clone(), "b"));
-        insta::assert_json_snapshot!(fitting(schema, "a"), @"");
+        insta::assert_json_snapshot!(fitting(schema, "a"), @r#"
+        {
+          "title": "title 9601",
+          "severity": "high",
+          "findings": [
+            {
+              "severity": "high",
+              "line": 29
+            },
+            {
+              "severity": "low",
+              "line": 60
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]
@@ -342,8 +374,8 @@ mod tests {
         }}});
         sample(&unsatisfiable, &Digest::of(b""));
         let mut wide = json!({"type": "integer"});
-        for _ in 0..20 {
-            wide = json!({"type": "array", "items": wide, "minItems": 1});
+        for _ in 0..10 {
+            wide = json!({"type": "array", "items": wide, "minItems": 1_000});
         }
         sample(&wide, &Digest::of(b""));
     }

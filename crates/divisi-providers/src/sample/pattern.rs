@@ -28,7 +28,12 @@ fn write(expression: &Hir, more: u32, text: &mut String) -> Option<()> {
         HirKind::Repetition(repetition) => {
             let most = repetition.max.unwrap_or(u32::MAX);
             for _ in 0..repetition.min.saturating_add(more).min(most) {
+                let before = text.len();
                 write(&repetition.sub, more, text)?;
+                // What adds nothing once adds nothing a billion times.
+                if text.len() == before {
+                    break;
+                }
             }
         }
         HirKind::Capture(capture) => write(&capture.sub, more, text)?,
@@ -63,5 +68,6 @@ mod tests {
         assert_eq!(matching("(?=x)y", 0), None);
         assert_eq!(matching("^a$", 2), None);
         assert_eq!(matching("((((a{99}){99}){99}){99})", 0), None);
+        assert_eq!(matching("(?:b?){4000000000}", 0).as_deref(), Some(""));
     }
 }

@@ -4,6 +4,32 @@
 //! microsecond, and the same request always gets the same reply, unless a rule
 //! with `times` says otherwise. Whatever no rule answers gets a sample of its
 //! schema, or a text that says plainly that no model wrote it.
+//!
+//! Rules are a list, in JSON or YAML. The first one answers whose conditions all
+//! hold:
+//!
+//! ```yaml
+//! - when: { contains: flaky }          # a part of the first message
+//!   times: 1                           # then the next rule gets its chance
+//!   error: { status: 529 }             # or a class; code, message, retry_after_ms
+//! - when: { contains: study, offers: [read_file], turn: 1 }
+//!   tools: [{ name: read_file, input: { path: "{path}" } }]
+//! - when: { contains: study, after_tool: read_file, tool_failed: false }
+//!   delay_ms: 200
+//!   text: "It has {read_file.lines} lines."
+//! - when: { schema: true, model: haiku }
+//!   json: { severity: low }            # or sample: true
+//!   usage: { input: 1000, output: 50 }
+//! - text: "cut off"
+//!   stop: max_tokens
+//! ```
+//!
+//! In texts, in JSON and in inputs of tools, names in braces stand for what the
+//! conversation holds: `{prompt}`, its `{first_line}` and the first `{path}` in
+//! it, `{model}`, `{digest}`, the last `{tool_result}`; and of that, or of the
+//! latest result of a tool by its name, `{tool_result.lines}` (their number),
+//! `{tool_result.first_line}` and, out of a list of files, the `{list_files.file}`
+//! that tells most.
 
 mod rules;
 mod seen;
@@ -137,11 +163,13 @@ impl Provider for Scripted {
         Ok(Reply {
             model: request.model.to_string(),
             blocks,
-            stop: rule
-                .and_then(|rule| rule.stop)
-                .unwrap_or(if uses_tools { Stop::ToolUse } else { Stop::EndTurn }),
+            stop: rule.and_then(|rule| rule.stop).unwrap_or(if uses_tools {
+                Stop::ToolUse
+            } else {
+                Stop::EndTurn
+            }),
             usage,
-            usage_estimated: true,
+            usage_estimated: rule.is_none_or(|rule| rule.usage.is_none()),
             request_id: None,
             rate: RateLimits::default(),
         })
@@ -297,7 +325,7 @@ mod tests {
         let reply = ask(&provider, &request).await;
         let file = "1\t//! What a run is.\n2\t\n3\tpub mod run;";
         assert_eq!(go_on(&mut request, reply, file), [r#"read_file {"path":"crates/core/src/lib.rs"}"#]);
-        insta::assert_snapshot!(ask(&provider, &request).await.text(), @"");
+        insta::assert_snapshot!(ask(&provider, &request).await.text(), @"[scripted haiku] crates/core: 4 files. The one to begin with is crates/core/src/lib.rs, 3 lines, which opens with: //! What a run is.");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,20 +1,4 @@
 //! The rules of a scripted provider, as people write them.
-//!
-//! A file of rules is a list, in JSON or YAML. The first rule answers whose
-//! conditions all hold:
-//!
-//! ```yaml
-//! - when: { contains: flaky }
-//!   times: 1
-//!   error: { status: 529 }
-//! - when: { contains: study, offers: [read_file], turn: 1 }
-//!   tools: [{ name: read_file, input: { path: "{path}" } }]
-//! - when: { contains: study, after_tool: read_file }
-//!   delay_ms: 200
-//!   text: "It has {read_file.lines} lines."
-//! - when: { schema: true, model: haiku }
-//!   json: { severity: low }
-//! ```
 
 use crate::reply::Stop;
 use divisi_core::{FailureClass, Millis, Usage};
@@ -178,11 +162,11 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             from_file(&path).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "")
         };
-        insta::assert_snapshot!(mistake("rules.json", "[\n  {\"txt\": \"a\"}\n]"), @"");
-        insta::assert_snapshot!(mistake("rules.json", "[{\"text\": \"a\", \"json\": 1}]"), @"");
-        insta::assert_snapshot!(mistake("rules.json", "[{\"error\": {\"message\": \"a\"}}]"), @"");
-        insta::assert_snapshot!(mistake("rules.yaml", "- when: {turn: first}\n  text: a\n"), @"");
-        insta::assert_snapshot!(from_file(Path::new("/nowhere.json")).unwrap_err().to_string(), @"");
+        insta::assert_snapshot!(mistake("rules.json", "[\n  {\"txt\": \"a\"}\n]"), @"the rules in /rules.json cannot be used: unknown field `txt`, expected one of `when`, `times`, `delay_ms`, `text`, `json`, `sample`, `tools`, `error`, `stop`, `usage` at line 2 column 8");
+        insta::assert_snapshot!(mistake("rules.json", "[{\"text\": \"a\", \"json\": 1}]"), @"the rules in /rules.json cannot be used: a rule has exactly one of `text`, `json`, `sample`, `tools` and `error` at line 1 column 26");
+        insta::assert_snapshot!(mistake("rules.json", "[{\"error\": {\"message\": \"a\"}}]"), @"the rules in /rules.json cannot be used: an error has a `class` or a `status` at line 1 column 29");
+        insta::assert_snapshot!(mistake("rules.yaml", "- when: {turn: first}\n  text: a\n"), @r#"the rules in /rules.yaml cannot be used: .[0].when.turn: invalid type: string "first", expected usize at line 1 column 16"#);
+        insta::assert_snapshot!(from_file(Path::new("/nowhere.json")).unwrap_err().to_string(), @"the rules in /nowhere.json cannot be used: No such file or directory (os error 2)");
     }
 
     #[test]

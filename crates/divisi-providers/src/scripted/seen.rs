@@ -21,7 +21,8 @@ struct ToolResult<'a> {
 
 impl<'a> Seen<'a> {
     pub(super) fn fits(self, when: &When) -> bool {
-        let is = |wanted: &Option<String>, text: &str| wanted.as_deref().is_none_or(|part| text.contains(part));
+        let is =
+            |wanted: &Option<String>, text: &str| wanted.as_deref().is_none_or(|part| text.contains(part));
         is(&when.model, &self.0.model)
             && when.schema.is_none_or(|wanted| wanted == self.0.schema.is_some())
             && when.turn.is_none_or(|turn| turn == self.turn())
@@ -109,7 +110,8 @@ impl<'a> Seen<'a> {
     /// The file out of a list, one on each line, that tells most about what the
     /// prompt speaks of.
     fn telling_file(self, list: &'a str) -> &'a str {
-        let words: Vec<_> = self.words().flat_map(|word| word.split('/')).filter(|word| word.len() > 2).collect();
+        let words: Vec<_> =
+            self.words().flat_map(|word| word.split('/')).filter(|word| word.len() > 2).collect();
         let score = |file: &str| {
             let named = file.split('/').filter(|part| words.contains(part)).count();
             let name = file.rsplit('/').next().unwrap_or_default();
@@ -122,15 +124,14 @@ impl<'a> Seen<'a> {
 
     fn words(self) -> impl Iterator<Item = &'a str> {
         let is_quote = |c: char| !c.is_alphanumeric() && !matches!(c, '/' | '.' | '_' | '-');
-        self.prompt().split_whitespace().map(move |word| word.trim_matches(is_quote).trim_end_matches(['.', '/']))
+        self.prompt()
+            .split_whitespace()
+            .map(move |word| word.trim_matches(is_quote).trim_end_matches(['.', '/']))
     }
 
     fn first_texts(self) -> impl Iterator<Item = &'a str> {
         let first = self.0.messages.first().map_or(&[][..], |message| &message.blocks);
-        first.iter().filter_map(|block| match block {
-            Block::Text { text, .. } => Some(&**text),
-            Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
-        })
+        first.iter().filter_map(Block::as_text)
     }
 
     fn last_result(self) -> Option<ToolResult<'a>> {

@@ -7,7 +7,7 @@
 use rquickjs::{Ctx, Result, Value};
 
 /// The text of a string.
-pub(crate) fn text(ctx: &Ctx<'_>, string: &rquickjs::String<'_>) -> Result<String> {
+pub(crate) fn text<'js>(ctx: &Ctx<'js>, string: &rquickjs::String<'js>) -> Result<String> {
     match string.to_string() {
         Err(rquickjs::Error::Utf8(_)) => {
             let quoted = json(ctx, string.as_value().clone())?.unwrap_or_default();

@@ -2,13 +2,20 @@
 
 use super::Scope;
 use crate::{Site, stack};
-use rquickjs::{Constructor, Ctx, Object};
+use rquickjs::{Constructor, Ctx, Object, Value};
+
+/// Frames that are looked at: ours between the script and us, and one more.
+/// Each costs as much as all the rest of a call.
+const FRAMES_MAX: u32 = 2;
 
 /// The line of a script that called us, if one did.
 pub(super) fn here(ctx: &Ctx<'_>, scope: &Scope) -> Option<Site> {
-    let error: Constructor<'_> = ctx.globals().get("Error").ok()?;
-    let error: Object<'_> = error.construct(()).ok()?;
-    of_stack(&error.get::<_, String>("stack").ok()?, scope)
+    let class: Constructor<'_> = ctx.globals().get("Error").ok()?;
+    let limit: Value<'_> = class.get("stackTraceLimit").ok()?;
+    class.set("stackTraceLimit", FRAMES_MAX).ok()?;
+    let error = class.construct::<_, Object<'_>>(());
+    class.set("stackTraceLimit", limit).ok()?;
+    of_stack(&error.ok()?.get::<_, String>("stack").ok()?, scope)
 }
 
 /// The innermost line of a script in a stack text.

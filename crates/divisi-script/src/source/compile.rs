@@ -4,7 +4,7 @@ use super::tokens::Tokens;
 use crate::HostLimits;
 use crate::error::{ErrorKind, Problem};
 use crate::globals;
-use crate::stack;
+use crate::stack::{self, RawFrame};
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Runtime, context::EvalOptions};
 use std::ops::Range;
 
@@ -24,6 +24,12 @@ pub(super) fn wrap(text: &str, export: Option<&Range<usize>>) -> String {
         None => text.to_owned(),
     };
     format!("{}{text}\n}})", prefix())
+}
+
+/// The column of a frame in the text, from 1.
+pub(crate) fn column(frame: &RawFrame<'_>) -> u32 {
+    let shift = if frame.line == 1 { prefix().len() as u32 } else { 0 };
+    frame.column.saturating_sub(shift).max(1)
 }
 
 fn prefix() -> String {
@@ -46,7 +52,7 @@ pub(super) fn check(name: &str, body: &str, tokens: &Tokens, limits: &HostLimits
 }
 
 /// Evaluates the body: the function of the globals, not what it does.
-pub(crate) fn evaluate<'js>(ctx: &Ctx<'js>, name: &str, body: &str) -> rquickjs::Result<Function<'js>> {
+pub(super) fn evaluate<'js>(ctx: &Ctx<'js>, name: &str, body: &str) -> rquickjs::Result<Function<'js>> {
     let mut options = EvalOptions::default();
     options.strict = false;
     options.filename = Some(name.replace('\0', " "));

@@ -46,6 +46,12 @@ impl Token {
         &source[self.span.clone()]
     }
 
+    /// The bytes before it on its line, and one.
+    pub(super) fn column(&self, source: &str) -> u32 {
+        let before = &source[..self.span.start];
+        (before.len() - before.rfind('\n').map_or(0, |at| at + 1)) as u32 + 1
+    }
+
     pub(super) fn is_string(&self) -> bool {
         self.kind == TokenKind::String
     }
@@ -112,7 +118,7 @@ impl Reader<'_> {
             b'`' => self.template(),
             b'0'..=b'9' => self.number(),
             b'.' if self.peek(1).is_some_and(|b| b.is_ascii_digit()) => self.number(),
-            b'/' if self.regex_may_follow() && self.regex() => TokenKind::Regex,
+            b'/' if self.regex_may_follow() => self.regex(),
             byte if is_word(byte) => self.word(),
             byte => self.punctuator(byte),
         };
@@ -177,13 +183,13 @@ impl Reader<'_> {
         TokenKind::Word
     }
 
-    /// Reads a regex; stays where it is when there is none, but a division.
-    fn regex(&mut self) -> bool {
+    /// Reads a regex, or a division where none ends on the line.
+    fn regex(&mut self) -> TokenKind {
         let mut class = false;
         let mut at = self.at + 1;
         loop {
             match self.bytes.get(at) {
-                None | Some(b'\n') => return false,
+                None | Some(b'\n') => return self.punctuator(b'/'),
                 Some(b'\\') => at += 1,
                 Some(b'[') => class = true,
                 Some(b']') => class = false,
@@ -194,7 +200,7 @@ impl Reader<'_> {
         }
         self.at = at + 1;
         self.word();
-        true
+        TokenKind::Regex
     }
 
     fn punctuator(&mut self, byte: u8) -> TokenKind {

@@ -63,7 +63,7 @@ fn submitted(task: u32, name: &str, occurrence: u32) -> Event {
         task: TaskId(task),
         key: key(name),
         occurrence,
-        facts: facts(name, 0, PicoUsd::ZERO),
+        facts: facts(name, 0, PicoUsd::ZERO).into(),
         spec: text("{}"),
     }))
 }
@@ -134,25 +134,65 @@ fn events_that_cannot_follow_are_refused_and_change_nothing() {
         run
     };
     let refused = [
-        ("nothing before the start", Run::new(), vec![caught_up(), logged(), submitted(0, "a", 0), run_ended()]),
+        (
+            "nothing before the start",
+            Run::new(),
+            vec![caught_up(), logged(), submitted(0, "a", 0), run_ended()],
+        ),
         ("nothing before the start", Run::new(), vec![resume(), flow_ended(), park(), parked_now(), phase()]),
         ("one start, and no catching up", running(), vec![start(), caught_up(), parked_now()]),
         ("not while attempts are in flight", running(), vec![resume(), run_ended()]),
         ("tasks are numbered", running(), vec![submitted(3, "x", 0), submitted(5, "x", 0)]),
-        ("occurrences are counted", running(), vec![submitted(4, "a", 0), submitted(4, "a", 2), claimed(0), claimed(9)]),
-        ("attempts are numbered", running(), vec![scheduled(3, 0, 1), scheduled(3, 2, 1), scheduled(1, 1, 1)]),
-        ("only waiting tasks are tried", running(), vec![scheduled(0, 2, 1), scheduled(2, 2, 1), scheduled(9, 1, 1)]),
+        (
+            "occurrences are counted",
+            running(),
+            vec![submitted(4, "a", 0), submitted(4, "a", 2), claimed(0), claimed(9)],
+        ),
+        (
+            "attempts are numbered",
+            running(),
+            vec![scheduled(3, 0, 1), scheduled(3, 2, 1), scheduled(1, 1, 1)],
+        ),
+        (
+            "only waiting tasks are tried",
+            running(),
+            vec![scheduled(0, 2, 1), scheduled(2, 2, 1), scheduled(9, 1, 1)],
+        ),
         ("nothing is reserved over the cap", running(), vec![scheduled(3, 1, 701), turn_scheduled(0, 1_001)]),
-        ("turns are for attempts in flight", running(), vec![turn_scheduled(1, 1), turn_ended(1), attempt_ended(3)]),
+        (
+            "turns are for attempts in flight",
+            running(),
+            vec![turn_scheduled(1, 1), turn_ended(1), attempt_ended(3)],
+        ),
         ("a retry follows an attempt", running(), vec![retry(0), retry(1), retry(2), retry(3), retry(9)]),
         ("one outcome, not in flight", running(), vec![outcome(0), outcome(2), outcome(9)]),
         ("a flow ends once", returned(), vec![flow_ended(), run_ended()]),
-        ("nothing starts while parking", parking(), vec![scheduled(1, 2, 1), turn_scheduled(0, 1), park(), parked_now()]),
-        ("nothing starts while parked", parked(), vec![scheduled(1, 2, 1), park(), parked_now(), caught_up()]),
+        (
+            "nothing starts while parking",
+            parking(),
+            vec![scheduled(1, 2, 1), turn_scheduled(0, 1), park(), parked_now()],
+        ),
+        (
+            "nothing starts while parked",
+            parked(),
+            vec![scheduled(1, 2, 1), park(), parked_now(), caught_up()],
+        ),
         ("nothing starts in a replay", resumed(parked()), vec![scheduled(1, 2, 1), parked_now(), outcome(1)]),
-        ("claims come in order", resumed(parked()), vec![submitted(4, "a", 0), submitted(4, "x", 1), retry(1)]),
-        ("nothing after the end", over(), vec![logged(), phase(), submitted(4, "x", 0), claimed(0), flow_ended()]),
-        ("nothing after the end", over(), vec![park(), parked_now(), run_ended(), outcome(0), scheduled(3, 1, 1)]),
+        (
+            "claims come in order",
+            resumed(parked()),
+            vec![submitted(4, "a", 0), submitted(4, "x", 1), retry(1)],
+        ),
+        (
+            "nothing after the end",
+            over(),
+            vec![logged(), phase(), submitted(4, "x", 0), claimed(0), flow_ended()],
+        ),
+        (
+            "nothing after the end",
+            over(),
+            vec![park(), parked_now(), run_ended(), outcome(0), scheduled(3, 1, 1)],
+        ),
     ];
     for (rule, before, events) in refused {
         for event in events {

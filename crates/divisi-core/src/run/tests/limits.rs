@@ -13,12 +13,33 @@ fn a_run_has_as_many_tasks_as_it_may_have() {
         a: success after 10 ms
         b: success after 10 ms
         c: success after 10 ms
-    "), @"");
+    "), @r"
+     0 ms  refused   c
+     0 ms  scheduled a#1
+     0 ms  scheduled b#1
+    10 ms  reply     a#1
+    10 ms  ended     a#1 success
+    10 ms  outcome   a ok
+    10 ms  reply     b#1
+    10 ms  ended     b#1 success
+    10 ms  outcome   b ok
+    10 ms  finished  ok
+    ");
 }
 
 #[test]
 fn a_run_with_no_slots_still_has_one() {
-    assert_snapshot!(trace("0 at once\na: success after 10 ms\nb: success after 10 ms"), @"");
+    assert_snapshot!(trace("0 at once\na: success after 10 ms\nb: success after 10 ms"), @r"
+     0 ms  scheduled a#1
+    10 ms  reply     a#1
+    10 ms  ended     a#1 success
+    10 ms  outcome   a ok
+    10 ms  scheduled b#1
+    20 ms  reply     b#1
+    20 ms  ended     b#1 success
+    20 ms  outcome   b ok
+    20 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -43,7 +64,8 @@ fn absurd_token_counts_do_not_overflow() {
 
 #[test]
 fn absurd_rests_do_not_overflow() {
-    let policy = RetryPolicy { rest_first: Millis(u64::MAX), rest_max: Millis(u64::MAX), ..RetryPolicy::default() };
+    let policy =
+        RetryPolicy { rest_first: Millis(u64::MAX), rest_max: Millis(u64::MAX), ..RetryPolicy::default() };
     let attempt = AttemptId { task: TaskId(7), number: 1 };
     policy.verdict(attempt, FailureClass::Server, Tries::default(), None);
 }

@@ -46,7 +46,13 @@ fn key(prompt: &str) -> Key {
 }
 
 fn facts(label: &str, priority: u32, first_turn_max: PicoUsd) -> TaskFacts {
-    TaskFacts { label: label.into(), executor: "api".into(), priority, first_turn_max, ..TaskFacts::default() }
+    TaskFacts {
+        label: label.into(),
+        executor: "api".into(),
+        priority,
+        first_turn_max,
+        ..TaskFacts::default()
+    }
 }
 
 fn turn(request: &str, cost: PicoUsd) -> Turn {

@@ -11,7 +11,14 @@ fn what_does_not_fit_parks_the_run() {
         cap $1.00
         a ($0.60): success $0.50 after 100 ms
         b ($0.60): success $0.50 after 100 ms
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1 $0.6000
+    100 ms  reply     a#1 $0.5000
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    100 ms  parking   budget
+    100 ms  parked    budget
+    ");
 }
 
 #[test]
@@ -21,7 +28,21 @@ fn smaller_work_behind_larger_goes_first() {
         a ($0.60): success $0.10 after 100 ms
         b ($0.60): success $0.10 after 100 ms
         c ($0.40): success $0.10 after 200 ms
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1 $0.6000
+      0 ms  scheduled c#1 $0.4000
+    100 ms  reply     a#1 $0.1000
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    200 ms  reply     c#1 $0.1000
+    200 ms  ended     c#1 success
+    200 ms  outcome   c ok
+    200 ms  scheduled b#1 $0.6000
+    300 ms  reply     b#1 $0.1000
+    300 ms  ended     b#1 success
+    300 ms  outcome   b ok
+    300 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -33,11 +54,22 @@ fn no_work_is_too_far_behind_larger() {
 
 #[test]
 fn a_request_without_a_reply_settles_at_its_reservation() {
-    let (told, run) = traced("
+    let (told, run) = traced(
+        "
         cap $1.00
         a ($0.40): silence after 100 ms, then success $0.10 after 100 ms
+    ",
+    );
+    assert_snapshot!(told, @r"
+      0 ms  scheduled a#1 $0.4000
+    100 ms  ended     a#1 connection lost $0.4000
+    100 ms  retry     a at 478 ms
+    478 ms  scheduled a#2 $0.4000
+    578 ms  reply     a#2 $0.1000
+    578 ms  ended     a#2 success
+    578 ms  outcome   a ok
+    578 ms  finished  ok
     ");
-    assert_snapshot!(told, @"");
     assert_eq!(run.budget().settled.to_string(), "$0.5000");
     assert_eq!(run.budget().reserved, PicoUsd::ZERO);
 }
@@ -49,7 +81,25 @@ fn a_turn_over_the_budget_ends_its_attempt_and_waits_for_more() {
         a ($0.40): turn $0.35 after 100 ms; turn $0.35 after 100 ms; success $0.35 after 100 ms
         at 1 s: cap $2.00
         at 1 s: resume
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1 $0.4000
+     100 ms  reply     a#1 $0.3500
+     100 ms  turn      a#1 $0.4000
+     200 ms  reply     a#1 $0.3500
+     200 ms  ended     a#1 interrupted
+     200 ms  retry     a at 200 ms
+     200 ms  parking   budget
+     200 ms  parked    budget
+    1000 ms  resumed   execution 2
+    1000 ms  claimed   a
+    1000 ms  caught up 0 reused, 1 to run
+    1000 ms  scheduled a#2 $0.4000
+    1000 ms  turn      a#2 $0.4000
+    1100 ms  reply     a#2 $0.3500
+    1100 ms  ended     a#2 success
+    1100 ms  outcome   a ok
+    1100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -58,7 +108,22 @@ fn a_turn_over_the_budget_goes_on_when_others_have_settled() {
         cap $1.00
         a ($0.40): turn $0.30 after 100 ms; success $0.10 after 100 ms
         b ($0.60): success $0.20 after 300 ms
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1 $0.4000
+      0 ms  scheduled b#1 $0.6000
+    100 ms  reply     a#1 $0.3000
+    100 ms  ended     a#1 interrupted
+    100 ms  retry     a at 100 ms
+    300 ms  reply     b#1 $0.2000
+    300 ms  ended     b#1 success
+    300 ms  outcome   b ok
+    300 ms  scheduled a#2 $0.4000
+    300 ms  turn      a#2 $0.4000
+    400 ms  reply     a#2 $0.1000
+    400 ms  ended     a#2 success
+    400 ms  outcome   a ok
+    400 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -67,18 +132,45 @@ fn rested_work_that_comes_to_fit_is_waited_for_before_parking() {
         cap $1.00
         a ($0.30): server after 10 ms, then success $0.10 after 100 ms
         b ($0.60): turn $0.60 after 50 ms; success after 10 ms
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1 $0.3000
+      0 ms  scheduled b#1 $0.6000
+     10 ms  ended     a#1 server error
+     10 ms  retry     a at 388 ms
+     50 ms  reply     b#1 $0.6000
+     50 ms  ended     b#1 interrupted
+     50 ms  retry     b at 50 ms
+    388 ms  scheduled a#2 $0.3000
+    488 ms  reply     a#2 $0.1000
+    488 ms  ended     a#2 success
+    488 ms  outcome   a ok
+    488 ms  parking   budget
+    488 ms  parked    budget
+    ");
 }
 
 #[test]
 fn a_reply_that_cost_more_than_reserved_is_booked_as_it_is() {
-    let (told, run) = traced("
+    let (told, run) = traced(
+        "
         cap $1.00
         a ($0.40): success $1.50 after 100 ms
         b ($0.40): turn $0.01 after 200 ms; success after 1 ms
         c needs a ($0.40): success after 100 ms
+    ",
+    );
+    assert_snapshot!(told, @r"
+      0 ms  scheduled a#1 $0.4000
+      0 ms  scheduled b#1 $0.4000
+    100 ms  reply     a#1 $1.50
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    200 ms  reply     b#1 $0.0100
+    200 ms  ended     b#1 interrupted
+    200 ms  retry     b at 200 ms
+    200 ms  parking   budget
+    200 ms  parked    budget
     ");
-    assert_snapshot!(told, @"");
     assert_eq!(run.budget().settled.to_string(), "$1.51");
 }
 
@@ -90,7 +182,21 @@ fn a_lowered_cap_stops_what_is_new() {
         at 150 ms: kill
         at 160 ms: cap $0.20
         at 170 ms: resume
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1 $0.6000
+      0 ms  scheduled b#1 $0.6000
+    100 ms  reply     a#1 $0.5000
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    150 ms  killed
+    170 ms  ended     b#1 lost $0.6000
+    170 ms  resumed   execution 2
+    170 ms  claimed   a
+    170 ms  claimed   b
+    170 ms  caught up 1 reused $0.5000, 1 to run
+    170 ms  parking   budget
+    170 ms  parked    budget
+    ");
 }
 
 #[test]
@@ -113,7 +219,10 @@ fn an_attempt_is_billed_for_all_it_did() {
     };
     step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
     let task = run.task(TaskId(0)).expect("the task");
-    assert_eq!((task.cost(), run.budget().settled, run.budget().reserved), (PicoUsd(77), PicoUsd(77), PicoUsd::ZERO));
+    assert_eq!(
+        (task.cost(), run.budget().settled, run.budget().reserved),
+        (PicoUsd(77), PicoUsd(77), PicoUsd::ZERO)
+    );
     assert_eq!((task.usage().input, run.usage().input), (25, 25));
     assert_eq!(run.wake_at(), None::<Timestamp>);
 }

@@ -12,7 +12,31 @@ fn parking_lets_what_is_in_flight_finish() {
         c: success after 100 ms
         at 50 ms: park
         at 1 s: resume
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1
+       0 ms  scheduled b#1
+      50 ms  parking   asked
+     100 ms  reply     a#1
+     100 ms  ended     a#1 success
+     100 ms  outcome   a ok
+     200 ms  ended     b#1 server error
+     200 ms  retry     b at 616 ms
+     200 ms  parked    asked
+    1000 ms  resumed   execution 2
+    1000 ms  claimed   a
+    1000 ms  claimed   b
+    1000 ms  claimed   c
+    1000 ms  caught up 1 reused, 2 to run
+    1000 ms  scheduled b#2
+    1000 ms  scheduled c#1
+    1100 ms  reply     b#2
+    1100 ms  ended     b#2 success
+    1100 ms  outcome   b ok
+    1100 ms  reply     c#1
+    1100 ms  ended     c#1 success
+    1100 ms  outcome   c ok
+    1100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -21,7 +45,23 @@ fn parking_stops_an_attempt_between_its_turns() {
         a: turn after 100 ms; success after 100 ms
         at 50 ms: park
         at 1 s: resume
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1
+      50 ms  parking   asked
+     100 ms  reply     a#1
+     100 ms  ended     a#1 interrupted
+     100 ms  retry     a at 100 ms
+     100 ms  parked    asked
+    1000 ms  resumed   execution 2
+    1000 ms  claimed   a
+    1000 ms  caught up 0 reused, 1 to run
+    1000 ms  scheduled a#2
+    1000 ms  turn      a#2
+    1100 ms  reply     a#2
+    1100 ms  ended     a#2 success
+    1100 ms  outcome   a ok
+    1100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -32,7 +72,31 @@ fn a_used_up_quota_parks_before_the_next_hundred_start() {
         b: success after 100 ms
         c: success after 100 ms
         at 1 s: resume
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1
+       0 ms  scheduled b#1
+      50 ms  ended     a#1 quota used up
+      50 ms  retry     a at 50 ms
+      50 ms  parking   quota: quota
+     100 ms  reply     b#1
+     100 ms  ended     b#1 success
+     100 ms  outcome   b ok
+     100 ms  parked    quota: quota
+    1000 ms  resumed   execution 2
+    1000 ms  claimed   a
+    1000 ms  claimed   b
+    1000 ms  claimed   c
+    1000 ms  caught up 1 reused, 2 to run
+    1000 ms  scheduled a#2
+    1000 ms  scheduled c#1
+    1010 ms  reply     a#2
+    1010 ms  ended     a#2 success
+    1010 ms  outcome   a ok
+    1100 ms  reply     c#1
+    1100 ms  ended     c#1 success
+    1100 ms  outcome   c ok
+    1100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -42,7 +106,14 @@ fn a_run_that_is_done_when_it_should_park_ends() {
         a: success after 100 ms
         at 40 ms: flow returns
         at 50 ms: park
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1
+     50 ms  parking   asked
+    100 ms  reply     a#1
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -56,7 +127,26 @@ fn cancelling_ends_everything_at_once() {
         d: success after 200 ms
         e: success after 200 ms
         at 50 ms: cancel
-    "), @"");
+    "), @r"
+     0 ms  scheduled a#1
+     0 ms  scheduled b#1 $0.2000
+     0 ms  scheduled c#1
+    10 ms  reply     a#1
+    10 ms  ended     a#1 success
+    10 ms  outcome   a ok
+    10 ms  scheduled d#1
+    20 ms  ended     c#1 server error
+    20 ms  retry     c at 438 ms
+    20 ms  scheduled e#1
+    50 ms  ended     b#1 interrupted $0.2000
+    50 ms  ended     d#1 interrupted
+    50 ms  ended     e#1 interrupted
+    50 ms  outcome   b cancelled
+    50 ms  outcome   c cancelled
+    50 ms  outcome   d cancelled
+    50 ms  outcome   e cancelled
+    50 ms  finished  cancelled
+    ");
 }
 
 #[test]
@@ -66,7 +156,28 @@ fn what_was_cancelled_can_be_taken_up_again() {
         b: turn after 20 ms; success after 100 ms
         at 50 ms: cancel
         at 60 ms: resume
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1
+      0 ms  scheduled b#1
+     10 ms  reply     a#1
+     10 ms  ended     a#1 success
+     10 ms  outcome   a ok
+     20 ms  reply     b#1
+     20 ms  turn      b#1
+     50 ms  ended     b#1 interrupted
+     50 ms  outcome   b cancelled
+     50 ms  finished  cancelled
+     60 ms  resumed   execution 2
+     60 ms  claimed   a
+     60 ms  claimed   b
+     60 ms  caught up 1 reused, 1 to run
+     60 ms  scheduled b#2
+     60 ms  turn      b#2
+    160 ms  reply     b#2
+    160 ms  ended     b#2 success
+    160 ms  outcome   b ok
+    160 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -77,5 +188,14 @@ fn a_parked_run_can_be_cancelled() {
         b: success after 10 ms
         at 5 ms: park
         at 50 ms: cancel
-    "), @"");
+    "), @r"
+     0 ms  scheduled a#1
+     5 ms  parking   asked
+    10 ms  reply     a#1
+    10 ms  ended     a#1 success
+    10 ms  outcome   a ok
+    10 ms  parked    asked
+    50 ms  outcome   b cancelled
+    50 ms  finished  cancelled
+    ");
 }

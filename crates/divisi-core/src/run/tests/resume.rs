@@ -14,7 +14,29 @@ fn a_killed_run_goes_on_with_what_is_missing() {
         c needs a ($0.40): success $0.10 after 300 ms
         at 250 ms: kill
         at 500 ms: resume
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1 $0.4000
+      0 ms  scheduled b#1 $0.4000
+    100 ms  reply     a#1 $0.1000
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    100 ms  scheduled c#1 $0.4000
+    200 ms  reply     b#1 $0.1000
+    200 ms  ended     b#1 success
+    200 ms  outcome   b ok
+    250 ms  killed
+    500 ms  ended     c#1 lost $0.4000
+    500 ms  resumed   execution 2
+    500 ms  claimed   a
+    500 ms  claimed   b
+    500 ms  claimed   c
+    500 ms  caught up 2 reused $0.2000, 1 to run
+    500 ms  scheduled c#2 $0.4000
+    800 ms  reply     c#2 $0.1000
+    800 ms  ended     c#2 success
+    800 ms  outcome   c ok
+    800 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -25,7 +47,31 @@ fn an_edited_prompt_runs_again_with_what_depends_on_it() {
         c needs a: success after 100 ms
         at 1 s: edit b
         at 2 s: resume
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1
+       0 ms  scheduled b#1
+     100 ms  reply     a#1
+     100 ms  ended     a#1 success
+     100 ms  outcome   a ok
+     100 ms  scheduled c#1
+     100 ms  reply     b#1
+     100 ms  ended     b#1 success
+     100 ms  outcome   b ok
+     200 ms  reply     c#1
+     200 ms  ended     c#1 success
+     200 ms  outcome   c ok
+     200 ms  finished  ok
+    2000 ms  resumed   execution 2
+    2000 ms  claimed   a
+    2000 ms  submitted b
+    2000 ms  claimed   c
+    2000 ms  caught up 2 reused, 1 to run
+    2000 ms  scheduled b#1
+    2100 ms  reply     b#1
+    2100 ms  ended     b#1 success
+    2100 ms  outcome   b ok
+    2100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -34,18 +80,37 @@ fn a_conversation_goes_on_after_a_kill() {
         a ($0.40): turn $0.10 after 100 ms; turn $0.10 after 100 ms; success $0.10 after 100 ms
         at 250 ms: kill
         at 500 ms: resume
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1 $0.4000
+    100 ms  reply     a#1 $0.1000
+    100 ms  turn      a#1 $0.4000
+    200 ms  reply     a#1 $0.1000
+    200 ms  turn      a#1 $0.4000
+    250 ms  killed
+    500 ms  ended     a#1 lost $0.4000
+    500 ms  resumed   execution 2
+    500 ms  claimed   a
+    500 ms  caught up 0 reused, 1 to run
+    500 ms  scheduled a#2 $0.4000
+    500 ms  turn      a#2 $0.4000
+    600 ms  reply     a#2 $0.1000
+    600 ms  ended     a#2 success
+    600 ms  outcome   a ok
+    600 ms  finished  ok
+    ");
 }
 
 #[test]
 fn tool_results_survive_the_turn_after_them() {
-    let (_, run) = traced("
+    let (_, run) = traced(
+        "
         flow never returns
         a: turn after 100 ms; turn after 100 ms; success after 100 ms
         at 150 ms: kill
         at 160 ms: resume
         at 170 ms: kill
-    ");
+    ",
+    );
     let kept = run.task(TaskId(0)).expect("a").kept_turns();
     assert_eq!(kept[0].tool_results, Some(text("results 0")));
 }
@@ -57,7 +122,30 @@ fn failed_tasks_stay_failed_unless_they_are_reopened() {
         b: success after 100 ms
         at 1 s: resume
         at 2 s: resume reopening failed
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1
+       0 ms  scheduled b#1
+     100 ms  ended     a#1 declined
+     100 ms  outcome   a failed: declined
+     100 ms  reply     b#1
+     100 ms  ended     b#1 success
+     100 ms  outcome   b ok
+     100 ms  finished  partial
+    1000 ms  resumed   execution 2
+    1000 ms  claimed   a
+    1000 ms  claimed   b
+    1000 ms  caught up 2 reused, 0 to run
+    1000 ms  finished  partial
+    2000 ms  resumed   execution 3
+    2000 ms  claimed   a
+    2000 ms  claimed   b
+    2000 ms  caught up 1 reused, 1 to run
+    2000 ms  scheduled a#2
+    2100 ms  reply     a#2
+    2100 ms  ended     a#2 success
+    2100 ms  outcome   a ok
+    2100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -65,7 +153,23 @@ fn a_reopened_conversation_that_broke_for_outer_reasons_goes_on() {
     assert_snapshot!(trace("
         a: turn after 100 ms; auth after 100 ms, then turn after 100 ms; success after 100 ms
         at 1 s: resume reopening failed
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1
+     100 ms  reply     a#1
+     100 ms  turn      a#1
+     200 ms  ended     a#1 not authorised
+     200 ms  outcome   a failed: not authorised
+     200 ms  finished  failed
+    1000 ms  resumed   execution 2
+    1000 ms  claimed   a
+    1000 ms  caught up 0 reused, 1 to run
+    1000 ms  scheduled a#2
+    1000 ms  turn      a#2
+    1100 ms  reply     a#2
+    1100 ms  ended     a#2 success
+    1100 ms  outcome   a ok
+    1100 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -73,7 +177,24 @@ fn a_reopened_conversation_that_failed_by_itself_starts_afresh() {
     assert_snapshot!(trace("
         a: turn after 100 ms; declined after 100 ms, then turn after 100 ms; success after 100 ms
         at 1 s: resume reopening failed
-    "), @"");
+    "), @r"
+       0 ms  scheduled a#1
+     100 ms  reply     a#1
+     100 ms  turn      a#1
+     200 ms  ended     a#1 declined
+     200 ms  outcome   a failed: declined
+     200 ms  finished  failed
+    1000 ms  resumed   execution 2
+    1000 ms  claimed   a
+    1000 ms  caught up 0 reused, 1 to run
+    1000 ms  scheduled a#2
+    1100 ms  reply     a#2
+    1100 ms  turn      a#2
+    1200 ms  reply     a#2
+    1200 ms  ended     a#2 success
+    1200 ms  outcome   a ok
+    1200 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -84,7 +205,32 @@ fn identical_tasks_are_told_apart_by_their_occurrence() {
         c asks a: success after 300 ms
         at 250 ms: kill
         at 500 ms: resume reopening failed
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1
+      0 ms  scheduled b#1
+      0 ms  scheduled c#1
+    100 ms  reply     a#1
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    200 ms  ended     b#1 declined
+    200 ms  outcome   b failed: declined
+    250 ms  killed
+    500 ms  ended     c#1 lost
+    500 ms  resumed   execution 2
+    500 ms  claimed   a
+    500 ms  claimed   b
+    500 ms  claimed   c
+    500 ms  caught up 1 reused, 2 to run
+    500 ms  scheduled b#2
+    500 ms  scheduled c#2
+    510 ms  reply     b#2
+    510 ms  ended     b#2 success
+    510 ms  outcome   b ok
+    800 ms  reply     c#2
+    800 ms  ended     c#2 success
+    800 ms  outcome   c ok
+    800 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -98,7 +244,37 @@ fn a_second_resume_finds_what_the_first_has_done() {
         at 200 ms: resume
         at 350 ms: kill
         at 400 ms: resume
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1
+    100 ms  reply     a#1
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    100 ms  scheduled b#1
+    150 ms  killed
+    200 ms  ended     b#1 lost
+    200 ms  resumed   execution 2
+    200 ms  claimed   a
+    200 ms  claimed   b
+    200 ms  claimed   c
+    200 ms  caught up 1 reused, 2 to run
+    200 ms  scheduled b#2
+    300 ms  reply     b#2
+    300 ms  ended     b#2 success
+    300 ms  outcome   b ok
+    300 ms  scheduled c#1
+    350 ms  killed
+    400 ms  ended     c#1 lost
+    400 ms  resumed   execution 3
+    400 ms  claimed   a
+    400 ms  claimed   b
+    400 ms  claimed   c
+    400 ms  caught up 2 reused, 1 to run
+    400 ms  scheduled c#2
+    500 ms  reply     c#2
+    500 ms  ended     c#2 success
+    500 ms  outcome   c ok
+    500 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -107,7 +283,20 @@ fn a_rest_is_not_continued_after_a_resume() {
         a: server for 60 s after 100 ms, then success after 100 ms
         at 200 ms: kill
         at 300 ms: resume
-    "), @"");
+    "), @r"
+      0 ms  scheduled a#1
+    100 ms  ended     a#1 server error
+    100 ms  retry     a at 60100 ms
+    200 ms  killed
+    300 ms  resumed   execution 2
+    300 ms  claimed   a
+    300 ms  caught up 0 reused, 1 to run
+    300 ms  scheduled a#2
+    400 ms  reply     a#2
+    400 ms  ended     a#2 success
+    400 ms  outcome   a ok
+    400 ms  finished  ok
+    ");
 }
 
 #[test]
@@ -153,6 +342,7 @@ fn an_outcome_known_at_submission_holds_for_claimed_tasks_too() {
 }
 
 fn submit(run: &mut crate::Run, outcome: Option<Outcome>) {
-    let submission = Submission { key: key("a"), facts: facts("a", 0, PicoUsd::ZERO), spec: text("{}"), outcome };
+    let submission =
+        Submission { key: key("a"), facts: facts("a", 0, PicoUsd::ZERO), spec: text("{}"), outcome };
     step(run, Input::Submit(Box::new(submission)));
 }

@@ -21,10 +21,11 @@
 //! request without a reply.
 
 use super::{facts, flow_source, key, text, turn};
+use crate::event::ParkReason;
 use crate::run::{AttemptEnd, Stage, Submission, TaskStage};
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId,
-    Timestamp, Usage,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId, Timestamp,
+    Usage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -282,7 +283,8 @@ impl Stand {
                 let ready = part.needs.iter().all(|need| self.answered.contains(need));
                 if ready && self.asked.insert(part.name.clone()) {
                     let facts = facts(&part.name, part.priority, part.turn_max);
-                    let submission = Submission { key: key(&part.prompt), facts, spec: text("{}"), outcome: None };
+                    let submission =
+                        Submission { key: key(&part.prompt), facts, spec: text("{}"), outcome: None };
                     self.inbox.push(Input::Submit(Box::new(submission)));
                 }
             }
@@ -331,7 +333,8 @@ impl Stand {
         }
         let class = class(&step.what);
         let end = AttemptEnd {
-            result: class.map_or_else(|| Ok(text(&name)), |class| Err(Failure::new(class, step.what.clone()))),
+            result: class
+                .map_or_else(|| Ok(text(&name)), |class| Err(Failure::new(class, step.what.clone()))),
             last_turn: class.is_none().then_some(reply),
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
@@ -356,7 +359,8 @@ impl Stand {
             ("phase", title) => self.inbox.push(Input::Phase(title.into())),
             ("cap", cap) => self.story.cap = Some(dollars(cap)),
             ("edit", name) => {
-                let part = self.story.parts.iter_mut().find(|part| part.name == name).expect("a task to edit");
+                let part =
+                    self.story.parts.iter_mut().find(|part| part.name == name).expect("a task to edit");
                 part.prompt += ", please";
             }
             _ => panic!("nobody knows how to {aside}"),
@@ -444,11 +448,19 @@ impl Stand {
                 };
                 format!("outcome   {} {how}", self.name(*task))
             }
-            Event::ParkingStarted { reason } => format!("parking   {reason:?}").to_lowercase(),
-            Event::RunParked { reason } => format!("parked    {reason:?}").to_lowercase(),
+            Event::ParkingStarted { reason } => format!("parking   {}", why(reason)),
+            Event::RunParked { reason } => format!("parked    {}", why(reason)),
             Event::RunEnded { status } => format!("finished  {status:?}").to_lowercase(),
         };
         self.say(&line);
+    }
+}
+
+fn why(reason: &ParkReason) -> String {
+    match reason {
+        ParkReason::Asked => "asked".into(),
+        ParkReason::Budget => "budget".into(),
+        ParkReason::Quota { message } => format!("quota: {message}"),
     }
 }
 

@@ -1,0 +1,331 @@
+//! Whatever happens to a run, in whatever order: what is decided follows, the
+//! journal tells the same, the money adds up, and every count is right.
+
+use divisi_core::event::{FlowSource, ParkReason, Recorded, TaskFacts, Turn};
+use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
+use divisi_core::{
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
+    Position, Run, TaskId, Timestamp, Usage,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// Something that happens. Numbers name attempts and tasks modulo how many there are.
+#[derive(Clone, Debug)]
+enum Step {
+    Submit { prompt: u8, cost: u64, priority: u32, known: bool },
+    TurnWanted { attempt: usize, cost: u64, results: bool },
+    TurnEnded { attempt: usize, cost: u64 },
+    AttemptEnded { attempt: usize, class: Option<FailureClass>, cost: u64, unanswered: bool, last_turn: bool },
+    Phase(u8),
+    Log(u8),
+    FlowEnded(bool),
+    CaughtUp,
+    Park,
+    Cancel,
+    Start,
+    Resume { cap: Option<u64>, in_flight_max: u32, reopen_failed: bool },
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use FailureClass as C;
+    let class = prop::sample::select(vec![
+        C::RateLimited,
+        C::Quota,
+        C::Server,
+        C::Network,
+        C::Lost,
+        C::Auth,
+        C::Declined,
+        C::Turns,
+        C::Interrupted,
+    ]);
+    let attempt = 0..8usize;
+    prop_oneof![
+        12 => (0..12u8, 0..60u64, 0..3u32, prop::bool::weighted(0.1))
+            .prop_map(|(prompt, cost, priority, known)| Step::Submit { prompt, cost, priority, known }),
+        8 => (attempt.clone(), 0..60u64, any::<bool>())
+            .prop_map(|(attempt, cost, results)| Step::TurnWanted { attempt, cost, results }),
+        8 => (attempt.clone(), 0..60u64).prop_map(|(attempt, cost)| Step::TurnEnded { attempt, cost }),
+        12 => (attempt, prop::option::weighted(0.6, class), 0..60u64, any::<bool>(), any::<bool>()).prop_map(
+            |(attempt, class, cost, unanswered, last_turn)| Step::AttemptEnded { attempt, class, cost, unanswered, last_turn }
+        ),
+        1 => (0..4u8).prop_map(Step::Phase),
+        2 => (0..4u8).prop_map(Step::Log),
+        1 => any::<bool>().prop_map(Step::FlowEnded),
+        4 => Just(Step::CaughtUp),
+        1 => Just(Step::Park),
+        1 => Just(Step::Cancel),
+        1 => Just(Step::Start),
+        4 => (prop::option::of(0..300u64), 0..6u32, any::<bool>())
+            .prop_map(|(cap, in_flight_max, reopen_failed)| Step::Resume { cap, in_flight_max, reopen_failed }),
+        4 => (0..3_000u64).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens(steps in prop::collection::vec(step(), 1..120)) {
+        let mut live = Live::default();
+        live.take(Input::Start { name: "fuzz".into(), flow: flow(), limits: limits(3), cap: Some(PicoUsd(200)) });
+        for step in steps {
+            live.step(step);
+        }
+        let mut replayed = Run::new();
+        for recorded in &live.journal {
+            let written = serde_json::to_string(recorded).expect("an event can be written");
+            let read: Recorded = serde_json::from_str(&written).expect("what was written can be read");
+            prop_assert_eq!(&read, recorded);
+            replayed.apply(read.at, &read.event).expect("a journal can be replayed");
+        }
+        prop_assert_eq!(&replayed, &live.run);
+    }
+
+    /// The same tasks in another order are the same tasks.
+    #[test]
+    fn identity_does_not_depend_on_order(
+        (prompts, shuffled) in prop::collection::vec(0..6u8, 0..20)
+            .prop_flat_map(|prompts| (Just(prompts.clone()), Just(prompts).prop_shuffle()))
+    ) {
+        let identities = |prompts: Vec<u8>| {
+            let mut live = Live::default();
+            live.take(Input::Start { name: "order".into(), flow: flow(), limits: limits(3), cap: None });
+            for prompt in prompts {
+                live.step(Step::Submit { prompt, cost: 1, priority: 0, known: false });
+            }
+            let mut all: Vec<_> = live.run.all_tasks().map(|(_, task)| (task.key(), task.occurrence())).collect();
+            all.sort();
+            all
+        };
+        prop_assert_eq!(identities(prompts), identities(shuffled));
+    }
+}
+
+/// A run with all that is needed to check on it.
+#[derive(Default)]
+struct Live {
+    run: Run,
+    now: Timestamp,
+    journal: Vec<Recorded>,
+    /// Attempts in flight and what is reserved for them, as the events tell.
+    under_way: BTreeMap<AttemptId, PicoUsd>,
+    settled: PicoUsd,
+    /// Whether replies have cost more than was reserved for them.
+    overcharged: bool,
+}
+
+impl Live {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Submit { prompt, cost, priority, known } => {
+                let key = Key(Digest::of(&[prompt]));
+                let first_turn_max = PicoUsd(cost);
+                let facts = TaskFacts { priority, first_turn_max, ..TaskFacts::default() };
+                let reason = "it is known to be of no use".into();
+                let outcome = known.then_some(Outcome::Skipped { reason });
+                self.take(Input::Submit(Box::new(Submission { key, facts, spec: text("{}"), outcome })));
+            }
+            Step::TurnWanted { attempt, cost, results } => {
+                let attempt = self.attempt(attempt);
+                let tool_results = results.then(|| text("results"));
+                self.take(Input::TurnWanted { attempt, tool_results, cost_max: PicoUsd(cost) });
+            }
+            Step::TurnEnded { attempt, cost } => {
+                let attempt = self.attempt(attempt);
+                let turn = Box::new(turn(self.charge(attempt, cost)));
+                self.take(Input::TurnEnded { attempt, turn });
+            }
+            Step::AttemptEnded { attempt, class, cost, unanswered, last_turn } => {
+                let attempt = self.attempt(attempt);
+                let cost = self.charge(attempt, cost);
+                let beside = if unanswered || last_turn { 0 } else { cost };
+                let end = AttemptEnd {
+                    result: class.map_or(Ok(text("{}")), |class| Err(Failure::new(class, "it failed"))),
+                    last_turn: last_turn.then(|| Box::new(turn(cost))),
+                    usage: Usage { output: beside, ..Usage::default() },
+                    cost: PicoUsd(beside),
+                    unanswered,
+                    retry_after: None,
+                };
+                self.take(Input::AttemptEnded { attempt, end: Box::new(end) });
+            }
+            Step::Phase(title) => self.take(Input::Phase(title.to_string().into())),
+            Step::Log(line) => self.take(Input::Log(line.to_string().into())),
+            Step::FlowEnded(true) => self.take(Input::FlowEnded(Ok(text("null")))),
+            Step::FlowEnded(false) => {
+                let failure = Failure::new(FailureClass::Program, "x is not a function");
+                self.take(Input::FlowEnded(Err(Box::new(failure))));
+            }
+            Step::CaughtUp => self.take(Input::CaughtUp),
+            Step::Park => self.take(Input::Park),
+            Step::Cancel => self.take(Input::Cancel),
+            Step::Start => {
+                self.take(Input::Start { name: "again".into(), flow: flow(), limits: limits(1), cap: None });
+            }
+            Step::Resume { cap, in_flight_max, reopen_failed } => {
+                let (limits, cap) = (limits(in_flight_max), cap.map(PicoUsd));
+                self.take(Input::Resume { flow: flow(), limits, cap, reopen_failed });
+            }
+            Step::Wait(millis) => self.now = self.now + Millis(millis),
+        }
+        self.settle_down();
+    }
+
+    /// One that was scheduled at some time.
+    fn attempt(&self, number: usize) -> AttemptId {
+        let none = AttemptId { task: TaskId(0), number: 1 };
+        match self.under_way.len() {
+            0 => none,
+            count => *self.under_way.keys().nth(number % count).unwrap_or(&none),
+        }
+    }
+
+    /// Vendors mostly charge no more than was reserved.
+    fn charge(&self, attempt: AttemptId, cost: u64) -> u64 {
+        let reserved = self.under_way.get(&attempt).copied().unwrap_or_default();
+        if cost > 58 { cost } else { cost.min(reserved.0) }
+    }
+
+    /// Ticks until nothing follows, which must not take long.
+    fn settle_down(&mut self) {
+        let ticks = (0..100).take_while(|_| {
+            let before = self.journal.len();
+            self.take(Input::Tick);
+            self.journal.len() > before
+        });
+        assert!(ticks.count() < 100, "ticks never come to an end");
+        let waiting = self
+            .run
+            .tasks()
+            .any(|(_, task)| matches!(task.stage(), TaskStage::Ready | TaskStage::Resting(_)));
+        let wake_at = self.run.wake_at();
+        assert!(wake_at.is_none_or(|due| due > self.now), "it wants to be woken in the past");
+        if waiting && *self.run.stage() == Stage::Running && self.run.in_flight() == 0 {
+            assert!(wake_at.is_some(), "tasks wait, and nothing will ever happen");
+        }
+        self.recount();
+    }
+
+    fn take(&mut self, input: Input) {
+        for event in self.run.decide(self.now, input) {
+            self.check(&event);
+            self.run
+                .apply(self.now, &event)
+                .unwrap_or_else(|illegal| panic!("decided {event:?}, but {illegal}"));
+            let position = Position(self.journal.len() as u64);
+            self.journal.push(Recorded { position, at: self.now, event });
+            self.audit();
+        }
+    }
+
+    /// Keeps books of its own.
+    fn check(&mut self, event: &Event) {
+        match event {
+            Event::AttemptScheduled { attempt, reserved, .. } => {
+                assert_eq!(*self.run.stage(), Stage::Running, "a start while {:?}", self.run.stage());
+                let rests = self.run.task(attempt.task).map(|task| task.stage().clone());
+                assert!(
+                    !matches!(rests, Some(TaskStage::Resting(due)) if due > self.now),
+                    "a start before its time"
+                );
+                assert_eq!(self.under_way.insert(*attempt, *reserved), None, "{attempt} starts twice");
+                let most = self.run.limits().in_flight_max.max(1) as usize;
+                assert!(self.under_way.len() <= most, "{} are in flight", self.under_way.len());
+            }
+            Event::TurnScheduled { attempt, reserved, .. } => {
+                assert_eq!(*self.run.stage(), Stage::Running);
+                assert!(self.under_way.insert(*attempt, *reserved).is_some());
+            }
+            Event::TurnEnded { attempt, turn } => {
+                let reserved = self.under_way.insert(*attempt, PicoUsd::ZERO).expect("in flight");
+                self.overcharged |= turn.cost > reserved;
+                self.settled += turn.cost;
+            }
+            Event::AttemptEnded { attempt, cost, .. } => {
+                let reserved = self.under_way.remove(attempt).expect("in flight");
+                self.overcharged |= *cost > reserved;
+                self.settled += *cost;
+            }
+            Event::RunResumed(resumed) => {
+                self.overcharged = resumed.cap.is_some_and(|cap| self.settled > cap);
+            }
+            Event::RunEnded { .. } => {
+                assert!(self.run.tasks().all(|(_, task)| task.outcome().is_some()), "a task without outcome");
+            }
+            Event::RunParked { reason: ParkReason::Budget } => {
+                let first = |task: &TaskState| *task.stage() == TaskStage::Ready && task.attempts() == 0;
+                let fits = |task: &TaskState| self.run.budget().fits(task.facts().first_turn_max);
+                let mut tasks = self.run.tasks();
+                assert!(!tasks.any(|(_, task)| first(task) && fits(task)), "parked although something fits");
+            }
+            _ => {}
+        }
+    }
+
+    /// What must hold at every event.
+    fn audit(&self) {
+        let budget = self.run.budget();
+        assert_eq!(budget.settled, self.settled);
+        assert_eq!(budget.reserved, self.under_way.values().copied().sum());
+        if let (Some(cap), false) = (budget.cap, self.overcharged) {
+            assert!(budget.settled + budget.reserved <= cap, "{budget:?}");
+        }
+    }
+
+    /// What must hold whenever the run has settled down.
+    fn recount(&self) {
+        let mut counts = Counts::default();
+        let (mut usage, mut cost, mut orders) = (Usage::default(), PicoUsd::ZERO, vec![]);
+        for (_, task) in self.run.all_tasks() {
+            usage += task.usage();
+            cost += task.cost();
+            orders.extend(match task.stage() {
+                TaskStage::Ended { order, .. } => Some(*order),
+                _ => None,
+            });
+        }
+        for (_, task) in self.run.tasks() {
+            match task.outcome() {
+                Some(Outcome::Ok { .. }) => counts.ok += 1,
+                Some(Outcome::Failed(_)) => counts.failed += 1,
+                Some(Outcome::Skipped { .. }) => counts.skipped += 1,
+                Some(Outcome::Cancelled) => counts.cancelled += 1,
+                None => counts.open += 1,
+            }
+        }
+        assert_eq!((counts, usage, cost), (self.run.counts(), self.run.usage(), self.run.budget().settled));
+        let outcomes = orders.len();
+        orders.sort_unstable();
+        orders.dedup();
+        assert_eq!(orders.len(), outcomes, "two outcomes have the same place");
+        let in_flight = self.run.tasks().filter(|(_, task)| matches!(task.stage(), TaskStage::InFlight(_)));
+        assert_eq!(in_flight.count(), self.run.in_flight());
+        assert!(self.run.all_tasks().all(|(_, task)| *task.stage() != TaskStage::Between));
+    }
+}
+
+fn turn(cost: u64) -> Turn {
+    Turn {
+        request: Digest::of(b"request"),
+        reply: text("reply"),
+        model: "haiku".into(),
+        usage: Usage { input: cost, ..Usage::default() },
+        cost: PicoUsd(cost),
+        took: Millis(1),
+    }
+}
+
+fn limits(in_flight_max: u32) -> Limits {
+    Limits { in_flight_max, tasks_max: 20, logs_max: 10, ..Limits::default() }
+}
+
+fn flow() -> FlowSource {
+    FlowSource { path: None, source: text("// fuzz"), args: None, options: None }
+}
+
+fn text(text: &str) -> Content {
+    Content::Inline(text.into())
+}

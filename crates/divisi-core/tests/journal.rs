@@ -1,0 +1,182 @@
+//! The journal is a contract: what older versions wrote stays readable.
+
+use divisi_core::event::{
+    FORMAT, FlowSource, ParkReason, Recorded, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted,
+    Turn,
+};
+use divisi_core::run::Stage;
+use divisi_core::{
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd,
+    Position, RetryPolicy, Run, TaskId, Timestamp, Usage,
+};
+
+/// Never edit a fixture: it stands for journals that are out there. A new
+/// version of the format adds one.
+const V1: &str = include_str!("fixtures/journal-v1.jsonl");
+
+fn read(journal: &str) -> Vec<Recorded> {
+    journal.lines().map(|line| serde_json::from_str(line).expect("an event can be read")).collect()
+}
+
+#[test]
+fn a_journal_of_version_1_is_read_and_replayed() {
+    let mut run = Run::new();
+    for Recorded { at, event, .. } in read(V1) {
+        run.apply(at, &event).expect("it follows");
+    }
+    assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
+    assert_eq!((run.name(), run.execution(), run.counts().total()), ("audit", 2, 4));
+    assert_eq!(run.budget().settled, PicoUsd(1_610));
+    let statuses: Vec<_> = run.tasks().filter_map(|(_, task)| task.outcome()).map(Outcome::status).collect();
+    assert_eq!(statuses, ["ok", "failed", "skipped", "ok"]);
+}
+
+#[test]
+fn a_journal_of_version_1_is_still_what_is_written() {
+    let written: Vec<_> =
+        every_event().iter().map(|event| serde_json::to_string(event).expect("written")).collect();
+    assert_eq!(
+        written,
+        V1.lines().collect::<Vec<_>>(),
+        "the format has changed: old journals must stay readable"
+    );
+}
+
+#[test]
+fn every_event_survives_being_written() {
+    assert_eq!(read(V1), every_event());
+}
+
+/// A run in which everything happens that can happen.
+fn every_event() -> Vec<Recorded> {
+    let first = |task: u32| AttemptId { task: TaskId(task), number: 1 };
+    let second = |task: u32| AttemptId { task: TaskId(task), number: 2 };
+    let failure = |class| Failure {
+        class,
+        message: "provider `main` is limiting requests".into(),
+        hint: Some("lower `limits.in_flight_max`".into()),
+        partial: Some(text("\"half\"")),
+    };
+    let flow = |source: &str| FlowSource {
+        path: Some("audit.js".into()),
+        source: text(source),
+        args: Some(text("{\"modules\":[\"auth\"]}")),
+        options: Some(text("{}")),
+    };
+    let submitted = |task: u32, prompt: &str, occurrence| {
+        Event::TaskSubmitted(Box::new(TaskSubmitted {
+            task: TaskId(task),
+            key: Key(Digest::of(prompt.as_bytes())),
+            occurrence,
+            facts: facts(prompt).into(),
+            spec: text("{\"prompt\":\"…\"}"),
+        }))
+    };
+    let scheduled = |attempt, reserved| Event::AttemptScheduled {
+        attempt,
+        model: Some("claude-haiku-4-5".into()),
+        reserved: PicoUsd(reserved),
+    };
+    let ended = |attempt, failure: Option<Failure>, cost| Event::AttemptEnded {
+        attempt,
+        failure: failure.map(Box::new),
+        usage: Usage { input: 1, output: 2, ..Usage::default() },
+        cost: PicoUsd(cost),
+        next_turn_max: PicoUsd(40),
+    };
+    let turn = |request: &str| Turn {
+        request: Digest::of(request.as_bytes()),
+        reply: Content::Stored { digest: Digest::of(b"a long reply"), bytes: 70_000 },
+        model: "claude-haiku-4-5-20251001".into(),
+        usage: Usage {
+            input: 10,
+            cache_write_5m: 20,
+            cache_write_1h: 30,
+            cache_read: 40,
+            output: 50,
+            thinking: 5,
+        },
+        cost: PicoUsd(400),
+        took: Millis(1_200),
+    };
+    let outcome = |task: u32, outcome| Event::TaskEnded { task: TaskId(task), outcome };
+    let quota = || ParkReason::Quota { message: "your credit balance is too low".into() };
+    let limits = || Limits { in_flight_max: 8, tasks_max: 100, logs_max: 50, log_bytes_max: 1_024 };
+    let events = vec![
+        Event::RunStarted(Box::new(RunStarted {
+            format: FORMAT,
+            name: "audit".into(),
+            flow: flow("agent('…')"),
+            limits: limits(),
+            cap: Some(PicoUsd(5_000)),
+        })),
+        Event::PhaseStarted { title: "Scan".into() },
+        Event::Logged { message: "four modules".into() },
+        submitted(0, "auth", 0),
+        submitted(1, "auth", 1),
+        submitted(2, "payment", 0),
+        submitted(3, "user", 0),
+        scheduled(first(0), 500),
+        scheduled(first(1), 500),
+        Event::TurnEnded { attempt: first(0), turn: Box::new(turn("1")) },
+        Event::TurnScheduled { attempt: first(0), tool_results: Some(text("[]")), reserved: PicoUsd(600) },
+        Event::TurnEnded { attempt: first(0), turn: Box::new(turn("2")) },
+        ended(first(0), None, 10),
+        outcome(0, Outcome::Ok { value: text("\"done\"") }),
+        ended(first(1), Some(failure(FailureClass::RateLimited)), 0),
+        Event::RetryPlanned { task: TaskId(1), due: Timestamp(700) },
+        scheduled(second(1), 500),
+        Event::ParkingStarted { reason: quota() },
+        ended(second(1), Some(failure(FailureClass::Declined)), 200),
+        outcome(1, Outcome::Failed(failure(FailureClass::Declined))),
+        outcome(2, Outcome::Cancelled),
+        Event::RunParked { reason: quota() },
+        Event::RunResumed(Box::new(RunResumed {
+            flow: flow("agent('…') // edited"),
+            limits: limits(),
+            cap: Some(PicoUsd(9_000)),
+            reopen_failed: false,
+        })),
+        Event::TaskClaimed { task: TaskId(0), facts: None },
+        Event::TaskClaimed { task: TaskId(1), facts: Some(facts("auth, again").into()) },
+        Event::TaskClaimed { task: TaskId(2), facts: None },
+        Event::TaskClaimed { task: TaskId(3), facts: None },
+        Event::CaughtUp { reused: 2, saved: PicoUsd(1_010), to_run: 2 },
+        outcome(2, Outcome::Skipped { reason: "what it needs has failed".into() }),
+        scheduled(first(3), 600),
+        ended(first(3), None, 600),
+        outcome(3, Outcome::Ok { value: text("{}") }),
+        Event::FlowEnded { result: Ok(text("null")) },
+        Event::RunEnded { status: RunStatus::Partial },
+    ];
+    let recorded = |(place, event)| Recorded { position: Position(place), at: Timestamp(place * 20), event };
+    (0..).zip(events).map(recorded).collect()
+}
+
+fn facts(label: &str) -> TaskFacts {
+    TaskFacts {
+        label: label.into(),
+        phase: Some("Scan".into()),
+        executor: "api".into(),
+        models: vec!["claude-haiku-4-5".into(), "claude-opus-4-1".into()],
+        retry: Some(RetryPolicy { retries_max: 2, ..RetryPolicy::default() }.into()),
+        priority: 3,
+        first_turn_max: PicoUsd(500),
+    }
+}
+
+fn text(text: &str) -> Content {
+    Content::Inline(text.into())
+}
+
+/// Fields that were not there in the beginning have a default.
+#[test]
+fn fields_that_are_missing_have_a_default() {
+    let bare = [
+        r#"{"position":0,"at":0,"event":"run_started","format":1,"name":"x","flow":{"source":{"inline":""}},"limits":{}}"#,
+        r#"{"position":1,"at":0,"event":"attempt_ended","attempt":{"task":0,"number":1}}"#,
+        r#"{"position":2,"at":0,"event":"flow_ended","result":{"Err":{"class":"program","message":"x is not a function"}}}"#,
+        r#"{"position":3,"at":0,"event":"run_resumed","flow":{"source":{"inline":""}},"limits":{}}"#,
+    ];
+    assert_eq!(read(&bare.join("\n")).len(), 4);
+}

@@ -1,0 +1,54 @@
+//! Where an attempt works, and what is left of it there.
+
+use super::{Attempt, Line};
+use crate::workspace::{Workspace, WorkspaceError};
+use divisi_core::{Failure, FailureClass, Isolation};
+use std::path::Path;
+
+/// Where an attempt works.
+pub(super) struct Place {
+    workspace: Workspace,
+}
+
+impl Place {
+    /// The place that the attempt's task asks for.
+    pub(super) async fn of(attempt: &Attempt) -> Result<Self, Failure> {
+        let root = &attempt.assignment.setup.workspace;
+        let workspace = match attempt.assignment.isolation {
+            Isolation::None => Workspace::shared(root),
+            Isolation::Worktree => {
+                let name = attempt.id.to_string();
+                Workspace::worktree(root, &name, attempt.line.stop()).await.map_err(failure)?
+            }
+        };
+        Ok(Self { workspace })
+    }
+
+    /// The folder.
+    pub(super) fn root(&self) -> &Path {
+        self.workspace.root()
+    }
+
+    /// Tidies up. A worktree with work in it is kept, and the run's log says so.
+    pub(super) async fn leave(self, line: &Line) {
+        match self.workspace.close().await {
+            Ok(None) => {}
+            Ok(Some(kept)) => line.log(format!(
+                "{} changed {} files in {}; the worktree is kept",
+                line.attempt().task,
+                kept.changed_count,
+                kept.path.display(),
+            )),
+            Err(error) => line.log(format!("warning: {}: {error}", line.attempt().task)),
+        }
+    }
+}
+
+fn failure(error: WorkspaceError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::new(FailureClass::Unavailable, error.to_string());
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

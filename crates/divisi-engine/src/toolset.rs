@@ -1,0 +1,54 @@
+//! The tools of a task: chosen once, offered to a model in every request.
+
+use crate::setup::Setup;
+use crate::tools::{Selection, ToolLimits, Toolbox};
+use divisi_core::{Failure, FailureClass};
+use divisi_providers::ToolDefinition;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The tools of a task.
+pub struct Toolset {
+    selection: Selection,
+    toolbox: Toolbox,
+    offered: Vec<ToolDefinition>,
+}
+
+impl Toolset {
+    /// The selected tools, as far as the surroundings permit them.
+    pub fn new(setup: &Setup, selection: Selection) -> Result<Self, Failure> {
+        let toolbox = open(&setup.workspace, &selection, setup)?;
+        let definition = |tool: crate::tools::ToolDefinition| ToolDefinition {
+            name: tool.name.to_owned(),
+            description: tool.description.into_owned(),
+            input_schema: tool.input_schema,
+        };
+        let offered = toolbox.definitions().into_iter().map(definition).collect();
+        Ok(Self { selection, toolbox, offered })
+    }
+
+    /// What the model is told of them.
+    pub fn offered(&self) -> &[ToolDefinition] {
+        &self.offered
+    }
+
+    /// Their names, sorted: part of a task's identity.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = self.offered.iter().map(|tool| tool.name.as_str().into()).collect();
+        names.sort();
+        names
+    }
+
+    /// The tools at work in `root`.
+    pub fn at(&self, root: &Path, setup: &Setup) -> Result<Toolbox, Failure> {
+        match root == setup.workspace {
+            true => Ok(self.toolbox.clone()),
+            false => open(root, &self.selection, setup),
+        }
+    }
+}
+
+fn open(root: &Path, selection: &Selection, setup: &Setup) -> Result<Toolbox, Failure> {
+    Toolbox::new(root, selection, setup.permissions, ToolLimits::default())
+        .map_err(|error| Failure::new(FailureClass::Unavailable, error.to_string()))
+}

@@ -1,0 +1,241 @@
+//! Runs from start to end, in memory and on disk, through the library's door.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use async_trait::async_trait;
+use divisi_engine::core::event::RunStatus;
+use divisi_engine::core::run::Stage;
+use divisi_engine::core::{Event, FailureClass, Position, RunId, Task};
+use divisi_engine::store::{MemoryStore, SqliteStore, Store};
+use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup, StartError};
+use divisi_providers::{Block, Message, Progress, Provider, ProviderError, Reply, Request, Stop};
+use divisi_core::Usage;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// Answers every prompt with `<prompt>!`, except as it is told, and counts.
+#[derive(Default)]
+struct Echo {
+    asked: Mutex<BTreeMap<String, u32>>,
+    /// Prompts that contain this never get an answer.
+    mute: Option<&'static str>,
+    muted: Notify,
+    /// Prompts that contain this fail, so often.
+    failing: Mutex<Option<(&'static str, u32)>>,
+}
+
+impl Echo {
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().map(|(prompt, n)| format!("{prompt} ×{n}")).collect()
+    }
+}
+
+#[async_trait]
+impl Provider for Echo {
+    fn name(&self) -> &str {
+        "echo"
+    }
+
+    async fn send(&self, request: &Request, _: &(dyn Fn(Progress) + Send + Sync)) -> Result<Reply, ProviderError> {
+        let Message { blocks, .. } = request.messages.last().unwrap();
+        let Block::Text { text, .. } = blocks.last().unwrap() else { panic!("no text") };
+        *self.asked.lock().unwrap().entry(text.to_string()).or_default() += 1;
+        if self.mute.is_some_and(|mute| text.contains(mute)) {
+            self.muted.notify_one();
+            std::future::pending::<()>().await;
+        }
+        if let Some((word, left)) = &mut *self.failing.lock().unwrap() {
+            if text.contains(*word) && *left > 0 {
+                *left -= 1;
+                return Err(ProviderError::new(FailureClass::BadRequest, "told to fail"));
+            }
+        }
+        let usage = Usage { input: 10, output: 5, ..Usage::default() };
+        Ok(Reply {
+            model: request.model.to_string(),
+            blocks: vec![Block::text(format!("{text}!"))],
+            stop: Stop::EndTurn,
+            usage,
+            usage_estimated: false,
+            request_id: None,
+            rate: Default::default(),
+        })
+    }
+
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        Ok(vec![])
+    }
+}
+
+fn setup(echo: &Arc<Echo>) -> Setup {
+    let models = Models::one(echo.clone(), &[("haiku", "echo-small"), ("sonnet", "echo-large")], &["echo-*"]);
+    Setup::new(models, std::env::temp_dir())
+}
+
+async fn start(engine: &Engine, echo: &Arc<Echo>, source: &str) -> Finished {
+    let run = engine.start(Flow::script("test", source), setup(echo), RunOptions::default()).await;
+    run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
+}
+
+async fn resume(engine: &Engine, echo: &Arc<Echo>, id: &RunId, source: &str, reopen_failed: bool) -> Finished {
+    let options = RunOptions { reopen_failed, ..RunOptions::default() };
+    let run = engine.resume(id, Flow::script("test", source), setup(echo), options).await;
+    run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
+}
+
+fn result(finished: &Finished) -> &str {
+    match &finished.result {
+        Some(Ok(json)) => json,
+        other => panic!("no result: {other:?}"),
+    }
+}
+
+/// Three tasks at once and one over their results.
+const SCATTER: &str = "
+    const parts = await parallel(['a', 'b', 'c'].map(x => () => agent(`part ${x}`)))
+    return agent(`all of ${parts.join(' ')}`)";
+
+#[tokio::test]
+async fn a_script_runs_to_its_result() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let finished = start(&engine, &echo, SCATTER).await;
+    assert_eq!(result(&finished), r#""all of part a! part b! part c!!""#);
+    assert_eq!(finished.status(), Some(RunStatus::Ok));
+    assert_eq!(finished.run.counts().ok, 4);
+    assert_eq!(echo.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_resume_of_a_finished_run_asks_for_nothing() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let first = start(&engine, &echo, SCATTER).await;
+    let second = resume(&engine, &echo, &first.id, SCATTER, false).await;
+    assert_eq!(result(&second), result(&first));
+    assert_eq!(second.run.reused(), 4);
+    assert!(echo.asked().iter().all(|asked| asked.ends_with("×1")), "{:?}", echo.asked());
+}
+
+#[tokio::test]
+async fn an_edited_prompt_runs_again_with_what_depends_on_it() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let first = start(&engine, &echo, SCATTER).await;
+    let edited = SCATTER.replace("'b'", "'B'");
+    let second = resume(&engine, &echo, &first.id, &edited, false).await;
+    assert_eq!(result(&second), r#""all of part a! part B! part c!!""#);
+    assert_eq!(second.run.reused(), 2);
+    assert_eq!(echo.asked().len(), 6);
+    let events = engine.store().events(&first.id, Position(0)).await.unwrap();
+    let caught_up = events.iter().find_map(|recorded| match &recorded.event {
+        Event::CaughtUp { reused, to_run, .. } => Some((*reused, *to_run)),
+        _ => None,
+    });
+    assert_eq!(caught_up, Some((2, 1)));
+}
+
+#[tokio::test]
+async fn a_killed_run_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = || Arc::new(SqliteStore::open(folder.path().join("divisi.db")).unwrap());
+    let mute = Arc::new(Echo { mute: Some("part c"), ..Echo::default() });
+    let engine = Engine::new(store());
+    let run = engine.start(Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await.unwrap();
+    let id = run.id().clone();
+    mute.muted.notified().await;
+    // The others end by themselves; the one that is mute never would.
+    while engine.store().run(&id).await.unwrap().is_none_or(|summary| summary.ok < 2) {
+        tokio::task::yield_now().await;
+    }
+    let refused = engine.resume(&id, Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await;
+    assert!(matches!(refused, Err(StartError::Lock(_))), "two drivers of one run");
+    run.kill();
+    let echo = Arc::new(Echo::default());
+    let finished = loop {
+        let again = engine.resume(&id, Flow::script("test", SCATTER), setup(&echo), RunOptions::default()).await;
+        match again {
+            Ok(run) => break run.finished().await.unwrap(),
+            Err(StartError::Lock(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(result(&finished), r#""all of part a! part b! part c!!""#);
+    assert_eq!(echo.asked(), ["all of part a! part b! part c! ×1", "part c ×1"]);
+}
+
+#[tokio::test]
+async fn failures_are_kept_until_they_are_reopened() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    *echo.failing.lock().unwrap() = Some(("part b", 1));
+    let first = start(&engine, &echo, SCATTER).await;
+    assert_eq!(first.status(), Some(RunStatus::Partial));
+    assert_eq!(result(&first), r#""all of part a!  part c!!""#);
+    let second = resume(&engine, &echo, &first.id, SCATTER, false).await;
+    assert_eq!((result(&second), second.run.reused()), (result(&first), 4));
+    let third = resume(&engine, &echo, &first.id, SCATTER, true).await;
+    assert_eq!(result(&third), r#""all of part a! part b! part c!!""#);
+    assert_eq!(third.status(), Some(RunStatus::Ok));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_failure_with_advice() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let source = "return [
+        await agent.outcome('p', {model: 'nobody'}),
+        await agent.outcome('p', {agentType: 'Explorer'}),
+        await agent.outcome('p', {executor: 'none'}),
+        await agent.outcome('p', {inputs: ['no/such/file']}),
+    ].map(o => o.status + ': ' + o.reason)";
+    let finished = start(&engine, &echo, source).await;
+    insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(result(&finished)).unwrap(), @"");
+    assert_eq!(finished.status(), Some(RunStatus::Failed));
+}
+
+#[tokio::test]
+async fn a_parked_run_rests_and_goes_on() {
+    let (mute, engine) =
+        (Arc::new(Echo { mute: Some("part c"), ..Echo::default() }), Engine::new(Arc::new(MemoryStore::new())));
+    let run = engine.start(Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await.unwrap();
+    mute.muted.notified().await;
+    let control = run.control();
+    control.park();
+    control.cancel();
+    let finished = run.finished().await.unwrap();
+    assert_eq!(finished.status(), Some(RunStatus::Cancelled));
+    assert_eq!(finished.run.counts().open, 0);
+    let echo = Arc::new(Echo::default());
+    let again = resume(&engine, &echo, &finished.id, SCATTER, false).await;
+    assert_eq!(again.status(), Some(RunStatus::Ok));
+}
+
+#[tokio::test]
+async fn a_script_that_throws_fails_the_run() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let finished = start(&engine, &echo, "await agent('p')\nthrow new Error('no good')").await;
+    assert_eq!(finished.status(), Some(RunStatus::Failed));
+    let error = finished.script_error.unwrap_or_else(|| panic!("no script error"));
+    assert!(error.to_string().contains("no good"), "{error}");
+}
+
+#[tokio::test]
+async fn structured_results_are_repaired() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    // An echo is never an object, so all tries are used up and the script is told.
+    let source = "return agent('p', {schema: {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}})";
+    let finished = start(&engine, &echo, source).await;
+    assert_eq!(finished.status(), Some(RunStatus::Failed));
+    assert_eq!(echo.asked.lock().unwrap().values().sum::<u32>(), 5);
+}
+
+#[tokio::test]
+async fn a_program_feeds_a_run_and_goes_on_with_it() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(store));
+    let job = engine.open("job", setup(&echo), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(job.run(Task::new("one")).await.text().unwrap(), "one!");
+    let id = job.finish("first".into()).await.unwrap().id;
+    let job = engine.reopen_job(&id, setup(&echo), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(job.run(Task::new("one")).await.text().unwrap(), "one!");
+    assert_eq!(job.run(Task::new("two")).await.text().unwrap(), "two!");
+    let finished = job.finish("second".into()).await.unwrap();
+    assert_eq!(*finished.run.stage(), Stage::Ended(RunStatus::Ok));
+    assert_eq!(echo.asked(), ["one ×1", "two ×1"]);
+}

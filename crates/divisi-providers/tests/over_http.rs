@@ -1,0 +1,291 @@
+//! The three wire formats against a vendor that behaves as told, over real HTTP.
+
+#![allow(clippy::unwrap_used)]
+
+use divisi_core::FailureClass;
+use divisi_mock::{Breakage, Config, ErrorKind, Limits, Mock, Reply as Answer, Rule, ToolCall, When};
+use divisi_providers::{
+    Anthropic, Block, Endpoint, Message, OpenAiChat, OpenAiResponses, Progress, Provider, ProviderError,
+    Reply, Request, Role, Secret, Stop, SystemBlock, ToolDefinition,
+};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+const KEY: &str = "sk-very-secret-0123456789";
+
+/// The vendors' APIs, each with the name of its provider here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wire {
+    Anthropic,
+    Chat,
+    Responses,
+}
+
+const WIRES: [Wire; 3] = [Wire::Anthropic, Wire::Chat, Wire::Responses];
+
+impl Wire {
+    fn provider(self, base_url: &str) -> Box<dyn Provider> {
+        let endpoint =
+            Endpoint::new("main", format!("{base_url}/v1")).key(Some(Secret::new(KEY)), "MAIN_API_KEY");
+        match self {
+            Self::Anthropic => Box::new(Anthropic::new(endpoint).unwrap()),
+            Self::Chat => Box::new(OpenAiChat::new(endpoint).unwrap()),
+            Self::Responses => Box::new(OpenAiResponses::new(endpoint).unwrap()),
+        }
+    }
+}
+
+fn request() -> Request {
+    let mut request = Request::new("claude-haiku-5-5", "Study the crate.", 1_000);
+    request.system = vec![SystemBlock { text: "You audit code.".into(), cache: false }];
+    request
+}
+
+fn with_tools() -> Request {
+    let mut request = request();
+    request.tools = vec![ToolDefinition {
+        name: "read_file".into(),
+        description: "Reads a file.".into(),
+        input_schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
+    }];
+    request
+}
+
+async fn send(wire: Wire, mock: &Mock, request: &Request) -> Result<Reply, ProviderError> {
+    wire.provider(&mock.url()).send(request, &|_| {}).await
+}
+
+#[tokio::test]
+async fn a_text_arrives_with_its_progress() {
+    for wire in WIRES {
+        let long = "All is well. ".repeat(30);
+        let mock =
+            Mock::start(Config::default().rule(Rule::new(When::any(), Answer::text(long.as_str())))).await;
+        let seen = Mutex::new(Vec::new());
+        let progress = |sign| seen.lock().unwrap().push(sign);
+        let reply = wire.provider(&mock.url()).send(&request(), &progress).await.unwrap();
+
+        assert_eq!((reply.text(), reply.stop), (long.clone(), Stop::EndTurn), "{wire:?}");
+        assert_eq!(reply.model, "claude-haiku-5-5");
+        assert!(reply.request_id.is_some());
+        assert!(reply.usage.input > 0 && reply.usage.output > 0 && !reply.usage_estimated);
+        let seen = seen.into_inner().unwrap();
+        assert_eq!(seen.first(), Some(&Progress::Started));
+        let tokens = seen.iter().filter_map(|sign| match sign {
+            Progress::OutputTokens(tokens) => Some(*tokens),
+            Progress::Started | Progress::Alive => None,
+        });
+        assert_eq!(tokens.max(), Some(long.len().div_ceil(4) as u64));
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_with_tools_goes_on() {
+    for wire in WIRES {
+        let call = |path: &str| ToolCall { name: "read_file".into(), input: json!({"path": path}) };
+        let first = Rule {
+            thinking: Some("Two files should do.".into()),
+            preface: Some("Let me look.".into()),
+            ..Rule::new(When::any().tool_result(false), Answer::ToolCalls(vec![call("a.rs"), call("b.rs")]))
+        };
+        let then = Rule::new(When::any().tool_result(true), Answer::text("read: {tool_result}"));
+        let mock = Mock::start(Config::default().rule(first).rule(then)).await;
+
+        let mut request = with_tools();
+        let reply = send(wire, &mock, &request).await.unwrap();
+        assert_eq!((reply.stop, reply.text().as_str()), (Stop::ToolUse, "Let me look."), "{wire:?}");
+        assert_eq!(paths(&reply), ["a.rs", "b.rs"]);
+        request.messages.push(reply.clone().into_message());
+        request.messages.push(Message { role: Role::User, blocks: results(&reply) });
+
+        let reply = send(wire, &mock, &request).await.unwrap();
+        assert_eq!(reply.stop, Stop::EndTurn);
+        assert!(
+            reply.text().contains("content of a.rs") && reply.text().contains("content of b.rs"),
+            "{reply:?}"
+        );
+    }
+}
+
+fn paths(reply: &Reply) -> Vec<String> {
+    let path = |block: &Block| match block {
+        Block::ToolUse { input, .. } => input["path"].as_str().map(str::to_owned),
+        Block::Text { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
+    };
+    reply.blocks.iter().filter_map(path).collect()
+}
+
+fn results(reply: &Reply) -> Vec<Block> {
+    let result = |block: &Block| match block {
+        Block::ToolUse { id, input, .. } => Some(Block::ToolResult {
+            tool_use_id: id.clone(),
+            content: format!("content of {}", input["path"].as_str().unwrap_or_default()),
+            is_error: false,
+            cache: false,
+        }),
+        Block::Text { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
+    };
+    reply.blocks.iter().filter_map(result).collect()
+}
+
+#[tokio::test]
+async fn an_answer_fits_its_schema() {
+    for wire in WIRES {
+        let mock = Mock::start(Config::default()).await;
+        let mut request = request();
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "severity": {"enum": ["high", "low"]},
+                "title": {"type": "string", "minLength": 3},
+                "lines": {"type": "array", "minItems": 2, "items": {"type": "integer", "minimum": 1}}
+            },
+            "required": ["severity", "title", "lines"]
+        });
+        request.schema = Some(Arc::new(schema));
+        let reply = send(wire, &mock, &request).await.unwrap();
+        let value: Value = serde_json::from_str(&reply.text()).unwrap();
+        assert_eq!(value["severity"], "high", "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn cached_tokens_are_counted_apart() {
+    for wire in WIRES {
+        let mock = Mock::start(Config::default()).await;
+        let mut request = request();
+        request.system = vec![SystemBlock { text: "shared context ".repeat(2_000).into(), cache: true }];
+        let first = send(wire, &mock, &request).await.unwrap().usage;
+        let second = send(wire, &mock, &request).await.unwrap().usage;
+        assert_eq!(first.prompt(), second.prompt(), "{wire:?}");
+        assert_eq!(first.cache_read, 0);
+        assert!(second.cache_read > 0 && second.input < second.cache_read, "{wire:?} {second:?}");
+        let billed = mock.stats().tokens;
+        assert_eq!(first.input + second.input, billed.input, "{wire:?}");
+        assert_eq!(
+            first.cache_write_5m + second.cache_write_5m,
+            billed.cache_write_short + billed.cache_write_implicit,
+            "{wire:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn refusals_and_cuts_are_told_from_answers() {
+    for wire in WIRES {
+        let refusal = Rule::new(When::prompt("harm"), Answer::Refusal("I cannot.".into()));
+        let long = Rule::new(When::any(), Answer::text("word ".repeat(500)));
+        let mock = Mock::start(Config::default().rule(refusal).rule(long)).await;
+        let stop = async |prompt: &str| {
+            let request = Request::new("claude-haiku-5-5", prompt, 50);
+            send(wire, &mock, &request).await.unwrap().stop
+        };
+        assert_eq!(stop("do harm").await, Stop::Refusal, "{wire:?}");
+        assert_eq!(stop("write").await, Stop::MaxTokens, "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_error_is_told_apart() {
+    for wire in WIRES {
+        for (kind, class) in [
+            (ErrorKind::BadRequest, FailureClass::BadRequest),
+            (ErrorKind::Authentication, FailureClass::Auth),
+            (ErrorKind::Billing, FailureClass::Quota),
+            (ErrorKind::Permission, FailureClass::Auth),
+            (ErrorKind::NotFound, FailureClass::BadRequest),
+            (ErrorKind::TooLarge, FailureClass::TooLong),
+            (ErrorKind::Unprocessable, FailureClass::BadRequest),
+            (ErrorKind::RateLimit, FailureClass::RateLimited),
+            (ErrorKind::SpendLimit, FailureClass::Quota),
+            (ErrorKind::Internal, FailureClass::Server),
+            (ErrorKind::Timeout, FailureClass::Server),
+            (ErrorKind::Overloaded, FailureClass::Overloaded),
+        ] {
+            let mock = Mock::start(Config::default().rule(Rule::fault(When::any(), kind))).await;
+            let error = send(wire, &mock, &request()).await.unwrap_err();
+            assert_eq!(error.class, class, "{wire:?} {kind:?} {error}");
+            assert!(error.status.is_some() && error.request_id.is_some());
+            if kind == ErrorKind::RateLimit {
+                assert!(
+                    error.retry_after.is_some() && error.rate.requests.remaining == Some(0),
+                    "{wire:?} {error:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn broken_replies_may_have_been_billed() {
+    for wire in WIRES {
+        for (breakage, class) in [
+            (Breakage::DropStream, FailureClass::Network),
+            (Breakage::EndEarly, FailureClass::Network),
+            (Breakage::ErrorMidStream, FailureClass::Overloaded),
+            (Breakage::MalformedChunk, FailureClass::Server),
+        ] {
+            let answer = Answer::text("All is well. ".repeat(30));
+            let rule = Rule { fault: Some(breakage.into()), ..Rule::new(When::any(), answer) };
+            let mock = Mock::start(Config::default().rule(rule)).await;
+            let error = send(wire, &mock, &request()).await.unwrap_err();
+            assert_eq!(error.class, class, "{wire:?} {breakage:?} {error}");
+            assert!(error.maybe_billed, "{wire:?} {breakage:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_model_than_asked_for_is_named() {
+    for wire in WIRES {
+        let mock = Mock::start(Config::default().rule(Rule::fault(When::any(), Breakage::WrongModel))).await;
+        assert_ne!(send(wire, &mock, &request()).await.unwrap().model, "claude-haiku-5-5", "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn limits_are_read_from_every_reply() {
+    for wire in WIRES {
+        let limits = Limits { requests_per_second: Some(1.0), requests_burst: 5, ..Limits::default() };
+        let mock = Mock::start(Config { limits, ..Config::default() }).await;
+        let rate = send(wire, &mock, &request()).await.unwrap().rate;
+        assert_eq!((rate.requests.limit, rate.requests.remaining), (Some(60), Some(4)), "{wire:?}");
+        assert!(rate.requests.resets_in.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_and_never_shown() {
+    for wire in WIRES {
+        let mock = Mock::start(Config { keys: vec!["another".into()], ..Config::default() }).await;
+        let error = send(wire, &mock, &request()).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Auth);
+        assert_eq!(error.hint.as_deref(), Some("check MAIN_API_KEY: the key in it was refused"));
+        assert!(!format!("{error} {error:?}").contains(KEY));
+
+        let mock = Mock::start(Config { keys: vec![KEY.into()], ..Config::default() }).await;
+        assert!(send(wire, &mock, &request()).await.is_ok(), "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn models_are_listed() {
+    for wire in WIRES {
+        let models = vec!["claude-haiku-5-5".to_owned(), "gpt-6-luna".to_owned()];
+        let mock = Mock::start(Config { models: models.clone(), ..Config::default() }).await;
+        assert_eq!(wire.provider(&mock.url()).models().await.unwrap(), models, "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_costs_nothing() {
+    // Nobody listens at a port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for wire in WIRES {
+        let error = wire.provider(&format!("http://{free}")).send(&request(), &|_| {}).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Network);
+        assert!(!error.maybe_billed);
+        let hint = error.hint.unwrap();
+        assert!(hint.contains(&format!("is a server running at http://{free}")), "{hint}");
+    }
+}

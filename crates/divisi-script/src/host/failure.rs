@@ -1,0 +1,131 @@
+//! From exceptions of the engine to errors for people.
+
+use crate::error::{ErrorKind, Frame, Problem};
+use crate::globals;
+use crate::source::loop_line;
+use crate::stack::{self, RawFrame};
+use crate::state::State;
+use crate::{Script, ScriptError, Site};
+use rquickjs::{Coerced, Ctx, Value};
+use std::time::Duration;
+
+/// Why a script has ended without a result.
+pub(super) struct Failure {
+    kind: ErrorKind,
+    message: String,
+    stack: String,
+}
+
+impl Failure {
+    /// The script waits, and nothing can come.
+    pub(super) fn stuck() -> Self {
+        Self::without_stack(ErrorKind::Stuck, "waits for something that will never come")
+    }
+
+    /// What it returned has no JSON.
+    pub(super) fn of_result(message: impl Into<String>) -> Self {
+        Self::without_stack(ErrorKind::Result, message)
+    }
+
+    /// The exception that the engine holds, or whatever else went wrong with it.
+    pub(super) fn of_error(ctx: &Ctx<'_>, error: rquickjs::Error) -> Self {
+        match error {
+            rquickjs::Error::Exception => Self::of_exception(ctx, ctx.catch()),
+            other => Self::without_stack(ErrorKind::Runtime, other.to_string()),
+        }
+    }
+
+    fn of_exception<'js>(ctx: &Ctx<'js>, thrown: Value<'js>) -> Self {
+        // What the engine throws when there is no room left for an exception.
+        if thrown.is_null() {
+            return Self::without_stack(ErrorKind::Memory, "null");
+        }
+        let Some(exception) = thrown.as_object().filter(|_| thrown.is_error()) else {
+            let shown = globals::json(ctx, thrown).ok().flatten();
+            return Self::without_stack(ErrorKind::Runtime, shown.unwrap_or_else(|| "undefined".to_owned()));
+        };
+        let part = |name| exception.get::<_, Coerced<String>>(name).map(|text| text.0).unwrap_or_default();
+        let (name, message) = (part("name"), part("message"));
+        let kind = match (name.as_str(), message.as_str()) {
+            ("InternalError", "out of memory") => ErrorKind::Memory,
+            ("RangeError", "Maximum call stack size exceeded") => ErrorKind::Stack,
+            _ => ErrorKind::Runtime,
+        };
+        Self { kind, message: format!("{name}: {message}"), stack: part("stack") }
+    }
+
+    fn without_stack(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), stack: String::new() }
+    }
+
+    /// Whether the engine itself cannot go on.
+    pub(super) fn is_of_memory(&self) -> bool {
+        self.kind == ErrorKind::Memory
+    }
+
+    /// The error for people. `busy` is the time after which the script was
+    /// stopped, if it was.
+    pub(super) fn error(self, script: &Script, state: &State, busy: Option<Duration>) -> ScriptError {
+        let frames: Vec<Frame> = stack::frames(&self.stack).map(|frame| owned(&frame)).collect();
+        let innermost =
+            frames.iter().find_map(|frame| state.source(&frame.site.script).map(|source| (source, frame.clone())));
+        let problem = Problem { frames, ..self.problem(state, busy) };
+        match innermost {
+            Some(((name, text), frame)) => {
+                let line = match problem.kind {
+                    ErrorKind::Busy => loop_line(&text, frame.site.line, frame.column),
+                    _ => frame.site.line,
+                };
+                problem.line(line).of(&name, &text)
+            }
+            None => problem.of(script.name(), script.source()),
+        }
+    }
+
+    fn problem(self, state: &State, busy: Option<Duration>) -> Problem {
+        let kind = if busy.is_some() { ErrorKind::Busy } else { self.kind };
+        match kind {
+            ErrorKind::Busy => {
+                let busy = busy.unwrap_or_default();
+                Problem::new(kind, format!("it computed for more than {busy:?} without waiting"))
+                    .hint("look for a loop that does not end")
+            }
+            ErrorKind::Memory => {
+                let mebibytes = state.options.limits.memory_bytes_max >> 20;
+                Problem::new(kind, format!("it used more than {mebibytes} MiB of memory"))
+                    .hint("let agents write large results to files and return their names")
+            }
+            ErrorKind::Stack => Problem::new(kind, "its calls are nested too deeply")
+                .hint("look for a function that calls itself without end"),
+            ErrorKind::Stuck => Problem::new(kind, self.message)
+                .hint("no call is open; a promise of its own is awaited but never resolved"),
+            _ => match hint(&self.message) {
+                Some(hint) => Problem::new(kind, self.message).hint(hint),
+                None => Problem::new(kind, self.message),
+            },
+        }
+    }
+}
+
+fn owned(frame: &RawFrame<'_>) -> Frame {
+    Frame {
+        function: frame.function.map(str::to_owned),
+        site: Site { script: frame.file.into(), line: frame.line },
+        column: crate::source::column(frame),
+    }
+}
+
+/// Advice for what scripts expect of other places where JavaScript runs.
+fn hint(message: &str) -> Option<&'static str> {
+    let (name, _) = message.strip_prefix("ReferenceError: ")?.split_once(" is not defined")?;
+    match name.trim_matches('\'') {
+        "setTimeout" | "setInterval" | "setImmediate" => {
+            Some("a script has no clock; `timeout` is an option of agent()")
+        }
+        "fetch" | "require" | "XMLHttpRequest" | "Deno" | "Bun" | "fs" => {
+            Some("a script reaches neither files nor the network; let agent() or shell() do it")
+        }
+        "performance" | "crypto" => Some("whatever differs between two runs comes in through `args`"),
+        _ => None,
+    }
+}

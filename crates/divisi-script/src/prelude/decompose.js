@@ -1,0 +1,87 @@
+// decompose(goal, opts): an agent makes a plan, other agents carry it out.
+(globals, host) => {
+  // More than people want to pay for unseen; `max` raises it.
+  const TASKS_MAX = 20;
+  // A planner that has been told its mistake twice will not get it right.
+  const PLANNER_TRIES_MAX = 3;
+
+  globals.decompose = async function decompose(goal, options = {}) {
+    if (typeof goal !== 'string' || goal.trim() === '') throw new TypeError('decompose() takes the goal first');
+    const { planner, worker, max = TASKS_MAX, gather, ...others } = options;
+    for (const name of Object.keys(others)) host.warn(`the option \`${name}\` of decompose() is not supported yet and does nothing`);
+    if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
+    const tasks = await makePlan(goal, asOptions(planner), max);
+    const outcomes = await runAll(tasks, asOptions(worker));
+    return conclude(goal, tasks, outcomes, gather);
+  };
+
+  // `planner` and `worker` may be just the model.
+  const asOptions = (given) => (typeof given === 'object' && given !== null ? given : { model: given });
+
+  const makePlan = async (goal, options, max) => {
+    let complaint = '';
+    for (let tries = 1; ; tries++) {
+      const prompt = plannerPrompt(goal, max, complaint);
+      const plan = await globals.agent(prompt, { label: 'plan', ...options, schema: host.planSchema(), required: true });
+      const { tasks, error } = host.checkPlan(plan, max);
+      if (tasks) return tasks;
+      if (tries === PLANNER_TRIES_MAX) throw new Error(`no usable plan after ${tries} tries: ${error}`);
+      host.report(`plan ${tries} cannot be used: ${error}`);
+      complaint = `\n\nYour last plan could not be used: ${error}\nMake a new one without this mistake. It was:\n\n${JSON.stringify(plan)}`;
+    }
+  };
+
+  const plannerPrompt = (goal, max, complaint) =>
+    `Split this goal into tasks for agents that work at the same time:\n\n${goal}\n\n` +
+    `Make ${max} tasks at most, and only as many as help. Each agent sees its own prompt and nothing else, ` +
+    'so write down all it has to know. Name a task under `needs` only where the work cannot start without ' +
+    'its result, and write {{id}} in the prompt where that result belongs. No task may need itself, directly ' +
+    `or through others.${complaint}`;
+
+  const runAll = async (tasks, worker) => {
+    const started = new Map();
+    const byId = new Map(tasks.map((task) => [task.id, task]));
+    const start = (id) => {
+      if (!started.has(id)) started.set(id, run(byId.get(id), worker, start));
+      return started.get(id);
+    };
+    const outcomes = await Promise.all(tasks.map(({ id }) => start(id)));
+    return new Map(tasks.map(({ id }, index) => [id, outcomes[index]]));
+  };
+
+  // Starts when all it needs has ended. What the user says of workers goes
+  // before what the planner says of a task.
+  const run = async (task, worker, start) => {
+    const texts = {};
+    for (const need of task.needs) {
+      const { status, value } = await start(need);
+      if (status !== 'ok') return skip(task, need);
+      texts[need] = typeof value === 'string' ? value : JSON.stringify(value);
+    }
+    const options = { label: task.label ?? task.id, ...worker, model: worker.model ?? task.model };
+    return globals.agent.outcome(host.renderPrompt(task.prompt, texts), options);
+  };
+
+  const skip = (task, need) => {
+    const reason = `it needs \`${need}\`, which has no result`;
+    host.report(`task \`${task.id}\` is skipped: ${reason}`);
+    return { status: 'skipped', value: null, reason, model: null, attempts: 0, cost: 0 };
+  };
+
+  const conclude = async (goal, tasks, outcomes, gather) => {
+    const results = Object.fromEntries(Array.from(outcomes, ([id, { value }]) => [id, value]));
+    const failed = Array.from(outcomes).filter(([, { status }]) => status !== 'ok');
+    const missing = Object.fromEntries(failed.map(([id, { status, reason }]) => [id, reason ?? status]));
+    const concluded = { plan: { goal, tasks }, results, missing };
+    if (!gather) return concluded;
+    const { prompt = defaultPrompt(goal), ...options } = gatherOptions(gather);
+    return { ...concluded, synthesis: await globals.gather(prompt, Object.fromEntries(outcomes), options) };
+  };
+
+  const gatherOptions = (gather) => {
+    if (gather === true) return {};
+    return typeof gather === 'string' ? { prompt: gather } : gather;
+  };
+
+  const defaultPrompt = (goal) => `Agents have worked on this goal:\n\n${goal}\n\nMake one answer of what they found.`;
+};

@@ -1,0 +1,110 @@
+//! What a script may use, and how it is stopped.
+
+use crate::play::{Play, play};
+use divisi_script::{ErrorKind, HostLimits};
+use std::time::Duration;
+
+fn limited(source: &str, change: impl FnOnce(&mut HostLimits)) -> Play {
+    play(source).options(|options| change(&mut options.limits))
+}
+
+fn hurried(source: &str) -> Play {
+    limited(source, |limits| limits.busy_max = Duration::from_millis(50))
+}
+
+#[test]
+fn an_endless_loop_is_stopped_at_its_line() {
+    let played = hurried("let n = 0\nwhile (true) {\n  n++\n}").run();
+    assert_eq!(played.error().kind(), ErrorKind::Busy);
+    assert_eq!(played.error().site().unwrap().line, 2);
+    assert!(played.error().to_string().ends_with("it computed for more than 50ms without waiting"));
+}
+
+#[test]
+fn an_endless_loop_after_an_await_is_stopped_at_its_line() {
+    let played = hurried("await agent('x')\n\nfor (;;) { }").run();
+    insta::assert_snapshot!(played.error(), @"script `flow.js` was stopped at line 3: it computed for more than 50ms without waiting");
+}
+
+#[test]
+fn an_endless_loop_cannot_be_caught() {
+    let played = hurried("try {\n  for (;;) {}\n} catch {} finally { log('never') }\nreturn 1").run();
+    assert_eq!((played.error().kind(), played.error().site().unwrap().line), (ErrorKind::Busy, 2));
+    let played = hurried("return await parallel([() => agent('x').then(() => {\n  for (;;) {}\n})])").run();
+    assert_eq!((played.error().kind(), played.error().site().unwrap().line), (ErrorKind::Busy, 2));
+}
+
+#[test]
+fn endless_small_steps_are_stopped_too() {
+    let played = hurried("while (true) await null").run();
+    assert_eq!(played.error().kind(), ErrorKind::Busy);
+}
+
+#[test]
+fn an_endless_regex_is_stopped() {
+    let played = hurried("\nreturn /^(a+)+$/.test('a'.repeat(40) + 'b')").run();
+    assert_eq!((played.error().kind(), played.error().site().unwrap().line), (ErrorKind::Busy, 2));
+}
+
+#[test]
+fn a_hog_of_memory_is_stopped() {
+    let small = |limits: &mut HostLimits| limits.memory_bytes_max = 16 << 20;
+    let played = limited("const all = []\nfor (;;) all.push('x'.repeat(1000) + all.length)", small).run();
+    insta::assert_snapshot!(played.error(), @"script `flow.js` was stopped at line 2: it used more than 16 MiB of memory");
+    let played = limited("await agent('x')\nconst all = []\nfor (;;) all.push({})", small).run();
+    assert_eq!(played.error().kind(), ErrorKind::Memory);
+    let played = limited("await parallel([async () => { const all = []; for (;;) all.push('x'.repeat(9999) + all.length) }])", small).run();
+    assert_eq!(played.error().kind(), ErrorKind::Memory);
+}
+
+#[test]
+fn endless_recursion_is_an_error() {
+    let played = play("function f() {\n  return f() + 1\n}\nf()").run();
+    insta::assert_snapshot!(played.error(), @"script `flow.js` was stopped at line 2: its calls are nested too deeply");
+    let played = play("async function f() {\n  return await f()\n}\nawait f()").run();
+    assert_eq!(played.error().kind(), ErrorKind::Stack);
+}
+
+#[test]
+fn waiting_for_nothing_is_an_error() {
+    insta::assert_snapshot!(play("await agent('x'); await new Promise(() => {})").run().error(), @"script `flow.js` waits for something that will never come");
+}
+
+#[test]
+fn more_calls_than_allowed_throw() {
+    let played = limited("return await parallel([1, 2, 3].map(n => () => agent(`${n}`)))", |l| l.agents_max = 2).run();
+    assert_eq!(played.result(), r#"["1","2",null]"#);
+    insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:1 item 2 of `parallel` is null because it threw RangeError: this run has made 2 calls, no more are allowed");
+}
+
+#[test]
+fn messages_are_counted_and_cut() {
+    let played = limited("for (let n = 0; n < 9; n++) log('message ' + n)", |limits| {
+        limits.messages_max = 3;
+        limits.message_chars_max = 7;
+    })
+    .run();
+    insta::assert_snapshot!(played, @r"
+    warning flow.js:1 the scr…
+    log message…
+    log message…
+    warning more than 3 messages: the others are dropped
+    = null
+    ");
+}
+
+#[test]
+fn what_json_cannot_hold_is_named() {
+    insta::assert_snapshot!(play("return { a: [1, 2n] }").run().error(), @"script `flow.js` returned what JSON cannot hold: `result.a[1]` is a BigInt");
+    insta::assert_snapshot!(play("const a = { b: {} }; a.b.c = a; return a").run().error(), @"script `flow.js` returned what JSON cannot hold: `result.b.c` contains itself");
+    insta::assert_snapshot!(play("return () => 1").run().error(), @"script `flow.js` returned what JSON cannot hold: it is a function");
+}
+
+#[test]
+fn fatal_errors_end_nothing_but_the_script() {
+    for _ in 0..3 {
+        hurried("for (;;) {}").run();
+        play("(function f() { f() })()").run();
+    }
+    assert_eq!(play("return 1").run().result(), "1");
+}

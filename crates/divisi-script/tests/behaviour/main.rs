@@ -1,0 +1,15 @@
+//! What scripts can count on, one test for each row of the dialect's tables.
+
+mod play;
+
+mod additions;
+mod agent;
+mod errors;
+mod flow;
+mod limits;
+mod options;
+mod script;
+mod workflow;
+mod world;
+
+mod shapes;

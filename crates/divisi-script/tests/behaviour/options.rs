@@ -1,0 +1,91 @@
+//! The options of `agent()`.
+
+use crate::play::play;
+use serde_json::json;
+
+fn task(options: &str) -> serde_json::Value {
+    json!(play(&format!("await agent('x', {options})")).run().task())
+}
+
+fn refusal(options: &str) -> String {
+    play(&format!("await agent('x', {options})")).run().error().detail().to_owned()
+}
+
+#[test]
+fn every_option_reaches_the_task() {
+    let options = "{ label: 'l', phase: 'p', schema: { type: 'object' }, model: 'opus', effort: 'xhigh', isolation: 'worktree', \
+        agentType: 'Explore', executor: 'claude', tools: ['read', 'grep'], disallowedTools: 'bash, write', context: 'c', \
+        inputs: ['a.rs'], timeout: '5m', stallMs: 1500, retries: 0, maxTurns: 7, required: true }";
+    assert_eq!(
+        task(options),
+        json!({
+            "prompt": "x", "context": "c", "label": "l", "phase": "p", "model": "opus", "effort": "xhigh",
+            "schema": { "type": "object" }, "agentType": "Explore", "executor": "claude", "tools": ["read", "grep"],
+            "disallowedTools": ["bash", "write"], "isolation": "worktree", "inputs": ["a.rs"], "timeout": 300_000,
+            "idleTimeout": 1500, "retries": 0, "maxTurns": 7, "required": true
+        })
+    );
+}
+
+#[test]
+fn what_is_not_given_is_left_to_the_run() {
+    assert_eq!(task("{ label: undefined, model: null }"), json!({ "prompt": "x" }));
+    assert_eq!(json!(play("await agent('x', null)").run().task()), json!({ "prompt": "x" }));
+}
+
+#[test]
+fn a_label_may_be_a_number() {
+    assert_eq!(task("{ label: 3 }")["label"], "3");
+}
+
+#[test]
+fn unknown_options_are_warned_of_once() {
+    let source = "for (const n of [1, 2]) {\n  await agent('x', { authority: n, kind: 'search', bashCommandClamp: [] })\n}\nawait agent('y', { authority: 1, other: 2, model: ['haiku', 'opus'] })";
+    let played = play(source).run();
+    insta::assert_snapshot!(played.warnings().join("\n"), @r"
+    warning flow.js:2 `authority` is no option of agent() and does nothing
+    warning flow.js:2 the option `kind` is not supported yet and does nothing
+    warning flow.js:2 the option `bashCommandClamp` is not supported yet and does nothing
+    warning flow.js:4 `other` is no option of agent() and does nothing
+    warning flow.js:4 a ladder of models is not supported yet: the first one is used
+    ");
+    assert_eq!(played.tasks()[2].model.as_deref(), Some("haiku"));
+}
+
+#[test]
+fn a_value_that_cannot_be_meant_throws() {
+    insta::assert_snapshot!(refusal("{ effort: 'extreme' }"), @r#"TypeError: the option `effort` has to be one of low, medium, high, xhigh, max, not "extreme""#);
+    insta::assert_snapshot!(refusal("{ isolation: 'docker' }"), @r#"TypeError: the option `isolation` has to be 'worktree', not "docker""#);
+    insta::assert_snapshot!(refusal("{ timeout: '5 days' }"), @r#"TypeError: the option `timeout` has to be milliseconds, or a text such as '30s' or '5m', not "5 days""#);
+    insta::assert_snapshot!(refusal("{ timeout: 0 }"), @"TypeError: the option `timeout` has to be milliseconds, or a text such as '30s' or '5m', not 0");
+    insta::assert_snapshot!(refusal("{ retries: -1 }"), @"TypeError: the option `retries` has to be a whole number from 0, not -1");
+    insta::assert_snapshot!(refusal("{ model: 3 }"), @"TypeError: the option `model` has to be a string, not 3");
+    insta::assert_snapshot!(refusal("{ tools: [1] }"), @"TypeError: the option `tools` has to be a string, not 1");
+    insta::assert_snapshot!(refusal("{ required: 'yes' }"), @r#"TypeError: the option `required` has to be true or false, not "yes""#);
+    insta::assert_snapshot!(refusal("{ schema: [] }"), @"TypeError: the option `schema` has to be a JSON Schema, an object, not []");
+    insta::assert_snapshot!(refusal("{ schema: { type: 'array', items: {} } }"), @"TypeError: `schema` has to describe an object; put lists and texts into a property of one");
+}
+
+#[test]
+fn the_phase_is_the_one_at_the_time_of_the_call() {
+    let source = "phase('One'); const a = agent('a'); phase('Two'); const b = agent('b', { phase: 'Own' }); const c = agent('c'); await Promise.all([a, b, c])";
+    let played = play(source).run();
+    let phases: Vec<_> = played.tasks().iter().map(|task| task.phase.as_deref()).collect();
+    assert_eq!(phases, [Some("One"), Some("Own"), Some("Two")]);
+    insta::assert_snapshot!(played, @r#"
+    warning flow.js:1 the script has no `meta`
+    phase One
+    c0 flow.js:1 a {"phase":"One"}
+    phase Two
+    c1 flow.js:1 b {"phase":"Own"}
+    c2 flow.js:1 c {"phase":"Two"}
+    = null
+    "#);
+}
+
+#[test]
+fn tasks_share_a_schema_they_have_in_common() {
+    let played = play("const schema = { type: 'object' }; await Promise.all([agent('a', { schema }), agent('b', { schema })])").run();
+    let schemas: Vec<_> = played.tasks().iter().map(|task| task.schema.clone().unwrap()).collect();
+    assert!(std::sync::Arc::ptr_eq(&schemas[0], &schemas[1]));
+}

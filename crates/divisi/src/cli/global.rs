@@ -1,0 +1,30 @@
+//! Flags that every command takes.
+
+use crate::settings::{Leaf, Origin};
+use clap::{ArgAction, Args};
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Output and storage")]
+pub(crate) struct GlobalFlags {
+    /// Write machine output to stdout: events as one JSON object a line
+    #[arg(long, global = true, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+    /// Say nothing but errors and the result
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Log to stderr what happens inside; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// The file in which runs are kept
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+impl GlobalFlags {
+    /// The settings that stand in them.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        let store = self.store.as_ref().map(|path| path.display().to_string());
+        store.into_iter().map(|path| Leaf::new(&["store"], path, Origin::Flag("--store"))).collect()
+    }
+}

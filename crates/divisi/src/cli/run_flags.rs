@@ -1,0 +1,150 @@
+//! Flags of everything that runs tasks.
+
+use crate::providers::Stand;
+use crate::settings::{Dollars, Grant, Leaf, Origin, Span};
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf, absolute};
+
+/// Flags of everything that runs tasks.
+///
+/// They are kept with the run, so that a resume from any shell goes on under
+/// the same ones.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RunFlags {
+    /// Model of tasks that name none: haiku, sonnet, opus, fable, a model id, or PROVIDER:MODEL
+    #[arg(long, value_name = "MODEL", help_heading = "Models")]
+    pub(crate) model: Option<String>,
+    /// Who answers: anthropic, openai, openrouter, a local server, or a name from the settings
+    #[arg(long, value_name = "NAME", help_heading = "Models")]
+    pub(crate) provider: Option<String>,
+    /// Run on scripted answers, without any model
+    #[arg(long, help_heading = "Models")]
+    pub(crate) demo: bool,
+    /// Append every reply to FILE, and take from it what it has
+    #[arg(long, value_name = "FILE", help_heading = "Models", conflicts_with = "replay")]
+    #[serde(skip)]
+    pub(crate) record: Option<PathBuf>,
+    /// Take every reply from FILE, and ask nobody
+    #[arg(long, value_name = "FILE", help_heading = "Models")]
+    pub(crate) replay: Option<PathBuf>,
+    /// Most the run may cost, in dollars; at it the run parks
+    #[arg(long, value_name = "DOLLARS", help_heading = "Limits")]
+    pub(crate) max_cost: Option<Dollars>,
+    /// Tasks in flight at once
+    #[arg(short, long, value_name = "N", help_heading = "Limits", value_parser = at_least_one())]
+    pub(crate) jobs: Option<u32>,
+    /// Longest time of one attempt, like 90s, 10m or 1h
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    pub(crate) timeout: Option<Span>,
+    /// How often a failed attempt is tried again
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) retries: Option<u32>,
+    /// What agents may do besides reading files
+    #[arg(long, value_name = "WHAT", help_heading = "Agents", value_enum, value_delimiter = ',')]
+    pub(crate) allow: Option<Vec<Grant>>,
+    /// The folder that agents see; the current one by default
+    #[arg(long, value_name = "DIR", help_heading = "Agents")]
+    pub(crate) workspace: Option<PathBuf>,
+}
+
+fn at_least_one() -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+impl RunFlags {
+    /// These, and where they say nothing, `others`.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self {
+            // Whoever now names a provider wants no scripted answers any more.
+            demo: self.demo || (others.demo && self.provider.is_none()),
+            record: self.record,
+            replay: self.replay.or(others.replay),
+            model: self.model.or(others.model),
+            provider: self.provider.or(others.provider),
+            max_cost: self.max_cost.or(others.max_cost),
+            jobs: self.jobs.or(others.jobs),
+            timeout: self.timeout.or(others.timeout),
+            retries: self.retries.or(others.retries),
+            allow: self.allow.or(others.allow),
+            workspace: self.workspace.or(others.workspace),
+        }
+    }
+
+    /// The same with paths that mean the same from everywhere.
+    pub(crate) fn anchored(mut self) -> io::Result<Self> {
+        self.workspace = Some(absolute(self.workspace.as_deref().unwrap_or(Path::new(".")))?);
+        self.replay = self.replay.map(absolute).transpose()?;
+        Ok(self)
+    }
+
+    /// What stands between divisi and the vendors.
+    pub(crate) fn stand(&self) -> Stand<'_> {
+        Stand { demo: self.demo, record: self.record.as_deref(), replay: self.replay.as_deref() }
+    }
+
+    /// The settings that stand in them.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        let leaf = |path: &[&str], value: Option<toml::Value>, flag| Some(Leaf::new(path, value?, Origin::Flag(flag)));
+        let text = |value: Option<String>| value.map(toml::Value::from);
+        let number = |value: Option<u32>| value.map(|number| i64::from(number).into());
+        // Grants are words, which TOML can write.
+        let allow = self.allow.as_ref().and_then(|grants| toml::Value::try_from(grants).ok());
+        [
+            leaf(&["model"], text(self.model.clone()), "--model"),
+            leaf(&["provider"], text(self.provider.clone()), "--provider"),
+            leaf(&["max_cost"], text(self.max_cost.map(String::from)), "--max-cost"),
+            leaf(&["limits", "in_flight_max"], number(self.jobs), "--jobs"),
+            leaf(&["timeout"], text(self.timeout.map(String::from)), "--timeout"),
+            leaf(&["retry", "retries_max"], number(self.retries), "--retries"),
+            leaf(&["allow"], allow, "--allow"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_fills_in_what_is_not_said() {
+        let kept = RunFlags {
+            model: Some("haiku".into()),
+            demo: true,
+            max_cost: Some("0.35".parse().unwrap()),
+            timeout: Some("90s".parse().unwrap()),
+            allow: Some(vec![Grant::Write]),
+            ..RunFlags::default()
+        };
+        let kept: RunFlags = serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap();
+        let said = RunFlags { model: Some("opus".into()), ..RunFlags::default() };
+        let both = said.or(kept.clone());
+        assert_eq!(both, RunFlags { model: Some("opus".into()), ..kept });
+    }
+
+    #[test]
+    fn every_value_is_one_its_setting_may_have() {
+        let flags = RunFlags {
+            model: Some("haiku".into()),
+            provider: Some("openai".into()),
+            max_cost: Some("0.35".parse().unwrap()),
+            jobs: Some(3),
+            timeout: Some("90s".parse().unwrap()),
+            retries: Some(0),
+            allow: Some(vec![Grant::Write, Grant::Run]),
+            ..RunFlags::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let settings = crate::settings::load(&[].into(), folder.path(), flags.leaves()).unwrap().settings;
+        assert_eq!(settings.limits.in_flight_max, 3);
+        assert_eq!(settings.retry.retries_max, 0);
+        assert_eq!(settings.timeout, "90s".parse().unwrap());
+        assert_eq!(settings.allow, [Grant::Write, Grant::Run]);
+    }
+}

@@ -1,0 +1,57 @@
+//! `divisi decompose`: a planner divides a goal, workers do the parts.
+
+use crate::cli::RunFlags;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::launch::{Launch, launch};
+use crate::problem::Problem;
+use clap::builder::RangedU64ValueParser;
+use divisi_engine::Flow;
+use serde_json::json;
+
+/// Let a planner divide a goal into tasks, and workers carry them out
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi decompose \"Find the 5 most critical modules and audit each one\"
+  divisi decompose \"Document every public API\" --planner opus --worker haiku --max 40 --allow write
+  divisi decompose \"Why is the build slow?\" --gather \"Name the three changes that help most\"
+
+The plan says which task needs the result of which; whatever does not wait for another runs at once.")]
+pub(crate) struct Args {
+    /// What is to be reached
+    goal: String,
+    /// The model that makes the plan
+    #[arg(long, value_name = "MODEL", default_value = "opus")]
+    planner: String,
+    /// The model that does the tasks
+    #[arg(long, value_name = "MODEL", default_value = "sonnet")]
+    worker: String,
+    /// Most tasks the plan may have
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    max: u32,
+    /// Then make one answer of all results, by this prompt
+    #[arg(long, value_name = "PROMPT")]
+    gather: Option<String>,
+    /// The model that does so
+    #[arg(long, value_name = "MODEL", requires = "gather")]
+    gather_model: Option<String>,
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    if args.goal.trim().is_empty() {
+        return Err(Problem::usage("the goal is empty"));
+    }
+    let given = json!({
+        "goal": args.goal,
+        "planner": args.planner,
+        "worker": args.worker,
+        "max": args.max,
+        "synthesis": args.gather,
+        "synthesisModel": args.gather_model,
+    });
+    let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
+    launch(Launch::new(flow, args.flags), context).await
+}

@@ -1,0 +1,37 @@
+//! `divisi man`: manual pages.
+
+use crate::cli;
+use crate::exit::Exit;
+use crate::output;
+use crate::problem::Problem;
+use anyhow::Context as _;
+use clap_mangen::Man;
+use std::path::PathBuf;
+
+/// Write the manual pages
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi man | man -l -
+  divisi man -o ~/.local/share/man/man1")]
+pub(crate) struct Args {
+    /// The folder for all pages; without one the main page goes to stdout
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
+    match &args.output {
+        Some(folder) => {
+            let failed = || format!("cannot write the manual pages to {}", folder.display());
+            std::fs::create_dir_all(folder).with_context(failed)?;
+            clap_mangen::generate_to(cli::command(), folder).with_context(failed)?;
+        }
+        None => {
+            let mut page = vec![];
+            Man::new(cli::command()).render(&mut page).context("cannot make the manual page")?;
+            output::print(String::from_utf8_lossy(&page).trim_end()).context("cannot write to stdout")?;
+        }
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,46 @@
+//! What each command does, one file each.
+//!
+//! The first four start runs, the next two go on with one; all six end in
+//! [`crate::launch`]. The others only look, or write a file.
+
+pub(crate) mod run;
+
+pub(crate) mod decompose;
+pub(crate) mod map;
+pub(crate) mod pipe;
+
+pub(crate) mod rerun;
+pub(crate) mod resume;
+
+pub(crate) mod runs;
+pub(crate) mod show;
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod types;
+
+use crate::cli::Command;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::problem::Problem;
+
+/// Does what a command says.
+pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exit, Problem> {
+    match command {
+        Command::Run(args) => run::run(args, context).await,
+        Command::Map(args) => map::run(args, context).await,
+        Command::Pipe(args) => pipe::run(args, context).await,
+        Command::Decompose(args) => decompose::run(args, context).await,
+        Command::Resume(args) => resume::run(args, context).await,
+        Command::Rerun(args) => rerun::run(args, context).await,
+        Command::Runs(args) => runs::run(args, context).await,
+        Command::Show(args) => show::run(args, context).await,
+        Command::Init(args) => init::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Types(args) => types::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}

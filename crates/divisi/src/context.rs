@@ -1,0 +1,81 @@
+//! What every command finds: the environment, the folder it was typed in, the
+//! flags that all commands take, and the store these lead to.
+
+use crate::cli::GlobalFlags;
+use crate::problem::Problem;
+use crate::settings::{self, Environment, Loaded};
+use anyhow::Context as _;
+use divisi_core::RunId;
+use divisi_engine::store::{RunSummary, SqliteStore, Store};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// Runs among which the beginning of an id is looked for, latest first.
+const RUNS_SEARCHED_MAX: usize = 10_000;
+
+/// Runs that are named when the beginning of an id fits several.
+const RUNS_NAMED_MAX: usize = 5;
+
+/// What every command finds.
+pub(crate) struct Context {
+    pub(crate) global: GlobalFlags,
+    pub(crate) environment: Environment,
+    folder: PathBuf,
+    store: OnceLock<Arc<SqliteStore>>,
+}
+
+impl Context {
+    /// The surroundings of this process.
+    pub(crate) fn new(global: GlobalFlags) -> Result<Self, Problem> {
+        let folder = std::env::current_dir().context("cannot tell which folder this is")?;
+        Ok(Self { global, environment: Environment::of_process(), folder, store: OnceLock::new() })
+    }
+
+    /// The folder in which the command was typed.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The settings that hold in the folder of the command.
+    pub(crate) fn settings(&self) -> Result<Loaded, Problem> {
+        Ok(settings::load(&self.environment, &self.folder, self.global.leaves())?)
+    }
+
+    /// The store, opened when first asked for.
+    pub(crate) fn store(&self) -> Result<Arc<dyn Store>, Problem> {
+        if let Some(store) = self.store.get() {
+            return Ok(store.clone());
+        }
+        let opened = Arc::new(SqliteStore::open(self.settings()?.settings.store)?);
+        Ok(self.store.get_or_init(|| opened).clone())
+    }
+
+    /// The run that `word` names: an id, the beginning of one, or `last`.
+    pub(crate) async fn find_run(&self, word: &str) -> Result<RunId, Problem> {
+        let store = self.store()?;
+        if let Ok(id) = RunId::new(word)
+            && store.run(&id).await?.is_some()
+        {
+            return Ok(id);
+        }
+        let runs = store.runs(RUNS_SEARCHED_MAX).await?;
+        match (word, &fitting(word, &runs)[..]) {
+            ("last", _) => match runs.first() {
+                Some(last) => Ok(last.id.clone()),
+                None => Err(Problem::usage("there are no runs yet").hint("start one with `divisi run`")),
+            },
+            (_, [one]) => Ok(one.id.clone()),
+            (_, []) => Err(Problem::usage(format!("there is no run `{word}`")).hint("`divisi runs` lists them")),
+            (_, several) => {
+                let names = several.iter().take(RUNS_NAMED_MAX).map(|run| format!("{} ({})", run.id, run.name));
+                let names: Vec<String> = names.collect();
+                Err(Problem::usage(format!("{} runs begin with `{word}`", several.len()))
+                    .hint(format!("say more of the id: {}", names.join(", "))))
+            }
+        }
+    }
+}
+
+fn fitting<'a>(word: &str, runs: &'a [RunSummary]) -> Vec<&'a RunSummary> {
+    runs.iter().filter(|run| run.id.as_str().starts_with(word)).collect()
+}

@@ -1,0 +1,105 @@
+//! Failures in the form in which errors are told.
+//!
+//! ```text
+//! error: task `review[3]` gave up after 4 attempts
+//!   caused by: rate limited: provider `main` is limiting requests
+//!   hint: lower `limits.in_flight_max`, then resume run 7f3a
+//! ```
+
+use super::look::{Line, Look, Tone};
+use super::progress::label;
+use super::{number, text};
+use divisi_core::run::TaskState;
+use divisi_core::{Failure, FailureClass, Outcome, Run, TaskId};
+use std::collections::BTreeMap;
+
+/// Different failures told at the end of a run; with more, `divisi show` is
+/// the better place to read.
+const TOLD_MAX: usize = 10;
+/// Tasks named of those that failed alike.
+const NAMED_MAX: usize = 3;
+/// Lines of one message or hint.
+const LINES_MAX: usize = 12;
+/// Columns of one such line.
+const COLUMNS_MAX: usize = 400;
+
+/// The failures of a run, those that are alike as one, most frequent first.
+pub(crate) fn failures(run: &Run, look: &Look) -> Vec<Line> {
+    let mut alike: BTreeMap<(FailureClass, &str), Alike<'_>> = BTreeMap::new();
+    for (id, task) in run.tasks() {
+        let Some(Outcome::Failed(failure)) = task.outcome() else { continue };
+        let first = Alike { tasks: 0, first: vec![], failure };
+        let alike = alike.entry((failure.class, &failure.message)).or_insert(first);
+        alike.tasks += 1;
+        if alike.first.len() < NAMED_MAX {
+            alike.first.push((id, task));
+        }
+    }
+    let mut alike: Vec<Alike<'_>> = alike.into_values().collect();
+    alike.sort_by_key(|alike| (std::cmp::Reverse(alike.tasks), alike.first.first().map(|(id, _)| *id)));
+    let mut lines: Vec<Line> = alike.iter().take(TOLD_MAX).flat_map(|alike| alike.told(look)).collect();
+    if alike.len() > TOLD_MAX {
+        let more = number::counted((alike.len() - TOLD_MAX) as u64, "other failure", "other failures");
+        lines.push(Line::of(Tone::Bad, "error: ").plain(format!("and {more}")));
+    }
+    lines
+}
+
+/// A failure with its cause and its hint.
+pub(crate) fn error(what: &str, failure: &Failure, look: &Look) -> Vec<Line> {
+    let mut lines = vec![Line::of(Tone::Bad, "error: ").plain(what)];
+    lines.extend(below("caused by: ", &failure.to_string(), look));
+    lines.extend(failure.hint.iter().flat_map(|hint| below("hint: ", hint, look)));
+    lines
+}
+
+/// Tasks that failed with the same message.
+struct Alike<'a> {
+    tasks: u32,
+    first: Vec<(TaskId, &'a TaskState)>,
+    failure: &'a Failure,
+}
+
+impl Alike<'_> {
+    fn told(&self, look: &Look) -> Vec<Line> {
+        let names: Vec<String> = self.first.iter().map(|(id, task)| format!("`{}`", label(*id, task))).collect();
+        let what = match self.first.as_slice() {
+            [(_, task)] => format!("task {} {}", names[0], gave_up(task.attempts())),
+            _ => {
+                let others = match self.tasks as usize - names.len() {
+                    0 => String::new(),
+                    n => format!(" and {} more", number::count(n as u64)),
+                };
+                format!("{} tasks failed alike: {}{others}", number::count(self.tasks.into()), names.join(", "))
+            }
+        };
+        error(&what, self.failure, look)
+    }
+}
+
+/// How a task failed that made so many attempts.
+fn gave_up(attempts: u32) -> String {
+    match attempts {
+        0 => "could not start".to_owned(),
+        1 => "failed".to_owned(),
+        n => format!("gave up after {n} attempts"),
+    }
+}
+
+/// A text of one or more lines under an error.
+fn below(title: &str, message: &str, look: &Look) -> Vec<Line> {
+    let message = text::block(message);
+    let mut shown: Vec<Line> = vec![];
+    for (i, line) in message.lines().filter(|line| !line.trim().is_empty()).enumerate() {
+        if i == LINES_MAX {
+            shown.push(Line::of(Tone::Dim, format!("    {}", look.ellipsis())));
+            break;
+        }
+        let line = text::cut(line, COLUMNS_MAX, look.ellipsis());
+        shown.push(match i {
+            0 => Line::new().put(Tone::Dim, format!("  {title}")).plain(line),
+            _ => Line::new().plain(format!("    {line}")),
+        });
+    }
+    shown
+}

@@ -1,0 +1,236 @@
+//! What stands on the terminal while a run goes on, at one moment.
+//!
+//! A frame never has more lines than the terminal, and its columns depend on
+//! the width only: with 64 tasks coming and going, nothing scrolls or jumps.
+
+use super::look::{Line, Look, Tone};
+use super::number;
+use super::progress::{PhaseProgress, Progress, Rest, UnderWay, label};
+use super::text;
+use divisi_core::run::Stage;
+use divisi_core::{AttemptId, FailureClass, Timestamp};
+use std::collections::BTreeMap;
+
+/// Tasks at rest that are shown one by one; more are counted by reason.
+const RESTS_SHOWN_MAX: usize = 3;
+
+/// The lines of one frame: at most `rows`, each cut to the width of the look.
+pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestamp) -> Vec<String> {
+    // The last column stays free, or some terminals wrap the line.
+    let width = look.width.saturating_sub(1).max(1);
+    let mut head: Vec<Line> = look.demo_line().into_iter().collect();
+    head.push(header(progress, look, width));
+    let mut foot: Vec<Line> = stage(progress, look).into_iter().collect();
+    foot.push(bar(progress, look, width));
+    foot.push(figures(progress, look, now));
+    let rests = rests(progress, look, now);
+    let room = rows.saturating_sub(head.len() + foot.len() + rests.len());
+    let running = running(progress, look, width, room, now);
+    let mut lines: Vec<Line> = head.into_iter().chain(running).chain(rests).chain(foot).collect();
+    // On a terminal of a few rows the figures are what is left.
+    lines.drain(..lines.len().saturating_sub(rows));
+    lines.iter().map(|line| line.render_cut(look, width)).collect()
+}
+
+/// The run's name and id, and how far its phases are.
+fn header(progress: &Progress, look: &Look, width: usize) -> Line {
+    let title = Line::of(Tone::Strong, progress.run.name()).put(Tone::Dim, format!(" {}", progress.id));
+    let mut phases: Vec<&PhaseProgress> = progress.phases.iter().collect();
+    let mut left_out = false;
+    loop {
+        let mut line = title.clone();
+        if left_out {
+            line = line.put(Tone::Dim, look.dot()).put(Tone::Dim, look.ellipsis());
+        }
+        for phase in &phases {
+            line = line.put(Tone::Dim, look.dot()).join(phase_line(phase));
+        }
+        if line.width() <= width || phases.len() <= 1 {
+            return line;
+        }
+        // What is over is missed least, then what has not begun.
+        let over = phases.iter().position(|phase| phase.total > 0 && phase.ended == phase.total);
+        phases.remove(over.unwrap_or(phases.len() - 1));
+        left_out = true;
+    }
+}
+
+fn phase_line(phase: &PhaseProgress) -> Line {
+    let tone = match () {
+        () if phase.failed > 0 => Tone::Bad,
+        () if phase.total > 0 && phase.ended == phase.total => Tone::Good,
+        () => Tone::Plain,
+    };
+    let counts = format!(" {}/{}", number::count(phase.ended.into()), number::count(phase.total.into()));
+    let counts = if phase.total == 0 { String::new() } else { counts };
+    Line::new().plain(text::line(&phase.title)).put(tone, counts)
+}
+
+/// The tasks under way, one line each, in `room` lines.
+fn running(progress: &Progress, look: &Look, width: usize, room: usize, now: Timestamp) -> Vec<Line> {
+    let all = progress.under_way.len();
+    let shown = if all <= room { all } else { room.saturating_sub(1) };
+    let columns = Columns::of(width);
+    let tasks = progress.under_way.iter().take(shown);
+    let mut lines: Vec<Line> =
+        tasks.map(|(attempt, under_way)| task_line(progress, look, &columns, *attempt, under_way, now)).collect();
+    if all > shown && room > 0 {
+        let more = format!("  {} and {} more running", look.ellipsis(), number::count((all - shown) as u64));
+        lines.push(Line::of(Tone::Dim, more));
+    }
+    lines
+}
+
+/// How wide the columns of a task's line are.
+struct Columns {
+    phase: usize,
+    label: usize,
+    model: usize,
+    tool: usize,
+}
+
+impl Columns {
+    const MARK: usize = 2;
+    const CLOCK: usize = 7;
+    const TOKENS: usize = 7;
+    const GAP: usize = 2;
+
+    fn of(width: usize) -> Self {
+        let (phase, model) = match width {
+            0..50 => (0, 0),
+            50..70 => (0, 16),
+            70..100 => (0, 18),
+            _ => (12, 20),
+        };
+        let gaps = |column: usize| if column > 0 { column + Self::GAP } else { 0 };
+        let rest = width.saturating_sub(Self::MARK + Self::CLOCK + Self::TOKENS + gaps(phase) + gaps(model));
+        let tool = if rest >= 36 { (rest - 2) / 2 } else { 0 };
+        Self { phase, label: rest.saturating_sub(gaps(tool)), model, tool }
+    }
+}
+
+fn task_line(
+    progress: &Progress,
+    look: &Look,
+    columns: &Columns,
+    attempt: AttemptId,
+    under_way: &UnderWay,
+    now: Timestamp,
+) -> Line {
+    let Some(task) = progress.run.task(attempt.task) else { return Line::new() };
+    let elapsed = now.since(under_way.since);
+    let tokens = task.usage().total() + under_way.writing;
+    let mut name = label(attempt.task, task);
+    if attempt.number > 1 {
+        name = format!("{name} (attempt {})", attempt.number);
+    }
+    let mut line = Line::of(Tone::Busy, look.spinner(now.0 / 100)).plain(" ");
+    if columns.phase > 0 {
+        let phase = task.facts().phase.as_deref().unwrap_or_default();
+        line = line.put(Tone::Dim, left(phase, columns.phase, look)).plain("  ");
+    }
+    line = line.plain(left(&name, columns.label, look));
+    if columns.model > 0 {
+        let model = task.model().map_or("", |model| model);
+        line = line.plain("  ").put(Tone::Dim, left(model, columns.model, look));
+    }
+    line = line.plain(right(&number::clock(elapsed), Columns::CLOCK));
+    line = line.put(Tone::Dim, right(&if tokens == 0 { String::new() } else { number::tokens(tokens) }, Columns::TOKENS));
+    match &under_way.tool {
+        Some(tool) if columns.tool > 0 => {
+            line.plain("  ").put(Tone::Busy, text::cut(&text::line(tool), columns.tool, look.ellipsis()))
+        }
+        Some(_) | None => line,
+    }
+}
+
+/// The tasks that wait to be tried again, and why.
+fn rests(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
+    let next = |why: FailureClass, due: Timestamp| match due.since(now).0 {
+        0 => format!("waiting: {why}, next try as soon as there is room"),
+        _ => format!("waiting: {why}, next try in {}", number::rest(due.since(now))),
+    };
+    let line = |name: String, next: String| {
+        Line::of(Tone::Warn, look.waiting()).plain(format!(" {name}  ")).put(Tone::Warn, next)
+    };
+    if progress.resting.len() <= RESTS_SHOWN_MAX {
+        let one = |(task, rest): (_, &Rest)| line(progress.label(task), next(rest.why, rest.due));
+        return progress.resting.iter().map(|(task, rest)| one((*task, rest))).collect();
+    }
+    let mut by_reason: BTreeMap<FailureClass, (u64, Timestamp)> = BTreeMap::new();
+    for rest in progress.resting.values() {
+        let (tasks, due) = by_reason.entry(rest.why).or_insert((0, rest.due));
+        *tasks += 1;
+        *due = rest.due.min(*due);
+    }
+    let group = |(why, (tasks, due))| line(number::counted(tasks, "task", "tasks"), next(why, due));
+    by_reason.into_iter().map(group).collect()
+}
+
+/// What the run as a whole is doing, where that is not simply running.
+fn stage(progress: &Progress, look: &Look) -> Option<Line> {
+    match progress.run.stage() {
+        Stage::Replaying => Some(Line::of(Tone::Busy, "looking up what is finished already")),
+        Stage::Parking(reason) => {
+            let under_way = number::counted(progress.under_way.len() as u64, "task", "tasks");
+            Some(
+                Line::of(Tone::Warn, "parking: ")
+                    .plain(super::news::why_parked(reason))
+                    .put(Tone::Dim, format!("{}{under_way} to finish first", look.dot())),
+            )
+        }
+        Stage::Unstarted | Stage::Running | Stage::Parked(_) | Stage::Ended(_) => None,
+    }
+}
+
+/// How much of what is known to do is done.
+fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
+    let counts = progress.run.counts();
+    let (total, ended) = (counts.total(), counts.total() - counts.open);
+    let length = (width / 3).clamp(8, 30);
+    let share = |part: u32| (u64::from(part) * length as u64 / u64::from(total.max(1))) as usize;
+    let (full, empty) = look.bar();
+    let (good, all) = (share(counts.ok), share(ended));
+    let mut line = Line::of(Tone::Good, full.repeat(good))
+        .put(Tone::Bad, full.repeat(all - good))
+        .put(Tone::Dim, empty.repeat(length - all))
+        .put(Tone::Strong, format!("  {}/{}", number::count(ended.into()), number::count(total.into())));
+    let under_way = progress.under_way.len() as u32;
+    let parts = [
+        (Tone::Good, counts.ok, "ok"),
+        (Tone::Bad, counts.failed, "failed"),
+        (Tone::Dim, counts.skipped + counts.cancelled, "skipped"),
+        (Tone::Busy, under_way, "running"),
+        (Tone::Dim, counts.open.saturating_sub(under_way), "waiting"),
+    ];
+    for (tone, n, word) in parts.into_iter().filter(|(_, n, _)| *n > 0) {
+        line = line.put(Tone::Dim, look.dot()).put(tone, format!("{} {word}", number::count(n.into())));
+    }
+    line
+}
+
+/// Time, tokens and money so far.
+fn figures(progress: &Progress, look: &Look, now: Timestamp) -> Line {
+    let run = &progress.run;
+    let writing: u64 = progress.under_way.values().map(|under_way| under_way.writing).sum();
+    let mut parts = vec![number::clock(now.since(progress.began))];
+    parts.push(format!("{} tokens", number::tokens(run.usage().total() + writing)));
+    parts.push(match run.budget().cap {
+        Some(cap) => format!("{} of {cap}", run.budget().settled),
+        None => run.budget().settled.to_string(),
+    });
+    if run.reused() > 0 {
+        parts.push(format!("{} reused", number::count(run.reused().into())));
+    }
+    Line::of(Tone::Dim, parts.join(look.dot()))
+}
+
+fn left(text: &str, width: usize, look: &Look) -> String {
+    let cut = text::cut(&text::line(text), width, look.ellipsis());
+    let fill = width.saturating_sub(text::width(&cut));
+    cut + &" ".repeat(fill)
+}
+
+fn right(text: &str, width: usize) -> String {
+    format!("{text:>width$}")
+}

@@ -1,0 +1,157 @@
+//! What is said of an event the moment it happens.
+
+use super::look::{Line, Look, Tone};
+use super::progress::{Progress, label};
+use super::{number, text};
+use divisi_core::event::ParkReason;
+use divisi_core::{Event, Failure, FailureClass, Outcome, Recorded, TaskId};
+use std::collections::BTreeMap;
+
+/// Says what happens, event by event.
+#[derive(Default)]
+pub(crate) struct News {
+    failed_alike: BTreeMap<FailureClass, u32>,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// What a person must not miss.
+    Notable,
+    /// Also the end of every task, and every rest.
+    Every,
+}
+
+impl News {
+    /// Failures of one class that are told one by one. A wrong key fails ten
+    /// thousand tasks, and the first fifty say it well enough; the end counts
+    /// them all.
+    const FAILED_ALIKE_MAX: u32 = 50;
+    /// Columns of a failure's message: three lines of a terminal. `divisi show`
+    /// has the rest.
+    const MESSAGE_COLUMNS_MAX: usize = 240;
+
+    /// What is to be said of an event that `progress` has learned already.
+    pub(crate) fn of(&mut self, progress: &Progress, recorded: &Recorded, detail: Detail, look: &Look) -> Vec<Line> {
+        match &recorded.event {
+            Event::CaughtUp { reused, saved, to_run } => {
+                let reused = format!("{} reused", number::count((*reused).into()));
+                let saved = if saved.0 == 0 { String::new() } else { format!(" ({saved})") };
+                let to_run = format!(", {} to run", number::count((*to_run).into()));
+                vec![Line::of(Tone::Strong, reused).put(Tone::Strong, saved).put(Tone::Strong, to_run)]
+            }
+            Event::Logged { message } => logged(message, look),
+            Event::PhaseStarted { title } if detail == Detail::Every => {
+                vec![Line::of(Tone::Dim, "phase ").put(Tone::Strong, title)]
+            }
+            Event::RetryPlanned { task, .. } if detail == Detail::Every => {
+                rests(progress, *task, recorded, look).into_iter().collect()
+            }
+            Event::TaskEnded { task, outcome: Outcome::Failed(failure) } => self.failed(progress, *task, failure, look),
+            Event::TaskEnded { task, outcome } if detail == Detail::Every => {
+                vec![ended(progress, *task, outcome, look)]
+            }
+            Event::ParkingStarted { reason } => vec![parking(reason)],
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::PhaseStarted { .. }
+            | Event::TaskSubmitted(_)
+            | Event::TaskClaimed { .. }
+            | Event::AttemptScheduled { .. }
+            | Event::TurnScheduled { .. }
+            | Event::TurnEnded { .. }
+            | Event::AttemptEnded { .. }
+            | Event::RetryPlanned { .. }
+            | Event::TaskEnded { .. }
+            | Event::RunParked { .. }
+            | Event::FlowEnded { .. }
+            | Event::RunEnded { .. } => vec![],
+        }
+    }
+
+    fn failed(&mut self, progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> Vec<Line> {
+        let alike = self.failed_alike.entry(failure.class).or_default();
+        *alike += 1;
+        let mut lines = vec![];
+        if *alike <= Self::FAILED_ALIKE_MAX {
+            lines.push(failed(progress, task, failure, look));
+        }
+        if *alike == Self::FAILED_ALIKE_MAX {
+            let rest = format!("further failures of this sort ({}) are only counted", failure.class);
+            lines.push(Line::of(Tone::Warn, rest));
+        }
+        lines
+    }
+}
+
+fn logged(message: &str, look: &Look) -> Vec<Line> {
+    let tone = if message.starts_with("warning: ") { Tone::Warn } else { Tone::Plain };
+    let says = |i| if i == 0 { look.says() } else { "  " };
+    text::block(message).lines().enumerate().map(|(i, line)| Line::of(Tone::Dim, says(i)).put(tone, line)).collect()
+}
+
+fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> Line {
+    let attempts = progress.run.task(task).map_or(0, |state| state.attempts());
+    let mut line = Line::of(Tone::Bad, look.failed())
+        .plain(" ")
+        .put(Tone::Strong, progress.label(task))
+        .plain(look.dot())
+        .put(Tone::Bad, failure.class.as_str())
+        .plain(": ")
+        .plain(text::cut(&text::line(&failure.message), News::MESSAGE_COLUMNS_MAX, look.ellipsis()));
+    if attempts > 1 {
+        line = line.put(Tone::Dim, format!("{}{attempts} attempts", look.dot()));
+    }
+    line
+}
+
+fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Line {
+    let Some(task) = progress.run.task(id) else { return Line::new() };
+    let name = label(id, task);
+    match outcome {
+        Outcome::Ok { .. } => {
+            let mut facts = vec![];
+            facts.extend(task.model().map(|model| model.to_string()));
+            if let (Some(started), Some(ended)) = (task.started_at(), task.ended_at()) {
+                facts.push(number::took(ended.since(started)));
+            }
+            if task.usage().total() > 0 {
+                facts.push(format!("{} tokens", number::tokens(task.usage().total())));
+                facts.push(task.cost().to_string());
+            }
+            if task.attempts() > 1 {
+                facts.push(format!("{} attempts", task.attempts()));
+            }
+            let facts: String = facts.iter().map(|fact| look.dot().to_owned() + fact).collect();
+            Line::of(Tone::Good, look.ok()).plain(" ").plain(name).put(Tone::Dim, facts)
+        }
+        Outcome::Skipped { reason } => {
+            Line::of(Tone::Dim, look.skipped()).plain(format!(" {name}{}skipped: ", look.dot())).plain(text::line(reason))
+        }
+        Outcome::Cancelled => Line::of(Tone::Dim, look.skipped()).plain(format!(" {name}{}cancelled", look.dot())),
+        Outcome::Failed(failure) => failed(progress, id, failure, look),
+    }
+}
+
+fn rests(progress: &Progress, task: TaskId, recorded: &Recorded, look: &Look) -> Option<Line> {
+    let rest = progress.resting.get(&task)?;
+    if rest.due <= recorded.at {
+        return None;
+    }
+    let next = format!("{}, next try in {}", rest.why, number::rest(rest.due.since(recorded.at)));
+    Some(Line::of(Tone::Warn, look.waiting()).plain(format!(" {} waits: ", progress.label(task))).put(Tone::Warn, next))
+}
+
+/// Why nothing new starts any more.
+fn parking(reason: &ParkReason) -> Line {
+    Line::of(Tone::Warn, "parking: ").plain(why_parked(reason))
+}
+
+/// Why a run rests, in words.
+pub(crate) fn why_parked(reason: &ParkReason) -> String {
+    match reason {
+        ParkReason::Asked => "you asked for it".to_owned(),
+        ParkReason::Budget => "what is left of the budget holds none of the waiting tasks".to_owned(),
+        ParkReason::Quota { message } => format!("the account's quota is used up: {}", text::line(message)),
+    }
+}

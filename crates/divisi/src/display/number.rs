@@ -1,0 +1,102 @@
+//! Numbers as people read them.
+
+use divisi_core::{Millis, Timestamp};
+
+/// A count with its thousands apart: `10,000`.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A count with the word for what is counted: `1 task`, `2 tasks`.
+pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// Tokens, to two or three digits: `950`, `1.2 k`, `41 k`, `1.2 M`.
+pub(crate) fn tokens(n: u64) -> String {
+    if n < 1_000 {
+        return n.to_string();
+    }
+    let units = [(1_000, "k"), (1_000_000, "M"), (1_000_000_000, "G")];
+    // Rounding must not say `1000 k`.
+    let fits = |&(unit, _): &(u64, &str)| n < unit * 1_000 - unit / 2;
+    let (unit, sign) = units.into_iter().find(fits).unwrap_or(units[2]);
+    let tenths = n.saturating_mul(10).saturating_add(unit / 2) / unit;
+    match tenths {
+        0..100 => format!("{}.{} {sign}", tenths / 10, tenths % 10),
+        _ => format!("{} {sign}", (n + unit / 2) / unit),
+    }
+}
+
+/// A running clock: `0:41`, `1:02:03`.
+pub(crate) fn clock(span: Millis) -> String {
+    let secs = span.0 / 1_000;
+    let (hours, minutes, secs) = (secs / 3_600, secs / 60 % 60, secs % 60);
+    match hours {
+        0 => format!("{minutes}:{secs:02}"),
+        _ => format!("{hours}:{minutes:02}:{secs:02}"),
+    }
+}
+
+/// How long something took: `85 ms`, `4.2 s`, `0:41`.
+pub(crate) fn took(span: Millis) -> String {
+    match span.0 {
+        ms @ 0..1_000 => format!("{ms} ms"),
+        ms @ 1_000..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => clock(span),
+    }
+}
+
+/// How long something rests yet, never less than it does: `12 s`, `2 min`.
+pub(crate) fn rest(span: Millis) -> String {
+    match span.0.div_ceil(1_000) {
+        secs @ 0..=120 => format!("{secs} s"),
+        secs @ 121..=7_200 => format!("{} min", secs.div_ceil(60)),
+        secs => format!("{} h", secs.div_ceil(3_600)),
+    }
+}
+
+/// When something was: `just now`, `3 min ago`.
+pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
+    match now.since(then).0 / 1_000 {
+        0..10 => "just now".to_owned(),
+        secs @ 10..60 => format!("{secs} s ago"),
+        secs @ 60..3_600 => format!("{} min ago", secs / 60),
+        secs @ 3_600..86_400 => format!("{} h ago", secs / 3_600),
+        secs => format!("{} ago", counted(secs / 86_400, "day", "days")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_tokens() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(counted(1, "task", "tasks"), "1 task");
+        assert_eq!(counted(10_000, "task", "tasks"), "10,000 tasks");
+        assert_eq!(
+            [0, 999, 1_000, 1_240, 9_960, 41_499, 999_499, 999_500, 1_200_000, 2_500_000_000].map(tokens),
+            ["0", "999", "1.0 k", "1.2 k", "10 k", "41 k", "999 k", "1.0 M", "1.2 M", "2.5 G"]
+        );
+        assert_eq!(tokens(u64::MAX / 16), "1152921505 G");
+    }
+
+    #[test]
+    fn spans_and_moments() {
+        assert_eq!([0, 41_000, 3_723_000].map(|ms| clock(Millis(ms))), ["0:00", "0:41", "1:02:03"]);
+        assert_eq!([85, 4_270, 41_000].map(|ms| took(Millis(ms))), ["85 ms", "4.2 s", "0:41"]);
+        assert_eq!([1, 11_001, 121_000, 7_201_000].map(|ms| rest(Millis(ms))), ["1 s", "12 s", "3 min", "3 h"]);
+        let ago = |secs: u64| super::ago(Timestamp(secs * 1_000), Timestamp(0));
+        assert_eq!([3, 40, 190, 7_300, 86_400].map(ago), ["just now", "40 s ago", "3 min ago", "2 h ago", "1 day ago"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Tells a person, or a program, what a run does while it does it.
+
+use super::json;
+use super::live::LiveView;
+use super::look::{Line, Look, page};
+use super::plain::PlainView;
+use super::progress::{Live, Progress};
+use super::summary::{errors, summary};
+use divisi_core::{Recorded, Run, RunId, Timestamp};
+use std::io::{self, IsTerminal, Write};
+
+/// How a run is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// On a terminal, with a frame that is redrawn.
+    Live,
+    /// One line after the other.
+    Plain,
+    /// Every event as a line of JSON on stdout.
+    Json,
+    /// Errors only.
+    Quiet,
+}
+
+impl Mode {
+    /// The mode for what was asked for on the command line and what stderr is.
+    pub(crate) fn of(json: bool, quiet: bool) -> Self {
+        match () {
+            () if json => Self::Json,
+            () if quiet => Self::Quiet,
+            () if io::stderr().is_terminal() && !console::is_dumb() => Self::Live,
+            () => Self::Plain,
+        }
+    }
+}
+
+/// Tells what a run does.
+///
+/// It asks for no time and waits for nothing: it is given events, signals and,
+/// every tenth of a second or so, the time. Only JSON goes to stdout, so only
+/// there can telling fail; a stderr that is gone has nobody to tell.
+pub(crate) struct Reporter {
+    progress: Progress,
+    look: Look,
+    view: View,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+}
+
+enum View {
+    Live(Box<LiveView>),
+    Plain(PlainView),
+    Json,
+    Quiet,
+}
+
+impl Reporter {
+    /// A reporter for a run that stands like `run`: a new one, or as its
+    /// journal has it before it is resumed.
+    pub(crate) fn new(mode: Mode, look: Look, id: RunId, run: Run) -> Self {
+        let view = match mode {
+            Mode::Live => View::Live(Box::new(LiveView::new(look, console::Term::buffered_stderr()))),
+            Mode::Plain => View::Plain(PlainView::new(look)),
+            Mode::Json => View::Json,
+            Mode::Quiet => View::Quiet,
+        };
+        let out = Box::new(io::BufWriter::new(io::stdout()));
+        Self { progress: Progress::new(id, run), look, view, out, err: Box::new(io::stderr()) }
+    }
+
+    /// Takes in one recorded event.
+    ///
+    /// Fails when stdout cannot be written to, or when the event cannot follow
+    /// the ones before it.
+    pub(crate) fn event(&mut self, recorded: &Recorded) -> io::Result<()> {
+        self.progress.apply(recorded).map_err(io::Error::other)?;
+        match &mut self.view {
+            View::Live(view) => view.event(&self.progress, recorded),
+            View::Plain(view) => {
+                let lines = view.event(&self.progress, recorded);
+                self.tell(&lines);
+            }
+            View::Json => json::write_line(&mut self.out, recorded)?,
+            View::Quiet => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in something that is no fact.
+    pub(crate) fn live(&mut self, live: Live) {
+        self.progress.live(live);
+    }
+
+    /// Says something that does not come from the run, above what is shown.
+    pub(crate) fn say(&mut self, line: Line) {
+        match &mut self.view {
+            View::Live(view) => view.say(&[line]),
+            View::Plain(_) => self.tell(&[line]),
+            View::Json | View::Quiet => {}
+        }
+    }
+
+    /// Shows what has changed. To be called about every tenth of a second.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        match &mut self.view {
+            View::Live(view) => view.tick(&self.progress, now),
+            View::Plain(view) => {
+                let lines = view.tick(&self.progress, now);
+                self.tell(&lines);
+            }
+            View::Json => self.out.flush()?,
+            View::Quiet => {}
+        }
+        Ok(())
+    }
+
+    /// Says how it ended and what can be done next.
+    ///
+    /// `flow_error` is the flow's own error as it is to be shown, with the line
+    /// of its script; without one the recorded failure is told.
+    pub(crate) fn finish(mut self, now: Timestamp, flow_error: Option<&str>) -> io::Result<()> {
+        if let View::Live(view) = &mut self.view {
+            view.finish();
+        }
+        let told = flow_error.is_some();
+        let lines = match self.view {
+            View::Live(_) | View::Plain(_) => summary(&self.progress, told, now, &self.look),
+            View::Quiet => errors(&self.progress, told, &self.look),
+            View::Json => return self.out.flush(),
+        };
+        // A stderr that is gone has nobody to tell.
+        let _ = self.err.write_all(flow_error.unwrap_or_default().as_bytes());
+        self.tell(&lines);
+        Ok(())
+    }
+
+    fn tell(&mut self, lines: &[Line]) {
+        if !lines.is_empty() {
+            // A stderr that is gone has nobody to tell.
+            let _ = self.err.write_all(page(lines, &self.look).as_bytes());
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The list of runs.
+
+use super::look::{Line, Look, Tone};
+use super::number;
+use super::table::{Column, Table};
+use divisi_core::{PicoUsd, Timestamp};
+use divisi_engine::store::RunSummary;
+
+/// The list of runs, newest first. For programs, [`RunSummary`] is its own form.
+pub(crate) fn runs(runs: &[RunSummary], now: Timestamp, look: &Look) -> Vec<Line> {
+    if runs.is_empty() {
+        return vec![
+            Line::new().plain("no runs yet"),
+            Line::new().plain("  divisi run <flow>  ").put(Tone::Dim, "starts one; `divisi init` writes an example flow"),
+        ];
+    }
+    let mut table = Table::new(
+        vec![
+            Column::left("run"),
+            Column::left("flow").at_least(8),
+            Column::left("status"),
+            Column::right("ok"),
+            Column::right("failed"),
+            Column::right("skipped").rank(3),
+            Column::right("open").rank(4),
+            Column::right("tokens").rank(2),
+            Column::right("cost"),
+            Column::left("started").at_least(8),
+            Column::right("took").rank(1),
+        ],
+        0,
+    );
+    table.titles();
+    let mut newest_first: Vec<&RunSummary> = runs.iter().collect();
+    newest_first.sort_by_key(|run| std::cmp::Reverse(run.started_at));
+    for run in newest_first {
+        table.row(cells(run, now));
+    }
+    table.render(look)
+}
+
+fn cells(run: &RunSummary, now: Timestamp) -> Vec<(Tone, String)> {
+    let status = match run.status.as_str() {
+        "ok" => Tone::Good,
+        "failed" => Tone::Bad,
+        "running" => Tone::Busy,
+        _ => Tone::Warn,
+    };
+    let number = |n: u32| if n == 0 { "-".to_owned() } else { number::count(n.into()) };
+    vec![
+        (Tone::Plain, run.id.to_string()),
+        (Tone::Strong, run.name.clone()),
+        (status, run.status.clone()),
+        (Tone::Plain, number(run.ok)),
+        (if run.failed > 0 { Tone::Bad } else { Tone::Plain }, number(run.failed)),
+        (Tone::Plain, number(run.skipped)),
+        (Tone::Plain, number(run.open)),
+        (Tone::Plain, number::tokens(run.tokens)),
+        (Tone::Plain, if run.cost == PicoUsd::ZERO { "-".to_owned() } else { run.cost.to_string() }),
+        (Tone::Dim, number::ago(now, run.started_at)),
+        (Tone::Dim, number::took(run.updated_at.since(run.started_at))),
+    ]
+}

@@ -1,0 +1,204 @@
+//! What `show` gives to programs. Money is in picodollars, time in milliseconds
+//! since the Unix epoch, as in the journal.
+
+use super::history::attempts;
+use super::page::{TaskPage, reply, result, tools};
+use super::status;
+use super::texts::Texts;
+use divisi_core::event::ParkReason;
+use divisi_core::run::{Counts, Stage, TaskState};
+use divisi_core::{Failure, Outcome, PicoUsd, Run, RunId, TaskId, Timestamp, Usage};
+use divisi_engine::store::status_word;
+use serde::Serialize;
+use serde_json::Value;
+
+/// A run with all its tasks.
+#[derive(Serialize)]
+pub(crate) struct RunForm<'a> {
+    id: &'a RunId,
+    name: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parked: Option<&'a ParkReason>,
+    ok: u32,
+    failed: u32,
+    skipped: u32,
+    cancelled: u32,
+    open: u32,
+    reused: u32,
+    usage: Usage,
+    cost: PicoUsd,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cap: Option<PicoUsd>,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    /// What the flow returned.
+    result: Option<Value>,
+    /// Why the flow failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+    tasks: Vec<TaskForm<'a>>,
+}
+
+impl<'a> RunForm<'a> {
+    /// The form of a run; `texts` holds what its flow returned.
+    pub(crate) fn new(id: &'a RunId, run: &'a Run, texts: &Texts) -> Self {
+        let Counts { ok, failed, skipped, cancelled, open } = run.counts();
+        let parked = match run.stage() {
+            Stage::Parking(reason) | Stage::Parked(reason) => Some(reason),
+            Stage::Unstarted | Stage::Replaying | Stage::Running | Stage::Ended(_) => None,
+        };
+        let over = matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_));
+        let returned = run.result().and_then(Result::ok).and_then(|content| texts.get(content));
+        Self {
+            id,
+            name: run.name(),
+            status: status_word(run.stage()),
+            parked,
+            ok,
+            failed,
+            skipped,
+            cancelled,
+            open,
+            reused: run.reused(),
+            usage: run.usage(),
+            cost: run.budget().settled,
+            cap: run.budget().cap,
+            started_at: run.started_at(),
+            ended_at: over.then(|| run.ended_at()),
+            result: returned.and_then(|json| serde_json::from_str(json).ok()),
+            failure: run.result().and_then(Result::err),
+            tasks: run.tasks().map(|(id, task)| TaskForm::new(id, task)).collect(),
+        }
+    }
+}
+
+/// One task, without its texts.
+#[derive(Serialize)]
+pub(crate) struct TaskForm<'a> {
+    task: String,
+    label: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'a str>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<&'a str>,
+    model: Option<&'a str>,
+    attempts: u32,
+    turns: u32,
+    usage: Usage,
+    cost: PicoUsd,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+impl<'a> TaskForm<'a> {
+    fn new(id: TaskId, state: &'a TaskState) -> Self {
+        let (failure, skipped) = match state.outcome() {
+            Some(Outcome::Failed(failure)) => (Some(failure), None),
+            Some(Outcome::Skipped { reason }) => (None, Some(reason.as_str())),
+            Some(Outcome::Ok { .. } | Outcome::Cancelled) | None => (None, None),
+        };
+        Self {
+            task: id.to_string(),
+            label: &state.facts().label,
+            phase: state.facts().phase.as_deref(),
+            status: status::word(state),
+            failure,
+            skipped,
+            model: state.model().map(|model| &**model),
+            attempts: state.attempts(),
+            turns: state.turns_total(),
+            usage: state.usage(),
+            cost: state.cost(),
+            started_at: state.started_at(),
+            ended_at: state.ended_at(),
+        }
+    }
+}
+
+/// One task with its texts and its attempts.
+#[derive(Serialize)]
+pub(crate) struct TaskPageForm<'a> {
+    run: &'a RunId,
+    #[serde(flatten)]
+    task: TaskForm<'a>,
+    key: String,
+    occurrence: u32,
+    executor: &'a str,
+    models: Vec<&'a str>,
+    /// What the flow asked for: prompt, schema, options.
+    spec: Option<Value>,
+    history: Vec<AttemptForm<'a>>,
+    /// What came of it, whole or in part.
+    result: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct AttemptForm<'a> {
+    number: u32,
+    model: Option<&'a str>,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+    usage: Usage,
+    cost: PicoUsd,
+    turns: Vec<TurnForm<'a>>,
+}
+
+#[derive(Serialize)]
+struct TurnForm<'a> {
+    model: &'a str,
+    usage: Usage,
+    cost: PicoUsd,
+    took: divisi_core::Millis,
+    text: Option<String>,
+    tools: Vec<Value>,
+}
+
+impl<'a> TaskPageForm<'a> {
+    /// The form of a page; `None` when the run has no such task.
+    pub(crate) fn new(page: &TaskPage<'a>, texts: &Texts) -> Option<Self> {
+        let state = page.run.task(page.task)?;
+        let json = |content| texts.get(content).and_then(|json| serde_json::from_str(json).ok());
+        let history = attempts(page.events, page.task).into_iter().map(|attempt| AttemptForm {
+            number: attempt.number,
+            model: attempt.model,
+            started_at: attempt.started_at,
+            ended_at: attempt.end.map(|(at, _)| at),
+            failure: attempt.end.and_then(|(_, failure)| failure),
+            usage: attempt.usage,
+            cost: attempt.cost,
+            turns: attempt.turns.into_iter().map(|turn| TurnForm::new(turn, texts)).collect(),
+        });
+        Some(Self {
+            run: page.id,
+            task: TaskForm::new(page.task, state),
+            key: state.key().0.to_string(),
+            occurrence: state.occurrence(),
+            executor: &state.facts().executor,
+            models: state.facts().models.iter().map(|model| &**model).collect(),
+            spec: json(state.spec()),
+            history: history.collect(),
+            result: result(state).and_then(json),
+        })
+    }
+}
+
+impl<'a> TurnForm<'a> {
+    fn new(turn: &'a divisi_core::event::Turn, texts: &Texts) -> Self {
+        let reply = reply(turn, texts);
+        let called = |(name, input): (&str, &Value)| serde_json::json!({ "name": name, "input": input });
+        Self {
+            model: &turn.model,
+            usage: turn.usage,
+            cost: turn.cost,
+            took: turn.took,
+            text: reply.as_ref().map(|reply| reply.text()),
+            tools: reply.iter().flat_map(tools).map(called).collect(),
+        }
+    }
+}

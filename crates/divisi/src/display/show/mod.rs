@@ -1,0 +1,16 @@
+//! What there is to see of a run after the fact: the tree of its tasks, and
+//! one task in full.
+
+mod status;
+mod tree;
+
+mod history;
+mod texts;
+mod page;
+
+mod form;
+
+pub(crate) use form::{RunForm, TaskForm, TaskPageForm};
+pub(crate) use page::TaskPage;
+pub(crate) use texts::Texts;
+pub(crate) use tree::tree;

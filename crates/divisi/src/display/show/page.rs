@@ -1,0 +1,219 @@
+//! One task in full: what it was asked, how it went, what came of it.
+
+use super::history::{Attempt, attempts};
+use super::texts::Texts;
+use super::{status, tree};
+use crate::display::failures::error;
+use crate::display::look::{Line, Look, Tone};
+use crate::display::progress::label;
+use crate::display::{number, text};
+use divisi_core::event::Turn;
+use divisi_core::run::TaskState;
+use divisi_core::{Content, Event, Outcome, Recorded, Run, RunId, Task, TaskId, Timestamp};
+use divisi_providers::{Block, Reply};
+use serde_json::Value;
+
+/// One task of a run, and where its story stands.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskPage<'a> {
+    /// The run's name.
+    pub(crate) id: &'a RunId,
+    /// The run.
+    pub(crate) run: &'a Run,
+    /// Which of its tasks.
+    pub(crate) task: TaskId,
+    /// The run's journal; events of other tasks may be missing.
+    pub(crate) events: &'a [Recorded],
+}
+
+/// Lines of a reply that are shown unless everything is asked for.
+const REPLY_LINES_MAX: usize = 6;
+
+impl<'a> TaskPage<'a> {
+    /// The texts that the page refers to: what has to be loaded to show it.
+    pub(crate) fn contents(&self) -> Vec<&'a Content> {
+        let Some(state) = self.run.task(self.task) else { return vec![] };
+        let mut contents = vec![state.spec()];
+        contents.extend(result(state));
+        for Recorded { event, .. } in self.events {
+            match event {
+                Event::TurnEnded { attempt, turn } if attempt.task == self.task => contents.push(&turn.reply),
+                _ => {}
+            }
+        }
+        contents
+    }
+
+    /// The page. With `all`, replies are shown whole.
+    pub(crate) fn render(&self, texts: &Texts, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+        let Some(state) = self.run.task(self.task) else { return vec![] };
+        let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
+        lines.extend(self.head(state, now, look));
+        let spec: Option<Task> = texts.get(state.spec()).and_then(|json| serde_json::from_str(json).ok());
+        if let Some(spec) = spec {
+            lines.extend(spec.context.iter().flat_map(|context| section("context", context)));
+            lines.extend(section("prompt", &spec.prompt));
+            lines.extend(spec.schema.iter().flat_map(|schema| section("schema", &shown(schema))));
+        }
+        for attempt in attempts(self.events, self.task) {
+            lines.push(Line::new());
+            lines.extend(attempt_lines(&attempt, texts, all, now, look));
+        }
+        lines.extend(outcome(self.task, state, texts, look));
+        lines
+    }
+
+    fn head(&self, state: &TaskState, now: Timestamp, look: &Look) -> Vec<Line> {
+        let (tone, sign) = status::sign(state, look);
+        let mut title = Line::of(tone, sign)
+            .put(Tone::Dim, format!(" {} ", self.task))
+            .put(Tone::Strong, label(self.task, state))
+            .plain("  ")
+            .put(tone, status::word(state));
+        if state.attempts() > 1 {
+            title = title.plain(format!(" after {} attempts", state.attempts()));
+        }
+        let facts = state.facts();
+        let mut lines = vec![title];
+        let mut fact = |name: &str, value: String| {
+            if !value.is_empty() {
+                lines.push(Line::of(Tone::Dim, format!("  {name:<9}")).plain(text::line(&value)));
+            }
+        };
+        fact("run", format!("{} {}", self.run.name(), self.id));
+        fact("phase", facts.phase.as_deref().unwrap_or_default().to_owned());
+        fact("model", models(state));
+        fact("executor", facts.executor.to_string());
+        let occurrence = match state.occurrence() {
+            0 => String::new(),
+            n => format!(" (number {} with this key)", n + 1),
+        };
+        fact("key", format!("{}{occurrence}", state.key().0));
+        let mut figures = vec![format!("{} tokens", number::tokens(state.usage().total())), state.cost().to_string()];
+        figures.extend(tree::took(state, now));
+        fact("used", figures.join(look.dot()));
+        lines
+    }
+}
+
+/// The model that answered, and those that were allowed where they differ.
+fn models(state: &TaskState) -> String {
+    let allowed: Vec<&str> = state.facts().models.iter().map(|model| &**model).collect();
+    match state.model() {
+        Some(model) if allowed == [&**model] || allowed.is_empty() => model.to_string(),
+        Some(model) => format!("{model} (asked for {})", allowed.join(", then ")),
+        None => allowed.join(", then "),
+    }
+}
+
+fn attempt_lines(attempt: &Attempt<'_>, texts: &Texts, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+    let end = attempt.end.map_or(now, |(at, _)| at);
+    let mut facts = vec![];
+    facts.extend(attempt.model.map(str::to_owned));
+    facts.push(number::took(end.since(attempt.started_at)));
+    facts.push(format!("{} tokens", number::tokens(attempt.usage.total())));
+    facts.push(attempt.cost.to_string());
+    let facts: String = facts.iter().map(|fact| look.dot().to_owned() + fact).collect();
+    let mut title = Line::of(Tone::Strong, format!("attempt {}", attempt.number)).put(Tone::Dim, facts);
+    title = title.plain(look.dot());
+    title = match attempt.end {
+        None => title.put(Tone::Busy, "running"),
+        Some((_, None)) => title.put(Tone::Good, "ok"),
+        Some((_, Some(failure))) => title.put(Tone::Bad, failure.class.as_str()),
+    };
+    let mut lines = vec![title];
+    for (i, turn) in attempt.turns.iter().enumerate() {
+        lines.extend(turn_lines(i + 1, turn, texts, all, look));
+    }
+    if let Some((_, Some(failure))) = attempt.end {
+        lines.extend(text::block(&failure.message).lines().map(|line| Line::of(Tone::Bad, format!("  {line}"))));
+    }
+    lines
+}
+
+fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look) -> Vec<Line> {
+    let facts = [
+        text::line(&turn.model),
+        format!("{} in, {} out", number::tokens(turn.usage.prompt()), number::tokens(turn.usage.output)),
+        number::took(turn.took),
+        turn.cost.to_string(),
+    ];
+    let mut lines =
+        vec![Line::new().plain(format!("  turn {number}")).put(Tone::Dim, look.dot()).put(Tone::Dim, facts.join(look.dot()))];
+    let Some(reply) = reply(turn, texts) else {
+        lines.push(Line::of(Tone::Dim, "    (the reply cannot be read)"));
+        return lines;
+    };
+    let said = text::block(&reply.text());
+    let most = if all { usize::MAX } else { REPLY_LINES_MAX };
+    lines.extend(said.lines().take(most).map(|line| Line::new().plain(format!("    {line}"))));
+    if said.lines().count() > most {
+        let more = number::counted((said.lines().count() - most) as u64, "more line", "more lines");
+        lines.push(Line::of(Tone::Dim, format!("    {} {more}; --all shows them", look.ellipsis())));
+    }
+    for (name, input) in tools(&reply) {
+        let room = look.width.saturating_sub(6 + name.len());
+        let input = text::cut(&text::line(&input.to_string()), room, look.ellipsis());
+        lines.push(Line::of(Tone::Busy, format!("    {name} ")).put(Tone::Dim, input));
+    }
+    lines
+}
+
+fn outcome(id: TaskId, state: &TaskState, texts: &Texts, look: &Look) -> Vec<Line> {
+    match state.outcome() {
+        None => vec![],
+        Some(Outcome::Ok { value }) => {
+            let value = texts.get(value).map(|json| match serde_json::from_str(json) {
+                Ok(value) => shown(&value),
+                Err(_) => json.to_owned(),
+            });
+            section("result", value.as_deref().unwrap_or("(the text is not in the store)"))
+        }
+        Some(Outcome::Failed(failure)) => {
+            let what = format!("task `{}` failed", label(id, state));
+            let mut lines = vec![Line::new()];
+            lines.extend(error(&what, failure, look));
+            let partial = failure.partial.as_ref().and_then(|partial| texts.get(partial));
+            lines.extend(partial.into_iter().flat_map(|partial| section("what there was of a result", partial)));
+            lines
+        }
+        Some(Outcome::Skipped { reason }) => section("skipped", reason),
+        Some(Outcome::Cancelled) => vec![],
+    }
+}
+
+/// The text of what came of a task, whole or in part.
+pub(super) fn result(state: &TaskState) -> Option<&Content> {
+    match state.outcome()? {
+        Outcome::Ok { value } => Some(value),
+        Outcome::Failed(failure) => failure.partial.as_ref(),
+        Outcome::Skipped { .. } | Outcome::Cancelled => None,
+    }
+}
+
+/// What a model answered in a turn, if its text is there.
+pub(super) fn reply(turn: &Turn, texts: &Texts) -> Option<Reply> {
+    serde_json::from_str(texts.get(&turn.reply)?).ok()
+}
+
+/// The tools that a reply calls, with what they are given.
+pub(super) fn tools(reply: &Reply) -> impl Iterator<Item = (&str, &Value)> {
+    reply.blocks.iter().filter_map(|block| match block {
+        Block::ToolUse { name, input, .. } => Some((name.as_str(), input)),
+        Block::Text { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
+    })
+}
+
+fn section(title: &str, body: &str) -> Vec<Line> {
+    let mut lines = vec![Line::new(), Line::of(Tone::Strong, title)];
+    lines.extend(text::block(body).lines().map(|line| Line::new().plain(format!("  {line}"))));
+    lines
+}
+
+/// A text as it is; anything else as JSON that can be read.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_else(|_| other.to_string()),
+    }
+}

@@ -1,0 +1,30 @@
+//! Where a task stands, in one word and one sign.
+
+use crate::display::look::{Look, Tone};
+use divisi_core::Outcome;
+use divisi_core::run::{TaskStage, TaskState};
+
+/// The word for where a task stands.
+pub(super) fn word(task: &TaskState) -> &'static str {
+    match task.stage() {
+        TaskStage::Unclaimed => "unclaimed",
+        TaskStage::Ready => "waiting",
+        TaskStage::Resting(_) => "resting",
+        TaskStage::InFlight(_) | TaskStage::Between => "running",
+        TaskStage::Ended { outcome, .. } => outcome.status(),
+    }
+}
+
+/// The sign for it.
+pub(super) fn sign(task: &TaskState, look: &Look) -> (Tone, &'static str) {
+    match task.stage() {
+        TaskStage::Unclaimed | TaskStage::Ready => (Tone::Dim, look.waiting()),
+        TaskStage::Resting(_) => (Tone::Warn, look.waiting()),
+        TaskStage::InFlight(_) | TaskStage::Between => (Tone::Busy, look.running()),
+        TaskStage::Ended { outcome, .. } => match outcome {
+            Outcome::Ok { .. } => (Tone::Good, look.ok()),
+            Outcome::Failed(_) => (Tone::Bad, look.failed()),
+            Outcome::Skipped { .. } | Outcome::Cancelled => (Tone::Dim, look.skipped()),
+        },
+    }
+}

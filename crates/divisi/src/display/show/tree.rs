@@ -1,0 +1,214 @@
+//! The tree of a run: its tasks under its phases.
+
+use super::status;
+use crate::display::look::{Line, Look, Tone};
+use crate::display::news::why_parked;
+use crate::display::progress::label;
+use crate::display::table::{Column, Table};
+use crate::display::{number, text};
+use divisi_core::run::{Stage, TaskStage, TaskState};
+use divisi_core::{Outcome, PicoUsd, Run, RunId, TaskId, Timestamp};
+use divisi_engine::store::status_word;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Tasks of one phase that are listed one by one: about what a terminal shows.
+const LISTED_MAX: usize = 50;
+/// Of a larger phase, those that failed or are at work, up to so many each.
+const LISTED_OF_MANY_MAX: usize = 10;
+
+/// The tree of a run. With `all`, every task is listed, however many there are.
+pub(crate) fn tree(id: &RunId, run: &Run, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+    let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
+    lines.extend(head(id, run, now, look));
+    let mut table = Table::new(
+        vec![
+            Column::left(""),
+            Column::left("task"),
+            Column::left("label").at_least(10),
+            Column::left("model").at_least(8).rank(1),
+            Column::right("attempts").rank(2),
+            Column::right("tokens"),
+            Column::right("took"),
+            Column::right("cost"),
+        ],
+        2,
+    );
+    let groups = groups(run);
+    if !groups.iter().all(|group| group.tasks.is_empty()) {
+        table.line(Line::new());
+        table.titles();
+    }
+    for group in &groups {
+        group.tell(&mut table, all, now, look);
+    }
+    lines.extend(table.render(look));
+    if let Some(Err(failure)) = run.result() {
+        lines.push(Line::new());
+        lines.extend(crate::display::failures::error(&format!("flow `{}` failed", run.name()), failure, look));
+    }
+    lines
+}
+
+fn head(id: &RunId, run: &Run, now: Timestamp, look: &Look) -> Vec<Line> {
+    let counts = run.counts();
+    let tone = match run.stage() {
+        Stage::Ended(_) if counts.ok == counts.total() => Tone::Good,
+        Stage::Ended(_) | Stage::Parked(_) | Stage::Parking(_) => Tone::Warn,
+        Stage::Unstarted | Stage::Replaying | Stage::Running => Tone::Busy,
+    };
+    let mut title =
+        Line::of(Tone::Strong, run.name()).put(Tone::Dim, format!(" {id} ")).put(tone, status_word(run.stage()));
+    if let Stage::Parked(reason) | Stage::Parking(reason) = run.stage() {
+        title = title.plain(": ").plain(why_parked(reason));
+    }
+    let parts = [
+        (counts.ok, "ok"),
+        (counts.failed, "failed"),
+        (counts.skipped, "skipped"),
+        (counts.cancelled, "cancelled"),
+        (counts.open, "open"),
+    ];
+    let parts = parts.into_iter().filter(|(n, word)| *n > 0 || *word == "ok");
+    let parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", number::count(n.into()))).collect();
+    let over = matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_));
+    let end = if over { run.ended_at() } else { now };
+    let figures = [
+        format!("started {}", number::ago(now, run.started_at())),
+        format!("took {}", number::took(end.since(run.started_at()))),
+        format!("{} tokens", number::tokens(run.usage().total())),
+        match run.budget().cap {
+            Some(cap) => format!("{} of {cap}", run.budget().settled),
+            None => run.budget().settled.to_string(),
+        },
+    ];
+    vec![title, Line::new().plain(parts.join(look.dot())), Line::of(Tone::Dim, figures.join(look.dot()))]
+}
+
+/// Tasks of one phase, in order of submission.
+struct Group<'a> {
+    title: Option<Arc<str>>,
+    tasks: Vec<(TaskId, &'a TaskState)>,
+}
+
+/// The phases in the order in which they began; tasks of none come first.
+fn groups(run: &Run) -> Vec<Group<'_>> {
+    let mut groups = vec![Group { title: None, tasks: vec![] }];
+    let mut index: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    for title in run.phases() {
+        index.entry(title.clone()).or_insert_with(|| {
+            groups.push(Group { title: Some(title.clone()), tasks: vec![] });
+            groups.len() - 1
+        });
+    }
+    for (id, task) in run.tasks() {
+        let group = task.facts().phase.as_ref().map_or(0, |title| {
+            *index.entry(title.clone()).or_insert_with(|| {
+                groups.push(Group { title: Some(title.clone()), tasks: vec![] });
+                groups.len() - 1
+            })
+        });
+        groups[group].tasks.push((id, task));
+    }
+    groups
+}
+
+impl Group<'_> {
+    fn tell(&self, table: &mut Table, all: bool, now: Timestamp, look: &Look) {
+        if let Some(title) = &self.title {
+            table.line(Line::of(Tone::Strong, text::line(title)).put(Tone::Dim, format!("  {}", self.counted(look))));
+        }
+        let listed = self.listed(all);
+        for &(id, task) in &listed {
+            table.row(vec![
+                own(status::sign(task, look)),
+                (Tone::Dim, id.to_string()),
+                (Tone::Plain, label(id, task)),
+                (Tone::Dim, task.model().map(|model| model.to_string()).unwrap_or_default()),
+                (Tone::Dim, or_blank(task.attempts() > 0, || task.attempts().to_string())),
+                (Tone::Plain, or_blank(task.usage().total() > 0, || number::tokens(task.usage().total()))),
+                (Tone::Plain, took(task, now).unwrap_or_default()),
+                (Tone::Plain, or_blank(task.cost() > PicoUsd::ZERO, || task.cost().to_string())),
+            ]);
+            if let Some(why) = why(task) {
+                let room = look.width.saturating_sub(6);
+                table.line(Line::of(Tone::Bad, format!("      {}", text::cut(&why, room, look.ellipsis()))));
+            }
+        }
+        if listed.len() < self.tasks.len() {
+            let more = number::count((self.tasks.len() - listed.len()) as u64);
+            table.line(Line::of(Tone::Dim, format!("  {} and {more} more; --all lists them", look.ellipsis())));
+        }
+    }
+
+    /// All of few tasks; of many, those to look at.
+    fn listed(&self, all: bool) -> Vec<(TaskId, &TaskState)> {
+        if all || self.tasks.len() <= LISTED_MAX {
+            return self.tasks.clone();
+        }
+        let (mut failed, mut running) = (0, 0);
+        let to_look_at = |(_, task): &&(TaskId, &TaskState)| {
+            let seen = match task.stage() {
+                TaskStage::Ended { outcome: Outcome::Failed(_), .. } => &mut failed,
+                TaskStage::InFlight(_) | TaskStage::Between | TaskStage::Resting(_) => &mut running,
+                TaskStage::Ended { .. } | TaskStage::Unclaimed | TaskStage::Ready => return false,
+            };
+            *seen += 1;
+            *seen <= LISTED_OF_MANY_MAX
+        };
+        self.tasks.iter().filter(to_look_at).copied().collect()
+    }
+
+    fn counted(&self, look: &Look) -> String {
+        let mut words: Vec<(&str, u64)> = ["ok", "failed", "skipped", "cancelled", "running", "resting", "waiting"]
+            .map(|word| (word, 0))
+            .to_vec();
+        let mut usage = 0;
+        let mut cost = PicoUsd::ZERO;
+        for (_, task) in &self.tasks {
+            usage += task.usage().total();
+            cost += task.cost();
+            let word = status::word(task);
+            if let Some((_, n)) = words.iter_mut().find(|(known, _)| *known == word) {
+                *n += 1;
+            }
+        }
+        let counts = words.into_iter().filter(|(_, n)| *n > 0);
+        let mut parts: Vec<String> = counts.map(|(word, n)| format!("{} {word}", number::count(n))).collect();
+        if parts.is_empty() {
+            parts.push("no tasks".to_owned());
+        }
+        if usage > 0 {
+            parts.push(format!("{} tokens", number::tokens(usage)));
+            parts.push(cost.to_string());
+        }
+        parts.join(look.dot())
+    }
+}
+
+/// Why a task has no result.
+fn why(task: &TaskState) -> Option<String> {
+    match task.outcome()? {
+        Outcome::Failed(failure) => Some(text::line(&failure.to_string())),
+        Outcome::Skipped { reason } => Some(text::line(reason)),
+        Outcome::Ok { .. } | Outcome::Cancelled => None,
+    }
+}
+
+/// How long the latest attempt took, or has taken so far.
+pub(super) fn took(task: &TaskState, now: Timestamp) -> Option<String> {
+    let started = task.started_at()?;
+    match task.stage() {
+        TaskStage::Ended { .. } => Some(number::took(task.ended_at()?.since(started))),
+        TaskStage::InFlight(_) => Some(number::took(now.since(started))),
+        TaskStage::Unclaimed | TaskStage::Ready | TaskStage::Resting(_) | TaskStage::Between => None,
+    }
+}
+
+fn own((tone, text): (Tone, &str)) -> (Tone, String) {
+    (tone, text.to_owned())
+}
+
+fn or_blank(there: bool, text: impl FnOnce() -> String) -> String {
+    if there { text() } else { String::new() }
+}

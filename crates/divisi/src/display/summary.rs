@@ -1,0 +1,112 @@
+//! What is said when a run is over, or rests.
+
+use super::failures::{error, failures};
+use super::look::{Line, Look, Tone};
+use super::news::why_parked;
+use super::number;
+use super::progress::Progress;
+use divisi_core::Timestamp;
+use divisi_core::event::{ParkReason, RunStatus};
+use divisi_core::run::Stage;
+
+/// What is said when a run is over, or rests.
+///
+/// `flow_error` is the flow's own error where the caller has told it already.
+pub(crate) fn summary(progress: &Progress, flow_error_told: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+    let mut lines = errors(progress, flow_error_told, look);
+    if !lines.is_empty() {
+        lines.push(Line::new());
+    }
+    lines.extend(look.demo_line());
+    lines.push(verdict(progress));
+    lines.push(figures(progress, now, look));
+    lines.extend(next_commands(progress));
+    lines
+}
+
+/// What failed.
+pub(crate) fn errors(progress: &Progress, flow_error_told: bool, look: &Look) -> Vec<Line> {
+    let mut lines = failures(&progress.run, look);
+    if let Some(Err(failure)) = progress.run.result()
+        && !flow_error_told
+    {
+        lines.extend(error(&format!("flow `{}` failed", progress.run.name()), failure, look));
+    }
+    lines
+}
+
+fn verdict(progress: &Progress) -> Line {
+    let line = Line::of(Tone::Strong, progress.run.name()).put(Tone::Dim, format!(" {} ", progress.id));
+    match progress.run.stage() {
+        Stage::Ended(RunStatus::Ok) => line.put(Tone::Good, "ok"),
+        Stage::Ended(RunStatus::Partial) => line.put(Tone::Warn, "partial: some tasks did not succeed"),
+        Stage::Ended(RunStatus::Failed) => line.put(Tone::Bad, "failed").plain(match progress.run.result() {
+            Some(Err(_)) => ": the flow did not come to its end",
+            _ => ": no task succeeded",
+        }),
+        Stage::Ended(RunStatus::Cancelled) => line.put(Tone::Warn, "cancelled"),
+        Stage::Parked(reason) => line.put(Tone::Warn, "parked: ").plain(why_parked(reason)),
+        Stage::Unstarted | Stage::Replaying | Stage::Running | Stage::Parking(_) => {
+            line.put(Tone::Bad, "stopped").plain(": what is finished is kept")
+        }
+    }
+}
+
+fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
+    let run = &progress.run;
+    let counts = run.counts();
+    let mut line = Line::of(Tone::Good, format!("{} ok", number::count(counts.ok.into())));
+    let parts = [
+        (Tone::Bad, counts.failed, "failed"),
+        (Tone::Plain, counts.skipped, "skipped"),
+        (Tone::Plain, counts.cancelled, "cancelled"),
+        (Tone::Plain, counts.open, "waiting"),
+        (Tone::Plain, run.reused(), "reused"),
+    ];
+    for (tone, n, word) in parts.into_iter().filter(|(_, n, _)| *n > 0) {
+        line = line.plain(look.dot()).put(tone, format!("{} {word}", number::count(n.into())));
+    }
+    let ended = if matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_)) { run.ended_at() } else { now };
+    let mut figures = vec![
+        number::clock(ended.since(progress.began)),
+        format!("{} tokens", number::tokens(run.usage().total())),
+    ];
+    let (all, now) = (run.budget().settled, progress.spent());
+    figures.push(if all == now { all.to_string() } else { format!("{now} ({all} in all)") });
+    line.plain(look.dot()).plain(figures.join(look.dot()))
+}
+
+/// What may be typed next, and what it does.
+fn next_commands(progress: &Progress) -> Vec<Line> {
+    let (run, id) = (&progress.run, &progress.id);
+    let mut commands = vec![(format!("divisi show {id}"), "what each task did")];
+    match run.stage() {
+        Stage::Parked(ParkReason::Budget) => {
+            commands.push((format!("divisi resume {id} {MORE_MONEY}"), "go on with more money"));
+        }
+        Stage::Parked(ParkReason::Quota { .. }) => {
+            commands.push((format!("divisi resume {id}"), "go on once there is quota again"));
+        }
+        Stage::Ended(RunStatus::Ok) => {}
+        Stage::Ended(_) if run.result().is_some_and(|result| result.is_ok()) => {
+            commands.push((format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others"));
+        }
+        Stage::Ended(RunStatus::Failed) => {
+            commands.push((format!("divisi resume {id}"), "once the flow is mended; what is finished is kept"));
+        }
+        Stage::Ended(_)
+        | Stage::Parked(ParkReason::Asked)
+        | Stage::Unstarted
+        | Stage::Replaying
+        | Stage::Running
+        | Stage::Parking(_) => commands.push((format!("divisi resume {id}"), "go on; what is finished is kept")),
+    }
+    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let line = |(command, does): (String, &str)| {
+        Line::new().plain(format!("  {command:<width$}  ")).put(Tone::Dim, does)
+    };
+    commands.into_iter().map(line).collect()
+}
+
+/// How `resume` is told of a higher cap, in all.
+const MORE_MONEY: &str = "--budget <dollars>";

@@ -1,0 +1,36 @@
+// `divisi map`: one task per item, all at once.
+export const meta = {
+  name: 'map',
+  description: 'One task per item, all at once, and a synthesis if one is asked for',
+  phases: [{ title: 'Map' }, { title: 'Gather' }],
+};
+
+const { prompt, items, label, schema, synthesis, synthesisModel } = args;
+
+// Without a `{}`, the item stands at the end.
+const fill = (template, text) =>
+  template.includes('{}') ? template.split('{}').join(text) : `${template}\n\n${text}`;
+
+phase('Map');
+const outcomes = await parallel(
+  items.map((item) => () =>
+    agent.outcome(fill(prompt, item.text), {
+      label: label ? fill(label, item.name) : item.name,
+      inputs: item.inputs,
+      schema,
+    }),
+  ),
+);
+
+if (synthesis) {
+  phase('Gather');
+  // Items may be alike, names of parts may not.
+  const parts = outcomes.map((outcome, index) => [`${index + 1}. ${items[index].name}`, outcome]);
+  return gather(synthesis, Object.fromEntries(parts), { model: synthesisModel });
+}
+if (schema) {
+  return outcomes.map(({ value }, index) => ({ item: items[index].name, result: value }));
+}
+const section = ({ value, reason, status }, index) =>
+  `## ${items[index].name}\n\n${value ?? `(no result: ${reason ?? status})`}`;
+return outcomes.map(section).join('\n\n');

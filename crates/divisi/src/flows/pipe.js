@@ -1,0 +1,20 @@
+// `divisi pipe`: each step is given the result of the one before.
+export const meta = {
+  name: 'pipe',
+  description: 'Steps one after the other, each with the result of the one before',
+};
+
+const { steps } = args;
+
+// Without a `{}`, the result stands at the end.
+const fill = (step, result) =>
+  step.includes('{}') ? step.split('{}').join(result) : `${step}\n\nResult of the step before:\n\n${result}`;
+
+let result;
+for (const [index, step] of steps.entries()) {
+  const prompt = index === 0 ? step : fill(step, result);
+  const { status, value, reason } = await agent.outcome(prompt, { label: `${index + 1}. ${step}` });
+  if (status !== 'ok') throw new Error(`step ${index + 1} of ${steps.length} has no result: ${reason ?? status}`);
+  result = value;
+}
+return result;

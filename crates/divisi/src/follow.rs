@@ -1,0 +1,163 @@
+//! Follows a run to its end: tells of it, lets a person stop it, hands out its result.
+
+use crate::cli::GlobalFlags;
+use crate::display::{Line, Live, Look, Mode, Reporter, Tone};
+use crate::exit::Exit;
+use crate::problem::{self, Problem};
+use crate::stop::StopRequests;
+use crate::{clock, output};
+use anyhow::Context as _;
+use divisi_core::{AttemptId, Event, Run};
+use divisi_engine::store::Batch;
+use divisi_engine::{Control, Finished, RunHandle, Signal};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often the screen is drawn: fast enough for the eye, and no faster.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How a run is told of.
+pub(crate) struct Telling<'a> {
+    pub(crate) global: &'a GlobalFlags,
+    /// Whether answers are scripted.
+    pub(crate) demo: bool,
+    /// Whether the script is part of divisi: then its lines help nobody.
+    pub(crate) script_is_ours: bool,
+}
+
+/// Follows a run to its end, and writes its result to stdout.
+///
+/// `before` is the run as it was when this execution began.
+pub(crate) async fn follow(
+    handle: RunHandle,
+    batches: mpsc::UnboundedReceiver<Arc<Batch>>,
+    before: Run,
+    telling: Telling<'_>,
+) -> Result<Exit, Problem> {
+    let GlobalFlags { json, quiet, verbose, .. } = *telling.global;
+    let mode = match Mode::of(json, quiet) {
+        // Log lines and a frame that is redrawn cannot share a screen.
+        Mode::Live if verbose > 0 => Mode::Plain,
+        mode => mode,
+    };
+    let reporter = Reporter::new(mode, Look::of_stderr(telling.demo), handle.id().clone(), before);
+    let mut follower = Follower { reporter, control: handle.control(), in_flight: BTreeSet::new(), stops: 0 };
+    let heard = follower.hear(batches, handle.signals()).await;
+    let finished = handle.finished().await?;
+    let script_error = finished.script_error.as_ref().filter(|_| !telling.script_is_ours).map(problem::script);
+    heard.and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref())).or_else(reader_gone)?;
+    if !json {
+        print_result(&finished).context("cannot write the result to stdout")?;
+    }
+    Ok(Exit::of(finished.status()))
+}
+
+/// What listens while a run goes on.
+struct Follower {
+    reporter: Reporter,
+    control: Control,
+    in_flight: BTreeSet<AttemptId>,
+    /// How often a person has asked to stop.
+    stops: u32,
+}
+
+impl Follower {
+    /// Tells of everything until nothing more happens.
+    ///
+    /// Fails when stdout cannot be written to; the run goes on without a
+    /// listener then.
+    async fn hear(
+        &mut self,
+        mut batches: mpsc::UnboundedReceiver<Arc<Batch>>,
+        mut signals: broadcast::Receiver<Signal>,
+    ) -> io::Result<()> {
+        let mut stop_requests = StopRequests::listen()?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Ok(());
+        loop {
+            let step = tokio::select! {
+                batch = batches.recv() => match batch {
+                    Some(batch) => self.batch(&batch, told.is_ok()),
+                    None => return told,
+                },
+                signal = signals.recv() => {
+                    self.signal(signal);
+                    Ok(())
+                }
+                _ = ticks.tick(), if told.is_ok() => self.reporter.tick(clock::now()),
+                () = stop_requests.next() => {
+                    self.stop();
+                    Ok(())
+                }
+            };
+            told = told.and(step);
+        }
+    }
+
+    fn batch(&mut self, batch: &Batch, is_told: bool) -> io::Result<()> {
+        for recorded in &batch.events {
+            match &recorded.event {
+                Event::AttemptScheduled { attempt, .. } => _ = self.in_flight.insert(*attempt),
+                Event::AttemptEnded { attempt, .. } => _ = self.in_flight.remove(attempt),
+                _ => {}
+            }
+            if is_told {
+                self.reporter.event(recorded)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Result<Signal, RecvError>) {
+        match signal {
+            Ok(Signal::Writing { attempt, tokens }) => self.reporter.live(Live::Writing { attempt, tokens }),
+            Ok(Signal::Tool { attempt, what }) => self.reporter.live(Live::Tool { attempt, what }),
+            // What was missed is out of date by now. The handle keeps the other end open.
+            Err(RecvError::Lagged(_) | RecvError::Closed) => {}
+        }
+    }
+
+    /// Once to rest, twice to end.
+    fn stop(&mut self) {
+        self.stops += 1;
+        let what = match self.stops {
+            1 => {
+                self.control.park();
+                match self.in_flight.len() {
+                    1 => "waiting for 1 request to finish; Ctrl-C again to stop now".to_owned(),
+                    n => format!("waiting for {n} requests to finish; Ctrl-C again to stop now"),
+                }
+            }
+            _ => {
+                self.control.cancel();
+                "stopping now".to_owned()
+            }
+        };
+        self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(what));
+    }
+}
+
+/// A reader of stdout that has gone counts as having read all.
+fn reader_gone(error: io::Error) -> Result<(), Problem> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(Problem::failed(anyhow::Error::new(error).context("cannot write the events to stdout"))),
+    }
+}
+
+/// A text as it is, anything else as JSON; nothing where the flow returned nothing.
+fn print_result(finished: &Finished) -> anyhow::Result<()> {
+    let Some(Ok(result)) = &finished.result else { return Ok(()) };
+    match serde_json::from_str(result)? {
+        Value::Null => Ok(()),
+        Value::String(text) => Ok(output::print(&text)?),
+        value => Ok(output::print(&serde_json::to_string_pretty(&value)?)?),
+    }
+}

@@ -1,0 +1,169 @@
+//! Why a command could not do what it was asked, as it is printed.
+//!
+//! ```text
+//! error: cannot open the store /var/lib/divisi/runs.db
+//!   caused by: Permission denied (os error 13)
+//!   hint: name another file with `--store`
+//! ```
+//!
+//! Printed once, at the very top, on stderr.
+
+use crate::exit::Exit;
+use crate::output;
+use crate::settings::SettingsError;
+use divisi_engine::store::StoreError;
+use divisi_engine::{DriveError, LockError, StartError};
+use divisi_script::ScriptError;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use std::fmt::Write;
+
+/// Why a command could not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// What the process ends with.
+    pub(crate) exit: Exit,
+    reason: Reason,
+    hints: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Reason {
+    /// Shown with its causes.
+    Error(anyhow::Error),
+    /// Shown with the line of the script.
+    Script(Box<ScriptError>),
+}
+
+impl Problem {
+    /// Something went wrong.
+    pub(crate) fn failed(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Failed, reason: Reason::Error(error.into()), hints: vec![] }
+    }
+
+    /// The call makes no sense. `message` is a lower-case phrase.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, ..Self::failed(anyhow::Error::msg(message.into())) }
+    }
+
+    /// A flow that cannot be read.
+    pub(crate) fn script(error: ScriptError) -> Self {
+        Self { exit: Exit::Usage, reason: Reason::Script(Box::new(error)), hints: vec![] }
+    }
+
+    /// The same with advice.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Says it on stderr.
+    pub(crate) fn print(&self) {
+        output::say(self.render().trim_end());
+    }
+
+    fn render(&self) -> String {
+        let mut text = match &self.reason {
+            Reason::Script(error) => script(error),
+            Reason::Error(error) => {
+                let mut text = format!("{} {error}\n", output::strong_red("error:"));
+                for cause in error.chain().skip(1) {
+                    // Nothing can go wrong with writing to a string.
+                    let _ = writeln!(text, "  caused by: {cause}");
+                }
+                text
+            }
+        };
+        for hint in &self.hints {
+            let _ = writeln!(text, "  hint: {hint}");
+        }
+        text
+    }
+}
+
+/// A script error with the line that it is about.
+pub(crate) fn script(error: &ScriptError) -> String {
+    let theme = match output::stderr_is_rich() {
+        true => GraphicalTheme::unicode(),
+        false => GraphicalTheme::unicode_nocolor(),
+    };
+    let mut text = String::new();
+    match GraphicalReportHandler::new_themed(theme).render_report(&mut text, error) {
+        Ok(()) => text,
+        Err(_) => format!("{error}\n"),
+    }
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        let problem = Self { exit: Exit::Usage, ..Self::failed(error) };
+        match hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::TooNew { .. } => Some("update divisi, or name another store with `--store`"),
+            StoreError::Foreign(_) | StoreError::Open { .. } => Some("name another file with `--store`"),
+            StoreError::Full(_) => Some("make room, then resume the run; what had been written is kept"),
+            StoreError::Moved(_) => Some("that process goes on with the run"),
+            StoreError::Unreadable { .. } | StoreError::Sqlite { .. } | StoreError::Closed => None,
+        };
+        let problem = Self::failed(error);
+        match hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
+impl From<DriveError> for Problem {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Store(error) => error.into(),
+            DriveError::Illegal(_) | DriveError::Missing(_) | DriveError::Unknown(_) => Self::failed(error),
+        }
+    }
+}
+
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Script(error) => Self::script(*error),
+            StartError::Drive(error) => error.into(),
+            StartError::Lock(error @ LockError::Held { .. }) => {
+                Self::failed(error).hint("wait until it is done, or stop that process with Ctrl-C")
+            }
+            StartError::Lock(error @ LockError::Io { .. }) => Self::failed(error),
+            StartError::Thread(_) => Self::failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_chain_is_printed_once_with_its_advice() {
+        let error = std::fs::read("/nowhere/at/all").context("cannot read the schema").unwrap_err();
+        insta::assert_snapshot!(Problem::failed(error).hint("name a file that exists").render(), @"");
+    }
+
+    #[test]
+    fn a_script_error_shows_the_line() {
+        let error = divisi_script::Script::parse("a.js", "return 1 +").unwrap_err();
+        insta::assert_snapshot!(Problem::script(error).render(), @"");
+    }
+}

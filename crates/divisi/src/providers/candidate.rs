@@ -1,0 +1,215 @@
+//! Providers that could be asked, if they have what they need.
+
+use super::vendors::{Vendor, vendors};
+use crate::settings::{Environment, Kind, ProviderSettings, Settings};
+use divisi_engine::ProviderModels;
+use divisi_providers::discover::ServerKind;
+use divisi_providers::{
+    Anthropic, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, ProviderError, Secret,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A provider that could be asked, if it has what it needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) name: String,
+    pub(crate) found: Found,
+    pub(crate) kind: Kind,
+    base_url: String,
+    /// The variable that holds its key; `None` for one that asks for none.
+    pub(crate) key_env: Option<String>,
+    key: Option<Secret>,
+    /// Patterns of its model ids.
+    pub(crate) models: Vec<String>,
+    /// Model ids by tier.
+    pub(crate) tiers: BTreeMap<String, String>,
+}
+
+/// Why we know of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It stands in the settings.
+    Settings,
+    /// divisi knows it.
+    Known,
+    /// It answers on this machine.
+    Local,
+}
+
+/// Every provider of the settings, then every vendor that divisi knows, in the
+/// order in which they are preferred.
+pub(crate) fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candidate> {
+    let vendors = vendors();
+    let mut candidates: Vec<_> = settings
+        .providers
+        .iter()
+        .map(|(name, provider)| {
+            let vendor = vendors.iter().find(|vendor| vendor.kind == provider.kind && !vendor.is_gateway());
+            Candidate::of_settings(name, provider, vendor, environment)
+        })
+        .collect();
+    for vendor in vendors {
+        if !settings.providers.contains_key(&vendor.name) {
+            candidates.push(Candidate::of_vendor(vendor, environment));
+        }
+    }
+    candidates
+}
+
+/// The model servers found on this machine.
+pub(crate) fn local_candidates(servers: &[LocalServer]) -> Vec<Candidate> {
+    servers.iter().filter_map(Candidate::of_server).collect()
+}
+
+/// What a server on this machine is called in `provider:model`.
+pub(crate) fn local_name(kind: ServerKind) -> &'static str {
+    match kind {
+        ServerKind::Ollama => "ollama",
+        ServerKind::LlamaServer => "llama-server",
+        ServerKind::LmStudio => "lm-studio",
+        ServerKind::Vllm => "vllm",
+    }
+}
+
+impl Candidate {
+    /// What is not said of a provider is as it is with the vendor of its API,
+    /// except that nobody else is sent that vendor's key.
+    fn of_settings(
+        name: &str,
+        provider: &ProviderSettings,
+        vendor: Option<&Vendor>,
+        environment: &Environment,
+    ) -> Self {
+        let vendor = vendor.filter(|_| provider.base_url.is_none());
+        let key_env = provider.key_env.clone().or_else(|| Some(vendor?.key_env.clone()));
+        let mut tiers = vendor.map(|vendor| vendor.tiers.clone()).unwrap_or_default();
+        tiers.extend(provider.tiers.clone());
+        Self {
+            name: name.to_owned(),
+            found: Found::Settings,
+            kind: provider.kind,
+            base_url: provider.base_url.clone().or_else(|| Some(vendor?.base_url.clone())).unwrap_or_default(),
+            key: key_env.as_deref().and_then(|name| environment.get(name)).map(Secret::new),
+            key_env,
+            models: provider
+                .models
+                .clone()
+                .or_else(|| Some(vendor?.models.clone()))
+                .unwrap_or_else(|| vec!["*".to_owned()]),
+            tiers,
+        }
+    }
+
+    fn of_vendor(vendor: Vendor, environment: &Environment) -> Self {
+        Self {
+            found: Found::Known,
+            kind: vendor.kind,
+            base_url: environment.get(&vendor.base_url_env).unwrap_or(&vendor.base_url).to_owned(),
+            key: environment.get(&vendor.key_env).map(Secret::new),
+            key_env: Some(vendor.key_env),
+            models: vendor.models,
+            tiers: vendor.tiers,
+            name: vendor.name,
+        }
+    }
+
+    /// All tiers are its first model: nothing tells which of several is better.
+    fn of_server(server: &LocalServer) -> Option<Self> {
+        let first = server.models.first()?;
+        let tier = |tier: &str| (tier.to_owned(), first.clone());
+        Some(Self {
+            name: local_name(server.kind).to_owned(),
+            found: Found::Local,
+            kind: Kind::OpenaiChat,
+            base_url: server.base_url.clone(),
+            key_env: None,
+            key: None,
+            models: server.models.iter().map(|id| globset::escape(id)).collect(),
+            tiers: divisi_engine::setup::TIERS.into_iter().map(tier).collect(),
+        })
+    }
+
+    /// Whether it has the key it needs.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.key_env.is_none() || self.key.is_some()
+    }
+
+    /// Where it is reached, without what may be secret in it.
+    pub(crate) fn shown_url(&self) -> String {
+        let (scheme, rest) = self.base_url.split_once("://").unwrap_or(("", &self.base_url));
+        let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        let url = format!("{scheme}://{host}{path}");
+        match &self.key {
+            Some(key) => key.redact(&url),
+            None => url,
+        }
+    }
+
+    /// Its models, answered by `provider`.
+    pub(crate) fn models_of(&self, provider: Arc<dyn Provider>) -> ProviderModels {
+        let tiers: Vec<(&str, &str)> = self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
+        let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
+        ProviderModels::new(provider, &tiers, &models)
+    }
+
+    /// Makes it ready to be asked. Nothing is sent yet.
+    pub(crate) fn connect(&self) -> Result<Arc<dyn Provider>, ProviderError> {
+        let endpoint = Endpoint::new(self.name.as_str(), &self.base_url);
+        let endpoint = match &self.key_env {
+            Some(name) => endpoint.key(self.key.clone(), name.as_str()),
+            None => endpoint,
+        };
+        Ok(match self.kind {
+            Kind::Anthropic => Arc::new(Anthropic::new(endpoint)?),
+            Kind::Openai => Arc::new(OpenAiResponses::new(endpoint)?),
+            Kind::OpenaiChat => Arc::new(OpenAiChat::new(endpoint)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all<const N: usize>(settings: &str, variables: [(&str, &str); N]) -> Vec<Candidate> {
+        candidates(&toml::from_str(settings).unwrap(), &variables.into())
+    }
+
+    #[test]
+    fn a_vendor_is_ready_when_its_key_is_set() {
+        let ready = |candidates: Vec<Candidate>| -> Vec<String> {
+            candidates.into_iter().filter(Candidate::is_ready).map(|candidate| candidate.name).collect()
+        };
+        assert_eq!(ready(all("", [])), [""; 0]);
+        assert_eq!(
+            ready(all("", [("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")])),
+            ["anthropic", "openai"]
+        );
+    }
+
+    #[test]
+    fn a_vendors_key_is_sent_to_nobody_else() {
+        let settings = "[providers.corp]\nkind = 'anthropic'\nbase_url = 'https://corp.example'";
+        let candidates = all(settings, [("ANTHROPIC_API_KEY", "k")]);
+        assert_eq!((candidates[0].name.as_str(), &candidates[0].key_env), ("corp", &None));
+        assert!(candidates[0].key.is_none());
+    }
+
+    #[test]
+    fn a_known_vendor_may_be_changed_in_part() {
+        let candidates = all("[providers.anthropic]\nkind = 'anthropic'\ntiers = { haiku = 'claude-old' }", []);
+        assert_eq!(candidates.iter().filter(|c| c.name == "anthropic").count(), 1);
+        assert_eq!(candidates[0].tiers["haiku"], "claude-old");
+        assert_eq!(candidates[0].tiers["opus"], "claude-opus-5-5");
+        assert_eq!(candidates[0].key_env.as_deref(), Some("ANTHROPIC_API_KEY"));
+    }
+
+    #[test]
+    fn addresses_are_shown_without_passwords() {
+        let variables = [("ANTHROPIC_BASE_URL", "https://me:hush@gate.example/k1/v1?token=hush"), ("ANTHROPIC_API_KEY", "k1")];
+        assert_eq!(all("", variables)[0].shown_url(), "https://gate.example/***/v1");
+    }
+}

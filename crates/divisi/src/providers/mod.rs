@@ -1,0 +1,224 @@
+//! Who answers: chosen from the settings, the keys that are set and the model
+//! servers on this machine.
+
+mod vendors;
+
+mod candidate;
+
+pub(crate) use candidate::{Candidate, Found, candidates, local_candidates, local_name};
+
+use crate::problem::Problem;
+use crate::settings::{Environment, Settings};
+use divisi_engine::{Models, ProviderModels};
+use divisi_providers::discover::ServerKind;
+use divisi_providers::{Cassette, Provider, Scripted, discover};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The name of the provider that needs no model.
+pub(crate) const DEMO: &str = "demo";
+
+/// The word for "whoever can" in the settings.
+const AUTO: &str = "auto";
+
+const LOCAL: [ServerKind; 4] =
+    [ServerKind::Ollama, ServerKind::LlamaServer, ServerKind::LmStudio, ServerKind::Vllm];
+
+/// What stands between divisi and the vendors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stand<'a> {
+    /// Scripted answers instead of any vendor's.
+    pub(crate) demo: bool,
+    /// A cassette that replies are written to.
+    pub(crate) record: Option<&'a Path>,
+    /// A cassette that replies are taken from.
+    pub(crate) replay: Option<&'a Path>,
+}
+
+/// Chooses who answers. May ask this machine's ports for model servers.
+pub(crate) async fn choose(
+    settings: &Settings,
+    environment: &Environment,
+    stand: Stand<'_>,
+) -> Result<Models, Problem> {
+    let (default, mut ready) = match stand {
+        Stand { replay: Some(path), demo, .. } => replayed(settings, environment, path, demo).await?,
+        Stand { demo: true, .. } => (DEMO.to_owned(), BTreeMap::from([(DEMO.to_owned(), demo())])),
+        Stand { .. } => connected(settings, environment).await?,
+    };
+    if let Some(path) = stand.record {
+        for models in ready.values_mut() {
+            models.provider = Arc::new(Cassette::record(models.provider.clone(), path).map_err(Problem::failed)?);
+        }
+    }
+    if let Some(models) = ready.get_mut(&default) {
+        let tiers = settings.tiers.iter().map(|(tier, id)| (tier.clone(), Arc::from(id.as_str())));
+        models.tiers.extend(tiers);
+    }
+    Ok(Models { default: settings.model.as_str().into(), provider: default, providers: ready })
+}
+
+/// The default provider's name, and all providers by name.
+type Ready = (String, BTreeMap<String, ProviderModels>);
+
+/// Everyone who can be asked.
+async fn connected(settings: &Settings, environment: &Environment) -> Result<Ready, Problem> {
+    let mut candidates = candidates(settings, environment);
+    if settings.local && wants_local(settings, &candidates) {
+        candidates.extend(local_candidates(&discover().await));
+    }
+    let default = default_of(settings, &candidates)?.name.clone();
+    let mut ready = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.is_ready()) {
+        let provider = candidate.connect().map_err(|error| not_connected(candidate, error))?;
+        ready.insert(candidate.name.clone(), candidate.models_of(provider));
+    }
+    Ok((default, ready))
+}
+
+/// Every provider's models with the replies of a cassette, which needs no key.
+async fn replayed(
+    settings: &Settings,
+    environment: &Environment,
+    path: &Path,
+    as_demo: bool,
+) -> Result<Ready, Problem> {
+    let cassette: Arc<dyn Provider> = Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
+    let recorded = cassette.models().await.unwrap_or_default();
+    let candidates = candidates(settings, environment);
+    let ready = candidates.iter().map(|c| (c.name.clone(), c.models_of(cassette.clone())));
+    let mut ready: BTreeMap<_, _> = ready.collect();
+    let has_recorded = |candidate: &&Candidate| {
+        let known = &ready[&candidate.name].known;
+        recorded.iter().any(|model| known.iter().any(|known| known.is_match(model)))
+    };
+    let default = match settings.provider.as_str() {
+        _ if as_demo => DEMO.to_owned(),
+        AUTO => candidates.iter().find(has_recorded).map_or(DEMO, |candidate| &candidate.name).to_owned(),
+        name => name.to_owned(),
+    };
+    ready.insert(DEMO.to_owned(), ProviderModels { provider: cassette, ..demo() });
+    Ok((default, ready))
+}
+
+/// Scripted answers under the names of all tiers.
+fn demo() -> ProviderModels {
+    let tiers = divisi_engine::setup::TIERS.map(|tier| (tier, format!("{DEMO}-{tier}")));
+    let tiers: Vec<(&str, &str)> = tiers.iter().map(|(tier, id)| (*tier, id.as_str())).collect();
+    // A flow that asks for some vendor's model by its id can be tried out as well.
+    ProviderModels::new(Arc::new(Scripted::demo()), &tiers, &["*"])
+}
+
+/// Local servers are asked for when nobody else can answer, or by name.
+fn wants_local(settings: &Settings, candidates: &[Candidate]) -> bool {
+    let named = |kind: ServerKind| {
+        let name = local_name(kind);
+        settings.provider == name || settings.model.split_once(':').is_some_and(|(provider, _)| provider == name)
+    };
+    LOCAL.into_iter().any(named) || !candidates.iter().any(Candidate::is_ready)
+}
+
+/// Who answers what names no provider.
+fn default_of<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Result<&'a Candidate, Problem> {
+    if settings.provider == AUTO {
+        return candidates.iter().find(|candidate| candidate.is_ready()).ok_or_else(|| nobody(settings, candidates));
+    }
+    let named = candidates.iter().find(|candidate| candidate.name == settings.provider);
+    let candidate = named.ok_or_else(|| unknown(settings, candidates))?;
+    match &candidate.key_env {
+        Some(key_env) if !candidate.is_ready() => {
+            let message = format!("provider `{}` has no key", candidate.name);
+            Err(Problem::failed(anyhow::Error::msg(message))
+                .hint(format!("set {key_env}, or add `--demo` to see the same run without a model")))
+        }
+        _ => Ok(candidate),
+    }
+}
+
+fn nobody(settings: &Settings, candidates: &[Candidate]) -> Problem {
+    let keys: Vec<&str> = candidates.iter().filter_map(|candidate| candidate.key_env.as_deref()).collect();
+    let looked = match settings.local {
+        true => "no key is set, and no model server answers on this machine",
+        false => "no key is set, and the settings say not to look for a model server on this machine",
+    };
+    let error = anyhow::Error::msg(looked).context("there is no model to ask");
+    let problem = Problem::failed(error).hint(format!("set one of {}", keys.join(", ")));
+    let problem = match settings.local {
+        true => problem.hint("or start Ollama, llama-server, LM Studio or vLLM at its usual port"),
+        false => problem,
+    };
+    problem.hint("or add `--demo` to see the same run without a model: its answers are scripted")
+}
+
+fn unknown(settings: &Settings, candidates: &[Candidate]) -> Problem {
+    let name = &settings.provider;
+    if LOCAL.into_iter().any(|kind| local_name(kind) == name) {
+        let message = format!("no {name} answers on this machine");
+        return Problem::failed(anyhow::Error::msg(message)).hint("start it, or choose another provider");
+    }
+    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+    Problem::usage(format!("there is no provider `{name}`"))
+        .hint(format!("there are {}, and others can be added as [providers.NAME] in divisi.toml", names.join(", ")))
+}
+
+fn not_connected(candidate: &Candidate, error: divisi_providers::ProviderError) -> Problem {
+    let hint = error.hint.clone();
+    let message = format!("provider `{}` cannot be used", candidate.name);
+    let problem = Problem::failed(anyhow::Error::new(error).context(message));
+    match hint {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn models_with<const N: usize>(settings: &str, variables: [(&str, &str); N]) -> Result<Models, Problem> {
+        let settings = format!("local = false\n{settings}");
+        choose(&toml::from_str(&settings).unwrap(), &variables.into(), Stand::default()).await
+    }
+
+    fn found(models: &Models, word: &str) -> String {
+        let model = models.find(Some(word)).unwrap();
+        format!("{}:{}", model.provider.name(), model.id)
+    }
+
+    #[tokio::test]
+    async fn the_first_key_decides_and_the_others_can_be_named() {
+        let keys = [("ANTHROPIC_API_KEY", "a"), ("OPENAI_API_KEY", "b")];
+        let models = models_with("", keys).await.unwrap();
+        assert_eq!(found(&models, "haiku"), "anthropic:claude-haiku-5-5");
+        assert_eq!(found(&models, "openai:opus"), "openai:gpt-6-astra");
+        let models = models_with("provider = 'openai'", keys).await.unwrap();
+        assert_eq!(found(&models, "sonnet"), "openai:gpt-6.1-sol");
+    }
+
+    #[tokio::test]
+    async fn tiers_can_be_overridden() {
+        let models = models_with("[tiers]\nhaiku = 'claude-x'", [("ANTHROPIC_API_KEY", "a")]).await.unwrap();
+        assert_eq!(found(&models, "haiku"), "anthropic:claude-x");
+    }
+
+    #[tokio::test]
+    async fn demo_needs_nothing_and_takes_any_id() {
+        let stand = Stand { demo: true, ..Stand::default() };
+        let models = choose(&Settings::default(), &[].into(), stand).await.unwrap();
+        assert_eq!(&*models.find(None).unwrap().id, "demo-sonnet");
+        assert_eq!(&*models.find(Some("claude-opus-5-5")).unwrap().id, "claude-opus-5-5");
+    }
+
+    #[tokio::test]
+    async fn a_recording_is_replayed_with_the_models_it_was_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let tape = folder.path().join("tape.jsonl");
+        let recording = Cassette::record(Arc::new(Scripted::new()), &tape).unwrap();
+        let request = divisi_providers::Request::new("gpt-6-luna", "hello", 100);
+        recording.send(&request, &|_| {}).await.unwrap();
+        let stand = Stand { replay: Some(&tape), ..Stand::default() };
+        let models = choose(&Settings::default(), &[].into(), stand).await.unwrap();
+        assert_eq!(models.provider, "openai");
+    }
+}

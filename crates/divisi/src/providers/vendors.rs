@@ -1,0 +1,50 @@
+//! The vendors that divisi knows; what is known stands in `vendors.toml`.
+
+use crate::settings::Kind;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A vendor that divisi knows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vendor {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) base_url: String,
+    /// The variable that leads elsewhere, such as to a gateway.
+    pub(crate) base_url_env: String,
+    /// The variable that holds the key.
+    pub(crate) key_env: String,
+    /// Patterns of its model ids.
+    pub(crate) models: Vec<String>,
+    /// Model ids by tier.
+    pub(crate) tiers: BTreeMap<String, String>,
+}
+
+/// All of them, in the order in which they are preferred.
+pub(crate) fn vendors() -> Vec<Vendor> {
+    #[derive(Deserialize)]
+    struct List {
+        vendor: Vec<Vendor>,
+    }
+    // A test reads the same file.
+    toml::from_str(include_str!("vendors.toml")).map(|list: List| list.vendor).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vendor_has_every_tier_among_its_models() {
+        let vendors = vendors();
+        assert_eq!(vendors.len(), 3);
+        for vendor in vendors {
+            for tier in divisi_engine::setup::TIERS {
+                let id = &vendor.tiers[tier];
+                let known = vendor.models.iter().any(|model| globset::Glob::new(model).unwrap().compile_matcher().is_match(id));
+                assert!(known, "{}: {id}", vendor.name);
+            }
+        }
+    }
+}

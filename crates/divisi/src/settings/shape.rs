@@ -1,0 +1,131 @@
+//! Every setting there is, with its default.
+
+use super::values::{Dollars, Grant, Span};
+use divisi_core::{Limits, Millis, RetryPolicy};
+use divisi_engine::executor::CommandLine;
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Every setting there is. The same names stand in `divisi.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The model of tasks that name none: a tier, an id, or `provider:model`.
+    pub(crate) model: String,
+    /// Who answers what names no provider; `auto` takes the first that can.
+    pub(crate) provider: String,
+    /// Most a run may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_cost: Option<Dollars>,
+    /// What agents may do besides reading.
+    pub(crate) allow: Vec<Grant>,
+    /// The file in which runs are kept.
+    pub(crate) store: PathBuf,
+    /// Whether model servers on this machine are looked for.
+    pub(crate) local: bool,
+    /// Longest time of one attempt.
+    pub(crate) timeout: Span,
+    /// Longest time of one attempt without any sign of progress.
+    pub(crate) idle_timeout: Span,
+    /// Requests one attempt may send.
+    pub(crate) max_turns: u32,
+    /// A file whose text replaces the one that frames every agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) framing: Option<PathBuf>,
+    pub(crate) limits: Limits,
+    pub(crate) retry: Retry,
+    /// Model ids by tier, before those of the default provider.
+    pub(crate) tiers: BTreeMap<String, String>,
+    pub(crate) providers: BTreeMap<String, ProviderSettings>,
+    /// Programs that carry out tasks.
+    pub(crate) executors: BTreeMap<String, CommandLine>,
+}
+
+/// How often and how soon a task is tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Retry {
+    pub(crate) retries_max: u32,
+    pub(crate) rest_first: Span,
+    pub(crate) rest_max: Span,
+    pub(crate) waits_max: u32,
+}
+
+/// A provider besides those that divisi knows, or one of them reached otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProviderSettings {
+    pub(crate) kind: Kind,
+    /// What the paths of the API are appended to; the vendor's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base_url: Option<String>,
+    /// The environment variable that holds the key. The key itself never
+    /// stands in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key_env: Option<String>,
+    /// Patterns of the model ids it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) models: Option<Vec<String>>,
+    /// Its model ids by tier.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tiers: BTreeMap<String, String>,
+}
+
+/// The APIs that divisi speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// Anthropic's Messages.
+    Anthropic,
+    /// OpenAI's Responses.
+    Openai,
+    /// OpenAI's Chat Completions, which most other servers speak.
+    OpenaiChat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: "sonnet".into(),
+            provider: "auto".into(),
+            max_cost: None,
+            allow: vec![],
+            store: default_store(),
+            local: true,
+            timeout: Span(Millis::from_secs(30 * 60)),
+            idle_timeout: Span(Millis::from_secs(3 * 60)),
+            max_turns: 50,
+            framing: None,
+            limits: Limits::default(),
+            retry: Retry::default(),
+            tiers: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            executors: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let RetryPolicy { retries_max, rest_first, rest_max, waits_max } = RetryPolicy::default();
+        Self { retries_max, rest_first: Span(rest_first), rest_max: Span(rest_max), waits_max }
+    }
+}
+
+impl From<&Retry> for RetryPolicy {
+    fn from(retry: &Retry) -> Self {
+        let Retry { retries_max, rest_first: Span(rest_first), rest_max: Span(rest_max), waits_max } = *retry;
+        Self { retries_max, rest_first, rest_max, waits_max }
+    }
+}
+
+/// One store for all of a person's runs, so that they are found from any folder.
+fn default_store() -> PathBuf {
+    match etcetera::choose_base_strategy() {
+        Ok(folders) => folders.data_dir().join("divisi").join("runs.db"),
+        // Someone without a home still has the folder they are in.
+        Err(_) => PathBuf::from(".divisi").join("runs.db"),
+    }
+}

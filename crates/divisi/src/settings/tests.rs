@@ -1,0 +1,92 @@
+use super::*;
+use std::fs;
+
+/// A repository with a package in it.
+struct Project(tempfile::TempDir);
+
+impl Project {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let project = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(project.0.path().join(".git")).unwrap();
+        fs::create_dir_all(project.package()).unwrap();
+        for (path, text) in files {
+            fs::write(project.0.path().join(path), text).unwrap();
+        }
+        project
+    }
+
+    fn package(&self) -> PathBuf {
+        self.0.path().join("package")
+    }
+
+    fn load<const N: usize>(&self, variables: [(&str, &str); N]) -> Result<Loaded, String> {
+        let flags = vec![Leaf::new(&["limits", "in_flight_max"], 9, Origin::Flag("--jobs"))];
+        load(&variables.into(), &self.package(), flags).map_err(|error| {
+            let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            format!("{error}{hint}").replace(&self.0.path().display().to_string(), "")
+        })
+    }
+
+    fn complaint(text: &str) -> String {
+        Self::new(&[("divisi.toml", text)]).load([]).unwrap_err()
+    }
+}
+
+#[test]
+fn the_nearer_layer_wins_and_origins_are_kept() {
+    let project = Project::new(&[("divisi.toml", "model = 'haiku'\nmax_cost = 5\n[limits]\nin_flight_max = 3")]);
+    let loaded = project.load([("DIVISI_MODEL", "opus"), ("DIVISI_ALLOW", "write, run")]).unwrap();
+    assert_eq!(loaded.settings.model, "opus");
+    assert_eq!(loaded.settings.limits.in_flight_max, 9);
+    assert_eq!(loaded.settings.allow, [Grant::Write, Grant::Run]);
+    assert_eq!(loaded.settings.max_cost, Some("5.00".parse().unwrap()));
+    let origin = |name: &str| loaded.leaves.iter().find(|leaf| leaf.name() == name).unwrap().origin.clone();
+    assert_eq!(origin("model"), Origin::Variable("DIVISI_MODEL"));
+    assert_eq!(origin("max_cost"), Origin::File(project.0.path().join("divisi.toml")));
+    assert_eq!(origin("limits.in_flight_max"), Origin::Flag("--jobs"));
+    assert_eq!(origin("limits.tasks_max"), Origin::Default);
+}
+
+#[test]
+fn the_nearest_project_file_counts_and_no_other() {
+    let project = Project::new(&[("divisi.toml", "model = 'far'"), ("package/divisi.toml", "provider = 'near'")]);
+    let settings = project.load([]).unwrap().settings;
+    assert_eq!((&*settings.model, &*settings.provider), ("sonnet", "near"));
+}
+
+#[test]
+fn paths_are_meant_from_where_the_file_is() {
+    let project = Project::new(&[("divisi.toml", "store = 'runs.db'")]);
+    assert_eq!(project.load([]).unwrap().settings.store, project.0.path().join("runs.db"));
+}
+
+#[test]
+fn a_provider_comes_whole_from_one_layer() {
+    let project = Project::new(&[("divisi.toml", "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'http://x/v1'")]);
+    let loaded = project.load([]).unwrap();
+    assert_eq!(loaded.settings.providers["corp"].kind, Kind::OpenaiChat);
+    assert!(loaded.leaves.iter().any(|leaf| leaf.name() == "providers.corp"));
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    insta::assert_snapshot!(Project::complaint("provider = 'x'\n  modl = 'haiku'"), @"");
+    insta::assert_snapshot!(Project::complaint("[limits]\nin_flight = 3"), @"");
+    insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkey = 'sk-1'"), @"");
+    insta::assert_snapshot!(Project::complaint("timeout = 10"), @"");
+    insta::assert_snapshot!(Project::complaint("max_cost = 'a lot'"), @"");
+    insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"");
+    insta::assert_snapshot!(Project::complaint("model = "), @"");
+    insta::assert_snapshot!(Project::new(&[]).load([("DIVISI_LOCAL", "perhaps")]).unwrap_err(), @"");
+}
+
+#[test]
+fn variables_that_are_none_of_ours_are_found() {
+    let environment: Environment = [("DIVISI_MODLE", "x"), ("DIVISI_MODEL", "y"), ("HOME", "/")].into();
+    assert_eq!(environment.unknown().collect::<Vec<_>>(), ["DIVISI_MODLE"]);
+}
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    assert_eq!(Project::new(&[]).load([("DIVISI_MODEL", "  ")]).unwrap().settings.model, "sonnet");
+}

@@ -185,7 +185,14 @@ async fn what_is_not_there_is_a_failure_with_advice() {
         await agent.outcome('p', {inputs: ['no/such/file']}),
     ].map(o => o.status + ': ' + o.reason)";
     let finished = start(&engine, &echo, source).await;
-    insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(result(&finished)).unwrap(), @"");
+    insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(result(&finished)).unwrap(), @r#"
+    [
+      "failed: provider `echo` knows no model `nobody`",
+      "failed: there is no agent `Explorer`",
+      "failed: there is no executor `none`",
+      "failed: cannot read `no/such/file`, which the task names as an input: No such file or directory (os error 2)"
+    ]
+    "#);
     assert_eq!(finished.status(), Some(RunStatus::Failed));
 }
 

@@ -90,5 +90,7 @@ impl Store for MemoryStore {
 
 #[cfg(test)]
 mod tests {
-    super::super::conformance::suite!(|_folder: &std::path::Path| super::MemoryStore::new());
+    use super::*;
+
+    super::super::conformance::suite!(|_: &std::path::Path| MemoryStore::new());
 }

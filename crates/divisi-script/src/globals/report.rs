@@ -15,7 +15,7 @@ pub(super) fn report<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'j
     })
 }
 
-/// `warn(text)`: a warning about the line that called our caller.
+/// `warn(text)`: a warning about the line that called our helpers.
 pub(super) fn warn<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
     Function::new(ctx.clone(), move |ctx: Ctx<'js>, message: String| {

@@ -4,9 +4,9 @@ use super::Scope;
 use crate::{Site, stack};
 use rquickjs::{Constructor, Ctx, Object, Value};
 
-/// Frames that are looked at: ours between the script and us, and one more.
-/// Each costs as much as all the rest of a call.
-const FRAMES_MAX: u32 = 2;
+/// Frames that are looked at: ours, those of helpers such as `gather`, and the
+/// script's. Each one more costs a fan-out some percent of its time.
+const FRAMES_MAX: u32 = 4;
 
 /// The line of a script that called us, if one did.
 pub(super) fn here(ctx: &Ctx<'_>, scope: &Scope) -> Option<Site> {

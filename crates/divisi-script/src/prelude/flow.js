@@ -3,7 +3,7 @@
   globals.parallel = async function parallel(thunks) {
     checkList('parallel', 'functions', thunks);
     thunks.forEach(checkThunk);
-    return Promise.all(Array.from(thunks, runThunk));
+    return runThunks(Array.from(thunks));
   };
 
   globals.pipeline = async function pipeline(items, ...stages) {
@@ -28,13 +28,30 @@
     host.warn('parallel() was given promises: write () => agent(…), so that it starts them itself');
   };
 
-  const runThunk = async (thunk, index) => {
-    try {
-      return await (typeof thunk === 'function' ? thunk() : thunk);
-    } catch (error) {
-      return drop('parallel', index, error);
-    }
-  };
+  // By hand and not by Promise.all() over async functions, which takes a third
+  // more of time and memory for each of some thousand calls.
+  const runThunks = (thunks) =>
+    new Promise((resolve, reject) => {
+      const results = new Array(thunks.length);
+      let open = thunks.length;
+      if (open === 0) resolve(results);
+      const keep = (index, value) => {
+        results[index] = value;
+        if (--open === 0) resolve(results);
+      };
+      const lose = (index, error) => {
+        if (isOutOfMemory(error)) reject(error);
+        else keep(index, drop('parallel', index, error));
+      };
+      thunks.forEach((thunk, index) => {
+        try {
+          const result = typeof thunk === 'function' ? thunk() : thunk;
+          Promise.resolve(result).then((value) => keep(index, value), (error) => lose(index, error));
+        } catch (error) {
+          lose(index, error);
+        }
+      });
+    });
 
   const runStages = async (item, index, stages) => {
     try {
@@ -42,12 +59,14 @@
       for (const stage of stages) value = await stage(value, item, index);
       return value;
     } catch (error) {
+      if (isOutOfMemory(error)) throw error;
       return drop('pipeline', index, error);
     }
   };
 
+  const isOutOfMemory = (error) => error instanceof InternalError && error.message === 'out of memory';
+
   const drop = (name, index, error) => {
-    if (error instanceof InternalError && error.message === 'out of memory') throw error;
     host.dropped(name, index, error);
     return null;
   };

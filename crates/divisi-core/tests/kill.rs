@@ -132,7 +132,8 @@ impl<'a> World<'a> {
             if self.journal.len() == events_max {
                 return;
             }
-            for (_, event) in self.journal[before..].to_vec() {
+            for at in before..self.journal.len() {
+                let event = self.journal[at].1.clone();
                 self.react(&event);
             }
             self.flow_goes_on();
@@ -155,6 +156,7 @@ impl<'a> World<'a> {
         match event {
             Event::AttemptScheduled { attempt, .. } => match self.kept(*attempt) {
                 0 => self.send(*attempt),
+                kept if kept == self.job(*attempt).turns => self.answer(*attempt, None),
                 _ => self.inbox.push(wanted(*attempt)),
             },
             Event::TurnScheduled { attempt, .. } => self.send(*attempt),
@@ -188,25 +190,40 @@ impl<'a> World<'a> {
         self.chance =
             self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let (attempt, number) = self.out.swap_remove((self.chance >> 33) as usize % self.out.len());
-        let key = self.run.task(attempt.task).expect("a task").key();
-        let job = &self.jobs[self.asked[&key]];
-        let last = number + 1 == job.turns;
-        let failures = self.failures.entry(key).or_default();
-        if !last {
-            self.inbox.push(Input::TurnEnded { attempt, turn: Box::new(turn(number)) });
-            return self.inbox.push(wanted(attempt));
-        }
-        let (result, last_turn) = if *failures < job.flaky {
-            *failures += 1;
-            (Err(Failure::new(FailureClass::Overloaded, "come back later")), None)
-        } else if job.declined {
-            (Err(Failure::new(FailureClass::Declined, "no")), Some(Box::new(turn(number))))
+        let last_turn = Box::new(turn(number));
+        if number + 1 < self.job(attempt).turns {
+            self.inbox.push(Input::TurnEnded { attempt, turn: last_turn });
+            self.inbox.push(wanted(attempt));
+        } else if self.fails_once_more(attempt) {
+            let failure = Failure::new(FailureClass::Overloaded, "come back later");
+            self.inbox.push(ended(attempt, Err(failure), None));
         } else {
-            (Ok(text(&format!("result of {key}"))), Some(Box::new(turn(number))))
+            self.answer(attempt, Some(last_turn));
+        }
+    }
+
+    /// The attempt ends by what its last reply says.
+    fn answer(&mut self, attempt: AttemptId, last_turn: Option<Box<Turn>>) {
+        let result = match self.job(attempt).declined {
+            true => Err(Failure::new(FailureClass::Declined, "no")),
+            false => Ok(text(&format!("result of {}", self.key(attempt)))),
         };
-        let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-        let end = AttemptEnd { result, last_turn, usage, cost, unanswered: false, retry_after: None };
-        self.inbox.push(Input::AttemptEnded { attempt, end: Box::new(end) });
+        self.inbox.push(ended(attempt, result, last_turn));
+    }
+
+    fn fails_once_more(&mut self, attempt: AttemptId) -> bool {
+        let flaky = self.job(attempt).flaky;
+        let failures = self.failures.entry(self.key(attempt)).or_default();
+        *failures += 1;
+        *failures <= flaky
+    }
+
+    fn job(&self, attempt: AttemptId) -> &'a Job {
+        &self.jobs[self.asked[&self.key(attempt)]]
+    }
+
+    fn key(&self, attempt: AttemptId) -> Key {
+        self.run.task(attempt.task).expect("a task").key()
     }
 
     /// The flow asks for what it can, and hears one outcome at a time.
@@ -247,6 +264,12 @@ impl<'a> World<'a> {
 
 fn wanted(attempt: AttemptId) -> Input {
     Input::TurnWanted { attempt, tool_results: Some(text("done")), cost_max: PicoUsd(10) }
+}
+
+fn ended(attempt: AttemptId, result: Result<Content, Failure>, last_turn: Option<Box<Turn>>) -> Input {
+    let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
+    let end = AttemptEnd { result, last_turn, usage, cost, unanswered: false, retry_after: None };
+    Input::AttemptEnded { attempt, end: Box::new(end) }
 }
 
 fn turn(number: usize) -> Turn {

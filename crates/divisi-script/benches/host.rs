@@ -12,7 +12,9 @@ fn main() {
 /// Fan out, and answer everything in order.
 #[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 5, sample_size = 1)]
 fn promise_all(calls: u32) {
-    run(&format!("return (await Promise.all(Array.from({{ length: {calls} }}, (_, i) => agent(`find ${{i}}`)))).length"));
+    run(&format!(
+        "return (await Promise.all(Array.from({{ length: {calls} }}, (_, i) => agent(`find ${{i}}`)))).length"
+    ));
 }
 
 /// The same through `parallel`, in lists as long as it takes.

@@ -33,6 +33,7 @@ impl fmt::Display for Site {
 ///
 /// `Task` and `Load` wait for an answer under their id; the others are news.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all calls are tasks")]
 pub enum Call {
     /// Run an agent, or a command. Answer with [`Answer::Task`].
     Task {

@@ -1,0 +1,213 @@
+/**
+ * What a divisi flow can use beside JavaScript itself.
+ *
+ * Put this file beside your flows, and at the top of each
+ * `/// <reference path="./divisi.d.ts" />`, or name it in `jsconfig.json`.
+ *
+ * A flow is the body of an async function: it may `await` and `return` at the
+ * top. It sees no clock, no chance, no files and no network, so that a run can
+ * be resumed by running it again with the answers it had. Beside what is
+ * declared here it has `console` (which writes to the log), `URL`,
+ * `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
+ * `queueMicrotask`, which editors know. `Date.now()`, `new Date()` and
+ * `Math.random()` throw.
+ */
+
+/** A tier, a model id, or `inherit`. */
+type Model = 'haiku' | 'sonnet' | 'opus' | 'fable' | 'inherit' | (string & {});
+
+/** How hard a model should think. */
+type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
+
+/** Milliseconds, or a number with a unit. */
+type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}`;
+
+/** What a flow says about itself: `export const meta = {…}`, first and literal. */
+interface Meta {
+  /** The name under which it is called. */
+  name: string;
+  /** What it does. */
+  description: string;
+  /** When to choose it among others. */
+  whenToUse?: string;
+  /** The groups it announces; they bind nothing. */
+  phases?: Array<{ title: string; detail?: string; model?: Model }>;
+}
+
+/** A JSON Schema with an object at the root. */
+interface Schema {
+  /** `object`, or a list with it. */
+  type?: string | readonly string[];
+  properties?: Record<string, unknown>;
+  required?: readonly string[];
+  [keyword: string]: unknown;
+}
+
+/** What can be said of a task beside its prompt. */
+interface AgentOptions {
+  /** A short name for people. */
+  label?: string | number;
+  /** The progress group; the current one of `phase()` when absent. */
+  phase?: string;
+  /** The form of the result. Without it the result is a text. */
+  schema?: Schema;
+  /** The run's default when absent. */
+  model?: Model;
+  effort?: Effort;
+  /** `'worktree'`: in a git worktree of its own. */
+  isolation?: 'worktree' | 'none';
+  /** The name of an agent definition. */
+  agentType?: string;
+  /** What carries the task out: `api`, or a name from the settings. */
+  executor?: string;
+  /** The tools it may use; a list, or a text with commas. */
+  tools?: string | readonly string[];
+  /** Tools it may not use, whatever else allows them. */
+  disallowedTools?: string | readonly string[];
+  /** Text that many tasks share. It comes first, so that vendors can cache it. */
+  context?: string;
+  /** Files whose content decides whether an old result can be used again. */
+  inputs?: string | readonly string[];
+  /** Longest time of one attempt. */
+  timeout?: Span;
+  /** Longest time of one attempt without any sign of progress. */
+  stallMs?: Span;
+  /** How often a failed attempt may be tried again. */
+  retries?: number;
+  /** How many requests one attempt may send. */
+  maxTurns?: number;
+  /** A failure throws instead of being `null`. */
+  required?: boolean;
+}
+
+/** All that is known of how a task ended. */
+interface Outcome<T> {
+  status: 'ok' | 'failed' | 'skipped' | 'cancelled';
+  /** `null` unless `ok`. */
+  value: T | null;
+  /** Why there is no value. */
+  reason: string | null;
+  /** The model that answered. */
+  model: string | null;
+  attempts: number;
+  /** In dollars. */
+  cost: number;
+}
+
+interface Agent {
+  /**
+   * Asks one agent, which sees the prompt and nothing else.
+   *
+   * `null` when the task failed, was skipped or cancelled. Throws when the
+   * prompt is empty, an option cannot be meant, no answer fitted the schema,
+   * the token budget is spent, or the task is `required` and failed.
+   */
+  <T = any>(prompt: string, options: AgentOptions & { schema: Schema; required: true }): Promise<T>;
+  <T = any>(prompt: string, options: AgentOptions & { schema: Schema }): Promise<T | null>;
+  (prompt: string, options: AgentOptions & { required: true }): Promise<string>;
+  (prompt: string, options?: AgentOptions): Promise<string | null>;
+
+  /** The same, with all that is known; never throws. */
+  outcome<T = any>(prompt: string, options?: AgentOptions): Promise<Outcome<T>>;
+}
+
+declare const agent: Agent;
+
+/**
+ * Runs functions at the same time, 4,096 at most, and waits for all of them.
+ * The result of one that throws is `null`; the call itself never rejects.
+ */
+declare function parallel<T>(thunks: ReadonlyArray<() => T | PromiseLike<T>>): Promise<Array<T | null>>;
+
+/**
+ * Takes each item through all stages, without waiting for the other items.
+ * A stage is given what the one before returned, the item, and its index. An
+ * item of which a stage throws is `null`, and its later stages are left out.
+ */
+declare function pipeline<I, A>(items: readonly I[], a: Stage<I, I, A>): Promise<Array<A | null>>;
+declare function pipeline<I, A, B>(items: readonly I[], a: Stage<I, I, A>, b: Stage<A, I, B>): Promise<Array<B | null>>;
+declare function pipeline<I, A, B, C>(
+  items: readonly I[],
+  a: Stage<I, I, A>,
+  b: Stage<A, I, B>,
+  c: Stage<B, I, C>,
+): Promise<Array<C | null>>;
+declare function pipeline<I>(items: readonly I[], ...stages: Array<Stage<any, I, any>>): Promise<any[]>;
+
+type Stage<P, I, R> = (previous: P, item: I, index: number) => R | PromiseLike<R>;
+
+/**
+ * Begins a progress group for the tasks that follow. Inside of functions that
+ * run at the same time use the option `phase`.
+ */
+declare function phase(title: string): void;
+
+/** Writes a line for people. */
+declare function log(message: unknown): void;
+
+/**
+ * Runs another flow as a part of this one and returns its result. Throws when
+ * there is none of this name, when it cannot be read, and what it throws. A
+ * flow that was called so cannot call others.
+ */
+declare function workflow(flow: string | { scriptPath: string } | { name: string }, args?: unknown): Promise<any>;
+
+/** What the run was started with. */
+declare const args: any;
+
+/** Output tokens of the run. At `spent() >= total` further tasks throw. */
+declare const budget: {
+  /** `null` when there is no bound. */
+  readonly total: number | null;
+  spent(): number;
+  /** `Infinity` when there is no bound. */
+  remaining(): number;
+};
+
+interface GatherOptions extends AgentOptions {
+  /** Throws when fewer parts than this are there; 1 when absent. */
+  minParts?: number;
+}
+
+/**
+ * Asks one agent to make one of many parts, and tells it which are missing and
+ * why. Parts are results, or outcomes, by name or in a list; `null` is missing.
+ */
+declare function gather(
+  prompt: string,
+  parts: readonly unknown[] | Record<string, unknown>,
+  options?: GatherOptions,
+): Promise<any>;
+
+interface DecomposeOptions {
+  /** Options of the agent that plans, or just its model. */
+  planner?: AgentOptions | Model;
+  /** Options of the agents that do the work, or just their model. */
+  worker?: AgentOptions | Model;
+  /** Most tasks of the plan; 20 when absent. */
+  max?: number;
+  /** Makes one answer of the results: `true`, a prompt, or options with one. */
+  gather?: boolean | string | (GatherOptions & { prompt?: string });
+}
+
+interface Decomposed {
+  plan: { goal: string; tasks: Array<{ id: string; prompt: string; needs: string[]; label?: string; model?: string }> };
+  /** By id; `null` where a task has no result. */
+  results: Record<string, any>;
+  /** Why, by id. */
+  missing: Record<string, string>;
+  /** What `gather` made of it. */
+  synthesis?: any;
+}
+
+/** Lets one agent plan tasks for a goal and others carry them out, each as soon as what it needs is there. */
+declare function decompose(goal: string, options?: DecomposeOptions): Promise<Decomposed>;
+
+/** Runs a command. Throws when it cannot be run; one that fails has a `code`. */
+declare function shell(
+  command: string,
+  options?: Pick<AgentOptions, 'label' | 'phase' | 'isolation' | 'inputs' | 'timeout' | 'stallMs' | 'retries'>,
+): Promise<{ code: number; stdout: string; stderr: string }>;
+
+/** The directory of the run; the only thing `process` has. */
+declare const process: { cwd(): string };

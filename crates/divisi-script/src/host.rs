@@ -3,17 +3,16 @@
 mod answer;
 mod failure;
 mod result;
-mod watch;
 
 use crate::error::{ErrorKind, Problem};
 use crate::globals::{self, Scope};
 use crate::state::{Shared, State};
+use crate::watch::Watch;
 use crate::{Answer, Call, CallId, HostOptions, Script, ScriptError};
 use failure::Failure;
 use rquickjs::{Context, Ctx, Function, Persistent, Promise, Runtime, Value};
 use std::rc::Rc;
 use std::sync::Arc;
-use watch::Watch;
 
 /// Garbage in cycles is first looked for when this much is in use. Waiting
 /// calls are no garbage, and to look through them again and again is a fifth of
@@ -136,10 +135,7 @@ impl Host {
     }
 
     /// Calls into the engine; an exception becomes a failure.
-    fn within<T>(
-        &self,
-        call: impl FnOnce(&Ctx<'_>, &Shared) -> rquickjs::Result<T>,
-    ) -> Result<T, Failure> {
+    fn within<T>(&self, call: impl FnOnce(&Ctx<'_>, &Shared) -> rquickjs::Result<T>) -> Result<T, Failure> {
         self.context.with(|ctx| call(&ctx, &self.shared).map_err(|error| Failure::of_error(&ctx, error)))
     }
 
@@ -162,15 +158,20 @@ impl Host {
     /// Runs one job; `None` when there is none.
     ///
     /// A job fails when the script was interrupted. It also fails when a
-    /// callback of `queueMicrotask` throws, which ends nothing.
+    /// callback of `queueMicrotask` throws, which nobody can catch; that ends
+    /// nothing, but is told.
     fn step(&self) -> Option<Result<(), Failure>> {
         match self.runtime.execute_pending_job() {
             Ok(false) => None,
             Ok(true) => Some(Ok(())),
             Err(job) => {
                 let failure = job.0.with(|ctx| Failure::of_error(&ctx, rquickjs::Error::Exception));
-                let stops = self.watch.has_fired() || failure.is_of_memory();
-                Some(if stops { Err(failure) } else { Ok(()) })
+                if self.watch.has_fired() || failure.is_of_memory() {
+                    return Some(Err(failure));
+                }
+                let message = format!("a callback threw where nobody catches it: {}", failure.message());
+                self.shared.borrow_mut().warn_once(message.clone(), message, None);
+                Some(Ok(()))
             }
         }
     }

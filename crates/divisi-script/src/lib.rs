@@ -33,6 +33,7 @@ mod schema;
 mod source;
 mod stack;
 mod state;
+mod watch;
 
 pub use call::{Answer, Call, CallId, ScriptRef, Site, TaskAnswer, TaskStatus};
 pub use error::{ErrorKind, Frame, ScriptError};

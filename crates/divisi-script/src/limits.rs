@@ -41,7 +41,7 @@ impl Default for HostLimits {
         Self {
             // The largest script found in the wild has 214 kB.
             source_bytes_max: 1024 * 1024,
-            // 100,000 waiting calls take about a quarter of it.
+            // 100,000 waiting calls take about a fifth of it.
             memory_bytes_max: 1024 * 1024 * 1024,
             // Fits a thread of 2 MiB, what Rust gives by default; some
             // thousands of nested calls.

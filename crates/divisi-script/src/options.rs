@@ -48,7 +48,12 @@ pub(crate) fn read<'js>(
             "maxTurns" => task.max_turns = Some(given.count(1)?),
             "required" => task.required = given.switch()?,
             "kind" | "check" | "maxCost" | "bashCommandClamp" => {
-                warn(shared, site, &name, format!("the option `{name}` is not supported yet and does nothing"));
+                warn(
+                    shared,
+                    site,
+                    &name,
+                    format!("the option `{name}` is not supported yet and does nothing"),
+                );
             }
             _ => warn(shared, site, &name, format!("`{name}` is no option of agent() and does nothing")),
         }
@@ -135,7 +140,7 @@ impl<'js> Given<'_, 'js> {
             None => self.value.as_string().and_then(|string| span(&text(self.ctx, string).ok()?)),
         };
         millis
-            .filter(|&ms| ms >= 1.0 && ms <= SPAN_MILLIS_MAX)
+            .filter(|ms| (1.0..=SPAN_MILLIS_MAX).contains(ms))
             .map(|ms| Millis(ms as u64))
             .ok_or_else(|| self.wrong("milliseconds, or a text such as '30s' or '5m'"))
     }

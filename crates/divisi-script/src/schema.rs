@@ -67,9 +67,8 @@ impl Path {
             && !schema.contains_key("patternProperties");
         let known = |name| schema.get("properties").and_then(|all| all.get(name)).is_some();
         match names.into_iter().find(|&name| closed && !known(name)) {
-            Some(name) => Err(self.wrong(format!(
-                "requires `{name}`, which is none of its properties, and allows no others"
-            ))),
+            Some(name) => Err(self
+                .wrong(format!("requires `{name}`, which is none of its properties, and allows no others"))),
             None => Ok(()),
         }
     }

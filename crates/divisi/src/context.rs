@@ -65,9 +65,12 @@ impl Context {
                 None => Err(Problem::usage("there are no runs yet").hint("start one with `divisi run`")),
             },
             (_, [one]) => Ok(one.id.clone()),
-            (_, []) => Err(Problem::usage(format!("there is no run `{word}`")).hint("`divisi runs` lists them")),
+            (_, []) => {
+                Err(Problem::usage(format!("there is no run `{word}`")).hint("`divisi runs` lists them"))
+            }
             (_, several) => {
-                let names = several.iter().take(RUNS_NAMED_MAX).map(|run| format!("{} ({})", run.id, run.name));
+                let names =
+                    several.iter().take(RUNS_NAMED_MAX).map(|run| format!("{} ({})", run.id, run.name));
                 let names: Vec<String> = names.collect();
                 Err(Problem::usage(format!("{} runs begin with `{word}`", several.len()))
                     .hint(format!("say more of the id: {}", names.join(", "))))

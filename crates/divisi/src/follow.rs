@@ -1,7 +1,7 @@
 //! Follows a run to its end: tells of it, lets a person stop it, hands out its result.
 
 use crate::cli::GlobalFlags;
-use crate::display::{Line, Live, Look, Mode, Reporter, Tone};
+use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
 use crate::problem::{self, Problem};
 use crate::stop::StopRequests;
@@ -46,12 +46,17 @@ pub(crate) async fn follow(
         Mode::Live if verbose > 0 => Mode::Plain,
         mode => mode,
     };
-    let reporter = Reporter::new(mode, Look::of_stderr(telling.demo), handle.id().clone(), before);
+    let look = Look::of_stderr(telling.demo);
+    let reporter = Reporter::new(mode, look, handle.id().clone(), before);
     let mut follower = Follower { reporter, control: handle.control(), in_flight: BTreeSet::new(), stops: 0 };
     let heard = follower.hear(batches, handle.signals()).await;
     let finished = handle.finished().await?;
-    let script_error = finished.script_error.as_ref().filter(|_| !telling.script_is_ours).map(problem::script);
-    heard.and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref())).or_else(reader_gone)?;
+    let script_error =
+        finished.script_error.as_ref().filter(|_| !telling.script_is_ours);
+    let script_error = script_error.map(|error| problem::script(error, &look));
+    heard
+        .and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref()))
+        .or_else(reader_gone)?;
     if !json {
         print_result(&finished).context("cannot write the result to stdout")?;
     }
@@ -117,8 +122,7 @@ impl Follower {
 
     fn signal(&mut self, signal: Result<Signal, RecvError>) {
         match signal {
-            Ok(Signal::Writing { attempt, tokens }) => self.reporter.live(Live::Writing { attempt, tokens }),
-            Ok(Signal::Tool { attempt, what }) => self.reporter.live(Live::Tool { attempt, what }),
+            Ok(signal) => self.reporter.signal(signal),
             // What was missed is out of date by now. The handle keeps the other end open.
             Err(RecvError::Lagged(_) | RecvError::Closed) => {}
         }
@@ -127,19 +131,16 @@ impl Follower {
     /// Once to rest, twice to end.
     fn stop(&mut self) {
         self.stops += 1;
-        let what = match self.stops {
-            1 => {
-                self.control.park();
-                match self.in_flight.len() {
-                    1 => "waiting for 1 request to finish; Ctrl-C again to stop now".to_owned(),
-                    n => format!("waiting for {n} requests to finish; Ctrl-C again to stop now"),
-                }
-            }
-            _ => {
-                self.control.cancel();
-                "stopping now".to_owned()
-            }
+        if self.stops > 1 {
+            self.control.cancel();
+            return self.reporter.say(Line::of(Tone::Warn, "stopping: ").plain("what is under way is lost"));
+        }
+        self.control.park();
+        let requests = match self.in_flight.len() {
+            1 => "1 request".to_owned(),
+            n => format!("{n} requests"),
         };
+        let what = format!("waiting for {requests} to finish; Ctrl-C again to stop now");
         self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(what));
     }
 }

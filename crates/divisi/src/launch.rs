@@ -81,13 +81,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
 
 /// What the settings mean for the engine.
 fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
-    models.find(None).map_err(|failure| {
-        let problem = Problem::usage(failure.message);
-        match failure.hint {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
-    })?;
+    models.find(None).map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
     let framing = settings.framing.as_ref().map(|path| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read the framing {}", path.display()))
     });
@@ -112,7 +106,9 @@ fn say_if_nothing_is_to_run(earlier: &Earlier, flow: &Flow, context: &Context) {
     }
     let id = &earlier.id;
     match status {
-        RunStatus::Ok => output::say(&format!("note: nothing to run: {id} is over, and its flow is unchanged")),
+        RunStatus::Ok => {
+            output::say(&format!("note: nothing to run: {id} is over, and its flow is unchanged"));
+        }
         RunStatus::Partial | RunStatus::Failed | RunStatus::Cancelled => output::say(&format!(
             "note: {id} is over, and its flow is unchanged: to try failed tasks again, type `divisi rerun {id} --failed`"
         )),

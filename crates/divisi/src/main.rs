@@ -3,20 +3,20 @@
 mod cli;
 mod commands;
 
-mod launch;
-mod follow;
 mod display;
+mod follow;
+mod launch;
 mod stop;
 
 mod context;
-mod settings;
 mod providers;
+mod settings;
 
-mod exit;
-mod problem;
-mod output;
 mod clock;
+mod exit;
 mod log;
+mod output;
+mod problem;
 
 use clap::FromArgMatches;
 use cli::Cli;

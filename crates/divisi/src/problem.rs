@@ -8,6 +8,7 @@
 //!
 //! Printed once, at the very top, on stderr.
 
+use crate::display::{Line, Look, Tone, look};
 use crate::exit::Exit;
 use crate::output;
 use crate::settings::SettingsError;
@@ -15,7 +16,7 @@ use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
 use divisi_script::ScriptError;
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use std::fmt::Write;
+use std::fmt::Display;
 
 /// Why a command could not do what it was asked.
 #[derive(Debug)]
@@ -56,38 +57,54 @@ impl Problem {
         self
     }
 
-    /// Says it on stderr.
-    pub(crate) fn print(&self) {
-        output::say(self.render().trim_end());
+    /// The same with such advice as there is.
+    pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.hints.extend(hints.into_iter().map(Into::into));
+        self
     }
 
-    fn render(&self) -> String {
-        let mut text = match &self.reason {
-            Reason::Script(error) => script(error),
-            Reason::Error(error) => {
-                let mut text = format!("{} {error}\n", output::strong_red("error:"));
-                for cause in error.chain().skip(1) {
-                    // Nothing can go wrong with writing to a string.
-                    let _ = writeln!(text, "  caused by: {cause}");
-                }
-                text
-            }
-        };
-        for hint in &self.hints {
-            let _ = writeln!(text, "  hint: {hint}");
+    /// What is wrong, with its causes, on one line.
+    pub(crate) fn message(&self) -> String {
+        match &self.reason {
+            Reason::Script(error) => error.to_string(),
+            Reason::Error(error) => format!("{error:#}"),
         }
-        text
+    }
+
+    /// What to do about it, a line each.
+    pub(crate) fn advice(&self) -> String {
+        self.hints.join("\n")
+    }
+
+    /// Says it on stderr.
+    pub(crate) fn print(&self) {
+        output::say(self.render(&Look::of_stderr(false)).trim_end());
+    }
+
+    fn render(&self, look: &Look) -> String {
+        let below = |title: &str, text: &dyn Display| Line::new().plain(format!("  {title}: {text}"));
+        let mut lines = vec![];
+        let mut text = String::new();
+        match &self.reason {
+            Reason::Script(error) => text = script(error, look),
+            Reason::Error(error) => {
+                lines.push(Line::of(Tone::Bad, "error: ").plain(error.to_string()));
+                lines.extend(error.chain().skip(1).map(|cause| below("caused by", &cause)));
+            }
+        }
+        lines.extend(self.hints.iter().map(|hint| below("hint", hint)));
+        text + &look::page(&lines, look)
     }
 }
 
 /// A script error with the line that it is about.
-pub(crate) fn script(error: &ScriptError) -> String {
-    let theme = match output::stderr_is_rich() {
+pub(crate) fn script(error: &ScriptError, look: &Look) -> String {
+    let theme = match look.color {
         true => GraphicalTheme::unicode(),
         false => GraphicalTheme::unicode_nocolor(),
     };
     let mut text = String::new();
-    match GraphicalReportHandler::new_themed(theme).render_report(&mut text, error) {
+    match GraphicalReportHandler::new_themed(theme).with_width(look.width).render_report(&mut text, error) {
         Ok(()) => text,
         Err(_) => format!("{error}\n"),
     }
@@ -102,11 +119,7 @@ impl From<anyhow::Error> for Problem {
 impl From<SettingsError> for Problem {
     fn from(error: SettingsError) -> Self {
         let hint = error.hint().map(str::to_owned);
-        let problem = Self { exit: Exit::Usage, ..Self::failed(error) };
-        match hint {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
+        Self { exit: Exit::Usage, ..Self::failed(error) }.hints(hint)
     }
 }
 
@@ -119,11 +132,7 @@ impl From<StoreError> for Problem {
             StoreError::Moved(_) => Some("that process goes on with the run"),
             StoreError::Unreadable { .. } | StoreError::Sqlite { .. } | StoreError::Closed => None,
         };
-        let problem = Self::failed(error);
-        match hint {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
+        Self::failed(error).hints(hint)
     }
 }
 
@@ -155,15 +164,17 @@ mod tests {
     use super::*;
     use anyhow::Context;
 
+    const LOOK: Look = Look { color: false, unicode: true, width: 80, demo: false };
+
     #[test]
     fn a_chain_is_printed_once_with_its_advice() {
         let error = std::fs::read("/nowhere/at/all").context("cannot read the schema").unwrap_err();
-        insta::assert_snapshot!(Problem::failed(error).hint("name a file that exists").render(), @"");
+        insta::assert_snapshot!(Problem::failed(error).hint("name a file that exists").render(&LOOK), @"");
     }
 
     #[test]
     fn a_script_error_shows_the_line() {
-        let error = divisi_script::Script::parse("a.js", "return 1 +").unwrap_err();
-        insta::assert_snapshot!(Problem::script(error).render(), @"");
+        let error = divisi_script::Script::parse("a.js", "const a = 1\nconst a = 2\nreturn a").unwrap_err();
+        insta::assert_snapshot!(Problem::script(error).render(&LOOK), @"");
     }
 }

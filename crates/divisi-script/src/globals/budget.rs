@@ -4,14 +4,14 @@
 //! same when the same answers come again in the same order.
 
 use crate::state::Shared;
-use rquickjs::{Ctx, Function, Object, Result};
+use rquickjs::{Ctx, Function, Object, Result, Value};
 
 pub(super) fn budget<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>> {
     let total = shared.borrow().options.budget_total;
     let budget = Object::new(ctx.clone())?;
-    budget.set("total", total.map(|tokens| tokens as f64))?;
-    if total.is_none() {
-        budget.set("total", rquickjs::Value::new_null(ctx.clone()))?;
+    match total {
+        Some(total) => budget.set("total", total as f64)?,
+        None => budget.set("total", Value::new_null(ctx.clone()))?,
     }
     let spender = shared.clone();
     let spent = move || spender.borrow().spent() as f64;

@@ -10,21 +10,22 @@ use std::rc::Rc;
 
 pub(super) fn workflow<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
-    let ask = move |ctx: Ctx<'js>, reference: Opt<Value<'js>>, args: Opt<Value<'js>>| -> Result<Promise<'js>> {
-        let (promise, resolve, reject) = ctx.promise()?;
-        match read(&ctx, &shared, &scope, reference.0, args.0) {
-            Ok((reference, args)) => {
-                let site: Option<Site> = site::here(&ctx, &scope);
-                let asked = Asked::Load { args, depth: scope.depth + 1 };
-                let waiting = Waiting::new(&ctx, resolve, reject, site.clone(), asked);
-                let mut state = shared.borrow_mut();
-                let id = state.next_id();
-                state.ask(Call::Load { id, reference, site }, waiting);
+    let ask =
+        move |ctx: Ctx<'js>, reference: Opt<Value<'js>>, args: Opt<Value<'js>>| -> Result<Promise<'js>> {
+            let (promise, resolve, reject) = ctx.promise()?;
+            match read(&ctx, &shared, &scope, reference.0, args.0) {
+                Ok((reference, args)) => {
+                    let site: Option<Site> = site::here(&ctx, &scope);
+                    let asked = Asked::Load { args, depth: scope.depth + 1 };
+                    let waiting = Waiting::new(&ctx, resolve, reject, site.clone(), asked);
+                    let mut state = shared.borrow_mut();
+                    let id = state.next_id();
+                    state.ask(Call::Load { id, reference, site }, waiting);
+                }
+                Err(refusal) => reject.call((refusal.into_js(&ctx)?,))?,
             }
-            Err(refusal) => reject.call((refusal.into_js(&ctx)?,))?,
-        }
-        Ok(promise)
-    };
+            Ok(promise)
+        };
     Function::new(ctx.clone(), ask)?.with_name("workflow")
 }
 
@@ -52,7 +53,8 @@ fn reference<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<ScriptRef
         return Ok(Some(ScriptRef::Name(convert::text(ctx, name)?)));
     }
     let Some(object) = value.as_object() else { return Ok(None) };
-    for (key, make) in [("scriptPath", ScriptRef::Path as fn(String) -> ScriptRef), ("name", ScriptRef::Name)] {
+    for (key, make) in [("scriptPath", ScriptRef::Path as fn(String) -> ScriptRef), ("name", ScriptRef::Name)]
+    {
         if let Some(text) = object.get::<_, Value<'js>>(key)?.as_string() {
             return Ok(Some(make(convert::text(ctx, text)?)));
         }

@@ -6,7 +6,7 @@ use crate::source::loop_line;
 use crate::stack::{self, RawFrame};
 use crate::state::State;
 use crate::{Script, ScriptError, Site};
-use rquickjs::{Coerced, Ctx, Value};
+use rquickjs::{Coerced, Ctx, Object, Value};
 use std::time::Duration;
 
 /// Why a script has ended without a result.
@@ -40,7 +40,9 @@ impl Failure {
         if thrown.is_null() {
             return Self::without_stack(ErrorKind::Memory, "null");
         }
-        let Some(exception) = thrown.as_object().filter(|_| thrown.is_error()) else {
+        let is_error =
+            |object: &&Object<'js>| thrown.is_error() || object.contains_key("stack").unwrap_or(false);
+        let Some(exception) = thrown.as_object().filter(is_error) else {
             let shown = globals::json(ctx, thrown).ok().flatten();
             return Self::without_stack(ErrorKind::Runtime, shown.unwrap_or_else(|| "undefined".to_owned()));
         };
@@ -58,6 +60,11 @@ impl Failure {
         Self { kind, message: message.into(), stack: String::new() }
     }
 
+    /// What was thrown.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether the engine itself cannot go on.
     pub(super) fn is_of_memory(&self) -> bool {
         self.kind == ErrorKind::Memory
@@ -67,8 +74,9 @@ impl Failure {
     /// stopped, if it was.
     pub(super) fn error(self, script: &Script, state: &State, busy: Option<Duration>) -> ScriptError {
         let frames: Vec<Frame> = stack::frames(&self.stack).map(|frame| owned(&frame)).collect();
-        let innermost =
-            frames.iter().find_map(|frame| state.source(&frame.site.script).map(|source| (source, frame.clone())));
+        let innermost = frames
+            .iter()
+            .find_map(|frame| state.source(&frame.site.script).map(|source| (source, frame.clone())));
         let problem = Problem { frames, ..self.problem(state, busy) };
         match innermost {
             Some(((name, text), frame)) => {

@@ -64,7 +64,9 @@
     }
   };
 
-  const isOutOfMemory = (error) => error instanceof InternalError && error.message === 'out of memory';
+  // The engine throws `null` where there is no room left for an exception.
+  const isOutOfMemory = (error) =>
+    error === null || (error instanceof InternalError && error.message === 'out of memory');
 
   const drop = (name, index, error) => {
     host.dropped(name, index, error);

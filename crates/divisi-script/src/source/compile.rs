@@ -5,6 +5,7 @@ use crate::HostLimits;
 use crate::error::{ErrorKind, Problem};
 use crate::globals;
 use crate::stack::{self, RawFrame};
+use crate::watch::Watch;
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Runtime, context::EvalOptions};
 use std::ops::Range;
 
@@ -36,12 +37,16 @@ fn prefix() -> String {
     format!("(({{{}}}) => async () => {{", globals::NAMES.join(","))
 }
 
-/// Asks the engine whether it is JavaScript. Nothing of it runs.
+/// Asks the engine whether it is JavaScript.
+///
+/// Nothing of it runs, unless it breaks out of its frame on purpose; that is
+/// as harmless in here as what scripts do in a host, and as limited.
 pub(super) fn check(name: &str, body: &str, tokens: &Tokens, limits: &HostLimits) -> Result<(), Problem> {
     let engine = || -> rquickjs::Result<Context> {
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(limits.memory_bytes_max);
         runtime.set_max_stack_size(limits.stack_bytes_max);
+        Watch::over(&runtime, limits.busy_max).begin();
         Context::full(&runtime)
     };
     let context = engine().map_err(|error| Problem::new(ErrorKind::Memory, error.to_string()))?;
@@ -64,7 +69,8 @@ fn complaint(name: &str, caught: CaughtError<'_>, tokens: &Tokens) -> Problem {
     // what the engine says then is not about the script.
     if let Some(unbalanced) = tokens.unbalanced {
         let verb = if unbalanced.opens { "is never closed" } else { "closes nothing" };
-        return Problem::new(ErrorKind::Syntax, format!("`{}` {verb}", unbalanced.bracket)).line(unbalanced.line);
+        return Problem::new(ErrorKind::Syntax, format!("`{}` {verb}", unbalanced.bracket))
+            .line(unbalanced.line);
     }
     let CaughtError::Exception(exception) = caught else {
         return Problem::new(ErrorKind::Syntax, caught.to_string());

@@ -95,7 +95,7 @@ fn from_value(value: Value, line: u32, warnings: &mut Vec<Warning>) -> Result<Me
         name: required(&mut fields, "name", line)?,
         description: required(&mut fields, "description", line)?,
         when_to_use: optional(&mut fields, "whenToUse"),
-        phases: phases(fields.remove("phases"), line, warnings),
+        phases: phases(fields.shift_remove("phases"), line, warnings),
     };
     for key in fields.keys() {
         warnings.push(Warning { message: format!("`meta.{key}` means nothing here"), line });
@@ -112,7 +112,7 @@ fn required(fields: &mut Map<String, Value>, key: &str, line: u32) -> Result<Str
 }
 
 fn optional(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
-    match fields.remove(key) {
+    match fields.shift_remove(key) {
         Some(Value::String(text)) => Some(text),
         _ => None,
     }

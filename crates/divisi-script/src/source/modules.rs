@@ -68,6 +68,9 @@ impl<'t> Around<'t> {
     /// Only where a statement starts; elsewhere it is a key.
     fn is_export(&self) -> bool {
         !self.is_property()
-            && matches!(self.after, "const" | "let" | "var" | "default" | "function" | "async" | "class" | "{" | "*")
+            && matches!(
+                self.after,
+                "const" | "let" | "var" | "default" | "function" | "async" | "class" | "{" | "*"
+            )
     }
 }

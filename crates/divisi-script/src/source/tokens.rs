@@ -60,7 +60,14 @@ impl Token {
 /// Splits `source` into tokens. Whatever makes no sense becomes some token or
 /// other; the engine will complain about it.
 pub(super) fn read(source: &str) -> Tokens {
-    let mut reader = Reader { source, bytes: source.as_bytes(), at: 0, line: 1, open: Vec::new(), tokens: Tokens::default() };
+    let mut reader = Reader {
+        source,
+        bytes: source.as_bytes(),
+        at: 0,
+        line: 1,
+        open: Vec::new(),
+        tokens: Tokens::default(),
+    };
     reader.skip_hashbang();
     while reader.skip_blanks() {
         reader.token();
@@ -169,7 +176,10 @@ impl Reader<'_> {
         while self.peek(0).is_some_and(|b| is_word(b) || b == b'.') {
             let exponent = matches!(self.peek(0), Some(b'e' | b'E'));
             self.step();
-            if exponent && matches!(self.peek(0), Some(b'+' | b'-')) && self.peek(1).is_some_and(|b| b.is_ascii_digit()) {
+            if exponent
+                && matches!(self.peek(0), Some(b'+' | b'-'))
+                && self.peek(1).is_some_and(|b| b.is_ascii_digit())
+            {
                 self.step();
             }
         }
@@ -246,8 +256,20 @@ impl Reader<'_> {
             TokenKind::Template => text.ends_with("${"),
             TokenKind::Word => matches!(
                 text,
-                "return" | "typeof" | "case" | "in" | "of" | "delete" | "void" | "throw" | "new" | "do"
-                    | "else" | "await" | "yield" | "instanceof"
+                "return"
+                    | "typeof"
+                    | "case"
+                    | "in"
+                    | "of"
+                    | "delete"
+                    | "void"
+                    | "throw"
+                    | "new"
+                    | "do"
+                    | "else"
+                    | "await"
+                    | "yield"
+                    | "instanceof"
             ),
             TokenKind::Punctuator => !matches!(text, ")" | "]" | "++" | "--"),
         }
@@ -313,7 +335,10 @@ mod tests {
 
     #[test]
     fn comments_and_texts_are_not_code() {
-        assert_eq!(texts("#!/bin/x\n// import\n/* import */ a 'import' \"x\\\"y\""), ["a", "'import'", "\"x\\\"y\""]);
+        assert_eq!(
+            texts("#!/bin/x\n// import\n/* import */ a 'import' \"x\\\"y\""),
+            ["a", "'import'", "\"x\\\"y\""]
+        );
     }
 
     #[test]
@@ -346,9 +371,23 @@ mod tests {
         assert_eq!(found("f(\n"), Some(('(', 1, true)));
     }
 
+    proptest::proptest! {
+        /// Tokens follow each other and have the text that they say, whatever it is.
+        #[test]
+        fn tokens_stand_in_order(source in "[`'\"/\\\\{}()$*.=+\\[\\]#! \n\ta1e\u{e9}\u{2028}\u{1f600}]{0,60}") {
+            let mut end = 0;
+            for token in read(&source).list {
+                proptest::prop_assert!(token.span.start >= end && !token.text(&source).is_empty());
+                end = token.span.end;
+            }
+        }
+    }
+
     #[test]
     fn any_text_can_be_read() {
-        for source in ["'", "`", "`${", "/", "/*", "\\", "'\\", "1e", "é`${é", "\u{feff}#!x", "\u{2028}", "`\\"] {
+        for source in
+            ["'", "`", "`${", "/", "/*", "\\", "'\\", "1e", "é`${é", "\u{feff}#!x", "\u{2028}", "`\\"]
+        {
             read(source);
         }
     }

@@ -26,7 +26,13 @@ fn gather_hands_all_parts_to_one_agent() {
 #[test]
 fn gather_tells_what_is_missing_and_why() {
     let source = "const parts = { auth: await agent.outcome('a'), pay: await agent.outcome('b'), old: null }\nawait gather('Join', parts, { label: 'sum' })";
-    let played = play(source).agent(|turn, task| if turn == 1 { failed(FailureClass::Timeout, "no answer in 30 s") } else { ok(task) }).run();
+    let played = play(source)
+        .agent(
+            |turn, task| {
+                if turn == 1 { failed(FailureClass::Timeout, "no answer in 30 s") } else { ok(task) }
+            },
+        )
+        .run();
     insta::assert_snapshot!(played.tasks()[2].prompt, @r"
     Join
 
@@ -66,15 +72,16 @@ fn diamond() -> TaskAnswer {
 
 #[test]
 fn decompose_runs_what_the_planner_planned() {
-    let played = play("return await decompose('Audit it', { worker: { tools: ['read'] }, gather: 'Sum up' })")
-        .agent(|turn, task| if turn == 0 { diamond() } else { ok(task) })
-        .run();
+    let played =
+        play("return await decompose('Audit it', { worker: { tools: ['read'] }, gather: 'Sum up' })")
+            .agent(|turn, task| if turn == 0 { diamond() } else { ok(task) })
+            .run();
     insta::assert_snapshot!(played, @r#"
     warning flow.js:1 the script has no `meta`
-    c0 flow.js:1 Split this goal into tasks for agents that work at the same time:⏎⏎Audit it⏎⏎Make 20 tasks at most, and only as many as help. Each agent sees its own prompt and… {"required":true,"label":"plan","schema":["tasks"]}
-    c1 ? Do a {"tools":["read"],"label":"first"}
-    c2 ? Do b {"tools":["read"],"label":"b","model":"haiku"}
-    c3 ? Join Do a and Do b {"tools":["read"],"label":"join","model":"opus"}
+    c0 flow.js:1 Split this goal into tasks for agents that work at the same time:⏎⏎Audit it⏎⏎Make 20 tasks at most, and only as many as help. Each agent sees its own prompt and… {"label":"plan","schema":["tasks"],"required":true}
+    c1 ? Do a {"label":"first","tools":["read"]}
+    c2 ? Do b {"label":"b","model":"haiku","tools":["read"]}
+    c3 ? Join Do a and Do b {"label":"join","model":"opus","tools":["read"]}
     c4 ? Sum up⏎⏎## join⏎⏎Join Do a and Do b⏎⏎## a⏎⏎Do a⏎⏎## b⏎⏎Do b {"label":"gather"}
     = {"plan":{"goal":"Audit it","tasks":[{"id":"join","prompt":"Join {{a}} and {{b}}","model":"opus","needs":["a","b"]},{"id":"a","prompt":"Do a","label":"first","needs":[]},{"id":"b","prompt":"Do b","model":"haiku","needs":[]}]},"results":{"join":"Join Do a and Do b","a":"Do a","b":"Do b"},"missing":{},"synthesis":"Sum up⏎⏎## join⏎⏎Join Do a and Do b⏎⏎## a⏎⏎Do a⏎⏎## b⏎⏎Do b"}
     "#);
@@ -133,7 +140,9 @@ fn decompose_skips_what_needs_a_failed_task() {
 fn decompose_needs_a_goal_and_a_planner_that_answers() {
     insta::assert_snapshot!(error_of("await decompose('')"), @"script `flow.js` failed at line 1: TypeError: decompose() takes the goal first");
     insta::assert_snapshot!(error_of("await decompose('x', { max: 0 })"), @"script `flow.js` failed at line 1: TypeError: the option `max` of decompose() has to be a whole number from 1");
-    let played = play("\nawait decompose('x', { approve: true })").agent(|_, _| failed(FailureClass::Auth, "no key")).run();
+    let played = play("\nawait decompose('x', { approve: true })")
+        .agent(|_, _| failed(FailureClass::Auth, "no key"))
+        .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 2: Error: `plan` failed: no key");
     insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:2 the option `approve` of decompose() is not supported yet and does nothing");
 }
@@ -142,7 +151,9 @@ fn decompose_needs_a_goal_and_a_planner_that_answers() {
 fn a_plan_may_hold_what_looks_like_a_reference() {
     let played = play("await decompose('x')")
         .agent(|turn, task| match turn {
-            0 => plan(json!([{ "id": "a", "prompt": "x" }, { "id": "b", "prompt": "{{a}} ${{ matrix.os }}" }])),
+            0 => {
+                plan(json!([{ "id": "a", "prompt": "x" }, { "id": "b", "prompt": "{{a}} ${{ matrix.os }}" }]))
+            }
             1 => TaskAnswer::ok("\"say {{b}}\""),
             _ => ok(task),
         })
@@ -156,11 +167,16 @@ fn shell_is_a_task_without_a_model() {
         .agent(|_, _| TaskAnswer::ok(r#"{"code":1,"stdout":"bad","stderr":""}"#))
         .run();
     assert_eq!(played.result(), r#"[1,"bad"]"#);
-    assert_eq!(json!(played.task()), json!({ "prompt": "npm test", "phase": "Test", "executor": "shell", "timeout": 120_000, "required": true }));
+    assert_eq!(
+        json!(played.task()),
+        json!({ "prompt": "npm test", "phase": "Test", "executor": "shell", "timeout": 120_000, "required": true })
+    );
 }
 
 #[test]
 fn a_command_that_could_not_run_throws() {
-    let played = play("\nawait shell('npm test')").agent(|_, _| failed(FailureClass::Program, "npm is not installed")).run();
+    let played = play("\nawait shell('npm test')")
+        .agent(|_, _| failed(FailureClass::Program, "npm is not installed"))
+        .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 2: Error: `npm test` failed: npm is not installed");
 }

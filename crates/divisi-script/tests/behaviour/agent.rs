@@ -31,15 +31,21 @@ fn a_task_that_has_no_result_is_null() {
 
 #[test]
 fn a_required_task_throws() {
-    let played = play("\nawait agent('Read\\nit', { required: true })").agent(|_, _| failed(FailureClass::Timeout, "no answer in 30 s")).run();
+    let played = play("\nawait agent('Read\\nit', { required: true })")
+        .agent(|_, _| failed(FailureClass::Timeout, "no answer in 30 s"))
+        .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 2: Error: `Read` failed: no answer in 30 s");
-    let played = play("await agent('x', { required: true, label: 'read' })").agent(|_, _| TaskAnswer::skipped("it is late")).run();
+    let played = play("await agent('x', { required: true, label: 'read' })")
+        .agent(|_, _| TaskAnswer::skipped("it is late"))
+        .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 1: Error: `read` was skipped: it is late");
 }
 
 #[test]
 fn a_schema_that_no_answer_met_throws() {
-    let played = play("await agent('x', { label: 'read' })").agent(|_, _| failed(FailureClass::Schema, "5 answers did not fit")).run();
+    let played = play("await agent('x', { label: 'read' })")
+        .agent(|_, _| failed(FailureClass::Schema, "5 answers did not fit"))
+        .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 1: Error: `read` failed: 5 answers did not fit");
 }
 
@@ -113,7 +119,9 @@ fn halves_of_characters_do_not_stop_a_run() {
 #[test]
 fn a_rejection_that_nobody_awaits_ends_nothing() {
     let source = "agent('a', { required: true }); Promise.reject(new Error('never awaited')); const late = agent('b', { required: true }); await agent('c'); return await late.catch(() => 'late')";
-    let played = play(source).agent(|turn, task| if turn < 2 { failed(FailureClass::Server, "boom") } else { ok(task) }).run();
+    let played = play(source)
+        .agent(|turn, task| if turn < 2 { failed(FailureClass::Server, "boom") } else { ok(task) })
+        .run();
     assert_eq!(played.result(), "\"late\"");
 }
 

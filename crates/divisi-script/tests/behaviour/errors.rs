@@ -65,6 +65,10 @@ fn what_is_not_there_comes_with_advice() {
 fn anything_can_be_thrown() {
     insta::assert_snapshot!(told("throw 'just a text'"), @r#"error: script `flow.js` failed: "just a text""#);
     insta::assert_snapshot!(told("throw { code: 3 }"), @r#"error: script `flow.js` failed: {"code":3}"#);
+    insta::assert_snapshot!(told("\nstructuredClone(() => 1)"), @r"
+    error: script `flow.js` failed at line 2: DataCloneError: a function cannot be cloned
+      at (script) (flow.js:2:1)
+    ");
     insta::assert_snapshot!(told("throw undefined"), @"error: script `flow.js` failed: undefined");
     insta::assert_snapshot!(told("class Own extends Error { name = 'Own' }\nthrow new Own('x')"), @r"
     error: script `flow.js` failed at line 1: Own: x
@@ -75,7 +79,8 @@ fn anything_can_be_thrown() {
 
 #[test]
 fn long_messages_are_kept_whole() {
-    let source = "try { await agent('x', { effort: 'y'.repeat(50) }) } catch (e) { return e.message.length > 80 }";
+    let source =
+        "try { await agent('x', { effort: 'y'.repeat(50) }) } catch (e) { return e.message.length > 80 }";
     assert_eq!(result_of(source), "true");
 }
 

@@ -1,6 +1,6 @@
 //! `parallel()`, `pipeline()`, `phase()` and `log()`.
 
-use crate::play::{error_of, failed, ok, play, result_of, Order};
+use crate::play::{Order, error_of, failed, ok, play, result_of};
 use divisi_core::FailureClass;
 
 #[test]
@@ -13,7 +13,10 @@ fn parallel_returns_results_in_the_order_of_its_input() {
 
 #[test]
 fn parallel_starts_everything_at_once() {
-    let played = play("await parallel(['a', 'b'].map(x => async () => { await agent(x); log('done ' + x) })); log('all')").run();
+    let played = play(
+        "await parallel(['a', 'b'].map(x => async () => { await agent(x); log('done ' + x) })); log('all')",
+    )
+    .run();
     assert_eq!(played.calls[1..3].iter().filter_map(|call| call.id()).count(), 2);
     assert_eq!(played.logs(), ["done a", "done b", "all"]);
 }
@@ -21,7 +24,9 @@ fn parallel_starts_everything_at_once() {
 #[test]
 fn parallel_turns_what_throws_into_null() {
     let source = "return await parallel([\n  () => { throw new Error('at once') },\n  async () => { await agent('a'); throw 'later' },\n  () => agent('b', { required: true }),\n  () => agent('c'),\n  () => undefined,\n])";
-    let played = play(source).agent(|_, task| if task.required { failed(FailureClass::Server, "boom") } else { ok(task) }).run();
+    let played = play(source)
+        .agent(|_, task| if task.required { failed(FailureClass::Server, "boom") } else { ok(task) })
+        .run();
     assert_eq!(played.result(), r#"[null,null,null,"c",null]"#);
     insta::assert_snapshot!(played.warnings().join("\n"), @r"
     warning flow.js:2 item 0 of `parallel` is null because it threw Error: at once
@@ -77,9 +82,11 @@ fn pipeline_drops_what_throws_and_skips_the_rest() {
 
 #[test]
 fn pipeline_hands_on_a_null() {
-    let played = play("return await pipeline(['a'], () => agent('x'), prev => prev === null ? 'was null' : 'was not')")
-        .agent(|_, _| failed(FailureClass::Server, "boom"))
-        .run();
+    let played = play(
+        "return await pipeline(['a'], () => agent('x'), prev => prev === null ? 'was null' : 'was not')",
+    )
+    .agent(|_, _| failed(FailureClass::Server, "boom"))
+    .run();
     assert_eq!(played.result(), r#"["was null"]"#);
 }
 

@@ -1,7 +1,7 @@
 //! What a script may use, and how it is stopped.
 
 use crate::play::{Play, play};
-use divisi_script::{ErrorKind, HostLimits};
+use divisi_script::{ErrorKind, HostLimits, Script};
 use std::time::Duration;
 
 fn limited(source: &str, change: impl FnOnce(&mut HostLimits)) -> Play {
@@ -53,7 +53,11 @@ fn a_hog_of_memory_is_stopped() {
     insta::assert_snapshot!(played.error(), @"script `flow.js` was stopped at line 2: it used more than 16 MiB of memory");
     let played = limited("await agent('x')\nconst all = []\nfor (;;) all.push({})", small).run();
     assert_eq!(played.error().kind(), ErrorKind::Memory);
-    let played = limited("await parallel([async () => { const all = []; for (;;) all.push('x'.repeat(9999) + all.length) }])", small).run();
+    let played = limited(
+        "await parallel([async () => { const all = []; for (;;) all.push('x'.repeat(9999) + all.length) }])",
+        small,
+    )
+    .run();
     assert_eq!(played.error().kind(), ErrorKind::Memory);
 }
 
@@ -72,7 +76,8 @@ fn waiting_for_nothing_is_an_error() {
 
 #[test]
 fn more_calls_than_allowed_throw() {
-    let played = limited("return await parallel([1, 2, 3].map(n => () => agent(`${n}`)))", |l| l.agents_max = 2).run();
+    let played =
+        limited("return await parallel([1, 2, 3].map(n => () => agent(`${n}`)))", |l| l.agents_max = 2).run();
     assert_eq!(played.result(), r#"["1","2",null]"#);
     insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:1 item 2 of `parallel` is null because it threw RangeError: this run has made 2 calls, no more are allowed");
 }
@@ -98,6 +103,23 @@ fn what_json_cannot_hold_is_named() {
     insta::assert_snapshot!(play("return { a: [1, 2n] }").run().error(), @"script `flow.js` returned what JSON cannot hold: `result.a[1]` is a BigInt");
     insta::assert_snapshot!(play("const a = { b: {} }; a.b.c = a; return a").run().error(), @"script `flow.js` returned what JSON cannot hold: `result.b.c` contains itself");
     insta::assert_snapshot!(play("return () => 1").run().error(), @"script `flow.js` returned what JSON cannot hold: it is a function");
+}
+
+#[test]
+fn texts_without_sense_are_refused_in_time() {
+    for source in [
+        "[".repeat(200_000),
+        "(".repeat(200_000),
+        "`${".repeat(100_000),
+        "a".repeat(900_000) + "(",
+        "-".repeat(200_000) + "1",
+        format!("export const meta = {}", "[".repeat(200_000)),
+        "}); for (;;) {} (() => {".to_owned(),
+        "}, (() => { for (;;) {} })(), async () => {".to_owned(),
+    ] {
+        let limits = HostLimits { busy_max: Duration::from_millis(50), ..HostLimits::default() };
+        assert!(Script::parse_within("flow.js", &source, &limits).is_err(), "{}", &source[..20]);
+    }
 }
 
 #[test]

@@ -11,10 +11,13 @@ pub(crate) struct Play {
     source: String,
     args: Option<Value>,
     options: HostOptions,
-    agent: Box<dyn FnMut(usize, &Task) -> TaskAnswer>,
+    agent: Agent,
     library: BTreeMap<String, String>,
     order: Order,
 }
+
+/// Answers the nth task.
+type Agent = Box<dyn FnMut(usize, &Task) -> TaskAnswer>;
 
 /// Which of the waiting calls is answered next.
 #[derive(Clone, Copy)]
@@ -175,7 +178,7 @@ impl Played {
     /// Warnings with their lines, but not the one that `meta` is missing.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let warning = |call: &&Call| matches!(call, Call::Warning { .. });
-        let warnings = self.calls.iter().filter(warning).map(|call| call_line(call));
+        let warnings = self.calls.iter().filter(warning).map(call_line);
         warnings.filter(|line| !line.ends_with("the script has no `meta`")).collect()
     }
 }
@@ -192,10 +195,13 @@ fn call_line(call: &Call) -> String {
     match call {
         Call::Task { id, task, site } => {
             let mut asked = json!(task);
-            let prompt = asked.as_object_mut().and_then(|asked| asked.remove("prompt"));
+            let prompt = asked.as_object_mut().and_then(|asked| asked.shift_remove("prompt"));
             let prompt = prompt.and_then(|prompt| prompt.as_str().map(short)).unwrap_or_default();
             if let Some(schema) = asked.get_mut("schema") {
-                *schema = schema["properties"].as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
+                *schema = schema["properties"]
+                    .as_object()
+                    .map(|all| all.keys().cloned().collect())
+                    .unwrap_or_default();
             }
             let line = site.as_ref().map_or("?".to_owned(), ToString::to_string);
             format!("{id} {line} {prompt} {asked}")
@@ -232,8 +238,14 @@ impl fmt::Display for Played {
 
 /// An answer that fits: a sample of the schema, or the prompt again.
 pub(crate) fn ok(task: &Task) -> TaskAnswer {
-    let value = task.schema.as_ref().map_or_else(|| json!(short(&task.prompt)), |schema| sample(schema, "value"));
-    TaskAnswer { model: Some("fake".into()), cost: 0.01, output_tokens: 10, ..TaskAnswer::ok(value.to_string()) }
+    let value =
+        task.schema.as_ref().map_or_else(|| json!(short(&task.prompt)), |schema| sample(schema, "value"));
+    TaskAnswer {
+        model: Some("fake".into()),
+        cost: 0.01,
+        output_tokens: 10,
+        ..TaskAnswer::ok(value.to_string())
+    }
 }
 
 pub(crate) fn failed(class: FailureClass, reason: &str) -> TaskAnswer {

@@ -16,7 +16,10 @@ const META: &str = "export const meta = { name: 'a', description: 'b' }\n";
 
 #[test]
 fn the_body_awaits_and_returns_at_the_top() {
-    assert_eq!(result_of("const a = await agent('x'); return { a, b: [1, undefined] }"), r#"{"a":"x","b":[1,null]}"#);
+    assert_eq!(
+        result_of("const a = await agent('x'); return { a, b: [1, undefined] }"),
+        r#"{"a":"x","b":[1,null]}"#
+    );
 }
 
 #[test]
@@ -87,7 +90,9 @@ fn code_before_meta_is_refused() {
 
 #[test]
 fn unknown_keys_of_meta_are_warned_of() {
-    let script = Script::parse("a.js", "export const meta = { name: 'a', description: 'b', usage: 'c', phases: 'd' }").unwrap();
+    let script =
+        Script::parse("a.js", "export const meta = { name: 'a', description: 'b', usage: 'c', phases: 'd' }")
+            .unwrap();
     let warnings: Vec<&str> = script.warnings().iter().map(|warning| warning.message.as_str()).collect();
     insta::assert_debug_snapshot!(warnings, @r#"
     [
@@ -156,7 +161,9 @@ fn the_clock_and_chance_throw_when_they_are_asked() {
     insta::assert_snapshot!(error_of("return new Date()"), @"script `flow.js` failed at line 1: Error: new Date() gives another value when a run is resumed: pass the time or a seed in through `args`");
     insta::assert_snapshot!(error_of("return Date()"), @"script `flow.js` failed at line 1: Error: Date() gives another value when a run is resumed: pass the time or a seed in through `args`");
     assert_eq!(
-        result_of("const f = () => Date.now(); const d = new Date(0); return [d.toISOString(), d instanceof Date, d.constructor === Date, Date.UTC(1970, 0, 2), Date.parse('1970-01-01T00:00:01Z'), typeof f]"),
+        result_of(
+            "const f = () => Date.now(); const d = new Date(0); return [d.toISOString(), d instanceof Date, d.constructor === Date, Date.UTC(1970, 0, 2), Date.parse('1970-01-01T00:00:01Z'), typeof f]"
+        ),
         r#"["1970-01-01T00:00:00.000Z",true,true,86400000,1000,"function"]"#
     );
 }
@@ -166,7 +173,10 @@ fn what_reaches_out_is_not_there() {
     let names = "require fetch setTimeout setInterval performance crypto XMLHttpRequest Deno Bun navigator";
     let source = format!("return '{names}'.split(' ').map(name => typeof globalThis[name])");
     assert!(!result_of(&source).contains("function"));
-    assert_eq!(result_of("return [typeof require, typeof fetch, typeof process.env, typeof import_]"), r#"["undefined","undefined","undefined","undefined"]"#);
+    assert_eq!(
+        result_of("return [typeof require, typeof fetch, typeof process.env, typeof import_]"),
+        r#"["undefined","undefined","undefined","undefined"]"#
+    );
 }
 
 #[test]

@@ -25,7 +25,12 @@ fn a_child_has_its_own_args_and_group() {
 
 #[test]
 fn a_child_may_be_named_by_its_path() {
-    assert!(parent("return await workflow({ scriptPath: 'child' }, { parent: 1 })").run().result().contains("child of 1"));
+    assert!(
+        parent("return await workflow({ scriptPath: 'child' }, { parent: 1 })")
+            .run()
+            .result()
+            .contains("child of 1")
+    );
 }
 
 #[test]
@@ -36,7 +41,8 @@ fn an_unknown_child_throws() {
 
 #[test]
 fn a_child_that_cannot_be_read_throws() {
-    let played = play("return await workflow('bad').catch(error => error.message)").library("bad", "\nreturn ]").run();
+    let played =
+        play("return await workflow('bad').catch(error => error.message)").library("bad", "\nreturn ]").run();
     insta::assert_snapshot!(played.result(), @r#""script `bad.js` cannot be read at line 2: `]` closes nothing""#);
 }
 
@@ -60,6 +66,8 @@ fn the_budget_is_shared() {
 
 #[test]
 fn args_of_a_child_are_a_copy() {
-    let played = play("const list = [1]; await workflow('push', list); return list").library("push", "args.push(2)").run();
+    let played = play("const list = [1]; await workflow('push', list); return list")
+        .library("push", "args.push(2)")
+        .run();
     assert_eq!(played.result(), "[1]");
 }

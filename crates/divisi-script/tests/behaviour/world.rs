@@ -9,7 +9,9 @@ fn value(expression: &str) -> String {
 #[test]
 fn urls_are_read_in_parts() {
     assert_eq!(
-        value("(u => [u.href, u.origin, u.host, u.hostname, u.port, u.pathname, u.search, u.hash, u.username, u.password])(new URL('HTTPS://u:p%40@Example.ORG:8443/a/../b c?q=1&r=ü#x y'))"),
+        value(
+            "(u => [u.href, u.origin, u.host, u.hostname, u.port, u.pathname, u.search, u.hash, u.username, u.password])(new URL('HTTPS://u:p%40@Example.ORG:8443/a/../b c?q=1&r=ü#x y'))"
+        ),
         r##"["https://u:p%40@example.org:8443/b%20c?q=1&r=%C3%BC#x%20y","https://example.org:8443","example.org:8443","example.org","8443","/b%20c","?q=1&r=%C3%BC","#x%20y","u","p%40"]"##
     );
 }
@@ -39,29 +41,58 @@ fn urls_are_resolved() {
 fn what_is_no_url_throws() {
     for wrong in ["", "x", "/x", "http://", "http://a b/", "http://h:99999/", "http://h:x/"] {
         assert_eq!(value(&format!("URL.canParse({wrong:?})")), "false", "{wrong}");
-        assert_eq!(result_of(&format!("try {{ new URL({wrong:?}) }} catch (e) {{ return e.name }}")), "\"TypeError\"");
+        assert_eq!(
+            result_of(&format!("try {{ new URL({wrong:?}) }} catch (e) {{ return e.name }}")),
+            "\"TypeError\""
+        );
     }
 }
 
 #[test]
 fn parts_of_urls_can_be_set() {
     let source = "const u = new URL('http://h/a?x=1'); u.hostname = 'i'; u.port = '8080'; u.pathname = 'b'; u.searchParams.append('y', 'a b'); u.hash = 'z'; u.protocol = 'https'; const a = u.href; u.search = '?k=v'; u.port = 'no'; return [a, `${u}`, u.searchParams.get('k'), JSON.stringify({ u })]";
-    assert_eq!(result_of(source), r##"["https://i:8080/b?x=1&y=a+b#z","https://i:8080/b?k=v#z","v","{\"u\":\"https://i:8080/b?k=v#z\"}"]"##);
+    assert_eq!(
+        result_of(source),
+        r##"["https://i:8080/b?x=1&y=a+b#z","https://i:8080/b?k=v#z","v","{\"u\":\"https://i:8080/b?k=v#z\"}"]"##
+    );
 }
 
 #[test]
 fn search_params_are_pairs() {
-    assert_eq!(value("(p => [p.get('a'), p.getAll('b'), p.has('c'), p.size, `${p}`])(new URLSearchParams('?a=1+2&b=%C3%BC&b=3&d'))"), r#"["1 2",["ü","3"],false,4,"a=1+2&b=%C3%BC&b=3&d="]"#);
+    assert_eq!(
+        value(
+            "(p => [p.get('a'), p.getAll('b'), p.has('c'), p.size, `${p}`])(new URLSearchParams('?a=1+2&b=%C3%BC&b=3&d'))"
+        ),
+        r#"["1 2",["ü","3"],false,4,"a=1+2&b=%C3%BC&b=3&d="]"#
+    );
     assert_eq!(value("`${new URLSearchParams({ z: 1, a: \"!'()~*\" })}`"), r#""z=1&a=%21%27%28%29%7E*""#);
-    assert_eq!(result_of("const p = new URLSearchParams([['b', 1], ['a', 2], ['b', 3]]); p.set('b', 4); p.sort(); p.delete('x'); return [...p]"), r#"[["a","2"],["b","4"]]"#);
+    assert_eq!(
+        result_of(
+            "const p = new URLSearchParams([['b', 1], ['a', 2], ['b', 3]]); p.set('b', 4); p.sort(); p.delete('x'); return [...p]"
+        ),
+        r#"[["a","2"],["b","4"]]"#
+    );
 }
 
 #[test]
 fn texts_become_bytes_and_back() {
-    assert_eq!(value("Array.from(new TextEncoder().encode('aü€😀'))"), "[97,195,188,226,130,172,240,159,152,128]");
+    assert_eq!(
+        value("Array.from(new TextEncoder().encode('aü€😀'))"),
+        "[97,195,188,226,130,172,240,159,152,128]"
+    );
     assert_eq!(value("new TextDecoder().decode(new TextEncoder().encode('aü€😀'))"), "\"aü€😀\"");
-    assert_eq!(value("new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 97, 0xff, 0xe2, 0x82, 98, 0xc0, 0x80, 0xed, 0xa0, 0x80]))"), "\"a\u{fffd}\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\"");
-    assert_eq!(result_of("try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([255])) } catch (e) { return e.name }"), "\"TypeError\"");
+    assert_eq!(
+        value(
+            "new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 97, 0xff, 0xe2, 0x82, 98, 0xc0, 0x80, 0xed, 0xa0, 0x80]))"
+        ),
+        "\"a\u{fffd}\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\""
+    );
+    assert_eq!(
+        result_of(
+            "try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([255])) } catch (e) { return e.name }"
+        ),
+        "\"TypeError\""
+    );
     assert_eq!(value("new TextEncoder().encodeInto('aü', new Uint8Array(2))"), r#"{"read":1,"written":1}"#);
 }
 
@@ -69,12 +100,22 @@ fn texts_become_bytes_and_back() {
 fn values_are_cloned_deeply() {
     let source = "const a = { d: new Date(5), m: new Map([[1, new Set([2])]]), l: [1, , 3], r: /x/gi, b: new Uint8Array([1, 2]), e: new TypeError('t') }; a.self = a; const c = structuredClone(a); return [c !== a, c.self === c, c.d.getTime(), c.m.get(1).has(2), c.m !== a.m, 1 in c.l, c.r.flags, c.b[1], c.b.buffer !== a.b.buffer, c.e instanceof TypeError]";
     assert_eq!(result_of(source), r#"[true,true,5,true,true,false,"gi",2,true,true]"#);
-    assert_eq!(result_of("try { structuredClone({ f() {} }) } catch (e) { return e.name }"), "\"DataCloneError\"");
+    assert_eq!(
+        result_of("try { structuredClone({ f() {} }) } catch (e) { return e.name }"),
+        "\"DataCloneError\""
+    );
 }
 
 #[test]
 fn microtasks_run_and_may_throw() {
-    assert_eq!(result_of("let n = 0; queueMicrotask(() => { throw new Error('x') }); queueMicrotask(() => n++); await agent('x'); return n"), "1");
+    let played = play("queueMicrotask(() => null.x); await agent('y')").run();
+    insta::assert_snapshot!(played.warnings().join("\n"), @"warning a callback threw where nobody catches it: TypeError: cannot read property 'x' of null");
+    assert_eq!(
+        result_of(
+            "let n = 0; queueMicrotask(() => { throw new Error('x') }); queueMicrotask(() => n++); await agent('x'); return n"
+        ),
+        "1"
+    );
 }
 
 #[test]

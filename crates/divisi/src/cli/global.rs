@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output and storage")]
 pub(crate) struct GlobalFlags {
-    /// Write machine output to stdout: events as one JSON object a line
+    /// Machine output on stdout; that of a run is its events, one JSON object a line
     #[arg(long, global = true, conflicts_with = "quiet")]
     pub(crate) json: bool,
     /// Say nothing but errors and the result

@@ -17,9 +17,17 @@ const GROUPS: [(&str, &[&str]); 4] = [
 /// The four patterns, as they are typed.
 const PATTERNS: [(&str, &str, &str); 4] = [
     ("fan-out", "tasks that do not need each other", r#"divisi map "Audit the {} module" auth payment user"#),
-    ("scatter-gather", "the same, then one synthesis", r#"divisi map "Review {}" src/*.rs --gather "Make one plan""#),
+    (
+        "scatter-gather",
+        "the same, then one synthesis",
+        r#"divisi map "Review {}" src/*.rs --gather "Make one plan""#,
+    ),
     ("pipeline", "each step needs the one before", r#"divisi pipe "Build" "Test" "Write notes from: {}""#),
-    ("decomposition", "the tasks are not known yet", r#"divisi decompose "Audit the 5 most critical modules""#),
+    (
+        "decomposition",
+        "the tasks are not known yet",
+        r#"divisi decompose "Audit the 5 most critical modules""#,
+    ),
 ];
 
 const HEADING: Style = Style::new().bold().underline();
@@ -27,7 +35,8 @@ const LITERAL: Style = AnsiColor::Cyan.on_default();
 
 /// The whole command line, ready to parse.
 pub(crate) fn command() -> Command {
-    let styles = Styles::styled().header(HEADING).usage(HEADING).literal(LITERAL).placeholder(Style::new().dimmed());
+    let styles =
+        Styles::styled().header(HEADING).usage(HEADING).literal(LITERAL).placeholder(Style::new().dimmed());
     let command = Cli::command().styles(styles);
     let commands = commands(&command);
     command
@@ -36,7 +45,9 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .before_help(commands)
         .after_help(format!("{}\n\n{}", patterns(), exits()))
-        .help_template("{about}\n\n{usage-heading} {usage}\n\n{before-help}{options}\n\n{after-help}")
+        .help_template(format!(
+            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{{before-help}}{HEADING}Options:{HEADING:#}\n{{options}}{{after-help}}"
+        ))
 }
 
 fn commands(command: &Command) -> String {
@@ -50,7 +61,6 @@ fn commands(command: &Command) -> String {
         }
         text.push('\n');
     }
-    heading(&mut text, "Options");
     text.truncate(text.trim_end().len());
     text
 }
@@ -102,7 +112,8 @@ mod tests {
     #[test]
     fn every_command_stands_in_a_group_and_has_a_line() {
         let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
-        let mut all: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        let mut all: Vec<String> =
+            Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         all.sort();
         let mut sorted = grouped.clone();
         sorted.sort_unstable();

@@ -11,7 +11,9 @@ pub(crate) use global::GlobalFlags;
 pub(crate) use help::command;
 pub(crate) use run_flags::RunFlags;
 
-use crate::commands::{completions, decompose, doctor, init, man, map, pipe, rerun, resume, run, runs, show, types};
+use crate::commands::{
+    completions, decompose, doctor, init, man, map, pipe, rerun, resume, run, runs, show, types,
+};
 use clap::{Parser, Subcommand};
 
 /// Orchestrates many LLM agents as one job: parallel, durable, capped in dollars.

@@ -43,8 +43,8 @@ pub(crate) struct RunFlags {
     /// How often a failed attempt is tried again
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) retries: Option<u32>,
-    /// What agents may do besides reading files
-    #[arg(long, value_name = "WHAT", help_heading = "Agents", value_enum, value_delimiter = ',')]
+    /// What agents may do besides reading files: write (in the workspace), run (commands, as you)
+    #[arg(long, value_name = "WHAT", help_heading = "Agents", value_delimiter = ',', hide_possible_values = true)]
     pub(crate) allow: Option<Vec<Grant>>,
     /// The folder that agents see; the current one by default
     #[arg(long, value_name = "DIR", help_heading = "Agents")]
@@ -88,7 +88,9 @@ impl RunFlags {
 
     /// The settings that stand in them.
     pub(crate) fn leaves(&self) -> Vec<Leaf> {
-        let leaf = |path: &[&str], value: Option<toml::Value>, flag| Some(Leaf::new(path, value?, Origin::Flag(flag)));
+        let leaf = |path: &[&str], value: Option<toml::Value>, flag| {
+            Some(Leaf::new(path, value?, Origin::Flag(flag)))
+        };
         let text = |value: Option<String>| value.map(toml::Value::from);
         let number = |value: Option<u32>| value.map(|number| i64::from(number).into());
         // Grants are words, which TOML can write.

@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Examples:
   divisi map \"Analyze the {} module for security holes\" auth payment user --model haiku
-  divisi map \"Review {}\" src/*.rs --gather \"Make one action plan of these reviews\" --gather-model opus
+  divisi map \"Review {}\" src/*.rs --gather \"Make one action plan\" --gather-model opus
   git ls-files '*.py' | divisi map \"Port {} to Python 3.14\" - --allow write
   divisi map \"Rate this\" answers/*.txt --files --schema rating.json
 
-`{}` stands for the item; a prompt without it has the item at its end. An item that is a file is read
-by its agent, and belongs to the identity of the task: when it changes, a resume runs the task again.")]
+`{}` stands for the item; a prompt without it has the item at its end. An item that is a file \
+is read by its agent, and belongs to the identity of the task: when it changes, a resume runs the task again.")]
 pub(crate) struct Args {
     /// What each agent is told
     prompt: String,
@@ -64,7 +64,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         return Err(Problem::usage("the prompt is empty"));
     }
     let names = names(args.items, std::io::stdin().lock())?;
-    let items = names.into_iter().map(|name| item(context.folder(), name, args.files)).collect::<Result<Vec<_>, _>>()?;
+    let items = names
+        .into_iter()
+        .map(|name| item(context.folder(), name, args.files))
+        .collect::<Result<Vec<_>, _>>()?;
     let given = json!({
         "prompt": args.prompt,
         "items": items,
@@ -96,8 +99,10 @@ fn names(typed: Vec<String>, stdin: impl BufRead) -> Result<Vec<String>, Problem
     names.retain(|name| !name.trim().is_empty());
     match names.len() {
         0 => Err(Problem::usage("there are no items")),
-        items if items > most => Err(Problem::usage(format!("there are more than {most} items, the most for one run"))
-            .hint("divide them into several runs, or write a flow with several calls of `parallel`")),
+        items if items > most => {
+            Err(Problem::usage(format!("there are more than {most} items, the most for one run"))
+                .hint("divide them into several runs, or write a flow with several calls of `parallel`"))
+        }
         _ => Ok(names),
     }
 }
@@ -105,7 +110,8 @@ fn names(typed: Vec<String>, stdin: impl BufRead) -> Result<Vec<String>, Problem
 fn item(folder: &Path, name: String, with_text: bool) -> Result<Item, Problem> {
     let path = folder.join(&name);
     if with_text {
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {name}, which --files asks for"))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {name}, which --files asks for"))?;
         return Ok(Item { name, text, inputs: vec![] });
     }
     let inputs = if path.is_file() { vec![path.display().to_string()] } else { vec![] };
@@ -114,8 +120,10 @@ fn item(folder: &Path, name: String, with_text: bool) -> Result<Item, Problem> {
 
 /// The schema in a file.
 fn schema(path: &Path) -> Result<Value, Problem> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the schema {}", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| Problem::usage(format!("the schema {} is no JSON: {error}", path.display())))
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the schema {}", path.display()))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Problem::usage(format!("the schema {} is no JSON: {error}", path.display())))
 }
 
 #[cfg(test)]
@@ -141,7 +149,10 @@ mod tests {
         let read = |name: &str, with_text| item(folder.path(), name.into(), with_text);
         assert_eq!(read("a.txt", true).unwrap().text, "hello");
         assert_eq!(read("a.txt", false).unwrap().inputs.len(), 1);
-        assert_eq!(read("auth", false).unwrap(), Item { name: "auth".into(), text: "auth".into(), inputs: vec![] });
+        assert_eq!(
+            read("auth", false).unwrap(),
+            Item { name: "auth".into(), text: "auth".into(), inputs: vec![] }
+        );
         assert!(read("auth", true).is_err());
     }
 }

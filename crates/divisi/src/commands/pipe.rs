@@ -15,7 +15,7 @@ Examples:
   divisi pipe \"Build the application\" \"Run the test suite\" --allow run
   divisi pipe \"Summarize docs/\" \"Write release notes from: {}\" \"Translate to French: {}\"
 
-`{}` stands for the result of the step before; a step without it has the result at its end. A step
+`{}` stands for the result of the step before; a step without it has the result at its end. A step \
 that fails ends the run, and `divisi rerun <run> --failed` goes on from there.")]
 pub(crate) struct Args {
     /// The steps, in their order

@@ -17,7 +17,7 @@ Examples:
   divisi resume k3f9 --max-cost 10
   divisi resume k3f9 --model opus
 
-What is finished is kept; only what is missing or was edited since runs. The flow's file is read again
+What is finished is kept; only what is missing or was edited since runs. The flow's file is read again \
 if it is still there, and so are the settings; flags of the run hold unless others are given.")]
 pub(crate) struct Args {
     /// The run's id, its beginning, or `last`
@@ -44,7 +44,9 @@ pub(super) async fn earlier(
     let run = engine.load(&id).await?;
     let (kept_flow, kept) = engine.flow_of(&run).await?;
     if kept_flow.source.is_empty() {
-        return Err(Problem::usage(format!("run {id} is fed by a program, and only that program can go on with it")));
+        return Err(Problem::usage(format!(
+            "run {id} is fed by a program, and only that program can go on with it"
+        )));
     }
     // Flags of a version that knew others are read as far as they are known.
     let kept: RunFlags = kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
@@ -58,7 +60,9 @@ fn current(kept: Flow) -> Flow {
     match std::fs::read_to_string(path) {
         Ok(source) => Flow { source: Arc::from(source), ..kept },
         Err(error) => {
-            output::say(&format!("note: cannot read {path} ({error}); going on with the flow as the run knows it"));
+            output::say(&format!(
+                "note: cannot read {path} ({error}); going on with the flow as the run knows it"
+            ));
             kept
         }
     }

@@ -18,8 +18,8 @@ Examples:
   divisi run audit --arg depth=2 --arg module=auth --model haiku
   divisi run flows/audit.js --demo
 
-A name is looked for in flows/, .divisi/flows/ and .claude/workflows/: here, further up to the root of
-the repository, and in your home folder.")]
+A name is looked for in flows/, .divisi/flows/ and .claude/workflows/: here, further up to the root \
+of the repository, and in your home folder.")]
 pub(crate) struct Args {
     /// The script's file, or the name of a saved flow
     flow: String,

@@ -22,7 +22,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
     let types = divisi_script::types();
     match &args.output {
-        Some(path) => std::fs::write(path, types).with_context(|| format!("cannot write {}", path.display()))?,
+        Some(path) => {
+            std::fs::write(path, types).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         None => output::print(types.trim_end()).context("cannot write to stdout")?,
     }
     Ok(Exit::Ok)

@@ -62,7 +62,8 @@ struct Alike<'a> {
 
 impl Alike<'_> {
     fn told(&self, look: &Look) -> Vec<Line> {
-        let names: Vec<String> = self.first.iter().map(|(id, task)| format!("`{}`", label(*id, task))).collect();
+        let names: Vec<String> =
+            self.first.iter().map(|(id, task)| format!("`{}`", label(*id, task))).collect();
         let what = match self.first.as_slice() {
             [(_, task)] => format!("task {} {}", names[0], gave_up(task.attempts())),
             _ => {
@@ -70,7 +71,11 @@ impl Alike<'_> {
                     0 => String::new(),
                     n => format!(" and {} more", number::count(n as u64)),
                 };
-                format!("{} tasks failed alike: {}{others}", number::count(self.tasks.into()), names.join(", "))
+                format!(
+                    "{} tasks failed alike: {}{others}",
+                    number::count(self.tasks.into()),
+                    names.join(", ")
+                )
             }
         };
         error(&what, self.failure, look)

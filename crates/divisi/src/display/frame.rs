@@ -8,27 +8,32 @@ use super::number;
 use super::progress::{PhaseProgress, Progress, Rest, UnderWay, label};
 use super::text;
 use divisi_core::run::Stage;
-use divisi_core::{AttemptId, FailureClass, Timestamp};
+use divisi_core::{AttemptId, FailureClass, Millis, Timestamp};
 use std::collections::BTreeMap;
 
 /// Tasks at rest that are shown one by one; more are counted by reason.
 const RESTS_SHOWN_MAX: usize = 3;
+/// A phase in the header takes no less: a name of one letter and what is around it.
+const PHASE_COLUMNS_MIN: usize = 4;
 
 /// The lines of one frame: at most `rows`, each cut to the width of the look.
 pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestamp) -> Vec<String> {
     // The last column stays free, or some terminals wrap the line.
     let width = look.width.saturating_sub(1).max(1);
-    let mut head: Vec<Line> = look.demo_line().into_iter().collect();
-    head.push(header(progress, look, width));
+    let demo = look.demo_line();
+    let labelled = usize::from(demo.is_some());
     let mut foot: Vec<Line> = stage(progress, look).into_iter().collect();
     foot.push(bar(progress, look, width));
     foot.push(figures(progress, look, now));
-    let rests = rests(progress, look, now);
-    let room = rows.saturating_sub(head.len() + foot.len() + rests.len());
-    let running = running(progress, look, width, room, now);
-    let mut lines: Vec<Line> = head.into_iter().chain(running).chain(rests).chain(foot).collect();
-    // On a terminal of a few rows the figures are what is left.
-    lines.drain(..lines.len().saturating_sub(rows));
+    let rests = rests(progress, look, width, now);
+    let room = rows.saturating_sub(labelled + 1 + rests.len() + foot.len());
+    let mut lines: Vec<Line> = demo.into_iter().chain([header(progress, look, width)]).collect();
+    lines.extend(running(progress, look, width, room, now));
+    lines.extend(rests);
+    lines.extend(foot);
+    // On a terminal of a few rows the label of a demo and the figures are what is left.
+    let over = lines.len().saturating_sub(rows.max(labelled));
+    lines.drain(labelled..labelled + over);
     lines.iter().map(|line| line.render_cut(look, width)).collect()
 }
 
@@ -36,10 +41,14 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
 fn header(progress: &Progress, look: &Look, width: usize) -> Line {
     let title = Line::of(Tone::Strong, progress.run.name()).put(Tone::Dim, format!(" {}", progress.id));
     let mut phases: Vec<&PhaseProgress> = progress.phases.iter().collect();
-    let mut left_out = false;
+    let fit_at_most = width / PHASE_COLUMNS_MIN;
+    if phases.len() > fit_at_most {
+        phases.retain(|phase| !is_over(phase));
+        phases.truncate(fit_at_most);
+    }
     loop {
         let mut line = title.clone();
-        if left_out {
+        if phases.len() < progress.phases.len() {
             line = line.put(Tone::Dim, look.dot()).put(Tone::Dim, look.ellipsis());
         }
         for phase in &phases {
@@ -49,16 +58,18 @@ fn header(progress: &Progress, look: &Look, width: usize) -> Line {
             return line;
         }
         // What is over is missed least, then what has not begun.
-        let over = phases.iter().position(|phase| phase.total > 0 && phase.ended == phase.total);
-        phases.remove(over.unwrap_or(phases.len() - 1));
-        left_out = true;
+        phases.remove(phases.iter().position(|phase| is_over(phase)).unwrap_or(phases.len() - 1));
     }
+}
+
+fn is_over(phase: &PhaseProgress) -> bool {
+    phase.total > 0 && phase.ended == phase.total
 }
 
 fn phase_line(phase: &PhaseProgress) -> Line {
     let tone = match () {
         () if phase.failed > 0 => Tone::Bad,
-        () if phase.total > 0 && phase.ended == phase.total => Tone::Good,
+        () if is_over(phase) => Tone::Good,
         () => Tone::Plain,
     };
     let counts = format!(" {}/{}", number::count(phase.ended.into()), number::count(phase.total.into()));
@@ -72,8 +83,9 @@ fn running(progress: &Progress, look: &Look, width: usize, room: usize, now: Tim
     let shown = if all <= room { all } else { room.saturating_sub(1) };
     let columns = Columns::of(width);
     let tasks = progress.under_way.iter().take(shown);
-    let mut lines: Vec<Line> =
-        tasks.map(|(attempt, under_way)| task_line(progress, look, &columns, *attempt, under_way, now)).collect();
+    let mut lines: Vec<Line> = tasks
+        .map(|(attempt, under_way)| task_line(progress, look, &columns, *attempt, under_way, now))
+        .collect();
     if all > shown && room > 0 {
         let more = format!("  {} and {} more running", look.ellipsis(), number::count((all - shown) as u64));
         lines.push(Line::of(Tone::Dim, more));
@@ -104,7 +116,8 @@ impl Columns {
         };
         let gaps = |column: usize| if column > 0 { column + Self::GAP } else { 0 };
         let rest = width.saturating_sub(Self::MARK + Self::CLOCK + Self::TOKENS + gaps(phase) + gaps(model));
-        let tool = if rest >= 36 { (rest - 2) / 2 } else { 0 };
+        // The name is worth more than what its tool looks at.
+        let tool = if rest >= 36 { (rest - Self::GAP) * 2 / 5 } else { 0 };
         Self { phase, label: rest.saturating_sub(gaps(tool)), model, tool }
     }
 }
@@ -118,53 +131,66 @@ fn task_line(
     now: Timestamp,
 ) -> Line {
     let Some(task) = progress.run.task(attempt.task) else { return Line::new() };
-    let elapsed = now.since(under_way.since);
-    let tokens = task.usage().total() + under_way.writing;
-    let mut name = label(attempt.task, task);
-    if attempt.number > 1 {
-        name = format!("{name} (attempt {})", attempt.number);
-    }
     let mut line = Line::of(Tone::Busy, look.spinner(now.0 / 100)).plain(" ");
     if columns.phase > 0 {
         let phase = task.facts().phase.as_deref().unwrap_or_default();
         line = line.put(Tone::Dim, left(phase, columns.phase, look)).plain("  ");
     }
-    line = line.plain(left(&name, columns.label, look));
+    let again = if attempt.number > 1 { format!(" (attempt {})", attempt.number) } else { String::new() };
+    let name =
+        text::cut(&label(attempt.task, task), columns.label.saturating_sub(again.len()), look.ellipsis());
+    line = line.plain(left(&(name + &again), columns.label, look));
     if columns.model > 0 {
         let model = task.model().map_or("", |model| model);
         line = line.plain("  ").put(Tone::Dim, left(model, columns.model, look));
     }
-    line = line.plain(right(&number::clock(elapsed), Columns::CLOCK));
-    line = line.put(Tone::Dim, right(&if tokens == 0 { String::new() } else { number::tokens(tokens) }, Columns::TOKENS));
-    match &under_way.tool {
-        Some(tool) if columns.tool > 0 => {
-            line.plain("  ").put(Tone::Busy, text::cut(&text::line(tool), columns.tool, look.ellipsis()))
-        }
-        Some(_) | None => line,
+    line = line.plain(right(&number::clock(now.since(under_way.since)), Columns::CLOCK));
+    let tokens = match task.usage().total() + under_way.writing {
+        0 => String::new(),
+        tokens => number::tokens(tokens),
+    };
+    let tool = match &under_way.tool {
+        Some(tool) if columns.tool > 0 => text::cut(&text::line(tool), columns.tool, look.ellipsis()),
+        Some(_) | None => String::new(),
+    };
+    if !tokens.is_empty() || !tool.is_empty() {
+        line = line.put(Tone::Dim, right(&tokens, Columns::TOKENS));
     }
+    if !tool.is_empty() {
+        line = line.plain("  ").put(Tone::Busy, tool);
+    }
+    line
 }
 
 /// The tasks that wait to be tried again, and why.
-fn rests(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
-    let next = |why: FailureClass, due: Timestamp| match due.since(now).0 {
-        0 => format!("waiting: {why}, next try as soon as there is room"),
-        _ => format!("waiting: {why}, next try in {}", number::rest(due.since(now))),
-    };
-    let line = |name: String, next: String| {
-        Line::of(Tone::Warn, look.waiting()).plain(format!(" {name}  ")).put(Tone::Warn, next)
-    };
+fn rests(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Vec<Line> {
     if progress.resting.len() <= RESTS_SHOWN_MAX {
-        let one = |(task, rest): (_, &Rest)| line(progress.label(task), next(rest.why, rest.due));
-        return progress.resting.iter().map(|(task, rest)| one((*task, rest))).collect();
+        // Why it waits is worth more than the end of a long name.
+        let name = |task| text::cut(&progress.label(task), width / 3, look.ellipsis());
+        return progress
+            .resting
+            .iter()
+            .map(|(task, rest)| rest_line(&name(*task), *rest, look, now))
+            .collect();
     }
-    let mut by_reason: BTreeMap<FailureClass, (u64, Timestamp)> = BTreeMap::new();
+    let mut by_reason: BTreeMap<FailureClass, (u64, Rest)> = BTreeMap::new();
     for rest in progress.resting.values() {
-        let (tasks, due) = by_reason.entry(rest.why).or_insert((0, rest.due));
+        let (tasks, first) = by_reason.entry(rest.why).or_insert((0, *rest));
         *tasks += 1;
-        *due = rest.due.min(*due);
+        first.due = first.due.min(rest.due);
     }
-    let group = |(why, (tasks, due))| line(number::counted(tasks, "task", "tasks"), next(why, due));
-    by_reason.into_iter().map(group).collect()
+    let tasks = |n| number::counted(n, "task", "tasks");
+    by_reason.into_values().map(|(n, first)| rest_line(&tasks(n), first, look, now)).collect()
+}
+
+fn rest_line(name: &str, rest: Rest, look: &Look, now: Timestamp) -> Line {
+    let next = match rest.due.since(now) {
+        Millis(0) => "as soon as there is room".to_owned(),
+        left => format!("in {}", number::rest(left)),
+    };
+    Line::of(Tone::Warn, look.waiting())
+        .plain(format!(" {name}  "))
+        .put(Tone::Warn, format!("waiting: {}, next try {next}", rest.why))
 }
 
 /// What the run as a whole is doing, where that is not simply running.

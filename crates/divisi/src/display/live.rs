@@ -25,11 +25,16 @@ impl LiveView {
 
     /// A display on `screen`. Its width, not the look's, is what counts.
     pub(crate) fn new(look: Look, screen: impl TermLike + Clone + 'static) -> Self {
-        let size = { let screen = screen.clone(); Box::new(move || (screen.height(), screen.width())) };
-        // We pace ourselves: a frame that we draw is to be seen.
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen), u8::MAX);
+        let size = {
+            let screen = screen.clone();
+            Box::new(move || (screen.height(), screen.width()))
+        };
+        // Without a rate of its own: we pace ourselves, and a frame that we draw is to be seen.
+        let target = ProgressDrawTarget::term_like(Box::new(screen));
         let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_style(
+            ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         Self { look, size, bar, news: News::default(), unsaid: vec![], drawn_at: None }
     }
 

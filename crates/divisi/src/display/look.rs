@@ -62,7 +62,7 @@ impl Look {
 
     /// Between the parts of a line.
     pub(crate) fn dot(&self) -> &'static str {
-        if self.unicode { " · " } else { ", " }
+        if self.unicode { " · " } else { " | " }
     }
 
     /// Where something was cut.
@@ -135,7 +135,9 @@ impl Look {
 /// Whether the locale can show signs beyond ASCII. Where none is set, nothing
 /// speaks against it.
 fn locale_has_unicode() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     set.is_none_or(|locale| {
         let locale = locale.to_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
@@ -178,11 +180,6 @@ impl Line {
         self
     }
 
-    /// Whether nothing stands in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.iter().all(|(_, text)| text.is_empty())
-    }
-
     /// How many columns it takes.
     pub(crate) fn width(&self) -> usize {
         self.pieces.iter().map(|(_, text)| text::width(text)).sum()
@@ -198,20 +195,17 @@ impl Line {
         if self.width() <= columns {
             return self.render(look);
         }
-        let mut left = columns;
+        let mark = text::cut(look.ellipsis(), columns, "");
+        let mut left = columns - text::width(&mark);
         let mut shown = String::new();
         for (tone, text) in &self.pieces {
             let width = text::width(text);
-            // The piece before the cut gives way to the ellipsis as well.
-            let fits = width + text::width(look.ellipsis()) <= left;
-            if fits {
-                shown += &look.paint(*tone, text);
-                left -= width;
-            } else {
-                let mark = text::width(look.ellipsis());
-                let kept = text::cut(text, left.saturating_sub(mark), "");
-                return shown + &look.paint(*tone, &format!("{kept}{}", look.ellipsis()));
+            if width > left {
+                let kept = text::cut(text, left, "");
+                return shown + &look.paint(*tone, &(kept + &mark));
             }
+            shown += &look.paint(*tone, text);
+            left -= width;
         }
         shown
     }

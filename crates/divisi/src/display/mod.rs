@@ -6,24 +6,24 @@
 //! test. Nothing that a model has written reaches a terminal as it is; see
 //! [`text`].
 
-pub(crate) mod reporter;
 mod progress;
+pub(crate) mod reporter;
 
-mod live;
 mod frame;
-mod plain;
 pub(crate) mod json;
+mod live;
 mod news;
+mod plain;
 
-mod summary;
 mod failures;
+mod summary;
 
-pub(crate) mod show;
 pub(crate) mod runs;
+pub(crate) mod show;
 
 pub(crate) mod look;
-mod table;
 pub(crate) mod number;
+mod table;
 pub(crate) mod text;
 
 #[cfg(test)]
@@ -32,5 +32,4 @@ mod story;
 mod tests;
 
 pub(crate) use look::{Line, Look, Tone};
-pub(crate) use progress::Live;
 pub(crate) use reporter::{Mode, Reporter};

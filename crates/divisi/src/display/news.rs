@@ -32,7 +32,13 @@ impl News {
     const MESSAGE_COLUMNS_MAX: usize = 240;
 
     /// What is to be said of an event that `progress` has learned already.
-    pub(crate) fn of(&mut self, progress: &Progress, recorded: &Recorded, detail: Detail, look: &Look) -> Vec<Line> {
+    pub(crate) fn of(
+        &mut self,
+        progress: &Progress,
+        recorded: &Recorded,
+        detail: Detail,
+        look: &Look,
+    ) -> Vec<Line> {
         match &recorded.event {
             Event::CaughtUp { reused, saved, to_run } => {
                 let reused = format!("{} reused", number::count((*reused).into()));
@@ -47,11 +53,14 @@ impl News {
             Event::RetryPlanned { task, .. } if detail == Detail::Every => {
                 rests(progress, *task, recorded, look).into_iter().collect()
             }
-            Event::TaskEnded { task, outcome: Outcome::Failed(failure) } => self.failed(progress, *task, failure, look),
+            Event::TaskEnded { task, outcome: Outcome::Failed(failure) } => {
+                self.failed(progress, *task, failure, look)
+            }
             Event::TaskEnded { task, outcome } if detail == Detail::Every => {
                 vec![ended(progress, *task, outcome, look)]
             }
-            Event::ParkingStarted { reason } => vec![parking(reason)],
+            // Whoever asked for it has been told.
+            Event::ParkingStarted { reason } if *reason != ParkReason::Asked => vec![parking(reason)],
             Event::RunStarted(_)
             | Event::RunResumed(_)
             | Event::PhaseStarted { .. }
@@ -63,6 +72,7 @@ impl News {
             | Event::AttemptEnded { .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. }
+            | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
             | Event::FlowEnded { .. }
             | Event::RunEnded { .. } => vec![],
@@ -87,7 +97,11 @@ impl News {
 fn logged(message: &str, look: &Look) -> Vec<Line> {
     let tone = if message.starts_with("warning: ") { Tone::Warn } else { Tone::Plain };
     let says = |i| if i == 0 { look.says() } else { "  " };
-    text::block(message).lines().enumerate().map(|(i, line)| Line::of(Tone::Dim, says(i)).put(tone, line)).collect()
+    text::block(message)
+        .lines()
+        .enumerate()
+        .map(|(i, line)| Line::of(Tone::Dim, says(i)).put(tone, line))
+        .collect()
 }
 
 fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> Line {
@@ -125,10 +139,12 @@ fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Lin
             let facts: String = facts.iter().map(|fact| look.dot().to_owned() + fact).collect();
             Line::of(Tone::Good, look.ok()).plain(" ").plain(name).put(Tone::Dim, facts)
         }
-        Outcome::Skipped { reason } => {
-            Line::of(Tone::Dim, look.skipped()).plain(format!(" {name}{}skipped: ", look.dot())).plain(text::line(reason))
+        Outcome::Skipped { reason } => Line::of(Tone::Dim, look.skipped())
+            .plain(format!(" {name}{}skipped: ", look.dot()))
+            .plain(text::line(reason)),
+        Outcome::Cancelled => {
+            Line::of(Tone::Dim, look.skipped()).plain(format!(" {name}{}cancelled", look.dot()))
         }
-        Outcome::Cancelled => Line::of(Tone::Dim, look.skipped()).plain(format!(" {name}{}cancelled", look.dot())),
         Outcome::Failed(failure) => failed(progress, id, failure, look),
     }
 }
@@ -139,7 +155,11 @@ fn rests(progress: &Progress, task: TaskId, recorded: &Recorded, look: &Look) ->
         return None;
     }
     let next = format!("{}, next try in {}", rest.why, number::rest(rest.due.since(recorded.at)));
-    Some(Line::of(Tone::Warn, look.waiting()).plain(format!(" {} waits: ", progress.label(task))).put(Tone::Warn, next))
+    Some(
+        Line::of(Tone::Warn, look.waiting())
+            .plain(format!(" {} waits: ", progress.label(task)))
+            .put(Tone::Warn, next),
+    )
 }
 
 /// Why nothing new starts any more.

@@ -95,8 +95,14 @@ mod tests {
     fn spans_and_moments() {
         assert_eq!([0, 41_000, 3_723_000].map(|ms| clock(Millis(ms))), ["0:00", "0:41", "1:02:03"]);
         assert_eq!([85, 4_270, 41_000].map(|ms| took(Millis(ms))), ["85 ms", "4.2 s", "0:41"]);
-        assert_eq!([1, 11_001, 121_000, 7_201_000].map(|ms| rest(Millis(ms))), ["1 s", "12 s", "3 min", "3 h"]);
+        assert_eq!(
+            [1, 11_001, 121_000, 7_201_000].map(|ms| rest(Millis(ms))),
+            ["1 s", "12 s", "3 min", "3 h"]
+        );
         let ago = |secs: u64| super::ago(Timestamp(secs * 1_000), Timestamp(0));
-        assert_eq!([3, 40, 190, 7_300, 86_400].map(ago), ["just now", "40 s ago", "3 min ago", "2 h ago", "1 day ago"]);
+        assert_eq!(
+            [3, 40, 190, 7_300, 86_400].map(ago),
+            ["just now", "40 s ago", "3 min ago", "2 h ago", "1 day ago"]
+        );
     }
 }

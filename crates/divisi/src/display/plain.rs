@@ -55,7 +55,9 @@ impl PlainView {
             _ => return vec![],
         };
         (self.said_at, self.said_ended) = (recorded.at, 0);
-        let title = Line::of(Tone::Strong, progress.run.name()).put(Tone::Dim, format!(" {}", progress.id)).plain(word);
+        let title = Line::of(Tone::Strong, progress.run.name())
+            .put(Tone::Dim, format!(" {}", progress.id))
+            .plain(word);
         self.look.demo_line().into_iter().chain([title]).collect()
     }
 

@@ -8,8 +8,10 @@ use divisi_core::event::TaskSubmitted;
 use divisi_core::outcome::Remedy;
 use divisi_core::run::TaskState;
 use divisi_core::{
-    AttemptId, Event, Failure, FailureClass, IllegalEvent, Outcome, PicoUsd, Recorded, Run, RunId, TaskId, Timestamp,
+    AttemptId, Event, Failure, FailureClass, IllegalEvent, Outcome, PicoUsd, Recorded, Run, RunId, TaskId,
+    Timestamp,
 };
+use divisi_engine::Signal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,25 +55,6 @@ pub(crate) struct UnderWay {
 pub(crate) struct Rest {
     pub(crate) due: Timestamp,
     pub(crate) why: FailureClass,
-}
-
-/// Something worth showing that is no fact.
-#[derive(Clone, Debug)]
-pub(crate) enum Live {
-    /// A reply is arriving, and has about this many tokens so far.
-    Writing {
-        /// In which attempt.
-        attempt: AttemptId,
-        /// So many.
-        tokens: u64,
-    },
-    /// A tool is at work.
-    Tool {
-        /// In which attempt.
-        attempt: AttemptId,
-        /// Its name and what it looks at.
-        what: Arc<str>,
-    },
 }
 
 impl Progress {
@@ -126,10 +109,10 @@ impl Progress {
     }
 
     /// Learns something that is no fact. What has ended meanwhile is ignored.
-    pub(crate) fn live(&mut self, live: Live) {
-        let (attempt, writing, tool) = match live {
-            Live::Writing { attempt, tokens } => (attempt, tokens, None),
-            Live::Tool { attempt, what } => (attempt, 0, Some(what)),
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let (attempt, writing, tool) = match signal {
+            Signal::Writing { attempt, tokens } => (attempt, tokens, None),
+            Signal::Tool { attempt, what } => (attempt, 0, Some(what)),
         };
         if let Some(under_way) = self.under_way.get_mut(&attempt) {
             under_way.writing = writing;

@@ -4,9 +4,10 @@ use super::json;
 use super::live::LiveView;
 use super::look::{Line, Look, page};
 use super::plain::PlainView;
-use super::progress::{Live, Progress};
+use super::progress::Progress;
 use super::summary::{errors, summary};
 use divisi_core::{Recorded, Run, RunId, Timestamp};
+use divisi_engine::Signal;
 use std::io::{self, IsTerminal, Write};
 
 /// How a run is told.
@@ -80,15 +81,15 @@ impl Reporter {
                 let lines = view.event(&self.progress, recorded);
                 self.tell(&lines);
             }
-            View::Json => json::write_line(&mut self.out, recorded)?,
+            View::Json => writeln!(self.out, "{}", json::line(recorded)?)?,
             View::Quiet => {}
         }
         Ok(())
     }
 
     /// Takes in something that is no fact.
-    pub(crate) fn live(&mut self, live: Live) {
-        self.progress.live(live);
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.progress.signal(signal);
     }
 
     /// Says something that does not come from the run, above what is shown.
@@ -128,8 +129,10 @@ impl Reporter {
             View::Quiet => errors(&self.progress, told, &self.look),
             View::Json => return self.out.flush(),
         };
-        // A stderr that is gone has nobody to tell.
-        let _ = self.err.write_all(flow_error.unwrap_or_default().as_bytes());
+        if let Some(error) = flow_error {
+            // A stderr that is gone has nobody to tell.
+            let _ = writeln!(self.err, "{}", error.trim_end());
+        }
         self.tell(&lines);
         Ok(())
     }
@@ -139,5 +142,98 @@ impl Reporter {
             // A stderr that is gone has nobody to tell.
             let _ = self.err.write_all(page(lines, &self.look).as_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::display::story::Story;
+    use divisi_core::FailureClass;
+    use insta::assert_snapshot;
+    use std::sync::{Arc, Mutex};
+
+    /// What was written to one stream.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panics").write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("UTF-8")
+        }
+    }
+
+    /// What stands on stdout and stderr after a run of one failed task.
+    fn told(mode: Mode) -> (String, String) {
+        let mut story = Story::begin(1);
+        let task = story.task("auth", "", "haiku");
+        story.at(1_500).fail(task, FailureClass::Declined, "the model declined to answer");
+        story.throws("TypeError: no");
+        let (out, err) = (Written::default(), Written::default());
+        let look = Look { color: false, unicode: true, width: 80, demo: true };
+        let mut reporter = Reporter {
+            out: Box::new(out.clone()),
+            err: Box::new(err.clone()),
+            ..Reporter::new(mode, look, Story::id(), Run::new())
+        };
+        for event in &story.events {
+            reporter.event(event).expect("memory takes it");
+        }
+        reporter.say(Line::new().plain("a note"));
+        reporter.tick(story.now()).expect("memory takes it");
+        reporter.finish(story.now(), Some("a.js:3: no")).expect("memory takes it");
+        (out.text(), err.text())
+    }
+
+    #[test]
+    fn plain_talks_on_stderr() {
+        let (out, err) = told(Mode::Plain);
+        assert_eq!(out, "");
+        assert_snapshot!(err, @r"
+        [0:00] DEMO · answers are scripted, no model is asked
+        [0:00] audit k3f97a2m started
+        [0:01] ✗ auth · declined: the model declined to answer
+        a note
+        a.js:3: no
+
+        error: task `auth` failed
+          caused by: declined: the model declined to answer
+
+        DEMO · answers are scripted, no model is asked
+        audit k3f97a2m failed: the flow did not come to its end
+        0 ok · 1 failed · 1.5 s · 0 tokens · $0.0000
+          divisi show k3f97a2m            what each task did
+          divisi rerun k3f97a2m --failed  try the failed tasks again, keep the others
+        ");
+    }
+
+    #[test]
+    fn quiet_tells_errors_only() {
+        let (out, err) = told(Mode::Quiet);
+        assert_eq!(out, "");
+        assert_snapshot!(err, @r"
+        a.js:3: no
+        error: task `auth` failed
+          caused by: declined: the model declined to answer
+        ");
+    }
+
+    #[test]
+    fn json_is_the_journal_on_stdout() {
+        let (out, err) = told(Mode::Json);
+        assert_eq!(err, "");
+        let events: Vec<Recorded> =
+            out.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+        assert_eq!(events.len(), events.last().expect("events").position.0 as usize + 1);
+        assert!(out.lines().last().expect("lines").contains(r#""event":"run_ended","status":"failed""#));
     }
 }

@@ -11,7 +11,9 @@ pub(crate) fn runs(runs: &[RunSummary], now: Timestamp, look: &Look) -> Vec<Line
     if runs.is_empty() {
         return vec![
             Line::new().plain("no runs yet"),
-            Line::new().plain("  divisi run <flow>  ").put(Tone::Dim, "starts one; `divisi init` writes an example flow"),
+            Line::new()
+                .plain("  divisi run <flow>  ")
+                .put(Tone::Dim, "starts one; `divisi init` writes an example flow"),
         ];
     }
     let mut table = Table::new(
@@ -25,7 +27,7 @@ pub(crate) fn runs(runs: &[RunSummary], now: Timestamp, look: &Look) -> Vec<Line
             Column::right("open").rank(4),
             Column::right("tokens").rank(2),
             Column::right("cost"),
-            Column::left("started").at_least(8),
+            Column::left("started"),
             Column::right("took").rank(1),
         ],
         0,

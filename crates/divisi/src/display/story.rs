@@ -3,15 +3,17 @@
 use divisi_core::event::{FlowSource, TaskFacts, Turn};
 use divisi_core::run::{AttemptEnd, Submission};
 use divisi_core::{
-    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd, Position,
-    Recorded, Run, RunId, Task, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
+    Position, Recorded, Run, RunId, Task, TaskId, Timestamp, Usage,
 };
+use std::collections::BTreeMap;
 
 /// A run that happens as the test tells it.
 pub(super) struct Story {
     pub(super) run: Run,
     pub(super) events: Vec<Recorded>,
     now: Timestamp,
+    known: BTreeMap<Key, TaskId>,
 }
 
 impl Story {
@@ -23,14 +25,14 @@ impl Story {
     }
 
     pub(super) fn begin(at_once: u32) -> Self {
-        let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN };
+        let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN, known: BTreeMap::new() };
         let limits = Limits { in_flight_max: at_once, ..Limits::default() };
         story.input(Input::Start { name: "audit".into(), flow: flow(), limits, cap: None });
         story
     }
 
     pub(super) fn with_cap(dollars: &str) -> Self {
-        let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN };
+        let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN, known: BTreeMap::new() };
         let cap = PicoUsd::parse_dollars(dollars);
         story.input(Input::Start { name: "audit".into(), flow: flow(), limits: Limits::default(), cap });
         story
@@ -87,8 +89,8 @@ impl Story {
         };
         let spec = text(&serde_json::to_string(&spec).expect("JSON"));
         let key = Key(Digest::of(label.as_bytes()));
-        let known = self.run.all_tasks().find(|(_, task)| task.key() == key).map(|(id, _)| id);
-        let id = known.unwrap_or(TaskId(self.run.all_tasks().count() as u32));
+        let next = TaskId(self.known.len() as u32);
+        let id = *self.known.entry(key).or_insert(next);
         self.input(Input::Submit(Box::new(Submission { key, facts, spec, outcome })));
         id
     }

@@ -11,10 +11,12 @@ use divisi_core::run::Stage;
 
 /// What is said when a run is over, or rests.
 ///
-/// `flow_error` is the flow's own error where the caller has told it already.
+/// `flow_error_told` says that the caller has told why the flow failed.
 pub(crate) fn summary(progress: &Progress, flow_error_told: bool, now: Timestamp, look: &Look) -> Vec<Line> {
-    let mut lines = errors(progress, flow_error_told, look);
-    if !lines.is_empty() {
+    let errors = errors(progress, flow_error_told, look);
+    let mut lines = vec![Line::new()];
+    if !errors.is_empty() {
+        lines.extend(errors);
         lines.push(Line::new());
     }
     lines.extend(look.demo_line());
@@ -68,7 +70,7 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
     }
     let ended = if matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_)) { run.ended_at() } else { now };
     let mut figures = vec![
-        number::clock(ended.since(progress.began)),
+        number::took(ended.since(progress.began)),
         format!("{} tokens", number::tokens(run.usage().total())),
     ];
     let (all, now) = (run.budget().settled, progress.spent());
@@ -88,18 +90,23 @@ fn next_commands(progress: &Progress) -> Vec<Line> {
             commands.push((format!("divisi resume {id}"), "go on once there is quota again"));
         }
         Stage::Ended(RunStatus::Ok) => {}
-        Stage::Ended(_) if run.result().is_some_and(|result| result.is_ok()) => {
-            commands.push((format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others"));
+        // A resume alone would keep the failures, and a flow that needs those results would fail again.
+        Stage::Ended(RunStatus::Partial | RunStatus::Failed) if run.counts().failed > 0 => {
+            commands
+                .push((format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others"));
         }
         Stage::Ended(RunStatus::Failed) => {
-            commands.push((format!("divisi resume {id}"), "once the flow is mended; what is finished is kept"));
+            commands
+                .push((format!("divisi resume {id}"), "once the flow is mended; what is finished is kept"));
         }
         Stage::Ended(_)
         | Stage::Parked(ParkReason::Asked)
         | Stage::Unstarted
         | Stage::Replaying
         | Stage::Running
-        | Stage::Parking(_) => commands.push((format!("divisi resume {id}"), "go on; what is finished is kept")),
+        | Stage::Parking(_) => {
+            commands.push((format!("divisi resume {id}"), "go on; what is finished is kept"));
+        }
     }
     let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
     let line = |(command, does): (String, &str)| {
@@ -109,4 +116,4 @@ fn next_commands(progress: &Progress) -> Vec<Line> {
 }
 
 /// How `resume` is told of a higher cap, in all.
-const MORE_MONEY: &str = "--budget <dollars>";
+const MORE_MONEY: &str = "--max-cost <dollars>";

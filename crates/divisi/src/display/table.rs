@@ -97,9 +97,11 @@ impl Table {
             self.indent + shown.clone().sum::<usize>() + shown.count().saturating_sub(1) * Self::GAP.len()
         };
         let least = |widths: &[Option<usize>]| {
-            let least = self.columns.iter().zip(widths).map(|(column, width)| {
-                width.map(|width| column.min.map_or(width, |min| width.min(min)))
-            });
+            let least = self
+                .columns
+                .iter()
+                .zip(widths)
+                .map(|(column, width)| width.map(|width| column.min.map_or(width, |min| width.min(min))));
             total(&least.collect::<Vec<_>>())
         };
         while least(&widths) > look.width {
@@ -131,7 +133,7 @@ impl Table {
         let mut line = Line::new().plain(" ".repeat(self.indent));
         let shown = || widths.iter().enumerate().filter_map(|(i, width)| width.map(|width| (i, width)));
         // Nothing but blanks would follow the last text.
-        let last = shown().map(|(i, _)| i).filter(|&i| !cells[i].1.is_empty()).last().unwrap_or(0);
+        let last = shown().map(|(i, _)| i).filter(|&i| !cells[i].1.is_empty()).max().unwrap_or(0);
         let first = shown().next().map_or(0, |(i, _)| i);
         for (i, width) in shown().take_while(|(i, _)| *i <= last) {
             let (tone, text) = &cells[i];
@@ -156,11 +158,8 @@ mod tests {
 
     fn shown(width: usize) -> String {
         let look = Look { color: false, unicode: true, width, demo: false };
-        let columns = vec![
-            Column::left("name").at_least(4),
-            Column::left("model").rank(1),
-            Column::right("tokens"),
-        ];
+        let columns =
+            vec![Column::left("name").at_least(4), Column::left("model").rank(1), Column::right("tokens")];
         let mut table = Table::new(columns, 1);
         table.titles();
         for (name, model, tokens) in [("a long name", "haiku", "1.2 k"), ("日本語", "opus", "")] {
@@ -173,15 +172,15 @@ mod tests {
     #[test]
     fn columns_are_aligned_cut_and_left_out() {
         insta::assert_snapshot!(shown(40) + &shown(22) + &shown(16), @r"
-         name         model  tokens
-         a long name  haiku   1.2 k
-         日本語       opus
-         name   model  tokens
-         a lo…  haiku   1.2 k
-         日本…  opus
-         name     tokens
-         a long…   1.2 k
-         日本語
+        name         model  tokens
+        a long name  haiku   1.2 k
+        日本語       opus
+        name    model  tokens
+        a lon…  haiku   1.2 k
+        日本語  opus
+        name     tokens
+        a long…   1.2 k
+        日本語
         ");
     }
 }

@@ -1,11 +1,12 @@
 //! Providers that could be asked, if they have what they need.
 
 use super::vendors::{Vendor, vendors};
+use crate::problem::Problem;
 use crate::settings::{Environment, Kind, ProviderSettings, Settings};
 use divisi_engine::ProviderModels;
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{
-    Anthropic, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, ProviderError, Secret,
+    Anthropic, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, Secret, endpoint::EndpointError,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +46,9 @@ pub(crate) fn candidates(settings: &Settings, environment: &Environment) -> Vec<
         .providers
         .iter()
         .map(|(name, provider)| {
-            let vendor = vendors.iter().find(|vendor| vendor.kind == provider.kind && !vendor.is_gateway());
+            // Chat Completions are spoken by many; only by its name is one of them meant.
+            let is_meant = |vendor: &&Vendor| vendor.name == *name || provider.kind != Kind::OpenaiChat;
+            let vendor = vendors.iter().filter(|vendor| vendor.kind == provider.kind).find(is_meant);
             Candidate::of_settings(name, provider, vendor, environment)
         })
         .collect();
@@ -89,7 +92,11 @@ impl Candidate {
             name: name.to_owned(),
             found: Found::Settings,
             kind: provider.kind,
-            base_url: provider.base_url.clone().or_else(|| Some(vendor?.base_url.clone())).unwrap_or_default(),
+            base_url: provider
+                .base_url
+                .clone()
+                .or_else(|| Some(vendor?.base_url.clone()))
+                .unwrap_or_default(),
             key: key_env.as_deref().and_then(|name| environment.get(name)).map(Secret::new),
             key_env,
             models: provider
@@ -138,7 +145,8 @@ impl Candidate {
     /// Where it is reached, without what may be secret in it.
     pub(crate) fn shown_url(&self) -> String {
         let (scheme, rest) = self.base_url.split_once("://").unwrap_or(("", &self.base_url));
-        let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
+        let (authority, path) =
+            rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
         let host = authority.rsplit('@').next().unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let url = format!("{scheme}://{host}{path}");
@@ -150,23 +158,30 @@ impl Candidate {
 
     /// Its models, answered by `provider`.
     pub(crate) fn models_of(&self, provider: Arc<dyn Provider>) -> ProviderModels {
-        let tiers: Vec<(&str, &str)> = self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
+        let tiers: Vec<(&str, &str)> =
+            self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
         let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
         ProviderModels::new(provider, &tiers, &models)
     }
 
     /// Makes it ready to be asked. Nothing is sent yet.
-    pub(crate) fn connect(&self) -> Result<Arc<dyn Provider>, ProviderError> {
+    pub(crate) fn connect(&self) -> Result<Arc<dyn Provider>, Problem> {
+        if self.base_url.is_empty() {
+            return Err(Problem::usage(format!("provider `{}` has no `base_url`", self.name)).hint(
+                "say in the settings where it is reached, like base_url = \"https://models.example.com/v1\"",
+            ));
+        }
         let endpoint = Endpoint::new(self.name.as_str(), &self.base_url);
         let endpoint = match &self.key_env {
             Some(name) => endpoint.key(self.key.clone(), name.as_str()),
             None => endpoint,
         };
-        Ok(match self.kind {
-            Kind::Anthropic => Arc::new(Anthropic::new(endpoint)?),
-            Kind::Openai => Arc::new(OpenAiResponses::new(endpoint)?),
-            Kind::OpenaiChat => Arc::new(OpenAiChat::new(endpoint)?),
-        })
+        let provider: Result<Arc<dyn Provider>, EndpointError> = match self.kind {
+            Kind::Anthropic => Anthropic::new(endpoint).map(|provider| Arc::new(provider) as _),
+            Kind::Openai => OpenAiResponses::new(endpoint).map(|provider| Arc::new(provider) as _),
+            Kind::OpenaiChat => OpenAiChat::new(endpoint).map(|provider| Arc::new(provider) as _),
+        };
+        provider.map_err(Problem::failed)
     }
 }
 
@@ -200,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_known_vendor_may_be_changed_in_part() {
-        let candidates = all("[providers.anthropic]\nkind = 'anthropic'\ntiers = { haiku = 'claude-old' }", []);
+        let candidates =
+            all("[providers.anthropic]\nkind = 'anthropic'\ntiers = { haiku = 'claude-old' }", []);
         assert_eq!(candidates.iter().filter(|c| c.name == "anthropic").count(), 1);
         assert_eq!(candidates[0].tiers["haiku"], "claude-old");
         assert_eq!(candidates[0].tiers["opus"], "claude-opus-5-5");
@@ -209,7 +225,10 @@ mod tests {
 
     #[test]
     fn addresses_are_shown_without_passwords() {
-        let variables = [("ANTHROPIC_BASE_URL", "https://me:hush@gate.example/k1/v1?token=hush"), ("ANTHROPIC_API_KEY", "k1")];
+        let variables = [
+            ("ANTHROPIC_BASE_URL", "https://me:hush@gate.example/k1/v1?token=hush"),
+            ("ANTHROPIC_API_KEY", "k1"),
+        ];
         assert_eq!(all("", variables)[0].shown_url(), "https://gate.example/***/v1");
     }
 }

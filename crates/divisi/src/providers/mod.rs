@@ -49,7 +49,8 @@ pub(crate) async fn choose(
     };
     if let Some(path) = stand.record {
         for models in ready.values_mut() {
-            models.provider = Arc::new(Cassette::record(models.provider.clone(), path).map_err(Problem::failed)?);
+            models.provider =
+                Arc::new(Cassette::record(models.provider.clone(), path).map_err(Problem::failed)?);
         }
     }
     if let Some(models) = ready.get_mut(&default) {
@@ -71,8 +72,7 @@ async fn connected(settings: &Settings, environment: &Environment) -> Result<Rea
     let default = default_of(settings, &candidates)?.name.clone();
     let mut ready = BTreeMap::new();
     for candidate in candidates.iter().filter(|candidate| candidate.is_ready()) {
-        let provider = candidate.connect().map_err(|error| not_connected(candidate, error))?;
-        ready.insert(candidate.name.clone(), candidate.models_of(provider));
+        ready.insert(candidate.name.clone(), candidate.models_of(candidate.connect()?));
     }
     Ok((default, ready))
 }
@@ -114,7 +114,8 @@ fn demo() -> ProviderModels {
 fn wants_local(settings: &Settings, candidates: &[Candidate]) -> bool {
     let named = |kind: ServerKind| {
         let name = local_name(kind);
-        settings.provider == name || settings.model.split_once(':').is_some_and(|(provider, _)| provider == name)
+        settings.provider == name
+            || settings.model.split_once(':').is_some_and(|(provider, _)| provider == name)
     };
     LOCAL.into_iter().any(named) || !candidates.iter().any(Candidate::is_ready)
 }
@@ -122,7 +123,10 @@ fn wants_local(settings: &Settings, candidates: &[Candidate]) -> bool {
 /// Who answers what names no provider.
 fn default_of<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Result<&'a Candidate, Problem> {
     if settings.provider == AUTO {
-        return candidates.iter().find(|candidate| candidate.is_ready()).ok_or_else(|| nobody(settings, candidates));
+        return candidates
+            .iter()
+            .find(|candidate| candidate.is_ready())
+            .ok_or_else(|| nobody(settings, candidates));
     }
     let named = candidates.iter().find(|candidate| candidate.name == settings.provider);
     let candidate = named.ok_or_else(|| unknown(settings, candidates))?;
@@ -158,25 +162,20 @@ fn unknown(settings: &Settings, candidates: &[Candidate]) -> Problem {
         return Problem::failed(anyhow::Error::msg(message)).hint("start it, or choose another provider");
     }
     let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
-    Problem::usage(format!("there is no provider `{name}`"))
-        .hint(format!("there are {}, and others can be added as [providers.NAME] in divisi.toml", names.join(", ")))
-}
-
-fn not_connected(candidate: &Candidate, error: divisi_providers::ProviderError) -> Problem {
-    let hint = error.hint.clone();
-    let message = format!("provider `{}` cannot be used", candidate.name);
-    let problem = Problem::failed(anyhow::Error::new(error).context(message));
-    match hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
+    Problem::usage(format!("there is no provider `{name}`")).hint(format!(
+        "there are {}, and others can be added as [providers.NAME] in divisi.toml",
+        names.join(", ")
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn models_with<const N: usize>(settings: &str, variables: [(&str, &str); N]) -> Result<Models, Problem> {
+    async fn models_with<const N: usize>(
+        settings: &str,
+        variables: [(&str, &str); N],
+    ) -> Result<Models, Problem> {
         let settings = format!("local = false\n{settings}");
         choose(&toml::from_str(&settings).unwrap(), &variables.into(), Stand::default()).await
     }

@@ -42,7 +42,10 @@ mod tests {
         for vendor in vendors {
             for tier in divisi_engine::setup::TIERS {
                 let id = &vendor.tiers[tier];
-                let known = vendor.models.iter().any(|model| globset::Glob::new(model).unwrap().compile_matcher().is_match(id));
+                let known = vendor
+                    .models
+                    .iter()
+                    .any(|model| globset::Glob::new(model).unwrap().compile_matcher().is_match(id));
                 assert!(known, "{}: {id}", vendor.name);
             }
         }

@@ -54,7 +54,9 @@ impl Environment {
 
     /// The settings that stand in it.
     pub(super) fn leaves(&self) -> Result<Vec<Leaf>, SettingsError> {
-        let set = VARIABLES.iter().filter_map(|(name, path, form)| Some((*name, *path, form.read(self.get(name)?))));
+        let set = VARIABLES
+            .iter()
+            .filter_map(|(name, path, form)| Some((*name, *path, form.read(self.get(name)?))));
         set.map(|(name, path, value)| {
             let leaf = Leaf::new(path, value, Origin::Variable(name));
             layer::check(&leaf).map_err(|message| SettingsError::Variable { name, message })?;

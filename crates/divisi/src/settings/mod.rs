@@ -43,7 +43,8 @@ pub(crate) fn load(
     layers.push(flags);
     let leaves = layer::merge(layers);
     // Every layer has been checked by itself, and values do not depend on each other.
-    let settings = layer::settings(&leaves).map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
+    let settings =
+        layer::settings(&leaves).map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
     Ok(Loaded { settings, leaves })
 }
 

@@ -34,7 +34,8 @@ impl Project {
 
 #[test]
 fn the_nearer_layer_wins_and_origins_are_kept() {
-    let project = Project::new(&[("divisi.toml", "model = 'haiku'\nmax_cost = 5\n[limits]\nin_flight_max = 3")]);
+    let project =
+        Project::new(&[("divisi.toml", "model = 'haiku'\nmax_cost = 5\n[limits]\nin_flight_max = 3")]);
     let loaded = project.load([("DIVISI_MODEL", "opus"), ("DIVISI_ALLOW", "write, run")]).unwrap();
     assert_eq!(loaded.settings.model, "opus");
     assert_eq!(loaded.settings.limits.in_flight_max, 9);
@@ -49,7 +50,8 @@ fn the_nearer_layer_wins_and_origins_are_kept() {
 
 #[test]
 fn the_nearest_project_file_counts_and_no_other() {
-    let project = Project::new(&[("divisi.toml", "model = 'far'"), ("package/divisi.toml", "provider = 'near'")]);
+    let project =
+        Project::new(&[("divisi.toml", "model = 'far'"), ("package/divisi.toml", "provider = 'near'")]);
     let settings = project.load([]).unwrap().settings;
     assert_eq!((&*settings.model, &*settings.provider), ("sonnet", "near"));
 }
@@ -62,7 +64,8 @@ fn paths_are_meant_from_where_the_file_is() {
 
 #[test]
 fn a_provider_comes_whole_from_one_layer() {
-    let project = Project::new(&[("divisi.toml", "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'http://x/v1'")]);
+    let project =
+        Project::new(&[("divisi.toml", "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'http://x/v1'")]);
     let loaded = project.load([]).unwrap();
     assert_eq!(loaded.settings.providers["corp"].kind, Kind::OpenaiChat);
     assert!(loaded.leaves.iter().any(|leaf| leaf.name() == "providers.corp"));

@@ -95,9 +95,9 @@ impl<'de> Deserialize<'de> for Dollars {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Grant {
-    /// Change files of the workspace
+    /// Change files of the workspace.
     Write,
-    /// Run commands, with the rights of the user
+    /// Run commands, with the rights of the user.
     Run,
 }
 

@@ -236,7 +236,8 @@ impl Stand {
                 }
             }
             while self.decide(Input::Tick) {}
-            for (_, event) in self.journal[before..].to_vec() {
+            for at in before..self.journal.len() {
+                let event = self.journal[at].1.clone();
                 self.react(&event);
             }
             self.flow_goes_on();

@@ -76,7 +76,7 @@ impl<'a> RunForm<'a> {
 /// One task, without its texts.
 #[derive(Serialize)]
 pub(crate) struct TaskForm<'a> {
-    task: String,
+    task: TaskId,
     label: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'a str>,
@@ -102,7 +102,7 @@ impl<'a> TaskForm<'a> {
             Some(Outcome::Ok { .. } | Outcome::Cancelled) | None => (None, None),
         };
         Self {
-            task: id.to_string(),
+            task: id,
             label: &state.facts().label,
             phase: state.facts().phase.as_deref(),
             status: status::word(state),

@@ -5,12 +5,12 @@ mod status;
 mod tree;
 
 mod history;
-mod texts;
 mod page;
+mod texts;
 
 mod form;
 
-pub(crate) use form::{RunForm, TaskForm, TaskPageForm};
+pub(crate) use form::{RunForm, TaskPageForm};
 pub(crate) use page::TaskPage;
 pub(crate) use texts::Texts;
 pub(crate) use tree::tree;

@@ -1,8 +1,8 @@
 //! One task in full: what it was asked, how it went, what came of it.
 
 use super::history::{Attempt, attempts};
+use super::status;
 use super::texts::Texts;
-use super::{status, tree};
 use crate::display::failures::error;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::progress::label;
@@ -48,7 +48,7 @@ impl<'a> TaskPage<'a> {
     pub(crate) fn render(&self, texts: &Texts, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
         let Some(state) = self.run.task(self.task) else { return vec![] };
         let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
-        lines.extend(self.head(state, now, look));
+        lines.extend(self.head(state, look));
         let spec: Option<Task> = texts.get(state.spec()).and_then(|json| serde_json::from_str(json).ok());
         if let Some(spec) = spec {
             lines.extend(spec.context.iter().flat_map(|context| section("context", context)));
@@ -58,12 +58,13 @@ impl<'a> TaskPage<'a> {
         for attempt in attempts(self.events, self.task) {
             lines.push(Line::new());
             lines.extend(attempt_lines(&attempt, texts, all, now, look));
+            lines.extend(why_failed(&attempt, state));
         }
         lines.extend(outcome(self.task, state, texts, look));
         lines
     }
 
-    fn head(&self, state: &TaskState, now: Timestamp, look: &Look) -> Vec<Line> {
+    fn head(&self, state: &TaskState, look: &Look) -> Vec<Line> {
         let (tone, sign) = status::sign(state, look);
         let mut title = Line::of(tone, sign)
             .put(Tone::Dim, format!(" {} ", self.task))
@@ -89,9 +90,8 @@ impl<'a> TaskPage<'a> {
             n => format!(" (number {} with this key)", n + 1),
         };
         fact("key", format!("{}{occurrence}", state.key().0));
-        let mut figures = vec![format!("{} tokens", number::tokens(state.usage().total())), state.cost().to_string()];
-        figures.extend(tree::took(state, now));
-        fact("used", figures.join(look.dot()));
+        let tokens = number::tokens(state.usage().total());
+        fact("used", format!("{tokens} tokens{}{}", look.dot(), state.cost()));
         lines
     }
 }
@@ -125,10 +125,16 @@ fn attempt_lines(attempt: &Attempt<'_>, texts: &Texts, all: bool, now: Timestamp
     for (i, turn) in attempt.turns.iter().enumerate() {
         lines.extend(turn_lines(i + 1, turn, texts, all, look));
     }
-    if let Some((_, Some(failure))) = attempt.end {
-        lines.extend(text::block(&failure.message).lines().map(|line| Line::of(Tone::Bad, format!("  {line}"))));
-    }
     lines
+}
+
+/// Why an attempt failed. That of the last one is told with the outcome.
+fn why_failed(attempt: &Attempt<'_>, state: &TaskState) -> Vec<Line> {
+    let Some((_, Some(failure))) = attempt.end else { return vec![] };
+    if attempt.number == state.attempts() && matches!(state.outcome(), Some(Outcome::Failed(_))) {
+        return vec![];
+    }
+    text::block(&failure.message).lines().map(|line| Line::of(Tone::Bad, format!("  {line}"))).collect()
 }
 
 fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look) -> Vec<Line> {
@@ -138,8 +144,12 @@ fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look)
         number::took(turn.took),
         turn.cost.to_string(),
     ];
-    let mut lines =
-        vec![Line::new().plain(format!("  turn {number}")).put(Tone::Dim, look.dot()).put(Tone::Dim, facts.join(look.dot()))];
+    let mut lines = vec![
+        Line::new()
+            .plain(format!("  turn {number}"))
+            .put(Tone::Dim, look.dot())
+            .put(Tone::Dim, facts.join(look.dot())),
+    ];
     let Some(reply) = reply(turn, texts) else {
         lines.push(Line::of(Tone::Dim, "    (the reply cannot be read)"));
         return lines;
@@ -174,7 +184,9 @@ fn outcome(id: TaskId, state: &TaskState, texts: &Texts, look: &Look) -> Vec<Lin
             let mut lines = vec![Line::new()];
             lines.extend(error(&what, failure, look));
             let partial = failure.partial.as_ref().and_then(|partial| texts.get(partial));
-            lines.extend(partial.into_iter().flat_map(|partial| section("what there was of a result", partial)));
+            lines.extend(
+                partial.into_iter().flat_map(|partial| section("what there was of a result", partial)),
+            );
             lines
         }
         Some(Outcome::Skipped { reason }) => section("skipped", reason),

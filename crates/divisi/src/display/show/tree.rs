@@ -45,7 +45,11 @@ pub(crate) fn tree(id: &RunId, run: &Run, all: bool, now: Timestamp, look: &Look
     lines.extend(table.render(look));
     if let Some(Err(failure)) = run.result() {
         lines.push(Line::new());
-        lines.extend(crate::display::failures::error(&format!("flow `{}` failed", run.name()), failure, look));
+        lines.extend(crate::display::failures::error(
+            &format!("flow `{}` failed", run.name()),
+            failure,
+            look,
+        ));
     }
     lines
 }
@@ -57,8 +61,9 @@ fn head(id: &RunId, run: &Run, now: Timestamp, look: &Look) -> Vec<Line> {
         Stage::Ended(_) | Stage::Parked(_) | Stage::Parking(_) => Tone::Warn,
         Stage::Unstarted | Stage::Replaying | Stage::Running => Tone::Busy,
     };
-    let mut title =
-        Line::of(Tone::Strong, run.name()).put(Tone::Dim, format!(" {id} ")).put(tone, status_word(run.stage()));
+    let mut title = Line::of(Tone::Strong, run.name())
+        .put(Tone::Dim, format!(" {id} "))
+        .put(tone, status_word(run.stage()));
     if let Stage::Parked(reason) | Stage::Parking(reason) = run.stage() {
         title = title.plain(": ").plain(why_parked(reason));
     }
@@ -116,7 +121,9 @@ fn groups(run: &Run) -> Vec<Group<'_>> {
 impl Group<'_> {
     fn tell(&self, table: &mut Table, all: bool, now: Timestamp, look: &Look) {
         if let Some(title) = &self.title {
-            table.line(Line::of(Tone::Strong, text::line(title)).put(Tone::Dim, format!("  {}", self.counted(look))));
+            table.line(
+                Line::of(Tone::Strong, text::line(title)).put(Tone::Dim, format!("  {}", self.counted(look))),
+            );
         }
         let listed = self.listed(all);
         for &(id, task) in &listed {
@@ -137,7 +144,10 @@ impl Group<'_> {
         }
         if listed.len() < self.tasks.len() {
             let more = number::count((self.tasks.len() - listed.len()) as u64);
-            table.line(Line::of(Tone::Dim, format!("  {} and {more} more; --all lists them", look.ellipsis())));
+            table.line(Line::of(
+                Tone::Dim,
+                format!("  {} and {more} more; --all lists them", look.ellipsis()),
+            ));
         }
     }
 
@@ -160,9 +170,10 @@ impl Group<'_> {
     }
 
     fn counted(&self, look: &Look) -> String {
-        let mut words: Vec<(&str, u64)> = ["ok", "failed", "skipped", "cancelled", "running", "resting", "waiting"]
-            .map(|word| (word, 0))
-            .to_vec();
+        let mut words: Vec<(&str, u64)> =
+            ["ok", "failed", "skipped", "cancelled", "running", "resting", "waiting"]
+                .map(|word| (word, 0))
+                .to_vec();
         let mut usage = 0;
         let mut cost = PicoUsd::ZERO;
         for (_, task) in &self.tasks {
@@ -196,7 +207,7 @@ fn why(task: &TaskState) -> Option<String> {
 }
 
 /// How long the latest attempt took, or has taken so far.
-pub(super) fn took(task: &TaskState, now: Timestamp) -> Option<String> {
+fn took(task: &TaskState, now: Timestamp) -> Option<String> {
     let started = task.started_at()?;
     match task.stage() {
         TaskStage::Ended { .. } => Some(number::took(task.ended_at()?.since(started))),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Watches how long an engine computes.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     busy_max: Duration,
     inner: Rc<Inner>,
 }
@@ -20,7 +20,7 @@ struct Inner {
 
 impl Watch {
     /// Watches `runtime`, which asks every some thousand steps whether to stop.
-    pub(super) fn over(runtime: &Runtime, busy_max: Duration) -> Self {
+    pub(crate) fn over(runtime: &Runtime, busy_max: Duration) -> Self {
         let inner = Rc::new(Inner { until: Cell::new(None), fired: Cell::new(false) });
         let watched = inner.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || {
@@ -32,16 +32,16 @@ impl Watch {
     }
 
     /// From now on counts.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.inner.until.set(Instant::now().checked_add(self.busy_max));
     }
 
     /// Whether the script was stopped. It will not go on.
-    pub(super) fn has_fired(&self) -> bool {
+    pub(crate) fn has_fired(&self) -> bool {
         self.inner.fired.get()
     }
 
-    pub(super) fn busy_max(&self) -> Duration {
+    pub(crate) fn busy_max(&self) -> Duration {
         self.busy_max
     }
 }

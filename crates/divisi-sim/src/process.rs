@@ -1,0 +1,428 @@
+//! One process that drives the run, until it stops or is killed.
+//!
+//! It does what the engine's driver does: takes what has queued up, decides
+//! and applies input by input, ticks until nothing follows, appends all of it
+//! at once, and only then lets anything happen.
+
+use crate::chance::Chance;
+use crate::flow::{Ask, Fate, Flow};
+use crate::script::{Said, Script, value_of};
+use crate::story::line;
+use crate::vendor::Reply;
+use crate::watch::{Watch, ensure};
+use crate::world::World;
+use divisi_core::event::{Recorded, TaskFacts, Turn};
+use divisi_core::run::{AttemptEnd, Stage, Submission, TaskStage};
+use divisi_core::{
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Millis, Outcome, PicoUsd, Position,
+    Run, TaskId, Timestamp, Usage,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Ticks after which a decision is said never to come to an end.
+const TICKS_MAX: usize = 1_000;
+/// Batches after which a process is said never to come to an end.
+const BATCHES_MAX: u64 = 50_000;
+
+/// When a process is killed, by its number of appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kill {
+    /// Before the append: what was decided is lost.
+    Before(u64),
+    /// After it: nobody has acted on it.
+    After(u64),
+    /// When half of what follows has begun.
+    Amid(u64),
+    Never,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The run is parked or over.
+    Stopped,
+    Killed,
+}
+
+/// One process.
+pub(crate) struct Process<'w, 'f> {
+    world: &'w mut World,
+    run: Run,
+    watch: Watch,
+    script: Script<'f>,
+    inbox: VecDeque<Message<'f>>,
+    calls: BTreeMap<TaskId, usize>,
+    asks: BTreeMap<TaskId, &'f Ask>,
+    /// Outcomes on their way to the script, in order.
+    answers: BTreeMap<u32, TaskId>,
+    /// What will happen, in order.
+    agenda: BTreeMap<(Timestamp, u64), Happening>,
+    planned: u64,
+    chance: Chance,
+    kill: Kill,
+    appends: u64,
+}
+
+enum Message<'f> {
+    Input(Input),
+    Call { call: usize, ask: &'f Ask, prompt: String },
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Reply(AttemptId, usize, Reply),
+    ToolsDone(AttemptId, usize),
+    Park,
+    Cancel,
+}
+
+impl<'w, 'f> Process<'w, 'f> {
+    /// A process that executes `flow` from its start, on top of what is durable.
+    pub(crate) fn new(world: &'w mut World, run: Run, watch: Watch, flow: &'f Flow, kill: Kill) -> Self {
+        let chance = Chance::of(world.scenario.seed, &format!("process {}", world.tally.executions));
+        Self {
+            run,
+            watch,
+            script: Script::start(flow),
+            inbox: VecDeque::new(),
+            calls: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            agenda: BTreeMap::new(),
+            planned: 0,
+            chance,
+            kill,
+            appends: 0,
+            world,
+        }
+    }
+
+    /// Somebody parks or cancels it at some time.
+    pub(crate) fn disturb(&mut self) {
+        let when = self.chance.within(0..5_000);
+        let what = if self.chance.percent(30) { Happening::Cancel } else { Happening::Park };
+        self.plan(Millis(when), what);
+    }
+
+    /// Drives until the run is parked or over, or the process is killed.
+    pub(crate) fn drive(mut self, first: Input) -> Result<(End, Run), String> {
+        self.inbox.push_back(Message::Input(first));
+        for _ in 0..BATCHES_MAX {
+            let batch = self.decide_batch()?;
+            if self.commit(batch)? == End::Killed {
+                return Ok((End::Killed, self.run));
+            }
+            if matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
+                ensure!(self.run.in_flight() == 0, "it stops with attempts in flight");
+                return Ok((End::Stopped, self.run));
+            }
+            self.watch.at_rest(&self.run, self.world.now)?;
+            self.script_goes_on();
+            if self.inbox.is_empty() {
+                self.time_passes()?;
+            }
+        }
+        Err("it never comes to an end".into())
+    }
+
+    /// Decides and applies some of what has queued up.
+    fn decide_batch(&mut self) -> Result<Vec<Recorded>, String> {
+        let mut batch = vec![];
+        let most = if self.chance.percent(50) { self.inbox.len() as u64 } else { self.chance.within(0..4) };
+        for _ in 0..most.max(1) {
+            match self.inbox.pop_front() {
+                Some(Message::Input(input)) => self.decide(input, &mut batch)?,
+                Some(Message::Call { call, ask, prompt }) => self.submit(call, ask, &prompt, &mut batch)?,
+                None => {}
+            }
+        }
+        for _ in 0..TICKS_MAX {
+            let before = batch.len();
+            self.decide(Input::Tick, &mut batch)?;
+            if batch.len() == before {
+                return Ok(batch);
+            }
+        }
+        Err("ticks never come to an end".into())
+    }
+
+    fn decide(&mut self, input: Input, batch: &mut Vec<Recorded>) -> Result<(), String> {
+        let at = self.world.now;
+        for event in self.run.decide(at, input) {
+            self.world.story.tell(at, || line(&event));
+            self.watch.before(&self.run, at, &event)?;
+            self.run.apply(at, &event).map_err(|illegal| format!("{event:?} was decided: {illegal}"))?;
+            self.watch.after(&self.run)?;
+            let position = Position(self.world.journal.len() as u64).after(batch.len());
+            batch.push(Recorded { position, at, event });
+        }
+        Ok(())
+    }
+
+    fn submit(
+        &mut self,
+        call: usize,
+        ask: &'f Ask,
+        prompt: &str,
+        batch: &mut Vec<Recorded>,
+    ) -> Result<(), String> {
+        let before = batch.len();
+        let facts =
+            TaskFacts { priority: ask.priority, first_turn_max: ask.cost_max(0), ..TaskFacts::default() };
+        let useless = Failure::new(FailureClass::Unavailable, "there is no agent of that name");
+        let outcome = (ask.fate == Fate::Useless).then_some(Outcome::Failed(useless));
+        let submission = Submission { key: ask.key(prompt), facts, spec: text(prompt), outcome };
+        self.decide(Input::Submit(Box::new(submission)), batch)?;
+        let task = match batch.get(before).map(|recorded| &recorded.event) {
+            Some(Event::TaskSubmitted(submitted)) => submitted.task,
+            Some(Event::TaskClaimed { task, .. }) => *task,
+            _ => {
+                let full = self.run.all_tasks().count() >= self.run.limits().tasks_max as usize;
+                ensure!(full || !self.is_alive(), "a task was refused without need");
+                self.script.resolve(call, None);
+                return Ok(());
+            }
+        };
+        self.calls.insert(task, call);
+        self.asks.insert(task, ask);
+        Ok(())
+    }
+
+    /// Makes the batch durable, then lets it have its effects, unless it dies.
+    fn commit(&mut self, batch: Vec<Recorded>) -> Result<End, String> {
+        if batch.is_empty() {
+            return Ok(End::Stopped);
+        }
+        self.appends += 1;
+        if self.kill == Kill::Before(self.appends) {
+            return Ok(End::Killed);
+        }
+        self.watch.durable(&batch);
+        self.world.tally.events += batch.len() as u64;
+        self.world.journal.extend(batch.iter().cloned());
+        if self.kill == Kill::After(self.appends) {
+            return Ok(End::Killed);
+        }
+        for (place, recorded) in batch.iter().enumerate() {
+            if self.kill == Kill::Amid(self.appends) && place > batch.len() / 2 {
+                return Ok(End::Killed);
+            }
+            self.react(&recorded.event)?;
+        }
+        Ok(if self.kill == Kill::Amid(self.appends) { End::Killed } else { End::Stopped })
+    }
+
+    fn react(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::AttemptScheduled { attempt, .. } => self.begin(*attempt),
+            Event::TurnScheduled { attempt, .. } => self.send(*attempt),
+            Event::TurnEnded { attempt, .. } if self.run.is_under_way(*attempt) => {
+                let tools = Millis(self.chance.within(0..400));
+                self.plan(tools, Happening::ToolsDone(*attempt, self.kept(*attempt)));
+                Ok(())
+            }
+            Event::TaskEnded { task, .. } | Event::TaskClaimed { task, .. } => {
+                if let Some(TaskStage::Ended { order, .. }) = self.run.task(*task).map(|task| task.stage()) {
+                    self.answers.insert(*order, *task);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The script is told what there is to tell. While the run catches up, it
+    /// is heard out before it is told the next thing.
+    fn script_goes_on(&mut self) {
+        self.listen();
+        while self.inbox.is_empty() || *self.run.stage() != Stage::Replaying {
+            let Some((_, task)) = self.answers.pop_first() else { break };
+            let state = self.run.task(task);
+            let value = state
+                .filter(|task| task.outcome().is_some_and(Outcome::is_ok))
+                .map(|task| value_of(&task.key()));
+            if let Some(call) = self.calls.remove(&task) {
+                self.script.resolve(call, value);
+            }
+            self.listen();
+        }
+        if !self.inbox.is_empty() || !self.is_alive() {
+            return;
+        }
+        match self.script.result() {
+            Some(_) if self.run.result().is_some() => {}
+            Some(Ok(value)) => self.say(Input::FlowEnded(Ok(text(&value.to_string())))),
+            Some(Err(())) => {
+                let failure = Failure::new(FailureClass::Flow, "a required task has failed");
+                self.say(Input::FlowEnded(Err(Box::new(failure))));
+            }
+            None if *self.run.stage() == Stage::Replaying => self.say(Input::CaughtUp),
+            None => {}
+        }
+    }
+
+    fn listen(&mut self) {
+        for said in self.script.listen() {
+            self.inbox.push_back(match said {
+                Said::Call { call, ask, prompt } => Message::Call { call, ask, prompt },
+                Said::Phase(title) => Message::Input(Input::Phase(title.into())),
+                Said::Log(line) => Message::Input(Input::Log(line.into())),
+            });
+        }
+    }
+
+    /// The next thing happens, or a rest ends.
+    fn time_passes(&mut self) -> Result<(), String> {
+        let next = self.agenda.keys().next().map(|(due, _)| *due);
+        let wake_at = self.run.wake_at();
+        let Some(now) = next.into_iter().chain(wake_at).min() else {
+            return Err(format!("it waits for ever, {:?}", self.run.stage()));
+        };
+        self.world.now = now;
+        if next != Some(now) {
+            return Ok(());
+        }
+        let Some((_, happening)) = self.agenda.pop_first() else { return Ok(()) };
+        match happening {
+            Happening::Reply(attempt, turn, reply) => self.arrives(attempt, turn, reply),
+            Happening::ToolsDone(attempt, turn) => self.want_turn(attempt, turn),
+            Happening::Park => self.say(Input::Park),
+            Happening::Cancel => self.say(Input::Cancel),
+        }
+        Ok(())
+    }
+
+    /// An attempt begins. Replies that are kept are not asked for again.
+    fn begin(&mut self, attempt: AttemptId) -> Result<(), String> {
+        let (ask, key) = (self.asks[&attempt.task], self.key(attempt));
+        let kept = self.run.task(attempt.task).map(|task| task.kept_turns()).unwrap_or_default();
+        for (turn, kept) in kept.iter().enumerate() {
+            ensure!(kept.request == request(&key, turn), "{attempt} was given turn {turn} of something else");
+            let results =
+                turn + 1 == ask.turns || kept.tool_results.is_some() || turn + 1 == self.kept(attempt);
+            ensure!(results, "{attempt} has lost the tool results of turn {turn}");
+        }
+        match kept.len() {
+            0 => self.send(attempt)?,
+            all if all == ask.turns => self.answer(attempt, None),
+            some => self.want_turn(attempt, some),
+        }
+        Ok(())
+    }
+
+    fn want_turn(&mut self, attempt: AttemptId, turn: usize) {
+        let cost_max = self.asks[&attempt.task].cost_max(turn);
+        // A tool that has run before the kill does not run again.
+        let state = self.run.task(attempt.task).and_then(|task| task.kept_turns().last());
+        let known = state.is_some_and(|turn| turn.tool_results.is_some());
+        let tool_results = (!known).then(|| text(&format!("results of {turn}")));
+        self.say(Input::TurnWanted { attempt, tool_results, cost_max });
+    }
+
+    /// The next request of an attempt leaves.
+    fn send(&mut self, attempt: AttemptId) -> Result<(), String> {
+        if !self.run.is_under_way(attempt) {
+            // Ended again by a later input of the same batch.
+            return Ok(());
+        }
+        let turn = self.kept(attempt);
+        let cost_max = self.asks[&attempt.task].cost_max(turn);
+        self.watch.request(&self.run, attempt, request(&self.key(attempt), turn))?;
+        let (latency, reply) = self.world.vendor.answer(self.world.now, cost_max);
+        self.watch.billed(self.world.vendor.billed, &self.run)?;
+        self.plan(latency, Happening::Reply(attempt, turn, reply));
+        Ok(())
+    }
+
+    fn arrives(&mut self, attempt: AttemptId, turn: usize, reply: Reply) {
+        let ask = self.asks[&attempt.task];
+        let failed = |class, unanswered, retry_after| AttemptEnd {
+            result: Err(Failure::new(class, "it did not work out")),
+            last_turn: None,
+            usage: Usage::default(),
+            cost: PicoUsd::ZERO,
+            unanswered,
+            retry_after,
+        };
+        match reply {
+            Reply::Answer { cost } if ask.by_program => {
+                let usage = Usage { output: 1, ..Usage::default() };
+                let result = self.result(attempt);
+                self.end(
+                    attempt,
+                    AttemptEnd { result, usage, cost, ..failed(FailureClass::Lost, false, None) },
+                );
+            }
+            Reply::Answer { cost } => {
+                let reply = Box::new(Turn {
+                    request: request(&self.key(attempt), turn),
+                    reply: text("reply"),
+                    model: "haiku".into(),
+                    usage: Usage { input: 3, output: 1, ..Usage::default() },
+                    cost,
+                    took: Millis(1),
+                });
+                match turn + 1 == ask.turns {
+                    true => self.answer(attempt, Some(reply)),
+                    false => self.say(Input::TurnEnded { attempt, turn: reply }),
+                }
+            }
+            Reply::Refusal { class, retry_after } => self.end(attempt, failed(class, false, retry_after)),
+            Reply::Silence => self.end(attempt, failed(FailureClass::Timeout, true, None)),
+        }
+    }
+
+    /// The attempt ends by what its last reply says.
+    fn answer(&mut self, attempt: AttemptId, last_turn: Option<Box<Turn>>) {
+        let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
+        let result = self.result(attempt);
+        self.end(
+            attempt,
+            AttemptEnd { result, last_turn, usage, cost, unanswered: false, retry_after: None },
+        );
+    }
+
+    fn result(&self, attempt: AttemptId) -> Result<Content, Failure> {
+        match self.asks[&attempt.task].fate {
+            Fate::Fails(class) => Err(Failure::new(class, "it cannot be done")),
+            Fate::Succeeds | Fate::Useless => Ok(text(&value_of(&self.key(attempt)).to_string())),
+        }
+    }
+
+    fn end(&mut self, attempt: AttemptId, end: AttemptEnd) {
+        self.say(Input::AttemptEnded { attempt, end: Box::new(end) });
+    }
+
+    fn say(&mut self, input: Input) {
+        self.inbox.push_back(Message::Input(input));
+    }
+
+    fn plan(&mut self, after: Millis, happening: Happening) {
+        self.planned += 1;
+        self.agenda.insert((self.world.now + after, self.planned), happening);
+    }
+
+    fn kept(&self, attempt: AttemptId) -> usize {
+        self.run.task(attempt.task).map_or(0, |task| task.kept_turns().len())
+    }
+
+    fn key(&self, attempt: AttemptId) -> Key {
+        self.asks[&attempt.task].key(match self.run.task(attempt.task).map(|task| task.spec()) {
+            Some(Content::Inline(prompt)) => prompt,
+            _ => "",
+        })
+    }
+
+    fn is_alive(&self) -> bool {
+        !matches!(self.run.stage(), Stage::Unstarted | Stage::Ended(_))
+    }
+}
+
+/// Identity of a request: what is asked, and how far the conversation is.
+fn request(key: &Key, turn: usize) -> Digest {
+    Digest::of(format!("{} {turn}", key.0).as_bytes())
+}
+
+fn text(text: &str) -> Content {
+    Content::Inline(text.into())
+}

@@ -1,0 +1,149 @@
+//! A flow being executed: deterministic, and executed again from its start
+//! whenever a run goes on.
+
+use crate::flow::{Ask, Fate, Flow};
+use divisi_core::Key;
+
+/// One execution of a flow.
+pub(crate) struct Script<'f> {
+    frames: Vec<Frame<'f>>,
+    said: Vec<Said<'f>>,
+    result: Option<Result<u64, ()>>,
+}
+
+/// A part of the flow under way.
+struct Frame<'f> {
+    part: &'f Flow,
+    parent: Option<(usize, usize)>,
+    input: u64,
+    values: Vec<Option<u64>>,
+}
+
+/// What a script says.
+#[derive(Clone, Debug)]
+pub(crate) enum Said<'f> {
+    /// It asks for a task, and waits for the answer to this call.
+    Call { call: usize, ask: &'f Ask, prompt: String },
+    /// It says where it is.
+    Phase(String),
+    /// It says something.
+    Log(String),
+}
+
+impl<'f> Script<'f> {
+    /// Starts it.
+    pub(crate) fn start(flow: &'f Flow) -> Self {
+        let mut script = Self { frames: vec![], said: vec![], result: None };
+        script.begin(flow, None, 0);
+        script
+    }
+
+    /// Answers a call; without a value if it has failed.
+    pub(crate) fn resolve(&mut self, call: usize, value: Option<u64>) {
+        if self.result.is_some() {
+            return;
+        }
+        match self.frames[call].part {
+            Flow::Task(ask) if ask.required && ask.awaited && value.is_none() => self.result = Some(Err(())),
+            Flow::Task(ask) if ask.awaited => self.end(call, value.unwrap_or(0)),
+            Flow::Task(_) => {}
+            Flow::Decompose { worker, parts_max, .. } => {
+                let value = value.unwrap_or(0);
+                let count = value % (parts_max + 1);
+                self.frames[call].values = vec![None; count as usize];
+                for part in 0..count {
+                    self.begin(worker, Some((call, part as usize)), mix(value, part));
+                }
+                if count == 0 {
+                    self.end(call, value);
+                }
+            }
+            Flow::Gather { .. } | Flow::Chain(_) | Flow::All(_) => self.end(call, value.unwrap_or(0)),
+        }
+    }
+
+    /// What it has said since it was last listened to.
+    pub(crate) fn listen(&mut self) -> Vec<Said<'f>> {
+        std::mem::take(&mut self.said)
+    }
+
+    /// What it has returned, or that it has thrown; `None` while it waits.
+    pub(crate) fn result(&self) -> Option<Result<u64, ()>> {
+        self.result
+    }
+
+    fn begin(&mut self, part: &'f Flow, parent: Option<(usize, usize)>, input: u64) {
+        let frame = self.frames.len();
+        let parts: &'f [Flow] = match part {
+            Flow::Chain(parts) | Flow::All(parts) | Flow::Gather { parts, .. } => parts,
+            Flow::Task(_) | Flow::Decompose { .. } => &[],
+        };
+        self.frames.push(Frame { part, parent, input, values: vec![None; parts.len()] });
+        match part {
+            Flow::Task(ask) => {
+                self.call(frame, ask, input);
+                if !ask.awaited {
+                    self.end(frame, 0);
+                }
+            }
+            Flow::Decompose { planner, .. } => self.call(frame, planner, input),
+            Flow::Chain(_) => self.begin(&parts[0], Some((frame, 0)), input),
+            Flow::All(_) | Flow::Gather { .. } => {
+                self.said.push(Said::Phase(format!("{} parts", parts.len())));
+                for (place, part) in parts.iter().enumerate() {
+                    self.begin(part, Some((frame, place)), input);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, call: usize, ask: &'f Ask, input: u64) {
+        self.said.push(Said::Call { call, ask, prompt: format!("{:x} {input:x}", ask.text) });
+    }
+
+    /// A part has its value.
+    fn end(&mut self, frame: usize, value: u64) {
+        let Some((parent, place)) = self.frames[frame].parent else {
+            self.result.get_or_insert(Ok(value));
+            return;
+        };
+        let above = &mut self.frames[parent];
+        above.values[place] = Some(value);
+        let all = above.values.iter().try_fold(above.input, |sum, value| Some(mix(sum, (*value)?)));
+        match (above.part, all) {
+            (Flow::Chain(parts), None) => self.begin(&parts[place + 1], Some((parent, place + 1)), value),
+            (Flow::Chain(_), Some(_)) => {
+                self.said.push(Said::Log(format!("a chain came to {value:x}")));
+                self.end(parent, value);
+            }
+            (Flow::Gather { synthesis, .. }, Some(all)) => self.call(parent, synthesis, all),
+            (Flow::All(_) | Flow::Decompose { .. }, Some(all)) => self.end(parent, all),
+            (Flow::All(_) | Flow::Decompose { .. } | Flow::Gather { .. } | Flow::Task(_), _) => {}
+        }
+    }
+}
+
+/// What the flow comes to if nothing disturbs it.
+pub(crate) fn ideal(flow: &Flow) -> Result<u64, ()> {
+    let mut script = Script::start(flow);
+    loop {
+        for said in script.listen() {
+            if let Said::Call { call, ask, prompt } = said {
+                let value = (ask.fate == Fate::Succeeds).then(|| value_of(&ask.key(&prompt)));
+                script.resolve(call, value);
+            }
+        }
+        if let Some(result) = script.result() {
+            return result;
+        }
+    }
+}
+
+/// The result of the task with this key: the same whoever makes it.
+pub(crate) fn value_of(key: &Key) -> u64 {
+    key.0.as_bytes().iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+fn mix(sum: u64, value: u64) -> u64 {
+    (sum ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}

@@ -1,0 +1,192 @@
+//! What is left when a process is gone: the journal, the vendor, the flow's
+//! file, and the people who resume the run.
+
+use crate::Tally;
+use crate::chance::Chance;
+use crate::flow::Flow;
+use crate::process::{End, Kill, Process};
+use crate::scenario::Scenario;
+use crate::script::{ideal, value_of};
+use crate::story::Story;
+use crate::vendor::Vendor;
+use crate::watch::{Watch, ensure};
+use divisi_core::event::{FlowSource, ParkReason, Recorded, RunStatus};
+use divisi_core::run::Stage;
+use divisi_core::{Content, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp};
+use std::collections::BTreeSet;
+
+/// Executions before the calm one; more find little that these do not.
+const EXECUTIONS_MAX: u64 = 6;
+
+/// A run and everything around it.
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) story: Story,
+    pub(crate) now: Timestamp,
+    pub(crate) journal: Vec<Recorded>,
+    pub(crate) vendor: Vendor,
+    pub(crate) tally: Tally,
+    flow: Flow,
+    limits: Limits,
+    cap: Option<PicoUsd>,
+    people: Chance,
+    editor: Chance,
+    death: Chance,
+    /// Tasks of the last execution, if the next must ask for them again.
+    expected: Option<BTreeSet<TaskId>>,
+    /// Whether every execution so far was of the same flow, in the same order.
+    unchanged: bool,
+}
+
+impl World {
+    pub(crate) fn new(scenario: Scenario, story: Story) -> Self {
+        let mut people = Chance::of(scenario.seed, "people");
+        let in_flight_max = if people.percent(30) { 64 } else { people.within(0..5) as u32 };
+        let tasks_max = if scenario.cramped { 4 } else { Limits::default().tasks_max };
+        let cap = PicoUsd(people.within(20..200) * u64::from(scenario.tasks));
+        Self {
+            flow: Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks),
+            vendor: Vendor::new(scenario),
+            limits: Limits { in_flight_max, tasks_max, logs_max: 20, ..Limits::default() },
+            cap: scenario.capped.then_some(cap),
+            editor: Chance::of(scenario.seed, "editor"),
+            death: Chance::of(scenario.seed, "death"),
+            people,
+            now: Timestamp(0),
+            journal: vec![],
+            tally: Tally::default(),
+            expected: None,
+            unchanged: true,
+            scenario,
+            story,
+        }
+    }
+
+    /// Executes the flow until people have had enough, then once more in peace.
+    pub(crate) fn play(mut self) -> Result<Tally, String> {
+        let mut reopen_failed = false;
+        loop {
+            let run = self.execute(reopen_failed, false)?;
+            let done = matches!(run.stage(), Stage::Ended(RunStatus::Ok));
+            if self.tally.executions >= EXECUTIONS_MAX || (done && self.people.percent(50)) {
+                break;
+            }
+            reopen_failed = self.people.percent(30);
+            self.prepare(&run, reopen_failed);
+        }
+        self.vendor.calm();
+        self.cap = None;
+        self.expected = None;
+        self.limits = Limits { in_flight_max: self.limits.in_flight_max, ..Limits::default() };
+        self.story.tell(self.now, || "and now in peace".into());
+        let run = self.execute(true, true)?;
+        self.judge(&run)?;
+        self.tally.requests = self.vendor.requests;
+        Ok(self.tally)
+    }
+
+    /// One process, from what is durable.
+    fn execute(&mut self, reopen_failed: bool, calm: bool) -> Result<Run, String> {
+        self.tally.executions += 1;
+        let run = self.reload()?;
+        let source = FlowSource { path: None, source: text("// simulated"), args: None, options: None };
+        let (limits, cap) = (self.limits.clone(), self.cap);
+        let first = match run.stage() {
+            Stage::Unstarted => Input::Start { name: "simulation".into(), flow: source, limits, cap },
+            _ => Input::Resume { flow: source, limits, cap, reopen_failed },
+        };
+        let kill =
+            if calm || self.tally.kills >= self.scenario.kills.into() { Kill::Never } else { self.kill() };
+        let disturbed = !calm && self.scenario.people && self.people.percent(60);
+        let flow = self.flow.clone();
+        let watch = Watch::of(&self.journal, self.expected.take());
+        let mut process = Process::new(self, run, watch, &flow, kill);
+        if disturbed {
+            process.disturb();
+        }
+        let (end, live) = process.drive(first)?;
+        let replayed = self.reload()?;
+        if end == End::Killed {
+            self.tally.kills += 1;
+            self.story.tell(self.now, || "killed".into());
+        } else {
+            ensure!(replayed == live, "the replay is not the run that was live");
+        }
+        Ok(replayed)
+    }
+
+    /// The run as the journal tells it, read as it would be from a disk.
+    fn reload(&self) -> Result<Run, String> {
+        let mut run = Run::new();
+        for recorded in &self.journal {
+            let written = serde_json::to_vec(recorded).map_err(|error| error.to_string())?;
+            let read: Recorded = serde_json::from_slice(&written).map_err(|error| error.to_string())?;
+            ensure!(read == *recorded, "{read:?} was written as something else");
+            run.apply(read.at, &read.event).map_err(|illegal| illegal.to_string())?;
+        }
+        Ok(run)
+    }
+
+    fn kill(&mut self) -> Kill {
+        let append = self.death.within(1..25);
+        match self.death.within(0..4) {
+            0 => Kill::Before(append),
+            1 => Kill::After(append),
+            2 => Kill::Amid(append),
+            _ => Kill::Never,
+        }
+    }
+
+    /// What people do before they resume.
+    fn prepare(&mut self, run: &Run, reopen_failed: bool) {
+        let edited = self.scenario.edits && self.editor.percent(60);
+        if edited {
+            self.flow.edit(&mut self.editor);
+            self.story.tell(self.now, || "edited".into());
+        }
+        if let Stage::Parked(ParkReason::Quota { .. }) = run.stage() {
+            self.vendor.refill();
+        }
+        self.cap = self.cap.map(|PicoUsd(cap)| match self.people.within(0..10) {
+            0 => PicoUsd(cap / 2),
+            1..4 => PicoUsd(cap),
+            _ => PicoUsd(cap * 2),
+        });
+        self.now = self.now + divisi_core::Millis(self.people.within(0..10_000));
+        self.unchanged &= !edited && !reopen_failed && !self.scenario.cramped;
+        let kept = |outcome: Option<&Outcome>| {
+            !matches!(outcome, Some(Outcome::Skipped { .. } | Outcome::Cancelled))
+        };
+        self.unchanged &= run.tasks().all(|(_, task)| kept(task.outcome()));
+        self.expected = self.unchanged.then(|| run.tasks().map(|(id, _)| id).collect());
+    }
+
+    /// An undisturbed execution comes to what the flow means.
+    fn judge(&self, run: &Run) -> Result<(), String> {
+        let result = match run.result() {
+            Some(Ok(Content::Inline(text))) => text.parse().map_err(|_| ()),
+            _ => Err(()),
+        };
+        let meant = ideal(&self.flow);
+        ensure!(result == meant, "the flow came to {result:?}, and {meant:?} is right");
+        let counts = run.counts();
+        let status = match meant {
+            Err(()) => RunStatus::Failed,
+            Ok(_) if counts.ok == counts.total() => RunStatus::Ok,
+            Ok(_) if counts.ok == 0 => RunStatus::Failed,
+            Ok(_) => RunStatus::Partial,
+        };
+        ensure!(*run.stage() == Stage::Ended(status), "it is {:?} with {counts:?}", run.stage());
+        for (id, task) in run.tasks() {
+            if let Some(Outcome::Ok { value }) = task.outcome() {
+                let right = text(&value_of(&task.key()).to_string());
+                ensure!(*value == right, "{id} has the result of something else");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(text: &str) -> Content {
+    Content::Inline(text.into())
+}

@@ -1,0 +1,119 @@
+//! The doctor's findings, as a person reads them.
+
+use super::report::{Finding, Report};
+use crate::display::look;
+use crate::display::{Line, Look, Tone};
+
+const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+
+/// The whole page.
+pub(super) fn page(report: &Report, look: &Look) -> String {
+    let mut lines = vec![Line::of(Tone::Strong, format!("divisi {}", report.version))];
+    section(&mut lines, "Keys", keys(report));
+    section(&mut lines, "Providers", providers(report));
+    section(&mut lines, "Models", models(report));
+    section(&mut lines, "Settings", settings(report));
+    section(&mut lines, "Store", store(report));
+    section(&mut lines, "Agents", agents(report));
+    lines.push(Line::new());
+    lines.extend(verdict(report));
+    look::page(&lines, look)
+}
+
+fn section(lines: &mut Vec<Line>, title: &str, inner: Vec<Line>) {
+    lines.push(Line::new());
+    lines.push(Line::of(Tone::Strong, title));
+    lines.extend(inner.into_iter().map(|line| Line::new().plain("  ").join(line)));
+}
+
+fn keys(report: &Report) -> Vec<Line> {
+    let width = width(report.keys.iter().map(|key| key.variable.as_str()));
+    let line = |key: &super::report::Key| {
+        let name = Line::new().plain(format!("{:<width$}  ", key.variable));
+        match key.set {
+            true => name.put(Tone::Good, "set"),
+            false => name.put(Tone::Dim, "not set"),
+        }
+    };
+    report.keys.iter().map(line).collect()
+}
+
+fn providers(report: &Report) -> Vec<Line> {
+    let width = width(report.providers.iter().map(|provider| provider.name.as_str()));
+    let mut lines = vec![];
+    for provider in &report.providers {
+        let name = Line::new().plain(format!("{:<width$}  ", provider.name));
+        let state = match (&provider.needs, provider.default) {
+            (Some(key), _) => name.put(Tone::Dim, format!("needs {key}")),
+            (None, true) => name.put(Tone::Good, "ready, taken by default"),
+            (None, false) => name.put(Tone::Good, "ready"),
+        };
+        lines.push(state.put(Tone::Dim, format!("  {}", provider.url)));
+    }
+    let servers = report.providers.iter().filter(|provider| provider.found == "local").count();
+    if !report.local {
+        lines.push(Line::of(Tone::Dim, "model servers on this machine are not looked for (`local = false`)"));
+    } else if servers == 0 {
+        lines.push(Line::of(Tone::Dim, "no model server answers on this machine"));
+    }
+    lines
+}
+
+fn models(report: &Report) -> Vec<Line> {
+    if report.models.is_empty() {
+        return vec![Line::of(Tone::Dim, "none; `--demo` runs a flow on scripted answers")];
+    }
+    let line = |model: &super::report::ModelFound| {
+        let line = Line::new().plain(format!("{:<8}{}", model.tier, model.model));
+        if model.default { line.put(Tone::Good, "  taken by default") } else { line }
+    };
+    report.models.iter().map(line).collect()
+}
+
+fn settings(report: &Report) -> Vec<Line> {
+    let texts: Vec<String> = report.settings.iter().map(|s| format!("{} = {}", s.name, s.value)).collect();
+    let width = width(texts.iter().map(String::as_str)).min(60);
+    let lines = texts.iter().zip(&report.settings);
+    lines
+        .map(|(text, setting)| Line::new().plain(format!("{text:<width$}  ")).put(Tone::Dim, &setting.origin))
+        .collect()
+}
+
+fn store(report: &Report) -> Vec<Line> {
+    let store = &report.store;
+    let runs = match (store.exists, store.runs) {
+        (false, _) => "not there yet; the first run makes it".to_owned(),
+        (true, 1) => format!("format {}, 1 run", store.format),
+        (true, runs) => format!("format {}, {runs} runs", store.format),
+    };
+    let free =
+        store.free_bytes.map(|free| format!(", {:.1} GiB free", free as f64 / GIB)).unwrap_or_default();
+    vec![Line::new().plain(&store.path), Line::of(Tone::Dim, format!("{runs}{free}"))]
+}
+
+fn agents(report: &Report) -> Vec<Line> {
+    let width = width(report.agents.iter().map(|agent| agent.name.as_str()));
+    let line = |agent: &super::report::AgentFound| {
+        let name = Line::new().plain(format!("{:<width$}  ", agent.name));
+        name.put(Tone::Dim, agent.file.as_deref().unwrap_or("built in"))
+    };
+    report.agents.iter().map(line).collect()
+}
+
+fn verdict(report: &Report) -> Vec<Line> {
+    if report.findings.is_empty() {
+        return vec![Line::of(Tone::Good, "all is well")];
+    }
+    report.findings.iter().flat_map(finding).collect()
+}
+
+fn finding(finding: &Finding) -> Vec<Line> {
+    let mut lines = vec![Line::of(Tone::Warn, "problem: ").plain(&finding.what)];
+    let hints = finding.hint.iter().flat_map(|hint| hint.lines());
+    lines.extend(hints.map(|hint| Line::new().plain(format!("  hint: {hint}"))));
+    lines
+}
+
+fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or_default()
+}

@@ -1,0 +1,243 @@
+//! What the doctor finds.
+
+use crate::context::Context;
+use crate::problem::Problem;
+use crate::providers::{Candidate, Found, Stand, candidates, choose, local_candidates};
+use crate::settings::{Leaf, Loaded, Settings};
+use divisi_core::event::FORMAT;
+use divisi_engine::agents::{Agents, Source};
+use divisi_engine::store::{SqliteStore, Store};
+use divisi_engine::{Models, setup::TIERS};
+use divisi_providers::discover;
+use serde::Serialize;
+use std::path::Path;
+
+/// Runs that are counted; more are as good as many.
+const RUNS_COUNTED_MAX: usize = 100_000;
+
+/// Below this a run of some thousand tasks may not find room for its journal.
+const FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
+
+/// What the doctor finds.
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub(super) version: &'static str,
+    /// Whether there is any way to run a flow besides `--demo`.
+    pub(super) can_run: bool,
+    pub(super) keys: Vec<Key>,
+    pub(super) providers: Vec<ProviderFound>,
+    /// Whether model servers on this machine were looked for.
+    pub(super) local: bool,
+    pub(super) models: Vec<ModelFound>,
+    pub(super) settings: Vec<SettingFound>,
+    pub(super) store: StoreFound,
+    pub(super) agents: Vec<AgentFound>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// A variable that may hold a key; never what it holds.
+#[derive(Serialize)]
+pub(super) struct Key {
+    pub(super) variable: String,
+    pub(super) set: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct ProviderFound {
+    pub(super) name: String,
+    pub(super) found: &'static str,
+    pub(super) url: String,
+    pub(super) ready: bool,
+    /// Whether it answers what names no provider.
+    pub(super) default: bool,
+    /// The variable that its key is missing from.
+    pub(super) needs: Option<String>,
+    pub(super) models: Vec<String>,
+}
+
+/// What a tier means.
+#[derive(Serialize)]
+pub(super) struct ModelFound {
+    pub(super) tier: &'static str,
+    pub(super) model: String,
+    /// Whether it is taken by tasks that name none.
+    pub(super) default: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct SettingFound {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) origin: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct StoreFound {
+    pub(super) path: String,
+    pub(super) exists: bool,
+    pub(super) format: u32,
+    pub(super) runs: usize,
+    pub(super) free_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct AgentFound {
+    pub(super) name: String,
+    /// Its file; `None` for one that is built in.
+    pub(super) file: Option<String>,
+}
+
+/// Something that is not as it should be, and what to do about it.
+#[derive(Serialize)]
+pub(super) struct Finding {
+    pub(super) what: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Finding {
+    fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// Looks at everything that a run would use. Sends nothing to any vendor.
+pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
+    let Loaded { settings, leaves } = context.settings()?;
+    let mut findings = vec![];
+    let mut candidates = candidates(&settings, &context.environment);
+    if settings.local {
+        candidates.extend(local_candidates(&discover().await));
+    }
+    let models = match choose(&settings, &context.environment, Stand::default()).await {
+        Ok(models) => Some(models),
+        Err(problem) => {
+            findings.push(Finding { what: problem.message(), hint: Some(problem.advice()) });
+            None
+        }
+    };
+    if let Some(Err(failure)) = models.as_ref().map(|models| models.find(None)) {
+        findings.push(Finding { what: failure.message, hint: failure.hint });
+    }
+    for name in context.environment.unknown() {
+        findings.push(Finding::new(
+            format!("{name} is set, but no setting has that name"),
+            "unset it, or correct its name",
+        ));
+    }
+    let store = store(&settings, &mut findings).await;
+    let agents = agents(context.folder(), &mut findings);
+    Ok(Report {
+        version: env!("CARGO_PKG_VERSION"),
+        can_run: models.as_ref().is_some_and(|models| models.find(None).is_ok()),
+        keys: keys(&candidates),
+        providers: candidates.iter().map(|candidate| provider(candidate, models.as_ref())).collect(),
+        local: settings.local,
+        models: models.as_ref().map(tiers).unwrap_or_default(),
+        settings: leaves.iter().map(setting).collect(),
+        store,
+        agents,
+        findings,
+    })
+}
+
+fn keys(candidates: &[Candidate]) -> Vec<Key> {
+    let key =
+        |candidate: &Candidate| Some(Key { variable: candidate.key_env.clone()?, set: candidate.is_ready() });
+    candidates.iter().filter_map(key).collect()
+}
+
+fn provider(candidate: &Candidate, models: Option<&Models>) -> ProviderFound {
+    ProviderFound {
+        name: candidate.name.clone(),
+        found: match candidate.found {
+            Found::Settings => "settings",
+            Found::Known => "known",
+            Found::Local => "local",
+        },
+        url: candidate.shown_url(),
+        ready: candidate.is_ready(),
+        default: models.is_some_and(|models| models.provider == candidate.name),
+        needs: candidate.key_env.clone().filter(|_| !candidate.is_ready()),
+        models: candidate.models.clone(),
+    }
+}
+
+fn tiers(models: &Models) -> Vec<ModelFound> {
+    let default = models.find(None).ok();
+    let found = TIERS.into_iter().filter_map(|tier| Some((tier, models.find(Some(tier)).ok()?)));
+    found
+        .map(|(tier, model)| ModelFound {
+            tier,
+            model: format!("{}:{}", models.provider, model.id),
+            default: default.as_ref().is_some_and(|default| default.id == model.id),
+        })
+        .collect()
+}
+
+fn setting(leaf: &Leaf) -> SettingFound {
+    SettingFound { name: leaf.name(), value: shown(leaf), origin: leaf.origin.to_string() }
+}
+
+/// The value without what may be secret in it: settings of programs and
+/// providers are only named.
+fn shown(leaf: &Leaf) -> String {
+    match (leaf.path.first().map(String::as_str), &leaf.value) {
+        (Some("providers"), toml::Value::Table(provider)) => {
+            provider.get("kind").map(ToString::to_string).unwrap_or_default()
+        }
+        (Some("executors"), toml::Value::Table(executor)) => {
+            let program = executor.get("command").and_then(|command| command.get(0));
+            program.map(ToString::to_string).unwrap_or_default()
+        }
+        (_, value) => value.to_string(),
+    }
+}
+
+/// Opens the store only if it is there: the doctor leaves no traces.
+async fn store(settings: &Settings, findings: &mut Vec<Finding>) -> StoreFound {
+    let path = &settings.store;
+    let mut found = StoreFound {
+        path: path.display().to_string(),
+        exists: path.exists(),
+        format: FORMAT,
+        runs: 0,
+        free_bytes: free_bytes(path),
+    };
+    if found.exists {
+        let runs = async { SqliteStore::open(path)?.runs(RUNS_COUNTED_MAX).await };
+        match runs.await {
+            Ok(runs) => found.runs = runs.len(),
+            Err(error) => {
+                let problem = Problem::from(error);
+                findings.push(Finding { what: problem.message(), hint: Some(problem.advice()) });
+            }
+        }
+    }
+    if found.free_bytes.is_some_and(|free| free < FREE_BYTES_MIN) {
+        let what = format!("there is little room left for the store {}", found.path);
+        findings.push(Finding::new(what, "make room, or name another store with `--store`"));
+    }
+    found
+}
+
+/// Room on the disk that `path` is on, or will be on.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir())?;
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn agents(folder: &Path, findings: &mut Vec<Finding>) -> Vec<AgentFound> {
+    let agents = Agents::load(folder, etcetera::home_dir().ok().as_deref());
+    for problem in agents.problems() {
+        findings.push(Finding { what: format!("agent definition {problem}"), hint: None });
+    }
+    let found = agents.iter().map(|agent| AgentFound {
+        name: agent.name.clone(),
+        file: match &agent.source {
+            Source::BuiltIn => None,
+            Source::File(path) => Some(path.display().to_string()),
+        },
+    });
+    found.collect()
+}

@@ -1,0 +1,81 @@
+//! `divisi init`: a settings file and a flow to begin with.
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output;
+use crate::problem::Problem;
+use crate::settings::PROJECT_FILE;
+use anyhow::Context as _;
+use std::io::Write;
+use std::path::Path;
+use tempfile::NamedTempFile;
+
+/// What is written, by its path.
+const FILES: [(&str, &str); 2] =
+    [(PROJECT_FILE, include_str!("init/divisi.toml")), ("flows/audit.js", include_str!("init/audit.js"))];
+
+const NEXT: &str = "
+next:
+  divisi run flows/audit.js --demo     see it run, on scripted answers
+  divisi doctor                        see which models there are
+  divisi run flows/audit.js            run it";
+
+/// Write a settings file and an example flow into this folder
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write over files that are there
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let folder = context.folder();
+    let there: Vec<&str> =
+        FILES.into_iter().map(|(path, _)| path).filter(|path| folder.join(path).exists()).collect();
+    if !there.is_empty() && !args.force {
+        return Err(Problem::usage(format!("there is {} already; nothing was written", there.join(" and ")))
+            .hint("add `--force` to write over it"));
+    }
+    let written = FILES.into_iter().map(|(path, text)| prepare(folder, path, text).map(|file| (path, file)));
+    for (path, file) in written.collect::<Result<Vec<_>, _>>()? {
+        file.persist(folder.join(path)).with_context(|| format!("cannot write {path}"))?;
+        output::say(&format!("wrote {path}"));
+    }
+    output::say(NEXT.trim_end());
+    Ok(Exit::Ok)
+}
+
+/// Writes the text beside its place, so that the file itself is there whole or not at all.
+fn prepare(folder: &Path, path: &str, text: &str) -> anyhow::Result<NamedTempFile> {
+    let failed = || format!("cannot write {path}");
+    let place = folder.join(path);
+    let parent = place.parent().unwrap_or(folder);
+    std::fs::create_dir_all(parent).with_context(failed)?;
+    let mut file = NamedTempFile::new_in(parent).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use divisi_script::Script;
+
+    #[test]
+    fn the_settings_file_says_the_defaults_once_its_comments_are_taken_away() {
+        let (_, text) = FILES[0];
+        toml::from_str::<Settings>(text).unwrap();
+        let uncommented: Vec<&str> =
+            text.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
+        let settings = uncommented.iter().skip_while(|line| !line.starts_with("model ="));
+        let settings: Vec<&str> = settings.copied().collect();
+        toml::from_str::<Settings>(&settings.join("\n")).unwrap();
+    }
+
+    #[test]
+    fn the_flow_can_be_read() {
+        let (path, text) = FILES[1];
+        assert_eq!(Script::parse(path, text).unwrap().warnings(), []);
+    }
+}

@@ -1,0 +1,29 @@
+//! `divisi runs`: the list of runs.
+
+use crate::context::Context;
+use crate::display::{Look, look, runs};
+use crate::exit::Exit;
+use crate::problem::Problem;
+use crate::{clock, output};
+use anyhow::Context as _;
+use clap::builder::RangedU64ValueParser;
+
+/// List the runs, latest first
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many
+    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    limit: u32,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let found = context.store()?.runs(args.limit as usize).await?;
+    let text = if context.global.json {
+        serde_json::to_string_pretty(&found).context("cannot write the list")?
+    } else {
+        let look = Look::of_stdout(false);
+        look::page(&runs::runs(&found, clock::now(), &look), &look)
+    };
+    output::print(text.trim_end()).context("cannot write to stdout")?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,145 @@
+//! `divisi show`: what a run did, or one of its tasks.
+
+use crate::cli::RunFlags;
+use crate::context::Context;
+use crate::display::show::{RunForm, TaskPage, TaskPageForm, Texts, tree};
+use crate::display::{Line, Look, look};
+use crate::exit::Exit;
+use crate::problem::Problem;
+use crate::{clock, output};
+use anyhow::Context as _;
+use divisi_core::{Content, Event, Position, Recorded, Run, RunId, TaskId};
+use divisi_engine::Engine;
+use divisi_engine::store::Store;
+use serde::Serialize;
+
+/// Show what a run did: its tasks by phase, or one task in full
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi show last
+  divisi show k3f9 t7
+  divisi show k3f9 \"audit auth\" --all")]
+pub(crate) struct Args {
+    /// The run's id, its beginning, or `last`
+    run: String,
+    /// One task, by its number or its label: its prompt, attempts, turns, result
+    task: Option<String>,
+    /// Leave nothing out, however long it is
+    #[arg(short, long)]
+    all: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let id = context.find_run(&args.run).await?;
+    let engine = Engine::new(context.store()?);
+    let run = engine.load(&id).await?;
+    let kept = engine.flow_of(&run).await?.1.and_then(|kept| serde_json::from_value::<RunFlags>(kept).ok());
+    let page =
+        Page { json: context.global.json, look: Look::of_stdout(kept.is_some_and(|flags| flags.demo)) };
+    match &args.task {
+        None => show_run(&engine, &id, &run, args.all, &page).await?,
+        Some(word) => show_task(&engine, &id, &run, find_task(&run, word)?, args.all, &page).await?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// How it is shown.
+struct Page {
+    json: bool,
+    look: Look,
+}
+
+impl Page {
+    fn print(&self, form: &impl Serialize, lines: impl FnOnce() -> Vec<Line>) -> Result<(), Problem> {
+        let text = match self.json {
+            true => serde_json::to_string_pretty(form).context("cannot write it as JSON")?,
+            false => look::page(&lines(), &self.look),
+        };
+        Ok(output::print(text.trim_end()).context("cannot write to stdout")?)
+    }
+}
+
+async fn show_run(engine: &Engine, id: &RunId, run: &Run, all: bool, page: &Page) -> Result<(), Problem> {
+    let texts = load(engine, run.result().and_then(Result::ok)).await?;
+    page.print(&RunForm::new(id, run, &texts), || tree(id, run, all, clock::now(), &page.look))
+}
+
+async fn show_task(
+    engine: &Engine,
+    id: &RunId,
+    run: &Run,
+    task: TaskId,
+    all: bool,
+    page: &Page,
+) -> Result<(), Problem> {
+    let events = events_of(&**engine.store(), id, task).await?;
+    let task = TaskPage { id, run, task, events: &events };
+    let texts = load(engine, task.contents()).await?;
+    page.print(&TaskPageForm::new(&task, &texts), || task.render(&texts, all, clock::now(), &page.look))
+}
+
+async fn load<'a>(
+    engine: &Engine,
+    contents: impl IntoIterator<Item = &'a Content>,
+) -> Result<Texts, Problem> {
+    let mut texts = Texts::default();
+    for content in contents {
+        texts.insert(content, engine.read(content).await?);
+    }
+    Ok(texts)
+}
+
+/// The events that tell of a task.
+async fn events_of(store: &dyn Store, id: &RunId, task: TaskId) -> Result<Vec<Recorded>, Problem> {
+    let mut events = vec![];
+    let mut position = Position::default();
+    loop {
+        let page = store.events(id, position).await?;
+        if page.is_empty() {
+            return Ok(events);
+        }
+        position = position.after(page.len());
+        events.extend(page.into_iter().filter(|recorded| task_of(&recorded.event) == Some(task)));
+    }
+}
+
+fn task_of(event: &Event) -> Option<TaskId> {
+    match event {
+        Event::TaskSubmitted(submitted) => Some(submitted.task),
+        Event::TaskClaimed { task, .. }
+        | Event::RetryPlanned { task, .. }
+        | Event::TaskEnded { task, .. } => Some(*task),
+        Event::AttemptScheduled { attempt, .. }
+        | Event::TurnScheduled { attempt, .. }
+        | Event::TurnEnded { attempt, .. }
+        | Event::AttemptEnded { attempt, .. } => Some(attempt.task),
+        Event::RunStarted(_)
+        | Event::RunResumed(_)
+        | Event::CaughtUp { .. }
+        | Event::PhaseStarted { .. }
+        | Event::Logged { .. }
+        | Event::ParkingStarted { .. }
+        | Event::RunParked { .. }
+        | Event::FlowEnded { .. }
+        | Event::RunEnded { .. } => None,
+    }
+}
+
+/// The task of that number or label. A label that several have names none.
+fn find_task(run: &Run, word: &str) -> Result<TaskId, Problem> {
+    let number = word.strip_prefix('t').unwrap_or(word).parse().map(TaskId);
+    if let Some(id) = number.ok().filter(|id| run.task(*id).is_some()) {
+        return Ok(id);
+    }
+    let mut labelled = run.tasks().filter(|(_, task)| &*task.facts().label == word);
+    match (labelled.next(), labelled.next()) {
+        (Some((id, _)), None) => Ok(id),
+        (Some((first, _)), Some((second, _))) => {
+            Err(Problem::usage(format!("several tasks are called `{word}`"))
+                .hint(format!("name one by its number: {first}, {second}, …")))
+        }
+        (None, _) => Err(Problem::usage(format!("the run has no task `{word}`"))
+            .hint("`divisi show <run>` lists its tasks with their numbers")),
+    }
+}

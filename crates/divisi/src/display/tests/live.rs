@@ -1,0 +1,221 @@
+//! The frame on a terminal, and that it stays where it is.
+
+use super::{look, over, progress, under_way};
+use crate::display::frame::frame;
+use crate::display::live::LiveView;
+use crate::display::look::Look;
+use crate::display::progress::Progress;
+use crate::display::story::Story;
+use divisi_core::{AttemptId, FailureClass, Input, Millis, PicoUsd, Run, TaskId};
+use divisi_engine::Signal;
+use indicatif::InMemoryTerm;
+use insta::assert_snapshot;
+
+fn at_work() -> (Story, Progress) {
+    let story = under_way();
+    let mut progress = progress(&story);
+    let attempt = |task| AttemptId { task: TaskId(task), number: 1 };
+    progress.signal(Signal::Tool { attempt: attempt(3), what: "read_file src/payment/sums.rs".into() });
+    progress.signal(Signal::Writing { attempt: attempt(5), tokens: 310 });
+    (story, progress)
+}
+
+fn shown(look: &Look, rows: usize) -> String {
+    let (story, progress) = at_work();
+    frame(&progress, look, rows, story.now()).join("\n")
+}
+
+#[test]
+fn a_frame_on_80_columns() {
+    assert_snapshot!(shown(&look(80), 24), @r"
+    audit k3f97a2m · find 3/3 · verify 0/4
+    ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k  read_file src/p…
+    ⠋ payment finding 2: sums …  claude-sonnet-5      0:07    310
+    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07
+    ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
+    ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
+    0:12 · 8.1 k tokens · $0.0099
+    ");
+}
+
+#[test]
+fn a_frame_on_120_columns() {
+    assert_snapshot!(shown(&look(120), 24), @r"
+    audit k3f97a2m · find 3/3 · verify 0/4
+    ⠋ verify        payment finding 0: sums are rounded be…  claude-sonnet-5        0:07  2.6 k  read_file src/payment/sum…
+    ⠋ verify        payment finding 2: sums are rounded be…  claude-sonnet-5        0:07    310
+    ⠋ verify        payment finding 3: sums are rounded be…  claude-sonnet-5        0:07
+    ○ payment finding 1: sums are rounded be…  waiting: rate limited, next try in 15 s
+    ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
+    0:12 · 8.1 k tokens · $0.0099
+    ");
+}
+
+#[test]
+fn a_frame_on_60_columns_without_unicode_in_a_demo() {
+    let look = Look { unicode: false, demo: true, ..look(60) };
+    assert_snapshot!(shown(&look, 24), @r"
+    DEMO | answers are scripted, no model is asked
+    audit k3f97a2m | find 3/3 | verify 0/4
+    | payment finding 0: sum...  claude-sonnet-5    0:07  2.6 k
+    | payment finding 2: sum...  claude-sonnet-5    0:07    310
+    | payment finding 3: sum...  claude-sonnet-5    0:07
+    o payment finding ...  waiting: rate limited, next try i...
+    ########-----------  3/7 | 2 ok | 1 failed | 3 running |...
+    0:12 | 8.1 k tokens | $0.0099
+    ");
+}
+
+#[test]
+fn a_frame_on_few_rows() {
+    let mut story = Story::begin(64);
+    for i in 0..80 {
+        story.task(&format!("module {i}"), "", "haiku");
+    }
+    story.at(3_000);
+    let told = |rows| frame(&progress(&story), &look(70), rows, story.now()).join("\n");
+    assert_snapshot!(told(8), @r"
+    audit k3f97a2m
+    ⠋ module 0                             haiku              0:03
+    ⠋ module 1                             haiku              0:03
+    ⠋ module 2                             haiku              0:03
+    ⠋ module 3                             haiku              0:03
+      … and 60 more running
+    ───────────────────────  0/80 · 64 running · 16 waiting
+    0:03 · 0 tokens · $0.0000
+    ");
+    assert_snapshot!(told(2), @r"
+    ───────────────────────  0/80 · 64 running · 16 waiting
+    0:03 · 0 tokens · $0.0000
+    ");
+    let demo = Look { demo: true, ..look(70) };
+    assert_snapshot!(frame(&progress(&story), &demo, 2, story.now()).join("\n"), @r"
+    DEMO · answers are scripted, no model is asked
+    0:03 · 0 tokens · $0.0000
+    ");
+}
+
+#[test]
+fn many_rests_are_told_by_reason() {
+    let mut story = Story::begin(64);
+    let tasks: Vec<_> = (0..12).map(|i| story.task(&format!("module {i}"), "", "haiku")).collect();
+    story.at(3_000);
+    for (i, task) in tasks.iter().enumerate().take(10) {
+        let class = if i < 8 { FailureClass::Overloaded } else { FailureClass::Network };
+        story.fail(*task, class, "no");
+    }
+    assert_snapshot!(frame(&progress(&story), &look(70), 24, story.now()).join("\n"), @r"
+    audit k3f97a2m
+    ⠋ module 10                            haiku              0:03
+    ⠋ module 11                            haiku              0:03
+    ○ 8 tasks  waiting: overloaded, next try in 1 s
+    ○ 2 tasks  waiting: connection lost, next try in 1 s
+    ───────────────────────  0/12 · 2 running · 10 waiting
+    0:03 · 0 tokens · $0.0000
+    ");
+}
+
+#[test]
+fn parking_says_what_it_waits_for() {
+    let mut story = under_way();
+    story.input(Input::Park);
+    assert_snapshot!(frame(&progress(&story), &look(100), 4, story.now()).join("\n"), @r"
+    ○ payment finding 1: sums are roun…  waiting: rate limited, next try in 15 s
+    parking: you asked for it · 3 tasks to finish first
+    ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
+    0:12 · 7.7 k tokens · $0.0099
+    ");
+}
+
+#[test]
+fn spent_and_reused_are_told_after_a_resume() {
+    let mut story = over();
+    story.at(100_000).resume(PicoUsd::parse_dollars("5"));
+    story.task("auth", "find", "claude-haiku-4-5");
+    story.task("user", "find", "claude-haiku-4-5");
+    story.input(Input::CaughtUp);
+    story.at(101_500);
+    assert_snapshot!(frame(&progress(&story), &look(80), 24, story.now()).join("\n"), @r"
+    audit k3f97a2m · find 1/2
+    ⠴ user (attempt 2)           claude-haiku-4-5     0:01
+    ━━━━━━━━━━━━━─────────────  1/2 · 1 ok · 1 running
+    0:01 · 15 k tokens · $0.0198 of $5.00 · 1 reused
+    ");
+}
+
+/// Every line fits: not one of them may wrap, whatever the width.
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    for width in 1..200 {
+        for unicode in [true, false] {
+            let look = Look { unicode, ..look(width) };
+            for line in shown(&look, 40).lines() {
+                assert!(console::measure_text_width(line) < width.max(2), "{width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_terminal_keeps_the_news_and_one_frame() {
+    let term = InMemoryTerm::new(16, 80);
+    let mut view = LiveView::new(look(80), term.clone());
+    let mut progress = Progress::new(Story::id(), Run::new());
+    let story = under_way();
+    for event in &story.events {
+        progress.apply(event).expect("a story is legal");
+        view.event(&progress, event);
+    }
+    view.tick(&progress, story.now());
+    assert_snapshot!(term.contents(), @r"
+    › 2 findings to verify
+    ✗ user · too long: prompt and files do not fit the model
+    audit k3f97a2m · find 3/3 · verify 0/4
+    ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k
+    ⠋ payment finding 2: sums …  claude-sonnet-5      0:07
+    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07
+    ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
+    ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
+    0:12 · 7.7 k tokens · $0.0099
+    ");
+    view.finish();
+    assert_snapshot!(term.contents(), @r"
+    › 2 findings to verify
+    ✗ user · too long: prompt and files do not fit the model
+    ");
+}
+
+#[test]
+fn sixty_four_tasks_do_not_scroll() {
+    let term = InMemoryTerm::new(12, 60);
+    let mut view = LiveView::new(look(60), term.clone());
+    let mut story = Story::begin(64);
+    for i in 0..200 {
+        story.task(&format!("module {i}"), "", "haiku");
+    }
+    for i in 0..150 {
+        story.at(1_000 + u64::from(i) * 50).ok(TaskId(i), "fine");
+    }
+    let mut progress = Progress::new(Story::id(), Run::new());
+    let mut first_line = None;
+    for event in &story.events {
+        progress.apply(event).expect("a story is legal");
+        view.event(&progress, event);
+        let line = term.contents().lines().next().map(str::to_owned);
+        assert_eq!(*first_line.get_or_insert(line.clone()), line);
+    }
+    view.tick(&progress, story.now() + Millis(1_000));
+    assert_snapshot!(term.contents(), @r"
+    audit k3f97a2m
+    ⠼ module 150                 haiku              0:04
+    ⠼ module 151                 haiku              0:04
+    ⠼ module 152                 haiku              0:04
+    ⠼ module 153                 haiku              0:04
+    ⠼ module 154                 haiku              0:03
+    ⠼ module 155                 haiku              0:03
+    ⠼ module 156                 haiku              0:03
+      … and 43 more running
+    ━━━━━━━━━━━━━━─────  150/200 · 150 ok · 50 running
+    0:09 · 387 k tokens · $0.4950
+    ");
+}

@@ -32,6 +32,12 @@ impl Toolset {
         &self.offered
     }
 
+    /// What was asked for and is not there. Worth a warning: the agent was
+    /// written to have it.
+    pub fn missing(&self) -> &[String] {
+        self.selection.missing()
+    }
+
     /// Their names, sorted: part of a task's identity.
     pub fn names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = self.offered.iter().map(|tool| tool.name.as_str().into()).collect();

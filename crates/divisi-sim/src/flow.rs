@@ -144,13 +144,13 @@ impl Ask {
             turn_max: PicoUsd(chance.within(1..100)),
             priority: chance.within(0..3) as u32,
             fate: match chance.within(0..100) {
-                0..88 => Fate::Succeeds,
-                88..97 => Fate::Fails(class),
+                0..86 => Fate::Succeeds,
+                86..97 => Fate::Fails(class),
                 _ => Fate::Useless,
             },
             by_program: chance.percent(15),
             awaited: !chance.percent(5),
-            required: chance.percent(2),
+            required: chance.percent(6),
         }
     }
 

@@ -183,6 +183,8 @@ impl<'w, 'f> Process<'w, 'f> {
                 return Ok(());
             }
         };
+        let told = self.run.task(task).map(|task| task.facts().priority);
+        ensure!(told == Some(ask.priority), "{task} does not take what is now said of it");
         self.calls.insert(task, call);
         self.asks.insert(task, ask);
         Ok(())

@@ -35,7 +35,7 @@ impl Scenario {
         Self {
             seed,
             // Mostly small: what goes wrong goes wrong with few, and is easier to read.
-            tasks: if chance.percent(10) { 30 } else { chance.within(1..13) as u32 },
+            tasks: if chance.percent(10) { 100 } else { chance.within(1..20) as u32 },
             kills: chance.within(0..4) as u32,
             edits: chance.percent(40),
             people: chance.percent(30),

@@ -3,7 +3,7 @@
 //! The watcher keeps books of its own, from events alone, and compares.
 
 use divisi_core::event::{ParkReason, Recorded};
-use divisi_core::run::{Counts, Stage, TaskStage};
+use divisi_core::run::{Counts, Stage, TaskStage, TaskState};
 use divisi_core::{AttemptId, Digest, Event, Outcome, PicoUsd, Run, TaskId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,8 @@ pub(crate) use ensure;
 pub(crate) struct Watch {
     reserved: BTreeMap<AttemptId, PicoUsd>,
     settled: PicoUsd,
+    /// What the next turn of a task may cost, where the budget did not hold it.
+    next_turn_max: BTreeMap<TaskId, PicoUsd>,
     /// Whether the cap was lowered below what had been spent.
     lowered: bool,
     /// Replies that are durable and must not be asked for again.
@@ -69,15 +71,11 @@ impl Watch {
             }
             Event::CaughtUp { .. } => self.all_are_claimed(run)?,
             Event::RunParked { reason: ParkReason::Budget } => {
-                let fits = |task: &divisi_core::run::TaskState| {
-                    *task.stage() == TaskStage::Ready
-                        && task.attempts() == 0
-                        && run.budget().fits(task.facts().first_turn_max)
-                };
-                ensure!(
-                    !run.tasks().any(|(_, task)| fits(task)),
-                    "parked although something fits the budget"
-                );
+                let waits =
+                    |task: &TaskState| matches!(task.stage(), TaskStage::Ready | TaskStage::Resting(_));
+                let fits =
+                    run.tasks().find(|(id, task)| waits(task) && run.budget().fits(self.needs(*id, task)));
+                ensure!(fits.is_none(), "it parks although the budget holds {:?}", fits.map(|(id, _)| id));
             }
             Event::RunEnded { .. } => {
                 ensure!(
@@ -191,7 +189,8 @@ impl Watch {
                 self.reserved.insert(*attempt, PicoUsd::ZERO);
                 self.settled += turn.cost;
             }
-            Event::AttemptEnded { attempt, cost, .. } => {
+            Event::AttemptEnded { attempt, cost, next_turn_max, .. } => {
+                self.next_turn_max.insert(attempt.task, *next_turn_max);
                 self.reserved.remove(attempt);
                 self.settled += *cost;
             }
@@ -200,7 +199,17 @@ impl Watch {
         }
     }
 
+    /// What the next attempt of a task has to reserve.
+    fn needs(&self, id: TaskId, task: &TaskState) -> PicoUsd {
+        self.next_turn_max.get(&id).copied().unwrap_or_default().max(task.facts().first_turn_max)
+    }
+
     fn all_are_claimed(&self, run: &Run) -> Result<(), String> {
+        let stopped = |outcome: Option<&Outcome>| {
+            matches!(outcome, None | Some(Outcome::Skipped { .. } | Outcome::Cancelled))
+        };
+        let open = run.tasks().filter(|(_, task)| stopped(task.outcome())).count();
+        ensure!(open == run.counts().open as usize, "what was cancelled is not taken up again");
         let Some(expected) = &self.expected else { return Ok(()) };
         let claimed: BTreeSet<_> = run.tasks().map(|(id, _)| id).collect();
         let missing: Vec<_> = expected.difference(&claimed).collect();

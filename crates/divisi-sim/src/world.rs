@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) now: Timestamp,
     pub(crate) journal: Vec<Recorded>,
+    /// How much of the journal has been written and read again, as on a disk.
+    on_disk: usize,
     pub(crate) vendor: Vendor,
     pub(crate) tally: Tally,
     flow: Flow,
@@ -54,6 +56,7 @@ impl World {
             people,
             now: Timestamp(0),
             journal: vec![],
+            on_disk: 0,
             tally: Tally::default(),
             expected: None,
             unchanged: true,
@@ -64,9 +67,9 @@ impl World {
 
     /// Executes the flow until people have had enough, then once more in peace.
     pub(crate) fn play(mut self) -> Result<Tally, String> {
-        let mut reopen_failed = false;
+        let (mut run, mut reopen_failed) = (Run::new(), false);
         loop {
-            let run = self.execute(reopen_failed, false)?;
+            run = self.execute(run, reopen_failed, false)?;
             let done = matches!(run.stage(), Stage::Ended(RunStatus::Ok));
             if self.tally.executions >= EXECUTIONS_MAX || (done && self.people.percent(50)) {
                 break;
@@ -79,16 +82,15 @@ impl World {
         self.expected = None;
         self.limits = Limits { in_flight_max: self.limits.in_flight_max, ..Limits::default() };
         self.story.tell(self.now, || "and now in peace".into());
-        let run = self.execute(true, true)?;
+        let run = self.execute(run, true, true)?;
         self.judge(&run)?;
         self.tally.requests = self.vendor.requests;
         Ok(self.tally)
     }
 
-    /// One process, from what is durable.
-    fn execute(&mut self, reopen_failed: bool, calm: bool) -> Result<Run, String> {
+    /// One process, from what is durable to what is durable.
+    fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
         self.tally.executions += 1;
-        let run = self.reload()?;
         let source = FlowSource { path: None, source: text("// simulated"), args: None, options: None };
         let (limits, cap) = (self.limits.clone(), self.cap);
         let first = match run.stage() {
@@ -116,19 +118,23 @@ impl World {
     }
 
     /// The run as the journal tells it, read as it would be from a disk.
-    fn reload(&self) -> Result<Run, String> {
-        let mut run = Run::new();
-        for recorded in &self.journal {
+    fn reload(&mut self) -> Result<Run, String> {
+        for recorded in &mut self.journal[self.on_disk..] {
             let written = serde_json::to_vec(recorded).map_err(|error| error.to_string())?;
             let read: Recorded = serde_json::from_slice(&written).map_err(|error| error.to_string())?;
-            ensure!(read == *recorded, "{read:?} was written as something else");
-            run.apply(read.at, &read.event).map_err(|illegal| illegal.to_string())?;
+            ensure!(read == *recorded, "{recorded:?} is read as {read:?}");
+            *recorded = read;
+        }
+        self.on_disk = self.journal.len();
+        let mut run = Run::new();
+        for Recorded { at, event, .. } in &self.journal {
+            run.apply(*at, event).map_err(|illegal| illegal.to_string())?;
         }
         Ok(run)
     }
 
     fn kill(&mut self) -> Kill {
-        let append = self.death.within(1..25);
+        let append = self.death.within(1..40);
         match self.death.within(0..4) {
             0 => Kill::Before(append),
             1 => Kill::After(append),

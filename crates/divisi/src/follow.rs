@@ -1,16 +1,13 @@
-//! Follows a run to its end: tells of it, lets a person stop it, hands out its result.
+//! Follows a run to its end: tells of it, and lets a person stop it.
 
 use crate::cli::GlobalFlags;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
-use crate::exit::Exit;
 use crate::problem::{self, Problem};
 use crate::stop::StopRequests;
-use crate::{clock, output};
-use anyhow::Context as _;
+use crate::clock;
 use divisi_core::{AttemptId, Event, Run};
 use divisi_engine::store::Batch;
 use divisi_engine::{Control, Finished, RunHandle, Signal};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -31,7 +28,7 @@ pub(crate) struct Telling<'a> {
     pub(crate) script_is_ours: bool,
 }
 
-/// Follows a run to its end, and writes its result to stdout.
+/// Follows a run to its end, or until it rests.
 ///
 /// `before` is the run as it was when this execution began.
 pub(crate) async fn follow(
@@ -39,7 +36,7 @@ pub(crate) async fn follow(
     batches: mpsc::UnboundedReceiver<Arc<Batch>>,
     before: Run,
     telling: Telling<'_>,
-) -> Result<Exit, Problem> {
+) -> Result<Finished, Problem> {
     let GlobalFlags { json, quiet, verbose, .. } = *telling.global;
     let mode = match Mode::of(json, quiet) {
         // Log lines and a frame that is redrawn cannot share a screen.
@@ -51,16 +48,10 @@ pub(crate) async fn follow(
     let mut follower = Follower { reporter, control: handle.control(), in_flight: BTreeSet::new(), stops: 0 };
     let heard = follower.hear(batches, handle.signals()).await;
     let finished = handle.finished().await?;
-    let script_error =
-        finished.script_error.as_ref().filter(|_| !telling.script_is_ours);
+    let script_error = finished.script_error.as_ref().filter(|_| !telling.script_is_ours);
     let script_error = script_error.map(|error| problem::script(error, &look));
-    heard
-        .and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref()))
-        .or_else(reader_gone)?;
-    if !json {
-        print_result(&finished).context("cannot write the result to stdout")?;
-    }
-    Ok(Exit::of(finished.status()))
+    heard.and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref())).or_else(reader_gone)?;
+    Ok(finished)
 }
 
 /// What listens while a run goes on.
@@ -136,11 +127,11 @@ impl Follower {
             return self.reporter.say(Line::of(Tone::Warn, "stopping: ").plain("what is under way is lost"));
         }
         self.control.park();
-        let requests = match self.in_flight.len() {
-            1 => "1 request".to_owned(),
-            n => format!("{n} requests"),
+        let what = match self.in_flight.len() {
+            0 => "nothing is under way".to_owned(),
+            1 => "waiting for 1 request to finish; Ctrl-C again to stop now".to_owned(),
+            n => format!("waiting for {n} requests to finish; Ctrl-C again to stop now"),
         };
-        let what = format!("waiting for {requests} to finish; Ctrl-C again to stop now");
         self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(what));
     }
 }
@@ -150,15 +141,5 @@ fn reader_gone(error: io::Error) -> Result<(), Problem> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(()),
         _ => Err(Problem::failed(anyhow::Error::new(error).context("cannot write the events to stdout"))),
-    }
-}
-
-/// A text as it is, anything else as JSON; nothing where the flow returned nothing.
-fn print_result(finished: &Finished) -> anyhow::Result<()> {
-    let Some(Ok(result)) = &finished.result else { return Ok(()) };
-    match serde_json::from_str(result)? {
-        Value::Null => Ok(()),
-        Value::String(text) => Ok(output::print(&text)?),
-        value => Ok(output::print(&serde_json::to_string_pretty(&value)?)?),
     }
 }

@@ -8,10 +8,10 @@ use crate::problem::Problem;
 use crate::settings::{self, Loaded, Settings, permissions};
 use crate::{output, providers};
 use anyhow::Context as _;
-use divisi_core::event::RunStatus;
 use divisi_core::run::Stage;
 use divisi_core::{Run, RunId};
-use divisi_engine::{Engine, Flow, Models, RunOptions, Setup};
+use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -30,8 +30,6 @@ pub(crate) struct Earlier {
     pub(crate) run: Run,
     /// Whether tasks that have failed are tried again.
     pub(crate) reopen_failed: bool,
-    /// The flow as it was executed last.
-    pub(crate) source: Arc<str>,
 }
 
 impl Launch {
@@ -67,16 +65,20 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
         watcher: Some(watcher),
         ..RunOptions::default()
     };
-    let is_ours = flow.path.is_none();
+    let telling = Telling { global: &context.global, demo: flags.demo, script_is_ours: flow.path.is_none() };
     let (handle, before) = match earlier {
         None => (engine.start(flow, setup, options).await?, Run::new()),
-        Some(earlier) => {
-            say_if_nothing_is_to_run(&earlier, &flow, context);
-            (engine.resume(&earlier.id, flow, setup, options).await?, earlier.run)
-        }
+        Some(earlier) => (engine.resume(&earlier.id, flow, setup, options).await?, earlier.run),
     };
-    let telling = Telling { global: &context.global, demo: flags.demo, script_is_ours: is_ours };
-    follow::follow(handle, batches, before, telling).await
+    let is_resumed = *before.stage() != Stage::Unstarted;
+    let finished = follow::follow(handle, batches, before, telling).await?;
+    if is_resumed && !context.global.quiet {
+        say_if_nothing_was_to_run(&finished);
+    }
+    if !context.global.json {
+        print_result(&finished).context("cannot write the result to stdout")?;
+    }
+    Ok(Exit::of(finished.status()))
 }
 
 /// What the settings mean for the engine.
@@ -98,19 +100,26 @@ fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup,
     })
 }
 
-/// A resume of what is over, with the flow it was over with, changes nothing.
-fn say_if_nothing_is_to_run(earlier: &Earlier, flow: &Flow, context: &Context) {
-    let Stage::Ended(status) = earlier.run.stage() else { return };
-    if flow.source != earlier.source || earlier.reopen_failed || context.global.quiet {
+/// A text as it is, anything else as JSON; nothing where the flow returned nothing.
+fn print_result(finished: &Finished) -> anyhow::Result<()> {
+    let Some(Ok(result)) = &finished.result else { return Ok(()) };
+    match serde_json::from_str(result)? {
+        Value::Null => Ok(()),
+        Value::String(text) => Ok(output::print(&text)?),
+        value => Ok(output::print(&serde_json::to_string_pretty(&value)?)?),
+    }
+}
+
+/// Says so when a resume found everything in the journal, failures included.
+fn say_if_nothing_was_to_run(Finished { id, run, .. }: &Finished) {
+    let counts = run.counts();
+    if counts.total() == 0 || run.reused() < counts.total() {
         return;
     }
-    let id = &earlier.id;
-    match status {
-        RunStatus::Ok => {
-            output::say(&format!("note: nothing to run: {id} is over, and its flow is unchanged"));
-        }
-        RunStatus::Partial | RunStatus::Failed | RunStatus::Cancelled => output::say(&format!(
-            "note: {id} is over, and its flow is unchanged: to try failed tasks again, type `divisi rerun {id} --failed`"
+    match counts.total() - counts.ok {
+        0 => output::say("note: nothing to run: every task was done before"),
+        _ => output::say(&format!(
+            "note: nothing to run: every task has its outcome; `divisi rerun {id} --failed` tries failed ones again"
         )),
     }
 }

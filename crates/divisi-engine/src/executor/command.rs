@@ -84,7 +84,8 @@ pub struct ShellExecutor;
 #[async_trait]
 impl Executor for ShellExecutor {
     async fn run(&self, attempt: Attempt) -> AttemptResult {
-        let run = Program::shell(&*attempt.assignment.task.prompt);
+        // What it prints goes into the journal and into prompts: it gets no keys.
+        let run = Program::shell(&*attempt.assignment.task.prompt).without_secrets();
         match run_in_place(run, &attempt).await {
             Ok(exit) => {
                 let code = match exit.status {
@@ -123,5 +124,14 @@ fn failure(error: ProcessError) -> Failure {
         ProcessError::Stopped { why: Stop::Stalled(_), .. } => FailureClass::Stalled,
         ProcessError::Stopped { why: Stop::Cancelled, .. } => FailureClass::Interrupted,
     };
-    Failure::new(class, error.to_string())
+    let failure = Failure::new(class, error.to_string());
+    match error {
+        ProcessError::NotFound { .. } => {
+            failure.hint("install it, or name another in `command` of its executor, in divisi.toml")
+        }
+        ProcessError::NoFolder { .. }
+        | ProcessError::NotStarted { .. }
+        | ProcessError::Lost { .. }
+        | ProcessError::Stopped { .. } => failure,
+    }
 }

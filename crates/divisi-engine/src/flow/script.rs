@@ -7,11 +7,12 @@
 
 use super::Library;
 use crate::driver::{FlowNews, Message, TaskEnd, TaskReport, Waiter};
-use crate::resolve::Resolver;
+use crate::resolve::{Resolved, Resolver};
 use divisi_core::{Failure, FailureClass, PicoUsd};
 use divisi_script::{Answer, Call, CallId, Host, HostOptions, Script, ScriptError, TaskAnswer};
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,7 +34,7 @@ pub(crate) fn start(
     let (failed, end) = oneshot::channel();
     std::thread::Builder::new().name("divisi-script".into()).stack_size(STACK_BYTES).spawn(move || {
         let library = Library::new(&resolver.setup().workspace);
-        let feed = Feed { resolver, inbox, library };
+        let feed = Feed { resolver, inbox, library, warned: RefCell::default() };
         let result = feed.run(&script, args, options, answers).map_err(|error| {
             let failure = Failure::new(FailureClass::Flow, error.to_string());
             // Whoever started the run may have no use for the source.
@@ -49,6 +50,8 @@ struct Feed {
     resolver: Arc<Resolver>,
     inbox: mpsc::UnboundedSender<Message>,
     library: Library,
+    /// Tools whose lack has been told.
+    warned: RefCell<BTreeSet<String>>,
 }
 
 impl Feed {
@@ -59,9 +62,6 @@ impl Feed {
         options: HostOptions,
         mut answers: mpsc::UnboundedReceiver<(u64, TaskReport)>,
     ) -> Result<Arc<str>, ScriptError> {
-        for warning in script.warnings() {
-            self.log(format!("warning: line {}: {}", warning.line, warning.message));
-        }
         let (mut host, calls) = Host::start(script, args, options)?;
         let mut answered = 0;
         self.make(&mut host, calls)?;
@@ -96,6 +96,7 @@ impl Feed {
             match call {
                 Call::Task { id, task, .. } => {
                     let resolved = Box::new(self.resolver.resolve(task, 0));
+                    self.warn_of_missing_tools(&resolved);
                     self.send(Message::Submit { resolved, waiter: Waiter::Script(id.0.into()) });
                 }
                 Call::Load { id, reference, .. } => {
@@ -112,6 +113,15 @@ impl Feed {
             }
         }
         Ok(())
+    }
+
+    fn warn_of_missing_tools(&self, resolved: &Resolved) {
+        let missing = resolved.assignment.iter().flat_map(|assignment| assignment.tools.missing());
+        for name in missing {
+            if self.warned.borrow_mut().insert(name.clone()) {
+                self.log(format!("warning: agents ask for the tool `{name}`, which there is not; they do without"));
+            }
+        }
     }
 
     fn log(&self, line: String) {

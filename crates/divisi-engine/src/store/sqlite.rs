@@ -269,8 +269,17 @@ fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
     match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(path.display().to_string()),
         Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.display().to_string()),
+        Some(rusqlite::ErrorCode::CannotOpen) => {
+            StoreError::Open { path: path.display().to_string(), source: why_not_opened(path) }
+        }
         _ => StoreError::Sqlite { path: path.display().to_string(), source },
     }
+}
+
+/// The system's reason, of which SQLite only says that there is one.
+fn why_not_opened(path: &Path) -> std::io::Error {
+    let opened = std::fs::OpenOptions::new().read(true).append(true).create(true).open(path);
+    opened.err().unwrap_or_else(|| std::io::Error::other("SQLite cannot open it"))
 }
 
 /// The same for each of several who wait for one transaction.

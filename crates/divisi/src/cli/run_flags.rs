@@ -2,8 +2,7 @@
 
 use crate::providers::Stand;
 use crate::settings::{Dollars, Grant, Leaf, Origin, Span};
-use clap::Args;
-use clap::builder::RangedU64ValueParser;
+use clap::{Args, value_parser};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -22,7 +21,7 @@ pub(crate) struct RunFlags {
     #[arg(long, value_name = "NAME", help_heading = "Models")]
     pub(crate) provider: Option<String>,
     /// Run on scripted answers, without any model
-    #[arg(long, help_heading = "Models")]
+    #[arg(long, help_heading = "Models", conflicts_with = "provider")]
     pub(crate) demo: bool,
     /// Append every reply to FILE, and take from it what it has
     #[arg(long, value_name = "FILE", help_heading = "Models", conflicts_with = "replay")]
@@ -35,7 +34,7 @@ pub(crate) struct RunFlags {
     #[arg(long, value_name = "DOLLARS", help_heading = "Limits")]
     pub(crate) max_cost: Option<Dollars>,
     /// Tasks in flight at once
-    #[arg(short, long, value_name = "N", help_heading = "Limits", value_parser = at_least_one())]
+    #[arg(short, long, value_name = "N", help_heading = "Limits", value_parser = value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
     /// Longest time of one attempt, like 90s, 10m or 1h
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
@@ -49,10 +48,6 @@ pub(crate) struct RunFlags {
     /// The folder that agents see; the current one by default
     #[arg(long, value_name = "DIR", help_heading = "Agents")]
     pub(crate) workspace: Option<PathBuf>,
-}
-
-fn at_least_one() -> RangedU64ValueParser<u32> {
-    RangedU64ValueParser::new().range(1..)
 }
 
 impl RunFlags {

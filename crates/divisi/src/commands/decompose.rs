@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Launch, launch};
 use crate::problem::Problem;
-use clap::builder::RangedU64ValueParser;
+use clap::value_parser;
 use divisi_engine::Flow;
 use serde_json::json;
 
@@ -24,11 +24,11 @@ pub(crate) struct Args {
     /// The model that makes the plan
     #[arg(long, value_name = "MODEL", default_value = "opus")]
     planner: String,
-    /// The model that does the tasks
-    #[arg(long, value_name = "MODEL", default_value = "sonnet")]
-    worker: String,
+    /// The model that does the tasks; without it the plan says which suits each
+    #[arg(long, value_name = "MODEL")]
+    worker: Option<String>,
     /// Most tasks the plan may have
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     max: u32,
     /// Then make one answer of all results, by this prompt
     #[arg(long, value_name = "PROMPT")]

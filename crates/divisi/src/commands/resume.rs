@@ -50,7 +50,7 @@ pub(super) async fn earlier(
     }
     // Flags of a version that knew others are read as far as they are known.
     let kept: RunFlags = kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
-    let earlier = Earlier { id, run, reopen_failed, source: kept_flow.source.clone() };
+    let earlier = Earlier { id, run, reopen_failed };
     Ok(Launch { flow: current(kept_flow), flags: flags.or(kept), earlier: Some(earlier) })
 }
 

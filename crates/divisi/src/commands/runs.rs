@@ -6,13 +6,13 @@ use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::{clock, output};
 use anyhow::Context as _;
-use clap::builder::RangedU64ValueParser;
+use clap::value_parser;
 
 /// List the runs, latest first
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many
-    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     limit: u32,
 }
 

@@ -181,7 +181,7 @@ impl Candidate {
             Kind::Openai => OpenAiResponses::new(endpoint).map(|provider| Arc::new(provider) as _),
             Kind::OpenaiChat => OpenAiChat::new(endpoint).map(|provider| Arc::new(provider) as _),
         };
-        provider.map_err(Problem::failed)
+        provider.map_err(|error| Problem::usage(error.to_string()))
     }
 }
 

@@ -35,8 +35,17 @@ pub(crate) fn load(
     workspace: &Path,
     flags: Vec<Leaf>,
 ) -> Result<Loaded, SettingsError> {
+    load_with(user_file(), environment, workspace, flags)
+}
+
+fn load_with(
+    user_file: Option<PathBuf>,
+    environment: &Environment,
+    workspace: &Path,
+    flags: Vec<Leaf>,
+) -> Result<Loaded, SettingsError> {
     let mut layers = vec![defaults()];
-    for path in user_file().into_iter().chain(file::project_file(workspace)) {
+    for path in user_file.into_iter().chain(file::project_file(workspace)) {
         layers.push(file::read(&path)?);
     }
     layers.push(environment.leaves()?);

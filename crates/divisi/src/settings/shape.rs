@@ -4,7 +4,8 @@ use super::values::{Dollars, Grant, Span};
 use divisi_core::{Limits, Millis, RetryPolicy};
 use divisi_engine::executor::CommandLine;
 use etcetera::BaseStrategy;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -63,7 +64,7 @@ pub(crate) struct ProviderSettings {
     pub(crate) base_url: Option<String>,
     /// The environment variable that holds the key. The key itself never
     /// stands in a file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "variable")]
     pub(crate) key_env: Option<String>,
     /// Patterns of the model ids it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +119,16 @@ impl From<&Retry> for RetryPolicy {
     fn from(retry: &Retry) -> Self {
         let Retry { retries_max, rest_first: Span(rest_first), rest_max: Span(rest_max), waits_max } = *retry;
         Self { retries_max, rest_first, rest_max, waits_max }
+    }
+}
+
+/// Reads the name of a variable. What is none may be a key by mistake, so the
+/// complaint does not repeat it.
+fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        true => Ok(Some(name)),
+        false => Err(D::Error::custom("`key_env` is the name of an environment variable, not the key itself")),
     }
 }
 

@@ -21,7 +21,7 @@ impl Project {
 
     fn load<const N: usize>(&self, variables: [(&str, &str); N]) -> Result<Loaded, String> {
         let flags = vec![Leaf::new(&["limits", "in_flight_max"], 9, Origin::Flag("--jobs"))];
-        load(&variables.into(), &self.package(), flags).map_err(|error| {
+        load_with(None, &variables.into(), &self.package(), flags).map_err(|error| {
             let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             format!("{error}{hint}").replace(&self.0.path().display().to_string(), "")
         })
@@ -73,14 +73,25 @@ fn a_provider_comes_whole_from_one_layer() {
 
 #[test]
 fn mistakes_are_named_with_their_place() {
-    insta::assert_snapshot!(Project::complaint("provider = 'x'\n  modl = 'haiku'"), @"");
-    insta::assert_snapshot!(Project::complaint("[limits]\nin_flight = 3"), @"");
-    insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkey = 'sk-1'"), @"");
-    insta::assert_snapshot!(Project::complaint("timeout = 10"), @"");
-    insta::assert_snapshot!(Project::complaint("max_cost = 'a lot'"), @"");
-    insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"");
-    insta::assert_snapshot!(Project::complaint("model = "), @"");
-    insta::assert_snapshot!(Project::new(&[]).load([("DIVISI_LOCAL", "perhaps")]).unwrap_err(), @"");
+    insta::assert_snapshot!(Project::complaint("provider = 'x'\n  modl = 'haiku'"), @r#"
+    /divisi.toml, line 2, column 3: there is no setting `modl`
+    hint: did you mean `model`?
+    "#);
+    insta::assert_snapshot!(Project::complaint("[limits]\nin_flight = 3"), @r#"
+    /divisi.toml, line 2, column 1: there is no setting `in_flight`
+    hint: did you mean `in_flight_max`?
+    "#);
+    insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkey = 'sk-1'"), @r#"
+    /divisi.toml, line 3, column 1: there is no setting `key`
+    hint: did you mean `key_env`?
+    "#);
+    insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkey_env = 'sk-1'"), @"/divisi.toml, line 3, column 11: `key_env` is the name of an environment variable, not the key itself");
+    insta::assert_snapshot!(Project::complaint("timeout = 10"), @r#"/divisi.toml, line 1, column 11: invalid type: integer `10`, expected a span of time with its unit, like "90s", "10m" or "1h30m""#);
+    insta::assert_snapshot!(Project::complaint("timeout = '10'"), @"/divisi.toml, line 1, column 11: `10` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
+    insta::assert_snapshot!(Project::complaint("max_cost = 'a lot'"), @r#"/divisi.toml, line 1, column 12: invalid value: string "a lot", expected an amount of dollars, like 5 or 0.35"#);
+    insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"/divisi.toml, line 1, column 10: unknown variant `everything`, expected `write` or `run`");
+    insta::assert_snapshot!(Project::complaint("model = "), @"/divisi.toml, line 1, column 9: string values must be quoted, expected literal string");
+    insta::assert_snapshot!(Project::new(&[]).load([("DIVISI_LOCAL", "perhaps")]).unwrap_err(), @r#"the environment variable DIVISI_LOCAL: invalid type: string "perhaps", expected a boolean"#);
 }
 
 #[test]

@@ -300,6 +300,19 @@ fn a_rest_is_not_continued_after_a_resume() {
 }
 
 #[test]
+fn a_resume_brings_new_retries() {
+    let (told, run) = traced(
+        "
+        a: server after 1 ms
+        at 5 s: kill
+        at 5 s: resume
+    ",
+    );
+    let attempts = run.task(TaskId(0)).expect("a").attempts();
+    assert_eq!(attempts, 4 + 5, "{told}");
+}
+
+#[test]
 fn logs_and_phases_are_told_once() {
     let mut run = started(Limits::default());
     let say = |run: &mut crate::Run, line: &str| step(run, Input::Log(line.into())).len();

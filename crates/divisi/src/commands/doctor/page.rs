@@ -1,6 +1,6 @@
 //! The doctor's findings, as a person reads them.
 
-use super::report::{Finding, Report};
+use super::report::{AgentFound, Finding, Key, ModelFound, ProviderFound, Report};
 use crate::display::look;
 use crate::display::{Line, Look, Tone};
 
@@ -28,7 +28,7 @@ fn section(lines: &mut Vec<Line>, title: &str, inner: Vec<Line>) {
 
 fn keys(report: &Report) -> Vec<Line> {
     let width = width(report.keys.iter().map(|key| key.variable.as_str()));
-    let line = |key: &super::report::Key| {
+    let line = |key: &Key| {
         let name = Line::new().plain(format!("{:<width$}  ", key.variable));
         match key.set {
             true => name.put(Tone::Good, "set"),
@@ -39,17 +39,16 @@ fn keys(report: &Report) -> Vec<Line> {
 }
 
 fn providers(report: &Report) -> Vec<Line> {
-    let width = width(report.providers.iter().map(|provider| provider.name.as_str()));
-    let mut lines = vec![];
-    for provider in &report.providers {
-        let name = Line::new().plain(format!("{:<width$}  ", provider.name));
-        let state = match (&provider.needs, provider.default) {
-            (Some(key), _) => name.put(Tone::Dim, format!("needs {key}")),
-            (None, true) => name.put(Tone::Good, "ready, taken by default"),
-            (None, false) => name.put(Tone::Good, "ready"),
-        };
-        lines.push(state.put(Tone::Dim, format!("  {}", provider.url)));
-    }
+    let states: Vec<(Tone, String)> = report.providers.iter().map(state).collect();
+    let names = width(report.providers.iter().map(|provider| provider.name.as_str()));
+    let columns = width(states.iter().map(|(_, state)| state.as_str()));
+    let line = |(provider, (tone, state)): (&ProviderFound, &(Tone, String))| {
+        Line::new()
+            .plain(format!("{:<names$}  ", provider.name))
+            .put(*tone, format!("{state:<columns$}"))
+            .put(Tone::Dim, format!("  {}", provider.url))
+    };
+    let mut lines: Vec<Line> = report.providers.iter().zip(&states).map(line).collect();
     let servers = report.providers.iter().filter(|provider| provider.found == "local").count();
     if !report.local {
         lines.push(Line::of(Tone::Dim, "model servers on this machine are not looked for (`local = false`)"));
@@ -59,11 +58,19 @@ fn providers(report: &Report) -> Vec<Line> {
     lines
 }
 
+fn state(provider: &ProviderFound) -> (Tone, String) {
+    match (&provider.needs, provider.default) {
+        (Some(key), _) => (Tone::Dim, format!("needs {key}")),
+        (None, true) => (Tone::Good, "ready, taken by default".to_owned()),
+        (None, false) => (Tone::Good, "ready".to_owned()),
+    }
+}
+
 fn models(report: &Report) -> Vec<Line> {
     if report.models.is_empty() {
         return vec![Line::of(Tone::Dim, "none; `--demo` runs a flow on scripted answers")];
     }
-    let line = |model: &super::report::ModelFound| {
+    let line = |model: &ModelFound| {
         let line = Line::new().plain(format!("{:<8}{}", model.tier, model.model));
         if model.default { line.put(Tone::Good, "  taken by default") } else { line }
     };
@@ -93,7 +100,7 @@ fn store(report: &Report) -> Vec<Line> {
 
 fn agents(report: &Report) -> Vec<Line> {
     let width = width(report.agents.iter().map(|agent| agent.name.as_str()));
-    let line = |agent: &super::report::AgentFound| {
+    let line = |agent: &AgentFound| {
         let name = Line::new().plain(format!("{:<width$}  ", agent.name));
         name.put(Tone::Dim, agent.file.as_deref().unwrap_or("built in"))
     };

@@ -1,0 +1,35 @@
+//! Two thousand seeds keep every promise, and the same seed is the same story.
+
+use divisi_sim::{Tally, simulate};
+
+/// Enough to find within seconds what a day of use would; [`divisi-sim`] itself
+/// takes more at night.
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    for seed in 0..SEEDS {
+        if let Err(broken) = simulate(seed) {
+            panic!("{broken}");
+        }
+    }
+}
+
+/// Seeds that have broken something once.
+#[test]
+fn seeds_that_broke_something_stay_whole() {
+    for seed in [] {
+        if let Err(broken) = simulate(seed) {
+            panic!("{broken}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_always_the_same_story() {
+    for seed in [1, 7, 42] {
+        let tally = simulate(seed).expect("it keeps the promises");
+        assert_eq!(simulate(seed).expect("it keeps the promises"), tally);
+        assert_ne!(tally, Tally::default());
+    }
+}

@@ -1,0 +1,18 @@
+//! The command as a person or a script meets it: what it says, what it writes,
+//! and what it ends with. Everything here runs on scripted answers.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod home;
+
+mod help;
+mod refusals;
+mod settings;
+
+mod later;
+mod patterns;
+mod runs;
+mod stopping;
+
+mod doctor;
+mod setup;

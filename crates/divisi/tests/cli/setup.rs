@@ -1,0 +1,33 @@
+use crate::home::Home;
+
+#[test]
+fn init_writes_what_can_be_run_at_once() {
+    let home = Home::new();
+    insta::assert_snapshot!(home.ends(0, &["init"]).stderr, @"");
+    assert!(!home.ends(0, &["run", "flows/audit.js", "--demo"]).stdout.is_empty());
+    assert!(home.ends(1, &["doctor"]).stdout.contains("Settings"));
+}
+
+#[test]
+fn init_writes_over_nothing_unless_told_to() {
+    let home = Home::with("flows/audit.js", "mine");
+    insta::assert_snapshot!(home.ends(2, &["init"]).stderr, @"");
+    assert_eq!(home.read("flows/audit.js"), "mine");
+    assert!(!home.folder().join("divisi.toml").exists());
+    home.ends(0, &["init", "--force"]);
+    assert!(home.read("flows/audit.js").contains("export const meta"));
+}
+
+#[test]
+fn declarations_completions_and_pages_are_written() {
+    let home = Home::new();
+    assert!(home.ends(0, &["types"]).stdout.contains("declare function agent"));
+    home.ends(0, &["types", "-o", "divisi.d.ts"]);
+    assert!(home.read("divisi.d.ts").contains("declare function agent"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(home.ends(0, &["completions", shell]).stdout.contains("decompose"), "{shell}");
+    }
+    assert!(home.ends(0, &["man"]).stdout.contains(".TH divisi"));
+    home.ends(0, &["man", "-o", "man"]);
+    assert!(home.read("man/divisi-run.1").contains("divisi"));
+}

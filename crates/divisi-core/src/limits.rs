@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Tasks in flight at once. Agents wait on the network, not on processors;
-    /// 64 connections are near the knee where more of them only cost more.
+    /// 64 connections are near the knee where more of them only cost more. There
+    /// is always one, or the run would wait for ever.
     pub in_flight_max: u32,
     /// Tasks a run may ever have. Ten times the largest run heard of.
     pub tasks_max: u32,

@@ -10,8 +10,8 @@ use divisi_core::{
     Position, RetryPolicy, Run, TaskId, Timestamp, Usage,
 };
 
-/// Never edit a fixture: it stands for journals that are out there. A new
-/// version of the format adds one.
+/// Never edit a fixture: it stands for journals that are out there. When the
+/// vocabulary grows, add one.
 const V1: &str = include_str!("fixtures/journal-v1.jsonl");
 
 fn read(journal: &str) -> Vec<Recorded> {

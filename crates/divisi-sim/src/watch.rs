@@ -47,6 +47,8 @@ impl Watch {
     pub(crate) fn before(&mut self, run: &Run, now: Timestamp, event: &Event) -> Result<(), String> {
         match event {
             Event::AttemptScheduled { attempt, .. } => {
+                let flow_failed = matches!(run.result(), Some(Err(_)));
+                ensure!(!flow_failed, "{attempt} starts although nobody waits for it");
                 ensure!(
                     *run.stage() == Stage::Running,
                     "{attempt} starts in a run that is {:?}",
@@ -57,7 +59,7 @@ impl Watch {
                 match run.task(attempt.task).map(|task| task.stage()) {
                     Some(TaskStage::Ready) => {}
                     Some(TaskStage::Resting(due)) => {
-                        ensure!(*due <= now, "{attempt} starts before its rest is over")
+                        ensure!(*due <= now, "{attempt} starts before its rest is over");
                     }
                     stage => return Err(format!("{attempt} starts although its task is {stage:?}")),
                 }

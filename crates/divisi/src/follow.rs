@@ -1,13 +1,14 @@
 //! Follows a run to its end: tells of it, and lets a person stop it.
 
 use crate::cli::GlobalFlags;
+use crate::clock;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::problem::{self, Problem};
 use crate::stop::StopRequests;
-use crate::clock;
-use divisi_core::{AttemptId, Event, Run};
+use divisi_core::{AttemptId, Content, Event, Recorded, Run};
 use divisi_engine::store::Batch;
 use divisi_engine::{Control, Finished, RunHandle, Signal};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -47,11 +48,14 @@ pub(crate) async fn follow(
     let reporter = Reporter::new(mode, look, handle.id().clone(), before);
     let mut follower = Follower { reporter, control: handle.control(), in_flight: BTreeSet::new(), stops: 0 };
     let heard = follower.hear(batches, handle.signals()).await;
-    let finished = handle.finished().await?;
-    let script_error = finished.script_error.as_ref().filter(|_| !telling.script_is_ours);
+    let finished = handle.finished().await;
+    let script_error = finished.as_ref().ok().and_then(|finished| finished.script_error.as_ref());
+    let script_error = script_error.filter(|_| !telling.script_is_ours);
     let script_error = script_error.map(|error| problem::script(error, &look));
-    heard.and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref())).or_else(reader_gone)?;
-    Ok(finished)
+    heard
+        .and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref()))
+        .or_else(reader_gone)?;
+    Ok(finished?)
 }
 
 /// What listens while a run goes on.
@@ -104,11 +108,9 @@ impl Follower {
                 Event::AttemptEnded { attempt, .. } => _ = self.in_flight.remove(attempt),
                 _ => {}
             }
-            if is_told {
-                self.reporter.event(recorded)?;
-            }
         }
-        Ok(())
+        let mut told = batch.events.iter().filter(|_| is_told);
+        told.try_for_each(|recorded| self.reporter.event(&with_result(recorded, batch)))
     }
 
     fn signal(&mut self, signal: Result<Signal, RecvError>) {
@@ -136,10 +138,25 @@ impl Follower {
     }
 }
 
+/// The event with the text that the flow returned, which the journal keeps
+/// elsewhere if it is long: who reads the events asks for the result.
+fn with_result<'a>(recorded: &'a Recorded, batch: &Batch) -> Cow<'a, Recorded> {
+    let Event::FlowEnded { result: Ok(Content::Stored { digest, .. }) } = &recorded.event else {
+        return Cow::Borrowed(recorded);
+    };
+    match batch.blobs.iter().find(|blob| blob.digest == *digest) {
+        None => Cow::Borrowed(recorded),
+        Some(blob) => {
+            let event = Event::FlowEnded { result: Ok(Content::Inline(blob.text.clone())) };
+            Cow::Owned(Recorded { event, ..recorded.clone() })
+        }
+    }
+}
+
 /// A reader of stdout that has gone counts as having read all.
 fn reader_gone(error: io::Error) -> Result<(), Problem> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(Problem::failed(anyhow::Error::new(error).context("cannot write the events to stdout"))),
+        _ => Err(Problem::failed(anyhow::Error::new(error).context("cannot tell what the run does"))),
     }
 }

@@ -271,7 +271,8 @@ impl Run {
         task.cost += cost;
         task.next_turn_max = next_turn_max;
         task.stage = TaskStage::Between;
-        if let Some(failure) = failure {
+        // What the budget interrupts, nobody has failed or waited at.
+        if let (Some(failure), PicoUsd::ZERO) = (failure, next_turn_max) {
             task.tries = task.tries.after(failure.class);
         }
         Ok(())

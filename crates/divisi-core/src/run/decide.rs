@@ -40,14 +40,17 @@ pub enum Input {
     /// The flow waits, and the journal can answer none of what it waits for.
     CaughtUp,
     /// The flow asks for a task. The first event decided is `TaskSubmitted` or
-    /// `TaskClaimed`; none is when the run has as many tasks as it may have.
+    /// `TaskClaimed`; none is when the run has as many tasks as it may
+    /// have, or is over.
     Submit(Box<Submission>),
     /// An attempt wants to send a further request. Decides `TurnScheduled`, or
     /// ends the attempt when the run is parking or the budget is too small.
+    /// What is still reserved for the attempt is released, so the request
+    /// before must have been answered, or never sent.
     TurnWanted {
         /// Which attempt.
         attempt: AttemptId,
-        /// Results of the tools that the last reply called.
+        /// Results of the tools that the last reply called; `None` where they are kept.
         tool_results: Option<Content>,
         /// The most that the request may cost.
         cost_max: PicoUsd,

@@ -104,7 +104,8 @@ impl TaskState {
         self.attempts
     }
 
-    /// Replies of its attempts so far that can be used again.
+    /// Replies of its attempts so far that can be used again. The last may have
+    /// been an attempt's last, so that nothing is left to ask for.
     pub fn kept_turns(&self) -> &[KeptTurn] {
         &self.turns
     }

@@ -127,7 +127,8 @@ impl Conversation {
         let turns_max = self.attempt.assignment.turns_max;
         if self.turns == turns_max {
             let message = format!("did not finish in {turns_max} turns");
-            let failure = Failure::new(FailureClass::Turns, message).hint("raise `maxTurns` of the task or `max_turns` of the settings, or ask for less");
+            let failure = Failure::new(FailureClass::Turns, message)
+                .hint("raise `maxTurns` of the task or `max_turns` of the settings, or ask for less");
             return Ok(Some(failure.into()));
         }
         self.turns += 1;

@@ -266,6 +266,14 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
 }
 
 fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
+    // The memory that processes share is a file, too, which a full disk keeps from growing.
+    let shared_is_full = matches!(
+        &source,
+        rusqlite::Error::SqliteFailure(code, _) if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    );
+    if shared_is_full {
+        return StoreError::Full(path.display().to_string());
+    }
     match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(path.display().to_string()),
         Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.display().to_string()),

@@ -43,7 +43,13 @@ pub(crate) struct RunFlags {
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) retries: Option<u32>,
     /// What agents may do besides reading files: write (in the workspace), run (commands, as you)
-    #[arg(long, value_name = "WHAT", help_heading = "Agents", value_delimiter = ',', hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        help_heading = "Agents",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub(crate) allow: Option<Vec<Grant>>,
     /// The folder that agents see; the current one by default
     #[arg(long, value_name = "DIR", help_heading = "Agents")]

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Launch, launch};
 use crate::problem::Problem;
+use clap::builder::NonEmptyStringValueParser;
 use clap::value_parser;
 use divisi_engine::Flow;
 use serde_json::json;
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     max: u32,
     /// Then make one answer of all results, by this prompt
-    #[arg(long, value_name = "PROMPT")]
+    #[arg(long, value_name = "PROMPT", value_parser = NonEmptyStringValueParser::new())]
     gather: Option<String>,
     /// The model that does so
     #[arg(long, value_name = "MODEL", requires = "gather")]

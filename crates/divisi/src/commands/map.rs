@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::launch::{Launch, launch};
 use crate::problem::Problem;
 use anyhow::Context as _;
+use clap::builder::NonEmptyStringValueParser;
 use divisi_engine::Flow;
 use divisi_script::HostLimits;
 use serde::Serialize;
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
     /// Then make one answer of all results, by this prompt
-    #[arg(long, value_name = "PROMPT")]
+    #[arg(long, value_name = "PROMPT", value_parser = NonEmptyStringValueParser::new())]
     gather: Option<String>,
     /// The model that does so
     #[arg(long, value_name = "MODEL", requires = "gather")]

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::launch::{Earlier, Launch, launch};
 use crate::output;
 use crate::problem::Problem;
+use anyhow::Context as _;
 use divisi_engine::{Engine, Flow};
 use std::sync::Arc;
 
@@ -48,17 +49,22 @@ pub(super) async fn earlier(
             "run {id} is fed by a program, and only that program can go on with it"
         )));
     }
-    // Flags of a version that knew others are read as far as they are known.
-    let kept: RunFlags = kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
-    let earlier = Earlier { id, run, reopen_failed };
-    Ok(Launch { flow: current(kept_flow), flags: flags.or(kept), earlier: Some(earlier) })
+    let kept: RunFlags = match kept {
+        // Without them a demo could turn into a run that costs money.
+        Some(kept) => serde_json::from_value(kept)
+            .with_context(|| format!("the flags that run {id} was started with cannot be read"))?,
+        None => RunFlags::default(),
+    };
+    let flow = current(kept_flow, context.global.quiet);
+    Ok(Launch { flow, flags: flags.or(kept), earlier: Some(Earlier { id, run, reopen_failed }) })
 }
 
 /// The flow as its file says now; as the journal says where there is none.
-fn current(kept: Flow) -> Flow {
+fn current(kept: Flow, quiet: bool) -> Flow {
     let Some(path) = kept.path.as_deref() else { return kept };
     match std::fs::read_to_string(path) {
         Ok(source) => Flow { source: Arc::from(source), ..kept },
+        Err(_) if quiet => kept,
         Err(error) => {
             output::say(&format!(
                 "note: cannot read {path} ({error}); going on with the flow as the run knows it"

@@ -10,6 +10,10 @@ use clap::value_parser;
 
 /// List the runs, latest first
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi runs
+  divisi runs --limit 100 --json")]
 pub(crate) struct Args {
     /// How many
     #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]

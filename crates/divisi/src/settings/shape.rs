@@ -128,7 +128,9 @@ fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     let name = String::deserialize(deserializer)?;
     match name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         true => Ok(Some(name)),
-        false => Err(D::Error::custom("`key_env` is the name of an environment variable, not the key itself")),
+        false => {
+            Err(D::Error::custom("`key_env` is the name of an environment variable, not the key itself"))
+        }
     }
 }
 

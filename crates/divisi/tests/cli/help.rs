@@ -5,8 +5,19 @@ fn every_page_reads_well() {
     let home = Home::new();
     insta::assert_snapshot!("divisi", home.ends(0, &["--help"]).stdout);
     let commands = [
-        "run", "map", "pipe", "decompose", "resume", "rerun", "runs", "show", "init", "doctor", "types",
-        "completions", "man",
+        "run",
+        "map",
+        "pipe",
+        "decompose",
+        "resume",
+        "rerun",
+        "runs",
+        "show",
+        "init",
+        "doctor",
+        "types",
+        "completions",
+        "man",
     ];
     for command in commands {
         insta::assert_snapshot!(command, home.ends(0, &[command, "--help"]).stdout);

@@ -97,7 +97,8 @@ impl Home {
 
     /// The id of the latest run.
     pub(crate) fn last(&self) -> String {
-        let runs: serde_json::Value = serde_json::from_str(&self.ends(0, &["runs", "--json"]).stdout).unwrap();
+        let runs: serde_json::Value =
+            serde_json::from_str(&self.ends(0, &["runs", "--json"]).stdout).unwrap();
         runs[0]["id"].as_str().unwrap().to_owned()
     }
 

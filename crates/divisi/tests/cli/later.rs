@@ -43,7 +43,12 @@ fn failed_tasks_are_tried_again_when_asked() {
     assert!(resumed.stderr.contains(&note), "{}", resumed.stderr);
     home.write("divisi.toml", "[executors.echo]\ncommand = ['cat']\n");
     let rerun = home.ends(0, &["rerun", "last", "--failed", "-q"]);
-    insta::assert_snapshot!(rerun.stdout, @"");
+    insta::assert_snapshot!(rerun.stdout, @r#"
+    {
+      "good": "[scripted demo-sonnet] Say something",
+      "bad": "Say it again"
+    }
+    "#);
 }
 
 #[test]
@@ -59,7 +64,10 @@ fn what_an_agent_writes_to_the_settings_gives_a_resume_no_more_rights() {
 #[test]
 fn runs_are_listed_latest_first() {
     let home = Home::with("flow.js", FLOW);
-    insta::assert_snapshot!(home.ends(0, &["runs"]).stdout, @"");
+    insta::assert_snapshot!(home.ends(0, &["runs"]).stdout, @r#"
+    no runs yet
+      divisi run <flow>  starts one; `divisi init` writes an example flow
+    "#);
     home.ends(0, &["run", "flow.js", "--demo"]);
     home.ends(0, &["pipe", "Build", "--demo"]);
     let listed = home.ends(0, &["runs"]).stdout;
@@ -82,5 +90,8 @@ fn a_run_and_its_tasks_can_be_looked_at() {
     let task: serde_json::Value =
         serde_json::from_str(&home.ends(0, &["show", "last", "t1", "--json"]).stdout).unwrap();
     assert_eq!(task["spec"]["prompt"], "Audit payment");
-    insta::assert_snapshot!(home.ends(2, &["show", "last", "t9"]).stderr, @"");
+    insta::assert_snapshot!(home.ends(2, &["show", "last", "t9"]).stderr, @r#"
+    error: the run has no task `t9`
+      hint: `divisi show <run>` lists its tasks with their numbers
+    "#);
 }

@@ -16,16 +16,37 @@ fn map_answers_each_item_under_its_name() {
 
 #[test]
 fn map_takes_items_from_stdin_and_a_schema_from_a_file() {
-    let schema = r#"{"type": "object", "properties": {"grade": {"enum": ["good", "bad"]}}, "required": ["grade"]}"#;
+    let schema =
+        r#"{"type": "object", "properties": {"grade": {"enum": ["good", "bad"]}}, "required": ["grade"]}"#;
     let home = Home::with("grade.json", schema);
-    let said = home.ends_with(0, &["map", "Grade {}", "-", "--schema", "grade.json", "--demo", "-q"], "auth\nuser\n");
-    insta::assert_snapshot!(said.stdout, @"");
+    let said = home.ends_with(
+        0,
+        &["map", "Grade {}", "-", "--schema", "grade.json", "--demo", "-q"],
+        "auth\nuser\n",
+    );
+    insta::assert_snapshot!(said.stdout, @r#"
+    [
+      {
+        "item": "auth",
+        "result": {
+          "grade": "good"
+        }
+      },
+      {
+        "item": "user",
+        "result": {
+          "grade": "good"
+        }
+      }
+    ]
+    "#);
 }
 
 #[test]
 fn map_gathers_into_one_answer() {
     let home = Home::new();
-    let args = ["map", "Review {}", "a", "b", "--gather", "Make one plan", "--gather-model", "opus", "--demo", "-q"];
+    let args =
+        ["map", "Review {}", "a", "b", "--gather", "Make one plan", "--gather-model", "opus", "--demo", "-q"];
     assert!(home.ends(0, &args).stdout.starts_with("[scripted demo-opus] "));
     let run = home.ends(0, &["show", "last"]).stdout;
     for part in ["Map  2 ok", "Gather  1 ok"] {

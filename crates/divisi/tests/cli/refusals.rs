@@ -17,69 +17,159 @@ fn with_flow(source: &str) -> Home {
 #[test]
 fn flags_that_make_no_sense() {
     let home = with_flow(FLOW);
-    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--jobs", "0"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--max-cost", "lots"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--timeout", "5"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--arg", "x"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--demo", "--workspace", "nowhere"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["rerun", "last"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["runn"]), @"");
+    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--jobs", "0"]), @r#"
+    error: invalid value '0' for '--jobs <N>': 0 is not in 1..=4294967295
+
+    For more information, try '--help'.
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--max-cost", "lots"]), @r#"
+    error: invalid value 'lots' for '--max-cost <DOLLARS>': `lots` is no amount of dollars: write it like 5 or 0.35
+
+    For more information, try '--help'.
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--timeout", "5"]), @r#"
+    error: invalid value '5' for '--timeout <TIME>': `5` is no span of time: write it with its unit, like 90s, 10m or 1h30m
+
+    For more information, try '--help'.
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--arg", "x"]), @r#"
+    error: invalid value 'x' for '--arg <KEY=VALUE>': it must look like KEY=VALUE
+
+    For more information, try '--help'.
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--demo", "--workspace", "nowhere"]), @"error: the workspace ~/work/nowhere is no folder");
+    insta::assert_snapshot!(refused(2, &home, &["rerun", "last"]), @r#"
+    error: the following required arguments were not provided:
+      --failed
+
+    Usage: divisi rerun --failed <RUN>
+
+    For more information, try '--help'.
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["runn"]), @r#"
+    error: unrecognized subcommand 'runn'
+
+      tip: some similar subcommands exist: 'runs', 'run'
+
+    Usage: divisi [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
 }
 
 #[test]
 fn flows_that_are_not_there_or_cannot_be_read() {
-    insta::assert_snapshot!(refused(2, &Home::new(), &["run", "flow.js", "--demo"]), @"");
-    insta::assert_snapshot!(refused(2, &Home::new(), &["run", "audit", "--demo"]), @"");
-    insta::assert_snapshot!(refused(2, &with_flow("const a = 1\nconst a = 2\n"), &["run", "flow.js", "--demo"]), @"");
-    insta::assert_snapshot!(refused(2, &with_flow("import fs from 'fs'\n"), &["run", "flow.js", "--demo"]), @"");
+    insta::assert_snapshot!(refused(2, &Home::new(), &["run", "flow.js", "--demo"]), @"error: there is no file flow.js");
+    insta::assert_snapshot!(refused(2, &Home::new(), &["run", "audit", "--demo"]), @"error: there is no flow `audit` in flows, .divisi/flows, .claude/workflows here, further up, or in your home folder");
+    insta::assert_snapshot!(refused(2, &with_flow("const a = 1\nconst a = 2\n"), &["run", "flow.js", "--demo"]), @r#"
+    script::syntax
+
+      × script `~/work/flow.js` cannot be read at line 2: invalid redefinition of lexical identifier
+       ╭─[~/work/flow.js:2:1]
+     1 │ const a = 1
+     2 │ const a = 2
+       · ─────┬─────
+       ·      ╰── invalid redefinition of lexical identifier
+       ╰────
+    "#);
+    insta::assert_snapshot!(refused(2, &with_flow("import fs from 'fs'\n"), &["run", "flow.js", "--demo"]), @r#"
+    script::import
+
+      × script `~/work/flow.js` cannot be read at line 1: `import` loads a module
+       ╭─[~/work/flow.js:1:1]
+     1 │ import fs from 'fs'
+       · ─────────┬─────────
+       ·          ╰── `import` loads a module
+       ╰────
+      help: a script is one file; let an agent do what the module would have done
+    "#);
 }
 
 #[test]
 fn prompts_and_items_that_are_empty_or_too_many() {
     let home = Home::new();
-    insta::assert_snapshot!(refused(2, &home, &["map", " ", "a", "--demo"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["map", "Look at {}", "-", "--demo"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["pipe", "Build", "", "--demo"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["decompose", "", "--demo"]), @"");
-    insta::assert_snapshot!(refused(1, &home, &["map", "Look at {}", "nowhere.txt", "--files", "--demo"]), @"");
+    insta::assert_snapshot!(refused(2, &home, &["map", " ", "a", "--demo"]), @"error: the prompt is empty");
+    insta::assert_snapshot!(refused(2, &home, &["map", "Look at {}", "-", "--demo"]), @"error: there are no items");
+    insta::assert_snapshot!(refused(2, &home, &["pipe", "Build", "", "--demo"]), @"error: step 2 is empty");
+    insta::assert_snapshot!(refused(2, &home, &["decompose", "", "--demo"]), @"error: the goal is empty");
+    insta::assert_snapshot!(refused(1, &home, &["map", "Look at {}", "nowhere.txt", "--files", "--demo"]), @r#"
+    error: cannot read nowhere.txt, which --files asks for
+      caused by: No such file or directory (os error 2)
+    "#);
     let items = "item\n".repeat(5_000);
-    insta::assert_snapshot!(home.ends_with(2, &["map", "Look at {}", "-", "--demo"], &items).stderr, @"");
+    insta::assert_snapshot!(home.ends_with(2, &["map", "Look at {}", "-", "--demo"], &items).stderr, @r#"
+    error: there are more than 4096 items, the most for one run
+      hint: divide them into several runs, or write a flow with several calls of `parallel`
+    "#);
 }
 
 #[test]
 fn schemas_that_are_none() {
     let home = Home::with("schema.json", "{");
-    insta::assert_snapshot!(refused(1, &home, &["map", "x", "a", "--schema", "none.json", "--demo"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["map", "x", "a", "--schema", "schema.json", "--demo"]), @"");
+    insta::assert_snapshot!(refused(1, &home, &["map", "x", "a", "--schema", "none.json", "--demo"]), @r#"
+    error: cannot read the schema none.json
+      caused by: No such file or directory (os error 2)
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["map", "x", "a", "--schema", "schema.json", "--demo"]), @"error: the schema schema.json is no JSON: EOF while parsing an object at line 1 column 1");
 }
 
 #[test]
 fn no_key_and_no_server() {
-    insta::assert_snapshot!(refused(1, &with_flow(FLOW), &["run", "flow.js"]), @"");
+    insta::assert_snapshot!(refused(1, &with_flow(FLOW), &["run", "flow.js"]), @r#"
+    error: there is no model to ask
+      caused by: no key is set, and the settings say not to look for a model server on this machine
+      hint: set one of ANTHROPIC_API_KEY, OPENAI_API_KEY, OPENROUTER_API_KEY
+      hint: or add `--demo` to see the same run without a model: its answers are scripted
+    "#);
     let one = with_flow(FLOW).variable("ANTHROPIC_API_KEY", "sk-hush");
-    insta::assert_snapshot!(refused(1, &one, &["run", "flow.js", "--provider", "openai"]), @"");
-    insta::assert_snapshot!(refused(2, &one, &["run", "flow.js", "--provider", "nobody"]), @"");
+    insta::assert_snapshot!(refused(1, &one, &["run", "flow.js", "--provider", "openai"]), @r#"
+    error: provider `openai` has no key
+      hint: set OPENAI_API_KEY, or add `--demo` to see the same run without a model
+    "#);
+    insta::assert_snapshot!(refused(2, &one, &["run", "flow.js", "--provider", "nobody"]), @r#"
+    error: there is no provider `nobody`
+      hint: there are anthropic, openai, openrouter, and others can be added as [providers.NAME] in divisi.toml
+    "#);
 }
 
 #[test]
 fn a_model_that_nobody_knows() {
     let home = with_flow(FLOW).variable("ANTHROPIC_API_KEY", "sk-hush");
-    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--model", "haiku-9"]), @"");
+    insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--model", "haiku-9"]), @r#"
+    error: provider `anthropic` knows no model `haiku-9`
+      hint: it has fable (claude-fable-5-2), haiku (claude-haiku-5-5), opus (claude-opus-5-5), sonnet (claude-sonnet-5-5), and ids like claude-*
+    "#);
 }
 
 #[test]
 fn runs_that_are_not_there() {
     let home = Home::new();
-    insta::assert_snapshot!(refused(2, &home, &["resume", "last"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["resume", "k3f9"]), @"");
-    insta::assert_snapshot!(refused(2, &home, &["show", "k3f9"]), @"");
+    insta::assert_snapshot!(refused(2, &home, &["resume", "last"]), @r#"
+    error: there are no runs yet
+      hint: start one with `divisi run`
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["resume", "k3f9"]), @r#"
+    error: there is no run `k3f9`
+      hint: `divisi runs` lists them
+    "#);
+    insta::assert_snapshot!(refused(2, &home, &["show", "k3f9"]), @r#"
+    error: there is no run `k3f9`
+      hint: `divisi runs` lists them
+    "#);
 }
 
 #[test]
 fn stores_that_are_none_or_too_new() {
     let home = with_flow(FLOW);
     home.write("letter.txt", "this is no database, but it is long enough to be taken for one at first sight");
-    insta::assert_snapshot!(home.ends(1, &["run", "flow.js", "--demo", "--store", "letter.txt"]).stderr, @"");
-    insta::assert_snapshot!(home.ends(1, &["run", "flow.js", "--demo", "--store", "letter.txt/runs.db"]).stderr, @"");
+    insta::assert_snapshot!(home.ends(1, &["run", "flow.js", "--demo", "--store", "letter.txt"]).stderr, @r#"
+    error: letter.txt is not a divisi store
+      hint: name another file with `--store`
+    "#);
+    insta::assert_snapshot!(home.ends(1, &["run", "flow.js", "--demo", "--store", "letter.txt/runs.db"]).stderr, @r#"
+    error: cannot open the store letter.txt/runs.db
+      caused by: File exists (os error 17)
+      hint: name another file with `--store`
+    "#);
     assert!(home.read("letter.txt").starts_with("this is no database"));
 }

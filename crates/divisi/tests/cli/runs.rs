@@ -7,8 +7,9 @@ use std::process::Stdio;
 fn the_result_goes_to_stdout_and_everything_else_to_stderr() {
     let home = Home::with("flow.js", FLOW);
     let said = home.ends(0, &["run", "flow.js", "--demo"]);
-    insta::assert_snapshot!(said.stdout, @"");
-    for part in ["DEMO", "answers are scripted", "✓ payment", "4 ok", &format!("divisi show {}", home.last())] {
+    insta::assert_snapshot!(said.stdout, @"[scripted demo-sonnet] Write a report");
+    for part in ["DEMO", "answers are scripted", "✓ payment", "4 ok", &format!("divisi show {}", home.last())]
+    {
         assert!(said.stderr.contains(part), "{part}\n{}", said.stderr);
     }
 }
@@ -30,13 +31,35 @@ fn json_is_one_event_a_line_and_holds_the_result() {
 }
 
 #[test]
+fn a_long_result_stands_in_the_events_as_well() {
+    let home = Home::with(
+        "flow.js",
+        "export const meta = { name: 'a', description: 'd' };\nreturn 'x'.repeat(5000);\n",
+    );
+    let events = home.ends(0, &["run", "flow.js", "--demo", "--json"]).events();
+    let ended = events.iter().find(|event| event["event"] == "flow_ended").unwrap();
+    assert_eq!(ended["result"]["Ok"]["inline"].as_str().unwrap().len(), 5_002);
+}
+
+#[test]
 fn arguments_reach_the_script_as_what_they_mean() {
     let home = Home::with("flow.js", "export const meta = { name: 'a', description: 'd' };\nreturn args;\n");
     let result = |args: &[&str]| home.ends(0, &[&["run", "flow.js", "--demo", "-q"], args].concat()).stdout;
     assert_eq!(result(&[]), "");
     assert_eq!(result(&["--args", "just a text"]), "just a text");
-    insta::assert_snapshot!(result(&["--args", r#"{"modules": ["auth"]}"#]), @"");
-    insta::assert_snapshot!(result(&["--arg", "depth=2", "--arg", "name=auth"]), @"");
+    insta::assert_snapshot!(result(&["--args", r#"{"modules": ["auth"]}"#]), @r#"
+    {
+      "modules": [
+        "auth"
+      ]
+    }
+    "#);
+    insta::assert_snapshot!(result(&["--arg", "depth=2", "--arg", "name=auth"]), @r#"
+    {
+      "depth": 2,
+      "name": "auth"
+    }
+    "#);
 }
 
 #[test]
@@ -49,18 +72,38 @@ fn flows_are_found_by_name() {
 fn a_part_that_fails_makes_the_run_partial() {
     let home = Home::with("flow.js", HALF);
     let said = home.ends(3, &["run", "flow.js", "--demo"]);
-    insta::assert_snapshot!(said.stdout, @"");
-    for part in ["there is no executor `echo`", "1 ok", "1 failed", &format!("divisi rerun {} --failed", home.last())] {
+    insta::assert_snapshot!(said.stdout, @r#"
+    {
+      "good": "[scripted demo-sonnet] Say something",
+      "bad": null
+    }
+    "#);
+    for part in
+        ["there is no executor `echo`", "1 ok", "1 failed", &format!("divisi rerun {} --failed", home.last())]
+    {
         assert!(said.stderr.contains(part), "{part}\n{}", said.stderr);
     }
 }
 
 #[test]
 fn an_error_of_the_script_shows_its_line() {
-    let home = Home::with("flow.js", "export const meta = { name: 'a', description: 'd' };\nconst a = null;\nreturn a.b;\n");
+    let home = Home::with(
+        "flow.js",
+        "export const meta = { name: 'a', description: 'd' };\nconst a = null;\nreturn a.b;\n",
+    );
     let said = home.ends(1, &["run", "flow.js", "--demo", "-q"]);
     assert_eq!(said.stdout, "");
-    insta::assert_snapshot!(said.stderr, @"");
+    insta::assert_snapshot!(said.stderr, @r#"
+    script::runtime
+
+      × script `~/work/flow.js` failed at line 3: TypeError: cannot read property 'b' of null
+       ╭─[~/work/flow.js:3:1]
+     2 │ const a = null;
+     3 │ return a.b;
+       · ─────┬─────
+       ·      ╰── TypeError: cannot read property 'b' of null
+       ╰────
+    "#);
 }
 
 #[test]
@@ -73,7 +116,8 @@ fn a_reader_that_goes_away_takes_nothing_from_the_run() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{flags:?}");
         assert_eq!(output.status.code(), Some(0), "{flags:?}");
-        let run: serde_json::Value = serde_json::from_str(&home.ends(0, &["show", "last", "--json"]).stdout).unwrap();
+        let run: serde_json::Value =
+            serde_json::from_str(&home.ends(0, &["show", "last", "--json"]).stdout).unwrap();
         assert_eq!((run["status"].as_str(), run["ok"].as_u64()), (Some("ok"), Some(4)), "{flags:?}");
     }
 }

@@ -3,7 +3,15 @@ use crate::home::Home;
 #[test]
 fn init_writes_what_can_be_run_at_once() {
     let home = Home::new();
-    insta::assert_snapshot!(home.ends(0, &["init"]).stderr, @"");
+    insta::assert_snapshot!(home.ends(0, &["init"]).stderr, @r#"
+    wrote divisi.toml
+    wrote flows/audit.js
+
+    next:
+      divisi run flows/audit.js --demo     see it run, on scripted answers
+      divisi doctor                        see which models there are
+      divisi run flows/audit.js            run it
+    "#);
     assert!(!home.ends(0, &["run", "flows/audit.js", "--demo"]).stdout.is_empty());
     assert!(home.ends(1, &["doctor"]).stdout.contains("Settings"));
 }
@@ -11,7 +19,10 @@ fn init_writes_what_can_be_run_at_once() {
 #[test]
 fn init_writes_over_nothing_unless_told_to() {
     let home = Home::with("flows/audit.js", "mine");
-    insta::assert_snapshot!(home.ends(2, &["init"]).stderr, @"");
+    insta::assert_snapshot!(home.ends(2, &["init"]).stderr, @r#"
+    error: there is flows/audit.js already; nothing was written
+      hint: add `--force` to write over it
+    "#);
     assert_eq!(home.read("flows/audit.js"), "mine");
     assert!(!home.folder().join("divisi.toml").exists());
     home.ends(0, &["init", "--force"]);
@@ -21,9 +32,9 @@ fn init_writes_over_nothing_unless_told_to() {
 #[test]
 fn declarations_completions_and_pages_are_written() {
     let home = Home::new();
-    assert!(home.ends(0, &["types"]).stdout.contains("declare function agent"));
+    assert!(home.ends(0, &["types"]).stdout.contains("declare function parallel"));
     home.ends(0, &["types", "-o", "divisi.d.ts"]);
-    assert!(home.read("divisi.d.ts").contains("declare function agent"));
+    assert!(home.read("divisi.d.ts").contains("declare function parallel"));
     for shell in ["bash", "zsh", "fish"] {
         assert!(home.ends(0, &["completions", shell]).stdout.contains("decompose"), "{shell}");
     }

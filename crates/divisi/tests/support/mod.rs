@@ -124,9 +124,7 @@ pub(crate) fn whole_flow(latency_ms: u64) -> Config {
         When::prompt("Audit the file").tool_result(true),
         Reply::text("read {tool_result_digest}"),
     ));
-    let part = |id: &str, prompt: &str, needs: &[&str]| {
-        serde_json::json!({"id": id, "prompt": prompt, "needs": needs, "label": null, "model": null})
-    };
+    let part = |id: &str, prompt: &str, needs: &[&str]| serde_json::json!({"id": id, "prompt": prompt, "needs": needs, "label": null, "model": null});
     let plan = serde_json::json!({"tasks": [
         part("names", "Compare the names.", &[]),
         part("errors", "Compare the errors.", &[]),

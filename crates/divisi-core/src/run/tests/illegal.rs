@@ -1,9 +1,9 @@
 //! Events that cannot follow are refused and change nothing; inputs that come
 //! too late lead to nothing.
 
-use super::{facts, flow_source, key, resumed, started, step, text, turn};
+use super::{ended, facts, flow_source, key, resumed, started, step, text, turn};
 use crate::event::{ParkReason, RunStatus, TaskSubmitted};
-use crate::run::{AttemptEnd, Submission};
+use crate::run::Submission;
 use crate::{
     AttemptId, Event, Failure, FailureClass, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp, Usage,
 };
@@ -50,12 +50,6 @@ fn first(task: u32) -> AttemptId {
 fn submission(name: &str) -> Input {
     let facts = facts(name, 0, PicoUsd(300));
     Input::Submit(Box::new(Submission { key: key(name), facts, spec: text("{}"), outcome: None }))
-}
-
-fn ended(attempt: AttemptId, result: Result<crate::Content, Failure>) -> Input {
-    let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-    let end = AttemptEnd { result, last_turn: None, usage, cost, unanswered: false, retry_after: None };
-    Input::AttemptEnded { attempt, end: Box::new(end) }
 }
 
 fn submitted(task: u32, name: &str, occurrence: u32) -> Event {

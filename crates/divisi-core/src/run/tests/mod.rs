@@ -8,9 +8,11 @@ mod parking;
 mod resume;
 mod trace;
 
-use super::Run;
+use super::{AttemptEnd, Run};
 use crate::event::{FlowSource, TaskFacts, Turn};
-use crate::{Content, Digest, Event, Input, Key, Limits, Millis, PicoUsd, Timestamp, Usage};
+use crate::{
+    AttemptId, Content, Digest, Event, Failure, Input, Key, Limits, Millis, PicoUsd, Timestamp, Usage,
+};
 use trace::{trace, traced};
 
 /// Decides and applies.
@@ -35,6 +37,13 @@ fn resumed(mut run: Run) -> Run {
     let limits = run.limits().clone();
     step(&mut run, Input::Resume { flow: flow_source(), limits, cap: None, reopen_failed: false });
     run
+}
+
+/// An attempt ends, and has cost nothing.
+fn ended(attempt: AttemptId, result: Result<Content, Failure>) -> Input {
+    let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
+    let end = AttemptEnd { result, last_turn: None, usage, cost, unanswered: false, retry_after: None };
+    Input::AttemptEnded { attempt, end: Box::new(end) }
 }
 
 fn flow_source() -> FlowSource {

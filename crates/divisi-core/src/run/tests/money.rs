@@ -1,9 +1,14 @@
 //! Caps, reservations and what they stop.
 
-use super::{facts, key, started, step, text, trace, traced, turn};
+use super::{ended, facts, flow_source, key, started, step, text, trace, traced, turn};
+use crate::event::TaskFacts;
 use crate::run::{AttemptEnd, Submission};
-use crate::{AttemptId, Input, Limits, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{
+    AttemptId, Event, Failure, FailureClass, Input, Limits, PicoUsd, RetryPolicy, Run, TaskId, Timestamp,
+    Usage,
+};
 use insta::assert_snapshot;
+use std::sync::Arc;
 
 #[test]
 fn what_does_not_fit_parks_the_run() {
@@ -197,6 +202,29 @@ fn a_lowered_cap_stops_what_is_new() {
     170 ms  parking   budget
     170 ms  parked    budget
     ");
+}
+
+#[test]
+fn what_the_budget_interrupts_uses_up_no_wait() {
+    let mut run = Run::new();
+    let (limits, cap) = (Limits::default(), Some(PicoUsd(100)));
+    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, cap });
+    let retry: Arc<RetryPolicy> = RetryPolicy { waits_max: 1, ..RetryPolicy::default() }.into();
+    for (name, first_turn_max) in [("a", 40), ("b", 60)] {
+        let facts = TaskFacts { retry: Some(retry.clone()), ..facts(name, 0, PicoUsd(first_turn_max)) };
+        let submission = Submission { key: key(name), facts, spec: text("{}"), outcome: None };
+        step(&mut run, Input::Submit(Box::new(submission)));
+    }
+    step(&mut run, Input::Tick);
+    let attempt = |task, number| AttemptId { task: TaskId(task), number };
+    step(&mut run, Input::TurnEnded { attempt: attempt(0, 1), turn: Box::new(turn("1", PicoUsd(10))) });
+    let wanted = Input::TurnWanted { attempt: attempt(0, 1), tool_results: None, cost_max: PicoUsd(40) };
+    assert!(matches!(step(&mut run, wanted)[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]));
+    step(&mut run, ended(attempt(1, 1), Ok(text("{}"))));
+    step(&mut run, Input::Tick);
+    let limited = Failure::new(FailureClass::RateLimited, "slow down");
+    let events = step(&mut run, ended(attempt(0, 2), Err(limited)));
+    assert!(matches!(events[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]), "{events:?}");
 }
 
 #[test]

@@ -33,7 +33,9 @@ pub(crate) async fn durable(tasks: usize, at_once: usize, folder: &std::path::Pa
     let mut started = 0;
     let start = |i: usize| {
         let results = results.clone();
-        tokio::spawn(async move { results.send(format!("{{\"task\":{i},\"result\":\"result of task {i}\"}}\n")).is_ok() });
+        tokio::spawn(async move {
+            results.send(format!("{{\"task\":{i},\"result\":\"result of task {i}\"}}\n")).is_ok()
+        });
     };
     while started < tasks.min(at_once) {
         start(started);

@@ -30,7 +30,8 @@ pub(crate) fn tasks(table: &mut Table, rounds: u32) {
     }
     for tasks in [1_000, 10_000, 100_000] {
         let rounds = if tasks == 100_000 { 1 } else { rounds };
-        let bare = best(rounds, || in_folder(|folder| runtime.block_on(floor::durable(tasks, AT_ONCE, folder))));
+        let bare =
+            best(rounds, || in_folder(|folder| runtime.block_on(floor::durable(tasks, AT_ONCE, folder))));
         let ours = best(rounds, || {
             in_folder(|folder| match SqliteStore::open(folder.join("divisi.db")) {
                 Ok(store) => runtime.block_on(by_rust(Arc::new(store), tasks)),
@@ -61,7 +62,8 @@ pub(crate) fn memory(table: &mut Table) {
 }
 
 async fn by_rust(store: Arc<dyn Store>, tasks: usize) {
-    let job = Engine::new(store).open("bench", setup(scripted()), RunOptions::default()).await.expect("a job");
+    let job =
+        Engine::new(store).open("bench", setup(scripted()), RunOptions::default()).await.expect("a job");
     let reports = futures::future::join_all((0..tasks).map(|i| job.run(task(i)))).await;
     assert!(reports.iter().all(|report| report.value().is_ok()), "a task failed");
     job.finish(serde_json::Value::Null).await.expect("an end");
@@ -82,7 +84,7 @@ fn task(i: usize) -> Task {
 }
 
 fn scripted() -> Models {
-    Models::one(Arc::new(Scripted::demo()), &[("sonnet", "demo-sonnet")], &["*"])
+    Models::one(Arc::new(Scripted::new()), &[("sonnet", "demo-sonnet")], &["*"])
 }
 
 fn setup(mut models: Models) -> Setup {
@@ -112,11 +114,7 @@ impl Provider for Silent {
         "silent"
     }
 
-    async fn send(
-        &self,
-        _: &Request,
-        _: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Reply, ProviderError> {
+    async fn send(&self, _: &Request, _: &(dyn Fn(Progress) + Send + Sync)) -> Result<Reply, ProviderError> {
         std::future::pending().await
     }
 

@@ -30,7 +30,12 @@ pub(crate) fn fan_out_over_http(table: &mut Table, divisi: &Path, rounds: u32) {
         start.elapsed()
     });
     let seconds = |span: Duration| format!("{:.2} s", span.as_secs_f64());
-    table.row("1,000 tasks × 200 ms over HTTP at once, whole process", seconds(ours), Some(seconds(bare)), "≤ 0.50 s");
+    table.row(
+        "1,000 tasks × 200 ms over HTTP at once, whole process",
+        seconds(ours),
+        Some(seconds(bare)),
+        "≤ 0.50 s",
+    );
 }
 
 /// From the start of the process to the arrival of its first request.

@@ -107,6 +107,10 @@ pub enum Event {
         /// What its next turn may cost, where the budget did not hold that.
         #[serde(default, skip_serializing_if = "is_default")]
         next_turn_max: PicoUsd,
+        /// Results of the tools that its last reply called, where it was ended
+        /// before it could send them: JSON text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_results: Option<Content>,
     },
     /// A task rests and is tried again.
     RetryPlanned {

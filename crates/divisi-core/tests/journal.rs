@@ -83,6 +83,7 @@ fn every_event() -> Vec<Recorded> {
         usage: Usage { input: 1, output: 2, ..Usage::default() },
         cost: PicoUsd(cost),
         next_turn_max: PicoUsd(40),
+        tool_results: None,
     };
     let turn = |request: &str| Turn {
         request: Digest::of(request.as_bytes()),

@@ -1,6 +1,6 @@
 //! Starts runs and goes on with them.
 
-use crate::driver::{self, DriveError, Driver, FlowNews, Message, TaskReport, Waiter};
+use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, TaskReport, Waiter};
 use crate::executor::Signal;
 use crate::flow::{self, Flow, ScriptEnd};
 use crate::lock::{LockError, RunLock};
@@ -78,7 +78,12 @@ impl Engine {
     }
 
     /// Starts a script. Nothing is written if it cannot be parsed.
-    pub async fn start(&self, flow: Flow, setup: Setup, options: RunOptions) -> Result<RunHandle, StartError> {
+    pub async fn start(
+        &self,
+        flow: Flow,
+        setup: Setup,
+        options: RunOptions,
+    ) -> Result<RunHandle, StartError> {
         let script = flow.parse().map_err(Box::new)?;
         let opened = Opened::new(self.new_id().await?, Run::new());
         self.drive_script(opened, flow, script, setup, options).await
@@ -169,11 +174,16 @@ impl Engine {
             cwd: Some(setup.workspace.display().to_string()),
             ..HostOptions::default()
         };
-        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
-        let name = flow.path.is_none().then(|| flow.name.clone()).unwrap_or_else(|| script.meta().name.as_str().into());
+        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.cap.is_some()));
+        let name = match flow.path {
+            None => flow.name.clone(),
+            Some(_) => script.meta().name.as_str().into(),
+        };
         let source = Source { name, path: flow.path, text: flow.source, args: flow.args.clone() };
-        let (mut handle, inbox) = self.drive(opened, source, resolver.clone(), options, Some(answers)).await?;
-        let end = flow::start(script, flow.args, host, resolver, inbox, answered).map_err(StartError::Thread)?;
+        let (mut handle, inbox) =
+            self.drive(opened, source, resolver.clone(), options, Some(answers)).await?;
+        let end =
+            flow::start(script, flow.args, host, resolver, inbox, answered).map_err(StartError::Thread)?;
         handle.script_end = Some(end);
         Ok(handle)
     }
@@ -185,7 +195,7 @@ impl Engine {
         setup: Setup,
         options: RunOptions,
     ) -> Result<Job, StartError> {
-        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
+        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.cap.is_some()));
         let source = Source { name: name.into(), path: None, text: "".into(), args: None };
         let (handle, inbox) = self.drive(opened, source, resolver.clone(), options, None).await?;
         // Nobody can tell what a program will ask for, so nothing waits for it.
@@ -226,16 +236,9 @@ impl Engine {
         let channel = mpsc::unbounded_channel();
         let inbox = channel.0.clone();
         let (signals, _) = broadcast::channel(SIGNALS_MAX);
-        let driver = Driver::new(
-            id.clone(),
-            run,
-            position,
-            self.store.clone(),
-            channel,
-            signals.clone(),
-            options.watcher.into_iter().collect(),
-            answers,
-        );
+        let watchers = options.watcher.into_iter().collect();
+        let audience = Audience { signals: signals.clone(), watchers, answers };
+        let driver = Driver::new(id.clone(), (run, position), self.store.clone(), channel, audience);
         let drive = tokio::spawn(async move {
             let ended = driver.drive(first, blobs).await;
             drop(lock);
@@ -408,7 +411,10 @@ impl Job {
             Err(_) => None,
         };
         report.unwrap_or_else(|| {
-            TaskReport::without_task(Failure::new(FailureClass::Interrupted, "the run stopped before the task was done"))
+            TaskReport::without_task(Failure::new(
+                FailureClass::Interrupted,
+                "the run stopped before the task was done",
+            ))
         })
     }
 

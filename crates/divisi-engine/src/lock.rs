@@ -43,8 +43,13 @@ impl RunLock {
         let path = folder.join(format!("{run}.lock"));
         let failed = |source| LockError::Io { run: run.clone(), path: path.clone(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

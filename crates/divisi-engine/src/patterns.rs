@@ -19,8 +19,8 @@ use crate::driver::{TaskEnd, TaskReport};
 use crate::engine::Job;
 use divisi_core::plan::{Plan, PlanTask};
 use divisi_core::{Failure, FailureClass, Task};
-use futures::future::{Shared, join_all};
 use futures::FutureExt;
+use futures::future::{Shared, join_all};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -162,7 +162,10 @@ async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<
         };
         complaint = format!("\n\nAn earlier plan could not be used: {found}.");
     }
-    Err(Failure::new(FailureClass::Schema, format!("the planner handed in no usable plan in {PLANS_MAX} tries")))
+    Err(Failure::new(
+        FailureClass::Schema,
+        format!("the planner handed in no usable plan in {PLANS_MAX} tries"),
+    ))
 }
 
 /// Runs the tasks of a plan, each as soon as what it needs is there.
@@ -170,7 +173,8 @@ async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<
 /// The reports stand in the order of the plan.
 pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, TaskReport)> {
     let remaining = plan.remaining();
-    let mut running: Vec<Option<Shared<futures::future::BoxFuture<'_, TaskReport>>>> = vec![None; plan.tasks().len()];
+    let mut running: Vec<Option<Shared<futures::future::BoxFuture<'_, TaskReport>>>> =
+        vec![None; plan.tasks().len()];
     // Waves come before what needs them, so every need is there already.
     for place in plan.waves().into_iter().flatten() {
         let task = &plan.tasks()[place];
@@ -245,12 +249,16 @@ pub async fn scatter_gather(
     parts_min: usize,
 ) -> Result<TaskReport, Failure> {
     let parts: Vec<Task> = parts.into_iter().collect();
-    let names: Vec<Arc<str>> =
-        parts.iter().enumerate().map(|(i, part)| part.label.clone().unwrap_or_else(|| format!("part {}", i + 1).into())).collect();
+    let names: Vec<Arc<str>> = parts
+        .iter()
+        .enumerate()
+        .map(|(i, part)| part.label.clone().unwrap_or_else(|| format!("part {}", i + 1).into()))
+        .collect();
     let reports = fan_out(job, parts).await;
     let there = reports.iter().filter(|report| matches!(report.end, TaskEnd::Ok(_))).count();
     if there < parts_min {
-        let message = format!("only {there} of {} parts succeeded, and the synthesis needs {parts_min}", reports.len());
+        let message =
+            format!("only {there} of {} parts succeeded, and the synthesis needs {parts_min}", reports.len());
         return Err(Failure::new(FailureClass::Unavailable, message));
     }
     let mut prompt = synthesis.prompt.to_string();

@@ -52,7 +52,8 @@ impl Prices {
     /// whose reply may have `reply_tokens_max` tokens: no tokeniser makes more
     /// tokens than bytes, and no class of input costs more than a one-hour write.
     pub fn cost_max(self, model: &str, prompt_bytes: u64, reply_tokens_max: u32) -> Option<PicoUsd> {
-        let usage = Usage { cache_write_1h: prompt_bytes, output: reply_tokens_max.into(), ..Usage::default() };
+        let usage =
+            Usage { cache_write_1h: prompt_bytes, output: reply_tokens_max.into(), ..Usage::default() };
         self.cost(model, &usage)
     }
 }

@@ -23,6 +23,8 @@ const LABEL_CHARS_MAX: usize = 60;
 /// Turns tasks into what can be carried out.
 pub struct Resolver {
     setup: Arc<Setup>,
+    /// Whether a cap has to hold, which it can only where there are prices.
+    capped: bool,
     agents: Agents,
     api: Arc<dyn Executor>,
     shell: Arc<dyn Executor>,
@@ -67,7 +69,9 @@ pub struct Resolved {
 
 impl Resolver {
     /// A resolver for these surroundings. Reads the agent definitions there are.
-    pub fn new(setup: Arc<Setup>) -> Self {
+    ///
+    /// Where a run is `capped`, models without a price are refused.
+    pub fn new(setup: Arc<Setup>, capped: bool) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
         let command = |(name, line): (&String, &crate::executor::CommandLine)| {
             (name.clone(), Arc::new(CommandExecutor::new(line.clone())) as Arc<dyn Executor>)
@@ -79,6 +83,7 @@ impl Resolver {
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::new(&setup, Selection::all()).map(Arc::new),
             setup,
+            capped,
         }
     }
 
@@ -112,7 +117,11 @@ impl Resolver {
             ..TaskFacts::default()
         };
         let (spec, blob) = spec(&task);
-        Resolved { submission: Submission { key, facts, spec, outcome: Some(outcome) }, blob, assignment: None }
+        Resolved {
+            submission: Submission { key, facts, spec, outcome: Some(outcome) },
+            blob,
+            assignment: None,
+        }
     }
 
     fn assign(&self, task: &Task) -> Result<Parts, Failure> {
@@ -123,7 +132,7 @@ impl Resolver {
             "api" => {
                 let word = task.model.as_deref().filter(|word| *word != "inherit");
                 let word = word.or(agent.as_ref().and_then(|agent| agent.model.as_deref()));
-                ("api", self.api.clone(), Some(self.setup.models.find(word)?))
+                ("api", self.api.clone(), Some(self.model(word)?))
             }
             "shell" if !self.setup.permissions.run => {
                 let message = "the flow wants to run a shell command, which is not allowed";
@@ -140,11 +149,21 @@ impl Resolver {
         Ok(Parts { executor_name: executor_name.into(), executor, model, agent, tools, inputs })
     }
 
+    fn model(&self, word: Option<&str>) -> Result<Model, Failure> {
+        let model = self.setup.models.find(word)?;
+        let priced = model.free || self.setup.prices.cost_max(&model.id, 0, 0).is_some();
+        if self.capped && !priced {
+            let message = format!("model `{}` has no price here, so no cap can hold", model.id);
+            return Err(Failure::new(FailureClass::Unavailable, message)
+                .hint("take a model with a price, or run without a cap"));
+        }
+        Ok(model)
+    }
+
     fn agent(&self, name: &str) -> Result<AgentDefinition, Failure> {
-        self.agents
-            .get(name)
-            .cloned()
-            .map_err(|unknown| Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint()))
+        self.agents.get(name).cloned().map_err(|unknown| {
+            Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint())
+        })
     }
 
     /// The tools a task asks for, or else its agent definition, or else all.
@@ -184,7 +203,8 @@ impl Resolver {
             Arc::new(divisi_core::RetryPolicy { retries_max, ..self.setup.retry.clone() })
         });
         let retry = retry.or_else(|| {
-            (self.setup.retry != divisi_core::RetryPolicy::default()).then(|| Arc::new(self.setup.retry.clone()))
+            (self.setup.retry != divisi_core::RetryPolicy::default())
+                .then(|| Arc::new(self.setup.retry.clone()))
         });
         let facts = TaskFacts {
             label: label(&task),
@@ -221,7 +241,8 @@ impl Resolver {
     fn first_turn_max(&self, task: &Task, model: &Model) -> PicoUsd {
         // Framing and tool descriptions come on top of what the task says.
         const FRAME_BYTES_MAX: usize = 16 * 1024;
-        let bytes = task.prompt.len() + task.context.as_ref().map_or(0, |context| context.len()) + FRAME_BYTES_MAX;
+        let bytes =
+            task.prompt.len() + task.context.as_ref().map_or(0, |context| context.len()) + FRAME_BYTES_MAX;
         let reply = self.setup.reply_tokens_max;
         self.setup.prices.cost_max(&model.id, bytes as u64, reply).unwrap_or_default()
     }
@@ -237,7 +258,8 @@ impl Resolver {
     }
 
     fn no_executor(&self, name: &str) -> Failure {
-        let known: Vec<&str> = ["api", "shell"].into_iter().chain(self.commands.keys().map(String::as_str)).collect();
+        let known: Vec<&str> =
+            ["api", "shell"].into_iter().chain(self.commands.keys().map(String::as_str)).collect();
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
     }

@@ -81,6 +81,8 @@ pub struct ProviderModels {
     pub tiers: BTreeMap<String, Arc<str>>,
     /// Patterns of the model ids it has.
     pub known: Vec<GlobMatcher>,
+    /// Whether nobody sends a bill: a server of one's own, scripted answers.
+    pub free: bool,
 }
 
 /// A model that can be asked.
@@ -90,6 +92,8 @@ pub struct Model {
     pub provider: Arc<dyn Provider>,
     /// The vendor's id of it.
     pub id: Arc<str>,
+    /// Whether nobody sends a bill for it.
+    pub free: bool,
 }
 
 /// The tiers, cheapest first.
@@ -127,7 +131,7 @@ impl Models {
             None if models.known.iter().any(|known| known.is_match(word)) => word.into(),
             None => return Err(models.unknown(word)),
         };
-        Ok(Model { provider: models.provider.clone(), id })
+        Ok(Model { provider: models.provider.clone(), id, free: models.free })
     }
 }
 
@@ -138,8 +142,19 @@ impl ProviderModels {
         Self {
             provider,
             tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
-            known: known.iter().filter_map(|known| Glob::new(known).ok()).map(|g| g.compile_matcher()).collect(),
+            free: false,
+            known: known
+                .iter()
+                .filter_map(|known| Glob::new(known).ok())
+                .map(|g| g.compile_matcher())
+                .collect(),
         }
+    }
+
+    /// The same where nobody sends a bill.
+    pub fn free(mut self) -> Self {
+        self.free = true;
+        self
     }
 
     fn unknown(&self, word: &str) -> Failure {

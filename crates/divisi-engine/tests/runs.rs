@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use async_trait::async_trait;
+use divisi_core::Usage;
 use divisi_engine::core::event::RunStatus;
 use divisi_engine::core::run::Stage;
 use divisi_engine::core::{Event, FailureClass, Position, RunId, Task};
 use divisi_engine::store::{MemoryStore, SqliteStore, Store};
 use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup, StartError};
 use divisi_providers::{Block, Message, Progress, Provider, ProviderError, Reply, Request, Stop};
-use divisi_core::Usage;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -36,7 +36,11 @@ impl Provider for Echo {
         "echo"
     }
 
-    async fn send(&self, request: &Request, _: &(dyn Fn(Progress) + Send + Sync)) -> Result<Reply, ProviderError> {
+    async fn send(
+        &self,
+        request: &Request,
+        _: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
         let Message { blocks, .. } = request.messages.last().unwrap();
         let Block::Text { text, .. } = blocks.last().unwrap() else { panic!("no text") };
         *self.asked.lock().unwrap().entry(text.to_string()).or_default() += 1;
@@ -77,7 +81,13 @@ async fn start(engine: &Engine, echo: &Arc<Echo>, source: &str) -> Finished {
     run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
 }
 
-async fn resume(engine: &Engine, echo: &Arc<Echo>, id: &RunId, source: &str, reopen_failed: bool) -> Finished {
+async fn resume(
+    engine: &Engine,
+    echo: &Arc<Echo>,
+    id: &RunId,
+    source: &str,
+    reopen_failed: bool,
+) -> Finished {
     let options = RunOptions { reopen_failed, ..RunOptions::default() };
     let run = engine.resume(id, Flow::script("test", source), setup(echo), options).await;
     run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
@@ -145,12 +155,14 @@ async fn a_killed_run_goes_on_where_it_was() {
     while engine.store().run(&id).await.unwrap().is_none_or(|summary| summary.ok < 2) {
         tokio::task::yield_now().await;
     }
-    let refused = engine.resume(&id, Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await;
+    let refused =
+        engine.resume(&id, Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await;
     assert!(matches!(refused, Err(StartError::Lock(_))), "two drivers of one run");
     run.kill();
     let echo = Arc::new(Echo::default());
     let finished = loop {
-        let again = engine.resume(&id, Flow::script("test", SCATTER), setup(&echo), RunOptions::default()).await;
+        let again =
+            engine.resume(&id, Flow::script("test", SCATTER), setup(&echo), RunOptions::default()).await;
         match again {
             Ok(run) => break run.finished().await.unwrap(),
             Err(StartError::Lock(_)) => tokio::task::yield_now().await,
@@ -198,8 +210,10 @@ async fn what_is_not_there_is_a_failure_with_advice() {
 
 #[tokio::test]
 async fn a_parked_run_rests_and_goes_on() {
-    let (mute, engine) =
-        (Arc::new(Echo { mute: Some("part c"), ..Echo::default() }), Engine::new(Arc::new(MemoryStore::new())));
+    let (mute, engine) = (
+        Arc::new(Echo { mute: Some("part c"), ..Echo::default() }),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     let run = engine.start(Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await.unwrap();
     mute.muted.notified().await;
     let control = run.control();
@@ -226,7 +240,8 @@ async fn a_script_that_throws_fails_the_run() {
 async fn structured_results_are_repaired() {
     let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
     // An echo is never an object, so all tries are used up and the script is told.
-    let source = "return agent('p', {schema: {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}})";
+    let source =
+        "return agent('p', {schema: {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}})";
     let finished = start(&engine, &echo, source).await;
     assert_eq!(finished.status(), Some(RunStatus::Failed));
     assert_eq!(echo.asked.lock().unwrap().values().sum::<u32>(), 5);
@@ -239,7 +254,8 @@ async fn a_program_feeds_a_run_and_goes_on_with_it() {
     let job = engine.open("job", setup(&echo), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(job.run(Task::new("one")).await.text().unwrap(), "one!");
     let id = job.finish("first".into()).await.unwrap().id;
-    let job = engine.reopen_job(&id, setup(&echo), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let job =
+        engine.reopen_job(&id, setup(&echo), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(job.run(Task::new("one")).await.text().unwrap(), "one!");
     assert_eq!(job.run(Task::new("two")).await.text().unwrap(), "two!");
     let finished = job.finish("second".into()).await.unwrap();

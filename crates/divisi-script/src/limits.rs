@@ -22,7 +22,8 @@ pub struct HostLimits {
     pub memory_bytes_max: usize,
     /// Most stack. The thread that drives the host needs twice as much.
     pub stack_bytes_max: usize,
-    /// Longest time the script may compute between one answer and the next wait.
+    /// Longest time the script may compute between one answer and the next wait,
+    /// in processor time of its thread.
     pub busy_max: Duration,
     /// Most tasks and scripts that may be asked for, over the whole run.
     pub agents_max: u32,

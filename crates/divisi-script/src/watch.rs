@@ -1,11 +1,14 @@
 //! Stops a script that computes without end.
 //!
-//! The clock here decides nothing but that: no script can see it.
+//! What counts is the time that the thread has computed, not what has passed:
+//! on a busy machine a script may wait long for its turn. The clock here
+//! decides nothing but that; no script can see it.
 
 use rquickjs::Runtime;
+use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Watches how long an engine computes.
 pub(crate) struct Watch {
@@ -14,17 +17,17 @@ pub(crate) struct Watch {
 }
 
 struct Inner {
-    until: Cell<Option<Instant>>,
+    until: Cell<Duration>,
     fired: Cell<bool>,
 }
 
 impl Watch {
     /// Watches `runtime`, which asks every some thousand steps whether to stop.
     pub(crate) fn over(runtime: &Runtime, busy_max: Duration) -> Self {
-        let inner = Rc::new(Inner { until: Cell::new(None), fired: Cell::new(false) });
+        let inner = Rc::new(Inner { until: Cell::new(Duration::MAX), fired: Cell::new(false) });
         let watched = inner.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || {
-            let over = watched.until.get().is_some_and(|until| Instant::now() >= until);
+            let over = computed() >= watched.until.get();
             watched.fired.set(watched.fired.get() || over);
             watched.fired.get()
         })));
@@ -33,7 +36,7 @@ impl Watch {
 
     /// From now on counts.
     pub(crate) fn begin(&self) {
-        self.inner.until.set(Instant::now().checked_add(self.busy_max));
+        self.inner.until.set(computed().saturating_add(self.busy_max));
     }
 
     /// Whether the script was stopped. It will not go on.
@@ -44,4 +47,10 @@ impl Watch {
     pub(crate) fn busy_max(&self) -> Duration {
         self.busy_max
     }
+}
+
+/// How long this thread has computed.
+fn computed() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }

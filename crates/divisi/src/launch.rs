@@ -2,6 +2,7 @@
 
 use crate::cli::RunFlags;
 use crate::context::Context;
+use crate::display::{json, text};
 use crate::exit::Exit;
 use crate::follow::{self, Telling};
 use crate::problem::Problem;
@@ -12,6 +13,7 @@ use divisi_core::run::Stage;
 use divisi_core::{Run, RunId};
 use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup};
 use serde_json::Value;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -96,6 +98,7 @@ fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup,
         timeout: settings.timeout.0,
         idle_timeout: settings.idle_timeout.0,
         turns_max: settings.max_turns,
+        reply_tokens_max: settings.max_reply_tokens,
         ..Setup::new(models, workspace)
     })
 }
@@ -105,8 +108,10 @@ fn print_result(finished: &Finished) -> anyhow::Result<()> {
     let Some(Ok(result)) = &finished.result else { return Ok(()) };
     match serde_json::from_str(result)? {
         Value::Null => Ok(()),
+        // On a terminal a text of a model must not act; a program gets its bytes.
+        Value::String(text) if io::stdout().is_terminal() => Ok(output::print(&text::block(&text))?),
         Value::String(text) => Ok(output::print(&text)?),
-        value => Ok(output::print(&serde_json::to_string_pretty(&value)?)?),
+        value => Ok(output::print(&json::harmless(&serde_json::to_string_pretty(&value)?))?),
     }
 }
 

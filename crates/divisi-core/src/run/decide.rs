@@ -218,6 +218,7 @@ impl Run {
                 usage: Usage::default(),
                 cost: PicoUsd::ZERO,
                 next_turn_max: cost_max,
+                tool_results,
             },
             Event::RetryPlanned { task: attempt.task, due: now },
         ]
@@ -245,6 +246,7 @@ impl Run {
             usage: end.usage,
             cost: end.cost + unanswered,
             next_turn_max: PicoUsd::ZERO,
+            tool_results: None,
         });
         let id = attempt.task;
         match outcome {
@@ -396,6 +398,7 @@ impl Run {
             usage: Usage::default(),
             cost: in_flight.reserved,
             next_turn_max: PicoUsd::ZERO,
+            tool_results: None,
         };
         self.in_flight.iter().map(end).collect()
     }

@@ -39,7 +39,8 @@ struct Report {
 impl Drop for Report {
     fn drop(&mut self) {
         let result = self.result.take().unwrap_or_else(|| {
-            let failure = Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
+            let failure =
+                Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
             AttemptResult { unanswered: true, ..failure.into() }
         });
         self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result: Box::new(result) }));
@@ -60,7 +61,8 @@ async fn load(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, Drive
 
 async fn carry_out(attempt: Attempt) -> AttemptResult {
     let Assignment { timeout, idle_timeout, executor, .. } = &*attempt.assignment;
-    let (timeout, idle_timeout, executor, line) = (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
+    let (timeout, idle_timeout, executor, line) =
+        (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
     // What has been sent by then may be billed, so a dropped attempt counts as unanswered.
     let dropped = |class, message| AttemptResult { unanswered: true, ..Failure::new(class, message).into() };
     tokio::select! {

@@ -113,7 +113,9 @@ impl TaskReport {
                 Failure::new(FailureClass::Unavailable, format!("the recorded result is no JSON: {error}"))
             }),
             TaskEnd::Failed(failure) => Err(failure.clone()),
-            TaskEnd::Skipped(reason) => Err(Failure::new(FailureClass::Unavailable, format!("skipped: {reason}"))),
+            TaskEnd::Skipped(reason) => {
+                Err(Failure::new(FailureClass::Unavailable, format!("skipped: {reason}")))
+            }
             TaskEnd::Cancelled => Err(Failure::new(FailureClass::Interrupted, "cancelled")),
         }
     }

@@ -52,6 +52,16 @@ pub(crate) struct Driver {
     latest: Timestamp,
 }
 
+/// Who hears of a run.
+pub(crate) struct Audience {
+    /// Displays, of what is no fact.
+    pub(crate) signals: broadcast::Sender<Signal>,
+    /// Displays, of each durable batch.
+    pub(crate) watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
+    /// The flow's script, of the answers to its calls.
+    pub(crate) answers: Option<Answered>,
+}
+
 /// What the current batch has come to so far.
 #[derive(Default)]
 struct Pending {
@@ -82,13 +92,10 @@ impl Driver {
     /// A driver of `run`, whose journal ends at `position`.
     pub(crate) fn new(
         id: RunId,
-        run: Run,
-        position: Position,
+        (run, position): (Run, Position),
         store: Arc<dyn Store>,
         (sender, inbox): (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
-        signals: broadcast::Sender<Signal>,
-        watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
-        answers: Option<Answered>,
+        Audience { signals, watchers, answers }: Audience,
     ) -> Self {
         let delivery = Delivery::new(store.clone(), answers);
         Self {
@@ -180,7 +187,9 @@ impl Driver {
         if new {
             self.pending.blobs.extend(blob);
         }
-        if let Some(assignment) = assignment.filter(|_| self.run.task(task).is_some_and(|t| t.outcome().is_none())) {
+        if let Some(assignment) =
+            assignment.filter(|_| self.run.task(task).is_some_and(|t| t.outcome().is_none()))
+        {
             self.assignments.insert(task, assignment);
         }
         self.delivery.wait(&self.run, task, waiter);
@@ -206,9 +215,11 @@ impl Driver {
             }
             Ours::TurnWanted { attempt, tool_results, cost_max, blob, answer } => {
                 let wanted = Input::TurnWanted { attempt, tool_results, cost_max };
-                if self.decides(wanted)? && self.run.is_under_way(attempt) {
+                if self.decides(wanted)? {
                     self.pending.blobs.extend(blob);
-                    self.pending.acknowledge.push(answer);
+                    if self.run.is_under_way(attempt) {
+                        self.pending.acknowledge.push(answer);
+                    }
                 }
                 Ok(())
             }
@@ -315,7 +326,9 @@ impl Driver {
     }
 
     fn start(&mut self, attempt: AttemptId) {
-        let (Some(assignment), Some(task)) = (self.assignments.get(&attempt.task), self.run.task(attempt.task)) else {
+        let (Some(assignment), Some(task)) =
+            (self.assignments.get(&attempt.task), self.run.task(attempt.task))
+        else {
             let message = format!("{attempt} was scheduled, but nobody knows what it is");
             let failure = Failure::new(FailureClass::Unavailable, message);
             let ended = Ours::Ended { attempt, result: Box::new(failure.into()) };

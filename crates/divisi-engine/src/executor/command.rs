@@ -4,6 +4,7 @@
 use super::place::Place;
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Executor};
+use crate::process::secrets::redact;
 use crate::process::{Exit, Limits, ProcessError, Program, Status, Stop};
 use async_trait::async_trait;
 use divisi_core::{Failure, FailureClass};
@@ -51,7 +52,8 @@ impl Executor for CommandExecutor {
             Some(context) => format!("{context}\n\n{}", task.prompt),
             None => task.prompt.to_string(),
         };
-        let mut run = Program::new(program).args(args.iter().map(|arg| arg.replace("{model}", model))).stdin(prompt);
+        let mut run =
+            Program::new(program).args(args.iter().map(|arg| arg.replace("{model}", model))).stdin(prompt);
         for (name, value) in &self.line.env {
             run = run.env(name, value);
         }
@@ -59,7 +61,8 @@ impl Executor for CommandExecutor {
             Ok(exit) => exit,
             Err(failure) => return failure.into(),
         };
-        let (said, complaint) = (exit.stdout.text(), exit.stderr.text());
+        // The program has our keys, so that it can ask its own models.
+        let (said, complaint) = (redact(exit.stdout.text()), redact(exit.stderr.text()));
         if !exit.status.is_ok() {
             let last = complaint.trim().lines().last().unwrap_or("it said nothing on stderr");
             let message = format!("`{program}` ended with {}: {last}", exit.status);

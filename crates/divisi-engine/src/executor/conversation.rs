@@ -13,9 +13,7 @@ use crate::tools::Toolbox;
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::{Failure, FailureClass, Millis};
-use divisi_providers::{
-    Block, Message, Progress, ProviderError, Reply, Request, Role, Stop, SystemBlock,
-};
+use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Role, Stop, SystemBlock};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +72,8 @@ impl Conversation {
         let offered = assignment.tools.offered();
         let checked = task.schema.as_deref().map(Checked::new).transpose()?;
         let agent = assignment.agent.as_ref();
-        let framing = framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), checked.is_some());
+        let framing =
+            framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), checked.is_some());
         // Only what others share is worth a mark: framing alone is too short to be cached.
         let shared = !offered.is_empty() || task.context.is_some() || agent.is_some();
         let last = framing.len().saturating_sub(1);
@@ -155,8 +154,9 @@ impl Conversation {
                 Err(violations) => {
                     self.schema_misses += 1;
                     if self.schema_misses == SCHEMA_TRIES_MAX {
-                        let message =
-                            format!("no answer fitted the schema in {SCHEMA_TRIES_MAX} tries; the last: {violations}");
+                        let message = format!(
+                            "no answer fitted the schema in {SCHEMA_TRIES_MAX} tries; the last: {violations}"
+                        );
                         return Ok(Some(failed(FailureClass::Schema, message, &said, turn)));
                     }
                     self.record(turn).await?;
@@ -169,10 +169,15 @@ impl Conversation {
                 let message = format!("the answer was cut off at {} tokens", self.request.max_tokens);
                 Ok(Some(failed(FailureClass::Truncated, message, &said, turn)))
             }
-            Stop::Refusal => Ok(Some(failed(FailureClass::Declined, "the model declined to answer", &said, turn))),
-            Stop::ContextExceeded => {
-                Ok(Some(failed(FailureClass::TooLong, "the conversation filled the model's context", &said, turn)))
+            Stop::Refusal => {
+                Ok(Some(failed(FailureClass::Declined, "the model declined to answer", &said, turn)))
             }
+            Stop::ContextExceeded => Ok(Some(failed(
+                FailureClass::TooLong,
+                "the conversation filled the model's context",
+                &said,
+                turn,
+            ))),
         }
     }
 
@@ -284,7 +289,8 @@ fn failed(
 
 /// A tool at work, in a few words: its name and the first text it was given.
 fn describe(name: &str, input: &Value) -> Arc<str> {
-    let first = input.as_object().and_then(|fields| fields.values().find_map(Value::as_str)).unwrap_or_default();
+    let first =
+        input.as_object().and_then(|fields| fields.values().find_map(Value::as_str)).unwrap_or_default();
     let most = first.floor_char_boundary(60);
     format!("{name} {}", first[..most].lines().next().unwrap_or_default()).trim_end().into()
 }

@@ -78,13 +78,18 @@ impl Line {
     /// Asks to send a further request that may cost `cost_max`. Returns once
     /// it is written down that it is sent, together with the results of the
     /// tools that the last reply called (JSON text).
-    pub async fn turn_wanted(&self, tool_results: Option<Arc<str>>, cost_max: PicoUsd) -> Result<(), Stopped> {
+    pub async fn turn_wanted(
+        &self,
+        tool_results: Option<Arc<str>>,
+        cost_max: PicoUsd,
+    ) -> Result<(), Stopped> {
         self.sign_of_life();
         let (tool_results, blob) = match tool_results.map(Content::of) {
             Some((content, blob)) => (Some(content), blob),
             None => (None, None),
         };
-        self.ask(|answer| Ours::TurnWanted { attempt: self.attempt, tool_results, cost_max, blob, answer }).await
+        self.ask(|answer| Ours::TurnWanted { attempt: self.attempt, tool_results, cost_max, blob, answer })
+            .await
     }
 
     async fn ask(&self, message: impl FnOnce(oneshot::Sender<()>) -> Ours) -> Result<(), Stopped> {

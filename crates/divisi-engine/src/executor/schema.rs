@@ -17,9 +17,10 @@ impl Checked {
     pub(super) fn new(schema: &Value) -> Result<Self, Failure> {
         match jsonschema::validator_for(schema) {
             Ok(validator) => Ok(Self { validator }),
-            Err(error) => {
-                Err(Failure::new(FailureClass::BadRequest, format!("the task's schema is no JSON Schema: {error}")))
-            }
+            Err(error) => Err(Failure::new(
+                FailureClass::BadRequest,
+                format!("the task's schema is no JSON Schema: {error}"),
+            )),
         }
     }
 

@@ -84,10 +84,13 @@ fn find_in(folder: &Path, name: &str) -> Option<FlowFile> {
     if let Some(file) = by_file.filter(|path| path.is_file()).find_map(|path| read(&path).ok()) {
         return Some(file);
     }
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
     let ours = |path: &PathBuf| path.extension().is_some_and(|e| ENDINGS.iter().any(|ending| e == *ending));
-    let named = |file: &FlowFile| Script::parse(&file.path, &file.source).is_ok_and(|script| script.meta().name == name);
+    let named = |file: &FlowFile| {
+        Script::parse(&file.path, &file.source).is_ok_and(|script| script.meta().name == name)
+    };
     paths.into_iter().filter(ours).filter_map(|path| read(&path).ok()).find(named)
 }
 

@@ -108,7 +108,9 @@ impl Feed {
                 }
                 Call::Phase { title } => self.tell(FlowNews::Phase(title.into())),
                 Call::Log { message } => self.log(message),
-                Call::Warning { message, site: Some(site) } => self.log(format!("warning: {site}: {message}")),
+                Call::Warning { message, site: Some(site) } => {
+                    self.log(format!("warning: {site}: {message}"))
+                }
                 Call::Warning { message, site: None } => self.log(format!("warning: {message}")),
             }
         }
@@ -119,7 +121,9 @@ impl Feed {
         let missing = resolved.assignment.iter().flat_map(|assignment| assignment.tools.missing());
         for name in missing {
             if self.warned.borrow_mut().insert(name.clone()) {
-                self.log(format!("warning: agents ask for the tool `{name}`, which there is not; they do without"));
+                self.log(format!(
+                    "warning: agents ask for the tool `{name}`, which there is not; they do without"
+                ));
             }
         }
     }

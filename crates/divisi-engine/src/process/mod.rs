@@ -10,7 +10,7 @@
 //! this process itself is killed without warning.
 
 mod output;
-mod secrets;
+pub(crate) mod secrets;
 mod tree;
 
 pub use output::Output;

@@ -8,6 +8,19 @@ pub(super) fn is_secret(variable: &str) -> bool {
     variable.split('_').any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
 }
 
+/// `text` without the values of this process's own secrets.
+///
+/// For what programs print that have these variables: they may show them.
+pub(crate) fn redact(text: String) -> String {
+    // Shorter values are no keys, and would be found in innocent words.
+    const SECRET_BYTES_MIN: usize = 8;
+    let secrets = std::env::vars().filter(|(name, value)| is_secret(name) && value.len() >= SECRET_BYTES_MIN);
+    secrets.fold(text, |text, (_, value)| match text.contains(&value) {
+        true => text.replace(&value, "***"),
+        false => text,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::is_secret;

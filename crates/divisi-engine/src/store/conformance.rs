@@ -43,7 +43,13 @@ fn batch(run: &str, position: u64, lines: usize) -> Batch {
         event: Event::Logged { message: format!("line {}", position as usize + i).into() },
     };
     let summary = RunSummary::of(&id, &Run::new(), Timestamp(position));
-    Batch { run: id, position: Position(position), events: (0..lines).map(event).collect(), blobs: vec![], summary }
+    Batch {
+        run: id,
+        position: Position(position),
+        events: (0..lines).map(event).collect(),
+        blobs: vec![],
+        summary,
+    }
 }
 
 async fn append(store: &dyn Store, batch: Batch) -> Result<(), StoreError> {

@@ -108,7 +108,9 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     }
     // FULL syncs the log at each commit: what is acknowledged survives a power cut.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
+        )
         .map_err(failed)?;
     if format < i64::from(FORMAT) {
         let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
@@ -140,9 +142,10 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     {
         let mut position = transaction.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
-        let mut event =
-            transaction.prepare_cached("INSERT INTO events (run, position, at, event) VALUES (?1, ?2, ?3, ?4)")?;
-        let mut blob = transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
+        let mut event = transaction
+            .prepare_cached("INSERT INTO events (run, position, at, event) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut blob =
+            transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
             "INSERT OR REPLACE INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
              cost_pico_usd, started_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
@@ -160,7 +163,8 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
                 json.clear();
                 serde_json::to_writer(&mut json, &recorded.event)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-                let text = std::str::from_utf8(&json).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+                let text = std::str::from_utf8(&json)
+                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
                 event.execute(params![run, recorded.position.0 as i64, recorded.at.0 as i64, text])?;
             }
             for kept in &batch.blobs {
@@ -169,8 +173,18 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
             let s = &batch.summary;
             let end = batch.position.after(batch.events.len()).0 as i64;
             summary.execute(params![
-                run, end, s.name, s.status, s.ok, s.failed, s.skipped, s.open, s.tokens as i64, s.cost.0 as i64,
-                s.started_at.0 as i64, s.updated_at.0 as i64
+                run,
+                end,
+                s.name,
+                s.status,
+                s.ok,
+                s.failed,
+                s.skipped,
+                s.open,
+                s.tokens as i64,
+                s.cost.0 as i64,
+                s.started_at.0 as i64,
+                s.updated_at.0 as i64
             ])?;
         }
     }
@@ -223,7 +237,8 @@ impl Store for SqliteStore {
 
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
         self.read(|reader| {
-            let mut query = reader.prepare_cached("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1")?;
+            let mut query =
+                reader.prepare_cached("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1")?;
             let rows = query.query_map([most as i64], summary)?;
             rows.collect()
         })
@@ -247,8 +262,9 @@ impl Drop for SqliteStore {
 
 fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     let id: String = row.get("id")?;
-    let id = RunId::new(id)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
+    let id = RunId::new(id).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
+    })?;
     let number = |column| row.get::<_, i64>(column).map(|n| n as u64);
     Ok(RunSummary {
         id,
@@ -293,7 +309,9 @@ fn why_not_opened(path: &Path) -> std::io::Error {
 /// The same for each of several who wait for one transaction.
 fn failure_from(path: &Path, source: &rusqlite::Error) -> StoreError {
     let copy = match source {
-        rusqlite::Error::SqliteFailure(code, message) => rusqlite::Error::SqliteFailure(*code, message.clone()),
+        rusqlite::Error::SqliteFailure(code, message) => {
+            rusqlite::Error::SqliteFailure(*code, message.clone())
+        }
         other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
     };
     failure(path, copy)

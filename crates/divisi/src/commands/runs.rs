@@ -1,7 +1,7 @@
 //! `divisi runs`: the list of runs.
 
 use crate::context::Context;
-use crate::display::{Look, look, runs};
+use crate::display::{Look, json, look, runs};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::{clock, output};
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let found = context.store()?.runs(args.limit as usize).await?;
     let text = if context.global.json {
-        serde_json::to_string_pretty(&found).context("cannot write the list")?
+        json::harmless(&serde_json::to_string_pretty(&found).context("cannot write the list")?)
     } else {
         let look = Look::of_stdout(false);
         look::page(&runs::runs(&found, clock::now(), &look), &look)

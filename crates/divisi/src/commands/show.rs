@@ -3,7 +3,7 @@
 use crate::cli::RunFlags;
 use crate::context::Context;
 use crate::display::show::{RunForm, TaskPage, TaskPageForm, Texts, tree};
-use crate::display::{Line, Look, look};
+use crate::display::{Line, Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::{clock, output};
@@ -53,7 +53,7 @@ struct Page {
 impl Page {
     fn print(&self, form: &impl Serialize, lines: impl FnOnce() -> Vec<Line>) -> Result<(), Problem> {
         let text = match self.json {
-            true => serde_json::to_string_pretty(form).context("cannot write it as JSON")?,
+            true => json::harmless(&serde_json::to_string_pretty(form).context("cannot write it as JSON")?),
             false => look::page(&lines(), &self.look),
         };
         Ok(output::print(text.trim_end()).context("cannot write to stdout")?)

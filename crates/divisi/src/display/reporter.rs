@@ -35,6 +35,14 @@ impl Mode {
     }
 }
 
+/// One event as machines are told it.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    run: &'a RunId,
+    #[serde(flatten)]
+    recorded: &'a Recorded,
+}
+
 /// Tells what a run does.
 ///
 /// It asks for no time and waits for nothing: it is given events, signals and,
@@ -81,7 +89,10 @@ impl Reporter {
                 let lines = view.event(&self.progress, recorded);
                 self.tell(&lines);
             }
-            View::Json => writeln!(self.out, "{}", json::line(recorded)?)?,
+            View::Json => {
+                let told = Told { run: &self.progress.id, recorded };
+                writeln!(self.out, "{}", json::line(&told)?)?;
+            }
             View::Quiet => {}
         }
         Ok(())

@@ -161,7 +161,8 @@ impl Candidate {
         let tiers: Vec<(&str, &str)> =
             self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
         let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
-        ProviderModels::new(provider, &tiers, &models)
+        let models = ProviderModels::new(provider, &tiers, &models);
+        if self.found == Found::Local { models.free() } else { models }
     }
 
     /// Makes it ready to be asked. Nothing is sent yet.

@@ -107,7 +107,7 @@ fn demo() -> ProviderModels {
     let tiers = divisi_engine::setup::TIERS.map(|tier| (tier, format!("{DEMO}-{tier}")));
     let tiers: Vec<(&str, &str)> = tiers.iter().map(|(tier, id)| (*tier, id.as_str())).collect();
     // A flow that asks for some vendor's model by its id can be tried out as well.
-    ProviderModels::new(Arc::new(Scripted::demo()), &tiers, &["*"])
+    ProviderModels::new(Arc::new(Scripted::demo()), &tiers, &["*"]).free()
 }
 
 /// Local servers are asked for when nobody else can answer, or by name.

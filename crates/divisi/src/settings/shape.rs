@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Span,
     /// Requests one attempt may send.
     pub(crate) max_turns: u32,
+    /// Longest reply in tokens.
+    pub(crate) max_reply_tokens: u32,
     /// A file whose text replaces the one that frames every agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) framing: Option<PathBuf>,
@@ -98,6 +100,7 @@ impl Default for Settings {
             timeout: Span(Millis::from_secs(30 * 60)),
             idle_timeout: Span(Millis::from_secs(3 * 60)),
             max_turns: 50,
+            max_reply_tokens: 16_384,
             framing: None,
             limits: Limits::default(),
             retry: Retry::default(),

@@ -81,7 +81,14 @@ fn turn_ended(task: u32) -> Event {
 
 fn attempt_ended(task: u32) -> Event {
     let (usage, cost, next_turn_max) = (Usage::default(), PicoUsd::ZERO, PicoUsd::ZERO);
-    Event::AttemptEnded { attempt: first(task), failure: None, usage, cost, next_turn_max }
+    Event::AttemptEnded {
+        attempt: first(task),
+        failure: None,
+        usage,
+        cost,
+        next_turn_max,
+        tool_results: None,
+    }
 }
 
 fn retry(task: u32) -> Event {

@@ -65,7 +65,9 @@ async fn by_rust(store: Arc<dyn Store>, tasks: usize) {
     let job =
         Engine::new(store).open("bench", setup(scripted()), RunOptions::default()).await.expect("a job");
     let reports = futures::future::join_all((0..tasks).map(|i| job.run(task(i)))).await;
-    assert!(reports.iter().all(|report| report.value().is_ok()), "a task failed");
+    if let Some(failure) = reports.iter().find_map(|report| report.value().err()) {
+        panic!("a task failed: {failure}");
+    }
     job.finish(serde_json::Value::Null).await.expect("an end");
 }
 

@@ -81,7 +81,7 @@ impl Resolver {
             api: Arc::new(ApiExecutor),
             shell: Arc::new(ShellExecutor),
             commands: setup.executors.iter().map(command).collect(),
-            tools: Toolset::new(&setup, Selection::all()).map(Arc::new),
+            tools: Toolset::all(&setup).map(Arc::new),
             setup,
             capped,
         }
@@ -179,7 +179,8 @@ impl Resolver {
         if allowed.is_none() && disallowed.is_empty() {
             return self.tools.clone();
         }
-        Toolset::new(&self.setup, Selection::of(allowed.as_deref(), &disallowed)).map(Arc::new)
+        let all = self.tools.as_ref().map_err(Clone::clone)?;
+        Ok(Arc::new(all.reselect(&self.setup, Selection::of(allowed.as_deref(), &disallowed))))
     }
 
     fn accepted(&self, task: Task, parts: Parts, priority: u32) -> Resolved {

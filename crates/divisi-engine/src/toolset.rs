@@ -15,16 +15,26 @@ pub struct Toolset {
 }
 
 impl Toolset {
-    /// The selected tools, as far as the surroundings permit them.
-    pub fn new(setup: &Setup, selection: Selection) -> Result<Self, Failure> {
+    /// All tools that the surroundings permit.
+    pub fn all(setup: &Setup) -> Result<Self, Failure> {
+        let selection = Selection::all();
         let toolbox = open(&setup.workspace, &selection, setup)?;
+        Ok(Self::of(toolbox, selection))
+    }
+
+    /// The selected tools, as far as the surroundings permit them.
+    pub fn reselect(&self, setup: &Setup, selection: Selection) -> Self {
+        Self::of(self.toolbox.reselect(&selection, setup.permissions), selection)
+    }
+
+    fn of(toolbox: Toolbox, selection: Selection) -> Self {
         let definition = |tool: crate::tools::ToolDefinition| ToolDefinition {
             name: tool.name.to_owned(),
             description: tool.description.into_owned(),
             input_schema: tool.input_schema,
         };
         let offered = toolbox.definitions().into_iter().map(definition).collect();
-        Ok(Self { selection, toolbox, offered })
+        Self { selection, toolbox, offered }
     }
 
     /// What the model is told of them.

@@ -139,8 +139,15 @@ impl Toolbox {
         permissions: Permissions,
         limits: ToolLimits,
     ) -> Result<Self, NoRoot> {
+        let root = Arc::new(Root::open(root)?);
+        let none = Self { root, tools: vec![], commands: selection.commands().clone(), limits };
+        Ok(none.reselect(selection, permissions))
+    }
+
+    /// Other tools in the same workspace, which is not opened again.
+    pub fn reselect(&self, selection: &Selection, permissions: Permissions) -> Self {
         let tools = selection.tools().filter(|tool| tool.is_permitted(permissions)).collect();
-        Ok(Self { root: Arc::new(Root::open(root)?), tools, commands: selection.commands().clone(), limits })
+        Self { root: self.root.clone(), tools, commands: selection.commands().clone(), limits: self.limits }
     }
 
     /// Whether there is no tool at all.

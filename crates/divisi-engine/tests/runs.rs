@@ -48,11 +48,12 @@ impl Provider for Echo {
             self.muted.notify_one();
             std::future::pending::<()>().await;
         }
-        if let Some((word, left)) = &mut *self.failing.lock().unwrap() {
-            if text.contains(*word) && *left > 0 {
-                *left -= 1;
-                return Err(ProviderError::new(FailureClass::BadRequest, "told to fail"));
-            }
+        if let Some((word, left)) = &mut *self.failing.lock().unwrap()
+            && text.contains(*word)
+            && *left > 0
+        {
+            *left -= 1;
+            return Err(ProviderError::new(FailureClass::BadRequest, "told to fail"));
         }
         let usage = Usage { input: 10, output: 5, ..Usage::default() };
         Ok(Reply {

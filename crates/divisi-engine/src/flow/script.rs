@@ -109,7 +109,7 @@ impl Feed {
                 Call::Phase { title } => self.tell(FlowNews::Phase(title.into())),
                 Call::Log { message } => self.log(message),
                 Call::Warning { message, site: Some(site) } => {
-                    self.log(format!("warning: {site}: {message}"))
+                    self.log(format!("warning: {site}: {message}"));
                 }
                 Call::Warning { message, site: None } => self.log(format!("warning: {message}")),
             }

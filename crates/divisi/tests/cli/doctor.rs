@@ -45,6 +45,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       limits.logs_max = 100000  default
       limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
+      max_reply_tokens = 16384  default
       max_turns = 50  default
       model = "sonnet"  default
       provider = "auto"  default
@@ -114,6 +115,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       limits.logs_max = 100000  default
       limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
+      max_reply_tokens = 16384  default
       max_turns = 50  default
       model = "haiku"  ~/work/divisi.toml
       provider = "auto"  default

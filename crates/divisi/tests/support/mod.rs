@@ -116,7 +116,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 /// answer with a digest of what they have read; the planner hands in a plan.
 pub(crate) fn whole_flow(latency_ms: u64) -> Config {
     let audit = |file: &String| {
-        let when = When::prompt(&format!("Audit the file {file}.")).tool_result(false);
+        let when = When::prompt(format!("Audit the file {file}.")).tool_result(false);
         Rule::new(when, Reply::tool_call("read_file", serde_json::json!({ "path": file })))
     };
     let mut rules: Vec<Rule> = files().iter().map(audit).collect();

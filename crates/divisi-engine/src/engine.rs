@@ -138,6 +138,12 @@ impl Engine {
         driver::replay(&*self.store, id).await.map(|(run, _)| run)
     }
 
+    /// Whether a process drives the run at this moment. A run that is neither
+    /// driven nor over was interrupted, and waits to be resumed.
+    pub fn is_driven(&self, id: &RunId) -> bool {
+        self.store.locks().is_some_and(|folder| RunLock::is_held(&folder, id))
+    }
+
     /// A text of a journal.
     pub async fn read(&self, content: &Content) -> Result<Arc<str>, DriveError> {
         driver::read(&*self.store, content).await

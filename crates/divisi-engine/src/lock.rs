@@ -38,6 +38,12 @@ pub enum LockError {
 }
 
 impl RunLock {
+    /// Whether somebody holds the lock of `run` in `folder`.
+    pub(crate) fn is_held(folder: &Path, run: &RunId) -> bool {
+        let file = File::open(folder.join(format!("{run}.lock")));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Takes the lock of `run` in `folder`.
     pub(crate) fn take(folder: &Path, run: &RunId) -> Result<Self, LockError> {
         let path = folder.join(format!("{run}.lock"));
@@ -77,8 +83,10 @@ mod tests {
         let run = RunId::new("a").unwrap();
         let lock = RunLock::take(folder.path(), &run).unwrap();
         let refused = RunLock::take(folder.path(), &run).unwrap_err();
+        assert!(RunLock::is_held(folder.path(), &run));
         assert_eq!(refused.to_string(), format!("run a is being driven by process {}", std::process::id()));
         drop(lock);
+        assert!(!RunLock::is_held(folder.path(), &run));
         RunLock::take(folder.path(), &run).unwrap();
     }
 }

@@ -139,9 +139,13 @@ fn a_second_process_is_refused() {
     let second = machine.run(&["resume", "last"]);
     assert_eq!(second.status.code(), Some(1));
     assert!(said(&second).contains("is being driven by process"), "{}", said(&second));
+    let listed = machine.run(&["runs"]);
+    assert!(said(&listed).contains("running"), "{}", said(&listed));
     run.kill().unwrap();
     run.wait().unwrap();
     assert_eq!(machine.count(ended), TASKS as u64 - 1);
+    let listed = machine.run(&["runs"]);
+    assert!(said(&listed).contains("interrupted"), "{}", said(&listed));
 }
 
 #[test]

@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Longest path from a model in bytes, as on Linux.
 const PATH_BYTES_MAX: usize = 4096;
 
-/// Folders that no tool writes to, at any depth. What stands in them decides
-/// what programs do: hooks and settings of git, our own agents and journal,
-/// agents and hooks of Claude Code. An agent that could write there could
+/// Names that no tool writes to, at any depth. What stands there decides what
+/// programs do: hooks and settings of git, our own settings and agents, agents
+/// and hooks of Claude Code. An agent that could write there could
 /// give itself more rights than it has.
-const PROTECTED: [&str; 3] = [".git", ".divisi", ".claude"];
+const PROTECTED: [&str; 4] = [".git", ".divisi", ".claude", "divisi.toml"];
 
 /// The workspace that is no folder.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ impl Root {
         let is_protected = |name: &OsStr| PROTECTED.iter().any(|p| name.eq_ignore_ascii_case(p));
         match place.path.iter().find(|name| is_protected(name)) {
             Some(name) => Err(format!(
-                "`{asked}` is protected: files in `{}` decide what programs may do; \
+                "`{asked}` is protected: `{}` decides what programs may do; \
                  answer with the content instead",
                 name.display()
             )),
@@ -337,6 +337,7 @@ mod tests {
             ".GIT/config",
             ".divisi/agents/a.md",
             ".claude/settings.json",
+            "sub/divisi.toml",
             ".git",
         ] {
             assert!(house.root.locate_writable(asked).unwrap_err().contains("protected"), "{asked}");

@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use crate::{clock, output};
 use anyhow::Context as _;
 use clap::value_parser;
+use divisi_engine::Engine;
 
 /// List the runs, latest first
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let found = context.store()?.runs(args.limit as usize).await?;
+    let engine = Engine::new(context.store()?);
+    let mut found = engine.store().runs(args.limit as usize).await?;
+    for run in &mut found {
+        // Its process was killed: the journal could not say so.
+        if run.status == "running" && !engine.is_driven(&run.id) {
+            run.status = "interrupted".to_owned();
+        }
+    }
     let text = if context.global.json {
         json::harmless(&serde_json::to_string_pretty(&found).context("cannot write the list")?)
     } else {

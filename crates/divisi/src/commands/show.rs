@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::{clock, output};
 use anyhow::Context as _;
+use divisi_core::run::Stage;
 use divisi_core::{Content, Event, Position, Recorded, Run, RunId, TaskId};
 use divisi_engine::Engine;
 use divisi_engine::store::Store;
@@ -37,6 +38,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let kept = engine.flow_of(&run).await?.1.and_then(|kept| serde_json::from_value::<RunFlags>(kept).ok());
     let page =
         Page { json: context.global.json, look: Look::of_stdout(kept.is_some_and(|flags| flags.demo)) };
+    let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
+    if !is_over && !engine.is_driven(&id) {
+        output::say(&format!("note: {id} was interrupted, and nobody drives it; go on with `divisi resume {id}`"));
+    }
     match &args.task {
         None => show_run(&engine, &id, &run, args.all, &page).await?,
         Some(word) => show_task(&engine, &id, &run, find_task(&run, word)?, args.all, &page).await?,

@@ -58,10 +58,16 @@ impl Delivery {
         }
     }
 
-    /// The run has no room for the task.
-    pub(super) fn refuse(&mut self, waiter: Waiter, tasks_max: u32) {
-        let message = format!("the run has {tasks_max} tasks, which is as many as it may have");
-        let failure = Failure::new(FailureClass::Unavailable, message).hint("raise `limits.tasks_max`");
+    /// The run takes no more tasks: it is over, or has as many as it may have.
+    pub(super) fn refuse(&mut self, run: &Run, waiter: Waiter) {
+        let failure = match run.stage() {
+            Stage::Ended(_) => Failure::new(FailureClass::Interrupted, "the run is over"),
+            _ => {
+                let tasks_max = run.limits().tasks_max;
+                let message = format!("the run has {tasks_max} tasks, which is as many as it may have");
+                Failure::new(FailureClass::Unavailable, message).hint("raise `limits.tasks_max`")
+            }
+        };
         self.give(waiter, TaskReport::without_task(failure));
     }
 

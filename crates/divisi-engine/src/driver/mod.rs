@@ -180,7 +180,7 @@ impl Driver {
             Some(Event::TaskSubmitted(submitted)) => (submitted.task, true),
             Some(Event::TaskClaimed { task, .. }) => (*task, false),
             _ => {
-                self.delivery.refuse(waiter, self.run.limits().tasks_max);
+                self.delivery.refuse(&self.run, waiter);
                 return Ok(());
             }
         };

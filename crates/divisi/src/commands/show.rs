@@ -40,7 +40,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         Page { json: context.global.json, look: Look::of_stdout(kept.is_some_and(|flags| flags.demo)) };
     let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
     if !is_over && !engine.is_driven(&id) {
-        output::say(&format!("note: {id} was interrupted, and nobody drives it; go on with `divisi resume {id}`"));
+        output::say(&format!(
+            "note: {id} was interrupted, and nobody drives it; go on with `divisi resume {id}`"
+        ));
     }
     match &args.task {
         None => show_run(&engine, &id, &run, args.all, &page).await?,

@@ -41,7 +41,8 @@ impl Library {
     /// Finds a flow by a path, or else by the name it is saved under.
     pub fn find(&self, name: &str) -> Result<FlowFile, String> {
         let path = self.root.join(name);
-        if path.is_file() {
+        // Not only plain files: a pipe can hold a flow, too.
+        if path.exists() && !path.is_dir() {
             return read(&path);
         }
         if looks_like_path(name) {

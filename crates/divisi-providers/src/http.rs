@@ -50,6 +50,12 @@ impl Http {
         let unusable = |what: String| EndpointError { name: endpoint.name.clone(), what };
         let url = Url::parse(&endpoint.base_url)
             .map_err(|error| unusable(format!("its address is wrong: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(unusable(format!(
+                "its address begins with `{}:`, and only http and https are spoken",
+                url.scheme()
+            )));
+        }
         let vendor = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         let mut map = HeaderMap::new();
         for (name, value) in vendor.chain(endpoint.headers.iter().cloned()) {
@@ -161,4 +167,17 @@ pub(crate) fn innermost(error: &dyn Error) -> String {
         error = source;
     }
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_http_is_spoken() {
+        let set_up =
+            |url: &str| Http::new(Endpoint::new("main", url), []).err().map(|error| error.to_string());
+        assert_eq!(set_up("https://example.com"), None);
+        insta::assert_snapshot!(set_up("ftp://example.com").unwrap(), @"provider `main` cannot be set up: its address begins with `ftp:`, and only http and https are spoken");
+    }
 }

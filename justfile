@@ -21,5 +21,6 @@ sim N="10000":
 
 # All benchmarks; see docs/benchmarks.md.
 bench:
-    cargo bench -p divisi-core -p divisi-script -p divisi-engine
+    cargo bench -p divisi-core -p divisi-script
+    cargo build --release -p divisi
     cargo run --release -p divisi-bench

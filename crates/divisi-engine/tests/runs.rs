@@ -210,6 +210,17 @@ async fn what_is_not_there_is_a_failure_with_advice() {
 }
 
 #[tokio::test]
+async fn under_a_cap_a_model_without_a_price_is_not_asked() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let options = RunOptions { cap: Some(divisi_core::PicoUsd::DOLLAR), ..RunOptions::default() };
+    let job = engine.open("capped", setup(&echo), options).await.unwrap_or_else(|error| panic!("{error}"));
+    let failure = job.run(Task::new("p")).await.value().unwrap_err();
+    insta::assert_snapshot!(failure, @"not available: model `echo-large` has no price here, so no cap can hold");
+    assert_eq!(echo.asked(), [""; 0]);
+    assert_eq!(job.finish(serde_json::Value::Null).await.unwrap().status(), Some(RunStatus::Failed));
+}
+
+#[tokio::test]
 async fn a_parked_run_rests_and_goes_on() {
     let (mute, engine) = (
         Arc::new(Echo { mute: Some("part c"), ..Echo::default() }),

@@ -12,9 +12,13 @@ pub(super) fn is_secret(variable: &str) -> bool {
 ///
 /// For what programs print that have these variables: they may show them.
 pub(crate) fn redact(text: String) -> String {
+    without(text, std::env::vars())
+}
+
+fn without(text: String, variables: impl Iterator<Item = (String, String)>) -> String {
     // Shorter values are no keys, and would be found in innocent words.
     const SECRET_BYTES_MIN: usize = 8;
-    let secrets = std::env::vars().filter(|(name, value)| is_secret(name) && value.len() >= SECRET_BYTES_MIN);
+    let secrets = variables.filter(|(name, value)| is_secret(name) && value.len() >= SECRET_BYTES_MIN);
     secrets.fold(text, |text, (_, value)| match text.contains(&value) {
         true => text.replace(&value, "***"),
         false => text,
@@ -23,7 +27,15 @@ pub(crate) fn redact(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::is_secret;
+    use super::{is_secret, without};
+
+    #[test]
+    fn values_of_secrets_are_cut_out() {
+        let variables = [("MAIN_API_KEY", "sk-very-secret"), ("HOME", "/home/someone"), ("PIN_KEY", "1")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let text = "sk-very-secret in /home/someone, 1 of 1".to_owned();
+        assert_eq!(without(text, variables.into_iter()), "*** in /home/someone, 1 of 1");
+    }
 
     #[test]
     fn names_tell_secrets_from_the_rest() {

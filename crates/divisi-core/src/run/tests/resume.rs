@@ -116,6 +116,18 @@ fn tool_results_survive_the_turn_after_them() {
 }
 
 #[test]
+fn tool_results_survive_a_park_that_comes_before_they_are_sent() {
+    let (_, run) = traced(
+        "
+        a: turn after 100 ms; success after 100 ms
+        at 50 ms: park
+    ",
+    );
+    let kept = run.task(TaskId(0)).expect("a").kept_turns();
+    assert_eq!(kept[0].tool_results, Some(text("results 0")));
+}
+
+#[test]
 fn failed_tasks_stay_failed_unless_they_are_reopened() {
     assert_snapshot!(trace("
         a: declined after 100 ms, then success after 100 ms

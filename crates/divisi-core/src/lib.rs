@@ -8,9 +8,12 @@
 //! Read in this order: [`id`], [`time`], [`money`] and [`usage`] name things,
 //! [`task`] says what is to be done, [`key`] when a result can be used again,
 //! [`outcome`] how it ended, [`event`] what is written down, [`run`] what
-//! follows from it; [`retry`] and [`budget`] are the rules it follows.
+//! follows from it; [`retry`] and [`budget`] are the rules it follows. [`tier`]
+//! and [`price`] say what models are and cost, [`preflight`] what can be known of
+//! a flow before it runs.
 
 pub mod budget;
+pub mod check;
 pub mod content;
 pub mod event;
 pub mod id;
@@ -19,9 +22,12 @@ pub mod limits;
 pub mod money;
 pub mod outcome;
 pub mod plan;
+pub mod preflight;
+pub mod price;
 pub mod retry;
 pub mod run;
 pub mod task;
+pub mod tier;
 pub mod time;
 pub mod usage;
 
@@ -34,8 +40,11 @@ pub use limits::Limits;
 pub use money::PicoUsd;
 pub use outcome::{Failure, FailureClass, Outcome};
 pub use plan::Plan;
+pub use preflight::Site;
+pub use price::ModelPrice;
 pub use retry::RetryPolicy;
 pub use run::{IllegalEvent, Input, Run};
 pub use task::{Effort, Isolation, Task};
+pub use tier::Tier;
 pub use time::{Millis, Timestamp};
 pub use usage::Usage;

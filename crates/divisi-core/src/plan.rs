@@ -158,7 +158,8 @@ impl PlanTask {
     pub fn task(&self, prompt: impl Into<std::sync::Arc<str>>) -> Task {
         Task {
             label: Some(self.label.as_ref().unwrap_or(&self.id).as_str().into()),
-            model: self.model.as_deref().map(Into::into),
+            kind: self.kind.as_deref().map(Into::into),
+            model: self.model.as_deref().map(Into::into).unwrap_or_default(),
             effort: self.effort,
             schema: self.schema.clone().map(Into::into),
             agent_type: self.agent_type.as_deref().map(Into::into),

@@ -1,6 +1,7 @@
 //! What one agent is asked to do.
 
-use crate::Millis;
+use crate::check::{Check, Ladder};
+use crate::{Millis, PicoUsd};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -26,9 +27,23 @@ pub struct Task {
     /// The progress group it is shown under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Arc<str>>,
-    /// A tier (`haiku`), a model id, or `inherit`; the run's default when absent.
+    /// The sort of work it is (`search`, `review`), which decides the model
+    /// where that is left open, and which history an estimate looks at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<Arc<str>>,
+    pub kind: Option<Arc<str>>,
+    /// Tiers (`haiku`), model ids, `inherit` or `auto`; the run's default when empty.
+    #[serde(skip_serializing_if = "Ladder::is_empty")]
+    pub model: Ladder,
+    /// What takes the place of a model that is overloaded or out of order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<Arc<str>>,
+    /// What a result has to stand, in this order. One that does not is thrown
+    /// away, and the next model of the ladder is asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub check: Vec<Check>,
+    /// Most that all its attempts together may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<PicoUsd>,
     /// How hard the model should think.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
@@ -71,14 +86,27 @@ pub struct Task {
 }
 
 impl Task {
+    /// Longest name that a prompt gives a task without a label.
+    const TITLE_CHARS_MAX: usize = 60;
+
     /// A task with this prompt and nothing else said.
     pub fn new(prompt: impl Into<Arc<str>>) -> Self {
         Self { prompt: prompt.into(), ..Self::default() }
     }
 
+    /// What people call it: its label, or the beginning of its prompt.
+    pub fn title(&self) -> String {
+        let text = self.label.as_deref().unwrap_or(&self.prompt);
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        match line.char_indices().nth(Self::TITLE_CHARS_MAX) {
+            Some((end, _)) => format!("{}…", line[..end].trim_end()),
+            None => line.to_owned(),
+        }
+    }
+
     /// The same on this model: a tier or a model id.
     pub fn model(mut self, model: impl Into<Arc<str>>) -> Self {
-        self.model = Some(model.into());
+        self.model = Ladder(vec![model.into()]);
         self
     }
 

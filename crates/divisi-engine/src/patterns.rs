@@ -209,7 +209,7 @@ fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
     let said = part.task(prompt);
     Task {
         label: said.label.or_else(|| Some(part.id.as_str().into())),
-        model: said.model.or_else(|| worker.model.clone()),
+        model: if said.model.is_empty() { worker.model.clone() } else { said.model },
         effort: said.effort.or(worker.effort),
         agent_type: said.agent_type.or_else(|| worker.agent_type.clone()),
         tools: said.tools.or_else(|| worker.tools.clone()),

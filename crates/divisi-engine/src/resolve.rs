@@ -17,9 +17,6 @@ use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Longest label shown; longer prompts are cut to it.
-const LABEL_CHARS_MAX: usize = 60;
-
 /// Turns tasks into what can be carried out.
 pub struct Resolver {
     setup: Arc<Setup>,
@@ -106,12 +103,12 @@ impl Resolver {
 
     /// A task whose outcome is known before it starts.
     pub fn settled(&self, task: Task, outcome: Outcome) -> Resolved {
-        let words: Vec<Arc<str>> = task.model.iter().chain(&task.agent_type).cloned().collect();
+        let words: Vec<Arc<str>> = task.model.0.iter().chain(&task.agent_type).cloned().collect();
         let executor = task.executor.as_deref().unwrap_or("api");
         // What could not be resolved stands in the key as it was asked for.
         let key = Key::of(&KeyParts { models: &words, ..key_parts(&task, executor) });
         let facts = TaskFacts {
-            label: label(&task),
+            label: task.title().into(),
             phase: task.phase.clone(),
             executor: executor.into(),
             ..TaskFacts::default()
@@ -130,7 +127,7 @@ impl Resolver {
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
         let (executor_name, executor, model) = match executor {
             "api" => {
-                let word = task.model.as_deref().filter(|word| *word != "inherit");
+                let word = task.model.first().filter(|word| *word != "inherit");
                 let word = word.or(agent.as_ref().and_then(|agent| agent.model.as_deref()));
                 ("api", self.api.clone(), Some(self.model(word)?))
             }
@@ -208,7 +205,7 @@ impl Resolver {
                 .then(|| Arc::new(self.setup.retry.clone()))
         });
         let facts = TaskFacts {
-            label: label(&task),
+            label: task.title().into(),
             phase: task.phase.clone(),
             executor: executor_name,
             models,
@@ -302,16 +299,4 @@ fn spec(task: &Task) -> (Content, Option<Blob>) {
     // A task is made of texts, numbers and JSON values: nothing that cannot be written.
     let json = serde_json::to_string(task).unwrap_or_default();
     Content::of(json.into())
-}
-
-/// The task's label, or the beginning of its prompt.
-fn label(task: &Task) -> Arc<str> {
-    if let Some(label) = &task.label {
-        return label.clone();
-    }
-    let line = task.prompt.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    match line.char_indices().nth(LABEL_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", line[..end].trim_end()).into(),
-        None => line.into(),
-    }
 }

@@ -1,6 +1,6 @@
 //! What a script asks for, and what it is told.
 
-use divisi_core::{FailureClass, Task};
+use divisi_core::{FailureClass, Site, Task};
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,21 +11,6 @@ pub struct CallId(pub u32);
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "c{}", self.0)
-    }
-}
-
-/// A line of a script.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// The name of the script, as it was given to [`Script::parse`](crate::Script::parse).
-    pub script: Arc<str>,
-    /// The line, from 1.
-    pub line: u32,
-}
-
-impl fmt::Display for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.script, self.line)
     }
 }
 

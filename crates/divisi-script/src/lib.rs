@@ -35,7 +35,8 @@ mod stack;
 mod state;
 mod watch;
 
-pub use call::{Answer, Call, CallId, ScriptRef, Site, TaskAnswer, TaskStatus};
+pub use call::{Answer, Call, CallId, ScriptRef, TaskAnswer, TaskStatus};
+pub use divisi_core::Site;
 pub use error::{ErrorKind, Frame, ScriptError};
 pub use host::Host;
 pub use limits::{HostLimits, HostOptions};

@@ -33,7 +33,7 @@ pub(crate) fn read<'js>(
             "label" => task.label = Some(given.words()?),
             "phase" => task.phase = Some(given.words()?),
             "context" => task.context = Some(given.string()?),
-            "model" => task.model = Some(given.model(shared, site)?),
+            "model" => task.model = given.model(shared, site)?.into(),
             "agentType" => task.agent_type = Some(given.string()?),
             "executor" => task.executor = Some(given.string()?),
             "effort" => task.effort = Some(given.effort()?),

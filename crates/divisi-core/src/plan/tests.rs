@@ -111,7 +111,7 @@ fn a_task_is_known_by_its_label_or_its_id() {
     let task = PlanTask { model: Some("haiku".into()), ..PlanTask::new("a", "x {{b}}") };
     let asked = task.task("x y");
     assert_eq!((asked.prompt.as_ref(), asked.label.as_deref()), ("x y", Some("a")));
-    assert_eq!(asked.model.as_deref(), Some("haiku"));
+    assert_eq!(asked.model.first(), Some("haiku"));
 }
 
 proptest! {

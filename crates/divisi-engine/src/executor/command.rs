@@ -47,7 +47,7 @@ impl Executor for CommandExecutor {
         let Some((program, args)) = self.line.command.split_first() else {
             return Failure::new(FailureClass::Unavailable, "the executor's `command` is empty").into();
         };
-        let model = task.model.as_deref().unwrap_or_default();
+        let model = task.model.first().unwrap_or_default();
         let prompt = match &task.context {
             Some(context) => format!("{context}\n\n{}", task.prompt),
             None => task.prompt.to_string(),

@@ -9,9 +9,6 @@ use divisi_core::Task;
 use rquickjs::{Ctx, Function, Object, Promise, Result, Value, function::Opt};
 use std::rc::Rc;
 
-/// Longest piece of a prompt that stands for a task without a label.
-const TITLE_CHARS_MAX: usize = 60;
-
 pub(super) fn agent<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -57,7 +54,7 @@ impl<'js> Maker<'_, 'js> {
         let site = site::here(self.ctx, self.scope);
         match self.may_ask().and_then(|()| make(&site)) {
             Ok(task) => {
-                let asked = Asked::Task { title: title(&task), required: task.required, form };
+                let asked = Asked::Task { title: task.title(), required: task.required, form };
                 let waiting = Waiting::new(self.ctx, resolve, reject, site.clone(), asked);
                 let mut state = self.shared.borrow_mut();
                 let id = state.next_id();
@@ -137,13 +134,4 @@ fn refused<'js>(ctx: &Ctx<'js>, error: Value<'js>) -> Result<Object<'js>> {
     outcome.set("attempts", 0)?;
     outcome.set("cost", 0)?;
     Ok(outcome)
-}
-
-fn title(task: &Task) -> String {
-    let text = task.label.as_deref().unwrap_or(&task.prompt).trim();
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(TITLE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
 }

@@ -19,7 +19,7 @@ fn gather_hands_all_parts_to_one_agent() {
 
     {"second":2}
     "#);
-    assert_eq!(played.task().model.as_deref(), Some("opus"));
+    assert_eq!(played.task().model.first(), Some("opus"));
     assert_eq!(played.task().label.as_deref(), Some("gather"));
 }
 
@@ -92,7 +92,7 @@ fn decompose_lets_users_choose_models() {
     let played = play("await decompose('Audit it', { planner: 'opus', worker: 'sonnet', max: 3 })")
         .agent(|turn, task| if turn == 0 { diamond() } else { ok(task) })
         .run();
-    let models: Vec<_> = played.tasks().iter().map(|task| task.model.as_deref().unwrap()).collect();
+    let models: Vec<_> = played.tasks().iter().map(|task| task.model.first().unwrap()).collect();
     assert_eq!(models, ["opus", "sonnet", "sonnet", "sonnet"]);
 }
 

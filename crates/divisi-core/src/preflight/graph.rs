@@ -1,0 +1,177 @@
+//! The tasks a flow would ask for, and how they hang together.
+
+use crate::price::ModelPrice;
+use crate::{Failure, Millis, Task, Tier};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// The tasks a flow would ask for, as far as placeholders show.
+///
+/// Tasks are named by their place in `tasks`, which is the order in which the
+/// flow asked for them; whatever a task waits for has a smaller place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    /// The flow's name.
+    pub name: Arc<str>,
+    /// What it asks for.
+    pub tasks: Vec<Node>,
+    /// What it asks for together.
+    pub groups: Vec<Group>,
+    /// Where its shape depends on results nobody has yet.
+    pub open: Vec<Open>,
+    /// The tasks whose results are in what the flow returns.
+    pub returned: Vec<usize>,
+    /// Prompts that a task without a result would spoil.
+    pub nulls: Vec<NullRead>,
+    /// Tasks that read several results and would not be told that one is missing.
+    pub uninformed: Vec<usize>,
+    /// Why the flow did not get to its end on placeholders.
+    pub broke_off: Option<String>,
+}
+
+/// One task of a graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// As the flow asks for it; `{{t3}}` in a text stands for the result of the
+    /// task at place 3.
+    pub task: Task,
+    /// Where the flow asks for it.
+    pub site: Option<Site>,
+    /// The tasks that have to end before it is asked for; those behind them
+    /// are left out.
+    pub waits: Vec<usize>,
+    /// The tasks whose results stand in its prompt or context.
+    pub reads: Vec<usize>,
+    /// The innermost group it is part of: a place in [`Graph::groups`].
+    pub group: Option<usize>,
+    /// Whether anything reads its result.
+    pub used: Use,
+    /// What its words mean here, or why they mean nothing.
+    pub assigned: Result<Assigned, Failure>,
+}
+
+/// Whether anything reads a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Use {
+    /// A later task, a log line or the flow's result holds it.
+    Read,
+    /// Nothing does.
+    Unread,
+    /// It leaves no trace that could be followed: numbers, booleans, choices.
+    Unknown,
+}
+
+/// What a task's words mean: executor, models and limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assigned {
+    /// What carries it out.
+    pub executor: Arc<str>,
+    /// The kind of work it is, declared or inferred.
+    pub kind: Arc<str>,
+    /// Whether the flow declares the kind.
+    pub kind_declared: bool,
+    /// The models it may climb, cheapest first; none where no model is asked.
+    pub rungs: Vec<Rung>,
+    /// Why it starts on the first of them: a short phrase.
+    pub why: String,
+    /// Whether a check decides over its results.
+    pub checked: bool,
+    /// About how many tokens its first request has, `shared_tokens` included.
+    pub prompt_tokens: u64,
+    /// About how many of them are a prefix that siblings share.
+    pub shared_tokens: u64,
+    /// Whether it may use tools, and so take several turns.
+    pub has_tools: bool,
+    /// Longest reply.
+    pub reply_tokens_max: u32,
+    /// Requests one attempt may send.
+    pub turns_max: u32,
+    /// Retries of a failed attempt.
+    pub retries_max: u32,
+    /// Longest time one attempt may take.
+    pub timeout: Millis,
+}
+
+/// One model of a ladder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// The vendor's id.
+    pub model: Arc<str>,
+    /// The tier it stands for there, if it stands for one.
+    pub tier: Option<Tier>,
+    /// Its price now; `None` where nobody sends a bill.
+    pub price: Option<ModelPrice>,
+}
+
+/// Tasks that a flow asks for together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// What asks for them.
+    pub kind: GroupKind,
+    /// Functions or items it was given.
+    pub width: usize,
+    /// Where the flow does so.
+    pub site: Option<Site>,
+    /// The group that this one is part of.
+    pub parent: Option<usize>,
+    /// The width is a guess, because it depends on a result.
+    pub guessed: bool,
+}
+
+/// What asks for tasks together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupKind {
+    /// `parallel()`: all at once, and a wait for all.
+    Parallel,
+    /// `pipeline()`: stages in order for each item, no wait between items.
+    Pipeline,
+    /// `decompose()`: a planner's tasks.
+    Decompose,
+}
+
+/// A place where a flow's shape depends on results nobody has yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// A lower-case phrase that says what is not known.
+    pub what: String,
+    /// Where.
+    pub site: Option<Site>,
+}
+
+/// A prompt that a task without a result would spoil.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NullRead {
+    /// Label of the task that would be asked.
+    pub label: String,
+    /// Where the flow asks for it.
+    pub site: Option<Site>,
+    /// The word that would stand there: `null`, `undefined`, `[object Object]`.
+    pub word: String,
+    /// The text around it.
+    pub excerpt: String,
+}
+
+/// A line of a flow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Site {
+    /// The name of its script or file.
+    pub script: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.script, self.line)
+    }
+}
+
+impl Node {
+    /// What people call it: its label, or the beginning of its prompt.
+    pub fn label(&self) -> String {
+        self.task.title()
+    }
+}

@@ -3,7 +3,8 @@
 //! `cargo bench -p divisi-core`; divide by the number of tasks. It should not
 //! grow with it, and stay below two microseconds per task.
 
-use divisi_core::event::{FlowSource, TaskFacts};
+use divisi_core::budget::TurnBound;
+use divisi_core::event::{Caps, FlowSource, TaskFacts};
 use divisi_core::run::{AttemptEnd, Submission};
 use divisi_core::{AttemptId, Content, Digest, Event, Input, Key, Limits, PicoUsd, Run, Timestamp, Usage};
 use std::collections::VecDeque;
@@ -38,28 +39,26 @@ fn all(keys: &[Key], in_flight_max: u32, cap: Option<PicoUsd>) -> Run {
         label: "task".into(),
         executor: "api".into(),
         models: vec!["haiku".into()],
-        first_turn_max: PicoUsd(1),
+        first_turns: vec![TurnBound::fixed(PicoUsd(1))],
         ..TaskFacts::default()
     };
     let mut run = Run::new();
     let mut under_way = VecDeque::new();
     let flow = FlowSource { path: None, source: text.clone(), args: None, options: None };
     let limits = Limits { in_flight_max, ..Limits::default() };
-    drive(&mut run, now, Input::Start { name: Arc::from("bench"), flow, limits, cap }, &mut under_way);
+    drive(
+        &mut run,
+        now,
+        Input::Start { name: Arc::from("bench"), flow, limits, caps: Caps::of(cap) },
+        &mut under_way,
+    );
     for &key in keys {
         let submission = Submission { key, facts: facts.clone(), spec: text.clone(), outcome: None };
         drive(&mut run, now, Input::Submit(Box::new(submission)), &mut under_way);
     }
     drive(&mut run, now, Input::Tick, &mut under_way);
     while let Some(attempt) = under_way.pop_front() {
-        let end = AttemptEnd {
-            result: Ok(text.clone()),
-            last_turn: None,
-            usage: Usage::default(),
-            cost: PicoUsd::ZERO,
-            unanswered: false,
-            retry_after: None,
-        };
+        let end = AttemptEnd::of(Ok(text.clone()));
         drive(&mut run, now, Input::AttemptEnded { attempt, end: Box::new(end) }, &mut under_way);
         drive(&mut run, now, Input::Tick, &mut under_way);
     }

@@ -2,8 +2,10 @@
 
 use crate::PicoUsd;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// The money of a run: `settled + reserved ≤ cap`, at every event.
+/// The money of a run or of a part of it: `settled + reserved ≤ cap`, at every event.
 ///
 /// Before a request leaves, the most it can cost is reserved; when its reply
 /// has arrived, that is replaced by what it did cost. A request that was sent
@@ -19,20 +21,241 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether `amount` may be reserved on top of what is. Nothing always may,
-    /// even where a cap has been lowered below what is spent.
-    pub fn fits(&self, amount: PicoUsd) -> bool {
-        amount == PicoUsd::ZERO || self.cap.is_none_or(|cap| self.settled + self.reserved + amount <= cap)
+    /// A budget of `cap` of which nothing is used.
+    pub fn new(cap: Option<PicoUsd>) -> Self {
+        Self { cap, ..Self::default() }
     }
 
-    /// Sets `amount` aside.
-    pub(crate) fn reserve(&mut self, amount: PicoUsd) {
+    /// What may still be reserved.
+    pub fn left(&self) -> PicoUsd {
+        self.cap.map_or(PicoUsd::MAX, |cap| cap.saturating_sub(self.settled + self.reserved))
+    }
+
+    fn reserve(&mut self, amount: PicoUsd) {
         self.reserved += amount;
     }
 
-    /// Takes back a reservation and books what was spent of it.
-    pub(crate) fn settle(&mut self, reserved: PicoUsd, cost: PicoUsd) {
+    fn settle(&mut self, reserved: PicoUsd, cost: PicoUsd) {
         self.reserved = self.reserved.saturating_sub(reserved);
         self.settled += cost;
+    }
+}
+
+/// The budget of a run and those of its phases, which hold at the same time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// Of everything.
+    pub run: Budget,
+    /// Of each phase that has spent something or has a cap.
+    pub phases: BTreeMap<Arc<str>, Budget>,
+}
+
+/// A phase, where a task is in one.
+type Phase<'a> = Option<&'a Arc<str>>;
+
+impl Budgets {
+    /// What a task of this phase may still reserve.
+    pub fn left(&self, phase: Phase<'_>) -> PicoUsd {
+        let of_phase = phase.and_then(|phase| self.phases.get(phase)).map_or(PicoUsd::MAX, Budget::left);
+        self.run.left().min(of_phase)
+    }
+
+    /// Whether this phase has a cap of its own.
+    pub fn is_capped(&self, phase: Phase<'_>) -> bool {
+        phase.and_then(|phase| self.phases.get(phase)).is_some_and(|budget| budget.cap.is_some())
+    }
+
+    /// What a task of this phase may still reserve once this much of what it
+    /// has reserved is free again.
+    pub(crate) fn left_without(&self, phase: Phase<'_>, reserved: PicoUsd) -> PicoUsd {
+        let without =
+            |budget: &Budget| Budget { reserved: budget.reserved.saturating_sub(reserved), ..*budget }.left();
+        let of_phase = phase.and_then(|phase| self.phases.get(phase)).map_or(PicoUsd::MAX, without);
+        without(&self.run).min(of_phase)
+    }
+
+    /// Those that limit anything.
+    pub(crate) fn capped(&self) -> Self {
+        let capped = self.phases.iter().filter(|(_, budget)| budget.cap.is_some());
+        Self { run: self.run, phases: capped.map(|(phase, budget)| (phase.clone(), *budget)).collect() }
+    }
+
+    /// Sets the cap of one phase.
+    pub(crate) fn cap_phase(&mut self, phase: &Arc<str>, cap: PicoUsd) {
+        self.phases.entry(phase.clone()).or_default().cap = Some(cap);
+    }
+
+    /// Sets `amount` aside for a task of this phase.
+    pub(crate) fn reserve(&mut self, phase: Phase<'_>, amount: PicoUsd) {
+        self.run.reserve(amount);
+        self.of_phase(phase, amount, |budget| budget.reserve(amount));
+    }
+
+    /// Takes back a reservation and books what was spent of it.
+    pub(crate) fn settle(&mut self, phase: Phase<'_>, reserved: PicoUsd, cost: PicoUsd) {
+        self.run.settle(reserved, cost);
+        self.of_phase(phase, reserved.max(cost), |budget| budget.settle(reserved, cost));
+    }
+
+    /// Free tasks leave no trace in the budgets of phases.
+    fn of_phase(&mut self, phase: Phase<'_>, amount: PicoUsd, change: impl FnOnce(&mut Budget)) {
+        let Some(phase) = phase.filter(|_| amount > PicoUsd::ZERO) else { return };
+        match self.phases.get_mut(phase) {
+            Some(budget) => change(budget),
+            None => change(self.phases.entry(phase.clone()).or_default()),
+        }
+    }
+}
+
+/// The most one request can cost, by how long its reply may be.
+///
+/// The longest reply makes up most of it, and is rarely written. So where a
+/// budget does not hold all of it, the reply is given less room rather than
+/// the request refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub struct TurnBound {
+    /// What the prompt may cost, at the dearest class that may apply.
+    pub prompt: PicoUsd,
+    /// What one token of the reply may cost.
+    pub reply_token: PicoUsd,
+    /// Longest reply in tokens.
+    pub reply_tokens_max: u32,
+    /// Shortest that the longest may be made; the same where less is of no use.
+    pub reply_tokens_min: u32,
+}
+
+/// What is set aside for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The most it can cost.
+    pub reserved: PicoUsd,
+    /// Longest reply, where that is less than was wanted.
+    pub reply_tokens: Option<u32>,
+}
+
+impl TurnBound {
+    /// Least room that is left to a reply for the sake of a budget. A thousand
+    /// tokens hold most answers to a question; less would only pay for text
+    /// that breaks off.
+    pub const REPLY_TOKENS_MIN: u32 = 1_024;
+
+    /// A request with a prompt and replies of these prices.
+    pub fn new(prompt: PicoUsd, reply_token: PicoUsd, reply_tokens_max: u32) -> Self {
+        let reply_tokens_min = reply_tokens_max.min(Self::REPLY_TOKENS_MIN);
+        Self { prompt, reply_token, reply_tokens_max, reply_tokens_min }
+    }
+
+    /// A request that costs this at most, whatever its reply.
+    pub fn fixed(most: PicoUsd) -> Self {
+        Self { prompt: most, ..Self::default() }
+    }
+
+    /// The same where a shorter reply is of no use.
+    pub fn whole(self) -> Self {
+        Self { reply_tokens_min: self.reply_tokens_max, ..self }
+    }
+
+    /// What it costs at most with the longest reply.
+    pub fn most(&self) -> PicoUsd {
+        self.with(self.reply_tokens_max)
+    }
+
+    /// What it costs at most with the shortest room for a reply.
+    pub fn least(&self) -> PicoUsd {
+        self.with(self.reply_tokens_min)
+    }
+
+    /// The request with all the room for its reply that `left` holds; `None`
+    /// where it does not even hold the least.
+    pub fn fit(&self, left: PicoUsd) -> Option<Grant> {
+        if self.most() <= left {
+            return Some(Grant { reserved: self.most(), reply_tokens: None });
+        }
+        if self.least() > left {
+            return None;
+        }
+        // Less than the whole fits, so a token has a price.
+        let tokens = left.saturating_sub(self.prompt).0 / self.reply_token.0.max(1);
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX).min(self.reply_tokens_max);
+        Some(Grant { reserved: self.with(tokens), reply_tokens: Some(tokens) })
+    }
+
+    fn with(&self, reply_tokens: u32) -> PicoUsd {
+        self.prompt + PicoUsd(self.reply_token.0.saturating_mul(reply_tokens.into()))
+    }
+}
+
+/// As it stands in a journal: a number where it does not depend on the reply.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Fixed(PicoUsd),
+    Bound { prompt: PicoUsd, reply_token: PicoUsd, reply_tokens_max: u32, reply_tokens_min: u32 },
+}
+
+impl From<Written> for TurnBound {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Fixed(most) => Self::fixed(most),
+            Written::Bound { prompt, reply_token, reply_tokens_max, reply_tokens_min } => {
+                Self { prompt, reply_token, reply_tokens_max, reply_tokens_min }
+            }
+        }
+    }
+}
+
+impl From<TurnBound> for Written {
+    fn from(bound: TurnBound) -> Self {
+        let TurnBound { prompt, reply_token, reply_tokens_max, reply_tokens_min } = bound;
+        match bound == TurnBound::fixed(prompt) {
+            true => Self::Fixed(prompt),
+            false => Self::Bound { prompt, reply_token, reply_tokens_max, reply_tokens_min },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_gets_the_room_that_is_left() {
+        let bound = TurnBound::new(PicoUsd(1_000), PicoUsd(10), 4_000);
+        assert_eq!(bound.most(), PicoUsd(41_000));
+        let grant = |left| bound.fit(PicoUsd(left));
+        assert_eq!(grant(50_000), Some(Grant { reserved: PicoUsd(41_000), reply_tokens: None }));
+        assert_eq!(grant(21_005), Some(Grant { reserved: PicoUsd(21_000), reply_tokens: Some(2_000) }));
+        assert_eq!(grant(11_240), Some(Grant { reserved: PicoUsd(11_240), reply_tokens: Some(1_024) }));
+        assert_eq!(grant(11_239), None);
+        assert_eq!(bound.whole().fit(PicoUsd(40_999)), None);
+    }
+
+    #[test]
+    fn what_costs_nothing_always_fits() {
+        assert!(TurnBound::default().fit(PicoUsd::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_phase_is_held_by_its_own_cap_and_by_the_run() {
+        let phase: Arc<str> = "Audit".into();
+        let mut budgets = Budgets { run: Budget::new(Some(PicoUsd(100))), ..Budgets::default() };
+        budgets.cap_phase(&phase, PicoUsd(30));
+        budgets.reserve(Some(&phase), PicoUsd(20));
+        assert_eq!(budgets.left(Some(&phase)), PicoUsd(10));
+        assert_eq!(budgets.left(None), PicoUsd(80));
+        budgets.settle(Some(&phase), PicoUsd(20), PicoUsd(5));
+        budgets.reserve(None, PicoUsd(90));
+        assert_eq!(budgets.left(Some(&phase)), PicoUsd(5));
+    }
+
+    #[test]
+    fn bounds_of_old_journals_are_numbers() {
+        let old: TurnBound = serde_json::from_str("70").unwrap();
+        assert_eq!(old, TurnBound::fixed(PicoUsd(70)));
+        assert_eq!(serde_json::to_string(&old).unwrap(), "70");
+        let bound = TurnBound::new(PicoUsd(1), PicoUsd(2), 3);
+        let written = serde_json::to_string(&bound).unwrap();
+        assert_eq!(serde_json::from_str::<TurnBound>(&written).unwrap(), bound);
     }
 }

@@ -3,15 +3,18 @@
 //! This is one of divisi's two contracts: journals written by older versions
 //! stay readable. Fields may be added with a default; none may change meaning.
 
+use crate::budget::TurnBound;
+use crate::check::OneOrMany;
 use crate::{
     AttemptId, Content, Digest, Failure, Key, Limits, Millis, Outcome, PicoUsd, Position, RetryPolicy,
     TaskId, Timestamp, Usage,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Version of the vocabulary below; a store of a later one is not opened.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +51,9 @@ pub enum Event {
     PhaseStarted {
         /// Its title.
         title: Arc<str>,
+        /// Most that its tasks may spend from here on, what they have spent included.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cap: Option<PicoUsd>,
     },
     /// The flow has said something.
     Logged {
@@ -73,6 +79,9 @@ pub enum Event {
         model: Option<Arc<str>>,
         /// Set aside for its first turn.
         reserved: PicoUsd,
+        /// Longest reply of that turn, where the budget holds less than was wanted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_tokens: Option<u32>,
     },
     /// A further request is to be sent; once this is durable it is.
     TurnScheduled {
@@ -83,6 +92,9 @@ pub enum Event {
         tool_results: Option<Content>,
         /// Set aside for it.
         reserved: PicoUsd,
+        /// Longest reply, where the budget holds less than was wanted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_tokens: Option<u32>,
     },
     /// A reply has arrived.
     TurnEnded {
@@ -105,8 +117,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "is_default")]
         cost: PicoUsd,
         /// What its next turn may cost, where the budget did not hold that.
-        #[serde(default, skip_serializing_if = "is_default")]
-        next_turn_max: PicoUsd,
+        #[serde(default, rename = "next_turn_max", skip_serializing_if = "Option::is_none")]
+        next_turn: Option<TurnBound>,
+        /// What its check has against its result. With a failure the result was
+        /// refused; without one it stands all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        findings: Option<Content>,
         /// Results of the tools that its last reply called, where it was ended
         /// before it could send them: JSON text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,6 +141,13 @@ pub enum Event {
         task: TaskId,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// Most of the budget is spent; said once in each execution.
+    SoftLimitReached {
+        /// So much is spent.
+        spent: PicoUsd,
+        /// Of this.
+        cap: PicoUsd,
     },
     /// Nothing new starts any more; what is in flight finishes.
     ParkingStarted {
@@ -159,9 +182,31 @@ pub struct RunStarted {
     pub flow: FlowSource,
     /// How large it may grow.
     pub limits: Limits,
-    /// Most that may be spent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cap: Option<PicoUsd>,
+    /// How much may be spent.
+    #[serde(flatten)]
+    pub caps: Caps,
+}
+
+/// How much may be spent, in all executions together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Caps {
+    /// By the run.
+    #[serde(rename = "cap", skip_serializing_if = "Option::is_none")]
+    pub run: Option<PicoUsd>,
+    /// By the tasks of a phase, of those phases that the flow itself gives no cap.
+    #[serde(rename = "phase_caps", skip_serializing_if = "BTreeMap::is_empty")]
+    pub phases: BTreeMap<Arc<str>, PicoUsd>,
+    /// Where to warn: a share of the run's cap in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn_percent: Option<u8>,
+}
+
+impl Caps {
+    /// A cap for the run and nothing else.
+    pub fn of(run: Option<PicoUsd>) -> Self {
+        Self { run, ..Self::default() }
+    }
 }
 
 /// How a run goes on.
@@ -171,9 +216,9 @@ pub struct RunResumed {
     pub flow: FlowSource,
     /// How large it may grow now.
     pub limits: Limits,
-    /// Most that may be spent now, in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cap: Option<PicoUsd>,
+    /// How much may be spent now.
+    #[serde(flatten)]
+    pub caps: Caps,
     /// Whether tasks that have failed are tried again.
     #[serde(default)]
     pub reopen_failed: bool,
@@ -225,18 +270,38 @@ pub struct TaskFacts {
     pub phase: Option<Arc<str>>,
     /// What carries it out.
     pub executor: Arc<str>,
-    /// The model ids it may run on, in the order in which they are tried.
+    /// The sort of work it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Arc<str>>,
+    /// The model ids of its ladder, in the order in which they are climbed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Arc<str>>,
+    /// The model ids that take the place of one that is out of order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Arc<str>>,
+    /// Whether a check decides over its results.
+    #[serde(skip_serializing_if = "is_default")]
+    pub checked: bool,
     /// Where it differs from the run's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Arc<RetryPolicy>>,
     /// Length of the longest chain of tasks known to wait for it; longer goes first.
     #[serde(skip_serializing_if = "is_default")]
     pub priority: u32,
-    /// Upper bound of what its first turn costs.
-    #[serde(skip_serializing_if = "is_default")]
-    pub first_turn_max: PicoUsd,
+    /// What its first turn may cost on each of `models`, then on each of `fallbacks`.
+    #[serde(
+        alias = "first_turn_max",
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub first_turns: Vec<TurnBound>,
+    /// Most that all its attempts together may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_max: Option<PicoUsd>,
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<TurnBound>, D::Error> {
+    OneOrMany::deserialize(given).map(Vec::from)
 }
 
 /// One request and its reply.
@@ -249,6 +314,9 @@ pub struct Turn {
     pub reply: Content,
     /// The model that the reply names.
     pub model: Arc<str>,
+    /// Whether it judges the attempt's result rather than works on it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub judges: bool,
     /// Tokens.
     pub usage: Usage,
     /// What it cost.
@@ -264,7 +332,11 @@ pub enum ParkReason {
     /// A person asked for it.
     Asked,
     /// What is left of the budget holds none of the waiting tasks.
-    Budget,
+    Budget {
+        /// The phase whose own cap it is, where the run's would hold more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phase: Option<Arc<str>>,
+    },
     /// The account's quota is used up.
     Quota {
         /// What the vendor said.

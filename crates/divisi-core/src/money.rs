@@ -17,6 +17,8 @@ pub struct PicoUsd(pub u64);
 impl PicoUsd {
     /// Nothing.
     pub const ZERO: Self = Self(0);
+    /// More than any bill.
+    pub const MAX: Self = Self(u64::MAX);
     /// One dollar.
     pub const DOLLAR: Self = Self(1_000_000_000_000);
 

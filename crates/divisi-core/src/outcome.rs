@@ -113,6 +113,10 @@ pub enum FailureClass {
     Schema,
     /// The attempt used all its turns without finishing.
     Turns,
+    /// The check refused its result, and there is no stronger model to ask.
+    Check,
+    /// The task's own budget holds no further request.
+    Budget,
     /// A program that carried out the attempt failed.
     Program,
     /// The task asks for something that is not there or not allowed.
@@ -141,6 +145,8 @@ impl FailureClass {
             | Self::Truncated
             | Self::Schema
             | Self::Turns
+            | Self::Check
+            | Self::Budget
             | Self::Unavailable
             | Self::Flow => Remedy::GiveUp,
         }
@@ -150,7 +156,12 @@ impl FailureClass {
     /// replies would end the same way. Out of turns is not: it may be given more.
     pub fn would_repeat(self) -> bool {
         match self {
-            Self::BadRequest | Self::TooLong | Self::Declined | Self::Truncated | Self::Schema => true,
+            Self::BadRequest
+            | Self::TooLong
+            | Self::Declined
+            | Self::Truncated
+            | Self::Schema
+            | Self::Check => true,
             Self::RateLimited
             | Self::Overloaded
             | Self::Quota
@@ -162,10 +173,16 @@ impl FailureClass {
             | Self::Interrupted
             | Self::Auth
             | Self::Turns
+            | Self::Budget
             | Self::Program
             | Self::Unavailable
             | Self::Flow => false,
         }
+    }
+
+    /// Whether the model itself is out of order, so that another may take its place.
+    pub fn is_outage(self) -> bool {
+        matches!(self, Self::Overloaded | Self::Server)
     }
 
     /// The words shown to people.
@@ -187,6 +204,8 @@ impl FailureClass {
             Self::Truncated => "cut off",
             Self::Schema => "schema not met",
             Self::Turns => "out of turns",
+            Self::Check => "check failed",
+            Self::Budget => "over its budget",
             Self::Program => "program failed",
             Self::Unavailable => "not available",
             Self::Flow => "flow failed",

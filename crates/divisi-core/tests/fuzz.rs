@@ -1,30 +1,58 @@
 //! Whatever happens to a run, in whatever order: what is decided follows, the
 //! journal tells the same, the money adds up, and every count is right.
 
-use divisi_core::event::{FlowSource, ParkReason, Recorded, TaskFacts, Turn};
+use divisi_core::budget::TurnBound;
+use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, TaskFacts, Turn};
 use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
     Position, Run, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Something that happens. Numbers name attempts and tasks modulo how many there are.
 #[derive(Clone, Debug)]
 enum Step {
-    Submit { prompt: u8, cost: u64, priority: u32, known: bool },
-    TurnWanted { attempt: usize, cost: u64, results: bool },
-    TurnEnded { attempt: usize, cost: u64 },
-    AttemptEnded { attempt: usize, class: Option<FailureClass>, cost: u64, unanswered: bool, last_turn: bool },
-    Phase(u8),
+    Submit {
+        prompt: u8,
+        cost: u64,
+        priority: u32,
+        known: bool,
+        phase: Option<u8>,
+        own: Option<u64>,
+    },
+    TurnWanted {
+        attempt: usize,
+        cost: u64,
+        results: bool,
+    },
+    TurnEnded {
+        attempt: usize,
+        cost: u64,
+    },
+    AttemptEnded {
+        attempt: usize,
+        class: Option<FailureClass>,
+        cost: u64,
+        unanswered: bool,
+        last_turn: bool,
+        cut: bool,
+    },
+    Phase(u8, Option<u64>),
     Log(u8),
     FlowEnded(bool),
     CaughtUp,
     Park,
     Cancel,
     Start,
-    Resume { cap: Option<u64>, in_flight_max: u32, reopen_failed: bool },
+    Resume {
+        cap: Option<u64>,
+        phase_cap: Option<u64>,
+        in_flight_max: u32,
+        reopen_failed: bool,
+    },
     Wait(u64),
 }
 
@@ -39,27 +67,30 @@ fn step() -> impl Strategy<Value = Step> {
         C::Auth,
         C::Declined,
         C::Turns,
+        C::Check,
+        C::Check,
+        C::Overloaded,
         C::Interrupted,
     ]);
     let attempt = 0..8usize;
     prop_oneof![
-        12 => (0..12u8, 0..60u64, 0..3u32, prop::bool::weighted(0.1))
-            .prop_map(|(prompt, cost, priority, known)| Step::Submit { prompt, cost, priority, known }),
+        12 => (0..12u8, 0..60u64, 0..3u32, prop::bool::weighted(0.1), prop::option::of(0..3u8), prop::option::weighted(0.3, 0..150u64))
+            .prop_map(|(prompt, cost, priority, known, phase, own)| Step::Submit { prompt, cost, priority, known, phase, own }),
         8 => (attempt.clone(), 0..60u64, any::<bool>())
             .prop_map(|(attempt, cost, results)| Step::TurnWanted { attempt, cost, results }),
         8 => (attempt.clone(), 0..60u64).prop_map(|(attempt, cost)| Step::TurnEnded { attempt, cost }),
-        12 => (attempt, prop::option::weighted(0.6, class), 0..60u64, any::<bool>(), any::<bool>()).prop_map(
-            |(attempt, class, cost, unanswered, last_turn)| Step::AttemptEnded { attempt, class, cost, unanswered, last_turn }
+        12 => (attempt, prop::option::weighted(0.6, class), 0..60u64, any::<bool>(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+            |(attempt, class, cost, unanswered, last_turn, cut)| Step::AttemptEnded { attempt, class, cost, unanswered, last_turn, cut }
         ),
-        1 => (0..4u8).prop_map(Step::Phase),
+        2 => (0..4u8, prop::option::of(0..150u64)).prop_map(|(title, cap)| Step::Phase(title, cap)),
         2 => (0..4u8).prop_map(Step::Log),
         1 => any::<bool>().prop_map(Step::FlowEnded),
         4 => Just(Step::CaughtUp),
         1 => Just(Step::Park),
         1 => Just(Step::Cancel),
         1 => Just(Step::Start),
-        4 => (prop::option::of(0..300u64), 0..6u32, any::<bool>())
-            .prop_map(|(cap, in_flight_max, reopen_failed)| Step::Resume { cap, in_flight_max, reopen_failed }),
+        4 => (prop::option::of(0..300u64), prop::option::of(0..150u64), 0..6u32, any::<bool>())
+            .prop_map(|(cap, phase_cap, in_flight_max, reopen_failed)| Step::Resume { cap, phase_cap, in_flight_max, reopen_failed }),
         4 => (0..3_000u64).prop_map(Step::Wait),
     ]
 }
@@ -70,7 +101,7 @@ proptest! {
     #[test]
     fn whatever_happens(steps in prop::collection::vec(step(), 1..120)) {
         let mut live = Live::default();
-        live.take(Input::Start { name: "fuzz".into(), flow: flow(), limits: limits(3), cap: Some(PicoUsd(200)) });
+        live.take(Input::Start { name: "fuzz".into(), flow: flow(), limits: limits(3), caps: Caps::of(Some(PicoUsd(200))) });
         for step in steps {
             live.step(step);
         }
@@ -92,9 +123,9 @@ proptest! {
     ) {
         let identities = |prompts: Vec<u8>| {
             let mut live = Live::default();
-            live.take(Input::Start { name: "order".into(), flow: flow(), limits: limits(3), cap: None });
+            live.take(Input::Start { name: "order".into(), flow: flow(), limits: limits(3), caps: Caps::default() });
             for prompt in prompts {
-                live.step(Step::Submit { prompt, cost: 1, priority: 0, known: false });
+                live.step(Step::Submit { prompt, cost: 1, priority: 0, known: false, phase: None, own: None });
             }
             let mut all: Vec<_> = live.run.all_tasks().map(|(_, task)| (task.key(), task.occurrence())).collect();
             all.sort();
@@ -113,17 +144,31 @@ struct Live {
     /// Attempts in flight and what is reserved for them, as the events tell.
     under_way: BTreeMap<AttemptId, PicoUsd>,
     settled: PicoUsd,
+    settled_by_phase: BTreeMap<Arc<str>, PicoUsd>,
     /// Whether replies have cost more than was reserved for them.
     overcharged: bool,
+    /// The same, whatever cap has been set since.
+    ever_overcharged: bool,
+    /// Phases whose cap was set below what they had in hand.
+    recapped: BTreeSet<Arc<str>>,
+    /// Tasks whose own budget was set anew.
+    reclaimed: BTreeSet<TaskId>,
 }
 
 impl Live {
     fn step(&mut self, step: Step) {
         match step {
-            Step::Submit { prompt, cost, priority, known } => {
+            Step::Submit { prompt, cost, priority, known, phase, own } => {
                 let key = Key(Digest::of(&[prompt]));
-                let first_turn_max = PicoUsd(cost);
-                let facts = TaskFacts { priority, first_turn_max, ..TaskFacts::default() };
+                let facts = TaskFacts {
+                    priority,
+                    phase: phase.map(|title| title.to_string().into()),
+                    models: vec!["haiku".into(), "opus".into()],
+                    fallbacks: vec!["sonnet".into()],
+                    first_turns: vec![bound(cost), bound(cost * 2), bound(cost)],
+                    cost_max: own.map(PicoUsd),
+                    ..TaskFacts::default()
+                };
                 let reason = "it is known to be of no use".into();
                 let outcome = known.then_some(Outcome::Skipped { reason });
                 self.take(Input::Submit(Box::new(Submission { key, facts, spec: text("{}"), outcome })));
@@ -131,14 +176,14 @@ impl Live {
             Step::TurnWanted { attempt, cost, results } => {
                 let attempt = self.attempt(attempt);
                 let tool_results = results.then(|| text("results"));
-                self.take(Input::TurnWanted { attempt, tool_results, cost_max: PicoUsd(cost) });
+                self.take(Input::TurnWanted { attempt, tool_results, bound: bound(cost) });
             }
             Step::TurnEnded { attempt, cost } => {
                 let attempt = self.attempt(attempt);
                 let turn = Box::new(turn(self.charge(attempt, cost)));
                 self.take(Input::TurnEnded { attempt, turn });
             }
-            Step::AttemptEnded { attempt, class, cost, unanswered, last_turn } => {
+            Step::AttemptEnded { attempt, class, cost, unanswered, last_turn, cut } => {
                 let attempt = self.attempt(attempt);
                 let cost = self.charge(attempt, cost);
                 let beside = if unanswered || last_turn { 0 } else { cost };
@@ -149,10 +194,14 @@ impl Live {
                     cost: PicoUsd(beside),
                     unanswered,
                     retry_after: None,
+                    next_turn: (cut && class.is_some()).then(|| bound(cost).whole()),
+                    findings: (class == Some(FailureClass::Check)).then(|| text("it is wrong")),
                 };
                 self.take(Input::AttemptEnded { attempt, end: Box::new(end) });
             }
-            Step::Phase(title) => self.take(Input::Phase(title.to_string().into())),
+            Step::Phase(title, cap) => {
+                self.take(Input::Phase { title: title.to_string().into(), cap: cap.map(PicoUsd) });
+            }
             Step::Log(line) => self.take(Input::Log(line.to_string().into())),
             Step::FlowEnded(true) => self.take(Input::FlowEnded(Ok(text("null")))),
             Step::FlowEnded(false) => {
@@ -163,11 +212,17 @@ impl Live {
             Step::Park => self.take(Input::Park),
             Step::Cancel => self.take(Input::Cancel),
             Step::Start => {
-                self.take(Input::Start { name: "again".into(), flow: flow(), limits: limits(1), cap: None });
+                self.take(Input::Start {
+                    name: "again".into(),
+                    flow: flow(),
+                    limits: limits(1),
+                    caps: Caps::default(),
+                });
             }
-            Step::Resume { cap, in_flight_max, reopen_failed } => {
-                let (limits, cap) = (limits(in_flight_max), cap.map(PicoUsd));
-                self.take(Input::Resume { flow: flow(), limits, cap, reopen_failed });
+            Step::Resume { cap, phase_cap, in_flight_max, reopen_failed } => {
+                let phases = phase_cap.map(|cap| ("1".into(), PicoUsd(cap))).into_iter().collect();
+                let caps = Caps { run: cap.map(PicoUsd), phases, warn_percent: Some(80) };
+                self.take(Input::Resume { flow: flow(), limits: limits(in_flight_max), caps, reopen_failed });
             }
             Step::Wait(millis) => self.now = self.now + Millis(millis),
         }
@@ -241,23 +296,35 @@ impl Live {
             }
             Event::TurnEnded { attempt, turn } => {
                 let reserved = self.under_way.insert(*attempt, PicoUsd::ZERO).expect("in flight");
-                self.overcharged |= turn.cost > reserved;
-                self.settled += turn.cost;
+                self.overcharge(turn.cost > reserved);
+                self.book(*attempt, turn.cost);
             }
             Event::AttemptEnded { attempt, cost, .. } => {
                 let reserved = self.under_way.remove(attempt).expect("in flight");
-                self.overcharged |= *cost > reserved;
-                self.settled += *cost;
+                self.overcharge(*cost > reserved);
+                self.book(*attempt, *cost);
             }
             Event::RunResumed(resumed) => {
-                self.overcharged = resumed.cap.is_some_and(|cap| self.settled > cap);
+                self.overcharged = resumed.caps.run.is_some_and(|cap| self.settled > cap);
+                self.recapped.extend(resumed.caps.phases.keys().cloned());
+            }
+            Event::PhaseStarted { title, cap: Some(_) } => {
+                self.recapped.insert(title.clone());
+            }
+            Event::TaskClaimed { task, .. } => {
+                self.reclaimed.insert(*task);
             }
             Event::RunEnded { .. } => {
                 assert!(self.run.tasks().all(|(_, task)| task.outcome().is_some()), "a task without outcome");
             }
-            Event::RunParked { reason: ParkReason::Budget } => {
+            Event::RunParked { reason: ParkReason::Budget { .. } } => {
                 let first = |task: &TaskState| *task.stage() == TaskStage::Ready && task.attempts() == 0;
-                let fits = |task: &TaskState| self.run.budget().fits(task.facts().first_turn_max);
+                let fits = |task: &TaskState| {
+                    let own =
+                        task.facts().cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(task.cost()));
+                    let held = self.held(task.facts().phase.as_ref()).min(own);
+                    task.rung() == 0 && task.facts().first_turns[0].least() <= held
+                };
                 let mut tasks = self.run.tasks();
                 assert!(!tasks.any(|(_, task)| first(task) && fits(task)), "parked although something fits");
             }
@@ -265,8 +332,52 @@ impl Live {
         }
     }
 
+    fn overcharge(&mut self, over: bool) {
+        self.overcharged |= over;
+        self.ever_overcharged |= over;
+    }
+
+    fn book(&mut self, attempt: AttemptId, cost: PicoUsd) {
+        self.settled += cost;
+        let phase = self.run.task(attempt.task).and_then(|task| task.facts().phase.clone());
+        if let Some(phase) = phase.filter(|_| cost > PicoUsd::ZERO) {
+            *self.settled_by_phase.entry(phase).or_default() += cost;
+        }
+    }
+
+    /// What the run and this phase may still reserve.
+    fn held(&self, phase: Option<&Arc<str>>) -> PicoUsd {
+        let of_phase = self.run.phase_budgets().find(|(title, _)| Some(*title) == phase);
+        self.run.budget().left().min(of_phase.map_or(PicoUsd::MAX, |(_, budget)| budget.left()))
+    }
+
     /// What must hold at every event.
     fn audit(&self) {
+        let by_phase: BTreeMap<_, _> = self
+            .run
+            .phase_budgets()
+            .filter(|(_, budget)| budget.settled > PicoUsd::ZERO)
+            .map(|(phase, budget)| (phase.clone(), budget.settled))
+            .collect();
+        assert_eq!(by_phase, self.settled_by_phase);
+        for (phase, budget) in self.run.phase_budgets() {
+            let most = budget.cap.unwrap_or(PicoUsd::MAX);
+            let excused = self.ever_overcharged || self.recapped.contains(phase);
+            assert!(excused || budget.settled + budget.reserved <= most, "{phase}: {budget:?}");
+        }
+        for (id, task) in self.run.all_tasks() {
+            let reserved = self
+                .under_way
+                .iter()
+                .filter(|(attempt, _)| attempt.task == id)
+                .map(|(_, reserved)| *reserved);
+            let held = task.cost() + reserved.sum();
+            let most = task.facts().cost_max.unwrap_or(PicoUsd::MAX);
+            assert!(
+                self.ever_overcharged || held <= most || self.reclaimed.contains(&id),
+                "{id}: {held} of {most}"
+            );
+        }
         let budget = self.run.budget();
         assert_eq!(budget.settled, self.settled);
         assert_eq!(budget.reserved, self.under_way.values().copied().sum());
@@ -307,6 +418,17 @@ impl Live {
     }
 }
 
+/// A bound of which half depends on the reply.
+fn bound(cost: u64) -> TurnBound {
+    let reply = cost / 2;
+    TurnBound {
+        prompt: PicoUsd(cost - reply),
+        reply_token: PicoUsd(1),
+        reply_tokens_max: reply as u32,
+        reply_tokens_min: reply as u32 / 4,
+    }
+}
+
 fn turn(cost: u64) -> Turn {
     Turn {
         request: Digest::of(b"request"),
@@ -314,6 +436,7 @@ fn turn(cost: u64) -> Turn {
         model: "haiku".into(),
         usage: Usage { input: cost, ..Usage::default() },
         cost: PicoUsd(cost),
+        judges: false,
         took: Millis(1),
     }
 }

@@ -1,8 +1,9 @@
 //! The journal is a contract: what older versions wrote stays readable.
 
+use divisi_core::budget::TurnBound;
 use divisi_core::event::{
-    FORMAT, FlowSource, ParkReason, Recorded, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted,
-    Turn,
+    Caps, FORMAT, FlowSource, ParkReason, Recorded, RunResumed, RunStarted, RunStatus, TaskFacts,
+    TaskSubmitted, Turn,
 };
 use divisi_core::run::Stage;
 use divisi_core::{
@@ -13,6 +14,7 @@ use divisi_core::{
 /// Never edit a fixture: it stands for journals that are out there. When the
 /// vocabulary grows, add one.
 const V1: &str = include_str!("fixtures/journal-v1.jsonl");
+const V2: &str = include_str!("fixtures/journal-v2.jsonl");
 
 fn read(journal: &str) -> Vec<Recorded> {
     journal.lines().map(|line| serde_json::from_str(line).expect("an event can be read")).collect()
@@ -32,19 +34,29 @@ fn a_journal_of_version_1_is_read_and_replayed() {
 }
 
 #[test]
-fn a_journal_of_version_1_is_still_what_is_written() {
+fn a_journal_of_version_2_is_read_and_replayed() {
+    let mut run = Run::new();
+    for Recorded { at, event, .. } in read(V2) {
+        run.apply(at, &event).expect("it follows");
+    }
+    assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
+    assert_eq!(run.budget().settled, PicoUsd(1_610));
+}
+
+#[test]
+fn a_journal_of_version_2_is_still_what_is_written() {
     let written: Vec<_> =
         every_event().iter().map(|event| serde_json::to_string(event).expect("written")).collect();
     assert_eq!(
         written,
-        V1.lines().collect::<Vec<_>>(),
+        V2.lines().collect::<Vec<_>>(),
         "the format has changed: old journals must stay readable"
     );
 }
 
 #[test]
 fn every_event_survives_being_written() {
-    assert_eq!(read(V1), every_event());
+    assert_eq!(read(V2), every_event());
 }
 
 /// A run in which everything happens that can happen.
@@ -76,13 +88,15 @@ fn every_event() -> Vec<Recorded> {
         attempt,
         model: Some("claude-haiku-4-5".into()),
         reserved: PicoUsd(reserved),
+        reply_tokens: (reserved == 600).then_some(2_000),
     };
     let ended = |attempt, failure: Option<Failure>, cost| Event::AttemptEnded {
         attempt,
         failure: failure.map(Box::new),
         usage: Usage { input: 1, output: 2, ..Usage::default() },
         cost: PicoUsd(cost),
-        next_turn_max: PicoUsd(40),
+        next_turn: Some(TurnBound::new(PicoUsd(30), PicoUsd(1), 10)),
+        findings: Some(text("\"too short\"")),
         tool_results: None,
     };
     let turn = |request: &str| Turn {
@@ -98,6 +112,7 @@ fn every_event() -> Vec<Recorded> {
             thinking: 5,
         },
         cost: PicoUsd(400),
+        judges: request == "2",
         took: Millis(1_200),
     };
     let outcome = |task: u32, outcome| Event::TaskEnded { task: TaskId(task), outcome };
@@ -109,9 +124,13 @@ fn every_event() -> Vec<Recorded> {
             name: "audit".into(),
             flow: flow("agent('…')"),
             limits: limits(),
-            cap: Some(PicoUsd(5_000)),
+            caps: Caps {
+                run: Some(PicoUsd(5_000)),
+                phases: [("Scan".into(), PicoUsd(4_000))].into(),
+                warn_percent: Some(80),
+            },
         })),
-        Event::PhaseStarted { title: "Scan".into() },
+        Event::PhaseStarted { title: "Scan".into(), cap: Some(PicoUsd(3_000)) },
         Event::Logged { message: "four modules".into() },
         submitted(0, "auth", 0),
         submitted(1, "auth", 1),
@@ -120,13 +139,19 @@ fn every_event() -> Vec<Recorded> {
         scheduled(first(0), 500),
         scheduled(first(1), 500),
         Event::TurnEnded { attempt: first(0), turn: Box::new(turn("1")) },
-        Event::TurnScheduled { attempt: first(0), tool_results: Some(text("[]")), reserved: PicoUsd(600) },
+        Event::TurnScheduled {
+            attempt: first(0),
+            tool_results: Some(text("[]")),
+            reserved: PicoUsd(600),
+            reply_tokens: Some(3_000),
+        },
         Event::TurnEnded { attempt: first(0), turn: Box::new(turn("2")) },
         ended(first(0), None, 10),
         outcome(0, Outcome::Ok { value: text("\"done\"") }),
         ended(first(1), Some(failure(FailureClass::RateLimited)), 0),
         Event::RetryPlanned { task: TaskId(1), due: Timestamp(700) },
         scheduled(second(1), 500),
+        Event::SoftLimitReached { spent: PicoUsd(810), cap: PicoUsd(5_000) },
         Event::ParkingStarted { reason: quota() },
         ended(second(1), Some(failure(FailureClass::Declined)), 200),
         outcome(1, Outcome::Failed(failure(FailureClass::Declined))),
@@ -135,7 +160,7 @@ fn every_event() -> Vec<Recorded> {
         Event::RunResumed(Box::new(RunResumed {
             flow: flow("agent('…') // edited"),
             limits: limits(),
-            cap: Some(PicoUsd(9_000)),
+            caps: Caps::of(Some(PicoUsd(9_000))),
             reopen_failed: false,
         })),
         Event::TaskClaimed { task: TaskId(0), facts: None },
@@ -162,7 +187,11 @@ fn facts(label: &str) -> TaskFacts {
         models: vec!["claude-haiku-4-5".into(), "claude-opus-4-1".into()],
         retry: Some(RetryPolicy { retries_max: 2, ..RetryPolicy::default() }.into()),
         priority: 3,
-        first_turn_max: PicoUsd(500),
+        kind: Some("search".into()),
+        fallbacks: vec!["gpt-6-luna".into()],
+        checked: true,
+        first_turns: vec![TurnBound::fixed(PicoUsd(500)), TurnBound::new(PicoUsd(1), PicoUsd(2), 3)],
+        cost_max: Some(PicoUsd(2_000)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A run can be killed at every event: it goes on, ends in the same outcomes,
 //! and asks for no reply that was recorded.
 
-use divisi_core::event::{FlowSource, TaskFacts, Turn};
+use divisi_core::budget::TurnBound;
+use divisi_core::event::{Caps, FlowSource, TaskFacts, Turn};
 use divisi_core::run::{AttemptEnd, Stage, Submission, TaskStage};
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
@@ -97,7 +98,7 @@ impl<'a> World<'a> {
 
     fn begin(&mut self) {
         let limits = Limits { in_flight_max: 3, ..Limits::default() };
-        self.inbox = vec![Input::Start { name: "jobs".into(), flow: flow(), limits, cap: None }];
+        self.inbox = vec![Input::Start { name: "jobs".into(), flow: flow(), limits, caps: Caps::default() }];
     }
 
     /// Only the journal is left.
@@ -112,7 +113,8 @@ impl<'a> World<'a> {
         self.told.clear();
         self.outcomes.clear();
         let limits = self.run.limits().clone();
-        self.inbox = vec![Input::Resume { flow: flow(), limits, cap: None, reopen_failed: false }];
+        self.inbox =
+            vec![Input::Resume { flow: flow(), limits, caps: Caps::default(), reopen_failed: false }];
     }
 
     /// Drives until the end, or until as many events are durable.
@@ -263,12 +265,12 @@ impl<'a> World<'a> {
 }
 
 fn wanted(attempt: AttemptId) -> Input {
-    Input::TurnWanted { attempt, tool_results: Some(text("done")), cost_max: PicoUsd(10) }
+    Input::TurnWanted { attempt, tool_results: Some(text("done")), bound: TurnBound::fixed(PicoUsd(10)) }
 }
 
 fn ended(attempt: AttemptId, result: Result<Content, Failure>, last_turn: Option<Box<Turn>>) -> Input {
     let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-    let end = AttemptEnd { result, last_turn, usage, cost, unanswered: false, retry_after: None };
+    let end = AttemptEnd { last_turn, usage, cost, ..AttemptEnd::of(result) };
     Input::AttemptEnded { attempt, end: Box::new(end) }
 }
 
@@ -279,6 +281,7 @@ fn turn(number: usize) -> Turn {
         model: "haiku".into(),
         usage: Usage::default(),
         cost: PicoUsd(5),
+        judges: false,
         took: Millis(1),
     }
 }

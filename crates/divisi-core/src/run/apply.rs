@@ -1,9 +1,9 @@
 //! How recorded events change a run: the only way its state changes.
 
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
-use crate::event::{RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
+use crate::event::{Caps, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
-use crate::{AttemptId, Content, Digest, Event, Failure, Outcome, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{AttemptId, Content, Digest, Event, Outcome, PicoUsd, TaskId, Timestamp, Usage};
 use std::sync::Arc;
 
 /// An event that cannot follow what has been applied before it.
@@ -28,22 +28,25 @@ impl Run {
             Event::RunStarted(started) => self.apply_started(at, started),
             Event::RunResumed(resumed) => self.apply_resumed(resumed),
             Event::CaughtUp { .. } => self.stage = Stage::Running,
-            Event::PhaseStarted { title } => self.phases.push(title.clone()),
+            Event::PhaseStarted { title, cap } => self.apply_phase(title, *cap),
             Event::Logged { message } => {
                 self.logs += 1;
                 self.logged.insert(Digest::of(message.as_bytes()));
             }
             Event::TaskSubmitted(submitted) => self.apply_submitted(submitted)?,
             Event::TaskClaimed { task, facts } => self.apply_claimed(*task, facts.as_ref())?,
-            Event::AttemptScheduled { attempt, model, reserved } => {
+            Event::AttemptScheduled { attempt, model, reserved, .. } => {
                 self.apply_scheduled(at, *attempt, model.as_ref(), *reserved)?;
             }
-            Event::TurnScheduled { attempt, tool_results, reserved } => {
+            Event::TurnScheduled { attempt, tool_results, reserved, .. } => {
                 self.apply_turn_scheduled(*attempt, tool_results.as_ref(), *reserved)?;
             }
             Event::TurnEnded { attempt, turn } => self.apply_turn(*attempt, turn)?,
-            Event::AttemptEnded { attempt, failure, usage, cost, next_turn_max, tool_results } => {
-                self.apply_attempt_ended(*attempt, failure.as_deref(), *usage, *cost, *next_turn_max)?;
+            Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results } => {
+                self.apply_attempt_ended(*attempt, *usage, *cost)?;
+                let task = &mut self.tasks[attempt.task.index()];
+                task.next_turn = *next_turn;
+                task.follow_up(failure.as_deref(), findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
             Event::RetryPlanned { task, due } => {
@@ -53,10 +56,11 @@ impl Run {
                     return Err(IllegalEvent(format!("a retry of {id}, which has not just failed")));
                 }
                 task.stage = TaskStage::Resting(*due);
-                let place = task.place(id);
-                self.waiting.insert(&TaskStage::Resting(*due), place);
+                let task = &self.tasks[id.index()];
+                self.waiting.insert(&task.stage, task.place(id));
             }
             Event::TaskEnded { task, outcome } => self.apply_ended(at, *task, outcome)?,
+            Event::SoftLimitReached { .. } => self.warned = true,
             Event::ParkingStarted { reason } => self.stage = Stage::Parking(reason.clone()),
             Event::RunParked { reason } => {
                 self.stage = Stage::Parked(reason.clone());
@@ -88,12 +92,11 @@ impl Run {
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. } => self.is_alive(),
             // Reserving what does not fit would break the promise that counts most.
-            Event::AttemptScheduled { reserved, .. } => {
-                self.stage == Stage::Running && self.budget.fits(*reserved)
+            Event::AttemptScheduled { attempt, reserved, .. }
+            | Event::TurnScheduled { attempt, reserved, .. } => {
+                self.stage == Stage::Running && self.holds(*attempt, *reserved)
             }
-            Event::TurnScheduled { attempt, reserved, .. } => {
-                self.stage == Stage::Running && self.budget_without(*attempt).fits(*reserved)
-            }
+            Event::SoftLimitReached { .. } => self.stage == Stage::Running,
             Event::ParkingStarted { .. } => matches!(self.stage, Stage::Replaying | Stage::Running),
             Event::RunParked { .. } => matches!(self.stage, Stage::Parking(_)) && idle,
             Event::FlowEnded { .. } => self.is_alive() && self.flow_ended.is_none(),
@@ -101,12 +104,18 @@ impl Run {
         }
     }
 
+    /// Whether all budgets hold this for an attempt. What is wrong with an
+    /// unknown one is told where it is applied.
+    fn holds(&self, attempt: AttemptId, reserved: PicoUsd) -> bool {
+        let left = |task: &TaskState| task.own_left().min(self.left_without(attempt));
+        self.task(attempt.task).is_none_or(|task| reserved <= left(task))
+    }
+
     fn apply_started(&mut self, at: Timestamp, started: &RunStarted) {
         self.name = started.name.clone();
         self.flow = Some(started.flow.clone());
         self.limits = started.limits.clone();
-        self.budget.cap = started.cap;
-        self.waiting = Waiting::empty(started.cap.is_some());
+        self.apply_caps(&started.caps);
         self.execution = 1;
         self.started_at = at;
         self.ended_at = at;
@@ -116,13 +125,12 @@ impl Run {
     fn apply_resumed(&mut self, resumed: &RunResumed) {
         self.flow = Some(resumed.flow.clone());
         self.limits = resumed.limits.clone();
-        self.budget.cap = resumed.cap;
+        self.apply_caps(&resumed.caps);
         self.execution += 1;
         self.keys.begin();
         self.counts = super::Counts::default();
         self.reused = 0;
         self.saved = PicoUsd::ZERO;
-        self.waiting = Waiting::empty(resumed.cap.is_some());
         self.flow_ended = None;
         self.stage = Stage::Replaying;
         for task in &mut self.tasks {
@@ -138,10 +146,58 @@ impl Run {
                 | TaskStage::Between => false,
             };
             if !kept {
-                task.stage = TaskStage::Unclaimed;
                 task.tries = Tries::default();
+                task.outages = 0;
+                if matches!(task.stage, TaskStage::Ended { .. }) {
+                    // Given another chance, it begins at the foot of its ladder.
+                    task.rung = 0;
+                    task.findings = None;
+                }
+                task.stage = TaskStage::Unclaimed;
                 task.ended_at = None;
             }
+        }
+    }
+
+    /// The caps of an execution; nothing waits when it begins.
+    fn apply_caps(&mut self, caps: &Caps) {
+        self.caps = caps.clone();
+        self.warned = false;
+        self.waiting = Waiting::empty(caps.run.is_some());
+        self.budgets.run.cap = caps.run;
+        for budget in self.budgets.phases.values_mut() {
+            budget.cap = None;
+        }
+        for (phase, cap) in &caps.phases {
+            self.cap_phase(phase, *cap);
+        }
+    }
+
+    fn apply_phase(&mut self, title: &Arc<str>, cap: Option<PicoUsd>) {
+        if !self.phases.contains(title) {
+            self.phases.push(title.clone());
+        }
+        if let Some(cap) = cap {
+            self.cap_phase(title, cap);
+        }
+    }
+
+    /// Caps a phase. Those of its tasks that wait already change their place.
+    fn cap_phase(&mut self, phase: &Arc<str>, cap: PicoUsd) {
+        let is_in = |id: &TaskId| self.tasks[id.index()].facts.phase.as_ref() == Some(phase);
+        let moving: Vec<TaskId> = match self.budgets.is_capped(Some(phase)) {
+            true => vec![],
+            false => self.waiting.all().filter(is_in).collect(),
+        };
+        for id in &moving {
+            let task = &self.tasks[id.index()];
+            self.waiting.remove(&task.stage, task.place(*id));
+        }
+        self.budgets.cap_phase(phase, cap);
+        self.waiting.cap_phase(phase);
+        for id in &moving {
+            let task = &self.tasks[id.index()];
+            self.waiting.insert(&task.stage, task.place(*id));
         }
     }
 
@@ -163,7 +219,10 @@ impl Run {
             tries: Tries::default(),
             turns: vec![],
             turns_total: 0,
-            next_turn_max: PicoUsd::ZERO,
+            next_turn: None,
+            rung: 0,
+            outages: 0,
+            findings: None,
             model: None,
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
@@ -220,7 +279,7 @@ impl Run {
         task.model = model.cloned();
         task.started_at = Some(at);
         self.in_flight.insert(attempt, InFlight { reserved });
-        self.budget.reserve(reserved);
+        self.budgets.reserve(task.facts.phase.as_ref(), reserved);
         Ok(())
     }
 
@@ -232,8 +291,9 @@ impl Run {
     ) -> Result<(), IllegalEvent> {
         let in_flight = self.under_way(attempt)?;
         let released = std::mem::replace(&mut in_flight.reserved, reserved);
-        self.budget.settle(released, PicoUsd::ZERO);
-        self.budget.reserve(reserved);
+        let phase = self.tasks[attempt.task.index()].facts.phase.as_ref();
+        self.budgets.settle(phase, released, PicoUsd::ZERO);
+        self.budgets.reserve(phase, reserved);
         self.keep_tool_results(attempt.task, tool_results);
         Ok(())
     }
@@ -249,12 +309,14 @@ impl Run {
 
     fn apply_turn(&mut self, attempt: AttemptId, turn: &Turn) -> Result<(), IllegalEvent> {
         let reserved = std::mem::take(&mut self.under_way(attempt)?.reserved);
-        self.budget.settle(reserved, turn.cost);
         self.usage += turn.usage;
         let task = &mut self.tasks[attempt.task.index()];
+        self.budgets.settle(task.facts.phase.as_ref(), reserved, turn.cost);
         task.usage += turn.usage;
         task.cost += turn.cost;
-        task.model = Some(turn.model.clone());
+        if !turn.judges {
+            task.model = Some(turn.model.clone());
+        }
         task.turns_total += 1;
         task.turns.push(KeptTurn { request: turn.request, reply: turn.reply.clone(), tool_results: None });
         Ok(())
@@ -263,24 +325,17 @@ impl Run {
     fn apply_attempt_ended(
         &mut self,
         attempt: AttemptId,
-        failure: Option<&Failure>,
         usage: Usage,
         cost: PicoUsd,
-        next_turn_max: PicoUsd,
     ) -> Result<(), IllegalEvent> {
         let reserved = self.under_way(attempt)?.reserved;
         self.in_flight.remove(&attempt);
-        self.budget.settle(reserved, cost);
         self.usage += usage;
         let task = &mut self.tasks[attempt.task.index()];
+        self.budgets.settle(task.facts.phase.as_ref(), reserved, cost);
         task.usage += usage;
         task.cost += cost;
-        task.next_turn_max = next_turn_max;
         task.stage = TaskStage::Between;
-        // What the budget interrupts, nobody has failed or waited at.
-        if let (Some(failure), PicoUsd::ZERO) = (failure, next_turn_max) {
-            task.tries = task.tries.after(failure.class);
-        }
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 //! What follows from what happens.
 
 use super::{Run, Stage, TaskStage};
+use crate::budget::{Budgets, Grant, TurnBound};
 use crate::event::{
-    FlowSource, ParkReason, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted, Turn,
+    Caps, FlowSource, ParkReason, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted, Turn,
 };
 use crate::retry::Verdict;
 use crate::{
@@ -22,8 +23,8 @@ pub enum Input {
         flow: FlowSource,
         /// How large it may grow.
         limits: Limits,
-        /// Most that may be spent.
-        cap: Option<PicoUsd>,
+        /// How much may be spent.
+        caps: Caps,
     },
     /// The run goes on, in another process or after an edit. Attempts still in
     /// flight are lost: whoever carried them out is gone.
@@ -32,8 +33,8 @@ pub enum Input {
         flow: FlowSource,
         /// How large it may grow now.
         limits: Limits,
-        /// Most that may be spent now, in all.
-        cap: Option<PicoUsd>,
+        /// How much may be spent now.
+        caps: Caps,
         /// Whether tasks that have failed are tried again.
         reopen_failed: bool,
     },
@@ -44,7 +45,7 @@ pub enum Input {
     /// have, or is over.
     Submit(Box<Submission>),
     /// An attempt wants to send a further request. Decides `TurnScheduled`, or
-    /// ends the attempt when the run is parking or the budget is too small.
+    /// ends the attempt when the run is parking or a budget is too small.
     /// What is still reserved for the attempt is released, so the request
     /// before must have been answered, or never sent.
     TurnWanted {
@@ -52,8 +53,8 @@ pub enum Input {
         attempt: AttemptId,
         /// Results of the tools that the last reply called; `None` where they are kept.
         tool_results: Option<Content>,
-        /// The most that the request may cost.
-        cost_max: PicoUsd,
+        /// What the request may cost.
+        bound: TurnBound,
     },
     /// A reply has arrived that is not the attempt's last.
     TurnEnded {
@@ -70,7 +71,12 @@ pub enum Input {
         end: Box<AttemptEnd>,
     },
     /// A progress group begins.
-    Phase(Arc<str>),
+    Phase {
+        /// Its title.
+        title: Arc<str>,
+        /// Most that its tasks may spend, where the flow says so.
+        cap: Option<PicoUsd>,
+    },
     /// The flow says something.
     Log(Arc<str>),
     /// The flow has returned JSON text, or has failed.
@@ -112,6 +118,27 @@ pub struct AttemptEnd {
     pub unanswered: bool,
     /// How long the vendor wants us to wait.
     pub retry_after: Option<Millis>,
+    /// What its last request may cost with all the room it wants, where the
+    /// reply was cut off because the budget gave it less.
+    pub next_turn: Option<TurnBound>,
+    /// What its check has against the result.
+    pub findings: Option<Content>,
+}
+
+impl AttemptEnd {
+    /// An end of which nothing else is to be said.
+    pub fn of(result: Result<Content, Failure>) -> Self {
+        Self {
+            result,
+            last_turn: None,
+            usage: Usage::default(),
+            cost: PicoUsd::ZERO,
+            unanswered: false,
+            retry_after: None,
+            next_turn: None,
+            findings: None,
+        }
+    }
 }
 
 impl Run {
@@ -124,14 +151,14 @@ impl Run {
     pub fn decide(&self, now: Timestamp, input: Input) -> Vec<Event> {
         match input {
             Input::Start { .. } if self.stage != Stage::Unstarted => vec![],
-            Input::Start { name, flow, limits, cap } => {
+            Input::Start { name, flow, limits, caps } => {
                 let format = crate::event::FORMAT;
-                vec![Event::RunStarted(Box::new(RunStarted { format, name, flow, limits, cap }))]
+                vec![Event::RunStarted(Box::new(RunStarted { format, name, flow, limits, caps }))]
             }
             Input::Resume { .. } if self.stage == Stage::Unstarted => vec![],
-            Input::Resume { flow, limits, cap, reopen_failed } => {
+            Input::Resume { flow, limits, caps, reopen_failed } => {
                 let mut events = self.end_in_flight(FailureClass::Lost, "the process that ran it died");
-                events.push(Event::RunResumed(Box::new(RunResumed { flow, limits, cap, reopen_failed })));
+                events.push(Event::RunResumed(Box::new(RunResumed { flow, limits, caps, reopen_failed })));
                 events
             }
             Input::CaughtUp => match self.stage {
@@ -139,22 +166,21 @@ impl Run {
                 _ => vec![],
             },
             // Nothing is said or asked for before the start and after the end.
-            Input::Submit(_) | Input::Phase(_) | Input::Log(_) | Input::FlowEnded(_) if !self.is_alive() => {
+            Input::Submit(_) | Input::Phase { .. } | Input::Log(_) | Input::FlowEnded(_)
+                if !self.is_alive() =>
+            {
                 vec![]
             }
             Input::Submit(submission) => self.submit(*submission),
-            Input::TurnWanted { attempt, tool_results, cost_max } => {
-                self.turn(attempt, tool_results, cost_max, now)
+            Input::TurnWanted { attempt, tool_results, bound } => {
+                self.turn(attempt, tool_results, bound, now)
             }
             Input::TurnEnded { attempt, turn } => match self.in_flight.contains_key(&attempt) {
                 true => vec![Event::TurnEnded { attempt, turn }],
                 false => vec![],
             },
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
-            Input::Phase(title) => {
-                let known = self.phases.contains(&title) || self.phases.len() >= Self::PHASES_MAX;
-                if known { vec![] } else { vec![Event::PhaseStarted { title }] }
-            }
+            Input::Phase { title, cap } => self.phase(title, cap),
             Input::Log(message) => self.log(message),
             Input::FlowEnded(result) => match self.flow_ended {
                 Some(_) => vec![],
@@ -198,30 +224,82 @@ impl Run {
         &self,
         attempt: AttemptId,
         tool_results: Option<Content>,
-        cost_max: PicoUsd,
+        bound: TurnBound,
         now: Timestamp,
     ) -> Vec<Event> {
         if !self.in_flight.contains_key(&attempt) {
             return vec![];
         }
-        if self.stage == Stage::Running && self.budget_without(attempt).fits(cost_max) {
-            return vec![Event::TurnScheduled { attempt, tool_results, reserved: cost_max }];
+        let task = &self.tasks[attempt.task.index()];
+        let left = self.left_without(attempt);
+        let granted = match bound.fit(task.own_left()) {
+            None => return self.out_of_own_budget(attempt, tool_results, bound),
+            Some(wanted) if wanted.reserved <= left => Some(wanted),
+            // Others under way may leave more than they have set aside.
+            Some(_) if self.in_flight.len() > 1 => None,
+            Some(_) => bound.fit(left.min(task.own_left())),
+        };
+        if let (Stage::Running, Some(Grant { reserved, reply_tokens })) = (&self.stage, granted) {
+            return vec![Event::TurnScheduled { attempt, tool_results, reserved, reply_tokens }];
         }
         let message = match self.stage {
             Stage::Running => "what is left of the budget does not hold its next turn",
             _ => "the run is parking",
         };
         vec![
-            Event::AttemptEnded {
-                attempt,
-                failure: Some(Box::new(Failure::new(FailureClass::Interrupted, message))),
-                usage: Usage::default(),
-                cost: PicoUsd::ZERO,
-                next_turn_max: cost_max,
-                tool_results,
-            },
+            self.interrupted(attempt, FailureClass::Interrupted, message, bound, tool_results),
             Event::RetryPlanned { task: attempt.task, due: now },
         ]
+    }
+
+    /// The end of a task whose own budget does not hold its next turn.
+    fn out_of_own_budget(
+        &self,
+        attempt: AttemptId,
+        tool_results: Option<Content>,
+        bound: TurnBound,
+    ) -> Vec<Event> {
+        let failure = self.over_own_budget(attempt.task);
+        let ended = self.interrupted(attempt, failure.class, &failure.message, bound, tool_results);
+        vec![ended, Event::TaskEnded { task: attempt.task, outcome: Outcome::Failed(failure) }]
+    }
+
+    fn over_own_budget(&self, id: TaskId) -> Failure {
+        let task = &self.tasks[id.index()];
+        let most = task.facts.cost_max.unwrap_or_default();
+        let message =
+            format!("its own budget of {most} holds no further request; it has spent {}", task.cost);
+        Failure::new(FailureClass::Budget, message).hint("raise `maxCost` of the task, or ask for less")
+    }
+
+    /// The end of an attempt whose next turn some budget does not hold.
+    fn interrupted(
+        &self,
+        attempt: AttemptId,
+        class: FailureClass,
+        message: &str,
+        bound: TurnBound,
+        tool_results: Option<Content>,
+    ) -> Event {
+        Event::AttemptEnded {
+            attempt,
+            failure: Some(Box::new(Failure::new(class, message))),
+            usage: Usage::default(),
+            cost: PicoUsd::ZERO,
+            next_turn: Some(bound),
+            findings: None,
+            tool_results,
+        }
+    }
+
+    fn phase(&self, title: Arc<str>, cap: Option<PicoUsd>) -> Vec<Event> {
+        let known = self.phases.contains(&title);
+        let recapped = cap.is_some() && self.budgets.phases.get(&title).and_then(|budget| budget.cap) != cap;
+        match known {
+            true if recapped => vec![Event::PhaseStarted { title, cap }],
+            false if self.phases.len() < Self::PHASES_MAX => vec![Event::PhaseStarted { title, cap }],
+            true | false => vec![],
+        }
     }
 
     fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
@@ -245,12 +323,18 @@ impl Run {
             failure,
             usage: end.usage,
             cost: end.cost + unanswered,
-            next_turn_max: PicoUsd::ZERO,
+            next_turn: end.next_turn,
+            findings: end.findings,
             tool_results: None,
         });
         let id = attempt.task;
         match outcome {
             Ok(outcome) => events.push(Event::TaskEnded { task: id, outcome }),
+            // It waits for money, or for a stronger model.
+            Err(_) if end.next_turn.is_some() => events.push(Event::RetryPlanned { task: id, due: now }),
+            Err(failure) if failure.class == FailureClass::Check && task.can_climb() => {
+                events.push(Event::RetryPlanned { task: id, due: now });
+            }
             Err(failure) => {
                 let default = crate::RetryPolicy::default();
                 let policy = task.facts.retry.as_deref().unwrap_or(&default);
@@ -286,6 +370,9 @@ impl Run {
     fn tick(&self, now: Timestamp) -> Vec<Event> {
         if let Some(events) = self.ending() {
             return events;
+        }
+        if let Some(warning) = self.soft_limit() {
+            return vec![warning];
         }
         match &self.stage {
             Stage::Running => self.schedule(now),
@@ -330,48 +417,98 @@ impl Run {
         Some(events)
     }
 
+    /// Says once that most of the budget is spent.
+    fn soft_limit(&self) -> Option<Event> {
+        let (cap, percent) = (self.caps.run?, self.caps.warn_percent?);
+        let spent = self.budgets.run.settled;
+        let reached = u128::from(spent.0) * 100 >= u128::from(cap.0) * u128::from(percent);
+        (reached && !self.warned && self.stage == Stage::Running)
+            .then_some(Event::SoftLimitReached { spent, cap })
+    }
+
     /// Starts what may start, in order; what is too dear is passed by.
     ///
-    /// When nothing is under way and no waiting task fits, nothing ever will:
-    /// the run parks.
+    /// With nothing under way, no money will come free: then the first that
+    /// fits with less room for its reply goes. When none does, nothing ever
+    /// will: the run parks.
     fn schedule(&self, now: Timestamp) -> Vec<Event> {
         let mut events = vec![];
-        let mut budget = self.budget;
-        let mut too_dear = 0;
-        for id in self.waiting.startable(now) {
-            let out_of_budget = too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budget);
-            if events.len() == self.slots_free() || out_of_budget {
+        let mut budgets = self.budgets.capped();
+        let (mut started, mut too_dear) = (0, 0);
+        for id in self.waiting.startable(now, &self.budgets) {
+            let out_of_budget = too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budgets);
+            if started == self.slots_free() || out_of_budget {
                 break;
             }
-            match budget.fits(self.tasks[id.index()].reservation()) {
-                true => events.push(self.attempt(id, &mut budget)),
-                false => too_dear += 1,
+            let task = &self.tasks[id.index()];
+            match task.wanted() {
+                None => {
+                    let outcome = Outcome::Failed(self.over_own_budget(id));
+                    events.push(Event::TaskEnded { task: id, outcome });
+                }
+                Some(wanted) if wanted.reserved <= budgets.left(task.facts.phase.as_ref()) => {
+                    events.push(self.attempt(id, wanted, &mut budgets));
+                    started += 1;
+                }
+                Some(_) => too_dear += 1,
             }
         }
         if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
             // Small work may stand further behind; the smallest goes first.
             let rests =
                 |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
-            let mut cheapest = self.waiting.cheapest(budget).take(Self::BUDGET_SCAN_MAX);
-            events.extend(cheapest.find(|id| !rests(*id)).map(|id| self.attempt(id, &mut budget)));
+            let smallest = self.waiting.cheapest(&self.budgets).take(Self::BUDGET_SCAN_MAX);
+            let start = smallest.filter(|id| !rests(*id)).find_map(|id| {
+                let wanted = self.tasks[id.index()].wanted()?;
+                Some(self.attempt(id, wanted, &mut budgets))
+            });
+            events.extend(start);
         }
-        if self.in_flight.is_empty() && !self.waiting.is_empty() && !self.waiting.any_fits(&self.budget) {
-            events.push(Event::ParkingStarted { reason: ParkReason::Budget });
-            events.push(Event::RunParked { reason: ParkReason::Budget });
+        if events.is_empty() && self.in_flight.is_empty() && !self.waiting.is_empty() {
+            return self.squeeze_or_park(now);
         }
         events
     }
 
-    /// The start of the next attempt, reserved in `budget`.
-    fn attempt(&self, id: TaskId, budget: &mut crate::Budget) -> Event {
-        let task = &self.tasks[id.index()];
-        let reserved = task.reservation();
-        budget.reserve(reserved);
-        Event::AttemptScheduled {
-            attempt: task.next_attempt(id),
-            model: task.facts.models.first().cloned(),
-            reserved,
+    /// What follows when nothing is under way and nothing fits as it is.
+    fn squeeze_or_park(&self, now: Timestamp) -> Vec<Event> {
+        let rests = |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
+        let mut waiting = self.waiting.all().filter(|id| !rests(*id));
+        if let Some((id, grant)) = waiting.find_map(|id| Some((id, self.squeezed(id)?))) {
+            return vec![self.attempt(id, grant, &mut self.budgets.capped())];
         }
+        if self.waiting.all().any(|id| self.is_hopeful(id)) {
+            return vec![];
+        }
+        let reason = ParkReason::Budget { phase: self.exhausted_phase() };
+        vec![Event::ParkingStarted { reason: reason.clone() }, Event::RunParked { reason }]
+    }
+
+    /// The phase whose cap stops the first of those that wait, where the run's would not.
+    fn exhausted_phase(&self) -> Option<Arc<str>> {
+        let first = &self.tasks[self.waiting.all().next()?.index()];
+        first.bound().fit(self.budgets.run.left())?;
+        first.facts.phase.clone()
+    }
+
+    /// A start with as much room for the reply as the budgets hold.
+    fn squeezed(&self, id: TaskId) -> Option<Grant> {
+        let task = &self.tasks[id.index()];
+        task.bound().fit(task.own_left().min(self.budgets.left(task.facts.phase.as_ref())))
+    }
+
+    /// Whether a waiting task can start, or be ended, as the budgets are.
+    pub(super) fn is_hopeful(&self, id: TaskId) -> bool {
+        self.squeezed(id).is_some() || self.tasks[id.index()].wanted().is_none()
+    }
+
+    /// The start of the next attempt, reserved in `budgets`.
+    fn attempt(&self, id: TaskId, grant: Grant, budgets: &mut Budgets) -> Event {
+        let task = &self.tasks[id.index()];
+        let Grant { reserved, reply_tokens } = grant;
+        budgets.reserve(task.facts.phase.as_ref(), reserved);
+        let (attempt, model) = (task.next_attempt(id), task.next_model().cloned());
+        Event::AttemptScheduled { attempt, model, reserved, reply_tokens }
     }
 
     fn caught_up(&self) -> Event {
@@ -397,17 +534,19 @@ impl Run {
             failure: Some(Box::new(Failure::new(class, message))),
             usage: Usage::default(),
             cost: in_flight.reserved,
-            next_turn_max: PicoUsd::ZERO,
+            next_turn: None,
+            findings: None,
             tool_results: None,
         };
         self.in_flight.iter().map(end).collect()
     }
 
-    /// The budget as it is for the next turn of `attempt`: what is still reserved
-    /// for its last one is free again with this one.
-    pub(super) fn budget_without(&self, attempt: AttemptId) -> crate::Budget {
+    /// What the budgets hold for the next turn of `attempt`: what is still
+    /// reserved for its last one is free again with this one.
+    pub(super) fn left_without(&self, attempt: AttemptId) -> PicoUsd {
         let reserved = self.in_flight.get(&attempt).map_or(PicoUsd::ZERO, |in_flight| in_flight.reserved);
-        crate::Budget { reserved: self.budget.reserved.saturating_sub(reserved), ..self.budget }
+        let phase = self.tasks[attempt.task.index()].facts.phase.as_ref();
+        self.budgets.left_without(phase, reserved)
     }
 
     /// Whether it has begun and is not over.

@@ -16,7 +16,8 @@ pub use apply::IllegalEvent;
 pub use decide::{AttemptEnd, Input, Submission};
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
-use crate::event::{FlowSource, ParkReason, RunStatus};
+use crate::budget::Budgets;
+use crate::event::{Caps, FlowSource, ParkReason, RunStatus};
 use crate::{
     AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
 };
@@ -32,7 +33,10 @@ pub struct Run {
     flow: Option<FlowSource>,
     stage: Stage,
     limits: Limits,
-    budget: Budget,
+    caps: Caps,
+    budgets: Budgets,
+    /// Whether it has been said that most of the budget is spent.
+    warned: bool,
     usage: Usage,
     tasks: Vec<TaskState>,
     keys: Keys,
@@ -55,6 +59,7 @@ pub struct Run {
 /// An attempt under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct InFlight {
+    /// Set aside for its latest request, until that is answered.
     reserved: PicoUsd,
 }
 
@@ -138,7 +143,12 @@ impl Run {
 
     /// Its money.
     pub fn budget(&self) -> &Budget {
-        &self.budget
+        &self.budgets.run
+    }
+
+    /// The money of its phases, of those that have spent something or have a cap.
+    pub fn phase_budgets(&self) -> impl Iterator<Item = (&Arc<str>, &Budget)> {
+        self.budgets.phases.iter()
     }
 
     /// Tokens of all its tasks, those of earlier executions included.
@@ -209,17 +219,28 @@ impl Run {
     /// When to decide again even if nothing happens: the end of the first rest
     /// of a task that the budget holds. Never past, once a tick has nothing to add.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        if self.stage != Stage::Running || self.slots_free() == 0 || !self.waiting.any_fits(&self.budget) {
+        if self.stage != Stage::Running || self.slots_free() == 0 {
+            return None;
+        }
+        let mut resting = self.waiting.resting();
+        if self.in_flight.is_empty() {
+            // With less room for its reply, if need be.
+            return resting.find(|(_, id)| self.is_hopeful(*id)).map(|(due, _)| due);
+        }
+        if !self.waiting.any_fits(&self.budgets) {
             return None;
         }
         let due = |id: TaskId| match self.tasks[id.index()].stage {
             TaskStage::Resting(due) => Some(due),
             _ => None,
         };
-        let fits = |&(_, id): &(Timestamp, TaskId)| self.budget.fits(self.tasks[id.index()].reservation());
-        let mut first = self.waiting.resting().take(Self::BUDGET_SCAN_MAX);
+        let mut first = resting.take(Self::BUDGET_SCAN_MAX);
+        let fits = |&(_, id): &(Timestamp, TaskId)| {
+            let task = &self.tasks[id.index()];
+            task.wanted().is_none_or(|wanted| wanted.reserved <= self.budgets.left(task.facts.phase.as_ref()))
+        };
         // Behind too many that are too dear, the cheapest will do.
-        first.find(fits).map(|(due, _)| due).or_else(|| self.waiting.cheapest(self.budget).find_map(due))
+        first.find(fits).map(|(due, _)| due).or_else(|| self.waiting.cheapest(&self.budgets).find_map(due))
     }
 
     fn slots_free(&self) -> usize {

@@ -1,9 +1,12 @@
 //! What a run knows of one task.
 
 use super::waiting::Place;
+use crate::budget::{Grant, TurnBound};
 use crate::event::TaskFacts;
 use crate::retry::Tries;
-use crate::{AttemptId, Content, Digest, Key, Outcome, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{
+    AttemptId, Content, Digest, Failure, FailureClass, Key, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+};
 use std::sync::Arc;
 
 /// One task of a run.
@@ -19,7 +22,12 @@ pub struct TaskState {
     pub(super) tries: Tries,
     pub(super) turns: Vec<KeptTurn>,
     pub(super) turns_total: u32,
-    pub(super) next_turn_max: PicoUsd,
+    pub(super) next_turn: Option<TurnBound>,
+    /// How many rungs of its ladder a check has refused.
+    pub(super) rung: u32,
+    /// Attempts on this rung that found the model out of order.
+    pub(super) outages: u32,
+    pub(super) findings: Option<Content>,
     pub(super) model: Option<Arc<str>>,
     pub(super) usage: Usage,
     pub(super) cost: PicoUsd,
@@ -62,6 +70,10 @@ pub struct KeptTurn {
 }
 
 impl TaskState {
+    /// Attempts that may find a model out of order before another one of the
+    /// fallback list takes its place. The second is the proof that it was no hiccup.
+    pub const OUTAGES_MAX: u32 = 2;
+
     /// Its identity.
     pub fn key(&self) -> Key {
         self.key
@@ -120,6 +132,16 @@ impl TaskState {
         self.model.as_ref()
     }
 
+    /// How many models of its ladder have been refused by its check.
+    pub fn rung(&self) -> u32 {
+        self.rung
+    }
+
+    /// What its check had against its latest result.
+    pub fn findings(&self) -> Option<&Content> {
+        self.findings.as_ref()
+    }
+
     /// Tokens of all its attempts.
     pub fn usage(&self) -> Usage {
         self.usage
@@ -140,14 +162,67 @@ impl TaskState {
         self.ended_at
     }
 
-    /// What the first turn of its next attempt may cost.
-    pub(super) fn reservation(&self) -> PicoUsd {
-        self.facts.first_turn_max.max(self.next_turn_max)
+    /// What an ended attempt means for the next one.
+    pub(super) fn follow_up(&mut self, failure: Option<&Failure>, findings: Option<&Content>) {
+        self.findings = findings.cloned();
+        let Some(failure) = failure else { return };
+        if failure.class == FailureClass::Check {
+            // The task starts again on the next rung; no conversation changes its model.
+            self.rung += 1;
+            self.outages = 0;
+            self.turns = vec![];
+        } else if self.next_turn.is_none() {
+            // What a budget interrupts, nobody has failed or waited at.
+            self.tries = self.tries.after(failure.class);
+            self.outages += u32::from(failure.class.is_outage());
+        }
+    }
+
+    /// The model of its next attempt.
+    pub(super) fn next_model(&self) -> Option<&Arc<str>> {
+        let TaskFacts { models, fallbacks, .. } = &*self.facts;
+        models.iter().chain(fallbacks).nth(self.next_place())
+    }
+
+    /// The place of that model among those of its ladder and its fallbacks.
+    fn next_place(&self) -> usize {
+        let TaskFacts { models, fallbacks, .. } = &*self.facts;
+        let stand_ins = (self.outages / Self::OUTAGES_MAX) as usize;
+        match stand_ins.min(fallbacks.len()) {
+            0 => (self.rung as usize).min(models.len().saturating_sub(1)),
+            stand_in => models.len() + stand_in - 1,
+        }
+    }
+
+    /// Whether a stronger model is left to ask.
+    pub(super) fn can_climb(&self) -> bool {
+        (self.rung as usize + 1) < self.facts.models.len()
+    }
+
+    /// What the first new request of its next attempt may cost.
+    pub(super) fn bound(&self) -> TurnBound {
+        let firsts = &self.facts.first_turns;
+        let first = firsts.get(self.next_place()).or(firsts.last()).copied().unwrap_or_default();
+        // Where replies are kept, it is a later one than the first; but they may be of no use.
+        self.next_turn.filter(|next| next.most() > first.most()).unwrap_or(first)
+    }
+
+    /// What is left of its own budget.
+    pub(super) fn own_left(&self) -> PicoUsd {
+        self.facts.cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(self.cost))
+    }
+
+    /// What its next attempt reserves where only its own budget counts; `None`
+    /// where that is used up.
+    pub(super) fn wanted(&self) -> Option<Grant> {
+        self.bound().fit(self.own_left())
     }
 
     /// What its place among those that wait depends on.
-    pub(super) fn place(&self, id: TaskId) -> Place {
-        Place { id, priority: self.facts.priority, cost: self.reservation() }
+    pub(super) fn place(&self, id: TaskId) -> Place<'_> {
+        // One that can only fail reserves nothing.
+        let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
+        Place { id, priority: self.facts.priority, cost, phase: self.facts.phase.as_ref() }
     }
 
     /// The name of its next attempt.

@@ -1,13 +1,26 @@
 //! Tasks that wait to be tried, and in which order they go.
 
 use super::TaskStage;
-use crate::{Budget, PicoUsd, TaskId, Timestamp};
+use crate::budget::Budgets;
+use crate::{PicoUsd, TaskId, Timestamp};
+use itertools::{Either, Itertools};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Tasks that wait to be tried.
+///
+/// Those of a phase with a cap of its own wait by themselves, so that a phase
+/// whose money is used up is passed by at once, however many wait in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Waiting {
+    open: Pool,
+    capped: BTreeMap<Arc<str>, Pool>,
+}
+
+/// Tasks that the same budget holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Pool {
     /// Those that may start, longest chain first, then in order of submission.
     ready: BTreeSet<(Reverse<u32>, TaskId)>,
     /// Those that may start at a later moment.
@@ -18,24 +31,103 @@ pub(super) struct Waiting {
 
 /// A task as its place in the order depends on it. None of this changes while it waits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Place<'a> {
     pub(super) id: TaskId,
     pub(super) priority: u32,
     pub(super) cost: PicoUsd,
+    pub(super) phase: Option<&'a Arc<str>>,
+}
+
+/// The order in which tasks start: the rested first, then the ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Rested(Timestamp),
+    Ready(Reverse<u32>),
 }
 
 impl Waiting {
-    /// Nothing waits. `capped` tells whether what it costs will matter.
+    /// Nothing waits. `capped` tells whether there is a cap for the run.
     pub(super) fn empty(capped: bool) -> Self {
-        Self { by_cost: capped.then(BTreeSet::new), ..Self::default() }
+        Self { open: Pool::empty(capped), capped: BTreeMap::new() }
+    }
+
+    /// From now on the tasks of this phase wait by themselves. None of them may
+    /// wait at this moment.
+    pub(super) fn cap_phase(&mut self, phase: &Arc<str>) {
+        self.capped.entry(phase.clone()).or_insert_with(|| Pool::empty(true));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.resting.is_empty()
+        self.pools().all(|(_, pool)| pool.is_empty())
     }
 
     /// Takes a task in; at this stage it waits, or nothing happens.
-    pub(super) fn insert(&mut self, stage: &TaskStage, Place { id, priority, cost }: Place) {
+    pub(super) fn insert(&mut self, stage: &TaskStage, place: Place<'_>) {
+        self.pool(place.phase).insert(stage, place);
+    }
+
+    /// Takes a task out; at this stage it waited, or nothing happens.
+    pub(super) fn remove(&mut self, stage: &TaskStage, place: Place<'_>) {
+        self.pool(place.phase).remove(stage, place);
+    }
+
+    /// Everyone, those that may start first.
+    pub(super) fn all(&self) -> impl Iterator<Item = TaskId> {
+        let ready = self.pools().flat_map(|(_, pool)| pool.ready.iter().map(|(_, id)| *id));
+        ready.chain(self.pools().flat_map(|(_, pool)| pool.resting.iter().map(|(_, id)| *id)))
+    }
+
+    /// Those that may start at `now`, in order. Phases whose budget holds none
+    /// of theirs are left out.
+    pub(super) fn startable(&self, now: Timestamp, budgets: &Budgets) -> impl Iterator<Item = TaskId> {
+        let pools = match self.capped.is_empty() {
+            true => Either::Left(self.open.startable(now)),
+            false => {
+                let any_fits =
+                    |(phase, pool): &(Option<&Arc<str>>, &Pool)| pool.any_fits(budgets.left(*phase));
+                let startable: Vec<_> =
+                    self.pools().filter(any_fits).map(|(_, pool)| pool.startable(now)).collect();
+                Either::Right(startable.into_iter().kmerge())
+            }
+        };
+        pools.map(|(_, id)| id)
+    }
+
+    /// Those that rest, the first to be done first.
+    pub(super) fn resting(&self) -> impl Iterator<Item = (Timestamp, TaskId)> {
+        self.pools().map(|(_, pool)| pool.resting.iter().copied()).kmerge()
+    }
+
+    /// Those that the budgets hold one of, cheapest first. None where there is no cap.
+    pub(super) fn cheapest(&self, budgets: &Budgets) -> impl Iterator<Item = TaskId> {
+        self.pools().flat_map(move |(phase, pool)| pool.cheapest(budgets.left(phase)))
+    }
+
+    /// Whether the budgets hold any of them.
+    pub(super) fn any_fits(&self, budgets: &Budgets) -> bool {
+        self.pools().any(|(phase, pool)| pool.any_fits(budgets.left(phase)))
+    }
+
+    fn pools(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &Pool)> {
+        let capped = self.capped.iter().map(|(phase, pool)| (Some(phase), pool));
+        std::iter::once((None, &self.open)).chain(capped)
+    }
+
+    fn pool(&mut self, phase: Option<&Arc<str>>) -> &mut Pool {
+        phase.and_then(|phase| self.capped.get_mut(phase)).unwrap_or(&mut self.open)
+    }
+}
+
+impl Pool {
+    fn empty(capped: bool) -> Self {
+        Self { by_cost: capped.then(BTreeSet::new), ..Self::default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.resting.is_empty()
+    }
+
+    fn insert(&mut self, stage: &TaskStage, Place { id, priority, cost, .. }: Place<'_>) {
         let new = match stage {
             TaskStage::Ready => self.ready.insert((Reverse(priority), id)),
             TaskStage::Resting(due) => self.resting.insert((*due, id)),
@@ -48,8 +140,7 @@ impl Waiting {
         }
     }
 
-    /// Takes a task out; at this stage it waited, or nothing happens.
-    pub(super) fn remove(&mut self, stage: &TaskStage, Place { id, priority, cost }: Place) {
+    fn remove(&mut self, stage: &TaskStage, Place { id, priority, cost, .. }: Place<'_>) {
         let known = match stage {
             TaskStage::Ready => self.ready.remove(&(Reverse(priority), id)),
             TaskStage::Resting(due) => self.resting.remove(&(*due, id)),
@@ -62,32 +153,20 @@ impl Waiting {
         }
     }
 
-    /// Everyone, those that may start first.
-    pub(super) fn all(&self) -> impl Iterator<Item = TaskId> {
-        self.ready.iter().map(|(_, id)| *id).chain(self.resting.iter().map(|(_, id)| *id))
+    fn startable(&self, now: Timestamp) -> impl Iterator<Item = (Turn, TaskId)> {
+        let rested = self.resting.iter().take_while(move |(due, _)| *due <= now);
+        let rested = rested.map(|(due, id)| (Turn::Rested(*due), *id));
+        rested.chain(self.ready.iter().map(|(priority, id)| (Turn::Ready(*priority), *id)))
     }
 
-    /// Those that may start at `now`, in order: the rested first, then the ready.
-    pub(super) fn startable(&self, now: Timestamp) -> impl Iterator<Item = TaskId> {
-        let rested = self.resting.iter().take_while(move |(due, _)| *due <= now).map(|(_, id)| *id);
-        rested.chain(self.ready.iter().map(|(_, id)| *id))
-    }
-
-    /// Those that rest, the first to be done first.
-    pub(super) fn resting(&self) -> impl Iterator<Item = (Timestamp, TaskId)> {
-        self.resting.iter().copied()
-    }
-
-    /// Those that `budget` holds one of, cheapest first. None where there is no cap.
-    pub(super) fn cheapest(&self, budget: Budget) -> impl Iterator<Item = TaskId> {
+    fn cheapest(&self, left: PicoUsd) -> impl Iterator<Item = TaskId> {
         let by_cost = self.by_cost.iter().flatten();
-        by_cost.take_while(move |(cost, _)| budget.fits(*cost)).map(|(_, id)| *id)
+        by_cost.take_while(move |(cost, _)| *cost <= left).map(|(_, id)| *id)
     }
 
-    /// Whether `budget` holds any of them.
-    pub(super) fn any_fits(&self, budget: &Budget) -> bool {
+    fn any_fits(&self, left: PicoUsd) -> bool {
         match &self.by_cost {
-            Some(by_cost) => by_cost.first().is_some_and(|(cost, _)| budget.fits(*cost)),
+            Some(by_cost) => by_cost.first().is_some_and(|(cost, _)| *cost <= left),
             None => !self.is_empty(),
         }
     }

@@ -2,7 +2,8 @@
 //! too late lead to nothing.
 
 use super::{ended, facts, flow_source, key, resumed, started, step, text, turn};
-use crate::event::{ParkReason, RunStatus, TaskSubmitted};
+use crate::budget::TurnBound;
+use crate::event::{Caps, ParkReason, RunStatus, TaskSubmitted};
 use crate::run::Submission;
 use crate::{
     AttemptId, Event, Failure, FailureClass, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp, Usage,
@@ -13,7 +14,7 @@ fn running() -> Run {
     let mut run = Run::new();
     let limits = Limits { in_flight_max: 3, ..Limits::default() };
     let cap = Some(PicoUsd(1_000));
-    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, cap });
+    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps: Caps::of(cap) });
     for name in ["a", "b", "c", "d"] {
         step(&mut run, submission(name));
     }
@@ -68,11 +69,16 @@ fn claimed(task: u32) -> Event {
 
 fn scheduled(task: u32, number: u32, reserved: u64) -> Event {
     let attempt = AttemptId { task: TaskId(task), number };
-    Event::AttemptScheduled { attempt, model: None, reserved: PicoUsd(reserved) }
+    Event::AttemptScheduled { attempt, model: None, reserved: PicoUsd(reserved), reply_tokens: None }
 }
 
 fn turn_scheduled(task: u32, reserved: u64) -> Event {
-    Event::TurnScheduled { attempt: first(task), tool_results: None, reserved: PicoUsd(reserved) }
+    Event::TurnScheduled {
+        attempt: first(task),
+        tool_results: None,
+        reserved: PicoUsd(reserved),
+        reply_tokens: None,
+    }
 }
 
 fn turn_ended(task: u32) -> Event {
@@ -80,13 +86,14 @@ fn turn_ended(task: u32) -> Event {
 }
 
 fn attempt_ended(task: u32) -> Event {
-    let (usage, cost, next_turn_max) = (Usage::default(), PicoUsd::ZERO, PicoUsd::ZERO);
+    let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
     Event::AttemptEnded {
         attempt: first(task),
         failure: None,
         usage,
         cost,
-        next_turn_max,
+        next_turn: None,
+        findings: None,
         tool_results: None,
     }
 }
@@ -112,11 +119,21 @@ fn resume() -> Event {
 }
 
 fn start_input() -> Input {
-    Input::Start { name: "test".into(), flow: flow_source(), limits: Limits::default(), cap: None }
+    Input::Start {
+        name: "test".into(),
+        flow: flow_source(),
+        limits: Limits::default(),
+        caps: Caps::default(),
+    }
 }
 
 fn resume_input() -> Input {
-    Input::Resume { flow: flow_source(), limits: Limits::default(), cap: None, reopen_failed: false }
+    Input::Resume {
+        flow: flow_source(),
+        limits: Limits::default(),
+        caps: Caps::default(),
+        reopen_failed: false,
+    }
 }
 
 const ASKED: ParkReason = ParkReason::Asked;
@@ -127,7 +144,7 @@ fn events_that_cannot_follow_are_refused_and_change_nothing() {
     let park = || Event::ParkingStarted { reason: ASKED };
     let parked_now = || Event::RunParked { reason: ASKED };
     let logged = || Event::Logged { message: "x".into() };
-    let phase = || Event::PhaseStarted { title: "x".into() };
+    let phase = || Event::PhaseStarted { title: "x".into(), cap: None };
     let flow_ended = || Event::FlowEnded { result: Ok(text("null")) };
     let returned = || {
         let mut run = running();
@@ -219,10 +236,10 @@ fn inputs_that_come_too_late_lead_to_nothing() {
         vec![
             Input::CaughtUp,
             submission("x"),
-            Input::TurnWanted { attempt, tool_results: None, cost_max: PicoUsd(1) },
+            Input::TurnWanted { attempt, tool_results: None, bound: TurnBound::fixed(PicoUsd(1)) },
             Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(1))) },
             ended(attempt, Ok(text("{}"))),
-            Input::Phase("x".into()),
+            Input::Phase { title: "x".into(), cap: None },
             Input::Log("x".into()),
             Input::FlowEnded(Ok(text("null"))),
             Input::Park,

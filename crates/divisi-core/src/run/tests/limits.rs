@@ -52,7 +52,9 @@ fn a_flow_that_repeats_itself_is_heard_only_so_often() {
 #[test]
 fn a_flow_has_only_so_many_phases() {
     let mut run = started(Limits::default());
-    let begun: usize = (0..2_000).map(|i| step(&mut run, Input::Phase(format!("{i}").into())).len()).sum();
+    let begun: usize = (0..2_000)
+        .map(|i| step(&mut run, Input::Phase { title: format!("{i}").into(), cap: None }).len())
+        .sum();
     assert_eq!(begun, Run::PHASES_MAX);
 }
 

@@ -2,14 +2,17 @@
 
 mod attempts;
 mod illegal;
+mod ladder;
 mod limits;
 mod money;
+mod nested;
 mod parking;
 mod resume;
 mod trace;
 
 use super::{AttemptEnd, Run};
-use crate::event::{FlowSource, TaskFacts, Turn};
+use crate::budget::TurnBound;
+use crate::event::{Caps, FlowSource, TaskFacts, Turn};
 use crate::{
     AttemptId, Content, Digest, Event, Failure, Input, Key, Limits, Millis, PicoUsd, Timestamp, Usage,
 };
@@ -28,21 +31,24 @@ fn step(run: &mut Run, input: Input) -> Vec<Event> {
 /// A run that has just begun.
 fn started(limits: Limits) -> Run {
     let mut run = Run::new();
-    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, cap: None });
+    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps: Caps::default() });
     run
 }
 
 /// The same, taken up again.
 fn resumed(mut run: Run) -> Run {
     let limits = run.limits().clone();
-    step(&mut run, Input::Resume { flow: flow_source(), limits, cap: None, reopen_failed: false });
+    step(
+        &mut run,
+        Input::Resume { flow: flow_source(), limits, caps: Caps::default(), reopen_failed: false },
+    );
     run
 }
 
 /// An attempt ends, and has cost nothing.
 fn ended(attempt: AttemptId, result: Result<Content, Failure>) -> Input {
     let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-    let end = AttemptEnd { result, last_turn: None, usage, cost, unanswered: false, retry_after: None };
+    let end = AttemptEnd { usage, cost, ..AttemptEnd::of(result) };
     Input::AttemptEnded { attempt, end: Box::new(end) }
 }
 
@@ -59,7 +65,7 @@ fn facts(label: &str, priority: u32, first_turn_max: PicoUsd) -> TaskFacts {
         label: label.into(),
         executor: "api".into(),
         priority,
-        first_turn_max,
+        first_turns: vec![TurnBound::fixed(first_turn_max)],
         ..TaskFacts::default()
     }
 }
@@ -71,6 +77,7 @@ fn turn(request: &str, cost: PicoUsd) -> Turn {
         model: "haiku".into(),
         usage: Usage { input: 10, output: 1, ..Usage::default() },
         cost,
+        judges: false,
         took: Millis(1),
     }
 }

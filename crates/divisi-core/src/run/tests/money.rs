@@ -1,7 +1,8 @@
 //! Caps, reservations and what they stop.
 
 use super::{ended, facts, flow_source, key, started, step, text, trace, traced, turn};
-use crate::event::TaskFacts;
+use crate::budget::TurnBound;
+use crate::event::{Caps, TaskFacts};
 use crate::run::{AttemptEnd, Submission};
 use crate::{
     AttemptId, Event, Failure, FailureClass, Input, Limits, PicoUsd, RetryPolicy, Run, TaskId, Timestamp,
@@ -207,8 +208,8 @@ fn a_lowered_cap_stops_what_is_new() {
 #[test]
 fn what_the_budget_interrupts_uses_up_no_wait() {
     let mut run = Run::new();
-    let (limits, cap) = (Limits::default(), Some(PicoUsd(100)));
-    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, cap });
+    let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(100))));
+    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps });
     let retry: Arc<RetryPolicy> = RetryPolicy { waits_max: 1, ..RetryPolicy::default() }.into();
     for (name, first_turn_max) in [("a", 40), ("b", 60)] {
         let facts = TaskFacts { retry: Some(retry.clone()), ..facts(name, 0, PicoUsd(first_turn_max)) };
@@ -218,7 +219,11 @@ fn what_the_budget_interrupts_uses_up_no_wait() {
     step(&mut run, Input::Tick);
     let attempt = |task, number| AttemptId { task: TaskId(task), number };
     step(&mut run, Input::TurnEnded { attempt: attempt(0, 1), turn: Box::new(turn("1", PicoUsd(10))) });
-    let wanted = Input::TurnWanted { attempt: attempt(0, 1), tool_results: None, cost_max: PicoUsd(40) };
+    let wanted = Input::TurnWanted {
+        attempt: attempt(0, 1),
+        tool_results: None,
+        bound: TurnBound::fixed(PicoUsd(40)),
+    };
     assert!(matches!(step(&mut run, wanted)[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]));
     step(&mut run, ended(attempt(1, 1), Ok(text("{}"))));
     step(&mut run, Input::Tick);
@@ -236,14 +241,12 @@ fn an_attempt_is_billed_for_all_it_did() {
     step(&mut run, Input::Tick);
     let attempt = AttemptId { task: TaskId(0), number: 1 };
     step(&mut run, Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(30))) });
-    step(&mut run, Input::TurnWanted { attempt, tool_results: None, cost_max: PicoUsd(100) });
+    step(&mut run, Input::TurnWanted { attempt, tool_results: None, bound: TurnBound::fixed(PicoUsd(100)) });
     let end = AttemptEnd {
-        result: Ok(text("{}")),
         last_turn: Some(Box::new(turn("2", PicoUsd(40)))),
         usage: Usage { input: 5, ..Usage::default() },
         cost: PicoUsd(7),
-        unanswered: false,
-        retry_after: None,
+        ..AttemptEnd::of(Ok(text("{}")))
     };
     step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
     let task = run.task(TaskId(0)).expect("the task");

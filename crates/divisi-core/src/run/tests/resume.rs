@@ -328,7 +328,8 @@ fn a_resume_brings_new_retries() {
 fn logs_and_phases_are_told_once() {
     let mut run = started(Limits::default());
     let say = |run: &mut crate::Run, line: &str| step(run, Input::Log(line.into())).len();
-    let begin = |run: &mut crate::Run, title: &str| step(run, Input::Phase(title.into())).len();
+    let begin =
+        |run: &mut crate::Run, title: &str| step(run, Input::Phase { title: title.into(), cap: None }).len();
     assert_eq!((say(&mut run, "one"), say(&mut run, "one"), begin(&mut run, "Scan")), (1, 1, 1));
     let mut run = resumed(run);
     assert_eq!((say(&mut run, "one"), say(&mut run, "two"), begin(&mut run, "Scan")), (0, 1, 0));
@@ -353,7 +354,10 @@ fn a_flow_that_returns_without_waiting_has_caught_up() {
     step(&mut run, Input::FlowEnded(Ok(text("null"))));
     let events = step(&mut run, Input::Tick);
     let attempt = AttemptId { task: TaskId(0), number: 1 };
-    assert_eq!(events, [Event::AttemptScheduled { attempt, model: None, reserved: PicoUsd::ZERO }]);
+    assert_eq!(
+        events,
+        [Event::AttemptScheduled { attempt, model: None, reserved: PicoUsd::ZERO, reply_tokens: None }]
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! cap $1.00                        what may be spent
+//! warn at 80 %                     of it
+//! Audit may spend $0.50            a phase
 //! 2 at once                        how many attempts may be under way
 //! flow never returns               or it does once all tasks have an outcome
 //! a ($0.40): server after 120 ms, then success $0.10 after 180 ms
@@ -14,18 +16,20 @@
 //!                                  resume reopening failed, edit a, cap $2.00, log x
 //! ```
 //!
-//! `($0.40)` is the most that one turn may cost. A task's attempts are told
+//! `($0.40)` is the most that one turn may cost; `($0.10 + 3000 at $0.0001)` has
+//! a reply of up to 3000 tokens in it. `own $0.50`, `in Audit`, `on haiku opus`
+//! and `else sonnet` are a task's own budget, phase, ladder and fallbacks. A task's attempts are told
 //! apart by `, then`; the last is repeated. The turns of an attempt are told
 //! apart by `;`, and those whose reply is kept are not asked for again.
 //! A failure is a failure class, `for 2 s` its vendor's wish, `silence` a
 //! request without a reply.
 
 use super::{facts, flow_source, key, text, turn};
-use crate::event::ParkReason;
+use crate::budget::TurnBound;
+use crate::event::{Caps, ParkReason, TaskFacts};
 use crate::run::{AttemptEnd, Stage, Submission, TaskStage};
 use crate::{
     AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId, Timestamp,
-    Usage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -46,7 +50,7 @@ pub(super) fn traced(story: &str) -> (String, Run) {
 
 #[derive(Clone, Debug, Default)]
 struct Story {
-    cap: Option<PicoUsd>,
+    caps: Caps,
     limits: Limits,
     endless: bool,
     parts: Vec<Part>,
@@ -59,7 +63,11 @@ struct Part {
     name: String,
     prompt: String,
     needs: Vec<String>,
-    turn_max: PicoUsd,
+    bound: TurnBound,
+    own: Option<PicoUsd>,
+    phase: Option<String>,
+    models: Vec<String>,
+    fallbacks: Vec<String>,
     priority: u32,
     attempts: Vec<Vec<Step>>,
 }
@@ -78,7 +86,11 @@ impl Story {
         let mut told = Self { limits: Limits { in_flight_max: 8, ..Limits::default() }, ..Self::default() };
         for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
             if let Some(cap) = line.strip_prefix("cap ") {
-                told.cap = Some(dollars(cap));
+                told.caps.run = Some(dollars(cap));
+            } else if let Some(percent) = line.strip_prefix("warn at ") {
+                told.caps.warn_percent = Some(number(percent.trim_end_matches(" %")) as u8);
+            } else if let Some((phase, cap)) = line.split_once(" may spend ") {
+                told.caps.phases.insert(phase.into(), dollars(cap));
             } else if let Some(most) = line.strip_suffix(" at once") {
                 told.limits.in_flight_max = number(most) as u32;
             } else if let Some(most) = line.strip_suffix(" tasks at most") {
@@ -118,9 +130,14 @@ impl Part {
             ..Self::default()
         };
         for option in options.split(", ").filter(|option| !option.is_empty()) {
-            match option.strip_prefix("priority ") {
-                Some(priority) => part.priority = number(priority) as u32,
-                None => part.turn_max = dollars(option),
+            let words = |list: &str| list.split(' ').map(str::to_owned).collect();
+            match option.split_once(' ') {
+                Some(("priority", priority)) => part.priority = number(priority) as u32,
+                Some(("own", most)) => part.own = Some(dollars(most)),
+                Some(("in", phase)) => part.phase = Some(phase.to_owned()),
+                Some(("on", models)) => part.models = words(models),
+                Some(("else", models)) => part.fallbacks = words(models),
+                _ => part.bound = bound(option),
             }
         }
         part
@@ -166,7 +183,7 @@ enum Happening {
 
 impl Stand {
     fn new(story: Story) -> Self {
-        let Story { limits, cap, .. } = story.clone();
+        let Story { limits, caps, .. } = story.clone();
         let mut stand = Self {
             run: Run::new(),
             journal: vec![],
@@ -174,7 +191,7 @@ impl Stand {
             alive: true,
             agenda: BTreeMap::new(),
             planned: 0,
-            inbox: vec![Input::Start { name: "story".into(), flow: flow_source(), limits, cap }],
+            inbox: vec![Input::Start { name: "story".into(), flow: flow_source(), limits, caps }],
             asked: BTreeSet::new(),
             answered: BTreeSet::new(),
             answers: BTreeMap::new(),
@@ -283,7 +300,14 @@ impl Stand {
             for part in &self.story.parts {
                 let ready = part.needs.iter().all(|need| self.answered.contains(need));
                 if ready && self.asked.insert(part.name.clone()) {
-                    let facts = facts(&part.name, part.priority, part.turn_max);
+                    let facts = TaskFacts {
+                        phase: part.phase.as_deref().map(Into::into),
+                        models: part.models.iter().map(|model| model.as_str().into()).collect(),
+                        fallbacks: part.fallbacks.iter().map(|model| model.as_str().into()).collect(),
+                        first_turns: vec![part.bound],
+                        cost_max: part.own,
+                        ..facts(&part.name, part.priority, PicoUsd::ZERO)
+                    };
                     let submission =
                         Submission { key: key(&part.prompt), facts, spec: text("{}"), outcome: None };
                     self.inbox.push(Input::Submit(Box::new(submission)));
@@ -310,8 +334,8 @@ impl Stand {
         if kept == 0 {
             self.send(attempt);
         } else {
-            let cost_max = part.turn_max;
-            self.inbox.push(Input::TurnWanted { attempt, tool_results: None, cost_max });
+            let bound = part.bound;
+            self.inbox.push(Input::TurnWanted { attempt, tool_results: None, bound });
         }
     }
 
@@ -326,21 +350,20 @@ impl Stand {
         let name = self.name(attempt.task);
         let reply = Box::new(turn(&format!("{name} {number}"), step.cost));
         if step.what == "turn" {
-            let cost_max = self.part(attempt.task).turn_max;
+            let bound = self.part(attempt.task).bound;
             let tool_results = Some(text(&format!("results {number}")));
             self.inbox.push(Input::TurnEnded { attempt, turn: reply });
-            self.inbox.push(Input::TurnWanted { attempt, tool_results, cost_max });
+            self.inbox.push(Input::TurnWanted { attempt, tool_results, bound });
             return;
         }
         let class = class(&step.what);
+        let result =
+            class.map_or_else(|| Ok(text(&name)), |class| Err(Failure::new(class, step.what.clone())));
         let end = AttemptEnd {
-            result: class
-                .map_or_else(|| Ok(text(&name)), |class| Err(Failure::new(class, step.what.clone()))),
             last_turn: class.is_none().then_some(reply),
-            usage: Usage::default(),
-            cost: PicoUsd::ZERO,
             unanswered: step.what == "silence",
             retry_after: step.wish,
+            ..AttemptEnd::of(result)
         };
         self.inbox.push(Input::AttemptEnded { attempt, end: Box::new(end) });
     }
@@ -357,8 +380,8 @@ impl Stand {
                 self.inbox.push(Input::FlowEnded(Err(Box::new(failure))));
             }
             ("log", line) => self.inbox.push(Input::Log(line.into())),
-            ("phase", title) => self.inbox.push(Input::Phase(title.into())),
-            ("cap", cap) => self.story.cap = Some(dollars(cap)),
+            ("phase", title) => self.inbox.push(Input::Phase { title: title.into(), cap: None }),
+            ("cap", cap) => self.story.caps.run = Some(dollars(cap)),
             ("edit", name) => {
                 let part =
                     self.story.parts.iter_mut().find(|part| part.name == name).expect("a task to edit");
@@ -387,8 +410,8 @@ impl Stand {
         self.asked.clear();
         self.answered.clear();
         self.answers.clear();
-        let Story { limits, cap, .. } = self.story.clone();
-        self.inbox.push(Input::Resume { flow: flow_source(), limits, cap, reopen_failed });
+        let Story { limits, caps, .. } = self.story.clone();
+        self.inbox.push(Input::Resume { flow: flow_source(), limits, caps, reopen_failed });
     }
 
     fn fate(&self, attempt: AttemptId, number: usize) -> Step {
@@ -423,17 +446,19 @@ impl Stand {
             Event::CaughtUp { reused, saved, to_run } => {
                 format!("caught up {reused} reused{}, {to_run} to run", amount(*saved))
             }
-            Event::PhaseStarted { title } => format!("phase     {title}"),
+            Event::PhaseStarted { title, .. } => format!("phase     {title}"),
+            Event::SoftLimitReached { spent, cap } => format!("warned    {spent} of {cap}"),
             Event::Logged { message } => format!("logged    {message}"),
             Event::TaskClaimed { task, facts } => {
                 let changed = if facts.is_some() { ", changed" } else { "" };
                 format!("claimed   {}{changed}", self.name(*task))
             }
-            Event::AttemptScheduled { attempt, reserved, .. } => {
-                format!("scheduled {}{}", of(attempt), amount(*reserved))
+            Event::AttemptScheduled { attempt, model, reserved, reply_tokens } => {
+                let on = model.as_ref().map(|model| format!(" on {model}")).unwrap_or_default();
+                format!("scheduled {}{on}{}{}", of(attempt), amount(*reserved), room(*reply_tokens))
             }
-            Event::TurnScheduled { attempt, reserved, .. } => {
-                format!("turn      {}{}", of(attempt), amount(*reserved))
+            Event::TurnScheduled { attempt, reserved, reply_tokens, .. } => {
+                format!("turn      {}{}{}", of(attempt), amount(*reserved), room(*reply_tokens))
             }
             Event::TurnEnded { attempt, turn } => format!("reply     {}{}", of(attempt), amount(turn.cost)),
             Event::AttemptEnded { attempt, failure, cost, .. } => {
@@ -460,13 +485,29 @@ impl Stand {
 fn why(reason: &ParkReason) -> String {
     match reason {
         ParkReason::Asked => "asked".into(),
-        ParkReason::Budget => "budget".into(),
+        ParkReason::Budget { phase: None } => "budget".into(),
+        ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
         ParkReason::Quota { message } => format!("quota: {message}"),
     }
 }
 
 fn amount(amount: PicoUsd) -> String {
     if amount == PicoUsd::ZERO { String::new() } else { format!(" {amount}") }
+}
+
+fn room(reply_tokens: Option<u32>) -> String {
+    reply_tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default()
+}
+
+/// `$0.40`, or `$0.10 + 3000 at $0.0001`.
+fn bound(text: &str) -> TurnBound {
+    match text.split_once(" + ") {
+        None => TurnBound::fixed(dollars(text)),
+        Some((prompt, reply)) => {
+            let (tokens, price) = reply.split_once(" at ").expect("`3000 at $0.0001`");
+            TurnBound::new(dollars(prompt), dollars(price), number(tokens) as u32)
+        }
+    }
 }
 
 fn class(what: &str) -> Option<FailureClass> {
@@ -476,6 +517,8 @@ fn class(what: &str) -> Option<FailureClass> {
         "limited" => FailureClass::RateLimited,
         "quota" => FailureClass::Quota,
         "silence" => FailureClass::Network,
+        "overloaded" => FailureClass::Overloaded,
+        "refused" => FailureClass::Check,
         "declined" => FailureClass::Declined,
         "auth" => FailureClass::Auth,
         _ => panic!("nobody knows the fate `{what}`"),

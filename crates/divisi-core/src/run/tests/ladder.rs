@@ -1,0 +1,100 @@
+//! Checks, ladders and models that stand in for others.
+
+use super::{trace, traced};
+use insta::assert_snapshot;
+
+#[test]
+fn a_refused_result_is_tried_on_the_next_rung() {
+    assert_snapshot!(trace("
+        a (on haiku opus): refused after 10 ms, then success after 20 ms
+    "), @r"
+     0 ms  scheduled a#1 on haiku
+    10 ms  ended     a#1 check failed
+    10 ms  retry     a at 10 ms
+    10 ms  scheduled a#2 on opus
+    30 ms  reply     a#2
+    30 ms  ended     a#2 success
+    30 ms  outcome   a ok
+    30 ms  finished  ok
+    ");
+}
+
+#[test]
+fn there_is_nothing_above_the_last_rung() {
+    assert_snapshot!(trace("
+        a (on haiku opus): refused after 10 ms
+    "), @r"
+     0 ms  scheduled a#1 on haiku
+    10 ms  ended     a#1 check failed
+    10 ms  retry     a at 10 ms
+    10 ms  scheduled a#2 on opus
+    20 ms  ended     a#2 check failed
+    20 ms  outcome   a failed: check failed
+    20 ms  finished  failed
+    ");
+}
+
+#[test]
+fn a_lost_attempt_does_not_climb_and_a_resume_stays_where_it_was() {
+    assert_snapshot!(trace("
+        a (on haiku opus): refused after 10 ms, then success after 100 ms
+        at 50 ms: kill
+        at 60 ms: resume
+    "), @r"
+      0 ms  scheduled a#1 on haiku
+     10 ms  ended     a#1 check failed
+     10 ms  retry     a at 10 ms
+     10 ms  scheduled a#2 on opus
+     50 ms  killed
+     60 ms  ended     a#2 lost
+     60 ms  resumed   execution 2
+     60 ms  claimed   a
+     60 ms  caught up 0 reused, 1 to run
+     60 ms  scheduled a#3 on opus
+    160 ms  reply     a#3
+    160 ms  ended     a#3 success
+    160 ms  outcome   a ok
+    160 ms  finished  ok
+    ");
+}
+
+#[test]
+fn a_climb_forgets_the_conversation() {
+    let (told, run) = traced(
+        "a (on haiku opus): turn after 10 ms; refused after 10 ms, then turn after 10 ms; success after 10 ms",
+    );
+    assert_snapshot!(told, @r"
+     0 ms  scheduled a#1 on haiku
+    10 ms  reply     a#1
+    10 ms  turn      a#1
+    20 ms  ended     a#1 check failed
+    20 ms  retry     a at 20 ms
+    20 ms  scheduled a#2 on opus
+    30 ms  reply     a#2
+    30 ms  turn      a#2
+    40 ms  reply     a#2
+    40 ms  ended     a#2 success
+    40 ms  outcome   a ok
+    40 ms  finished  ok
+    ");
+    assert_eq!(run.tasks().next().map(|(_, task)| task.rung()), Some(1));
+}
+
+#[test]
+fn a_model_out_of_order_is_stood_in_for() {
+    assert_snapshot!(trace("
+        a (on opus, else sonnet): overloaded after 10 ms, then overloaded after 10 ms, then success after 10 ms
+    "), @r"
+       0 ms  scheduled a#1 on opus
+      10 ms  ended     a#1 overloaded
+      10 ms  retry     a at 388 ms
+     388 ms  scheduled a#2 on opus
+     398 ms  ended     a#2 overloaded
+     398 ms  retry     a at 1268 ms
+    1268 ms  scheduled a#3 on sonnet
+    1278 ms  reply     a#3
+    1278 ms  ended     a#3 success
+    1278 ms  outcome   a ok
+    1278 ms  finished  ok
+    ");
+}

@@ -6,7 +6,7 @@
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, TaskFacts};
 use divisi_core::run::{AttemptEnd, Submission};
-use divisi_core::{AttemptId, Content, Digest, Event, Input, Key, Limits, PicoUsd, Run, Timestamp, Usage};
+use divisi_core::{AttemptId, Content, Digest, Event, Input, Key, Limits, PicoUsd, Run, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
 

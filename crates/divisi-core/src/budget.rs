@@ -1,6 +1,7 @@
 //! Dollars allowed, set aside and spent.
 
 use crate::PicoUsd;
+use crate::price::{ModelPrice, Rates};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -144,6 +145,20 @@ impl TurnBound {
     pub fn new(prompt: PicoUsd, reply_token: PicoUsd, reply_tokens_max: u32) -> Self {
         let reply_tokens_min = reply_tokens_max.min(Self::REPLY_TOKENS_MIN);
         Self { prompt, reply_token, reply_tokens_max, reply_tokens_min }
+    }
+
+    /// A request with so many prompt tokens at most, on a model of this price.
+    ///
+    /// The prompt is taken at the dearest class that a request of ours can
+    /// use, the five-minute write, and at the dearest rates that its length may
+    /// lead to.
+    pub fn of(price: &ModelPrice, prompt_tokens_max: u64, reply_tokens_max: u32) -> Self {
+        let reached = price.above.iter().filter(|(threshold, _)| prompt_tokens_max > *threshold);
+        let rates = || reached.clone().map(|(_, rates)| rates).chain([&price.base]);
+        let dearest = |class: fn(&Rates) -> PicoUsd| rates().map(class).max().unwrap_or_default();
+        let token = dearest(|rates| rates.input.max(rates.cache_write_5m));
+        let prompt = PicoUsd(token.0.saturating_mul(prompt_tokens_max));
+        Self::new(prompt, dearest(|rates| rates.output), reply_tokens_max)
     }
 
     /// A request that costs this at most, whatever its reply.

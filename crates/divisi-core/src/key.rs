@@ -1,5 +1,6 @@
 //! The identity of a task: what decides whether a result can be used again.
 
+use crate::check::Check;
 use crate::{Digest, Effort, Isolation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +42,10 @@ impl Key {
             Isolation::Worktree => 1,
         }]);
         list(&mut hash, parts.inputs.iter().map(|digest| digest.as_bytes().as_slice()));
+        if !parts.check.is_empty() {
+            // Written only where there are any: keys of tasks without stay what they were.
+            canonical(&mut hash, &serde_json::json!(parts.check));
+        }
         Self(hash.finalize().into())
     }
 }
@@ -74,6 +79,8 @@ pub struct KeyParts<'a> {
     pub isolation: Isolation,
     /// The content of its declared input files, in the order declared.
     pub inputs: &'a [Digest],
+    /// What its result has to stand: a result that stood less is not as good.
+    pub check: &'a [Check],
 }
 
 /// Length first, so that no two lists of fields write the same bytes.
@@ -157,6 +164,7 @@ mod tests {
             tools: &[],
             isolation: Isolation::None,
             inputs: &[],
+            check: &[],
         }
     }
 

@@ -8,9 +8,10 @@ use crate::resolve::{Resolved, Resolver};
 use crate::setup::Setup;
 use crate::store::{Batch, Store, StoreError};
 use divisi_core::content::Content;
+use divisi_core::event::Caps;
 use divisi_core::event::{FlowSource, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{Failure, FailureClass, Input, Outcome, PicoUsd, Position, Run, RunId, Task};
+use divisi_core::{Failure, FailureClass, Input, Outcome, Position, Run, RunId, Task};
 use divisi_script::{HostOptions, ScriptError};
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
@@ -30,8 +31,8 @@ pub struct Engine {
 /// What may be said of a run besides its flow.
 #[derive(Default)]
 pub struct RunOptions {
-    /// Most that may be spent, in all executions together.
-    pub cap: Option<PicoUsd>,
+    /// How much may be spent, in all executions together.
+    pub caps: Caps,
     /// Output tokens the flow may spend: `budget.total` in a script.
     pub token_budget: Option<u64>,
     /// Whether tasks that have failed are tried again. Only in a resume.
@@ -180,7 +181,7 @@ impl Engine {
             cwd: Some(setup.workspace.display().to_string()),
             ..HostOptions::default()
         };
-        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.cap.is_some()));
+        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.caps.run.is_some()));
         let name = match flow.path {
             None => flow.name.clone(),
             Some(_) => script.meta().name.as_str().into(),
@@ -201,7 +202,7 @@ impl Engine {
         setup: Setup,
         options: RunOptions,
     ) -> Result<Job, StartError> {
-        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.cap.is_some()));
+        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.caps.run.is_some()));
         let source = Source { name: name.into(), path: None, text: "".into(), args: None };
         let (handle, inbox) = self.drive(opened, source, resolver.clone(), options, None).await?;
         // Nobody can tell what a program will ask for, so nothing waits for it.
@@ -234,10 +235,10 @@ impl Engine {
             args: source.args.map(|args| keep(args.to_string().into())),
             options: options.kept.map(|kept| keep(kept.to_string().into())),
         };
-        let (limits, cap) = (resolver.setup().limits.clone(), options.cap);
+        let (limits, caps) = (resolver.setup().limits.clone(), options.caps);
         let first = match *run.stage() {
-            Stage::Unstarted => Input::Start { name: source.name, flow, limits, cap },
-            _ => Input::Resume { flow, limits, cap, reopen_failed: options.reopen_failed },
+            Stage::Unstarted => Input::Start { name: source.name, flow, limits, caps },
+            _ => Input::Resume { flow, limits, caps, reopen_failed: options.reopen_failed },
         };
         let channel = mpsc::unbounded_channel();
         let inbox = channel.0.clone();
@@ -426,7 +427,7 @@ impl Job {
 
     /// Begins a progress group.
     pub fn phase(&self, title: &str) {
-        self.tell(FlowNews::Phase(title.into()));
+        self.tell(FlowNews::Phase { title: title.into(), cap: None });
     }
 
     /// Says something to people.

@@ -10,6 +10,9 @@ const AGENT: &str = include_str!("framing/agent.txt");
 const TOOLS: &str = include_str!("framing/tools.txt");
 const SCHEMA: &str = include_str!("framing/schema.txt");
 
+/// What a judge is told.
+pub const JUDGE: &str = include_str!("framing/judge.txt");
+
 /// The blocks of a system prompt, the most widely shared first.
 ///
 /// `framing_override` stands in place of our text about being an agent; an
@@ -20,14 +23,44 @@ pub fn system_blocks(
     tools: bool,
     schema: bool,
 ) -> Vec<String> {
-    let blocks = [
+    texts(framing_override, agent, tools, schema).map(str::to_owned).collect()
+}
+
+/// The bytes of those blocks.
+pub fn system_bytes(
+    framing_override: Option<&str>,
+    agent: Option<&AgentDefinition>,
+    tools: bool,
+    schema: bool,
+) -> usize {
+    texts(framing_override, agent, tools, schema).map(str::len).sum()
+}
+
+fn texts<'a>(
+    framing_override: Option<&'a str>,
+    agent: Option<&'a AgentDefinition>,
+    tools: bool,
+    schema: bool,
+) -> impl Iterator<Item = &'a str> {
+    let texts = [
         Some(framing_override.unwrap_or(AGENT)),
         tools.then_some(TOOLS),
         agent.map(|agent| agent.prompt.as_str()),
         schema.then_some(SCHEMA),
     ];
-    let blocks = blocks.into_iter().flatten().map(str::trim);
-    blocks.filter(|block| !block.is_empty()).map(str::to_owned).collect()
+    texts.into_iter().flatten().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// What an agent is told when the result of the one before it was refused.
+pub fn refused(findings: &str) -> String {
+    format!(
+        "Another agent has tried this before you, and its result was refused. What was wrong with it:\n\n{findings}"
+    )
+}
+
+/// What a judge is asked.
+pub fn verdict(rubric: &str, task: &str, result: &str) -> String {
+    format!("# Rubric\n\n{rubric}\n\n# Task\n\n{}\n\n# Result\n\n{result}", task.trim())
 }
 
 /// What a model is told when its answer does not fit the schema.

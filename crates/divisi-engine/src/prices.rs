@@ -3,6 +3,7 @@
 //! Coarse on purpose: one price per class and model. A model without a price
 //! is reported as unpriced, never as free.
 
+use divisi_core::price::{ModelPrice, Rates};
 use divisi_core::{PicoUsd, Usage};
 
 /// The price list.
@@ -34,27 +35,23 @@ const PRICES: &[Price] = &[
 const PICO_PER_CENT_PER_MILLION: u64 = 10_000;
 
 impl Prices {
-    /// What `usage` costs on `model`; `None` when nobody told us its price.
-    pub fn cost(self, model: &str, usage: &Usage) -> Option<PicoUsd> {
+    /// What `model` costs; `None` when nobody told us its price.
+    pub fn price(self, model: &str) -> Option<ModelPrice> {
         let price = PRICES.iter().find(|price| model.starts_with(price.model))?;
         let input = price.input * PICO_PER_CENT_PER_MILLION;
-        let read = input * price.read_permille / 1_000;
-        Some(PicoUsd(
-            usage.input * input
-                + usage.cache_write_5m * input * 5 / 4
-                + usage.cache_write_1h * input * 2
-                + usage.cache_read * read
-                + usage.output * price.output * PICO_PER_CENT_PER_MILLION,
-        ))
+        let base = Rates {
+            input: PicoUsd(input),
+            cache_write_5m: PicoUsd(input * 5 / 4),
+            cache_write_1h: PicoUsd(input * 2),
+            cache_read: PicoUsd(input * price.read_permille / 1_000),
+            output: PicoUsd(price.output * PICO_PER_CENT_PER_MILLION),
+        };
+        Some(ModelPrice { base, above: vec![] })
     }
 
-    /// The most that a request may cost whose text has `prompt_bytes` bytes and
-    /// whose reply may have `reply_tokens_max` tokens: no tokeniser makes more
-    /// tokens than bytes, and no class of input costs more than a one-hour write.
-    pub fn cost_max(self, model: &str, prompt_bytes: u64, reply_tokens_max: u32) -> Option<PicoUsd> {
-        let usage =
-            Usage { cache_write_1h: prompt_bytes, output: reply_tokens_max.into(), ..Usage::default() };
-        self.cost(model, &usage)
+    /// What `usage` costs on `model`; `None` when nobody told us its price.
+    pub fn cost(self, model: &str, usage: &Usage) -> Option<PicoUsd> {
+        Some(self.price(model)?.cost(usage))
     }
 }
 

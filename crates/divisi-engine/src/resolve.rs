@@ -5,17 +5,23 @@
 //! cannot be resolved has its outcome before it starts.
 
 use crate::agents::{AgentDefinition, Agents};
-use crate::executor::{ApiExecutor, CommandExecutor, Executor, ShellExecutor};
+use crate::executor::{ApiExecutor, CommandExecutor, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound};
+use crate::framing;
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
 use crate::toolset::Toolset;
+use divisi_core::budget::TurnBound;
+use divisi_core::check::Check;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
-use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, PicoUsd, Task};
+use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Judges when nothing else is said: reading and giving marks is light work.
+const JUDGE_TIER: &str = "haiku";
 
 /// Turns tasks into what can be carried out.
 pub struct Resolver {
@@ -36,8 +42,11 @@ pub struct Assignment {
     pub task: Task,
     /// What carries it out.
     pub executor: Arc<dyn Executor>,
-    /// Which model is asked; `None` where no model is.
-    pub model: Option<Model>,
+    /// The models of its ladder, then those that stand in for them; none where
+    /// no model is asked.
+    pub models: Vec<Model>,
+    /// For each of its checks the model that judges, where one does.
+    pub judges: Vec<Option<Model>>,
     /// The definition it names.
     pub agent: Option<AgentDefinition>,
     /// The tools it may use.
@@ -125,36 +134,66 @@ impl Resolver {
         let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
         let executor = task.executor.as_deref().unwrap_or("api");
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
-        let (executor_name, executor, model) = match executor {
-            "api" => {
-                let word = task.model.first().filter(|word| *word != "inherit");
-                let word = word.or(agent.as_ref().and_then(|agent| agent.model.as_deref()));
-                ("api", self.api.clone(), Some(self.model(word)?))
-            }
+        let (executor_name, executor, ladder) = match executor {
+            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_ref())?),
             "shell" if !self.setup.permissions.run => {
                 let message = "the flow wants to run a shell command, which is not allowed";
                 return Err(Failure::new(FailureClass::Unavailable, message)
                     .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml"));
             }
-            "shell" => ("shell", self.shell.clone(), None),
+            "shell" => ("shell", self.shell.clone(), Models::default()),
             name => match self.commands.get_key_value(name) {
-                Some((name, executor)) => (name.as_str(), executor.clone(), None),
+                Some((name, executor)) => (name.as_str(), executor.clone(), Models::default()),
                 None => return Err(self.no_executor(name)),
             },
         };
         let tools = self.tools_of(task, agent.as_ref())?;
-        Ok(Parts { executor_name: executor_name.into(), executor, model, agent, tools, inputs })
+        let judges = task.check.iter().map(|check| self.judge(check)).collect::<Result<_, _>>()?;
+        Ok(Parts {
+            executor_name: executor_name.into(),
+            executor,
+            models: ladder,
+            judges,
+            agent,
+            tools,
+            inputs,
+        })
+    }
+
+    /// The models of a task: its ladder, and what stands in for it.
+    fn ladder(&self, task: &Task, agent: Option<&AgentDefinition>) -> Result<Models, Failure> {
+        let own = |word: &str| {
+            let by_agent = agent.and_then(|agent| agent.model.as_deref());
+            self.model(if word == "inherit" { by_agent } else { Some(word) })
+        };
+        let mut rungs = match task.model.0.as_slice() {
+            [] => vec![own("inherit")?],
+            words => words.iter().map(|word| own(word)).collect::<Result<_, _>>()?,
+        };
+        // Whoever checks and names one model wants it to mend what was found.
+        if let ([only], false) = (rungs.as_slice(), task.check.is_empty()) {
+            rungs.push(only.clone());
+        }
+        let fallbacks = task.fallback.iter().map(|word| self.model(Some(word))).collect::<Result<_, _>>()?;
+        Ok(Models { rungs, fallbacks })
+    }
+
+    fn judge(&self, check: &Check) -> Result<Option<Model>, Failure> {
+        match check {
+            Check::Judge(judge) => self.model(judge.model.as_deref().or(Some(JUDGE_TIER))).map(Some),
+            Check::Schema(_) | Check::Command(_) => Ok(None),
+        }
     }
 
     fn model(&self, word: Option<&str>) -> Result<Model, Failure> {
         let model = self.setup.models.find(word)?;
-        let priced = model.free || self.setup.prices.cost_max(&model.id, 0, 0).is_some();
-        if self.capped && !priced {
+        let price = if model.free { None } else { self.setup.prices.price(&model.id).map(Arc::new) };
+        if self.capped && !model.free && price.is_none() {
             let message = format!("model `{}` has no price here, so no cap can hold", model.id);
             return Err(Failure::new(FailureClass::Unavailable, message)
                 .hint("take a model with a price, or run without a cap"));
         }
-        Ok(model)
+        Ok(Model { price, ..model })
     }
 
     fn agent(&self, name: &str) -> Result<AgentDefinition, Failure> {
@@ -181,8 +220,17 @@ impl Resolver {
     }
 
     fn accepted(&self, task: Task, parts: Parts, priority: u32) -> Resolved {
-        let Parts { executor_name, executor, model, agent, tools, inputs } = parts;
-        let models: Vec<Arc<str>> = model.iter().map(|model| model.id.clone()).collect();
+        let Parts {
+            executor_name,
+            executor,
+            models: Models { rungs, fallbacks },
+            judges,
+            agent,
+            tools,
+            inputs,
+        } = parts;
+        let ids = |models: &[Model]| models.iter().map(|model| model.id.clone()).collect::<Vec<_>>();
+        let models = ids(&rungs);
         let effort = task.effort.or(agent.as_ref().and_then(|agent| agent.effort));
         let isolation = match (task.isolation, &agent) {
             (Isolation::None, Some(agent)) => agent.isolation,
@@ -204,20 +252,26 @@ impl Resolver {
             (self.setup.retry != divisi_core::RetryPolicy::default())
                 .then(|| Arc::new(self.setup.retry.clone()))
         });
+        let bytes = self.first_request_bytes(&task, agent.as_ref(), &tools);
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
+            kind: task.kind.clone(),
             executor: executor_name,
             models,
+            fallbacks: ids(&fallbacks),
+            checked: !task.check.is_empty(),
             retry,
             priority,
-            first_turn_max: model.as_ref().map_or(PicoUsd::ZERO, |model| self.first_turn_max(&task, model)),
+            first_turns: self.first_turns(&rungs, &fallbacks, bytes),
+            cost_max: task.max_cost.or(self.setup.task_cost_max),
         };
         let (spec, blob) = spec(&task);
         let turns_max = task.max_turns.or(agent.as_ref().and_then(|agent| agent.max_turns));
         let assignment = Assignment {
             executor,
-            model,
+            models: rungs.into_iter().chain(fallbacks).collect(),
+            judges,
             agent,
             tools,
             isolation,
@@ -234,15 +288,27 @@ impl Resolver {
         }
     }
 
-    /// Upper bound of what the first request costs; nothing for a model
-    /// without a price.
-    fn first_turn_max(&self, task: &Task, model: &Model) -> PicoUsd {
-        // Framing and tool descriptions come on top of what the task says.
-        const FRAME_BYTES_MAX: usize = 16 * 1024;
-        let bytes =
-            task.prompt.len() + task.context.as_ref().map_or(0, |context| context.len()) + FRAME_BYTES_MAX;
-        let reply = self.setup.reply_tokens_max;
-        self.setup.prices.cost_max(&model.id, bytes as u64, reply).unwrap_or_default()
+    /// What the first request may cost on each model. From the second rung on
+    /// it also says what was wrong with the result before.
+    fn first_turns(&self, rungs: &[Model], fallbacks: &[Model], bytes: u64) -> Vec<TurnBound> {
+        let reply_max = self.setup.reply_tokens_max;
+        let bounds = rungs.iter().chain(fallbacks).enumerate().map(|(place, model)| {
+            let findings = if place == 0 { 0 } else { FINDINGS_BYTES_MAX };
+            bound(model.price.as_deref(), bytes + findings, reply_max)
+        });
+        match rungs.iter().chain(fallbacks).all(|model| model.price.is_none()) {
+            true => vec![],
+            false => bounds.collect(),
+        }
+    }
+
+    /// Bytes of all texts in the first request.
+    fn first_request_bytes(&self, task: &Task, agent: Option<&AgentDefinition>, tools: &Toolset) -> u64 {
+        let (has_tools, has_schema) = (!tools.offered().is_empty(), task.schema.is_some());
+        let framing = framing::system_bytes(self.setup.framing.as_deref(), agent, has_tools, has_schema);
+        let schema = task.schema.as_ref().map_or(0, |schema| schema.to_string().len());
+        let context = task.context.as_ref().map_or(0, |context| context.len());
+        (framing + tools.bytes() + schema + context + task.prompt.len()) as u64
     }
 
     fn digest(&self, path: &str) -> Result<Digest, Failure> {
@@ -267,10 +333,18 @@ impl Resolver {
 struct Parts {
     executor_name: Arc<str>,
     executor: Arc<dyn Executor>,
-    model: Option<Model>,
+    models: Models,
+    judges: Vec<Option<Model>>,
     agent: Option<AgentDefinition>,
     tools: Arc<Toolset>,
     inputs: Vec<Digest>,
+}
+
+/// The models a task may run on.
+#[derive(Default)]
+struct Models {
+    rungs: Vec<Model>,
+    fallbacks: Vec<Model>,
 }
 
 fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {
@@ -285,6 +359,7 @@ fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {
         tools: &[],
         isolation: task.isolation,
         inputs: &[],
+        check: &task.check,
     }
 }
 

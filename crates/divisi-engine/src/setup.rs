@@ -3,7 +3,7 @@
 use crate::executor::CommandLine;
 use crate::prices::Prices;
 use crate::tools::Permissions;
-use divisi_core::{Failure, FailureClass, Limits, Millis, RetryPolicy};
+use divisi_core::{Failure, FailureClass, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy};
 use divisi_providers::Provider;
 use globset::{Glob, GlobMatcher};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Setup {
     pub turns_max: u32,
     /// Longest reply in tokens. Vendors stop at it, and budgets reserve it.
     pub reply_tokens_max: u32,
+    /// Most that one task may cost, of those that say nothing else.
+    pub task_cost_max: Option<PicoUsd>,
     /// What tokens cost.
     pub prices: Prices,
 }
@@ -56,6 +58,7 @@ impl Setup {
             idle_timeout: Millis::from_secs(3 * 60),
             turns_max: 50,
             reply_tokens_max: 16_384,
+            task_cost_max: None,
             prices: Prices,
         }
     }
@@ -94,6 +97,8 @@ pub struct Model {
     pub id: Arc<str>,
     /// Whether nobody sends a bill for it.
     pub free: bool,
+    /// What it costs when it is asked; `None` where that is not known, or not asked for.
+    pub price: Option<Arc<ModelPrice>>,
 }
 
 /// The tiers, cheapest first.
@@ -131,7 +136,7 @@ impl Models {
             None if models.known.iter().any(|known| known.is_match(word)) => word.into(),
             None => return Err(models.unknown(word)),
         };
-        Ok(Model { provider: models.provider.clone(), id, free: models.free })
+        Ok(Model { provider: models.provider.clone(), id, free: models.free, price: None })
     }
 }
 

@@ -12,6 +12,7 @@ pub struct Toolset {
     selection: Selection,
     toolbox: Toolbox,
     offered: Vec<ToolDefinition>,
+    bytes: usize,
 }
 
 impl Toolset {
@@ -33,13 +34,19 @@ impl Toolset {
             description: tool.description.into_owned(),
             input_schema: tool.input_schema,
         };
-        let offered = toolbox.definitions().into_iter().map(definition).collect();
-        Self { selection, toolbox, offered }
+        let offered: Vec<_> = toolbox.definitions().into_iter().map(definition).collect();
+        let bytes = offered.iter().map(crate::executor::tool_bytes).sum();
+        Self { selection, toolbox, offered, bytes }
     }
 
     /// What the model is told of them.
     pub fn offered(&self) -> &[ToolDefinition] {
         &self.offered
+    }
+
+    /// Bytes of that.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What was asked for and is not there. Worth a warning: the agent was

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use divisi_core::Usage;
-use divisi_engine::core::event::RunStatus;
+use divisi_engine::core::event::{Caps, RunStatus};
 use divisi_engine::core::run::Stage;
 use divisi_engine::core::{Event, FailureClass, Position, RunId, Task};
 use divisi_engine::store::{MemoryStore, SqliteStore, Store};
@@ -212,7 +212,7 @@ async fn what_is_not_there_is_a_failure_with_advice() {
 #[tokio::test]
 async fn under_a_cap_a_model_without_a_price_is_not_asked() {
     let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
-    let options = RunOptions { cap: Some(divisi_core::PicoUsd::DOLLAR), ..RunOptions::default() };
+    let options = RunOptions { caps: Caps::of(Some(divisi_core::PicoUsd::DOLLAR)), ..RunOptions::default() };
     let job = engine.open("capped", setup(&echo), options).await.unwrap_or_else(|error| panic!("{error}"));
     let failure = job.run(Task::new("p")).await.value().unwrap_err();
     insta::assert_snapshot!(failure, @"not available: model `echo-large` has no price here, so no cap can hold");

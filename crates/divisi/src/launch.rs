@@ -61,7 +61,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let engine = Engine::new(context.store()?);
     let (watcher, batches) = mpsc::unbounded_channel();
     let options = RunOptions {
-        cap: settings.max_cost.map(|dollars| dollars.0),
+        caps: settings.caps(),
         kept: serde_json::to_value(&flags).ok(),
         reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
         watcher: Some(watcher),
@@ -99,6 +99,7 @@ fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup,
         idle_timeout: settings.idle_timeout.0,
         turns_max: settings.max_turns,
         reply_tokens_max: settings.max_reply_tokens,
+        task_cost_max: settings.budget.task.map(|most| most.0),
         ..Setup::new(models, workspace)
     })
 }

@@ -194,8 +194,8 @@ impl TaskState {
         }
     }
 
-    /// Whether a stronger model is left to ask.
-    pub(super) fn can_climb(&self) -> bool {
+    /// Whether a stronger model is left to ask if its check refuses the next result.
+    pub fn can_climb(&self) -> bool {
         (self.rung as usize + 1) < self.facts.models.len()
     }
 

@@ -1,29 +1,36 @@
 //! Carries out one attempt in a task of its own, watching its time.
 
-use super::message::{Message, Ours};
+use super::message::{Message, Ours, Room};
 use super::{DriveError, read};
 use crate::executor::{Attempt, AttemptResult, Kept, Line};
 use crate::resolve::Assignment;
+use crate::setup::Model;
 use crate::store::Store;
+use divisi_core::content::Content;
 use divisi_core::run::KeptTurn;
 use divisi_core::{AttemptId, Failure, FailureClass, Millis};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// An attempt as the run's state has it, its texts not yet read.
+pub(super) struct Start {
+    pub(super) assignment: Arc<Assignment>,
+    pub(super) model: Option<Model>,
+    pub(super) rung: usize,
+    pub(super) can_climb: bool,
+    pub(super) room: Room,
+    pub(super) kept: Vec<KeptTurn>,
+    pub(super) findings: Option<Content>,
+}
+
 /// Starts `attempt`. However it ends, by a panic too, the driver is told.
-pub(super) fn start(
-    id: AttemptId,
-    assignment: Arc<Assignment>,
-    kept: Vec<KeptTurn>,
-    line: Line,
-    store: Arc<dyn Store>,
-) {
+pub(super) fn start(id: AttemptId, start: Start, line: Line, store: Arc<dyn Store>) {
     let report = Report { id, line: line.clone(), result: None };
     tokio::spawn(async move {
         // All of it, so that it is dropped here and not before.
         let mut report = report;
-        report.result = Some(match load(&*store, kept).await {
-            Ok(kept) => carry_out(Attempt { id, assignment, kept, line }).await,
+        report.result = Some(match load(id, start, line, &*store).await {
+            Ok(attempt) => carry_out(attempt).await,
             Err(error) => Failure::new(FailureClass::Unavailable, error.to_string()).into(),
         });
     });
@@ -47,7 +54,17 @@ impl Drop for Report {
     }
 }
 
-async fn load(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, DriveError> {
+async fn load(id: AttemptId, start: Start, line: Line, store: &dyn Store) -> Result<Attempt, DriveError> {
+    let Start { assignment, model, rung, can_climb, room, kept, findings } = start;
+    let findings = match findings {
+        Some(findings) => Some(read(store, &findings).await?),
+        None => None,
+    };
+    let kept = load_kept(store, kept).await?;
+    Ok(Attempt { id, assignment, model, rung, can_climb, findings, room, kept, line })
+}
+
+async fn load_kept(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, DriveError> {
     let mut loaded = Vec::with_capacity(kept.len());
     for KeptTurn { request, reply, tool_results } in kept {
         let tool_results = match tool_results {

@@ -2,6 +2,7 @@
 
 use crate::executor::AttemptResult;
 use crate::resolve::Resolved;
+use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
@@ -27,7 +28,10 @@ pub(crate) enum Message {
 
 /// What a flow says besides its tasks.
 pub(crate) enum FlowNews {
-    Phase(Arc<str>),
+    Phase {
+        title: Arc<str>,
+        cap: Option<PicoUsd>,
+    },
     Log(Arc<str>),
     /// It waits, after this many answers.
     Quiet {
@@ -47,15 +51,18 @@ pub(crate) enum Ours {
     TurnWanted {
         attempt: AttemptId,
         tool_results: Option<Content>,
-        cost_max: PicoUsd,
+        bound: TurnBound,
         blob: Option<Blob>,
-        answer: oneshot::Sender<()>,
+        answer: oneshot::Sender<Room>,
     },
     Ended {
         attempt: AttemptId,
         result: Box<AttemptResult>,
     },
 }
+
+/// Longest reply that the budget leaves room for, where that is less than was wanted.
+pub(crate) type Room = Option<u32>;
 
 /// Who waits for the outcome of a task.
 pub(crate) enum Waiter {

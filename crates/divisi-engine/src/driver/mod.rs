@@ -12,7 +12,7 @@ mod delivery;
 mod message;
 
 pub use message::{Answered, TaskEnd, TaskReport};
-pub(crate) use message::{FlowNews, Message, Ours, Waiter};
+pub(crate) use message::{FlowNews, Message, Ours, Room, Waiter};
 
 use crate::executor::Signal;
 use crate::resolve::{Assignment, Resolved};
@@ -69,6 +69,8 @@ struct Pending {
     blobs: Vec<Blob>,
     /// Told once the batch is durable.
     acknowledge: Vec<oneshot::Sender<()>>,
+    /// The same for those who may send a request, with the room for its reply.
+    granted: Vec<(oneshot::Sender<Room>, Room)>,
 }
 
 /// Why a run can no longer be driven.
@@ -154,7 +156,7 @@ impl Driver {
     fn take(&mut self, message: Message) -> Result<(), DriveError> {
         match message {
             Message::Submit { resolved, waiter } => self.submit(*resolved, waiter),
-            Message::Flow(FlowNews::Phase(title)) => self.decide(Input::Phase(title)),
+            Message::Flow(FlowNews::Phase { title, cap }) => self.decide(Input::Phase { title, cap }),
             Message::Flow(FlowNews::Log(line)) => self.decide(Input::Log(line)),
             Message::Flow(FlowNews::Quiet { answered }) => self.quiet(answered),
             Message::Flow(FlowNews::Ended(result)) => {
@@ -213,14 +215,16 @@ impl Driver {
                 }
                 Ok(())
             }
-            Ours::TurnWanted { attempt, tool_results, cost_max, blob, answer } => {
-                let wanted = Input::TurnWanted { attempt, tool_results, cost_max };
-                if self.decides(wanted)? {
-                    self.pending.blobs.extend(blob);
-                    if self.run.is_under_way(attempt) {
-                        self.pending.acknowledge.push(answer);
-                    }
-                }
+            Ours::TurnWanted { attempt, tool_results, bound, blob, answer } => {
+                let before = self.pending.events.len();
+                self.decide(Input::TurnWanted { attempt, tool_results, bound })?;
+                let decided = self.pending.events.get(before).map(|recorded| &recorded.event);
+                let granted = match decided {
+                    Some(Event::TurnScheduled { reply_tokens, .. }) => Some(*reply_tokens),
+                    _ => None,
+                };
+                self.pending.blobs.extend(blob.filter(|_| decided.is_some()));
+                self.pending.granted.extend(granted.map(|room| (answer, room)));
                 Ok(())
             }
             Ours::Ended { attempt, result } => {
@@ -238,6 +242,8 @@ impl Driver {
                     cost: result.cost,
                     unanswered: result.unanswered,
                     retry_after: result.retry_after,
+                    next_turn: result.next_turn,
+                    findings: result.findings.map(|findings| self.keep(findings)),
                 };
                 self.decide(Input::AttemptEnded { attempt, end: Box::new(end) })
             }
@@ -276,7 +282,7 @@ impl Driver {
 
     /// Makes the batch durable, then lets the world know.
     async fn commit(&mut self) -> Result<(), DriveError> {
-        let Pending { events, blobs, acknowledge } = std::mem::take(&mut self.pending);
+        let Pending { events, blobs, acknowledge, granted } = std::mem::take(&mut self.pending);
         if events.is_empty() {
             return self.delivery.deliver(&self.run, &[]).await;
         }
@@ -288,6 +294,9 @@ impl Driver {
             // Whoever asked may have been stopped in the meantime.
             let _ = answer.send(());
         }
+        for (answer, room) in granted {
+            let _ = answer.send(room);
+        }
         for recorded in &batch.events {
             self.react(&recorded.event);
         }
@@ -298,7 +307,9 @@ impl Driver {
     /// What happens in the world because of an event, now that it is durable.
     fn react(&mut self, event: &Event) {
         match event {
-            Event::AttemptScheduled { attempt, .. } => self.start(*attempt),
+            Event::AttemptScheduled { attempt, model, reply_tokens, .. } => {
+                self.start(*attempt, model.as_deref(), *reply_tokens);
+            }
             Event::AttemptEnded { attempt, .. } => {
                 if let Some(stop) = self.stops.remove(attempt) {
                     stop.cancel();
@@ -318,6 +329,7 @@ impl Driver {
             | Event::TurnScheduled { .. }
             | Event::TurnEnded { .. }
             | Event::RetryPlanned { .. }
+            | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
             | Event::FlowEnded { .. }
@@ -325,7 +337,7 @@ impl Driver {
         }
     }
 
-    fn start(&mut self, attempt: AttemptId) {
+    fn start(&mut self, attempt: AttemptId, model: Option<&str>, room: Room) {
         let (Some(assignment), Some(task)) =
             (self.assignments.get(&attempt.task), self.run.task(attempt.task))
         else {
@@ -339,7 +351,16 @@ impl Driver {
         let stop = CancellationToken::new();
         self.stops.insert(attempt, stop.clone());
         let line = crate::executor::Line::new(attempt, self.sender.clone(), self.signals.clone(), stop);
-        attempt::start(attempt, assignment.clone(), task.kept_turns().to_vec(), line, self.store.clone());
+        let start = attempt::Start {
+            assignment: assignment.clone(),
+            model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),
+            rung: task.rung() as usize,
+            can_climb: task.can_climb(),
+            room,
+            kept: task.kept_turns().to_vec(),
+            findings: task.findings().cloned(),
+        };
+        attempt::start(attempt, start, line, self.store.clone());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Agents of our own: a conversation with a model that uses our tools.
 
+use super::check::Checks;
 use super::conversation::Conversation;
 use super::place::Place;
 use super::{Attempt, AttemptResult, Executor};
@@ -22,10 +23,14 @@ impl Executor for ApiExecutor {
             // their replies describe files that are not here.
             attempt.kept.clear();
         }
-        let line = attempt.line.clone();
+        let (line, checks) = (attempt.line.clone(), Checks::of(&attempt));
         let result = match Conversation::open(attempt, place.root()) {
             Ok(conversation) => conversation.hold().await,
             Err(failure) => failure.into(),
+        };
+        let result = match checks {
+            Some(checks) => checks.stand(result, place.root()).await,
+            None => result,
         };
         place.leave(&line).await;
         result

@@ -1,13 +1,15 @@
 //! Tasks carried out by other programs: a shell command, or a program that
 //! takes a prompt on its standard input and prints its result.
 
+use super::check::Checks;
 use super::place::Place;
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Executor};
+use crate::framing;
 use crate::process::secrets::redact;
 use crate::process::{Exit, Limits, ProcessError, Program, Status, Stop};
 use async_trait::async_trait;
-use divisi_core::{Failure, FailureClass};
+use divisi_core::{Failure, FailureClass, Task};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,20 +49,35 @@ impl Executor for CommandExecutor {
         let Some((program, args)) = self.line.command.split_first() else {
             return Failure::new(FailureClass::Unavailable, "the executor's `command` is empty").into();
         };
-        let model = task.model.first().unwrap_or_default();
-        let prompt = match &task.context {
-            Some(context) => format!("{context}\n\n{}", task.prompt),
-            None => task.prompt.to_string(),
-        };
+        let rung = attempt.rung.min(task.model.0.len().saturating_sub(1));
+        let model = task.model.0.get(rung).map_or("", |model| model);
+        let findings = attempt.findings.as_deref().map(framing::refused);
+        let parts = task.context.as_deref().into_iter().chain([&*task.prompt]).chain(findings.as_deref());
+        let prompt = parts.collect::<Vec<_>>().join("\n\n");
         let mut run =
             Program::new(program).args(args.iter().map(|arg| arg.replace("{model}", model))).stdin(prompt);
         for (name, value) in &self.line.env {
             run = run.env(name, value);
         }
-        let exit = match run_in_place(run, &attempt).await {
-            Ok(exit) => exit,
+        let place = match Place::of(&attempt).await {
+            Ok(place) => place,
             Err(failure) => return failure.into(),
         };
+        let result = match run_in(&place, run, &attempt).await {
+            Ok(exit) => self.result(program, task, &exit),
+            Err(failure) => failure.into(),
+        };
+        let result = match Checks::of(&attempt) {
+            Some(checks) => checks.stand(result, place.root()).await,
+            None => result,
+        };
+        place.leave(&attempt.line).await;
+        result
+    }
+}
+
+impl CommandExecutor {
+    fn result(&self, program: &str, task: &Task, exit: &Exit) -> AttemptResult {
         // The program has our keys, so that it can ask its own models.
         let (said, complaint) = (redact(exit.stdout.text()), redact(exit.stderr.text()));
         if !exit.status.is_ok() {
@@ -89,7 +106,13 @@ impl Executor for ShellExecutor {
     async fn run(&self, attempt: Attempt) -> AttemptResult {
         // What it prints goes into the journal and into prompts: it gets no keys.
         let run = Program::shell(&*attempt.assignment.task.prompt).without_secrets();
-        match run_in_place(run, &attempt).await {
+        let place = match Place::of(&attempt).await {
+            Ok(place) => place,
+            Err(failure) => return failure.into(),
+        };
+        let ended = run_in(&place, run, &attempt).await;
+        place.leave(&attempt.line).await;
+        match ended {
             Ok(exit) => {
                 let code = match exit.status {
                     Status::Code(code) => code,
@@ -105,8 +128,7 @@ impl Executor for ShellExecutor {
 }
 
 /// Runs the program where the task works and within its times.
-async fn run_in_place(program: Program, attempt: &Attempt) -> Result<Exit, Failure> {
-    let place = Place::of(attempt).await?;
+async fn run_in(place: &Place, program: Program, attempt: &Attempt) -> Result<Exit, Failure> {
     let assignment = &attempt.assignment;
     let limits = Limits {
         timeout: Some(Duration::from_millis(assignment.timeout.0)),
@@ -114,9 +136,7 @@ async fn run_in_place(program: Program, attempt: &Attempt) -> Result<Exit, Failu
         idle_timeout: assignment.task.idle_timeout.map(|idle| Duration::from_millis(idle.0)),
         ..Limits::default()
     };
-    let exit = program.cwd(place.root()).limits(limits).run(attempt.line.stop()).await;
-    place.leave(&attempt.line).await;
-    exit.map_err(failure)
+    program.cwd(place.root()).limits(limits).run(attempt.line.stop()).await.map_err(failure)
 }
 
 fn failure(error: ProcessError) -> Failure {

@@ -5,19 +5,19 @@
 //! that follows a lost one builds the same requests, finds their replies among
 //! those kept, and asks only for what is missing.
 
+use super::ask::{Answer, Asker, Halt, Wanted, message_bytes, request_bytes};
 use super::schema::Checked;
-use super::{Attempt, AttemptResult, Kept, Signal, Stopped};
+use super::{Attempt, AttemptResult, Signal};
 use crate::framing;
 use crate::setup::Model;
 use crate::tools::Toolbox;
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
-use divisi_core::{Failure, FailureClass, Millis};
-use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Role, Stop, SystemBlock};
+use divisi_core::{Failure, FailureClass};
+use divisi_providers::{Block, Message, Reply, Request, Role, Stop, SystemBlock};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Answers that may miss the schema before the task is given up. The dialect's
 /// own number.
@@ -25,13 +25,14 @@ const SCHEMA_TRIES_MAX: u32 = 5;
 
 /// The conversation of one attempt.
 pub(super) struct Conversation {
-    attempt: Attempt,
+    asker: Asker,
     model: Model,
     request: Request,
     toolbox: Toolbox,
     checked: Option<Checked>,
-    /// Replies of earlier attempts that have not been used yet.
-    kept: Vec<Kept>,
+    turns_max: u32,
+    /// Room for the first reply, where the budget leaves less than the settings do.
+    room: Option<u32>,
     /// Results of tools that ran since the last request: JSON text.
     tool_results: Option<Arc<str>>,
     turns: u32,
@@ -40,32 +41,12 @@ pub(super) struct Conversation {
     request_bytes: u64,
 }
 
-/// A reply, and what is to be recorded of it if it is new.
-struct Answer {
-    reply: Reply,
-    turn: Option<(Turn, Arc<str>)>,
-    /// Results of the tools it called, if they ran in an earlier attempt.
-    tool_results: Option<Arc<str>>,
-}
-
-/// Why a conversation goes no further.
-enum Halt {
-    Stopped,
-    Failed(Box<AttemptResult>),
-}
-
-impl From<Stopped> for Halt {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
 impl Conversation {
     /// Prepares the first request. The tools work in `root`.
-    pub(super) fn open(mut attempt: Attempt, root: &Path) -> Result<Self, Failure> {
-        let assignment = attempt.assignment.clone();
+    pub(super) fn open(attempt: Attempt, root: &Path) -> Result<Self, Failure> {
+        let Attempt { assignment, model, findings, room, kept, line, .. } = attempt;
         let (task, setup) = (&assignment.task, &assignment.setup);
-        let Some(model) = assignment.model.clone() else {
+        let Some(model) = model else {
             return Err(Failure::new(FailureClass::Unavailable, "the task has no model"));
         };
         let toolbox = assignment.tools.at(root, setup)?;
@@ -79,27 +60,28 @@ impl Conversation {
         let last = framing.len().saturating_sub(1);
         let block = |(i, text): (usize, _)| SystemBlock { text, cache: shared && i == last };
         let context = task.context.iter().map(|text| Block::Text { text: text.clone(), cache: true });
+        let findings = findings.map(|findings| Block::text(framing::refused(&findings)));
         let request = Request {
             model: model.id.clone(),
             system: framing.into_iter().map(Into::into).enumerate().map(block).collect(),
             messages: vec![Message {
                 role: Role::User,
-                blocks: context.chain([Block::text(task.prompt.clone())]).collect(),
+                blocks: context.chain([Block::text(task.prompt.clone())]).chain(findings).collect(),
             }],
             tools: offered.to_vec(),
             max_tokens: setup.reply_tokens_max,
             effort: task.effort.or(agent.and_then(|agent| agent.effort)),
             schema: task.schema.clone(),
         };
-        let kept = std::mem::take(&mut attempt.kept);
         let request_bytes = request_bytes(&request);
         Ok(Self {
-            attempt,
+            asker: Asker { line, setup: setup.clone(), kept },
+            turns_max: assignment.turns_max,
+            room,
             model,
             request,
             toolbox,
             checked,
-            kept,
             tool_results: None,
             turns: 0,
             schema_misses: 0,
@@ -123,7 +105,7 @@ impl Conversation {
 
     /// One request and what follows from its reply; a result ends the conversation.
     async fn turn(&mut self) -> Result<Option<AttemptResult>, Halt> {
-        let turns_max = self.attempt.assignment.turns_max;
+        let turns_max = self.turns_max;
         if self.turns == turns_max {
             let message = format!("did not finish in {turns_max} turns");
             let failure = Failure::new(FailureClass::Turns, message)
@@ -131,11 +113,11 @@ impl Conversation {
             return Ok(Some(failure.into()));
         }
         self.turns += 1;
-        let Answer { reply, turn, tool_results } = self.ask().await?;
+        let Answer { reply, turn, tool_results, cut } = self.ask().await?;
         let said = reply.text();
         match reply.stop {
             Stop::ToolUse => {
-                self.record(turn).await?;
+                self.asker.record(turn).await?;
                 let results = match tool_results.and_then(|json| serde_json::from_str(&json).ok()) {
                     Some(results) => results,
                     None => self.use_tools(&reply).await,
@@ -145,7 +127,7 @@ impl Conversation {
                 Ok(None)
             }
             Stop::PauseTurn => {
-                self.record(turn).await?;
+                self.asker.record(turn).await?;
                 self.say(reply.into_message());
                 Ok(None)
             }
@@ -159,12 +141,17 @@ impl Conversation {
                         );
                         return Ok(Some(failed(FailureClass::Schema, message, &said, turn)));
                     }
-                    self.record(turn).await?;
+                    self.asker.record(turn).await?;
                     self.say(reply.into_message());
                     self.say(Message::user(framing::repair(&violations)));
                     Ok(None)
                 }
             },
+            Stop::MaxTokens if cut.is_some() => {
+                let message = "the answer was cut off at the length that the budget had room for";
+                let failed = failed(FailureClass::Interrupted, message, &said, turn);
+                Ok(Some(AttemptResult { next_turn: cut, ..failed }))
+            }
             Stop::MaxTokens => {
                 let message = format!("the answer was cut off at {} tokens", self.request.max_tokens);
                 Ok(Some(failed(FailureClass::Truncated, message, &said, turn)))
@@ -181,59 +168,26 @@ impl Conversation {
         }
     }
 
-    /// The reply to the current request: a kept one, or a new one.
+    /// The reply to the current request.
     async fn ask(&mut self) -> Result<Answer, Halt> {
-        let digest = self.request.digest();
-        if let Some(found) = self.kept.iter().position(|kept| kept.request == digest) {
-            let kept = self.kept.remove(found);
-            if let Ok(reply) = serde_json::from_str(&kept.reply) {
-                return Ok(Answer { reply, turn: None, tool_results: kept.tool_results });
-            }
-        }
-        // The first request is part of the attempt's own order to start.
-        if self.turns > 1 {
-            let reply_max = self.request.max_tokens;
-            let prices = self.attempt.assignment.setup.prices;
-            let cost_max = prices.cost_max(&self.model.id, self.request_bytes, reply_max).unwrap_or_default();
-            self.attempt.line.turn_wanted(self.tool_results.take(), cost_max).await?;
-        }
-        let line = &self.attempt.line;
-        let progress = |progress| match progress {
-            Progress::Started | Progress::Alive => line.sign_of_life(),
-            Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
+        let wanted = Wanted {
+            request: &self.request,
+            model: &self.model,
+            bytes: self.request_bytes,
+            // The first request is part of the attempt's own order to start.
+            ordered: (self.turns == 1).then_some(self.room),
+            tool_results: self.tool_results.take(),
+            judges: false,
         };
-        let sent_at = Instant::now();
-        let reply = match self.model.provider.send(&self.request, &progress).await {
-            Ok(reply) => reply,
-            Err(error) => return Err(Halt::Failed(Box::new(unanswered(error)))),
-        };
-        let prices = self.attempt.assignment.setup.prices;
-        let json: Arc<str> = serde_json::to_string(&reply).unwrap_or_default().into();
-        let turn = Turn {
-            request: digest,
-            reply: Content::of(json.clone()).0,
-            model: reply.model.as_str().into(),
-            usage: reply.usage,
-            cost: prices.cost(&self.model.id, &reply.usage).unwrap_or_default(),
-            took: Millis(sent_at.elapsed().as_millis() as u64),
-        };
-        Ok(Answer { reply, turn: Some((turn, json)), tool_results: None })
-    }
-
-    /// Makes a reply durable before anything is done because of it.
-    async fn record(&self, turn: Option<(Turn, Arc<str>)>) -> Result<(), Stopped> {
-        match turn {
-            Some((turn, json)) => self.attempt.line.turn_ended(turn, json).await,
-            None => Ok(()),
-        }
+        self.asker.ask(wanted).await
     }
 
     async fn use_tools(&mut self, reply: &Reply) -> Vec<Block> {
         let mut results = vec![];
         for block in &reply.blocks {
             let Block::ToolUse { id, name, input } = block else { continue };
-            self.attempt.line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
-            let output = self.toolbox.call(name, input, self.attempt.line.stop()).await;
+            self.asker.line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
+            let output = self.toolbox.call(name, input, self.asker.line.stop()).await;
             let (content, is_error) = (output.text, output.is_error);
             results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
         }
@@ -266,12 +220,6 @@ impl Conversation {
     }
 }
 
-/// An attempt that got no reply.
-fn unanswered(error: ProviderError) -> AttemptResult {
-    let (retry_after, unanswered) = (error.retry_after, error.maybe_billed);
-    AttemptResult { retry_after, unanswered, ..Failure::from(error).into() }
-}
-
 /// An attempt whose last reply is no result.
 fn failed(
     class: FailureClass,
@@ -293,25 +241,4 @@ fn describe(name: &str, input: &Value) -> Arc<str> {
         input.as_object().and_then(|fields| fields.values().find_map(Value::as_str)).unwrap_or_default();
     let most = first.floor_char_boundary(60);
     format!("{name} {}", first[..most].lines().next().unwrap_or_default()).trim_end().into()
-}
-
-fn request_bytes(request: &Request) -> u64 {
-    let system: usize = request.system.iter().map(|block| block.text.len()).sum();
-    let tools: usize = request
-        .tools
-        .iter()
-        .map(|tool| tool.name.len() + tool.description.len() + tool.input_schema.to_string().len())
-        .sum();
-    let schema = request.schema.as_ref().map_or(0, |schema| schema.to_string().len());
-    (system + tools + schema) as u64 + request.messages.iter().map(message_bytes).sum::<u64>()
-}
-
-fn message_bytes(message: &Message) -> u64 {
-    let bytes = |block: &Block| match block {
-        Block::Text { text, .. } => text.len(),
-        Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
-        Block::ToolResult { content, .. } => content.len(),
-        Block::Opaque(value) => value.to_string().len(),
-    };
-    message.blocks.iter().map(bytes).sum::<usize>() as u64
 }

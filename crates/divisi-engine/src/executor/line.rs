@@ -1,9 +1,10 @@
 //! The line from an attempt to its driver.
 
 use crate::driver::{FlowNews, Message, Ours};
+use divisi_core::AttemptId;
+use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
-use divisi_core::{AttemptId, PicoUsd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -75,24 +76,24 @@ impl Line {
         self.ask(|answer| Ours::TurnEnded { attempt: self.attempt, turn: Box::new(turn), blob, answer }).await
     }
 
-    /// Asks to send a further request that may cost `cost_max`. Returns once
-    /// it is written down that it is sent, together with the results of the
-    /// tools that the last reply called (JSON text).
+    /// Asks to send a further request. Returns once it is written down that it
+    /// is sent, together with the results of the tools that the last reply
+    /// called (JSON text). The answer is the longest reply there is money for,
+    /// where that is less than `bound` has.
     pub async fn turn_wanted(
         &self,
         tool_results: Option<Arc<str>>,
-        cost_max: PicoUsd,
-    ) -> Result<(), Stopped> {
+        bound: TurnBound,
+    ) -> Result<Option<u32>, Stopped> {
         self.sign_of_life();
         let (tool_results, blob) = match tool_results.map(Content::of) {
             Some((content, blob)) => (Some(content), blob),
             None => (None, None),
         };
-        self.ask(|answer| Ours::TurnWanted { attempt: self.attempt, tool_results, cost_max, blob, answer })
-            .await
+        self.ask(|answer| Ours::TurnWanted { attempt: self.attempt, tool_results, bound, blob, answer }).await
     }
 
-    async fn ask(&self, message: impl FnOnce(oneshot::Sender<()>) -> Ours) -> Result<(), Stopped> {
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
         let (answer, answered) = oneshot::channel();
         self.inbox.send(Message::Ours(message(answer))).map_err(|_| Stopped)?;
         // The driver drops the other end of what it turns down.

@@ -6,6 +6,8 @@
 //! is written down, or tells it to stop.
 
 mod api;
+mod ask;
+mod check;
 mod command;
 mod conversation;
 mod line;
@@ -13,11 +15,15 @@ mod place;
 mod schema;
 
 pub use api::ApiExecutor;
+pub(crate) use ask::{bound, tool_bytes};
+pub(crate) use check::FINDINGS_BYTES_MAX;
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
 pub use line::{Line, Signal, Stopped};
 
 use crate::resolve::Assignment;
+use crate::setup::Model;
 use async_trait::async_trait;
+use divisi_core::budget::TurnBound;
 use divisi_core::event::Turn;
 use divisi_core::{AttemptId, Digest, Failure, Millis, PicoUsd, Usage};
 use std::sync::Arc;
@@ -38,6 +44,17 @@ pub struct Attempt {
     pub id: AttemptId,
     /// What is to be done.
     pub assignment: Arc<Assignment>,
+    /// Which model is asked; `None` where no model is.
+    pub model: Option<Model>,
+    /// How many results of the task have been refused.
+    pub rung: usize,
+    /// Whether a stronger model is asked if its result is refused.
+    pub can_climb: bool,
+    /// What was wrong with the result of the attempt before, if it was refused.
+    pub findings: Option<Arc<str>>,
+    /// Longest reply to its first request, where the budget leaves less room
+    /// than the settings do.
+    pub room: Option<u32>,
     /// Replies of earlier attempts that need not be asked for again.
     pub kept: Vec<Kept>,
     /// Leads to the driver.
@@ -70,6 +87,11 @@ pub struct AttemptResult {
     pub unanswered: bool,
     /// How long the vendor wants us to wait.
     pub retry_after: Option<Millis>,
+    /// What its last request may cost with all the room it wants, where the
+    /// reply was cut off because the budget gave it less.
+    pub next_turn: Option<TurnBound>,
+    /// What a check has against its result.
+    pub findings: Option<Arc<str>>,
 }
 
 impl AttemptResult {
@@ -82,6 +104,8 @@ impl AttemptResult {
             cost: PicoUsd::ZERO,
             unanswered: false,
             retry_after: None,
+            next_turn: None,
+            findings: None,
         }
     }
 }

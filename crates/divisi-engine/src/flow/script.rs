@@ -106,7 +106,7 @@ impl Feed {
                     };
                     calls.extend(host.resolve(id, answer)?);
                 }
-                Call::Phase { title } => self.tell(FlowNews::Phase(title.into())),
+                Call::Phase { title } => self.tell(FlowNews::Phase { title: title.into(), cap: None }),
                 Call::Log { message } => self.log(message),
                 Call::Warning { message, site: Some(site) } => {
                     self.log(format!("warning: {site}: {message}"));

@@ -47,7 +47,10 @@ impl News {
                 vec![Line::of(Tone::Strong, reused).put(Tone::Strong, saved).put(Tone::Strong, to_run)]
             }
             Event::Logged { message } => logged(message, look),
-            Event::PhaseStarted { title } if detail == Detail::Every => {
+            Event::SoftLimitReached { spent, cap } => {
+                vec![Line::of(Tone::Warn, "warning: ").plain(format!("{spent} of {cap} are spent"))]
+            }
+            Event::PhaseStarted { title, .. } if detail == Detail::Every => {
                 vec![Line::of(Tone::Dim, "phase ").put(Tone::Strong, title)]
             }
             Event::RetryPlanned { task, .. } if detail == Detail::Every => {
@@ -171,7 +174,12 @@ fn parking(reason: &ParkReason) -> Line {
 pub(crate) fn why_parked(reason: &ParkReason) -> String {
     match reason {
         ParkReason::Asked => "you asked for it".to_owned(),
-        ParkReason::Budget => "what is left of the budget holds none of the waiting tasks".to_owned(),
+        ParkReason::Budget { phase: None } => {
+            "what is left of the budget holds none of the waiting tasks".to_owned()
+        }
+        ParkReason::Budget { phase: Some(phase) } => {
+            format!("the budget of the phase {} holds none of its waiting tasks", text::line(phase))
+        }
         ParkReason::Quota { message } => format!("the account's quota is used up: {}", text::line(message)),
     }
 }

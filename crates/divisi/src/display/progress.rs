@@ -80,7 +80,7 @@ impl Progress {
         match &recorded.event {
             Event::RunStarted(_) => self.began = at,
             Event::RunResumed(_) => self.begin_again(at),
-            Event::PhaseStarted { title } => {
+            Event::PhaseStarted { title, .. } => {
                 self.phase(title);
             }
             Event::TaskSubmitted(submitted) => self.submitted(submitted),
@@ -99,6 +99,7 @@ impl Progress {
             Event::RetryPlanned { task, due } => self.retry_planned(*task, *due),
             Event::TaskEnded { task, outcome } => self.ended(*task, outcome),
             Event::CaughtUp { .. }
+            | Event::SoftLimitReached { .. }
             | Event::Logged { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }

@@ -1,6 +1,7 @@
 //! Runs for tests: told by hand, recorded as a real run decides.
 
-use divisi_core::event::{FlowSource, TaskFacts, Turn};
+use divisi_core::budget::TurnBound;
+use divisi_core::event::{Caps, FlowSource, TaskFacts, Turn};
 use divisi_core::run::{AttemptEnd, Submission};
 use divisi_core::{
     AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
@@ -27,14 +28,19 @@ impl Story {
     pub(super) fn begin(at_once: u32) -> Self {
         let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN, known: BTreeMap::new() };
         let limits = Limits { in_flight_max: at_once, ..Limits::default() };
-        story.input(Input::Start { name: "audit".into(), flow: flow(), limits, cap: None });
+        story.input(Input::Start { name: "audit".into(), flow: flow(), limits, caps: Caps::default() });
         story
     }
 
     pub(super) fn with_cap(dollars: &str) -> Self {
         let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN, known: BTreeMap::new() };
         let cap = PicoUsd::parse_dollars(dollars);
-        story.input(Input::Start { name: "audit".into(), flow: flow(), limits: Limits::default(), cap });
+        story.input(Input::Start {
+            name: "audit".into(),
+            flow: flow(),
+            limits: Limits::default(),
+            caps: Caps::of(cap),
+        });
         story
     }
 
@@ -84,7 +90,7 @@ impl Story {
             phase: Some(phase).filter(|phase| !phase.is_empty()).map(Into::into),
             executor: "api".into(),
             models: vec![model.into()],
-            first_turn_max,
+            first_turns: vec![TurnBound::fixed(first_turn_max)],
             ..TaskFacts::default()
         };
         let spec = text(&serde_json::to_string(&spec).expect("JSON"));
@@ -100,7 +106,11 @@ impl Story {
         let attempt = self.attempt(task);
         let turn = Box::new(self.reply(task, said, Some(tool)));
         self.input(Input::TurnEnded { attempt, turn });
-        self.input(Input::TurnWanted { attempt, tool_results: Some(text("[]")), cost_max: PicoUsd::ZERO });
+        self.input(Input::TurnWanted {
+            attempt,
+            tool_results: Some(text("[]")),
+            bound: TurnBound::default(),
+        });
     }
 
     pub(super) fn ok(&mut self, task: TaskId, value: &str) {
@@ -128,7 +138,7 @@ impl Story {
 
     pub(super) fn resume(&mut self, cap: Option<PicoUsd>) {
         let limits = self.run.limits().clone();
-        self.input(Input::Resume { flow: flow(), limits, cap, reopen_failed: true });
+        self.input(Input::Resume { flow: flow(), limits, caps: Caps::of(cap), reopen_failed: true });
     }
 
     fn attempt(&self, task: TaskId) -> AttemptId {
@@ -150,6 +160,7 @@ impl Story {
             request: Digest::of(format!("{task} {} {}", state.attempts(), state.turns_total()).as_bytes()),
             reply: text(&reply.to_string()),
             model,
+            judges: false,
             usage,
             cost: PicoUsd(3_300_000_000),
             took: Millis(1_900),
@@ -163,8 +174,8 @@ impl Story {
         last: Option<Turn>,
         retry_after: Option<Millis>,
     ) {
-        let (usage, cost, last_turn) = (Usage::default(), PicoUsd::ZERO, last.map(Box::new));
-        let end = Box::new(AttemptEnd { result, last_turn, usage, cost, unanswered: false, retry_after });
+        let last_turn = last.map(Box::new);
+        let end = Box::new(AttemptEnd { last_turn, retry_after, ..AttemptEnd::of(result) });
         self.input(Input::AttemptEnded { attempt: self.attempt(task), end });
     }
 }

@@ -83,7 +83,10 @@ fn next_commands(progress: &Progress) -> Vec<Line> {
     let (run, id) = (&progress.run, &progress.id);
     let mut commands = vec![(format!("divisi show {id}"), "what each task did")];
     match run.stage() {
-        Stage::Parked(ParkReason::Budget) => {
+        Stage::Parked(ParkReason::Budget { phase: Some(_) }) => {
+            commands.push((format!("divisi resume {id}"), "once the phase may cost more"));
+        }
+        Stage::Parked(ParkReason::Budget { phase: None }) => {
             commands.push((format!("divisi resume {id} {MORE_MONEY}"), "go on with more money"));
         }
         Stage::Parked(ParkReason::Quota { .. }) => {

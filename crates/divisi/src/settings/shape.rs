@@ -1,6 +1,7 @@
 //! Every setting there is, with its default.
 
 use super::values::{Dollars, Grant, Span};
+use divisi_core::event::Caps;
 use divisi_core::{Limits, Millis, RetryPolicy};
 use divisi_engine::executor::CommandLine;
 use etcetera::BaseStrategy;
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     /// A file whose text replaces the one that frames every agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) framing: Option<PathBuf>,
+    /// Money besides `max_cost`.
+    pub(crate) budget: Budget,
     pub(crate) limits: Limits,
     pub(crate) retry: Retry,
     /// Model ids by tier, before those of the default provider.
@@ -44,6 +47,35 @@ pub(crate) struct Settings {
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     /// Programs that carry out tasks.
     pub(crate) executors: BTreeMap<String, CommandLine>,
+}
+
+/// Money for parts of a run, and where to warn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Budget {
+    /// Most one task may cost, of those that say nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<Dollars>,
+    /// Most the tasks of a phase may cost, by its title.
+    pub(crate) phases: BTreeMap<String, Dollars>,
+    /// Share of `max_cost` in percent at which to warn.
+    pub(crate) warn_percent: u8,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        // Early enough to look at what is left before it is gone.
+        Self { task: None, phases: BTreeMap::new(), warn_percent: 80 }
+    }
+}
+
+impl Settings {
+    /// How much a run may cost, and where to warn.
+    pub(crate) fn caps(&self) -> Caps {
+        let phases = self.budget.phases.iter().map(|(title, most)| (title.as_str().into(), most.0));
+        let warn_percent = Some(self.budget.warn_percent).filter(|percent| *percent > 0);
+        Caps { run: self.max_cost.map(|most| most.0), phases: phases.collect(), warn_percent }
+    }
 }
 
 /// How often and how soon a task is tried again.
@@ -102,6 +134,7 @@ impl Default for Settings {
             max_turns: 50,
             max_reply_tokens: 16_384,
             framing: None,
+            budget: Budget::default(),
             limits: Limits::default(),
             retry: Retry::default(),
             tiers: BTreeMap::new(),

@@ -17,7 +17,7 @@ const HOSTILE: &str = "x\u{1b}[2J\u{1b}[1;1H\u{1b}]0;t\u{7}\u{9b}5A\r\u{8}\u{202
 #[test]
 fn nothing_it_writes_acts_on_the_terminal() {
     let mut story = Story::begin(8);
-    story.input(Input::Phase(HOSTILE.into()));
+    story.input(Input::Phase { title: HOSTILE.into(), cap: None });
     story.input(Input::Log(HOSTILE.into()));
     let [ok, fails, runs_on, rests] = ["ok", "fails", "runs", "rests"]
         .map(|name| story.task(&format!("{name}{HOSTILE}"), HOSTILE, HOSTILE));

@@ -49,11 +49,11 @@ fn summed_up(story: &Story, look: &Look) -> String {
 /// A run of two phases, as far as 12 seconds.
 fn under_way() -> Story {
     let mut story = Story::begin(64);
-    story.input(divisi_core::Input::Phase("find".into()));
+    story.input(divisi_core::Input::Phase { title: "find".into(), cap: None });
     let find = ["auth", "payment", "user"].map(|module| story.task(module, "find", "claude-haiku-4-5"));
     story.at(4_200).ok(find[0], "nothing found");
     story.at(4_900).ok(find[1], "two holes");
-    story.input(divisi_core::Input::Phase("verify".into()));
+    story.input(divisi_core::Input::Phase { title: "verify".into(), cap: None });
     let verify: Vec<_> = (0..4)
         .map(|i| {
             story.task(

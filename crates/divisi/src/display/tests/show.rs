@@ -93,8 +93,8 @@ fn a_tree_on_60_columns_of_a_run_under_way() {
 #[test]
 fn a_large_phase_is_summed_up() {
     let mut story = Story::begin(64);
-    story.input(Input::Phase("find".into()));
-    story.input(Input::Phase("verify".into()));
+    story.input(Input::Phase { title: "find".into(), cap: None });
+    story.input(Input::Phase { title: "verify".into(), cap: None });
     for i in 0..120 {
         let task = story.task(&format!("module {i}"), "find", "haiku");
         match i % 40 {

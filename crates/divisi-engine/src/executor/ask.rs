@@ -1,0 +1,163 @@
+//! One request of an attempt: kept replies first, then the budget, then the vendor.
+
+use super::{AttemptResult, Kept, Line, Signal, Stopped};
+use crate::setup::{Model, Setup};
+use divisi_core::budget::TurnBound;
+use divisi_core::content::Content;
+use divisi_core::event::Turn;
+use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
+use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Stop};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What vendors add to a request of their own: marks of roles and turns, and
+/// the text that introduces tools and schemas, of some hundred tokens.
+const VENDOR_TOKENS_MAX: u64 = 2_048;
+
+/// Asks for replies on behalf of one attempt.
+pub(super) struct Asker {
+    pub(super) line: Line,
+    pub(super) setup: Arc<Setup>,
+    /// Replies of earlier attempts that have not been used yet.
+    pub(super) kept: Vec<Kept>,
+}
+
+/// A request on its way out.
+pub(super) struct Wanted<'a> {
+    pub(super) request: &'a Request,
+    pub(super) model: &'a Model,
+    /// Bytes of all texts in the request.
+    pub(super) bytes: u64,
+    /// Where the order to start the attempt covers this request: the room that
+    /// it leaves for the reply.
+    pub(super) ordered: Option<Option<u32>>,
+    /// Results of tools that ran since the last request: JSON text.
+    pub(super) tool_results: Option<Arc<str>>,
+    /// Whether it judges the attempt's result.
+    pub(super) judges: bool,
+}
+
+/// A reply, and what is to be recorded of it if it is new.
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) turn: Option<(Turn, Arc<str>)>,
+    /// Results of the tools it called, if they ran in an earlier attempt.
+    pub(super) tool_results: Option<Arc<str>>,
+    /// What the request may cost with all the room it wants, where the reply
+    /// was cut off for want of money.
+    pub(super) cut: Option<TurnBound>,
+}
+
+/// Why an attempt goes no further.
+pub(super) enum Halt {
+    Stopped,
+    Failed(Box<AttemptResult>),
+}
+
+impl From<Stopped> for Halt {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl Asker {
+    /// The reply to a request: a kept one, or a new one.
+    ///
+    /// A request is named by what it asks, not by how long the reply may be:
+    /// so a reply that had less room and was long enough is found again.
+    pub(super) async fn ask(&mut self, wanted: Wanted<'_>) -> Result<Answer, Halt> {
+        let Wanted { request, model, bytes, ordered, tool_results, judges } = wanted;
+        let mut digest = request.digest();
+        if let Some(found) = self.kept.iter().position(|kept| kept.request == digest) {
+            let kept = self.kept.remove(found);
+            if let Ok(reply) = serde_json::from_str(&kept.reply) {
+                return Ok(Answer { reply, turn: None, tool_results: kept.tool_results, cut: None });
+            }
+        }
+        let bound = bound(model.price.as_deref(), bytes, request.max_tokens);
+        let room = match ordered {
+            Some(room) => room,
+            None => self.line.turn_wanted(tool_results, bound).await?,
+        };
+        let shortened = room.map(|max_tokens| Request { max_tokens, ..request.clone() });
+        let sent = shortened.as_ref().unwrap_or(request);
+        let sent_at = Instant::now();
+        let reply = self.send(sent, model).await?;
+        let cut = (shortened.is_some() && reply.stop == Stop::MaxTokens).then(|| {
+            // Half an answer is no answer to the whole question.
+            digest = sent.digest();
+            bound.whole()
+        });
+        let json: Arc<str> = serde_json::to_string(&reply).unwrap_or_default().into();
+        let turn = Turn {
+            request: digest,
+            reply: Content::of(json.clone()).0,
+            model: reply.model.as_str().into(),
+            judges,
+            usage: reply.usage,
+            cost: self.cost(model, &reply),
+            took: Millis(sent_at.elapsed().as_millis() as u64),
+        };
+        Ok(Answer { reply, turn: Some((turn, json)), tool_results: None, cut })
+    }
+
+    async fn send(&self, request: &Request, model: &Model) -> Result<Reply, Halt> {
+        let line = &self.line;
+        let progress = |progress| match progress {
+            Progress::Started | Progress::Alive => line.sign_of_life(),
+            Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
+        };
+        let reply = model.provider.send(request, &progress).await;
+        reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))
+    }
+
+    fn cost(&self, model: &Model, reply: &Reply) -> PicoUsd {
+        self.setup.prices.cost(&model.id, &reply.usage).unwrap_or_default()
+    }
+
+    /// Makes a reply durable before anything is done because of it.
+    pub(super) async fn record(&self, turn: Option<(Turn, Arc<str>)>) -> Result<(), Stopped> {
+        match turn {
+            Some((turn, json)) => self.line.turn_ended(turn, json).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a request may cost whose texts have so many bytes: no tokeniser makes
+/// more tokens than bytes. Nothing for a model that nobody sends a bill for.
+pub(crate) fn bound(price: Option<&ModelPrice>, bytes: u64, reply_tokens_max: u32) -> TurnBound {
+    price.map_or_else(TurnBound::default, |price| {
+        TurnBound::of(price, bytes.saturating_add(VENDOR_TOKENS_MAX), reply_tokens_max)
+    })
+}
+
+/// An attempt that got no reply.
+fn unanswered(error: ProviderError) -> AttemptResult {
+    let (retry_after, unanswered) = (error.retry_after, error.maybe_billed);
+    AttemptResult { retry_after, unanswered, ..Failure::from(error).into() }
+}
+
+/// Bytes of all texts in a request.
+pub(super) fn request_bytes(request: &Request) -> u64 {
+    let system: usize = request.system.iter().map(|block| block.text.len()).sum();
+    let tools: usize = request.tools.iter().map(tool_bytes).sum();
+    let schema = request.schema.as_ref().map_or(0, |schema| schema.to_string().len());
+    (system + tools + schema) as u64 + request.messages.iter().map(message_bytes).sum::<u64>()
+}
+
+/// Bytes of what a model is told of a tool.
+pub(crate) fn tool_bytes(tool: &divisi_providers::ToolDefinition) -> usize {
+    tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()
+}
+
+/// Bytes of all texts in a message.
+pub(super) fn message_bytes(message: &Message) -> u64 {
+    let bytes = |block: &Block| match block {
+        Block::Text { text, .. } => text.len(),
+        Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
+        Block::ToolResult { content, .. } => content.len(),
+        Block::Opaque(value) => value.to_string().len(),
+    };
+    message.blocks.iter().map(bytes).sum::<usize>() as u64
+}

@@ -1,0 +1,234 @@
+//! Checks: what decides whether a result is good enough.
+//!
+//! They run within the attempt, where it worked, so that a judge is paid from
+//! its reservation and a command sees its files. What they have against a
+//! result goes to the next attempt.
+
+use super::ask::{Answer, Asker, Halt, Wanted, request_bytes};
+use super::schema::Checked;
+use super::{Attempt, AttemptResult};
+use crate::framing;
+use crate::process::{Limits, Program};
+use crate::resolve::Assignment;
+use crate::setup::Model;
+use divisi_core::check::{Check, Judge};
+use divisi_core::content::Content;
+use divisi_core::{Failure, FailureClass};
+use divisi_providers::{Request, Stop, SystemBlock};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest findings that go to the next attempt. The end of what a command
+/// prints says most.
+pub(crate) const FINDINGS_BYTES_MAX: u64 = 8 * 1024;
+
+/// Longest verdict of a judge in tokens, thinking included.
+const VERDICT_TOKENS_MAX: u32 = 4_096;
+
+/// Lets the checks of a task decide over the results of an attempt.
+pub(super) struct Checks {
+    assignment: Arc<Assignment>,
+    asker: Asker,
+    can_climb: bool,
+}
+
+/// What a check has against a result.
+struct Refusal {
+    findings: String,
+    /// Whether it is an opinion rather than evidence.
+    opinion: bool,
+}
+
+impl Checks {
+    /// The checks of an attempt's task; `None` where it has none.
+    pub(super) fn of(attempt: &Attempt) -> Option<Self> {
+        let assignment = attempt.assignment.clone();
+        (!assignment.task.check.is_empty()).then(|| Self {
+            asker: Asker {
+                line: attempt.line.clone(),
+                setup: assignment.setup.clone(),
+                kept: attempt.kept.clone(),
+            },
+            can_climb: attempt.can_climb,
+            assignment,
+        })
+    }
+
+    /// The result as it is after all checks. Those that need files find them in `root`.
+    pub(super) async fn stand(mut self, mut result: AttemptResult, root: &Path) -> AttemptResult {
+        let Ok(value) = &result.result else { return result };
+        let value = value.clone();
+        match self.first_refusal(&mut result, &value, root).await {
+            Ok(None) => result,
+            Ok(Some(refusal)) => self.refused(result, &value, refusal),
+            Err(Halt::Failed(failed)) => *failed,
+            Err(Halt::Stopped) => Failure::new(FailureClass::Interrupted, "the run stopped").into(),
+        }
+    }
+
+    async fn first_refusal(
+        &mut self,
+        result: &mut AttemptResult,
+        value: &Arc<str>,
+        root: &Path,
+    ) -> Result<Option<Refusal>, Halt> {
+        let assignment = self.assignment.clone();
+        for (check, judge) in assignment.task.check.iter().zip(&assignment.judges) {
+            let findings = match (check, judge) {
+                (Check::Schema(schema), _) => misfit(schema, value).map_err(failed)?,
+                (Check::Command(command), _) => self.run(command, value, root).await.map_err(failed)?,
+                (Check::Judge(judge), Some(model)) => {
+                    // What is to be judged must not be lost meanwhile.
+                    self.asker.record(result.last_turn.take()).await?;
+                    self.judge(judge, model, value).await?
+                }
+                (Check::Judge(_), None) => None,
+            };
+            if let Some(findings) = findings {
+                return Ok(Some(Refusal { findings, opinion: matches!(check, Check::Judge(_)) }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What follows from a refusal: the next rung, or the end. A judge's opinion
+    /// alone throws nothing away that nobody stronger will do again.
+    fn refused(&self, result: AttemptResult, value: &Arc<str>, refusal: Refusal) -> AttemptResult {
+        let Refusal { findings, opinion } = refusal;
+        let first = findings.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let findings = Some(Arc::from(findings.as_str()));
+        if opinion && !self.can_climb {
+            let title = self.assignment.task.title();
+            self.asker.line.log(format!(
+                "warning: {title}: its result stands, but the judge has something against it: {first}"
+            ));
+            return AttemptResult { findings, ..result };
+        }
+        let mut failure = Failure::new(FailureClass::Check, format!("the check refused its result: {first}"))
+            .hint("look at the result and at what the check says, with `divisi show`");
+        failure.partial = Some(match value.len() {
+            0..=Content::INLINE_BYTES_MAX => Content::Inline(value.clone()),
+            _ => {
+                let most = value.floor_char_boundary(Content::INLINE_BYTES_MAX / 2);
+                Content::Inline(Value::from(&value[..most]).to_string().into())
+            }
+        });
+        AttemptResult { result: Err(failure), findings, ..result }
+    }
+
+    /// What a command has against the result: what it prints when it fails.
+    async fn run(&self, command: &str, value: &str, root: &Path) -> Result<Option<String>, Failure> {
+        if !self.assignment.setup.permissions.run {
+            let message = "a check wants to run a shell command, which is not allowed";
+            return Err(Failure::new(FailureClass::Unavailable, message)
+                .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml"));
+        }
+        let limits =
+            Limits { timeout: Some(Duration::from_millis(self.assignment.timeout.0)), ..Limits::default() };
+        // What it prints goes into prompts: it gets no keys.
+        let program = Program::shell(command).without_secrets().stdin(plain(value)).cwd(root).limits(limits);
+        let exit = program.run(self.asker.line.stop()).await.map_err(|error| {
+            Failure::new(FailureClass::Program, format!("the check `{command}` did not run: {error}"))
+        })?;
+        if exit.status.is_ok() {
+            return Ok(None);
+        }
+        let said = format!("{}\n{}", exit.stdout.text().trim(), exit.stderr.text().trim());
+        Ok(Some(format!("`{command}` ended with {}:\n{}", exit.status, last(said.trim()))))
+    }
+
+    /// What a judge has against the result.
+    async fn judge(&mut self, judge: &Judge, model: &Model, value: &str) -> Result<Option<String>, Halt> {
+        let request = self.verdict_request(judge, model, value);
+        let wanted = Wanted {
+            bytes: request_bytes(&request),
+            request: &request,
+            model,
+            ordered: None,
+            tool_results: None,
+            judges: true,
+        };
+        let Answer { reply, turn, cut, .. } = self.asker.ask(wanted).await?;
+        self.asker.record(turn).await?;
+        if let Some(next_turn) = cut {
+            let message = "the judge was cut off for want of money";
+            let failed = Failure::new(FailureClass::Interrupted, message);
+            return Err(Halt::Failed(Box::new(AttemptResult {
+                next_turn: Some(next_turn),
+                ..failed.into()
+            })));
+        }
+        let verdict: Option<Verdict> = match reply.stop {
+            Stop::EndTurn | Stop::StopSequence => Checked::new(&verdict_schema())
+                .ok()
+                .and_then(|checked| checked.check(&reply.text()).ok())
+                .and_then(|value| serde_json::from_value(value).ok()),
+            Stop::ToolUse | Stop::PauseTurn | Stop::MaxTokens | Stop::Refusal | Stop::ContextExceeded => None,
+        };
+        match verdict {
+            None => {
+                let message = format!("the judge `{}` gave no verdict", model.id);
+                Err(failed(Failure::new(FailureClass::Schema, message)))
+            }
+            Some(verdict) if verdict.score >= judge.threshold => Ok(None),
+            Some(Verdict { score, findings }) => {
+                Ok(Some(format!("{score} of 10, {} are needed: {}", judge.threshold, last(&findings))))
+            }
+        }
+    }
+
+    fn verdict_request(&self, judge: &Judge, model: &Model, value: &str) -> Request {
+        let task = &self.assignment.task;
+        let context = task.context.as_deref().unwrap_or_default();
+        let prompt = framing::verdict(&judge.rubric, &format!("{context}\n{}", task.prompt), &plain(value));
+        let most = self.assignment.setup.reply_tokens_max.min(VERDICT_TOKENS_MAX);
+        Request {
+            system: vec![SystemBlock { text: framing::JUDGE.trim().into(), cache: false }],
+            schema: Some(verdict_schema().into()),
+            ..Request::new(model.id.clone(), prompt, most)
+        }
+    }
+}
+
+/// A judge's answer.
+#[derive(Deserialize)]
+struct Verdict {
+    score: u8,
+    findings: String,
+}
+
+fn verdict_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "findings": {"type": "string", "description": "What is wrong and how to mend it; empty if nothing is."},
+            "score": {"type": "integer", "minimum": 0, "maximum": 10},
+        },
+        "required": ["findings", "score"],
+        "additionalProperties": false,
+    })
+}
+
+fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
+    Ok(Checked::new(schema)?.check(value).err())
+}
+
+/// A result as people and programs read it: a text without its quotes.
+fn plain(value: &str) -> String {
+    match serde_json::from_str(value) {
+        Ok(Value::String(text)) => text,
+        Ok(_) | Err(_) => value.to_owned(),
+    }
+}
+
+fn last(text: &str) -> &str {
+    let from = text.len().saturating_sub(FINDINGS_BYTES_MAX as usize);
+    &text[text.ceil_char_boundary(from)..]
+}
+
+fn failed(failure: Failure) -> Halt {
+    Halt::Failed(Box::new(failure.into()))
+}

@@ -259,16 +259,17 @@ impl Run {
         tool_results: Option<Content>,
         bound: TurnBound,
     ) -> Vec<Event> {
-        let failure = self.over_own_budget(attempt.task);
+        let failure = self.over_own_budget(attempt.task, bound);
         let ended = self.interrupted(attempt, failure.class, &failure.message, bound, tool_results);
         vec![ended, Event::TaskEnded { task: attempt.task, outcome: Outcome::Failed(failure) }]
     }
 
-    fn over_own_budget(&self, id: TaskId) -> Failure {
+    fn over_own_budget(&self, id: TaskId, bound: TurnBound) -> Failure {
         let task = &self.tasks[id.index()];
         let most = task.facts.cost_max.unwrap_or_default();
+        let (spent, least) = (task.cost, bound.least());
         let message =
-            format!("its own budget of {most} holds no further request; it has spent {}", task.cost);
+            format!("of its own {most} it has spent {spent}, and its next request may cost {least}");
         Failure::new(FailureClass::Budget, message).hint("raise `maxCost` of the task, or ask for less")
     }
 
@@ -443,7 +444,7 @@ impl Run {
             let task = &self.tasks[id.index()];
             match task.wanted() {
                 None => {
-                    let outcome = Outcome::Failed(self.over_own_budget(id));
+                    let outcome = Outcome::Failed(self.over_own_budget(id, task.bound()));
                     events.push(Event::TaskEnded { task: id, outcome });
                 }
                 Some(wanted) if wanted.reserved <= budgets.left(task.facts.phase.as_ref()) => {

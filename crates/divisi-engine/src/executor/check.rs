@@ -107,7 +107,7 @@ impl Checks {
             ));
             return AttemptResult { findings, ..result };
         }
-        let mut failure = Failure::new(FailureClass::Check, format!("the check refused its result: {first}"))
+        let mut failure = Failure::new(FailureClass::Check, first.trim_end_matches(':'))
             .hint("look at the result and at what the check says, with `divisi show`");
         failure.partial = Some(match value.len() {
             0..=Content::INLINE_BYTES_MAX => Content::Inline(value.clone()),

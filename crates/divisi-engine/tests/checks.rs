@@ -1,0 +1,235 @@
+//! Checks, ladders, stand-ins and what budgets do to replies, through the library's door.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use async_trait::async_trait;
+use divisi_core::Usage;
+use divisi_core::check::{Check, Judge, Ladder};
+use divisi_core::event::Caps;
+use divisi_engine::core::event::ParkReason;
+use divisi_engine::core::run::Stage;
+use divisi_engine::core::{Event, FailureClass, PicoUsd, Position, RunId, Task};
+use divisi_engine::store::MemoryStore;
+use divisi_engine::{Engine, Job, Models, Permissions, RunOptions, Setup};
+use divisi_providers::{Block, Progress, Provider, ProviderError, Reply, Request, Stop};
+use std::sync::{Arc, Mutex};
+
+/// A request as the vendor sees it.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    model: String,
+    said: String,
+    max_tokens: u32,
+}
+
+type Answer = Box<dyn Fn(&Seen) -> Result<&'static str, FailureClass> + Send + Sync>;
+
+/// Answers as it is told and keeps what it has seen. Every reply is 1,000
+/// tokens long, or as long as it may be.
+struct Vendor {
+    answer: Answer,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Vendor {
+    fn new(
+        answer: impl Fn(&Seen) -> Result<&'static str, FailureClass> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { answer: Box::new(answer), seen: Mutex::default() })
+    }
+
+    fn models(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|seen| seen.model.replace("claude-", "")).collect()
+    }
+
+    fn rooms(&self) -> Vec<u32> {
+        self.seen.lock().unwrap().iter().map(|seen| seen.max_tokens).collect()
+    }
+}
+
+#[async_trait]
+impl Provider for Vendor {
+    fn name(&self) -> &str {
+        "vendor"
+    }
+
+    async fn send(
+        &self,
+        request: &Request,
+        _: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
+        let texts = request.messages.iter().flat_map(|message| &message.blocks).filter_map(Block::as_text);
+        let seen = Seen {
+            model: request.model.to_string(),
+            said: texts.collect::<Vec<_>>().join("\n"),
+            max_tokens: request.max_tokens,
+        };
+        self.seen.lock().unwrap().push(seen.clone());
+        let said = (self.answer)(&seen).map_err(|class| ProviderError::new(class, "told to fail"))?;
+        let output = 3_000.min(u64::from(request.max_tokens));
+        Ok(Reply {
+            model: request.model.to_string(),
+            blocks: vec![Block::text(said)],
+            stop: if output < 3_000 { Stop::MaxTokens } else { Stop::EndTurn },
+            usage: Usage { input: 100, output, ..Usage::default() },
+            usage_estimated: false,
+            request_id: None,
+            rate: Default::default(),
+        })
+    }
+
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        Ok(vec![])
+    }
+}
+
+const TIERS: [(&str, &str); 3] =
+    [("haiku", "claude-haiku-5-5"), ("sonnet", "claude-sonnet-5-5"), ("opus", "claude-opus-5-5")];
+
+fn setup(vendor: &Arc<Vendor>) -> Setup {
+    let models = Models::one(vendor.clone(), &TIERS, &["claude-*"]);
+    let permissions = Permissions { run: true, ..Permissions::default() };
+    Setup { permissions, ..Setup::new(models, std::env::temp_dir()) }
+}
+
+async fn job(vendor: &Arc<Vendor>, caps: Caps) -> (Engine, Job) {
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let options = RunOptions { caps, ..RunOptions::default() };
+    let job = engine.open("checks", setup(vendor), options).await.unwrap_or_else(|error| panic!("{error}"));
+    (engine, job)
+}
+
+fn climbing(prompt: &str, models: &[&str], check: Check) -> Task {
+    let model = Ladder(models.iter().map(|model| (*model).into()).collect());
+    Task { model, check: vec![check], tools: Some(vec![]), ..Task::new(prompt) }
+}
+
+async fn events(engine: &Engine, id: &RunId) -> Vec<Event> {
+    let events = engine.store().events(id, Position(0)).await.unwrap();
+    events.into_iter().map(|recorded| recorded.event).collect()
+}
+
+fn cents(cents: u64) -> PicoUsd {
+    PicoUsd(PicoUsd::DOLLAR.0 / 100 * cents)
+}
+
+#[tokio::test]
+async fn a_result_that_fails_its_command_is_tried_on_the_next_model_with_what_was_printed() {
+    let vendor = Vendor::new(|seen| Ok(if seen.model.contains("opus") { "good work" } else { "bad work" }));
+    let (_, job) = job(&vendor, Caps::default()).await;
+    let check = Check::Command("read word rest; echo \"it says $word\"; test \"$word\" = good".into());
+    let report = job.run(climbing("work", &["haiku", "opus"], check)).await;
+    assert_eq!(report.text().unwrap(), "good work");
+    assert_eq!((report.attempts, vendor.models()), (2, vec!["haiku-5-5".into(), "opus-5-5".into()]));
+    let second = vendor.seen.lock().unwrap()[1].said.clone();
+    assert!(second.contains("refused") && second.contains("it says bad"), "{second}");
+}
+
+#[tokio::test]
+async fn evidence_against_the_strongest_model_fails_the_task_and_keeps_what_it_said() {
+    let vendor = Vendor::new(|_| Ok("bad work"));
+    let (_, job) = job(&vendor, Caps::default()).await;
+    let check = Check::Schema(serde_json::json!({"type": "object"}).into());
+    let failure = job.run(climbing("work", &["haiku", "opus"], check)).await.value().unwrap_err();
+    assert_eq!(failure.class, FailureClass::Check);
+    insta::assert_snapshot!(failure, @r#"check failed: "bad work" is not of type "object""#);
+    insta::assert_json_snapshot!(failure.partial, @r#"
+    {
+      "inline": "\"bad work\""
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn one_model_gets_a_second_chance() {
+    let vendor = Vendor::new(|seen| Ok(if seen.said.contains("refused") { "good" } else { "bad" }));
+    let (_, job) = job(&vendor, Caps::default()).await;
+    let report = job.run(climbing("work", &["haiku"], Check::Command("grep good".into()))).await;
+    assert_eq!((report.text().unwrap().as_str(), report.attempts), ("good", 2));
+}
+
+#[tokio::test]
+async fn a_judge_sends_it_up_and_its_opinion_alone_fails_nobody() {
+    let vendor = Vendor::new(|seen| {
+        Ok(match seen.said.contains("# Rubric") {
+            true => r#"{"findings": "too short", "score": 4}"#,
+            false => "work",
+        })
+    });
+    let (engine, job) = job(&vendor, Caps::default()).await;
+    let judge = Judge { rubric: "long enough".into(), model: None, threshold: 7 };
+    let report = job.run(climbing("work", &["sonnet", "opus"], Check::Judge(judge))).await;
+    assert_eq!(report.text().unwrap(), "work");
+    assert_eq!(report.model.as_deref(), Some("claude-opus-5-5"), "the judge's model is not the task's");
+    assert_eq!(vendor.models(), ["sonnet-5-5", "haiku-5-5", "opus-5-5", "haiku-5-5"]);
+    let finished = job.finish("done".into()).await.unwrap();
+    assert_eq!(finished.run.budget().settled, report.cost);
+    let (mut warned, mut found, mut judged) = (0, 0, 0);
+    for event in events(&engine, &finished.id).await {
+        match event {
+            Event::Logged { message } => {
+                warned += u32::from(message.contains("4 of 10, 7 are needed: too short"));
+            }
+            Event::AttemptEnded { findings: Some(_), .. } => found += 1,
+            Event::TurnEnded { turn, .. } => judged += u32::from(turn.judges),
+            _ => {}
+        }
+    }
+    assert_eq!((warned, found, judged), (1, 2, 2));
+}
+
+#[tokio::test]
+async fn a_model_that_is_overloaded_is_stood_in_for() {
+    let vendor = Vendor::new(|seen| match seen.model.contains("opus") {
+        true => Err(FailureClass::Overloaded),
+        false => Ok("work"),
+    });
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let retry = divisi_core::RetryPolicy { rest_first: divisi_core::Millis(1), ..Default::default() };
+    let setup = Setup { retry, ..setup(&vendor) };
+    let job = engine.open("outage", setup, RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let task = Task { fallback: vec!["sonnet".into()], ..Task::new("work").model("opus") };
+    assert_eq!(job.run(task).await.text().unwrap(), "work");
+    assert_eq!(vendor.models(), ["opus-5-5", "opus-5-5", "sonnet-5-5"]);
+}
+
+#[tokio::test]
+async fn near_the_cap_replies_get_the_room_that_is_left() {
+    let vendor = Vendor::new(|_| Ok("work"));
+    // Sonnet: 16,384 tokens of output are $0.164; each reply of 3,000 costs $0.0302.
+    let (_, job) = job(&vendor, Caps::of(Some(cents(20)))).await;
+    for n in 0..4 {
+        job.run(Task { tools: Some(vec![]), ..Task::new(format!("work {n}")) }).await.value().unwrap();
+    }
+    let rooms = vendor.rooms();
+    assert_eq!(rooms[0], 16_384);
+    assert!(rooms.windows(2).all(|pair| pair[1] <= pair[0]) && rooms[3] < 12_000, "{rooms:?}");
+    let finished = job.finish("done".into()).await.unwrap();
+    assert!(finished.run.budget().settled <= cents(20));
+}
+
+#[tokio::test]
+async fn an_answer_cut_off_for_want_of_money_waits_for_more_and_is_asked_for_again() {
+    let vendor = Vendor::new(|_| Ok("work"));
+    // Room for some 1,500 tokens of sonnet, where the answer has 3,000.
+    let (engine, first) = job(&vendor, Caps::of(Some(cents(3)))).await;
+    let report = first.run(Task { tools: Some(vec![]), ..Task::new("work") }).await;
+    assert_eq!(report.value().unwrap_err().class, FailureClass::Interrupted);
+    let finished = first.finish("done".into()).await.unwrap();
+    assert_eq!(*finished.run.stage(), Stage::Parked(ParkReason::Budget { phase: None }));
+    assert!(finished.run.budget().settled <= cents(3));
+    let options = RunOptions { caps: Caps::of(Some(cents(50))), ..RunOptions::default() };
+    let again =
+        engine.reopen_job(&finished.id, setup(&vendor), options).await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(again.run(Task { tools: Some(vec![]), ..Task::new("work") }).await.text().unwrap(), "work");
+    assert_eq!(vendor.rooms()[1], 16_384);
+}
+
+#[tokio::test]
+async fn a_task_over_its_own_budget_fails_and_says_so() {
+    let vendor = Vendor::new(|_| Ok("work"));
+    let (_, job) = job(&vendor, Caps::default()).await;
+    let task = Task { max_cost: Some(cents(1)), tools: Some(vec![]), ..Task::new("work").model("opus") };
+    let failure = job.run(task).await.value().unwrap_err();
+    insta::assert_snapshot!(failure, @"over its budget: of its own $0.0100 it has spent $0.0000, and its next request may cost $0.0335");
+    assert_eq!(vendor.models(), [""; 0]);
+}

@@ -199,9 +199,9 @@ fn a_store_of_a_later_version() {
     store.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
     drop(store);
     let (there, before) = (files(&machine), std::fs::read(machine.store()).unwrap());
-    assert_snapshot!(told(&machine, &["map", "look at {}", "b"]), @"
+    assert_snapshot!(told(&machine, &["map", "look at {}", "b"]), @r"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 1
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 2
       hint: update divisi, or name another store with `--store`
     ");
     assert_snapshot!(told(&machine, &["runs"]), @"

@@ -61,6 +61,7 @@ impl Provider for Echo {
             blocks: vec![Block::text(format!("{text}!"))],
             stop: Stop::EndTurn,
             usage,
+            billing: Default::default(),
             usage_estimated: false,
             request_id: None,
             rate: Default::default(),

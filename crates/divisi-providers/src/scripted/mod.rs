@@ -169,6 +169,7 @@ impl Provider for Scripted {
                 Stop::EndTurn
             }),
             usage,
+            billing: Default::default(),
             usage_estimated: rule.is_none_or(|rule| rule.usage.is_none()),
             request_id: None,
             rate: RateLimits::default(),

@@ -5,6 +5,7 @@
 //! cannot be resolved has its outcome before it starts.
 
 use crate::agents::{AgentDefinition, Agents};
+use crate::driver::wall_clock;
 use crate::executor::{ApiExecutor, CommandExecutor, Executor, ShellExecutor};
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
@@ -20,8 +21,6 @@ use std::sync::Arc;
 /// Turns tasks into what can be carried out.
 pub struct Resolver {
     setup: Arc<Setup>,
-    /// Whether a cap has to hold, which it can only where there are prices.
-    capped: bool,
     agents: Agents,
     api: Arc<dyn Executor>,
     shell: Arc<dyn Executor>,
@@ -67,8 +66,7 @@ pub struct Resolved {
 impl Resolver {
     /// A resolver for these surroundings. Reads the agent definitions there are.
     ///
-    /// Where a run is `capped`, models without a price are refused.
-    pub fn new(setup: Arc<Setup>, capped: bool) -> Self {
+    pub fn new(setup: Arc<Setup>) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
         let command = |(name, line): (&String, &crate::executor::CommandLine)| {
             (name.clone(), Arc::new(CommandExecutor::new(line.clone())) as Arc<dyn Executor>)
@@ -80,7 +78,6 @@ impl Resolver {
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
             setup,
-            capped,
         }
     }
 
@@ -148,12 +145,7 @@ impl Resolver {
 
     fn model(&self, word: Option<&str>) -> Result<Model, Failure> {
         let model = self.setup.models.find(word)?;
-        let priced = model.free || self.setup.prices.cost_max(&model.id, 0, 0).is_some();
-        if self.capped && !priced {
-            let message = format!("model `{}` has no price here, so no cap can hold", model.id);
-            return Err(Failure::new(FailureClass::Unavailable, message)
-                .hint("take a model with a price, or run without a cap"));
-        }
+        self.setup.prices.known(&model, wall_clock())?;
         Ok(model)
     }
 
@@ -242,7 +234,7 @@ impl Resolver {
         let bytes =
             task.prompt.len() + task.context.as_ref().map_or(0, |context| context.len()) + FRAME_BYTES_MAX;
         let reply = self.setup.reply_tokens_max;
-        self.setup.prices.cost_max(&model.id, bytes as u64, reply).unwrap_or_default()
+        self.setup.prices.cost_max(model, bytes as u64, reply, wall_clock()).unwrap_or_default()
     }
 
     fn digest(&self, path: &str) -> Result<Digest, Failure> {

@@ -1,7 +1,7 @@
 //! What a run finds around it: models, executors, permissions and limits.
 
 use crate::executor::CommandLine;
-use crate::prices::Prices;
+use crate::prices::Catalogue;
 use crate::tools::Permissions;
 use divisi_core::{Failure, FailureClass, Limits, Millis, RetryPolicy};
 use divisi_providers::Provider;
@@ -38,7 +38,7 @@ pub struct Setup {
     /// Longest reply in tokens. Vendors stop at it, and budgets reserve it.
     pub reply_tokens_max: u32,
     /// What tokens cost.
-    pub prices: Prices,
+    pub prices: Arc<Catalogue>,
 }
 
 impl Setup {
@@ -56,7 +56,7 @@ impl Setup {
             idle_timeout: Millis::from_secs(3 * 60),
             turns_max: 50,
             reply_tokens_max: 16_384,
-            prices: Prices,
+            prices: Arc::default(),
         }
     }
 }
@@ -140,14 +140,14 @@ impl ProviderModels {
     /// that is none matches nothing.
     pub fn new(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         Self {
-            provider,
             tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
-            free: false,
+            free: provider.is_free(),
             known: known
                 .iter()
                 .filter_map(|known| Glob::new(known).ok())
                 .map(|g| g.compile_matcher())
                 .collect(),
+            provider,
         }
     }
 

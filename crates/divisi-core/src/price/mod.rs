@@ -1,8 +1,10 @@
 //! What a model's tokens cost, by class.
 
 mod billing;
+mod names;
 
 pub use billing::{Billing, Factors, Service};
+pub use names::is_same_model;
 
 use crate::{PicoUsd, Usage};
 use serde::{Deserialize, Serialize};
@@ -131,6 +133,14 @@ impl ModelPrice {
         };
         reached.map(|(_, rates)| cost(rates)).fold(cost(&self.base), PicoUsd::max)
     }
+}
+
+/// The price of one token, from that of a million.
+///
+/// `None` where it is no whole number of picodollars: nobody has published such
+/// a price, so it is a slip of the pen.
+pub fn per_token(per_million: PicoUsd) -> Option<PicoUsd> {
+    per_million.0.is_multiple_of(1_000_000).then_some(PicoUsd(per_million.0 / 1_000_000))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

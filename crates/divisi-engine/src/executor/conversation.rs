@@ -7,6 +7,7 @@
 
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Kept, Signal, Stopped};
+use crate::driver::wall_clock;
 use crate::framing;
 use crate::setup::Model;
 use crate::tools::Toolbox;
@@ -193,9 +194,9 @@ impl Conversation {
         // The first request is part of the attempt's own order to start.
         if self.turns > 1 {
             let reply_max = self.request.max_tokens;
-            let prices = self.attempt.assignment.setup.prices;
-            let cost_max = prices.cost_max(&self.model.id, self.request_bytes, reply_max).unwrap_or_default();
-            self.attempt.line.turn_wanted(self.tool_results.take(), cost_max).await?;
+            let prices = &self.attempt.assignment.setup.prices;
+            let cost_max = prices.cost_max(&self.model, self.request_bytes, reply_max, wall_clock());
+            self.attempt.line.turn_wanted(self.tool_results.take(), cost_max.unwrap_or_default()).await?;
         }
         let line = &self.attempt.line;
         let progress = |progress| match progress {
@@ -207,14 +208,14 @@ impl Conversation {
             Ok(reply) => reply,
             Err(error) => return Err(Halt::Failed(Box::new(unanswered(error)))),
         };
-        let prices = self.attempt.assignment.setup.prices;
+        let prices = &self.attempt.assignment.setup.prices;
         let json: Arc<str> = serde_json::to_string(&reply).unwrap_or_default().into();
         let turn = Turn {
             request: digest,
             reply: Content::of(json.clone()).0,
             model: reply.model.as_str().into(),
             usage: reply.usage,
-            cost: prices.cost(&self.model.id, &reply.usage).unwrap_or_default(),
+            cost: prices.cost(&self.model, &reply, wall_clock()).unwrap_or_default(),
             took: Millis(sent_at.elapsed().as_millis() as u64),
         };
         Ok(Answer { reply, turn: Some((turn, json)), tool_results: None })

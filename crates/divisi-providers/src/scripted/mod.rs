@@ -120,6 +120,10 @@ impl Used {
 
 #[async_trait]
 impl Provider for Scripted {
+    fn is_free(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &str {
         "scripted"
     }

@@ -9,8 +9,8 @@
 //! [`task`] says what is to be done, [`key`] when a result can be used again,
 //! [`outcome`] how it ended, [`event`] what is written down, [`run`] what
 //! follows from it; [`retry`] and [`budget`] are the rules it follows. [`tier`]
-//! and [`price`] say what models are and cost, [`preflight`] what can be known of
-//! a flow before it runs.
+//! and [`price`] say what models are and cost, [`ledger`] where the money went,
+//! [`preflight`] what can be known of a flow before it runs.
 
 pub mod budget;
 pub mod check;
@@ -18,6 +18,7 @@ pub mod content;
 pub mod event;
 pub mod id;
 pub mod key;
+pub mod ledger;
 pub mod limits;
 pub mod money;
 pub mod outcome;
@@ -36,6 +37,7 @@ pub use content::{Blob, Content, Digest};
 pub use event::{Event, Recorded};
 pub use id::{AttemptId, Position, RunId, TaskId};
 pub use key::Key;
+pub use ledger::Ledger;
 pub use limits::Limits;
 pub use money::PicoUsd;
 pub use outcome::{Failure, FailureClass, Outcome};

@@ -5,8 +5,8 @@ use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, TaskFacts, Turn};
 use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
 use divisi_core::{
-    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
-    Position, Run, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Ledger, Limits, Millis, Outcome,
+    PicoUsd, Position, Run, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,13 +106,17 @@ proptest! {
             live.step(step);
         }
         let mut replayed = Run::new();
+        let mut ledger = Ledger::default();
         for recorded in &live.journal {
             let written = serde_json::to_string(recorded).expect("an event can be written");
             let read: Recorded = serde_json::from_str(&written).expect("what was written can be read");
             prop_assert_eq!(&read, recorded);
+            ledger.record(read.at, &read.event);
             replayed.apply(read.at, &read.event).expect("a journal can be replayed");
         }
         prop_assert_eq!(&replayed, &live.run);
+        prop_assert_eq!(ledger.total().cost, live.run.budget().settled);
+        prop_assert_eq!(ledger.total().usage, live.run.usage());
     }
 
     /// The same tasks in another order are the same tasks.

@@ -181,7 +181,7 @@ impl Engine {
             cwd: Some(setup.workspace.display().to_string()),
             ..HostOptions::default()
         };
-        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.caps.run.is_some()));
+        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
         let name = match flow.path {
             None => flow.name.clone(),
             Some(_) => script.meta().name.as_str().into(),
@@ -202,7 +202,7 @@ impl Engine {
         setup: Setup,
         options: RunOptions,
     ) -> Result<Job, StartError> {
-        let resolver = Arc::new(Resolver::new(Arc::new(setup), options.caps.run.is_some()));
+        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
         let source = Source { name: name.into(), path: None, text: "".into(), args: None };
         let (handle, inbox) = self.drive(opened, source, resolver.clone(), options, None).await?;
         // Nobody can tell what a program will ask for, so nothing waits for it.

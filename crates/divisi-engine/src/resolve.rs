@@ -5,6 +5,7 @@
 //! cannot be resolved has its outcome before it starts.
 
 use crate::agents::{AgentDefinition, Agents};
+use crate::driver::wall_clock;
 use crate::executor::{ApiExecutor, CommandExecutor, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound};
 use crate::framing;
 use crate::setup::{Model, Setup};
@@ -26,8 +27,6 @@ const JUDGE_TIER: &str = "haiku";
 /// Turns tasks into what can be carried out.
 pub struct Resolver {
     setup: Arc<Setup>,
-    /// Whether a cap has to hold, which it can only where there are prices.
-    capped: bool,
     agents: Agents,
     api: Arc<dyn Executor>,
     shell: Arc<dyn Executor>,
@@ -76,8 +75,7 @@ pub struct Resolved {
 impl Resolver {
     /// A resolver for these surroundings. Reads the agent definitions there are.
     ///
-    /// Where a run is `capped`, models without a price are refused.
-    pub fn new(setup: Arc<Setup>, capped: bool) -> Self {
+    pub fn new(setup: Arc<Setup>) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
         let command = |(name, line): (&String, &crate::executor::CommandLine)| {
             (name.clone(), Arc::new(CommandExecutor::new(line.clone())) as Arc<dyn Executor>)
@@ -89,7 +87,6 @@ impl Resolver {
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
             setup,
-            capped,
         }
     }
 
@@ -187,12 +184,9 @@ impl Resolver {
 
     fn model(&self, word: Option<&str>) -> Result<Model, Failure> {
         let model = self.setup.models.find(word)?;
-        let price = if model.free { None } else { self.setup.prices.price(&model.id).map(Arc::new) };
-        if self.capped && !model.free && price.is_none() {
-            let message = format!("model `{}` has no price here, so no cap can hold", model.id);
-            return Err(Failure::new(FailureClass::Unavailable, message)
-                .hint("take a model with a price, or run without a cap"));
-        }
+        let now = wall_clock();
+        self.setup.prices.known(&model, now)?;
+        let price = self.setup.prices.price_of(&model, now).filter(|_| !model.free).map(Arc::new);
         Ok(Model { price, ..model })
     }
 

@@ -1,7 +1,7 @@
 //! What a run finds around it: models, executors, permissions and limits.
 
 use crate::executor::CommandLine;
-use crate::prices::Prices;
+use crate::prices::Catalogue;
 use crate::tools::Permissions;
 use divisi_core::{Failure, FailureClass, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy};
 use divisi_providers::Provider;
@@ -40,7 +40,7 @@ pub struct Setup {
     /// Most that one task may cost, of those that say nothing else.
     pub task_cost_max: Option<PicoUsd>,
     /// What tokens cost.
-    pub prices: Prices,
+    pub prices: Arc<Catalogue>,
 }
 
 impl Setup {
@@ -59,7 +59,7 @@ impl Setup {
             turns_max: 50,
             reply_tokens_max: 16_384,
             task_cost_max: None,
-            prices: Prices,
+            prices: Arc::default(),
         }
     }
 }
@@ -145,14 +145,14 @@ impl ProviderModels {
     /// that is none matches nothing.
     pub fn new(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         Self {
-            provider,
             tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
-            free: false,
+            free: provider.is_free(),
             known: known
                 .iter()
                 .filter_map(|known| Glob::new(known).ok())
                 .map(|g| g.compile_matcher())
                 .collect(),
+            provider,
         }
     }
 

@@ -72,6 +72,7 @@ impl Provider for Vendor {
             stop: if output < 3_000 { Stop::MaxTokens } else { Stop::EndTurn },
             usage: Usage { input: 100, output, ..Usage::default() },
             usage_estimated: false,
+            billing: Default::default(),
             request_id: None,
             rate: Default::default(),
         })

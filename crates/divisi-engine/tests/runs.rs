@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use divisi_core::Usage;
-use divisi_engine::core::event::{Caps, RunStatus};
+use divisi_engine::core::event::RunStatus;
 use divisi_engine::core::run::Stage;
 use divisi_engine::core::{Event, FailureClass, Position, RunId, Task};
 use divisi_engine::store::{MemoryStore, SqliteStore, Store};
@@ -20,6 +20,8 @@ struct Echo {
     /// Prompts that contain this never get an answer.
     mute: Option<&'static str>,
     muted: Notify,
+    /// Whether its answers have a price that nobody knows.
+    sends_bills: bool,
     /// Prompts that contain this fail, so often.
     failing: Mutex<Option<(&'static str, u32)>>,
 }
@@ -34,6 +36,10 @@ impl Echo {
 impl Provider for Echo {
     fn name(&self) -> &str {
         "echo"
+    }
+
+    fn is_free(&self) -> bool {
+        !self.sends_bills
     }
 
     async fn send(
@@ -61,6 +67,7 @@ impl Provider for Echo {
             blocks: vec![Block::text(format!("{text}!"))],
             stop: Stop::EndTurn,
             usage,
+            billing: Default::default(),
             usage_estimated: false,
             request_id: None,
             rate: Default::default(),
@@ -210,15 +217,22 @@ async fn what_is_not_there_is_a_failure_with_advice() {
 }
 
 #[tokio::test]
-async fn under_a_cap_a_model_without_a_price_is_not_asked() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
-    let options = RunOptions { caps: Caps::of(Some(divisi_core::PicoUsd::DOLLAR)), ..RunOptions::default() };
-    let job = engine.open("capped", setup(&echo), options).await.unwrap_or_else(|error| panic!("{error}"));
+async fn a_model_without_a_price_is_not_asked() {
+    let echo = Arc::new(Echo { sends_bills: true, ..Echo::default() });
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let job = engine
+        .open("unpriced", setup(&echo), RunOptions::default())
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     let failure = job.run(Task::new("p")).await.value().unwrap_err();
-    insta::assert_snapshot!(failure, @"not available: model `echo-large` has no price here, so no cap can hold");
+    insta::assert_snapshot!(failure, @"not available: model `echo-large` of `echo` has no price here");
+    assert_eq!(failure.hint.as_deref(), Some(PRICE_HINT));
     assert_eq!(echo.asked(), [""; 0]);
     assert_eq!(job.finish(serde_json::Value::Null).await.unwrap().status(), Some(RunStatus::Failed));
 }
+
+const PRICE_HINT: &str = "give it one in divisi.toml: prices.\"echo-large\" = { input = 1.0, output = 2.0 }, \
+    in dollars per million tokens, 0 where nobody sends a bill";
 
 #[tokio::test]
 async fn a_parked_run_rests_and_goes_on() {

@@ -1,5 +1,6 @@
 //! Token counts where nobody counts for us.
 
+use crate::reply::Reply;
 use crate::request::{Block, Request};
 use serde_json::Value;
 
@@ -7,6 +8,16 @@ use serde_json::Value;
 /// English need up to twice as many.
 pub(crate) fn tokens(chars: usize) -> u64 {
     chars.div_ceil(4) as u64
+}
+
+/// The reply with our guess where its server counted nothing: a reply that
+/// costs nothing by its own account would be no reply to be billed for.
+pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
+    if reply.usage_estimated {
+        reply.usage.input = prompt_tokens(request);
+        reply.usage.output = output_tokens(&reply.blocks);
+    }
+    reply
 }
 
 /// About how many tokens a model reads for `request`.

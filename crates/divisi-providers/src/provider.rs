@@ -13,6 +13,11 @@ pub trait Provider: Send + Sync {
     /// What it is called in the settings, and shown to people.
     fn name(&self) -> &str;
 
+    /// Whether nobody sends a bill for what it answers.
+    fn is_free(&self) -> bool {
+        false
+    }
+
     /// Sends `request` once and returns the whole reply.
     ///
     /// `progress` is called from within the returned future, often, and must be

@@ -3,6 +3,7 @@
 use crate::rate::RateLimits;
 use crate::request::{Block, Message, Role};
 use divisi_core::Usage;
+use divisi_core::price::Billing;
 use serde::{Deserialize, Serialize};
 
 /// What a model answered to one request.
@@ -16,6 +17,9 @@ pub struct Reply {
     pub stop: Stop,
     /// What it is billed for.
     pub usage: Usage,
+    /// How it was served, as far as its price depends on it.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub billing: Billing,
     /// Whether `usage` is our guess, because the server counted nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub usage_estimated: bool,
@@ -37,6 +41,10 @@ impl Reply {
     pub fn into_message(self) -> Message {
         Message { role: Role::Assistant, blocks: self.blocks }
     }
+}
+
+fn is_usual(billing: &Billing) -> bool {
+    *billing == Billing::default()
 }
 
 /// Why a reply ended.

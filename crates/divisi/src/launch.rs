@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::follow::{self, Telling};
 use crate::problem::Problem;
 use crate::settings::{self, Loaded, Settings, permissions};
-use crate::{output, providers};
+use crate::{clock, output, prices, providers};
 use anyhow::Context as _;
 use divisi_core::run::Stage;
 use divisi_core::{Run, RunId};
@@ -85,7 +85,9 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
 
 /// What the settings mean for the engine.
 fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
-    models.find(None).map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
+    let prices = prices::of(settings)?;
+    let checked = models.find(None).and_then(|model| prices.known(&model, clock::now()));
+    checked.map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
     let framing = settings.framing.as_ref().map(|path| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read the framing {}", path.display()))
     });
@@ -100,6 +102,7 @@ fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup,
         turns_max: settings.max_turns,
         reply_tokens_max: settings.max_reply_tokens,
         task_cost_max: settings.budget.task.map(|most| most.0),
+        prices: Arc::new(prices),
         ..Setup::new(models, workspace)
     })
 }

@@ -9,6 +9,7 @@ mod launch;
 mod stop;
 
 mod context;
+mod prices;
 mod providers;
 mod settings;
 

@@ -1,6 +1,7 @@
 //! One request of an attempt: kept replies first, then the budget, then the vendor.
 
 use super::{AttemptResult, Kept, Line, Signal, Stopped};
+use crate::driver::wall_clock;
 use crate::setup::{Model, Setup};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::Content;
@@ -112,7 +113,7 @@ impl Asker {
     }
 
     fn cost(&self, model: &Model, reply: &Reply) -> PicoUsd {
-        self.setup.prices.cost(&model.id, &reply.usage).unwrap_or_default()
+        self.setup.prices.cost(model, reply, wall_clock()).unwrap_or_default()
     }
 
     /// Makes a reply durable before anything is done because of it.

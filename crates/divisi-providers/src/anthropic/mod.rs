@@ -14,7 +14,7 @@ use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::stream;
+use crate::{estimate, stream};
 use async_trait::async_trait;
 use serde::Deserialize;
 
@@ -51,7 +51,8 @@ impl Provider for Anthropic {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
         let response = self.http.stream("/v1/messages", &body::Body::of(request)).await?;
-        stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
+        let reply = stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await?;
+        Ok(estimate::counted(reply, request))
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {

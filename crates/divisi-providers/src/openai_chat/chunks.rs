@@ -4,6 +4,7 @@ use crate::reply::{Reply, Stop};
 use crate::request::{Block, tool_input};
 use crate::stream::{Assembler, Trouble};
 use divisi_core::Usage;
+use divisi_core::price::{Billing, Service};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ pub(super) struct Chunks {
     is_refused: bool,
     stop: Option<Stop>,
     usage: Option<Usage>,
+    service: Service,
     written: usize,
     is_done: bool,
 }
@@ -43,6 +45,7 @@ impl Assembler for Chunks {
             self.model = chunk.model.unwrap_or_default();
         }
         self.usage = chunk.usage.map(Usage::from).or(self.usage);
+        self.service = chunk.service_tier.as_deref().map_or(self.service, crate::openai_chat::service);
         for choice in chunk.choices {
             self.add(choice.delta.unwrap_or_default());
             if let Some(reason) = choice.finish_reason {
@@ -82,6 +85,7 @@ impl Assembler for Chunks {
             blocks,
             stop,
             usage_estimated: self.usage.is_none(),
+            billing: Billing { service: self.service, us_only: false },
             usage: self.usage.unwrap_or_default(),
             request_id: None,
             rate: Default::default(),
@@ -157,6 +161,7 @@ struct Chunk {
     #[serde(default)]
     choices: Vec<Choice>,
     usage: Option<Counted>,
+    service_tier: Option<String>,
     error: Option<Value>,
 }
 
@@ -220,7 +225,7 @@ impl From<Counted> for Usage {
         let thinking = counted.completion_tokens_details.and_then(|details| details.reasoning_tokens);
         Self {
             // The prompt includes the cached part here.
-            input: counted.prompt_tokens.saturating_sub(read + written),
+            input: counted.prompt_tokens.saturating_sub(read.saturating_add(written)),
             // What lives for thirty minutes is priced like what lives for five.
             cache_write_5m: written,
             cache_write_1h: 0,
@@ -319,6 +324,19 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn the_service_of_the_reply_counts() {
+        let service = |tier: Value| {
+            let mut last = end("stop");
+            last["service_tier"] = tier;
+            read(&stream(&[delta(json!({"content": "x"})), last])).billing.service
+        };
+        assert_eq!(service("flex".into()), Service::Flex);
+        assert_eq!(service("priority".into()), Service::Priority);
+        assert_eq!(service("default".into()), Service::Standard);
+        assert_eq!(service(Value::Null), Service::Standard);
     }
 
     #[test]

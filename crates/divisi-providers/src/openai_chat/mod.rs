@@ -17,6 +17,7 @@ use crate::request::Request;
 use crate::secret::Secret;
 use crate::{estimate, stream};
 use async_trait::async_trait;
+use divisi_core::price::Service;
 use serde::Deserialize;
 
 pub(crate) use body::{answer_format, result_text};
@@ -77,13 +78,8 @@ impl Provider for OpenAiChat {
     ) -> Result<Reply, ProviderError> {
         let body = body::Body::of(request, self.dialect);
         let response = self.http.stream("/chat/completions", &body).await?;
-        let mut reply =
-            stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await?;
-        if reply.usage_estimated {
-            reply.usage.input = estimate::prompt_tokens(request);
-            reply.usage.output = estimate::output_tokens(&reply.blocks);
-        }
-        Ok(reply)
+        let reply = stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await?;
+        Ok(estimate::counted(reply, request))
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {
@@ -94,6 +90,17 @@ impl Provider for OpenAiChat {
 /// The header with the key, as every OpenAI API wants it.
 pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
     endpoint.key.as_ref().map(|key| ("authorization", Secret::new(format!("Bearer {}", key.expose()))))
+}
+
+/// What a service tier of a reply means; both of OpenAI's APIs name them alike.
+pub(crate) fn service(tier: &str) -> Service {
+    match tier {
+        "flex" => Service::Flex,
+        "priority" => Service::Priority,
+        "fast" => Service::Fast,
+        "batch" => Service::Batch,
+        _ => Service::Standard,
+    }
 }
 
 /// The models of a server that speaks either of OpenAI's APIs.

@@ -4,6 +4,7 @@ use crate::reply::{Reply, Stop};
 use crate::request::{Block, tool_input};
 use crate::stream::{Assembler, Trouble};
 use divisi_core::Usage;
+use divisi_core::price::Billing;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -57,8 +58,12 @@ impl Assembler for Events {
                 None => Stop::EndTurn,
             },
             blocks,
+            billing: Billing {
+                service: end.service_tier.as_deref().map(crate::openai_chat::service).unwrap_or_default(),
+                us_only: false,
+            },
+            usage_estimated: end.usage.is_none(),
             usage: end.usage.map(Usage::from).unwrap_or_default(),
-            usage_estimated: false,
             request_id: None,
             rate: Default::default(),
         })
@@ -103,6 +108,7 @@ struct Response {
     #[serde(default)]
     output: Vec<Value>,
     usage: Option<Counted>,
+    service_tier: Option<String>,
     error: Option<Value>,
     incomplete_details: Option<Incomplete>,
 }
@@ -116,9 +122,9 @@ struct Incomplete {
 #[serde(default)]
 struct Counted {
     input_tokens: u64,
-    input_tokens_details: InputDetails,
+    input_tokens_details: Option<InputDetails>,
     output_tokens: u64,
-    output_tokens_details: OutputDetails,
+    output_tokens_details: Option<OutputDetails>,
 }
 
 #[derive(Default, Deserialize)]
@@ -126,7 +132,7 @@ struct Counted {
 struct InputDetails {
     cached_tokens: u64,
     cache_write_tokens: u64,
-    cache_write_tokens_details: WriteDetails,
+    cache_write_tokens_details: Option<WriteDetails>,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,19 +149,20 @@ struct OutputDetails {
 
 impl From<Counted> for Usage {
     fn from(counted: Counted) -> Self {
-        let prompt = counted.input_tokens_details;
-        let long = prompt.cache_write_tokens_details.ttl_12h_tokens;
+        let prompt = counted.input_tokens_details.unwrap_or_default();
+        let long = prompt.cache_write_tokens_details.unwrap_or_default().ttl_12h_tokens;
         let short = prompt.cache_write_tokens.saturating_sub(long);
+        let cached = prompt.cached_tokens.saturating_add(short).saturating_add(long);
         Self {
             // The input includes the cached part here.
-            input: counted.input_tokens.saturating_sub(prompt.cached_tokens + short + long),
+            input: counted.input_tokens.saturating_sub(cached),
             // The classes are named after lives of Anthropic's cache; thirty minutes
             // and twelve hours are nearest to them in price.
             cache_write_5m: short,
             cache_write_1h: long,
             cache_read: prompt.cached_tokens,
             output: counted.output_tokens,
-            thinking: counted.output_tokens_details.reasoning_tokens,
+            thinking: counted.output_tokens_details.unwrap_or_default().reasoning_tokens,
         }
     }
 }
@@ -165,6 +172,7 @@ mod tests {
     use super::*;
     use crate::stream::tests::{read_cut_anywhere, read_pieces};
     use divisi_core::FailureClass;
+    use divisi_core::price::Service;
     use serde_json::json;
 
     fn stream(events: &[Value]) -> String {
@@ -261,6 +269,26 @@ mod tests {
         end["response"]["output"] =
             json!([{"type": "reasoning", "id": "rs_1", "summary": []}, message("late")]);
         assert_eq!(read(&[end]).blocks, [Block::text("late")]);
+    }
+
+    #[test]
+    fn the_service_of_the_reply_counts() {
+        let mut end = completed();
+        end["response"]["service_tier"] = "fast".into();
+        assert_eq!(read(&[end]).billing.service, Service::Fast);
+        assert_eq!(read(&[completed()]).billing, Billing::default());
+    }
+
+    #[test]
+    fn details_may_be_null_and_counts_may_be_missing() {
+        let mut end = completed();
+        end["response"]["usage"]["input_tokens_details"] = Value::Null;
+        end["response"]["usage"]["output_tokens_details"] = Value::Null;
+        let reply = read(&[end.clone()]);
+        assert_eq!(reply.usage, Usage { input: 100, output: 30, ..Usage::default() });
+        assert!(!reply.usage_estimated);
+        end["response"]["usage"] = Value::Null;
+        assert!(read(&[end]).usage_estimated);
     }
 
     #[test]

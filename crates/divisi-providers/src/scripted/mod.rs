@@ -120,6 +120,10 @@ impl Used {
 
 #[async_trait]
 impl Provider for Scripted {
+    fn is_free(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &str {
         "scripted"
     }
@@ -169,6 +173,7 @@ impl Provider for Scripted {
                 Stop::EndTurn
             }),
             usage,
+            billing: Default::default(),
             usage_estimated: rule.is_none_or(|rule| rule.usage.is_none()),
             request_id: None,
             rate: RateLimits::default(),

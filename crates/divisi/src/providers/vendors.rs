@@ -36,6 +36,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_tier_has_a_price_that_is_not_nothing() {
+        use divisi_core::{PicoUsd, price::TokenClass};
+        let catalogue = divisi_engine::prices::Catalogue::default();
+        for vendor in vendors() {
+            for id in vendor.tiers.values() {
+                let price = catalogue.price(&vendor.name, id, crate::clock::now());
+                let price = price.unwrap_or_else(|| panic!("{} {id} has no price", vendor.name));
+                for rates in std::iter::once(&price.base).chain(price.above.iter().map(|(_, rates)| rates)) {
+                    let rate = |class| rates.of(class);
+                    assert!(TokenClass::ALL.into_iter().all(|class| rate(class) > PicoUsd::ZERO), "{id}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_vendor_has_every_tier_among_its_models() {
         let vendors = vendors();
         assert_eq!(vendors.len(), 3);

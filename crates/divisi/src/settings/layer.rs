@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 /// Tables whose entries belong together: half of a provider from one file and
-/// half from another could send a key to where it was not meant for.
-const WHOLE: [&str; 2] = ["providers", "executors"];
+/// half from another could send a key to where it was not meant for, and half
+/// a price is none.
+const WHOLE: [&str; 3] = ["providers", "prices", "executors"];
 
 /// One value, by the names that lead to it.
 #[derive(Clone, Debug)]

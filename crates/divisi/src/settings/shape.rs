@@ -1,8 +1,9 @@
 //! Every setting there is, with its default.
 
-use super::values::{Dollars, Grant, Span};
+use super::values::{Dollars, Grant, PerMillion, Span};
 use divisi_core::event::Caps;
-use divisi_core::{Limits, Millis, RetryPolicy};
+use divisi_core::price::Rates;
+use divisi_core::{Limits, Millis, ModelPrice, RetryPolicy};
 use divisi_engine::executor::CommandLine;
 use etcetera::BaseStrategy;
 use serde::de::Error as _;
@@ -45,6 +46,9 @@ pub(crate) struct Settings {
     /// Model ids by tier, before those of the default provider.
     pub(crate) tiers: BTreeMap<String, String>,
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
+    /// What models cost that have another price than the published one, or
+    /// none, by patterns of their ids.
+    pub(crate) prices: BTreeMap<String, PriceSettings>,
     /// Programs that carry out tasks.
     pub(crate) executors: BTreeMap<String, CommandLine>,
 }
@@ -108,6 +112,35 @@ pub(crate) struct ProviderSettings {
     pub(crate) tiers: BTreeMap<String, String>,
 }
 
+/// What a model costs, in dollars per million tokens. What is left out costs
+/// as much as input.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PriceSettings {
+    pub(crate) input: PerMillion,
+    pub(crate) output: PerMillion,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cache_read: Option<PerMillion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cache_write_5m: Option<PerMillion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cache_write_1h: Option<PerMillion>,
+}
+
+impl From<PriceSettings> for ModelPrice {
+    fn from(price: PriceSettings) -> Self {
+        let or_input = |rate: Option<PerMillion>| rate.unwrap_or(price.input).per_token();
+        let base = Rates {
+            input: price.input.per_token(),
+            cache_write_5m: or_input(price.cache_write_5m),
+            cache_write_1h: or_input(price.cache_write_1h),
+            cache_read: or_input(price.cache_read),
+            output: price.output.per_token(),
+        };
+        Self { base, ..Self::default() }
+    }
+}
+
 /// The APIs that divisi speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -139,6 +172,7 @@ impl Default for Settings {
             retry: Retry::default(),
             tiers: BTreeMap::new(),
             providers: BTreeMap::new(),
+            prices: BTreeMap::new(),
             executors: BTreeMap::new(),
         }
     }

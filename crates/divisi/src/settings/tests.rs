@@ -72,6 +72,16 @@ fn a_provider_comes_whole_from_one_layer() {
 }
 
 #[test]
+fn prices_are_read_exactly_and_by_pattern() {
+    let text = "[prices.'my-model']\ninput = 1.0\noutput = '2.50'\ncache_read = 0.1\n[prices.'corp:*']\ninput = 0\noutput = 0";
+    let loaded = Project::new(&[("divisi.toml", text)]).load([]).unwrap();
+    let price = divisi_core::ModelPrice::from(loaded.settings.prices["my-model"]);
+    let rates = [price.base.input, price.base.cache_read, price.base.cache_write_1h, price.base.output];
+    assert_eq!(rates.map(|rate| rate.0), [1_000_000, 100_000, 1_000_000, 2_500_000]);
+    assert!(loaded.leaves.iter().any(|leaf| leaf.name() == "prices.corp:*"));
+}
+
+#[test]
 fn mistakes_are_named_with_their_place() {
     insta::assert_snapshot!(Project::complaint("provider = 'x'\n  modl = 'haiku'"), @r#"
     /divisi.toml, line 2, column 3: there is no setting `modl`
@@ -89,6 +99,11 @@ fn mistakes_are_named_with_their_place() {
     insta::assert_snapshot!(Project::complaint("timeout = 10"), @r#"/divisi.toml, line 1, column 11: invalid type: integer `10`, expected a span of time with its unit, like "90s", "10m" or "1h30m""#);
     insta::assert_snapshot!(Project::complaint("timeout = '10'"), @"/divisi.toml, line 1, column 11: `10` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
     insta::assert_snapshot!(Project::complaint("max_cost = 'a lot'"), @r#"/divisi.toml, line 1, column 12: invalid value: string "a lot", expected an amount of dollars, like 5 or 0.35"#);
+    insta::assert_snapshot!(Project::complaint("[prices.x]\ninput = 1"), @"/divisi.toml, line 1, column 1: missing field `output`");
+    insta::assert_snapshot!(Project::complaint("[prices.x]\ninput = 1\noutput = 1\ncache_reed = 1"), @"
+    /divisi.toml, line 4, column 1: there is no setting `cache_reed`
+    hint: did you mean `cache_read`?
+    ");
     insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"/divisi.toml, line 1, column 10: unknown variant `everything`, expected `write` or `run`");
     insta::assert_snapshot!(Project::complaint("model = "), @"/divisi.toml, line 1, column 9: string values must be quoted, expected literal string");
     insta::assert_snapshot!(Project::new(&[]).load([("DIVISI_LOCAL", "perhaps")]).unwrap_err(), @r#"the environment variable DIVISI_LOCAL: invalid type: string "perhaps", expected a boolean"#);

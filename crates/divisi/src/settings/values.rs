@@ -1,6 +1,6 @@
 //! Values of settings and flags as people write them.
 
-use divisi_core::{Millis, PicoUsd};
+use divisi_core::{Millis, PicoUsd, price};
 use divisi_engine::Permissions;
 use jiff::SignedDuration;
 use serde::de::{Error, Unexpected, Visitor};
@@ -91,12 +91,44 @@ impl<'de> Deserialize<'de> for Dollars {
             fn visit_i64<E: Error>(self, dollars: i64) -> Result<Dollars, E> {
                 self.visit_str(&dollars.to_string())
             }
+            fn visit_u64<E: Error>(self, dollars: u64) -> Result<Dollars, E> {
+                self.visit_str(&dollars.to_string())
+            }
             fn visit_f64<E: Error>(self, dollars: f64) -> Result<Dollars, E> {
                 // The shortest text that means this number is what was written.
                 self.visit_str(&dollars.to_string())
             }
         }
         deserializer.deserialize_any(Amount)
+    }
+}
+
+/// The price of a million tokens, written like any amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Dollars", into = "Dollars")]
+pub(crate) struct PerMillion(Dollars);
+
+impl PerMillion {
+    /// The price of one of them.
+    pub(crate) fn per_token(self) -> PicoUsd {
+        // Checked when it was read.
+        price::per_token(self.0.0).unwrap_or_default()
+    }
+}
+
+impl TryFrom<Dollars> for PerMillion {
+    type Error = String;
+    fn try_from(dollars: Dollars) -> Result<Self, String> {
+        match price::per_token(dollars.0) {
+            Some(_) => Ok(Self(dollars)),
+            None => Err(format!("a price of {} has more than six decimals", String::from(dollars))),
+        }
+    }
+}
+
+impl From<PerMillion> for Dollars {
+    fn from(price: PerMillion) -> Self {
+        price.0
     }
 }
 
@@ -139,5 +171,16 @@ mod tests {
         }
         assert_eq!(serde_json::from_str::<Dollars>("0.35").unwrap(), "0.35".parse().unwrap());
         assert!(serde_json::from_str::<Dollars>("-1").is_err());
+    }
+
+    #[test]
+    fn prices_of_a_million_tokens_are_exact() {
+        let price = |json: &str| serde_json::from_str::<PerMillion>(json).map(PerMillion::per_token);
+        assert_eq!(price("0.1").unwrap(), PicoUsd(100_000));
+        assert_eq!(price("\"0.000001\"").unwrap(), PicoUsd(1));
+        assert_eq!(price("3").unwrap(), PicoUsd(3_000_000));
+        assert_eq!(price("0").unwrap(), PicoUsd::ZERO);
+        let error = price("0.0000001").unwrap_err();
+        insta::assert_snapshot!(error, @"a price of 0.0000001 has more than six decimals");
     }
 }

@@ -1,0 +1,260 @@
+//! Where the money of a run went: a fold over its events, entry by entry.
+//!
+//! A [`Ledger`] holds what was recorded and nothing else; its total is to the
+//! last unit what the run has settled. What entries would have cost otherwise
+//! is a question to a price list: see [`Review`].
+
+mod review;
+
+pub use review::{ClassCost, Review};
+
+use crate::event::{Recorded, TaskFacts, Turn};
+use crate::price::is_same_model;
+use crate::{AttemptId, Event, PicoUsd, TaskId, Timestamp, Usage};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What one reply, or one attempt besides its replies, has cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Which attempt it belongs to.
+    pub attempt: AttemptId,
+    /// What it stands for.
+    pub kind: Kind,
+    /// The model that was asked; `None` where no model was.
+    pub asked: Option<Arc<str>>,
+    /// The model that the reply names.
+    pub answered: Option<Arc<str>>,
+    /// Tokens.
+    pub usage: Usage,
+    /// What it cost, by the prices of then.
+    pub cost: PicoUsd,
+    /// When that was recorded.
+    pub at: Timestamp,
+}
+
+/// What an entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A reply; which one of its attempt, from 1.
+    Turn(u32),
+    /// A request whose reply never came, settled at what was reserved for it.
+    Unanswered,
+    /// What an executor has counted for itself.
+    Executor,
+}
+
+/// Tries of a task, told apart by whether they had to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Try {
+    /// The first attempt of a task.
+    First,
+    /// A later one: after a failure, or going on after an interruption.
+    Again,
+    /// Requests without a reply, in whichever attempt.
+    Unanswered,
+}
+
+/// What several entries come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// Replies received.
+    pub replies: u64,
+    /// Tokens.
+    pub usage: Usage,
+    /// Money.
+    pub cost: PicoUsd,
+}
+
+/// A model that was asked for, and another that answered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Substitution {
+    /// The model that was asked for.
+    pub asked: Arc<str>,
+    /// The model that the replies name.
+    pub answered: Arc<str>,
+}
+
+/// Where the money of a run went.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    entries: Vec<Entry>,
+    tasks: BTreeMap<TaskId, Arc<TaskFacts>>,
+    under_way: BTreeMap<AttemptId, UnderWay>,
+    saved: PicoUsd,
+    reused: u64,
+}
+
+/// An attempt as far as it has come.
+#[derive(Clone, Debug)]
+struct UnderWay {
+    model: Option<Arc<str>>,
+    reserved: PicoUsd,
+    turns: u32,
+}
+
+impl Ledger {
+    /// The ledger of a run with these events, in their order.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Self {
+        let mut ledger = Self::default();
+        for recorded in events {
+            ledger.record(recorded.at, &recorded.event);
+        }
+        ledger
+    }
+
+    /// Enters one more event.
+    pub fn record(&mut self, at: Timestamp, event: &Event) {
+        match event {
+            Event::TaskSubmitted(submitted) => {
+                self.tasks.insert(submitted.task, submitted.facts.clone());
+            }
+            Event::TaskClaimed { task, facts: Some(facts) } => {
+                self.tasks.insert(*task, facts.clone());
+            }
+            Event::CaughtUp { saved, reused, .. } => {
+                self.saved += *saved;
+                self.reused += u64::from(*reused);
+            }
+            Event::AttemptScheduled { attempt, model, reserved, .. } => {
+                let begun = UnderWay { model: model.clone(), reserved: *reserved, turns: 0 };
+                self.under_way.insert(*attempt, begun);
+            }
+            Event::TurnScheduled { attempt, reserved, .. } => {
+                if let Some(begun) = self.under_way.get_mut(attempt) {
+                    begun.reserved = *reserved;
+                }
+            }
+            Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
+            Event::AttemptEnded { attempt, failure, usage, cost, .. } => {
+                self.end(at, *attempt, failure.is_some(), *usage, *cost);
+            }
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::PhaseStarted { .. }
+            | Event::Logged { .. }
+            | Event::TaskClaimed { facts: None, .. }
+            | Event::RetryPlanned { .. }
+            | Event::TaskEnded { .. }
+            | Event::SoftLimitReached { .. }
+            | Event::ParkingStarted { .. }
+            | Event::RunParked { .. }
+            | Event::FlowEnded { .. }
+            | Event::RunEnded { .. } => {}
+        }
+    }
+
+    fn turn(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {
+        let Turn { model, usage, cost, .. } = turn;
+        let begun = self.under_way.get_mut(&attempt);
+        let (asked, number) = begun.map_or((None, 1), |begun| {
+            begun.reserved = PicoUsd::ZERO;
+            begun.turns += 1;
+            (begun.model.clone(), begun.turns)
+        });
+        let (answered, kind) = (Some(model.clone()), Kind::Turn(number));
+        self.entries.push(Entry { attempt, kind, asked, answered, usage: *usage, cost: *cost, at });
+    }
+
+    fn end(&mut self, at: Timestamp, attempt: AttemptId, failed: bool, usage: Usage, cost: PicoUsd) {
+        let begun = self.under_way.remove(&attempt);
+        let (asked, reserved) = begun.map_or((None, PicoUsd::ZERO), |begun| (begun.model, begun.reserved));
+        // Only a failure leaves a request unanswered, and then its whole reservation is in the cost.
+        let unanswered = if failed && cost >= reserved { reserved } else { PicoUsd::ZERO };
+        let parts = [
+            (Kind::Unanswered, Usage::default(), unanswered),
+            (Kind::Executor, usage, cost.saturating_sub(unanswered)),
+        ];
+        for (kind, usage, cost) in parts {
+            if usage != Usage::default() || cost != PicoUsd::ZERO {
+                let asked = asked.clone();
+                self.entries.push(Entry { attempt, kind, asked, answered: None, usage, cost, at });
+            }
+        }
+    }
+
+    /// Every entry, in the order in which they were recorded.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What is known of a task, as last said.
+    pub fn facts(&self, task: TaskId) -> Option<&TaskFacts> {
+        self.tasks.get(&task).map(|facts| &**facts)
+    }
+
+    /// What all of it comes to.
+    pub fn total(&self) -> Total {
+        self.entries.iter().fold(Total::default(), |total, entry| total.and(entry))
+    }
+
+    /// How many results later executions of the flow took from the journal, and
+    /// what those had cost, added up over all of its executions.
+    pub fn reused(&self) -> (u64, PicoUsd) {
+        (self.reused, self.saved)
+    }
+
+    /// What the entries come to that have the same `key`.
+    pub fn by<K: Ord>(&self, key: impl Fn(&Entry) -> K) -> BTreeMap<K, Total> {
+        let mut totals: BTreeMap<K, Total> = BTreeMap::new();
+        for entry in &self.entries {
+            let total = totals.entry(key(entry)).or_default();
+            *total = total.and(entry);
+        }
+        totals
+    }
+
+    /// The progress group that an entry belongs to.
+    pub fn phase(&self, entry: &Entry) -> Option<Arc<str>> {
+        self.tasks.get(&entry.attempt.task)?.phase.clone()
+    }
+
+    /// Replies by another model than the one that was asked, and how many.
+    pub fn substitutions(&self) -> BTreeMap<Substitution, u64> {
+        let mut found = BTreeMap::new();
+        for entry in &self.entries {
+            if let Some(substitution) = entry.substitution() {
+                *found.entry(substitution).or_default() += 1;
+            }
+        }
+        found
+    }
+}
+
+impl Entry {
+    /// The model it is priced by: the one that answered, or else the one asked.
+    pub fn model(&self) -> Option<&Arc<str>> {
+        self.answered.as_ref().filter(|model| !model.is_empty()).or(self.asked.as_ref())
+    }
+
+    /// Whether the task had to be tried again.
+    pub fn attempt(&self) -> Try {
+        match (self.kind, self.attempt.number) {
+            (Kind::Unanswered, _) => Try::Unanswered,
+            (Kind::Turn(_) | Kind::Executor, 1) => Try::First,
+            (Kind::Turn(_) | Kind::Executor, _) => Try::Again,
+        }
+    }
+
+    /// Its models, if another than the one asked has answered.
+    pub fn substitution(&self) -> Option<Substitution> {
+        let (asked, answered) = (self.asked.as_ref()?, self.answered.as_ref()?);
+        let other = !is_same_model(asked, answered);
+        other.then(|| Substitution { asked: asked.clone(), answered: answered.clone() })
+    }
+}
+
+impl Total {
+    fn and(self, entry: &Entry) -> Self {
+        Self {
+            replies: self.replies + u64::from(matches!(entry.kind, Kind::Turn(_))),
+            usage: self.usage + entry.usage,
+            cost: self.cost + entry.cost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

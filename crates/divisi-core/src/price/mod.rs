@@ -1,0 +1,186 @@
+//! What a model's tokens cost, by class.
+
+mod billing;
+mod names;
+
+pub use billing::{Billing, Factors, Service};
+pub use names::is_same_model;
+
+use crate::{PicoUsd, Usage};
+use serde::{Deserialize, Serialize};
+
+/// A sort of token that has a price of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenClass {
+    /// Prompt tokens that no cache has to do with.
+    Input,
+    /// Prompt tokens written to the five-minute cache.
+    #[serde(rename = "cache_write_5m")]
+    CacheWrite5m,
+    /// Prompt tokens written to the one-hour cache.
+    #[serde(rename = "cache_write_1h")]
+    CacheWrite1h,
+    /// Prompt tokens read from a cache.
+    CacheRead,
+    /// Output tokens, thinking included.
+    Output,
+}
+
+impl TokenClass {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 5] =
+        [Self::Input, Self::CacheWrite5m, Self::CacheWrite1h, Self::CacheRead, Self::Output];
+
+    /// How many tokens of this class there are in `usage`.
+    pub fn of(self, usage: &Usage) -> u64 {
+        match self {
+            Self::Input => usage.input,
+            Self::CacheWrite5m => usage.cache_write_5m,
+            Self::CacheWrite1h => usage.cache_write_1h,
+            Self::CacheRead => usage.cache_read,
+            Self::Output => usage.output,
+        }
+    }
+}
+
+/// Price of one token of each class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Prompt tokens that no cache has to do with.
+    pub input: PicoUsd,
+    /// Prompt tokens written to the five-minute cache.
+    pub cache_write_5m: PicoUsd,
+    /// Prompt tokens written to the one-hour cache.
+    pub cache_write_1h: PicoUsd,
+    /// Prompt tokens read from a cache.
+    pub cache_read: PicoUsd,
+    /// Output tokens, thinking included.
+    pub output: PicoUsd,
+}
+
+impl Rates {
+    /// The price of one token of `class`.
+    pub fn of(&self, class: TokenClass) -> PicoUsd {
+        match class {
+            TokenClass::Input => self.input,
+            TokenClass::CacheWrite5m => self.cache_write_5m,
+            TokenClass::CacheWrite1h => self.cache_write_1h,
+            TokenClass::CacheRead => self.cache_read,
+            TokenClass::Output => self.output,
+        }
+    }
+
+    /// What the tokens of `class` in `usage` cost.
+    pub fn part(&self, class: TokenClass, usage: &Usage) -> PicoUsd {
+        PicoUsd(class.of(usage).saturating_mul(self.of(class).0))
+    }
+
+    /// What `usage` costs at these rates.
+    pub fn cost(&self, usage: &Usage) -> PicoUsd {
+        TokenClass::ALL.into_iter().map(|class| self.part(class, usage)).sum()
+    }
+}
+
+/// What one model costs at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelPrice {
+    /// The rates of a request with a short prompt.
+    pub base: Rates,
+    /// The rates of a whole request, output too, whose prompt has more tokens
+    /// than this; smallest threshold first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<(u64, Rates)>,
+    /// What a request costs that is not served as usual.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub factors: Factors,
+}
+
+impl ModelPrice {
+    /// The rates of a request with so many prompt tokens, cached ones included.
+    pub fn rates(&self, prompt_tokens: u64) -> &Rates {
+        let reached = self.above.iter().rev().find(|(threshold, _)| prompt_tokens > *threshold);
+        reached.map_or(&self.base, |(_, rates)| rates)
+    }
+
+    /// What one request costs that used this much and was served as usual. Not
+    /// for sums of requests: each has its own place among the thresholds.
+    pub fn cost(&self, usage: &Usage) -> PicoUsd {
+        self.rates(usage.prompt()).cost(usage)
+    }
+
+    /// The same for a request that was served as `billing` says. A fraction of
+    /// a picodollar counts as one, once for the request.
+    pub fn billed(&self, usage: &Usage, billing: Billing) -> PicoUsd {
+        self.factors.apply(self.cost(usage), billing)
+    }
+}
+
+/// The price of one token, from that of a million.
+///
+/// `None` where it is no whole number of picodollars: nobody has published such
+/// a price, so it is a slip of the pen.
+pub fn per_token(per_million: PicoUsd) -> Option<PicoUsd> {
+    per_million.0.is_multiple_of(1_000_000).then_some(PicoUsd(per_million.0 / 1_000_000))
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::TurnBound;
+    use proptest::prelude::*;
+
+    /// Rates of one, two, three … times `unit`.
+    fn rates(unit: u64) -> Rates {
+        Rates {
+            input: PicoUsd(unit),
+            cache_write_5m: PicoUsd(2 * unit),
+            cache_write_1h: PicoUsd(3 * unit),
+            cache_read: PicoUsd(unit / 10),
+            output: PicoUsd(5 * unit),
+        }
+    }
+
+    fn tiered() -> ModelPrice {
+        ModelPrice { base: rates(10), above: vec![(100, rates(50)), (200, rates(20))], ..Default::default() }
+    }
+
+    #[test]
+    fn the_whole_prompt_decides_the_rates_of_the_whole_request() {
+        let usage = |cache_read| Usage { input: 40, cache_read, output: 10, ..Usage::default() };
+        assert_eq!(tiered().cost(&usage(60)).0, 40 * 10 + 60 + 10 * 50);
+        assert_eq!(tiered().cost(&usage(61)).0, 40 * 50 + 61 * 5 + 10 * 250);
+        assert_eq!(tiered().cost(&usage(161)).0, 40 * 20 + 161 * 2 + 10 * 100);
+    }
+
+    #[test]
+    fn the_most_is_looked_for_among_all_rates_within_reach() {
+        let most = |prompt, reply| TurnBound::of(&tiered(), prompt, reply).most().0;
+        assert_eq!(most(100, 10), 100 * 20 + 10 * 50);
+        // A prompt counted from above may in fact be short, so the dearer step before it counts.
+        assert_eq!(most(201, 10), 201 * 100 + 10 * 250);
+    }
+
+    #[test]
+    fn absurd_numbers_saturate() {
+        let usage = Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() };
+        assert_eq!(tiered().cost(&usage), PicoUsd(u64::MAX));
+        assert_eq!(TurnBound::of(&tiered(), u64::MAX, 1).most(), PicoUsd(u64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn no_use_of_the_tokens_costs_more_than_the_most(
+            parts in prop::array::uniform3(0u64..150), output in 0u32..100, room in 0u64..50,
+        ) {
+            // Requests of ours ask for no hour-long cache.
+            let [input, cache_write_5m, cache_read] = parts;
+            let usage = Usage { input, cache_write_5m, cache_read, output: output.into(), ..Usage::default() };
+            prop_assert!(tiered().cost(&usage) <= TurnBound::of(&tiered(), usage.prompt() + room, output).most());
+        }
+    }
+}

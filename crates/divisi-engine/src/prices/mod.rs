@@ -1,0 +1,238 @@
+//! What tokens cost: whose price it is, since when, and by which source.
+//!
+//! Three sources, the first that knows a model decides: the user's own prices,
+//! then our overlay (`overlay.json`: the models that tiers stand for, and what
+//! is newer than the rest), then the list of the `genai-prices` crate. The
+//! first two cost microseconds; the third is decoded when it is first needed.
+//!
+//! A model that none of them knows has no price. It is never free: only a
+//! provider that sends no bill is, or a model that the user prices at nothing.
+
+mod date;
+mod overlay;
+mod own;
+mod published;
+
+pub use own::{OwnPrices, PatternError};
+
+use crate::setup::Model;
+use divisi_core::{Failure, FailureClass, ModelPrice, PicoUsd, Timestamp};
+use divisi_providers::Reply;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A price, and why we believe in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// The price.
+    pub price: ModelPrice,
+    /// Who says so: an address, a list, or the settings.
+    pub source: Arc<str>,
+    /// The day on which that was looked at, as `2026-11-22`.
+    pub checked: Option<Arc<str>>,
+    /// The day since which it holds, where the source says so.
+    pub since: Option<Arc<str>>,
+}
+
+/// The price list of a run.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    own: OwnPrices,
+    /// What the big list has said, by provider, model and [`published::slot`].
+    asked: Mutex<BTreeMap<(String, String, u64), Option<Quote>>>,
+}
+
+/// Answers of the big list that are remembered. A flow uses a handful of
+/// models; more than this is forgotten and asked again.
+const ASKED_MAX: usize = 1_000;
+
+impl Catalogue {
+    /// The price list with the user's own prices on top.
+    pub fn new(own: OwnPrices) -> Self {
+        Self { own, asked: Mutex::default() }
+    }
+
+    /// What `model` of `provider` cost at that time; `None` when nobody told us.
+    ///
+    /// A provider without prices of its own, such as a gateway, is taken to
+    /// charge what the maker of the model does.
+    pub fn price(&self, provider: &str, model: &str, at: Timestamp) -> Option<ModelPrice> {
+        self.quote(provider, model, at).map(|quote| quote.price)
+    }
+
+    /// The same with its source.
+    pub fn quote(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
+        self.own
+            .quote(provider, model)
+            .or_else(|| overlay::quote(provider, model, at))
+            .or_else(|| self.published(provider, model, at))
+    }
+
+    fn published(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
+        let key = (provider.to_owned(), model.to_owned(), published::slot(at));
+        let asked = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = asked().get(&key) {
+            return known.clone();
+        }
+        let quote = published::quote(provider, model, at);
+        let mut asked = asked();
+        if asked.len() == ASKED_MAX {
+            asked.clear();
+        }
+        asked.insert(key, quote.clone());
+        quote
+    }
+
+    /// What a model that can be asked costs; nothing where nobody sends a bill,
+    /// and `None` where one would come whose size we do not know.
+    pub fn price_of(&self, model: &Model, at: Timestamp) -> Option<ModelPrice> {
+        match model.free {
+            true => Some(self.own.quote(model.provider.name(), &model.id).unwrap_or_else(free).price),
+            false => self.price(model.provider.name(), &model.id, at),
+        }
+    }
+
+    /// What a reply to a request for `model` costs: at the price of the model
+    /// that answered, or, if that has none, of the one that was asked for.
+    pub fn cost(&self, model: &Model, reply: &Reply, at: Timestamp) -> Option<PicoUsd> {
+        let answered = (!model.free).then(|| self.price(model.provider.name(), &reply.model, at)).flatten();
+        let price = answered.or_else(|| self.price_of(model, at))?;
+        Some(price.billed(&reply.usage, reply.billing))
+    }
+
+    /// Fails for a model whose bill nobody could foresee.
+    pub fn known(&self, model: &Model, at: Timestamp) -> Result<(), Failure> {
+        if self.price_of(model, at).is_some() {
+            return Ok(());
+        }
+        let message = format!("model `{}` of `{}` has no price here", model.id, model.provider.name());
+        Err(Failure::new(FailureClass::Unavailable, message).hint(format!(
+            "give it one in divisi.toml: prices.\"{}\" = {{ input = 1.0, output = 2.0 }}, \
+             in dollars per million tokens, 0 where nobody sends a bill",
+            model.id
+        )))
+    }
+
+    /// Every model with a price at that time, by provider and id; first the
+    /// overlay's, then those of the big list that it does not have.
+    pub fn all(&self, at: Timestamp) -> Vec<(String, String, Quote)> {
+        let ours = overlay::models();
+        let others = published::models().into_iter().filter(|other| !ours.contains(other));
+        let models = ours.iter().cloned().chain(others);
+        let quoted = models.filter_map(|(provider, model)| {
+            let quote = self.quote(&provider, &model, at)?;
+            Some((provider, model, quote))
+        });
+        quoted.collect()
+    }
+}
+
+fn free() -> Quote {
+    Quote { price: ModelPrice::default(), source: "no bill".into(), checked: None, since: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::{Models, ProviderModels};
+    use divisi_core::Usage;
+    use divisi_core::price::{Billing, Service};
+    use divisi_providers::{Block, Scripted, Stop};
+
+    fn at(date: &str) -> Timestamp {
+        date::midnight(date).unwrap()
+    }
+
+    fn million(provider: &str, model: &str) -> Option<(String, String)> {
+        let price = Catalogue::default().price(provider, model, at("2026-11-22"))?;
+        let dollars = |rate: PicoUsd| PicoUsd(rate.0 * 1_000_000).to_string();
+        Some((dollars(price.base.input), dollars(price.base.output)))
+    }
+
+    #[test]
+    fn models_are_found_by_the_names_that_vendors_use() {
+        for (provider, model, input, output) in [
+            ("anthropic", "claude-haiku-5-5", "$0.1000", "$0.5000"),
+            ("anthropic", "claude-haiku-5-5-20261007", "$0.1000", "$0.5000"),
+            ("openrouter", "anthropic/claude-opus-5.5", "$4.00", "$20.00"),
+            ("openrouter", "anthropic/claude-haiku-5.5-20261007", "$0.1000", "$0.5000"),
+            ("openai", "gpt-6.1-sol-2026-09-29", "$2.00", "$10.00"),
+            ("corp-gateway", "claude-sonnet-5-5", "$2.00", "$10.00"),
+            // Only the big list has these.
+            ("anthropic", "claude-haiku-4-5-20251001", "$1.00", "$5.00"),
+            ("openai", "gpt-6-sol", "$2.00", "$10.00"),
+            ("google", "gemini-3.1-pro-preview", "$2.00", "$12.00"),
+            ("openrouter", "openai/gpt-6-luna", "$0.1000", "$0.5000"),
+            ("", "openai/gpt-6-sol", "$2.00", "$10.00"),
+            ("", "claude-sonnet-4-6", "$3.00", "$15.00"),
+        ] {
+            assert_eq!(million(provider, model), Some((input.into(), output.into())), "{provider} {model}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_has_no_price() {
+        for (provider, model) in [
+            ("anthropic", "claude-haiku-9"),
+            ("anthropic", "gpt-6-luna-9"),
+            ("openai", "not-gpt-6-luna"),
+            ("corp", "our-own-model"),
+            ("", ""),
+            // Free there today, billed elsewhere: only the user can know.
+            ("openrouter", "meta-llama/llama-3.3-70b-instruct:free"),
+        ] {
+            assert_eq!(million(provider, model), None, "{provider} {model}");
+        }
+    }
+
+    fn model(free: bool) -> Model {
+        let provider = ProviderModels::new(std::sync::Arc::new(Scripted::new()), &[], &["*"]);
+        let provider = ProviderModels { free, ..provider };
+        let providers = BTreeMap::from([("scripted".to_owned(), provider)]);
+        let models = Models { default: "claude-opus-5-5".into(), provider: "scripted".into(), providers };
+        models.find(None).unwrap()
+    }
+
+    fn reply(model: &str) -> Reply {
+        Reply {
+            model: model.into(),
+            blocks: vec![Block::text("x")],
+            stop: Stop::EndTurn,
+            usage: Usage { input: 1_000_000, ..Usage::default() },
+            billing: Billing { service: Service::Fast, us_only: false },
+            usage_estimated: false,
+            request_id: None,
+            rate: Default::default(),
+        }
+    }
+
+    #[test]
+    fn who_answered_decides_the_price() {
+        let cost = |answered: &str, free| {
+            let cost = Catalogue::default().cost(&model(free), &reply(answered), at("2026-11-22"));
+            cost.unwrap().to_string()
+        };
+        assert_eq!(cost("claude-opus-5-5-20260921", false), "$8.00");
+        assert_eq!(cost("claude-fable-5-2", false), "$16.00");
+        assert_eq!(cost("who-knows", false), "$8.00");
+        assert_eq!(cost("claude-opus-5-5", true), "$0.0000");
+    }
+
+    #[test]
+    fn the_list_remembers_and_forgets() {
+        let catalogue = Catalogue::default();
+        for n in 0..ASKED_MAX + 2 {
+            assert_eq!(catalogue.price("openai", &format!("unknown-{n}"), at("2026-11-22")), None);
+        }
+        assert_eq!(catalogue.asked.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn all_models_are_listed_once_with_a_price() {
+        let all = Catalogue::default().all(at("2026-11-22"));
+        assert!(all.len() > 1_000, "{}", all.len());
+        let names: std::collections::BTreeSet<_> = all.iter().map(|(p, m, _)| (p, m)).collect();
+        assert_eq!(names.len(), all.len());
+        assert!(all.iter().all(|(_, _, quote)| quote.price.base.output > PicoUsd::ZERO));
+    }
+}

@@ -1,0 +1,179 @@
+//! Our own dated prices: the models that tiers stand for, and what is newer
+//! than the big list. The data is `overlay.json`, which is meant to be read.
+
+use super::{Quote, date};
+use divisi_core::price::{Factors, Rates, is_same_model, per_token};
+use divisi_core::{ModelPrice, PicoUsd, Timestamp};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+/// The file as it is written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Overlay {
+    /// What the numbers mean; for whoever reads the file.
+    #[serde(rename = "about")]
+    _about: Vec<String>,
+    models: Vec<Entry>,
+}
+
+/// One model under all its names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// Ids by provider.
+    names: BTreeMap<String, String>,
+    source: Arc<str>,
+    /// The day on which the source was looked at.
+    checked: Arc<str>,
+    #[serde(default)]
+    factors: Factors,
+    /// Oldest first. The first also stands for what was before it.
+    prices: Vec<Dated>,
+}
+
+#[derive(Deserialize)]
+struct Dated {
+    /// The day since which it holds; only the first may leave it open.
+    from: Option<Arc<str>>,
+    #[serde(flatten)]
+    base: PerMillion,
+    #[serde(default)]
+    above: Vec<Above>,
+}
+
+#[derive(Deserialize)]
+struct Above {
+    tokens: u64,
+    #[serde(flatten)]
+    rates: PerMillion,
+}
+
+/// Dollars per million tokens.
+#[derive(Deserialize)]
+struct PerMillion {
+    #[serde(deserialize_with = "rate")]
+    input: PicoUsd,
+    #[serde(deserialize_with = "rate")]
+    cache_write_5m: PicoUsd,
+    #[serde(deserialize_with = "rate")]
+    cache_write_1h: PicoUsd,
+    #[serde(deserialize_with = "rate")]
+    cache_read: PicoUsd,
+    #[serde(deserialize_with = "rate")]
+    output: PicoUsd,
+}
+
+/// Read when the first price is asked for. A test reads the same file.
+static OVERLAY: LazyLock<Overlay> =
+    LazyLock::new(|| serde_json::from_str(include_str!("overlay.json")).unwrap_or_default());
+
+/// What the overlay says of a model.
+pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
+    // An empty name says nothing, and what follows a colon is another way of serving it, at another price.
+    if model.is_empty() || model.contains(':') {
+        return None;
+    }
+    let sells = OVERLAY.models.iter().any(|entry| entry.names.contains_key(provider));
+    let mut names = OVERLAY.models.iter().flat_map(|entry| {
+        let mine = entry.names.iter().filter(|(name, _)| !sells || *name == provider);
+        mine.map(move |(_, id)| (entry, id))
+    });
+    let (entry, _) = names.find(|(_, id)| is_same_model(id, model))?;
+    Some(entry.quote(at))
+}
+
+/// Every model in it, by provider and id.
+pub(super) fn models() -> Vec<(String, String)> {
+    let names = OVERLAY.models.iter().flat_map(|entry| &entry.names);
+    names.map(|(provider, id)| (provider.clone(), id.clone())).collect()
+}
+
+impl Entry {
+    fn quote(&self, at: Timestamp) -> Quote {
+        let begun = |dated: &&Dated| dated.begins() <= at;
+        // A test sees to it that there is one.
+        let dated = self.prices.iter().rev().find(begun).unwrap_or(&self.prices[0]);
+        Quote {
+            price: ModelPrice {
+                base: dated.base.rates(),
+                above: dated.above.iter().map(|above| (above.tokens, above.rates.rates())).collect(),
+                factors: self.factors,
+            },
+            source: self.source.clone(),
+            checked: Some(self.checked.clone()),
+            since: dated.from.clone(),
+        }
+    }
+}
+
+impl Dated {
+    fn begins(&self) -> Timestamp {
+        self.from.as_deref().and_then(date::midnight).unwrap_or_default()
+    }
+}
+
+impl PerMillion {
+    fn rates(&self) -> Rates {
+        let Self { input, cache_write_5m, cache_write_1h, cache_read, output } = *self;
+        Rates { input, cache_write_5m, cache_write_1h, cache_read, output }
+    }
+}
+
+/// A decimal text, so that no binary fraction comes near it.
+fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PicoUsd, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let rate = PicoUsd::parse_dollars(&text).and_then(per_token);
+    rate.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no price of a million tokens")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_sound() {
+        let overlay: Overlay = serde_json::from_str(include_str!("overlay.json")).unwrap();
+        assert!(!overlay.models.is_empty());
+        for entry in &overlay.models {
+            let name = format!("{:?}", entry.names);
+            assert!(!entry.names.is_empty());
+            assert!(entry.source.starts_with("https://"), "{name}");
+            assert!(date::midnight(&entry.checked).is_some(), "{name}");
+            let dates = || entry.prices.iter().map(|dated| dated.from.as_deref().map(date::midnight));
+            assert!(dates().flatten().all(|day| day.is_some()), "{name}: a date is none");
+            assert!(dates().count() > 0 && dates().is_sorted(), "{name}");
+            for dated in &entry.prices {
+                let rates = dated.base.rates();
+                assert!(rates.cache_read < rates.input && rates.input < rates.cache_write_5m, "{name}");
+                assert!(rates.cache_write_5m < rates.cache_write_1h, "{name}");
+                assert!(rates.input < rates.output, "{name}");
+                assert!(dated.above.iter().all(|above| above.rates.rates().input > rates.input), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_agrees_with_the_big_list_where_both_know() {
+        let at = date::midnight("2026-11-22").unwrap();
+        let mut both = 0;
+        for (provider, model) in models() {
+            let ours = quote(&provider, &model, at).unwrap().price;
+            let Some(theirs) = super::super::published::quote(&provider, &model, at) else { continue };
+            both += 1;
+            let list = theirs.price;
+            for (ours, theirs) in [(&ours.base, &list.base)].into_iter().chain(
+                ours.above.iter().map(|(_, rates)| rates).zip(list.above.iter().map(|(_, rates)| rates)),
+            ) {
+                let classes =
+                    |rates: &Rates| (rates.input, rates.cache_write_5m, rates.cache_read, rates.output);
+                assert_eq!(classes(ours), classes(theirs), "{provider} {model}");
+            }
+            let steps =
+                |price: &ModelPrice| price.above.iter().map(|(tokens, _)| *tokens).collect::<Vec<_>>();
+            assert_eq!(steps(&ours), steps(&list), "{provider} {model}");
+        }
+        assert!(both >= 10, "{both}");
+    }
+}

@@ -1,0 +1,203 @@
+//! The price list of the `genai-prices` crate, in whole picodollars.
+//!
+//! The crate answers what a request costs, in floating point. Asked for a
+//! request of one class of token at a time, its answers are the rates; asked
+//! for longer and longer prompts, they show where the rates change. Published
+//! prices are decimals of few digits, so the nearest picodollar is the price
+//! that was meant; where there is none near, the next above is taken.
+
+use super::Quote;
+use divisi_core::price::Rates;
+use divisi_core::{ModelPrice, PicoUsd, Timestamp};
+use genai_prices::{Calculator, PriceCalculation, PriceRequest, Usage, UsageKey};
+use std::time::{Duration, SystemTime};
+
+/// Who says so.
+const SOURCE: &str = "genai-prices 0.2.1";
+
+/// The latest day that its data speaks of.
+const CHECKED: &str = "2026-10-26";
+
+/// Prices change at full quarters of an hour: some models have night rates.
+const SLOT_MS: u64 = 15 * 60 * 1_000;
+
+/// Longer prompts than this fit into no model.
+const PROMPT_TOKENS_MAX: u64 = 1 << 24;
+
+/// Steps in the length of prompts that a price may have. The most there are is three.
+const STEPS_MAX: usize = 8;
+
+/// The span of time within which the list gives one answer.
+pub(super) fn slot(at: Timestamp) -> u64 {
+    at.0 / SLOT_MS
+}
+
+/// What the list says of a model; `None` where it has no price for the tokens
+/// it reads or writes, and where requests cost something besides their tokens.
+pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
+    let model = Listed::find(provider, model, at)?;
+    let base = model.rates(1)?;
+    let mut above = vec![];
+    let (mut from, mut rates) = (1, base);
+    let last = model.rates(PROMPT_TOKENS_MAX)?;
+    while rates != last && above.len() < STEPS_MAX {
+        (from, rates) = model.next_step(from, rates)?;
+        above.push((from - 1, rates));
+    }
+    if base.input == PicoUsd::ZERO || base.output == PicoUsd::ZERO {
+        return None;
+    }
+    let price = ModelPrice { base, above, ..ModelPrice::default() };
+    Some(Quote { price, source: SOURCE.into(), checked: Some(CHECKED.into()), since: None })
+}
+
+/// Every model in it, by provider and id.
+pub(super) fn models() -> Vec<(String, String)> {
+    let providers = Calculator::bundled().providers();
+    let models = providers.flat_map(|p| p.models().map(move |m| (p.id().to_owned(), m.id().to_owned())));
+    models.collect()
+}
+
+/// A model of the list at one time.
+struct Listed<'a> {
+    provider: Option<&'a str>,
+    model: &'a str,
+    at: SystemTime,
+}
+
+impl<'a> Listed<'a> {
+    /// The model as `provider` sells it. One that the list does not know, such
+    /// as a gateway, sells at the price of the model's maker, or under the
+    /// names of OpenRouter.
+    fn find(provider: &'a str, model: &'a str, at: Timestamp) -> Option<Self> {
+        if model.is_empty() {
+            return None;
+        }
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0);
+        let knows = |id: &str| Calculator::bundled().find_provider(Some(id), None).ok().flatten().is_some();
+        let of = |provider| Self { provider, model, at };
+        let candidates = match !provider.is_empty() && knows(provider) {
+            true => vec![of(Some(provider))],
+            false => vec![of(None), of(Some("openrouter"))],
+        };
+        candidates.into_iter().find(|listed| listed.cost(&[(UsageKey::INPUT_TOKENS, 1)]).is_some())
+    }
+
+    fn cost(&self, tokens: &[(UsageKey, u64)]) -> Option<PriceCalculation> {
+        let usage: Usage = tokens.iter().map(|(key, n)| (key.clone(), *n as f64)).collect();
+        let request = PriceRequest::new(self.model, &usage).with_timestamp(self.at);
+        let request = match self.provider {
+            Some(provider) => request.with_provider_id(provider),
+            None => request,
+        };
+        Calculator::bundled().calculate(&request).ok()
+    }
+
+    /// The rates of a request with so many prompt tokens.
+    fn rates(&self, prompt: u64) -> Option<Rates> {
+        let prompt_of = |keys: &[UsageKey]| {
+            let all = [UsageKey::INPUT_TOKENS].into_iter().chain(keys.iter().cloned());
+            let cost = self.cost(&all.map(|key| (key, prompt)).collect::<Vec<_>>())?;
+            Some(per_token(cost.input_price, prompt))
+        };
+        let replied = self.cost(&[(UsageKey::INPUT_TOKENS, prompt), (UsageKey::OUTPUT_TOKENS, prompt)])?;
+        // What is neither for the prompt nor for the reply is for the request itself.
+        let rest = replied.total_price - replied.input_price - replied.output_price;
+        if rest.abs() > 1e-9 * replied.total_price {
+            return None;
+        }
+        let written = |key| prompt_of(&[UsageKey::CACHE_WRITE_TOKENS, key]);
+        let input = prompt_of(&[])?;
+        let cache_write_5m = written(UsageKey::CACHE_WRITE_5M_TOKENS)?;
+        Some(Rates {
+            input,
+            cache_write_5m,
+            cache_write_1h: self.long_write(input, cache_write_5m, written(UsageKey::CACHE_WRITE_1H_TOKENS)?),
+            cache_read: prompt_of(&[UsageKey::CACHE_READ_TOKENS])?,
+            output: per_token(replied.output_price, prompt),
+        })
+    }
+
+    /// The list leaves out some long cache writes, and would price them like
+    /// short ones. Vendors that charge for writes ask twice the input for an
+    /// hour (Anthropic) or twice the short write for twelve (OpenAI).
+    fn long_write(&self, input: PicoUsd, short: PicoUsd, long: PicoUsd) -> PicoUsd {
+        match short > input && long <= short {
+            true if self.model.contains("claude") => PicoUsd(2 * input.0),
+            true => PicoUsd(2 * short.0),
+            false => long,
+        }
+    }
+
+    /// The shortest prompt, longer than `from`, at which the rates are no more
+    /// `rates`, and what they are there.
+    fn next_step(&self, from: u64, rates: Rates) -> Option<(u64, Rates)> {
+        let (mut same, mut other) = (from, PROMPT_TOKENS_MAX);
+        while other - same > 1 {
+            let middle = same + (other - same) / 2;
+            if self.rates(middle)? == rates {
+                same = middle;
+            } else {
+                other = middle;
+            }
+        }
+        Some((other, self.rates(other)?))
+    }
+}
+
+/// The price of one of `tokens` tokens that cost `dollars` together.
+fn per_token(dollars: f64, tokens: u64) -> PicoUsd {
+    /// Floating point is off by far less, and no price is meant so finely.
+    const SLACK: f64 = 1e-3;
+    let rate = dollars / tokens as f64 * PicoUsd::DOLLAR.0 as f64;
+    let near = rate.round();
+    PicoUsd(if (rate - near).abs() < SLACK { near } else { rate.ceil() } as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(provider: &str, model: &str, day: &str) -> ModelPrice {
+        quote(provider, model, super::super::date::midnight(day).unwrap()).unwrap().price
+    }
+
+    /// Dollars per million tokens, in the order of the classes.
+    fn rates(dollars: [&str; 5]) -> Rates {
+        let [input, cache_write_5m, cache_write_1h, cache_read, output] =
+            dollars.map(|text| PicoUsd(PicoUsd::parse_dollars(text).unwrap().0 / 1_000_000));
+        Rates { input, cache_write_5m, cache_write_1h, cache_read, output }
+    }
+
+    #[test]
+    fn rates_and_steps_are_as_published() {
+        let haiku = price("anthropic", "claude-haiku-5-5", "2026-11-01");
+        assert_eq!(haiku.base, rates(["0.10", "0.125", "0.20", "0.01", "0.50"]));
+        assert_eq!(haiku.above, [(100_000, rates(["0.50", "0.625", "1.00", "0.05", "2.50"]))]);
+        let luna = price("openai", "gpt-6-luna", "2026-11-01");
+        assert_eq!(luna.above, [(272_000, rates(["0.20", "0.25", "0.50", "0.02", "0.75"]))]);
+    }
+
+    #[test]
+    fn long_writes_that_are_left_out_are_not_taken_for_short_ones() {
+        let of = |provider, model| price(provider, model, "2026-11-01").base.cache_write_1h;
+        assert_eq!(of("openrouter", "anthropic/claude-opus-5.5"), rates(["8", "0", "0", "0", "0"]).input);
+        assert_eq!(of("openai", "gpt-6.1-terra"), rates(["2.5", "0", "0", "0", "0"]).input);
+        // Gemini takes nothing for writing but the input itself.
+        assert_eq!(of("google", "gemini-4-argon"), rates(["2", "0", "0", "0", "0"]).input);
+    }
+
+    #[test]
+    fn prices_change_by_the_day() {
+        let input = |day| price("google", "gemini-4-argon", day).base.input;
+        assert_eq!(input("2026-11-30"), rates(["2", "0", "0", "0", "0"]).input);
+        assert_eq!(input("2026-12-01"), rates(["4", "0", "0", "0", "0"]).input);
+    }
+
+    #[test]
+    fn fractions_of_a_picodollar_count_as_a_whole_one() {
+        assert_eq!(per_token(0.1, 1_000_000), PicoUsd(100_000));
+        assert_eq!(per_token(0.041_666_666_666_666_664, 1_000_000), PicoUsd(41_667));
+        assert_eq!(per_token(0.3, 3), PicoUsd(100_000_000_000));
+    }
+}

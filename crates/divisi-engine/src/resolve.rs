@@ -5,10 +5,12 @@
 //! cannot be resolved has its outcome before it starts.
 
 use crate::agents::{AgentDefinition, Agents};
+use crate::choose::choose;
 use crate::executor::{ApiExecutor, CommandExecutor, Executor, ShellExecutor};
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
 use crate::toolset::Toolset;
+use divisi_core::choice::Choice;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
@@ -38,6 +40,8 @@ pub struct Assignment {
     pub executor: Arc<dyn Executor>,
     /// Which model is asked; `None` where no model is.
     pub model: Option<Model>,
+    /// The sort of work it is, and why it is held to be that.
+    pub choice: Choice,
     /// The definition it names.
     pub agent: Option<AgentDefinition>,
     /// The tools it may use.
@@ -125,12 +129,12 @@ impl Resolver {
         let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
         let executor = task.executor.as_deref().unwrap_or("api");
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
+        let word = task.model.first().filter(|word| *word != "inherit");
+        let word = word.or(agent.as_ref().and_then(|agent| agent.model.as_deref()));
+        let (provider, _) = self.setup.models.wanted(word);
+        let choice = choose(&self.setup, task, agent.as_ref(), provider)?;
         let (executor_name, executor, model) = match executor {
-            "api" => {
-                let word = task.model.first().filter(|word| *word != "inherit");
-                let word = word.or(agent.as_ref().and_then(|agent| agent.model.as_deref()));
-                ("api", self.api.clone(), Some(self.model(word)?))
-            }
+            "api" => ("api", self.api.clone(), Some(self.model(word, &choice)?)),
             "shell" if !self.setup.permissions.run => {
                 let message = "the flow wants to run a shell command, which is not allowed";
                 return Err(Failure::new(FailureClass::Unavailable, message)
@@ -143,11 +147,11 @@ impl Resolver {
             },
         };
         let tools = self.tools_of(task, agent.as_ref())?;
-        Ok(Parts { executor_name: executor_name.into(), executor, model, agent, tools, inputs })
+        Ok(Parts { executor_name: executor_name.into(), executor, model, choice, agent, tools, inputs })
     }
 
-    fn model(&self, word: Option<&str>) -> Result<Model, Failure> {
-        let model = self.setup.models.find(word)?;
+    fn model(&self, word: Option<&str>, choice: &Choice) -> Result<Model, Failure> {
+        let model = self.setup.models.find_for(word, choice.tier)?;
         let priced = model.free || self.setup.prices.cost_max(&model.id, 0, 0).is_some();
         if self.capped && !priced {
             let message = format!("model `{}` has no price here, so no cap can hold", model.id);
@@ -181,7 +185,7 @@ impl Resolver {
     }
 
     fn accepted(&self, task: Task, parts: Parts, priority: u32) -> Resolved {
-        let Parts { executor_name, executor, model, agent, tools, inputs } = parts;
+        let Parts { executor_name, executor, model, choice, agent, tools, inputs } = parts;
         let models: Vec<Arc<str>> = model.iter().map(|model| model.id.clone()).collect();
         let effort = task.effort.or(agent.as_ref().and_then(|agent| agent.effort));
         let isolation = match (task.isolation, &agent) {
@@ -218,6 +222,7 @@ impl Resolver {
         let assignment = Assignment {
             executor,
             model,
+            choice,
             agent,
             tools,
             isolation,
@@ -268,6 +273,7 @@ struct Parts {
     executor_name: Arc<str>,
     executor: Arc<dyn Executor>,
     model: Option<Model>,
+    choice: Choice,
     agent: Option<AgentDefinition>,
     tools: Arc<Toolset>,
     inputs: Vec<Digest>,

@@ -1,9 +1,10 @@
 //! What a run finds around it: models, executors, permissions and limits.
 
+use crate::choose::AUTO;
 use crate::executor::CommandLine;
 use crate::prices::Prices;
 use crate::tools::Permissions;
-use divisi_core::{Failure, FailureClass, Limits, Millis, RetryPolicy};
+use divisi_core::{Failure, FailureClass, Kinds, Limits, Millis, RetryPolicy, Tier};
 use divisi_providers::Provider;
 use globset::{Glob, GlobMatcher};
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct Setup {
     pub reply_tokens_max: u32,
     /// What tokens cost.
     pub prices: Prices,
+    /// The sorts of work there are, and the tiers that suffice for them.
+    pub kinds: Arc<Kinds>,
 }
 
 impl Setup {
@@ -57,6 +60,7 @@ impl Setup {
             turns_max: 50,
             reply_tokens_max: 16_384,
             prices: Prices,
+            kinds: Kinds::built_in(),
         }
     }
 }
@@ -64,7 +68,7 @@ impl Setup {
 /// The providers there are, and what a task's word for a model means.
 #[derive(Clone)]
 pub struct Models {
-    /// Taken when a task names no model.
+    /// Taken when a task names no model; `auto` takes the tier that suffices.
     pub default: Arc<str>,
     /// Answers what names no provider.
     pub provider: String,
@@ -110,21 +114,19 @@ impl Models {
 
     /// What `word` means: a tier, `inherit`, a model id, or `provider:model`.
     ///
-    /// Fails with the nearest names when nobody knows it.
+    /// `auto` means the balanced tier here, where no task is known. Fails with
+    /// the nearest names when nobody knows it.
     pub fn find(&self, word: Option<&str>) -> Result<Model, Failure> {
-        let word = match word {
-            None | Some("inherit") => &*self.default,
-            Some(word) => word,
-        };
-        let (models, word) = match word.split_once(':') {
-            Some((name, model)) if self.providers.contains_key(name) => (&self.providers[name], model),
-            _ => match self.providers.get(&self.provider) {
-                Some(models) => (models, word),
-                None => {
-                    let message = format!("there is no provider `{}`", self.provider);
-                    return Err(Failure::new(FailureClass::Unavailable, message));
-                }
-            },
+        self.find_for(word, Tier::Sonnet)
+    }
+
+    /// The same for a task for which `tier` suffices, which is what `auto` means.
+    pub fn find_for(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
+        let (name, word) = self.wanted(word);
+        let word = if word == AUTO { tier.as_str() } else { word };
+        let Some(models) = self.providers.get(name) else {
+            let message = format!("there is no provider `{name}`");
+            return Err(Failure::new(FailureClass::Unavailable, message));
         };
         let id = match models.tiers.get(word) {
             Some(id) => id.clone(),
@@ -132,6 +134,18 @@ impl Models {
             None => return Err(models.unknown(word)),
         };
         Ok(Model { provider: models.provider.clone(), id, free: models.free })
+    }
+
+    /// The provider that `word` is meant for, and what it is asked for.
+    pub fn wanted<'a>(&'a self, word: Option<&'a str>) -> (&'a str, &'a str) {
+        let word = match word {
+            None | Some("inherit") => &*self.default,
+            Some(word) => word,
+        };
+        match word.split_once(':') {
+            Some((name, model)) if self.providers.contains_key(name) => (name, model),
+            _ => (&self.provider, word),
+        }
     }
 }
 

@@ -344,3 +344,16 @@ pub enum BadKinds {
     #[error("the built-in kinds cannot be read: {0}")]
     Data(String),
 }
+
+impl BadKinds {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoTier(name) => Some(format!(
+                "say `tier = \"sonnet\"` under [kinds.{name}], or check how its name is written"
+            )),
+            Self::Provider { unknown, .. } => Some(unknown.hint()),
+            Self::Words(_) | Self::Data(_) => None,
+        }
+    }
+}

@@ -36,10 +36,10 @@ use std::sync::Arc;
 
 /// Bytes of a prompt that are looked at from its beginning, where people say
 /// what they want.
-pub const HEAD_BYTES_MAX: usize = 6 * 1024;
+pub const HEAD_BYTES_MAX: usize = 4 * 1024;
 
 /// Bytes of it that are looked at from its end, where they say it after a long text.
-pub const TAIL_BYTES_MAX: usize = 2 * 1024;
+pub const TAIL_BYTES_MAX: usize = 1024;
 
 /// Least confidence at which another tier than the balanced one is taken.
 pub const CONFIDENCE_MIN: f32 = 0.42;

@@ -1,19 +1,21 @@
 //! Every setting there is, with its default.
 
 use super::values::{Dollars, Grant, Span};
-use divisi_core::{Limits, Millis, RetryPolicy};
+use divisi_core::choice::{BadKinds, KindChange, Kinds};
+use divisi_core::{Limits, Millis, RetryPolicy, Tier};
 use divisi_engine::executor::CommandLine;
 use etcetera::BaseStrategy;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Every setting there is. The same names stand in `divisi.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The model of tasks that name none: a tier, an id, or `provider:model`.
+    /// The model of tasks that name none: a tier, an id, `provider:model`, or `auto`.
     pub(crate) model: String,
     /// Who answers what names no provider; `auto` takes the first that can.
     pub(crate) provider: String,
@@ -42,6 +44,8 @@ pub(crate) struct Settings {
     /// Model ids by tier, before those of the default provider.
     pub(crate) tiers: BTreeMap<String, String>,
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
+    /// Sorts of work: changes to ours, and new ones.
+    pub(crate) kinds: BTreeMap<String, KindChange>,
     /// Programs that carry out tasks.
     pub(crate) executors: BTreeMap<String, CommandLine>,
 }
@@ -74,6 +78,9 @@ pub(crate) struct ProviderSettings {
     /// Its model ids by tier.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tiers: BTreeMap<String, String>,
+    /// Tiers that suffice for kinds of task here, where they differ.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) kinds: BTreeMap<String, Tier>,
 }
 
 /// The APIs that divisi speaks.
@@ -106,8 +113,21 @@ impl Default for Settings {
             retry: Retry::default(),
             tiers: BTreeMap::new(),
             providers: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             executors: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The sorts of work there are.
+    pub(crate) fn kinds(&self) -> Result<Arc<Kinds>, BadKinds> {
+        if self.kinds.is_empty() && self.providers.values().all(|provider| provider.kinds.is_empty()) {
+            return Ok(Kinds::built_in());
+        }
+        let per_provider =
+            self.providers.iter().map(|(name, provider)| (name.clone(), provider.kinds.clone()));
+        Kinds::new(&self.kinds, per_provider.collect()).map(Arc::new)
     }
 }
 

@@ -231,6 +231,10 @@ impl<'a> Weighing<'a> {
             if let Some(other) = strongest.filter(|&other| self.scores[other].is_ordered) {
                 self.scores[index].asks += self.scores[other].asks;
                 self.scores[index].is_ordered = true;
+                let is_order = |what: &What| matches!(what, What::FirstAsk(_) | What::Ask(_));
+                let orders = self.reasons.iter().filter(|(kind, what, _)| *kind == other && is_order(what));
+                let taken: Vec<_> = orders.map(|(_, what, weight)| (index, what.clone(), *weight)).collect();
+                self.reasons.extend(taken);
             }
         }
     }
@@ -282,8 +286,9 @@ impl<'a> Weighing<'a> {
     }
 
     /// The reasons worth telling: the rule that decided, then what spoke for the
-    /// chosen kind, then for others.
+    /// chosen kind, then for others. What speaks against others is no reason.
     fn told(mut self, chosen: usize, rule: Option<Reason>) -> Vec<Reason> {
+        self.reasons.retain(|&(kind, _, weight)| kind == chosen || weight > 0.0);
         self.reasons
             .sort_by(|a, b| (a.0 != chosen).cmp(&(b.0 != chosen)).then(b.2.abs().total_cmp(&a.2.abs())));
         let kinds = self.kinds.all();

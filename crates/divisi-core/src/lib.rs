@@ -14,6 +14,7 @@
 
 pub mod budget;
 pub mod check;
+pub mod choice;
 pub mod content;
 pub mod event;
 pub mod id;
@@ -33,6 +34,7 @@ pub mod time;
 pub mod usage;
 
 pub use budget::Budget;
+pub use choice::{Choice, Kinds};
 pub use content::{Blob, Content, Digest};
 pub use event::{Event, Recorded};
 pub use id::{AttemptId, Position, RunId, TaskId};

@@ -5,6 +5,7 @@
 //! cannot be resolved has its outcome before it starts.
 
 use crate::agents::{AgentDefinition, Agents};
+use crate::choose::choose;
 use crate::driver::wall_clock;
 use crate::executor::{ApiExecutor, CommandExecutor, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound};
 use crate::framing;
@@ -13,11 +14,12 @@ use crate::tools::Selection;
 use crate::toolset::Toolset;
 use divisi_core::budget::TurnBound;
 use divisi_core::check::Check;
+use divisi_core::choice::Choice;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
-use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, Task};
+use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, Task, Tier};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,6 +48,8 @@ pub struct Assignment {
     pub models: Vec<Model>,
     /// For each of its checks the model that judges, where one does.
     pub judges: Vec<Option<Model>>,
+    /// The sort of work it is, and why it is held to be that.
+    pub choice: Choice,
     /// The definition it names.
     pub agent: Option<AgentDefinition>,
     /// The tools it may use.
@@ -131,8 +135,9 @@ impl Resolver {
         let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
         let executor = task.executor.as_deref().unwrap_or("api");
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
+        let choice = choose(&self.setup, task, agent.as_ref(), self.provider_of(task, agent.as_ref()))?;
         let (executor_name, executor, ladder) = match executor {
-            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_ref())?),
+            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_ref(), choice.tier)?),
             "shell" if !self.setup.permissions.run => {
                 let message = "the flow wants to run a shell command, which is not allowed";
                 return Err(Failure::new(FailureClass::Unavailable, message)
@@ -151,6 +156,7 @@ impl Resolver {
             executor,
             models: ladder,
             judges,
+            choice,
             agent,
             tools,
             inputs,
@@ -158,10 +164,10 @@ impl Resolver {
     }
 
     /// The models of a task: its ladder, and what stands in for it.
-    fn ladder(&self, task: &Task, agent: Option<&AgentDefinition>) -> Result<Models, Failure> {
+    fn ladder(&self, task: &Task, agent: Option<&AgentDefinition>, tier: Tier) -> Result<Models, Failure> {
         let own = |word: &str| {
             let by_agent = agent.and_then(|agent| agent.model.as_deref());
-            self.model(if word == "inherit" { by_agent } else { Some(word) })
+            self.model(if word == "inherit" { by_agent } else { Some(word) }, tier)
         };
         let mut rungs = match task.model.0.as_slice() {
             [] => vec![own("inherit")?],
@@ -171,19 +177,30 @@ impl Resolver {
         if let ([only], false) = (rungs.as_slice(), task.check.is_empty()) {
             rungs.push(only.clone());
         }
-        let fallbacks = task.fallback.iter().map(|word| self.model(Some(word))).collect::<Result<_, _>>()?;
+        let fallbacks =
+            task.fallback.iter().map(|word| self.model(Some(word), tier)).collect::<Result<_, _>>()?;
         Ok(Models { rungs, fallbacks })
     }
 
     fn judge(&self, check: &Check) -> Result<Option<Model>, Failure> {
         match check {
-            Check::Judge(judge) => self.model(judge.model.as_deref().or(Some(JUDGE_TIER))).map(Some),
+            Check::Judge(judge) => {
+                self.model(judge.model.as_deref().or(Some(JUDGE_TIER)), Tier::Haiku).map(Some)
+            }
             Check::Schema(_) | Check::Command(_) => Ok(None),
         }
     }
 
-    fn model(&self, word: Option<&str>) -> Result<Model, Failure> {
-        let model = self.setup.models.find(word)?;
+    /// The provider that a task's first word for a model is meant for.
+    fn provider_of<'a>(&'a self, task: &'a Task, agent: Option<&'a AgentDefinition>) -> &'a str {
+        let by_agent = agent.and_then(|agent| agent.model.as_deref());
+        let word = task.model.first().filter(|word| *word != "inherit").or(by_agent);
+        self.setup.models.wanted(word).0
+    }
+
+    /// What `word` means; `auto` means the tier that suffices.
+    fn model(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
+        let model = self.setup.models.find_for(word, tier)?;
         let now = wall_clock();
         self.setup.prices.known(&model, now)?;
         let price = self.setup.prices.price_of(&model, now).filter(|_| !model.free).map(Arc::new);
@@ -219,6 +236,7 @@ impl Resolver {
             executor,
             models: Models { rungs, fallbacks },
             judges,
+            choice,
             agent,
             tools,
             inputs,
@@ -250,7 +268,7 @@ impl Resolver {
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
-            kind: task.kind.clone(),
+            kind: Some(choice.kind.clone()),
             executor: executor_name,
             models,
             fallbacks: ids(&fallbacks),
@@ -266,6 +284,7 @@ impl Resolver {
             executor,
             models: rungs.into_iter().chain(fallbacks).collect(),
             judges,
+            choice,
             agent,
             tools,
             isolation,
@@ -329,6 +348,7 @@ struct Parts {
     executor: Arc<dyn Executor>,
     models: Models,
     judges: Vec<Option<Model>>,
+    choice: Choice,
     agent: Option<AgentDefinition>,
     tools: Arc<Toolset>,
     inputs: Vec<Digest>,

@@ -1,9 +1,10 @@
 //! What a run finds around it: models, executors, permissions and limits.
 
+use crate::choose::AUTO;
 use crate::executor::CommandLine;
 use crate::prices::Catalogue;
 use crate::tools::Permissions;
-use divisi_core::{Failure, FailureClass, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy};
+use divisi_core::{Failure, FailureClass, Kinds, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
 use divisi_providers::Provider;
 use globset::{Glob, GlobMatcher};
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub struct Setup {
     pub task_cost_max: Option<PicoUsd>,
     /// What tokens cost.
     pub prices: Arc<Catalogue>,
+    /// The sorts of work there are, and the tiers that suffice for them.
+    pub kinds: Arc<Kinds>,
 }
 
 impl Setup {
@@ -60,6 +63,7 @@ impl Setup {
             reply_tokens_max: 16_384,
             task_cost_max: None,
             prices: Arc::default(),
+            kinds: Kinds::built_in(),
         }
     }
 }
@@ -67,7 +71,7 @@ impl Setup {
 /// The providers there are, and what a task's word for a model means.
 #[derive(Clone)]
 pub struct Models {
-    /// Taken when a task names no model.
+    /// Taken when a task names no model; `auto` takes the tier that suffices.
     pub default: Arc<str>,
     /// Answers what names no provider.
     pub provider: String,
@@ -115,21 +119,19 @@ impl Models {
 
     /// What `word` means: a tier, `inherit`, a model id, or `provider:model`.
     ///
-    /// Fails with the nearest names when nobody knows it.
+    /// `auto` means the balanced tier here, where no task is known. Fails with
+    /// the nearest names when nobody knows it.
     pub fn find(&self, word: Option<&str>) -> Result<Model, Failure> {
-        let word = match word {
-            None | Some("inherit") => &*self.default,
-            Some(word) => word,
-        };
-        let (models, word) = match word.split_once(':') {
-            Some((name, model)) if self.providers.contains_key(name) => (&self.providers[name], model),
-            _ => match self.providers.get(&self.provider) {
-                Some(models) => (models, word),
-                None => {
-                    let message = format!("there is no provider `{}`", self.provider);
-                    return Err(Failure::new(FailureClass::Unavailable, message));
-                }
-            },
+        self.find_for(word, Tier::Sonnet)
+    }
+
+    /// The same for a task for which `tier` suffices, which is what `auto` means.
+    pub fn find_for(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
+        let (name, word) = self.wanted(word);
+        let word = if word == AUTO { tier.as_str() } else { word };
+        let Some(models) = self.providers.get(name) else {
+            let message = format!("there is no provider `{name}`");
+            return Err(Failure::new(FailureClass::Unavailable, message));
         };
         let id = match models.tiers.get(word) {
             Some(id) => id.clone(),
@@ -137,6 +139,18 @@ impl Models {
             None => return Err(models.unknown(word)),
         };
         Ok(Model { provider: models.provider.clone(), id, free: models.free, price: None })
+    }
+
+    /// The provider that `word` is meant for, and what it is asked for.
+    pub fn wanted<'a>(&'a self, word: Option<&'a str>) -> (&'a str, &'a str) {
+        let word = match word {
+            None | Some("inherit") => &*self.default,
+            Some(word) => word,
+        };
+        match word.split_once(':') {
+            Some((name, model)) if self.providers.contains_key(name) => (name, model),
+            _ => (&self.provider, word),
+        }
     }
 }
 

@@ -110,6 +110,14 @@ impl Provider for Cassette {
             }
         }
     }
+
+    /// Counts are not on the tape: without a vendor behind it, it has none.
+    async fn count_tokens(&self, request: &Request) -> Result<Option<u64>, ProviderError> {
+        match &self.inner {
+            Some(inner) => inner.count_tokens(request).await,
+            None => Ok(None),
+        }
+    }
 }
 
 impl Tape {

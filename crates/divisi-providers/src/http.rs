@@ -89,7 +89,24 @@ impl Http {
 
     /// Fetches what is at `path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ProviderError> {
-        let response = self.call(self.client.get(self.endpoint.url(path))).await?;
+        self.value(path, self.client.get(self.endpoint.url(path))).await
+    }
+
+    /// Sends `body` to `path` and returns what is answered as a whole.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ProviderError> {
+        self.value(path, self.client.post(self.endpoint.url(path)).json(body)).await
+    }
+
+    async fn value<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: RequestBuilder,
+    ) -> Result<T, ProviderError> {
+        let response = self.call(request).await?;
         let body = body(response).await;
         serde_json::from_str(&body).map_err(|error| {
             let Endpoint { name, .. } = &self.endpoint;

@@ -31,6 +31,14 @@ pub trait Provider: Send + Sync {
 
     /// The ids of the models there are, as the vendor orders them.
     async fn models(&self) -> Result<Vec<String>, ProviderError>;
+
+    /// How many tokens the prompt of `request` is, frame and tools included, as
+    /// the vendor counts them; `None` where it does not.
+    ///
+    /// Nobody charges for it, but it is a request: vendors limit their rate.
+    async fn count_tokens(&self, _request: &Request) -> Result<Option<u64>, ProviderError> {
+        Ok(None)
+    }
 }
 
 /// A sign of life while a reply arrives.

@@ -55,6 +55,30 @@ async fn send(wire: Wire, mock: &Mock, request: &Request) -> Result<Reply, Provi
     wire.provider(&mock.url()).send(request, &|_| {}).await
 }
 
+/// What the vendor counts is what it then charges for.
+#[tokio::test]
+async fn tokens_are_counted_where_the_vendor_does() {
+    for wire in WIRES {
+        let mock = Mock::start(Config::default()).await;
+        for request in [request(), with_tools()] {
+            let provider = wire.provider(&mock.url());
+            let counted = provider.count_tokens(&request).await.unwrap();
+            let charged = provider.send(&request, &|_| {}).await.unwrap().usage.input;
+            assert_eq!(counted, (wire == Wire::Anthropic).then_some(charged), "{wire:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_count_can_fail_like_any_request() {
+    let mock = Mock::start(Config::default()).await;
+    let mut nobody = request();
+    nobody.model = "claude-none".into();
+    nobody.messages.clear();
+    let error = Wire::Anthropic.provider(&mock.url()).count_tokens(&nobody).await.unwrap_err();
+    assert_eq!(error.class, FailureClass::BadRequest);
+}
+
 #[tokio::test]
 async fn a_text_arrives_with_its_progress() {
     for wire in WIRES {

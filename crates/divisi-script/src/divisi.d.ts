@@ -13,8 +13,8 @@
  * `Math.random()` throw.
  */
 
-/** A tier, a model id, or `inherit`. */
-type Model = 'haiku' | 'sonnet' | 'opus' | 'fable' | 'inherit' | (string & {});
+/** A tier, a model id, `inherit`, or `auto`: the tier that suffices. */
+type Model = 'haiku' | 'sonnet' | 'opus' | 'fable' | 'inherit' | 'auto' | (string & {});
 
 /** How hard a model should think. */
 type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
@@ -53,6 +53,8 @@ interface AgentOptions {
   schema?: Schema;
   /** The run's default when absent. */
   model?: Model;
+  /** The sort of work: `search`, `review`, …; guessed from the prompt when absent. */
+  kind?: string;
   effort?: Effort;
   /** `'worktree'`: in a git worktree of its own. */
   isolation?: 'worktree' | 'none';

@@ -32,6 +32,7 @@ pub(crate) fn read<'js>(
         match name.as_str() {
             "label" => task.label = Some(given.words()?),
             "phase" => task.phase = Some(given.words()?),
+            "kind" => task.kind = Some(given.string()?),
             "context" => task.context = Some(given.string()?),
             "model" => task.model = given.model(shared, site)?.into(),
             "agentType" => task.agent_type = Some(given.string()?),
@@ -47,7 +48,7 @@ pub(crate) fn read<'js>(
             "retries" => task.retries = Some(given.count(0)?),
             "maxTurns" => task.max_turns = Some(given.count(1)?),
             "required" => task.required = given.switch()?,
-            "kind" | "check" | "maxCost" | "bashCommandClamp" => {
+            "check" | "maxCost" | "bashCommandClamp" => {
                 warn(
                     shared,
                     site,

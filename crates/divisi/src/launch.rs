@@ -94,6 +94,7 @@ fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup,
     Ok(Setup {
         executors: settings.executors.clone(),
         permissions: permissions(&settings.allow),
+        kinds: settings.kinds()?,
         framing: framing.transpose()?.map(Arc::from),
         limits: settings.limits.clone(),
         retry: (&settings.retry).into(),

@@ -12,6 +12,7 @@ use crate::display::{Line, Look, Tone, look};
 use crate::exit::Exit;
 use crate::output;
 use crate::settings::SettingsError;
+use divisi_core::choice::BadKinds;
 use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
 use divisi_script::ScriptError;
@@ -107,6 +108,13 @@ pub(crate) fn script(error: &ScriptError, look: &Look) -> String {
     match GraphicalReportHandler::new_themed(theme).with_width(look.width).render_report(&mut text, error) {
         Ok(()) => text,
         Err(_) => format!("{error}\n"),
+    }
+}
+
+impl From<BadKinds> for Problem {
+    fn from(error: BadKinds) -> Self {
+        let hint = error.hint();
+        Self::usage(error.to_string()).hints(hint)
     }
 }
 

@@ -12,7 +12,9 @@ const CACHE_MARKS_MAX: usize = 4;
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
     model: &'a str,
-    max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     stream: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
@@ -81,6 +83,11 @@ struct OutputConfig {
 }
 
 impl<'a> Body<'a> {
+    /// The prompt of `request` alone, which is all that may be sent to be counted.
+    pub(super) fn prompt_of(request: &'a Request) -> Self {
+        Self { max_tokens: None, stream: false, ..Self::of(request) }
+    }
+
     pub(super) fn of(request: &'a Request) -> Self {
         let mut marks = Marks::of(request);
         let mut system: Vec<_> = request
@@ -107,7 +114,7 @@ impl<'a> Body<'a> {
         });
         Self {
             model: &request.model,
-            max_tokens: request.max_tokens,
+            max_tokens: Some(request.max_tokens),
             stream: true,
             tools: tools.collect(),
             system,

@@ -59,6 +59,17 @@ impl Provider for Anthropic {
         let list: Models = self.http.get("/v1/models?limit=1000").await?;
         Ok(list.data.into_iter().map(|model| model.id).collect())
     }
+
+    async fn count_tokens(&self, request: &Request) -> Result<Option<u64>, ProviderError> {
+        let body = body::Body::prompt_of(request);
+        let counted: Counted = self.http.post("/v1/messages/count_tokens", &body).await?;
+        Ok(Some(counted.input_tokens))
+    }
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    input_tokens: u64,
 }
 
 #[derive(Deserialize)]

@@ -13,13 +13,13 @@ fn refusal(options: &str) -> String {
 
 #[test]
 fn every_option_reaches_the_task() {
-    let options = "{ label: 'l', phase: 'p', schema: { type: 'object' }, model: 'opus', effort: 'xhigh', isolation: 'worktree', \
+    let options = "{ label: 'l', phase: 'p', schema: { type: 'object' }, model: 'opus', kind: 'review', effort: 'xhigh', isolation: 'worktree', \
         agentType: 'Explore', executor: 'claude', tools: ['read', 'grep'], disallowedTools: 'bash, write', context: 'c', \
         inputs: ['a.rs'], timeout: '5m', stallMs: 1500, retries: 0, maxTurns: 7, required: true }";
     assert_eq!(
         task(options),
         json!({
-            "prompt": "x", "context": "c", "label": "l", "phase": "p", "model": "opus", "effort": "xhigh",
+            "prompt": "x", "context": "c", "label": "l", "phase": "p", "kind": "review", "model": "opus", "effort": "xhigh",
             "schema": { "type": "object" }, "agentType": "Explore", "executor": "claude", "tools": ["read", "grep"],
             "disallowedTools": ["bash", "write"], "isolation": "worktree", "inputs": ["a.rs"], "timeout": 300_000,
             "idleTimeout": 1500, "retries": 0, "maxTurns": 7, "required": true
@@ -40,11 +40,10 @@ fn a_label_may_be_a_number() {
 
 #[test]
 fn unknown_options_are_warned_of_once() {
-    let source = "for (const n of [1, 2]) {\n  await agent('x', { authority: n, kind: 'search', bashCommandClamp: [] })\n}\nawait agent('y', { authority: 1, other: 2, model: ['haiku', 'opus'] })";
+    let source = "for (const n of [1, 2]) {\n  await agent('x', { authority: n, bashCommandClamp: [] })\n}\nawait agent('y', { authority: 1, other: 2, model: ['haiku', 'opus'] })";
     let played = play(source).run();
     insta::assert_snapshot!(played.warnings().join("\n"), @r"
     warning flow.js:2 `authority` is no option of agent() and does nothing
-    warning flow.js:2 the option `kind` is not supported yet and does nothing
     warning flow.js:2 the option `bashCommandClamp` is not supported yet and does nothing
     warning flow.js:4 `other` is no option of agent() and does nothing
     warning flow.js:4 a ladder of models is not supported yet: the first one is used

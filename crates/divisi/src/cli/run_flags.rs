@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf, absolute};
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RunFlags {
-    /// Model of tasks that name none: haiku, sonnet, opus, fable, a model id, or PROVIDER:MODEL
+    /// Model of tasks that name none: haiku, sonnet, opus, fable, auto, a model id, or PROVIDER:MODEL
     #[arg(long, value_name = "MODEL", help_heading = "Models")]
     pub(crate) model: Option<String>,
     /// Who answers: anthropic, openai, openrouter, a local server, or a name from the settings

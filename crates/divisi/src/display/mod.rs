@@ -18,6 +18,7 @@ mod plain;
 mod failures;
 mod summary;
 
+pub(crate) mod pick;
 pub(crate) mod runs;
 pub(crate) mod show;
 

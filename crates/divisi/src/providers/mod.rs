@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(crate) const DEMO: &str = "demo";
 
 /// The word for "whoever can" in the settings.
-const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 const LOCAL: [ServerKind; 4] =
     [ServerKind::Ollama, ServerKind::LlamaServer, ServerKind::LmStudio, ServerKind::Vllm];

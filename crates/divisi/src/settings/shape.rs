@@ -1,21 +1,23 @@
 //! Every setting there is, with its default.
 
 use super::values::{Dollars, Grant, PerMillion, Span};
+use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::price::Rates;
-use divisi_core::{Limits, Millis, ModelPrice, RetryPolicy};
+use divisi_core::{Limits, Millis, ModelPrice, RetryPolicy, Tier};
 use divisi_engine::executor::CommandLine;
 use etcetera::BaseStrategy;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Every setting there is. The same names stand in `divisi.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The model of tasks that name none: a tier, an id, or `provider:model`.
+    /// The model of tasks that name none: a tier, an id, `provider:model`, or `auto`.
     pub(crate) model: String,
     /// Who answers what names no provider; `auto` takes the first that can.
     pub(crate) provider: String,
@@ -49,6 +51,8 @@ pub(crate) struct Settings {
     /// What models cost that have another price than the published one, or
     /// none, by patterns of their ids.
     pub(crate) prices: BTreeMap<String, PriceSettings>,
+    /// Sorts of work: changes to ours, and new ones.
+    pub(crate) kinds: BTreeMap<String, KindChange>,
     /// Programs that carry out tasks.
     pub(crate) executors: BTreeMap<String, CommandLine>,
 }
@@ -110,6 +114,9 @@ pub(crate) struct ProviderSettings {
     /// Its model ids by tier.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tiers: BTreeMap<String, String>,
+    /// Tiers that suffice for kinds of task here, where they differ.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) kinds: BTreeMap<String, Tier>,
 }
 
 /// What a model costs, in dollars per million tokens. What is left out costs
@@ -173,8 +180,21 @@ impl Default for Settings {
             tiers: BTreeMap::new(),
             providers: BTreeMap::new(),
             prices: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             executors: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The sorts of work there are.
+    pub(crate) fn kinds(&self) -> Result<Arc<Kinds>, BadKinds> {
+        if self.kinds.is_empty() && self.providers.values().all(|provider| provider.kinds.is_empty()) {
+            return Ok(Kinds::built_in());
+        }
+        let per_provider =
+            self.providers.iter().map(|(name, provider)| (name.clone(), provider.kinds.clone()));
+        Kinds::new(&self.kinds, per_provider.collect()).map(Arc::new)
     }
 }
 

@@ -96,6 +96,12 @@ fn mistakes_are_named_with_their_place() {
     hint: did you mean `key_env`?
     "#);
     insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkey_env = 'sk-1'"), @"/divisi.toml, line 3, column 11: `key_env` is the name of an environment variable, not the key itself");
+    insta::assert_snapshot!(Project::complaint("[kinds.search]\nteir = 'opus'"), @r"
+    /divisi.toml, line 2, column 1: there is no setting `teir`
+    hint: did you mean `tier`?
+    ");
+    insta::assert_snapshot!(Project::complaint("[kinds.search]\ntier = 'large'"), @"/divisi.toml, line 2, column 8: unknown variant `large`, expected one of `haiku`, `sonnet`, `opus`, `fable`");
+    insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkinds = { search = 'large' }"), @"/divisi.toml, line 3, column 20: unknown variant `large`, expected one of `haiku`, `sonnet`, `opus`, `fable`");
     insta::assert_snapshot!(Project::complaint("timeout = 10"), @r#"/divisi.toml, line 1, column 11: invalid type: integer `10`, expected a span of time with its unit, like "90s", "10m" or "1h30m""#);
     insta::assert_snapshot!(Project::complaint("timeout = '10'"), @"/divisi.toml, line 1, column 11: `10` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
     insta::assert_snapshot!(Project::complaint("max_cost = 'a lot'"), @r#"/divisi.toml, line 1, column 12: invalid value: string "a lot", expected an amount of dollars, like 5 or 0.35"#);
@@ -118,4 +124,22 @@ fn variables_that_are_none_of_ours_are_found() {
 #[test]
 fn a_variable_that_is_empty_is_not_set() {
     assert_eq!(Project::new(&[]).load([("DIVISI_MODEL", "  ")]).unwrap().settings.model, "sonnet");
+}
+
+#[test]
+fn kinds_are_changed_layer_by_layer() {
+    let project = Project::new(&[(
+        "divisi.toml",
+        "[kinds.ledger]\ntier = 'opus'\n[providers.corp]\nkind = 'openai-chat'\nkinds = { search = 'opus' }",
+    )]);
+    let kinds = project.load([]).unwrap().settings.kinds().unwrap();
+    let tier = |name, provider| kinds.tier(kinds.get(name).unwrap(), provider).as_str();
+    assert_eq!(tier("ledger", None), "opus");
+    assert_eq!((tier("search", None), tier("search", Some("corp"))), ("haiku", "opus"));
+    let project = Project::new(&[("divisi.toml", "[kinds.serach]\nabout = 'x'")]);
+    let wrong = project.load([]).unwrap().settings.kinds().unwrap_err();
+    insta::assert_snapshot!(format!("{wrong}\n{}", wrong.hint().unwrap_or_default()), @r#"
+    the kind `serach` of the settings is new and has no tier
+    say `tier = "sonnet"` under [kinds.serach], or check how its name is written
+    "#);
 }

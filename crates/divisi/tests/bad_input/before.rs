@@ -177,10 +177,10 @@ fn settings_with_an_unknown_key() {
       hint: did you mean `in_flight_max`?
     ");
     file(&machine, "divisi.toml", "[providers.mine]\nkind = 'openai-chat'\nsecret = 'hush'\n");
-    assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @"
+    assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @r"
     exit 2
     error: [home]/divisi.toml, line 3, column 1: there is no setting `secret`
-      hint: there are kind, base_url, key_env, models, tiers
+      hint: there are kind, base_url, key_env, models, tiers, kinds
     ");
     std::fs::remove_file(machine.home().join("divisi.toml")).unwrap();
     let command = &mut divisi(&machine, &["map", "look at {}", "a"]);

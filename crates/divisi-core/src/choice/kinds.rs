@@ -1,0 +1,359 @@
+//! The kinds there are: ours, with the user's changes.
+
+use super::words::{Lexicon, Role};
+use crate::tier::Tier;
+use crate::usage::Usage;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+/// Likeness of two names from which one may be a slip for the other: in how many
+/// letters they may differ at most.
+const SLIPS_MAX: usize = 3;
+
+/// The kind of whatever fits no other.
+pub(super) const GENERAL: &str = "general";
+
+/// A sort of work.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kind {
+    /// What it is called.
+    #[serde(skip)]
+    pub name: Arc<str>,
+    /// The tier that does it well, in most cases.
+    pub tier: Tier,
+    /// One line for people.
+    pub about: String,
+    /// Whether words that speak for it keep a task from the cheapest tier.
+    #[serde(default)]
+    pub hard: bool,
+    /// Tools it cannot do without.
+    #[serde(default)]
+    pub needs: Needs,
+    /// What such a task is told to do.
+    #[serde(default)]
+    pub asks: Vec<String>,
+    /// What such a task speaks of.
+    #[serde(default)]
+    pub phrases: Vec<String>,
+    /// What such a task does not speak of.
+    #[serde(default)]
+    pub against: Vec<String>,
+    /// Kinds whose orders make it this kind, if there are phrases of it too.
+    #[serde(default)]
+    pub takes: Vec<String>,
+    /// How names of agent definitions made for it begin.
+    #[serde(default)]
+    pub agents: Vec<String>,
+    /// What one such task uses.
+    pub tokens: TokenPrior,
+}
+
+/// The most that tools can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Needs {
+    /// Nothing: there are none.
+    #[default]
+    None,
+    /// Look at files.
+    Read,
+    /// Change them, or run commands.
+    Write,
+}
+
+impl Needs {
+    /// The most that these tools can do. A tool that nobody knows may change things.
+    pub fn of_tools<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        const READING: [&str; 10] = [
+            "list_files",
+            "search_files",
+            "read_file",
+            "Read",
+            "Grep",
+            "Glob",
+            "LS",
+            "WebFetch",
+            "WebSearch",
+            "NotebookRead",
+        ];
+        let reach = |name: &str| {
+            let name = name.split('(').next().unwrap_or(name).trim();
+            if READING.contains(&name) { Self::Read } else { Self::Write }
+        };
+        names.into_iter().map(reach).max().unwrap_or_default()
+    }
+}
+
+/// What one task of a kind uses, as long as nothing better is known: medians.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenPrior {
+    /// Prompt tokens of all its turns together.
+    pub input: u64,
+    /// Written tokens of all its turns together.
+    pub output: u64,
+    /// Requests.
+    pub turns: u32,
+    /// The p90 of its cost divided by the p10.
+    pub spread: f64,
+}
+
+impl TokenPrior {
+    /// The usage it stands for.
+    ///
+    /// The prompt of a conversation grows evenly with its turns, and each turn
+    /// finds in the cache what the one before had: only the last prompt is
+    /// written, everything else is read. A single request caches nothing.
+    pub fn usage(&self) -> Usage {
+        let last = (2 * self.input / (u64::from(self.turns) + 1)).min(self.input);
+        match self.turns {
+            0 | 1 => Usage { input: self.input, output: self.output, ..Usage::default() },
+            _ => Usage {
+                cache_write_5m: last,
+                cache_read: self.input - last,
+                output: self.output,
+                ..Usage::default()
+            },
+        }
+    }
+}
+
+/// What a user says of a kind: changes one of ours, or adds one.
+///
+/// Lists are added to ours, everything else replaces it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KindChange {
+    /// The tier; a new kind must have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// One line for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Whether its words keep a task from the cheapest tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hard: Option<bool>,
+    /// Tools it cannot do without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
+    /// What such a task is told to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<String>,
+    /// What such a task speaks of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phrases: Vec<String>,
+    /// What such a task does not speak of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub against: Vec<String>,
+    /// Kinds whose orders make it this kind, if there are phrases of it too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub takes: Vec<String>,
+    /// How names of agent definitions made for it begin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
+    /// What one such task uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenPrior>,
+}
+
+/// All kinds, ready to choose among.
+#[derive(Clone)]
+pub struct Kinds {
+    kinds: Vec<Kind>,
+    /// Tiers by provider and kind that differ from the kind's own.
+    per_provider: BTreeMap<String, BTreeMap<String, Tier>>,
+    pub(super) lexicon: Lexicon,
+}
+
+impl Kinds {
+    /// Ours alone.
+    pub fn built_in() -> Arc<Self> {
+        static BUILT_IN: LazyLock<Arc<Kinds>> = LazyLock::new(|| {
+            Arc::new(Kinds::new(&BTreeMap::new(), BTreeMap::new()).expect("a test reads the same file"))
+        });
+        BUILT_IN.clone()
+    }
+
+    /// Ours with `changes`, by the name of the kind, and tiers that hold `per_provider`.
+    ///
+    /// Fails where a new kind has no tier, or a provider's tier is for a kind
+    /// that there is not.
+    pub fn new(
+        changes: &BTreeMap<String, KindChange>,
+        per_provider: BTreeMap<String, BTreeMap<String, Tier>>,
+    ) -> Result<Self, BadKinds> {
+        let mut kinds: BTreeMap<String, Kind> =
+            toml::from_str(include_str!("kinds.toml")).map_err(|error| BadKinds::Data(error.to_string()))?;
+        for (name, change) in changes {
+            change.apply(name, &mut kinds)?;
+        }
+        let kinds: Vec<Kind> =
+            kinds.into_iter().map(|(name, kind)| Kind { name: name.into(), ..kind }).collect();
+        let words = kinds.iter().enumerate().flat_map(|(index, kind)| {
+            let lists =
+                [(Role::Ask, &kind.asks), (Role::Phrase, &kind.phrases), (Role::Against, &kind.against)];
+            lists.into_iter().flat_map(move |(role, list)| list.iter().map(move |text| (text, index, role)))
+        });
+        let lexicon = Lexicon::new(words).map_err(BadKinds::Words)?;
+        let made = Self { kinds, per_provider, lexicon };
+        for (provider, tiers) in &made.per_provider {
+            for name in tiers.keys() {
+                made.get(name)
+                    .map_err(|unknown| BadKinds::Provider { provider: provider.clone(), unknown })?;
+            }
+        }
+        Ok(made)
+    }
+
+    /// Every kind, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter()
+    }
+
+    /// The kind of this name; fails with the nearest names.
+    pub fn get(&self, name: &str) -> Result<&Kind, UnknownKind> {
+        self.kinds.iter().find(|kind| &*kind.name == name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The tier of a kind at a provider.
+    pub fn tier(&self, kind: &Kind, provider: Option<&str>) -> Tier {
+        let set = provider.and_then(|provider| self.per_provider.get(provider)?.get(&*kind.name));
+        set.copied().unwrap_or(kind.tier)
+    }
+
+    pub(super) fn all(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    fn unknown(&self, name: &str) -> UnknownKind {
+        let lower = name.to_lowercase();
+        let slips = |kind: &Kind| strsim::damerau_levenshtein(&kind.name, &lower);
+        let mut near: Vec<(usize, &Arc<str>)> = self
+            .kinds
+            .iter()
+            .map(|kind| (slips(kind), &kind.name))
+            .filter(|(slips, kind)| *slips <= SLIPS_MAX.min(kind.len() / 2) || kind.contains(&lower))
+            .collect();
+        near.sort();
+        UnknownKind {
+            name: name.to_owned(),
+            nearest: near.into_iter().take(3).map(|(_, kind)| kind.clone()).collect(),
+            all: self.kinds.iter().map(|kind| kind.name.clone()).collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tiers: BTreeMap<_, _> = self.kinds.iter().map(|kind| (&kind.name, kind.tier)).collect();
+        f.debug_struct("Kinds").field("tiers", &tiers).field("per_provider", &self.per_provider).finish()
+    }
+}
+
+impl KindChange {
+    fn apply(&self, name: &str, kinds: &mut BTreeMap<String, Kind>) -> Result<(), BadKinds> {
+        // What nothing is known of costs what the kind without a name costs.
+        let general = kinds[GENERAL].tokens;
+        let kind = match kinds.get_mut(name) {
+            Some(kind) => kind,
+            None => {
+                let tier = self.tier.ok_or_else(|| BadKinds::NoTier(name.to_owned()))?;
+                let about = "a kind of the settings".to_owned();
+                kinds.entry(name.to_owned()).or_insert(Kind::new(tier, about, general))
+            }
+        };
+        kind.tier = self.tier.unwrap_or(kind.tier);
+        kind.about = self.about.clone().unwrap_or_else(|| kind.about.clone());
+        kind.hard = self.hard.unwrap_or(kind.hard);
+        kind.needs = self.needs.unwrap_or(kind.needs);
+        kind.tokens = self.tokens.unwrap_or(kind.tokens);
+        for (list, added) in [
+            (&mut kind.asks, &self.asks),
+            (&mut kind.phrases, &self.phrases),
+            (&mut kind.against, &self.against),
+            (&mut kind.takes, &self.takes),
+            (&mut kind.agents, &self.agents),
+        ] {
+            list.extend(added.iter().cloned());
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    fn new(tier: Tier, about: String, tokens: TokenPrior) -> Self {
+        Self {
+            name: "".into(),
+            tier,
+            about,
+            hard: false,
+            needs: Needs::None,
+            asks: vec![],
+            phrases: vec![],
+            against: vec![],
+            takes: vec![],
+            agents: vec![],
+            tokens,
+        }
+    }
+}
+
+/// A name that no kind has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no kind of task `{name}`")]
+pub struct UnknownKind {
+    /// The name.
+    pub name: String,
+    /// Kinds that may be meant.
+    pub nearest: Vec<Arc<str>>,
+    /// Every kind there is.
+    pub all: Vec<Arc<str>>,
+}
+
+impl UnknownKind {
+    /// What the user can do about it.
+    pub fn hint(&self) -> String {
+        match &self.nearest[..] {
+            [] => format!("there are {}; add others as [kinds.NAME] in divisi.toml", self.all.join(", ")),
+            nearest => format!("did you mean `{}`?", nearest.join("` or `")),
+        }
+    }
+}
+
+/// Why kinds make no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKinds {
+    /// A kind that we do not have needs a tier.
+    #[error("the kind `{0}` of the settings is new and has no tier")]
+    NoTier(String),
+    /// A tier for a kind that there is not.
+    #[error("the tiers of provider `{provider}` by kind: {unknown}")]
+    Provider {
+        /// The provider.
+        provider: String,
+        /// The kind.
+        unknown: UnknownKind,
+    },
+    /// Too many words to look for.
+    #[error("the words of the kinds cannot be searched for: {0}")]
+    Words(String),
+    /// Our own data is broken.
+    #[error("the built-in kinds cannot be read: {0}")]
+    Data(String),
+}
+
+impl BadKinds {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoTier(name) => Some(format!(
+                "say `tier = \"sonnet\"` under [kinds.{name}], or check how its name is written"
+            )),
+            Self::Provider { unknown, .. } => Some(unknown.hint()),
+            Self::Words(_) | Self::Data(_) => None,
+        }
+    }
+}

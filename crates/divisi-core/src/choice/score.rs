@@ -1,0 +1,338 @@
+//! Weighs the evidence.
+
+use super::kinds::{GENERAL, Kind, Kinds, Needs, UnknownKind};
+use super::words::{Hit, Role};
+use super::{CONFIDENCE_MIN, Choice, Evidence, HEAD_BYTES_MAX, Reason, TAIL_BYTES_MAX, What};
+use crate::task::Effort;
+use crate::tier::Tier;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The first order of a prompt: it says what is wanted.
+const FIRST_ASK: f32 = 5.0;
+/// Any other order.
+const LATER_ASK: f32 = 2.0;
+/// A verb that is no order.
+const MENTIONED_ASK: f32 = 0.5;
+/// Words a prompt speaks of.
+const PHRASE: f32 = 1.5;
+/// All words it speaks of together: a long text in the middle says little.
+const PHRASES_MAX: f32 = 4.5;
+/// Words such a task does not speak of.
+const AGAINST: f32 = -2.0;
+/// The name of the agent definition.
+const AGENT: f32 = 4.0;
+/// Words of its description.
+const AGENT_PHRASE: f32 = 1.0;
+/// The schema fits what such tasks return.
+const SCHEMA: f32 = 1.0;
+/// Tools it cannot do without are missing.
+const NO_TOOLS: f32 = -3.0;
+/// It was given more tools than it could use.
+const EFFORT: f32 = 1.5;
+/// A long prompt is seldom a simple task.
+const LENGTH: f32 = -0.5;
+/// Bytes from which a prompt is long.
+const LONG_BYTES: usize = 3_000;
+/// What makes the confidence of little evidence low.
+const DOUBT: f32 = 3.0;
+/// Evidence for an order beside the first one from which the task is as hard as
+/// that order. To leave the cheapest tier the order alone suffices.
+const HARDER_MIN: f32 = 3.5;
+/// Reasons that are told.
+const REASONS_MAX: usize = 8;
+/// Properties of a schema that is small.
+const SMALL_SCHEMA_MAX: usize = 4;
+
+impl Kinds {
+    /// The kind of a task and the tier that suffices for it.
+    ///
+    /// Takes a few microseconds per kilobyte of prompt. Fails only when the
+    /// declared kind is none.
+    pub fn choose(&self, evidence: &Evidence<'_>) -> Result<Choice, UnknownKind> {
+        if let Some(name) = evidence.declared {
+            let kind = self.get(name)?;
+            return Ok(Choice {
+                kind: kind.name.clone(),
+                tier: self.tier(kind, evidence.provider),
+                confidence: 1.0,
+                declared: true,
+                reasons: vec![],
+            });
+        }
+        let mut weighing = Weighing::new(self, evidence.provider);
+        weighing.prompt(evidence.prompt);
+        weighing.surroundings(evidence);
+        Ok(weighing.choice())
+    }
+}
+
+/// Evidence on its way to a choice.
+struct Weighing<'a> {
+    kinds: &'a Kinds,
+    provider: Option<&'a str>,
+    scores: Vec<Score>,
+    reasons: Vec<(usize, What, f32)>,
+    /// Hard words, which keep the task from the cheapest tier.
+    hard: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Score {
+    asks: f32,
+    phrases: f32,
+    against: f32,
+    other: f32,
+    is_ordered: bool,
+}
+
+impl Score {
+    fn total(&self) -> f32 {
+        self.asks + self.phrases.min(PHRASES_MAX) + self.against.max(2.0 * AGAINST) + self.other
+    }
+}
+
+impl<'a> Weighing<'a> {
+    fn new(kinds: &'a Kinds, provider: Option<&'a str>) -> Self {
+        let scores = vec![Score::default(); kinds.all().len()];
+        Self { kinds, provider, scores, reasons: vec![], hard: None }
+    }
+
+    fn tier(&self, kind: usize) -> Tier {
+        self.kinds.tier(&self.kinds.all()[kind], self.provider)
+    }
+
+    fn prompt(&mut self, prompt: &str) {
+        let (head, tail) = edges(prompt);
+        let lexicon = &self.kinds.lexicon;
+        let mut hits = lexicon.hits(head);
+        let first =
+            hits.iter().find(|hit| hit.role == Role::Ask && hit.opens && !hit.covered).map(|hit| hit.at);
+        for hit in &hits {
+            self.hit(hit, first == Some(hit.at));
+        }
+        hits = lexicon.hits(tail);
+        for hit in &hits {
+            self.hit(hit, false);
+        }
+        if prompt.len() > LONG_BYTES {
+            self.all_of(|tier| tier == Tier::Haiku, LENGTH, &What::Length);
+        }
+    }
+
+    fn hit(&mut self, hit: &Hit<'a>, is_first: bool) {
+        let kind = &self.kinds.all()[hit.kind];
+        let is_order = hit.role == Role::Ask && hit.opens;
+        if kind.hard && (hit.role == Role::Phrase || is_order) && self.tier(hit.kind) > Tier::Haiku {
+            self.hard.get_or_insert_with(|| hit.words.clone());
+        }
+        if hit.covered {
+            return;
+        }
+        let (what, weight): (fn(Arc<str>) -> What, f32) = match hit.role {
+            Role::Ask if hit.opens && is_first => (What::FirstAsk, FIRST_ASK),
+            Role::Ask if hit.opens => (What::Ask, LATER_ASK),
+            Role::Ask => (What::Phrase, MENTIONED_ASK),
+            Role::Phrase => (What::Phrase, PHRASE),
+            Role::Against => (What::Phrase, AGAINST),
+        };
+        let what = what(hit.words.clone());
+        // Said twice is not twice as true.
+        if self.reasons.iter().any(|(kind, known, _)| *kind == hit.kind && *known == what) {
+            return;
+        }
+        let score = &mut self.scores[hit.kind];
+        match hit.role {
+            Role::Ask => score.asks += weight,
+            Role::Phrase => score.phrases += weight,
+            Role::Against => score.against += weight,
+        }
+        score.is_ordered |= is_order;
+        self.reasons.push((hit.kind, what, weight));
+    }
+
+    /// Everything but the prompt.
+    fn surroundings(&mut self, evidence: &Evidence<'_>) {
+        if let Some(name) = evidence.agent {
+            self.agent(name);
+        }
+        if let Some(about) = evidence.agent_about {
+            let (head, _) = edges(about);
+            for hit in self.kinds.lexicon.hits(head) {
+                if hit.role == Role::Phrase && !hit.covered {
+                    self.add(hit.kind, AGENT_PHRASE, What::AgentAbout(hit.words.clone()));
+                }
+            }
+        }
+        if let Some(schema) = evidence.schema {
+            let (names, size): (&[&str], _) = match properties(schema) {
+                0..=SMALL_SCHEMA_MAX => (&["classify", "extract"], "small"),
+                _ => (&["extract"], "large"),
+            };
+            for index in self.indices(|kind| names.contains(&&*kind.name)) {
+                self.add(index, SCHEMA, What::Schema(size));
+            }
+        }
+        if let Some(tools) = evidence.tools {
+            let what = match tools {
+                Needs::None => "it has no tools",
+                Needs::Read => "its tools only read",
+                Needs::Write => "its tools can write",
+            };
+            for index in self.indices(|kind| kind.needs > tools) {
+                self.add(index, NO_TOOLS, What::Tools(what));
+            }
+        }
+        if let Some(effort) = evidence.effort {
+            let what = What::Effort(effort);
+            match effort {
+                Effort::Low => self.all_of(|tier| tier > Tier::Sonnet, -EFFORT, &what),
+                Effort::Medium | Effort::High => {}
+                Effort::Xhigh | Effort::Max => self.all_of(|tier| tier == Tier::Haiku, -EFFORT, &what),
+            }
+        }
+    }
+
+    fn agent(&mut self, name: &str) {
+        let is_meant = |kind: &Kind| kind.agents.iter().any(|agent| is_agent(name, agent));
+        for index in self.indices(is_meant) {
+            self.add(index, AGENT, What::Agent(name.into()));
+        }
+    }
+
+    fn indices(&self, meant: impl Fn(&Kind) -> bool) -> Vec<usize> {
+        let kinds = self.kinds.all().iter().enumerate();
+        kinds.filter(|(_, kind)| meant(kind)).map(|(index, _)| index).collect()
+    }
+
+    fn add(&mut self, kind: usize, weight: f32, what: What) {
+        self.scores[kind].other += weight;
+        self.reasons.push((kind, what, weight));
+    }
+
+    /// Adds to every kind of such tiers that something speaks for already.
+    fn all_of(&mut self, meant: impl Fn(Tier) -> bool, weight: f32, what: &What) {
+        for index in 0..self.scores.len() {
+            if meant(self.tier(index)) && self.scores[index].total() > 0.0 {
+                self.add(index, weight, what.clone());
+            }
+        }
+    }
+
+    /// To build or mend what some hard kind speaks of is work of that kind.
+    fn take(&mut self) {
+        for (index, kind) in self.kinds.all().iter().enumerate() {
+            if kind.takes.is_empty() || self.scores[index].phrases < PHRASE {
+                continue;
+            }
+            let taken = self.indices(|other| kind.takes.iter().any(|name| *name == *other.name));
+            let strongest =
+                taken.into_iter().max_by(|&a, &b| self.scores[a].asks.total_cmp(&self.scores[b].asks));
+            if let Some(other) = strongest.filter(|&other| self.scores[other].is_ordered) {
+                self.scores[index].asks += self.scores[other].asks;
+                self.scores[index].is_ordered = true;
+                let is_order = |what: &What| matches!(what, What::FirstAsk(_) | What::Ask(_));
+                let orders = self.reasons.iter().filter(|(kind, what, _)| *kind == other && is_order(what));
+                let taken: Vec<_> = orders.map(|(_, what, weight)| (index, what.clone(), *weight)).collect();
+                self.reasons.extend(taken);
+            }
+        }
+    }
+
+    fn choice(mut self) -> Choice {
+        self.take();
+        let totals: Vec<f32> = self.scores.iter().map(Score::total).collect();
+        let best_of = |candidates: &mut dyn Iterator<Item = usize>| {
+            candidates.max_by(|&a, &b| totals[a].total_cmp(&totals[b]).then(b.cmp(&a)))
+        };
+        let best = best_of(&mut (0..totals.len()).filter(|&kind| totals[kind] > 0.0));
+        let Some(best) = best else { return self.nothing_known() };
+        // A task is as hard as the hardest thing it asks for.
+        let harder = |&kind: &usize| {
+            let min = if self.tier(kind) > Tier::Sonnet { HARDER_MIN } else { LATER_ASK };
+            self.tier(kind) > self.tier(best) && self.scores[kind].is_ordered && totals[kind] >= min
+        };
+        let harder = (0..totals.len()).filter(harder).max_by(|&a, &b| {
+            self.tier(a).cmp(&self.tier(b)).then(totals[a].total_cmp(&totals[b])).then(b.cmp(&a))
+        });
+        let best = harder.unwrap_or(best);
+        let tier = self.tier(best);
+        // What is easier does not speak against an order.
+        let rival = |&kind: &usize| {
+            self.tier(kind) > tier || (self.tier(kind) < tier && !self.scores[best].is_ordered)
+        };
+        let other = (0..totals.len()).filter(rival);
+        let other = best_of(&mut other.filter(|&kind| totals[kind] > 0.0)).map_or(0.0, |kind| totals[kind]);
+        let confidence = totals[best] / (totals[best] + other + DOUBT);
+        let kind = self.kinds.all()[best].name.clone();
+        let rule = match &self.hard {
+            _ if tier != Tier::Sonnet && confidence < CONFIDENCE_MIN => Some(What::Unsure),
+            Some(words) if tier == Tier::Haiku => Some(What::NeverCheapest(words.clone())),
+            _ => None,
+        };
+        let tier = if rule.is_some() { Tier::Sonnet } else { tier };
+        let rule = rule.map(|what| Reason { what, kind: kind.clone(), weight: 0.0 });
+        Choice { tier, confidence, declared: false, reasons: self.told(best, rule), kind }
+    }
+
+    fn nothing_known(self) -> Choice {
+        let index = self.indices(|kind| &*kind.name == GENERAL).into_iter().next().unwrap_or_default();
+        let tier = match self.tier(index) {
+            Tier::Haiku if self.hard.is_some() => Tier::Sonnet,
+            tier => tier,
+        };
+        let kind = self.kinds.all()[index].name.clone();
+        Choice { kind, tier, confidence: 0.0, declared: false, reasons: self.told(index, None) }
+    }
+
+    /// The reasons worth telling: the rule that decided, then what spoke for the
+    /// chosen kind, then for others. What speaks against others is no reason.
+    fn told(mut self, chosen: usize, rule: Option<Reason>) -> Vec<Reason> {
+        self.reasons.retain(|&(kind, _, weight)| kind == chosen || weight > 0.0);
+        self.reasons
+            .sort_by(|a, b| (a.0 != chosen).cmp(&(b.0 != chosen)).then(b.2.abs().total_cmp(&a.2.abs())));
+        let kinds = self.kinds.all();
+        let reasons = self.reasons.into_iter().map(|(kind, what, weight)| Reason {
+            what,
+            kind: kinds[kind].name.clone(),
+            weight,
+        });
+        rule.into_iter().chain(reasons).take(REASONS_MAX).collect()
+    }
+}
+
+/// The beginning of a text and its end, as far as they are looked at.
+fn edges(text: &str) -> (&str, &str) {
+    let head = text.floor_char_boundary(HEAD_BYTES_MAX);
+    let tail = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES_MAX)).max(head);
+    (&text[..head], &text[tail..])
+}
+
+/// Whether an agent of this name is one of those that begin like `pattern`,
+/// in any of the words of its name.
+fn is_agent(name: &str, pattern: &str) -> bool {
+    let (pattern, open) = pattern.strip_suffix('*').map_or((pattern, false), |stem| (stem, true));
+    let begins = |start: usize| {
+        let rest = &name.as_bytes()[start..];
+        rest.len() >= pattern.len()
+            && rest[..pattern.len()].eq_ignore_ascii_case(pattern.as_bytes())
+            && (open || rest.len() == pattern.len() || !rest[pattern.len()].is_ascii_alphanumeric())
+    };
+    let is_start = |&start: &usize| start == 0 || !name.as_bytes()[start - 1].is_ascii_alphanumeric();
+    (0..name.len()).filter(is_start).any(begins)
+}
+
+/// How many values a result of this schema has, at least.
+fn properties(schema: &Value) -> usize {
+    let below = match schema.get("properties").and_then(Value::as_object) {
+        Some(properties) => properties.values().map(properties_of_value).sum(),
+        None => 0,
+    };
+    // A list has several of what it is made of.
+    let items = schema.get("items").map_or(0, |items| 3 * properties_of_value(items));
+    below + items
+}
+
+fn properties_of_value(schema: &Value) -> usize {
+    properties(schema).max(1)
+}

@@ -1,0 +1,219 @@
+//! Finds the words of all kinds in a text, in one pass.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What words are to a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// What such a task is told to do.
+    Ask,
+    /// What it speaks of.
+    Phrase,
+    /// What it does not speak of.
+    Against,
+}
+
+/// The words of all kinds, ready to be looked for.
+#[derive(Clone)]
+pub(super) struct Lexicon {
+    automaton: AhoCorasick,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    words: Arc<str>,
+    /// Whether the last word may go on.
+    open_end: bool,
+    uses: Vec<(usize, Role)>,
+}
+
+/// Words that were found.
+#[derive(Clone, Debug)]
+pub(super) struct Hit<'a> {
+    pub(super) words: &'a Arc<str>,
+    pub(super) kind: usize,
+    pub(super) role: Role,
+    /// Where they begin.
+    pub(super) at: usize,
+    /// Whether a clause begins with them, so that they are an order.
+    pub(super) opens: bool,
+    /// Whether longer words of the same role cover them.
+    pub(super) covered: bool,
+}
+
+impl Lexicon {
+    /// A lexicon of words with the number of their kind. Fails when there are
+    /// more than can be searched for at once.
+    pub(super) fn new<'a>(words: impl Iterator<Item = (&'a String, usize, Role)>) -> Result<Self, String> {
+        let mut by_words: BTreeMap<String, Vec<(usize, Role)>> = BTreeMap::new();
+        for (words, kind, role) in words {
+            by_words.entry(words.to_lowercase()).or_default().push((kind, role));
+        }
+        let entries: Vec<Entry> = by_words
+            .into_iter()
+            .filter(|(words, _)| !words.trim_matches('*').is_empty())
+            .map(|(words, uses)| Entry {
+                open_end: words.ends_with('*'),
+                words: words.trim_end_matches('*').into(),
+                uses,
+            })
+            .collect();
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(entries.iter().map(|entry| &*entry.words))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { automaton, entries })
+    }
+
+    /// What `text` has of them, in the order of the text.
+    pub(super) fn hits<'a>(&'a self, text: &str) -> Vec<Hit<'a>> {
+        let bytes = text.as_bytes();
+        let mut found: Vec<(usize, usize, &Entry)> = self
+            .automaton
+            .find_overlapping_iter(text)
+            .map(|found| (found.start(), found.end(), &self.entries[found.pattern().as_usize()]))
+            .filter(|&(start, end, entry)| is_whole(bytes, start, end, entry))
+            .collect();
+        found.sort_by_key(|&(start, end, _)| (start, usize::MAX - end));
+        let mut hits = Vec::with_capacity(found.len());
+        // Up to where words of each role reach.
+        let mut reach = [0; 3];
+        for (start, end, entry) in found {
+            let opens = opens_clause(text, start);
+            for &(kind, role) in &entry.uses {
+                let covered = end < reach[role as usize];
+                hits.push(Hit { words: &entry.words, kind, role, at: start, opens, covered });
+            }
+            for &(_, role) in &entry.uses {
+                reach[role as usize] = reach[role as usize].max(end);
+            }
+        }
+        hits
+    }
+}
+
+/// Whether what was found is a word rather than a piece of one.
+fn is_whole(text: &[u8], start: usize, end: usize, entry: &Entry) -> bool {
+    let before = start.checked_sub(1).is_some_and(|i| is_word(text[i]) && is_word(text[start]));
+    let after = !entry.open_end && text.get(end).is_some_and(|&b| is_word(b) && is_word(text[end - 1]));
+    !before && !after
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// Words that may stand between the beginning of a clause and its verb.
+const BETWEEN: [&str; 22] = [
+    "please",
+    "now",
+    "first",
+    "next",
+    "finally",
+    "also",
+    "just",
+    "carefully",
+    "quickly",
+    "briefly",
+    "thoroughly",
+    "independently",
+    "kindly",
+    "only",
+    "simply",
+    "second",
+    "third",
+    "fully",
+    "systematically",
+    "properly",
+    "again",
+    "again,",
+];
+
+/// Words after which a clause begins.
+const BEFORE: [&str; 24] = [
+    "and",
+    "then",
+    "is to",
+    "need to",
+    "needs to",
+    "want you to",
+    "need you to",
+    "like you to",
+    "want to",
+    "can you",
+    "could you",
+    "would you",
+    "will you",
+    "you should",
+    "you must",
+    "you will",
+    "we should",
+    "we must",
+    "let's",
+    "let us",
+    "help me",
+    "have to",
+    "help us",
+    "i'd like to",
+];
+
+/// Whether a clause begins at `at`, but for words such as *please*.
+fn opens_clause(text: &str, at: usize) -> bool {
+    let mut before = text[..at].trim_end_matches([' ', '\t', '`', '"', '\'', '*', '#', '>']);
+    // A few words at most stand between.
+    for _ in 0..4 {
+        let Some(last) = before.chars().next_back() else { return true };
+        if matches!(last, '.' | '!' | '?' | ':' | ';' | ',' | '\n' | '-' | '–' | '—' | ')' | ']' | '•')
+        {
+            return true;
+        }
+        if BEFORE.iter().any(|words| ends_with_words(before, words)) {
+            return true;
+        }
+        match BETWEEN.iter().find(|words| ends_with_words(before, words)) {
+            Some(words) => {
+                before = before[..before.len() - words.len()].trim_end_matches([' ', '\t', '*', '#']);
+            }
+            None => return false,
+        }
+    }
+    false
+}
+
+fn ends_with_words(text: &str, words: &str) -> bool {
+    let Some(start) = text.len().checked_sub(words.len()) else { return false };
+    let bytes = text.as_bytes();
+    bytes[start..].eq_ignore_ascii_case(words.as_bytes()) && (start == 0 || !is_word(bytes[start - 1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(text: &str) -> Vec<String> {
+        let words = ["find", "find bugs", "refactor*", "the test"].map(str::to_owned);
+        let lexicon = Lexicon::new(words.iter().map(|words| (words, 0, Role::Ask))).unwrap();
+        let shown = |hit: Hit<'_>| {
+            let sign = match (hit.opens, hit.covered) {
+                (true, false) => "!",
+                (true, true) => "(!)",
+                (false, _) => "",
+            };
+            format!("{}{sign}@{}", hit.words, hit.at)
+        };
+        lexicon.hits(text).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn words_are_found_whole_and_orders_are_told_from_mentions() {
+        assert_eq!(hits("Find bugs. Refactoring it"), ["find bugs!@0", "find(!)@0", "refactor!@11"]);
+        assert_eq!(hits("we find finds pre_find the tests"), ["find@3"]);
+        assert_eq!(hits("You are a scout. Your task is to find it"), ["find!@33"]);
+        assert_eq!(hits("- Please first find it and then refactor"), ["find!@15", "refactor!@32"]);
+        assert_eq!(hits("Ünïcode: find, ändfind"), ["find!@11"]);
+    }
+}

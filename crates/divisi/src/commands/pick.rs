@@ -1,0 +1,165 @@
+//! `divisi pick`: which model suffices for a task, and why.
+
+use crate::context::Context;
+use crate::display::pick::{self, Pick, TASKS, TierPrice};
+use crate::display::{Look, json, look};
+use crate::exit::Exit;
+use crate::problem::Problem;
+use crate::providers::{self, Stand, candidates};
+use crate::settings::{Leaf, Loaded, Origin, Settings};
+use crate::{output, settings};
+use anyhow::Context as _;
+use divisi_core::choice::Kind;
+use divisi_core::{Effort, PicoUsd, Task, Tier};
+use divisi_engine::agents::Agents;
+use divisi_engine::choose::choose;
+use divisi_engine::{Models, ProviderModels, Setup};
+use divisi_providers::Scripted;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+/// Longest prompt that is read from stdin: far more than any model reads.
+const PROMPT_BYTES_MAX: u64 = 64 << 20;
+
+/// Show which kind of task a prompt is, the model that suffices, and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi pick \"Find all callers of parse_header\"
+  divisi pick \"Summarise\" --agent Explore --tools read_file
+  divisi pick - --json < prompt.txt
+
+It is what the model `auto` does. Nothing is sent to anyone.")]
+pub(crate) struct Args {
+    /// The prompt of the task; `-` reads it from stdin
+    prompt: String,
+    /// The kind that the task says it is
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// The JSON Schema of its result: a file, or the schema itself
+    #[arg(long, value_name = "FILE|JSON")]
+    schema: Option<String>,
+    /// The tools it is given
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tools: Option<Vec<String>>,
+    /// The agent definition it names
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// How hard the model should think: low, medium, high, xhigh, max
+    #[arg(long, value_name = "EFFORT")]
+    effort: Option<Effort>,
+    /// Who would answer: anthropic, openai, openrouter, a local server, or a name from the settings
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let flag = |name: String| Leaf::new(&["provider"], name, Origin::Flag("--provider"));
+    let flags = args.provider.clone().map(flag).into_iter().chain(context.global.leaves()).collect();
+    let Loaded { settings, .. } = settings::load(&context.environment, context.folder(), flags)?;
+    let (models, ready) = models(&settings, context).await?;
+    let setup = Setup { kinds: settings.kinds()?, ..Setup::new(models, context.folder()) };
+    let page = picked(&setup, &args.task()?, ready)?;
+    let text = match context.global.json {
+        true => json::harmless(&serde_json::to_string_pretty(&page).context("cannot write it as JSON")?),
+        false => {
+            let look = Look::of_stdout(false);
+            look::page(&pick::pick(&page, &look), &look)
+        }
+    };
+    output::print(text.trim_end()).context("cannot write to stdout")?;
+    Ok(Exit::Ok)
+}
+
+impl Args {
+    /// The task as a flow would ask for it.
+    fn task(self) -> Result<Task, Problem> {
+        let prompt = match self.prompt.as_str() {
+            "-" => stdin()?,
+            _ => self.prompt,
+        };
+        if prompt.trim().is_empty() {
+            return Err(Problem::usage("the prompt is empty"));
+        }
+        Ok(Task {
+            kind: self.kind.map(Into::into),
+            schema: self.schema.map(|schema| read_schema(&schema)).transpose()?.map(Arc::new),
+            tools: self.tools.map(|tools| tools.into_iter().map(Into::into).collect()),
+            agent_type: self.agent.map(Into::into),
+            effort: self.effort,
+            ..Task::new(prompt)
+        })
+    }
+}
+
+fn stdin() -> Result<String, Problem> {
+    let mut prompt = String::new();
+    std::io::stdin()
+        .lock()
+        .take(PROMPT_BYTES_MAX)
+        .read_to_string(&mut prompt)
+        .context("cannot read the prompt from stdin")?;
+    Ok(prompt)
+}
+
+fn read_schema(given: &str) -> Result<Value, Problem> {
+    let text = match given.trim_start().starts_with('{') {
+        true => given.to_owned(),
+        false => std::fs::read_to_string(given).with_context(|| format!("cannot read the schema {given}"))?,
+    };
+    serde_json::from_str(&text).map_err(|error| Problem::usage(format!("the schema is no JSON: {error}")))
+}
+
+/// Who would answer, and whether they can be asked now. Without any key the
+/// model ids of the first provider are told all the same.
+async fn models(settings: &Settings, context: &Context) -> Result<(Models, bool), Problem> {
+    let reason = match providers::choose(settings, &context.environment, Stand::default()).await {
+        Ok(models) => return Ok((models, true)),
+        Err(reason) => reason,
+    };
+    let candidates = candidates(settings, &context.environment);
+    let named = candidates.iter().find(|candidate| candidate.name == settings.provider);
+    let first = candidates.first().filter(|_| settings.provider == providers::AUTO);
+    let Some(candidate) = named.or(first) else { return Err(reason) };
+    // It is never asked for anything.
+    let mut own: ProviderModels = candidate.models_of(Arc::new(Scripted::new()));
+    own.tiers.extend(settings.tiers.iter().map(|(tier, id)| (tier.clone(), id.as_str().into())));
+    let name = candidate.name.clone();
+    let providers = BTreeMap::from([(name.clone(), own)]);
+    Ok((Models { default: settings.model.as_str().into(), provider: name, providers }, false))
+}
+
+fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
+    let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
+    let agent = task.agent_type.as_deref().map(|name| agents.get(name)).transpose();
+    let agent = agent.map_err(|unknown| Problem::usage(unknown.to_string()).hint(unknown.hint()))?;
+    let provider = &setup.models.provider;
+    let choice = choose(setup, task, agent, provider)
+        .map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
+    let kind = setup.kinds.get(&choice.kind).map_err(|unknown| Problem::usage(unknown.to_string()))?;
+    let own = setup.models.providers.get(provider);
+    let id = |tier: Tier| own.and_then(|models| models.tiers.get(tier.as_str())).map(ToString::to_string);
+    let priced = |tier| {
+        let model = id(tier)?;
+        let thousand = thousand(setup, tier, kind);
+        Some(TierPrice { tier, thousand, model })
+    };
+    Ok(Pick {
+        about: kind.about.clone(),
+        provider: provider.clone(),
+        model: id(choice.tier),
+        ready,
+        tokens: kind.tokens,
+        tiers: Tier::ALL.into_iter().filter_map(priced).collect(),
+        choice,
+    })
+}
+
+/// The price of a thousand tasks of this kind on this tier, today.
+fn thousand(setup: &Setup, tier: Tier, kind: &Kind) -> Option<PicoUsd> {
+    let model = setup.models.find(Some(tier.as_str())).ok()?;
+    let PicoUsd(one) = setup.prices.price_of(&model, crate::clock::now())?.cost(&kind.tokens.usage());
+    Some(PicoUsd(one.saturating_mul(TASKS)))
+}

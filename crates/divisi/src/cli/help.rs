@@ -10,8 +10,8 @@ use std::fmt::Write;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run agents", &["run", "map", "pipe", "decompose"]),
     ("Go on", &["resume", "rerun"]),
-    ("Look back", &["runs", "show"]),
-    ("Set up", &["init", "doctor", "types", "completions", "man"]),
+    ("Look back", &["runs", "show", "cost"]),
+    ("Set up", &["init", "doctor", "models", "types", "completions", "man"]),
 ];
 
 /// The four patterns, as they are typed.

@@ -12,7 +12,7 @@ pub(crate) use help::command;
 pub(crate) use run_flags::RunFlags;
 
 use crate::commands::{
-    completions, decompose, doctor, init, man, map, pipe, rerun, resume, run, runs, show, types,
+    completions, cost, decompose, doctor, init, man, map, models, pipe, rerun, resume, run, runs, show, types,
 };
 use clap::{Parser, Subcommand};
 
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Rerun(rerun::Args),
     Runs(runs::Args),
     Show(show::Args),
+    Cost(cost::Args),
+    Models(models::Args),
     Init(init::Args),
     Doctor(doctor::Args),
     Types(types::Args),

@@ -2,7 +2,9 @@
 
 use crate::fault::Fault;
 use crate::script::Rule;
+use crate::stats::Tokens;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How a mock behaves. The default answers every valid request at once.
@@ -25,6 +27,8 @@ pub struct Config {
     pub keys: Vec<String>,
     /// The models that exist; any when empty.
     pub models: Vec<String>,
+    /// What models cost, by their ids; what has no price costs nothing.
+    pub prices: BTreeMap<String, Price>,
     /// When a rate-limit fault says to come back: exact in `retry-after-ms`, whole seconds in `retry-after`.
     pub retry_after_ms: u64,
     /// The size of one delta of a stream, in characters.
@@ -44,6 +48,7 @@ impl Default for Config {
             cache: CacheTimes::default(),
             keys: Vec::new(),
             models: Vec::new(),
+            prices: BTreeMap::new(),
             retry_after_ms: 1000,
             chunk_chars: 48,
             requests_kept_max: 1000,
@@ -174,6 +179,36 @@ pub enum QuotaAnswer {
     SpendLimit,
 }
 
+/// What a model costs, in picodollars (10⁻¹² USD) for each token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Price {
+    /// Input that no cache has to do with.
+    pub input: u64,
+    /// Input written for five minutes, or without being asked.
+    pub cache_write_short: u64,
+    /// Input written for an hour.
+    pub cache_write_long: u64,
+    /// Input read from the cache.
+    pub cache_read: u64,
+    /// Output, thinking included.
+    pub output: u64,
+}
+
+impl Price {
+    /// What these tokens cost, in picodollars.
+    pub(crate) fn of(&self, tokens: &Tokens) -> u128 {
+        let parts = [
+            (self.input, tokens.input),
+            (self.cache_write_short, tokens.cache_write_short + tokens.cache_write_implicit),
+            (self.cache_write_long, tokens.cache_write_long),
+            (self.cache_read, tokens.cache_read),
+            (self.output, tokens.output),
+        ];
+        parts.iter().map(|(price, tokens)| u128::from(*price) * u128::from(*tokens)).sum()
+    }
+}
+
 /// The rules of the prompt cache.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -218,6 +253,27 @@ mod tests {
     }
 
     #[test]
+    fn a_price_counts_every_class_once() {
+        let price = Price {
+            input: 1,
+            cache_write_short: 10,
+            cache_write_long: 100,
+            cache_read: 1_000,
+            output: 10_000,
+        };
+        let tokens = Tokens {
+            input: 1,
+            cache_write_short: 1,
+            cache_write_long: 3,
+            cache_write_implicit: 1,
+            cache_read: 4,
+            output: 5,
+            thinking: 5,
+        };
+        assert_eq!(price.of(&tokens), 54_321);
+    }
+
+    #[test]
     fn a_configuration_can_be_written_and_read() {
         let json = r#"{
             "rules": [
@@ -225,7 +281,8 @@ mod tests {
                 {"when": {"turn_max": 0}, "reply": {"tool_calls": [{"name": "ls", "input": {}}]}},
                 {"reply": "echo", "latency": {"first_byte_ms": 5}}
             ],
-            "quota": {"after": 3}
+            "quota": {"after": 3},
+            "prices": {"claude-haiku-5-5": {"input": 100000, "output": 500000}}
         }"#;
         let config: Config = serde_json::from_str(json).expect("the JSON above is a configuration");
         let written = serde_json::to_value(&config).expect("a configuration is JSON");

@@ -59,7 +59,7 @@ mod playback;
 mod stats;
 
 pub use answer::echo;
-pub use config::{CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Quota, QuotaAnswer};
+pub use config::{CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Price, Quota, QuotaAnswer};
 pub use digest::{body_digest, text_digest};
 pub use fault::{Breakage, ErrorKind, Fault};
 pub use kept::Received;

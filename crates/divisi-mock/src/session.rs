@@ -97,7 +97,8 @@ impl Session {
         if self.config.limits.any() {
             hold(&self.limits).charge_output(model, usage.output, now);
         }
-        hold(&self.counters).begin(200, usage);
+        let cost_pico = self.config.prices.get(model).map_or(0, |price| price.of(usage));
+        hold(&self.counters).begin(200, usage, cost_pico);
     }
 
     /// Opens the wall for good, or closes it at once.
@@ -165,7 +166,7 @@ impl Ticket {
 
     /// Counts an error that is sent instead of an answer.
     pub(crate) fn refuse(mut self, status: u16) {
-        hold(&self.session.counters).begin(status, &Tokens::default());
+        hold(&self.session.counters).begin(status, &Tokens::default(), 0);
         self.leave(End::Refused);
     }
 

@@ -24,6 +24,8 @@ pub struct Stats {
     pub dropped: u64,
     /// What the vendor would bill. An answer is billed when it begins, arrived or not.
     pub tokens: Tokens,
+    /// The bill for them in picodollars, by the prices of the configuration.
+    pub cost_pico: u128,
     /// How often each body was received, by its [digest](crate::body_digest).
     pub received: BTreeMap<String, u64>,
     /// How often each body was answered to the end, by its digest.
@@ -90,6 +92,7 @@ pub(crate) struct Counters {
     in_flight_max: u64,
     dropped: u64,
     tokens: Tokens,
+    cost_pico: u128,
     tallies: HashMap<Digest, Tally>,
 }
 
@@ -121,10 +124,11 @@ impl Counters {
         }
     }
 
-    /// Counts the begin of an answer.
-    pub(crate) fn begin(&mut self, status: u16, tokens: &Tokens) {
+    /// Counts the begin of an answer that costs so much.
+    pub(crate) fn begin(&mut self, status: u16, tokens: &Tokens, cost_pico: u128) {
         *self.statuses.entry(status).or_default() += 1;
         self.tokens.add(tokens);
+        self.cost_pico += cost_pico;
     }
 
     /// Counts the end of a request, whatever it was.
@@ -154,6 +158,7 @@ impl Counters {
             in_flight_max: self.in_flight_max,
             dropped: self.dropped,
             tokens: self.tokens,
+            cost_pico: self.cost_pico,
             received: tallies(|tally| tally.received),
             answered: tallies(|tally| tally.answered),
         }

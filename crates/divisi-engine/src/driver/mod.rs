@@ -10,6 +10,7 @@
 mod attempt;
 mod delivery;
 mod message;
+mod substitution;
 
 pub use message::{Answered, TaskEnd, TaskReport};
 pub(crate) use message::{FlowNews, Message, Ours, Room, Waiter};
@@ -27,6 +28,7 @@ use divisi_core::{
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use substitution::Substitutions;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +51,7 @@ pub(crate) struct Driver {
     assignments: HashMap<TaskId, Arc<Assignment>>,
     stops: HashMap<AttemptId, CancellationToken>,
     pending: Pending,
+    substitutions: Substitutions,
     latest: Timestamp,
 }
 
@@ -113,6 +116,7 @@ impl Driver {
             assignments: HashMap::new(),
             stops: HashMap::new(),
             pending: Pending::default(),
+            substitutions: Substitutions::default(),
             latest: Timestamp::default(),
         }
     }
@@ -272,10 +276,19 @@ impl Driver {
         self.latest = self.latest.max(wall_clock());
         let events = self.run.decide(self.latest, input);
         let any = !events.is_empty();
+        let mut notices = vec![];
         for event in events {
             self.run.apply(self.latest, &event)?;
+            if let Event::TurnEnded { attempt, turn } = &event
+                && let Some(task) = self.run.task(attempt.task)
+            {
+                notices.extend(self.substitutions.notice(&task.facts().models, &turn.model));
+            }
             let position = self.position.after(self.pending.events.len());
             self.pending.events.push(Recorded { position, at: self.latest, event });
+        }
+        for notice in notices {
+            self.decide(Input::Log(notice))?;
         }
         Ok(any)
     }

@@ -11,8 +11,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run agents", &["run", "map", "pipe", "decompose"]),
     ("Before a run", &["pick"]),
     ("Go on", &["resume", "rerun"]),
-    ("Look back", &["runs", "show"]),
-    ("Set up", &["init", "doctor", "types", "completions", "man"]),
+    ("Look back", &["runs", "show", "cost"]),
+    ("Set up", &["init", "doctor", "models", "types", "completions", "man"]),
 ];
 
 /// The four patterns, as they are typed.

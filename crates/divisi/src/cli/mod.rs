@@ -12,7 +12,8 @@ pub(crate) use help::command;
 pub(crate) use run_flags::RunFlags;
 
 use crate::commands::{
-    completions, decompose, doctor, init, man, map, pick, pipe, rerun, resume, run, runs, show, types,
+    completions, cost, decompose, doctor, init, man, map, models, pick, pipe, rerun, resume, run, runs, show,
+    types,
 };
 use clap::{Parser, Subcommand};
 
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Pick(pick::Args),
     Runs(runs::Args),
     Show(show::Args),
+    Cost(cost::Args),
+    Models(models::Args),
     Init(init::Args),
     Doctor(doctor::Args),
     Types(types::Args),

@@ -12,6 +12,7 @@ pub(crate) mod pipe;
 pub(crate) mod rerun;
 pub(crate) mod resume;
 
+pub(crate) mod cost;
 pub(crate) mod pick;
 
 pub(crate) mod runs;
@@ -21,6 +22,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod man;
+pub(crate) mod models;
 pub(crate) mod types;
 
 use crate::cli::Command;
@@ -40,6 +42,8 @@ pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exi
         Command::Pick(args) => pick::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
+        Command::Cost(args) => cost::run(args, context).await,
+        Command::Models(args) => models::run(&args, context),
         Command::Init(args) => init::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Types(args) => types::run(&args),

@@ -16,8 +16,11 @@ mod news;
 mod plain;
 
 mod failures;
+mod instead;
 mod summary;
 
+pub(crate) mod cost;
+pub(crate) mod models;
 pub(crate) mod pick;
 pub(crate) mod runs;
 pub(crate) mod show;

@@ -1,6 +1,7 @@
 //! What is said when a run is over, or rests.
 
 use super::failures::{error, failures};
+use super::instead;
 use super::look::{Line, Look, Tone};
 use super::news::why_parked;
 use super::number;
@@ -22,6 +23,7 @@ pub(crate) fn summary(progress: &Progress, flow_error_told: bool, now: Timestamp
     lines.extend(look.demo_line());
     lines.push(verdict(progress));
     lines.push(figures(progress, now, look));
+    lines.extend(instead::lines(&progress.run));
     lines.extend(next_commands(progress));
     lines
 }

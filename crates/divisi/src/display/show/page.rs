@@ -6,7 +6,7 @@ use super::texts::Texts;
 use crate::display::failures::error;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::progress::label;
-use crate::display::{number, text};
+use crate::display::{instead, number, text};
 use divisi_core::event::Turn;
 use divisi_core::run::TaskState;
 use divisi_core::{Content, Event, Outcome, Recorded, Run, RunId, Task, TaskId, Timestamp};
@@ -100,8 +100,10 @@ impl<'a> TaskPage<'a> {
 fn models(state: &TaskState) -> String {
     let allowed: Vec<&str> = state.facts().models.iter().map(|model| &**model).collect();
     match state.model() {
-        Some(model) if allowed == [&**model] || allowed.is_empty() => model.to_string(),
-        Some(model) => format!("{model} (asked for {})", allowed.join(", then ")),
+        Some(model) => match instead::asked(state) {
+            Some(asked) => format!("{model} (asked for {asked})"),
+            None => model.to_string(),
+        },
         None => allowed.join(", then "),
     }
 }

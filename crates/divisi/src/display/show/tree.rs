@@ -4,8 +4,8 @@ use super::status;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::news::why_parked;
 use crate::display::progress::label;
-use crate::display::table::{Column, Table};
-use crate::display::{number, text};
+use crate::display::table::{Cell, Column, Table};
+use crate::display::{instead, number, text};
 use divisi_core::run::{Stage, TaskStage, TaskState};
 use divisi_core::{Outcome, PicoUsd, Run, RunId, TaskId, Timestamp};
 use divisi_engine::store::status_word;
@@ -90,6 +90,15 @@ fn head(id: &RunId, run: &Run, now: Timestamp, look: &Look) -> Vec<Line> {
     vec![title, Line::new().plain(parts.join(look.dot())), Line::of(Tone::Dim, figures.join(look.dot()))]
 }
 
+/// The model that answered, and the one that was asked where it is another.
+fn model(task: &TaskState) -> Cell {
+    let answered = task.model().map(|model| model.to_string()).unwrap_or_default();
+    match instead::asked(task) {
+        Some(asked) => (Tone::Warn, format!("{answered}, not {asked}")),
+        None => (Tone::Dim, answered),
+    }
+}
+
 /// Tasks of one phase, in order of submission.
 struct Group<'a> {
     title: Option<Arc<str>>,
@@ -131,7 +140,7 @@ impl Group<'_> {
                 own(status::sign(task, look)),
                 (Tone::Dim, id.to_string()),
                 (Tone::Plain, label(id, task)),
-                (Tone::Dim, task.model().map(|model| model.to_string()).unwrap_or_default()),
+                model(task),
                 (Tone::Dim, or_blank(task.attempts() > 0, || task.attempts().to_string())),
                 (Tone::Plain, or_blank(task.usage().total() > 0, || number::tokens(task.usage().total()))),
                 (Tone::Plain, took(task, now).unwrap_or_default()),

@@ -1,0 +1,46 @@
+//! Notices when another model answers than the one that was asked.
+
+use divisi_core::price::is_same_model;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The substitutions that the run's log has been told of in this execution.
+#[derive(Default)]
+pub(super) struct Substitutions {
+    told: BTreeSet<(Vec<Arc<str>>, Arc<str>)>,
+}
+
+impl Substitutions {
+    /// What the log is to be told of a reply, once for each pair of models.
+    pub(super) fn notice(&mut self, asked: &[Arc<str>], answered: &Arc<str>) -> Option<Arc<str>> {
+        if asked.is_empty() || asked.iter().any(|asked| is_same_model(asked, answered)) {
+            return None;
+        }
+        if !self.told.insert((asked.to_vec(), answered.clone())) {
+            return None;
+        }
+        let asked = asked.join(", then ");
+        Some(format!("warning: {asked} was asked, but {answered} answered").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pair_of_models_is_told_once() {
+        let mut substitutions = Substitutions::default();
+        let mut notice = |asked: &str, answered: &str| {
+            let line = substitutions.notice(&[asked.into()], &answered.into());
+            line.map(|line| line.to_string())
+        };
+        assert_eq!(notice("haiku-5", "haiku-5-20261007"), None);
+        assert_eq!(
+            notice("haiku-5", "opus-5").as_deref(),
+            Some("warning: haiku-5 was asked, but opus-5 answered")
+        );
+        assert_eq!(notice("haiku-5", "opus-5"), None);
+        assert!(notice("sonnet-5", "opus-5").is_some());
+    }
+}

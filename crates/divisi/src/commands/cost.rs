@@ -1,0 +1,97 @@
+//! `divisi cost`: where the money of a run went, and what it would have been.
+
+use crate::context::Context;
+use crate::display::cost::{Bill, cost};
+use crate::display::{Look, json, look};
+use crate::exit::Exit;
+use crate::problem::Problem;
+use crate::providers::{Candidate, candidates};
+use crate::{output, prices};
+use anyhow::Context as _;
+use divisi_core::ledger::{Entry, Ledger, Review};
+use divisi_core::{Position, RunId};
+use divisi_engine::prices::Catalogue;
+use divisi_engine::setup::TIERS;
+use divisi_engine::store::Store;
+use globset::Glob;
+
+/// Show what a run cost: by phase, task, model, token class and attempt
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi cost
+  divisi cost k3f9 --top 50
+  divisi cost last --json")]
+pub(crate) struct Args {
+    /// The run's id, its beginning, or `last`
+    #[arg(default_value = "last")]
+    run: String,
+    /// How many tasks to list, dearest first
+    #[arg(short, long, value_name = "N", default_value_t = 10)]
+    top: usize,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let settings = context.settings()?.settings;
+    let id = context.find_run(&args.run).await?;
+    let ledger = ledger(&*context.store()?, &id).await?;
+    let list =
+        List { catalogue: prices::of(&settings)?, vendors: candidates(&settings, &context.environment) };
+    let review = Review::of(&ledger, |entry| list.price(entry), |entry| list.strongest(entry));
+    let strongest = ledger.entries().iter().find_map(|entry| list.strongest_name(entry));
+    let bill = Bill::new(&id, &ledger, review, strongest, args.top);
+    let text = if context.global.json {
+        json::harmless(&serde_json::to_string_pretty(&bill).context("cannot write the bill")?)
+    } else {
+        let look = Look::of_stdout(false);
+        look::page(&cost(&bill, &look), &look)
+    };
+    output::print(text.trim_end()).context("cannot write to stdout")?;
+    Ok(Exit::Ok)
+}
+
+async fn ledger(store: &dyn Store, id: &RunId) -> Result<Ledger, Problem> {
+    let (mut ledger, mut position) = (Ledger::default(), Position::default());
+    loop {
+        let page = store.events(id, position).await?;
+        if page.is_empty() {
+            return Ok(ledger);
+        }
+        position = position.after(page.len());
+        for recorded in &page {
+            ledger.record(recorded.at, &recorded.event);
+        }
+    }
+}
+
+/// The prices of now, for tokens of then.
+struct List {
+    catalogue: Catalogue,
+    vendors: Vec<Candidate>,
+}
+
+impl List {
+    /// Who has most likely answered: the journal holds the names of models only.
+    fn vendor(&self, entry: &Entry) -> Option<&Candidate> {
+        let asked = entry.asked.as_ref()?;
+        let fits =
+            |pattern: &String| Glob::new(pattern).is_ok_and(|g| g.compile_matcher().is_match(&**asked));
+        self.vendors.iter().find(|vendor| vendor.models.iter().any(fits))
+    }
+
+    /// As it was billed: by the model that answered, or else the one asked.
+    fn price(&self, entry: &Entry) -> Option<divisi_core::ModelPrice> {
+        let provider = self.vendor(entry).map_or("", |vendor| &vendor.name);
+        let models = entry.answered.iter().chain(&entry.asked);
+        models.filter_map(|model| self.catalogue.price(provider, model, entry.at)).next()
+    }
+
+    fn strongest_name(&self, entry: &Entry) -> Option<String> {
+        let tiers = &self.vendor(entry)?.tiers;
+        TIERS.iter().rev().find_map(|tier| tiers.get(*tier)).cloned()
+    }
+
+    fn strongest(&self, entry: &Entry) -> Option<divisi_core::ModelPrice> {
+        self.catalogue.price(&self.vendor(entry)?.name, &self.strongest_name(entry)?, entry.at)
+    }
+}

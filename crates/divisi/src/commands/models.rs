@@ -1,0 +1,69 @@
+//! `divisi models`: what tiers stand for, and what tokens cost there.
+
+use crate::context::Context;
+use crate::display::models::{Listing, Row, models};
+use crate::display::{Look, json, look};
+use crate::exit::Exit;
+use crate::problem::Problem;
+use crate::providers::{Candidate, candidates};
+use crate::{clock, output, prices};
+use anyhow::Context as _;
+use divisi_core::Timestamp;
+use divisi_engine::prices::Catalogue;
+use divisi_engine::setup::TIERS;
+
+/// List the models of each tier with their prices
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi models
+  divisi models --all gemini
+  divisi models --json")]
+pub(crate) struct Args {
+    /// Every model with a known price, or those whose name contains FILTER
+    #[arg(short, long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
+    all: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
+    let settings = context.settings()?.settings;
+    let catalogue = prices::of(&settings)?;
+    let now = clock::now();
+    let listing = match &args.all {
+        Some(filter) => all(&catalogue, filter, now),
+        None => tiers(&candidates(&settings, &context.environment), &catalogue, now),
+    };
+    let text = if context.global.json {
+        json::harmless(&serde_json::to_string_pretty(&listing).context("cannot write the list")?)
+    } else {
+        let look = Look::of_stdout(false);
+        look::page(&models(&listing, &look), &look)
+    };
+    output::print(text.trim_end()).context("cannot write to stdout")?;
+    Ok(Exit::Ok)
+}
+
+/// What tiers stand for, at everyone who could be asked.
+fn tiers(candidates: &[Candidate], catalogue: &Catalogue, now: Timestamp) -> Listing {
+    let rows = candidates.iter().flat_map(|candidate| {
+        let place = |tier: &str| TIERS.iter().position(|known| *known == tier).unwrap_or(TIERS.len());
+        let mut tiers: Vec<_> = candidate.tiers.iter().collect();
+        tiers.sort_by_key(|(tier, _)| place(tier));
+        tiers.into_iter().map(|(tier, id)| Row {
+            provider: candidate.name.clone(),
+            ready: Some(candidate.is_ready()),
+            tier: Some(tier.clone()),
+            model: id.clone(),
+            quote: catalogue.quote(&candidate.name, id, now),
+        })
+    });
+    Listing { rows: rows.collect() }
+}
+
+fn all(catalogue: &Catalogue, filter: &str, now: Timestamp) -> Listing {
+    let filter = filter.to_lowercase();
+    let fits = |text: &str| text.to_lowercase().contains(&filter);
+    let rows = catalogue.all(now).into_iter().filter(|(provider, model, _)| fits(provider) || fits(model));
+    let row = |(provider, model, quote)| Row { provider, ready: None, tier: None, model, quote: Some(quote) };
+    Listing { rows: rows.map(row).collect() }
+}

@@ -1,0 +1,284 @@
+//! What a run cost, and what it would have cost otherwise.
+
+use super::look::{Line, Look, Tone};
+use super::number;
+use super::table::{Column, Table};
+use divisi_core::ledger::{ClassCost, Entry, Ledger, Review, Substitution, Total, Try};
+use divisi_core::price::TokenClass;
+use divisi_core::{PicoUsd, RunId, TaskId, Usage};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A run's bill. As JSON, money is in picodollars.
+#[derive(Serialize)]
+pub(crate) struct Bill {
+    run: RunId,
+    total: Total,
+    phases: Vec<Part>,
+    /// The dearest tasks.
+    tasks: Vec<Part>,
+    /// Tasks that have cost something besides those.
+    tasks_left_out: usize,
+    models: Vec<Part>,
+    attempts: Vec<Part>,
+    /// Replies by another model than the one asked.
+    substitutions: Vec<Substituted>,
+    classes: BTreeMap<TokenClass, ClassCost>,
+    unpriced: Usage,
+    /// What was recorded for priced replies beyond the list, or short of it.
+    beside_the_list: Difference,
+    saved: Saved,
+}
+
+/// What some of the entries come to.
+#[derive(Serialize)]
+struct Part {
+    name: String,
+    #[serde(flatten)]
+    total: Total,
+}
+
+#[derive(Serialize)]
+struct Substituted {
+    #[serde(flatten)]
+    models: Substitution,
+    replies: u64,
+}
+
+/// What was not spent.
+#[derive(Serialize)]
+struct Saved {
+    /// By the cache: reads for less than fresh tokens, less what writes cost more.
+    caching: Difference,
+    /// By taking results from earlier executions.
+    reuse: PicoUsd,
+    results_reused: u64,
+    /// Against the same tokens on the strongest model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Against>,
+}
+
+#[derive(Serialize)]
+struct Against {
+    strongest: String,
+    /// What those tokens would have cost there.
+    cost: PicoUsd,
+    saved: Difference,
+}
+
+/// An amount that may be on either side of nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Difference {
+    more: PicoUsd,
+    less: PicoUsd,
+}
+
+impl Difference {
+    fn of(amount: PicoUsd, than: PicoUsd) -> Self {
+        Self { more: amount.saturating_sub(than), less: than.saturating_sub(amount) }
+    }
+
+    fn shown(self) -> String {
+        match self.less {
+            PicoUsd::ZERO => self.more.to_string(),
+            less => format!("-{less}"),
+        }
+    }
+}
+
+impl Bill {
+    /// The bill of `ledger`, with at most `top` of its tasks.
+    pub(crate) fn new(
+        run: &RunId,
+        ledger: &Ledger,
+        review: Review,
+        strongest: Option<String>,
+        top: usize,
+    ) -> Self {
+        let phase =
+            |entry: &Entry| ledger.phase(entry).map_or("(no phase)".to_owned(), |phase| phase.to_string());
+        let model = |entry: &Entry| entry.model().map_or("(no model)".to_owned(), |model| model.to_string());
+        let mut tasks = named(ledger.by(|entry| entry.attempt.task), |task| label(ledger, *task));
+        let tasks_left_out = tasks.len().saturating_sub(top);
+        tasks.truncate(top);
+        let (results_reused, reuse) = ledger.reused();
+        let models = strongest.filter(|_| review.comparable > PicoUsd::ZERO).map(|strongest| Against {
+            strongest,
+            cost: review.strongest,
+            saved: Difference::of(review.strongest, review.comparable),
+        });
+        Self {
+            run: run.clone(),
+            total: ledger.total(),
+            phases: named(ledger.by(phase), String::clone),
+            tasks,
+            tasks_left_out,
+            models: named(ledger.by(model), String::clone),
+            attempts: named(ledger.by(Entry::attempt), |attempt| tried(*attempt).to_owned()),
+            substitutions: substituted(ledger),
+            saved: Saved {
+                caching: Difference::of(review.uncached, review.list),
+                reuse,
+                results_reused,
+                models,
+            },
+            beside_the_list: Difference::of(review.recorded, review.list),
+            classes: review.classes,
+            unpriced: review.unpriced,
+        }
+    }
+}
+
+/// Totals by name, dearest first.
+fn named<K>(totals: BTreeMap<K, Total>, name: impl Fn(&K) -> String) -> Vec<Part> {
+    let mut parts: Vec<Part> =
+        totals.into_iter().map(|(key, total)| Part { name: name(&key), total }).collect();
+    parts.sort_by_key(|part| std::cmp::Reverse((part.total.cost, part.total.usage.total())));
+    parts
+}
+
+fn label(ledger: &Ledger, task: TaskId) -> String {
+    match ledger.facts(task) {
+        Some(facts) => format!("{task} {}", facts.label),
+        None => task.to_string(),
+    }
+}
+
+fn tried(attempt: Try) -> &'static str {
+    match attempt {
+        Try::First => "first tries",
+        Try::Again => "further tries",
+        Try::Unanswered => "unanswered, at their reservation",
+    }
+}
+
+fn substituted(ledger: &Ledger) -> Vec<Substituted> {
+    let found = ledger.substitutions().into_iter();
+    found.map(|(models, replies)| Substituted { models, replies }).collect()
+}
+
+/// The bill for people.
+pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
+    let replies = number::counted(bill.total.replies, "reply", "replies");
+    let tokens = format!("{} tokens", number::tokens(bill.total.usage.total()));
+    let mut lines = vec![
+        Line::of(Tone::Strong, format!("{} ", bill.run))
+            .put(Tone::Strong, bill.total.cost.to_string())
+            .plain(format!("{}{replies}{}{tokens}", look.dot(), look.dot())),
+    ];
+    lines.extend(bill.substitutions.iter().map(|Substituted { models, replies }| {
+        let replies = number::counted(*replies, "reply", "replies");
+        let told = format!("{} gave {replies} for {}", models.answered, models.asked);
+        Line::of(Tone::Warn, "other model: ").plain(super::text::line(&told))
+    }));
+    let parts = [
+        ("phase", &bill.phases),
+        ("model", &bill.models),
+        ("attempt", &bill.attempts),
+        ("task", &bill.tasks),
+    ];
+    for (title, parts) in parts.into_iter().filter(|(_, parts)| !parts.is_empty()) {
+        lines.push(Line::new());
+        lines.extend(table(title, parts, bill.total.cost, look));
+    }
+    if bill.tasks_left_out > 0 {
+        let more = number::count(bill.tasks_left_out as u64);
+        lines.push(Line::of(Tone::Dim, format!("  {} and {more} more; --top lists them", look.ellipsis())));
+    }
+    lines.extend(classes(bill, look));
+    lines.extend(saved(bill));
+    lines
+}
+
+fn table(title: &'static str, parts: &[Part], whole: PicoUsd, look: &Look) -> Vec<Line> {
+    let columns = vec![
+        Column::left(title).at_least(12),
+        Column::right("replies").rank(2),
+        Column::right("tokens").rank(1),
+        Column::right("cost"),
+        Column::right("share"),
+    ];
+    let mut table = Table::new(columns, 2);
+    table.titles();
+    for Part { name, total } in parts {
+        table.row(vec![
+            (Tone::Plain, name.clone()),
+            (Tone::Dim, number::count(total.replies)),
+            (Tone::Dim, number::tokens(total.usage.total())),
+            (Tone::Plain, total.cost.to_string()),
+            (Tone::Dim, share(total.cost, whole)),
+        ]);
+    }
+    table.render(look)
+}
+
+/// A part of the whole in percent; nothing where there is no whole.
+fn share(part: PicoUsd, whole: PicoUsd) -> String {
+    match u128::from(whole.0) {
+        0 => String::new(),
+        whole => format!("{} %", (u128::from(part.0) * 100 + whole / 2) / whole),
+    }
+}
+
+fn classes(bill: &Bill, look: &Look) -> Vec<Line> {
+    let columns = vec![Column::left("tokens at list prices"), Column::right("tokens"), Column::right("cost")];
+    let mut table = Table::new(columns, 2);
+    table.titles();
+    let row = |name: &str, tokens: u64, cost: String| {
+        vec![(Tone::Plain, name.to_owned()), (Tone::Dim, number::tokens(tokens)), (Tone::Plain, cost)]
+    };
+    for (class, ClassCost { tokens, cost }) in bill.classes.iter().filter(|(_, class)| class.tokens > 0) {
+        table.row(row(class_name(*class), *tokens, cost.to_string()));
+    }
+    if bill.unpriced != Usage::default() {
+        table.row(row("of models without a price", bill.unpriced.total(), "-".to_owned()));
+    }
+    if bill.total.replies == 0 {
+        return vec![];
+    }
+    let mut lines = vec![Line::new()];
+    lines.extend(table.render(look));
+    if bill.beside_the_list != Difference::default() {
+        lines.push(
+            Line::of(Tone::Warn, format!("  {} beside the list", bill.beside_the_list.shown()))
+                .put(Tone::Dim, ": served otherwise (batch, fast, region), or prices have changed since"),
+        );
+    }
+    lines
+}
+
+fn class_name(class: TokenClass) -> &'static str {
+    match class {
+        TokenClass::Input => "fresh input",
+        TokenClass::CacheWrite5m => "cache writes, 5 minutes",
+        TokenClass::CacheWrite1h => "cache writes, 1 hour",
+        TokenClass::CacheRead => "cache reads",
+        TokenClass::Output => "output",
+    }
+}
+
+fn saved(bill: &Bill) -> Vec<Line> {
+    let Saved { caching, reuse, results_reused, models } = &bill.saved;
+    let mut lines = vec![];
+    let mut say = |amount: String, what: String| {
+        lines.push(Line::new().plain(format!("  {amount:>9}  ")).put(Tone::Dim, what));
+    };
+    if *caching != Difference::default() {
+        say(caching.shown(), "by caching, what writes cost more taken off".into());
+    }
+    if *results_reused > 0 {
+        let results = number::counted(*results_reused, "result", "results");
+        say(reuse.to_string(), format!("by reusing {results} of earlier executions"));
+    }
+    if let Some(Against { strongest, cost, saved }) = models {
+        let what = format!("against {cost} for the same tokens on {}", super::text::line(strongest));
+        say(saved.shown(), what);
+    }
+    if !lines.is_empty() {
+        lines.splice(0..0, [Line::new(), Line::of(Tone::Dim, "  saved")]);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,4 +5,7 @@
 
 pub mod graph;
 
+pub mod checklist;
+
+pub use checklist::{Checklist, Money, checklist};
 pub use graph::{Assigned, Graph, Group, GroupKind, Node, NullRead, Open, Rung, Site, Use};

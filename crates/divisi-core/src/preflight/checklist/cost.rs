@@ -20,7 +20,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             evidence.push(format!("{} at the very most", total.ceiling));
         }
         None => {
-            findings.push(Finding::warning(None, "nothing is known of its cost", "`divisi plan` says why"))
+            findings.push(Finding::warning(None, "nothing is known of its cost", "`divisi plan` says why"));
         }
     }
     evidence.extend(flow.settings.cap.map(|cap| format!("capped at {cap}")));

@@ -120,10 +120,11 @@ impl<'a> Shape<'a> {
                     let mut phrase = self.group(*group, leader);
                     around.extend(&self.members[*group]);
                     if let Some(reader) = self.reader(*group) {
-                        phrase = format!(
-                            "scatter-gather: {phrase}, and {} reads them",
-                            self.flow.names(&[reader])
-                        );
+                        let name = self.flow.names(&[reader]);
+                        phrase = match phrase.starts_with("hierarchy") {
+                            true => format!("{phrase}, and {name} reads them (scatter-gather)"),
+                            false => format!("scatter-gather: {phrase}, and {name} reads them"),
+                        };
                         taken.insert(reader);
                         around.push(reader);
                     }
@@ -193,7 +194,7 @@ impl<'a> Shape<'a> {
         match (kind, leader) {
             (GroupKind::Decompose, _) => format!("hierarchy: {phrase}"),
             (_, Some(leader)) => {
-                format!("hierarchy: {} decides over a {phrase}", self.flow.names(&[leader]))
+                format!("hierarchy: {} decides the width of a {phrase}", self.flow.names(&[leader]))
             }
             (_, None) => phrase,
         }

@@ -336,7 +336,7 @@ fn patterns_stand_in_each_other() {
         flow.task("part", "review", Sonnet, &[]).group = Some(planned);
     }
     assert_snapshot!(pattern(&flow), @r"
-    Find → Review: scatter-gather: hierarchy: `find` decides over a pipeline of 2 stages over about 2 items, each with a fan-out of 3, and `sum up` reads them
+    Find → Review: hierarchy: `find` decides the width of a pipeline of 2 stages over about 2 items, each with a fan-out of 3, and `sum up` reads them (scatter-gather)
     hierarchy: a planner and 3 tasks
     ");
 }

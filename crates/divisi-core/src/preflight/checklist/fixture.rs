@@ -1,6 +1,6 @@
 //! Graphs built by hand.
 
-use super::{Checklist, Money, Settings, Total, Verdict, checklist};
+use super::{Checklist, KindRule, Money, Settings, Total, Verdict, checklist};
 use crate::preflight::{Assigned, Graph, Group, GroupKind, Node, Rung, Site, Use};
 use crate::{Millis, PicoUsd, Task, Tier};
 use std::fmt::Write;
@@ -62,13 +62,17 @@ impl Builder {
 
     pub(super) fn checked_with(&self, cap: Option<PicoUsd>) -> Checklist {
         let kinds = [
-            ("search", Tier::Haiku),
-            ("read", Tier::Haiku),
-            ("format", Tier::Haiku),
-            ("review", Tier::Sonnet),
+            ("search", Tier::Haiku, false),
+            ("read", Tier::Haiku, false),
+            ("format", Tier::Haiku, false),
+            ("simple-edit", Tier::Haiku, true),
+            ("feature", Tier::Sonnet, true),
+            ("review", Tier::Sonnet, false),
+            ("architecture", Tier::Opus, false),
+            ("algorithm", Tier::Opus, false),
         ];
-        let strong = [("architecture", Tier::Opus), ("algorithm", Tier::Opus)];
-        let kinds = kinds.into_iter().chain(strong).map(|(kind, tier)| (kind.into(), tier)).collect();
+        let rule = |(kind, tier, writes): (&str, _, _)| (kind.into(), KindRule { tier, writes });
+        let kinds = kinds.into_iter().map(rule).collect();
         let settings = Settings { cap, kinds, agents_write: false };
         let money = Flat { graph: &self.graph };
         checklist(&self.graph, Some(&money), &settings)

@@ -208,10 +208,19 @@ pub struct Total {
 pub struct Settings {
     /// Most it may cost.
     pub cap: Option<PicoUsd>,
-    /// The tier that suffices for each kind of work.
-    pub kinds: BTreeMap<Arc<str>, Tier>,
+    /// What is known of each kind of work.
+    pub kinds: BTreeMap<Arc<str>, KindRule>,
     /// Whether agents that name no tools of their own may change files.
     pub agents_write: bool,
+}
+
+/// What the table of kinds says of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindRule {
+    /// The tier that suffices for it.
+    pub tier: Tier,
+    /// Whether it is done by changing files.
+    pub writes: bool,
 }
 
 /// What every question is asked of.
@@ -221,8 +230,6 @@ struct Flow<'a> {
     settings: &'a Settings,
 }
 
-/// Kinds of work that are done by changing something.
-const KINDS_THAT_WRITE: [&str; 7] = ["edit", "build", "deploy", "feature", "bug", "migration", "refactor"];
 /// What every executor but ours is: a program that may do what it likes.
 const EXECUTOR_OF_OURS: &str = "api";
 /// Tasks that a finding names; the others are counted.
@@ -245,7 +252,7 @@ impl<'a> Flow<'a> {
     fn may_write(&self, place: usize) -> bool {
         let node = self.node(place);
         let Ok(assigned) = &node.assigned else { return false };
-        let kind = assigned.kind.split([' ', '-', '_']).any(|word| KINDS_THAT_WRITE.contains(&word));
+        let kind = self.settings.kinds.get(&assigned.kind).is_some_and(|kind| kind.writes);
         kind || &*assigned.executor != EXECUTOR_OF_OURS
             || (assigned.has_tools && self.has_writing_tools(node))
     }

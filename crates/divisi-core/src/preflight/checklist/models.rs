@@ -78,7 +78,7 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn of(flow: &Flow<'a>, place: usize) -> Option<Self> {
         let assigned = flow.node(place).assigned.as_ref().ok()?;
-        let wanted = *flow.settings.kinds.get(&assigned.kind)?;
+        let wanted = flow.settings.kinds.get(&assigned.kind)?.tier;
         let first = assigned.rungs.first()?.tier?;
         // A ladder that is checked may begin as low as it likes, if it ends high enough.
         let climbs = assigned.checked && assigned.rungs.iter().any(|rung| rung.tier >= Some(wanted));

@@ -152,7 +152,7 @@ fn a_wait_needs_a_reason() {
         |flow| flow.graph.tasks[0].used = Use::Unknown,
         |flow| flow.graph.tasks[0].task.tools = Some(vec!["write_file".into()]),
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().executor = "shell".into(),
-        |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().kind = "simple edit".into(),
+        |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().kind = "simple-edit".into(),
         |flow| flow.graph.open.push(Open { what: "a loop".into(), site: flow.graph.tasks[1].site.clone() }),
     ];
     for reason in reasons {
@@ -186,7 +186,7 @@ fn a_wait_for_all_where_each_reads_its_own_is_a_barrier() {
 fn results_are_used_once_and_are_there() {
     let mut flow = Builder::new();
     flow.task("lost", "read", Haiku, &[]).used = Use::Unread;
-    let builds = flow.task("builds", "build", Sonnet, &[]);
+    let builds = flow.task("builds", "feature", Sonnet, &[]);
     builds.used = Use::Unread;
     flow.task("x", "read", Haiku, &[]).task.prompt = "the same".into();
     flow.task("y", "read", Haiku, &[]).task.prompt = "the same".into();
@@ -294,7 +294,7 @@ fn patterns_have_names() {
     let mut steps = Builder::new();
     for (place, name) in ["build", "test", "deploy"].into_iter().enumerate() {
         let waits: Vec<usize> = place.checked_sub(1).into_iter().collect();
-        steps.task(name, "build", Sonnet, &waits).task.phase = Some(name.into());
+        steps.task(name, "feature", Sonnet, &waits).task.phase = Some(name.into());
     }
     assert_snapshot!(pattern(&steps), @"build → test → deploy: sequence of 3");
 

@@ -3,9 +3,15 @@
 use super::{Draft, Head, Plan, PlanError, PlanTask};
 use serde_json::{Map, Value, json};
 
+/// The fields of a plan beside its tasks.
+const HEAD: [&str; 4] = ["name", "goal", "maxCost", "gather"];
+
 /// Reads the parts of a plan, without asking whether they fit together.
 pub(super) fn read(value: &Value) -> Result<Draft, PlanError> {
     let plan = value.as_object().ok_or_else(|| malformed(format!("it is {}", sort(value))))?;
+    if let Some(unknown) = plan.keys().find(|key| !HEAD.contains(&key.as_str()) && *key != "tasks") {
+        return Err(malformed(format!("unknown field `{unknown}`")));
+    }
     let others = plan.iter().filter(|(key, _)| *key != "tasks");
     let mut head: Map<String, Value> = others.map(|(key, value)| (key.clone(), value.clone())).collect();
     // A prompt may stand for all that there is to say of a synthesis.

@@ -41,7 +41,7 @@ pub struct PlanTask {
     /// which is needed even if `needs` does not say so.
     pub prompt: String,
     /// Tasks that must have ended well before this one starts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
     pub needs: Vec<String>,
     /// A short name for people.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,9 @@ mod follow;
 mod launch;
 mod stop;
 
+mod plan_file;
+mod preflight;
+
 mod context;
 mod providers;
 mod settings;
@@ -17,6 +20,7 @@ mod exit;
 mod log;
 mod output;
 mod problem;
+mod slip;
 
 use clap::FromArgMatches;
 use cli::Cli;

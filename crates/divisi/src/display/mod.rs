@@ -18,6 +18,8 @@ mod plain;
 mod failures;
 mod summary;
 
+pub(crate) mod check;
+
 pub(crate) mod runs;
 pub(crate) mod show;
 

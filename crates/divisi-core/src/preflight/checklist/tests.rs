@@ -6,6 +6,7 @@ use crate::Tier::{Fable, Haiku, Opus, Sonnet};
 use crate::preflight::{GroupKind, NullRead, Open, Rung, Site, Use};
 use crate::{Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
+use proptest::prelude::*;
 
 fn pattern(builder: &Builder) -> String {
     builder.checked().items[0].evidence.join("\n")
@@ -379,4 +380,35 @@ fn a_flow_that_is_no_graph_has_one_answer() {
     – cost estimated?  
     – error handling planned?
     ");
+}
+
+proptest! {
+    /// Whatever a flow looks like, the list has an answer, and no advice makes
+    /// it slower.
+    #[test]
+    fn every_graph_has_a_list(
+        tasks in prop::collection::vec((any::<u16>(), any::<u16>(), 0..8u8, 0..4u8), 1..40),
+        groups in prop::collection::vec((0..3u8, any::<bool>(), any::<u8>()), 0..6),
+    ) {
+        let mut flow = Builder::new();
+        for (place, &(kind, guessed, parent)) in groups.iter().enumerate() {
+            let kind = [GroupKind::Parallel, GroupKind::Pipeline, GroupKind::Decompose][usize::from(kind)];
+            let parent = place.checked_sub(1).map(|_| usize::from(parent) % place);
+            let group = flow.group(kind, 3, parent.filter(|_| place % 2 == 0));
+            flow.graph.groups[group].guessed = guessed;
+        }
+        for (place, &(waits, reads, group, tier)) in tasks.iter().enumerate() {
+            let of = |bits: u16| (0..16).filter(|bit| bits >> bit & 1 == 1 && *bit < place).collect::<Vec<_>>();
+            let kind = ["search", "architecture", "feature", "unheard-of"][usize::from(tier)];
+            let node = flow.task("t", kind, crate::Tier::ALL[usize::from(tier)], &of(waits));
+            node.reads = of(reads);
+            node.group = (usize::from(group) < groups.len()).then_some(usize::from(group));
+            node.used = [Use::Read, Use::Unread, Use::Unknown][usize::from(group) % 3];
+        }
+        let list = flow.checked();
+        prop_assert!(list.items.iter().all(|item| item.verdict != Verdict::Unknown));
+        for finding in &list.items[2].findings {
+            prop_assert!(finding.time.is_none_or(|time| time.0 <= 60_000 * tasks.len() as u64));
+        }
+    }
 }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of a flow that are named; a longer list is not read.
 const PARTS_MAX: usize = 8;
+/// Waves of a graph whose widths are named.
+const WAVES_MAX: usize = 6;
 
 pub(super) fn item(flow: &Flow<'_>) -> Item {
     let graph = flow.graph;
@@ -163,6 +165,7 @@ impl<'a> Shape<'a> {
                 )
             }
             _ if waves.iter().all(|&width| width == 1) => format!("sequence of {count}"),
+            _ if waves.len() > WAVES_MAX => format!("graph of {count} tasks in {} waves", waves.len()),
             _ => {
                 let widths: Vec<String> = waves.iter().map(usize::to_string).collect();
                 format!("graph of {count} tasks in {} waves ({})", waves.len(), widths.join(", "))

@@ -6,8 +6,9 @@ use crate::launch::{Prepared, prepare};
 use crate::problem::Problem;
 use divisi_core::preflight::checklist::Settings;
 use divisi_core::preflight::{Assigned, Graph, Money, Rung, of_plan};
-use divisi_core::{Failure, FailureClass, Outcome, Task};
+use divisi_core::{Failure, FailureClass, Outcome, Site, Task};
 use divisi_engine::resolve::Resolver;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What is known of a flow before it runs.
@@ -25,8 +26,29 @@ pub(crate) async fn look(found: Found, flags: RunFlags, context: &Context) -> Re
     let cap = settings.max_cost.map(|dollars| dollars.0);
     let agents_write = setup.permissions.write || setup.permissions.run;
     let resolver = Resolver::new(Arc::new(setup), cap.is_some());
-    let graph = graph_of(found, &resolver)?;
+    let mut graph = graph_of(found, &resolver)?;
+    for site in sites(&mut graph) {
+        *site = near(site, context.folder());
+    }
     Ok(Looked { graph, money: None, settings: Settings { cap, agents_write, ..Settings::default() } })
+}
+
+/// Every line of a flow that a graph names.
+fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
+    let tasks = graph.tasks.iter_mut().map(|task| &mut task.site);
+    let groups = graph.groups.iter_mut().map(|group| &mut group.site);
+    let open = graph.open.iter_mut().map(|open| &mut open.site);
+    let nulls = graph.nulls.iter_mut().map(|null| &mut null.site);
+    tasks.chain(groups).chain(open).chain(nulls).flatten()
+}
+
+/// The line as somebody in this folder would name it.
+fn near(site: &Site, folder: &Path) -> Site {
+    let below = Path::new(&*site.script).strip_prefix(folder).ok();
+    match below.map(|path| path.display().to_string()) {
+        Some(script) => Site { script: script.into(), line: site.line },
+        None => site.clone(),
+    }
 }
 
 fn graph_of(found: Found, resolver: &Resolver) -> Result<Graph, Problem> {
@@ -72,4 +94,18 @@ fn assigned(task: &Task, resolver: &Resolver) -> Result<Assigned, Failure> {
         retries_max: task.retries.unwrap_or(setup.retry.retries_max),
         timeout: assignment.timeout,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_named_from_where_one_is() {
+        let named =
+            |script: &str| near(&Site { script: script.into(), line: 3 }, Path::new("/home/me")).to_string();
+        assert_eq!(named("/home/me/flows/x.js"), "flows/x.js:3");
+        assert_eq!(named("/elsewhere/x.js"), "/elsewhere/x.js:3");
+        assert_eq!(named("x.yaml"), "x.yaml:3");
+    }
 }

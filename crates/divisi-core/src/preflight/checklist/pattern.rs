@@ -1,7 +1,7 @@
 //! Which patterns a flow is made of.
 
 use super::{Finding, Flow, Item, Question, counted};
-use crate::preflight::{Group, GroupKind};
+use crate::preflight::{Group, GroupKind, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of a flow that are named; a longer list is not read.
@@ -24,7 +24,11 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             "what is said here is of the part before; make it bear any result",
         ));
     }
-    for open in &graph.open {
+    // That a width is a guess is said with the pattern, and is what a hierarchy is.
+    let guessed = |site: &Option<Site>| {
+        site.is_some() && graph.groups.iter().any(|group| group.guessed && group.site == *site)
+    };
+    for open in graph.open.iter().filter(|open| !guessed(&open.site)) {
         let change = "bound it, so that the price has a bound, too";
         findings.push(Finding::warning(open.site.clone(), open.what.clone(), change));
     }

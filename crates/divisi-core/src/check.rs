@@ -32,6 +32,12 @@ impl<T: Into<Arc<str>>> From<T> for Ladder {
     }
 }
 
+impl FromIterator<String> for Ladder {
+    fn from_iter<I: IntoIterator<Item = String>>(models: I) -> Self {
+        Self(models.into_iter().map(Into::into).collect())
+    }
+}
+
 impl From<OneOrMany<Arc<str>>> for Ladder {
     fn from(models: OneOrMany<Arc<str>>) -> Self {
         Self(models.into())

@@ -9,20 +9,23 @@ mod error;
 mod order;
 mod reference;
 mod shape;
+mod written;
 
 pub use error::PlanError;
 pub use reference::{references, render};
 
-use crate::{Effort, Task};
+use crate::check::{Check, Ladder};
+use crate::{Effort, Isolation, Millis, PicoUsd, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An acyclic graph of tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Draft", try_from = "Value")]
 pub struct Plan {
-    goal: Option<String>,
+    head: Head,
     tasks: Vec<PlanTask>,
     /// For each task the places of those it needs, each once, smallest first.
     needs: Vec<Vec<usize>>,
@@ -38,7 +41,7 @@ pub struct PlanTask {
     /// which is needed even if `needs` does not say so.
     pub prompt: String,
     /// Tasks that must have ended well before this one starts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
     pub needs: Vec<String>,
     /// A short name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,9 +49,18 @@ pub struct PlanTask {
     /// The sort of work it is, which decides the model where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// A tier or a model id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    /// A tier or a model id, or several to climb.
+    #[serde(skip_serializing_if = "Ladder::is_empty", deserialize_with = "written::names")]
+    pub model: Ladder,
+    /// What takes the place of a model that is out of order.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
+    pub fallback: Vec<String>,
+    /// What a result has to stand.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "written::checks")]
+    pub check: Vec<Check>,
+    /// Most that all its attempts together may cost, in dollars.
+    #[serde(skip_serializing_if = "Option::is_none", with = "written::dollars")]
+    pub max_cost: Option<PicoUsd>,
     /// How hard the model should think.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
@@ -58,9 +70,81 @@ pub struct PlanTask {
     /// Name of an agent definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_type: Option<String>,
+    /// What carries the task out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
     /// Names of the tools the agent may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
+    /// Names of tools it may not use.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
+    pub disallowed_tools: Vec<String>,
+    /// Text that many tasks share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The progress group it is shown under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Files whose content belongs to the identity of the task.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
+    pub inputs: Vec<String>,
+    /// Where it works.
+    #[serde(skip_serializing_if = "is_default")]
+    pub isolation: Isolation,
+    /// Longest time one attempt may take.
+    #[serde(skip_serializing_if = "Option::is_none", with = "written::span")]
+    pub timeout: Option<Millis>,
+    /// How often a failed attempt may be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How many requests one attempt may send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+}
+
+/// What a plan says beside its tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Head {
+    /// What its runs are called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the tasks are for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
+    /// Most a run of it may cost, in dollars.
+    #[serde(skip_serializing_if = "Option::is_none", with = "written::dollars")]
+    pub max_cost: Option<PicoUsd>,
+    /// Makes one answer of all results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gather: Option<Gather>,
+}
+
+/// The synthesis at the end of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Gather {
+    /// What is to be made of the results.
+    pub prompt: String,
+    /// A tier or a model id, or several to climb.
+    #[serde(skip_serializing_if = "Ladder::is_empty", deserialize_with = "written::names")]
+    pub model: Ladder,
+    /// How hard the model should think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    /// JSON Schema of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Most that it may cost, in dollars.
+    #[serde(skip_serializing_if = "Option::is_none", with = "written::dollars")]
+    pub max_cost: Option<PicoUsd>,
+    /// Fewest results it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_parts: Option<u32>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Plan {
@@ -84,7 +168,7 @@ impl Plan {
         if let Some(cycle) = order::cycle(&needs) {
             return Err(PlanError::Cycle(cycle.into_iter().map(|i| tasks[i].id.clone()).collect()));
         }
-        Ok(Self { goal, tasks, needs })
+        Ok(Self { head: Head { goal, ..Head::default() }, tasks, needs })
     }
 
     /// Reads a plan from JSON: `{"goal": …, "tasks": [{"id", "prompt", "needs", …}]}`.
@@ -92,7 +176,8 @@ impl Plan {
     /// Unknown fields are errors, because a misspelt `needs` would let a task
     /// start too early.
     pub fn from_value(value: &Value) -> Result<Self, PlanError> {
-        shape::read(value).and_then(|draft| Self::new(draft.goal, draft.tasks))
+        let Draft { head, tasks } = shape::read(value)?;
+        Ok(Self::new(None, tasks)?.with_head(head))
     }
 
     /// The JSON Schema that a planner's answer has to fit.
@@ -103,9 +188,19 @@ impl Plan {
         shape::planner_schema()
     }
 
+    /// The same under this head.
+    pub fn with_head(self, head: Head) -> Self {
+        Self { head, ..self }
+    }
+
+    /// What it says beside its tasks.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// What the tasks are for.
     pub fn goal(&self) -> Option<&str> {
-        self.goal.as_deref()
+        self.head.goal.as_deref()
     }
 
     /// The tasks, in the order of their author.
@@ -155,15 +250,27 @@ impl PlanTask {
     }
 
     /// What an agent is asked to do, with `prompt` as the rendered prompt.
-    pub fn task(&self, prompt: impl Into<std::sync::Arc<str>>) -> Task {
+    pub fn task(&self, prompt: impl Into<Arc<str>>) -> Task {
         Task {
             label: Some(self.label.as_ref().unwrap_or(&self.id).as_str().into()),
             kind: self.kind.as_deref().map(Into::into),
-            model: self.model.as_deref().map(Into::into).unwrap_or_default(),
+            model: self.model.clone(),
+            fallback: texts(&self.fallback),
+            check: self.check.clone(),
+            max_cost: self.max_cost,
             effort: self.effort,
             schema: self.schema.clone().map(Into::into),
             agent_type: self.agent_type.as_deref().map(Into::into),
-            tools: self.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.as_str().into()).collect()),
+            executor: self.executor.as_deref().map(Into::into),
+            tools: self.tools.as_deref().map(texts),
+            disallowed_tools: texts(&self.disallowed_tools),
+            context: self.context.as_deref().map(Into::into),
+            phase: self.phase.as_deref().map(Into::into),
+            inputs: texts(&self.inputs),
+            isolation: self.isolation,
+            timeout: self.timeout,
+            retries: self.retries,
+            max_turns: self.max_turns,
             ..Task::new(prompt)
         }
     }
@@ -190,6 +297,10 @@ impl PlanTask {
     }
 }
 
+fn texts(texts: &[String]) -> Vec<Arc<str>> {
+    texts.iter().map(|text| text.as_str().into()).collect()
+}
+
 fn places(tasks: &[PlanTask]) -> Result<BTreeMap<&str, usize>, PlanError> {
     let mut places = BTreeMap::new();
     for (place, task) in tasks.iter().enumerate() {
@@ -206,14 +317,14 @@ fn places(tasks: &[PlanTask]) -> Result<BTreeMap<&str, usize>, PlanError> {
 /// A plan as it is written down.
 #[derive(Serialize)]
 struct Draft {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    goal: Option<String>,
+    #[serde(flatten)]
+    head: Head,
     tasks: Vec<PlanTask>,
 }
 
 impl From<Plan> for Draft {
     fn from(plan: Plan) -> Self {
-        Self { goal: plan.goal, tasks: plan.tasks }
+        Self { head: plan.head, tasks: plan.tasks }
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn follow(
     let finished = handle.finished().await;
     let script_error = finished.as_ref().ok().and_then(|finished| finished.script_error.as_ref());
     let script_error = script_error.filter(|_| !telling.script_is_ours);
-    let script_error = script_error.map(|error| problem::script(error, &look));
+    let script_error = script_error.map(|error| problem::shown(error, &look));
     heard
         .and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref()))
         .or_else(reader_gone)?;

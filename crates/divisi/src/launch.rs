@@ -47,15 +47,7 @@ impl Launch {
 pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Problem> {
     let Launch { flow, flags, earlier } = launch;
     flow.parse().map_err(Problem::script)?;
-    let mut flags = flags.anchored().context("cannot tell which folder is meant")?;
-    let workspace = flags.workspace.clone().unwrap_or_default();
-    if !workspace.is_dir() {
-        return Err(Problem::usage(format!("the workspace {} is no folder", workspace.display())));
-    }
-    let leaves = flags.leaves().into_iter().chain(context.global.leaves()).collect();
-    let Loaded { settings, .. } = settings::load(&context.environment, &workspace, leaves)?;
-    let models = providers::choose(&settings, &context.environment, flags.stand()).await?;
-    let setup = setup(&settings, models, &workspace)?;
+    let Prepared { mut flags, settings, setup } = prepare(flags, context).await?;
     // What an agent writes to a settings file gives a resume no more rights.
     flags.allow = Some(settings.allow.clone());
     let engine = Engine::new(context.store()?);
@@ -81,6 +73,27 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
         print_result(&finished).context("cannot write the result to stdout")?;
     }
     Ok(Exit::of(finished.status()))
+}
+
+/// What a run needs beside its flow.
+pub(crate) struct Prepared {
+    pub(crate) flags: RunFlags,
+    pub(crate) settings: Settings,
+    pub(crate) setup: Setup,
+}
+
+/// Finds the settings and the models that a run under these flags would have.
+pub(crate) async fn prepare(flags: RunFlags, context: &Context) -> Result<Prepared, Problem> {
+    let flags = flags.anchored().context("cannot tell which folder is meant")?;
+    let workspace = flags.workspace.clone().unwrap_or_default();
+    if !workspace.is_dir() {
+        return Err(Problem::usage(format!("the workspace {} is no folder", workspace.display())));
+    }
+    let leaves = flags.leaves().into_iter().chain(context.global.leaves()).collect();
+    let Loaded { settings, .. } = settings::load(&context.environment, &workspace, leaves)?;
+    let models = providers::choose(&settings, &context.environment, flags.stand()).await?;
+    let setup = setup(&settings, models, &workspace)?;
+    Ok(Prepared { flags, settings, setup })
 }
 
 /// What the settings mean for the engine.

@@ -8,6 +8,9 @@ mod follow;
 mod launch;
 mod stop;
 
+mod plan_file;
+mod preflight;
+
 mod context;
 mod prices;
 mod providers;
@@ -18,6 +21,7 @@ mod exit;
 mod log;
 mod output;
 mod problem;
+mod slip;
 
 use clap::FromArgMatches;
 use cli::Cli;

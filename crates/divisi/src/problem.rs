@@ -11,12 +11,13 @@
 use crate::display::{Line, Look, Tone, look};
 use crate::exit::Exit;
 use crate::output;
+use crate::plan_file::PlanFileError;
 use crate::settings::SettingsError;
 use divisi_core::choice::BadKinds;
 use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
 use divisi_script::ScriptError;
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use std::fmt::Display;
 
 /// Why a command could not do what it was asked.
@@ -24,16 +25,19 @@ use std::fmt::Display;
 pub(crate) struct Problem {
     /// What the process ends with.
     pub(crate) exit: Exit,
-    reason: Reason,
+    pub(crate) reason: Reason,
     hints: Vec<String>,
 }
 
+/// What a problem is made of.
 #[derive(Debug)]
-enum Reason {
+pub(crate) enum Reason {
     /// Shown with its causes.
     Error(anyhow::Error),
     /// Shown with the line of the script.
     Script(Box<ScriptError>),
+    /// Shown with the lines of the plan.
+    Plan(PlanFileError),
 }
 
 impl Problem {
@@ -68,6 +72,7 @@ impl Problem {
     pub(crate) fn message(&self) -> String {
         match &self.reason {
             Reason::Script(error) => error.to_string(),
+            Reason::Plan(error) => error.to_string(),
             Reason::Error(error) => format!("{error:#}"),
         }
     }
@@ -87,7 +92,8 @@ impl Problem {
         let mut lines = vec![];
         let mut text = String::new();
         match &self.reason {
-            Reason::Script(error) => text = script(error, look),
+            Reason::Script(error) => text = shown(&**error, look),
+            Reason::Plan(error) => text = shown(error, look),
             Reason::Error(error) => {
                 lines.push(Line::of(Tone::Bad, "error: ").plain(error.to_string()));
                 lines.extend(error.chain().skip(1).map(|cause| below("caused by", &cause)));
@@ -98,8 +104,8 @@ impl Problem {
     }
 }
 
-/// A script error with the line that it is about.
-pub(crate) fn script(error: &ScriptError, look: &Look) -> String {
+/// An error of a flow with the line that it is about.
+pub(crate) fn shown(error: &dyn Diagnostic, look: &Look) -> String {
     let theme = match look.color {
         true => GraphicalTheme::unicode(),
         false => GraphicalTheme::unicode_nocolor(),
@@ -121,6 +127,12 @@ impl From<BadKinds> for Problem {
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         Self::failed(error)
+    }
+}
+
+impl From<PlanFileError> for Problem {
+    fn from(error: PlanFileError) -> Self {
+        Self { exit: Exit::Usage, reason: Reason::Plan(error), hints: vec![] }
     }
 }
 

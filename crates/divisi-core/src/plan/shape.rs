@@ -1,22 +1,30 @@
 //! The written form of a plan.
 
-use super::{Draft, Plan, PlanError, PlanTask};
+use super::{Draft, Head, Plan, PlanError, PlanTask};
 use serde_json::{Map, Value, json};
+
+/// The fields of a plan beside its tasks.
+const HEAD: [&str; 4] = ["name", "goal", "maxCost", "gather"];
 
 /// Reads the parts of a plan, without asking whether they fit together.
 pub(super) fn read(value: &Value) -> Result<Draft, PlanError> {
     let plan = value.as_object().ok_or_else(|| malformed(format!("it is {}", sort(value))))?;
-    if let Some(unknown) = plan.keys().find(|key| !matches!(key.as_str(), "goal" | "tasks")) {
+    if let Some(unknown) = plan.keys().find(|key| !HEAD.contains(&key.as_str()) && *key != "tasks") {
         return Err(malformed(format!("unknown field `{unknown}`")));
     }
-    Ok(Draft { goal: goal(plan)?, tasks: tasks(plan)? })
-}
-
-fn goal(plan: &Map<String, Value>) -> Result<Option<String>, PlanError> {
-    match plan.get("goal") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(goal)) => Ok(Some(goal.clone())),
-        Some(other) => Err(malformed(format!("`goal` is {}, not a text", sort(other)))),
+    let others = plan.iter().filter(|(key, _)| *key != "tasks");
+    let mut head: Map<String, Value> = others.map(|(key, value)| (key.clone(), value.clone())).collect();
+    // A prompt may stand for all that there is to say of a synthesis.
+    if let Some(prompt @ Value::String(_)) = head.get_mut("gather") {
+        *prompt = json!({ "prompt": prompt.take() });
+    }
+    let head: Head =
+        serde_json::from_value(Value::Object(head)).map_err(|error| malformed(error.to_string()))?;
+    match &head.gather {
+        Some(gather) if gather.prompt.trim().is_empty() => {
+            Err(malformed("the prompt of `gather` is empty".to_owned()))
+        }
+        _ => Ok(Draft { head, tasks: tasks(plan)? }),
     }
 }
 

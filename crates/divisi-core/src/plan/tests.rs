@@ -81,7 +81,7 @@ fn the_written_form_is_strict() {
     insta::assert_snapshot!(refusal(json!({ "task": [] })), @"the plan cannot be read: unknown field `task`");
     insta::assert_snapshot!(
         refusal(json!({ "tasks": [{ "id": "a", "prompt": "x", "need": ["b"] }] })),
-        @"the plan cannot be read: task 0: unknown field `need`, expected one of `id`, `prompt`, `needs`, `label`, `kind`, `model`, `effort`, `schema`, `agentType`, `tools`"
+        @"the plan cannot be read: task 0: unknown field `need`, expected one of `id`, `prompt`, `needs`, `label`, `kind`, `model`, `fallback`, `check`, `maxCost`, `effort`, `schema`, `agentType`, `executor`, `tools`, `disallowedTools`, `context`, `phase`, `inputs`, `isolation`, `timeout`, `retries`, `maxTurns`"
     );
 }
 
@@ -100,6 +100,29 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn limits_are_written_as_people_write_them() {
+    let plan = Plan::from_value(&json!({
+        "name": "audit", "maxCost": 2.5, "gather": "Sum it up",
+        "tasks": [{
+            "id": "a", "prompt": "x", "model": ["haiku", "opus"], "fallback": "sonnet", "maxCost": "0.35",
+            "timeout": "90s", "retries": 2, "check": { "command": "true" }, "isolation": "worktree",
+        }]
+    }))
+    .unwrap();
+    let task = plan.tasks()[0].task("x");
+    assert_eq!(task.max_cost, PicoUsd::parse_dollars("0.35"));
+    assert_eq!(
+        (task.timeout, task.retries, task.isolation),
+        (Some(Millis(90_000)), Some(2), Isolation::Worktree)
+    );
+    assert_eq!((task.model.0.len(), task.check.len()), (2, 1));
+    assert_eq!(plan.head().max_cost, PicoUsd::parse_dollars("2.5"));
+    let again: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+    assert_eq!(again, plan);
+    insta::assert_snapshot!(serde_json::to_value(&plan).unwrap(), @r#"{"name":"audit","maxCost":2.5,"gather":{"prompt":"Sum it up"},"tasks":[{"id":"a","prompt":"x","model":["haiku","opus"],"fallback":["sonnet"],"check":{"command":"true"},"maxCost":0.35,"isolation":"worktree","timeout":"90s","retries":2}]}"#);
+}
+
+#[test]
 fn a_planners_nulls_are_read() {
     let answer =
         json!({ "tasks": [{ "id": "a", "prompt": "x", "needs": [], "label": null, "model": null }] });
@@ -108,7 +131,7 @@ fn a_planners_nulls_are_read() {
 
 #[test]
 fn a_task_is_known_by_its_label_or_its_id() {
-    let task = PlanTask { model: Some("haiku".into()), ..PlanTask::new("a", "x {{b}}") };
+    let task = PlanTask { model: "haiku".into(), ..PlanTask::new("a", "x {{b}}") };
     let asked = task.task("x y");
     assert_eq!((asked.prompt.as_ref(), asked.label.as_deref()), ("x y", Some("a")));
     assert_eq!(asked.model.first(), Some("haiku"));

@@ -5,4 +5,9 @@
 
 pub mod graph;
 
+pub mod checklist;
+mod planned;
+
+pub use checklist::{Checklist, Money, checklist};
 pub use graph::{Assigned, Graph, Group, GroupKind, Node, NullRead, Open, Rung, Site, Use};
+pub use planned::of_plan;

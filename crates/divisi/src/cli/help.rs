@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// The commands, in the groups in which they are shown.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run agents", &["run", "map", "pipe", "decompose"]),
-    ("Before a run", &["pick"]),
+    ("Look ahead", &["plan", "check", "pick"]),
     ("Go on", &["resume", "rerun"]),
     ("Look back", &["runs", "show", "cost"]),
     ("Set up", &["init", "doctor", "models", "types", "completions", "man"]),

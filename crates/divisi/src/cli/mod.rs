@@ -3,17 +3,19 @@
 //! The help is written to be read: the top page teaches the four patterns on
 //! one screen, each command's page has examples, and flags stand in groups.
 
+mod flow_args;
 mod global;
 mod help;
 mod run_flags;
 
+pub(crate) use flow_args::{FlowArgs, Found};
 pub(crate) use global::GlobalFlags;
 pub(crate) use help::command;
 pub(crate) use run_flags::RunFlags;
 
 use crate::commands::{
-    completions, cost, decompose, doctor, init, man, map, models, pick, pipe, rerun, resume, run, runs, show,
-    types,
+    check, completions, cost, decompose, doctor, init, man, map, models, pick, pipe, rerun, resume, run, runs,
+    show, types,
 };
 use clap::{Parser, Subcommand};
 
@@ -33,6 +35,7 @@ pub(crate) enum Command {
     Map(map::Args),
     Pipe(pipe::Args),
     Decompose(decompose::Args),
+    Check(check::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
     Pick(pick::Args),

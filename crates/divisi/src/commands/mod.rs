@@ -1,6 +1,6 @@
 //! What each command does, one file each.
 //!
-//! The first four start runs, the next two go on with one; all six end in
+//! The first four start runs, `resume` and `rerun` go on with one; all six end in
 //! [`crate::launch`]. The others only look, or write a file.
 
 pub(crate) mod run;
@@ -8,6 +8,8 @@ pub(crate) mod run;
 pub(crate) mod decompose;
 pub(crate) mod map;
 pub(crate) mod pipe;
+
+pub(crate) mod check;
 
 pub(crate) mod rerun;
 pub(crate) mod resume;
@@ -37,6 +39,7 @@ pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exi
         Command::Map(args) => map::run(args, context).await,
         Command::Pipe(args) => pipe::run(args, context).await,
         Command::Decompose(args) => decompose::run(args, context).await,
+        Command::Check(args) => check::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Rerun(args) => rerun::run(args, context).await,
         Command::Pick(args) => pick::run(args, context).await,

@@ -19,6 +19,7 @@ mod failures;
 mod instead;
 mod summary;
 
+pub(crate) mod check;
 pub(crate) mod cost;
 pub(crate) mod models;
 pub(crate) mod pick;

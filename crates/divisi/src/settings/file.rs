@@ -2,15 +2,13 @@
 
 use super::layer::{self, Leaf, Origin};
 use super::{Settings, SettingsError};
+use crate::slip::Unknown;
 use etcetera::BaseStrategy;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
 /// The name of a project's file.
 pub(crate) const PROJECT_FILE: &str = "divisi.toml";
-
-/// How alike two names must be, from 0 to 1, for one to be a slip of the other.
-const LIKENESS_MIN: f64 = 0.7;
 
 /// Where the user's file is, whether it exists or not.
 pub(crate) fn user_file() -> Option<PathBuf> {
@@ -63,29 +61,5 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
         column: before[line_start..].chars().count() + 1,
         message,
         hint,
-    }
-}
-
-/// A name that no setting has, as serde complains about it: "unknown field
-/// `modl`, expected one of `model`, `provider`".
-struct Unknown<'a> {
-    name: &'a str,
-    known: Vec<&'a str>,
-}
-
-impl<'a> Unknown<'a> {
-    fn parse(message: &'a str) -> Option<Self> {
-        let message = message.strip_prefix("unknown field ")?;
-        let mut names = message.split('`').skip(1).step_by(2);
-        Some(Self { name: names.next()?, known: names.collect() })
-    }
-
-    fn hint(&self) -> String {
-        let likeness = |known: &&&str| strsim::jaro_winkler(known, self.name);
-        let nearest = self.known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        match nearest.filter(|known| likeness(known) >= LIKENESS_MIN) {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("there are {}", self.known.join(", ")),
-        }
     }
 }

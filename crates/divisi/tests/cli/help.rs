@@ -9,6 +9,7 @@ fn every_page_reads_well() {
         "map",
         "pipe",
         "decompose",
+        "check",
         "resume",
         "rerun",
         "pick",

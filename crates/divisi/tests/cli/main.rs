@@ -11,6 +11,7 @@ mod settings;
 
 mod later;
 mod patterns;
+mod plans;
 mod runs;
 mod stopping;
 

@@ -1,0 +1,101 @@
+//! Whether all that tasks need is there when they need it, and is used.
+
+use super::{Finding, Flow, Item, Question, counted, verb};
+use crate::preflight::{Site, Use};
+use std::collections::BTreeMap;
+
+pub(super) fn item(flow: &Flow<'_>) -> Item {
+    let reads: usize = flow.tasks().map(|(_, node)| node.reads.len()).sum();
+    let tasks = counted(flow.graph.tasks.len(), "task", "tasks");
+    let mut evidence = vec![format!("{tasks}, {} from one to another", results(reads))];
+    let mut findings = nulls(flow);
+    findings.extend(unread(flow, &mut evidence));
+    findings.extend(asked_twice(flow));
+    Item::new(Question::Dependencies, evidence, findings)
+}
+
+fn results(n: usize) -> String {
+    match n {
+        0 => "no result goes".to_owned(),
+        n => counted(n, "result goes", "results go"),
+    }
+}
+
+/// Prompts that say `null` when a task before them fails.
+fn nulls(flow: &Flow<'_>) -> Vec<Finding> {
+    let mut lines: BTreeMap<(&Option<Site>, &str), usize> = BTreeMap::new();
+    for null in &flow.graph.nulls {
+        *lines.entry((&null.site, &null.word)).or_default() += 1;
+    }
+    let first = |site: &Option<Site>, word: &str| {
+        flow.graph.nulls.iter().find(move |null| null.site == *site && null.word == word)
+    };
+    lines
+        .into_iter()
+        .filter_map(|((site, word), times)| {
+            let null = first(site, word)?;
+            let prompts = match times {
+                1 => format!("the prompt of `{}` says", null.label),
+                n => format!("the prompts of `{}` and {} say", null.label, counted(n - 1, "other task", "other tasks")),
+            };
+            let what = format!("{prompts} `{word}` when a task before fails: “{}”", null.excerpt.trim());
+            let change = "leave the task out then, or read the results with `gather()`, or make the task before `required: true`";
+            Some(Finding::warning(site.clone(), what, change))
+        })
+        .collect()
+}
+
+/// Results that nobody reads, of tasks that do nothing but answer.
+fn unread(flow: &Flow<'_>, evidence: &mut Vec<String>) -> Vec<Finding> {
+    let unread = flow.tasks().filter(|(_, node)| node.used == Use::Unread).map(|(place, _)| place);
+    let (acting, answering): (Vec<usize>, Vec<usize>) = unread.partition(|&place| flow.may_write(place));
+    if !acting.is_empty() {
+        let verb = verb(acting.len(), "is not read, and it", "are not read, and they");
+        evidence.push(format!("{} {verb} may change files", counted(acting.len(), "result", "results")));
+    }
+    let finding = |(site, places): (Option<Site>, Vec<usize>)| {
+        let names = flow.names(&places);
+        let what = match places.len() {
+            1 => format!("nobody reads the result of {names}"),
+            _ => format!("nobody reads the results of {names}"),
+        };
+        let money = flow.money.and_then(|money| places.iter().map(|&place| money.cost(place)).sum());
+        Finding::warning(site, what, "return or log it, put it into a later prompt, or take the task out")
+            .money(money)
+    };
+    flow.by_site(answering).into_iter().map(finding).collect()
+}
+
+/// The same question at two places of the flow. At one place it is a loop or a
+/// vote, and meant.
+fn asked_twice(flow: &Flow<'_>) -> Vec<Finding> {
+    let mut asked: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, node) in flow.tasks() {
+        asked.entry(&node.task.prompt).or_default().push(place);
+    }
+    let mut findings = vec![];
+    for places in asked.into_values() {
+        let first = places[0];
+        let again = places[1..].iter().copied().find(|&place| flow.is_asked_again(first, place));
+        let Some(again) = again else { continue };
+        let (before, now) = (flow.node(first), flow.node(again));
+        let at = before.site.as_ref().map(|site| format!(" ({site})")).unwrap_or_default();
+        let what = format!("`{}` is asked the same as `{}`{at}", now.label(), before.label());
+        let money = flow.money.and_then(|money| money.cost(again));
+        let change = "ask once, and use the result twice";
+        findings.push(Finding::warning(now.site.clone(), what, change).money(money));
+    }
+    findings
+}
+
+impl Flow<'_> {
+    fn is_asked_again(&self, first: usize, place: usize) -> bool {
+        let (before, now) = (self.node(first), self.node(place));
+        let bare = |task: &crate::Task| crate::Task { label: None, phase: None, ..task.clone() };
+        let alone = now.group.is_none() || now.group != before.group;
+        // An agent that may change files, or the world that a command sees, is
+        // not asked the same a second time.
+        let steady = (first..place).all(|between| !self.may_write(between));
+        before.site != now.site && alone && steady && bare(&before.task) == bare(&now.task)
+    }
+}

@@ -1,0 +1,277 @@
+//! Which patterns a flow is made of.
+
+use super::{Finding, Flow, Item, Question, counted};
+use crate::preflight::{Group, GroupKind, Site};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Parts of a flow that are named; a longer list is not read.
+const PARTS_MAX: usize = 8;
+/// Waves of a graph whose widths are named.
+const WAVES_MAX: usize = 6;
+
+pub(super) fn item(flow: &Flow<'_>) -> Item {
+    let graph = flow.graph;
+    let mut findings = vec![];
+    if graph.tasks.is_empty() && graph.broke_off.is_none() {
+        let what = "it asks for no task when it is run on placeholders";
+        findings.push(Finding::warning(None, what, "give it the arguments that it needs, with `--args`"));
+    }
+    if let Some(why) = &graph.broke_off {
+        let what = format!("it did not get to its end on placeholders: {why}");
+        findings.push(Finding::warning(
+            None,
+            what,
+            "what is said here is of the part before; make it bear any result",
+        ));
+    }
+    // That a width is a guess is said with the pattern, and is what a hierarchy is.
+    let guessed = |site: &Option<Site>| {
+        site.is_some() && graph.groups.iter().any(|group| group.guessed && group.site == *site)
+    };
+    for open in graph.open.iter().filter(|open| !guessed(&open.site)) {
+        let change = "bound it, so that the price has a bound, too";
+        findings.push(Finding::warning(open.site.clone(), open.what.clone(), change));
+    }
+    Item::new(Question::Pattern, sentences(flow), findings)
+}
+
+/// A sentence for each part of the flow.
+fn sentences(flow: &Flow<'_>) -> Vec<String> {
+    let shape = Shape::of(flow);
+    let mut told: Vec<(String, usize)> = vec![];
+    for sentence in shape.parts(None) {
+        match told.last_mut() {
+            Some((last, times)) if *last == sentence => *times += 1,
+            _ => told.push((sentence, 1)),
+        }
+    }
+    let more = told.len().saturating_sub(PARTS_MAX);
+    told.truncate(PARTS_MAX);
+    let mut told: Vec<String> = told
+        .into_iter()
+        .map(|(sentence, times)| if times == 1 { sentence } else { format!("{sentence}, {times} times") })
+        .collect();
+    if more > 0 {
+        told.push(format!("and {}", counted(more, "more part", "more parts")));
+    }
+    told
+}
+
+/// A piece of a level: tasks outside of groups that follow each other, or a group.
+enum Piece {
+    Tasks(Vec<usize>),
+    Group(usize),
+}
+
+/// The groups of a graph with what is in them.
+struct Shape<'a> {
+    flow: &'a Flow<'a>,
+    /// For each group, and for what is in none: its own tasks and its groups,
+    /// by the first task of each.
+    levels: BTreeMap<Option<usize>, Vec<(usize, Piece)>>,
+    /// For each group, all tasks in it and in groups below it.
+    members: Vec<Vec<usize>>,
+}
+
+impl<'a> Shape<'a> {
+    fn of(flow: &'a Flow<'a>) -> Self {
+        let groups = &flow.graph.groups;
+        let mut members: Vec<Vec<usize>> = vec![vec![]; groups.len()];
+        for (place, node) in flow.tasks() {
+            let mut group = node.group;
+            while let Some(within) = group {
+                members[within].push(place);
+                group = groups[within].parent;
+            }
+        }
+        let mut levels: BTreeMap<Option<usize>, Vec<(usize, Piece)>> = BTreeMap::new();
+        for (group, members) in members.iter().enumerate() {
+            if let Some(&first) = members.first() {
+                levels.entry(groups[group].parent).or_default().push((first, Piece::Group(group)));
+            }
+        }
+        for (place, node) in flow.tasks() {
+            levels.entry(node.group).or_default().push((place, Piece::Tasks(vec![place])));
+        }
+        for level in levels.values_mut() {
+            level.sort_by_key(|(first, _)| *first);
+            level.dedup_by(|(_, next), (_, piece)| match (piece, next) {
+                (Piece::Tasks(before), Piece::Tasks(after)) => {
+                    before.append(after);
+                    true
+                }
+                (Piece::Tasks(_) | Piece::Group(_), _) => false,
+            });
+        }
+        Self { flow, levels, members }
+    }
+
+    /// A phrase for each part of a level.
+    fn parts(&self, level: Option<usize>) -> Vec<String> {
+        let pieces = self.levels.get(&level).map_or(&[][..], Vec::as_slice);
+        let mut parts = vec![];
+        let mut taken = BTreeSet::new();
+        for (at, (_, piece)) in pieces.iter().enumerate() {
+            match piece {
+                Piece::Tasks(places) => {
+                    let left: Vec<usize> =
+                        places.iter().copied().filter(|place| !taken.contains(place)).collect();
+                    if !left.is_empty() && !self.leads(&left, pieces.get(at + 1)) {
+                        parts.push(self.named(&left, self.tasks(&left)));
+                    }
+                }
+                Piece::Group(group) => {
+                    let leader = pieces[..at].last().and_then(|(_, piece)| self.leader(piece, *group));
+                    let mut around: Vec<usize> = leader.into_iter().collect();
+                    let mut phrase = self.group(*group, leader);
+                    around.extend(&self.members[*group]);
+                    if let Some(reader) = self.reader(*group) {
+                        let name = self.flow.names(&[reader]);
+                        phrase = match phrase.starts_with("hierarchy") {
+                            true => format!("{phrase}, and {name} reads them (scatter-gather)"),
+                            false => format!("scatter-gather: {phrase}, and {name} reads them"),
+                        };
+                        taken.insert(reader);
+                        around.push(reader);
+                    }
+                    parts.push(self.named(&around, phrase));
+                }
+            }
+        }
+        parts
+    }
+
+    /// The phrase with the phases of its tasks before it.
+    fn named(&self, places: &[usize], phrase: String) -> String {
+        let mut phases: Vec<&str> = vec![];
+        for place in places {
+            let phase = self.flow.node(*place).task.phase.as_deref();
+            phases.extend(phase.filter(|phase| !phases.contains(phase)));
+        }
+        match phases.len() {
+            0 => phrase,
+            1..=4 => format!("{}: {phrase}", phases.join(" → ")),
+            _ => format!("{} → … → {}: {phrase}", phases[0], phases[phases.len() - 1]),
+        }
+    }
+
+    /// Tasks that no group holds together.
+    fn tasks(&self, places: &[usize]) -> String {
+        let waves = self.waves(places);
+        let count = places.len();
+        match waves[..] {
+            [1] => format!("single task {}", self.flow.names(places)),
+            [_] => format!("fan-out of {count}"),
+            [scattered, 1] if scattered > 1 && self.reads_of(places[count - 1], places) > 1 => {
+                format!(
+                    "scatter-gather: fan-out of {scattered}, and {} reads them",
+                    self.flow.names(&places[count - 1..])
+                )
+            }
+            _ if waves.iter().all(|&width| width == 1) => format!("sequence of {count}"),
+            _ if waves.len() > WAVES_MAX => format!("graph of {count} tasks in {} waves", waves.len()),
+            _ => {
+                let widths: Vec<String> = waves.iter().map(usize::to_string).collect();
+                format!("graph of {count} tasks in {} waves ({})", waves.len(), widths.join(", "))
+            }
+        }
+    }
+
+    fn group(&self, group: usize, leader: Option<usize>) -> String {
+        let Group { kind, width, guessed, .. } = self.flow.graph.groups[group];
+        let about = if guessed { "about " } else { "" };
+        let below = match &self.parts(Some(group))[..] {
+            _ if kind == GroupKind::Decompose => String::new(),
+            [] => String::new(),
+            // What each of them does, where that is more than one task.
+            _ if kind == GroupKind::Parallel && self.members[group].len() <= width => String::new(),
+            _ if kind == GroupKind::Pipeline && !self.has_groups(group) => String::new(),
+            _ => self.nested(group),
+        };
+        let stages = self.waves(&self.members[group]).len();
+        let phrase = match kind {
+            GroupKind::Parallel => format!("fan-out of {about}{width}{below}"),
+            GroupKind::Pipeline => format!(
+                "pipeline of {} over {about}{}{below}",
+                counted(stages, "stage", "stages"),
+                counted(width, "item", "items")
+            ),
+            GroupKind::Decompose => format!("a planner and {about}{}", counted(width, "task", "tasks")),
+        };
+        match (kind, leader) {
+            (GroupKind::Decompose, _) => format!("hierarchy: {phrase}"),
+            (_, Some(leader)) => {
+                format!("hierarchy: {} decides the width of a {phrase}", self.flow.names(&[leader]))
+            }
+            (_, None) => phrase,
+        }
+    }
+
+    /// What stands within a group, said of the first part that is a group.
+    fn nested(&self, group: usize) -> String {
+        let within = self.levels.get(&Some(group)).into_iter().flatten().find_map(|(_, piece)| match piece {
+            Piece::Group(below) => Some(*below),
+            Piece::Tasks(_) => None,
+        });
+        match within {
+            Some(below) => format!(", each with a {}", self.group(below, None)),
+            None => {
+                let steps = self.waves(&self.members[group]).len();
+                if steps > 1 { format!(", {steps} steps each") } else { String::new() }
+            }
+        }
+    }
+
+    fn has_groups(&self, group: usize) -> bool {
+        self.levels.get(&Some(group)).into_iter().flatten().any(|(_, piece)| matches!(piece, Piece::Group(_)))
+    }
+
+    /// Whether all of these are only there to decide the width of what follows.
+    fn leads(&self, places: &[usize], next: Option<&(usize, Piece)>) -> bool {
+        match (places, next) {
+            ([only], Some((_, Piece::Group(group)))) => {
+                self.leader(&Piece::Tasks(vec![*only]), *group).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// The task before a group whose result decides how wide the group is.
+    fn leader(&self, before: &Piece, group: usize) -> Option<usize> {
+        let Piece::Tasks(places) = before else { return None };
+        let leader = places.last().copied().filter(|_| self.flow.graph.groups[group].guessed)?;
+        let waits = |place: &usize| self.flow.node(*place).waits.contains(&leader);
+        self.members[group].iter().any(waits).then_some(leader)
+    }
+
+    /// The first task after a group that reads two or more of its results.
+    fn reader(&self, group: usize) -> Option<usize> {
+        let members: BTreeSet<usize> = self.members[group].iter().copied().collect();
+        let parent = self.flow.graph.groups[group].parent;
+        let after = self.flow.graph.tasks.iter().enumerate().skip(*members.last()? + 1);
+        after
+            .filter(|(_, node)| node.group == parent)
+            .find(|(_, node)| node.reads.iter().filter(|read| members.contains(read)).count() > 1)
+            .map(|(place, _)| place)
+    }
+
+    fn reads_of(&self, place: usize, of: &[usize]) -> usize {
+        self.flow.node(place).reads.iter().filter(|read| of.contains(read)).count()
+    }
+
+    /// How many of these tasks stand at each depth of waiting for each other.
+    fn waves(&self, places: &[usize]) -> Vec<usize> {
+        let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut waves = vec![];
+        for &place in places {
+            let before = self.flow.node(place).waits.iter().filter_map(|wait| depths.get(wait));
+            let depth = before.max().map_or(0, |depth| depth + 1);
+            depths.insert(place, depth);
+            if waves.len() <= depth {
+                waves.resize(depth + 1, 0);
+            }
+            waves[depth] += 1;
+        }
+        waves
+    }
+}

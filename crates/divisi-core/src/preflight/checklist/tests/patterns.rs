@@ -1,0 +1,104 @@
+//! What the parts of a flow are called.
+
+use super::only;
+use crate::Tier::{Haiku, Sonnet};
+use crate::preflight::checklist::Question;
+use crate::preflight::checklist::fixture::Builder;
+use crate::preflight::{GroupKind, Open, Site};
+use insta::assert_snapshot;
+
+fn pattern(builder: &Builder) -> String {
+    builder.checked().items[0].evidence.join("\n")
+}
+
+#[test]
+fn patterns_have_names() {
+    let mut one = Builder::new();
+    one.task("a", "read", Haiku, &[]);
+    assert_snapshot!(pattern(&one), @"single task `a`");
+
+    let mut steps = Builder::new();
+    for (place, name) in ["build", "test", "deploy"].into_iter().enumerate() {
+        let waits: Vec<usize> = place.checked_sub(1).into_iter().collect();
+        steps.task(name, "feature", Sonnet, &waits).task.phase = Some(name.into());
+    }
+    assert_snapshot!(pattern(&steps), @"build → test → deploy: sequence of 3");
+
+    let mut lines = Builder::new();
+    let group = lines.group(GroupKind::Pipeline, 4, None);
+    for item in 0..4 {
+        lines.task("read", "read", Haiku, &[]).group = Some(group);
+        lines.task("check", "read", Haiku, &[item * 2]).group = Some(group);
+    }
+    assert_snapshot!(pattern(&lines), @"pipeline of 2 stages over 4 items");
+
+    let mut plan = Builder::new();
+    for waits in [&[][..], &[], &[0], &[1], &[2, 3]] {
+        plan.task("t", "read", Haiku, waits);
+    }
+    assert_snapshot!(pattern(&plan), @"graph of 5 tasks in 3 waves (2, 2, 1)");
+}
+
+#[test]
+fn patterns_stand_in_each_other() {
+    let mut flow = Builder::new();
+    flow.task("find", "search", Haiku, &[]).task.phase = Some("Find".into());
+    let group = flow.group(GroupKind::Pipeline, 2, None);
+    flow.graph.groups[group].guessed = true;
+    for _ in 0..2 {
+        let review = flow.graph.tasks.len();
+        let node = flow.task("review", "review", Sonnet, &[0]);
+        node.group = Some(group);
+        node.task.phase = Some("Review".into());
+        let checks = flow.group(GroupKind::Parallel, 3, Some(group));
+        for _ in 0..3 {
+            flow.task("check", "review", Sonnet, &[review]).group = Some(checks);
+        }
+    }
+    let all: Vec<usize> = (1..flow.graph.tasks.len()).collect();
+    flow.task("sum up", "review", Sonnet, &all);
+    let planned = flow.group(GroupKind::Decompose, 3, None);
+    for _ in 0..4 {
+        flow.task("part", "review", Sonnet, &[]).group = Some(planned);
+    }
+    assert_snapshot!(pattern(&flow), @r"
+    Find → Review: hierarchy: `find` decides the width of a pipeline of 2 stages over about 2 items, each with a fan-out of 3, and `sum up` reads them (scatter-gather)
+    hierarchy: a planner and 3 tasks
+    ");
+}
+
+#[test]
+fn what_is_open_is_said() {
+    let mut flow = Builder::new();
+    flow.task("a", "read", Haiku, &[]);
+    let site = Some(Site { script: "x.js".into(), line: 4 });
+    flow.graph.open.push(Open { what: "a loop goes on until a result says otherwise".into(), site });
+    flow.graph.broke_off = Some("TypeError: x is not a function".into());
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
+    ! pattern identified?  single task `a`
+      ! it did not get to its end on placeholders: TypeError: x is not a function
+        what is said here is of the part before; make it bear any result
+      ! x.js:4 a loop goes on until a result says otherwise
+        bound it, so that the price has a bound, too
+    ");
+    assert_snapshot!(only(&Builder::new().checked(), Question::Pattern), @r"
+    ! pattern identified?  
+      ! it asks for no task when it is run on placeholders
+        give it the arguments that it needs, with `--args`
+    ");
+}
+
+#[test]
+fn a_guessed_width_is_no_finding() {
+    let mut flow = Builder::new();
+    flow.task("find", "search", Haiku, &[]);
+    let group = flow.group(GroupKind::Parallel, 3, None);
+    let site = Some(Site { script: "x.js".into(), line: 4 });
+    flow.graph.groups[group].guessed = true;
+    flow.graph.groups[group].site = site.clone();
+    flow.graph.open.push(Open { what: "how many there are depends on results".into(), site });
+    for _ in 0..3 {
+        flow.task("audit", "review", Sonnet, &[0]).group = Some(group);
+    }
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @"✓ pattern identified?  hierarchy: `find` decides the width of a fan-out of about 3");
+}

@@ -1,0 +1,105 @@
+//! Which flow is meant, and what it is given.
+
+use crate::context::Context;
+use crate::plan_file::{self, PlanFile};
+use crate::problem::Problem;
+use crate::settings::Dollars;
+use clap::Args;
+use divisi_core::PicoUsd;
+use divisi_engine::Flow;
+use divisi_engine::flow::Library;
+use serde_json::{Map, Value};
+
+/// Which flow is meant, and what it is given.
+#[derive(Debug, Args)]
+pub(crate) struct FlowArgs {
+    /// A script or a plan (.json, .yaml) by its file, or the name of a saved script
+    flow: String,
+    /// What the script finds in `args`: JSON, or else plain text
+    #[arg(long, value_name = "JSON|TEXT", conflicts_with = "arg")]
+    args: Option<String>,
+    /// One entry of `args`; its value is JSON, or else plain text. May be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
+    arg: Vec<(String, Value)>,
+}
+
+/// A flow that was found.
+pub(crate) enum Found {
+    Script(Flow),
+    Plan(PlanFile),
+}
+
+impl FlowArgs {
+    /// Finds the flow, and reads it where it is a plan.
+    pub(crate) fn find(self, context: &Context) -> Result<Found, Problem> {
+        let file = Library::new(context.folder()).find(&self.flow).map_err(Problem::usage)?;
+        if plan_file::is_plan(&file.path) {
+            if self.args.is_some() || !self.arg.is_empty() {
+                return Err(Problem::usage("a plan takes no arguments")
+                    .hint("write what they say into its prompts, or write a script, which has `args`"));
+            }
+            return Ok(Found::Plan(PlanFile::read(&self.flow, &file.source)?));
+        }
+        Ok(Found::Script(Flow {
+            name: self.flow.as_str().into(),
+            path: Some(file.path.into()),
+            source: file.source.into(),
+            args: match (self.args, self.arg) {
+                (Some(text), _) => Some(json_or_text(&text)),
+                (None, entries) if entries.is_empty() => None,
+                (None, entries) => Some(Value::Object(Map::from_iter(entries))),
+            },
+        }))
+    }
+}
+
+impl Found {
+    /// What runs it.
+    pub(crate) fn into_flow(self) -> Flow {
+        match self {
+            Self::Script(flow) => flow,
+            Self::Plan(plan) => plan.flow(),
+        }
+    }
+
+    /// Most that a run may cost: what a flag says, or else the least of what the
+    /// settings and the plan say.
+    pub(crate) fn max_cost(
+        &self,
+        flag: Option<Dollars>,
+        context: &Context,
+    ) -> Result<Option<Dollars>, Problem> {
+        let Self::Plan(PlanFile { plan, .. }) = self else { return Ok(flag) };
+        let Some(of_plan) = plan.head().max_cost.filter(|_| flag.is_none()) else { return Ok(flag) };
+        let of_settings =
+            context.settings()?.settings.max_cost.map_or(PicoUsd(u64::MAX), |dollars| dollars.0);
+        Ok(Some(Dollars(of_plan.min(of_settings))))
+    }
+}
+
+/// Scripts expect what is typed after their name as it is, and JSON as what it means.
+fn json_or_text(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+fn entry(text: &str) -> Result<(String, Value), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), json_or_text(value))),
+        _ => Err("it must look like KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_are_json_or_else_text() {
+        assert_eq!(json_or_text(r#"{"a": [1]}"#), json!({"a": [1]}));
+        assert_eq!(json_or_text("src/auth and more"), json!("src/auth and more"));
+        assert_eq!(entry("depth=2").unwrap(), ("depth".into(), json!(2)));
+        assert_eq!(entry("where=a=b").unwrap(), ("where".into(), json!("a=b")));
+        assert!(entry("=2").is_err());
+    }
+}

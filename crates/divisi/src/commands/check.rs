@@ -1,0 +1,76 @@
+//! `divisi check`: the six questions before a run.
+
+use crate::cli::{FlowArgs, RunFlags};
+use crate::context::Context;
+use crate::display::{Look, check, json, look};
+use crate::exit::Exit;
+use crate::output;
+use crate::plan_file::{Kind, PlanFileError};
+use crate::preflight::{self, Looked};
+use crate::problem::{Problem, Reason};
+use anyhow::Context as _;
+use divisi_core::preflight::checklist::{Finding, Verdict};
+use divisi_core::preflight::{Checklist, checklist};
+
+/// Ask of a flow what can go wrong, and spend nothing
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi check flows/audit.js
+  divisi check flows/audit.js --args '{\"modules\": [\"auth\", \"payment\"]}' --max-cost 5
+  divisi check release.yaml --strict --json
+
+✓ is as it should be, ! works and would work better otherwise, ✗ does not do what it is meant to do. \
+Exits with 0 whatever it finds; with --strict it exits with 1 unless all six are ✓.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    flow: FlowArgs,
+    /// Fail unless all is as it should be
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let list = match args.flow.find(context) {
+        Ok(found) => {
+            let Looked { graph, money, settings } = preflight::look(found, args.flags, context).await?;
+            checklist(&graph, money.as_deref(), &settings)
+        }
+        Err(problem) => refused(problem)?,
+    };
+    let text = if context.global.json {
+        json::harmless(&serde_json::to_string_pretty(&list).context("cannot write the checklist")?)
+    } else {
+        let look = Look::of_stdout(false);
+        look::page(&check::checklist(&list, &look), &look)
+    };
+    output::print(text.trim_end()).context("cannot write to stdout")?;
+    Ok(if args.strict && list.verdict() > Verdict::Ok { Exit::Failed } else { Exit::Ok })
+}
+
+/// The list of a plan whose tasks do not fit together; every other problem
+/// stays one.
+fn refused(problem: Problem) -> Result<Checklist, Problem> {
+    match &problem.reason {
+        Reason::Plan(error) if error.kind() == Kind::Dependencies => Ok(Checklist::refused(findings(error))),
+        Reason::Plan(_) | Reason::Script(_) | Reason::Error(_) => Err(problem),
+    }
+}
+
+/// The error, and each further line that has a part in it.
+fn findings(error: &PlanFileError) -> Vec<Finding> {
+    let advice = error.hint().unwrap_or_default();
+    error
+        .sites()
+        .enumerate()
+        .map(|(nth, (site, said))| match nth {
+            0 if said != error.message() => {
+                Finding::wrong(Some(site), format!("{} ({said})", error.message()), advice)
+            }
+            0 => Finding::wrong(Some(site), said, advice),
+            _ => Finding::wrong(Some(site), said, ""),
+        })
+        .collect()
+}

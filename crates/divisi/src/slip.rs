@@ -1,0 +1,37 @@
+//! What somebody who has mistyped a name probably meant.
+
+/// How alike two names must be, from 0 to 1, for one to be a slip of the other.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// The known name that is most like `name`, if it is like it at all.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |known: &&str| strsim::jaro_winkler(known, name);
+    let nearest = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.filter(|known| likeness(known) >= LIKENESS_MIN)
+}
+
+/// A name that is not known, as serde complains about it: "unknown field
+/// `modl`, expected one of `model`, `provider`".
+pub(crate) struct Unknown<'a> {
+    /// The name.
+    pub(crate) name: &'a str,
+    /// Those there are.
+    pub(crate) known: Vec<&'a str>,
+}
+
+impl<'a> Unknown<'a> {
+    /// `None` where the complaint is another one.
+    pub(crate) fn parse(message: &'a str) -> Option<Self> {
+        let message = message.strip_prefix("unknown field ")?;
+        let mut names = message.split('`').skip(1).step_by(2);
+        Some(Self { name: names.next()?, known: names.collect() })
+    }
+
+    /// What is to be written instead.
+    pub(crate) fn hint(&self) -> String {
+        match nearest(self.name, self.known.iter().copied()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("there are {}", self.known.join(", ")),
+        }
+    }
+}

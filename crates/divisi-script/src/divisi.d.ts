@@ -78,6 +78,12 @@ interface AgentOptions {
   maxTurns?: number;
   /** A failure throws instead of being `null`. */
   required?: boolean;
+  /**
+   * How many elements the lists of the result will have: one number for all, or
+   * numbers by property, `{ files: 12 }` or `{ 'report.files': 12 }`. Plans are
+   * made with it, where they would take three; a run does not look at it.
+   */
+  expect?: number | Record<string, number>;
 }
 
 /** All that is known of how a task ended. */

@@ -106,6 +106,8 @@ impl Feed {
                     };
                     calls.extend(host.resolve(id, answer)?);
                 }
+                // What belongs together matters to a plan only.
+                Call::GroupBegan { .. } | Call::GroupEnded { .. } => {}
                 Call::Phase { title } => self.tell(FlowNews::Phase(title.into())),
                 Call::Log { message } => self.log(message),
                 Call::Warning { message, site: Some(site) } => {

@@ -10,8 +10,13 @@
     const { planner, worker, max = TASKS_MAX, gather, ...others } = options;
     for (const name of Object.keys(others)) host.warn(`the option \`${name}\` of decompose() is not supported yet and does nothing`);
     if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
+    const group = host.group('decompose');
     const tasks = await makePlan(goal, asOptions(planner), max);
-    const outcomes = await runAll(tasks, asOptions(worker));
+    host.begin(group, tasks.length);
+    const running = runAll(tasks, asOptions(worker));
+    host.leave(group);
+    const outcomes = await running;
+    host.end(group);
     return conclude(goal, tasks, outcomes, gather);
   };
 

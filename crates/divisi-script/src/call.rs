@@ -108,6 +108,8 @@ pub struct Expect {
     /// By the names of properties down to the list, with dots: `report.files`.
     /// The end of a path stands for the whole: `files`.
     pub by_path: BTreeMap<String, usize>,
+    /// No list may be longer: what asks would not take it.
+    pub max: Option<usize>,
 }
 
 impl Expect {
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn the_longest_path_that_fits_decides() {
         let by_path = [("files".to_owned(), 2), ("report.files".to_owned(), 3)].into();
-        let expect = Expect { all: Some(9), by_path };
+        let expect = Expect { all: Some(9), by_path, max: None };
         let found = ["files", "report.files", "a.report.files", "a.files", "profiles", "other"];
         assert_eq!(found.map(|path| expect.elements(path)), [2, 3, 3, 2, 9, 9].map(Some));
         assert_eq!(Expect::default().elements("files"), None);

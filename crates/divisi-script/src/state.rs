@@ -31,8 +31,17 @@ pub(crate) struct State {
     /// Schemas by their text: a thousand calls mostly share one.
     schemas: HashMap<String, Arc<Value>>,
     pub(crate) groups: Groups,
-    /// Whether the next task is told what is missing.
-    pub(crate) informs: bool,
+    /// What our helpers have said of the next task.
+    pub(crate) next: Next,
+}
+
+/// What our helpers say of a task before they ask for it.
+#[derive(Default)]
+pub(crate) struct Next {
+    /// It is told what is missing.
+    pub(crate) is_informed: bool,
+    /// The longest list that its result may hold.
+    pub(crate) elements_max: Option<usize>,
 }
 
 /// A promise that an answer will settle.
@@ -84,7 +93,7 @@ impl State {
             sources: HashMap::new(),
             schemas: HashMap::new(),
             groups: Groups::default(),
-            informs: false,
+            next: Next::default(),
         }))
     }
 

@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::{Scope, convert, site};
 use crate::options;
-use crate::state::{Asked, Form, Shared, Waiting};
+use crate::state::{Asked, Form, Next, Shared, Waiting};
 use crate::{Call, Expect, Site};
 use divisi_core::Task;
 use rquickjs::{Ctx, Function, Object, Promise, Result, Value, function::Opt};
@@ -52,7 +52,7 @@ impl<'js> Maker<'_, 'js> {
     ) -> Result<Promise<'js>> {
         let (promise, resolve, reject) = self.ctx.promise()?;
         let site = site::here(self.ctx, self.scope);
-        let is_informed = std::mem::take(&mut self.shared.borrow_mut().informs);
+        let Next { is_informed, elements_max } = std::mem::take(&mut self.shared.borrow_mut().next);
         match self.may_ask().and_then(|()| make(&site)) {
             Ok((task, expect)) => {
                 let asked = Asked::Task { title: task.title(), required: task.required, form };
@@ -60,6 +60,7 @@ impl<'js> Maker<'_, 'js> {
                 let group = state.groups.current();
                 let waiting = Waiting::new(self.ctx, resolve, reject, site.clone(), asked, group);
                 let id = state.next_id();
+                let expect = Expect { max: elements_max, ..expect };
                 state.ask(Call::Task { id, task, site, group, expect, is_informed }, waiting);
             }
             Err(refusal) => {

@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 /// Adds to `host`: `group(kind)`, which makes a group and keeps the line it
 /// stands on; `begin(group, width)`; `leave(group)`, when its functions wait
-/// for the first time; `end(group)`; and `informs()`, which says that the next
-/// task is told what is missing.
+/// for the first time; and `end(group)`. Of the next task say `informs()` that it
+/// is told what is missing, and `bound(elements)` how long its lists may be.
 pub(super) fn tell<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -33,8 +33,11 @@ pub(super) fn tell<'js>(
     let end = move |group: u32| state.borrow_mut().end_group(GroupId(group));
     host.set("end", Function::new(ctx.clone(), end)?)?;
     let state = shared.clone();
-    let informs = move || state.borrow_mut().informs = true;
-    host.set("informs", Function::new(ctx.clone(), informs)?)
+    let informs = move || state.borrow_mut().next.is_informed = true;
+    host.set("informs", Function::new(ctx.clone(), informs)?)?;
+    let state = shared.clone();
+    let bound = move |elements_max: usize| state.borrow_mut().next.elements_max = Some(elements_max);
+    host.set("bound", Function::new(ctx.clone(), bound)?)
 }
 
 /// Only our own helpers call this.

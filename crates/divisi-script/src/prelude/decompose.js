@@ -27,6 +27,7 @@
     let complaint = '';
     for (let tries = 1; ; tries++) {
       const prompt = plannerPrompt(goal, max, complaint);
+      host.bound(max);
       const plan = await globals.agent(prompt, { label: 'plan', ...options, schema: host.planSchema(), required: true });
       const { tasks, error } = host.checkPlan(plan, max);
       if (tasks) return tasks;

@@ -10,6 +10,7 @@ pub mod setup;
 pub mod prices;
 pub mod flow;
 pub mod resolve;
+pub mod preflight;
 pub mod driver;
 pub mod executor;
 pub mod framing;

@@ -6,12 +6,15 @@
 
 use crate::agents::{AgentDefinition, Agents};
 use crate::executor::{ApiExecutor, CommandExecutor, Executor, ShellExecutor};
+use crate::framing::system_blocks;
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
 use crate::toolset::Toolset;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
+use divisi_core::preflight::{Assigned, Rung};
+use divisi_core::price::ModelPrice;
 use divisi_core::run::Submission;
 use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, PicoUsd, Task};
 use std::collections::BTreeMap;
@@ -146,6 +149,57 @@ impl Resolver {
         Ok(Parts { executor_name: executor_name.into(), executor, model, agent, tools, inputs })
     }
 
+    /// What the words of `task` mean, for a plan.
+    pub fn assigned(&self, task: &Task) -> Result<Assigned, Failure> {
+        let parts = self.assign(task)?;
+        let by_agent = parts.agent.as_ref().and_then(|agent| agent.model.as_deref());
+        let words: Vec<&str> = match task.model.first() {
+            None | Some("inherit") => vec![by_agent.unwrap_or("inherit")],
+            Some(_) => task.model.0.iter().map(AsRef::as_ref).collect(),
+        };
+        let asks_model = parts.model.is_some();
+        let words = if asks_model { words } else { vec![] };
+        let turns_max = task.max_turns.or(parts.agent.as_ref().and_then(|agent| agent.max_turns));
+        let has_tools = asks_model && !parts.tools.offered().is_empty();
+        Ok(Assigned {
+            executor: parts.executor_name.clone(),
+            kind: task.kind.clone().unwrap_or_else(|| "unknown".into()),
+            kind_declared: task.kind.is_some(),
+            rungs: words.iter().map(|word| self.rung(word)).collect::<Result<_, _>>()?,
+            why: why(task, by_agent, asks_model),
+            checked: !task.check.is_empty(),
+            prompt_tokens: self.prompt_tokens(task, &parts),
+            shared_tokens: task.context.as_ref().map_or(0, |context| tokens_of(context.len())),
+            has_tools,
+            reply_tokens_max: self.setup.reply_tokens_max,
+            turns_max: turns_max.unwrap_or(self.setup.turns_max),
+            retries_max: task.retries.unwrap_or(self.setup.retry.retries_max),
+            timeout: task.timeout.unwrap_or(self.setup.timeout),
+        })
+    }
+
+    fn rung(&self, word: &str) -> Result<Rung, Failure> {
+        let model = self.model(Some(word))?;
+        Ok(Rung { tier: self.setup.models.tier(word, &model.id), price: price_of(&model), model: model.id })
+    }
+
+    /// About how many tokens the first request has. What stands in the place of
+    /// results is counted as it stands in `task`.
+    fn prompt_tokens(&self, task: &Task, parts: &Parts) -> u64 {
+        let offered = parts.tools.offered();
+        let framing = self.setup.framing.as_deref();
+        let blocks = system_blocks(framing, parts.agent.as_ref(), !offered.is_empty(), task.schema.is_some());
+        let schema = |schema: &serde_json::Value| schema.to_string().len();
+        let tools =
+            offered.iter().map(|tool| tool.name.len() + tool.description.len() + schema(&tool.input_schema));
+        let texts = [Some(&task.prompt), task.context.as_ref()].into_iter().flatten().map(|text| text.len());
+        let bytes = texts
+            .chain(blocks.iter().map(String::len))
+            .chain(tools)
+            .chain(task.schema.iter().map(|value| schema(value)));
+        tokens_of(bytes.sum())
+    }
+
     fn model(&self, word: Option<&str>) -> Result<Model, Failure> {
         let model = self.setup.models.find(word)?;
         let priced = model.free || self.setup.prices.cost_max(&model.id, 0, 0).is_some();
@@ -260,6 +314,31 @@ impl Resolver {
             ["api", "shell"].into_iter().chain(self.commands.keys().map(String::as_str)).collect();
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
+    }
+}
+
+/// About how many tokens a text of so many bytes has.
+fn tokens_of(bytes: usize) -> u64 {
+    bytes.div_ceil(3) as u64
+}
+
+/// What the model costs now.
+fn price_of(_model: &Model) -> Option<ModelPrice> {
+    None
+}
+
+/// Why a task starts on its first model.
+fn why(task: &Task, by_agent: Option<&str>, asks_model: bool) -> String {
+    match (task.model.first(), by_agent) {
+        _ if !asks_model => "no model is asked".to_owned(),
+        (Some(word), _) if word != "inherit" && task.model.0.len() > 1 => {
+            format!("the flow's ladder begins with {word}")
+        }
+        (Some(word), _) if word != "inherit" => format!("the flow asks for {word}"),
+        (_, Some(word)) => {
+            format!("the definition of `{}` says {word}", task.agent_type.as_deref().unwrap_or_default())
+        }
+        (_, None) => "the run's model".to_owned(),
     }
 }
 

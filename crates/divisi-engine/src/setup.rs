@@ -3,7 +3,7 @@
 use crate::executor::CommandLine;
 use crate::prices::Prices;
 use crate::tools::Permissions;
-use divisi_core::{Failure, FailureClass, Limits, Millis, RetryPolicy};
+use divisi_core::{Failure, FailureClass, Limits, Millis, RetryPolicy, Tier};
 use divisi_providers::Provider;
 use globset::{Glob, GlobMatcher};
 use std::collections::BTreeMap;
@@ -132,6 +132,19 @@ impl Models {
             None => return Err(models.unknown(word)),
         };
         Ok(Model { provider: models.provider.clone(), id, free: models.free })
+    }
+}
+
+impl Models {
+    /// The tier that `word`, which means the model `id`, stands for.
+    pub fn tier(&self, word: &str, id: &str) -> Option<Tier> {
+        let word = if word == "inherit" { &*self.default } else { word };
+        let (provider, word) = word.split_once(':').unwrap_or((&self.provider, word));
+        let by_id = |tier: &Tier| {
+            let models = self.providers.get(provider);
+            models.and_then(|models| models.tiers.get(tier.as_str())).is_some_and(|known| **known == *id)
+        };
+        word.parse().ok().or_else(|| Tier::ALL.into_iter().find(by_id))
     }
 }
 

@@ -84,7 +84,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
 }
 
 /// What the settings mean for the engine.
-fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
+pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
     models.find(None).map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
     let framing = settings.framing.as_ref().map(|path| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read the framing {}", path.display()))

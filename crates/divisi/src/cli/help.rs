@@ -7,8 +7,9 @@ use clap::{Command, CommandFactory};
 use std::fmt::Write;
 
 /// The commands, in the groups in which they are shown.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Run agents", &["run", "map", "pipe", "decompose"]),
+    ("Look ahead", &["plan"]),
     ("Go on", &["resume", "rerun"]),
     ("Look back", &["runs", "show"]),
     ("Set up", &["init", "doctor", "types", "completions", "man"]),

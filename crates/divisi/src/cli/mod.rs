@@ -12,7 +12,7 @@ pub(crate) use help::command;
 pub(crate) use run_flags::RunFlags;
 
 use crate::commands::{
-    completions, decompose, doctor, init, man, map, pipe, rerun, resume, run, runs, show, types,
+    completions, decompose, doctor, init, man, map, pipe, plan, rerun, resume, run, runs, show, types,
 };
 use clap::{Parser, Subcommand};
 
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Decompose(decompose::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
+    Plan(plan::Args),
     Runs(runs::Args),
     Show(show::Args),
     Init(init::Args),

@@ -12,6 +12,8 @@ pub(crate) mod pipe;
 pub(crate) mod rerun;
 pub(crate) mod resume;
 
+pub(crate) mod plan;
+
 pub(crate) mod runs;
 pub(crate) mod show;
 
@@ -35,6 +37,7 @@ pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exi
         Command::Decompose(args) => decompose::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Rerun(args) => rerun::run(args, context).await,
+        Command::Plan(args) => plan::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Init(args) => init::run(args, context),

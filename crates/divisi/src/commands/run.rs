@@ -21,6 +21,15 @@ Examples:
 A name is looked for in flows/, .divisi/flows/ and .claude/workflows/: here, further up to the root \
 of the repository, and in your home folder.")]
 pub(crate) struct Args {
+    #[command(flatten)]
+    flow: FlowArgs,
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+/// A flow and its arguments, as they are typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FlowArgs {
     /// The script's file, or the name of a saved flow
     flow: String,
     /// What the script finds in `args`: JSON, or else plain text
@@ -29,23 +38,28 @@ pub(crate) struct Args {
     /// One entry of `args`; its value is JSON, or else plain text. May be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
     arg: Vec<(String, Value)>,
-    #[command(flatten)]
-    flags: RunFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let file = Library::new(context.folder()).find(&args.flow).map_err(Problem::usage)?;
-    let flow = Flow {
-        name: args.flow.as_str().into(),
-        path: Some(file.path.into()),
-        source: file.source.into(),
-        args: match (args.args, args.arg) {
-            (Some(text), _) => Some(json_or_text(&text)),
-            (None, entries) if entries.is_empty() => None,
-            (None, entries) => Some(Value::Object(Map::from_iter(entries))),
-        },
-    };
+    let flow = args.flow.find(context)?;
     launch(Launch::new(flow, args.flags), context).await
+}
+
+impl FlowArgs {
+    /// The flow that is meant.
+    pub(crate) fn find(self, context: &Context) -> Result<Flow, Problem> {
+        let file = Library::new(context.folder()).find(&self.flow).map_err(Problem::usage)?;
+        Ok(Flow {
+            name: self.flow.as_str().into(),
+            path: Some(file.path.into()),
+            source: file.source.into(),
+            args: match (self.args, self.arg) {
+                (Some(text), _) => Some(json_or_text(&text)),
+                (None, entries) if entries.is_empty() => None,
+                (None, entries) => Some(Value::Object(Map::from_iter(entries))),
+            },
+        })
+    }
 }
 
 /// Scripts expect what is typed after their name as it is, and JSON as what it means.

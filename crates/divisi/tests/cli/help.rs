@@ -11,6 +11,7 @@ fn every_page_reads_well() {
         "decompose",
         "resume",
         "rerun",
+        "plan",
         "runs",
         "show",
         "init",

@@ -13,7 +13,7 @@ mod shape;
 pub use error::PlanError;
 pub use reference::{references, render};
 
-use crate::{Effort, Task};
+use crate::{Effort, Millis, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -61,6 +61,22 @@ pub struct PlanTask {
     /// Names of the tools the agent may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
+    /// The progress group it is shown under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Text that many tasks share, before everything of their own. `{{id}}`
+    /// stands for a result there, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// Longest time of one attempt, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
+    /// How often a failed attempt may be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How many requests one attempt may send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
 }
 
 impl Plan {
@@ -164,8 +180,18 @@ impl PlanTask {
             schema: self.schema.clone().map(Into::into),
             agent_type: self.agent_type.as_deref().map(Into::into),
             tools: self.tools.as_ref().map(|tools| tools.iter().map(|tool| tool.as_str().into()).collect()),
+            phase: self.phase.as_deref().map(Into::into),
+            context: self.context.as_deref().map(Into::into),
+            timeout: self.timeout,
+            retries: self.retries,
+            max_turns: self.max_turns,
             ..Task::new(prompt)
         }
+    }
+
+    /// The ids that stand in its texts.
+    fn references(&self) -> impl Iterator<Item = &str> {
+        references(&self.prompt).chain(self.context.iter().flat_map(|context| references(context)))
     }
 
     fn resolve(&self, places: &BTreeMap<&str, usize>) -> Result<Vec<usize>, PlanError> {
@@ -173,7 +199,7 @@ impl PlanTask {
             return Err(PlanError::EmptyPrompt { task: self.id.clone() });
         }
         let mut needs = Vec::new();
-        for need in self.needs.iter().map(String::as_str).chain(references(&self.prompt)) {
+        for need in self.needs.iter().map(String::as_str).chain(self.references()) {
             if need == self.id {
                 return Err(PlanError::NeedsItself { task: self.id.clone() });
             }

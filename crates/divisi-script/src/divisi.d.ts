@@ -185,7 +185,31 @@ declare function gather(
   options?: GatherOptions,
 ): Promise<any>;
 
+/** A task of a plan: what an agent is told, and what it has to wait for. */
+interface PlanTask {
+  /** Letters, digits, `-` and `_`. */
+  id: string;
+  /** `{{id}}` stands for the result of another task. */
+  prompt: string;
+  needs?: readonly string[];
+  label?: string;
+  kind?: string;
+  model?: Model;
+  effort?: Effort;
+  schema?: Schema;
+  agentType?: string;
+  tools?: readonly string[];
+  phase?: string;
+  context?: string;
+  /** In milliseconds. */
+  timeout?: number;
+  retries?: number;
+  maxTurns?: number;
+}
+
 interface DecomposeOptions {
+  /** Tasks to carry out as they are, without an agent that plans. */
+  plan?: { goal?: string; tasks: readonly PlanTask[] };
   /** Options of the agent that plans, or just its model. */
   planner?: AgentOptions | Model;
   /** Options of the agents that do the work, or just their model. */

@@ -71,12 +71,17 @@ pub(super) fn of(schema: Option<&Value>, looks: &Looks<'_>) -> Placeholder {
         let words = if looks.is_last { "DONE done NONE none" } else { "result of this task" };
         return Placeholder::marked(&json!(mark::of(looks.place, words)));
     };
-    if *schema == Plan::json_schema() {
+    if is_of_plans(schema) {
         return Placeholder::marked(&plan(looks));
     }
     let mut filling = Filling { looks, seen: BTreeMap::new(), is_marked: false };
     let value = sample_by(schema, &mut filling);
     Placeholder { is_marked: filling.is_marked, answer: TaskAnswer::ok(value.to_string()) }
+}
+
+/// Whether a result with this schema is a plan.
+pub(super) fn is_of_plans(schema: &Value) -> bool {
+    *schema == Plan::json_schema()
 }
 
 /// A plan whose tasks need nothing of each other.

@@ -250,11 +250,12 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Whether nobody has said how many tasks the planner will plan that was
-    /// just answered.
+    /// Whether a planner was just answered, and nobody has said how many tasks
+    /// it will plan.
     fn planner_is_free(&self) -> bool {
-        let planner = self.played.steps.last().and_then(|step| step.answered);
-        planner.is_none_or(|place| self.played.tasks[place].expect.elements("tasks").is_none())
+        let answered = self.played.steps.last().and_then(|step| step.answered);
+        let planner = answered.map(|place| &self.played.tasks[place]).filter(|asked| asked.is_planner());
+        planner.is_some_and(|planner| planner.expect.elements("tasks").is_none())
     }
 
     fn asked(&mut self, asked: Asked) {
@@ -316,6 +317,10 @@ impl Asked {
     /// Whether it may be without a result and the script goes on.
     pub(super) fn may_fail(&self) -> bool {
         !self.task.required && !self.is_command()
+    }
+
+    fn is_planner(&self) -> bool {
+        self.task.schema.as_deref().is_some_and(placeholder::is_of_plans)
     }
 
     fn is_command(&self) -> bool {

@@ -46,6 +46,7 @@ pub(super) fn complete<'js>(
     host.set("renderPrompt", plan::render_prompt(ctx)?)?;
     host.set("planSchema", plan::schema(ctx)?)?;
     host.set("itemsMax", shared.borrow().options.limits.items_max)?;
+    host.set("tasksMax", divisi_core::Plan::TASKS_MAX)?;
     host.set("cwd", shared.borrow().options.cwd.as_deref().unwrap_or("/"))?;
     SCOPE.iter().try_for_each(|(name, source)| {
         evaluate::<Function<'js>>(ctx, name, source)?.call((globals.clone(), host.clone()))

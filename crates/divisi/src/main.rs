@@ -9,6 +9,7 @@ mod launch;
 mod stop;
 
 mod context;
+mod plan_file;
 mod providers;
 mod settings;
 

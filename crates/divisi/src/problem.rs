@@ -11,11 +11,12 @@
 use crate::display::{Line, Look, Tone, look};
 use crate::exit::Exit;
 use crate::output;
+use crate::plan_file::PlanFileError;
 use crate::settings::SettingsError;
 use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
 use divisi_script::ScriptError;
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use std::fmt::Display;
 
 /// Why a command could not do what it was asked.
@@ -33,6 +34,8 @@ enum Reason {
     Error(anyhow::Error),
     /// Shown with the line of the script.
     Script(Box<ScriptError>),
+    /// Shown with the line of the plan.
+    Plan(Box<PlanFileError>),
 }
 
 impl Problem {
@@ -51,6 +54,11 @@ impl Problem {
         Self { exit: Exit::Usage, reason: Reason::Script(Box::new(error)), hints: vec![] }
     }
 
+    /// A plan file that cannot be read.
+    pub(crate) fn plan(error: Box<PlanFileError>) -> Self {
+        Self { exit: Exit::Usage, reason: Reason::Plan(error), hints: vec![] }
+    }
+
     /// The same with advice.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -67,6 +75,7 @@ impl Problem {
     pub(crate) fn message(&self) -> String {
         match &self.reason {
             Reason::Script(error) => error.to_string(),
+            Reason::Plan(error) => error.to_string(),
             Reason::Error(error) => format!("{error:#}"),
         }
     }
@@ -87,6 +96,7 @@ impl Problem {
         let mut text = String::new();
         match &self.reason {
             Reason::Script(error) => text = script(error, look),
+            Reason::Plan(error) => text = marked(&**error, look),
             Reason::Error(error) => {
                 lines.push(Line::of(Tone::Bad, "error: ").plain(error.to_string()));
                 lines.extend(error.chain().skip(1).map(|cause| below("caused by", &cause)));
@@ -99,6 +109,11 @@ impl Problem {
 
 /// A script error with the line that it is about.
 pub(crate) fn script(error: &ScriptError, look: &Look) -> String {
+    marked(error, look)
+}
+
+/// An error with the text that it is about.
+fn marked(error: &dyn Diagnostic, look: &Look) -> String {
     let theme = match look.color {
         true => GraphicalTheme::unicode(),
         false => GraphicalTheme::unicode_nocolor(),

@@ -1,18 +1,21 @@
 //! `divisi plan`: what a flow would ask for, without asking.
 
+mod frozen;
+
 use super::run::FlowArgs;
 use crate::cli::RunFlags;
 use crate::context::Context;
 use crate::display::plan::{dot, json, svg, tree};
 use crate::display::{self, Line, Look};
 use crate::exit::Exit;
+use crate::plan_file;
 use crate::problem::Problem;
 use crate::settings::{self, Loaded};
 use crate::{launch, output, providers};
 use anyhow::Context as _;
 use divisi_core::preflight::Graph;
 use divisi_engine::preflight::{TraceLimits, trace};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Show what a flow would ask for, without asking anybody: its tasks, models and waits
@@ -39,6 +42,9 @@ pub(crate) struct Args {
     /// Draw it into FILE
     #[arg(long, value_name = "FILE", help_heading = "Form")]
     svg: Option<PathBuf>,
+    /// Write it as a plan into FILE (.json, .yaml), which can be edited and run
+    #[arg(long, value_name = "FILE", help_heading = "Form")]
+    save: Option<PathBuf>,
     #[command(flatten)]
     flags: RunFlags,
 }
@@ -49,6 +55,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     if let Some(path) = &args.svg {
         let drawing = svg::render(&graph).context("cannot draw the plan")?;
         std::fs::write(path, drawing).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(path) = &args.save {
+        save(&graph, path)?;
     }
     let look = Look::of_stdout(demo);
     let text = match (context.global.json, args.dot) {
@@ -77,6 +86,21 @@ async fn graph(flow: FlowArgs, flags: RunFlags, context: &Context) -> Result<Gra
     }
     let setup = Arc::new(launch::setup(&settings, models, &workspace)?);
     Ok(trace(&flow, setup, &TraceLimits::default())?)
+}
+
+/// Writes the tasks as a plan file.
+fn save(graph: &Graph, path: &Path) -> Result<(), Problem> {
+    if graph.broke_off.is_some() {
+        return Err(Problem::usage("a plan that ends early is not written"));
+    }
+    let plan = frozen::plan(graph).context("this flow makes no plan file")?;
+    let text = plan_file::write(path, &plan)?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    if !graph.open.is_empty() {
+        let message = "what only results tell stands in the plan as it was assumed";
+        output::say(&format!("note: {message}: see {}", path.display()));
+    }
+    Ok(())
 }
 
 /// What it would cost.

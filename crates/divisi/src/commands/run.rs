@@ -1,15 +1,16 @@
-//! `divisi run`: runs a flow from a file.
+//! `divisi run`: runs a flow from a file, a script or a plan.
 
 use crate::cli::RunFlags;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Launch, launch};
+use crate::plan_file;
 use crate::problem::Problem;
 use divisi_engine::Flow;
 use divisi_engine::flow::Library;
 use serde_json::{Map, Value};
 
-/// Run a flow: a script, by its file or by the name it is saved under
+/// Run a flow: a script, by its file or by the name it is saved under, or a plan file
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -17,6 +18,7 @@ Examples:
   divisi run flows/audit.js --args '{\"modules\": [\"auth\", \"payment\"]}' --max-cost 5
   divisi run audit --arg depth=2 --arg module=auth --model haiku
   divisi run flows/audit.js --demo
+  divisi run plan.yaml
 
 A name is looked for in flows/, .divisi/flows/ and .claude/workflows/: here, further up to the root \
 of the repository, and in your home folder.")]
@@ -30,7 +32,7 @@ pub(crate) struct Args {
 /// A flow and its arguments, as they are typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FlowArgs {
-    /// The script's file, or the name of a saved flow
+    /// The file of a script or a plan (.json, .yaml), or the name of a saved flow
     flow: String,
     /// What the script finds in `args`: JSON, or else plain text
     #[arg(long, value_name = "JSON|TEXT", conflicts_with = "arg")]
@@ -49,6 +51,12 @@ impl FlowArgs {
     /// The flow that is meant.
     pub(crate) fn find(self, context: &Context) -> Result<Flow, Problem> {
         let file = Library::new(context.folder()).find(&self.flow).map_err(Problem::usage)?;
+        if plan_file::is_plan(&file.path) {
+            return match (self.args, self.arg.first()) {
+                (None, None) => plan_file::flow(&self.flow, &file.source).map_err(Problem::plan),
+                _ => Err(Problem::usage("a plan takes no arguments").hint("write them into its prompts")),
+            };
+        }
         Ok(Flow {
             name: self.flow.as_str().into(),
             path: Some(file.path.into()),

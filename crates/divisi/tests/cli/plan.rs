@@ -63,3 +63,75 @@ fn what_is_wrong_is_said() {
     );
     home.ends(2, &["plan", "f.js", "--provider", "nobody"]);
 }
+
+#[test]
+fn a_plan_can_be_saved_and_run() {
+    let home = Home::with("flows/audit.js", FLOW);
+    for file in ["plan.json", "plan.yaml"] {
+        home.ends(0, &["plan", "audit", "--save", file]);
+        let again = home.ends(0, &["plan", file, "--tasks"]).stdout;
+        assert!(again.contains("4 tasks · 2 waves"), "{again}");
+        let said = home.ends(0, &["run", file, "--demo", "--quiet"]);
+        assert!(!said.stdout.is_empty());
+    }
+    insta::assert_snapshot!(home.read("plan.yaml"), @r"
+    tasks:
+    - id: t0
+      prompt: Audit auth
+      label: auth
+      tools: []
+      phase: Audit
+    - id: t1
+      prompt: Audit payment
+      label: payment
+      tools: []
+      phase: Audit
+    - id: t2
+      prompt: Audit user
+      label: user
+      tools: []
+      phase: Audit
+    - id: t3
+      prompt: |-
+        Write a report
+
+        ## part 1
+
+        {{t0}}
+
+        ## part 2
+
+        {{t1}}
+
+        ## part 3
+
+        {{t2}}
+      needs:
+      - t0
+      - t1
+      - t2
+      label: gather
+      tools: []
+      phase: Report
+    ");
+    home.ends(2, &["run", "plan.json", "--arg", "a=1"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_file_is_shown_where_it_stands() {
+    let home =
+        Home::with("p.yaml", "tasks:\n  - id: a\n    prompt: use {{b}}\n  - id: b\n    prompt: use {{a}}\n");
+    insta::assert_snapshot!(home.ends(2, &["run", "p.yaml"]).stderr, @r"
+    plan
+
+      × plan `p.yaml` cannot be read at line 2, column 9: tasks wait for each other: a → b → a
+       ╭─[p.yaml:2:9]
+     1 │ tasks:
+     2 │   - id: a
+       ·         ┬
+       ·         ╰── tasks wait for each other: a → b → a
+     3 │     prompt: use {{b}}
+       ╰────
+      help: take out the need that matters least
+    ");
+}

@@ -143,7 +143,7 @@ fn groups(graph: &Graph) -> (Vec<GroupFold>, Vec<usize>) {
 }
 
 /// A label with dots in the place of results, one for several in a row.
-pub(super) fn readable(label: &str) -> String {
+pub(crate) fn readable(label: &str) -> String {
     let dotted = divisi_core::plan::render(label, |id| is_task(id).then_some("…"));
     let is_between = |text: &&str| !text.chars().any(char::is_alphanumeric);
     let mut readable = String::with_capacity(dotted.len());

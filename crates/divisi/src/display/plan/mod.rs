@@ -6,6 +6,8 @@
 mod fold;
 mod order;
 
+pub(crate) use fold::readable;
+
 pub(crate) mod tree;
 
 pub(crate) mod dot;

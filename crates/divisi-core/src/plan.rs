@@ -275,12 +275,17 @@ impl PlanTask {
         }
     }
 
+    /// The ids that stand in its texts.
+    fn references(&self) -> impl Iterator<Item = &str> {
+        references(&self.prompt).chain(self.context.iter().flat_map(|context| references(context)))
+    }
+
     fn resolve(&self, places: &BTreeMap<&str, usize>) -> Result<Vec<usize>, PlanError> {
         if self.prompt.trim().is_empty() {
             return Err(PlanError::EmptyPrompt { task: self.id.clone() });
         }
         let mut needs = Vec::new();
-        for need in self.needs.iter().map(String::as_str).chain(references(&self.prompt)) {
+        for need in self.needs.iter().map(String::as_str).chain(self.references()) {
             if need == self.id {
                 return Err(PlanError::NeedsItself { task: self.id.clone() });
             }

@@ -12,6 +12,7 @@ pub mod tokens;
 pub mod flow;
 pub mod choose;
 pub mod resolve;
+pub mod preflight;
 pub mod driver;
 pub mod executor;
 pub mod framing;

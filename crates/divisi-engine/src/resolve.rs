@@ -4,6 +4,8 @@
 //! id, an agent definition and a digest. What results has a key, and whatever
 //! cannot be resolved has its outcome before it starts.
 
+mod ahead;
+
 use crate::agents::{AgentDefinition, Agents};
 use crate::choose::choose;
 use crate::driver::wall_clock;

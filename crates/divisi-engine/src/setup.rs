@@ -99,6 +99,8 @@ pub struct Model {
     pub provider: Arc<dyn Provider>,
     /// The vendor's id of it.
     pub id: Arc<str>,
+    /// The tier it stands for, if it stands for one.
+    pub tier: Option<Tier>,
     /// Whether nobody sends a bill for it.
     pub free: bool,
     /// What it costs when it is asked; `None` where that is not known, or not asked for.
@@ -138,7 +140,9 @@ impl Models {
             None if models.known.iter().any(|known| known.is_match(word)) => word.into(),
             None => return Err(models.unknown(word)),
         };
-        Ok(Model { provider: models.provider.clone(), id, free: models.free, price: None })
+        let by_id = || Tier::ALL.into_iter().find(|tier| models.tiers.get(tier.as_str()) == Some(&id));
+        let tier = word.parse().ok().or_else(by_id);
+        Ok(Model { provider: models.provider.clone(), id, tier, free: models.free, price: None })
     }
 
     /// The provider that `word` is meant for, and what it is asked for.

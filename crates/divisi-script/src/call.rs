@@ -1,6 +1,9 @@
 //! What a script asks for, and what it is told.
 
+use crate::GroupId;
+use divisi_core::preflight::GroupKind;
 use divisi_core::{FailureClass, Site, Task};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +31,12 @@ pub enum Call {
         task: Task,
         /// Where the script asks for it; `None` deep inside a helper.
         site: Option<Site>,
+        /// The innermost group it is part of.
+        group: Option<GroupId>,
+        /// How wide its result will be, as far as the script says so.
+        expect: Expect,
+        /// Whether it is told which of the results it reads are missing.
+        is_informed: bool,
     },
     /// Find another script. Answer with [`Answer::Source`] or [`Answer::LoadFailed`].
     Load {
@@ -37,6 +46,24 @@ pub enum Call {
         reference: ScriptRef,
         /// Where the script asks for it.
         site: Option<Site>,
+    },
+    /// Tasks are going to be asked for together.
+    GroupBegan {
+        /// Names the group.
+        id: GroupId,
+        /// What asks for them.
+        kind: GroupKind,
+        /// Functions or items it was given.
+        width: usize,
+        /// The group that this one is part of.
+        parent: Option<GroupId>,
+        /// Where the script does so.
+        site: Option<Site>,
+    },
+    /// All of a group is there; whoever waits for the group goes on.
+    GroupEnded {
+        /// Names the group.
+        id: GroupId,
     },
     /// A progress group begins.
     Phase {
@@ -62,8 +89,36 @@ impl Call {
     pub fn id(&self) -> Option<CallId> {
         match self {
             Self::Task { id, .. } | Self::Load { id, .. } => Some(*id),
-            Self::Phase { .. } | Self::Log { .. } | Self::Warning { .. } => None,
+            Self::GroupBegan { .. }
+            | Self::GroupEnded { .. }
+            | Self::Phase { .. }
+            | Self::Log { .. }
+            | Self::Warning { .. } => None,
         }
+    }
+}
+
+/// How many elements the lists of a result will have, by its author's guess.
+///
+/// It decides what a plan is made with, and nothing in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// For every list that `by_path` does not name.
+    pub all: Option<usize>,
+    /// By the names of properties down to the list, with dots: `report.files`.
+    /// The end of a path stands for the whole: `files`.
+    pub by_path: BTreeMap<String, usize>,
+    /// No list may be longer: what asks would not take it.
+    pub max: Option<usize>,
+}
+
+impl Expect {
+    /// The elements of the list at `path`; `None` where nothing is said of it.
+    pub fn elements(&self, path: &str) -> Option<usize> {
+        let is_end =
+            |name: &str| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let named = self.by_path.iter().filter(|(name, _)| is_end(name)).max_by_key(|(name, _)| name.len());
+        named.map(|(_, elements)| *elements).or(self.all)
     }
 }
 
@@ -182,5 +237,19 @@ impl TaskStatus {
             Self::Skipped => "skipped",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_path_that_fits_decides() {
+        let by_path = [("files".to_owned(), 2), ("report.files".to_owned(), 3)].into();
+        let expect = Expect { all: Some(9), by_path, max: None };
+        let found = ["files", "report.files", "a.report.files", "a.files", "profiles", "other"];
+        assert_eq!(found.map(|path| expect.elements(path)), [2, 3, 3, 2, 9, 9].map(Some));
+        assert_eq!(Expect::default().elements("files"), None);
     }
 }

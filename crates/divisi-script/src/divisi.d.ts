@@ -80,6 +80,12 @@ interface AgentOptions {
   maxTurns?: number;
   /** A failure throws instead of being `null`. */
   required?: boolean;
+  /**
+   * How many elements the lists of the result will have: one number for all, or
+   * numbers by property, `{ files: 12 }` or `{ 'report.files': 12 }`. Plans are
+   * made with it, where they would take three; a run does not look at it.
+   */
+  expect?: number | Record<string, number>;
 }
 
 /** All that is known of how a task ended. */
@@ -181,7 +187,31 @@ declare function gather(
   options?: GatherOptions,
 ): Promise<any>;
 
+/** A task of a plan: what an agent is told, and what it has to wait for. */
+interface PlanTask {
+  /** Letters, digits, `-` and `_`. */
+  id: string;
+  /** `{{id}}` stands for the result of another task. */
+  prompt: string;
+  needs?: readonly string[];
+  label?: string;
+  kind?: string;
+  model?: Model;
+  effort?: Effort;
+  schema?: Schema;
+  agentType?: string;
+  tools?: readonly string[];
+  phase?: string;
+  context?: string;
+  /** In milliseconds. */
+  timeout?: number;
+  retries?: number;
+  maxTurns?: number;
+}
+
 interface DecomposeOptions {
+  /** Tasks to carry out as they are, without an agent that plans. */
+  plan?: { goal?: string; tasks: readonly PlanTask[] };
   /** Options of the agent that plans, or just its model. */
   planner?: AgentOptions | Model;
   /** Options of the agents that do the work, or just their model. */

@@ -7,6 +7,7 @@
 mod agent;
 mod budget;
 mod convert;
+mod group;
 mod phase;
 mod plan;
 mod prelude;

@@ -26,6 +26,7 @@
 mod call;
 mod error;
 mod globals;
+mod groups;
 mod host;
 mod limits;
 mod options;
@@ -35,9 +36,11 @@ mod stack;
 mod state;
 mod watch;
 
-pub use call::{Answer, Call, CallId, ScriptRef, TaskAnswer, TaskStatus};
+pub use call::{Answer, Call, CallId, Expect, ScriptRef, TaskAnswer, TaskStatus};
 pub use divisi_core::Site;
+pub use divisi_core::preflight::GroupKind;
 pub use error::{ErrorKind, Frame, ScriptError};
+pub use groups::GroupId;
 pub use host::Host;
 pub use limits::{HostLimits, HostOptions};
 pub use source::{Meta, Phase, Script, Warning};

@@ -7,7 +7,7 @@
 
 use crate::globals::{Refusal, json, text};
 use crate::state::Shared;
-use crate::{Site, schema};
+use crate::{Expect, Site, schema};
 use divisi_core::task::Isolation;
 use divisi_core::{Effort, Millis, Task};
 use rquickjs::{Ctx, Object, Value};
@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Refusal>;
 
-/// Reads `options` into `task`.
+/// Reads `options` into `task`, and what is no part of it into `expect`.
 pub(crate) fn read<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
     site: &Option<Site>,
     options: &Object<'js>,
     task: &mut Task,
+    expect: &mut Expect,
 ) -> Result<()> {
     for option in options.props::<String, Value<'js>>() {
         let (name, value) = option?;
@@ -48,6 +49,7 @@ pub(crate) fn read<'js>(
             "retries" => task.retries = Some(given.count(0)?),
             "maxTurns" => task.max_turns = Some(given.count(1)?),
             "required" => task.required = given.switch()?,
+            "expect" => *expect = given.expect()?,
             "check" | "maxCost" | "bashCommandClamp" => {
                 warn(
                     shared,
@@ -132,6 +134,21 @@ impl<'js> Given<'_, 'js> {
             .filter(|&n| n >= f64::from(least) && n <= f64::from(u32::MAX))
             .map(|n| n as u32)
             .ok_or_else(|| self.wrong(&format!("a whole number from {least}")))
+    }
+
+    /// A width for all lists, or an object of widths by path.
+    fn expect(&self) -> Result<Expect> {
+        let Some(widths) = self.value.as_object().filter(|_| !self.value.is_array()) else {
+            return Ok(Expect { all: Some(self.count(0)? as usize), ..Expect::default() });
+        };
+        let mut expect = Expect::default();
+        for width in widths.props::<String, Value<'js>>() {
+            let (path, value) = width?;
+            let name = format!("expect.{path}");
+            let elements = Given { ctx: self.ctx, name: &name, value }.count(0)?;
+            expect.by_path.insert(path, elements as usize);
+        }
+        Ok(expect)
     }
 
     /// Milliseconds as a number, or a text with a unit: `'30s'`, `'5m'`.

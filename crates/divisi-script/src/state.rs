@@ -4,7 +4,8 @@
 //! for a moment at a time and never across a call into the engine, which may
 //! come back here.
 
-use crate::{Call, CallId, HostOptions, Script, Site};
+use crate::groups::Groups;
+use crate::{Call, CallId, GroupId, HostOptions, Script, Site};
 use rquickjs::{Ctx, Function, Persistent};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -29,6 +30,18 @@ pub(crate) struct State {
     sources: HashMap<Arc<str>, Arc<str>>,
     /// Schemas by their text: a thousand calls mostly share one.
     schemas: HashMap<String, Arc<Value>>,
+    pub(crate) groups: Groups,
+    /// What our helpers have said of the next task.
+    pub(crate) next: Next,
+}
+
+/// What our helpers say of a task before they ask for it.
+#[derive(Default)]
+pub(crate) struct Next {
+    /// It is told what is missing.
+    pub(crate) is_informed: bool,
+    /// The longest list that its result may hold.
+    pub(crate) elements_max: Option<usize>,
 }
 
 /// A promise that an answer will settle.
@@ -37,6 +50,8 @@ pub(crate) struct Waiting {
     pub(crate) reject: Persistent<Function<'static>>,
     pub(crate) site: Option<Site>,
     pub(crate) asked: Asked,
+    /// What the script was in when it asked.
+    pub(crate) group: Option<GroupId>,
 }
 
 /// What is awaited.
@@ -77,6 +92,8 @@ impl State {
             spent: 0,
             sources: HashMap::new(),
             schemas: HashMap::new(),
+            groups: Groups::default(),
+            next: Next::default(),
         }))
     }
 
@@ -95,6 +112,20 @@ impl State {
         let waiting = self.waiting.get_mut(id.0 as usize)?.take();
         self.open -= usize::from(waiting.is_some());
         waiting
+    }
+
+    /// Tells that a group begins, and puts the script into it.
+    pub(crate) fn begin_group(&mut self, id: GroupId, width: usize) {
+        if let Some((kind, parent, site)) = self.groups.begin(id) {
+            self.calls.push(Call::GroupBegan { id, kind, width, parent, site });
+        }
+    }
+
+    /// Tells that a group is over.
+    pub(crate) fn end_group(&mut self, id: GroupId) {
+        if self.groups.end(id) {
+            self.calls.push(Call::GroupEnded { id });
+        }
     }
 
     /// How many calls wait for an answer.
@@ -198,7 +229,9 @@ impl Waiting {
         reject: Function<'js>,
         site: Option<Site>,
         asked: Asked,
+        group: Option<GroupId>,
     ) -> Self {
-        Self { resolve: Persistent::save(ctx, resolve), reject: Persistent::save(ctx, reject), site, asked }
+        let (resolve, reject) = (Persistent::save(ctx, resolve), Persistent::save(ctx, reject));
+        Self { resolve, reject, site, asked, group }
     }
 }

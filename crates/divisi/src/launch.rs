@@ -97,7 +97,7 @@ pub(crate) async fn prepare(flags: RunFlags, context: &Context) -> Result<Prepar
 }
 
 /// What the settings mean for the engine.
-fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
+pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
     let prices = prices::of(settings)?;
     let checked = models.find(None).and_then(|model| prices.known(&model, clock::now()));
     checked.map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;

@@ -7,7 +7,7 @@ mod library;
 mod script;
 
 pub use library::{FlowFile, Library};
-pub(crate) use script::{ScriptEnd, start};
+pub(crate) use script::{ScriptEnd, on_stack, start};
 
 use divisi_script::Script;
 use serde_json::Value;

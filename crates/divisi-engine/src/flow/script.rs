@@ -22,6 +22,17 @@ const STACK_BYTES: usize = 4 * 1024 * 1024;
 /// The error that a script ended with, for a display with its source.
 pub(crate) type ScriptEnd = oneshot::Receiver<ScriptError>;
 
+/// Computes something with scripts on a thread that has the stack for it.
+pub(crate) fn on_stack<T: Send>(compute: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let name = "divisi-script".into();
+        let thread =
+            std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, compute)?;
+        // What went wrong there goes wrong here.
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
 /// Starts `script`. Its calls go to `inbox`, its answers come over `answers`.
 pub(crate) fn start(
     script: Script,
@@ -106,6 +117,8 @@ impl Feed {
                     };
                     calls.extend(host.resolve(id, answer)?);
                 }
+                // What belongs together matters to a plan only.
+                Call::GroupBegan { .. } | Call::GroupEnded { .. } => {}
                 Call::Phase { title } => self.tell(FlowNews::Phase { title: title.into(), cap: None }),
                 Call::Log { message } => self.log(message),
                 Call::Warning { message, site: Some(site) } => {

@@ -24,23 +24,103 @@ const VALUES_FULL: usize = 500;
 /// Most values: a schema can ask for more than fits into memory.
 const VALUES_MAX: usize = 100_000;
 
-/// Most elements in an array that does not ask for more.
-const ELEMENTS_MAX: u64 = 3;
-
 /// Longest array and text, whatever the schema asks for.
 const LENGTH_MAX: u64 = 10_000;
 
 /// Returns a value that fits `schema`, the same for the same `seed`.
 pub fn sample(schema: &Value, seed: &Digest) -> Value {
-    let mut sampler = Sampler { root: schema, seed: *seed.as_bytes(), drawn: 0, element: 0, values: 0 };
+    sample_by(schema, &mut Dice::new(seed))
+}
+
+/// Returns a value that fits `schema` and is what `taste` makes of it.
+pub fn sample_by(schema: &Value, taste: &mut dyn Taste) -> Value {
+    let mut sampler = Sampler { root: schema, taste, path: String::new(), element: 0, values: 0 };
     sampler.value(schema, "sample", 0)
+}
+
+/// Decides what a schema leaves open.
+pub trait Taste {
+    /// A short text that no format and no pattern forbids. `name` is the
+    /// property that holds it; it may be made longer, or cut.
+    fn text(&mut self, name: &str, element: usize) -> String;
+
+    /// One of the two.
+    fn boolean(&mut self, name: &str) -> bool;
+
+    /// Which of several values, counted from 0, for the given element of the
+    /// innermost list. A number that is too large starts again at the first.
+    fn choice(&mut self, element: usize) -> usize;
+
+    /// Which number of those that are allowed, counted from the smallest, below
+    /// `count`. `has_max` says whether a largest one is given.
+    fn number(&mut self, count: u64, has_max: bool) -> u64;
+
+    /// How many elements the list at `path` has, where its schema lets it.
+    fn elements(&mut self, path: &str) -> u64;
+
+    /// Any number at all, for texts such as dates.
+    fn any(&mut self) -> u64;
+}
+
+/// Draws everything from a seed.
+struct Dice {
+    seed: [u8; 32],
+    /// How many numbers were drawn.
+    drawn: u64,
+}
+
+impl Dice {
+    /// Most elements of a list that does not ask for more.
+    const ELEMENTS_MAX: u64 = 3;
+
+    fn new(seed: &Digest) -> Self {
+        Self { seed: *seed.as_bytes(), drawn: 0 }
+    }
+
+    /// The next number out of the seed, below 2³².
+    fn draw(&mut self) -> u64 {
+        let mut mixed = self.drawn.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for part in self.seed.chunks_exact(8) {
+            let part = part.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            mixed = (mixed ^ part).wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(31);
+        }
+        self.drawn += 1;
+        mixed >> 32
+    }
+}
+
+impl Taste for Dice {
+    /// A text that says what it stands for: `title 3fa9`.
+    fn text(&mut self, name: &str, _element: usize) -> String {
+        format!("{name} {:04x}", self.draw() % 0x1_0000)
+    }
+
+    fn boolean(&mut self, _name: &str) -> bool {
+        self.draw().is_multiple_of(2)
+    }
+
+    fn choice(&mut self, element: usize) -> usize {
+        element
+    }
+
+    fn number(&mut self, count: u64, _has_max: bool) -> u64 {
+        self.draw() % count
+    }
+
+    fn elements(&mut self, _path: &str) -> u64 {
+        1 + self.draw() % Self::ELEMENTS_MAX
+    }
+
+    fn any(&mut self) -> u64 {
+        self.draw()
+    }
 }
 
 struct Sampler<'a> {
     root: &'a Value,
-    seed: [u8; 32],
-    /// How many numbers were drawn from the seed.
-    drawn: u64,
+    taste: &'a mut dyn Taste,
+    /// The properties down to where we are, with dots.
+    path: String,
     /// Which element of the innermost array is being filled in.
     element: usize,
     values: usize,
@@ -50,7 +130,7 @@ impl Sampler<'_> {
     /// A value for `schema`, which is called `name` by what it is part of.
     fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         self.values += 1;
-        let Value::Object(fields) = schema else { return self.word(name).into() };
+        let Value::Object(fields) = schema else { return self.taste.text(name, self.element).into() };
         if depth > DEPTH_MAX || self.values > VALUES_MAX {
             return Value::Null;
         }
@@ -59,7 +139,7 @@ impl Sampler<'_> {
         }
         if let Some(values) = fields.get("enum").and_then(Value::as_array).filter(|values| !values.is_empty())
         {
-            return values[self.element % values.len()].clone();
+            return values[self.taste.choice(self.element) % values.len()].clone();
         }
         if let Some(whole) = self.resolved(fields) {
             return self.value(&whole, name, depth + 1);
@@ -70,7 +150,7 @@ impl Sampler<'_> {
             "string" => self.string(fields, name).into(),
             "integer" => self.number(fields, true),
             "number" => self.number(fields, false),
-            "boolean" => self.draw().is_multiple_of(2).into(),
+            "boolean" => self.taste.boolean(name).into(),
             _ => Value::Null,
         }
     }
@@ -108,29 +188,41 @@ impl Sampler<'_> {
         let mut object = Map::new();
         for (name, schema) in properties {
             if is_full || required.contains(&name.as_str()) {
-                object.insert(name.clone(), self.value(schema, name, depth + 1));
+                object.insert(name.clone(), self.property(schema, name, depth));
             }
         }
         let any = json!({});
         let other = fields.get("additionalProperties").unwrap_or(&any);
         for name in required {
             if !object.contains_key(name) {
-                object.insert(name.to_owned(), self.value(other, name, depth + 1));
+                object.insert(name.to_owned(), self.property(other, name, depth));
             }
         }
         let free = if other.is_object() && other != &any && is_full { 1 } else { 0 };
         let wanted = fields.get("minProperties").and_then(Value::as_u64).unwrap_or(0).clamp(free, LENGTH_MAX);
         while (object.len() as u64) < wanted {
-            let name = self.word("key");
+            let name = format!("{} {}", self.taste.text("key", object.len()), object.len());
             object.insert(name, self.value(other, "value", depth + 1));
         }
         object.into()
     }
 
+    /// The value of the property `name`.
+    fn property(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
+        let outer = self.path.len();
+        if outer > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        let value = self.value(schema, name, depth + 1);
+        self.path.truncate(outer);
+        value
+    }
+
     fn array(&mut self, fields: &Map<String, Value>, name: &str, depth: usize) -> Value {
         let min = fields.get("minItems").and_then(Value::as_u64).unwrap_or(0).min(LENGTH_MAX);
         let max = fields.get("maxItems").and_then(Value::as_u64).unwrap_or(u64::MAX);
-        let drawn = if self.is_full(depth) { 1 + self.draw() % ELEMENTS_MAX } else { 0 };
+        let drawn = if self.is_full(depth) { self.taste.elements(&self.path).min(LENGTH_MAX) } else { 0 };
         let count = drawn.clamp(min, max.max(min)) as usize;
         let first = fields.get("prefixItems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let rest = fields.get("items").unwrap_or(&Value::Null);
@@ -162,17 +254,17 @@ impl Sampler<'_> {
         if let Some(text) = pattern.and_then(|pattern| pattern::matching(pattern, min)) {
             return text;
         }
-        let mut text = self.word(name);
+        let mut text = self.taste.text(name, self.element);
         while text.chars().count() < min {
             text.push(' ');
-            text.push_str(&self.word(name));
+            text.push_str(&self.taste.text(name, self.element));
         }
         // Longer than the shortest allowed only where it may be.
         text.chars().take(max).collect()
     }
 
     fn formatted(&mut self, format: &str) -> Option<String> {
-        let n = self.draw();
+        let n = self.taste.any();
         Some(match format {
             "date-time" => format!("2026-01-{:02}T{:02}:00:00Z", 1 + n % 28, n % 24),
             "date" => format!("2026-01-{:02}", 1 + n % 28),
@@ -217,28 +309,13 @@ impl Sampler<'_> {
             return json!((low + high) / 2.0);
         }
         let grains = ((max - min) / grain).floor().clamp(0.0, 99.0) as u64 + 1;
-        let value = min + (self.draw() % grains) as f64 * grain;
+        let has_max = limit("maximum").or(limit("exclusiveMaximum")).is_some();
+        let value = min + (self.taste.number(grains, has_max) % grains) as f64 * grain;
         if value.fract() == 0.0 { json!(value as i64) } else { json!(value) }
     }
 
     fn is_full(&self, depth: usize) -> bool {
         depth < DEPTH_FULL && self.values < VALUES_FULL
-    }
-
-    /// A short text that says what it stands for: `title 3fa9`.
-    fn word(&mut self, name: &str) -> String {
-        format!("{name} {:04x}", self.draw() % 0x1_0000)
-    }
-
-    /// The next number out of the seed, below 2³².
-    fn draw(&mut self) -> u64 {
-        let mut mixed = self.drawn.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for part in self.seed.chunks_exact(8) {
-            let part = part.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-            mixed = (mixed ^ part).wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(31);
-        }
-        self.drawn += 1;
-        mixed >> 32
     }
 }
 

@@ -3,8 +3,8 @@
 use super::refusal::Refusal;
 use super::{Scope, convert, site};
 use crate::options;
-use crate::state::{Asked, Form, Shared, Waiting};
-use crate::{Call, Site};
+use crate::state::{Asked, Form, Next, Shared, Waiting};
+use crate::{Call, Expect, Site};
 use divisi_core::Task;
 use rquickjs::{Ctx, Function, Object, Promise, Result, Value, function::Opt};
 use std::rc::Rc;
@@ -28,8 +28,8 @@ pub(super) fn shell<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> 
     let ask = move |ctx: Ctx<'js>, command: Opt<Value<'js>>, options: Opt<Value<'js>>| {
         let maker = Maker { ctx: &ctx, shared: &shared, scope: &scope };
         maker.promise(Form::Value, |site| {
-            let task = maker.task(command.0, options.0, site)?;
-            Ok(Task { executor: Some("shell".into()), required: true, ..task })
+            let (task, expect) = maker.task(command.0, options.0, site)?;
+            Ok((Task { executor: Some("shell".into()), required: true, ..task }, expect))
         })
     };
     Function::new(ctx.clone(), ask)?.with_name("shell")
@@ -48,17 +48,20 @@ impl<'js> Maker<'_, 'js> {
     fn promise(
         &self,
         form: Form,
-        make: impl FnOnce(&Option<Site>) -> std::result::Result<Task, Refusal>,
+        make: impl FnOnce(&Option<Site>) -> std::result::Result<(Task, Expect), Refusal>,
     ) -> Result<Promise<'js>> {
         let (promise, resolve, reject) = self.ctx.promise()?;
         let site = site::here(self.ctx, self.scope);
+        let Next { is_informed, elements_max } = std::mem::take(&mut self.shared.borrow_mut().next);
         match self.may_ask().and_then(|()| make(&site)) {
-            Ok(task) => {
+            Ok((task, expect)) => {
                 let asked = Asked::Task { title: task.title(), required: task.required, form };
-                let waiting = Waiting::new(self.ctx, resolve, reject, site.clone(), asked);
                 let mut state = self.shared.borrow_mut();
+                let group = state.groups.current();
+                let waiting = Waiting::new(self.ctx, resolve, reject, site.clone(), asked, group);
                 let id = state.next_id();
-                state.ask(Call::Task { id, task, site }, waiting);
+                let expect = Expect { max: elements_max, ..expect };
+                state.ask(Call::Task { id, task, site, group, expect, is_informed }, waiting);
             }
             Err(refusal) => {
                 let error = refusal.into_js(self.ctx)?;
@@ -91,13 +94,14 @@ impl<'js> Maker<'_, 'js> {
         prompt: Option<Value<'js>>,
         options: Option<Value<'js>>,
         site: &Option<Site>,
-    ) -> std::result::Result<Task, Refusal> {
+    ) -> std::result::Result<(Task, Expect), Refusal> {
         let mut task = Task::new(self.prompt(prompt)?);
+        let mut expect = Expect::default();
         match options {
             None => {}
             Some(none) if none.is_undefined() || none.is_null() => {}
             Some(value) => match value.as_object() {
-                Some(object) => options::read(self.ctx, self.shared, site, object, &mut task)?,
+                Some(object) => options::read(self.ctx, self.shared, site, object, &mut task, &mut expect)?,
                 None => {
                     return Err(Refusal::Type(format!(
                         "the second argument has to be an object of options, not {}",
@@ -107,7 +111,7 @@ impl<'js> Maker<'_, 'js> {
             },
         }
         task.phase = self.scope.phases.of(task.phase.take());
-        Ok(task)
+        Ok((task, expect))
     }
 
     fn prompt(&self, prompt: Option<Value<'js>>) -> std::result::Result<String, Refusal> {

@@ -4,7 +4,7 @@
 //! engine and change its globals; those of the scope are functions that add to
 //! the globals of one script what they build from the native ones.
 
-use super::{Scope, plan, report};
+use super::{Scope, group, plan, report};
 use crate::stack::PRELUDE_SCHEME;
 use crate::state::Shared;
 use rquickjs::context::EvalOptions;
@@ -41,10 +41,12 @@ pub(super) fn complete<'js>(
     host.set("report", report::report(ctx, shared)?)?;
     host.set("warn", report::warn(ctx, shared, scope)?)?;
     host.set("dropped", report::dropped(ctx, shared, scope)?)?;
+    group::tell(ctx, shared, scope, &host)?;
     host.set("checkPlan", plan::check(ctx)?)?;
     host.set("renderPrompt", plan::render_prompt(ctx)?)?;
     host.set("planSchema", plan::schema(ctx)?)?;
     host.set("itemsMax", shared.borrow().options.limits.items_max)?;
+    host.set("tasksMax", divisi_core::Plan::TASKS_MAX)?;
     host.set("cwd", shared.borrow().options.cwd.as_deref().unwrap_or("/"))?;
     SCOPE.iter().try_for_each(|(name, source)| {
         evaluate::<Function<'js>>(ctx, name, source)?.call((globals.clone(), host.clone()))

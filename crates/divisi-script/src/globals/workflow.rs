@@ -17,8 +17,9 @@ pub(super) fn workflow<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) 
                 Ok((reference, args)) => {
                     let site: Option<Site> = site::here(&ctx, &scope);
                     let asked = Asked::Load { args, depth: scope.depth + 1 };
-                    let waiting = Waiting::new(&ctx, resolve, reject, site.clone(), asked);
                     let mut state = shared.borrow_mut();
+                    let group = state.groups.current();
+                    let waiting = Waiting::new(&ctx, resolve, reject, site.clone(), asked, group);
                     let id = state.next_id();
                     state.ask(Call::Load { id, reference, site }, waiting);
                 }

@@ -16,6 +16,7 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
         reject: waiting.reject.restore(ctx)?,
         site: waiting.site,
     };
+    shared.borrow_mut().groups.go_on_in(waiting.group);
     match (waiting.asked, answer) {
         (Asked::Task { title, required, form }, Answer::Task(answer)) => {
             shared.borrow_mut().spend(answer.output_tokens);

@@ -7,11 +7,16 @@
 
   globals.decompose = async function decompose(goal, options = {}) {
     if (typeof goal !== 'string' || goal.trim() === '') throw new TypeError('decompose() takes the goal first');
-    const { planner, worker, max = TASKS_MAX, gather, ...others } = options;
+    const { plan, planner, worker, max = TASKS_MAX, gather, ...others } = options;
     for (const name of Object.keys(others)) host.warn(`the option \`${name}\` of decompose() is not supported yet and does nothing`);
     if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
-    const tasks = await makePlan(goal, asOptions(planner), max);
-    const outcomes = await runAll(tasks, asOptions(worker));
+    const group = host.group('decompose');
+    const tasks = plan ? givenPlan(plan) : await makePlan(goal, asOptions(planner), max);
+    host.begin(group, tasks.length);
+    const running = runAll(tasks, asOptions(worker), plan ? allOf : chosenOf);
+    host.leave(group);
+    const outcomes = await running;
+    host.end(group);
     return conclude(goal, tasks, outcomes, gather);
   };
 
@@ -22,6 +27,7 @@
     let complaint = '';
     for (let tries = 1; ; tries++) {
       const prompt = plannerPrompt(goal, max, complaint);
+      host.bound(max);
       const plan = await globals.agent(prompt, { label: 'plan', ...options, schema: host.planSchema(), required: true });
       const { tasks, error } = host.checkPlan(plan, max);
       if (tasks) return tasks;
@@ -31,6 +37,12 @@
     }
   };
 
+  const givenPlan = (plan) => {
+    const { tasks, error } = host.checkPlan(plan, host.tasksMax);
+    if (error) throw new TypeError(`the option \`plan\` of decompose() is no plan: ${error}`);
+    return tasks;
+  };
+
   const plannerPrompt = (goal, max, complaint) =>
     `Split this goal into tasks for agents that work at the same time:\n\n${goal}\n\n` +
     `Make ${max} tasks at most, and only as many as help. Each agent sees its own prompt and nothing else, ` +
@@ -38,11 +50,16 @@
     'its result, and write {{id}} in the prompt where that result belongs. No task may need itself, directly ' +
     `or through others.${complaint}`;
 
-  const runAll = async (tasks, worker) => {
+  // What a person has planned is done as it is written. What an agent has
+  // planned decides on no more than the model.
+  const allOf = ({ id, prompt, needs, ...options }) => options;
+  const chosenOf = ({ model }) => ({ model });
+
+  const runAll = async (tasks, worker, optionsOf) => {
     const started = new Map();
     const byId = new Map(tasks.map((task) => [task.id, task]));
     const start = (id) => {
-      if (!started.has(id)) started.set(id, run(byId.get(id), worker, start));
+      if (!started.has(id)) started.set(id, run(byId.get(id), worker, optionsOf, start));
       return started.get(id);
     };
     const outcomes = await Promise.all(tasks.map(({ id }) => start(id)));
@@ -51,14 +68,16 @@
 
   // Starts when all it needs has ended. What the user says of workers goes
   // before what the planner says of a task.
-  const run = async (task, worker, start) => {
+  const run = async (task, worker, optionsOf, start) => {
     const texts = {};
     for (const need of task.needs) {
       const { status, value } = await start(need);
       if (status !== 'ok') return skip(task, need);
       texts[need] = typeof value === 'string' ? value : JSON.stringify(value);
     }
-    const options = { label: task.label ?? task.id, ...worker, model: worker.model ?? task.model };
+    const own = optionsOf(task);
+    const options = { ...own, label: task.label ?? task.id, ...worker, model: worker.model ?? task.model };
+    if (own.context) options.context = host.renderPrompt(own.context, texts);
     return globals.agent.outcome(host.renderPrompt(task.prompt, texts), options);
   };
 

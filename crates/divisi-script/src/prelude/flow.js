@@ -3,14 +3,22 @@
   globals.parallel = async function parallel(thunks) {
     checkList('parallel', 'functions', thunks);
     thunks.forEach(checkThunk);
-    return runThunks(Array.from(thunks));
+    const group = host.group('parallel');
+    host.begin(group, thunks.length);
+    return runThunks(Array.from(thunks), group);
   };
 
   globals.pipeline = async function pipeline(items, ...stages) {
     checkList('pipeline', 'items', items);
     const wrong = stages.findIndex((stage) => typeof stage !== 'function');
     if (wrong >= 0) throw new TypeError(`stage ${wrong} of pipeline() is ${kind(stages[wrong])}, not a function`);
-    return Promise.all(Array.from(items, (item, index) => runStages(item, index, stages)));
+    const group = host.group('pipeline');
+    host.begin(group, items.length);
+    const all = Promise.all(Array.from(items, (item, index) => runStages(item, index, stages)));
+    host.leave(group);
+    const results = await all;
+    host.end(group);
+    return results;
   };
 
   const checkList = (name, what, list) => {
@@ -30,14 +38,17 @@
 
   // By hand and not by Promise.all() over async functions, which takes a third
   // more of time and memory for each of some thousand calls.
-  const runThunks = (thunks) =>
+  const runThunks = (thunks, group) =>
     new Promise((resolve, reject) => {
       const results = new Array(thunks.length);
       let open = thunks.length;
-      if (open === 0) resolve(results);
+      const conclude = () => {
+        host.end(group);
+        resolve(results);
+      };
       const keep = (index, value) => {
         results[index] = value;
-        if (--open === 0) resolve(results);
+        if (--open === 0) conclude();
       };
       const lose = (index, error) => {
         if (isOutOfMemory(error)) reject(error);
@@ -51,6 +62,8 @@
           lose(index, error);
         }
       });
+      host.leave(group);
+      if (thunks.length === 0) conclude();
     });
 
   const runStages = async (item, index, stages) => {

@@ -9,6 +9,7 @@
       const why = missing.map(({ name, reason }) => `${name} (${reason})`).join(', ');
       throw new Error(`gather() has ${present} of ${read.length} parts and needs ${minParts}; missing: ${why || 'all'}`);
     }
+    host.informs();
     return globals.agent(compose(prompt, read, missing), { label: 'gather', ...options });
   };
 

@@ -180,3 +180,31 @@ fn a_command_that_could_not_run_throws() {
         .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 2: Error: `npm test` failed: npm is not installed");
 }
+
+#[test]
+fn a_plan_that_is_given_needs_no_planner() {
+    let source = "return (await decompose('all of it', { plan: args })).results";
+    let plan = json!({"tasks": [
+        {"id": "a", "prompt": "do a", "model": "opus", "tools": [], "phase": "One", "timeout": 5000},
+        {"id": "b", "prompt": "use {{a}}", "context": "shared {{a}}", "label": "second"},
+    ]});
+    let played = play(source).args(plan).run();
+    assert_eq!(played.prompts(), ["do a", "use do a"]);
+    insta::assert_snapshot!(json!(played.tasks()[0]), @r#"{"prompt":"do a","label":"a","phase":"One","model":"opus","tools":[],"timeout":5000}"#);
+    insta::assert_snapshot!(json!(played.tasks()[1]), @r#"{"prompt":"use do a","context":"shared do a","label":"second"}"#);
+    assert_eq!(played.result(), r#"{"a":"do a","b":"use do a"}"#);
+    let wrong = json!({"tasks": [{"id": "a", "prompt": "x", "needs": ["b"]}]});
+    insta::assert_snapshot!(play(source).args(wrong).run().error(), @"script `flow.js` failed at line 1: TypeError: the option `plan` of decompose() is no plan: task `a` needs `b`, which is not in the plan (the ids are a)");
+}
+
+#[test]
+fn a_planner_decides_on_no_more_than_the_model() {
+    let plan = json!({"tasks": [{"id": "a", "prompt": "do a", "tools": ["run_command"], "maxTurns": 900, "model": "haiku"}]});
+    let played = play("await decompose('goal')")
+        .agent(move |_, task| match task.schema {
+            Some(_) => TaskAnswer::ok(plan.to_string()),
+            None => ok(task),
+        })
+        .run();
+    insta::assert_snapshot!(json!(played.tasks()[1]), @r#"{"prompt":"do a","label":"a","model":"haiku"}"#);
+}

@@ -6,6 +6,7 @@ mod additions;
 mod agent;
 mod errors;
 mod flow;
+mod groups;
 mod limits;
 mod options;
 mod script;

@@ -175,6 +175,20 @@ impl Played {
         self.calls.iter().filter(|call| log(call)).map(text).collect()
     }
 
+    /// Tasks with their groups, and where groups begin and end.
+    pub(crate) fn groups(&self) -> String {
+        let line = |call: &Call| match call {
+            Call::Task { id, task, group, .. } => Some(format!(
+                "{id} {} in {}",
+                short(&task.prompt),
+                group.map_or("none".into(), |g| g.to_string())
+            )),
+            Call::GroupBegan { .. } | Call::GroupEnded { .. } => Some(call_line(call)),
+            Call::Load { .. } | Call::Phase { .. } | Call::Log { .. } | Call::Warning { .. } => None,
+        };
+        self.calls.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// Warnings with their lines, but not the one that `meta` is missing.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let warning = |call: &&Call| matches!(call, Call::Warning { .. });
@@ -187,13 +201,13 @@ fn text(call: &Call) -> &str {
     match call {
         Call::Log { message } | Call::Warning { message, .. } => message,
         Call::Phase { title } => title,
-        Call::Task { .. } | Call::Load { .. } => "",
+        Call::Task { .. } | Call::Load { .. } | Call::GroupBegan { .. } | Call::GroupEnded { .. } => "",
     }
 }
 
 fn call_line(call: &Call) -> String {
     match call {
-        Call::Task { id, task, site } => {
+        Call::Task { id, task, site, .. } => {
             let mut asked = json!(task);
             let prompt = asked.as_object_mut().and_then(|asked| asked.shift_remove("prompt"));
             let prompt = prompt.and_then(|prompt| prompt.as_str().map(short)).unwrap_or_default();
@@ -207,6 +221,12 @@ fn call_line(call: &Call) -> String {
             format!("{id} {line} {prompt} {asked}")
         }
         Call::Load { id, reference, .. } => format!("{id} load {reference}"),
+        Call::GroupBegan { id, kind, width, parent, site } => {
+            let line = site.as_ref().map_or("?".to_owned(), ToString::to_string);
+            let parent = parent.map(|parent| format!(" in {parent}")).unwrap_or_default();
+            format!("{id} {line} {kind:?} of {width}{parent}")
+        }
+        Call::GroupEnded { id } => format!("{id} ended"),
         Call::Phase { title } => format!("phase {title}"),
         Call::Log { message } => format!("log {}", short(message)),
         Call::Warning { message, site: Some(site) } => format!("warning {site} {message}"),
@@ -226,7 +246,8 @@ fn short(text: &str) -> String {
 /// The calls in order, then how it ended.
 impl fmt::Display for Played {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for call in &self.calls {
+        let is_group = |call: &&Call| matches!(call, Call::GroupBegan { .. } | Call::GroupEnded { .. });
+        for call in self.calls.iter().filter(|call| !is_group(call)) {
             writeln!(f, "{}", call_line(call))?;
         }
         match &self.result {

@@ -14,8 +14,8 @@ pub(crate) use help::command;
 pub(crate) use run_flags::RunFlags;
 
 use crate::commands::{
-    check, completions, cost, decompose, doctor, init, man, map, models, pick, pipe, rerun, resume, run, runs,
-    show, types,
+    check, completions, cost, decompose, doctor, init, man, map, models, pick, pipe, plan, rerun, resume,
+    run, runs, show, types,
 };
 use clap::{Parser, Subcommand};
 
@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
+    Plan(plan::Args),
     Pick(pick::Args),
     Runs(runs::Args),
     Show(show::Args),

@@ -16,6 +16,7 @@ pub(crate) mod resume;
 
 pub(crate) mod cost;
 pub(crate) mod pick;
+pub(crate) mod plan;
 
 pub(crate) mod runs;
 pub(crate) mod show;
@@ -42,6 +43,7 @@ pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exi
         Command::Check(args) => check::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Rerun(args) => rerun::run(args, context).await,
+        Command::Plan(args) => plan::run(args, context).await,
         Command::Pick(args) => pick::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,

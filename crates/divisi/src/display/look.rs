@@ -70,6 +70,16 @@ impl Look {
         if self.unicode { "…" } else { "..." }
     }
 
+    /// Before how many there are.
+    pub(crate) fn times(&self) -> &'static str {
+        if self.unicode { "×" } else { "x" }
+    }
+
+    /// Between what leads to another.
+    pub(crate) fn arrow(&self) -> &'static str {
+        if self.unicode { " → " } else { " -> " }
+    }
+
     /// The sign of a result.
     pub(crate) fn ok(&self) -> &'static str {
         if self.unicode { "✓" } else { "+" }

@@ -5,6 +5,10 @@ mod vendors;
 
 mod candidate;
 
+mod ahead;
+
+pub(crate) use ahead::choose_ahead;
+
 pub(crate) use candidate::{Candidate, Found, candidates, local_candidates, local_name};
 
 use crate::problem::Problem;

@@ -13,6 +13,7 @@ fn every_page_reads_well() {
         "resume",
         "rerun",
         "pick",
+        "plan",
         "runs",
         "show",
         "init",

@@ -9,6 +9,8 @@ mod help;
 mod refusals;
 mod settings;
 
+mod plan;
+
 mod later;
 mod patterns;
 mod plans;

@@ -1,0 +1,116 @@
+//! From a run against placeholders to a graph.
+
+use super::mark;
+use super::open::Unknown;
+use super::play::{Asked, End, Played};
+use super::spoiled::Spoiled;
+use crate::resolve::Resolver;
+use divisi_core::Task;
+use divisi_core::preflight::{Graph, Group, Node, Use};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Puts together what the runs have shown.
+pub(super) fn assemble(
+    name: Arc<str>,
+    main: &Played,
+    waits: Vec<Vec<usize>>,
+    unknown: Unknown,
+    spoiled: Spoiled,
+    resolver: &Resolver,
+) -> Graph {
+    let uses = Uses::of(main, &spoiled);
+    let node = |(place, (asked, waits)): (usize, (&Asked, Vec<usize>))| Node {
+        task: named(&asked.task),
+        site: asked.site.clone(),
+        waits,
+        reads: asked.reads.iter().copied().filter(|read| *read < place).collect(),
+        group: asked.group,
+        used: uses.of_task(place, asked),
+        assigned: resolver.assigned(&known(&asked.task)),
+    };
+    let groups = main.groups.iter().zip(unknown.guessed).map(|(group, guessed)| Group {
+        kind: group.kind,
+        width: group.width,
+        site: group.site.clone(),
+        parent: group.parent,
+        guessed,
+    });
+    Graph {
+        name,
+        tasks: main.tasks.iter().zip(waits).enumerate().map(node).collect(),
+        groups: groups.collect(),
+        open: unknown.notes,
+        returned: uses.returned.iter().copied().collect(),
+        nulls: spoiled.nulls,
+        uninformed: spoiled.uninformed,
+        broke_off: match &main.end {
+            End::Threw(error) => Some(error.to_string()),
+            End::Not | End::Returned(_) | End::Busy(_) | End::TooMany(_) | End::TooOften => None,
+        },
+    }
+}
+
+/// What is done with results.
+struct Uses<'a> {
+    returned: BTreeSet<usize>,
+    read: BTreeSet<usize>,
+    /// Whether the flow came to its end, so that nothing more will be read.
+    is_whole: bool,
+    spoiled: &'a Spoiled,
+}
+
+impl<'a> Uses<'a> {
+    fn of(main: &Played, spoiled: &'a Spoiled) -> Self {
+        let returned: BTreeSet<usize> = match &main.end {
+            End::Returned(json) => mark::found(json).into_iter().collect(),
+            _ => BTreeSet::new(),
+        };
+        let mut read = returned.clone();
+        read.extend(main.tasks.iter().flat_map(|asked| asked.reads.iter().copied()));
+        read.extend(main.told.iter().flat_map(|text| mark::found(text)));
+        // A label, a file or a folder that comes out of a result is a use, too.
+        read.extend(main.tasks.iter().flat_map(|asked| {
+            let words = asked.task.label.iter().chain(&asked.task.phase).chain(&asked.task.inputs);
+            words.flat_map(|word| mark::found(word)).collect::<Vec<_>>()
+        }));
+        Self { returned, read, is_whole: matches!(main.end, End::Returned(_)), spoiled }
+    }
+
+    fn of_task(&self, place: usize, asked: &Asked) -> Use {
+        let is_felt = asked.site.as_ref().is_some_and(|site| self.spoiled.felt.contains(site));
+        match self.read.contains(&place) {
+            true => Use::Read,
+            false if !self.is_whole || is_felt => Use::Unknown,
+            // Nobody has waited for it.
+            false if asked.answered.is_none() => Use::Unread,
+            false if asked.is_marked => Use::Unread,
+            false => Use::Unknown,
+        }
+    }
+}
+
+/// The task with `{{t3}}` in the place of marks.
+fn named(task: &Task) -> Task {
+    let named = |text: &Arc<str>| -> Arc<str> {
+        match mark::is_free_of(text) {
+            true => text.clone(),
+            false => mark::replaced(text, |place| format!("{{{{t{place}}}}}")).into(),
+        }
+    };
+    Task {
+        prompt: named(&task.prompt),
+        context: task.context.as_ref().map(named),
+        label: task.label.as_ref().map(named),
+        phase: task.phase.as_ref().map(named),
+        inputs: task.inputs.iter().map(named).collect(),
+        ..task.clone()
+    }
+}
+
+/// The task as far as it can be resolved now: files that a result names are
+/// not there yet.
+fn known(task: &Task) -> Task {
+    let inputs = task.inputs.iter().filter(|path| mark::is_free_of(path)).cloned().collect();
+    Task { inputs, ..named(task) }
+}

@@ -1,0 +1,156 @@
+//! The dry run of a flow: what it would ask for, without asking anybody.
+//!
+//! The script runs in its host and every call is answered with a placeholder
+//! that fits its schema and carries a mark. Marks that turn up in later prompts
+//! show what reads what; the moment at which a task is asked for shows what it
+//! waits for. Further runs of the same kind, in which placeholders are wider or
+//! tasks fail, show what the first one assumed.
+//!
+//! Nothing is sent, nothing is written, and nothing of this is part of a run.
+
+mod graph;
+mod mark;
+mod open;
+mod order;
+mod placeholder;
+mod play;
+mod spoiled;
+
+pub use placeholder::WIDTH;
+
+use crate::engine::StartError;
+use crate::flow::{Flow, Library};
+use crate::resolve::Resolver;
+use crate::setup::Setup;
+use divisi_core::preflight::Graph;
+use divisi_script::{HostLimits, HostOptions, ScriptError};
+use play::{Asked, End, Played, Stage, Way};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Rounds of a loop that bring something, where results decide how many there are.
+pub const ROUNDS: usize = 3;
+
+/// How far a dry run goes.
+#[derive(Clone, Debug)]
+pub struct TraceLimits {
+    /// Most tasks of a plan. A plan with more is one that nobody reads.
+    pub tasks_max: usize,
+    /// Rounds of a loop after which it is taken for one that only a result ends.
+    /// Lists that people write into a script are shorter.
+    pub rounds_max: usize,
+    /// Tasks that are answered in the runs after the first, all together.
+    pub again_max: usize,
+    /// What the script itself may use.
+    pub host: HostLimits,
+}
+
+impl Default for TraceLimits {
+    fn default() -> Self {
+        Self { tasks_max: 2_000, rounds_max: 64, again_max: 20_000, host: HostLimits::default() }
+    }
+}
+
+/// What `flow` would ask for in these surroundings.
+///
+/// A script that fails on placeholders, or asks for too much, gives the graph
+/// up to there. Blocks for as long as the script computes, on a thread of its
+/// own. Fails only when the script cannot be read, or there is no engine or no
+/// thread to run it.
+pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Graph, StartError> {
+    let script = flow.parse().map_err(Box::new)?;
+    let options = HostOptions {
+        limits: limits.host.clone(),
+        cwd: Some(setup.workspace.display().to_string()),
+        ..HostOptions::default()
+    };
+    let library = Library::new(&setup.workspace);
+    let resolver = Resolver::new(setup);
+    let stage =
+        Stage { script: &script, args: flow.args.as_ref(), options: &options, library: &library, limits };
+    let compute = || Tracer { stage, resolver: &resolver, answered: 0 }.graph(&flow.name);
+    let graph = crate::flow::on_stack(compute).map_err(StartError::Thread)?;
+    Ok(graph.map_err(Box::new)?)
+}
+
+struct Tracer<'a> {
+    stage: Stage<'a>,
+    resolver: &'a Resolver,
+    /// Tasks that were answered after the first run.
+    answered: usize,
+}
+
+/// Nothing fails.
+fn never(_: &Asked) -> bool {
+    false
+}
+
+impl Tracer<'_> {
+    fn graph(mut self, name: &Arc<str>) -> Result<Graph, ScriptError> {
+        let (main, ending) = self.first()?;
+        let usual = Way {
+            backwards: false,
+            width: WIDTH,
+            ending: &ending,
+            rounds_max: usize::MAX,
+            tasks_max: self.stage.limits.tasks_max,
+            fails: &never,
+        };
+        let backwards = self.again(&Way { backwards: true, ..usual })?.unwrap_or_default();
+        let others = [2, 5].map(|width| self.again(&Way { width, ..usual }));
+        let mut widths = vec![];
+        for other in others {
+            widths.extend(other?);
+        }
+        let waits = order::waits(&main, &backwards, &order::same(&main, &backwards));
+        let open = open::look(self.stage.script, &main, &ending, &widths);
+        let spoiled = spoiled::look(&mut self, &main, &usual)?;
+        Ok(graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver))
+    }
+
+    /// The run that the graph is made of, and what ends in it after some rounds.
+    ///
+    /// A loop over a list of the script repeats as often as it repeats. One that
+    /// repeats less often when results say that it is enough is ended by them.
+    fn first(&self) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
+        let limits = self.stage.limits;
+        let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
+            let tasks_max = limits.tasks_max;
+            self.stage.play(&Way {
+                backwards: false,
+                width: WIDTH,
+                ending,
+                rounds_max,
+                tasks_max,
+                fails: &never,
+            })
+        };
+        let without = play(&BTreeSet::new(), limits.rounds_max)?;
+        let mut ending = open::repeated(&without);
+        while !ending.is_empty() {
+            let with = play(&ending, limits.rounds_max)?;
+            let kept = open::ended(&ending, &with, &without);
+            if kept.len() == ending.len() {
+                return Ok((with, ending));
+            }
+            ending = kept;
+        }
+        match without.end {
+            End::TooOften => Ok((play(&ending, usize::MAX)?, ending)),
+            _ => Ok((without, ending)),
+        }
+    }
+
+    /// One more run; `None` when there were enough.
+    fn again(&mut self, way: &Way<'_>) -> Result<Option<Played>, ScriptError> {
+        if self.answered >= self.stage.limits.again_max {
+            return Ok(None);
+        }
+        let played = self.stage.play(way)?;
+        self.answered += played.tasks.len();
+        Ok(Some(played))
+    }
+}
+
+#[cfg(test)]
+mod tests;

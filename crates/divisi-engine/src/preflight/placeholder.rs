@@ -1,0 +1,228 @@
+//! What stands in the place of results nobody has yet.
+//!
+//! Values lead a flow on the way on which most happens: lists are not empty,
+//! what is asked for holds, nothing has failed. Where a flow repeats something
+//! until a result says that it is enough, the results say so after some rounds.
+
+use super::mark;
+use divisi_core::Plan;
+use divisi_providers::sample::{Taste, sample_by};
+use divisi_script::{Expect, TaskAnswer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Elements of a list of which nothing is known. Few enough that lists in lists
+/// stay small, more than two, so that a plan shows what goes on in between.
+pub const WIDTH: usize = 3;
+
+/// Words of properties that say that nothing is left to do.
+const DONE: [&str; 10] =
+    ["done", "finished", "complete", "dry", "exhausted", "stop", "converged", "resolved", "enough", "final"];
+
+/// Words of properties that say that something is wrong.
+const WRONG: [&str; 12] = [
+    "fail",
+    "error",
+    "block",
+    "broken",
+    "refuted",
+    "invalid",
+    "duplicate",
+    "skip",
+    "empty",
+    "missing",
+    "reject",
+    "false",
+];
+
+/// Words of properties that say that all is well. They stay so in every round.
+const WELL: [&str; 8] = ["ok", "success", "succeeded", "pass", "passed", "approved", "green", "clean"];
+
+/// What decides how a placeholder looks.
+pub(super) struct Looks<'a> {
+    /// The task it stands for.
+    pub(super) place: usize,
+    /// How long its author expects lists to be.
+    pub(super) expect: &'a Expect,
+    /// How long they are where nothing is said.
+    pub(super) width: usize,
+    /// How often the same was asked before, one after the other.
+    pub(super) round: usize,
+    /// Whether it says that nothing is left to do.
+    pub(super) is_last: bool,
+}
+
+/// A placeholder, and whether it can be followed.
+pub(super) struct Placeholder {
+    pub(super) answer: TaskAnswer,
+    pub(super) is_marked: bool,
+}
+
+/// A placeholder for the result of a command.
+pub(super) fn of_command(looks: &Looks<'_>) -> Placeholder {
+    let output = mark::of(looks.place, "output");
+    Placeholder::marked(&json!({ "code": 0, "stdout": output, "stderr": "" }))
+}
+
+/// A placeholder for a result with this schema, or for a text.
+pub(super) fn of(schema: Option<&Value>, looks: &Looks<'_>) -> Placeholder {
+    let Some(schema) = schema else {
+        let words = if looks.is_last { "DONE done NONE none" } else { "result of this task" };
+        return Placeholder::marked(&json!(mark::of(looks.place, words)));
+    };
+    if is_of_plans(schema) {
+        return Placeholder::marked(&plan(looks));
+    }
+    let mut filling = Filling { looks, seen: BTreeMap::new(), is_marked: false };
+    let value = sample_by(schema, &mut filling);
+    Placeholder { is_marked: filling.is_marked, answer: TaskAnswer::ok(value.to_string()) }
+}
+
+/// Whether a result with this schema is a plan.
+pub(super) fn is_of_plans(schema: &Value) -> bool {
+    *schema == Plan::json_schema()
+}
+
+/// A plan whose tasks need nothing of each other.
+fn plan(looks: &Looks<'_>) -> Value {
+    let task = |number: usize| {
+        json!({
+            "id": format!("part-{number}"),
+            "prompt": mark::of(looks.place, &format!("prompt {number}")),
+            "needs": [],
+            "label": null,
+            "model": null,
+        })
+    };
+    json!({ "tasks": (1..=looks.elements("tasks").max(1)).map(task).collect::<Vec<_>>() })
+}
+
+impl Placeholder {
+    fn marked(value: &Value) -> Self {
+        Self { answer: TaskAnswer::ok(Arc::from(value.to_string())), is_marked: true }
+    }
+}
+
+impl Looks<'_> {
+    fn elements(&self, path: &str) -> usize {
+        let elements = self.expect.elements(path).unwrap_or(self.width);
+        let elements = if self.is_last { 0 } else { elements };
+        elements.min(self.expect.max.unwrap_or(usize::MAX))
+    }
+}
+
+/// Fills in what a schema leaves open.
+struct Filling<'a> {
+    looks: &'a Looks<'a>,
+    /// How many texts of a name there are already.
+    seen: BTreeMap<String, usize>,
+    is_marked: bool,
+}
+
+impl Taste for Filling<'_> {
+    fn text(&mut self, name: &str, _element: usize) -> String {
+        self.is_marked = true;
+        let number = self.seen.entry(name.to_owned()).or_default();
+        *number += 1;
+        mark::of(self.looks.place, &format!("{name}·{number}"))
+    }
+
+    fn boolean(&mut self, name: &str) -> bool {
+        let words = words(name);
+        let has = |list: &[&str]| words.iter().any(|word| list.iter().any(|known| word.starts_with(known)));
+        let is_negated = words.iter().any(|word| matches!(word.as_str(), "not" | "no" | "un"));
+        match () {
+            () if has(&DONE) => self.looks.is_last,
+            () if has(&WRONG) => self.looks.is_last,
+            () if has(&WELL) => !is_negated,
+            () => !self.looks.is_last,
+        }
+    }
+
+    /// The next one in each round, so that a loop sees all of them.
+    fn choice(&mut self, element: usize) -> usize {
+        element + self.looks.round
+    }
+
+    /// Marks are good; numbers without a largest one count something.
+    fn number(&mut self, count: u64, has_max: bool) -> u64 {
+        match (self.looks.is_last, has_max) {
+            (true, _) => 0,
+            (false, true) => count - 1,
+            (false, false) => self.looks.width as u64,
+        }
+    }
+
+    fn elements(&mut self, path: &str) -> u64 {
+        self.looks.elements(path) as u64
+    }
+
+    fn any(&mut self) -> u64 {
+        (self.looks.place + 1) as u64 * 7 + self.seen.len() as u64
+    }
+}
+
+/// The words of a property's name, in small letters: `hasMore_left` has three.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for c in name.chars() {
+        if c.is_ascii_uppercase() || !c.is_alphanumeric() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(schema: &Value, expect: &Expect, round: usize, is_last: bool) -> Value {
+        let looks = Looks { place: 4, expect, width: WIDTH, round, is_last };
+        let placeholder = of(Some(schema), &looks);
+        let value = serde_json::from_str(&placeholder.answer.value_json.unwrap()).unwrap();
+        assert_eq!(placeholder.is_marked, !mark::found(&format!("{value}")).is_empty());
+        jsonschema::validate(schema, &value).unwrap();
+        value
+    }
+
+    #[test]
+    fn placeholders_fit_and_lead_on() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "files": {"type": "array", "items": {"type": "object",
+                    "properties": {"path": {"type": "string"}, "severity": {"enum": ["low", "high"]}}}},
+                "score": {"type": "integer", "minimum": 0, "maximum": 10},
+                "holds": {"type": "boolean"},
+                "isDone": {"type": "boolean"},
+                "passed": {"type": "boolean"},
+                "hasErrors": {"type": "boolean"},
+                "date": {"type": "string", "format": "date"},
+            },
+        });
+        let expect = Expect { by_path: [("files".to_owned(), 2)].into(), ..Expect::default() };
+        insta::assert_snapshot!(value(&schema, &expect, 0, false), @r#"{"files":[{"path":"⟦t4·path·1⟧","severity":"low"},{"path":"⟦t4·path·2⟧","severity":"high"}],"score":10,"holds":true,"isDone":false,"passed":true,"hasErrors":false,"date":"2026-01-09"}"#);
+        insta::assert_snapshot!(value(&schema, &expect, 3, true), @r#"{"files":[],"score":0,"holds":false,"isDone":true,"passed":true,"hasErrors":true,"date":"2026-01-08"}"#);
+    }
+
+    #[test]
+    fn a_planner_makes_a_plan_that_is_one() {
+        let expect = Expect { max: Some(2), ..Expect::default() };
+        let plan = value(&Plan::json_schema(), &expect, 0, false);
+        assert_eq!(Plan::from_value(&plan).unwrap().tasks().len(), 2);
+        let last = value(&Plan::json_schema(), &expect, 9, true);
+        assert_eq!(Plan::from_value(&last).unwrap().tasks().len(), 1);
+    }
+
+    #[test]
+    fn numbers_and_choices_cannot_be_followed() {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "number"}, "v": {"enum": ["a"]}}});
+        value(&schema, &Expect::default(), 0, false);
+    }
+}

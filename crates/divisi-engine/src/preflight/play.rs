@@ -1,0 +1,341 @@
+//! One run of a flow against placeholders: what it asked for, and when.
+
+use super::placeholder::{self, Looks};
+use super::{TraceLimits, mark};
+use crate::flow::Library;
+use divisi_core::preflight::GroupKind;
+use divisi_core::{FailureClass, Site, Task};
+use divisi_script::{
+    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, Script, ScriptError, TaskAnswer,
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// What all runs of a flow have in common.
+pub(super) struct Stage<'a> {
+    pub(super) script: &'a Script,
+    pub(super) args: Option<&'a Value>,
+    pub(super) options: &'a HostOptions,
+    pub(super) library: &'a Library,
+    pub(super) limits: &'a TraceLimits,
+}
+
+/// In which way one run differs from the others.
+pub(super) struct Way<'a> {
+    /// The call made last is answered first.
+    pub(super) backwards: bool,
+    /// Elements of a list of which nothing is known.
+    pub(super) width: usize,
+    /// What ends after some rounds.
+    pub(super) ending: &'a BTreeSet<Arc<str>>,
+    /// After so many rounds of the same the run is broken off.
+    pub(super) rounds_max: usize,
+    /// Most tasks.
+    pub(super) tasks_max: usize,
+    /// The tasks that fail.
+    pub(super) fails: &'a dyn Fn(&Asked) -> bool,
+}
+
+/// What a run asked for.
+#[derive(Default)]
+pub(super) struct Played {
+    pub(super) tasks: Vec<Asked>,
+    pub(super) groups: Vec<Together>,
+    /// What happened between one answer and the next.
+    pub(super) steps: Vec<Step>,
+    /// What it told people.
+    pub(super) told: Vec<String>,
+    pub(super) end: End,
+}
+
+/// A task that was asked for.
+pub(super) struct Asked {
+    pub(super) task: Task,
+    pub(super) site: Option<Site>,
+    pub(super) group: Option<usize>,
+    pub(super) is_informed: bool,
+    expect: Expect,
+    id: CallId,
+    /// The tasks whose marks are in its prompt or context, smallest first.
+    pub(super) reads: Vec<usize>,
+    /// The task whose answer let the script ask for it.
+    pub(super) after: Option<usize>,
+    /// In which step it was made, and in which it was answered.
+    pub(super) made: usize,
+    pub(super) answered: Option<usize>,
+    /// Whether its placeholder can be followed.
+    pub(super) is_marked: bool,
+    /// What makes two tasks of a loop the same.
+    pub(super) same: Arc<str>,
+    /// How many of the same came before it, one after the other.
+    pub(super) round: usize,
+    /// Whether it is the first of several that were asked for together.
+    pub(super) is_first: bool,
+}
+
+/// A group that began.
+pub(super) struct Together {
+    pub(super) kind: GroupKind,
+    pub(super) width: usize,
+    pub(super) site: Option<Site>,
+    pub(super) parent: Option<usize>,
+    /// Whether its tasks were planned by an agent that may plan any number.
+    pub(super) is_planned: bool,
+}
+
+/// What happened between one answer and the next.
+#[derive(Default)]
+pub(super) struct Step {
+    /// The task that was answered; none at the start.
+    pub(super) answered: Option<usize>,
+    pub(super) news: Vec<News>,
+}
+
+/// Something that happened, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Asked(usize),
+    Began(usize),
+    Ended(usize),
+}
+
+/// How a run came to its end.
+#[derive(Default)]
+pub(super) enum End {
+    /// It still runs.
+    #[default]
+    Not,
+    /// With what it returned.
+    Returned(Arc<str>),
+    /// The script failed.
+    Threw(ScriptError),
+    /// It computed for too long.
+    Busy(Option<Site>),
+    /// It asks for too much; where.
+    TooMany(Option<Site>),
+    /// It repeats the same too often.
+    TooOften,
+}
+
+impl Stage<'_> {
+    /// Runs the flow in this way. Fails only where there is no engine.
+    pub(super) fn play(&self, way: &Way<'_>) -> Result<Played, ScriptError> {
+        let (mut host, calls) = Host::start(self.script, self.args.cloned(), self.options.clone())?;
+        let mut player = Player {
+            stage: self,
+            way,
+            played: Played::default(),
+            groups: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            together: BTreeMap::new(),
+        };
+        player.begin_step(None);
+        player.take(&mut host, calls)?;
+        while player.goes_on(&host) {
+            let next = if way.backwards { player.waiting.pop_back() } else { player.waiting.pop_front() };
+            // A script that waits for nothing has ended.
+            let Some(place) = next else { break };
+            let answer = player.answer(place);
+            let id = player.played.tasks[place].id;
+            let calls = host.resolve(id, Answer::Task(answer))?;
+            player.take(&mut host, calls)?;
+        }
+        Ok(player.played)
+    }
+}
+
+struct Player<'a> {
+    stage: &'a Stage<'a>,
+    way: &'a Way<'a>,
+    played: Played,
+    groups: BTreeMap<GroupId, usize>,
+    /// Tasks that were not answered, as they were made.
+    waiting: VecDeque<usize>,
+    /// Of what was asked for together the first, and how many there are.
+    together: BTreeMap<Bunch, (usize, usize)>,
+}
+
+/// What tells tasks apart that were not asked for together: the group, or
+/// without one the step and the line.
+type Bunch = (Option<usize>, Option<(usize, Option<Site>)>);
+
+impl Player<'_> {
+    /// Whether the run is not over, and what ended it if it is.
+    fn goes_on(&mut self, host: &Host) -> bool {
+        if let Some(result) = host.finished() {
+            self.played.end = match result {
+                Ok(json) => End::Returned(json),
+                Err(error) if error.kind() == ErrorKind::Busy => End::Busy(error.site().cloned()),
+                Err(error) => End::Threw(error),
+            };
+        }
+        matches!(self.played.end, End::Not)
+    }
+
+    fn begin_step(&mut self, answered: Option<usize>) {
+        self.played.steps.push(Step { answered, news: vec![] });
+    }
+
+    fn tell(&mut self, news: News) {
+        if let Some(step) = self.played.steps.last_mut() {
+            step.news.push(news);
+        }
+    }
+
+    fn answer(&mut self, place: usize) -> TaskAnswer {
+        self.begin_step(Some(place));
+        let step = self.played.steps.len() - 1;
+        self.played.tasks[place].is_first = self.is_first(place);
+        let asked = &self.played.tasks[place];
+        if asked.may_fail() && (self.way.fails)(asked) {
+            self.played.tasks[place].answered = Some(step);
+            return TaskAnswer::failed(FailureClass::Lost, "no result");
+        }
+        let looks = Looks {
+            place,
+            expect: &asked.expect,
+            width: self.way.width,
+            round: asked.round,
+            is_last: asked.round >= super::ROUNDS && self.way.ending.contains(&asked.same),
+        };
+        let placeholder = match asked.is_command() {
+            true => placeholder::of_command(&looks),
+            false => placeholder::of(asked.task.schema.as_deref(), &looks),
+        };
+        let asked = &mut self.played.tasks[place];
+        asked.answered = Some(step);
+        asked.is_marked = placeholder.is_marked;
+        placeholder.answer
+    }
+
+    /// Takes note of calls. Other scripts are loaded on the spot, as in a run.
+    fn take(&mut self, host: &mut Host, calls: Vec<Call>) -> Result<(), ScriptError> {
+        let mut calls = VecDeque::from(calls);
+        while let Some(call) = calls.pop_front() {
+            match call {
+                Call::Task { id, task, site, group, expect, is_informed } => {
+                    if self.played.tasks.len() >= self.way.tasks_max {
+                        self.played.end = End::TooMany(site);
+                        return Ok(());
+                    }
+                    let group = group.and_then(|id| self.groups.get(&id).copied());
+                    self.asked(Asked { group, expect, is_informed, ..Asked::new(id, task, site) });
+                }
+                Call::Load { id, reference, .. } => {
+                    let answer = match self.stage.library.load(&reference) {
+                        Ok(file) => Answer::Source { name: file.path, source: file.source },
+                        Err(message) => Answer::LoadFailed { message },
+                    };
+                    calls.extend(host.resolve(id, answer)?);
+                }
+                Call::GroupBegan { id, kind, width, parent, site } => {
+                    let parent = parent.and_then(|id| self.groups.get(&id).copied());
+                    let place = self.played.groups.len();
+                    self.groups.insert(id, place);
+                    let is_planned = kind == GroupKind::Decompose && self.planner_is_free();
+                    self.played.groups.push(Together { kind, width, site, parent, is_planned });
+                    self.tell(News::Began(place));
+                }
+                Call::GroupEnded { id } => {
+                    if let Some(place) = self.groups.get(&id) {
+                        self.tell(News::Ended(*place));
+                    }
+                }
+                Call::Phase { title } => self.played.told.push(title),
+                Call::Log { message } => self.played.told.push(message),
+                Call::Warning { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a planner was just answered, and nobody has said how many tasks
+    /// it will plan.
+    fn planner_is_free(&self) -> bool {
+        let answered = self.played.steps.last().and_then(|step| step.answered);
+        let planner = answered.map(|place| &self.played.tasks[place]).filter(|asked| asked.is_planner());
+        planner.is_some_and(|planner| planner.expect.elements("tasks").is_none())
+    }
+
+    fn asked(&mut self, asked: Asked) {
+        let place = self.played.tasks.len();
+        let after = self.played.steps.last().and_then(|step| step.answered);
+        let tasks = &self.played.tasks;
+        // From the task before it upwards, the nearest of the same.
+        let mut before = std::iter::successors(after, |place| tasks[*place].after);
+        let round =
+            before.find(|place| tasks[*place].same == asked.same).map_or(0, |place| tasks[place].round + 1);
+        if round >= self.way.rounds_max {
+            self.played.end = End::TooOften;
+        }
+        let made = self.played.steps.len() - 1;
+        self.played.tasks.push(Asked { after, made, round, ..asked });
+        self.waiting.push_back(place);
+        self.together.entry(self.played.tasks[place].together()).or_insert((place, 0)).1 += 1;
+        self.tell(News::Asked(place));
+    }
+
+    /// Whether more were asked for together with it, and it was the first.
+    fn is_first(&self, place: usize) -> bool {
+        let together = self.together.get(&self.played.tasks[place].together());
+        together.is_some_and(|(first, count)| *first == place && *count > 1)
+    }
+}
+
+impl Asked {
+    fn new(id: CallId, task: Task, site: Option<Site>) -> Self {
+        let mut reads = mark::found(&task.prompt);
+        reads.extend(task.context.iter().flat_map(|context| mark::found(context)));
+        reads.sort_unstable();
+        reads.dedup();
+        Self {
+            same: same(&task, site.as_ref()),
+            reads,
+            task,
+            site,
+            group: None,
+            is_informed: false,
+            expect: Expect::default(),
+            id,
+            after: None,
+            made: 0,
+            answered: None,
+            is_marked: false,
+            round: 0,
+            is_first: false,
+        }
+    }
+
+    fn together(&self) -> Bunch {
+        match self.group {
+            Some(group) => (Some(group), None),
+            None => (None, Some((self.made, self.site.clone()))),
+        }
+    }
+
+    /// Whether it may be without a result and the script goes on.
+    pub(super) fn may_fail(&self) -> bool {
+        !self.task.required && !self.is_command()
+    }
+
+    fn is_planner(&self) -> bool {
+        self.task.schema.as_deref().is_some_and(placeholder::is_of_plans)
+    }
+
+    fn is_command(&self) -> bool {
+        self.task.executor.as_deref() == Some("shell")
+    }
+}
+
+/// What makes two tasks of a loop the same: the line, and the label or how the
+/// prompt begins, without numbers and marks.
+fn same(task: &Task, site: Option<&Site>) -> Arc<str> {
+    /// Beginnings are alike for longer where a prompt is made by a loop.
+    const CHARS: usize = 40;
+    let text = task.label.as_deref().unwrap_or(&task.prompt);
+    let text = mark::replaced(text, |_| String::new());
+    let stem: String = text.chars().filter(|c| !c.is_ascii_digit()).take(CHARS).collect();
+    let site = site.map(ToString::to_string).unwrap_or_default();
+    format!("{site} {stem}").into()
+}

@@ -1,0 +1,412 @@
+//! What dry runs find, for small flows that do one thing each.
+
+use super::*;
+use crate::setup::{Models, ProviderModels};
+use divisi_core::preflight::Use;
+use divisi_providers::Scripted;
+use std::fmt::Write;
+
+fn setup(workspace: &std::path::Path) -> Arc<Setup> {
+    let models = ProviderModels::new(
+        Arc::new(Scripted::demo()),
+        &[("haiku", "h"), ("sonnet", "s"), ("opus", "o")],
+        &[],
+    );
+    let models = Models {
+        default: "sonnet".into(),
+        provider: "demo".into(),
+        providers: [("demo".to_owned(), models)].into(),
+    };
+    Arc::new(Setup::new(models, workspace))
+}
+
+fn graph_of(flow: &Flow, limits: &TraceLimits) -> Graph {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("flows")).unwrap();
+    let inner = "const found = await agent('look into ' + args, { label: 'inner' })\nreturn found";
+    std::fs::write(folder.path().join("flows/inner.js"), inner).unwrap();
+    trace(flow, setup(folder.path()), limits).unwrap()
+}
+
+/// One line for each task: what it waits for, what it reads, where it stands.
+fn shown(graph: &Graph) -> String {
+    let mut text = String::new();
+    let list =
+        |places: &[usize]| places.iter().map(|place| format!("t{place}")).collect::<Vec<_>>().join(" ");
+    for (place, node) in graph.tasks.iter().enumerate() {
+        let prompt = node.task.prompt.replace('\n', "⏎");
+        write!(text, "t{place} {prompt}").unwrap();
+        if !node.waits.is_empty() {
+            write!(text, " | after {}", list(&node.waits)).unwrap();
+        }
+        if !node.reads.is_empty() {
+            write!(text, " | reads {}", list(&node.reads)).unwrap();
+        }
+        if let Some(group) = node.group {
+            write!(text, " | in g{group}").unwrap();
+        }
+        if node.used != Use::Read {
+            write!(text, " | {:?}", node.used).unwrap();
+        }
+        text.push('\n');
+    }
+    for (place, group) in graph.groups.iter().enumerate() {
+        let line = group.site.as_ref().map_or(0, |site| site.line);
+        let guess = if group.guessed { " (a guess)" } else { "" };
+        let parent = group.parent.map(|parent| format!(" in g{parent}")).unwrap_or_default();
+        writeln!(text, "g{place} {:?} of {}{guess}{parent}, line {line}", group.kind, group.width).unwrap();
+    }
+    for open in &graph.open {
+        writeln!(text, "open, line {}: {}", open.site.as_ref().map_or(0, |site| site.line), open.what)
+            .unwrap();
+    }
+    for null in &graph.nulls {
+        let line = null.site.as_ref().map_or(0, |site| site.line);
+        writeln!(text, "spoiled, line {line}: `{}` in: {}", null.word, null.excerpt).unwrap();
+    }
+    if !graph.uninformed.is_empty() {
+        writeln!(text, "uninformed: {}", list(&graph.uninformed)).unwrap();
+    }
+    if !graph.returned.is_empty() {
+        writeln!(text, "returned: {}", list(&graph.returned)).unwrap();
+    }
+    if let Some(why) = &graph.broke_off {
+        writeln!(text, "broke off: {why}").unwrap();
+    }
+    text
+}
+
+fn traced(source: &str) -> String {
+    shown(&graph_of(&Flow::script("flow.js", source), &TraceLimits::default()))
+}
+
+/// A schema of lists of texts, and of other things, for the flows below.
+const SCHEMAS: &str = "const list = name => ({ type: 'object', properties: { [name]: { type: 'array', items: { type: 'string' } } }, required: [name] });";
+
+#[test]
+fn a_barrier_is_waited_for_by_all_that_follow() {
+    insta::assert_snapshot!(traced("const r = await parallel(['a', 'b', 'c'].map(x => () => agent(x)))\nawait parallel([1, 2].map(x => () => agent('second ' + x)))\nreturn agent('join ' + r.join(' and '))"), @r"
+    t0 a | in g0
+    t1 b | in g0
+    t2 c | in g0
+    t3 second 1 | after t0 t1 t2 | in g1 | Unread
+    t4 second 2 | after t0 t1 t2 | in g1 | Unread
+    t5 join {{t0}} and {{t1}} and {{t2}} | after t3 t4 | reads t0 t1 t2
+    g0 Parallel of 3, line 1
+    g1 Parallel of 2, line 2
+    uninformed: t5
+    returned: t5
+    ");
+}
+
+#[test]
+fn a_pipeline_has_no_barriers() {
+    insta::assert_snapshot!(traced("return pipeline(['a', 'b'], x => agent('read ' + x), (r, x) => agent(`edit ${x}: ${r}`), (r, x, i) => i ? agent(`test ${r}`) : r)"), @r"
+    t0 read a | in g0
+    t1 read b | in g0
+    t2 edit a: {{t0}} | after t0 | reads t0 | in g0
+    t3 edit b: {{t1}} | after t1 | reads t1 | in g0
+    t4 test {{t3}} | after t3 | reads t3 | in g0
+    g0 Pipeline of 2, line 1
+    spoiled, line 1: `null` in: edit a: null
+    returned: t2 t4
+    ");
+}
+
+#[test]
+fn a_pipeline_may_skip_stages_of_an_item() {
+    insta::assert_snapshot!(traced("await pipeline(['a', 'b'], x => agent('read ' + x), (r, x) => x === 'b' ? agent(`edit ${r}`) : r)"), @r"
+    t0 read a | in g0 | Unknown
+    t1 read b | in g0
+    t2 edit {{t1}} | after t1 | reads t1 | in g0 | Unknown
+    g0 Pipeline of 2, line 1
+    spoiled, line 1: `null` in: edit null
+    ");
+}
+
+#[test]
+fn promises_of_the_scripts_own_are_seen_through() {
+    // A barrier by hand, chains by hand, and one that nobody waits for.
+    insta::assert_snapshot!(traced("const [a, b] = await Promise.all([agent('a'), agent('b')])\nreturn agent(`join ${a} ${b}`)"), @r"
+    t0 a
+    t1 b
+    t2 join {{t0}} {{t1}} | after t0 t1 | reads t0 t1
+    spoiled, line 2: `null` in: join null null
+    returned: t2
+    ");
+    insta::assert_snapshot!(traced("const chain = x => agent(x).then(r => agent('then ' + r))\nreturn Promise.all(['a', 'b'].map(chain))"), @r"
+    t0 a
+    t1 b
+    t2 then {{t0}} | after t0 | reads t0
+    t3 then {{t1}} | after t1 | reads t1
+    spoiled, line 1: `null` in: then null
+    returned: t2 t3
+    ");
+    insta::assert_snapshot!(traced("const chain = (x, i) => agent(x).then(r => i ? agent('then ' + r) : r)\nreturn Promise.all(['a', 'b'].map(chain))"), @r"
+    t0 a
+    t1 b
+    t2 then {{t1}} | after t1 | reads t1
+    spoiled, line 1: `null` in: then null
+    returned: t0 t2
+    ");
+    insta::assert_snapshot!(traced("agent('beside')\nawait agent('a')\nreturn agent('b')"), @r"
+    t0 beside | Unread
+    t1 a | Unread
+    t2 b | after t1
+    returned: t2
+    ");
+}
+
+#[test]
+fn one_after_the_other() {
+    insta::assert_snapshot!(traced("const build = await agent('build')\nawait agent('test')\nlog(build)\nreturn agent('deploy', { context: build })"), @r"
+    t0 build
+    t1 test | after t0 | Unread
+    t2 deploy | after t1 | reads t0
+    returned: t2
+    ");
+}
+
+#[test]
+fn lists_of_results_are_guesses() {
+    let flow = "const found = await agent('find', { schema: list('files') })\nconst r = await parallel(found.files.map(f => () => agent('read ' + f)))\nawait gather('join', r)\nfor (const file of found.files) await agent('write ' + file)";
+    insta::assert_snapshot!(traced(&format!("{SCHEMAS}\n{flow}")), @r"
+    t0 find
+    t1 read {{t0}} | after t0 | reads t0 | in g0
+    t2 read {{t0}} | after t0 | reads t0 | in g0
+    t3 read {{t0}} | after t0 | reads t0 | in g0
+    t4 join⏎⏎## part 1⏎⏎{{t1}}⏎⏎## part 2⏎⏎{{t2}}⏎⏎## part 3⏎⏎{{t3}} | after t1 t2 t3 | reads t1 t2 t3 | Unread
+    t5 write {{t0}} | after t4 | reads t0 | Unread
+    t6 write {{t0}} | after t5 | reads t0 | Unread
+    t7 write {{t0}} | after t6 | reads t0 | Unread
+    g0 Parallel of 3 (a guess), line 3
+    open, line 3: how many there are depends on results: 3 assumed
+    open, line 5: how often it is asked depends on results
+    ");
+}
+
+#[test]
+fn what_the_author_expects_is_no_guess() {
+    let flow = "const found = await agent('find', { schema: list('files'), expect: { files: 2 } })\nreturn parallel(found.files.map(f => () => agent('read ' + f)))";
+    insta::assert_snapshot!(traced(&format!("{SCHEMAS}\n{flow}")), @r"
+    t0 find
+    t1 read {{t0}} | after t0 | reads t0 | in g0
+    t2 read {{t0}} | after t0 | reads t0 | in g0
+    g0 Parallel of 2, line 3
+    returned: t1 t2
+    ");
+}
+
+#[test]
+fn a_loop_until_dry_ends() {
+    let flow = "const seen = new Set()\nwhile (true) {\n  const { names } = await agent('look for more than ' + seen.size, { schema: list('names'), required: true })\n  const fresh = names.filter(name => !seen.has(name))\n  if (fresh.length === 0) break\n  fresh.forEach(name => seen.add(name))\n}\nreturn [...seen]";
+    insta::assert_snapshot!(traced(&format!("{SCHEMAS}\n{flow}")), @r"
+    t0 look for more than 0
+    t1 look for more than 3 | after t0
+    t2 look for more than 6 | after t1
+    t3 look for more than 9 | after t2 | Unknown
+    open, line 4: how often it repeats depends on results: 3 rounds assumed
+    returned: t0 t1 t2
+    ");
+}
+
+#[test]
+fn a_loop_over_a_list_of_the_script_is_gone_through() {
+    let flow = "for (const n of [1, 2, 3, 4, 5]) {\n  const { files } = await agent('look ' + n, { schema: list('files') })\n  await parallel(files.slice(0, 1).map(f => () => agent('read ' + f)))\n}";
+    insta::assert_snapshot!(traced(&format!("{SCHEMAS}\n{flow}")), @r"
+    t0 look 1
+    t1 read {{t0}} | after t0 | reads t0 | in g0 | Unread
+    t2 look 2 | after t1
+    t3 read {{t2}} | after t2 | reads t2 | in g1 | Unread
+    t4 look 3 | after t3
+    t5 read {{t4}} | after t4 | reads t4 | in g2 | Unread
+    t6 look 4 | after t5
+    t7 read {{t6}} | after t6 | reads t6 | in g3 | Unread
+    t8 look 5 | after t7
+    t9 read {{t8}} | after t8 | reads t8 | in g4 | Unread
+    g0 Parallel of 1, line 4
+    g1 Parallel of 1, line 4
+    g2 Parallel of 1, line 4
+    g3 Parallel of 1, line 4
+    g4 Parallel of 1, line 4
+    ");
+}
+
+#[test]
+fn a_loop_that_nothing_ends_stops_at_a_limit() {
+    let limits = TraceLimits { tasks_max: 5, ..TraceLimits::default() };
+    let flow = Flow::script("flow.js", "while (true) {\n  if (await agent('again') === 'no') break\n}");
+    insta::assert_snapshot!(shown(&graph_of(&flow, &limits)), @r"
+    t0 again | Unknown
+    t1 again | after t0 | Unknown
+    t2 again | after t1 | Unknown
+    t3 again | after t2 | Unknown
+    t4 again | after t3 | Unknown
+    open, line 2: it asks for more than 5 tasks: the plan ends here
+    ");
+    let host = HostLimits { busy_max: std::time::Duration::from_millis(50), ..HostLimits::default() };
+    let flow = Flow::script("flow.js", "await agent('a')\nfor (;;) {}");
+    insta::assert_snapshot!(shown(&graph_of(&flow, &TraceLimits { host, ..TraceLimits::default() })), @r"
+    t0 a | Unknown
+    open, line 2: the script computes without end: the plan ends here
+    ");
+}
+
+#[test]
+fn flags_end_loops_too() {
+    let schema = "{ type: 'object', properties: { done: { type: 'boolean' } } }";
+    insta::assert_snapshot!(traced(&format!("for (let n = 0; n < 50; n++) {{\n  const r = await agent('go on', {{ schema: {schema} }})\n  if (r.done) break\n}}")), @r"
+    t0 go on | Unknown
+    t1 go on | after t0 | Unknown
+    t2 go on | after t1 | Unknown
+    t3 go on | after t2 | Unknown
+    open, line 2: how often it repeats depends on results: 3 rounds assumed
+    ");
+}
+
+#[test]
+fn a_planner_is_followed() {
+    insta::assert_snapshot!(traced("const { results } = await decompose('mend it', { max: 2, gather: 'sum up' })\nreturn results"), @r"
+    t0 Split this goal into tasks for agents that work at the same time:⏎⏎mend it⏎⏎Make 2 tasks at most, and only as many as help. Each agent sees its own prompt and nothing else, so write down all it has to know. Name a task under `needs` only where the work cannot start without its result, and write {{id}} in the prompt where that result belongs. No task may need itself, directly or through others.
+    t1 {{t0}} | after t0 | reads t0 | in g0
+    t2 {{t0}} | after t0 | reads t0 | in g0
+    t3 sum up⏎⏎## part-1⏎⏎{{t1}}⏎⏎## part-2⏎⏎{{t2}} | after t1 t2 | reads t1 t2 | Unread
+    g0 Decompose of 2 (a guess), line 1
+    open, line 1: an agent plans the tasks: 2 assumed
+    returned: t1 t2
+    ");
+}
+
+#[test]
+fn other_flows_are_part_of_it() {
+    insta::assert_snapshot!(traced("const found = await parallel([() => workflow('inner', 'x'), () => agent('a')])\nawait workflow('nowhere').catch(() => 0)\nreturn agent('join ' + found[0])"), @r"
+    t0 a | in g0 | Unread
+    t1 look into x | in g0
+    t2 join {{t1}} | after t0 t1 | reads t1
+    g0 Parallel of 2, line 1
+    spoiled, line 3: `null` in: join null
+    returned: t2
+    ");
+}
+
+#[test]
+fn an_early_return_on_nothing_is_not_taken() {
+    let flow = "const { files } = await agent('find', { schema: list('files') })\nif (files.length === 0) return 'nothing'\nreturn agent('read ' + files)";
+    insta::assert_snapshot!(traced(&format!("{SCHEMAS}\n{flow}")), @r"
+    t0 find
+    t1 read {{t0}},{{t0}},{{t0}} | after t0 | reads t0
+    returned: t1
+    ");
+}
+
+#[test]
+fn what_throws_gives_the_graph_up_to_there() {
+    insta::assert_snapshot!(traced("const text = await agent('a')\nJSON.parse(text)\nawait agent('b')"), @r"
+    t0 a | Unknown
+    broke off: script `flow.js` failed at line 2: SyntaxError: Unexpected token '\u27e6' in JSON
+    ");
+    insta::assert_snapshot!(traced("await parallel(args.files.map(f => () => agent(f)))"), @"broke off: script `flow.js` failed at line 1: TypeError: cannot read property 'files' of undefined");
+}
+
+#[test]
+fn missing_results_that_reach_a_prompt_are_found() {
+    insta::assert_snapshot!(traced("const a = await agent('say null or a')\nconst b = await agent('b')\nif (!b) return\nreturn agent(`null means nothing. join ${a} and ${b}`)"), @r"
+    t0 say null or a
+    t1 b | after t0
+    t2 null means nothing. join {{t0}} and {{t1}} | after t1 | reads t0 t1
+    spoiled, line 4: `null` in: null means nothing. join null and …
+    returned: t2
+    ");
+    insta::assert_snapshot!(traced("const a = await agent('a')\nreturn agent(`use ${a ?? 'nothing'}`)"), @r"
+    t0 a
+    t1 use {{t0}} | after t0 | reads t0
+    returned: t1
+    ");
+}
+
+#[test]
+fn wrong_words_of_the_flow_itself_are_open() {
+    let flow = "await agent(`look into ${args?.module} for undefined behaviour`)\nconst found = await agent('find', { schema: list('files') })\nawait agent(`use ${found}`)\nawait agent('undefined behaviour is fine')";
+    insta::assert_snapshot!(traced(&format!("{SCHEMAS}\n{flow}")), @r"
+    t0 look into undefined for undefined behaviour | Unread
+    t1 find | after t0 | Unknown
+    t2 use [object Object] | after t1 | Unread
+    t3 undefined behaviour is fine | after t2 | Unread
+    open, line 2: its prompt says `undefined` where something else is meant, it seems
+    open, line 4: its prompt says `[object Object]` where something else is meant, it seems
+    spoiled, line 4: `null` in: use null
+    ");
+}
+
+#[test]
+fn a_synthesis_that_is_not_told_what_is_missing_is_found() {
+    let flow = |join: &str| {
+        format!("const r = await parallel(['a', 'b', 'c'].map(x => () => agent(x)))\nreturn {join}")
+    };
+    let uninformed =
+        |join: &str| graph_of(&Flow::script("flow.js", flow(join)), &TraceLimits::default()).uninformed;
+    assert_eq!(uninformed("agent('join ' + r.filter(Boolean).join(' '))"), [3]);
+    assert_eq!(uninformed("gather('join', r)"), [0; 0]);
+    assert_eq!(uninformed("agent('join ' + r.map(x => x ?? '(missing)').join(' '))"), [0; 0]);
+    assert_eq!(uninformed("agent(`join ${r.filter(Boolean).length} of 3: ${r.filter(Boolean)}`)"), [0; 0]);
+    // Nobody is asked when something is missing.
+    assert_eq!(uninformed("r.every(Boolean) ? agent('join ' + r.join(' ')) : 'no'"), [0; 0]);
+}
+
+#[test]
+fn results_that_leave_no_trace_are_not_called_unread() {
+    let schema = "{ type: 'object', properties: { ok: { type: 'boolean' } } }";
+    insta::assert_snapshot!(traced(&format!("await agent('check', {{ schema: {schema} }})\nconst r = await agent('look')\nif (!r) return 'nothing'\nawait agent('unread')\nreturn 1")), @r"
+    t0 check | Unknown
+    t1 look | after t0 | Unknown
+    t2 unread | after t1 | Unread
+    ");
+}
+
+#[test]
+fn the_words_of_a_task_are_resolved() {
+    let source = "await agent('a')\nawait agent('b', { model: 'haiku', timeout: '5m', retries: 1, tools: [], maxTurns: 3 })\nawait agent('c', { model: 'gpt' })\nawait agent('d', { agentType: 'Explore' })\nawait agent('e', { inputs: [await agent('which file?')] })\nawait agent('f', { context: 'x'.repeat(300) })";
+    let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
+    let assigned = |node: &divisi_core::preflight::Node| match &node.assigned {
+        Ok(a) => {
+            let rungs: Vec<_> =
+                a.rungs.iter().map(|rung| format!("{} {:?}", rung.model, rung.tier)).collect();
+            format!(
+                "{} | {} | {} | tools {} | {} turns, {} retries, {} | shared {}",
+                a.executor,
+                rungs.join(" "),
+                a.why,
+                a.has_tools,
+                a.turns_max,
+                a.retries_max,
+                a.timeout.0,
+                a.shared_tokens
+            )
+        }
+        Err(failure) => failure.message.clone(),
+    };
+    insta::assert_snapshot!(graph.tasks.iter().map(assigned).collect::<Vec<_>>().join("\n"), @r"
+    api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 0
+    api | h Some(Haiku) | the flow asks for haiku | tools false | 3 turns, 1 retries, 300000 | shared 0
+    provider `scripted` knows no model `gpt`
+    api | h Some(Haiku) | the definition of `Explore` says haiku | tools true | 50 turns, 4 retries, 1800000 | shared 0
+    api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 0
+    api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 0
+    api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 100
+    ");
+    let tokens: Vec<u64> =
+        graph.tasks.iter().filter_map(|node| Some(node.assigned.as_ref().ok()?.prompt_tokens)).collect();
+    // Tools are most of a short request; a context of 300 bytes counts as 100 tokens.
+    assert!(tokens[0] > tokens[1] + 500, "{tokens:?}");
+    assert_eq!(tokens[5], tokens[0] + 100);
+}
+
+#[test]
+fn a_thousand_tasks_are_asked_for_a_bounded_number_of_times() {
+    let source = "const r = await parallel(Array.from({ length: 1000 }, (_, i) => () => agent('read ' + i)))\nreturn agent('join ' + r)";
+    let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
+    assert_eq!(graph.tasks.len(), 1001);
+    assert_eq!(graph.tasks[1000].waits.len(), 1000);
+    assert_eq!(graph.tasks[1000].reads.len(), 1000);
+    assert_eq!(graph.uninformed, [1000]);
+}

@@ -1,0 +1,85 @@
+//! What a task's words mean, for whoever looks at a flow before it runs.
+
+use super::{Parts, Resolver};
+use crate::choose::AUTO;
+use crate::framing;
+use crate::setup::Model;
+use crate::tokens;
+use divisi_core::preflight::{Assigned, Rung};
+use divisi_core::{Failure, Task};
+
+impl Resolver {
+    /// What the words of `task` mean: executor, models and limits.
+    pub fn assigned(&self, task: &Task) -> Result<Assigned, Failure> {
+        let parts = self.assign(task)?;
+        let first = parts.models.rungs.first();
+        let by_agent = parts.agent.as_ref();
+        let shared = task.context.as_deref().map(|context| count(first, context));
+        Ok(Assigned {
+            executor: parts.executor_name.clone(),
+            kind: parts.choice.kind.clone(),
+            kind_declared: parts.choice.declared,
+            why: self.why(task, &parts),
+            rungs: parts.models.rungs.iter().map(rung).collect(),
+            checked: !task.check.is_empty(),
+            prompt_tokens: self.prompt_tokens(task, &parts),
+            shared_tokens: shared.unwrap_or_default(),
+            has_tools: first.is_some() && !parts.tools.offered().is_empty(),
+            reply_tokens_max: self.setup.reply_tokens_max,
+            turns_max: task
+                .max_turns
+                .or(by_agent.and_then(|agent| agent.max_turns))
+                .unwrap_or(self.setup.turns_max),
+            retries_max: task.retries.unwrap_or(self.setup.retry.retries_max),
+            timeout: task.timeout.unwrap_or(self.setup.timeout),
+        })
+    }
+
+    /// About how many tokens the first request has. What stands in the place of
+    /// results is counted as it stands in `task`.
+    fn prompt_tokens(&self, task: &Task, parts: &Parts) -> u64 {
+        let model = parts.models.rungs.first();
+        let offered = parts.tools.offered();
+        let framing = framing::system_blocks(
+            self.setup.framing.as_deref(),
+            parts.agent.as_ref(),
+            !offered.is_empty(),
+            task.schema.is_some(),
+        );
+        let schemas = offered.iter().map(|tool| &tool.input_schema).chain(task.schema.as_deref());
+        let schemas: Vec<String> = schemas.map(ToString::to_string).collect();
+        let descriptions = offered.iter().map(|tool| tool.description.as_str());
+        let texts = framing.iter().chain(&schemas).map(String::as_str).chain(descriptions);
+        let own = [Some(&*task.prompt), task.context.as_deref()].into_iter().flatten();
+        texts.chain(own).map(|text| count(model, text)).sum::<u64>() + tokens::FRAME_TOKENS
+    }
+
+    /// Why a task starts on its first model.
+    fn why(&self, task: &Task, parts: &Parts) -> String {
+        let chosen = || match parts.choice.declared {
+            true => format!("its kind is {}", parts.choice.kind),
+            false => format!("it looks like {}", parts.choice.kind),
+        };
+        let by_agent = parts.agent.as_ref().and_then(|agent| agent.model.as_deref());
+        match (task.model.first().filter(|word| *word != "inherit"), by_agent) {
+            _ if parts.models.rungs.is_empty() => "no model is asked".to_owned(),
+            (Some(AUTO), _) => chosen(),
+            (Some(word), _) if task.model.0.len() > 1 => format!("the flow's ladder begins with {word}"),
+            (Some(word), _) => format!("the flow asks for {word}"),
+            (None, Some(word)) => {
+                format!("the definition of `{}` says {word}", task.agent_type.as_deref().unwrap_or_default())
+            }
+            (None, None) if &*self.setup.models.default == AUTO => chosen(),
+            (None, None) => "the run's model".to_owned(),
+        }
+    }
+}
+
+fn rung(model: &Model) -> Rung {
+    Rung { tier: model.tier, price: model.price.as_deref().cloned(), model: model.id.clone() }
+}
+
+/// About how many tokens a text is to a model; to the run's usual one where none is asked.
+fn count(model: Option<&Model>, text: &str) -> u64 {
+    tokens::count(model.map_or("", |model| &model.id), text).tokens
+}

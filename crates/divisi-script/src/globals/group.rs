@@ -1,0 +1,50 @@
+//! What `parallel`, `pipeline`, `decompose` and `gather` tell of themselves.
+
+use super::{Scope, site};
+use crate::groups::GroupId;
+use crate::state::Shared;
+use divisi_core::preflight::GroupKind;
+use rquickjs::{Ctx, Function, Object, Result};
+use std::rc::Rc;
+
+/// Adds to `host`: `group(kind)`, which makes a group and keeps the line it
+/// stands on; `begin(group, width)`; `leave(group)`, when its functions wait
+/// for the first time; and `end(group)`. Of the next task say `informs()` that it
+/// is told what is missing, and `bound(elements)` how long its lists may be.
+pub(super) fn tell<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+    host: &Object<'js>,
+) -> Result<()> {
+    let (state, scope) = (shared.clone(), scope.clone());
+    let group = move |ctx: Ctx<'js>, kind: String| -> u32 {
+        let site = site::here(&ctx, &scope);
+        state.borrow_mut().groups.add(kind_of(&kind), site).0
+    };
+    host.set("group", Function::new(ctx.clone(), group)?)?;
+    let state = shared.clone();
+    let begin = move |group: u32, width: usize| state.borrow_mut().begin_group(GroupId(group), width);
+    host.set("begin", Function::new(ctx.clone(), begin)?)?;
+    let state = shared.clone();
+    let leave = move |group: u32| state.borrow_mut().groups.leave(GroupId(group));
+    host.set("leave", Function::new(ctx.clone(), leave)?)?;
+    let state = shared.clone();
+    let end = move |group: u32| state.borrow_mut().end_group(GroupId(group));
+    host.set("end", Function::new(ctx.clone(), end)?)?;
+    let state = shared.clone();
+    let informs = move || state.borrow_mut().next.is_informed = true;
+    host.set("informs", Function::new(ctx.clone(), informs)?)?;
+    let state = shared.clone();
+    let bound = move |elements_max: usize| state.borrow_mut().next.elements_max = Some(elements_max);
+    host.set("bound", Function::new(ctx.clone(), bound)?)
+}
+
+/// Only our own helpers call this.
+fn kind_of(word: &str) -> GroupKind {
+    match word {
+        "pipeline" => GroupKind::Pipeline,
+        "decompose" => GroupKind::Decompose,
+        _ => GroupKind::Parallel,
+    }
+}

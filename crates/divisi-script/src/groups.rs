@@ -1,0 +1,80 @@
+//! Which tasks a script asks for together.
+//!
+//! `parallel`, `pipeline` and `decompose` say when they begin and end. A task
+//! belongs to the innermost group whose functions run at that moment; after an
+//! await, to the group of the call whose answer let the script go on. Nothing
+//! here holds anything of the engine.
+
+use crate::Site;
+use divisi_core::preflight::GroupKind;
+use std::fmt;
+
+/// Names a group of one host, numbered from 0 in the order in which they are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u32);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "g{}", self.0)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Groups {
+    all: Vec<Group>,
+    /// What the script is in now.
+    current: Option<GroupId>,
+}
+
+struct Group {
+    kind: GroupKind,
+    site: Option<Site>,
+    /// What it began in.
+    parent: Option<GroupId>,
+    has_ended: bool,
+}
+
+impl Groups {
+    /// A group that will begin.
+    pub(crate) fn add(&mut self, kind: GroupKind, site: Option<Site>) -> GroupId {
+        let id = GroupId(self.all.len() as u32);
+        self.all.push(Group { kind, site, parent: None, has_ended: false });
+        id
+    }
+
+    /// From now on the script is in `id`; tells what it is.
+    pub(crate) fn begin(&mut self, id: GroupId) -> Option<(GroupKind, Option<GroupId>, Option<Site>)> {
+        let parent = self.current();
+        let group = self.all.get_mut(id.0 as usize)?;
+        group.parent = parent;
+        self.current = Some(id);
+        Some((group.kind, parent, group.site.clone()))
+    }
+
+    /// The functions of `id` have run up to where they wait.
+    pub(crate) fn leave(&mut self, id: GroupId) {
+        self.current = self.all.get(id.0 as usize).and_then(|group| group.parent);
+    }
+
+    /// `id` is over; whether it was not before.
+    pub(crate) fn end(&mut self, id: GroupId) -> bool {
+        let group = self.all.get_mut(id.0 as usize);
+        group.is_some_and(|group| !std::mem::replace(&mut group.has_ended, true))
+    }
+
+    /// The script goes on where it asked from within `group`.
+    pub(crate) fn go_on_in(&mut self, group: Option<GroupId>) {
+        self.current = group;
+    }
+
+    /// The innermost group that the script is in and that is not over.
+    pub(crate) fn current(&mut self) -> Option<GroupId> {
+        while let Some(group) = self.current.and_then(|id| self.all.get(id.0 as usize)) {
+            if !group.has_ended {
+                break;
+            }
+            self.current = group.parent;
+        }
+        self.current
+    }
+}

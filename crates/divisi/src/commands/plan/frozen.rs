@@ -1,0 +1,39 @@
+//! From the graph of a flow to a plan file: what was decided stays decided.
+
+use crate::display::plan::readable;
+use divisi_core::Plan;
+use divisi_core::plan::{PlanError, PlanTask};
+use divisi_core::preflight::{Graph, Node};
+use std::collections::BTreeSet;
+
+/// The tasks as a plan, in which `{{t3}}` is the whole result of task `t3`.
+///
+/// Each task needs what it waits for in the flow and what it reads. Of a ladder
+/// the first model is kept.
+pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
+    let tasks = graph.tasks.iter().enumerate().map(|(place, node)| task(place, node));
+    Plan::new(None, tasks.collect())
+}
+
+fn task(place: usize, node: &Node) -> PlanTask {
+    let needs: BTreeSet<usize> = node.waits.iter().chain(&node.reads).copied().collect();
+    let asked = &node.task;
+    let text = |text: &std::sync::Arc<str>| text.to_string();
+    PlanTask {
+        id: format!("t{place}"),
+        prompt: asked.prompt.to_string(),
+        needs: needs.into_iter().map(|need| format!("t{need}")).collect(),
+        label: Some(readable(&node.label())),
+        kind: asked.kind.as_ref().map(text),
+        model: asked.model.first().map(str::to_owned),
+        effort: asked.effort,
+        schema: asked.schema.as_deref().cloned(),
+        agent_type: asked.agent_type.as_ref().map(text),
+        tools: asked.tools.as_ref().map(|tools| tools.iter().map(text).collect()),
+        phase: asked.phase.as_ref().map(text),
+        context: asked.context.as_ref().map(text),
+        timeout: asked.timeout,
+        retries: asked.retries,
+        max_turns: asked.max_turns,
+    }
+}

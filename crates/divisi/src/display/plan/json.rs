@@ -1,0 +1,72 @@
+//! A plan for programs.
+
+use super::order;
+use divisi_core::Site;
+use divisi_core::preflight::{Graph, Group, Node};
+use serde_json::{Map, Value, json};
+
+/// Raised when a field changes its meaning or goes away.
+const VERSION: u32 = 1;
+
+/// The plan as one JSON object. Tasks are called `t0`, `t1` …, as in their
+/// prompts; groups `g0`, `g1` ….
+pub(crate) fn render(graph: &Graph) -> Value {
+    let depths = order::depths(graph);
+    let waves: Vec<Vec<String>> = order::waves(graph).iter().map(|wave| tasks(wave)).collect();
+    json!({
+        "version": VERSION,
+        "name": graph.name,
+        "tasks": graph.tasks.iter().enumerate().map(|(place, node)| task(place, node, depths[place])).collect::<Vec<_>>(),
+        "groups": graph.groups.iter().enumerate().map(|(place, found)| group(place, found)).collect::<Vec<_>>(),
+        "waves": waves,
+        "longestChain": tasks(&order::longest(graph)),
+        "returned": tasks(&graph.returned),
+        "open": graph.open.iter().map(|open| json!({"what": open.what, "site": site(open.site.as_ref())})).collect::<Vec<_>>(),
+        "nulls": graph.nulls.iter().map(|found| json!({
+            "label": found.label, "site": site(found.site.as_ref()), "word": found.word, "excerpt": found.excerpt,
+        })).collect::<Vec<_>>(),
+        "uninformed": tasks(&graph.uninformed),
+        "brokeOff": graph.broke_off,
+    })
+}
+
+/// What the flow asks for, and below it what it means here.
+fn task(place: usize, node: &Node, wave: usize) -> Value {
+    let mut task = Map::from_iter([("id".to_owned(), json!(format!("t{place}")))]);
+    task.insert("title".to_owned(), json!(node.label()));
+    if let Value::Object(asked) = json!(node.task) {
+        task.extend(asked);
+    }
+    task.extend(Map::from_iter([
+        ("site".to_owned(), site(node.site.as_ref())),
+        ("wave".to_owned(), json!(wave)),
+        ("waits".to_owned(), json!(tasks(&node.waits))),
+        ("reads".to_owned(), json!(tasks(&node.reads))),
+        ("group".to_owned(), json!(node.group.map(|group| format!("g{group}")))),
+        ("used".to_owned(), json!(node.used)),
+    ]));
+    match &node.assigned {
+        Ok(assigned) => task.insert("assigned".to_owned(), json!(assigned)),
+        Err(failure) => task.insert("error".to_owned(), json!(failure)),
+    };
+    Value::Object(task)
+}
+
+fn group(place: usize, group: &Group) -> Value {
+    json!({
+        "id": format!("g{place}"),
+        "kind": group.kind,
+        "width": group.width,
+        "guessed": group.guessed,
+        "site": site(group.site.as_ref()),
+        "parent": group.parent.map(|parent| format!("g{parent}")),
+    })
+}
+
+fn tasks(places: &[usize]) -> Vec<String> {
+    places.iter().map(|place| format!("t{place}")).collect()
+}
+
+fn site(site: Option<&Site>) -> Value {
+    json!(site.map(|site| json!({"script": site.script, "line": site.line})))
+}

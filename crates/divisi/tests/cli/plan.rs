@@ -1,0 +1,137 @@
+//! `divisi plan`, as it is typed.
+
+use crate::home::{FLOW, HALF, Home};
+
+#[test]
+fn a_plan_needs_no_key_and_leaves_nothing_behind() {
+    let home = Home::with("flows/audit.js", FLOW);
+    let said = home.ends(0, &["plan", "audit"]);
+    insta::assert_snapshot!(said.stdout, @r"
+    audit · 4 tasks · 2 waves
+
+    Audit
+      parallel ×3  audit.js:3
+        auth, … ×3  claude-sonnet-5-5 (the run's model)
+    Report
+      gather        claude-sonnet-5-5 (the run's model) · reads auth, … ×3
+
+    Waves  3, 1
+    Longest chain  2 steps: auth → gather
+    ");
+    insta::assert_snapshot!(said.stderr, @"note: planned with the models of `anthropic`; there is no model to ask: no key is set, and the settings say not to look for a model server on this machine");
+    assert_eq!(home.ends(0, &["plan", "audit", "--demo", "--quiet"]).stderr, "");
+    assert_eq!(home.ends(0, &["runs"]).stdout, Home::new().ends(0, &["runs"]).stdout);
+}
+
+#[test]
+fn a_plan_has_a_form_for_each_reader() {
+    let home = Home::with("flows/audit.js", FLOW);
+    let plan: serde_json::Value =
+        serde_json::from_str(&home.ends(0, &["plan", "audit", "--json", "--model", "haiku"]).stdout).unwrap();
+    assert_eq!(plan["tasks"][3]["reads"], serde_json::json!(["t0", "t1", "t2"]));
+    assert_eq!(plan["tasks"][0]["assigned"]["rungs"][0]["tier"], "haiku");
+    assert!(home.ends(0, &["plan", "audit", "--dot"]).stdout.starts_with("digraph \"audit\" {"));
+    assert!(home.ends(0, &["plan", "audit", "--tasks"]).stdout.contains("t3"));
+    home.ends(0, &["plan", "audit", "--svg", "audit.svg"]);
+    assert!(home.read("audit.svg").starts_with("<svg "));
+    home.ends(2, &["plan", "audit", "--dot", "--json"]);
+}
+
+#[test]
+fn arguments_reach_the_flow() {
+    let home = Home::with("f.js", "return parallel(args.files.map(f => () => agent(`Read ${f}`)))");
+    let said = home.ends(0, &["plan", "f.js", "--arg", "files=[\"a\", \"b\"]"]);
+    assert!(said.stdout.contains("parallel ×2"), "{}", said.stdout);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let home = Home::with("f.js", "await agent('a')\nawait agent(args.files[0])");
+    assert!(
+        home.ends(3, &["plan", "f.js"])
+            .stdout
+            .contains("The plan ends early: script `~/work/f.js` failed at line 2")
+    );
+    home.write("f.js", "await agent('a'");
+    assert!(home.ends(2, &["plan", "f.js"]).stderr.contains("never closed"));
+    home.write("f.js", HALF);
+    assert!(home.ends(0, &["plan", "f.js"]).stdout.contains("✗ there is no executor `echo`"));
+    assert!(
+        home.ends(1, &["plan", "f.js", "--provider", "openai", "--replay", "none.jsonl"])
+            .stderr
+            .contains("none.jsonl")
+    );
+    home.ends(2, &["plan", "f.js", "--provider", "nobody"]);
+}
+
+#[test]
+fn a_plan_can_be_saved_and_run() {
+    let home = Home::with("flows/audit.js", FLOW);
+    for file in ["plan.json", "plan.yaml"] {
+        home.ends(0, &["plan", "audit", "--save", file]);
+        let again = home.ends(0, &["plan", file, "--tasks"]).stdout;
+        assert!(again.contains("4 tasks · 2 waves"), "{again}");
+        let said = home.ends(0, &["run", file, "--demo", "--quiet"]);
+        assert!(!said.stdout.is_empty());
+    }
+    insta::assert_snapshot!(home.read("plan.yaml"), @r"
+    tasks:
+    - id: t0
+      prompt: Audit auth
+      label: auth
+      tools: []
+      phase: Audit
+    - id: t1
+      prompt: Audit payment
+      label: payment
+      tools: []
+      phase: Audit
+    - id: t2
+      prompt: Audit user
+      label: user
+      tools: []
+      phase: Audit
+    - id: t3
+      prompt: |-
+        Write a report
+
+        ## part 1
+
+        {{t0}}
+
+        ## part 2
+
+        {{t1}}
+
+        ## part 3
+
+        {{t2}}
+      needs:
+      - t0
+      - t1
+      - t2
+      label: gather
+      tools: []
+      phase: Report
+    ");
+    home.ends(2, &["run", "plan.json", "--arg", "a=1"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_file_is_shown_where_it_stands() {
+    let home =
+        Home::with("p.yaml", "tasks:\n  - id: a\n    prompt: use {{b}}\n  - id: b\n    prompt: use {{a}}\n");
+    insta::assert_snapshot!(home.ends(2, &["run", "p.yaml"]).stderr, @r"
+    plan
+
+      × plan `p.yaml` cannot be read at line 2, column 9: tasks wait for each other: a → b → a
+       ╭─[p.yaml:2:9]
+     1 │ tasks:
+     2 │   - id: a
+       ·         ┬
+       ·         ╰── tasks wait for each other: a → b → a
+     3 │     prompt: use {{b}}
+       ╰────
+      help: take out the need that matters least
+    ");
+}

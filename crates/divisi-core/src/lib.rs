@@ -14,8 +14,10 @@
 
 pub mod budget;
 pub mod check;
+pub mod climb;
 pub mod content;
 pub mod event;
+pub mod history;
 pub mod id;
 pub mod key;
 pub mod limits;
@@ -32,8 +34,10 @@ pub mod time;
 pub mod usage;
 
 pub use budget::Budget;
+pub use climb::{Climb, climb};
 pub use content::{Blob, Content, Digest};
 pub use event::{Event, Recorded};
+pub use history::History;
 pub use id::{AttemptId, Position, RunId, TaskId};
 pub use key::Key;
 pub use limits::Limits;

@@ -113,6 +113,8 @@ pub enum FailureClass {
     Schema,
     /// The attempt used all its turns without finishing.
     Turns,
+    /// The task's check refused the result.
+    Check,
     /// A program that carried out the attempt failed.
     Program,
     /// The task asks for something that is not there or not allowed.
@@ -141,6 +143,7 @@ impl FailureClass {
             | Self::Truncated
             | Self::Schema
             | Self::Turns
+            | Self::Check
             | Self::Unavailable
             | Self::Flow => Remedy::GiveUp,
         }
@@ -162,6 +165,7 @@ impl FailureClass {
             | Self::Interrupted
             | Self::Auth
             | Self::Turns
+            | Self::Check
             | Self::Program
             | Self::Unavailable
             | Self::Flow => false,
@@ -187,6 +191,7 @@ impl FailureClass {
             Self::Truncated => "cut off",
             Self::Schema => "schema not met",
             Self::Turns => "out of turns",
+            Self::Check => "check failed",
             Self::Program => "program failed",
             Self::Unavailable => "not available",
             Self::Flow => "flow failed",

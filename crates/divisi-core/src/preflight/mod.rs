@@ -4,5 +4,7 @@
 //! everything else here reads it.
 
 pub mod graph;
+pub mod forecast;
 
+pub use forecast::{Bounds, Estimate, EstimateError, Forecast, Forecaster, Priors, Spread, TaskForecast};
 pub use graph::{Assigned, Graph, Group, GroupKind, Node, NullRead, Open, Rung, Site, Use};

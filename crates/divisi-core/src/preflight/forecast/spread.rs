@@ -78,8 +78,8 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Draws the quantiles of what was seen and those of a bell together: with
-    /// few values the bell is nearly all, with many their own tails are.
+    /// Mixes what was seen with a bell: with few values the bell is nearly all,
+    /// with many their own tails are.
     ///
     /// The bell's width comes from the values and from the `assumed` deviation,
     /// which counts like `worth` values.
@@ -88,13 +88,15 @@ impl Shape {
         let mean = if sorted.is_empty() { 0.0 } else { sorted.iter().sum::<f64>() / n };
         let squares: f64 = sorted.iter().map(|value| (value - mean).powi(2)).sum();
         let deviation = ((squares + worth * assumed * assumed) / (n + worth)).sqrt();
-        let own = n / (n + TAILS);
+        let own = (POINTS as f64 * n / (n + TAILS)).round() as usize;
         let bell = Normal::standard();
-        let point = |i: usize| {
-            let share = (i as f64 + 0.5) / POINTS as f64;
-            own * quantile(sorted, share) + (1.0 - own) * (mean + deviation * bell.inverse_cdf(share))
-        };
-        Self { points: (0..POINTS).map(point).collect(), deviation }
+        let share = |i: usize, of: usize| (i as f64 + 0.5) / of as f64;
+        let seen = (0..own).map(|i| quantile(sorted, share(i, own)));
+        let rest = POINTS - own;
+        let smooth = (0..rest).map(|i| mean + deviation * bell.inverse_cdf(share(i, rest)));
+        let mut points: Vec<f64> = seen.chain(smooth).collect();
+        points.sort_by(f64::total_cmp);
+        Self { points, deviation }
     }
 }
 

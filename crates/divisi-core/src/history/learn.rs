@@ -18,15 +18,17 @@ impl History {
     }
 }
 
-/// What is known of the tasks that have not ended yet.
-#[derive(Default)]
-struct Reader {
+/// Reads one journal event by event, for one that is too long to be held whole.
+#[derive(Debug, Default)]
+pub struct Reader {
     flow: Arc<str>,
     started: Timestamp,
+    /// Those that have been submitted.
     tasks: BTreeMap<TaskId, Open>,
 }
 
 /// A task under way.
+#[derive(Debug)]
 struct Open {
     work: u64,
     facts: Arc<TaskFacts>,
@@ -39,7 +41,8 @@ struct Open {
 }
 
 impl Reader {
-    fn read(&mut self, recorded: &Recorded, history: &mut History) {
+    /// Takes the next event; what it ends goes into `history`.
+    pub fn read(&mut self, recorded: &Recorded, history: &mut History) {
         let at = recorded.at;
         match &recorded.event {
             Event::RunStarted(started) => {

@@ -7,6 +7,8 @@
 
 mod learn;
 
+pub use learn::Reader;
+
 use crate::{Millis, PicoUsd, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -9,11 +9,13 @@ pub(super) struct Effects<K> {
     groups: BTreeMap<K, Shift>,
     /// Variance of the effect of a group that nobody has seen.
     between: f64,
+    /// How many free parameters that takes: a group trusted whole takes one.
+    pub(super) used: f64,
 }
 
 impl<K> Default for Effects<K> {
     fn default() -> Self {
-        Self { groups: BTreeMap::new(), between: 0.0 }
+        Self { groups: BTreeMap::new(), between: 0.0, used: 0.0 }
     }
 }
 
@@ -48,12 +50,15 @@ impl<K: Ord + Clone> Effects<K> {
         let sizes: f64 = groups.values().map(|values| (values.len() as f64).powi(2)).sum();
         let degrees = groups.len() as f64 - 1.0;
         let between = ((apart - degrees * within) / (count - sizes / count)).max(0.0);
-        let effect = |values: Vec<f64>| {
+        let mut used = 0.0;
+        let mut effect = |values: Vec<f64>| {
             let n = values.len() as f64;
             let trust = if between > 0.0 { n * between / (n * between + within) } else { 0.0 };
+            used += trust;
             Shift { mean: (mean(&values) - mean_all) * trust, variance: between * (1.0 - trust) }
         };
-        Self { groups: groups.into_iter().map(|(key, values)| (key, effect(values))).collect(), between }
+        let groups = groups.into_iter().map(|(key, values)| (key, effect(values))).collect();
+        Self { groups, between, used }
     }
 
     /// The effect of a group.

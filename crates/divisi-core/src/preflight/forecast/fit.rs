@@ -10,6 +10,8 @@
 //! is kept as it was seen, per model, because tails are where budgets break.
 
 use super::effects::Effects;
+use super::priors::Priors;
+use super::spread::Shape;
 use crate::Usage;
 use crate::history::{History, Sample};
 use std::collections::BTreeMap;
@@ -22,6 +24,9 @@ pub(super) const ENOUGH: u64 = 5;
 /// How many tasks the assumption is worth that cost grows with the prompt as
 /// the prices say. A slope needs more evidence than a mean.
 const SLOPE_WORTH: f64 = 40.0;
+
+/// With fewer than two tasks for each thing fitted, nothing sure is left over.
+const FITTED_MAX: f64 = 0.5;
 
 /// All that forecasts need to know of a history.
 #[derive(Debug, Default)]
@@ -36,6 +41,8 @@ pub(super) struct Fit {
     labels: Effects<(Arc<str>, Arc<str>)>,
     /// What is left, sorted, by model.
     rests: BTreeMap<Arc<str>, Vec<f64>>,
+    /// Share of what varied that fitting took away whether it meant anything or not.
+    fitted: f64,
     seen: BTreeMap<(Group, Arc<str>), u64>,
 }
 
@@ -129,6 +136,9 @@ impl Fit {
         fit.flows = explain(&mut rows, flow);
         fit.phases = explain(&mut rows, phase);
         fit.labels = explain(&mut rows, label);
+        let means: usize = fit.cells.values().map(BTreeMap::len).sum();
+        let used = means as f64 + fit.flows.used + fit.phases.used + fit.labels.used;
+        fit.fitted = (used / rows.len().max(1) as f64).min(FITTED_MAX);
         let mut by_model: BTreeMap<Arc<str>, Vec<Row<'_>>> = BTreeMap::new();
         for row in rows {
             by_model.entry(asked(row.sample)).or_default().push(row);
@@ -188,9 +198,11 @@ impl Fit {
         })
     }
 
-    /// What is left when all is explained that can be, sorted.
-    pub(super) fn rests(&self, model: &str) -> &[f64] {
-        self.rests.get(model).map_or(&[], Vec::as_slice)
+    /// What is left when all is explained that can be: its shape, together with
+    /// an assumed deviation.
+    pub(super) fn shape(&self, model: &str, assumed: f64) -> Shape {
+        let rests = self.rests.get(model).map_or(&[][..], Vec::as_slice);
+        Shape::of(rests, self.fitted, assumed, Priors::WORTH)
     }
 
     /// The cells of a model by kind.

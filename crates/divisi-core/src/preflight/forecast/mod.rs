@@ -8,13 +8,17 @@
 //! draws; they are never added up from those of the tasks, which would make
 //! the range of a large flow far too wide.
 
+mod assumed;
 mod ceiling;
 mod conversation;
+#[cfg(test)]
+mod coverage;
 mod draws;
 mod effects;
 mod estimate;
 mod fit;
 mod ladder;
+mod middle;
 mod priors;
 #[cfg(test)]
 mod sample;

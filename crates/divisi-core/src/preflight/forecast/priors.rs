@@ -53,8 +53,8 @@ pub(super) struct FailurePrior {
 }
 
 impl Priors {
-    /// How many finished tasks the priors are worth: from this many on, what
-    /// has been seen weighs more than what was guessed.
+    /// How many finished tasks the priors are worth where shares and widths are
+    /// concerned: from this many on, what has been seen weighs more.
     pub const WORTH: f64 = 4.0;
 
     /// Reads priors in the form of `priors.toml`.

@@ -75,6 +75,9 @@ pub(super) struct Shape {
     pub(super) points: Vec<f64>,
     /// Its standard deviation, the assumption weighed in.
     pub(super) deviation: f64,
+    /// How far one such task's cost is from the mean, as a share of it: what a
+    /// mean of many is unsure by, times the root of their number.
+    pub(super) noise: f64,
 }
 
 impl Shape {
@@ -82,12 +85,13 @@ impl Shape {
     /// with many their own tails are.
     ///
     /// The bell's width comes from the values and from the `assumed` deviation,
-    /// which counts like `worth` values.
-    pub(super) fn of(sorted: &[f64], assumed: f64, worth: f64) -> Self {
+    /// which counts like `worth` values. Fitting has made the values smaller
+    /// than new ones will be: `fitted` is the share of their squares it took.
+    pub(super) fn of(sorted: &[f64], fitted: f64, assumed: f64, worth: f64) -> Self {
         let n = sorted.len() as f64;
         let mean = if sorted.is_empty() { 0.0 } else { sorted.iter().sum::<f64>() / n };
         let squares: f64 = sorted.iter().map(|value| (value - mean).powi(2)).sum();
-        let deviation = ((squares + worth * assumed * assumed) / (n + worth)).sqrt();
+        let deviation = ((squares / (1.0 - fitted) + worth * assumed * assumed) / (n + worth)).sqrt();
         let own = (POINTS as f64 * n / (n + TAILS)).round() as usize;
         let bell = Normal::standard();
         let share = |i: usize, of: usize| (i as f64 + 0.5) / of as f64;
@@ -96,7 +100,10 @@ impl Shape {
         let smooth = (0..rest).map(|i| mean + deviation * bell.inverse_cdf(share(i, rest)));
         let mut points: Vec<f64> = seen.chain(smooth).collect();
         points.sort_by(f64::total_cmp);
-        Self { points, deviation }
+        let factors = || points.iter().map(|point| point.exp());
+        let mean = factors().sum::<f64>() / POINTS as f64;
+        let variance = factors().map(|factor| (factor / mean - 1.0).powi(2)).sum::<f64>() / POINTS as f64;
+        Self { noise: variance.sqrt(), points, deviation }
     }
 }
 
@@ -106,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_shape_of_nothing_has_the_assumed_width() {
-        let shape = Shape::of(&[], deviation(6.0), 4.0);
+        let shape = Shape::of(&[], 0.0, deviation(6.0), 4.0);
         let ratio = (quantile(&shape.points, 0.9) - quantile(&shape.points, 0.1)).exp();
         assert!((ratio - 6.0).abs() < 0.02, "{ratio}");
     }
@@ -115,7 +122,7 @@ mod tests {
     fn many_values_keep_their_own_tail() {
         // Nine in ten are alike, the tenth is far away: no bell has that.
         let values: Vec<f64> = (0..10_000).map(|i| if i < 9_500 { 0.0 } else { 5.0 }).collect();
-        let shape = Shape::of(&values, 1.0, 4.0);
+        let shape = Shape::of(&values, 0.0, 1.0, 4.0);
         assert!(quantile(&shape.points, 0.9) < 0.1);
         assert!(quantile(&shape.points, 0.99) > 4.5);
     }

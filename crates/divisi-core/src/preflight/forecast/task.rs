@@ -1,12 +1,13 @@
 //! What one task is expected to cost on one model.
 
-use super::conversation::Conversation;
+use super::assumed::Assumed;
 use super::fit::{Cell, Fit, Place, Seen};
-use super::priors::{KindPrior, Priors};
-use super::spread::{Shape, Spread, deviation, millis, pico, quantile};
+use super::middle::Middle;
+use super::priors::Priors;
+use super::spread::{Shape, Spread, millis, pico, quantile};
 use super::{Bounds, Source, ceiling};
 use crate::history::History;
-use crate::preflight::{Assigned, Node, Rung};
+use crate::preflight::{Node, Rung};
 use crate::{Millis, PicoUsd, Usage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -145,18 +146,19 @@ impl Forecaster {
         let assumed = Assumed { priors: &self.priors, task, rung, primed: around.primed };
         let prior = self.priors.kind(&task.kind);
         let shift = self.fit.shift(&place);
-        let (known, base) = self.log_cost(&place, task, &assumed);
         let deviation = assumed.deviation(prior);
         // Tasks of one kind on one model share their shape: it takes a while to make.
         let shape = shapes
             .entry((rung.model.clone(), deviation.to_bits()))
-            .or_insert_with(|| Arc::new(Shape::of(self.fit.rests(&rung.model), deviation, Priors::WORTH)))
+            .or_insert_with(|| Arc::new(self.fit.shape(&rung.model, deviation)))
             .clone();
+        let middle = Middle::of(&self.fit, &place, &assumed, &shape);
+        let base = middle.log;
         let cell = self.cell(&place);
         let (usage, seconds) = self.usage_and_seconds(&place, &cell, &assumed, base, shift.mean);
         Some(Outlook {
             log_cost: base.map(|base| base + shift.mean),
-            model_deviation: shape.deviation / (known + Priors::WORTH).sqrt(),
+            model_deviation: middle.deviation,
             group_deviation: shift.variance.sqrt(),
             turns: if cell.turns > 0 { cell.turns as f64 / cell.priced as f64 } else { assumed.turns(prior) },
             usage,
@@ -173,38 +175,6 @@ impl Forecaster {
             },
             shape,
         })
-    }
-
-    /// By how many tasks the middle cost is known, and its logarithm without
-    /// what is special about flow, phase and label.
-    ///
-    /// The prior is corrected by how far all tasks of the model were off from
-    /// it, then by how far those of the kind were off from that.
-    fn log_cost(&self, place: &Place<'_>, task: &Assigned, assumed: &Assumed<'_>) -> (f64, Option<f64>) {
-        let own_prompt = (task.prompt_tokens.max(1) as f64).ln();
-        let prior = assumed.log_cost(place.kind, own_prompt);
-        let cells: Vec<(&str, &Cell)> =
-            self.fit.of_model(place.model).filter(|(_, cell)| cell.priced > 0).collect();
-        let count: f64 = cells.iter().map(|(_, cell)| cell.priced as f64).sum();
-        // Without a price there is nothing but what was seen.
-        let worth = if prior.is_some() { Priors::WORTH } else { 0.0 };
-        let off = |kind: &str, cell: &Cell| {
-            cell.log_cost - assumed.log_cost(kind, cell.log_prompt.unwrap_or(own_prompt)).unwrap_or(0.0)
-        };
-        if cells.is_empty() {
-            return (0.0, prior);
-        }
-        let model = cells.iter().map(|(kind, cell)| off(kind, cell) * cell.priced as f64).sum::<f64>()
-            / (count + worth);
-        let Some((kind, cell)) = cells.into_iter().find(|(kind, _)| *kind == place.kind) else {
-            return (count, Some(prior.unwrap_or(0.0) + model));
-        };
-        let n = cell.priced as f64;
-        let own = (off(kind, cell) - model) * n / (n + worth);
-        let mean_prompt = cell.log_prompt.unwrap_or(own_prompt);
-        let at_mean = assumed.log_cost(place.kind, mean_prompt).unwrap_or(0.0);
-        let slope = self.fit.prompt_effect(own_prompt - mean_prompt, prior.unwrap_or(at_mean) - at_mean);
-        (count, Some(at_mean + model + own + slope))
     }
 
     /// What the kind has shown on the model, or the model on all kinds.
@@ -302,52 +272,5 @@ impl Outlook {
     /// By how much its time grows when its cost does, both as logarithms.
     pub(super) fn slowdown(&self, log_factor: f64) -> f64 {
         (TIME_PER_COST * log_factor).exp()
-    }
-}
-
-/// What is assumed of a task while nothing is known.
-struct Assumed<'a> {
-    priors: &'a Priors,
-    task: &'a Assigned,
-    rung: &'a Rung,
-    primed: bool,
-}
-
-impl Assumed<'_> {
-    fn is_command(&self) -> bool {
-        self.task.rungs.is_empty()
-    }
-
-    fn conversation(&self, kind: &str, prompt: u64) -> (Usage, PicoUsd) {
-        if self.is_command() {
-            return (Usage::default(), PicoUsd::ZERO);
-        }
-        let talk = Conversation::of(self.task, self.priors.kind(kind), prompt, self.primed);
-        talk.total(self.rung.price.as_ref())
-    }
-
-    /// The logarithm of the middle cost, failed attempts included.
-    fn log_cost(&self, kind: &str, log_prompt: f64) -> Option<f64> {
-        let (_, cost) = self.conversation(kind, log_prompt.exp().round() as u64);
-        (cost.0 > 0).then(|| (cost.0 as f64 * (1.0 + self.priors.failures.share)).ln())
-    }
-
-    fn deviation(&self, prior: &KindPrior) -> f64 {
-        deviation(if self.is_command() { self.priors.command.spread } else { prior.spread })
-    }
-
-    fn turns(&self, prior: &KindPrior) -> f64 {
-        if self.is_command() {
-            return 0.0;
-        }
-        f64::from(Conversation::of(self.task, prior, 1, false).turns)
-    }
-
-    fn seconds(&self) -> f64 {
-        if self.is_command() {
-            return self.priors.command.seconds;
-        }
-        let turns = self.turns(self.priors.kind(&self.task.kind));
-        turns * self.priors.tier(self.rung.tier).turn_seconds
     }
 }

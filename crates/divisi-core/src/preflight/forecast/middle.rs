@@ -52,14 +52,14 @@ impl Middle {
             cells.iter().map(|(kind, cell)| off(kind, cell) * cell.priced as f64).sum::<f64>() / count;
         // Without a price there is nothing but what was seen.
         let model = match prior {
-            Some(_) => Belief::of(off_all, count, shape.noise),
-            None => Belief { mean: off_all, variance: shape.noise * shape.noise / count },
+            Some(_) => Belief::of(off_all, count, shape.deviation),
+            None => Belief { mean: off_all, variance: shape.deviation * shape.deviation / count },
         };
         let Some((kind, cell)) = cells.into_iter().find(|(kind, _)| *kind == place.kind) else {
             let variance = model.variance + PRIOR_DEVIATION * PRIOR_DEVIATION / 2.0;
             return Self { log: Some(prior.unwrap_or(0.0) + model.mean), deviation: variance.sqrt() };
         };
-        let own = Belief::of(off(kind, cell) - model.mean, cell.priced as f64, shape.noise);
+        let own = Belief::of(off(kind, cell) - model.mean, cell.priced as f64, shape.deviation);
         let mean_prompt = cell.log_prompt.unwrap_or(own_prompt);
         let at_mean = assumed.log_cost(place.kind, mean_prompt).unwrap_or(0.0);
         let slope = fit.prompt_effect(own_prompt - mean_prompt, prior.unwrap_or(at_mean) - at_mean);

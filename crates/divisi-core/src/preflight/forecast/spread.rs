@@ -75,8 +75,8 @@ pub(super) struct Shape {
     pub(super) points: Vec<f64>,
     /// Its standard deviation, the assumption weighed in.
     pub(super) deviation: f64,
-    /// How far one such task's cost is from the mean, as a share of it: what a
-    /// mean of many is unsure by, times the root of their number.
+    /// How far one such task's cost is from the mean, as a share of it. Above
+    /// the deviation of the logarithm, because the dear ones are further away.
     pub(super) noise: f64,
 }
 

@@ -79,7 +79,10 @@ pub(super) struct Outlook {
     /// Logarithm of the middle cost in picodollars; `None` where nobody sends a bill.
     pub(super) log_cost: Option<f64>,
     pub(super) shape: Arc<Shape>,
-    /// How unsure the middle is, for all tasks of this model together.
+    /// How unsure the middle of one task is.
+    pub(super) middle_deviation: f64,
+    /// How unsure the mean of all tasks of this model is: more than the middle,
+    /// because a few dear tasks make much of it.
     pub(super) model_deviation: f64,
     /// And for tasks like this one together.
     pub(super) group_deviation: f64,
@@ -158,7 +161,8 @@ impl Forecaster {
         let (usage, seconds) = self.usage_and_seconds(&place, &cell, &assumed, base, shift.mean);
         Some(Outlook {
             log_cost: base.map(|base| base + shift.mean),
-            model_deviation: middle.deviation,
+            middle_deviation: middle.deviation,
+            model_deviation: middle.deviation * shape.noise / shape.deviation,
             group_deviation: shift.variance.sqrt(),
             turns: if cell.turns > 0 { cell.turns as f64 / cell.priced as f64 } else { assumed.turns(prior) },
             usage,
@@ -265,7 +269,7 @@ impl Outlook {
     /// middle is not known exactly.
     fn widening(&self) -> f64 {
         let variance = self.shape.deviation.powi(2);
-        let all = variance + self.model_deviation.powi(2) + self.group_deviation.powi(2);
+        let all = variance + self.middle_deviation.powi(2) + self.group_deviation.powi(2);
         if variance > 0.0 { (all / variance).sqrt() } else { 1.0 }
     }
 

@@ -8,13 +8,18 @@ mod floor;
 mod measure;
 mod overhead;
 mod process;
+mod replay;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use measure::Table;
+use std::process::ExitCode;
 
 /// Whole-process benchmarks of divisi.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Runs only groups whose name contains this: overhead, memory, http, start.
     #[arg(default_value = "")]
     filter: String,
@@ -26,8 +31,17 @@ struct Cli {
     divisi: Option<std::path::PathBuf>,
 }
 
-fn main() {
+#[derive(Subcommand)]
+enum Command {
+    /// Replays a history of real tasks: estimates and ladders against the truth.
+    Replay(replay::Args),
+}
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Replay(args)) = &cli.command {
+        return replay::run(args);
+    }
     let mut table = Table::default();
     let wanted = |group: &str| group.contains(&cli.filter);
     if wanted("overhead") {
@@ -44,4 +58,5 @@ fn main() {
         process::start(&mut table, &divisi, cli.rounds);
     }
     table.print();
+    ExitCode::SUCCESS
 }

@@ -15,8 +15,10 @@
 pub mod budget;
 pub mod check;
 pub mod choice;
+pub mod climb;
 pub mod content;
 pub mod event;
+pub mod history;
 pub mod id;
 pub mod key;
 pub mod ledger;
@@ -35,8 +37,10 @@ pub mod usage;
 
 pub use budget::Budget;
 pub use choice::{Choice, Kinds};
+pub use climb::{Climb, climb};
 pub use content::{Blob, Content, Digest};
 pub use event::{Event, Recorded};
+pub use history::History;
 pub use id::{AttemptId, Position, RunId, TaskId};
 pub use key::Key;
 pub use ledger::Ledger;

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod patterns;
 pub mod setup;
 pub mod prices;
+pub mod history;
 pub mod tokens;
 pub mod flow;
 pub mod choose;

@@ -14,7 +14,7 @@ use divisi_core::{Run, RunId};
 use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup};
 use serde_json::Value;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -84,6 +84,25 @@ pub(crate) struct Prepared {
 
 /// Finds the settings and the models that a run under these flags would have.
 pub(crate) async fn prepare(flags: RunFlags, context: &Context) -> Result<Prepared, Problem> {
+    let (flags, settings, workspace) = settle(flags, context)?;
+    let models = providers::choose(&settings, &context.environment, flags.stand()).await?;
+    let setup = setup(&settings, models, &workspace)?;
+    Ok(Prepared { flags, settings, setup })
+}
+
+/// The same for commands that ask nobody, and so need no key. The note says
+/// whose models are taken where nobody can be asked.
+pub(crate) async fn prepare_ahead(
+    flags: RunFlags,
+    context: &Context,
+) -> Result<(Prepared, Option<String>), Problem> {
+    let (flags, settings, workspace) = settle(flags, context)?;
+    let (models, note) = providers::choose_ahead(&settings, &context.environment, flags.stand()).await?;
+    let setup = setup(&settings, models, &workspace)?;
+    Ok((Prepared { flags, settings, setup }, note))
+}
+
+fn settle(flags: RunFlags, context: &Context) -> Result<(RunFlags, Settings, PathBuf), Problem> {
     let flags = flags.anchored().context("cannot tell which folder is meant")?;
     let workspace = flags.workspace.clone().unwrap_or_default();
     if !workspace.is_dir() {
@@ -91,13 +110,11 @@ pub(crate) async fn prepare(flags: RunFlags, context: &Context) -> Result<Prepar
     }
     let leaves = flags.leaves().into_iter().chain(context.global.leaves()).collect();
     let Loaded { settings, .. } = settings::load(&context.environment, &workspace, leaves)?;
-    let models = providers::choose(&settings, &context.environment, flags.stand()).await?;
-    let setup = setup(&settings, models, &workspace)?;
-    Ok(Prepared { flags, settings, setup })
+    Ok((flags, settings, workspace))
 }
 
 /// What the settings mean for the engine.
-pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
+fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
     let prices = prices::of(settings)?;
     let checked = models.find(None).and_then(|model| prices.known(&model, clock::now()));
     checked.map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;

@@ -2,35 +2,101 @@
 
 use crate::cli::{Found, RunFlags};
 use crate::context::Context;
-use crate::launch::{Prepared, prepare};
+use crate::launch::{Prepared, prepare_ahead};
 use crate::problem::Problem;
-use divisi_core::preflight::checklist::Settings;
-use divisi_core::preflight::{Assigned, Graph, Money, Rung, of_plan};
-use divisi_core::{Failure, FailureClass, Outcome, Site, Task};
+use crate::{clock, output};
+use divisi_core::choice::{Kind, Needs};
+use divisi_core::history::History;
+use divisi_core::preflight::checklist::{KindRule, Settings, Total};
+use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan};
+use divisi_core::{Millis, PicoUsd, Site, Tier};
+use divisi_engine::Setup;
+use divisi_engine::history::history;
+use divisi_engine::preflight::{TraceLimits, trace};
 use divisi_engine::resolve::Resolver;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What is known of a flow before it runs.
 pub(crate) struct Looked {
     pub(crate) graph: Graph,
-    /// What it is expected to cost, if anything is known of that.
-    pub(crate) money: Option<Box<dyn Money>>,
+    pub(crate) forecast: Forecast,
     pub(crate) settings: Settings,
+    forecaster: Forecaster,
+    tiers: Tiers,
 }
 
-/// Looks at a flow as it would run under these flags.
+/// The model of each tier, with its price.
+type Tiers = BTreeMap<Tier, Rung>;
+
+/// Seed of the draws: the same flow has the same forecast as long as nothing is learnt.
+const SEED: u64 = 1;
+
+/// Looks at a flow as it would run under these flags. Asks no model, and needs no key.
 pub(crate) async fn look(found: Found, flags: RunFlags, context: &Context) -> Result<Looked, Problem> {
     let max_cost = found.max_cost(flags.max_cost, context)?;
-    let Prepared { settings, setup, .. } = prepare(RunFlags { max_cost, ..flags }, context).await?;
-    let cap = settings.max_cost.map(|dollars| dollars.0);
-    let agents_write = setup.permissions.write || setup.permissions.run;
-    let resolver = Resolver::new(Arc::new(setup), cap.is_some());
-    let mut graph = graph_of(found, &resolver)?;
+    let (Prepared { settings, setup, .. }, note) =
+        prepare_ahead(RunFlags { max_cost, ..flags }, context).await?;
+    if let Some(note) = note.filter(|_| !context.global.quiet) {
+        output::say(&format!("note: {note}"));
+    }
+    let setup = Arc::new(setup);
+    let mut graph = graph_of(found, &setup)?;
     for site in sites(&mut graph) {
         *site = near(site, context.folder());
     }
-    Ok(Looked { graph, money: None, settings: Settings { cap, agents_write, ..Settings::default() } })
+    let history = match settings.store.exists() {
+        true => history(&*context.store()?).await?,
+        false => History::default(),
+    };
+    let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, ..Bounds::default() };
+    let forecaster = Forecaster::new(&history, Priors::default()).of_flow(graph.name.clone()).within(bounds);
+    let tiers = tiers(&setup);
+    let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
+    Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })
+}
+
+/// What the checklist has to know of the settings.
+fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
+    let provider = Some(setup.models.provider.as_str());
+    let rule =
+        |kind: &Kind| KindRule { tier: setup.kinds.tier(kind, provider), writes: kind.needs == Needs::Write };
+    Settings {
+        cap: settings.max_cost.map(|dollars| dollars.0),
+        kinds: setup.kinds.iter().map(|kind| (kind.name.clone(), rule(kind))).collect(),
+        agents_write: setup.permissions.write || setup.permissions.run,
+    }
+}
+
+/// What the tiers stand for at the run's provider, and cost today.
+fn tiers(setup: &Setup) -> Tiers {
+    let rung = |tier: Tier| {
+        let model = setup.models.find(Some(tier.as_str())).ok()?;
+        let price = setup.prices.price_of(&model, clock::now()).filter(|_| !model.free);
+        Some((tier, Rung { model: model.id, tier: Some(tier), price }))
+    };
+    Tier::ALL.into_iter().filter_map(rung).collect()
+}
+
+impl Money for Looked {
+    fn cost(&self, place: usize) -> Option<PicoUsd> {
+        self.forecast.tasks.get(place).map(|line| line.mean)
+    }
+
+    fn cost_on(&self, place: usize, tier: Tier) -> Option<PicoUsd> {
+        let node = self.graph.tasks.get(place)?;
+        self.forecaster.task(node, self.tiers.get(&tier)?).map(|task| task.mean)
+    }
+
+    fn time(&self, place: usize) -> Option<Millis> {
+        self.forecast.tasks.get(place).map(|line| line.took)
+    }
+
+    fn total(&self) -> Option<Total> {
+        let Spread { p10, p50, p90 } = self.forecast.cost;
+        Some(Total { p10, p50, p90, ceiling: self.forecast.ceiling? })
+    }
 }
 
 /// Every line of a flow that a graph names.
@@ -51,49 +117,14 @@ fn near(site: &Site, folder: &Path) -> Site {
     }
 }
 
-fn graph_of(found: Found, resolver: &Resolver) -> Result<Graph, Problem> {
+fn graph_of(found: Found, setup: &Arc<Setup>) -> Result<Graph, Problem> {
     match found {
         Found::Plan(file) => {
-            Ok(of_plan(file.name(), &file.plan, |task| assigned(task, resolver), |place| file.site(place)))
+            let resolver = Resolver::new(setup.clone());
+            Ok(of_plan(file.name(), &file.plan, |task| resolver.assigned(task), |place| file.site(place)))
         }
-        Found::Script(flow) => {
-            flow.parse().map_err(Problem::script)?;
-            Err(Problem::usage("only plans can be looked at, and this is a script"))
-        }
+        Found::Script(flow) => Ok(trace(&flow, setup.clone(), &TraceLimits::default())?),
     }
-}
-
-/// What a task's words mean here.
-fn assigned(task: &Task, resolver: &Resolver) -> Result<Assigned, Failure> {
-    /// Bytes of English that make a token.
-    const TOKEN_BYTES: usize = 4;
-    let resolved = resolver.resolve(task.clone(), 0);
-    let Some(assignment) = resolved.assignment else {
-        return Err(match resolved.submission.outcome {
-            Some(Outcome::Failed(failure)) => failure,
-            _ => Failure::new(FailureClass::Unavailable, "it would not be tried"),
-        });
-    };
-    let setup = resolver.setup();
-    let word = task.model.first().unwrap_or(&setup.models.default);
-    let rung =
-        |model: &divisi_engine::Model| Rung { model: model.id.clone(), tier: word.parse().ok(), price: None };
-    let shared = task.context.as_ref().map_or(0, |context| context.len() / TOKEN_BYTES) as u64;
-    Ok(Assigned {
-        executor: resolved.submission.facts.executor,
-        kind: task.kind.clone().unwrap_or_else(|| "general".into()),
-        kind_declared: task.kind.is_some(),
-        rungs: assignment.model.iter().map(rung).collect(),
-        why: "it is named".to_owned(),
-        checked: !task.check.is_empty(),
-        prompt_tokens: (task.prompt.len() / TOKEN_BYTES) as u64 + shared,
-        shared_tokens: shared,
-        has_tools: !assignment.tools.names().is_empty(),
-        reply_tokens_max: setup.reply_tokens_max,
-        turns_max: assignment.turns_max,
-        retries_max: task.retries.unwrap_or(setup.retry.retries_max),
-        timeout: assignment.timeout,
-    })
 }
 
 #[cfg(test)]

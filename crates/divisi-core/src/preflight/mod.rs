@@ -4,10 +4,12 @@
 //! everything else here reads it.
 
 pub mod graph;
+pub mod forecast;
 
 pub mod checklist;
 mod planned;
 
 pub use checklist::{Checklist, Money, checklist};
+pub use forecast::{Bounds, Estimate, EstimateError, Forecast, Forecaster, Priors, Spread, TaskForecast};
 pub use graph::{Assigned, Graph, Group, GroupKind, Node, NullRead, Open, Rung, Site, Use};
 pub use planned::of_plan;

@@ -6,7 +6,7 @@ use crate::display::{Look, check, json, look};
 use crate::exit::Exit;
 use crate::output;
 use crate::plan_file::{Kind, PlanFileError};
-use crate::preflight::{self, Looked};
+use crate::preflight;
 use crate::problem::{Problem, Reason};
 use anyhow::Context as _;
 use divisi_core::preflight::checklist::{Finding, Verdict};
@@ -35,8 +35,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let list = match args.flow.find(context) {
         Ok(found) => {
-            let Looked { graph, money, settings } = preflight::look(found, args.flags, context).await?;
-            checklist(&graph, money.as_deref(), &settings)
+            let looked = preflight::look(found, args.flags, context).await?;
+            checklist(&looked.graph, Some(&looked), &looked.settings)
         }
         Err(problem) => refused(problem)?,
     };

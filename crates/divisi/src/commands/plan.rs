@@ -2,21 +2,18 @@
 
 mod frozen;
 
-use super::run::FlowArgs;
-use crate::cli::RunFlags;
+use crate::cli::{FlowArgs, RunFlags};
 use crate::context::Context;
-use crate::display::plan::{dot, json, svg, tree};
-use crate::display::{self, Line, Look};
+use crate::display::plan::{dot, json, money, svg, tree};
+use crate::display::{self, Look};
 use crate::exit::Exit;
+use crate::output;
 use crate::plan_file;
+use crate::preflight::{self, Looked};
 use crate::problem::Problem;
-use crate::settings::{self, Loaded};
-use crate::{launch, output, providers};
 use anyhow::Context as _;
 use divisi_core::preflight::Graph;
-use divisi_engine::preflight::{TraceLimits, trace};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Show what a flow would ask for, without asking anybody: its tasks, models and waits
 #[derive(Debug, clap::Args)]
@@ -51,41 +48,25 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let demo = args.flags.demo;
-    let graph = graph(args.flow, args.flags, context).await?;
+    let looked = preflight::look(args.flow.find(context)?, args.flags, context).await?;
+    let Looked { graph, forecast, .. } = &looked;
     if let Some(path) = &args.svg {
-        let drawing = svg::render(&graph).context("cannot draw the plan")?;
+        let drawing = svg::render(graph).context("cannot draw the plan")?;
         std::fs::write(path, drawing).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &args.save {
-        save(&graph, path)?;
+        save(graph, path)?;
     }
     let look = Look::of_stdout(demo);
     let text = match (context.global.json, args.dot) {
-        (true, _) => display::json::line(&json::render(&graph)).context("cannot write the plan as JSON")?,
-        (false, true) => dot::render(&graph),
-        (false, false) => tree::render(&graph, money(&graph), args.tasks, &look),
+        (true, _) => {
+            display::json::line(&json::render(graph, Some(forecast))).context("cannot write the plan as JSON")?
+        }
+        (false, true) => dot::render(graph),
+        (false, false) => tree::render(graph, money::lines(graph, forecast, &look), args.tasks, &look),
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
     Ok(if graph.broke_off.is_some() { Exit::Partial } else { Exit::Ok })
-}
-
-/// What the flow would ask for under these flags and settings.
-async fn graph(flow: FlowArgs, flags: RunFlags, context: &Context) -> Result<Graph, Problem> {
-    let flow = flow.find(context)?;
-    flow.parse().map_err(Problem::script)?;
-    let flags = flags.anchored().context("cannot tell which folder is meant")?;
-    let workspace = flags.workspace.clone().unwrap_or_default();
-    if !workspace.is_dir() {
-        return Err(Problem::usage(format!("the workspace {} is no folder", workspace.display())));
-    }
-    let leaves = flags.leaves().into_iter().chain(context.global.leaves()).collect();
-    let Loaded { settings, .. } = settings::load(&context.environment, &workspace, leaves)?;
-    let (models, note) = providers::choose_ahead(&settings, &context.environment, flags.stand()).await?;
-    if let Some(note) = note.filter(|_| !context.global.quiet) {
-        output::say(&format!("note: {note}"));
-    }
-    let setup = Arc::new(launch::setup(&settings, models, &workspace)?);
-    Ok(trace(&flow, setup, &TraceLimits::default())?)
 }
 
 /// Writes the tasks as a plan file.
@@ -101,9 +82,4 @@ fn save(graph: &Graph, path: &Path) -> Result<(), Problem> {
         output::say(&format!("note: {message}: see {}", path.display()));
     }
     Ok(())
-}
-
-/// What it would cost.
-fn money(_graph: &Graph) -> Option<Vec<Line>> {
-    None
 }

@@ -50,6 +50,7 @@ mod tests {
                 model: answered.into(),
                 usage: Usage::default(),
                 cost: PicoUsd::ZERO,
+                judges: false,
                 took: Millis(1),
             });
             story.input(Input::TurnEnded { attempt: AttemptId { task, number: 1 }, turn });

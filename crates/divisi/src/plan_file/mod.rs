@@ -39,6 +39,15 @@ pub(crate) fn is_plan(path: &str) -> bool {
         .is_some_and(|ending| ENDINGS.iter().any(|plan| ending.eq_ignore_ascii_case(plan)))
 }
 
+/// The text of a plan for a file of this name.
+pub(crate) fn write(path: &Path, plan: &Plan) -> anyhow::Result<String> {
+    let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    match is_json {
+        true => Ok(serde_json::to_string_pretty(plan)? + "\n"),
+        false => Ok(serde_norway::to_string(plan)?),
+    }
+}
+
 impl PlanFile {
     /// Reads the `text` of the file at `path`.
     pub(crate) fn read(path: &str, text: &str) -> Result<Self, PlanFileError> {

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 
 /// The tasks as a plan, in which `{{t3}}` is the whole result of task `t3`.
 ///
-/// Each task needs what it waits for in the flow and what it reads. Of a ladder
-/// the first model is kept.
+/// Each task needs what it waits for in the flow and what it reads.
 pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
     let tasks = graph.tasks.iter().enumerate().map(|(place, node)| task(place, node));
     Plan::new(None, tasks.collect())
@@ -25,7 +24,14 @@ fn task(place: usize, node: &Node) -> PlanTask {
         needs: needs.into_iter().map(|need| format!("t{need}")).collect(),
         label: Some(readable(&node.label())),
         kind: asked.kind.as_ref().map(text),
-        model: asked.model.first().map(str::to_owned),
+        model: asked.model.clone(),
+        fallback: asked.fallback.iter().map(text).collect(),
+        check: asked.check.clone(),
+        max_cost: asked.max_cost,
+        executor: asked.executor.as_ref().map(text),
+        disallowed_tools: asked.disallowed_tools.iter().map(text).collect(),
+        inputs: asked.inputs.iter().map(text).collect(),
+        isolation: asked.isolation,
         effort: asked.effort,
         schema: asked.schema.as_deref().cloned(),
         agent_type: asked.agent_type.as_ref().map(text),

@@ -27,6 +27,7 @@ fn substituted(attempt: AttemptId) -> Event {
         model: "claude-sonnet-5-5".into(),
         usage: Usage { input: 400, cache_read: 2_000, output: 180, ..Usage::default() },
         cost: PicoUsd(3_300_000_000),
+        judges: false,
         took: Millis(1),
     });
     Event::TurnEnded { attempt, turn }
@@ -46,7 +47,12 @@ fn bill(top: usize) -> Bill {
     let attempt = AttemptId { task: judge, number: 3 };
     ledger.record(
         story.now(),
-        &Event::AttemptScheduled { attempt, model: Some("claude-opus-5-5".into()), reserved: PicoUsd::ZERO },
+        &Event::AttemptScheduled {
+            attempt,
+            model: Some("claude-opus-5-5".into()),
+            reserved: PicoUsd::ZERO,
+            reply_tokens: None,
+        },
     );
     ledger.record(story.now(), &substituted(attempt));
     ledger.record(story.now(), &Event::CaughtUp { reused: 2, saved: PicoUsd(4_000_000_000), to_run: 0 });

@@ -2,7 +2,7 @@
 
 use super::order;
 use divisi_core::Site;
-use divisi_core::preflight::{Graph, Group, Node};
+use divisi_core::preflight::{Forecast, Graph, Group, Node};
 use serde_json::{Map, Value, json};
 
 /// Raised when a field changes its meaning or goes away.
@@ -10,7 +10,7 @@ const VERSION: u32 = 1;
 
 /// The plan as one JSON object. Tasks are called `t0`, `t1` …, as in their
 /// prompts; groups `g0`, `g1` ….
-pub(crate) fn render(graph: &Graph) -> Value {
+pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
     let depths = order::depths(graph);
     let waves: Vec<Vec<String>> = order::waves(graph).iter().map(|wave| tasks(wave)).collect();
     json!({
@@ -27,6 +27,7 @@ pub(crate) fn render(graph: &Graph) -> Value {
         })).collect::<Vec<_>>(),
         "uninformed": tasks(&graph.uninformed),
         "brokeOff": graph.broke_off,
+        "forecast": forecast,
     })
 }
 

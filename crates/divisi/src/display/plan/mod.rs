@@ -8,6 +8,7 @@ mod order;
 
 pub(crate) use fold::readable;
 
+pub(crate) mod money;
 pub(crate) mod tree;
 
 pub(crate) mod dot;

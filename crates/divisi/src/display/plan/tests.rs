@@ -310,7 +310,7 @@ fn for_programs() {
         "const a = await agent('a', { label: 'first', phase: 'One', model: 'haiku', tools: [] })\nawait parallel([() => agent('b ' + a, { model: 'gpt' })])",
         serde_json::Value::Null,
     );
-    insta::assert_snapshot!(serde_json::to_string_pretty(&json::render(&graph)).unwrap(), @r#"
+    insta::assert_snapshot!(serde_json::to_string_pretty(&json::render(&graph, None)).unwrap(), @r#"
     {
       "version": 1,
       "name": "flow.js",

@@ -1,0 +1,196 @@
+//! Reading what happened out of a journal.
+
+use super::{History, Sample};
+use crate::event::{TaskFacts, TaskSubmitted};
+use crate::{AttemptId, Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId};
+use crate::{Timestamp, Usage};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl History {
+    /// Learns what the finished tasks of one run tell. Whole journals or their
+    /// beginnings: what a journal does not end yet is left out.
+    pub fn learn<'a>(&mut self, events: impl IntoIterator<Item = &'a Recorded>) {
+        let mut reader = Reader::default();
+        for recorded in events {
+            reader.read(recorded, self);
+        }
+    }
+}
+
+/// Reads one journal event by event, for one that is too long to be held whole.
+#[derive(Debug, Default)]
+pub struct Reader {
+    flow: Arc<str>,
+    started: Timestamp,
+    /// Those that have been submitted.
+    tasks: BTreeMap<TaskId, Open>,
+}
+
+/// A task under way.
+#[derive(Debug)]
+struct Open {
+    work: u64,
+    facts: Arc<TaskFacts>,
+    /// Whether its results are known to be checked.
+    checked: bool,
+    /// What the model it is on has done so far; `None` between models.
+    part: Option<Sample>,
+    /// The attempt in flight, and what it has cost so far.
+    attempt: Option<(AttemptId, Timestamp, PicoUsd)>,
+}
+
+impl Reader {
+    /// Takes the next event; what it ends goes into `history`.
+    pub fn read(&mut self, recorded: &Recorded, history: &mut History) {
+        let at = recorded.at;
+        match &recorded.event {
+            Event::RunStarted(started) => {
+                self.flow = started.name.clone();
+                self.started = at;
+            }
+            Event::TaskSubmitted(submitted) => {
+                self.tasks.insert(submitted.task, Open::new(submitted, self.started));
+            }
+            Event::TaskClaimed { task, facts: Some(facts) } => {
+                if let Some(open) = self.tasks.get_mut(task) {
+                    open.facts = facts.clone();
+                }
+            }
+            Event::AttemptScheduled { attempt, model, .. } => {
+                let flow = self.flow.clone();
+                if let Some(open) = self.tasks.get_mut(&attempt.task) {
+                    history.extend(open.begin(&flow, *attempt, model.as_ref(), at));
+                }
+            }
+            Event::TurnEnded { attempt, turn } => {
+                if let Some(open) = self.tasks.get_mut(&attempt.task) {
+                    open.used(*attempt, &turn.usage, turn.cost, true);
+                }
+            }
+            Event::AttemptEnded { attempt, failure, usage, cost, .. } => {
+                if let Some(open) = self.tasks.get_mut(&attempt.task) {
+                    open.used(*attempt, usage, *cost, false);
+                    history.extend(open.end(*attempt, failure.as_deref(), at));
+                }
+            }
+            Event::TaskEnded { task, outcome } => {
+                // A task that a resume tries again is claimed, not submitted anew.
+                if let Some(open) = self.tasks.get_mut(task) {
+                    history.extend(open.finish(outcome));
+                }
+            }
+            Event::RunResumed(_)
+            | Event::CaughtUp { .. }
+            | Event::PhaseStarted { .. }
+            | Event::Logged { .. }
+            | Event::TaskClaimed { facts: None, .. }
+            | Event::TurnScheduled { .. }
+            | Event::RetryPlanned { .. }
+            | Event::SoftLimitReached { .. }
+            | Event::ParkingStarted { .. }
+            | Event::RunParked { .. }
+            | Event::FlowEnded { .. }
+            | Event::RunEnded { .. } => {}
+        }
+    }
+}
+
+impl Extend<Sample> for History {
+    fn extend<I: IntoIterator<Item = Sample>>(&mut self, samples: I) {
+        samples.into_iter().for_each(|sample| self.add(sample));
+    }
+}
+
+impl Open {
+    fn new(submitted: &TaskSubmitted, started: Timestamp) -> Self {
+        let mut work = [0; 8];
+        work.copy_from_slice(&submitted.key.0.as_bytes()[..8]);
+        Self {
+            // Equal tasks, of one run or of two, are two pieces of work.
+            work: u64::from_le_bytes(work) ^ u64::from(submitted.occurrence) ^ started.0,
+            facts: submitted.facts.clone(),
+            checked: submitted.facts.checked,
+            part: None,
+            attempt: None,
+        }
+    }
+
+    /// An attempt starts. Another model than the last one's ends that one's part.
+    fn begin(
+        &mut self,
+        flow: &Arc<str>,
+        attempt: AttemptId,
+        model: Option<&Arc<str>>,
+        at: Timestamp,
+    ) -> Option<Sample> {
+        let model: Arc<str> = model.cloned().unwrap_or_default();
+        let ended = self.part.take_if(|part| part.model != model);
+        let facts = &self.facts;
+        let rung = facts.models.iter().position(|known| *known == model).unwrap_or(0);
+        self.part.get_or_insert_with(|| Sample {
+            work: self.work,
+            flow: flow.clone(),
+            label: facts.label.clone(),
+            phase: facts.phase.clone(),
+            kind: facts.kind.clone(),
+            executor: facts.executor.clone(),
+            model,
+            rung,
+            ..Sample::default()
+        });
+        self.attempt = Some((attempt, at, PicoUsd::ZERO));
+        ended
+    }
+
+    fn used(&mut self, attempt: AttemptId, usage: &Usage, cost: PicoUsd, is_turn: bool) {
+        let Some(part) = &mut self.part else { return };
+        if is_turn {
+            if part.turns == 0 {
+                part.prompt_tokens = usage.prompt();
+            }
+            part.turns += 1;
+        }
+        part.usage += *usage;
+        part.cost += cost;
+        if let Some((current, _, spent)) = &mut self.attempt
+            && *current == attempt
+        {
+            *spent += cost;
+        }
+    }
+
+    /// An attempt has ended; so has the model's part, if it made a result.
+    fn end(&mut self, attempt: AttemptId, failure: Option<&Failure>, at: Timestamp) -> Option<Sample> {
+        let (_, since, spent) = self.attempt.take_if(|(current, ..)| *current == attempt)?;
+        let part = self.part.as_mut()?;
+        part.at = at;
+        part.took.0 += at.since(since).0;
+        match failure.map(|failure| failure.class) {
+            None => {
+                part.accepted = self.checked.then_some(true);
+                self.part.take()
+            }
+            Some(FailureClass::Check) => {
+                self.checked = true;
+                part.accepted = Some(false);
+                self.part.take()
+            }
+            Some(_) => {
+                part.lost += spent;
+                None
+            }
+        }
+    }
+
+    /// The task has ended. What a model did in vain counts as well, unless it
+    /// was stopped half-way: that says nothing about what such a task costs.
+    fn finish(&mut self, outcome: &Outcome) -> Option<Sample> {
+        self.attempt = None;
+        let part = self.part.take()?;
+        match outcome {
+            Outcome::Ok { .. } | Outcome::Failed(_) => Some(part),
+            Outcome::Skipped { .. } | Outcome::Cancelled => None,
+        }
+    }
+}

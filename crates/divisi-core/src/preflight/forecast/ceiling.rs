@@ -1,0 +1,92 @@
+//! The most a task can cost, whatever the models do.
+
+use super::Bounds;
+use crate::preflight::{Assigned, Node, Rung};
+use crate::price::Rates;
+use crate::{ModelPrice, PicoUsd};
+
+/// The most that all attempts of a task on one rung can cost: every turn has a
+/// full context in the dearest class of input, and a full reply. `check` is the
+/// most that looking at the result costs.
+///
+/// `None` where the rung has no price. A `maxCost` of the task is held by
+/// reservations, so the ceiling is never above it. Not in it are requests that
+/// were sent and lost in a crash: each settles at its reservation.
+pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds) -> Option<PicoUsd> {
+    let Ok(task) = &node.assigned else { return Some(PicoUsd::ZERO) };
+    if task.rungs.is_empty() {
+        return Some(PicoUsd::ZERO);
+    }
+    let attempts = u64::from(task.retries_max) + 1;
+    let turns = u64::from(task.turns_max.max(1));
+    let turn = turn_max(rung.price.as_ref()?, context_max(node, bounds), task.reply_tokens_max.into());
+    let all = PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check;
+    Some(node.task.max_cost.map_or(all, |most| most.min(all)))
+}
+
+/// The most that one turn can cost with so long a prompt at the most. The
+/// thresholds need not be reached for the dearest rates to be below them.
+fn turn_max(price: &ModelPrice, context: u64, reply: u64) -> PicoUsd {
+    let above = price.above.iter().filter(|(threshold, _)| *threshold < context).map(|(_, rates)| rates);
+    let of = |rates: &Rates| {
+        let input = [rates.input, rates.cache_write_5m, rates.cache_write_1h, rates.cache_read]
+            .into_iter()
+            .max()
+            .unwrap_or_default();
+        PicoUsd(context.saturating_mul(input.0)) + PicoUsd(reply.saturating_mul(rates.output.0))
+    };
+    above.chain([&price.base]).map(of).max().unwrap_or_default()
+}
+
+/// The most that one judge's look at a result of this task can cost.
+pub(super) fn judge_max(task: &Assigned, judge: &Rung, bounds: &Bounds) -> PicoUsd {
+    let reply = u64::from(task.reply_tokens_max);
+    judge.price.as_ref().map_or(PicoUsd::ZERO, |price| turn_max(price, bounds.context_tokens_max, reply))
+}
+
+/// The longest prompt that a turn of this task can have.
+///
+/// Tools and results of other tasks may bring in anything. Without them a
+/// conversation grows by its own replies and what is said of them; the prompt's
+/// length is itself an estimate, and counts twice.
+fn context_max(node: &Node, bounds: &Bounds) -> u64 {
+    let Ok(task) = &node.assigned else { return 0 };
+    if task.has_tools || !node.reads.is_empty() {
+        return bounds.context_tokens_max;
+    }
+    let replies = u64::from(task.turns_max).saturating_mul(u64::from(task.reply_tokens_max) * 2);
+    task.prompt_tokens.saturating_mul(2).saturating_add(replies).min(bounds.context_tokens_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preflight::forecast::sample;
+
+    #[test]
+    fn every_turn_of_every_attempt_is_as_dear_as_it_can_be() {
+        let node = sample::node("a", true);
+        let task = node.assigned.as_ref().unwrap();
+        let rung = &task.rungs[0];
+        let rates = rung.price.as_ref().unwrap().base;
+        let turn = 1_000_000 * rates.cache_write_1h.0 + u64::from(task.reply_tokens_max) * rates.output.0;
+        let all = turn * u64::from(task.turns_max) * (u64::from(task.retries_max) + 1);
+        let bounds = Bounds::default();
+        assert_eq!(ceiling(&node, rung, PicoUsd(7), &bounds), Some(PicoUsd(all + 7)));
+
+        let mut capped = node.clone();
+        capped.task.max_cost = Some(PicoUsd::DOLLAR);
+        assert_eq!(ceiling(&capped, rung, PicoUsd::ZERO, &bounds), Some(PicoUsd::DOLLAR));
+        let unpriced = Rung { price: None, ..rung.clone() };
+        assert_eq!(ceiling(&node, &unpriced, PicoUsd::ZERO, &bounds), None);
+    }
+
+    #[test]
+    fn a_threshold_counts_only_where_the_context_can_pass_it() {
+        let base = Rates { input: PicoUsd(1), output: PicoUsd(2), ..Rates::default() };
+        let dear = Rates { input: PicoUsd(5), output: PicoUsd(10), ..Rates::default() };
+        let price = ModelPrice { base, above: vec![(100, dear)], ..ModelPrice::default() };
+        assert_eq!(turn_max(&price, 100, 10), PicoUsd(100 + 20));
+        assert_eq!(turn_max(&price, 101, 10), PicoUsd(505 + 100));
+    }
+}

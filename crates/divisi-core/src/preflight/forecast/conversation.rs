@@ -1,0 +1,147 @@
+//! What a conversation of so many turns uses and costs.
+//!
+//! Each turn sends everything before it again. The prefix that the last turn
+//! left in the cache is read, what is new since then is written. That is why the
+//! cost of an agent grows faster than its turns, and why it is priced turn by
+//! turn: a long prompt may pass a threshold that the sum says nothing of.
+
+use super::priors::KindPrior;
+use crate::check::Judge;
+use crate::preflight::{Assigned, Rung};
+use crate::{ModelPrice, PicoUsd, Usage};
+
+/// Turns after which a conversation is priced by its last one times those left.
+/// No prior is anywhere near; it bounds the work for one that a user writes.
+const TURNS_PRICED_MAX: u32 = 500;
+
+/// A typical attempt at a task.
+pub(super) struct Conversation {
+    /// Tokens of its first request.
+    pub(super) prompt: u64,
+    /// Those of them that another task has left in the cache.
+    pub(super) cached: u64,
+    /// Those of them that others will find there, and that it therefore writes.
+    pub(super) shared: u64,
+    pub(super) turns: u32,
+    pub(super) reply: u64,
+    pub(super) growth: u64,
+}
+
+impl Conversation {
+    /// What such a task is taken to say, within its own limits. `primed` says
+    /// that a sibling has written the shared prefix before.
+    pub(super) fn of(task: &Assigned, prior: &KindPrior, prompt: u64, primed: bool) -> Self {
+        let turns =
+            if task.has_tools { (prior.turns.round() as u32).clamp(1, task.turns_max.max(1)) } else { 1 };
+        // Without tools one turn does all the work.
+        let reply = if task.has_tools { prior.reply } else { prior.reply * 2.0 };
+        let shared = task.shared_tokens.min(prompt);
+        Self {
+            prompt,
+            cached: if primed { shared } else { 0 },
+            shared,
+            turns,
+            reply: (reply as u64).min(task.reply_tokens_max.into()),
+            growth: prior.growth as u64,
+        }
+    }
+
+    /// What one turn uses, from 0.
+    fn turn(&self, turn: u32) -> Usage {
+        let goes_on = turn + 1 < self.turns;
+        let (read, fresh) = if turn == 0 {
+            (self.cached, self.prompt - self.cached)
+        } else {
+            let before = self.prompt + u64::from(turn - 1) * (self.growth + self.reply);
+            (before, self.growth + self.reply)
+        };
+        // A conversation of one turn has nothing to gain from a cache but what it shares.
+        let written = match (turn, goes_on) {
+            (0, false) => self.shared - self.cached,
+            (_, true) => fresh,
+            (_, false) => 0,
+        };
+        Usage {
+            input: fresh - written,
+            cache_write_5m: written,
+            cache_read: read,
+            output: self.reply,
+            ..Usage::default()
+        }
+    }
+
+    /// What all turns use, and what that costs at this price.
+    pub(super) fn total(&self, price: Option<&ModelPrice>) -> (Usage, PicoUsd) {
+        let (mut usage, mut cost) = (Usage::default(), PicoUsd::ZERO);
+        for turn in 0..self.turns.min(TURNS_PRICED_MAX) {
+            let used = self.turn(turn);
+            cost += price.map_or(PicoUsd::ZERO, |price| price.cost(&used));
+            usage += used;
+        }
+        (usage, cost)
+    }
+}
+
+/// Output tokens of a judge: marks, and what is wrong in some sentences.
+const VERDICT_TOKENS: u64 = 300;
+
+/// What one judge's look at a typical result of this task costs: it reads what
+/// was asked, the rubric and the result.
+pub(super) fn judge_cost(task: &Assigned, judge: &Judge, rung: &Rung) -> PicoUsd {
+    // About three characters to a token, as vendors' newer tokenisers have it.
+    let rubric = judge.rubric.len() as u64 / 3;
+    let result = u64::from(task.reply_tokens_max).min(RESULT_TOKENS);
+    let usage =
+        Usage { input: task.prompt_tokens + rubric + result, output: VERDICT_TOKENS, ..Usage::default() };
+    rung.price.as_ref().map_or(PicoUsd::ZERO, |price| price.cost(&usage))
+}
+
+/// Tokens of a typical result.
+const RESULT_TOKENS: u64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::price::Rates;
+
+    fn price() -> ModelPrice {
+        // Picodollars that show in the sum which class they came from.
+        let base = Rates {
+            input: PicoUsd(1_000),
+            cache_write_5m: PicoUsd(1_250),
+            cache_write_1h: PicoUsd(2_000),
+            cache_read: PicoUsd(100),
+            output: PicoUsd(5_000),
+        };
+        ModelPrice { base, ..ModelPrice::default() }
+    }
+
+    #[test]
+    fn a_turn_reads_what_the_one_before_it_wrote() {
+        let three = Conversation { prompt: 1_000, cached: 0, shared: 0, turns: 3, reply: 100, growth: 400 };
+        let (usage, cost) = three.total(Some(&price()));
+        // 1: writes 1,000; 2: reads 1,000, writes 500; 3: reads 1,500, sends 500.
+        let expected =
+            Usage { input: 500, cache_write_5m: 1_500, cache_read: 2_500, output: 300, ..Usage::default() };
+        assert_eq!(usage, expected);
+        assert_eq!(cost.0, 500 * 1_000 + 1_500 * 1_250 + 2_500 * 100 + 300 * 5_000);
+    }
+
+    #[test]
+    fn one_sibling_writes_the_shared_prefix_and_the_others_read_it() {
+        let first = Conversation { prompt: 900, cached: 0, shared: 800, turns: 1, reply: 10, growth: 0 };
+        let (usage, _) = first.total(None);
+        assert_eq!((usage.cache_write_5m, usage.cache_read, usage.input), (800, 0, 100));
+        let (usage, _) = Conversation { cached: 800, ..first }.total(None);
+        assert_eq!((usage.cache_write_5m, usage.cache_read, usage.input), (0, 800, 100));
+    }
+
+    #[test]
+    fn each_turn_has_its_own_place_among_the_thresholds() {
+        let dear = Rates { output: PicoUsd(10_000), ..price().base };
+        let stepped = ModelPrice { above: vec![(1_200, dear)], ..price() };
+        let two = Conversation { prompt: 1_000, cached: 0, shared: 0, turns: 2, reply: 100, growth: 400 };
+        let more = two.total(Some(&stepped)).1.0 - two.total(Some(&price())).1.0;
+        assert_eq!(more, 100 * 5_000, "the second turn passes it, the first does not");
+    }
+}

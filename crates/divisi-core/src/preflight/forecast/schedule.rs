@@ -1,0 +1,180 @@
+//! When tasks start and end under limits: the order a run would follow.
+
+use super::Bounds;
+use crate::preflight::Graph;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+/// The waits of a graph in the form in which they are scheduled again and again.
+pub(super) struct Schedule {
+    /// The tasks that wait for each one.
+    followers: Vec<Vec<usize>>,
+    /// How many tasks each one waits for.
+    waits: Vec<usize>,
+    /// Place in the queue of those that may start: smallest first.
+    rank: Vec<usize>,
+    /// Of the longest chain of tasks behind one another.
+    pub(super) critical_path: Vec<usize>,
+    /// How many tasks have as many others before them: none, one, two, …
+    pub(super) waves: Vec<usize>,
+    in_flight_max: usize,
+    requests_per_second: Option<f64>,
+    tokens_per_second: Option<f64>,
+}
+
+/// What one task takes in one draw.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Demand {
+    pub(super) seconds: f64,
+    pub(super) requests: f64,
+    pub(super) tokens: f64,
+}
+
+/// Seconds in an order that a heap can keep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Moment(f64);
+
+impl Eq for Moment {}
+
+impl PartialOrd for Moment {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Moment {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl Schedule {
+    /// Prepares a graph whose tasks typically take so many seconds.
+    pub(super) fn of(graph: &Graph, typical: &[f64], bounds: &Bounds) -> Self {
+        let count = graph.tasks.len();
+        let mut followers = vec![Vec::new(); count];
+        let mut waves: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut wave = vec![0; count];
+        for (i, node) in graph.tasks.iter().enumerate() {
+            for &before in &node.waits {
+                followers[before].push(i);
+                wave[i] = wave[i].max(wave[before] + 1);
+            }
+            *waves.entry(wave[i]).or_default() += 1;
+        }
+        // Whatever waits for a task stands behind it, so the way back meets it first.
+        let mut chain = vec![0.0; count];
+        for i in (0..count).rev() {
+            let behind = followers[i].iter().map(|&next| chain[next]).fold(0.0, f64::max);
+            chain[i] = typical[i] + behind;
+        }
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by(|a, b| chain[*b].total_cmp(&chain[*a]).then(a.cmp(b)));
+        let mut rank = vec![0; count];
+        order.iter().enumerate().for_each(|(place, &task)| rank[task] = place);
+
+        let longest = |tasks: &mut dyn Iterator<Item = usize>| tasks.min_by_key(|&task| rank[task]);
+        let mut critical_path = Vec::new();
+        let mut next = longest(&mut (0..count).filter(|&i| graph.tasks[i].waits.is_empty()));
+        while let Some(task) = next {
+            critical_path.push(task);
+            next = longest(&mut followers[task].iter().copied());
+        }
+        Self {
+            waits: graph.tasks.iter().map(|node| node.waits.len()).collect(),
+            followers,
+            rank,
+            critical_path,
+            waves: waves.into_values().collect(),
+            in_flight_max: bounds.in_flight_max.max(1) as usize,
+            requests_per_second: bounds.requests_per_minute.map(|n| f64::from(n.max(1)) / 60.0),
+            tokens_per_second: bounds.tokens_per_minute.map(|n| n.max(1) as f64 / 60.0),
+        }
+    }
+
+    /// Seconds until the last task ends, when each takes what `demands` says.
+    ///
+    /// Those that may start do so as soon as one of the allowed number is free,
+    /// the longest chain first. A rate limit is a pipe that all requests go
+    /// through: a task ends no earlier than its own are through it.
+    pub(super) fn makespan(&self, demands: &[Demand]) -> f64 {
+        let mut waits = self.waits.clone();
+        let mut ready: BinaryHeap<Reverse<(usize, usize)>> =
+            (0..waits.len()).filter(|&i| waits[i] == 0).map(|i| Reverse((self.rank[i], i))).collect();
+        let mut running: BinaryHeap<Reverse<(Moment, usize)>> = BinaryHeap::new();
+        let (mut now, mut requests_through, mut tokens_through) = (0.0f64, 0.0f64, 0.0f64);
+        loop {
+            while running.len() < self.in_flight_max
+                && let Some(Reverse((_, task))) = ready.pop()
+            {
+                let demand = demands[task];
+                let mut end = now + demand.seconds;
+                if let Some(rate) = self.requests_per_second {
+                    requests_through = requests_through.max(now) + demand.requests / rate;
+                    end = end.max(requests_through);
+                }
+                if let Some(rate) = self.tokens_per_second {
+                    tokens_through = tokens_through.max(now) + demand.tokens / rate;
+                    end = end.max(tokens_through);
+                }
+                running.push(Reverse((Moment(end), task)));
+            }
+            let Some(Reverse((end, task))) = running.pop() else { return now };
+            now = end.0;
+            for &next in &self.followers[task] {
+                waits[next] -= 1;
+                if waits[next] == 0 {
+                    ready.push(Reverse((self.rank[next], next)));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preflight::forecast::sample;
+
+    fn makespan(graph: &Graph, seconds: &[f64], bounds: &Bounds) -> f64 {
+        let demands: Vec<Demand> =
+            seconds.iter().map(|&seconds| Demand { seconds, requests: 1.0, tokens: 1_000.0 }).collect();
+        Schedule::of(graph, seconds, bounds).makespan(&demands)
+    }
+
+    fn at_once(in_flight_max: u32) -> Bounds {
+        Bounds { in_flight_max, ..Bounds::default() }
+    }
+
+    #[test]
+    fn what_waits_for_nothing_runs_at_once_as_far_as_it_may() {
+        let four = sample::graph(&[&[], &[], &[], &[]]);
+        assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(4)), 4.0);
+        assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(2)), 5.0, "4+1 and 3+2");
+        assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(1)), 10.0);
+    }
+
+    #[test]
+    fn a_chain_takes_the_sum_and_is_the_critical_path() {
+        let graph = sample::graph(&[&[], &[], &[1], &[0, 2]]);
+        let seconds = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(makespan(&graph, &seconds, &at_once(64)), 9.0);
+        let schedule = Schedule::of(&graph, &seconds, &at_once(64));
+        assert_eq!(schedule.critical_path, [1, 2, 3]);
+        assert_eq!(schedule.waves, [2, 1, 1]);
+    }
+
+    #[test]
+    fn a_rate_limit_is_a_pipe() {
+        let four = sample::graph(&[&[], &[], &[], &[]]);
+        let bounds = Bounds { requests_per_minute: Some(30), ..Bounds::default() };
+        assert_eq!(makespan(&four, &[1.0; 4], &bounds), 8.0, "one request every two seconds");
+        let bounds = Bounds { tokens_per_minute: Some(60_000), ..Bounds::default() };
+        assert_eq!(makespan(&four, &[0.5; 4], &bounds), 4.0, "a thousand tokens a second");
+    }
+
+    #[test]
+    fn nothing_takes_no_time() {
+        assert_eq!(makespan(&Graph::default(), &[], &at_once(1)), 0.0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Ranges, and the shapes that samples are drawn from.
+
+use crate::{Millis, PicoUsd};
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal};
+
+/// Three points of a distribution: of a hundred cases ten lie below `p10`,
+/// fifty below `p50`, ninety below `p90`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread<T> {
+    /// The low end.
+    pub p10: T,
+    /// The middle.
+    pub p50: T,
+    /// The high end.
+    pub p90: T,
+}
+
+impl<T: Copy> Spread<T> {
+    /// The same with each point changed.
+    pub fn map<U>(self, change: impl Fn(T) -> U) -> Spread<U> {
+        Spread { p10: change(self.p10), p50: change(self.p50), p90: change(self.p90) }
+    }
+}
+
+impl Spread<f64> {
+    /// The points of these values, which are put in order; zeros for none.
+    pub(super) fn of(values: &mut [f64]) -> Self {
+        values.sort_by(f64::total_cmp);
+        Spread { p10: quantile(values, 0.1), p50: quantile(values, 0.5), p90: quantile(values, 0.9) }
+    }
+}
+
+/// Picodollars out of arithmetic on estimates.
+pub(super) fn pico(amount: f64) -> PicoUsd {
+    PicoUsd(amount.round() as u64)
+}
+
+/// Milliseconds out of seconds.
+pub(super) fn millis(seconds: f64) -> Millis {
+    Millis((seconds * 1_000.0).round() as u64)
+}
+
+/// How far the 90th percentile of a normal distribution is from its mean, in
+/// standard deviations.
+const P90_DEVIATIONS: f64 = 1.281_551_565_544_6;
+
+/// Standard deviation of the logarithm of something whose 90th percentile is
+/// `ratio` times its 10th.
+pub(super) fn deviation(ratio: f64) -> f64 {
+    ratio.ln() / (2.0 * P90_DEVIATIONS)
+}
+
+/// The value below which a share of sorted values lies, between neighbours
+/// where it falls between them; zero for none.
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let place = share * last as f64;
+    let below = (place as usize).min(last);
+    let above = (below + 1).min(last);
+    sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
+}
+
+/// Points at which a shape is kept: draws repeat none of them often in a
+/// thousand draws.
+pub(super) const POINTS: usize = 1_024;
+
+/// From this many values on, their own tails say more than a bell's.
+const TAILS: f64 = 200.0;
+
+/// The shape of what is left of a logarithm when all is explained that can be:
+/// its quantiles at [`POINTS`] even steps.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    pub(super) points: Vec<f64>,
+    /// Its standard deviation, the assumption weighed in.
+    pub(super) deviation: f64,
+    /// How far one such task's cost is from the mean, as a share of it. Above
+    /// the deviation of the logarithm, because the dear ones are further away.
+    pub(super) noise: f64,
+}
+
+impl Shape {
+    /// Mixes what was seen with a bell: with few values the bell is nearly all,
+    /// with many their own tails are.
+    ///
+    /// The bell's width comes from the values and from the `assumed` deviation,
+    /// which counts like `worth` values. Fitting has made the values smaller
+    /// than new ones will be: `fitted` is the share of their squares it took.
+    pub(super) fn of(sorted: &[f64], fitted: f64, assumed: f64, worth: f64) -> Self {
+        let n = sorted.len() as f64;
+        let mean = if sorted.is_empty() { 0.0 } else { sorted.iter().sum::<f64>() / n };
+        let squares: f64 = sorted.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = ((squares / (1.0 - fitted) + worth * assumed * assumed) / (n + worth)).sqrt();
+        let own = (POINTS as f64 * n / (n + TAILS)).round() as usize;
+        let bell = Normal::standard();
+        let share = |i: usize, of: usize| (i as f64 + 0.5) / of as f64;
+        let seen = (0..own).map(|i| quantile(sorted, share(i, own)));
+        let rest = POINTS - own;
+        let smooth = (0..rest).map(|i| mean + deviation * bell.inverse_cdf(share(i, rest)));
+        let mut points: Vec<f64> = seen.chain(smooth).collect();
+        points.sort_by(f64::total_cmp);
+        let factors = || points.iter().map(|point| point.exp());
+        let mean = factors().sum::<f64>() / POINTS as f64;
+        let variance = factors().map(|factor| (factor / mean - 1.0).powi(2)).sum::<f64>() / POINTS as f64;
+        Self { noise: variance.sqrt(), points, deviation }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_of_nothing_has_the_assumed_width() {
+        let shape = Shape::of(&[], 0.0, deviation(6.0), 4.0);
+        let ratio = (quantile(&shape.points, 0.9) - quantile(&shape.points, 0.1)).exp();
+        assert!((ratio - 6.0).abs() < 0.02, "{ratio}");
+    }
+
+    #[test]
+    fn many_values_keep_their_own_tail() {
+        // Nine in ten are alike, the tenth is far away: no bell has that.
+        let values: Vec<f64> = (0..10_000).map(|i| if i < 9_500 { 0.0 } else { 5.0 }).collect();
+        let shape = Shape::of(&values, 0.0, 1.0, 4.0);
+        assert!(quantile(&shape.points, 0.9) < 0.1);
+        assert!(quantile(&shape.points, 0.99) > 4.5);
+    }
+
+    #[test]
+    fn quantiles_lie_between_neighbours() {
+        assert_eq!(quantile(&[], 0.5), 0.0);
+        assert_eq!(quantile(&[3.0], 0.9), 3.0);
+        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.1), 1.4);
+        assert_eq!(Spread::of(&mut [3.0, 1.0, 2.0]), Spread { p10: 1.2, p50: 2.0, p90: 2.8 });
+    }
+}

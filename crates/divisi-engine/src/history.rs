@@ -1,0 +1,115 @@
+//! What the runs of a store tell about the cost of tasks.
+
+use crate::store::{Store, StoreError};
+use divisi_core::history::Reader;
+use divisi_core::{History, Position, RunId};
+
+/// Most runs that are read, newest first. Older ones say little about today's
+/// models and prices.
+pub const RUNS_MAX: usize = 200;
+
+/// Most events that are read in all: about a second's work.
+pub const EVENTS_MAX: usize = 500_000;
+
+/// Learns from the newest runs of a store.
+///
+/// Stops at [`RUNS_MAX`] runs, at [`EVENTS_MAX`] events, or when the history is
+/// full; the newest runs are in it then. Runs under way count as far as their
+/// tasks have ended. A journal that cannot be read is left out and named in the
+/// log: an estimate is not worth failing for.
+pub async fn history(store: &dyn Store) -> Result<History, StoreError> {
+    let mut history = History::default();
+    let mut events_left = EVENTS_MAX;
+    for run in store.runs(RUNS_MAX).await? {
+        match learn(store, &run.id, events_left, &mut history).await {
+            Ok(read) => events_left = events_left.saturating_sub(read),
+            Err(problem @ StoreError::Unreadable { .. }) => {
+                tracing::warn!(run = %run.id, %problem, "left out of estimates");
+            }
+            Err(problem) => return Err(problem),
+        }
+        if events_left == 0 || history.len() >= History::SAMPLES_MAX {
+            break;
+        }
+    }
+    Ok(history)
+}
+
+/// Learns from one run, a page at a time; returns how many events that were.
+async fn learn(
+    store: &dyn Store,
+    run: &RunId,
+    events_max: usize,
+    history: &mut History,
+) -> Result<usize, StoreError> {
+    let mut reader = Reader::default();
+    let mut read = 0;
+    while read < events_max {
+        let page = store.events(run, Position(read as u64)).await?;
+        if page.is_empty() {
+            break;
+        }
+        page.iter().for_each(|event| reader.read(event, history));
+        read += page.len();
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Batch, MemoryStore, PAGE_EVENTS_MAX, RunSummary};
+    use divisi_core::event::{TaskFacts, TaskSubmitted};
+    use divisi_core::{
+        AttemptId, Content, Digest, Event, Key, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp, Usage,
+    };
+    use std::sync::Arc;
+
+    /// Writes a run of as many finished tasks, all labelled with the run's name.
+    async fn write(store: &MemoryStore, name: &str, at: u64, tasks: u32) {
+        let text = Content::Inline("1".into());
+        let events = (0..tasks).flat_map(|i| {
+            let (task, attempt) = (TaskId(i), AttemptId { task: TaskId(i), number: 1 });
+            let facts = Arc::new(TaskFacts { label: name.into(), ..TaskFacts::default() });
+            let key = Key(Digest::of(&i.to_le_bytes()));
+            let submitted = TaskSubmitted { task, key, occurrence: 0, facts, spec: text.clone() };
+            [
+                Event::TaskSubmitted(Box::new(submitted)),
+                Event::AttemptScheduled { attempt, model: Some("m".into()), reserved: PicoUsd::ZERO },
+                Event::AttemptEnded {
+                    attempt,
+                    failure: None,
+                    usage: Usage::default(),
+                    cost: PicoUsd(5),
+                    next_turn_max: PicoUsd::ZERO,
+                    tool_results: None,
+                },
+                Event::TaskEnded { task, outcome: Outcome::Ok { value: text.clone() } },
+            ]
+        });
+        let place = |(i, event)| Recorded { position: Position(i as u64), at: Timestamp(at), event };
+        let id = RunId::new(name).unwrap();
+        let summary =
+            RunSummary { started_at: Timestamp(at), ..RunSummary::of(&id, &Run::new(), Timestamp(at)) };
+        let events = events.enumerate().map(place).collect();
+        let batch = Batch { run: id, position: Position::default(), events, blobs: vec![], summary };
+        store.append(Arc::new(batch)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_runs_of_a_store_are_learnt_from_whole() {
+        let store = MemoryStore::new();
+        let long = PAGE_EVENTS_MAX as u32 / 4 + 10;
+        write(&store, "old", 1, 3).await;
+        write(&store, "new", 2, long).await;
+        let history = history(&store).await.unwrap();
+        let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
+        assert_eq!(labels.len(), long as usize + 3);
+        assert_eq!((labels[0], labels[labels.len() - 1]), ("new", "old"));
+    }
+
+    #[tokio::test]
+    async fn an_empty_store_tells_nothing() {
+        assert!(history(&MemoryStore::new()).await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,145 @@
+//! What a plan is expected to cost and take.
+
+use crate::display::look::{Line, Look, Tone};
+use crate::display::number::{self, counted};
+use crate::display::text;
+use divisi_core::PicoUsd;
+use divisi_core::preflight::forecast::Source;
+use divisi_core::preflight::{Forecast, Graph, Spread};
+use std::collections::BTreeMap;
+
+/// Phases and models that are listed; the others are in the sum.
+const PARTS_SHOWN_MAX: usize = 8;
+
+/// What a plan is expected to cost and take, and how that is known.
+pub(crate) fn lines(graph: &Graph, forecast: &Forecast, look: &Look) -> Option<Vec<Line>> {
+    if graph.tasks.is_empty() {
+        return None;
+    }
+    let mut lines = vec![Line::new(), cost(forecast, look)];
+    lines.extend(ceiling(forecast));
+    lines.push(time(forecast, look));
+    lines.push(tokens(forecast, look));
+    lines.extend(parts("by phase", &forecast.phases));
+    lines.extend(parts("by model", &forecast.models));
+    lines.extend(baseline(forecast));
+    lines.extend(unpriced(graph, forecast));
+    lines
+        .extend(forecast.ladders.iter().map(|advice| named("ladder", Line::new().plain(advice.to_string()))));
+    lines.push(sources(forecast));
+    Some(lines)
+}
+
+fn cost(forecast: &Forecast, look: &Look) -> Line {
+    let Spread { p10, p50, p90 } = forecast.cost;
+    let mut line = named("cost", Line::of(Tone::Strong, format!("about {p50}")));
+    if p10 != p90 {
+        line = line.plain(look.dot()).plain(format!("{p10} to {p90} in eight runs of ten"));
+    }
+    line
+}
+
+fn ceiling(forecast: &Forecast) -> Option<Line> {
+    let most = forecast.ceiling?;
+    let budget = forecast.budget;
+    (most > PicoUsd::ZERO).then(|| {
+        named(
+            "budget",
+            Line::new().plain(format!(
+                "{budget} would hold nine of ten: `--max-cost {}`; without a cap never more than {most}",
+                amount(budget)
+            )),
+        )
+    })
+}
+
+/// An amount as it is typed after a flag.
+fn amount(amount: PicoUsd) -> String {
+    amount.to_string().trim_start_matches('$').to_owned()
+}
+
+fn time(forecast: &Forecast, look: &Look) -> Line {
+    let Spread { p50, p90, .. } = forecast.took;
+    let waves = counted(forecast.waves.len() as u64, "wave", "waves");
+    let chain = counted(forecast.critical_path.len() as u64, "task", "tasks");
+    named(
+        "time",
+        Line::new().plain(format!("about {}, {} in one of ten", number::took(p50), number::took(p90))),
+    )
+    .plain(look.dot())
+    .plain(format!("{waves}, the longest chain has {chain}"))
+}
+
+fn tokens(forecast: &Forecast, look: &Look) -> Line {
+    let tokens = &forecast.tokens;
+    let classes = [
+        ("fresh", tokens.input.p50),
+        ("written to the cache", tokens.cache_write.p50),
+        ("read from it", tokens.cache_read.p50),
+        ("out", tokens.output.p50),
+    ];
+    let said: Vec<String> = classes
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(class, count)| format!("{} {class}", number::tokens(*count)))
+        .collect();
+    named("tokens", Line::new().plain(said.join(look.dot())))
+}
+
+fn parts(what: &str, totals: &[divisi_core::preflight::forecast::Total]) -> Option<Line> {
+    let mut dearest: Vec<_> = totals.iter().filter(|total| total.mean > PicoUsd::ZERO).collect();
+    if dearest.len() < 2 {
+        return None;
+    }
+    dearest.sort_by_key(|total| std::cmp::Reverse(total.mean));
+    let shown = dearest.iter().take(PARTS_SHOWN_MAX);
+    let said: Vec<String> =
+        shown.map(|total| format!("{} {}", text::line(&total.name), total.mean)).collect();
+    Some(named(what, Line::new().plain(said.join(", "))))
+}
+
+fn baseline(forecast: &Forecast) -> Option<Line> {
+    let baseline = forecast.baseline.as_ref()?;
+    let saved = (baseline.saving * 100.0).round();
+    let said = match saved {
+        0.0 => format!("all of it on {}: about the same", baseline.model),
+        saved if saved > 0.0 => {
+            format!("all of it on {}: about {}; this saves {saved} %", baseline.model, baseline.mean)
+        }
+        saved => {
+            format!("all of it on {}: about {}; this costs {} % more", baseline.model, baseline.mean, -saved)
+        }
+    };
+    Some(named("strongest", Line::new().plain(said)))
+}
+
+fn unpriced(graph: &Graph, forecast: &Forecast) -> Option<Line> {
+    let first = graph.tasks.get(*forecast.unpriced.first()?)?;
+    let count = counted(forecast.unpriced.len() as u64, "task has no price", "tasks have no price");
+    let said = format!("{count}, first {}", text::line(&first.label()));
+    Some(Line::of(Tone::Warn, "  warning    ").plain(said))
+}
+
+/// How the figures are known: how many tasks rest on which history.
+fn sources(forecast: &Forecast) -> Line {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for line in &forecast.tasks {
+        let source = match line.source {
+            Source::Label { .. } => "earlier tasks of the same label",
+            Source::Phase { .. } => "earlier tasks of the same phase",
+            Source::Kind { .. } => "earlier tasks of the same kind",
+            Source::Model { .. } => "earlier tasks on the same model",
+            Source::Prior => "rough figures per kind, as there is no history",
+        };
+        *counts.entry(source.to_owned()).or_default() += 1;
+    }
+    let said: Vec<String> = match counts.len() {
+        1 => counts.into_keys().collect(),
+        _ => counts.into_iter().map(|(source, tasks)| format!("{source} ({tasks})")).collect(),
+    };
+    named("from", Line::of(Tone::Dim, said.join(", ")))
+}
+
+fn named(name: &str, line: Line) -> Line {
+    Line::of(Tone::Dim, format!("  {name:<11}")).join(line)
+}

@@ -11,6 +11,7 @@ mod settings;
 
 mod later;
 mod patterns;
+mod pick;
 mod runs;
 mod stopping;
 

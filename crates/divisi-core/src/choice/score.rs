@@ -28,7 +28,7 @@ const AGENT_PHRASE: f32 = 1.0;
 const SCHEMA: f32 = 1.0;
 /// Tools it cannot do without are missing.
 const NO_TOOLS: f32 = -3.0;
-/// It was given more tools than it could use.
+/// Somebody thinks it is harder, or easier, than that.
 const EFFORT: f32 = 1.5;
 /// A long prompt is seldom a simple task.
 const LENGTH: f32 = -0.5;

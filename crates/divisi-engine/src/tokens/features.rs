@@ -27,8 +27,8 @@ impl Features {
         "signs",
         "runs of signs",
         "line breaks",
-        "runs of blanks",
-        "blanks beyond the first",
+        "lines that begin with blanks",
+        "blanks beyond the first of a run",
         "characters of two bytes",
         "characters of three bytes",
         "characters of four bytes",
@@ -37,50 +37,48 @@ impl Features {
     /// Counts the pieces of `text`.
     pub fn of(text: &str) -> Self {
         let mut features = Self::default();
-        let mut before = Class::Space;
-        let mut word = 0;
         let counts = &mut features.0;
-        for &byte in text.as_bytes() {
+        let mut rest = text.as_bytes();
+        let mut before = Class::Space;
+        while let Some(&byte) = rest.first() {
             let class = CLASSES[byte as usize];
-            let goes_on = match class {
-                // A capital begins a word unless it stands among capitals.
-                Class::Upper => before == Class::Upper,
-                Class::Lower => matches!(before, Class::Lower | Class::Upper),
-                _ => false,
-            };
-            if word > 0 && !goes_on {
-                end_word(counts, word);
-                word = 0;
-            }
-            match class {
+            let length = match class {
+                // Capitals, then small letters: a word ends before the next capital.
                 Class::Lower | Class::Upper => {
-                    word += 1;
-                    counts[5] += u64::from(goes_on && class == Class::Upper);
-                    counts[6] += u64::from(!goes_on && before != Class::Space);
+                    let capitals = run(rest, Class::Upper);
+                    let letters = capitals + run(&rest[capitals..], Class::Lower);
+                    end_word(counts, letters as u64);
+                    counts[5] += capitals.saturating_sub(1) as u64;
+                    counts[6] += u64::from(before != Class::Space);
+                    letters
                 }
+                Class::Digit | Class::Sign | Class::Space => run(rest, class),
+                Class::Break | Class::Two | Class::Three | Class::Four | Class::Rest => 1,
+            };
+            let many = length as u64;
+            match class {
+                Class::Lower | Class::Upper | Class::Rest => {}
                 Class::Digit => {
-                    counts[7] += 1;
-                    counts[8] += u64::from(before != Class::Digit);
+                    counts[7] += many;
+                    counts[8] += 1;
                 }
                 Class::Sign => {
-                    counts[9] += 1;
-                    counts[10] += u64::from(before != Class::Sign);
+                    counts[9] += many;
+                    counts[10] += 1;
                 }
                 Class::Break => counts[11] += 1,
                 Class::Space => {
-                    let is_second = before == Class::Space;
                     counts[12] += u64::from(before == Class::Break);
-                    counts[13] += u64::from(is_second);
+                    counts[13] += many - 1;
                 }
                 Class::Two => counts[14] += 1,
                 Class::Three => counts[15] += 1,
                 Class::Four => counts[16] += 1,
-                Class::Rest => continue,
             }
-            before = class;
-        }
-        if word > 0 {
-            end_word(counts, word);
+            if class != Class::Rest {
+                before = class;
+            }
+            rest = &rest[length..];
         }
         features
     }
@@ -89,6 +87,11 @@ impl Features {
     pub fn weighed(&self, weights: &[f64; SORTS]) -> f64 {
         self.0.iter().zip(weights).map(|(&count, weight)| count as f64 * weight).sum()
     }
+}
+
+/// How many bytes of this class `text` begins with.
+fn run(text: &[u8], class: Class) -> usize {
+    text.iter().position(|&byte| CLASSES[byte as usize] != class).unwrap_or(text.len())
 }
 
 fn end_word(counts: &mut [u64; SORTS], letters: u64) {
@@ -151,8 +154,30 @@ mod tests {
 
     #[test]
     fn pieces_are_counted() {
-        insta::assert_snapshot!(named("The parseHTTPHeader(x42) of internationalisation"), @"");
-        insta::assert_snapshot!(named("if a {\n    größe += 日本 🦀;\n}"), @"");
+        insta::assert_snapshot!(named("The parseHTTPHeader(x42) of internationalisation"), @r"
+3 words of 1 to 3 letters
+1 words of 4 to 6 letters
+2 words of 10 or more letters
+10 letters beyond the tenth
+4 capitals after capitals
+2 words without a space before them
+2 digits
+1 numbers
+2 signs
+2 runs of signs
+");
+        insta::assert_snapshot!(named("if a {\n    größe += 日本 🦀;\n}"), @r"
+        4 words of 1 to 3 letters
+        1 words without a space before them
+        5 signs
+        4 runs of signs
+        2 line breaks
+        1 lines that begin with blanks
+        3 blanks beyond the first of a run
+        2 characters of two bytes
+        2 characters of three bytes
+        1 characters of four bytes
+        ");
         assert_eq!(Features::of(""), Features::default());
     }
 }

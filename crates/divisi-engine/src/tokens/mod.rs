@@ -29,8 +29,8 @@ pub const FRAME_TOKENS: u64 = 8;
 pub struct Count {
     /// Most likely.
     pub tokens: u64,
-    /// No text of the corpus was more. Measured, not proven: what must never be
-    /// too low takes the number of bytes.
+    /// Hardly ever exceeded: by a few of some thousand texts. Measured, not
+    /// proven: what must never be too low takes the number of bytes.
     pub upper: u64,
 }
 

@@ -8,16 +8,39 @@ use super::{Count, bytes};
 /// Bytes that are counted one by one. A longer text goes on like it began.
 const EXACT_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes that are handed to the tokeniser at once. It fails on long runs of
+/// blanks, and is slow on long runs of letters.
+const PART_BYTES_MAX: usize = 8 << 10;
+
 /// Counts the tokens of `text`.
 pub(super) fn count(text: &str) -> Count {
+    let tokeniser = tiktoken_rs::o200k_base_singleton();
     let exact = &text[..text.floor_char_boundary(EXACT_BYTES_MAX)];
-    let tokens = tiktoken_rs::o200k_base_singleton().count_ordinary(exact) as u64;
+    let mut tokens = 0;
+    let mut rest = exact;
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(part_bytes(rest));
+        tokens += tokeniser.count_ordinary(part) as u64;
+        rest = after;
+    }
     if exact.len() == text.len() {
         return Count { tokens, upper: tokens };
     }
     let whole = (tokens as f64 * text.len() as f64 / exact.len() as f64).round() as u64;
     // What was not looked at may be anything.
     Count { tokens: whole, upper: tokens + bytes(&text[exact.len()..]) }
+}
+
+/// Where to cut: before a line that begins without a blank, where no token
+/// reaches across, or else wherever the part is full.
+fn part_bytes(text: &str) -> usize {
+    let full = text.floor_char_boundary(PART_BYTES_MAX);
+    if full == text.len() {
+        return full;
+    }
+    let lines = text[..full].rmatch_indices('\n').map(|(at, _)| at + 1);
+    let begins = |at: &usize| text[*at..].starts_with(|c: char| !c.is_whitespace());
+    lines.into_iter().find(begins).unwrap_or(full)
 }
 
 #[cfg(test)]
@@ -40,6 +63,21 @@ mod tests {
     #[test]
     fn a_special_token_in_a_text_is_a_text() {
         assert!(count("<|endoftext|>").tokens > 1);
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let line = "    let x = self.find(name)?; // 42 times\n";
+        let text = format!("fn f() {{\n{line}}}\n").repeat(1_000);
+        let whole = tiktoken_rs::o200k_base_singleton().count_ordinary(&text) as u64;
+        assert_eq!(count(&text).tokens, whole);
+    }
+
+    #[test]
+    fn endless_runs_are_counted_too() {
+        for run in [" ", "a", "\n", "=", "日"] {
+            assert!(count(&run.repeat(100_000)).tokens > 0);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod plan;
 
 mod later;
 mod patterns;
+mod pick;
 mod plans;
 mod runs;
 mod stopping;

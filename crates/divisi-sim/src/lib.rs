@@ -18,6 +18,7 @@
 //! until it stops or is killed, `watch` what must hold, `world` what is left
 //! when a process is gone, `story` how it is told.
 
+mod ask;
 mod chance;
 mod flow;
 mod process;
@@ -30,6 +31,7 @@ mod world;
 
 pub use scenario::Scenario;
 
+use divisi_core::PicoUsd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use story::Story;
 use world::World;
@@ -45,6 +47,41 @@ pub struct Tally {
     pub kills: u64,
     /// Executions of the flow.
     pub executions: u64,
+}
+
+/// Where the money of a run went that its cap has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spending {
+    /// Whether it parked because the cap held no more.
+    pub exhausted: bool,
+    /// Most that it might spend.
+    pub cap: PicoUsd,
+    /// What it has booked: bills, and the reservations of requests whose
+    /// answers were lost.
+    pub settled: PicoUsd,
+    /// What the vendor asks for.
+    pub billed: PicoUsd,
+    /// The part of it for replies that were cut, and asked for in vain.
+    pub billed_for_cut: PicoUsd,
+}
+
+impl Spending {
+    /// Share of a cap that must be usable.
+    pub const USABLE_MIN: f64 = 0.95;
+    /// A cap is at least this many times the most that any request of the run
+    /// costs with the shortest room for its reply: less than one of them can
+    /// be left, and that is a twentieth.
+    pub const CAP_LEAST_BOUNDS: u64 = 20;
+
+    /// What was spent over the cap.
+    pub fn overshoot(&self) -> PicoUsd {
+        self.settled.max(self.billed).saturating_sub(self.cap)
+    }
+
+    /// Share of the cap that was spent when nothing more fitted.
+    pub fn usable(&self) -> f64 {
+        self.settled.0 as f64 / self.cap.0.max(1) as f64
+    }
 }
 
 /// A promise that was broken, and how it came to that.
@@ -67,22 +104,37 @@ impl std::fmt::Display for Broken {
 
 /// Plays the story of `seed`.
 pub fn simulate(seed: u64) -> Result<Tally, Box<Broken>> {
-    let scenario = Scenario::of(seed);
-    play(scenario, &Story::untold()).map_err(|_| Box::new(simplest(scenario)))
+    let play = |scenario, story| World::new(scenario, story).play();
+    attempt(Scenario::of(seed), play)
 }
 
-/// The simplest scenario that breaks something, told from its beginning.
-fn simplest(mut scenario: Scenario) -> Broken {
-    while let Some(simpler) = scenario.simpler().find(|simpler| play(*simpler, &Story::untold()).is_err()) {
-        scenario = simpler;
-    }
-    let story = Story::told();
-    let what = play(scenario, &story).err().unwrap_or_else(|| "not the second time".into());
-    Broken { scenario, what, story: story.text() }
+/// Lets `tasks` tasks of `seed` spend a cap that does not hold them all.
+pub fn spend(seed: u64, tasks: u32) -> Result<(Tally, Spending), Box<Broken>> {
+    let spend = |scenario, story| World::fan_out(scenario, story).spend();
+    attempt(Scenario::fan_out(seed, tasks), spend)
 }
 
-fn play(scenario: Scenario, story: &Story) -> Result<Tally, String> {
-    catch_unwind(AssertUnwindSafe(|| World::new(scenario, story.clone()).play())).unwrap_or_else(|panic| {
+/// Plays a scenario; if that breaks something, the simplest that does, too.
+fn attempt<T>(
+    scenario: Scenario,
+    play: impl Fn(Scenario, Story) -> Result<T, String>,
+) -> Result<T, Box<Broken>> {
+    let play = |scenario, story| caught(|| play(scenario, story));
+    play(scenario, Story::untold()).map_err(|_| {
+        let mut scenario = scenario;
+        while let Some(simpler) =
+            scenario.simpler().find(|simpler| play(*simpler, Story::untold()).is_err())
+        {
+            scenario = simpler;
+        }
+        let story = Story::told();
+        let what = play(scenario, story.clone()).err().unwrap_or_else(|| "not the second time".into());
+        Box::new(Broken { scenario, what, story: story.text() })
+    })
+}
+
+fn caught<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let told = panic.downcast_ref::<String>().cloned();
         Err(told.or_else(|| panic.downcast_ref::<&str>().map(|&told| told.into())).unwrap_or_default())
     })

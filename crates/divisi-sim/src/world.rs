@@ -1,7 +1,8 @@
 //! What is left when a process is gone: the journal, the vendor, the flow's
 //! file, and the people who resume the run.
 
-use crate::Tally;
+use crate::{Spending, Tally};
+use crate::ask::PHASES;
 use crate::chance::Chance;
 use crate::flow::Flow;
 use crate::process::{End, Kill, Process};
@@ -10,10 +11,10 @@ use crate::script::{ideal, value_of};
 use crate::story::Story;
 use crate::vendor::Vendor;
 use crate::watch::{Watch, ensure};
-use divisi_core::event::{FlowSource, ParkReason, Recorded, RunStatus};
+use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus};
 use divisi_core::run::Stage;
 use divisi_core::{Content, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions before the calm one; more find little that these do not.
 const EXECUTIONS_MAX: u64 = 6;
@@ -30,7 +31,9 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     flow: Flow,
     limits: Limits,
-    cap: Option<PicoUsd>,
+    caps: Caps,
+    /// Caps that the flow itself gives its phases.
+    pub(crate) flow_caps: BTreeMap<&'static str, PicoUsd>,
     people: Chance,
     editor: Chance,
     death: Chance,
@@ -41,16 +44,34 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Attempts under way in a fan-out, at most.
+    const AT_ONCE: u32 = 1_000;
+
     pub(crate) fn new(scenario: Scenario, story: Story) -> Self {
         let mut people = Chance::of(scenario.seed, "people");
         let in_flight_max = if people.percent(30) { 64 } else { people.within(0..5) as u32 };
         let tasks_max = if scenario.cramped { 4 } else { Limits::default().tasks_max };
         let cap = PicoUsd(people.within(20..200) * u64::from(scenario.tasks));
+        let mut of_phases = |percent| {
+            let capped = PHASES.into_iter().filter(|_| people.percent(percent)).collect::<Vec<_>>();
+            let cap = |phase| (phase, PicoUsd(people.within(5..100) * u64::from(scenario.tasks)));
+            let caps: BTreeMap<_, _> = capped.into_iter().map(cap).collect();
+            if scenario.phases { caps } else { BTreeMap::new() }
+        };
+        let (settings, flow_caps) = (of_phases(30), of_phases(20));
+        let caps = Caps {
+            run: scenario.capped.then_some(cap),
+            phases: settings.into_iter().map(|(phase, cap)| (phase.into(), cap)).collect(),
+            warn_percent: scenario.warned.then(|| people.within(0..110) as u8),
+        };
+        let mut flow = Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks);
+        flow.each(|ask| scenario.strip(ask));
         Self {
-            flow: Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks),
+            flow,
             vendor: Vendor::new(scenario),
             limits: Limits { in_flight_max, tasks_max, logs_max: 20, ..Limits::default() },
-            cap: scenario.capped.then_some(cap),
+            caps,
+            flow_caps,
             editor: Chance::of(scenario.seed, "editor"),
             death: Chance::of(scenario.seed, "death"),
             people,
@@ -63,6 +84,47 @@ impl World {
             scenario,
             story,
         }
+    }
+
+    /// The same with a flow that asks for all its tasks at once, and a cap that
+    /// holds a part of them.
+    pub(crate) fn fan_out(scenario: Scenario, story: Story) -> Self {
+        let world = Self::new(scenario, story);
+        let mut chance = Chance::of(scenario.seed, "fan-out");
+        let mut flow = Flow::fan_out(&mut chance, scenario.tasks);
+        flow.each(|ask| scenario.strip(ask));
+        let smallest = PicoUsd(flow.least_max().0 * Spending::CAP_LEAST_BOUNDS);
+        // In a third of them as tight as it may be.
+        let part = if chance.percent(33) { 0 } else { chance.within(1..40) };
+        let cap = PicoUsd(flow.cost_usual().0 / 100 * part).max(smallest);
+        let in_flight_max = Self::AT_ONCE;
+        Self {
+            flow,
+            limits: Limits { in_flight_max, ..world.limits },
+            caps: Caps { run: Some(cap), ..world.caps },
+            ..world
+        }
+    }
+
+    /// Executes a fan-out, and again whenever it is killed, until it parks
+    /// because its cap holds no more.
+    pub(crate) fn spend(mut self) -> Result<(Tally, Spending), String> {
+        let mut run = Run::new();
+        while !matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
+            run = self.execute(run, false, false)?;
+        }
+        self.tally.requests = self.vendor.requests;
+        let spending = Spending {
+            exhausted: matches!(run.stage(), Stage::Parked(ParkReason::Budget { phase: None })),
+            cap: self.caps.run.unwrap_or_default(),
+            settled: run.budget().settled,
+            billed: self.vendor.billed,
+            billed_for_cut: self.vendor.billed_for_cut,
+        };
+        ensure!(spending.overshoot() == PicoUsd::ZERO, "{spending:?} is over its cap");
+        let usable = spending.usable();
+        ensure!(!spending.exhausted || usable >= Spending::USABLE_MIN, "{:.1} % of {spending:?} were usable", usable * 100.0);
+        Ok((self.tally, spending))
     }
 
     /// Executes the flow until people have had enough, then once more in peace.
@@ -78,7 +140,9 @@ impl World {
             self.prepare(&run, reopen_failed);
         }
         self.vendor.calm();
-        self.cap = None;
+        self.caps = Caps::default();
+        self.flow_caps.clear();
+        self.flow.each(|ask| ask.own = None);
         self.expected = None;
         self.limits = Limits { in_flight_max: self.limits.in_flight_max, ..Limits::default() };
         self.story.tell(self.now, || "and now in peace".into());
@@ -92,10 +156,10 @@ impl World {
     fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
         self.tally.executions += 1;
         let source = FlowSource { path: None, source: text("// simulated"), args: None, options: None };
-        let (limits, cap) = (self.limits.clone(), self.cap);
+        let (limits, caps) = (self.limits.clone(), self.caps.clone());
         let first = match run.stage() {
-            Stage::Unstarted => Input::Start { name: "simulation".into(), flow: source, limits, cap },
-            _ => Input::Resume { flow: source, limits, cap, reopen_failed },
+            Stage::Unstarted => Input::Start { name: "simulation".into(), flow: source, limits, caps },
+            _ => Input::Resume { flow: source, limits, caps, reopen_failed },
         };
         let kill =
             if calm || self.tally.kills >= self.scenario.kills.into() { Kill::Never } else { self.kill() };
@@ -134,7 +198,7 @@ impl World {
     }
 
     fn kill(&mut self) -> Kill {
-        let append = self.death.within(1..40);
+        let append = self.death.within(1..if self.scenario.fan_out { 2_000 } else { 40 });
         match self.death.within(0..4) {
             0 => Kill::Before(append),
             1 => Kill::After(append),
@@ -148,16 +212,20 @@ impl World {
         let edited = self.scenario.edits && self.editor.percent(60);
         if edited {
             self.flow.edit(&mut self.editor);
+            let scenario = self.scenario;
+            self.flow.each(|ask| scenario.strip(ask));
             self.story.tell(self.now, || "edited".into());
         }
         if let Stage::Parked(ParkReason::Quota { .. }) = run.stage() {
             self.vendor.refill();
         }
-        self.cap = self.cap.map(|PicoUsd(cap)| match self.people.within(0..10) {
-            0 => PicoUsd(cap / 2),
-            1..4 => PicoUsd(cap),
-            _ => PicoUsd(cap * 2),
-        });
+        let mut change = |cap: &mut PicoUsd| match self.people.within(0..10) {
+            0 => cap.0 /= 2,
+            1..4 => {}
+            _ => cap.0 *= 2,
+        };
+        let caps = &mut self.caps;
+        caps.run.iter_mut().chain(caps.phases.values_mut()).chain(self.flow_caps.values_mut()).for_each(&mut change);
         self.now = self.now + divisi_core::Millis(self.people.within(0..10_000));
         self.unchanged &= !edited && !reopen_failed && !self.scenario.cramped;
         let kept = |outcome: Option<&Outcome>| {

@@ -61,12 +61,12 @@ impl Ask {
             _ => FailureClass::Auth,
         };
         let mut bound = |most: u64| {
-            let reply_tokens_max = chance.within(0..20) as u32;
+            let reply_tokens_max = chance.within(0..40) as u32;
             TurnBound {
                 prompt: PicoUsd(chance.within(0..most)),
-                reply_token: PicoUsd(chance.within(0..4)),
+                reply_token: PicoUsd(chance.within(0..5)),
                 reply_tokens_max,
-                reply_tokens_min: chance.within(0..u64::from(reply_tokens_max) + 1) as u32,
+                reply_tokens_min: chance.within(0..u64::from(reply_tokens_max) / 2 + 1) as u32,
             }
         };
         let (first, judge) = (bound(50), bound(20));
@@ -74,7 +74,7 @@ impl Ask {
             text: chance.any(),
             turns: if chance.percent(60) { 1 } else { chance.within(1..6) as usize },
             first,
-            reply_usual: first.reply_tokens_max / 2,
+            reply_usual: first.reply_tokens_max,
             priority: chance.within(0..3) as u32,
             fate: match chance.within(0..100) {
                 0..86 => Fate::Succeeds,
@@ -212,4 +212,9 @@ impl Ask {
             inputs: &[],
         })
     }
+}
+
+/// Whether a model of this name stands in for another.
+pub(crate) fn stands_in(model: &str) -> bool {
+    model.starts_with("stand-in")
 }

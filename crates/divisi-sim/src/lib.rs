@@ -31,7 +31,8 @@ mod world;
 
 pub use scenario::Scenario;
 
-use divisi_core::PicoUsd;
+use divisi_core::event::ParkReason;
+use divisi_core::{Event, FailureClass, PicoUsd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use story::Story;
 use world::World;
@@ -47,6 +48,47 @@ pub struct Tally {
     pub kills: u64,
     /// Executions of the flow.
     pub executions: u64,
+    /// Replies that found too little room.
+    pub cut: u64,
+    /// Results that a check refused.
+    pub refusals: u64,
+    /// Attempts on a model that stood in for another.
+    pub stand_ins: u64,
+    /// Times that no budget held anything more.
+    pub parks: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let Self { events, requests, kills, executions, cut, refusals, stand_ins, parks } = other;
+        self.events += events;
+        self.requests += requests;
+        self.kills += kills;
+        self.executions += executions;
+        self.cut += cut;
+        self.refusals += refusals;
+        self.stand_ins += stand_ins;
+        self.parks += parks;
+    }
+}
+
+impl Tally {
+    /// Counts an event that has become durable.
+    fn count(&mut self, event: &Event) {
+        self.events += 1;
+        let counted = match event {
+            Event::TurnEnded { turn, .. } if watch::is_cut(&turn.reply) => &mut self.cut,
+            Event::AttemptEnded { failure: Some(failure), .. } if failure.class == FailureClass::Check => {
+                &mut self.refusals
+            }
+            Event::AttemptScheduled { model: Some(model), .. } if ask::stands_in(model) => {
+                &mut self.stand_ins
+            }
+            Event::RunParked { reason: ParkReason::Budget { .. } } => &mut self.parks,
+            _ => return,
+        };
+        *counted += 1;
+    }
 }
 
 /// Where the money of a run went that its cap has ended.
@@ -122,8 +164,7 @@ fn attempt<T>(
     let play = |scenario, story| caught(|| play(scenario, story));
     play(scenario, Story::untold()).map_err(|_| {
         let mut scenario = scenario;
-        while let Some(simpler) =
-            scenario.simpler().find(|simpler| play(*simpler, Story::untold()).is_err())
+        while let Some(simpler) = scenario.simpler().find(|simpler| play(*simpler, Story::untold()).is_err())
         {
             scenario = simpler;
         }

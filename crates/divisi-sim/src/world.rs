@@ -1,7 +1,6 @@
 //! What is left when a process is gone: the journal, the vendor, the flow's
 //! file, and the people who resume the run.
 
-use crate::{Spending, Tally};
 use crate::ask::PHASES;
 use crate::chance::Chance;
 use crate::flow::Flow;
@@ -11,6 +10,7 @@ use crate::script::{ideal, value_of};
 use crate::story::Story;
 use crate::vendor::Vendor;
 use crate::watch::{Watch, ensure};
+use crate::{Spending, Tally};
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus};
 use divisi_core::run::Stage;
 use divisi_core::{Content, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp};
@@ -51,7 +51,7 @@ impl World {
         let mut people = Chance::of(scenario.seed, "people");
         let in_flight_max = if people.percent(30) { 64 } else { people.within(0..5) as u32 };
         let tasks_max = if scenario.cramped { 4 } else { Limits::default().tasks_max };
-        let cap = PicoUsd(people.within(20..200) * u64::from(scenario.tasks));
+        let cap = PicoUsd(people.within(10..200) * u64::from(scenario.tasks));
         let mut of_phases = |percent| {
             let capped = PHASES.into_iter().filter(|_| people.percent(percent)).collect::<Vec<_>>();
             let cap = |phase| (phase, PicoUsd(people.within(5..100) * u64::from(scenario.tasks)));
@@ -123,7 +123,11 @@ impl World {
         };
         ensure!(spending.overshoot() == PicoUsd::ZERO, "{spending:?} is over its cap");
         let usable = spending.usable();
-        ensure!(!spending.exhausted || usable >= Spending::USABLE_MIN, "{:.1} % of {spending:?} were usable", usable * 100.0);
+        ensure!(
+            !spending.exhausted || usable >= Spending::USABLE_MIN,
+            "{:.1} % of {spending:?} were usable",
+            usable * 100.0
+        );
         Ok((self.tally, spending))
     }
 
@@ -198,7 +202,7 @@ impl World {
     }
 
     fn kill(&mut self) -> Kill {
-        let append = self.death.within(1..if self.scenario.fan_out { 2_000 } else { 40 });
+        let append = self.death.within(1..if self.scenario.fan_out { 600 } else { 40 });
         match self.death.within(0..4) {
             0 => Kill::Before(append),
             1 => Kill::After(append),
@@ -225,7 +229,11 @@ impl World {
             _ => cap.0 *= 2,
         };
         let caps = &mut self.caps;
-        caps.run.iter_mut().chain(caps.phases.values_mut()).chain(self.flow_caps.values_mut()).for_each(&mut change);
+        caps.run
+            .iter_mut()
+            .chain(caps.phases.values_mut())
+            .chain(self.flow_caps.values_mut())
+            .for_each(&mut change);
         self.now = self.now + divisi_core::Millis(self.people.within(0..10_000));
         self.unchanged &= !edited && !reopen_failed && !self.scenario.cramped;
         let kept = |outcome: Option<&Outcome>| {

@@ -1,15 +1,13 @@
 //! What carries an attempt out: a conversation of one request or more.
 
 use super::{Happening, Process, text};
-use crate::ask::{Ask, Fate};
+use crate::ask::{Ask, Fate, stands_in};
 use crate::script::value_of;
 use crate::vendor::{Reply, Request};
-use crate::watch::{CUT, ensure};
+use crate::watch::{CUT, ensure, is_cut};
 use divisi_core::event::Turn;
 use divisi_core::run::{AttemptEnd, KeptTurn};
-use divisi_core::{
-    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, TaskId, Usage,
-};
+use divisi_core::{AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, TaskId, Usage};
 use std::sync::Arc;
 
 impl<'f> Process<'_, 'f> {
@@ -54,7 +52,7 @@ impl<'f> Process<'_, 'f> {
         let room = room.unwrap_or(u32::MAX).min(bound.reply_tokens_max);
         let least = bound.reply_tokens_min;
         ensure!(room >= least, "{attempt} leaves a reply of {least} tokens only {room}");
-        let stands_in = model.is_some_and(|model| model.starts_with("stand-in"));
+        let stands_in = model.is_some_and(|model| stands_in(model));
         self.watch.request(&self.run, attempt, self.request(attempt, turn), room, bound)?;
         let before = self.world.vendor.billed;
         let request = Request { bound, room, reply_usual: ask.reply_usual, stands_in };
@@ -137,7 +135,7 @@ impl<'f> Process<'_, 'f> {
     fn kept(&self, attempt: AttemptId, turn: usize) -> Option<&KeptTurn> {
         let kept = self.run.task(attempt.task).map(|task| task.kept_turns()).unwrap_or_default();
         let request = (!kept.is_empty()).then(|| self.request(attempt, turn))?;
-        kept.iter().find(|kept| kept.request == request && kept.reply != text(CUT))
+        kept.iter().find(|kept| kept.request == request && !is_cut(&kept.reply))
     }
 
     fn model(&self, attempt: AttemptId) -> Option<&Arc<str>> {

@@ -173,7 +173,8 @@ impl<'w, 'f> Process<'w, 'f> {
         let facts = ask.facts();
         let useless = Failure::new(FailureClass::Unavailable, "there is no agent of that name");
         let outcome = (ask.fate == Fate::Useless).then_some(Outcome::Failed(useless));
-        let submission = Submission { key: ask.key(prompt), facts: facts.clone(), spec: text(prompt), outcome };
+        let submission =
+            Submission { key: ask.key(prompt), facts: facts.clone(), spec: text(prompt), outcome };
         self.decide(Input::Submit(Box::new(submission)), batch)?;
         let task = match batch.get(before).map(|recorded| &recorded.event) {
             Some(Event::TaskSubmitted(submitted)) => submitted.task,
@@ -202,7 +203,7 @@ impl<'w, 'f> Process<'w, 'f> {
             return Ok(End::Killed);
         }
         self.watch.durable(&batch);
-        self.world.tally.events += batch.len() as u64;
+        batch.iter().for_each(|recorded| self.world.tally.count(&recorded.event));
         self.world.journal.extend(batch.iter().cloned());
         if self.kill == Kill::After(self.appends) {
             return Ok(End::Killed);

@@ -137,7 +137,12 @@ impl Watch {
             cost += task.cost();
         }
         ensure!(counts == run.counts(), "{counts:?} are counted as {:?}", run.counts());
-        ensure!(cost == self.books.run.settled, "tasks cost {}, the run {}", cost.0, self.books.run.settled.0);
+        ensure!(
+            cost == self.books.run.settled,
+            "tasks cost {}, the run {}",
+            cost.0,
+            self.books.run.settled.0
+        );
         ensure!(run.in_flight() == self.books.in_flight.len(), "{} attempts are in flight", run.in_flight());
         ensure!(
             run.all_tasks().count() <= run.limits().tasks_max as usize,
@@ -167,7 +172,10 @@ impl Watch {
         };
         ensure!(!holds(&self.recorded), "{attempt} asks for a reply that is recorded");
         let whole = room >= bound.reply_tokens_max;
-        ensure!(whole || !holds(&self.cut), "{attempt} asks again for a reply that was cut, with {room} tokens");
+        ensure!(
+            whole || !holds(&self.cut),
+            "{attempt} asks again for a reply that was cut, with {room} tokens"
+        );
         ensure!(run.is_under_way(attempt), "{attempt} asks although it has ended");
         Ok(())
     }
@@ -185,8 +193,7 @@ impl Watch {
     pub(crate) fn durable(&mut self, events: &[Recorded]) {
         for Recorded { event, .. } in events {
             if let Event::TurnEnded { attempt, turn } = event {
-                let cut = matches!(&turn.reply, Content::Inline(reply) if **reply == *CUT);
-                let known = if cut { &mut self.cut } else { &mut self.recorded };
+                let known = if is_cut(&turn.reply) { &mut self.cut } else { &mut self.recorded };
                 known.entry(attempt.task).or_default().insert(turn.request);
             }
             self.forget(event);
@@ -266,7 +273,8 @@ impl Watch {
     }
 
     fn is_mostly_spent(&self) -> bool {
-        let (Some(percent), Account { cap: Some(cap), settled, .. }) = (self.books.warn_percent, self.books.run)
+        let (Some(percent), Account { cap: Some(cap), settled, .. }) =
+            (self.books.warn_percent, self.books.run)
         else {
             return false;
         };
@@ -285,6 +293,11 @@ impl Watch {
         ensure!(missing.is_empty(), "the same flow no longer asks for {missing:?}");
         Ok(())
     }
+}
+
+/// Whether this reply found too little room.
+pub(crate) fn is_cut(reply: &Content) -> bool {
+    matches!(reply, Content::Inline(reply) if **reply == *CUT)
 }
 
 fn waits(task: &TaskState) -> bool {

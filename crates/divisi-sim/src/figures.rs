@@ -32,10 +32,11 @@ impl Figures {
 
     /// A few lines for people.
     pub(crate) fn summary(mut self, from: u64, seconds: f64) -> String {
-        let Tally { events, requests, kills, executions, cut, refusals, stand_ins, parks } = self.all;
+        let Tally { events, requests, kills, executions, cut, refusals, stand_ins, parks, at_once } =
+            self.all;
         let mut text = format!(
             "{} seeds from {from}: {executions} executions, {kills} kills, {requests} requests, {events} events in {seconds:.1} s\n\
-             {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget",
+             {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget, up to {at_once} attempts at once",
             self.runs,
         );
         let count = self.usable.len() as f64;

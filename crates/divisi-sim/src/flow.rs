@@ -89,11 +89,11 @@ impl Flow {
         asks.into_iter().for_each(change);
     }
 
-    /// About what all its tasks cost.
-    pub(crate) fn cost_usual(&mut self) -> PicoUsd {
+    /// The sum of this over all tasks.
+    pub(crate) fn sum(&mut self, of: impl Fn(&Ask) -> PicoUsd) -> PicoUsd {
         let mut asks = vec![];
         self.asks(&mut asks);
-        asks.iter().map(|ask| ask.cost_usual()).sum()
+        asks.iter().map(|ask| of(ask)).sum()
     }
 
     /// The largest of the least that a request of its tasks may cost.

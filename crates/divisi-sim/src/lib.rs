@@ -56,11 +56,13 @@ pub struct Tally {
     pub stand_ins: u64,
     /// Times that no budget held anything more.
     pub parks: u64,
+    /// Most attempts under way at once.
+    pub at_once: u64,
 }
 
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        let Self { events, requests, kills, executions, cut, refusals, stand_ins, parks } = other;
+        let Self { events, requests, kills, executions, cut, refusals, stand_ins, parks, at_once } = other;
         self.events += events;
         self.requests += requests;
         self.kills += kills;
@@ -69,6 +71,7 @@ impl std::ops::AddAssign for Tally {
         self.refusals += refusals;
         self.stand_ins += stand_ins;
         self.parks += parks;
+        self.at_once = self.at_once.max(at_once);
     }
 }
 

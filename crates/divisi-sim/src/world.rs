@@ -93,10 +93,19 @@ impl World {
         let mut chance = Chance::of(scenario.seed, "fan-out");
         let mut flow = Flow::fan_out(&mut chance, scenario.tasks);
         flow.each(|ask| scenario.strip(ask));
-        let smallest = PicoUsd(flow.least_max().0 * Spending::CAP_LEAST_BOUNDS);
-        // In a third of them as tight as it may be.
-        let part = if chance.percent(33) { 0 } else { chance.within(1..40) };
-        let cap = PicoUsd(flow.cost_usual().0 / 100 * part).max(smallest);
+        let percent = |of: PicoUsd, percent: u64| PicoUsd(of.0 / 100 * percent);
+        let cap = match chance.within(0..4) {
+            // As tight as it may be.
+            0 => PicoUsd::ZERO,
+            // All of them are under way at once, and in long conversations.
+            1 => {
+                flow.each(|ask| ask.turns = 5 + (ask.text % 20) as usize);
+                percent(flow.sum(|ask| ask.bound(0, None).most()), chance.within(100..160))
+            }
+            // A part of what they cost.
+            _ => percent(flow.sum(|ask| ask.cost_usual()), chance.within(1..40)),
+        };
+        let cap = cap.max(PicoUsd(flow.least_max().0 * Spending::CAP_LEAST_BOUNDS));
         let in_flight_max = Self::AT_ONCE;
         Self {
             flow,

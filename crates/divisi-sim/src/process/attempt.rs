@@ -1,16 +1,16 @@
 //! What carries an attempt out: a conversation of one request or more.
 
 use super::{Happening, Process, text};
-use crate::ask::{Ask, Fate, stands_in};
+use crate::ask::{Fate, stands_in};
 use crate::script::value_of;
 use crate::vendor::{Reply, Request};
 use crate::watch::{CUT, ensure, is_cut};
 use divisi_core::event::Turn;
 use divisi_core::run::{AttemptEnd, KeptTurn};
-use divisi_core::{AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, TaskId, Usage};
+use divisi_core::{AttemptId, Digest, Failure, FailureClass, Input, Key, Millis, Usage};
 use std::sync::Arc;
 
-impl<'f> Process<'_, 'f> {
+impl Process<'_, '_> {
     /// An attempt begins. Replies that are kept are not asked for again.
     pub(super) fn begin(&mut self, attempt: AttemptId, room: Option<u32>) -> Result<(), String> {
         if !self.run.is_under_way(attempt) {
@@ -117,7 +117,7 @@ impl<'f> Process<'_, 'f> {
                 AttemptEnd { findings: Some(text("it is wrong")), ..failed(FailureClass::Check) }
             }
             Fate::Succeeds | Fate::Useless => {
-                AttemptEnd::of(Ok(text(&value_of(&self.key(attempt.task, ask)).to_string())))
+                AttemptEnd::of(Ok(text(&value_of(&self.key(attempt)).to_string())))
             }
         }
     }
@@ -145,16 +145,15 @@ impl<'f> Process<'_, 'f> {
     /// Identity of a request: what is asked of whom, and how far the
     /// conversation is. How much room there is for the reply is no part of it.
     fn request(&self, attempt: AttemptId, turn: usize) -> Digest {
-        let key = self.key(attempt.task, self.asks[&attempt.task]);
         let model = self.model(attempt).map_or("none", |model| model);
-        Digest::of(format!("{} {model} {turn}", key.0).as_bytes())
+        let mut request = self.key(attempt).0.as_bytes().to_vec();
+        request.extend(turn.to_le_bytes());
+        request.extend(model.as_bytes());
+        Digest::of(&request)
     }
 
-    fn key(&self, task: TaskId, ask: &'f Ask) -> Key {
-        ask.key(match self.run.task(task).map(|task| task.spec()) {
-            Some(Content::Inline(prompt)) => prompt,
-            _ => "",
-        })
+    fn key(&self, attempt: AttemptId) -> Key {
+        self.run.task(attempt.task).map_or(Key(Digest::of(b"")), |task| task.key())
     }
 }
 

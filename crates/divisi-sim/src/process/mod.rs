@@ -110,7 +110,7 @@ impl<'w, 'f> Process<'w, 'f> {
     /// Drives until the run is parked or over, or the process is killed.
     pub(crate) fn drive(mut self, first: Input) -> Result<(End, Run), String> {
         self.inbox.push_back(Message::Input(first));
-        for _ in 0..BATCHES_MAX {
+        for batches in 0..BATCHES_MAX {
             let batch = self.decide_batch()?;
             if self.commit(batch)? == End::Killed {
                 return Ok((End::Killed, self.run));
@@ -119,7 +119,10 @@ impl<'w, 'f> Process<'w, 'f> {
                 ensure!(self.run.in_flight() == 0, "it stops with attempts in flight");
                 return Ok((End::Stopped, self.run));
             }
-            self.watch.at_rest(&self.run, self.world.now)?;
+            // What looks at every task is done less often where there are many.
+            if batches % (1 + u64::from(self.run.counts().total()) / 100) == 0 {
+                self.watch.at_rest(&self.run, self.world.now)?;
+            }
             self.script_goes_on();
             if self.inbox.is_empty() {
                 self.time_passes()?;
@@ -203,6 +206,7 @@ impl<'w, 'f> Process<'w, 'f> {
             return Ok(End::Killed);
         }
         self.watch.durable(&batch);
+        self.world.tally.at_once = self.world.tally.at_once.max(self.run.in_flight() as u64);
         batch.iter().for_each(|recorded| self.world.tally.count(&recorded.event));
         self.world.journal.extend(batch.iter().cloned());
         if self.kill == Kill::After(self.appends) {

@@ -1,6 +1,7 @@
 //! What is left when a process is gone: the journal, the vendor, the flow's
 //! file, and the people who resume the run.
 
+use crate::Tally;
 use crate::ask::PHASES;
 use crate::chance::Chance;
 use crate::flow::Flow;
@@ -10,7 +11,6 @@ use crate::script::{ideal, value_of};
 use crate::story::Story;
 use crate::vendor::Vendor;
 use crate::watch::{Watch, ensure};
-use crate::{Spending, Tally};
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus};
 use divisi_core::run::Stage;
 use divisi_core::{Content, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp};
@@ -29,9 +29,9 @@ pub(crate) struct World {
     on_disk: usize,
     pub(crate) vendor: Vendor,
     pub(crate) tally: Tally,
-    flow: Flow,
-    limits: Limits,
-    caps: Caps,
+    pub(crate) flow: Flow,
+    pub(crate) limits: Limits,
+    pub(crate) caps: Caps,
     /// Caps that the flow itself gives its phases.
     pub(crate) flow_caps: BTreeMap<&'static str, PicoUsd>,
     people: Chance,
@@ -44,9 +44,6 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Attempts under way in a fan-out, at most.
-    const AT_ONCE: u32 = 1_000;
-
     pub(crate) fn new(scenario: Scenario, story: Story) -> Self {
         let mut people = Chance::of(scenario.seed, "people");
         let in_flight_max = if people.percent(30) { 64 } else { people.within(0..5) as u32 };
@@ -86,60 +83,6 @@ impl World {
         }
     }
 
-    /// The same with a flow that asks for all its tasks at once, and a cap that
-    /// holds a part of them.
-    pub(crate) fn fan_out(scenario: Scenario, story: Story) -> Self {
-        let world = Self::new(scenario, story);
-        let mut chance = Chance::of(scenario.seed, "fan-out");
-        let mut flow = Flow::fan_out(&mut chance, scenario.tasks);
-        flow.each(|ask| scenario.strip(ask));
-        let percent = |of: PicoUsd, percent: u64| PicoUsd(of.0 / 100 * percent);
-        let cap = match chance.within(0..4) {
-            // As tight as it may be.
-            0 => PicoUsd::ZERO,
-            // All of them are under way at once, and in long conversations.
-            1 => {
-                flow.each(|ask| ask.turns = 5 + (ask.text % 20) as usize);
-                percent(flow.sum(|ask| ask.bound(0, None).most()), chance.within(100..160))
-            }
-            // A part of what they cost.
-            _ => percent(flow.sum(|ask| ask.cost_usual()), chance.within(1..40)),
-        };
-        let cap = cap.max(PicoUsd(flow.least_max().0 * Spending::CAP_LEAST_BOUNDS));
-        let in_flight_max = Self::AT_ONCE;
-        Self {
-            flow,
-            limits: Limits { in_flight_max, ..world.limits },
-            caps: Caps { run: Some(cap), ..world.caps },
-            ..world
-        }
-    }
-
-    /// Executes a fan-out, and again whenever it is killed, until it parks
-    /// because its cap holds no more.
-    pub(crate) fn spend(mut self) -> Result<(Tally, Spending), String> {
-        let mut run = Run::new();
-        while !matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
-            run = self.execute(run, false, false)?;
-        }
-        self.tally.requests = self.vendor.requests;
-        let spending = Spending {
-            exhausted: matches!(run.stage(), Stage::Parked(ParkReason::Budget { phase: None })),
-            cap: self.caps.run.unwrap_or_default(),
-            settled: run.budget().settled,
-            billed: self.vendor.billed,
-            billed_for_cut: self.vendor.billed_for_cut,
-        };
-        ensure!(spending.overshoot() == PicoUsd::ZERO, "{spending:?} is over its cap");
-        let usable = spending.usable();
-        ensure!(
-            !spending.exhausted || usable >= Spending::USABLE_MIN,
-            "{:.1} % of {spending:?} were usable",
-            usable * 100.0
-        );
-        Ok((self.tally, spending))
-    }
-
     /// Executes the flow until people have had enough, then once more in peace.
     pub(crate) fn play(mut self) -> Result<Tally, String> {
         let (mut run, mut reopen_failed) = (Run::new(), false);
@@ -166,7 +109,7 @@ impl World {
     }
 
     /// One process, from what is durable to what is durable.
-    fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
+    pub(crate) fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
         self.tally.executions += 1;
         let source = FlowSource { path: None, source: text("// simulated"), args: None, options: None };
         let (limits, caps) = (self.limits.clone(), self.caps.clone());

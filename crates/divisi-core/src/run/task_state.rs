@@ -170,7 +170,10 @@ impl TaskState {
         findings: Option<&Content>,
     ) {
         let place = self.next_place();
-        self.findings = findings.cloned();
+        if failure.is_none_or(|failure| failure.class == FailureClass::Check) {
+            // An attempt without a result leaves what is known of the one before.
+            self.findings = findings.cloned();
+        }
         // Until a reply comes, it waits for the same request, whatever goes wrong.
         self.next_turn = next_turn.or(self.next_turn);
         match failure {

@@ -18,6 +18,9 @@ impl Process<'_, '_> {
             return Ok(());
         }
         let ask = self.asks[&attempt.task];
+        let task = self.run.task(attempt.task);
+        let told = task.is_some_and(|task| task.rung() == 0 || task.findings().is_some());
+        ensure!(told, "{attempt} is not told what was wrong with the result before");
         let progress = self.progress(attempt);
         for turn in 0..progress {
             let results = self.kept(attempt, turn).is_some_and(|kept| kept.tool_results.is_some());

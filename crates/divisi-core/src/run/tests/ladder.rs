@@ -106,6 +106,28 @@ fn a_model_out_of_order_is_stood_in_for() {
     ");
 }
 
+#[test]
+fn what_was_wrong_is_known_until_there_is_another_result() {
+    let (told, run) = traced(
+        "
+        a (on haiku opus): refused after 10 ms, then limited after 10 ms, then success after 10 ms
+        at 15 ms: park
+    ",
+    );
+    assert_snapshot!(told, @r"
+     0 ms  scheduled a#1 on haiku
+    10 ms  ended     a#1 check failed
+    10 ms  retry     a at 10 ms
+    10 ms  scheduled a#2 on opus
+    15 ms  parking   asked
+    20 ms  ended     a#2 rate limited
+    20 ms  retry     a at 455 ms
+    20 ms  parked    asked
+    ");
+    let findings = run.tasks().next().and_then(|(_, task)| task.findings());
+    assert_eq!(findings, Some(&text("it is wrong")));
+}
+
 /// Found by the simulator with seed 275.
 #[test]
 fn what_a_stand_in_waits_for_does_not_hold_up_the_model_itself() {

@@ -363,6 +363,7 @@ impl Stand {
         let end = AttemptEnd {
             last_turn: (cut || class.is_none()).then_some(reply),
             next_turn: cut.then(|| self.part(attempt.task).bound.whole()),
+            findings: (step.what == "refused").then(|| text("it is wrong")),
             unanswered: step.what == "silence",
             retry_after: step.wish,
             ..AttemptEnd::of(result)

@@ -19,6 +19,10 @@ demo *ARGS:
 sim N="10000":
     cargo run --release -p divisi-sim -- --seeds {{N}}
 
+# Lets a thousand tasks at once use up a budget, for N seeds.
+sim-budget N="10000":
+    cargo run --release -p divisi-sim -- --budget --seeds {{N}}
+
 # All benchmarks; see docs/benchmarks.md.
 bench:
     cargo bench -p divisi-core -p divisi-script

@@ -171,6 +171,16 @@ impl TurnBound {
         Self { reply_tokens_min: self.reply_tokens_max, ..self }
     }
 
+    /// What covers either of two requests, with the same room for their replies.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            prompt: self.prompt.max(other.prompt),
+            reply_token: self.reply_token.max(other.reply_token),
+            reply_tokens_max: self.reply_tokens_max.max(other.reply_tokens_max),
+            reply_tokens_min: self.reply_tokens_min.max(other.reply_tokens_min),
+        }
+    }
+
     /// What it costs at most with the longest reply.
     pub fn most(&self) -> PicoUsd {
         self.with(self.reply_tokens_max)

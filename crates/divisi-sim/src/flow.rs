@@ -1,8 +1,8 @@
 //! What is asked for: the four patterns, nested in each other.
 
+use crate::ask::{Ask, PHASES};
 use crate::chance::Chance;
-use divisi_core::key::KeyParts;
-use divisi_core::{FailureClass, Isolation, Key, PicoUsd};
+use divisi_core::PicoUsd;
 
 /// A part of a flow, with a value once it is done.
 #[derive(Clone, Debug)]
@@ -19,33 +19,12 @@ pub(crate) enum Flow {
     Decompose { planner: Ask, worker: Box<Flow>, parts_max: u64 },
 }
 
-/// One `agent` call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    pub(crate) text: u64,
-    /// How many requests it takes.
-    pub(crate) turns: usize,
-    /// Most that one of them costs.
-    pub(crate) turn_max: PicoUsd,
-    pub(crate) priority: u32,
-    pub(crate) fate: Fate,
-    /// Whether another program carries it out, which reports its cost at the end.
-    pub(crate) by_program: bool,
-    pub(crate) awaited: bool,
-    /// Whether the flow throws if it fails.
-    pub(crate) required: bool,
-}
-
-/// How a task ends if nothing disturbs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Succeeds,
-    Fails(FailureClass),
-    /// It asks for what is not there, which is known when it is submitted.
-    Useless,
-}
-
 impl Flow {
+    /// So many tasks at once.
+    pub(crate) fn fan_out(chance: &mut Chance, tasks: u32) -> Self {
+        Self::All((0..tasks).map(|_| Self::Task(Ask::of_fan_out(chance))).collect())
+    }
+
     /// A flow of about `tasks` tasks.
     pub(crate) fn new(chance: &mut Chance, tasks: u32) -> Self {
         Self::grow(chance, u64::from(tasks), 0)
@@ -94,11 +73,34 @@ impl Flow {
         let mut asks = vec![];
         self.asks(&mut asks);
         let place = chance.place(asks.len());
-        match chance.within(0..3) {
+        match chance.within(0..6) {
             // Not part of its identity.
             0 => asks[place].priority += 1,
+            1 => asks[place].own = chance.percent(70).then(|| PicoUsd(chance.within(0..600))),
+            2 => asks[place].phase = chance.percent(80).then(|| chance.place(PHASES.len())),
             _ => asks[place].text = chance.any(),
         }
+    }
+
+    /// Changes every task.
+    pub(crate) fn each(&mut self, change: impl Fn(&mut Ask)) {
+        let mut asks = vec![];
+        self.asks(&mut asks);
+        asks.into_iter().for_each(change);
+    }
+
+    /// The sum of this over all tasks.
+    pub(crate) fn sum(&mut self, of: impl Fn(&Ask) -> PicoUsd) -> PicoUsd {
+        let mut asks = vec![];
+        self.asks(&mut asks);
+        asks.iter().map(|ask| of(ask)).sum()
+    }
+
+    /// The largest of the least that a request of its tasks may cost.
+    pub(crate) fn least_max(&mut self) -> PicoUsd {
+        let mut asks = vec![];
+        self.asks(&mut asks);
+        asks.iter().map(|ask| ask.least_max()).max().unwrap_or_default()
     }
 
     fn asks<'f>(&'f mut self, asks: &mut Vec<&'f mut Ask>) {
@@ -128,51 +130,5 @@ impl Flow {
                 }
             }
         }
-    }
-}
-
-impl Ask {
-    fn new(chance: &mut Chance) -> Self {
-        let class = match chance.within(0..3) {
-            0 => FailureClass::Declined,
-            1 => FailureClass::Turns,
-            _ => FailureClass::Auth,
-        };
-        Self {
-            text: chance.any(),
-            turns: if chance.percent(60) { 1 } else { chance.within(1..6) as usize },
-            turn_max: PicoUsd(chance.within(1..100)),
-            priority: chance.within(0..3) as u32,
-            fate: match chance.within(0..100) {
-                0..86 => Fate::Succeeds,
-                86..97 => Fate::Fails(class),
-                _ => Fate::Useless,
-            },
-            by_program: chance.percent(15),
-            awaited: !chance.percent(5),
-            required: chance.percent(6),
-        }
-    }
-
-    /// What `turn` may cost; a conversation grows, and so does its price.
-    pub(crate) fn cost_max(&self, turn: usize) -> PicoUsd {
-        PicoUsd(self.turn_max.0 * (turn as u64 + 4) / 4)
-    }
-
-    /// The identity of this call with this prompt.
-    pub(crate) fn key(&self, prompt: &str) -> Key {
-        let executor = if self.by_program { "command" } else { "api" };
-        Key::of(&KeyParts {
-            prompt,
-            context: None,
-            schema: None,
-            models: &[],
-            effort: None,
-            executor,
-            agent: None,
-            tools: &[],
-            isolation: Isolation::None,
-            inputs: &[],
-        })
     }
 }

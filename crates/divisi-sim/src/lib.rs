@@ -3,49 +3,44 @@
 //! A seed makes a flow, a vendor with its whims, people who park, cancel, edit
 //! and resume, and kills at the worst moments. The core decides, a driver like
 //! the engine's carries it out, and a watcher checks at every event what divisi
-//! promises: nothing is spent over the cap, no recorded reply is asked for
-//! again, no task is lost, nothing waits for ever, a replay is the run that was
+//! promises: nothing is spent over the cap of the run, of a phase or of a task,
+//! no recorded reply is asked for again, no task runs on a model that is not
+//! its turn, none is lost, nothing waits for ever, a replay is the run that was
 //! live. In the end a calm execution must come to what the flow means.
 //!
 //! One seed is one story, on every machine. [`simulate`] tells the story of a
 //! seed only when it broke something, cut down to what it takes to break it.
+//! [`spend`] asks of a seed how much of a budget can be used.
 //!
 //! Left out on purpose: threads, IO and real time, which are the engine's; and
 //! whatever a script does besides asking for tasks.
 //!
-//! Read in this order: [`scenario`] says what a seed brings, `flow` and
+//! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
 //! `script` what is asked for, `vendor` who answers, `process` what drives it
 //! until it stops or is killed, `watch` what must hold, `world` what is left
-//! when a process is gone, `story` how it is told.
+//! when a process is gone, `fan_out` how much of a budget is used, `story` how
+//! it is told, `tally` what is counted.
 
+mod ask;
 mod chance;
+mod fan_out;
 mod flow;
 mod process;
 pub mod scenario;
 mod script;
 mod story;
+mod tally;
 mod vendor;
 mod watch;
 mod world;
 
+pub use fan_out::Spending;
 pub use scenario::Scenario;
+pub use tally::Tally;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use story::Story;
 use world::World;
-
-/// What one simulation has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Events recorded.
-    pub events: u64,
-    /// Requests sent.
-    pub requests: u64,
-    /// Kills survived.
-    pub kills: u64,
-    /// Executions of the flow.
-    pub executions: u64,
-}
 
 /// A promise that was broken, and how it came to that.
 #[derive(Clone, Debug)]
@@ -67,22 +62,36 @@ impl std::fmt::Display for Broken {
 
 /// Plays the story of `seed`.
 pub fn simulate(seed: u64) -> Result<Tally, Box<Broken>> {
-    let scenario = Scenario::of(seed);
-    play(scenario, &Story::untold()).map_err(|_| Box::new(simplest(scenario)))
+    let play = |scenario, story| World::new(scenario, story).play();
+    attempt(Scenario::of(seed), play)
 }
 
-/// The simplest scenario that breaks something, told from its beginning.
-fn simplest(mut scenario: Scenario) -> Broken {
-    while let Some(simpler) = scenario.simpler().find(|simpler| play(*simpler, &Story::untold()).is_err()) {
-        scenario = simpler;
-    }
-    let story = Story::told();
-    let what = play(scenario, &story).err().unwrap_or_else(|| "not the second time".into());
-    Broken { scenario, what, story: story.text() }
+/// Lets `tasks` tasks of `seed` spend a cap that does not hold them all.
+pub fn spend(seed: u64, tasks: u32) -> Result<(Tally, Spending), Box<Broken>> {
+    let spend = |scenario, story| World::fan_out(scenario, story).spend();
+    attempt(Scenario::fan_out(seed, tasks), spend)
 }
 
-fn play(scenario: Scenario, story: &Story) -> Result<Tally, String> {
-    catch_unwind(AssertUnwindSafe(|| World::new(scenario, story.clone()).play())).unwrap_or_else(|panic| {
+/// Plays a scenario; if that breaks something, the simplest that does, too.
+fn attempt<T>(
+    scenario: Scenario,
+    play: impl Fn(Scenario, Story) -> Result<T, String>,
+) -> Result<T, Box<Broken>> {
+    let play = |scenario, story| caught(|| play(scenario, story));
+    play(scenario, Story::untold()).map_err(|_| {
+        let mut scenario = scenario;
+        while let Some(simpler) = scenario.simpler().find(|simpler| play(*simpler, Story::untold()).is_err())
+        {
+            scenario = simpler;
+        }
+        let story = Story::told();
+        let what = play(scenario, story.clone()).err().unwrap_or_else(|| "not the second time".into());
+        Box::new(Broken { scenario, what, story: story.text() })
+    })
+}
+
+fn caught<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let told = panic.downcast_ref::<String>().cloned();
         Err(told.or_else(|| panic.downcast_ref::<&str>().map(|&told| told.into())).unwrap_or_default())
     })

@@ -1,13 +1,20 @@
 //! Simulates many seeds, and tells the story of the first that breaks a promise.
 
+mod figures;
+
 use clap::Parser;
-use divisi_sim::{Tally, simulate};
+use divisi_sim::{Broken, simulate, spend};
+use figures::Figures;
 use std::io::Write;
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// Simulates runs of divisi, one from each seed.
-#[derive(Parser)]
+#[derive(Clone, Copy, Parser)]
 struct Args {
     /// How many seeds.
     #[arg(long, default_value_t = 1_000)]
@@ -15,33 +22,66 @@ struct Args {
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Let many tasks at once spend a cap that does not hold them all, and
+    /// tell how much of it they could use.
+    #[arg(long)]
+    budget: bool,
+    /// How many tasks that is.
+    #[arg(long, default_value_t = 1_000, requires = "budget")]
+    tasks: u32,
 }
 
 fn main() -> ExitCode {
-    let Args { seeds, from } = Args::parse();
+    let args = Args::parse();
     let started = Instant::now();
-    let mut all = Tally::default();
-    for seed in from..from.saturating_add(seeds) {
-        match simulate(seed) {
-            Ok(Tally { events, requests, kills, executions }) => {
-                all.events += events;
-                all.requests += requests;
-                all.kills += kills;
-                all.executions += executions;
-            }
-            Err(broken) => {
-                say(&mut std::io::stderr(), &broken.to_string());
-                return ExitCode::FAILURE;
-            }
+    match all(args, started) {
+        Ok(figures) => {
+            say(&mut std::io::stdout(), &figures.summary(args.from, started.elapsed().as_secs_f64()));
+            ExitCode::SUCCESS
+        }
+        Err(broken) => {
+            say(&mut std::io::stderr(), &broken.to_string());
+            ExitCode::FAILURE
         }
     }
-    let Tally { events, requests, kills, executions } = all;
-    let took = started.elapsed().as_secs_f64();
-    let summary = format!(
-        "{seeds} seeds from {from}: {executions} executions, {kills} kills, {requests} requests, {events} events in {took:.1} s"
-    );
-    say(&mut std::io::stdout(), &summary);
-    ExitCode::SUCCESS
+}
+
+/// Simulates all seeds, with one thread for each processor.
+fn all(Args { seeds, from, budget, tasks }: Args, started: Instant) -> Result<Figures, Box<Broken>> {
+    let (next, figures) = (AtomicU64::new(0), Mutex::new(Ok(Figures::default())));
+    let work = || {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            if place >= seeds {
+                return;
+            }
+            let seed = from.saturating_add(place);
+            let seen = match budget {
+                true => spend(seed, tasks).map(|(tally, spending)| (tally, Some(spending))),
+                false => simulate(seed).map(|tally| (tally, None)),
+            };
+            let Ok(mut figures) = figures.lock() else { return };
+            match (&mut *figures, seen) {
+                (Ok(figures), Ok((tally, spending))) => figures.add(tally, spending),
+                (figures, Err(broken)) => {
+                    *figures = Err(broken);
+                    next.store(seeds, Ordering::Relaxed);
+                }
+                (Err(_), Ok(_)) => return,
+            }
+            if budget && place > 0 && place % 500 == 0 {
+                let text = format!("{place} of {seeds} in {:.0} s", started.elapsed().as_secs_f64());
+                say(&mut std::io::stderr(), &text);
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    figures.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Whoever has closed the other end wants to hear no more.

@@ -1,5 +1,6 @@
 //! What a seed brings.
 
+use crate::ask::Ask;
 use crate::chance::Chance;
 
 /// What happens in a simulation, besides its flow.
@@ -12,6 +13,8 @@ pub struct Scenario {
     pub seed: u64,
     /// About how many tasks the flow has.
     pub tasks: u32,
+    /// Whether they are all asked for at once, and cost more than the cap.
+    pub fan_out: bool,
     /// How often the process is killed, at most.
     pub kills: u32,
     /// Whether the flow is edited before it is resumed.
@@ -20,10 +23,24 @@ pub struct Scenario {
     pub people: bool,
     /// Whether requests fail, are limited, or get lost.
     pub faults: bool,
+    /// Whether the models of ladders are often out of order.
+    pub outages: bool,
     /// Whether the account's quota is used up at some time.
     pub quota: bool,
     /// Whether there is a cap.
     pub capped: bool,
+    /// Whether it is warned of before it is reached.
+    pub warned: bool,
+    /// Whether tasks are in phases, some of which have caps.
+    pub phases: bool,
+    /// Whether tasks have budgets of their own.
+    pub own_budgets: bool,
+    /// Whether replies may be given less room than they want.
+    pub short_replies: bool,
+    /// Whether tasks have ladders and checks that refuse some results.
+    pub ladders: bool,
+    /// Whether models have others that stand in for them.
+    pub stand_ins: bool,
     /// Whether the run may have only a few tasks.
     pub cramped: bool,
 }
@@ -36,13 +53,43 @@ impl Scenario {
             seed,
             // Mostly small: what goes wrong goes wrong with few, and is easier to read.
             tasks: if chance.percent(10) { 100 } else { chance.within(1..20) as u32 },
+            fan_out: false,
             kills: chance.within(0..4) as u32,
             edits: chance.percent(40),
             people: chance.percent(30),
             faults: chance.percent(70),
+            outages: chance.percent(15),
             quota: chance.percent(20),
-            capped: chance.percent(50),
+            capped: chance.percent(60),
+            warned: chance.percent(50),
+            phases: chance.percent(40),
+            own_budgets: chance.percent(30),
+            short_replies: chance.percent(60),
+            ladders: chance.percent(40),
+            stand_ins: chance.percent(40),
             cramped: chance.percent(5),
+        }
+    }
+
+    /// A fan-out of so many tasks at once under a cap that they exceed, with
+    /// whatever else of this seed costs money.
+    pub fn fan_out(seed: u64, tasks: u32) -> Self {
+        let all = Self::of(seed);
+        Self {
+            tasks,
+            fan_out: true,
+            edits: false,
+            people: false,
+            outages: false,
+            quota: false,
+            capped: true,
+            phases: false,
+            own_budgets: false,
+            short_replies: true,
+            ladders: false,
+            stand_ins: false,
+            cramped: false,
+            ..all
         }
     }
 
@@ -56,10 +103,37 @@ impl Scenario {
             Self { edits: false, ..self },
             Self { people: false, ..self },
             Self { faults: false, ..self },
+            Self { outages: false, ..self },
             Self { quota: false, ..self },
-            Self { capped: false, ..self },
+            // Without a cap a fan-out has nothing to show.
+            Self { capped: self.fan_out, ..self },
+            Self { warned: false, ..self },
+            Self { phases: false, ..self },
+            Self { own_budgets: false, ..self },
+            Self { short_replies: false, ..self },
+            Self { ladders: false, ..self },
+            Self { stand_ins: false, ..self },
             Self { cramped: false, ..self },
         ];
         candidates.into_iter().filter(move |simpler| *simpler != self && simpler.tasks > 0)
+    }
+
+    /// Takes from a task what this scenario leaves out.
+    pub(crate) fn strip(&self, ask: &mut Ask) {
+        if !self.phases {
+            ask.phase = None;
+        }
+        if !self.own_budgets {
+            ask.own = None;
+        }
+        if !self.short_replies {
+            (ask.first, ask.judge) = (ask.first.whole(), ask.judge.whole());
+        }
+        if !self.ladders {
+            (ask.rungs, ask.refused, ask.judged) = (1, 0, false);
+        }
+        if !self.stand_ins {
+            ask.stand_ins = 0;
+        }
     }
 }

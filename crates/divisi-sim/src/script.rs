@@ -1,7 +1,8 @@
 //! A flow being executed: deterministic, and executed again from its start
 //! whenever a run goes on.
 
-use crate::flow::{Ask, Fate, Flow};
+use crate::ask::{Ask, PHASES};
+use crate::flow::Flow;
 use divisi_core::Key;
 
 /// One execution of a flow.
@@ -25,7 +26,7 @@ pub(crate) enum Said<'f> {
     /// It asks for a task, and waits for the answer to this call.
     Call { call: usize, ask: &'f Ask, prompt: String },
     /// It says where it is.
-    Phase(String),
+    Phase(&'static str),
     /// It says something.
     Log(String),
 }
@@ -89,7 +90,7 @@ impl<'f> Script<'f> {
             Flow::Decompose { planner, .. } => self.call(frame, planner, input),
             Flow::Chain(_) => self.begin(&parts[0], Some((frame, 0)), input),
             Flow::All(_) | Flow::Gather { .. } => {
-                self.said.push(Said::Phase(format!("{} parts", parts.len())));
+                self.said.push(Said::Phase(PHASES[parts.len() % PHASES.len()]));
                 for (place, part) in parts.iter().enumerate() {
                     self.begin(part, Some((frame, place)), input);
                 }
@@ -129,7 +130,7 @@ pub(crate) fn ideal(flow: &Flow) -> Result<u64, ()> {
     loop {
         for said in script.listen() {
             if let Said::Call { call, ask, prompt } = said {
-                let value = (ask.fate == Fate::Succeeds).then(|| value_of(&ask.key(&prompt)));
+                let value = ask.succeeds().then(|| value_of(&ask.key(&prompt)));
                 script.resolve(call, value);
             }
         }

@@ -1,6 +1,7 @@
 //! How a simulation is told: a line for whatever happens.
 
-use divisi_core::event::ParkReason;
+use divisi_core::budget::TurnBound;
+use divisi_core::event::{Caps, ParkReason};
 use divisi_core::{Event, Outcome, PicoUsd, Timestamp};
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -36,29 +37,33 @@ impl Story {
 /// An event in one line.
 pub(crate) fn line(event: &Event) -> String {
     match event {
-        Event::RunStarted(started) => format!("started   cap {}", cap(started.cap)),
+        Event::RunStarted(started) => format!("started   {}", caps(&started.caps)),
         Event::RunResumed(resumed) => {
             let failed = if resumed.reopen_failed { ", failed tasks again" } else { "" };
-            format!("resumed   cap {}{failed}", cap(resumed.cap))
+            format!("resumed   {}{failed}", caps(&resumed.caps))
         }
         Event::CaughtUp { reused, to_run, .. } => format!("caught up {reused} reused, {to_run} to run"),
-        Event::PhaseStarted { title } => format!("phase     {title}"),
+        Event::PhaseStarted { title, cap: most } => format!("phase     {title}, cap {}", cap(*most)),
         Event::Logged { message } => format!("logged    {message}"),
         Event::TaskSubmitted(task) => {
-            format!(
-                "submitted {} {}/{} up to {}",
-                task.task, task.key, task.occurrence, task.facts.first_turn_max.0
-            )
+            let first = task.facts.first_turns.first().map(bound).unwrap_or_default();
+            let own = task.facts.cost_max.map(|most| format!(", own {}", most.0)).unwrap_or_default();
+            let phase = task.facts.phase.as_ref().map(|phase| format!(", in {phase}")).unwrap_or_default();
+            format!("submitted {} {}/{} up to {first}{own}{phase}", task.task, task.key, task.occurrence)
         }
         Event::TaskClaimed { task, .. } => format!("claimed   {task}"),
-        Event::AttemptScheduled { attempt, reserved, .. } => {
-            format!("scheduled {attempt} for {}", reserved.0)
+        Event::AttemptScheduled { attempt, model, reserved, reply_tokens } => {
+            let on = model.as_ref().map(|model| format!(" on {model}")).unwrap_or_default();
+            format!("scheduled {attempt}{on} for {}{}", reserved.0, room(*reply_tokens))
         }
-        Event::TurnScheduled { attempt, reserved, .. } => format!("turn      {attempt} for {}", reserved.0),
+        Event::TurnScheduled { attempt, reserved, reply_tokens, .. } => {
+            format!("turn      {attempt} for {}{}", reserved.0, room(*reply_tokens))
+        }
         Event::TurnEnded { attempt, turn } => format!("reply     {attempt} cost {}", turn.cost.0),
-        Event::AttemptEnded { attempt, failure, cost, next_turn_max, .. } => {
+        Event::AttemptEnded { attempt, failure, cost, next_turn, .. } => {
             let how = failure.as_ref().map_or("success", |failure| failure.class.as_str());
-            format!("ended     {attempt} {how}, cost {}, next up to {}", cost.0, next_turn_max.0)
+            let next = next_turn.as_ref().map(|next| format!(", next {}", bound(next))).unwrap_or_default();
+            format!("ended     {attempt} {how}, cost {}{next}", cost.0)
         }
         Event::RetryPlanned { task, due } => format!("retry     {task} at {} ms", due.0),
         Event::TaskEnded { task, outcome } => match outcome {
@@ -67,6 +72,7 @@ pub(crate) fn line(event: &Event) -> String {
                 format!("outcome   {task} {}", outcome.status())
             }
         },
+        Event::SoftLimitReached { spent, cap } => format!("warned    {} of {} spent", spent.0, cap.0),
         Event::ParkingStarted { reason } => format!("parking   {}", why(reason)),
         Event::RunParked { reason } => format!("parked    {}", why(reason)),
         Event::FlowEnded { result } => {
@@ -76,14 +82,29 @@ pub(crate) fn line(event: &Event) -> String {
     }
 }
 
-fn why(reason: &ParkReason) -> &'static str {
+fn why(reason: &ParkReason) -> String {
     match reason {
-        ParkReason::Asked => "asked",
-        ParkReason::Budget => "budget",
-        ParkReason::Quota { .. } => "quota",
+        ParkReason::Asked => "asked".into(),
+        ParkReason::Budget { phase: None } => "budget".into(),
+        ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
+        ParkReason::Quota { .. } => "quota".into(),
     }
+}
+
+fn caps(caps: &Caps) -> String {
+    let phases = caps.phases.iter().map(|(phase, most)| format!(", {phase} {}", most.0));
+    format!("cap {}{}", cap(caps.run), phases.collect::<String>())
 }
 
 fn cap(cap: Option<PicoUsd>) -> String {
     cap.map_or_else(|| "none".into(), |cap| cap.0.to_string())
+}
+
+fn bound(bound: &TurnBound) -> String {
+    let TurnBound { prompt, reply_token, reply_tokens_max, reply_tokens_min } = bound;
+    format!("{} + {reply_tokens_min}..{reply_tokens_max} at {}", prompt.0, reply_token.0)
+}
+
+fn room(reply_tokens: Option<u32>) -> String {
+    reply_tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 //! file, and the people who resume the run.
 
 use crate::Tally;
+use crate::ask::PHASES;
 use crate::chance::Chance;
 use crate::flow::Flow;
 use crate::process::{End, Kill, Process};
@@ -10,10 +11,10 @@ use crate::script::{ideal, value_of};
 use crate::story::Story;
 use crate::vendor::Vendor;
 use crate::watch::{Watch, ensure};
-use divisi_core::event::{FlowSource, ParkReason, Recorded, RunStatus};
+use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus};
 use divisi_core::run::Stage;
 use divisi_core::{Content, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions before the calm one; more find little that these do not.
 const EXECUTIONS_MAX: u64 = 6;
@@ -28,9 +29,11 @@ pub(crate) struct World {
     on_disk: usize,
     pub(crate) vendor: Vendor,
     pub(crate) tally: Tally,
-    flow: Flow,
-    limits: Limits,
-    cap: Option<PicoUsd>,
+    pub(crate) flow: Flow,
+    pub(crate) limits: Limits,
+    pub(crate) caps: Caps,
+    /// Caps that the flow itself gives its phases.
+    pub(crate) flow_caps: BTreeMap<&'static str, PicoUsd>,
     people: Chance,
     editor: Chance,
     death: Chance,
@@ -45,12 +48,27 @@ impl World {
         let mut people = Chance::of(scenario.seed, "people");
         let in_flight_max = if people.percent(30) { 64 } else { people.within(0..5) as u32 };
         let tasks_max = if scenario.cramped { 4 } else { Limits::default().tasks_max };
-        let cap = PicoUsd(people.within(20..200) * u64::from(scenario.tasks));
+        let cap = PicoUsd(people.within(10..200) * u64::from(scenario.tasks));
+        let mut of_phases = |percent| {
+            let capped = PHASES.into_iter().filter(|_| people.percent(percent)).collect::<Vec<_>>();
+            let cap = |phase| (phase, PicoUsd(people.within(5..100) * u64::from(scenario.tasks)));
+            let caps: BTreeMap<_, _> = capped.into_iter().map(cap).collect();
+            if scenario.phases { caps } else { BTreeMap::new() }
+        };
+        let (settings, flow_caps) = (of_phases(30), of_phases(20));
+        let caps = Caps {
+            run: scenario.capped.then_some(cap),
+            phases: settings.into_iter().map(|(phase, cap)| (phase.into(), cap)).collect(),
+            warn_percent: scenario.warned.then(|| people.within(0..110) as u8),
+        };
+        let mut flow = Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks);
+        flow.each(|ask| scenario.strip(ask));
         Self {
-            flow: Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks),
+            flow,
             vendor: Vendor::new(scenario),
             limits: Limits { in_flight_max, tasks_max, logs_max: 20, ..Limits::default() },
-            cap: scenario.capped.then_some(cap),
+            caps,
+            flow_caps,
             editor: Chance::of(scenario.seed, "editor"),
             death: Chance::of(scenario.seed, "death"),
             people,
@@ -78,7 +96,9 @@ impl World {
             self.prepare(&run, reopen_failed);
         }
         self.vendor.calm();
-        self.cap = None;
+        self.caps = Caps::default();
+        self.flow_caps.clear();
+        self.flow.each(|ask| ask.own = None);
         self.expected = None;
         self.limits = Limits { in_flight_max: self.limits.in_flight_max, ..Limits::default() };
         self.story.tell(self.now, || "and now in peace".into());
@@ -89,13 +109,13 @@ impl World {
     }
 
     /// One process, from what is durable to what is durable.
-    fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
+    pub(crate) fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
         self.tally.executions += 1;
         let source = FlowSource { path: None, source: text("// simulated"), args: None, options: None };
-        let (limits, cap) = (self.limits.clone(), self.cap);
+        let (limits, caps) = (self.limits.clone(), self.caps.clone());
         let first = match run.stage() {
-            Stage::Unstarted => Input::Start { name: "simulation".into(), flow: source, limits, cap },
-            _ => Input::Resume { flow: source, limits, cap, reopen_failed },
+            Stage::Unstarted => Input::Start { name: "simulation".into(), flow: source, limits, caps },
+            _ => Input::Resume { flow: source, limits, caps, reopen_failed },
         };
         let kill =
             if calm || self.tally.kills >= self.scenario.kills.into() { Kill::Never } else { self.kill() };
@@ -134,7 +154,7 @@ impl World {
     }
 
     fn kill(&mut self) -> Kill {
-        let append = self.death.within(1..40);
+        let append = self.death.within(1..if self.scenario.fan_out { 600 } else { 40 });
         match self.death.within(0..4) {
             0 => Kill::Before(append),
             1 => Kill::After(append),
@@ -148,16 +168,24 @@ impl World {
         let edited = self.scenario.edits && self.editor.percent(60);
         if edited {
             self.flow.edit(&mut self.editor);
+            let scenario = self.scenario;
+            self.flow.each(|ask| scenario.strip(ask));
             self.story.tell(self.now, || "edited".into());
         }
         if let Stage::Parked(ParkReason::Quota { .. }) = run.stage() {
             self.vendor.refill();
         }
-        self.cap = self.cap.map(|PicoUsd(cap)| match self.people.within(0..10) {
-            0 => PicoUsd(cap / 2),
-            1..4 => PicoUsd(cap),
-            _ => PicoUsd(cap * 2),
-        });
+        let mut change = |cap: &mut PicoUsd| match self.people.within(0..10) {
+            0 => cap.0 /= 2,
+            1..4 => {}
+            _ => cap.0 *= 2,
+        };
+        let caps = &mut self.caps;
+        caps.run
+            .iter_mut()
+            .chain(caps.phases.values_mut())
+            .chain(self.flow_caps.values_mut())
+            .for_each(&mut change);
         self.now = self.now + divisi_core::Millis(self.people.within(0..10_000));
         self.unchanged &= !edited && !reopen_failed && !self.scenario.cramped;
         let kept = |outcome: Option<&Outcome>| {

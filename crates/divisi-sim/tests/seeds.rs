@@ -1,18 +1,47 @@
 //! Two thousand seeds keep every promise, and the same seed is the same story.
 
-use divisi_sim::{Tally, simulate};
+use divisi_sim::{Spending, Tally, simulate, spend};
 
 /// Enough to find within seconds what a day of use would; a seed that
 /// breaks something gets a test of its own.
 const SEEDS: u64 = 2_000;
 
+/// Runs of a thousand tasks at once under a cap that holds a part of them.
+const FAN_OUTS: u64 = 20;
+
 #[test]
 fn every_seed_keeps_the_promises() {
+    let mut all = Tally::default();
     for seed in 0..SEEDS {
-        if let Err(broken) = simulate(seed) {
-            panic!("{broken}");
+        match simulate(seed) {
+            Ok(tally) => all += tally,
+            Err(broken) => panic!("{broken}"),
         }
     }
+    // Whatever is never seen is not tested.
+    let Tally { kills, cut, refusals, stand_ins, parks, .. } = all;
+    for (seen, what) in
+        [(kills, "kill"), (cut, "cut"), (refusals, "refusal"), (stand_ins, "stand-in"), (parks, "park")]
+    {
+        assert!(seen > 100, "only {seen} of {what}: {all:?}");
+    }
+}
+
+#[test]
+fn a_thousand_tasks_at_once_use_up_their_budget_and_no_more() {
+    let mut at_once = 0;
+    for seed in 0..FAN_OUTS {
+        match spend(seed, 1_000) {
+            Ok((tally, spending)) => {
+                assert!(spending.exhausted, "seed {seed}: the cap holds all of it");
+                assert_eq!(spending.overshoot().0, 0, "seed {seed}");
+                assert!(spending.usable() >= Spending::USABLE_MIN, "seed {seed}: {spending:?}");
+                at_once = at_once.max(tally.at_once);
+            }
+            Err(broken) => panic!("seed {seed}: {}", broken.what),
+        }
+    }
+    assert_eq!(at_once, 1_000);
 }
 
 #[test]

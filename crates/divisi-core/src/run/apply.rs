@@ -45,8 +45,7 @@ impl Run {
             Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results } => {
                 self.apply_attempt_ended(*attempt, *usage, *cost)?;
                 let task = &mut self.tasks[attempt.task.index()];
-                task.next_turn = *next_turn;
-                task.follow_up(failure.as_deref(), findings.as_ref());
+                task.follow_up(failure.as_deref(), *next_turn, findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
             Event::RetryPlanned { task, due } => {
@@ -146,15 +145,7 @@ impl Run {
                 | TaskStage::Between => false,
             };
             if !kept {
-                task.tries = Tries::default();
-                task.outages = 0;
-                if matches!(task.stage, TaskStage::Ended { .. }) {
-                    // Given another chance, it begins at the foot of its ladder.
-                    task.rung = 0;
-                    task.findings = None;
-                }
-                task.stage = TaskStage::Unclaimed;
-                task.ended_at = None;
+                task.reopen();
             }
         }
     }
@@ -318,6 +309,7 @@ impl Run {
             task.model = Some(turn.model.clone());
         }
         task.turns_total += 1;
+        task.next_turn = None;
         task.turns.push(KeptTurn { request: turn.request, reply: turn.reply.clone(), tool_results: None });
         Ok(())
     }

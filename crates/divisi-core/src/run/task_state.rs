@@ -163,18 +163,58 @@ impl TaskState {
     }
 
     /// What an ended attempt means for the next one.
-    pub(super) fn follow_up(&mut self, failure: Option<&Failure>, findings: Option<&Content>) {
-        self.findings = findings.cloned();
-        let Some(failure) = failure else { return };
-        if failure.class == FailureClass::Check {
-            // The task starts again on the next rung; no conversation changes its model.
-            self.rung += 1;
-            self.outages = 0;
-            self.turns = vec![];
-        } else if self.next_turn.is_none() {
+    pub(super) fn follow_up(
+        &mut self,
+        failure: Option<&Failure>,
+        next_turn: Option<TurnBound>,
+        findings: Option<&Content>,
+    ) {
+        let place = self.next_place();
+        if failure.is_none_or(|failure| failure.class == FailureClass::Check) {
+            // An attempt without a result leaves what is known of the one before.
+            self.findings = findings.cloned();
+        }
+        // Until a reply comes, it waits for the same request, whatever goes wrong.
+        self.next_turn = next_turn.or(self.next_turn);
+        match failure {
+            None => {}
+            Some(failure) if failure.class == FailureClass::Check => {
+                // The task starts again on the next rung; no conversation changes its model.
+                self.rung += 1;
+                self.outages = 0;
+                self.turns = vec![];
+                self.next_turn = None;
+            }
             // What a budget interrupts, nobody has failed or waited at.
-            self.tries = self.tries.after(failure.class);
-            self.outages += u32::from(failure.class.is_outage());
+            Some(_) if next_turn.is_some() => {}
+            Some(failure) => {
+                self.tries = self.tries.after(failure.class);
+                self.outages += u32::from(failure.class.is_outage());
+            }
+        }
+        self.forget_next_turn_unless_at(place);
+    }
+
+    /// Begins afresh in a later execution: with all its tries, and on the model
+    /// that others have stood in for.
+    pub(super) fn reopen(&mut self) {
+        let place = self.next_place();
+        self.tries = Tries::default();
+        self.outages = 0;
+        if matches!(self.stage, TaskStage::Ended { .. }) {
+            // Given another chance, it begins at the foot of its ladder.
+            self.rung = 0;
+            self.findings = None;
+        }
+        self.forget_next_turn_unless_at(place);
+        self.stage = TaskStage::Unclaimed;
+        self.ended_at = None;
+    }
+
+    /// What one model was to be asked next says nothing of another.
+    fn forget_next_turn_unless_at(&mut self, place: usize) {
+        if self.next_place() != place {
+            self.next_turn = None;
         }
     }
 
@@ -200,11 +240,13 @@ impl TaskState {
     }
 
     /// What the first new request of its next attempt may cost.
+    ///
+    /// That is the one it is known to wait for, or the very first: kept replies
+    /// may be of no use. So whatever room is granted is covered for either.
     pub(super) fn bound(&self) -> TurnBound {
         let firsts = &self.facts.first_turns;
         let first = firsts.get(self.next_place()).or(firsts.last()).copied().unwrap_or_default();
-        // Where replies are kept, it is a later one than the first; but they may be of no use.
-        self.next_turn.filter(|next| next.most() > first.most()).unwrap_or(first)
+        self.next_turn.map_or(first, |next| first.or(next))
     }
 
     /// What is left of its own budget.

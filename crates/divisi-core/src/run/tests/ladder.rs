@@ -1,7 +1,14 @@
 //! Checks, ladders and models that stand in for others.
 
-use super::{trace, traced};
+use super::{ended, facts, flow_source, key, step, text, trace, traced, turn};
+use crate::budget::TurnBound;
+use crate::event::{Caps, TaskFacts};
+use crate::run::Submission;
+use crate::{
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, PicoUsd, RetryPolicy, Run, TaskId,
+};
 use insta::assert_snapshot;
+use std::sync::Arc;
 
 #[test]
 fn a_refused_result_is_tried_on_the_next_rung() {
@@ -97,4 +104,65 @@ fn a_model_out_of_order_is_stood_in_for() {
     1278 ms  outcome   a ok
     1278 ms  finished  ok
     ");
+}
+
+#[test]
+fn what_was_wrong_is_known_until_there_is_another_result() {
+    let (told, run) = traced(
+        "
+        a (on haiku opus): refused after 10 ms, then limited after 10 ms, then success after 10 ms
+        at 15 ms: park
+    ",
+    );
+    assert_snapshot!(told, @r"
+     0 ms  scheduled a#1 on haiku
+    10 ms  ended     a#1 check failed
+    10 ms  retry     a at 10 ms
+    10 ms  scheduled a#2 on opus
+    15 ms  parking   asked
+    20 ms  ended     a#2 rate limited
+    20 ms  retry     a at 455 ms
+    20 ms  parked    asked
+    ");
+    let findings = run.tasks().next().and_then(|(_, task)| task.findings());
+    assert_eq!(findings, Some(&text("it is wrong")));
+}
+
+/// Found by the simulator with seed 275.
+#[test]
+fn what_a_stand_in_waits_for_does_not_hold_up_the_model_itself() {
+    let fixed = |most| TurnBound::fixed(PicoUsd(most));
+    let facts = TaskFacts {
+        models: vec!["opus".into()],
+        fallbacks: vec!["sonnet".into()],
+        first_turns: vec![fixed(30), fixed(40)],
+        retry: Some(Arc::new(RetryPolicy { rest_first: Millis(0), ..RetryPolicy::default() })),
+        ..facts("a", 0, PicoUsd::ZERO)
+    };
+    let submission = Submission { key: key("a"), facts, spec: text("{}"), outcome: None };
+    let submit = Input::Submit(Box::new(submission));
+    let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(100))));
+    let attempt = |number| AttemptId { task: TaskId(0), number };
+    let overloaded = || Err(Failure::new(FailureClass::Overloaded, "come back later"));
+
+    let mut run = Run::new();
+    let (name, flow) = ("test".into(), flow_source());
+    step(&mut run, Input::Start { name, flow, limits: limits.clone(), caps: caps.clone() });
+    step(&mut run, submit.clone());
+    for number in [1, 2] {
+        step(&mut run, Input::Tick);
+        step(&mut run, ended(attempt(number), overloaded()));
+    }
+    step(&mut run, Input::Tick);
+    step(&mut run, Input::TurnEnded { attempt: attempt(3), turn: Box::new(turn("first", PicoUsd(40))) });
+    step(&mut run, Input::TurnWanted { attempt: attempt(3), tool_results: None, bound: fixed(80) });
+    step(&mut run, Input::Tick);
+    step(&mut run, Input::Resume { flow: flow_source(), limits, caps, reopen_failed: false });
+    step(&mut run, submit);
+    step(&mut run, Input::CaughtUp);
+
+    let model = Some("opus".into());
+    let start =
+        Event::AttemptScheduled { attempt: attempt(4), model, reserved: PicoUsd(30), reply_tokens: None };
+    assert_eq!(step(&mut run, Input::Tick), [start]);
 }

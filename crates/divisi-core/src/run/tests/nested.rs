@@ -54,6 +54,58 @@ fn a_later_turn_gets_a_shorter_reply_when_nobody_else_will_free_any() {
 }
 
 #[test]
+fn a_reply_that_was_cut_is_asked_for_again_only_with_all_its_room() {
+    assert_snapshot!(trace("
+        cap $0.40
+        a ($0.10 + 4000 at $0.0001): cut $0.38 after 10 ms, then limited after 10 ms, then success $0.40 after 10 ms
+        at 50 ms: cap $0.80
+        at 60 ms: resume
+        at 70 ms: cap $1.00
+        at 80 ms: resume
+        b ($0.50): success $0.15 after 10 ms
+        at 600 ms: cap $1.20
+        at 610 ms: resume
+    "), @r"
+      0 ms  scheduled a#1 $0.4000, 3000 tokens
+     10 ms  reply     a#1 $0.3800
+     10 ms  ended     a#1 interrupted
+     10 ms  retry     a at 10 ms
+     10 ms  parking   budget
+     10 ms  parked    budget
+     60 ms  resumed   execution 2
+     60 ms  claimed   a
+     60 ms  claimed   b
+     60 ms  caught up 0 reused, 2 to run
+     60 ms  parking   budget
+     60 ms  parked    budget
+     80 ms  resumed   execution 3
+     80 ms  claimed   a
+     80 ms  claimed   b
+     80 ms  caught up 0 reused, 2 to run
+     80 ms  scheduled a#2 $0.5000
+     80 ms  turn      a#2 $0.5000
+     90 ms  ended     a#2 rate limited
+     90 ms  retry     a at 525 ms
+     90 ms  scheduled b#1 $0.5000
+    100 ms  reply     b#1 $0.1500
+    100 ms  ended     b#1 success
+    100 ms  outcome   b ok
+    100 ms  parking   budget
+    100 ms  parked    budget
+    610 ms  resumed   execution 4
+    610 ms  claimed   a
+    610 ms  claimed   b
+    610 ms  caught up 1 reused $0.1500, 1 to run
+    610 ms  scheduled a#3 $0.5000
+    610 ms  turn      a#3 $0.5000
+    620 ms  reply     a#3 $0.4000
+    620 ms  ended     a#3 success
+    620 ms  outcome   a ok
+    620 ms  finished  ok
+    ");
+}
+
+#[test]
 fn a_phase_over_its_cap_holds_up_nobody_else() {
     let (told, run) = traced(
         "

@@ -22,7 +22,7 @@
 //! apart by `, then`; the last is repeated. The turns of an attempt are told
 //! apart by `;`, and those whose reply is kept are not asked for again.
 //! A failure is a failure class, `for 2 s` its vendor's wish, `silence` a
-//! request without a reply.
+//! request without a reply, `cut` a reply that found too little room.
 
 use super::{facts, flow_source, key, text, turn};
 use crate::budget::TurnBound;
@@ -356,11 +356,14 @@ impl Stand {
             self.inbox.push(Input::TurnWanted { attempt, tool_results, bound });
             return;
         }
+        let cut = step.what == "cut";
         let class = class(&step.what);
         let result =
             class.map_or_else(|| Ok(text(&name)), |class| Err(Failure::new(class, step.what.clone())));
         let end = AttemptEnd {
-            last_turn: class.is_none().then_some(reply),
+            last_turn: (cut || class.is_none()).then_some(reply),
+            next_turn: cut.then(|| self.part(attempt.task).bound.whole()),
+            findings: (step.what == "refused").then(|| text("it is wrong")),
             unanswered: step.what == "silence",
             retry_after: step.wish,
             ..AttemptEnd::of(result)
@@ -520,6 +523,7 @@ fn class(what: &str) -> Option<FailureClass> {
         "overloaded" => FailureClass::Overloaded,
         "refused" => FailureClass::Check,
         "declined" => FailureClass::Declined,
+        "cut" => FailureClass::Interrupted,
         "auth" => FailureClass::Auth,
         _ => panic!("nobody knows the fate `{what}`"),
     })

@@ -4,25 +4,28 @@
 //! and applies input by input, ticks until nothing follows, appends all of it
 //! at once, and only then lets anything happen.
 
+mod attempt;
+
+use crate::ask::{Ask, Fate};
 use crate::chance::Chance;
-use crate::flow::{Ask, Fate, Flow};
+use crate::flow::Flow;
 use crate::script::{Said, Script, value_of};
 use crate::story::line;
 use crate::vendor::Reply;
 use crate::watch::{Watch, ensure};
 use crate::world::World;
-use divisi_core::event::{Recorded, TaskFacts, Turn};
-use divisi_core::run::{AttemptEnd, Stage, Submission, TaskStage};
+use divisi_core::event::Recorded;
+use divisi_core::run::{Stage, Submission, TaskStage};
 use divisi_core::{
-    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Millis, Outcome, PicoUsd, Position,
-    Run, TaskId, Timestamp, Usage,
+    AttemptId, Content, Event, Failure, FailureClass, Input, Millis, Outcome, Position, Run, TaskId,
+    Timestamp,
 };
 use std::collections::{BTreeMap, VecDeque};
 
 /// Ticks after which a decision is said never to come to an end.
 const TICKS_MAX: usize = 1_000;
 /// Batches after which a process is said never to come to an end.
-const BATCHES_MAX: u64 = 50_000;
+const BATCHES_MAX: u64 = 200_000;
 
 /// When a process is killed, by its number of appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +110,7 @@ impl<'w, 'f> Process<'w, 'f> {
     /// Drives until the run is parked or over, or the process is killed.
     pub(crate) fn drive(mut self, first: Input) -> Result<(End, Run), String> {
         self.inbox.push_back(Message::Input(first));
-        for _ in 0..BATCHES_MAX {
+        for batches in 0..BATCHES_MAX {
             let batch = self.decide_batch()?;
             if self.commit(batch)? == End::Killed {
                 return Ok((End::Killed, self.run));
@@ -116,7 +119,10 @@ impl<'w, 'f> Process<'w, 'f> {
                 ensure!(self.run.in_flight() == 0, "it stops with attempts in flight");
                 return Ok((End::Stopped, self.run));
             }
-            self.watch.at_rest(&self.run, self.world.now)?;
+            // What looks at every task is done less often where there are many.
+            if batches % (1 + u64::from(self.run.counts().total()) / 100) == 0 {
+                self.watch.at_rest(&self.run, self.world.now)?;
+            }
             self.script_goes_on();
             if self.inbox.is_empty() {
                 self.time_passes()?;
@@ -152,7 +158,7 @@ impl<'w, 'f> Process<'w, 'f> {
             self.world.story.tell(at, || line(&event));
             self.watch.before(&self.run, at, &event)?;
             self.run.apply(at, &event).map_err(|illegal| format!("{event:?} was decided: {illegal}"))?;
-            self.watch.after(&self.run)?;
+            self.watch.after(&self.run, &event)?;
             let position = Position(self.world.journal.len() as u64).after(batch.len());
             batch.push(Recorded { position, at, event });
         }
@@ -167,11 +173,11 @@ impl<'w, 'f> Process<'w, 'f> {
         batch: &mut Vec<Recorded>,
     ) -> Result<(), String> {
         let before = batch.len();
-        let facts =
-            TaskFacts { priority: ask.priority, first_turn_max: ask.cost_max(0), ..TaskFacts::default() };
+        let facts = ask.facts();
         let useless = Failure::new(FailureClass::Unavailable, "there is no agent of that name");
         let outcome = (ask.fate == Fate::Useless).then_some(Outcome::Failed(useless));
-        let submission = Submission { key: ask.key(prompt), facts, spec: text(prompt), outcome };
+        let submission =
+            Submission { key: ask.key(prompt), facts: facts.clone(), spec: text(prompt), outcome };
         self.decide(Input::Submit(Box::new(submission)), batch)?;
         let task = match batch.get(before).map(|recorded| &recorded.event) {
             Some(Event::TaskSubmitted(submitted)) => submitted.task,
@@ -183,8 +189,8 @@ impl<'w, 'f> Process<'w, 'f> {
                 return Ok(());
             }
         };
-        let told = self.run.task(task).map(|task| task.facts().priority);
-        ensure!(told == Some(ask.priority), "{task} does not take what is now said of it");
+        let told = self.run.task(task).map(|task| task.facts());
+        ensure!(told == Some(&facts), "{task} does not take what is now said of it");
         self.calls.insert(task, call);
         self.asks.insert(task, ask);
         Ok(())
@@ -200,7 +206,8 @@ impl<'w, 'f> Process<'w, 'f> {
             return Ok(End::Killed);
         }
         self.watch.durable(&batch);
-        self.world.tally.events += batch.len() as u64;
+        self.world.tally.at_once = self.world.tally.at_once.max(self.run.in_flight() as u64);
+        batch.iter().for_each(|recorded| self.world.tally.count(&recorded.event));
         self.world.journal.extend(batch.iter().cloned());
         if self.kill == Kill::After(self.appends) {
             return Ok(End::Killed);
@@ -216,11 +223,11 @@ impl<'w, 'f> Process<'w, 'f> {
 
     fn react(&mut self, event: &Event) -> Result<(), String> {
         match event {
-            Event::AttemptScheduled { attempt, .. } => self.begin(*attempt),
-            Event::TurnScheduled { attempt, .. } => self.send(*attempt),
+            Event::AttemptScheduled { attempt, reply_tokens, .. } => self.begin(*attempt, *reply_tokens),
+            Event::TurnScheduled { attempt, reply_tokens, .. } => self.send(*attempt, *reply_tokens),
             Event::TurnEnded { attempt, .. } if self.run.is_under_way(*attempt) => {
                 let tools = Millis(self.chance.within(0..400));
-                self.plan(tools, Happening::ToolsDone(*attempt, self.kept(*attempt)));
+                self.plan(tools, Happening::ToolsDone(*attempt, self.progress(*attempt)));
                 Ok(())
             }
             Event::TaskEnded { task, .. } | Event::TaskClaimed { task, .. } => {
@@ -267,7 +274,10 @@ impl<'w, 'f> Process<'w, 'f> {
         for said in self.script.listen() {
             self.inbox.push_back(match said {
                 Said::Call { call, ask, prompt } => Message::Call { call, ask, prompt },
-                Said::Phase(title) => Message::Input(Input::Phase(title.into())),
+                Said::Phase(title) => {
+                    let cap = self.world.flow_caps.get(title).copied();
+                    Message::Input(Input::Phase { title: title.into(), cap })
+                }
                 Said::Log(line) => Message::Input(Input::Log(line.into())),
             });
         }
@@ -294,107 +304,6 @@ impl<'w, 'f> Process<'w, 'f> {
         Ok(())
     }
 
-    /// An attempt begins. Replies that are kept are not asked for again.
-    fn begin(&mut self, attempt: AttemptId) -> Result<(), String> {
-        let (ask, key) = (self.asks[&attempt.task], self.key(attempt));
-        let kept = self.run.task(attempt.task).map(|task| task.kept_turns()).unwrap_or_default();
-        for (turn, kept) in kept.iter().enumerate() {
-            ensure!(kept.request == request(&key, turn), "{attempt} was given turn {turn} of something else");
-            let results =
-                turn + 1 == ask.turns || kept.tool_results.is_some() || turn + 1 == self.kept(attempt);
-            ensure!(results, "{attempt} has lost the tool results of turn {turn}");
-        }
-        match kept.len() {
-            0 => self.send(attempt)?,
-            all if all == ask.turns => self.answer(attempt, None),
-            some => self.want_turn(attempt, some),
-        }
-        Ok(())
-    }
-
-    fn want_turn(&mut self, attempt: AttemptId, turn: usize) {
-        let cost_max = self.asks[&attempt.task].cost_max(turn);
-        // A tool that has run before the kill does not run again.
-        let state = self.run.task(attempt.task).and_then(|task| task.kept_turns().last());
-        let known = state.is_some_and(|turn| turn.tool_results.is_some());
-        let tool_results = (!known).then(|| text(&format!("results of {turn}")));
-        self.say(Input::TurnWanted { attempt, tool_results, cost_max });
-    }
-
-    /// The next request of an attempt leaves.
-    fn send(&mut self, attempt: AttemptId) -> Result<(), String> {
-        if !self.run.is_under_way(attempt) {
-            // Ended again by a later input of the same batch.
-            return Ok(());
-        }
-        let turn = self.kept(attempt);
-        let cost_max = self.asks[&attempt.task].cost_max(turn);
-        self.watch.request(&self.run, attempt, request(&self.key(attempt), turn))?;
-        let (latency, reply) = self.world.vendor.answer(self.world.now, cost_max);
-        self.watch.billed(self.world.vendor.billed, &self.run)?;
-        self.plan(latency, Happening::Reply(attempt, turn, reply));
-        Ok(())
-    }
-
-    fn arrives(&mut self, attempt: AttemptId, turn: usize, reply: Reply) {
-        let ask = self.asks[&attempt.task];
-        let failed = |class, unanswered, retry_after| AttemptEnd {
-            result: Err(Failure::new(class, "it did not work out")),
-            last_turn: None,
-            usage: Usage::default(),
-            cost: PicoUsd::ZERO,
-            unanswered,
-            retry_after,
-        };
-        match reply {
-            Reply::Answer { cost } if ask.by_program => {
-                let usage = Usage { output: 1, ..Usage::default() };
-                let result = self.result(attempt);
-                self.end(
-                    attempt,
-                    AttemptEnd { result, usage, cost, ..failed(FailureClass::Lost, false, None) },
-                );
-            }
-            Reply::Answer { cost } => {
-                let reply = Box::new(Turn {
-                    request: request(&self.key(attempt), turn),
-                    reply: text("reply"),
-                    model: "haiku".into(),
-                    usage: Usage { input: 3, output: 1, ..Usage::default() },
-                    cost,
-                    took: Millis(1),
-                });
-                match turn + 1 == ask.turns {
-                    true => self.answer(attempt, Some(reply)),
-                    false => self.say(Input::TurnEnded { attempt, turn: reply }),
-                }
-            }
-            Reply::Refusal { class, retry_after } => self.end(attempt, failed(class, false, retry_after)),
-            Reply::Silence => self.end(attempt, failed(FailureClass::Timeout, true, None)),
-        }
-    }
-
-    /// The attempt ends by what its last reply says.
-    fn answer(&mut self, attempt: AttemptId, last_turn: Option<Box<Turn>>) {
-        let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-        let result = self.result(attempt);
-        self.end(
-            attempt,
-            AttemptEnd { result, last_turn, usage, cost, unanswered: false, retry_after: None },
-        );
-    }
-
-    fn result(&self, attempt: AttemptId) -> Result<Content, Failure> {
-        match self.asks[&attempt.task].fate {
-            Fate::Fails(class) => Err(Failure::new(class, "it cannot be done")),
-            Fate::Succeeds | Fate::Useless => Ok(text(&value_of(&self.key(attempt)).to_string())),
-        }
-    }
-
-    fn end(&mut self, attempt: AttemptId, end: AttemptEnd) {
-        self.say(Input::AttemptEnded { attempt, end: Box::new(end) });
-    }
-
     fn say(&mut self, input: Input) {
         self.inbox.push_back(Message::Input(input));
     }
@@ -404,25 +313,9 @@ impl<'w, 'f> Process<'w, 'f> {
         self.agenda.insert((self.world.now + after, self.planned), happening);
     }
 
-    fn kept(&self, attempt: AttemptId) -> usize {
-        self.run.task(attempt.task).map_or(0, |task| task.kept_turns().len())
-    }
-
-    fn key(&self, attempt: AttemptId) -> Key {
-        self.asks[&attempt.task].key(match self.run.task(attempt.task).map(|task| task.spec()) {
-            Some(Content::Inline(prompt)) => prompt,
-            _ => "",
-        })
-    }
-
     fn is_alive(&self) -> bool {
         !matches!(self.run.stage(), Stage::Unstarted | Stage::Ended(_))
     }
-}
-
-/// Identity of a request: what is asked, and how far the conversation is.
-fn request(key: &Key, turn: usize) -> Digest {
-    Digest::of(format!("{} {turn}", key.0).as_bytes())
 }
 
 fn text(text: &str) -> Content {

@@ -1,0 +1,220 @@
+//! One task as a flow asks for it.
+
+use crate::chance::Chance;
+use divisi_core::budget::TurnBound;
+use divisi_core::event::TaskFacts;
+use divisi_core::key::KeyParts;
+use divisi_core::{FailureClass, Isolation, Key, PicoUsd};
+use std::sync::Arc;
+
+/// The phases that a flow has.
+pub(crate) const PHASES: [&str; 3] = ["Search", "Audit", "Fix"];
+
+/// One `agent` call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) text: u64,
+    /// How many requests it takes.
+    pub(crate) turns: usize,
+    /// What the first of them may cost on the first model.
+    pub(crate) first: TurnBound,
+    /// How long its replies mostly are, in tokens: twice this at the most.
+    pub(crate) reply_usual: u32,
+    pub(crate) priority: u32,
+    pub(crate) fate: Fate,
+    /// Whether another program carries it out, which reports its cost at the end.
+    pub(crate) by_program: bool,
+    pub(crate) awaited: bool,
+    /// Whether the flow throws if it fails.
+    pub(crate) required: bool,
+    /// Which of [`PHASES`] it is in.
+    pub(crate) phase: Option<usize>,
+    /// Most that it may cost.
+    pub(crate) own: Option<PicoUsd>,
+    /// Models of its ladder.
+    pub(crate) rungs: usize,
+    /// From how many of them its check refuses the result.
+    pub(crate) refused: usize,
+    /// Whether a model judges its results, which takes a further request.
+    pub(crate) judged: bool,
+    /// What that may cost.
+    pub(crate) judge: TurnBound,
+    /// Models that stand in for those of its ladder.
+    pub(crate) stand_ins: usize,
+}
+
+/// How a task ends if nothing disturbs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Succeeds,
+    Fails(FailureClass),
+    /// It asks for what is not there, which is known when it is submitted.
+    Useless,
+}
+
+impl Ask {
+    /// Any task.
+    pub(crate) fn new(chance: &mut Chance) -> Self {
+        let class = match chance.within(0..3) {
+            0 => FailureClass::Declined,
+            1 => FailureClass::Turns,
+            _ => FailureClass::Auth,
+        };
+        let mut bound = |most: u64| {
+            let reply_tokens_max = chance.within(0..40) as u32;
+            TurnBound {
+                prompt: PicoUsd(chance.within(0..most)),
+                reply_token: PicoUsd(chance.within(0..5)),
+                reply_tokens_max,
+                reply_tokens_min: chance.within(0..u64::from(reply_tokens_max) / 2 + 1) as u32,
+            }
+        };
+        let (first, judge) = (bound(50), bound(20));
+        Self {
+            text: chance.any(),
+            turns: if chance.percent(60) { 1 } else { chance.within(1..6) as usize },
+            first,
+            reply_usual: first.reply_tokens_max,
+            priority: chance.within(0..3) as u32,
+            fate: match chance.within(0..100) {
+                0..86 => Fate::Succeeds,
+                86..97 => Fate::Fails(class),
+                _ => Fate::Useless,
+            },
+            by_program: chance.percent(15),
+            awaited: !chance.percent(5),
+            required: chance.percent(6),
+            phase: chance.percent(60).then(|| chance.place(PHASES.len())),
+            own: chance.percent(40).then(|| PicoUsd(chance.within(0..300))),
+            rungs: chance.within(1..4) as usize,
+            refused: if chance.percent(50) { 0 } else { chance.within(0..4) as usize },
+            judged: chance.percent(50),
+            judge,
+            stand_ins: chance.within(0..3) as usize,
+        }
+    }
+
+    /// A task of a fan-out, with the prices of a real model in nanodollars:
+    /// what a request may cost is 3 to 30 times what it mostly does.
+    pub(crate) fn of_fan_out(chance: &mut Chance) -> Self {
+        let nanodollars = |amount: u64| PicoUsd(amount * 1_000);
+        let reply_token = chance.within(4_000..25_000);
+        let reply_tokens_max = [4_096, 8_192, 16_384, 32_768][chance.place(4)];
+        let prompt = chance.within(500..8_000) * reply_token / 5;
+        let most = prompt + reply_token * reply_tokens_max;
+        // Half of the prompt's bound is what a prompt costs on average.
+        let usually = (most / chance.within(3..31)).saturating_sub(prompt / 2);
+        let reply_usual = (usually / reply_token).clamp(50, reply_tokens_max / 2) as u32;
+        Self {
+            text: chance.any(),
+            turns: if chance.percent(80) { 1 } else { chance.within(2..8) as usize },
+            first: TurnBound::new(nanodollars(prompt), nanodollars(reply_token), reply_tokens_max as u32),
+            reply_usual,
+            fate: if chance.percent(97) { Fate::Succeeds } else { Fate::Fails(FailureClass::Declined) },
+            by_program: false,
+            awaited: true,
+            required: false,
+            ..Self::new(chance)
+        }
+    }
+
+    /// Requests of one attempt, the judge's included.
+    pub(crate) fn requests(&self) -> usize {
+        self.turns + usize::from(self.judged && !self.by_program)
+    }
+
+    /// Whether this request of an attempt judges its result.
+    pub(crate) fn judges(&self, turn: usize) -> bool {
+        turn == self.turns
+    }
+
+    /// What `turn` may cost on one of its models; a conversation grows, and so
+    /// does its price.
+    pub(crate) fn bound(&self, turn: usize, model: Option<&Arc<str>>) -> TurnBound {
+        if self.by_program {
+            return TurnBound::fixed(self.first.most());
+        }
+        if self.judges(turn) {
+            return self.judge;
+        }
+        let dearer = 1 + self.models().position(|name| Some(&name) == model).unwrap_or_default() as u64;
+        TurnBound {
+            prompt: PicoUsd(self.first.prompt.0 * dearer * (turn as u64 + 4) / 4),
+            reply_token: PicoUsd(self.first.reply_token.0 * dearer),
+            ..self.first
+        }
+    }
+
+    /// About what all its requests cost.
+    pub(crate) fn cost_usual(&self) -> PicoUsd {
+        let of = |turn| {
+            let TurnBound { prompt, reply_token, .. } = self.bound(turn, None);
+            PicoUsd(prompt.0 / 2 + reply_token.0 * u64::from(self.reply_usual))
+        };
+        (0..self.turns).map(of).sum()
+    }
+
+    /// The largest of the least that its requests may cost.
+    pub(crate) fn least_max(&self) -> PicoUsd {
+        let of = |turn| self.models().map(move |model| self.bound(turn, Some(&model)).least());
+        (0..self.requests()).flat_map(of).max().unwrap_or_default()
+    }
+
+    /// What is said of it when it is asked for.
+    pub(crate) fn facts(&self) -> TaskFacts {
+        let mut models: Vec<_> = if self.by_program { vec![] } else { self.models().collect() };
+        let first_turns = match self.by_program {
+            true => vec![self.bound(0, None)],
+            false => models.iter().map(|model| self.bound(0, Some(model))).collect(),
+        };
+        let fallbacks = models.split_off(self.rungs.min(models.len()));
+        TaskFacts {
+            priority: self.priority,
+            phase: self.phase.map(|phase| PHASES[phase].into()),
+            checked: self.refused > 0 || self.judged,
+            models,
+            fallbacks,
+            first_turns,
+            cost_max: self.own,
+            ..TaskFacts::default()
+        }
+    }
+
+    /// The models of its ladder, then those that stand in for them.
+    fn models(&self) -> impl Iterator<Item = Arc<str>> {
+        let ladder = (0..self.rungs).map(|rung| format!("rung-{rung}").into());
+        ladder.chain((0..self.stand_ins).map(|place| format!("stand-in-{place}").into()))
+    }
+
+    /// Whether it comes to a result if nothing disturbs it.
+    pub(crate) fn succeeds(&self) -> bool {
+        self.fate == Fate::Succeeds && (self.by_program || self.refused < self.rungs)
+    }
+
+    /// Whether its check refuses what an attempt on this rung comes to.
+    pub(crate) fn refuses(&self, rung: usize) -> bool {
+        !self.by_program && rung < self.refused
+    }
+
+    /// The identity of this call with this prompt.
+    pub(crate) fn key(&self, prompt: &str) -> Key {
+        let executor = if self.by_program { "command" } else { "api" };
+        Key::of(&KeyParts {
+            prompt,
+            context: None,
+            schema: None,
+            models: &[],
+            effort: None,
+            executor,
+            agent: None,
+            tools: &[],
+            isolation: Isolation::None,
+            inputs: &[],
+        })
+    }
+}
+
+/// Whether a model of this name stands in for another.
+pub(crate) fn stands_in(model: &str) -> bool {
+    model.starts_with("stand-in")
+}

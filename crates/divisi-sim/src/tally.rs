@@ -1,0 +1,62 @@
+//! What is counted.
+
+use crate::{ask, watch};
+use divisi_core::event::ParkReason;
+use divisi_core::{Event, FailureClass};
+
+/// What one simulation has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events recorded.
+    pub events: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Kills survived.
+    pub kills: u64,
+    /// Executions of the flow.
+    pub executions: u64,
+    /// Replies that found too little room.
+    pub cut: u64,
+    /// Results that a check refused.
+    pub refusals: u64,
+    /// Attempts on a model that stood in for another.
+    pub stand_ins: u64,
+    /// Times that no budget held anything more.
+    pub parks: u64,
+    /// Most attempts under way at once.
+    pub at_once: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let Self { events, requests, kills, executions, cut, refusals, stand_ins, parks, at_once } = other;
+        self.events += events;
+        self.requests += requests;
+        self.kills += kills;
+        self.executions += executions;
+        self.cut += cut;
+        self.refusals += refusals;
+        self.stand_ins += stand_ins;
+        self.parks += parks;
+        self.at_once = self.at_once.max(at_once);
+    }
+}
+
+impl Tally {
+    /// Counts an event that has become durable.
+    pub(crate) fn count(&mut self, event: &Event) {
+        self.events += 1;
+        let counted = match event {
+            Event::TurnEnded { turn, .. } if watch::is_cut(&turn.reply) => &mut self.cut,
+            Event::AttemptEnded { failure: Some(failure), .. } if failure.class == FailureClass::Check => {
+                &mut self.refusals
+            }
+            Event::AttemptScheduled { model: Some(model), .. } if ask::stands_in(model) => {
+                &mut self.stand_ins
+            }
+            Event::RunParked { reason: ParkReason::Budget { .. } } => &mut self.parks,
+            _ => return,
+        };
+        *counted += 1;
+    }
+}

@@ -1,0 +1,314 @@
+//! What must hold, whatever happens.
+//!
+//! The watcher keeps books of its own, from events alone, and compares.
+
+mod books;
+
+use books::{Account, Books};
+use divisi_core::budget::TurnBound;
+use divisi_core::event::{ParkReason, Recorded};
+use divisi_core::run::{Counts, Stage, TaskStage, TaskState};
+use divisi_core::{
+    AttemptId, Budget, Content, Digest, Event, FailureClass, Outcome, PicoUsd, Run, TaskId, Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a reply says that found too little room for all of it.
+pub(crate) const CUT: &str = "a reply that";
+
+/// Fails with the text unless the condition holds.
+macro_rules! ensure {
+    ($holds:expr, $($text:tt)+) => {
+        if !$holds {
+            return Err(format!($($text)+));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Watches one process of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch {
+    books: Books,
+    /// Replies that are durable and must not be asked for again.
+    recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
+    /// Requests whose replies were cut, which need all the room they want.
+    cut: BTreeMap<TaskId, BTreeSet<Digest>>,
+    /// Tasks of the execution before, which a replay must ask for again.
+    expected: Option<BTreeSet<TaskId>>,
+}
+
+impl Watch {
+    /// Takes up the books where the journal has left them.
+    pub(crate) fn of(journal: &[Recorded], expected: Option<BTreeSet<TaskId>>) -> Self {
+        let mut watch = Self { expected, ..Self::default() };
+        for Recorded { event, .. } in journal {
+            watch.books.book(event);
+        }
+        watch.durable(journal);
+        watch
+    }
+
+    /// Before an event is applied.
+    pub(crate) fn before(&mut self, run: &Run, now: Timestamp, event: &Event) -> Result<(), String> {
+        match event {
+            Event::AttemptScheduled { attempt, model, .. } => {
+                self.may_start(run, now, *attempt)?;
+                self.is_its_turn(*attempt, model.as_ref())?;
+            }
+            Event::TurnScheduled { attempt, .. } => {
+                ensure!(
+                    *run.stage() == Stage::Running,
+                    "a turn of {attempt} in a run that is {:?}",
+                    run.stage()
+                );
+            }
+            Event::TurnEnded { attempt, turn } => {
+                let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
+                ensure!(turn.cost <= reserved, "{attempt} costs {} of {}", turn.cost.0, reserved.0);
+            }
+            Event::CaughtUp { .. } => self.all_are_claimed(run)?,
+            Event::SoftLimitReached { spent, cap } => {
+                let Account { cap: most, settled, .. } = self.books.run;
+                ensure!(!self.books.warned, "it warns twice");
+                ensure!(self.is_mostly_spent(), "it warns too early");
+                ensure!((*spent, Some(*cap)) == (settled, most), "it warns of {} of {}", spent.0, cap.0);
+            }
+            Event::RunParked { reason: ParkReason::Budget { phase } } => {
+                self.holds_nothing(run)?;
+                self.is_to_blame(run, phase.as_ref())?;
+            }
+            Event::RunEnded { .. } => {
+                ensure!(
+                    run.tasks().all(|(_, task)| task.outcome().is_some()),
+                    "it is over without an outcome of each"
+                );
+            }
+            _ => {}
+        }
+        self.books.book(event);
+        self.forget(event);
+        Ok(())
+    }
+
+    /// After an event has been applied.
+    pub(crate) fn after(&self, run: &Run, event: &Event) -> Result<(), String> {
+        agree("the run", &self.books.run, run.budget())?;
+        let mut known = 0;
+        for (phase, budget) in run.phase_budgets() {
+            let Some(account) = self.books.phases.get(phase) else {
+                return Err(format!("nothing was spent in {phase}"));
+            };
+            agree(phase, account, budget)?;
+            known += 1;
+        }
+        let due = |account: &Account| account.held() > PicoUsd::ZERO || account.cap.is_some();
+        let due = self.books.phases.values().filter(|account| due(account)).count();
+        ensure!(due <= known, "{due} phases have money in hand, not {known}");
+        let (Event::AttemptScheduled { attempt, .. }
+        | Event::TurnScheduled { attempt, .. }
+        | Event::TurnEnded { attempt, .. }
+        | Event::AttemptEnded { attempt, .. }) = event
+        else {
+            return Ok(());
+        };
+        let own = self.books.task(attempt.task).own;
+        ensure!(own.keeps(), "{attempt}: {own:?} is over its cap");
+        Ok(())
+    }
+
+    /// After a batch of events: what is too slow to look at each time.
+    pub(crate) fn at_rest(&self, run: &Run, now: Timestamp) -> Result<(), String> {
+        let mut counts = Counts::default();
+        let (mut waiting, mut cost) = (0, PicoUsd::ZERO);
+        for (_, task) in run.tasks() {
+            match task.outcome() {
+                Some(Outcome::Ok { .. }) => counts.ok += 1,
+                Some(Outcome::Failed(_)) => counts.failed += 1,
+                Some(Outcome::Skipped { .. }) => counts.skipped += 1,
+                Some(Outcome::Cancelled) => counts.cancelled += 1,
+                None => counts.open += 1,
+            }
+            waiting += usize::from(waits(task));
+            ensure!(*task.stage() != TaskStage::Between, "a task was left between two stages");
+        }
+        for (_, task) in run.all_tasks() {
+            cost += task.cost();
+        }
+        ensure!(counts == run.counts(), "{counts:?} are counted as {:?}", run.counts());
+        ensure!(
+            cost == self.books.run.settled,
+            "tasks cost {}, the run {}",
+            cost.0,
+            self.books.run.settled.0
+        );
+        ensure!(run.in_flight() == self.books.in_flight.len(), "{} attempts are in flight", run.in_flight());
+        ensure!(
+            run.all_tasks().count() <= run.limits().tasks_max as usize,
+            "there are more tasks than there may be"
+        );
+        let wake_at = run.wake_at();
+        ensure!(wake_at.is_none_or(|due| due > now), "it wants to be woken at {wake_at:?}, which is past");
+        let stuck =
+            *run.stage() == Stage::Running && waiting > 0 && run.in_flight() == 0 && wake_at.is_none();
+        ensure!(!stuck, "{waiting} tasks wait, and nothing will ever happen");
+        let untold = *run.stage() == Stage::Running && self.is_mostly_spent() && !self.books.warned;
+        ensure!(!untold, "most of the budget is spent, and nobody is told");
+        Ok(())
+    }
+
+    /// A request leaves, with so much room for its reply.
+    pub(crate) fn request(
+        &self,
+        run: &Run,
+        attempt: AttemptId,
+        request: Digest,
+        room: u32,
+        bound: TurnBound,
+    ) -> Result<(), String> {
+        let holds = |known: &BTreeMap<TaskId, BTreeSet<Digest>>| {
+            known.get(&attempt.task).is_some_and(|known| known.contains(&request))
+        };
+        ensure!(!holds(&self.recorded), "{attempt} asks for a reply that is recorded");
+        let whole = room >= bound.reply_tokens_max;
+        ensure!(
+            whole || !holds(&self.cut),
+            "{attempt} asks again for a reply that was cut, with {room} tokens"
+        );
+        ensure!(run.is_under_way(attempt), "{attempt} asks although it has ended");
+        Ok(())
+    }
+
+    /// What the vendor will bill is covered, and within the cap.
+    pub(crate) fn billed(&self, attempt: AttemptId, bill: PicoUsd, all: PicoUsd) -> Result<(), String> {
+        let reserved = self.books.in_flight.get(&attempt).copied().unwrap_or_default();
+        ensure!(bill <= reserved, "{attempt} will be billed {}, and {} are set aside", bill.0, reserved.0);
+        let covered = self.books.run.held();
+        ensure!(all <= covered, "{} will be billed, and only {} are booked", all.0, covered.0);
+        Ok(())
+    }
+
+    /// These events have become durable.
+    pub(crate) fn durable(&mut self, events: &[Recorded]) {
+        for Recorded { event, .. } in events {
+            if let Event::TurnEnded { attempt, turn } = event {
+                let known = if is_cut(&turn.reply) { &mut self.cut } else { &mut self.recorded };
+                known.entry(attempt.task).or_default().insert(turn.request);
+            }
+            self.forget(event);
+        }
+    }
+
+    /// Conversations that start afresh ask for the same once more.
+    fn forget(&mut self, event: &Event) {
+        match event {
+            Event::AttemptEnded { attempt, failure: Some(failure), .. }
+                if failure.class == FailureClass::Check =>
+            {
+                self.recorded.remove(&attempt.task);
+                self.cut.remove(&attempt.task);
+            }
+            Event::TaskEnded { task, outcome: Outcome::Failed(failure) } if failure.class.would_repeat() => {
+                self.recorded.remove(task);
+                self.cut.remove(task);
+            }
+            // The model at the foot of a ladder is asked again.
+            Event::RunResumed(_) => self.cut.clear(),
+            _ => {}
+        }
+    }
+
+    fn may_start(&self, run: &Run, now: Timestamp, attempt: AttemptId) -> Result<(), String> {
+        let flow_failed = matches!(run.result(), Some(Err(_)));
+        ensure!(!flow_failed, "{attempt} starts although nobody waits for it");
+        ensure!(*run.stage() == Stage::Running, "{attempt} starts in a run that is {:?}", run.stage());
+        let (most, beside) = (run.limits().in_flight_max.max(1) as usize, self.books.in_flight.len());
+        ensure!(beside < most, "{attempt} starts beside {beside} others");
+        match run.task(attempt.task).map(|task| task.stage()) {
+            Some(TaskStage::Ready) => {}
+            Some(TaskStage::Resting(due)) => {
+                ensure!(*due <= now, "{attempt} starts before its rest is over");
+            }
+            stage => return Err(format!("{attempt} starts although its task is {stage:?}")),
+        }
+        Ok(())
+    }
+
+    /// An attempt runs on the rung its task has climbed to, or on what stands
+    /// in for that once it has proved out of order.
+    fn is_its_turn(&self, attempt: AttemptId, model: Option<&Arc<str>>) -> Result<(), String> {
+        let task = self.books.task(attempt.task);
+        let mut models = task.facts.models.iter().chain(&task.facts.fallbacks);
+        let right = models.nth(task.place());
+        ensure!(
+            model == right,
+            "{attempt} runs on {model:?}, not on {right:?}: rung {}, {} outages",
+            task.rung,
+            task.outages
+        );
+        Ok(())
+    }
+
+    /// No task that waits fits, be its reply as short as it may.
+    fn holds_nothing(&self, run: &Run) -> Result<(), String> {
+        for (id, _) in run.tasks().filter(|(_, task)| waits(task)) {
+            let task = self.books.task(id);
+            let (least, left) = (task.needs().least(), self.books.left(id).min(task.own.left()));
+            ensure!(least > left, "it parks although {} hold {id}, which needs {}", left.0, least.0);
+        }
+        Ok(())
+    }
+
+    /// A phase that is blamed for a park holds one of its tasks up which the run would not.
+    fn is_to_blame(&self, run: &Run, phase: Option<&Arc<str>>) -> Result<(), String> {
+        let Some(phase) = phase else { return Ok(()) };
+        let left = self.books.run.left();
+        let held_up = run.tasks().any(|(id, task)| {
+            let book = self.books.task(id);
+            waits(task) && book.facts.phase.as_ref() == Some(phase) && book.needs().least() <= left
+        });
+        ensure!(held_up, "it parks because of {phase}, which holds nobody up");
+        Ok(())
+    }
+
+    fn is_mostly_spent(&self) -> bool {
+        let (Some(percent), Account { cap: Some(cap), settled, .. }) =
+            (self.books.warn_percent, self.books.run)
+        else {
+            return false;
+        };
+        u128::from(settled.0) * 100 >= u128::from(cap.0) * u128::from(percent)
+    }
+
+    fn all_are_claimed(&self, run: &Run) -> Result<(), String> {
+        let stopped = |outcome: Option<&Outcome>| {
+            matches!(outcome, None | Some(Outcome::Skipped { .. } | Outcome::Cancelled))
+        };
+        let open = run.tasks().filter(|(_, task)| stopped(task.outcome())).count();
+        ensure!(open == run.counts().open as usize, "what was cancelled is not taken up again");
+        let Some(expected) = &self.expected else { return Ok(()) };
+        let claimed: BTreeSet<_> = run.tasks().map(|(id, _)| id).collect();
+        let missing: Vec<_> = expected.difference(&claimed).collect();
+        ensure!(missing.is_empty(), "the same flow no longer asks for {missing:?}");
+        Ok(())
+    }
+}
+
+/// Whether this reply found too little room.
+pub(crate) fn is_cut(reply: &Content) -> bool {
+    matches!(reply, Content::Inline(reply) if **reply == *CUT)
+}
+
+fn waits(task: &TaskState) -> bool {
+    matches!(task.stage(), TaskStage::Ready | TaskStage::Resting(_))
+}
+
+/// Whether the run's books are the watcher's, and the cap is kept.
+fn agree(whose: &str, account: &Account, budget: &Budget) -> Result<(), String> {
+    let Account { cap, settled, reserved, .. } = *account;
+    let same = *budget == Budget { cap, settled, reserved };
+    ensure!(same, "{whose} has booked {budget:?}, not {account:?}");
+    ensure!(account.keeps(), "{whose} is over its cap: {account:?}");
+    Ok(())
+}

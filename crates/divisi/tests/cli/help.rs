@@ -13,6 +13,8 @@ fn every_page_reads_well() {
         "rerun",
         "runs",
         "show",
+        "cost",
+        "models",
         "init",
         "doctor",
         "types",

@@ -219,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_overlay_knows_never_waits_for_the_big_list() {
+        let catalogue = Catalogue::default();
+        for (provider, model) in overlay::models() {
+            assert!(catalogue.price(&provider, &model, at("2026-11-22")).is_some());
+            assert!(catalogue.price("", &format!("{model}-20261107"), at("2026-11-22")).is_some());
+        }
+        assert!(catalogue.asked.lock().unwrap().is_empty());
+    }
+
+    #[test]
     fn the_list_remembers_and_forgets() {
         let catalogue = Catalogue::default();
         for n in 0..ASKED_MAX + 2 {

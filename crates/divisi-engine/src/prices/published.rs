@@ -170,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn the_source_names_the_version_that_is_built_in() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+        let lock = std::fs::read_to_string(lock).unwrap();
+        let (name, version) = SOURCE.split_once(' ').unwrap();
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")));
+    }
+
+    #[test]
     fn rates_and_steps_are_as_published() {
         let haiku = price("anthropic", "claude-haiku-5-5", "2026-11-01");
         assert_eq!(haiku.base, rates(["0.10", "0.125", "0.20", "0.01", "0.50"]));

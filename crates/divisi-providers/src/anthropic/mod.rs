@@ -6,6 +6,7 @@
 
 mod body;
 mod events;
+mod usage;
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;

@@ -16,6 +16,8 @@ fn every_page_reads_well() {
         "plan",
         "runs",
         "show",
+        "cost",
+        "models",
         "init",
         "doctor",
         "types",

@@ -24,7 +24,7 @@ use crate::resolve::Resolver;
 use crate::setup::Setup;
 use divisi_core::preflight::Graph;
 use divisi_script::{HostLimits, HostOptions, ScriptError};
-use play::{Asked, End, Played, Stage, Way};
+use play::{Asked, End, Order, Played, Stage, Way};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -89,20 +89,23 @@ impl Tracer<'_> {
     fn graph(mut self, name: &Arc<str>) -> Result<Graph, ScriptError> {
         let (main, ending) = self.first()?;
         let usual = Way {
-            backwards: false,
+            order: Order::Oldest,
             width: WIDTH,
             ending: &ending,
             rounds_max: usize::MAX,
             tasks_max: self.stage.limits.tasks_max,
             fails: &never,
         };
-        let backwards = self.again(&Way { backwards: true, ..usual })?.unwrap_or_default();
+        let mut orders = vec![];
+        for order in [Order::FirstToEnd, Order::LastToEnd] {
+            orders.extend(self.again(&Way { order, ..usual })?);
+        }
         let others = [2, 5].map(|width| self.again(&Way { width, ..usual }));
         let mut widths = vec![];
         for other in others {
             widths.extend(other?);
         }
-        let waits = order::waits(&main, &backwards, &order::same(&main, &backwards));
+        let waits = order::waits(&main, &orders);
         let open = open::look(self.stage.script, &main, &ending, &widths);
         let spoiled = spoiled::look(&mut self, &main, &usual)?;
         Ok(graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver))
@@ -117,7 +120,7 @@ impl Tracer<'_> {
         let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
             let tasks_max = limits.tasks_max;
             self.stage.play(&Way {
-                backwards: false,
+                order: Order::Oldest,
                 width: WIDTH,
                 ending,
                 rounds_max,
@@ -154,3 +157,5 @@ impl Tracer<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod order_rules;

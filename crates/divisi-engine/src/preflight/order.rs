@@ -1,222 +1,152 @@
 //! What waits for what, seen from when tasks are asked for.
 //!
-//! Tasks are answered one at a time. One that is asked for while task A is
-//! being answered waits for A; it waits for all of a group if A was the last
-//! of the group, and for all that was asked for together with A if all of that
-//! is answered by then. The latter can be chance: a second run, answered from
-//! the other end, takes it back where it shows a task asked for earlier.
+//! Tasks are answered one at a time, so one run shows a line. The flow is run
+//! three times with answers in different orders: all chains side by side; what
+//! begins first done to its end before anything else; and what begins last. Of
+//! two chains that do not wait for each other, each is ahead of the other in
+//! one of these runs. So a task waits for what has ended before it was asked
+//! for in every run. For flows made of sequences and of things done together
+//! this is exact.
 
-use super::play::{News, Played, Step};
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use super::mark;
+use super::play::{Asked, Played};
+use std::collections::{BTreeMap, VecDeque};
 
-/// For each task those that have to end before it is asked for, smallest first.
+/// For each task those that have to end before it is asked for, smallest first;
+/// those behind them are left out.
 ///
-/// `backwards` is the same flow, answered from the other end, and `same` the
-/// place there of each task here.
-pub(super) fn waits(played: &Played, backwards: &Played, same: &[Option<usize>]) -> Vec<Vec<usize>> {
-    let mut order = Order {
-        played,
-        backwards,
-        same,
-        nodes: vec![Node::new(None, None)],
-        node_of_task: vec![0; played.tasks.len()],
-        node_of_group: vec![0; played.groups.len()],
-        waits: vec![Rc::default(); played.tasks.len()],
-    };
-    for (number, step) in played.steps.iter().enumerate() {
-        order.step(number, step);
+/// `others` are runs of the same flow with answers in another order.
+pub(super) fn waits(played: &Played, others: &[Played]) -> Vec<Vec<usize>> {
+    let others: Vec<(&Played, Vec<Option<usize>>)> =
+        others.iter().map(|other| (other, same(played, other))).collect();
+    let mut before: Vec<Places> = Vec::with_capacity(played.tasks.len());
+    let mut waits = Vec::with_capacity(played.tasks.len());
+    for (place, asked) in played.tasks.iter().enumerate() {
+        let mut all = Places::default();
+        // What it reads, and what let the script ask for it, is certain.
+        for sure in asked.reads.iter().chain(&asked.after).copied().filter(|sure| *sure < place) {
+            all.add(sure);
+            all.add_all(&before[sure]);
+        }
+        if others.iter().all(|(_, same)| same[place].is_some()) {
+            let is_before = |other: usize| {
+                let is_here = ended_before(&played.tasks[other], asked);
+                is_here && others.iter().all(|(played, same)| ended_there(played, same, other, place))
+            };
+            (0..place).filter(|other| is_before(*other)).for_each(|other| all.add(other));
+        }
+        waits.push(nearest(&all, &before));
+        before.push(all);
     }
-    order.waits.iter().map(|waits| waits.as_ref().clone()).collect()
+    waits
 }
 
-/// What was asked for together: a group, or the calls of one step.
-struct Node {
-    parent: Option<usize>,
-    /// Tasks in it and below it without an answer.
-    open: usize,
-    /// Tasks in it and below it that no other one in there waits for.
-    last: BTreeSet<usize>,
-    group: Option<GroupState>,
+fn ended_there(played: &Played, same: &[Option<usize>], other: usize, task: usize) -> bool {
+    let there = |place: usize| same[place].map(|place| &played.tasks[place]);
+    matches!((there(other), there(task)), (Some(other), Some(task)) if ended_before(other, task))
 }
 
-struct GroupState {
-    has_ended: bool,
-    began_in: usize,
-    /// What its first tasks wait for.
-    waits: Rc<Vec<usize>>,
+fn ended_before(other: &Asked, task: &Asked) -> bool {
+    other.answered.is_some_and(|answered| answered <= task.made)
 }
 
-impl Node {
-    fn new(parent: Option<usize>, group: Option<GroupState>) -> Self {
-        Self { parent, open: 0, last: BTreeSet::new(), group }
+/// Those of `all` that no other of them comes after.
+fn nearest(all: &Places, before: &[Places]) -> Vec<usize> {
+    let mut covered = Places::default();
+    let mut nearest = vec![];
+    // Whatever comes after a task has a larger place.
+    for place in all.places().rev() {
+        if !covered.has(place) {
+            covered.add_all(&before[place]);
+            nearest.push(place);
+        }
     }
+    nearest.reverse();
+    nearest
 }
 
-struct Order<'a> {
-    played: &'a Played,
-    backwards: &'a Played,
-    same: &'a [Option<usize>],
-    /// The first one holds all others.
-    nodes: Vec<Node>,
-    node_of_task: Vec<usize>,
-    node_of_group: Vec<usize>,
-    waits: Vec<Rc<Vec<usize>>>,
-}
+/// A set of places, a bit each.
+#[derive(Default)]
+struct Places(Vec<u64>);
 
-impl Order<'_> {
-    fn step(&mut self, number: usize, step: &Step) {
-        if let Some(answered) = step.answered {
-            self.up(self.node_of_task[answered]).into_iter().for_each(|node| self.nodes[node].open -= 1);
+impl Places {
+    fn add(&mut self, place: usize) {
+        if self.0.len() <= place / 64 {
+            self.0.resize(place / 64 + 1, 0);
         }
-        // Calls of one step that continue the same stand together.
-        let mut together: BTreeMap<usize, usize> = BTreeMap::new();
-        for (at, news) in step.news.iter().enumerate() {
-            match *news {
-                News::Asked(task) => {
-                    let group = self.played.tasks[task].group.map(|group| self.node_of_group[group]);
-                    let begun = group.filter(|node| self.began_in(*node) == Some(number));
-                    let (node, waits) = match begun {
-                        Some(node) => (node, self.waits_of_group(node)),
-                        None => {
-                            let (parent, waits) = self.before(step.answered, Some(task));
-                            (self.beside(&mut together, parent), waits)
-                        }
-                    };
-                    self.add(task, node, waits);
-                }
-                News::Began(group) => {
-                    let next = step.news[at..].iter().find_map(|news| match news {
-                        News::Asked(task) => Some(*task),
-                        News::Began(_) | News::Ended(_) => None,
-                    });
-                    let outer = self.played.groups[group].parent.map(|parent| self.node_of_group[parent]);
-                    let begun = outer.filter(|node| self.began_in(*node) == Some(number));
-                    let (parent, waits) = match begun {
-                        Some(node) => (node, self.waits_of_group(node)),
-                        None => {
-                            let (parent, waits) = self.before(step.answered, next);
-                            (self.beside(&mut together, parent), waits)
-                        }
-                    };
-                    let state = GroupState { has_ended: false, began_in: number, waits };
-                    self.node_of_group[group] = self.nodes.len();
-                    self.nodes.push(Node::new(Some(parent), Some(state)));
-                }
-                News::Ended(group) => {
-                    if let Some(state) = &mut self.nodes[self.node_of_group[group]].group {
-                        state.has_ended = true;
-                    }
-                }
-            }
+        self.0[place / 64] |= 1 << (place % 64);
+    }
+
+    fn add_all(&mut self, others: &Self) {
+        if self.0.len() < others.0.len() {
+            self.0.resize(others.0.len(), 0);
         }
+        self.0.iter_mut().zip(&others.0).for_each(|(mine, theirs)| *mine |= theirs);
     }
 
-    /// What something waits for that is asked for while `answered` is being
-    /// answered, and what it continues. `task` is the something, if it is one.
-    fn before(&self, answered: Option<usize>, task: Option<usize>) -> (usize, Rc<Vec<usize>>) {
-        let Some(answered) = answered else { return (0, Rc::default()) };
-        let mut waits = vec![answered];
-        let mut at = self.node_of_task[answered];
-        while let Some(parent) = self.nodes[at].parent {
-            let node = &self.nodes[at];
-            let is_over = node.group.as_ref().map_or(node.open == 0, |group| group.has_ended);
-            if !is_over {
-                break;
-            }
-            let is_group = node.group.is_some();
-            let all = node.last.iter().copied();
-            let kept: Vec<usize> = all
-                .filter(|before| is_group || !task.is_some_and(|task| self.is_earlier(task, *before)))
-                .collect();
-            let is_whole = kept.len() == node.last.len();
-            if !kept.is_empty() {
-                waits = kept;
-            }
-            if !is_whole {
-                break;
-            }
-            at = parent;
-        }
-        (at, Rc::new(waits))
+    fn has(&self, place: usize) -> bool {
+        self.0.get(place / 64).is_some_and(|bits| bits & (1 << (place % 64)) != 0)
     }
 
-    /// Whether `task` was asked for before `other` had its answer, when
-    /// answers came from the other end.
-    fn is_earlier(&self, task: usize, other: usize) -> bool {
-        let there = |place: usize| self.same[place].map(|place| &self.backwards.tasks[place]);
-        match (there(task), there(other)) {
-            (Some(task), Some(other)) => other.answered.is_none_or(|answered| answered > task.made),
-            _ => false,
-        }
-    }
-
-    /// The node in `parent` for what this step asks for there.
-    fn beside(&mut self, together: &mut BTreeMap<usize, usize>, parent: usize) -> usize {
-        *together.entry(parent).or_insert_with(|| {
-            self.nodes.push(Node::new(Some(parent), None));
-            self.nodes.len() - 1
-        })
-    }
-
-    fn add(&mut self, task: usize, node: usize, waits: Rc<Vec<usize>>) {
-        for node in self.up(node) {
-            let node = &mut self.nodes[node];
-            node.open += 1;
-            // A thousand siblings wait for the same: once is enough.
-            if waits.first().is_some_and(|first| node.last.contains(first)) {
-                waits.iter().for_each(|before| {
-                    node.last.remove(before);
-                });
-            }
-            node.last.insert(task);
-        }
-        self.node_of_task[task] = node;
-        self.waits[task] = waits;
-    }
-
-    /// The node and all that hold it.
-    fn up(&self, node: usize) -> Vec<usize> {
-        std::iter::successors(Some(node), |node| self.nodes[*node].parent).collect()
-    }
-
-    fn began_in(&self, node: usize) -> Option<usize> {
-        self.nodes[node].group.as_ref().map(|group| group.began_in)
-    }
-
-    fn waits_of_group(&self, node: usize) -> Rc<Vec<usize>> {
-        self.nodes[node].group.as_ref().map(|group| group.waits.clone()).unwrap_or_default()
+    fn places(&self) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.0.len() * 64).filter(|place| self.has(*place))
     }
 }
 
 /// For each task of one run the same task of another.
 ///
 /// The same is what stands on the same line with the same label and prompt,
-/// where marks count as the tasks they stand for.
-pub(super) fn same(here: &Played, there: &Played) -> Vec<Option<usize>> {
-    let mut by_text: BTreeMap<String, std::collections::VecDeque<usize>> = BTreeMap::new();
-    for place in 0..here.tasks.len() {
-        by_text.entry(words(here, place, Some)).or_default().push_back(place);
-    }
-    let mut of_there: Vec<Option<usize>> = vec![None; there.tasks.len()];
+/// where marks count as the tasks they stand for. Where prompts depend on the
+/// order of answers, the line and the label have to do.
+fn same(here: &Played, there: &Played) -> Vec<Option<usize>> {
     let mut same = vec![None; here.tasks.len()];
-    for place in 0..there.tasks.len() {
-        let words = words(there, place, |place| of_there.get(place).copied().flatten());
-        let found = by_text.get_mut(&words).and_then(std::collections::VecDeque::pop_front);
-        of_there[place] = found;
-        if let Some(found) = found {
+    let mut of_there: Vec<Option<usize>> = vec![None; there.tasks.len()];
+    let mut by_text = Names::default();
+    for (place, asked) in here.tasks.iter().enumerate() {
+        by_text.add(text(asked, Some), place);
+    }
+    for (place, asked) in there.tasks.iter().enumerate() {
+        let words = text(asked, |place| of_there.get(place).copied().flatten());
+        of_there[place] = by_text.take(&words);
+        if let Some(found) = of_there[place] {
+            same[found] = Some(place);
+        }
+    }
+    let mut by_label = Names::default();
+    for (place, asked) in here.tasks.iter().enumerate().filter(|(place, _)| same[*place].is_none()) {
+        by_label.add(label(asked), place);
+    }
+    for (place, asked) in there.tasks.iter().enumerate().filter(|(place, _)| of_there[*place].is_none()) {
+        if let Some(found) = by_label.take(&label(asked)) {
             same[found] = Some(place);
         }
     }
     same
 }
 
-fn words(played: &Played, place: usize, name: impl Fn(usize) -> Option<usize>) -> String {
-    let asked = &played.tasks[place];
+/// Places by what they are called, in order.
+#[derive(Default)]
+struct Names(BTreeMap<String, VecDeque<usize>>);
+
+impl Names {
+    fn add(&mut self, name: String, place: usize) {
+        self.0.entry(name).or_default().push_back(place);
+    }
+
+    fn take(&mut self, name: &str) -> Option<usize> {
+        self.0.get_mut(name)?.pop_front()
+    }
+}
+
+fn text(asked: &Asked, name: impl Fn(usize) -> Option<usize>) -> String {
     let named = |text: &str| {
-        super::mark::replaced(text, |place| name(place).map_or("?".to_owned(), |place| format!("⟦{place}⟧")))
+        mark::replaced(text, |place| name(place).map_or("?".to_owned(), |place| format!("⟦{place}⟧")))
     };
-    let site = asked.site.as_ref().map(ToString::to_string).unwrap_or_default();
     let label = asked.task.label.as_deref().map(&named).unwrap_or_default();
-    format!("{site}\n{label}\n{}", named(&asked.task.prompt))
+    format!("{:?}\n{label}\n{}", asked.site, named(&asked.task.prompt))
+}
+
+fn label(asked: &Asked) -> String {
+    let label = asked.task.label.as_deref().unwrap_or_default();
+    format!("{:?}\n{}", asked.site, mark::replaced(label, |_| String::new()))
 }

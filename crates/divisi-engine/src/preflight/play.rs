@@ -23,8 +23,7 @@ pub(super) struct Stage<'a> {
 
 /// In which way one run differs from the others.
 pub(super) struct Way<'a> {
-    /// The call made last is answered first.
-    pub(super) backwards: bool,
+    pub(super) order: Order,
     /// Elements of a list of which nothing is known.
     pub(super) width: usize,
     /// What ends after some rounds.
@@ -37,13 +36,23 @@ pub(super) struct Way<'a> {
     pub(super) fails: &'a dyn Fn(&Asked) -> bool,
 }
 
+/// Which of the waiting tasks is answered next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The one that waits longest, as if all took the same time.
+    Oldest,
+    /// The first of those that were asked for last: what began first is done
+    /// to its end before anything else.
+    FirstToEnd,
+    /// The last of those: what began last is done to its end first.
+    LastToEnd,
+}
+
 /// What a run asked for.
 #[derive(Default)]
 pub(super) struct Played {
     pub(super) tasks: Vec<Asked>,
     pub(super) groups: Vec<Together>,
-    /// What happened between one answer and the next.
-    pub(super) steps: Vec<Step>,
     /// What it told people.
     pub(super) told: Vec<String>,
     pub(super) end: End,
@@ -61,8 +70,9 @@ pub(super) struct Asked {
     pub(super) reads: Vec<usize>,
     /// The task whose answer let the script ask for it.
     pub(super) after: Option<usize>,
-    /// In which step it was made, and in which it was answered.
+    /// How many answers there were when it was made.
     pub(super) made: usize,
+    /// Which answer was its own, counted from 1.
     pub(super) answered: Option<usize>,
     /// Whether its placeholder can be followed.
     pub(super) is_marked: bool,
@@ -82,22 +92,6 @@ pub(super) struct Together {
     pub(super) parent: Option<usize>,
     /// Whether its tasks were planned by an agent that may plan any number.
     pub(super) is_planned: bool,
-}
-
-/// What happened between one answer and the next.
-#[derive(Default)]
-pub(super) struct Step {
-    /// The task that was answered; none at the start.
-    pub(super) answered: Option<usize>,
-    pub(super) news: Vec<News>,
-}
-
-/// Something that happened, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    Asked(usize),
-    Began(usize),
-    Ended(usize),
 }
 
 /// How a run came to its end.
@@ -128,12 +122,16 @@ impl Stage<'_> {
             played: Played::default(),
             groups: BTreeMap::new(),
             waiting: VecDeque::new(),
+            answers: 0,
+            answered: None,
             together: BTreeMap::new(),
         };
-        player.begin_step(None);
         player.take(&mut host, calls)?;
         while player.goes_on(&host) {
-            let next = if way.backwards { player.waiting.pop_back() } else { player.waiting.pop_front() };
+            let next = match way.order {
+                Order::Oldest => player.waiting.pop_front(),
+                Order::FirstToEnd | Order::LastToEnd => player.waiting.pop_back(),
+            };
             // A script that waits for nothing has ended.
             let Some(place) = next else { break };
             let answer = player.answer(place);
@@ -152,6 +150,9 @@ struct Player<'a> {
     groups: BTreeMap<GroupId, usize>,
     /// Tasks that were not answered, as they were made.
     waiting: VecDeque<usize>,
+    /// How many answers there were, and whose was the last.
+    answers: usize,
+    answered: Option<usize>,
     /// Of what was asked for together the first, and how many there are.
     together: BTreeMap<Bunch, (usize, usize)>,
 }
@@ -173,23 +174,13 @@ impl Player<'_> {
         matches!(self.played.end, End::Not)
     }
 
-    fn begin_step(&mut self, answered: Option<usize>) {
-        self.played.steps.push(Step { answered, news: vec![] });
-    }
-
-    fn tell(&mut self, news: News) {
-        if let Some(step) = self.played.steps.last_mut() {
-            step.news.push(news);
-        }
-    }
-
     fn answer(&mut self, place: usize) -> TaskAnswer {
-        self.begin_step(Some(place));
-        let step = self.played.steps.len() - 1;
+        self.answers += 1;
+        self.answered = Some(place);
         self.played.tasks[place].is_first = self.is_first(place);
         let asked = &self.played.tasks[place];
         if asked.may_fail() && (self.way.fails)(asked) {
-            self.played.tasks[place].answered = Some(step);
+            self.played.tasks[place].answered = Some(self.answers);
             return TaskAnswer::failed(FailureClass::Lost, "no result");
         }
         let looks = Looks {
@@ -204,13 +195,22 @@ impl Player<'_> {
             false => placeholder::of(asked.task.schema.as_deref(), &looks),
         };
         let asked = &mut self.played.tasks[place];
-        asked.answered = Some(step);
+        asked.answered = Some(self.answers);
         asked.is_marked = placeholder.is_marked;
         placeholder.answer
     }
 
     /// Takes note of calls. Other scripts are loaded on the spot, as in a run.
     fn take(&mut self, host: &mut Host, calls: Vec<Call>) -> Result<(), ScriptError> {
+        let before = self.waiting.len();
+        self.note(host, calls)?;
+        if self.way.order == Order::FirstToEnd {
+            self.waiting.make_contiguous()[before..].reverse();
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, host: &mut Host, calls: Vec<Call>) -> Result<(), ScriptError> {
         let mut calls = VecDeque::from(calls);
         while let Some(call) = calls.pop_front() {
             match call {
@@ -235,13 +235,8 @@ impl Player<'_> {
                     self.groups.insert(id, place);
                     let is_planned = kind == GroupKind::Decompose && self.planner_is_free();
                     self.played.groups.push(Together { kind, width, site, parent, is_planned });
-                    self.tell(News::Began(place));
                 }
-                Call::GroupEnded { id } => {
-                    if let Some(place) = self.groups.get(&id) {
-                        self.tell(News::Ended(*place));
-                    }
-                }
+                Call::GroupEnded { .. } => {}
                 Call::Phase { title } => self.played.told.push(title),
                 Call::Log { message } => self.played.told.push(message),
                 Call::Warning { .. } => {}
@@ -253,14 +248,13 @@ impl Player<'_> {
     /// Whether a planner was just answered, and nobody has said how many tasks
     /// it will plan.
     fn planner_is_free(&self) -> bool {
-        let answered = self.played.steps.last().and_then(|step| step.answered);
-        let planner = answered.map(|place| &self.played.tasks[place]).filter(|asked| asked.is_planner());
+        let planner = self.answered.map(|place| &self.played.tasks[place]).filter(|asked| asked.is_planner());
         planner.is_some_and(|planner| planner.expect.elements("tasks").is_none())
     }
 
     fn asked(&mut self, asked: Asked) {
         let place = self.played.tasks.len();
-        let after = self.played.steps.last().and_then(|step| step.answered);
+        let after = self.answered;
         let tasks = &self.played.tasks;
         // From the task before it upwards, the nearest of the same.
         let mut before = std::iter::successors(after, |place| tasks[*place].after);
@@ -269,11 +263,10 @@ impl Player<'_> {
         if round >= self.way.rounds_max {
             self.played.end = End::TooOften;
         }
-        let made = self.played.steps.len() - 1;
+        let made = self.answers;
         self.played.tasks.push(Asked { after, made, round, ..asked });
         self.waiting.push_back(place);
         self.together.entry(self.played.tasks[place].together()).or_insert((place, 0)).1 += 1;
-        self.tell(News::Asked(place));
     }
 
     /// Whether more were asked for together with it, and it was the first.

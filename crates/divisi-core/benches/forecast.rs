@@ -53,7 +53,11 @@ fn rung(tier: Tier) -> Rung {
         cache_read: PicoUsd(input.0 / 20),
         output: PicoUsd(input.0 * 5),
     };
-    Rung { model: tier.as_str().into(), tier: Some(tier), price: Some(ModelPrice { base, ..ModelPrice::default() }) }
+    Rung {
+        model: tier.as_str().into(),
+        tier: Some(tier),
+        price: Some(ModelPrice { base, ..ModelPrice::default() }),
+    }
 }
 
 fn flow(tasks: usize) -> Graph {

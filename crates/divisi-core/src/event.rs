@@ -119,8 +119,7 @@ pub enum Event {
         /// What its next turn may cost, where the budget did not hold that.
         #[serde(default, rename = "next_turn_max", skip_serializing_if = "Option::is_none")]
         next_turn: Option<TurnBound>,
-        /// What its check has against its result. With a failure the result was
-        /// refused; without one it stands all the same.
+        /// What its check has against its result, where that was refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         findings: Option<Content>,
         /// Results of the tools that its last reply called, where it was ended

@@ -210,6 +210,7 @@ impl Ask {
             tools: &[],
             isolation: Isolation::None,
             inputs: &[],
+            check: &[],
         })
     }
 }

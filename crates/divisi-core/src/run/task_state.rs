@@ -2,6 +2,7 @@
 
 use super::waiting::Place;
 use crate::budget::{Grant, TurnBound};
+use crate::climb::{Climb, climb};
 use crate::event::TaskFacts;
 use crate::retry::Tries;
 use crate::{
@@ -236,7 +237,7 @@ impl TaskState {
 
     /// Whether a stronger model is left to ask if its check refuses the next result.
     pub fn can_climb(&self) -> bool {
-        (self.rung as usize + 1) < self.facts.models.len()
+        matches!(climb(self.rung as usize, self.facts.models.len(), false, false), Climb::Next(_))
     }
 
     /// What the first new request of its next attempt may cost.

@@ -35,13 +35,6 @@ pub(super) struct Checks {
     can_climb: bool,
 }
 
-/// What a check has against a result.
-struct Refusal {
-    findings: String,
-    /// Whether it is an opinion rather than evidence.
-    opinion: bool,
-}
-
 impl Checks {
     /// The checks of an attempt's task; `None` where it has none.
     pub(super) fn of(attempt: &Attempt) -> Option<Self> {
@@ -63,7 +56,7 @@ impl Checks {
         let value = value.clone();
         match self.first_refusal(&mut result, &value, root).await {
             Ok(None) => result,
-            Ok(Some(refusal)) => self.refused(result, &value, refusal),
+            Ok(Some(findings)) => refused(result, &value, &findings),
             Err(Halt::Failed(failed)) => *failed,
             Err(Halt::Stopped) => Failure::new(FailureClass::Interrupted, "the run stopped").into(),
         }
@@ -74,10 +67,13 @@ impl Checks {
         result: &mut AttemptResult,
         value: &Arc<str>,
         root: &Path,
-    ) -> Result<Option<Refusal>, Halt> {
+    ) -> Result<Option<String>, Halt> {
         let assignment = self.assignment.clone();
         for (check, judge) in assignment.task.check.iter().zip(&assignment.judges) {
             let findings = match (check, judge) {
+                // An opinion is asked for where it decides something: with nobody
+                // stronger to ask, the result would stand all the same.
+                (Check::Judge(_), _) if !self.can_climb => None,
                 (Check::Schema(schema), _) => misfit(schema, value).map_err(failed)?,
                 (Check::Command(command), _) => self.run(command, value, root).await.map_err(failed)?,
                 (Check::Judge(judge), Some(model)) => {
@@ -87,36 +83,11 @@ impl Checks {
                 }
                 (Check::Judge(_), None) => None,
             };
-            if let Some(findings) = findings {
-                return Ok(Some(Refusal { findings, opinion: matches!(check, Check::Judge(_)) }));
+            if findings.is_some() {
+                return Ok(findings);
             }
         }
         Ok(None)
-    }
-
-    /// What follows from a refusal: the next rung, or the end. A judge's opinion
-    /// alone throws nothing away that nobody stronger will do again.
-    fn refused(&self, result: AttemptResult, value: &Arc<str>, refusal: Refusal) -> AttemptResult {
-        let Refusal { findings, opinion } = refusal;
-        let first = findings.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let findings = Some(Arc::from(findings.as_str()));
-        if opinion && !self.can_climb {
-            let title = self.assignment.task.title();
-            self.asker.line.log(format!(
-                "warning: {title}: its result stands, but the judge has something against it: {first}"
-            ));
-            return AttemptResult { findings, ..result };
-        }
-        let mut failure = Failure::new(FailureClass::Check, first.trim_end_matches(':'))
-            .hint("look at the result and at what the check says, with `divisi show`");
-        failure.partial = Some(match value.len() {
-            0..=Content::INLINE_BYTES_MAX => Content::Inline(value.clone()),
-            _ => {
-                let most = value.floor_char_boundary(Content::INLINE_BYTES_MAX / 2);
-                Content::Inline(Value::from(&value[..most]).to_string().into())
-            }
-        });
-        AttemptResult { result: Err(failure), findings, ..result }
     }
 
     /// What a command has against the result: what it prints when it fails.
@@ -191,6 +162,21 @@ impl Checks {
             ..Request::new(model.id.clone(), prompt, most)
         }
     }
+}
+
+/// The end of an attempt whose result a check has something against.
+fn refused(result: AttemptResult, value: &Arc<str>, findings: &str) -> AttemptResult {
+    let first = findings.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let mut failure = Failure::new(FailureClass::Check, first.trim_end_matches(':'))
+        .hint("look at the result and at what the check says, with `divisi show`");
+    failure.partial = Some(match value.len() {
+        0..=Content::INLINE_BYTES_MAX => Content::Inline(value.clone()),
+        _ => {
+            let most = value.floor_char_boundary(Content::INLINE_BYTES_MAX / 2);
+            Content::Inline(Value::from(&value[..most]).to_string().into())
+        }
+    });
+    AttemptResult { result: Err(failure), findings: Some(findings.into()), ..result }
 }
 
 /// A judge's answer.

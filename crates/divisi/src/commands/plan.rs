@@ -59,9 +59,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     }
     let look = Look::of_stdout(demo);
     let text = match (context.global.json, args.dot) {
-        (true, _) => {
-            display::json::line(&json::render(graph, Some(forecast))).context("cannot write the plan as JSON")?
-        }
+        (true, _) => display::json::line(&json::render(graph, Some(forecast)))
+            .context("cannot write the plan as JSON")?,
         (false, true) => dot::render(graph),
         (false, false) => tree::render(graph, money::lines(graph, forecast, &look), args.tasks, &look),
     };

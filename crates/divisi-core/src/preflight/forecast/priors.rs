@@ -62,6 +62,12 @@ impl Priors {
         toml::from_str(text)
     }
 
+    /// The same with these figures for tasks of one kind.
+    pub fn with_kind(mut self, name: impl Into<String>, prior: KindPrior) -> Self {
+        self.kinds.insert(name.into(), prior);
+        self
+    }
+
     /// What a task of this kind needs; the figures of no kind in particular
     /// where there is none of its own.
     pub fn kind(&self, kind: &str) -> &KindPrior {
@@ -86,6 +92,25 @@ impl Default for Priors {
     }
 }
 
+impl KindPrior {
+    /// Tokens of a first request: instructions, tools, and a prompt of a page.
+    const FIRST_PROMPT: f64 = 2_000.0;
+
+    /// The figures of a kind of which the totals of a typical task are known:
+    /// prompt tokens and output tokens of all turns together.
+    ///
+    /// Every turn sends everything before it again, so that the prompts of all
+    /// turns tell by how much each one adds to the next.
+    pub fn of_totals(input: u64, output: u64, turns: f64, spread: f64) -> Self {
+        let turns = turns.max(1.0);
+        let reply = output as f64 / turns;
+        let added = (input as f64 - turns * Self::FIRST_PROMPT).max(0.0);
+        let steps = turns * (turns - 1.0) / 2.0;
+        let growth = if steps > 0.0 { (added / steps - reply).max(0.0) } else { 0.0 };
+        Self { turns, reply, growth, spread }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +125,15 @@ mod tests {
         }
         assert_eq!(priors.kind("knitting"), &priors.other);
         assert!(Priors::parse("[kinds]\nbug = { turn = 3 }").is_err(), "unknown keys are errors");
+    }
+
+    #[test]
+    fn totals_tell_what_each_turn_adds() {
+        // Prompts of 2,000, 5,000 and 8,000 tokens; each turn writes 500.
+        let three = KindPrior::of_totals(15_000, 1_500, 3.0, 6.0);
+        assert_eq!(three, KindPrior { turns: 3.0, reply: 500.0, growth: 2_500.0, spread: 6.0 });
+        let one = KindPrior::of_totals(9_000, 700, 1.0, 4.0);
+        assert_eq!((one.reply, one.growth), (700.0, 0.0));
+        assert_eq!(*Priors::default().with_kind("bug", one).kind("bug"), one);
     }
 }

@@ -127,7 +127,7 @@ pub(super) fn rung(model: &str, tier: Tier) -> Rung {
             cache_read: per_token(read),
             output: per_token(output),
         };
-        ModelPrice { base, above: Vec::new() }
+        ModelPrice { base, ..ModelPrice::default() }
     });
     Rung { model: model.into(), tier: Some(tier), price }
 }

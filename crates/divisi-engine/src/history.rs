@@ -75,13 +75,19 @@ mod tests {
             let submitted = TaskSubmitted { task, key, occurrence: 0, facts, spec: text.clone() };
             [
                 Event::TaskSubmitted(Box::new(submitted)),
-                Event::AttemptScheduled { attempt, model: Some("m".into()), reserved: PicoUsd::ZERO },
+                Event::AttemptScheduled {
+                    attempt,
+                    model: Some("m".into()),
+                    reserved: PicoUsd::ZERO,
+                    reply_tokens: None,
+                },
                 Event::AttemptEnded {
                     attempt,
                     failure: None,
                     usage: Usage::default(),
                     cost: PicoUsd(5),
-                    next_turn_max: PicoUsd::ZERO,
+                    next_turn: None,
+                    findings: None,
                     tool_results: None,
                 },
                 Event::TaskEnded { task, outcome: Outcome::Ok { value: text.clone() } },

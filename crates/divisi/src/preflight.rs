@@ -51,7 +51,8 @@ pub(crate) async fn look(found: Found, flags: RunFlags, context: &Context) -> Re
         false => History::default(),
     };
     let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, ..Bounds::default() };
-    let forecaster = Forecaster::new(&history, Priors::default()).of_flow(graph.name.clone()).within(bounds);
+    let forecaster =
+        Forecaster::new(&history, Priors::of(&setup.kinds)).of_flow(graph.name.clone()).within(bounds);
     let tiers = tiers(&setup);
     let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
     Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })

@@ -1,6 +1,7 @@
 //! What tasks are taken to need while no history says better.
 
-use crate::Tier;
+use crate::choice::{Kind, TokenPrior};
+use crate::{Kinds, Tier};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -8,6 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Priors {
+    /// Those of kinds; they stand in the table of kinds.
+    #[serde(skip)]
     kinds: BTreeMap<String, KindPrior>,
     other: KindPrior,
     tiers: BTreeMap<Tier, TierPrior>,
@@ -57,6 +60,23 @@ impl Priors {
     /// concerned: from this many on, what has been seen weighs more.
     pub const WORTH: f64 = 4.0;
 
+    /// What the table of kinds says of tasks, and our own figures for the rest.
+    pub fn of(kinds: &Kinds) -> Self {
+        let figures = |kind: &Kind| {
+            let TokenPrior { input, output, turns, spread } = kind.tokens;
+            KindPrior::of_totals(input, output, turns.into(), spread)
+        };
+        let all = kinds.iter().map(|kind| (kind.name.to_string(), figures(kind))).collect();
+        Self { kinds: all, ..Self::rest() }
+    }
+
+    /// # Panics
+    /// Never: a test reads the file.
+    fn rest() -> Self {
+        #[expect(clippy::expect_used, reason = "part of the program, and read by a test")]
+        Self::parse(include_str!("priors.toml")).expect("the built-in priors are well-formed")
+    }
+
     /// Reads priors in the form of `priors.toml`.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
@@ -84,11 +104,8 @@ impl Priors {
 
 /// The priors that divisi comes with.
 impl Default for Priors {
-    /// # Panics
-    /// Never: a test reads the file.
     fn default() -> Self {
-        #[expect(clippy::expect_used, reason = "part of the program, and read by a test")]
-        Self::parse(include_str!("priors.toml")).expect("the built-in priors are well-formed")
+        Self::of(&Kinds::built_in())
     }
 }
 

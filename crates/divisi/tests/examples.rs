@@ -73,9 +73,9 @@ fn check_of_a_plan() {
     ✓ dependencies mapped?            3 tasks, 2 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          1 on haiku, 2 on sonnet
-    ! cost estimated?                 capped at $10.00
-      ! nothing is known of its cost
-        `divisi plan` says why
+    ✓ cost estimated?                 about $0.3089, mostly $0.0837 to $0.9936
+                                      $2342.16 at the very most
+                                      capped at $10.00
     ✓ error handling planned?         timeout 20 min to 30 min, retries 4
     ");
 }

@@ -392,13 +392,13 @@ fn the_words_of_a_task_are_resolved() {
     api | h Some(Haiku) | the definition of `Explore` says haiku | tools true | 50 turns, 4 retries, 1800000 | shared 0
     api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 0
     api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 0
-    api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 100
+    api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 176
     ");
     let tokens: Vec<u64> =
         graph.tasks.iter().filter_map(|node| Some(node.assigned.as_ref().ok()?.prompt_tokens)).collect();
-    // Tools are most of a short request; a context of 300 bytes counts as 100 tokens.
+    // Tools are most of a short request; the context counts in full.
     assert!(tokens[0] > tokens[1] + 500, "{tokens:?}");
-    assert_eq!(tokens[5], tokens[0] + 100);
+    assert_eq!(tokens[5], tokens[0] + 176);
 }
 
 #[test]

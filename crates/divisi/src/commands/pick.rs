@@ -5,18 +5,16 @@ use crate::display::pick::{self, Pick, TASKS, TierPrice};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
-use crate::providers::{self, Stand, candidates};
-use crate::settings::{Leaf, Loaded, Origin, Settings};
-use crate::{output, settings};
+use crate::providers::{self, Stand};
+use crate::settings::{Leaf, Loaded, Origin};
+use crate::{output, prices, settings};
 use anyhow::Context as _;
 use divisi_core::choice::Kind;
 use divisi_core::{Effort, PicoUsd, Task, Tier};
+use divisi_engine::Setup;
 use divisi_engine::agents::Agents;
 use divisi_engine::choose::choose;
-use divisi_engine::{Models, ProviderModels, Setup};
-use divisi_providers::Scripted;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -59,9 +57,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let flag = |name: String| Leaf::new(&["provider"], name, Origin::Flag("--provider"));
     let flags = args.provider.clone().map(flag).into_iter().chain(context.global.leaves()).collect();
     let Loaded { settings, .. } = settings::load(&context.environment, context.folder(), flags)?;
-    let (models, ready) = models(&settings, context).await?;
-    let setup = Setup { kinds: settings.kinds()?, ..Setup::new(models, context.folder()) };
-    let page = picked(&setup, &args.task()?, ready)?;
+    let (models, note) = providers::choose_ahead(&settings, &context.environment, Stand::default()).await?;
+    let (kinds, prices) = (settings.kinds()?, Arc::new(prices::of(&settings)?));
+    let setup = Setup { kinds, prices, ..Setup::new(models, context.folder()) };
+    let page = picked(&setup, &args.task()?, note.is_none())?;
     let text = match context.global.json {
         true => json::harmless(&serde_json::to_string_pretty(&page).context("cannot write it as JSON")?),
         false => {
@@ -112,25 +111,6 @@ fn read_schema(given: &str) -> Result<Value, Problem> {
     serde_json::from_str(&text).map_err(|error| Problem::usage(format!("the schema is no JSON: {error}")))
 }
 
-/// Who would answer, and whether they can be asked now. Without any key the
-/// model ids of the first provider are told all the same.
-async fn models(settings: &Settings, context: &Context) -> Result<(Models, bool), Problem> {
-    let reason = match providers::choose(settings, &context.environment, Stand::default()).await {
-        Ok(models) => return Ok((models, true)),
-        Err(reason) => reason,
-    };
-    let candidates = candidates(settings, &context.environment);
-    let named = candidates.iter().find(|candidate| candidate.name == settings.provider);
-    let first = candidates.first().filter(|_| settings.provider == providers::AUTO);
-    let Some(candidate) = named.or(first) else { return Err(reason) };
-    // It is never asked for anything.
-    let mut own: ProviderModels = candidate.models_of(Arc::new(Scripted::new()));
-    own.tiers.extend(settings.tiers.iter().map(|(tier, id)| (tier.clone(), id.as_str().into())));
-    let name = candidate.name.clone();
-    let providers = BTreeMap::from([(name.clone(), own)]);
-    Ok((Models { default: settings.model.as_str().into(), provider: name, providers }, false))
-}
-
 fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
     let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
     let agent = task.agent_type.as_deref().map(|name| agents.get(name)).transpose();
@@ -160,6 +140,9 @@ fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
 /// The price of a thousand tasks of this kind on this tier, today.
 fn thousand(setup: &Setup, tier: Tier, kind: &Kind) -> Option<PicoUsd> {
     let model = setup.models.find(Some(tier.as_str())).ok()?;
-    let PicoUsd(one) = setup.prices.price_of(&model, crate::clock::now())?.cost(&kind.tokens.usage());
+    // The figures are of all turns together; a step of the price is for one request.
+    let (usage, turns) = (kind.tokens.usage(), u64::from(kind.tokens.turns).max(1));
+    let price = setup.prices.price_of(&model, crate::clock::now())?;
+    let PicoUsd(one) = price.rates(usage.prompt() / turns).cost(&usage);
     Some(PicoUsd(one.saturating_mul(TASKS)))
 }

@@ -204,9 +204,9 @@ fn a_store_of_a_later_version() {
     error: the store [home]/divisi.db has format 99; this divisi reads formats up to 2
       hint: update divisi, or name another store with `--store`
     ");
-    assert_snapshot!(told(&machine, &["runs"]), @"
+    assert_snapshot!(told(&machine, &["runs"]), @r"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 1
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 2
       hint: update divisi, or name another store with `--store`
     ");
     assert_eq!(files(&machine), there);

@@ -19,7 +19,7 @@ fn the_choice_is_explained_without_a_key() {
       sonnet  $275.22  claude-sonnet-5-5
       opus    $550.43  claude-opus-5-5
       fable   $991.30  claude-fable-5-2
-      at 600 k prompt tokens in 22 turns, 9.0 k written; the dearest tenth costs 6 times the cheapest
+      at 600 k prompt tokens in 22 turns, 9.0 k written; the dearest tenth costs 8 times the cheapest
     "#);
 }
 

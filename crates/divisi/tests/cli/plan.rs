@@ -17,6 +17,14 @@ fn a_plan_needs_no_key_and_leaves_nothing_behind() {
 
     Waves  3, 1
     Longest chain  2 steps: auth → gather
+
+      cost       about $0.0931 · $0.0257 to $0.2855 in eight runs of ten
+      budget     --max-cost 0.29 holds nine runs of ten; without a cap, $4163.84 at the very worst
+      time       about 0:22, 0:51 in one of ten · 2 waves, the longest chain has 2 tasks
+      tokens     918 fresh · 9.1 k out
+      by phase   Report $0.1024, Audit $0.0381
+      strongest  all of it on claude-opus-5-5: about $0.2811; this saves 50 %
+      from       rough figures per kind, as there is no history
     ");
     insta::assert_snapshot!(said.stderr, @"note: planned with the models of `anthropic`; there is no model to ask: no key is set, and the settings say not to look for a model server on this machine");
     assert_eq!(home.ends(0, &["plan", "audit", "--demo", "--quiet"]).stderr, "");
@@ -122,15 +130,18 @@ fn what_is_wrong_with_a_plan_file_is_shown_where_it_stands() {
     let home =
         Home::with("p.yaml", "tasks:\n  - id: a\n    prompt: use {{b}}\n  - id: b\n    prompt: use {{a}}\n");
     insta::assert_snapshot!(home.ends(2, &["run", "p.yaml"]).stderr, @r"
-    plan
+    plan::dependencies
 
-      × plan `p.yaml` cannot be read at line 2, column 9: tasks wait for each other: a → b → a
-       ╭─[p.yaml:2:9]
-     1 │ tasks:
+      × plan `p.yaml` cannot be used at line 3, column 17: tasks wait for each other: a → b → a
+       ╭─[p.yaml:3:17]
      2 │   - id: a
-       ·         ┬
-       ·         ╰── tasks wait for each other: a → b → a
      3 │     prompt: use {{b}}
+       ·                 ──┬──
+       ·                   ╰── `a` needs `b`
+     4 │   - id: b
+     5 │     prompt: use {{a}}
+       ·                 ──┬──
+       ·                   ╰── `b` needs `a`
        ╰────
       help: take out the need that matters least
     ");

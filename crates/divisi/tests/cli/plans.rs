@@ -165,6 +165,7 @@ fn check_asks_six_questions_of_a_plan() {
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          4 on sonnet
+                                      1 task stands one tier above the table
     ! cost estimated?                 capped at $1.00
       ! nothing is known of its cost
         `divisi plan` says why
@@ -176,6 +177,7 @@ fn check_asks_six_questions_of_a_plan() {
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✗ right model per agent?          3 on sonnet
+                                      1 task stands one tier above the table
       ✗ release.yaml:12  there is no executor `echo`
         there are api, shell; add others as [executors.NAME] in divisi.toml
     ✗ cost estimated?                 capped at $1.00

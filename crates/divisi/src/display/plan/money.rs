@@ -40,22 +40,21 @@ fn cost(forecast: &Forecast, look: &Look) -> Line {
 }
 
 fn ceiling(forecast: &Forecast) -> Option<Line> {
-    let most = forecast.ceiling?;
-    let budget = forecast.budget;
-    (most > PicoUsd::ZERO).then(|| {
-        named(
-            "budget",
-            Line::new().plain(format!(
-                "{budget} would hold nine of ten: `--max-cost {}`; without a cap never more than {most}",
-                amount(budget)
-            )),
-        )
-    })
+    let worst = forecast.ceiling.filter(|most| *most > PicoUsd::ZERO)?;
+    let flag = format!("--max-cost {}", amount(forecast.budget));
+    let line = Line::of(Tone::Strong, flag)
+        .plain(format!(" holds nine runs of ten; without a cap, {worst} at the very worst"));
+    Some(named("budget", line))
 }
 
 /// An amount as it is typed after a flag.
 fn amount(amount: PicoUsd) -> String {
-    amount.to_string().trim_start_matches('$').to_owned()
+    let text = amount.to_string();
+    let text = text.trim_start_matches('$');
+    match text.split_once('.') {
+        Some((dollars, cents)) => format!("{dollars}.{:0<2}", cents.trim_end_matches('0')),
+        None => text.to_owned(),
+    }
 }
 
 fn time(forecast: &Forecast, look: &Look) -> Line {

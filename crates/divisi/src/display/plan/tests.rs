@@ -334,7 +334,7 @@ fn for_programs() {
           "used": "read",
           "assigned": {
             "executor": "api",
-            "kind": "unknown",
+            "kind": "general",
             "kind_declared": false,
             "rungs": [
               {
@@ -345,7 +345,7 @@ fn for_programs() {
             ],
             "why": "the flow asks for haiku",
             "checked": false,
-            "prompt_tokens": 186,
+            "prompt_tokens": 181,
             "shared_tokens": 0,
             "has_tools": false,
             "reply_tokens_max": 16384,
@@ -418,7 +418,8 @@ fn for_programs() {
         }
       ],
       "uninformed": [],
-      "brokeOff": null
+      "brokeOff": null,
+      "forecast": null
     }
     "#);
 }

@@ -9,11 +9,14 @@ use divisi_core::choice::{Kind, Needs};
 use divisi_core::history::History;
 use divisi_core::preflight::checklist::{KindRule, Settings, Total};
 use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan};
-use divisi_core::{Millis, PicoUsd, Site, Tier};
+use divisi_core::price::is_same_model;
+use divisi_core::{Millis, PicoUsd, Site, Task, Tier};
 use divisi_engine::Setup;
 use divisi_engine::history::history;
 use divisi_engine::preflight::{TraceLimits, trace};
 use divisi_engine::resolve::Resolver;
+use divisi_engine::tokens::{Correction, corrections};
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +37,14 @@ type Tiers = BTreeMap<Tier, Rung>;
 const SEED: u64 = 1;
 
 /// Looks at a flow as it would run under these flags. Asks no model, and needs no key.
-pub(crate) async fn look(found: Found, flags: RunFlags, context: &Context) -> Result<Looked, Problem> {
+///
+/// With `exact`, vendors are asked how many tokens the prompts have.
+pub(crate) async fn look(
+    found: Found,
+    flags: RunFlags,
+    exact: bool,
+    context: &Context,
+) -> Result<Looked, Problem> {
     let max_cost = found.max_cost(flags.max_cost, context)?;
     let (Prepared { settings, setup, .. }, note) =
         prepare_ahead(RunFlags { max_cost, ..flags }, context).await?;
@@ -46,16 +56,63 @@ pub(crate) async fn look(found: Found, flags: RunFlags, context: &Context) -> Re
     for site in sites(&mut graph) {
         *site = near(site, context.folder());
     }
+    let resolver = Resolver::new(setup.clone());
     let history = match settings.store.exists() {
-        true => history(&*context.store()?).await?,
+        true => {
+            let store = context.store()?;
+            correct(&mut graph, &corrections(&*store, &resolver).await?);
+            history(&*store).await?
+        }
         false => History::default(),
     };
+    if exact {
+        count(&mut graph, &resolver).await?;
+    }
+    graph.count_results(|assigned| {
+        let kind = setup.kinds.get(&assigned.kind).map(|kind| kind.tokens);
+        // The last of its turns gives the result.
+        kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
+    });
     let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, ..Bounds::default() };
     let forecaster =
         Forecaster::new(&history, Priors::of(&setup.kinds)).of_flow(graph.name.clone()).within(bounds);
     let tiers = tiers(&setup);
     let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
     Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })
+}
+
+/// Corrects what we count by what vendors have charged.
+fn correct(graph: &mut Graph, corrections: &BTreeMap<Arc<str>, Correction>) {
+    for assigned in graph.tasks.iter_mut().filter_map(|node| node.assigned.as_mut().ok()) {
+        let Some(rung) = assigned.rungs.first() else { continue };
+        let answered = |(model, _): &(&Arc<str>, &Correction)| is_same_model(&rung.model, model);
+        if let Some((_, correction)) = corrections.iter().find(answered) {
+            assigned.prompt_tokens = correction.apply(assigned.prompt_tokens);
+            assigned.shared_tokens = correction.apply(assigned.shared_tokens);
+        }
+    }
+}
+
+/// Prompts that vendors are asked about at once.
+const COUNTS_AT_ONCE: usize = 8;
+
+/// Puts in the place of our counts those of vendors, where they count.
+async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
+    let count = async |place: usize, task: Task| (place, resolver.counted(&task).await);
+    let tasks: Vec<_> = graph.tasks.iter().map(|node| node.task.clone()).enumerate().collect();
+    let counts: Vec<_> = futures::stream::iter(tasks)
+        .map(|(place, task)| count(place, task))
+        .buffer_unordered(COUNTS_AT_ONCE)
+        .collect()
+        .await;
+    for (place, counted) in counts {
+        let counted = counted
+            .map_err(|failure| Problem::failed(anyhow::Error::msg(failure.message)).hints(failure.hint))?;
+        if let (Some(tokens), Ok(assigned)) = (counted, &mut graph.tasks[place].assigned) {
+            assigned.prompt_tokens = tokens;
+        }
+    }
+    Ok(())
 }
 
 /// What the checklist has to know of the settings.

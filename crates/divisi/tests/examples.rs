@@ -81,12 +81,75 @@ fn check_of_a_plan() {
 }
 
 #[test]
-#[ignore = "pending: scripts are checked as soon as `preflight::graph_of` has the tracer; then fill the snapshots in"]
 fn check_of_scripts() {
-    insta::assert_snapshot!(checked("fan-out.js"), @"");
-    insta::assert_snapshot!(checked("steps.js"), @"");
-    insta::assert_snapshot!(checked("top-five.js"), @"");
-    insta::assert_snapshot!(checked("reviews.js"), @"");
-    insta::assert_snapshot!(checked("list-expensive.js"), @"");
-    insta::assert_snapshot!(checked("list-optimised.js"), @"");
+    insta::assert_snapshot!(checked("fan-out.js"), @r"
+    ✓ pattern identified?             fan-out of 5
+    ✓ dependencies mapped?            5 tasks, no result goes from one to another
+    ✓ parallelisation opportunities?  up to 5 tasks at the same time
+    ✓ right model per agent?          5 on haiku
+    ✓ cost estimated?                 about $0.0091, mostly $0.0026 to $0.0289
+                                      $1301.20 at the very most
+                                      capped at $10.00
+    ✓ error handling planned?         timeout 30 min, retries 4
+    ");
+    insta::assert_snapshot!(checked("steps.js"), @r"
+    ✓ pattern identified?             Build → Test → Deploy: sequence of 3
+    ✓ dependencies mapped?            3 tasks, 3 results go from one to another
+    ✓ parallelisation opportunities?  nothing runs at the same time
+    ✓ right model per agent?          3 on sonnet
+    ✓ cost estimated?                 about $0.9094, mostly $0.2279 to $3.34
+                                      $3122.88 at the very most
+                                      capped at $10.00
+    ✓ error handling planned?         timeout 20 min, retries 4
+    ");
+    insta::assert_snapshot!(checked("top-five.js"), @r"
+    ✓ pattern identified?             Find → Audit: hierarchy: `find` decides the width of a fan-out of about 3
+    ✓ dependencies mapped?            4 tasks, 3 results go from one to another
+    ✓ parallelisation opportunities?  up to 3 tasks at the same time
+    ✓ right model per agent?          3 on sonnet, 1 on opus
+    ✓ cost estimated?                 about $0.9874, mostly $0.3790 to $2.47
+                                      $5204.80 at the very most
+                                      capped at $10.00
+    ✓ error handling planned?         timeout 30 min, retries 4
+    ");
+    insta::assert_snapshot!(checked("reviews.js"), @r"
+    ✓ pattern identified?             Review → Plan: scatter-gather: fan-out of 3, and `plan` reads them
+    ✓ dependencies mapped?            4 tasks, 3 results go from one to another
+    ✓ parallelisation opportunities?  up to 3 tasks at the same time
+    ✓ right model per agent?          4 on sonnet
+    ✓ cost estimated?                 about $0.4946, mostly $0.1372 to $1.62
+                                      $4163.84 at the very most
+                                      capped at $10.00
+    ✓ error handling planned?         timeout 30 min, retries 4
+    ");
+    insta::assert_snapshot!(checked("list-expensive.js"), @r"
+    ✓ pattern identified?             sequence of 4
+    ✓ dependencies mapped?            4 tasks, 3 results go from one to another
+    ! parallelisation opportunities?  nothing runs at the same time
+                                      about 5 min instead of 6 min without the waits below
+      ! examples/list-expensive.js:22  `read configs` waits for `find files` without reading what came of it · 0:42
+        start them together with `parallel()`, unless `find files` changes files that `read configs` needs
+    ! right model per agent?          4 on opus
+                                      about $0.3197 less on the tiers that suffice
+      ! examples/list-expensive.js:15  opus for `find files`, which is of the kind search · $0.1608
+        give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
+      ! examples/list-expensive.js:22  opus for `read configs`, which is of the kind read · $0.1001
+        give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
+      ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0587
+        give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
+    ✓ cost estimated?                 about $0.6992, mostly $0.1872 to $2.23
+                                      $8327.68 at the very most
+                                      capped at $10.00
+    ✓ error handling planned?         timeout 30 min, retries 4
+    ");
+    insta::assert_snapshot!(checked("list-optimised.js"), @r"
+    ✓ pattern identified?             graph of 4 tasks in 3 waves (2, 1, 1)
+    ✓ dependencies mapped?            4 tasks, 3 results go from one to another
+    ✓ parallelisation opportunities?  up to 2 tasks at the same time
+    ✓ right model per agent?          3 on haiku, 1 on opus
+    ✓ cost estimated?                 about $0.4498, mostly $0.1313 to $1.70
+                                      $2862.64 at the very most
+                                      capped at $10.00
+    ✓ error handling planned?         timeout 30 min, retries 4
+    ");
 }

@@ -9,6 +9,7 @@ use super::ask::{Answer, Asker, Halt, Wanted, message_bytes, request_bytes};
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Signal};
 use crate::framing;
+use crate::resolve::Assignment;
 use crate::setup::Model;
 use crate::tools::Toolbox;
 use divisi_core::content::Content;
@@ -41,6 +42,34 @@ pub(super) struct Conversation {
     request_bytes: u64,
 }
 
+/// The first request of an attempt on `model`. `findings` says what was wrong
+/// with the result of the attempt before.
+pub(crate) fn opening(assignment: &Assignment, model: &Model, findings: Option<&str>) -> Request {
+    let Assignment { task, setup, tools, agent, .. } = assignment;
+    let offered = tools.offered();
+    let agent = agent.as_ref();
+    let framing =
+        framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), task.schema.is_some());
+    // Only what others share is worth a mark: framing alone is too short to be cached.
+    let shared = !offered.is_empty() || task.context.is_some() || agent.is_some();
+    let last = framing.len().saturating_sub(1);
+    let block = |(i, text): (usize, String)| SystemBlock { text: text.into(), cache: shared && i == last };
+    let context = task.context.iter().map(|text| Block::Text { text: text.clone(), cache: true });
+    let findings = findings.map(|findings| Block::text(framing::refused(findings)));
+    Request {
+        model: model.id.clone(),
+        system: framing.into_iter().enumerate().map(block).collect(),
+        messages: vec![Message {
+            role: Role::User,
+            blocks: context.chain([Block::text(task.prompt.clone())]).chain(findings).collect(),
+        }],
+        tools: offered.to_vec(),
+        max_tokens: setup.reply_tokens_max,
+        effort: task.effort.or(agent.and_then(|agent| agent.effort)),
+        schema: task.schema.clone(),
+    }
+}
+
 impl Conversation {
     /// Prepares the first request. The tools work in `root`.
     pub(super) fn open(attempt: Attempt, root: &Path) -> Result<Self, Failure> {
@@ -50,29 +79,8 @@ impl Conversation {
             return Err(Failure::new(FailureClass::Unavailable, "the task has no model"));
         };
         let toolbox = assignment.tools.at(root, setup)?;
-        let offered = assignment.tools.offered();
         let checked = task.schema.as_deref().map(Checked::new).transpose()?;
-        let agent = assignment.agent.as_ref();
-        let framing =
-            framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), checked.is_some());
-        // Only what others share is worth a mark: framing alone is too short to be cached.
-        let shared = !offered.is_empty() || task.context.is_some() || agent.is_some();
-        let last = framing.len().saturating_sub(1);
-        let block = |(i, text): (usize, _)| SystemBlock { text, cache: shared && i == last };
-        let context = task.context.iter().map(|text| Block::Text { text: text.clone(), cache: true });
-        let findings = findings.map(|findings| Block::text(framing::refused(&findings)));
-        let request = Request {
-            model: model.id.clone(),
-            system: framing.into_iter().map(Into::into).enumerate().map(block).collect(),
-            messages: vec![Message {
-                role: Role::User,
-                blocks: context.chain([Block::text(task.prompt.clone())]).chain(findings).collect(),
-            }],
-            tools: offered.to_vec(),
-            max_tokens: setup.reply_tokens_max,
-            effort: task.effort.or(agent.and_then(|agent| agent.effort)),
-            schema: task.schema.clone(),
-        };
+        let request = opening(&assignment, &model, findings.as_deref());
         let request_bytes = request_bytes(&request);
         Ok(Self {
             asker: Asker { line, setup: setup.clone(), kept },

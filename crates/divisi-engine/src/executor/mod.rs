@@ -18,6 +18,7 @@ pub use api::ApiExecutor;
 pub(crate) use ask::{bound, tool_bytes};
 pub(crate) use check::FINDINGS_BYTES_MAX;
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
+pub(crate) use conversation::opening;
 pub use line::{Line, Signal, Stopped};
 
 use crate::resolve::Assignment;

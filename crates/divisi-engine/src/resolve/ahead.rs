@@ -2,6 +2,7 @@
 
 use super::{Parts, Resolver};
 use crate::choose::AUTO;
+use crate::executor::opening;
 use crate::framing;
 use crate::setup::Model;
 use crate::tokens;
@@ -33,6 +34,16 @@ impl Resolver {
             retries_max: task.retries.unwrap_or(self.setup.retry.retries_max),
             timeout: task.timeout.unwrap_or(self.setup.timeout),
         })
+    }
+
+    /// How many tokens the vendor says the first request of `task` has; `None`
+    /// where it does not count, or no model is asked. Costs nothing, but sends
+    /// the prompt to the vendor.
+    pub async fn counted(&self, task: &Task) -> Result<Option<u64>, Failure> {
+        let Some(assignment) = self.resolve(task.clone(), 0).assignment else { return Ok(None) };
+        let Some(model) = assignment.models.first() else { return Ok(None) };
+        let request = opening(&assignment, model, None);
+        Ok(model.provider.count_tokens(&request).await?)
     }
 
     /// About how many tokens the first request has. What stands in the place of

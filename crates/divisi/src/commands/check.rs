@@ -35,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let list = match args.flow.find(context) {
         Ok(found) => {
-            let looked = preflight::look(found, args.flags, context).await?;
+            let looked = preflight::look(found, args.flags, false, context).await?;
             checklist(&looked.graph, Some(&looked), &looked.settings)
         }
         Err(problem) => refused(problem)?,

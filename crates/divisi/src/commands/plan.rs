@@ -30,6 +30,9 @@ No key is needed.")]
 pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,
+    /// Ask the vendor how many tokens the prompts have; this sends them there, and costs nothing
+    #[arg(long)]
+    exact: bool,
     /// List every task
     #[arg(long, help_heading = "Form")]
     tasks: bool,
@@ -48,7 +51,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let demo = args.flags.demo;
-    let looked = preflight::look(args.flow.find(context)?, args.flags, context).await?;
+    let looked = preflight::look(args.flow.find(context)?, args.flags, args.exact, context).await?;
     let Looked { graph, forecast, .. } = &looked;
     if let Some(path) = &args.svg {
         let drawing = svg::render(graph).context("cannot draw the plan")?;

@@ -52,7 +52,8 @@ pub(crate) async fn look(
         output::say(&format!("note: {note}"));
     }
     let setup = Arc::new(setup);
-    let mut graph = graph_of(found, &setup)?;
+    let name = found.run_name()?;
+    let mut graph = Graph { name, ..graph_of(found, &setup)? };
     for site in sites(&mut graph) {
         *site = near(site, context.folder());
     }

@@ -73,7 +73,7 @@ fn check_of_a_plan() {
     ✓ dependencies mapped?            3 tasks, 2 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          1 on haiku, 2 on sonnet
-    ✓ cost estimated?                 about $0.3089, mostly $0.0837 to $0.9936
+    ✓ cost estimated?                 about $0.3120, mostly $0.0842 to $1.00
                                       $2342.16 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min to 30 min, retries 4
@@ -97,7 +97,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            3 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  nothing runs at the same time
     ✓ right model per agent?          3 on sonnet
-    ✓ cost estimated?                 about $0.9094, mostly $0.2279 to $3.34
+    ✓ cost estimated?                 about $0.9171, mostly $0.2296 to $3.40
                                       $3122.88 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min, retries 4
@@ -107,7 +107,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 3 tasks at the same time
     ✓ right model per agent?          3 on sonnet, 1 on opus
-    ✓ cost estimated?                 about $0.9874, mostly $0.3790 to $2.47
+    ✓ cost estimated?                 about $0.9944, mostly $0.3814 to $2.49
                                       $5204.80 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
@@ -117,7 +117,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 3 tasks at the same time
     ✓ right model per agent?          4 on sonnet
-    ✓ cost estimated?                 about $0.4946, mostly $0.1372 to $1.62
+    ✓ cost estimated?                 about $0.4968, mostly $0.1381 to $1.63
                                       $4163.84 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
@@ -130,14 +130,14 @@ fn check_of_scripts() {
       ! examples/list-expensive.js:22  `read configs` waits for `find files` without reading what came of it · 0:42
         start them together with `parallel()`, unless `find files` changes files that `read configs` needs
     ! right model per agent?          4 on opus
-                                      about $0.3197 less on the tiers that suffice
+                                      about $0.3232 less on the tiers that suffice
       ! examples/list-expensive.js:15  opus for `find files`, which is of the kind search · $0.1608
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
       ! examples/list-expensive.js:22  opus for `read configs`, which is of the kind read · $0.1001
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-      ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0587
+      ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0623
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-    ✓ cost estimated?                 about $0.6992, mostly $0.1872 to $2.23
+    ✓ cost estimated?                 about $0.7163, mostly $0.1913 to $2.28
                                       $8327.68 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
@@ -147,7 +147,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          3 on haiku, 1 on opus
-    ✓ cost estimated?                 about $0.4498, mostly $0.1313 to $1.70
+    ✓ cost estimated?                 about $0.4617, mostly $0.1345 to $1.75
                                       $2862.64 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4

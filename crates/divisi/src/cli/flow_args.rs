@@ -9,6 +9,7 @@ use divisi_core::PicoUsd;
 use divisi_engine::Flow;
 use divisi_engine::flow::Library;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Which flow is meant, and what it is given.
 #[derive(Debug, Args)]
@@ -59,6 +60,14 @@ impl Found {
         match self {
             Self::Script(flow) => flow,
             Self::Plan(plan) => plan.flow(),
+        }
+    }
+
+    /// What its runs are called.
+    pub(crate) fn run_name(&self) -> Result<Arc<str>, Problem> {
+        match self {
+            Self::Script(flow) => Ok(flow.parse().map_err(Problem::script)?.meta().name.as_str().into()),
+            Self::Plan(plan) => Ok(plan.name().into()),
         }
     }
 

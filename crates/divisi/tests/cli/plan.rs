@@ -18,12 +18,12 @@ fn a_plan_needs_no_key_and_leaves_nothing_behind() {
     Waves  3, 1
     Longest chain  2 steps: auth → gather
 
-      cost       about $0.0931 · $0.0257 to $0.2855 in eight runs of ten
-      budget     --max-cost 0.29 holds nine runs of ten; without a cap, $4163.84 at the very worst
+      cost       about $0.0954 · $0.0263 to $0.2926 in eight runs of ten
+      budget     --max-cost 0.30 holds nine runs of ten; without a cap, $4163.84 at the very worst
       time       about 0:22, 0:51 in one of ten · 2 waves, the longest chain has 2 tasks
-      tokens     918 fresh · 9.1 k out
-      by phase   Report $0.1024, Audit $0.0381
-      strongest  all of it on claude-opus-5-5: about $0.2811; this saves 50 %
+      tokens     2.0 k fresh · 9.1 k out
+      by phase   Report $0.1058, Audit $0.0381
+      strongest  all of it on claude-opus-5-5: about $0.2879; this saves 50 %
       from       rough figures per kind, as there is no history
     ");
     insta::assert_snapshot!(said.stderr, @"note: planned with the models of `anthropic`; there is no model to ask: no key is set, and the settings say not to look for a model server on this machine");

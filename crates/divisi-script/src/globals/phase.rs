@@ -1,7 +1,10 @@
-//! `phase(title)`: which progress group the next tasks belong to.
+//! `phase(title, options)`: which progress group the next tasks belong to, and
+//! what they may cost together.
 
-use super::{Scope, convert};
+use super::{Refusal, Scope, convert, site};
+use crate::options;
 use crate::state::Shared;
+use divisi_core::PicoUsd;
 use rquickjs::{Coerced, Ctx, Function, Result, Value, function::Opt};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,7 +31,8 @@ impl Phases {
         }
     }
 
-    fn name(&self, title: &str) -> Arc<str> {
+    /// What is shown for the group that a script calls `title`.
+    pub(super) fn name(&self, title: &str) -> Arc<str> {
         match &self.group {
             Some(group) => format!("{group}: {title}").into(),
             None => title.into(),
@@ -38,16 +42,36 @@ impl Phases {
 
 pub(super) fn phase<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
-    let begin = move |ctx: Ctx<'js>, title: Opt<Value<'js>>| -> Result<()> {
+    let begin = move |ctx: Ctx<'js>, title: Opt<Value<'js>>, options: Opt<Value<'js>>| -> Result<()> {
         let title = match title.0.as_ref().map(|title| (title, title.as_string())) {
             None => return Ok(()),
             Some((_, Some(string))) => convert::text(&ctx, string)?,
             Some((other, None)) => other.get::<Coerced<String>>()?.0,
         };
         let title = scope.phases.name(&title);
-        shared.borrow_mut().phase(title.to_string());
+        let cap = cap(&ctx, &shared, &scope, options.0);
+        let cap = cap.or_else(|refusal| Err(ctx.throw(refusal.into_js(&ctx)?)))?;
+        shared.borrow_mut().phase(title.to_string(), cap);
         *scope.phases.current.borrow_mut() = Some(title);
         Ok(())
     };
     Function::new(ctx.clone(), begin)?.with_name("phase")
+}
+
+fn cap<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Scope,
+    options: Option<Value<'js>>,
+) -> std::result::Result<Option<PicoUsd>, Refusal> {
+    match options {
+        Some(given) if !given.is_undefined() && !given.is_null() => match given.as_object() {
+            Some(object) => options::read_phase(ctx, shared, &site::here(ctx, scope), object),
+            None => Err(Refusal::Type(format!(
+                "the second argument of phase() has to be an object of options, not {}",
+                given.type_name()
+            ))),
+        },
+        Some(_) | None => Ok(None),
+    }
 }

@@ -13,6 +13,7 @@ use crate::state::Shared;
 use crate::{Expect, Site};
 use divisi_core::{PicoUsd, Task};
 use given::Given;
+pub(crate) use given::dollars_of;
 use rquickjs::{Ctx, Function, Object, Value};
 
 type Result<T> = std::result::Result<T, Refusal>;
@@ -55,7 +56,7 @@ pub(crate) fn read<'js>(
             "model" => task.model = given.ladder()?,
             "fallback" => task.fallback = given.models()?,
             "check" => given.checks(&mut task.check, &mut wanted.functions)?,
-            "maxCost" => task.max_cost = Some(given.dollars()?),
+            "maxCost" => task.max_cost = given.dollars()?,
             "agentType" => task.agent_type = Some(given.string()?),
             "executor" => task.executor = Some(given.string()?),
             "effort" => task.effort = Some(given.effort()?),
@@ -89,16 +90,24 @@ pub(crate) fn read_phase<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
     site: &Option<Site>,
-    options: &Object<'js>,
+    options: &Value<'js>,
 ) -> Result<Option<PicoUsd>> {
     let mut cap = None;
+    let Some(options) = options.as_object() else {
+        // Scripts pass indices and details along, as in `titles.forEach(phase)`.
+        if !options.is_undefined() && !options.is_null() {
+            let message = "the second argument of phase() is no object of options and does nothing";
+            warn(shared, site, "phase", message.to_owned());
+        }
+        return Ok(cap);
+    };
     for option in options.props::<String, Value<'js>>() {
         let (name, value) = option?;
         if value.is_undefined() || value.is_null() {
             continue;
         }
         match name.as_str() {
-            "maxCost" => cap = Some(Given { ctx, name: &name, value }.dollars()?),
+            "maxCost" => cap = Given { ctx, name: &name, value }.dollars()?,
             _ => {
                 let message = format!("`{name}` is no option of phase() and does nothing");
                 warn(shared, site, &format!("phase {name}"), message);

@@ -78,7 +78,7 @@ fn ender<'js>(
         shared.borrow_mut().groups.go_on_in(spot.group);
         let trial = trial.borrow();
         match (error.0, form) {
-            (Some(error), Form::Value) => return Err(ctx.throw(error)),
+            (Some(error), Form::Value) => return Err(ctx.throw(outcome::placed(error, spot.site.as_ref())?)),
             (Some(error), Form::Outcome) => {
                 let (attempts, cost) = trial.spent();
                 return outcome::refused(&ctx, error, attempts, cost);

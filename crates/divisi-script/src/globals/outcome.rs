@@ -2,9 +2,9 @@
 
 use super::convert::dollars;
 use super::error_object;
-use crate::Site;
 use crate::call::{TaskAnswer, TaskStatus};
 use crate::state::Form;
+use crate::{Site, stack};
 use divisi_core::{FailureClass, PicoUsd};
 use rquickjs::{Ctx, Object, Result, Value};
 
@@ -84,10 +84,17 @@ pub(crate) fn value<'js>(ctx: &Ctx<'js>, answer: &TaskAnswer) -> Result<Value<'j
 
 /// An exception as if the script threw it where it asked.
 pub(crate) fn error_at<'js>(ctx: &Ctx<'js>, message: &str, site: Option<&Site>) -> Result<Value<'js>> {
-    let error = error_object(ctx, "Error", message)?;
-    // The script is not on the stack now, but it was when it asked.
-    if let (Some(error), Some(site)) = (error.as_object(), site) {
-        error.set("stack", format!("    at {site}:1\n"))?;
+    placed(error_object(ctx, "Error", message)?, site)
+}
+
+/// The exception with the line that asked, where it has no line of a script:
+/// that is not on the stack now, but it was when it asked.
+pub(crate) fn placed<'js>(error: Value<'js>, site: Option<&Site>) -> Result<Value<'js>> {
+    if let (Some(object), Some(site)) = (error.as_object(), site) {
+        let stack = object.get::<_, Option<String>>("stack")?.unwrap_or_default();
+        if object.is_error() && stack::frames(&stack).next().is_none() {
+            object.set("stack", format!("    at {site}:1\n"))?;
+        }
     }
     Ok(error)
 }

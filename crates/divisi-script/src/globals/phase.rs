@@ -1,10 +1,9 @@
 //! `phase(title, options)`: which progress group the next tasks belong to, and
 //! what they may cost together.
 
-use super::{Refusal, Scope, convert, site};
+use super::{Scope, convert, site};
 use crate::options;
 use crate::state::Shared;
-use divisi_core::PicoUsd;
 use rquickjs::{Coerced, Ctx, Function, Result, Value, function::Opt};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -49,29 +48,17 @@ pub(super) fn phase<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> 
             Some((other, None)) => other.get::<Coerced<String>>()?.0,
         };
         let title = scope.phases.name(&title);
-        let cap = cap(&ctx, &shared, &scope, options.0);
-        let cap = cap.or_else(|refusal| Err(ctx.throw(refusal.into_js(&ctx)?)))?;
+        let cap = match &options.0 {
+            Some(options) => {
+                let site = site::here(&ctx, &scope);
+                let read = options::read_phase(&ctx, &shared, &site, options);
+                read.or_else(|refusal| Err(ctx.throw(refusal.into_js(&ctx)?)))?
+            }
+            None => None,
+        };
         shared.borrow_mut().phase(title.to_string(), cap);
         *scope.phases.current.borrow_mut() = Some(title);
         Ok(())
     };
     Function::new(ctx.clone(), begin)?.with_name("phase")
-}
-
-fn cap<'js>(
-    ctx: &Ctx<'js>,
-    shared: &Shared,
-    scope: &Scope,
-    options: Option<Value<'js>>,
-) -> std::result::Result<Option<PicoUsd>, Refusal> {
-    match options {
-        Some(given) if !given.is_undefined() && !given.is_null() => match given.as_object() {
-            Some(object) => options::read_phase(ctx, shared, &site::here(ctx, scope), object),
-            None => Err(Refusal::Type(format!(
-                "the second argument of phase() has to be an object of options, not {}",
-                given.type_name()
-            ))),
-        },
-        Some(_) | None => Ok(None),
-    }
 }

@@ -94,19 +94,17 @@ impl<'js> Given<'_, 'js> {
         (f64::from(least)..=f64::from(most)).contains(&number).then_some(number as u32)
     }
 
-    /// A number, or a text such as `'$0.50'`.
-    pub(super) fn dollars(&self) -> Result<PicoUsd> {
-        let written = match self.value.as_number() {
-            // The shortest text that stands for this number: what was written, to the last digit.
-            Some(number) => Some(number.to_string()),
-            None => match self.value.as_string() {
-                Some(string) => Some(text(self.ctx, string)?),
-                None => None,
-            },
+    /// A number, or a text such as `'$0.50'`. `None` is no limit: `Infinity`, as
+    /// in `budget.usd.remaining() / 2` where the run has no cap.
+    pub(super) fn dollars(&self) -> Result<Option<PicoUsd>> {
+        let amount = match (self.value.as_number(), self.value.as_string()) {
+            (Some(f64::INFINITY), _) => return Ok(None),
+            (Some(number), _) => dollars_of(number),
+            (None, Some(string)) => PicoUsd::parse_dollars(text(self.ctx, string)?.trim()),
+            (None, None) => None,
         };
-        written
-            .and_then(|written| PicoUsd::parse_dollars(written.trim()))
-            .ok_or_else(|| self.wrong("dollars, a number from 0 or a text such as '$0.50'"))
+        let wanted = "dollars, a number from 0 to 18 million or a text such as '$0.50'";
+        amount.map(Some).ok_or_else(|| self.wrong(wanted))
     }
 
     /// A width for all lists, or an object of widths by path.
@@ -171,4 +169,14 @@ impl<'js> Given<'_, 'js> {
         };
         Refusal::Type(format!("the option `{}` has to be {wanted}, not {given}", self.name))
     }
+}
+
+/// The shortest text that stands for a number is what was written, to the last
+/// digit. What was computed may have digits below a picodollar, which are cut:
+/// a limit may be lower than what was meant, never higher.
+pub(crate) fn dollars_of(number: f64) -> Option<PicoUsd> {
+    const DECIMALS_MAX: usize = 12;
+    let written = number.to_string();
+    let end = written.find('.').map_or(written.len(), |point| written.len().min(point + 1 + DECIMALS_MAX));
+    PicoUsd::parse_dollars(&written[..end])
 }

@@ -3,6 +3,7 @@
 use super::tokens::{Token, Tokens};
 use super::{Warning, literal};
 use crate::error::{ErrorKind, Problem};
+use crate::options::dollars_of;
 use divisi_core::PicoUsd;
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -148,13 +149,12 @@ fn phase(entry: &Value, line: u32) -> Result<Option<Phase>, Problem> {
 
 /// Not ignored where it is wrong: whoever sets a cap relies on it.
 fn dollars(value: &Value, line: u32) -> Result<PicoUsd, Problem> {
-    let written = match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        // The shortest text that stands for this number.
-        Value::Number(number) => number.as_f64().map(|number| number.to_string()),
+    let amount = match value {
+        Value::String(text) => PicoUsd::parse_dollars(text.trim()),
+        Value::Number(number) => number.as_f64().and_then(dollars_of),
         _ => None,
     };
-    written.and_then(|written| PicoUsd::parse_dollars(&written)).ok_or_else(|| {
+    amount.ok_or_else(|| {
         wrong(line, &format!("`maxCost` of a phase in `meta` is no amount of dollars: {value}"))
             .hint("write a number from 0, or a text such as '$0.50'")
     })

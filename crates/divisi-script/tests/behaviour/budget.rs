@@ -45,9 +45,27 @@ fn a_phase_may_have_a_cap() {
         "phase('Scan', { maxCost: 2 }); phase('Fix', { maxCost: '$0.50', colour: 1 }); phase('Rest', {})",
     )
     .run();
-    insta::assert_snapshot!(played, @"");
-    insta::assert_snapshot!(error_of("phase('Scan', { maxCost: -2 })"), @"");
-    insta::assert_snapshot!(error_of("phase('Scan', 2)"), @"");
+    insta::assert_snapshot!(played, @r"
+    warning flow.js:1 the script has no `meta`
+    phase Scan for $2.00
+    warning flow.js:1 `colour` is no option of phase() and does nothing
+    phase Fix for $0.5000
+    phase Rest
+    = null
+    ");
+    insta::assert_snapshot!(error_of("phase('Scan', { maxCost: -2 })"), @"script `flow.js` failed at line 1: TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not -2");
+}
+
+#[test]
+fn what_scripts_of_the_dialect_give_a_phase_beside_its_title_does_nothing() {
+    let played = play("['A', 'B'].forEach(phase)").run();
+    insta::assert_snapshot!(played, @r"
+    warning flow.js:1 the script has no `meta`
+    warning flow.js:1 the second argument of phase() is no object of options and does nothing
+    phase A
+    phase B
+    = null
+    ");
 }
 
 #[test]
@@ -57,8 +75,13 @@ fn caps_of_meta_are_there_from_the_start() {
             "export const meta = {{ name: 'n', description: 'd', phases: ['A', {{ title: 'B', maxCost: {cap} }}] }}\nphase('A'); phase('B')"
         )
     };
-    insta::assert_snapshot!(play(&meta("'$1.5'")).run(), @"");
-    insta::assert_snapshot!(error_of(&meta("'much'")), @"");
+    insta::assert_snapshot!(play(&meta("'$1.5'")).run(), @r"
+    phase B for $1.50
+    phase A
+    phase B
+    = null
+    ");
+    insta::assert_snapshot!(error_of(&meta("'much'")), @r#"script `flow.js` cannot be read at line 1: `maxCost` of a phase in `meta` is no amount of dollars: "much""#);
 }
 
 #[test]
@@ -66,5 +89,10 @@ fn a_cap_is_told_when_messages_are_too_many() {
     let played = play("log('a'); log('b'); phase('Quiet'); phase('Capped', { maxCost: 1 })")
         .options(|options| options.limits.messages_max = 1)
         .run();
-    insta::assert_snapshot!(played, @"");
+    insta::assert_snapshot!(played, @r"
+    warning flow.js:1 the script has no `meta`
+    warning more than 1 messages: the others are dropped
+    phase Capped for $1.00
+    = null
+    ");
 }

@@ -55,8 +55,8 @@ fn models_may_be_one_or_several() {
     assert_eq!(task("{ model: ['haiku', 'opus'] }")["model"], json!(["haiku", "opus"]));
     assert_eq!(task("{ model: ['haiku'] }")["model"], "haiku");
     assert_eq!(task("{ fallback: ['haiku', 'gpt-5'] }")["fallback"], json!(["haiku", "gpt-5"]));
-    insta::assert_snapshot!(refusal("{ model: [] }"), @"");
-    insta::assert_snapshot!(refusal("{ fallback: 3 }"), @"");
+    insta::assert_snapshot!(refusal("{ model: [] }"), @"TypeError: the option `model` has to be a model, or a list of them, not []");
+    insta::assert_snapshot!(refusal("{ fallback: 3 }"), @"TypeError: the option `fallback` has to be a string, not 3");
 }
 
 #[test]
@@ -69,14 +69,17 @@ fn dollars_are_what_is_written_to_the_last_digit() {
         ("1e-7", 100_000),
         ("0", 0),
         ("4.35", 4_350_000_000_000),
+        // What was computed is cut below a picodollar.
+        ("0.1 + 0.2", 300_000_000_000),
+        ("2 / 3", 666_666_666_666),
     ] {
         assert_eq!(task(&format!("{{ maxCost: {written} }}"))["maxCost"], pico, "{written}");
     }
-    insta::assert_snapshot!(refusal("{ maxCost: -1 }"), @"");
-    insta::assert_snapshot!(refusal("{ maxCost: NaN }"), @"");
-    insta::assert_snapshot!(refusal("{ maxCost: 1e9 }"), @"");
-    insta::assert_snapshot!(refusal("{ maxCost: 0.1 + 0.2 }"), @"");
-    insta::assert_snapshot!(refusal("{ maxCost: 'five' }"), @"");
+    insta::assert_snapshot!(refusal("{ maxCost: -1 }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not -1");
+    insta::assert_snapshot!(refusal("{ maxCost: NaN }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not NaN");
+    insta::assert_snapshot!(refusal("{ maxCost: 1e9 }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not 1000000000");
+    assert_eq!(task("{ maxCost: budget.usd.remaining() / 2 }"), json!({ "prompt": "x" }), "no limit");
+    insta::assert_snapshot!(refusal("{ maxCost: 'five' }"), @r#"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not "five""#);
 }
 
 #[test]
@@ -92,13 +95,13 @@ fn checks_are_commands_schemas_and_judges() {
         checks("[{ command: 'make' }, { judge: 'short?', model: 'opus', threshold: 9 }]"),
         r#"[{"command":"make"},{"judge":{"rubric":"short?","model":"opus","threshold":9}}]"#
     );
-    insta::assert_snapshot!(refusal("{ check: true }"), @"");
-    insta::assert_snapshot!(refusal("{ check: '' }"), @"");
-    insta::assert_snapshot!(refusal("{ check: { judge: 'a', command: 'b' } }"), @"");
-    insta::assert_snapshot!(refusal("{ check: { command: 'b', model: 'opus' } }"), @"");
-    insta::assert_snapshot!(refusal("{ check: [{ rubric: 'a' }] }"), @"");
-    insta::assert_snapshot!(refusal("{ check: { judge: 'a', threshold: 11 } }"), @"");
-    insta::assert_snapshot!(refusal("{ check: { schema: 3 } }"), @"");
+    insta::assert_snapshot!(refusal("{ check: true }"), @"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not true");
+    insta::assert_snapshot!(refusal("{ check: '' }"), @r#"TypeError: the option `check` has to be a text that is not empty, not """#);
+    insta::assert_snapshot!(refusal("{ check: { judge: 'a', command: 'b' } }"), @r#"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not {"judge":"a","command":"b"}"#);
+    insta::assert_snapshot!(refusal("{ check: { command: 'b', model: 'opus' } }"), @r#"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not {"command":"b","model":"opus"}"#);
+    insta::assert_snapshot!(refusal("{ check: [{ rubric: 'a' }] }"), @r#"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not {"rubric":"a"}"#);
+    insta::assert_snapshot!(refusal("{ check: { judge: 'a', threshold: 11 } }"), @"TypeError: the option `check.threshold` has to be a whole number from 0 to 10, not 11");
+    insta::assert_snapshot!(refusal("{ check: { schema: 3 } }"), @"TypeError: the option `check.schema` has to be a JSON Schema, an object, not 3");
 }
 
 #[test]

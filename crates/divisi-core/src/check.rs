@@ -79,10 +79,22 @@ pub struct Judge {
 }
 
 impl Judge {
+    /// The cheapest tier, by this rubric and the usual threshold.
+    pub fn new(rubric: impl Into<Arc<str>>) -> Self {
+        Self { rubric: rubric.into(), model: None, threshold: Self::threshold_default() }
+    }
+
     /// Seven of ten: good with small faults.
     fn threshold_default() -> u8 {
         7
     }
+}
+
+/// What an agent is told when the result of the one before it was refused.
+pub fn refused(findings: &str) -> String {
+    format!(
+        "Another agent has tried this before you, and its result was refused. What was wrong with it:\n\n{findings}"
+    )
 }
 
 /// One thing or a list of them, as people write it.

@@ -178,6 +178,7 @@ impl Engine {
         let (answers, answered) = mpsc::unbounded_channel();
         let host = HostOptions {
             budget_total: options.token_budget,
+            usd_total: options.caps.run,
             cwd: Some(setup.workspace.display().to_string()),
             ..HostOptions::default()
         };

@@ -5,6 +5,7 @@
 //! and what more tasks share comes first, so that vendors can cache it.
 
 use crate::agents::AgentDefinition;
+pub use divisi_core::check::refused;
 
 const AGENT: &str = include_str!("framing/agent.txt");
 const TOOLS: &str = include_str!("framing/tools.txt");
@@ -49,13 +50,6 @@ fn texts<'a>(
         schema.then_some(SCHEMA),
     ];
     texts.into_iter().flatten().map(str::trim).filter(|text| !text.is_empty())
-}
-
-/// What an agent is told when the result of the one before it was refused.
-pub fn refused(findings: &str) -> String {
-    format!(
-        "Another agent has tried this before you, and its result was refused. What was wrong with it:\n\n{findings}"
-    )
 }
 
 /// What a judge is asked.

@@ -2,7 +2,7 @@
 
 use crate::GroupId;
 use divisi_core::preflight::GroupKind;
-use divisi_core::{FailureClass, Site, Task};
+use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +69,8 @@ pub enum Call {
     Phase {
         /// Its title.
         title: String,
+        /// Most that its tasks may spend, where the script says so.
+        cap: Option<PicoUsd>,
     },
     /// The script has something to say to people.
     Log {
@@ -173,8 +175,8 @@ pub struct TaskAnswer {
     pub model: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
-    /// What it cost, in dollars.
-    pub cost: f64,
+    /// What they cost; what `budget.usd.spent()` counts.
+    pub cost: PicoUsd,
     /// Tokens the model wrote, over all attempts; what `budget.spent()` counts.
     pub output_tokens: u64,
 }
@@ -209,7 +211,7 @@ impl TaskAnswer {
             class: None,
             model: None,
             attempts: 0,
-            cost: 0.0,
+            cost: PicoUsd::ZERO,
             output_tokens: 0,
         }
     }

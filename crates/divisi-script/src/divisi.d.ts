@@ -22,6 +22,36 @@ type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 /** Milliseconds, or a number with a unit. */
 type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}`;
 
+/** Dollars: a number, or a text. `Infinity` is no limit. */
+type Dollars = number | `$${number}` | `${number}`;
+
+/** A shell command that exits with 0. It finds the result on its standard input; what it prints goes to the next try. */
+type CommandCheck = string | { command: string };
+
+/** A JSON Schema that the result fits; it may be narrower than the one the model is given. */
+interface SchemaCheck {
+  schema: Record<string, unknown>;
+}
+
+/** Another model that gives the result marks by this rubric. */
+interface JudgeCheck {
+  /** What the result has to be. */
+  judge: string;
+  /** The cheapest tier when absent. */
+  model?: Model;
+  /** Fewest marks that let it pass, 0 to 10; 7 when absent. */
+  threshold?: number;
+}
+
+/**
+ * A function that decides on the result: `true`, `false`, or what is wrong
+ * with it. What it throws is what is wrong; an empty text is nothing wrong. It
+ * is called again in a resume, and not called in a plan.
+ */
+type FunctionCheck = (value: any) => boolean | string | PromiseLike<boolean | string>;
+
+type Check = CommandCheck | SchemaCheck | JudgeCheck | FunctionCheck;
+
 /** What a flow says about itself: `export const meta = {…}`, first and literal. */
 interface Meta {
   /** The name under which it is called. */
@@ -30,8 +60,8 @@ interface Meta {
   description: string;
   /** When to choose it among others. */
   whenToUse?: string;
-  /** The groups it announces; they bind nothing. */
-  phases?: Array<{ title: string; detail?: string; model?: Model }>;
+  /** The groups it announces. `maxCost` is the most that the tasks of one may cost; the rest binds nothing. */
+  phases?: Array<{ title: string; detail?: string; model?: Model; maxCost?: Dollars }>;
 }
 
 /** A JSON Schema with an object at the root. */
@@ -51,8 +81,23 @@ interface AgentOptions {
   phase?: string;
   /** The form of the result. Without it the result is a text. */
   schema?: Schema;
-  /** The run's default when absent. */
-  model?: Model;
+  /**
+   * The run's default when absent. Several are a ladder, cheapest first: what
+   * `check` refuses is asked of the next one, from the start and with what was
+   * found. With one model, the same is asked once more.
+   */
+  model?: Model | readonly Model[];
+  /** What takes the place of a model that is overloaded or out of order. */
+  fallback?: Model | readonly Model[];
+  /**
+   * What the result has to stand; functions come last. A task whose last
+   * result was refused has failed. Where all checks are judges and a ladder was
+   * climbed, the last result is taken unjudged. With functions, each model is a
+   * task of its own.
+   */
+  check?: Check | readonly Check[];
+  /** Most that all attempts of the task may cost together. */
+  maxCost?: Dollars;
   /** The sort of work: `search`, `review`, …; guessed from the prompt when absent. */
   kind?: string;
   effort?: Effort;
@@ -98,7 +143,7 @@ interface Outcome<T> {
   /** The model that answered. */
   model: string | null;
   attempts: number;
-  /** In dollars. */
+  /** In dollars, of all attempts. */
   cost: number;
 }
 
@@ -146,9 +191,10 @@ type Stage<P, I, R> = (previous: P, item: I, index: number) => R | PromiseLike<R
 
 /**
  * Begins a progress group for the tasks that follow. Inside of functions that
- * run at the same time use the option `phase`.
+ * run at the same time use the option `phase`. With `maxCost` its tasks may
+ * cost this much together; at it the run parks.
  */
-declare function phase(title: string): void;
+declare function phase(title: string, options?: { maxCost?: Dollars }): void;
 
 /** Writes a line for people. */
 declare function log(message: unknown): void;
@@ -163,13 +209,19 @@ declare function workflow(flow: string | { scriptPath: string } | { name: string
 /** What the run was started with. */
 declare const args: any;
 
-/** Output tokens of the run. At `spent() >= total` further tasks throw. */
-declare const budget: {
+interface Budget {
   /** `null` when there is no bound. */
   readonly total: number | null;
+  /** Of all tasks that have ended so far. */
   spent(): number;
   /** `Infinity` when there is no bound. */
   remaining(): number;
+}
+
+/** Output tokens of the run. At `spent() >= total` further tasks throw. */
+declare const budget: Budget & {
+  /** The same in dollars. At `total` the run parks, and nothing throws. */
+  readonly usd: Budget;
 };
 
 interface GatherOptions extends AgentOptions {

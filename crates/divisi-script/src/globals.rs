@@ -6,8 +6,10 @@
 
 mod agent;
 mod budget;
+mod checked;
 mod convert;
 mod group;
+pub(crate) mod outcome;
 mod phase;
 mod plan;
 mod prelude;
@@ -20,6 +22,7 @@ pub(crate) use convert::{json, text};
 pub(crate) use prelude::{install, json_culprit};
 pub(crate) use refusal::{Refusal, error_object};
 
+use crate::Meta;
 use crate::state::{Form, Shared};
 use phase::Phases;
 use rquickjs::{Ctx, Object, Result, Value};
@@ -60,6 +63,13 @@ impl Scope {
     /// The execution of a script with this title, called by another.
     pub(crate) fn nested(script: Arc<str>, depth: u32, title: &str) -> Rc<Self> {
         Rc::new(Self { script, depth, phases: Phases::under(title) })
+    }
+}
+
+/// Tells the caps that `meta` gives phases, before anything is asked for.
+pub(crate) fn announce(shared: &Shared, scope: &Scope, meta: &Meta) {
+    for phase in meta.phases.iter().filter(|phase| phase.cap.is_some()) {
+        shared.borrow_mut().phase(scope.phases.name(&phase.title).to_string(), phase.cap);
     }
 }
 

@@ -203,6 +203,7 @@ fn run<'js>(
     args: Option<&str>,
 ) -> rquickjs::Result<Promise<'js>> {
     let args = args.map_or(Ok(Value::new_undefined(ctx.clone())), |args| ctx.json_parse(args))?;
+    globals::announce(shared, scope, script.meta());
     let globals = globals::scope(ctx, shared, scope, args)?;
     let body: Function<'js> = script.evaluate(ctx)?.call((globals,))?;
     body.call(())

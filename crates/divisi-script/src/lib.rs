@@ -34,6 +34,7 @@ mod schema;
 mod source;
 mod stack;
 mod state;
+mod trial;
 mod watch;
 
 pub use call::{Answer, Call, CallId, Expect, ScriptRef, TaskAnswer, TaskStatus};

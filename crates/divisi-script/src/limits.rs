@@ -1,5 +1,6 @@
 //! What a script may use, and what it is told about where it runs.
 
+use divisi_core::PicoUsd;
 use std::time::Duration;
 
 /// What a run of a script may be given besides its arguments.
@@ -9,6 +10,12 @@ pub struct HostOptions {
     pub limits: HostLimits,
     /// Output tokens it may spend: `budget.total`. `None` is no bound.
     pub budget_total: Option<u64>,
+    /// Dollars it may spend: `budget.usd.total`. `None` is no bound. Only told:
+    /// whoever carries out the calls sees to it.
+    pub usd_total: Option<PicoUsd>,
+    /// Takes every function that checks a result as satisfied, without calling
+    /// it. A plan does: its results are placeholders, which say nothing.
+    pub assumes_checks: bool,
     /// What `process.cwd()` answers; `/` when absent.
     pub cwd: Option<String>,
 }

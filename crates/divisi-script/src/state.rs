@@ -5,7 +5,9 @@
 //! come back here.
 
 use crate::groups::Groups;
-use crate::{Call, CallId, GroupId, HostOptions, Script, Site};
+use crate::trial::Trial;
+use crate::{Call, CallId, GroupId, HostOptions, Script, Site, TaskAnswer};
+use divisi_core::PicoUsd;
 use rquickjs::{Ctx, Function, Persistent};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -25,11 +27,15 @@ pub(crate) struct State {
     messages: u32,
     /// Warnings that were given, so that a loop gives each once.
     warned: HashSet<String>,
+    /// Output tokens and dollars of all answers given.
     spent: u64,
+    spent_usd: PicoUsd,
     /// The texts of all scripts of the run by name, for messages.
     sources: HashMap<Arc<str>, Arc<str>>,
     /// Schemas by their text: a thousand calls mostly share one.
     schemas: HashMap<String, Arc<Value>>,
+    /// Our helper that lets functions of scripts check results, once it was needed.
+    pub(crate) checker: Option<Persistent<Function<'static>>>,
     pub(crate) groups: Groups,
     /// What our helpers have said of the next task.
     pub(crate) next: Next,
@@ -63,6 +69,8 @@ pub(crate) enum Asked {
         required: bool,
         form: Form,
     },
+    /// One try of a task whose result functions of the script check.
+    Try(Rc<RefCell<Trial>>),
     Load {
         /// JSON text for the other script.
         args: Option<String>,
@@ -90,8 +98,10 @@ impl State {
             messages: 0,
             warned: HashSet::new(),
             spent: 0,
+            spent_usd: PicoUsd::ZERO,
             sources: HashMap::new(),
             schemas: HashMap::new(),
+            checker: None,
             groups: Groups::default(),
             next: Next::default(),
         }))
@@ -145,12 +155,14 @@ impl State {
     pub(crate) fn forget_waiting(&mut self) {
         self.waiting.iter_mut().for_each(|waiting| *waiting = None);
         self.open = 0;
+        self.checker = None;
     }
 
-    pub(crate) fn phase(&mut self, title: String) {
-        if self.may_speak() {
+    /// Tells that a phase begins. One with a cap is no mere message.
+    pub(crate) fn phase(&mut self, title: String, cap: Option<PicoUsd>) {
+        if self.may_speak() || cap.is_some() {
             let title = self.cut(title);
-            self.calls.push(Call::Phase { title });
+            self.calls.push(Call::Phase { title, cap });
         }
     }
 
@@ -188,19 +200,25 @@ impl State {
         self.messages <= messages_max
     }
 
-    fn cut(&self, message: String) -> String {
+    /// As much of a message as may be said.
+    pub(crate) fn cut(&self, message: String) -> String {
         match message.char_indices().nth(self.options.limits.message_chars_max) {
             Some((end, _)) => format!("{}…", &message[..end]),
             None => message,
         }
     }
 
-    pub(crate) fn spend(&mut self, output_tokens: u64) {
-        self.spent = self.spent.saturating_add(output_tokens);
+    pub(crate) fn spend(&mut self, answer: &TaskAnswer) {
+        self.spent = self.spent.saturating_add(answer.output_tokens);
+        self.spent_usd += answer.cost;
     }
 
     pub(crate) fn spent(&self) -> u64 {
         self.spent
+    }
+
+    pub(crate) fn spent_usd(&self) -> PicoUsd {
+        self.spent_usd
     }
 
     pub(crate) fn add_source(&mut self, name: Arc<str>, text: Arc<str>) {

@@ -54,6 +54,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let (watcher, batches) = mpsc::unbounded_channel();
     let options = RunOptions {
         caps: settings.caps(),
+        token_budget: flags.token_budget,
         kept: serde_json::to_value(&flags).ok(),
         reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
         watcher: Some(watcher),

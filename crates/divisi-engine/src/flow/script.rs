@@ -8,7 +8,7 @@
 use super::Library;
 use crate::driver::{FlowNews, Message, TaskEnd, TaskReport, Waiter};
 use crate::resolve::{Resolved, Resolver};
-use divisi_core::{Failure, FailureClass, PicoUsd};
+use divisi_core::{Failure, FailureClass};
 use divisi_script::{Answer, Call, CallId, Host, HostOptions, Script, ScriptError, TaskAnswer};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -119,7 +119,7 @@ impl Feed {
                 }
                 // What belongs together matters to a plan only.
                 Call::GroupBegan { .. } | Call::GroupEnded { .. } => {}
-                Call::Phase { title } => self.tell(FlowNews::Phase { title: title.into(), cap: None }),
+                Call::Phase { title, cap } => self.tell(FlowNews::Phase { title: title.into(), cap }),
                 Call::Log { message } => self.log(message),
                 Call::Warning { message, site: Some(site) } => {
                     self.log(format!("warning: {site}: {message}"));
@@ -165,7 +165,7 @@ fn task_answer(report: TaskReport) -> TaskAnswer {
     TaskAnswer {
         model: report.model.map(|model| model.to_string()),
         attempts: report.attempts,
-        cost: report.cost.0 as f64 / PicoUsd::DOLLAR.0 as f64,
+        cost: report.cost,
         output_tokens: report.usage.output,
         ..answer
     }

@@ -61,6 +61,7 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
     let script = flow.parse().map_err(Box::new)?;
     let options = HostOptions {
         limits: limits.host.clone(),
+        assumes_checks: true,
         cwd: Some(setup.workspace.display().to_string()),
         ..HostOptions::default()
     };

@@ -237,7 +237,7 @@ impl Player<'_> {
                     self.played.groups.push(Together { kind, width, site, parent, is_planned });
                 }
                 Call::GroupEnded { .. } => {}
-                Call::Phase { title } => self.played.told.push(title),
+                Call::Phase { title, .. } => self.played.told.push(title),
                 Call::Log { message } => self.played.told.push(message),
                 Call::Warning { .. } => {}
             }

@@ -1,12 +1,13 @@
 //! `agent`, `agent.outcome` and `shell`: the functions that make tasks.
 
 use super::refusal::Refusal;
-use super::{Scope, convert, site};
-use crate::options;
+use super::{Scope, checked::checked, convert, outcome, site};
+use crate::options::{self, Wanted};
 use crate::state::{Asked, Form, Next, Shared, Waiting};
-use crate::{Call, Expect, Site};
-use divisi_core::Task;
-use rquickjs::{Ctx, Function, Object, Promise, Result, Value, function::Opt};
+use crate::trial::Trial;
+use crate::{Call, Expect, GroupId, Site};
+use divisi_core::{PicoUsd, Task};
+use rquickjs::{Ctx, Function, Promise, Result, Value, function::Opt};
 use std::rc::Rc;
 
 pub(super) fn agent<'js>(
@@ -28,11 +29,54 @@ pub(super) fn shell<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> 
     let ask = move |ctx: Ctx<'js>, command: Opt<Value<'js>>, options: Opt<Value<'js>>| {
         let maker = Maker { ctx: &ctx, shared: &shared, scope: &scope };
         maker.promise(Form::Value, |site| {
-            let (task, expect) = maker.task(command.0, options.0, site)?;
-            Ok((Task { executor: Some("shell".into()), required: true, ..task }, expect))
+            let wanted = maker.task(command.0, options.0, site)?;
+            let task = Task { executor: Some("shell".into()), required: true, ..wanted.task };
+            Ok(Wanted { task, ..wanted })
         })
     };
     Function::new(ctx.clone(), ask)?.with_name("shell")
+}
+
+/// Where a task is asked for, and what is said of it there.
+#[derive(Clone)]
+pub(super) struct Spot {
+    pub(super) site: Option<Site>,
+    pub(super) group: Option<GroupId>,
+    expect: Expect,
+    is_informed: bool,
+}
+
+/// Hands out `task`.
+pub(super) fn ask<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    spot: Spot,
+    task: Task,
+    asked: Asked,
+) -> Result<Promise<'js>> {
+    let (promise, resolve, reject) = ctx.promise()?;
+    let Spot { site, group, expect, is_informed } = spot;
+    let waiting = Waiting::new(ctx, resolve, reject, site.clone(), asked, group);
+    let mut state = shared.borrow_mut();
+    let id = state.next_id();
+    state.ask(Call::Task { id, task, site, group, expect, is_informed }, waiting);
+    Ok(promise)
+}
+
+/// Whether the run's limits allow one more call.
+pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
+    let state = shared.borrow();
+    let agents_max = state.options.limits.agents_max;
+    if state.next_id().0 >= agents_max {
+        return Err(Refusal::Range(format!("this run has made {agents_max} calls, no more are allowed")));
+    }
+    match state.options.budget_total {
+        Some(total) if state.spent() >= total => Err(Refusal::Other(format!(
+            "the token budget is spent: {} of {total} output tokens",
+            state.spent()
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 struct Maker<'a, 'js> {
@@ -48,45 +92,38 @@ impl<'js> Maker<'_, 'js> {
     fn promise(
         &self,
         form: Form,
-        make: impl FnOnce(&Option<Site>) -> std::result::Result<(Task, Expect), Refusal>,
+        make: impl FnOnce(&Option<Site>) -> std::result::Result<Wanted<'js>, Refusal>,
     ) -> Result<Promise<'js>> {
-        let (promise, resolve, reject) = self.ctx.promise()?;
         let site = site::here(self.ctx, self.scope);
         let Next { is_informed, elements_max } = std::mem::take(&mut self.shared.borrow_mut().next);
-        match self.may_ask().and_then(|()| make(&site)) {
-            Ok((task, expect)) => {
-                let asked = Asked::Task { title: task.title(), required: task.required, form };
-                let mut state = self.shared.borrow_mut();
-                let group = state.groups.current();
-                let waiting = Waiting::new(self.ctx, resolve, reject, site.clone(), asked, group);
-                let id = state.next_id();
-                let expect = Expect { max: elements_max, ..expect };
-                state.ask(Call::Task { id, task, site, group, expect, is_informed }, waiting);
-            }
-            Err(refusal) => {
-                let error = refusal.into_js(self.ctx)?;
-                match form {
-                    Form::Value => reject.call::<_, ()>((error,))?,
-                    Form::Outcome => resolve.call::<_, ()>((refused(self.ctx, error)?,))?,
-                }
+        let Wanted { task, expect, functions } =
+            match may_ask(self.shared).and_then(|()| make(&site)).and_then(can_be_checked) {
+                Ok(wanted) => wanted,
+                Err(refusal) => return self.refuse(form, refusal),
+            };
+        let group = self.shared.borrow_mut().groups.current();
+        let spot = Spot { site, group, expect: Expect { max: elements_max, ..expect }, is_informed };
+        let asked = Asked::Task { title: task.title(), required: task.required, form };
+        if functions.is_empty() {
+            return ask(self.ctx, self.shared, spot, task, asked);
+        }
+        if self.shared.borrow().options.assumes_checks {
+            return ask(self.ctx, self.shared, spot, Trial::new(task).begin(), asked);
+        }
+        checked(self.ctx, self.shared, spot, task, functions, form)
+    }
+
+    fn refuse(&self, form: Form, refusal: Refusal) -> Result<Promise<'js>> {
+        let (promise, resolve, reject) = self.ctx.promise()?;
+        let error = refusal.into_js(self.ctx)?;
+        match form {
+            Form::Value => reject.call::<_, ()>((error,))?,
+            Form::Outcome => {
+                let outcome = outcome::refused(self.ctx, error, 0, PicoUsd::ZERO)?;
+                resolve.call::<_, ()>((outcome,))?;
             }
         }
         Ok(promise)
-    }
-
-    fn may_ask(&self) -> std::result::Result<(), Refusal> {
-        let state = self.shared.borrow();
-        let agents_max = state.options.limits.agents_max;
-        if state.next_id().0 >= agents_max {
-            return Err(Refusal::Range(format!("this run has made {agents_max} calls, no more are allowed")));
-        }
-        match state.options.budget_total {
-            Some(total) if state.spent() >= total => Err(Refusal::Other(format!(
-                "the token budget is spent: {} of {total} output tokens",
-                state.spent()
-            ))),
-            Some(_) | None => Ok(()),
-        }
     }
 
     fn task(
@@ -94,14 +131,13 @@ impl<'js> Maker<'_, 'js> {
         prompt: Option<Value<'js>>,
         options: Option<Value<'js>>,
         site: &Option<Site>,
-    ) -> std::result::Result<(Task, Expect), Refusal> {
-        let mut task = Task::new(self.prompt(prompt)?);
-        let mut expect = Expect::default();
+    ) -> std::result::Result<Wanted<'js>, Refusal> {
+        let mut wanted = Wanted::new(Task::new(self.prompt(prompt)?));
         match options {
             None => {}
             Some(none) if none.is_undefined() || none.is_null() => {}
             Some(value) => match value.as_object() {
-                Some(object) => options::read(self.ctx, self.shared, site, object, &mut task, &mut expect)?,
+                Some(object) => options::read(self.ctx, self.shared, site, object, &mut wanted)?,
                 None => {
                     return Err(Refusal::Type(format!(
                         "the second argument has to be an object of options, not {}",
@@ -110,8 +146,8 @@ impl<'js> Maker<'_, 'js> {
                 }
             },
         }
-        task.phase = self.scope.phases.of(task.phase.take());
-        Ok((task, expect))
+        wanted.task.phase = self.scope.phases.of(wanted.task.phase.take());
+        Ok(wanted)
     }
 
     fn prompt(&self, prompt: Option<Value<'js>>) -> std::result::Result<String, Refusal> {
@@ -127,15 +163,13 @@ impl<'js> Maker<'_, 'js> {
     }
 }
 
-/// What `agent.outcome` says of a task that was never made.
-fn refused<'js>(ctx: &Ctx<'js>, error: Value<'js>) -> Result<Object<'js>> {
-    let reason: Value<'js> = error.as_object().map_or(Ok(error.clone()), |error| error.get("message"))?;
-    let outcome = Object::new(ctx.clone())?;
-    outcome.set("status", "failed")?;
-    outcome.set("value", Value::new_null(ctx.clone()))?;
-    outcome.set("reason", reason)?;
-    outcome.set("model", Value::new_null(ctx.clone()))?;
-    outcome.set("attempts", 0)?;
-    outcome.set("cost", 0)?;
-    Ok(outcome)
+/// What a function has against the result of a command cannot be told to it:
+/// there is nobody to read it.
+fn can_be_checked(wanted: Wanted<'_>) -> std::result::Result<Wanted<'_>, Refusal> {
+    match wanted.task.executor.as_deref() {
+        Some("shell") if !wanted.functions.is_empty() => Err(Refusal::Type(
+            "the option `check` of a command cannot be a function: look at its result instead".to_owned(),
+        )),
+        Some(_) | None => Ok(wanted),
+    }
 }

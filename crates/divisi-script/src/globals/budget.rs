@@ -1,8 +1,9 @@
-//! `budget`: output tokens, as the dialect counts them.
+//! `budget`: output tokens, as the dialect counts them, and dollars in `usd`.
 //!
 //! What is spent is the sum over the answers given so far, and so it is the
 //! same when the same answers come again in the same order.
 
+use super::convert::dollars;
 use crate::state::Shared;
 use rquickjs::{Ctx, Function, Object, Result, Value};
 
@@ -22,5 +23,26 @@ pub(super) fn budget<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>
         None => f64::INFINITY,
     };
     budget.set("remaining", Function::new(ctx.clone(), remaining)?.with_name("remaining")?)?;
+    budget.set("usd", usd(ctx, shared)?)?;
     Ok(budget)
+}
+
+/// The same in dollars, for those who count in them.
+fn usd<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>> {
+    let total = shared.borrow().options.usd_total;
+    let usd = Object::new(ctx.clone())?;
+    match total {
+        Some(total) => usd.set("total", dollars(total))?,
+        None => usd.set("total", Value::new_null(ctx.clone()))?,
+    }
+    let spender = shared.clone();
+    let spent = move || dollars(spender.borrow().spent_usd());
+    usd.set("spent", Function::new(ctx.clone(), spent)?.with_name("spent")?)?;
+    let spender = shared.clone();
+    let remaining = move || match total {
+        Some(total) => dollars(total.saturating_sub(spender.borrow().spent_usd())),
+        None => f64::INFINITY,
+    };
+    usd.set("remaining", Function::new(ctx.clone(), remaining)?.with_name("remaining")?)?;
+    Ok(usd)
 }

@@ -4,6 +4,7 @@
 //! cuts emoji in two. Nobody outside the engine can write those down, so each
 //! half becomes a replacement character here.
 
+use divisi_core::PicoUsd;
 use rquickjs::{Ctx, Result, Value};
 
 /// The text of a string.
@@ -15,6 +16,11 @@ pub(crate) fn text<'js>(ctx: &Ctx<'js>, string: &rquickjs::String<'js>) -> Resul
         }
         other => other,
     }
+}
+
+/// An amount as scripts see it.
+pub(crate) fn dollars(amount: PicoUsd) -> f64 {
+    amount.0 as f64 / PicoUsd::DOLLAR.0 as f64
 }
 
 /// The JSON text of a value; `None` where JSON has nothing for it.

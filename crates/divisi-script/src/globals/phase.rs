@@ -1,6 +1,8 @@
-//! `phase(title)`: which progress group the next tasks belong to.
+//! `phase(title, options)`: which progress group the next tasks belong to, and
+//! what they may cost together.
 
-use super::{Scope, convert};
+use super::{Scope, convert, site};
+use crate::options;
 use crate::state::Shared;
 use rquickjs::{Coerced, Ctx, Function, Result, Value, function::Opt};
 use std::cell::RefCell;
@@ -28,7 +30,8 @@ impl Phases {
         }
     }
 
-    fn name(&self, title: &str) -> Arc<str> {
+    /// What is shown for the group that a script calls `title`.
+    pub(super) fn name(&self, title: &str) -> Arc<str> {
         match &self.group {
             Some(group) => format!("{group}: {title}").into(),
             None => title.into(),
@@ -38,14 +41,22 @@ impl Phases {
 
 pub(super) fn phase<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
-    let begin = move |ctx: Ctx<'js>, title: Opt<Value<'js>>| -> Result<()> {
+    let begin = move |ctx: Ctx<'js>, title: Opt<Value<'js>>, options: Opt<Value<'js>>| -> Result<()> {
         let title = match title.0.as_ref().map(|title| (title, title.as_string())) {
             None => return Ok(()),
             Some((_, Some(string))) => convert::text(&ctx, string)?,
             Some((other, None)) => other.get::<Coerced<String>>()?.0,
         };
         let title = scope.phases.name(&title);
-        shared.borrow_mut().phase(title.to_string());
+        let cap = match &options.0 {
+            Some(options) => {
+                let site = site::here(&ctx, &scope);
+                let read = options::read_phase(&ctx, &shared, &site, options);
+                read.or_else(|refusal| Err(ctx.throw(refusal.into_js(&ctx)?)))?
+            }
+            None => None,
+        };
+        shared.borrow_mut().phase(title.to_string(), cap);
         *scope.phases.current.borrow_mut() = Some(title);
         Ok(())
     };

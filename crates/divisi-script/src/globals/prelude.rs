@@ -53,6 +53,11 @@ pub(super) fn complete<'js>(
     })
 }
 
+/// The function that lets functions of scripts check results.
+pub(super) fn checker<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
+    evaluate(ctx, "check", include_str!("../prelude/check.js"))
+}
+
 /// Says which part of `value` JSON cannot hold.
 pub(crate) fn json_culprit<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
     evaluate::<Function<'js>>(ctx, "culprit", include_str!("../prelude/culprit.js"))?.call((value,))

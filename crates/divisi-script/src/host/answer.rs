@@ -1,12 +1,12 @@
 //! From answers to settled promises.
 
 use super::run;
-use crate::call::{TaskAnswer, TaskStatus};
-use crate::globals::{self, Scope};
-use crate::state::{Asked, Form, Shared, Waiting};
+use crate::call::TaskStatus;
+use crate::globals::Scope;
+use crate::globals::outcome::{self, Named};
+use crate::state::{Asked, Shared, Waiting};
 use crate::{Answer, HostLimits, Script, Site};
-use divisi_core::FailureClass;
-use rquickjs::{Ctx, Function, Object, Promise, Result, Value};
+use rquickjs::{Ctx, Function, Promise, Result, Value};
 
 /// Settles the promise of `waiting`.
 pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Answer) -> Result<()> {
@@ -19,17 +19,32 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
     shared.borrow_mut().groups.go_on_in(waiting.group);
     match (waiting.asked, answer) {
         (Asked::Task { title, required, form }, Answer::Task(answer)) => {
-            shared.borrow_mut().spend(answer.output_tokens);
-            match form {
-                Form::Outcome => settle.with_outcome(&answer),
-                Form::Value => settle.with_value(&title, required, &answer),
+            shared.borrow_mut().spend(&answer);
+            match outcome::told(ctx, form, &Named { title: &title, required }, &answer)? {
+                Ok(value) => settle.resolve.call((value,)),
+                Err(message) => settle.with_error(&message),
             }
+        }
+        (Asked::Try(trial), Answer::Task(answer)) => {
+            shared.borrow_mut().spend(&answer);
+            let value = match answer.status {
+                TaskStatus::Ok => outcome::value(ctx, &answer)?,
+                TaskStatus::Failed | TaskStatus::Skipped | TaskStatus::Cancelled => {
+                    Value::new_undefined(ctx.clone())
+                }
+            };
+            trial.borrow_mut().answered(answer);
+            settle.resolve.call((value,))
         }
         (Asked::Load { args, depth }, Answer::Source { name, source }) => {
             settle.with_script(shared, &name, &source, args.as_deref(), depth)
         }
         (Asked::Load { .. }, Answer::LoadFailed { message }) => settle.with_error(&message),
         (Asked::Task { title, .. }, Answer::Source { .. } | Answer::LoadFailed { .. }) => {
+            settle.with_error(&format!("`{title}` is a task, but was answered as a script"))
+        }
+        (Asked::Try(trial), Answer::Source { .. } | Answer::LoadFailed { .. }) => {
+            let title = trial.borrow().task().title();
             settle.with_error(&format!("`{title}` is a task, but was answered as a script"))
         }
         (Asked::Load { .. }, Answer::Task(_)) => {
@@ -47,29 +62,6 @@ struct Settle<'js> {
 }
 
 impl<'js> Settle<'js> {
-    /// The value; for a failure `null`, or an exception where the dialect says so.
-    fn with_value(self, title: &str, required: bool, answer: &TaskAnswer) -> Result<()> {
-        let throws = required || answer.class == Some(FailureClass::Schema);
-        match answer.status {
-            TaskStatus::Ok => self.resolve.call((self.value(answer)?,)),
-            _ if throws => self.with_error(&failure(title, answer)),
-            TaskStatus::Failed | TaskStatus::Skipped | TaskStatus::Cancelled => {
-                self.resolve.call((Value::new_null(self.ctx.clone()),))
-            }
-        }
-    }
-
-    fn with_outcome(self, answer: &TaskAnswer) -> Result<()> {
-        let outcome = Object::new(self.ctx.clone())?;
-        outcome.set("status", answer.status.as_str())?;
-        outcome.set("value", self.value(answer)?)?;
-        outcome.set("reason", self.or_null(reason(answer))?)?;
-        outcome.set("model", self.or_null(answer.model.clone())?)?;
-        outcome.set("attempts", answer.attempts)?;
-        outcome.set("cost", answer.cost)?;
-        self.resolve.call((outcome,))
-    }
-
     /// Runs the script; the promise follows the one of its result.
     fn with_script(
         self,
@@ -95,44 +87,7 @@ impl<'js> Settle<'js> {
     }
 
     fn with_error(self, message: &str) -> Result<()> {
-        let error = globals::error_object(&self.ctx, "Error", message)?;
-        // The script is not on the stack now, but it was when it asked.
-        if let (Some(error), Some(site)) = (error.as_object(), &self.site) {
-            error.set("stack", format!("    at {site}:1\n"))?;
-        }
+        let error = outcome::error_at(&self.ctx, message, self.site.as_ref())?;
         self.reject.call((error,))
     }
-
-    fn value(&self, answer: &TaskAnswer) -> Result<Value<'js>> {
-        match &answer.value_json {
-            Some(json) => self.ctx.json_parse(json.as_bytes()),
-            None => Ok(Value::new_null(self.ctx.clone())),
-        }
-    }
-
-    fn or_null(&self, text: Option<String>) -> Result<Value<'js>> {
-        match text {
-            Some(text) => Ok(rquickjs::String::from_str(self.ctx.clone(), &text)?.into_value()),
-            None => Ok(Value::new_null(self.ctx.clone())),
-        }
-    }
-}
-
-/// What is thrown for a task that has no value.
-fn failure(title: &str, answer: &TaskAnswer) -> String {
-    let ended = match answer.status {
-        TaskStatus::Ok => "ended well",
-        TaskStatus::Failed => "failed",
-        TaskStatus::Skipped => "was skipped",
-        TaskStatus::Cancelled => "was cancelled",
-    };
-    match reason(answer) {
-        Some(reason) => format!("`{title}` {ended}: {reason}"),
-        None => format!("`{title}` {ended}"),
-    }
-}
-
-/// The reason in words, or at least the sort of failure.
-fn reason(answer: &TaskAnswer) -> Option<String> {
-    answer.reason.clone().or_else(|| answer.class.map(|class| class.to_string()))
 }

@@ -3,6 +3,8 @@
 use super::tokens::{Token, Tokens};
 use super::{Warning, literal};
 use crate::error::{ErrorKind, Problem};
+use crate::options::dollars_of;
+use divisi_core::PicoUsd;
 use serde_json::{Map, Value};
 use std::ops::Range;
 
@@ -15,7 +17,7 @@ pub struct Meta {
     pub description: String,
     /// When to use it, in words for whoever chooses among scripts.
     pub when_to_use: Option<String>,
-    /// The progress groups it announces. They bind nothing.
+    /// The progress groups it announces. Nothing but their caps binds.
     pub phases: Vec<Phase>,
 }
 
@@ -28,6 +30,8 @@ pub struct Phase {
     pub detail: Option<String>,
     /// The model it mostly uses, for display.
     pub model: Option<String>,
+    /// Most that its tasks may spend.
+    pub cap: Option<PicoUsd>,
 }
 
 /// A `meta`, or what stands for a missing one.
@@ -95,7 +99,7 @@ fn from_value(value: Value, line: u32, warnings: &mut Vec<Warning>) -> Result<Me
         name: required(&mut fields, "name", line)?,
         description: required(&mut fields, "description", line)?,
         when_to_use: optional(&mut fields, "whenToUse"),
-        phases: phases(fields.shift_remove("phases"), line, warnings),
+        phases: phases(fields.shift_remove("phases"), line, warnings)?,
     };
     for key in fields.keys() {
         warnings.push(Warning { message: format!("`meta.{key}` means nothing here"), line });
@@ -118,22 +122,42 @@ fn optional(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
     }
 }
 
-fn phases(value: Option<Value>, line: u32, warnings: &mut Vec<Warning>) -> Vec<Phase> {
-    let Some(value) = value else { return Vec::new() };
+fn phases(value: Option<Value>, line: u32, warnings: &mut Vec<Warning>) -> Result<Vec<Phase>, Problem> {
+    let Some(value) = value else { return Ok(Vec::new()) };
     let entries = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    let phases: Vec<Phase> = entries.iter().filter_map(phase).collect();
+    let phases = entries.iter().filter_map(|entry| phase(entry, line).transpose());
+    let phases = phases.collect::<Result<Vec<_>, _>>()?;
     if phases.len() < entries.len() || !value.is_array() {
         warnings.push(Warning { message: "`meta.phases` is not a list of `{title}`".to_owned(), line });
     }
-    phases
+    Ok(phases)
 }
 
-fn phase(entry: &Value) -> Option<Phase> {
+fn phase(entry: &Value, line: u32) -> Result<Option<Phase>, Problem> {
     let text = |key| entry.get(key).and_then(Value::as_str).map(str::to_owned);
     match entry {
-        Value::String(title) => Some(Phase { title: title.clone(), ..Phase::default() }),
-        _ => Some(Phase { title: text("title")?, detail: text("detail"), model: text("model") }),
+        Value::String(title) => Ok(Some(Phase { title: title.clone(), ..Phase::default() })),
+        _ => match text("title") {
+            Some(title) => {
+                let cap = entry.get("maxCost").map(|cap| dollars(cap, line)).transpose()?;
+                Ok(Some(Phase { title, detail: text("detail"), model: text("model"), cap }))
+            }
+            None => Ok(None),
+        },
     }
+}
+
+/// Not ignored where it is wrong: whoever sets a cap relies on it.
+fn dollars(value: &Value, line: u32) -> Result<PicoUsd, Problem> {
+    let amount = match value {
+        Value::String(text) => PicoUsd::parse_dollars(text.trim()),
+        Value::Number(number) => number.as_f64().and_then(dollars_of),
+        _ => None,
+    };
+    amount.ok_or_else(|| {
+        wrong(line, &format!("`maxCost` of a phase in `meta` is no amount of dollars: {value}"))
+            .hint("write a number from 0, or a text such as '$0.50'")
+    })
 }
 
 fn wrong(line: u32, detail: &str) -> Problem {

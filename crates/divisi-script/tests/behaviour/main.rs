@@ -4,6 +4,8 @@ mod play;
 
 mod additions;
 mod agent;
+mod budget;
+mod checks;
 mod errors;
 mod flow;
 mod groups;

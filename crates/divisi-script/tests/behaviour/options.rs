@@ -14,12 +14,13 @@ fn refusal(options: &str) -> String {
 #[test]
 fn every_option_reaches_the_task() {
     let options = "{ label: 'l', phase: 'p', schema: { type: 'object' }, model: 'opus', kind: 'review', effort: 'xhigh', isolation: 'worktree', \
-        agentType: 'Explore', executor: 'claude', tools: ['read', 'grep'], disallowedTools: 'bash, write', context: 'c', \
+        fallback: 'sonnet', check: 'npm test', maxCost: 0.35, agentType: 'Explore', executor: 'claude', tools: ['read', 'grep'], disallowedTools: 'bash, write', context: 'c', \
         inputs: ['a.rs'], timeout: '5m', stallMs: 1500, retries: 0, maxTurns: 7, required: true }";
     assert_eq!(
         task(options),
         json!({
-            "prompt": "x", "context": "c", "label": "l", "phase": "p", "kind": "review", "model": "opus", "effort": "xhigh",
+            "prompt": "x", "context": "c", "label": "l", "phase": "p", "kind": "review", "model": "opus", "fallback": ["sonnet"],
+            "check": [{ "command": "npm test" }], "maxCost": 350_000_000_000_u64, "effort": "xhigh",
             "schema": { "type": "object" }, "agentType": "Explore", "executor": "claude", "tools": ["read", "grep"],
             "disallowedTools": ["bash", "write"], "isolation": "worktree", "inputs": ["a.rs"], "timeout": 300_000,
             "idleTimeout": 1500, "retries": 0, "maxTurns": 7, "required": true
@@ -40,15 +41,67 @@ fn a_label_may_be_a_number() {
 
 #[test]
 fn unknown_options_are_warned_of_once() {
-    let source = "for (const n of [1, 2]) {\n  await agent('x', { authority: n, bashCommandClamp: [] })\n}\nawait agent('y', { authority: 1, other: 2, model: ['haiku', 'opus'] })";
+    let source = "for (const n of [1, 2]) {\n  await agent('x', { authority: n, bashCommandClamp: [] })\n}\nawait agent('y', { authority: 1, other: 2 })";
     let played = play(source).run();
     insta::assert_snapshot!(played.warnings().join("\n"), @r"
     warning flow.js:2 `authority` is no option of agent() and does nothing
     warning flow.js:2 the option `bashCommandClamp` is not supported yet and does nothing
     warning flow.js:4 `other` is no option of agent() and does nothing
-    warning flow.js:4 a ladder of models is not supported yet: the first one is used
     ");
-    assert_eq!(played.tasks()[2].model.first(), Some("haiku"));
+}
+
+#[test]
+fn models_may_be_one_or_several() {
+    assert_eq!(task("{ model: ['haiku', 'opus'] }")["model"], json!(["haiku", "opus"]));
+    assert_eq!(task("{ model: ['haiku'] }")["model"], "haiku");
+    assert_eq!(task("{ fallback: ['haiku', 'gpt-5'] }")["fallback"], json!(["haiku", "gpt-5"]));
+    insta::assert_snapshot!(refusal("{ model: [] }"), @"TypeError: the option `model` has to be a model, or a list of them, not []");
+    insta::assert_snapshot!(refusal("{ fallback: 3 }"), @"TypeError: the option `fallback` has to be a string, not 3");
+}
+
+#[test]
+fn dollars_are_what_is_written_to_the_last_digit() {
+    for (written, pico) in [
+        ("0.1", 100_000_000_000_u64),
+        ("'$0.50'", 500_000_000_000),
+        ("' 2 '", 2_000_000_000_000),
+        ("0.000000000001", 1),
+        ("1e-7", 100_000),
+        ("0", 0),
+        ("4.35", 4_350_000_000_000),
+        // What was computed is cut below a picodollar.
+        ("0.1 + 0.2", 300_000_000_000),
+        ("2 / 3", 666_666_666_666),
+    ] {
+        assert_eq!(task(&format!("{{ maxCost: {written} }}"))["maxCost"], pico, "{written}");
+    }
+    insta::assert_snapshot!(refusal("{ maxCost: -1 }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not -1");
+    insta::assert_snapshot!(refusal("{ maxCost: NaN }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not NaN");
+    insta::assert_snapshot!(refusal("{ maxCost: 1e9 }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not 1000000000");
+    assert_eq!(task("{ maxCost: budget.usd.remaining() / 2 }"), json!({ "prompt": "x" }), "no limit");
+    insta::assert_snapshot!(refusal("{ maxCost: 'five' }"), @r#"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not "five""#);
+}
+
+#[test]
+fn checks_are_commands_schemas_and_judges() {
+    let checks = |given: &str| task(&format!("{{ check: {given} }}"))["check"].to_string();
+    assert_eq!(checks("'npm test'"), r#"[{"command":"npm test"}]"#);
+    assert_eq!(
+        checks("{ schema: { type: 'string', maxLength: 9 } }"),
+        r#"[{"schema":{"type":"string","maxLength":9}}]"#
+    );
+    assert_eq!(checks("{ judge: 'short?' }"), r#"[{"judge":{"rubric":"short?","threshold":7}}]"#);
+    assert_eq!(
+        checks("[{ command: 'make' }, { judge: 'short?', model: 'opus', threshold: 9 }]"),
+        r#"[{"command":"make"},{"judge":{"rubric":"short?","model":"opus","threshold":9}}]"#
+    );
+    insta::assert_snapshot!(refusal("{ check: true }"), @"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not true");
+    insta::assert_snapshot!(refusal("{ check: '' }"), @r#"TypeError: the option `check` has to be a text that is not empty, not """#);
+    insta::assert_snapshot!(refusal("{ check: { judge: 'a', command: 'b' } }"), @r#"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not {"judge":"a","command":"b"}"#);
+    insta::assert_snapshot!(refusal("{ check: { command: 'b', model: 'opus' } }"), @r#"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not {"command":"b","model":"opus"}"#);
+    insta::assert_snapshot!(refusal("{ check: [{ rubric: 'a' }] }"), @r#"TypeError: the option `check` has to be a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`, not {"rubric":"a"}"#);
+    insta::assert_snapshot!(refusal("{ check: { judge: 'a', threshold: 11 } }"), @"TypeError: the option `check.threshold` has to be a whole number from 0 to 10, not 11");
+    insta::assert_snapshot!(refusal("{ check: { schema: 3 } }"), @"TypeError: the option `check.schema` has to be a JSON Schema, an object, not 3");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Plays scripts against a fake engine: the only place that touches the API.
 
-use divisi_core::{FailureClass, Task};
+use divisi_core::{FailureClass, PicoUsd, Task};
 use divisi_script::{Answer, Call, Host, HostOptions, Script, ScriptError, ScriptRef, TaskAnswer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -200,7 +200,7 @@ impl Played {
 fn text(call: &Call) -> &str {
     match call {
         Call::Log { message } | Call::Warning { message, .. } => message,
-        Call::Phase { title } => title,
+        Call::Phase { title, .. } => title,
         Call::Task { .. } | Call::Load { .. } | Call::GroupBegan { .. } | Call::GroupEnded { .. } => "",
     }
 }
@@ -227,7 +227,8 @@ fn call_line(call: &Call) -> String {
             format!("{id} {line} {kind:?} of {width}{parent}")
         }
         Call::GroupEnded { id } => format!("{id} ended"),
-        Call::Phase { title } => format!("phase {title}"),
+        Call::Phase { title, cap: None } => format!("phase {title}"),
+        Call::Phase { title, cap: Some(cap) } => format!("phase {title} for {cap}"),
         Call::Log { message } => format!("log {}", short(message)),
         Call::Warning { message, site: Some(site) } => format!("warning {site} {message}"),
         Call::Warning { message, site: None } => format!("warning {message}"),
@@ -263,7 +264,7 @@ pub(crate) fn ok(task: &Task) -> TaskAnswer {
         task.schema.as_ref().map_or_else(|| json!(short(&task.prompt)), |schema| sample(schema, "value"));
     TaskAnswer {
         model: Some("fake".into()),
-        cost: 0.01,
+        cost: PicoUsd(PicoUsd::DOLLAR.0 / 100),
         output_tokens: 10,
         ..TaskAnswer::ok(value.to_string())
     }

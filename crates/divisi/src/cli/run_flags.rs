@@ -33,6 +33,9 @@ pub(crate) struct RunFlags {
     /// Most the run may cost, in dollars; at it the run parks
     #[arg(long, value_name = "DOLLARS", help_heading = "Limits")]
     pub(crate) max_cost: Option<Dollars>,
+    /// Output tokens after which a script gets no more agents: its `budget.total`
+    #[arg(long, value_name = "N", help_heading = "Limits", value_parser = value_parser!(u64).range(1..))]
+    pub(crate) token_budget: Option<u64>,
     /// Tasks in flight at once
     #[arg(short, long, value_name = "N", help_heading = "Limits", value_parser = value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
@@ -67,6 +70,7 @@ impl RunFlags {
             model: self.model.or(others.model),
             provider: self.provider.or(others.provider),
             max_cost: self.max_cost.or(others.max_cost),
+            token_budget: self.token_budget.or(others.token_budget),
             jobs: self.jobs.or(others.jobs),
             timeout: self.timeout.or(others.timeout),
             retries: self.retries.or(others.retries),
@@ -121,6 +125,7 @@ mod tests {
             model: Some("haiku".into()),
             demo: true,
             max_cost: Some("0.35".parse().unwrap()),
+            token_budget: Some(9_000),
             timeout: Some("90s".parse().unwrap()),
             allow: Some(vec![Grant::Write]),
             ..RunFlags::default()

@@ -31,6 +31,11 @@ pub enum Signal {
         /// So many.
         tokens: u64,
     },
+    /// It waits until the vendor has cached what its prompt shares with others.
+    Held {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
     /// A tool is at work.
     Tool {
         /// In which attempt.

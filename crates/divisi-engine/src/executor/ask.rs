@@ -106,9 +106,13 @@ impl Asker {
 
     /// Waits until the request may leave.
     async fn admitted(&self, request: &Request, model: &Model) -> Admission {
-        let held = || self.line.signal(|attempt| Signal::Held { attempt });
+        let held = || {
+            self.line.hold(true);
+            self.line.signal(|attempt| Signal::Held { attempt });
+        };
         let admission = model.governor.admit(model, request, held).await;
         if admission.was_held {
+            self.line.hold(false);
             self.line.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
         admission

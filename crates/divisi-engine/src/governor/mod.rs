@@ -4,6 +4,7 @@
 //! all runs of a process that ask the same provider. So far it keeps siblings
 //! from paying twice for the prefix they share.
 
+mod prefixes;
 mod warmth;
 
 pub(crate) use warmth::Admission;

@@ -15,6 +15,7 @@ pub mod choose;
 pub mod resolve;
 pub mod preflight;
 pub mod driver;
+pub mod governor;
 pub mod executor;
 pub mod framing;
 pub mod agents;

@@ -2,6 +2,7 @@
 
 use crate::choose::AUTO;
 use crate::executor::CommandLine;
+use crate::governor::Governor;
 use crate::prices::Catalogue;
 use crate::tools::Permissions;
 use divisi_core::{Failure, FailureClass, Kinds, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
@@ -90,6 +91,8 @@ pub struct ProviderModels {
     pub known: Vec<GlobMatcher>,
     /// Whether nobody sends a bill: a server of one's own, scripted answers.
     pub free: bool,
+    /// Decides when requests to it may leave.
+    pub governor: Governor,
 }
 
 /// A model that can be asked.
@@ -103,6 +106,8 @@ pub struct Model {
     pub tier: Option<Tier>,
     /// Whether nobody sends a bill for it.
     pub free: bool,
+    /// Decides when requests to the provider may leave.
+    pub governor: Governor,
     /// What it costs when it is asked; `None` where that is not known, or not asked for.
     pub price: Option<Arc<ModelPrice>>,
 }
@@ -142,7 +147,8 @@ impl Models {
         };
         let by_id = || Tier::ALL.into_iter().find(|tier| models.tiers.get(tier.as_str()) == Some(&id));
         let tier = word.parse().ok().or_else(by_id);
-        Ok(Model { provider: models.provider.clone(), id, tier, free: models.free, price: None })
+        let (provider, governor) = (models.provider.clone(), models.governor.clone());
+        Ok(Model { provider, id, tier, free: models.free, governor, price: None })
     }
 
     /// The provider that `word` is meant for, and what it is asked for.
@@ -165,6 +171,7 @@ impl ProviderModels {
         Self {
             tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
             free: provider.is_free(),
+            governor: Governor::default(),
             known: known
                 .iter()
                 .filter_map(|known| Glob::new(known).ok())

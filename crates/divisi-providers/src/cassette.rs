@@ -78,6 +78,10 @@ impl Provider for Cassette {
         self.inner.as_ref().map_or("cassette", |inner| inner.name())
     }
 
+    fn cached_tokens_min(&self) -> Option<u64> {
+        self.inner.as_ref().and_then(|inner| inner.cached_tokens_min())
+    }
+
     async fn send(
         &self,
         request: &Request,

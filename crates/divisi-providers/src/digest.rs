@@ -37,6 +37,56 @@ impl Request {
     }
 }
 
+/// A beginning of a prompt that a mark for the cache ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Equal for two requests exactly when one can read what the other wrote.
+    pub digest: Digest,
+    /// Bytes of all texts in it.
+    pub bytes: u64,
+}
+
+impl Request {
+    /// The beginnings of this prompt that siblings may have too, shortest first:
+    /// one for each mark in the system prompt and on the texts of the first message.
+    ///
+    /// Model, effort and schema belong to all of them. For effort nobody says
+    /// whether vendors cache by it; to tell too many apart costs a write or two,
+    /// to tell too few apart lets a whole fan-out write.
+    pub fn shared_prefixes(&self) -> Vec<Prefix> {
+        let first = self.messages.first().map_or(&[][..], |message| &message.blocks);
+        let texts = first.iter().map_while(|block| match block {
+            Block::Text { text, cache } => Some((b'u', text, *cache)),
+            Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
+        });
+        let system = self.system.iter().map(|block| (b's', &block.text, block.cache));
+        let texts: Vec<_> = system.chain(texts).collect();
+        let Some(last) = texts.iter().rposition(|(.., cache)| *cache) else { return vec![] };
+        let mut prefix = Fields(Hasher::new());
+        let mut bytes = 0;
+        prefix.text(&self.model);
+        prefix.text(self.effort.map_or("", |effort| effort.as_str()));
+        prefix.json(self.schema.as_deref().unwrap_or(&Value::Null));
+        prefix.count(self.tools.len());
+        for tool in self.tools_sorted() {
+            prefix.text(&tool.name);
+            prefix.text(&tool.description);
+            prefix.json(&tool.input_schema);
+            bytes += tool.name.len() + tool.description.len() + tool.input_schema.to_string().len();
+        }
+        let mut found = vec![];
+        for (place, text, cache) in &texts[..=last] {
+            prefix.tag(*place);
+            prefix.text(text);
+            bytes += text.len();
+            if *cache {
+                found.push(Prefix { digest: Digest::from(prefix.0.finalize()), bytes: bytes as u64 });
+            }
+        }
+        found
+    }
+}
+
 /// Writes fields so that no two different sequences of them hash the same:
 /// whatever has a length is preceded by it, whatever has variants by a tag.
 struct Fields(Hasher);
@@ -185,6 +235,43 @@ mod tests {
             change(&mut other);
             assert!(!seen.contains(&other.digest()));
             seen.push(other.digest());
+        }
+    }
+
+    #[test]
+    fn siblings_share_what_stands_before_the_last_mark() {
+        let sibling = |prompt: &str| {
+            let mut request = request();
+            request.system[0].cache = true;
+            let context = Block::Text { text: "all of the code".into(), cache: true };
+            request.messages[0].blocks = vec![context, Block::text(prompt)];
+            request
+        };
+        let prefixes = sibling("a").shared_prefixes();
+        assert_eq!(prefixes, sibling("b").shared_prefixes());
+        assert_eq!(prefixes.iter().map(|prefix| prefix.bytes).collect::<Vec<_>>(), [144, 159]);
+        assert_eq!(request().shared_prefixes(), []);
+
+        let mut longer = sibling("a");
+        longer.messages.push(Message {
+            role: Role::User,
+            blocks: vec![Block::Text { text: "its own".into(), cache: true }],
+        });
+        longer.tools.reverse();
+        longer.max_tokens += 1;
+        assert_eq!(longer.shared_prefixes(), prefixes);
+
+        let changes: [fn(&mut Request); 5] = [
+            |r| r.model = "n".into(),
+            |r| r.system[0].text = "be long".into(),
+            |r| r.tools.truncate(1),
+            |r| r.effort = Some(Effort::Low),
+            |r| r.schema = Some(Arc::new(json!({}))),
+        ];
+        for change in changes {
+            let mut other = sibling("a");
+            change(&mut other);
+            assert!(other.shared_prefixes().iter().all(|prefix| !prefixes.contains(prefix)));
         }
     }
 }

@@ -36,6 +36,7 @@ mod strict;
 
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;
+pub use digest::Prefix;
 pub use discover::{LocalServer, discover};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::ProviderError;

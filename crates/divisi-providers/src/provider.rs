@@ -18,6 +18,12 @@ pub trait Provider: Send + Sync {
         false
     }
 
+    /// The fewest tokens of a prompt's beginning that the vendor keeps for other
+    /// requests to read; `None` where it keeps nothing, or nobody knows.
+    fn cached_tokens_min(&self) -> Option<u64> {
+        None
+    }
+
     /// Sends `request` once and returns the whole reply.
     ///
     /// `progress` is called from within the returned future, often, and must be
@@ -44,7 +50,8 @@ pub trait Provider: Send + Sync {
 /// A sign of life while a reply arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The first byte of the body: from here on, others can read the prompt's cache.
+    /// The reply has begun: from here on, others can read the prompt's cache.
+    /// What only brings an error never begins.
     Started,
     /// Something arrived that adds nothing to the reply.
     Alive,

@@ -81,7 +81,7 @@ async fn read<E: Error>(
     let mut received = 0;
     let watched = bytes.map(|chunk| {
         let chunk = chunk.map_err(|error| crate::http::innermost(&error))?;
-        progress(if received == 0 { Progress::Started } else { Progress::Alive });
+        progress(Progress::Alive);
         received += chunk.len();
         if received > STREAM_BYTES_MAX {
             Err(format!("it is longer than {STREAM_BYTES_MAX} bytes"))
@@ -91,6 +91,7 @@ async fn read<E: Error>(
     });
     let mut events = pin!(EventStream::new(watched));
     let mut cause = None;
+    let mut has_started = false;
     while !assembler.is_complete() {
         let event = match events.next().await {
             Some(Ok(event)) => event,
@@ -102,6 +103,10 @@ async fn read<E: Error>(
         };
         let before = assembler.written();
         assembler.take(&event.data).map_err(|trouble| failure(endpoint, trouble))?;
+        if !has_started {
+            has_started = true;
+            progress(Progress::Started);
+        }
         if assembler.written() > before {
             progress(Progress::OutputTokens(estimate::tokens(assembler.written())));
         }

@@ -3,42 +3,13 @@
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
+#[path = "support/money.rs"]
+mod ledger;
 
-use divisi_mock::{Breakage, Config, ErrorKind, Price, Reply, Rule, When};
+use divisi_mock::{Breakage, Config, ErrorKind, Reply, Rule, When};
+use ledger::{bill, pico, prices, said};
 use serde_json::Value;
-use std::process::Output;
 use support::{FILES, Machine, whole_args, whole_flow};
-
-/// The list prices, in picodollars a token.
-fn prices(config: Config) -> Config {
-    let price = |input, cache_write_short, cache_write_long, cache_read, output| Price {
-        input,
-        cache_write_short,
-        cache_write_long,
-        cache_read,
-        output,
-    };
-    let prices = [
-        ("claude-haiku-5-5", price(100_000, 125_000, 200_000, 10_000, 500_000)),
-        ("claude-sonnet-5-5", price(2_000_000, 2_500_000, 4_000_000, 100_000, 10_000_000)),
-        ("claude-opus-5-5", price(4_000_000, 5_000_000, 8_000_000, 200_000, 20_000_000)),
-    ];
-    let prices = prices.map(|(model, price)| (model.to_owned(), price));
-    Config { prices: prices.into(), retry_after_ms: 1, ..config }
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
-}
-
-fn bill(machine: &Machine) -> Value {
-    let output = machine.run(&["cost", "--json"]);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
-}
-
-fn pico(value: &Value) -> u128 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no amount")).into()
-}
 
 #[test]
 fn the_ledger_equals_the_bill_to_the_last_unit() {

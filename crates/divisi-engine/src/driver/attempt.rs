@@ -80,8 +80,10 @@ async fn carry_out(attempt: Attempt) -> AttemptResult {
     let Assignment { timeout, idle_timeout, executor, .. } = &*attempt.assignment;
     let (timeout, idle_timeout, executor, line) =
         (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
-    // What has been sent by then may be billed, so a dropped attempt counts as unanswered.
-    let dropped = |class, message| AttemptResult { unanswered: true, ..Failure::new(class, message).into() };
+    // What has been sent by then may be billed, so a dropped attempt counts as
+    // unanswered, unless it was still kept from leaving.
+    let dropped =
+        |class, message| AttemptResult { unanswered: !line.is_held(), ..Failure::new(class, message).into() };
     tokio::select! {
         result = executor.run(attempt) => result,
         () = line.stop().cancelled() => dropped(FailureClass::Interrupted, "stopped".to_owned()),

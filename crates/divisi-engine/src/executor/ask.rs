@@ -2,6 +2,7 @@
 
 use super::{AttemptResult, Kept, Line, Signal, Stopped};
 use crate::driver::wall_clock;
+use crate::governor::Admission;
 use crate::setup::{Model, Setup};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::Content;
@@ -82,8 +83,9 @@ impl Asker {
         };
         let shortened = room.map(|max_tokens| Request { max_tokens, ..request.clone() });
         let sent = shortened.as_ref().unwrap_or(request);
+        let admission = self.admitted(sent, model).await;
         let sent_at = Instant::now();
-        let reply = self.send(sent, model).await?;
+        let reply = self.send(sent, model, &admission).await?;
         let cut = (shortened.is_some() && reply.stop == Stop::MaxTokens).then(|| {
             // Half an answer is no answer to the whole question.
             digest = sent.digest();
@@ -102,13 +104,34 @@ impl Asker {
         Ok(Answer { reply, turn: Some((turn, json)), tool_results: None, cut })
     }
 
-    async fn send(&self, request: &Request, model: &Model) -> Result<Reply, Halt> {
+    /// Waits until the request may leave.
+    async fn admitted(&self, request: &Request, model: &Model) -> Admission {
+        let held = || {
+            self.line.hold(true);
+            self.line.signal(|attempt| Signal::Held { attempt });
+        };
+        let admission = model.governor.admit(model, request, held).await;
+        if admission.was_held {
+            self.line.hold(false);
+            self.line.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
+        }
+        admission
+    }
+
+    async fn send(&self, request: &Request, model: &Model, admission: &Admission) -> Result<Reply, Halt> {
         let line = &self.line;
         let progress = |progress| match progress {
-            Progress::Started | Progress::Alive => line.sign_of_life(),
+            Progress::Started => {
+                admission.begun();
+                line.sign_of_life();
+            }
+            Progress::Alive => line.sign_of_life(),
             Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
         };
         let reply = model.provider.send(request, &progress).await;
+        if reply.is_ok() {
+            admission.begun();
+        }
         reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))
     }
 

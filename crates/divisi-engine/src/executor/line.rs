@@ -6,7 +6,7 @@ use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ pub struct Line {
     stop: CancellationToken,
     /// Counts signs of life; whoever watches for idleness compares it.
     alive: Arc<AtomicU64>,
+    is_held: Arc<AtomicBool>,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -30,6 +31,11 @@ pub enum Signal {
         attempt: AttemptId,
         /// So many.
         tokens: u64,
+    },
+    /// It waits until the vendor has cached what its prompt shares with others.
+    Held {
+        /// Which attempt.
+        attempt: AttemptId,
     },
     /// A tool is at work.
     Tool {
@@ -51,7 +57,7 @@ impl Line {
         signals: broadcast::Sender<Signal>,
         stop: CancellationToken,
     ) -> Self {
-        Self { attempt, inbox, signals, stop, alive: Arc::default() }
+        Self { attempt, inbox, signals, stop, alive: Arc::default(), is_held: Arc::default() }
     }
 
     /// Whose line it is.
@@ -118,6 +124,15 @@ impl Line {
     /// Says that there is progress, though nothing to show.
     pub fn sign_of_life(&self) {
         self.alive.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says whether the request that was written down is kept from leaving.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
     }
 
     pub(crate) fn signs_of_life(&self) -> u64 {

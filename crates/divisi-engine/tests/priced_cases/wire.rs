@@ -3,6 +3,7 @@
 use super::{TODAY, midnight, usd};
 use divisi_core::PicoUsd;
 use divisi_engine::Model;
+use divisi_engine::governor::Governor;
 use divisi_engine::prices::Catalogue;
 use divisi_providers::{Anthropic, Endpoint, OpenAiChat, OpenAiResponses, Provider, Request};
 use serde_json::{Value, json};
@@ -20,7 +21,14 @@ enum Format {
 /// What one reply costs whose usage is written like this.
 async fn cost(format: Format, model: &str, usage: Value, more: Value) -> u128 {
     let provider = provider(format, serve(stream(format, model, usage, more)));
-    let model = Model { id: model.into(), free: false, tier: None, price: None, provider };
+    let model = Model {
+        id: model.into(),
+        free: false,
+        tier: None,
+        price: None,
+        governor: Governor::default(),
+        provider,
+    };
     let reply = model.provider.send(&Request::new(&*model.id, "hello", 100), &|_| {}).await.unwrap();
     let PicoUsd(cost) = Catalogue::default().cost(&model, &reply, midnight(TODAY)).unwrap();
     cost.into()

@@ -307,8 +307,9 @@ data: {"type":"message_stop"}
         assert_eq!(
             seen,
             [
-                Started,
                 Alive,
+                Alive,
+                Started,
                 OutputTokens(1),
                 OutputTokens(3),
                 OutputTokens(4),

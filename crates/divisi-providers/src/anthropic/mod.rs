@@ -22,6 +22,10 @@ use serde::Deserialize;
 /// The version of the API that all of this is written for.
 const VERSION: &str = "2023-06-01";
 
+/// The shortest prefix that is cached. That of the current models; older ones
+/// want up to 4,096 tokens.
+const CACHED_TOKENS_MIN: u64 = 512;
+
 /// Anthropic's Messages API, and servers that speak it.
 pub struct Anthropic {
     http: Http,
@@ -44,6 +48,10 @@ impl Anthropic {
 impl Provider for Anthropic {
     fn name(&self) -> &str {
         &self.http.endpoint.name
+    }
+
+    fn cached_tokens_min(&self) -> Option<u64> {
+        Some(CACHED_TOKENS_MIN)
     }
 
     async fn send(

@@ -28,6 +28,9 @@ pub struct OpenAiChat {
     dialect: Dialect,
 }
 
+/// The shortest prefix that OpenAI caches, which it does unasked.
+pub(crate) const CACHED_TOKENS_MIN: u64 = 1_024;
+
 /// Whose variant of the API it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -69,6 +72,13 @@ impl Dialect {
 impl Provider for OpenAiChat {
     fn name(&self) -> &str {
         &self.http.endpoint.name
+    }
+
+    fn cached_tokens_min(&self) -> Option<u64> {
+        match self.dialect {
+            Dialect::OpenAi | Dialect::OpenRouter => Some(CACHED_TOKENS_MIN),
+            Dialect::Compatible => None,
+        }
     }
 
     async fn send(

@@ -10,7 +10,7 @@ mod events;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
-use crate::openai_chat::{bearer, models};
+use crate::openai_chat::{CACHED_TOKENS_MIN, bearer, models};
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -33,6 +33,10 @@ impl OpenAiResponses {
 impl Provider for OpenAiResponses {
     fn name(&self) -> &str {
         &self.http.endpoint.name
+    }
+
+    fn cached_tokens_min(&self) -> Option<u64> {
+        Some(CACHED_TOKENS_MIN)
     }
 
     async fn send(

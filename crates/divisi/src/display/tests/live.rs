@@ -39,6 +39,18 @@ fn a_frame_on_80_columns() {
 }
 
 #[test]
+fn a_task_that_is_held_says_what_it_waits_for() {
+    let (story, mut progress) = at_work();
+    let held = AttemptId { task: TaskId(5), number: 1 };
+    progress.signal(Signal::Held { attempt: held });
+    let shown = frame(&progress, &look(120), 24, story.now());
+    assert_eq!(shown.iter().filter(|line| line.ends_with("waits for the cache")).count(), 1, "{shown:#?}");
+    progress.signal(Signal::Writing { attempt: held, tokens: 0 });
+    let shown = frame(&progress, &look(120), 24, story.now());
+    assert!(!shown.iter().any(|line| line.contains("waits for the cache")), "{shown:#?}");
+}
+
+#[test]
 fn a_frame_on_120_columns() {
     assert_snapshot!(shown(&look(120), 24), @r"
     audit k3f97a2m · find 3/3 · verify 0/4

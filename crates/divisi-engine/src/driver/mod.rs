@@ -342,6 +342,7 @@ impl Driver {
             | Event::TurnScheduled { .. }
             | Event::TurnEnded { .. }
             | Event::RetryPlanned { .. }
+            | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }

@@ -11,7 +11,7 @@ use divisi_core::preflight::checklist::{KindRule, Settings, Total};
 use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan};
 use divisi_core::{Millis, PicoUsd, Site, Tier};
 use divisi_engine::Setup;
-use divisi_engine::history::history;
+use divisi_engine::history::{RUNS_MAX, history};
 use divisi_engine::preflight::{TraceLimits, trace};
 use divisi_engine::resolve::Resolver;
 use std::collections::BTreeMap;
@@ -42,20 +42,35 @@ pub(crate) async fn look(found: Found, flags: RunFlags, context: &Context) -> Re
         output::say(&format!("note: {note}"));
     }
     let setup = Arc::new(setup);
-    let mut graph = graph_of(found, &setup)?;
+    let history = match settings.store.exists() {
+        true => history(&*context.store()?, RUNS_MAX, None).await?,
+        false => History::default(),
+    };
+    let Foreseen { mut graph, forecast, forecaster, tiers } = foresee(&found, &setup, &history)?;
     for site in sites(&mut graph) {
         *site = near(site, context.folder());
     }
-    let history = match settings.store.exists() {
-        true => history(&*context.store()?).await?,
-        false => History::default(),
-    };
+    Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })
+}
+
+/// What a flow would ask for and what that is expected to cost.
+pub(crate) struct Foreseen {
+    pub(crate) graph: Graph,
+    pub(crate) forecast: Forecast,
+    forecaster: Forecaster,
+    tiers: Tiers,
+}
+
+/// Foresees a flow in these surroundings. Blocks for as long as its script
+/// computes: up to a second for a large one.
+pub(crate) fn foresee(found: &Found, setup: &Arc<Setup>, history: &History) -> Result<Foreseen, Problem> {
+    let graph = graph_of(found, setup)?;
     let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, ..Bounds::default() };
     let forecaster =
-        Forecaster::new(&history, Priors::of(&setup.kinds)).of_flow(graph.name.clone()).within(bounds);
-    let tiers = tiers(&setup);
+        Forecaster::new(history, Priors::of(&setup.kinds)).of_flow(graph.name.clone()).within(bounds);
+    let tiers = tiers(setup);
     let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
-    Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })
+    Ok(Foreseen { graph, forecast, forecaster, tiers })
 }
 
 /// What the checklist has to know of the settings.
@@ -118,13 +133,13 @@ fn near(site: &Site, folder: &Path) -> Site {
     }
 }
 
-fn graph_of(found: Found, setup: &Arc<Setup>) -> Result<Graph, Problem> {
+fn graph_of(found: &Found, setup: &Arc<Setup>) -> Result<Graph, Problem> {
     match found {
         Found::Plan(file) => {
             let resolver = Resolver::new(setup.clone());
             Ok(of_plan(file.name(), &file.plan, |task| resolver.assigned(task), |place| file.site(place)))
         }
-        Found::Script(flow) => Ok(trace(&flow, setup.clone(), &TraceLimits::default())?),
+        Found::Script(flow) => Ok(trace(flow, setup.clone(), &TraceLimits::default())?),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::budget::TurnBound;
 use crate::check::OneOrMany;
+use crate::preflight::Estimate;
 use crate::{
     AttemptId, Content, Digest, Failure, Key, Limits, Millis, Outcome, PicoUsd, Position, RetryPolicy,
     TaskId, Timestamp, Usage,
@@ -59,6 +60,12 @@ pub enum Event {
     Logged {
         /// One line or more.
         message: Arc<str>,
+    },
+    /// What the whole run was expected to cost and take when this execution
+    /// began; once in each at most.
+    Estimated {
+        /// The expectation.
+        estimate: Box<Estimate>,
     },
     /// The flow asks for a task that the run has not seen.
     TaskSubmitted(Box<TaskSubmitted>),

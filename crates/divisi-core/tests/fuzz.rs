@@ -3,6 +3,7 @@
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, TaskFacts, Turn};
+use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Ledger, Limits, Millis, Outcome,
@@ -42,6 +43,7 @@ enum Step {
     },
     Phase(u8, Option<u64>),
     Log(u8),
+    Estimate(u64),
     FlowEnded(bool),
     CaughtUp,
     Park,
@@ -84,6 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         2 => (0..4u8, prop::option::of(0..150u64)).prop_map(|(title, cap)| Step::Phase(title, cap)),
         2 => (0..4u8).prop_map(Step::Log),
+        1 => (0..60u64).prop_map(Step::Estimate),
         1 => any::<bool>().prop_map(Step::FlowEnded),
         4 => Just(Step::CaughtUp),
         1 => Just(Step::Park),
@@ -207,6 +210,12 @@ impl Live {
                 self.take(Input::Phase { title: title.to_string().into(), cap: cap.map(PicoUsd) });
             }
             Step::Log(line) => self.take(Input::Log(line.to_string().into())),
+            Step::Estimate(cost) => {
+                let cost = Spread { p50: PicoUsd(cost), ..Spread::default() };
+                let estimate =
+                    Estimate { cost, ceiling: None, took: Spread::default(), tasks: 1, guessed: 0 };
+                self.take(Input::Estimate(Box::new(estimate)));
+            }
             Step::FlowEnded(true) => self.take(Input::FlowEnded(Ok(text("null")))),
             Step::FlowEnded(false) => {
                 let failure = Failure::new(FailureClass::Program, "x is not a function");

@@ -5,6 +5,7 @@ use divisi_core::event::{
     Caps, FORMAT, FlowSource, ParkReason, Recorded, RunResumed, RunStarted, RunStatus, TaskFacts,
     TaskSubmitted, Turn,
 };
+use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::run::Stage;
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd,
@@ -132,6 +133,15 @@ fn every_event() -> Vec<Recorded> {
         })),
         Event::PhaseStarted { title: "Scan".into(), cap: Some(PicoUsd(3_000)) },
         Event::Logged { message: "four modules".into() },
+        Event::Estimated {
+            estimate: Box::new(Estimate {
+                cost: Spread { p10: PicoUsd(900), p50: PicoUsd(1_500), p90: PicoUsd(2_500) },
+                ceiling: Some(PicoUsd(9_000)),
+                took: Spread { p10: Millis(300), p50: Millis(600), p90: Millis(900) },
+                tasks: 4,
+                guessed: 2,
+            }),
+        },
         submitted(0, "auth", 0),
         submitted(1, "auth", 1),
         submitted(2, "payment", 0),

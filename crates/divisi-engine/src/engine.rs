@@ -10,6 +10,7 @@ use crate::store::{Batch, Store, StoreError};
 use divisi_core::content::Content;
 use divisi_core::event::Caps;
 use divisi_core::event::{FlowSource, RunStatus};
+use divisi_core::preflight::Estimate;
 use divisi_core::run::Stage;
 use divisi_core::{Failure, FailureClass, Input, Outcome, Position, Run, RunId, Task};
 use divisi_script::{HostOptions, ScriptError};
@@ -291,7 +292,7 @@ pub struct RunHandle {
     script_end: Option<ScriptEnd>,
 }
 
-/// Parks or cancels a run from elsewhere.
+/// Parks or cancels a run from elsewhere, or tells it something.
 #[derive(Clone)]
 pub struct Control {
     inbox: mpsc::UnboundedSender<Message>,
@@ -302,6 +303,12 @@ impl Control {
     pub fn park(&self) {
         // A run that is over cannot be parked any more.
         let _ = self.inbox.send(Message::Park);
+    }
+
+    /// Tells the run what it is expected to cost, for its journal. Only the
+    /// first estimate of an execution is kept, and none once the run is over.
+    pub fn estimate(&self, estimate: Estimate) {
+        let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
     }
 
     /// Ends the run at once. What is in flight is lost and may be billed.

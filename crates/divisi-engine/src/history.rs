@@ -4,23 +4,28 @@ use crate::store::{Store, StoreError};
 use divisi_core::history::Reader;
 use divisi_core::{History, Position, RunId};
 
-/// Most runs that are read, newest first. Older ones say little about today's
+/// Runs that are read where there is time, newest first. Older ones say little about today's
 /// models and prices.
 pub const RUNS_MAX: usize = 200;
 
 /// Most events that are read in all: about a second's work.
 pub const EVENTS_MAX: usize = 500_000;
 
-/// Learns from the newest runs of a store.
+/// Learns from the newest runs of a store, without the run `besides`.
 ///
-/// Stops at [`RUNS_MAX`] runs, at [`EVENTS_MAX`] events, or when the history is
+/// Stops at `runs_max` runs, at [`EVENTS_MAX`] events, or when the history is
 /// full; the newest runs are in it then. Runs under way count as far as their
 /// tasks have ended. A journal that cannot be read is left out and named in the
 /// log: an estimate is not worth failing for.
-pub async fn history(store: &dyn Store) -> Result<History, StoreError> {
+pub async fn history(
+    store: &dyn Store,
+    runs_max: usize,
+    besides: Option<&RunId>,
+) -> Result<History, StoreError> {
     let mut history = History::default();
     let mut events_left = EVENTS_MAX;
-    for run in store.runs(RUNS_MAX).await? {
+    let runs = store.runs(runs_max.saturating_add(usize::from(besides.is_some()))).await?;
+    for run in runs.iter().filter(|run| besides != Some(&run.id)).take(runs_max) {
         match learn(store, &run.id, events_left, &mut history).await {
             Ok(read) => events_left = events_left.saturating_sub(read),
             Err(problem @ StoreError::Unreadable { .. }) => {
@@ -108,14 +113,26 @@ mod tests {
         let long = PAGE_EVENTS_MAX as u32 / 4 + 10;
         write(&store, "old", 1, 3).await;
         write(&store, "new", 2, long).await;
-        let history = history(&store).await.unwrap();
+        let history = history(&store, RUNS_MAX, None).await.unwrap();
         let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
         assert_eq!(labels.len(), long as usize + 3);
         assert_eq!((labels[0], labels[labels.len() - 1]), ("new", "old"));
     }
 
     #[tokio::test]
+    async fn a_run_does_not_learn_from_itself() {
+        let store = MemoryStore::new();
+        for (at, name) in ["old", "last", "self"].into_iter().enumerate() {
+            write(&store, name, at as u64, 1).await;
+        }
+        let own = RunId::new("self").unwrap();
+        let history = history(&store, 1, Some(&own)).await.unwrap();
+        let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
+        assert_eq!(labels, ["last"]);
+    }
+
+    #[tokio::test]
     async fn an_empty_store_tells_nothing() {
-        assert!(history(&MemoryStore::new()).await.unwrap().is_empty());
+        assert!(history(&MemoryStore::new(), RUNS_MAX, None).await.unwrap().is_empty());
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn line(event: &Event) -> String {
                 format!("outcome   {task} {}", outcome.status())
             }
         },
+        Event::Estimated { estimate } => format!("estimated {}", estimate.cost.p50.0),
         Event::SoftLimitReached { spent, cap } => format!("warned    {} of {} spent", spent.0, cap.0),
         Event::ParkingStarted { reason } => format!("parking   {}", why(reason)),
         Event::RunParked { reason } => format!("parked    {}", why(reason)),

@@ -1,17 +1,17 @@
 //! From a flow and flags to a run that is driven to its end.
 
-use crate::cli::RunFlags;
+use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::display::{json, text};
 use crate::exit::Exit;
 use crate::follow::{self, Telling};
 use crate::problem::Problem;
 use crate::settings::{self, Loaded, Settings, permissions};
-use crate::{clock, output, prices, providers};
+use crate::{clock, estimate, output, prices, providers};
 use anyhow::Context as _;
 use divisi_core::run::Stage;
 use divisi_core::{Run, RunId};
-use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup};
+use divisi_engine::{Engine, Finished, Models, RunOptions, Setup};
 use serde_json::Value;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 /// A run to be started, or to go on with.
 pub(crate) struct Launch {
-    pub(crate) flow: Flow,
+    pub(crate) found: Found,
     pub(crate) flags: RunFlags,
     pub(crate) earlier: Option<Earlier>,
 }
@@ -36,8 +36,8 @@ pub(crate) struct Earlier {
 
 impl Launch {
     /// A new run.
-    pub(crate) fn new(flow: Flow, flags: RunFlags) -> Self {
-        Self { flow, flags, earlier: None }
+    pub(crate) fn new(found: Found, flags: RunFlags) -> Self {
+        Self { found, flags, earlier: None }
     }
 }
 
@@ -45,7 +45,8 @@ impl Launch {
 ///
 /// Everything that can be known to be wrong is said before the run exists.
 pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Problem> {
-    let Launch { flow, flags, earlier } = launch;
+    let Launch { found, flags, earlier } = launch;
+    let flow = found.flow();
     flow.parse().map_err(Problem::script)?;
     let Prepared { mut flags, settings, setup } = prepare(flags, context).await?;
     // What an agent writes to a settings file gives a resume no more rights.
@@ -62,7 +63,15 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     };
     let telling = Telling { global: &context.global, demo: flags.demo, script_is_ours: flow.path.is_none() };
     let (handle, before) = match earlier {
-        None => (engine.start(flow, setup, options).await?, Run::new()),
+        None => {
+            let estimating = settings.estimate && !flags.demo;
+            let ahead = estimating.then(|| (found, setup.clone()));
+            let handle = engine.start(flow, setup, options).await?;
+            if let Some((found, setup)) = ahead {
+                estimate::begin(found, setup, engine.store().clone(), &handle);
+            }
+            (handle, Run::new())
+        }
         Some(earlier) => (engine.resume(&earlier.id, flow, setup, options).await?, earlier.run),
     };
     let is_resumed = *before.stage() != Stage::Unstarted;

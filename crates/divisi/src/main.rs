@@ -6,6 +6,7 @@ mod commands;
 mod display;
 mod follow;
 mod launch;
+mod estimate;
 mod stop;
 
 mod plan_file;

@@ -10,11 +10,12 @@ use divisi_core::history::History;
 use divisi_core::preflight::checklist::{KindRule, Settings, Total};
 use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan};
 use divisi_core::price::is_same_model;
-use divisi_core::{Millis, PicoUsd, Site, Task, Tier};
+use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;
-use divisi_engine::history::history;
+use divisi_engine::history::{RUNS_MAX, history};
 use divisi_engine::preflight::{TraceLimits, trace};
 use divisi_engine::resolve::Resolver;
+use divisi_engine::store::{Store, StoreError};
 use divisi_engine::tokens::{Correction, corrections};
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -52,34 +53,71 @@ pub(crate) async fn look(
         output::say(&format!("note: {note}"));
     }
     let setup = Arc::new(setup);
-    let name = found.run_name()?;
-    let mut graph = Graph { name, ..graph_of(found, &setup)? };
+    let learnt = match settings.store.exists() {
+        true => Learnt::of(&*context.store()?, &setup, RUNS_MAX, None).await?,
+        false => Learnt::default(),
+    };
+    let mut graph = graph_of(&found, &setup, &learnt)?;
     for site in sites(&mut graph) {
         *site = near(site, context.folder());
     }
-    let resolver = Resolver::new(setup.clone());
-    let history = match settings.store.exists() {
-        true => {
-            let store = context.store()?;
-            correct(&mut graph, &corrections(&*store, &resolver).await?);
-            history(&*store).await?
-        }
-        false => History::default(),
-    };
     if exact {
-        count(&mut graph, &resolver).await?;
+        count(&mut graph, &Resolver::new(setup.clone())).await?;
     }
-    graph.count_results(|assigned| {
-        let kind = setup.kinds.get(&assigned.kind).map(|kind| kind.tokens);
-        // The last of its turns gives the result.
-        kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
-    });
-    let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, ..Bounds::default() };
-    let forecaster =
-        Forecaster::new(&history, Priors::of(&setup.kinds)).of_flow(graph.name.clone()).within(bounds);
-    let tiers = tiers(&setup);
-    let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
+    let Foreseen { graph, forecast, forecaster, tiers } = Foreseen::of(graph, &setup, &learnt);
     Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })
+}
+
+/// What past runs have taught.
+#[derive(Default)]
+pub(crate) struct Learnt {
+    history: History,
+    corrections: BTreeMap<Arc<str>, Correction>,
+}
+
+impl Learnt {
+    /// Learns from so many runs of a store, newest first, one of them left out.
+    pub(crate) async fn of(
+        store: &dyn Store,
+        setup: &Arc<Setup>,
+        runs_max: usize,
+        besides: Option<&RunId>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            corrections: corrections(store, &Resolver::new(setup.clone())).await?,
+            history: history(store, runs_max, besides).await?,
+        })
+    }
+}
+
+/// What a flow would ask for and what that is expected to cost.
+pub(crate) struct Foreseen {
+    pub(crate) graph: Graph,
+    pub(crate) forecast: Forecast,
+    forecaster: Forecaster,
+    tiers: Tiers,
+}
+
+/// Foresees a flow in these surroundings. Blocks for as long as its script
+/// computes: up to a second for a large one.
+pub(crate) fn foresee(found: &Found, setup: &Arc<Setup>, learnt: &Learnt) -> Result<Foreseen, Problem> {
+    Ok(Foreseen::of(graph_of(found, setup, learnt)?, setup, learnt))
+}
+
+impl Foreseen {
+    fn of(mut graph: Graph, setup: &Setup, learnt: &Learnt) -> Self {
+        graph.count_results(|assigned| {
+            let kind = setup.kinds.get(&assigned.kind).map(|kind| kind.tokens);
+            // The last of its turns gives the result.
+            kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
+        });
+        let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, ..Bounds::default() };
+        let priors = Priors::of(&setup.kinds);
+        let forecaster = Forecaster::new(&learnt.history, priors).of_flow(graph.name.clone()).within(bounds);
+        let tiers = tiers(setup);
+        let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
+        Self { graph, forecast, forecaster, tiers }
+    }
 }
 
 /// Corrects what we count by what vendors have charged.
@@ -176,14 +214,20 @@ fn near(site: &Site, folder: &Path) -> Site {
     }
 }
 
-fn graph_of(found: Found, setup: &Arc<Setup>) -> Result<Graph, Problem> {
-    match found {
+/// What a flow would ask for, counted as vendors have charged. Its name is that
+/// of its runs.
+fn graph_of(found: &Found, setup: &Arc<Setup>, learnt: &Learnt) -> Result<Graph, Problem> {
+    let name = found.run_name()?;
+    let graph = match found {
         Found::Plan(file) => {
             let resolver = Resolver::new(setup.clone());
-            Ok(of_plan(file.name(), &file.plan, |task| resolver.assigned(task), |place| file.site(place)))
+            of_plan(file.name(), &file.plan, |task| resolver.assigned(task), |place| file.site(place))
         }
-        Found::Script(flow) => Ok(trace(&flow, setup.clone(), &TraceLimits::default())?),
-    }
+        Found::Script(flow) => trace(flow, setup.clone(), &TraceLimits::default())?,
+    };
+    let mut graph = Graph { name, ..graph };
+    correct(&mut graph, &learnt.corrections);
+    Ok(graph)
 }
 
 #[cfg(test)]

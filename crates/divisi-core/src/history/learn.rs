@@ -65,7 +65,10 @@ impl Reader {
             }
             Event::TurnEnded { attempt, turn } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
-                    open.used(*attempt, &turn.usage, turn.cost, true);
+                    match turn.judges {
+                        true => open.judged(turn.cost),
+                        false => open.used(*attempt, &turn.usage, turn.cost, true),
+                    }
                 }
             }
             Event::AttemptEnded { attempt, failure, usage, cost, .. } => {
@@ -87,6 +90,7 @@ impl Reader {
             | Event::TaskClaimed { facts: None, .. }
             | Event::TurnScheduled { .. }
             | Event::RetryPlanned { .. }
+            | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
@@ -141,6 +145,13 @@ impl Open {
         });
         self.attempt = Some((attempt, at, PicoUsd::ZERO));
         ended
+    }
+
+    /// A judge has looked at a result.
+    fn judged(&mut self, cost: PicoUsd) {
+        if let Some(part) = &mut self.part {
+            part.check_cost += cost;
+        }
     }
 
     fn used(&mut self, attempt: AttemptId, usage: &Usage, cost: PicoUsd, is_turn: bool) {

@@ -113,6 +113,50 @@ impl FromIterator<Sample> for History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{TaskFacts, TaskSubmitted, Turn};
+    use crate::{AttemptId, Content, Digest, Event, Key, Outcome, Position, Recorded, TaskId};
+
+    #[test]
+    fn what_a_judge_costs_is_told_apart_from_the_work() {
+        let (task, attempt) = (TaskId(0), AttemptId { task: TaskId(0), number: 1 });
+        let text = || Content::Inline("{}".into());
+        let facts = TaskFacts { checked: true, ..TaskFacts::default() }.into();
+        let submitted = TaskSubmitted { task, key: Key(Digest::of(b"")), occurrence: 0, facts, spec: text() };
+        let reply = |judges, cost| {
+            let (model, usage) = ("m".into(), Usage { input: 7, ..Usage::default() });
+            let (request, took, cost) = (Digest::of(b""), Millis(1), PicoUsd(cost));
+            let turn = Turn { request, reply: text(), model, judges, usage, cost, took };
+            Event::TurnEnded { attempt, turn: Box::new(turn) }
+        };
+        let events = [
+            Event::TaskSubmitted(Box::new(submitted)),
+            Event::AttemptScheduled {
+                attempt,
+                model: Some("m".into()),
+                reserved: PicoUsd::ZERO,
+                reply_tokens: None,
+            },
+            reply(false, 50),
+            reply(true, 8),
+            Event::AttemptEnded {
+                attempt,
+                failure: None,
+                usage: Usage::default(),
+                cost: PicoUsd::ZERO,
+                next_turn: None,
+                findings: None,
+                tool_results: None,
+            },
+            Event::TaskEnded { task, outcome: Outcome::Ok { value: text() } },
+        ];
+        let (position, at) = (Position::default(), Timestamp(0));
+        let mut history = History::default();
+        history.learn(&events.map(|event| Recorded { position, at, event }));
+        let newest = history.newest();
+        let [sample] = &newest[..] else { panic!("{newest:?}") };
+        assert_eq!((sample.cost, sample.check_cost), (PicoUsd(50), PicoUsd(8)));
+        assert_eq!((sample.turns, sample.usage.input, sample.accepted), (1, 7, Some(true)));
+    }
 
     #[test]
     fn the_newest_samples_win() {

@@ -4,13 +4,17 @@
 //! last unit what the run has settled. What entries would have cost otherwise
 //! is a question to a price list: see [`Review`].
 
+mod ladders;
 mod review;
 
+pub use ladders::{Instead, LadderRecord, RungRecord};
 pub use review::{ClassCost, Review};
 
 use crate::event::{Recorded, TaskFacts, Turn};
+use crate::preflight::Estimate;
 use crate::price::is_same_model;
-use crate::{AttemptId, Event, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{AttemptId, Event, Millis, PicoUsd, TaskId, Timestamp, Usage};
+use ladders::Tries;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +26,7 @@ pub struct Entry {
     pub attempt: AttemptId,
     /// What it stands for.
     pub kind: Kind,
-    /// The model that was asked; `None` where no model was.
+    /// The model that was asked; `None` where no model was, and for judges.
     pub asked: Option<Arc<str>>,
     /// The model that the reply names.
     pub answered: Option<Arc<str>>,
@@ -39,6 +43,8 @@ pub struct Entry {
 pub enum Kind {
     /// A reply; which one of its attempt, from 1.
     Turn(u32),
+    /// A reply that judges the attempt's result.
+    Judgement,
     /// A request whose reply never came, settled at what was reserved for it.
     Unanswered,
     /// What an executor has counted for itself.
@@ -85,6 +91,19 @@ pub struct Ledger {
     under_way: BTreeMap<AttemptId, UnderWay>,
     saved: PicoUsd,
     reused: u64,
+    tries: Tries,
+    estimate: Option<Estimate>,
+    span: Span,
+}
+
+/// The time that a run was driven.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    /// By the executions before the latest.
+    before: Millis,
+    since: Timestamp,
+    latest: Timestamp,
+    is_over: bool,
 }
 
 /// An attempt as far as it has come.
@@ -107,7 +126,9 @@ impl Ledger {
 
     /// Enters one more event.
     pub fn record(&mut self, at: Timestamp, event: &Event) {
+        self.span.record(at, event);
         match event {
+            Event::Estimated { estimate } => self.estimate = Some(**estimate),
             Event::TaskSubmitted(submitted) => {
                 self.tasks.insert(submitted.task, submitted.facts.clone());
             }
@@ -121,6 +142,7 @@ impl Ledger {
             Event::AttemptScheduled { attempt, model, reserved, .. } => {
                 let begun = UnderWay { model: model.clone(), reserved: *reserved, turns: 0 };
                 self.under_way.insert(*attempt, begun);
+                self.tries.begin(*attempt, model.as_deref(), self.tasks.get(&attempt.task));
             }
             Event::TurnScheduled { attempt, reserved, .. } => {
                 if let Some(begun) = self.under_way.get_mut(attempt) {
@@ -130,6 +152,7 @@ impl Ledger {
             Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
             Event::AttemptEnded { attempt, failure, usage, cost, .. } => {
                 self.end(at, *attempt, failure.is_some(), *usage, *cost);
+                self.tries.end(*attempt, failure.as_deref());
             }
             Event::RunStarted(_)
             | Event::RunResumed(_)
@@ -147,14 +170,16 @@ impl Ledger {
     }
 
     fn turn(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {
-        let Turn { model, usage, cost, .. } = turn;
+        let Turn { model, usage, cost, judges, .. } = turn;
         let begun = self.under_way.get_mut(&attempt);
         let (asked, number) = begun.map_or((None, 1), |begun| {
             begun.reserved = PicoUsd::ZERO;
             begun.turns += 1;
             (begun.model.clone(), begun.turns)
         });
-        let (answered, kind) = (Some(model.clone()), Kind::Turn(number));
+        // The journal does not say which model was to judge.
+        let (asked, kind) = if *judges { (None, Kind::Judgement) } else { (asked, Kind::Turn(number)) };
+        let answered = Some(model.clone());
         self.entries.push(Entry { attempt, kind, asked, answered, usage: *usage, cost: *cost, at });
     }
 
@@ -196,6 +221,21 @@ impl Ledger {
         (self.reused, self.saved)
     }
 
+    /// What the run was expected to cost, as last said; `None` where nobody did.
+    pub fn estimate(&self) -> Option<&Estimate> {
+        self.estimate.as_ref()
+    }
+
+    /// Whether the run has ended; what it has cost is all there is then.
+    pub fn is_over(&self) -> bool {
+        self.span.is_over
+    }
+
+    /// How long it was driven, by all executions together.
+    pub fn took(&self) -> Millis {
+        self.span.whole()
+    }
+
     /// What the entries come to that have the same `key`.
     pub fn by<K: Ord>(&self, key: impl Fn(&Entry) -> K) -> BTreeMap<K, Total> {
         let mut totals: BTreeMap<K, Total> = BTreeMap::new();
@@ -233,9 +273,14 @@ impl Entry {
     pub fn attempt(&self) -> Try {
         match (self.kind, self.attempt.number) {
             (Kind::Unanswered, _) => Try::Unanswered,
-            (Kind::Turn(_) | Kind::Executor, 1) => Try::First,
-            (Kind::Turn(_) | Kind::Executor, _) => Try::Again,
+            (Kind::Turn(_) | Kind::Judgement | Kind::Executor, 1) => Try::First,
+            (Kind::Turn(_) | Kind::Judgement | Kind::Executor, _) => Try::Again,
         }
+    }
+
+    /// Whether a model gave it: then its tokens have a price.
+    pub fn is_reply(&self) -> bool {
+        matches!(self.kind, Kind::Turn(_) | Kind::Judgement)
     }
 
     /// Its models, if another than the one asked has answered.
@@ -246,10 +291,25 @@ impl Entry {
     }
 }
 
+impl Span {
+    fn record(&mut self, at: Timestamp, event: &Event) {
+        if matches!(event, Event::RunStarted(_) | Event::RunResumed(_)) {
+            self.before = self.whole();
+            self.since = at;
+        }
+        self.is_over = matches!(event, Event::RunEnded { .. });
+        self.latest = at;
+    }
+
+    fn whole(&self) -> Millis {
+        Millis(self.before.0 + self.latest.since(self.since).0)
+    }
+}
+
 impl Total {
     fn and(self, entry: &Entry) -> Self {
         Self {
-            replies: self.replies + u64::from(matches!(entry.kind, Kind::Turn(_))),
+            replies: self.replies + u64::from(entry.is_reply()),
             usage: self.usage + entry.usage,
             cost: self.cost + entry.cost,
         }

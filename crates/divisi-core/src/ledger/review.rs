@@ -1,6 +1,6 @@
 //! What the entries of a ledger cost by a price list, and would have cost otherwise.
 
-use super::{Entry, Kind, Ledger};
+use super::{Entry, Ledger};
 use crate::price::TokenClass;
 use crate::{ModelPrice, PicoUsd, Usage};
 use serde::Serialize;
@@ -49,7 +49,7 @@ impl Review {
         strongest: impl Fn(&Entry) -> Option<ModelPrice>,
     ) -> Self {
         let mut review = Self::default();
-        for entry in ledger.entries().iter().filter(|entry| matches!(entry.kind, Kind::Turn(_))) {
+        for entry in ledger.entries().iter().filter(|entry| entry.is_reply()) {
             review.reply(entry, price(entry).as_ref(), strongest(entry).as_ref());
         }
         review

@@ -1,7 +1,7 @@
 use super::*;
-use crate::event::TaskSubmitted;
+use crate::event::{Caps, FlowSource, RunResumed, RunStarted, RunStatus, TaskSubmitted};
 use crate::price::{Rates, TokenClass};
-use crate::{Content, Digest, Failure, FailureClass, Key, Millis, ModelPrice, Position};
+use crate::{Content, Digest, Failure, FailureClass, Key, Limits, Millis, ModelPrice, Position};
 
 fn submitted(task: u32, label: &str, phase: &str) -> Event {
     let facts = TaskFacts { label: label.into(), phase: Some(phase.into()), ..TaskFacts::default() };
@@ -38,6 +38,62 @@ fn replied(attempt: AttemptId, model: &str, usage: Usage, cost: u64) -> Event {
         took: Millis(1),
     };
     Event::TurnEnded { attempt, turn: Box::new(turn) }
+}
+
+/// The same reply, of a judge.
+fn judged(attempt: AttemptId, model: &str, cost: u64) -> Event {
+    match replied(attempt, model, usage(3, 0, 1), cost) {
+        Event::TurnEnded { attempt, turn } => {
+            Event::TurnEnded { attempt, turn: Box::new(Turn { judges: true, ..*turn }) }
+        }
+        other => other,
+    }
+}
+
+/// The end of an attempt whose check was satisfied, or was not.
+fn checked(attempt: AttemptId, accepted: bool) -> Event {
+    let refused = || Box::new(Failure::new(FailureClass::Check, "too short"));
+    match ended(attempt, false, 0) {
+        Event::AttemptEnded { attempt, usage, cost, next_turn, findings, tool_results, .. } => {
+            let failure = (!accepted).then(refused);
+            Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results }
+        }
+        other => other,
+    }
+}
+
+/// A task on the ladder from small to large.
+fn climbing(task: u32) -> Event {
+    match submitted(task, &format!("bug {task}"), "mend") {
+        Event::TaskSubmitted(submitted) => {
+            let facts = TaskFacts {
+                kind: Some("bug".into()),
+                models: vec!["small".into(), "large".into()],
+                checked: true,
+                ..(*submitted.facts).clone()
+            };
+            Event::TaskSubmitted(Box::new(TaskSubmitted { facts: facts.into(), ..*submitted }))
+        }
+        other => other,
+    }
+}
+
+fn recorded(events: impl IntoIterator<Item = Event>) -> Vec<Recorded> {
+    let at = |n| (Position::default().after(n), Timestamp(n as u64));
+    let events = events.into_iter().enumerate();
+    events.map(|(n, event)| Recorded { position: at(n).0, at: at(n).1, event }).collect()
+}
+
+/// So many picodollars for a token that goes in, and five times as many for one that comes out.
+fn price(unit: u64) -> ModelPrice {
+    let base = Rates {
+        input: PicoUsd(unit),
+        cache_write_5m: PicoUsd(2 * unit),
+        cache_write_1h: PicoUsd(2 * unit),
+        cache_read: PicoUsd(unit / 10),
+        output: PicoUsd(5 * unit),
+    };
+    ModelPrice { base, ..ModelPrice::default() }
 }
 
 fn ended(attempt: AttemptId, failed: bool, cost: u64) -> Event {
@@ -78,12 +134,7 @@ fn ledger() -> Ledger {
         replied(attempt(1, 2), "other", usage(10, 0, 3), 400),
         ended(attempt(1, 2), false, 0),
     ];
-    let recorded = |(n, event): (usize, Event)| {
-        let position = Position::default().after(n);
-        Recorded { position, at: Timestamp(n as u64), event }
-    };
-    let recorded: Vec<Recorded> = events.into_iter().enumerate().map(recorded).collect();
-    Ledger::of(&recorded)
+    Ledger::of(&recorded(events))
 }
 
 #[test]
@@ -116,16 +167,6 @@ fn another_model_than_the_one_asked_is_noticed() {
 
 #[test]
 fn a_review_says_what_else_it_could_have_cost() {
-    let price = |unit: u64| ModelPrice {
-        base: Rates {
-            input: PicoUsd(unit),
-            cache_write_5m: PicoUsd(2 * unit),
-            cache_write_1h: PicoUsd(2 * unit),
-            cache_read: PicoUsd(unit / 10),
-            output: PicoUsd(5 * unit),
-        },
-        ..ModelPrice::default()
-    };
     let known = |entry: &Entry| entry.model().is_some_and(|model| model.starts_with("small"));
     let review = Review::of(&ledger(), |entry| known(entry).then(|| price(10)), |_| Some(price(100)));
     let class = |class| review.classes[&class];
@@ -136,4 +177,98 @@ fn a_review_says_what_else_it_could_have_cost() {
     assert_eq!(review.uncached, PicoUsd(24 * 10 + 4 * 50));
     assert_eq!((review.strongest, review.comparable), (PicoUsd(3_500), PicoUsd(350)));
     assert_eq!(review.unpriced, usage(10, 0, 3));
+}
+
+/// Three tasks on a ladder from `small` at 10 to `large` at 100: one is taken
+/// below, one climbs, one is still at work.
+fn ladders() -> Vec<LadderRecord> {
+    let (low, first, second) = (attempt(0, 1), attempt(1, 1), attempt(1, 2));
+    let events = [
+        climbing(0),
+        scheduled(low, "small", 900),
+        // 20 in, 4 out: 20 * 10 + 4 * 50.
+        replied(low, "small-20261007", usage(20, 0, 4), 400),
+        judged(low, "judge", 80),
+        checked(low, true),
+        climbing(1),
+        scheduled(first, "small", 900),
+        replied(first, "small-20261007", usage(10, 0, 2), 200),
+        judged(first, "judge", 80),
+        checked(first, false),
+        scheduled(second, "large", 9_000),
+        replied(second, "large", usage(12, 0, 3), 2_700),
+        checked(second, true),
+        climbing(2),
+        scheduled(attempt(2, 1), "small", 900),
+        replied(attempt(2, 1), "small", usage(1, 0, 0), 10),
+    ];
+    let price = |model: &Arc<str>, _| Some(price(if &**model == "large" { 100 } else { 10 }));
+    Ledger::of(&recorded(events)).ladders(price)
+}
+
+#[test]
+fn a_ladder_tells_what_each_of_its_rungs_did() {
+    let ladders = ladders();
+    let [LadderRecord { kind, rungs, .. }] = &ladders[..] else { panic!("{ladders:?}") };
+    assert_eq!(kind.as_deref(), Some("bug"));
+    let small = RungRecord {
+        model: "small".into(),
+        tried: 2,
+        accepted: 1,
+        cost: PicoUsd(400 + 200 + 10),
+        checks: PicoUsd(80 + 80),
+        above: Some(PicoUsd(10 * (400 + 200 + 10))),
+    };
+    let large = RungRecord {
+        model: "large".into(),
+        tried: 1,
+        accepted: 1,
+        cost: PicoUsd(2_700),
+        ..RungRecord::default()
+    };
+    assert_eq!(rungs, &[small, large]);
+    let worth = rungs[0].worth().unwrap();
+    assert_eq!((worth.accepted, worth.break_even, worth.pays()), (0.5, 770.0 / 6_100.0, true));
+    assert_eq!(rungs[1].worth(), None, "nothing is above it");
+}
+
+#[test]
+fn a_ladder_is_held_against_its_last_model_at_once() {
+    // The first task's tokens on the last model, and the second's work there.
+    let last_model = PicoUsd((20 * 100 + 4 * 500) + 2_700);
+    let ladder = PicoUsd((400 + 80) + (200 + 80 + 2_700));
+    assert_eq!(ladders()[0].instead, Some(Instead { tasks: 2, ladder, last_model }));
+}
+
+#[test]
+fn a_judge_is_no_substitute() {
+    let first = attempt(0, 1);
+    let events = [climbing(0), scheduled(first, "small", 900), judged(first, "judge", 80)];
+    let ledger = Ledger::of(&recorded(events));
+    assert_eq!(ledger.substitutions(), BTreeMap::new());
+    assert_eq!((ledger.total().replies, ledger.total().cost), (1, PicoUsd(80)));
+}
+
+#[test]
+fn time_between_executions_does_not_count() {
+    let mut ledger = Ledger::default();
+    let started = RunStarted {
+        format: 2,
+        name: "audit".into(),
+        flow: source(),
+        limits: Limits::default(),
+        caps: Caps::default(),
+    };
+    let resumed =
+        RunResumed { flow: source(), limits: Limits::default(), caps: Caps::default(), reopen_failed: false };
+    ledger.record(Timestamp(1_000), &Event::RunStarted(Box::new(started)));
+    ledger.record(Timestamp(1_500), &Event::Logged { message: "so far".into() });
+    ledger.record(Timestamp(9_000), &Event::RunResumed(Box::new(resumed)));
+    assert_eq!((ledger.took(), ledger.is_over()), (Millis(500), false));
+    ledger.record(Timestamp(9_200), &Event::RunEnded { status: RunStatus::Ok });
+    assert_eq!((ledger.took(), ledger.is_over()), (Millis(700), true));
+}
+
+fn source() -> FlowSource {
+    FlowSource { path: None, source: Content::Inline("".into()), args: None, options: None }
 }

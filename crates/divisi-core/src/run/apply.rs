@@ -33,6 +33,7 @@ impl Run {
                 self.logs += 1;
                 self.logged.insert(Digest::of(message.as_bytes()));
             }
+            Event::Estimated { estimate } => self.estimate = Some((self.execution, **estimate)),
             Event::TaskSubmitted(submitted) => self.apply_submitted(submitted)?,
             Event::TaskClaimed { task, facts } => self.apply_claimed(*task, facts.as_ref())?,
             Event::AttemptScheduled { attempt, model, reserved, .. } => {
@@ -82,6 +83,7 @@ impl Run {
             Event::RunStarted(_) => self.stage == Stage::Unstarted,
             Event::RunResumed(_) => self.stage != Stage::Unstarted && idle,
             Event::CaughtUp { .. } => self.stage == Stage::Replaying,
+            Event::Estimated { .. } => self.is_alive() && !self.is_estimated(),
             Event::PhaseStarted { .. }
             | Event::Logged { .. }
             | Event::TaskSubmitted(_)

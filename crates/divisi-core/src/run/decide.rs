@@ -5,6 +5,7 @@ use crate::budget::{Budgets, Grant, TurnBound};
 use crate::event::{
     Caps, FlowSource, ParkReason, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted, Turn,
 };
+use crate::preflight::Estimate;
 use crate::retry::Verdict;
 use crate::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd, TaskId,
@@ -79,6 +80,9 @@ pub enum Input {
     },
     /// The flow says something.
     Log(Arc<str>),
+    /// What the run is expected to cost and take, as its execution begins. What
+    /// an execution has been told already stands.
+    Estimate(Box<Estimate>),
     /// The flow has returned JSON text, or has failed.
     FlowEnded(Result<Content, Box<Failure>>),
     /// A person wants the run to rest.
@@ -166,7 +170,11 @@ impl Run {
                 _ => vec![],
             },
             // Nothing is said or asked for before the start and after the end.
-            Input::Submit(_) | Input::Phase { .. } | Input::Log(_) | Input::FlowEnded(_)
+            Input::Submit(_)
+            | Input::Phase { .. }
+            | Input::Log(_)
+            | Input::Estimate(_)
+            | Input::FlowEnded(_)
                 if !self.is_alive() =>
             {
                 vec![]
@@ -182,6 +190,10 @@ impl Run {
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
             Input::Phase { title, cap } => self.phase(title, cap),
             Input::Log(message) => self.log(message),
+            Input::Estimate(estimate) => match self.is_estimated() {
+                true => vec![],
+                false => vec![Event::Estimated { estimate }],
+            },
             Input::FlowEnded(result) => match self.flow_ended {
                 Some(_) => vec![],
                 // It waits for nothing more, so it has caught up.
@@ -553,6 +565,11 @@ impl Run {
     /// Whether it has begun and is not over.
     pub(super) fn is_alive(&self) -> bool {
         !matches!(self.stage, Stage::Unstarted | Stage::Ended(_))
+    }
+
+    /// Whether the current execution has its estimate.
+    pub(super) fn is_estimated(&self) -> bool {
+        self.estimate.is_some_and(|(execution, _)| execution == self.execution)
     }
 
     /// Whether this task of the current execution can get its outcome now.

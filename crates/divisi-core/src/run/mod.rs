@@ -18,6 +18,7 @@ pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::budget::Budgets;
 use crate::event::{Caps, FlowSource, ParkReason, RunStatus};
+use crate::preflight::Estimate;
 use crate::{
     AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
 };
@@ -51,6 +52,8 @@ pub struct Run {
     phases: Vec<Arc<str>>,
     logs: u32,
     logged: BTreeSet<Digest>,
+    /// What it was expected to cost, and in which execution that was said.
+    estimate: Option<(u32, Estimate)>,
     flow_ended: Option<Result<Content, Box<Failure>>>,
     started_at: Timestamp,
     ended_at: Timestamp,
@@ -184,6 +187,12 @@ impl Run {
     /// Progress groups in the order in which they began.
     pub fn phases(&self) -> &[Arc<str>] {
         &self.phases
+    }
+
+    /// What it was expected to cost and take when the latest execution began
+    /// that was estimated; `None` where none was.
+    pub fn estimate(&self) -> Option<&Estimate> {
+        self.estimate.as_ref().map(|(_, estimate)| estimate)
     }
 
     /// What the flow returned, or why it failed; `None` while it goes on.

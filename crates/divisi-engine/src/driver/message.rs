@@ -5,6 +5,7 @@ use crate::resolve::Resolved;
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
+use divisi_core::preflight::Estimate;
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,8 @@ pub(crate) enum Message {
     Flow(FlowNews),
     /// An attempt says something.
     Ours(Ours),
+    /// What the run is expected to cost.
+    Estimate(Box<Estimate>),
     /// A person wants the run to rest.
     Park,
     /// A person wants the run to end at once.

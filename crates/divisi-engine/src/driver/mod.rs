@@ -51,6 +51,8 @@ pub(crate) struct Driver {
     assignments: HashMap<TaskId, Arc<Assignment>>,
     stops: HashMap<AttemptId, CancellationToken>,
     pending: Pending,
+    /// The model of each attempt under way.
+    asked: HashMap<AttemptId, Arc<str>>,
     substitutions: Substitutions,
     latest: Timestamp,
 }
@@ -116,6 +118,7 @@ impl Driver {
             assignments: HashMap::new(),
             stops: HashMap::new(),
             pending: Pending::default(),
+            asked: HashMap::new(),
             substitutions: Substitutions::default(),
             latest: Timestamp::default(),
         }
@@ -173,6 +176,7 @@ impl Driver {
                 self.decide(Input::FlowEnded(result))
             }
             Message::Ours(ours) => self.take_ours(ours),
+            Message::Estimate(estimate) => self.decide(Input::Estimate(estimate)),
             Message::Park => self.decide(Input::Park),
             Message::Cancel => self.decide(Input::Cancel),
         }
@@ -279,10 +283,17 @@ impl Driver {
         let mut notices = vec![];
         for event in events {
             self.run.apply(self.latest, &event)?;
-            if let Event::TurnEnded { attempt, turn } = &event
-                && let Some(task) = self.run.task(attempt.task)
-            {
-                notices.extend(self.substitutions.notice(&task.facts().models, &turn.model));
+            match &event {
+                Event::AttemptScheduled { attempt, model: Some(model), .. } => {
+                    self.asked.insert(*attempt, model.clone());
+                }
+                // Whom a judge's reply should be of, the journal does not say.
+                Event::TurnEnded { attempt, turn } if !turn.judges => {
+                    let asked = self.asked.get(attempt);
+                    notices.extend(asked.and_then(|asked| self.substitutions.notice(asked, &turn.model)));
+                }
+                Event::AttemptEnded { attempt, .. } => _ = self.asked.remove(attempt),
+                _ => {}
             }
             let position = self.position.after(self.pending.events.len());
             self.pending.events.push(Recorded { position, at: self.latest, event });
@@ -342,6 +353,7 @@ impl Driver {
             | Event::TurnScheduled { .. }
             | Event::TurnEnded { .. }
             | Event::RetryPlanned { .. }
+            | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }

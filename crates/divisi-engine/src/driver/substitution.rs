@@ -7,19 +7,17 @@ use std::sync::Arc;
 /// The substitutions that the run's log has been told of in this execution.
 #[derive(Default)]
 pub(super) struct Substitutions {
-    told: BTreeSet<(Vec<Arc<str>>, Arc<str>)>,
+    told: BTreeSet<(Arc<str>, Arc<str>)>,
 }
 
 impl Substitutions {
     /// What the log is to be told of a reply, once for each pair of models.
-    pub(super) fn notice(&mut self, asked: &[Arc<str>], answered: &Arc<str>) -> Option<Arc<str>> {
-        if asked.is_empty() || asked.iter().any(|asked| is_same_model(asked, answered)) {
+    /// `asked` is the model of the reply's attempt, not of its task: on a ladder
+    /// the strong model must not pass for the weak one, nor the other way round.
+    pub(super) fn notice(&mut self, asked: &Arc<str>, answered: &Arc<str>) -> Option<Arc<str>> {
+        if is_same_model(asked, answered) || !self.told.insert((asked.clone(), answered.clone())) {
             return None;
         }
-        if !self.told.insert((asked.to_vec(), answered.clone())) {
-            return None;
-        }
-        let asked = asked.join(", then ");
         Some(format!("warning: {asked} was asked, but {answered} answered").into())
     }
 }
@@ -32,7 +30,7 @@ mod tests {
     fn each_pair_of_models_is_told_once() {
         let mut substitutions = Substitutions::default();
         let mut notice = |asked: &str, answered: &str| {
-            let line = substitutions.notice(&[asked.into()], &answered.into());
+            let line = substitutions.notice(&asked.into(), &answered.into());
             line.map(|line| line.to_string())
         };
         assert_eq!(notice("haiku-5", "haiku-5-20261007"), None);

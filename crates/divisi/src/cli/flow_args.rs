@@ -56,9 +56,9 @@ impl FlowArgs {
 
 impl Found {
     /// What runs it.
-    pub(crate) fn into_flow(self) -> Flow {
+    pub(crate) fn flow(&self) -> Flow {
         match self {
-            Self::Script(flow) => flow,
+            Self::Script(flow) => flow.clone(),
             Self::Plan(plan) => plan.flow(),
         }
     }

@@ -9,7 +9,7 @@ use crate::providers::{Candidate, candidates};
 use crate::{output, prices};
 use anyhow::Context as _;
 use divisi_core::ledger::{Entry, Ledger, Review};
-use divisi_core::{Position, RunId};
+use divisi_core::{ModelPrice, Position, RunId, Timestamp};
 use divisi_engine::prices::Catalogue;
 use divisi_engine::setup::TIERS;
 use divisi_engine::store::Store;
@@ -38,8 +38,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let list =
         List { catalogue: prices::of(&settings)?, vendors: candidates(&settings, &context.environment) };
     let review = Review::of(&ledger, |entry| list.price(entry), |entry| list.strongest(entry));
+    let ladders = ledger.ladders(|model, at| list.price_of(model, at));
     let strongest = ledger.entries().iter().find_map(|entry| list.strongest_name(entry));
-    let bill = Bill::new(&id, &ledger, review, strongest, args.top);
+    let bill = Bill::new(&id, &ledger, review, ladders, strongest, args.top);
     let text = if context.global.json {
         json::harmless(&serde_json::to_string_pretty(&bill).context("cannot write the bill")?)
     } else {
@@ -73,14 +74,21 @@ struct List {
 impl List {
     /// Who has most likely answered: the journal holds the names of models only.
     fn vendor(&self, entry: &Entry) -> Option<&Candidate> {
-        let asked = entry.asked.as_ref()?;
-        let fits =
-            |pattern: &String| Glob::new(pattern).is_ok_and(|g| g.compile_matcher().is_match(&**asked));
+        self.vendor_of(entry.asked.as_ref().or(entry.answered.as_ref())?)
+    }
+
+    fn vendor_of(&self, model: &str) -> Option<&Candidate> {
+        let fits = |pattern: &String| Glob::new(pattern).is_ok_and(|g| g.compile_matcher().is_match(model));
         self.vendors.iter().find(|vendor| vendor.models.iter().any(fits))
     }
 
+    fn price_of(&self, model: &str, at: Timestamp) -> Option<ModelPrice> {
+        let provider = self.vendor_of(model).map_or("", |vendor| &vendor.name);
+        self.catalogue.price(provider, model, at)
+    }
+
     /// As it was billed: by the model that answered, or else the one asked.
-    fn price(&self, entry: &Entry) -> Option<divisi_core::ModelPrice> {
+    fn price(&self, entry: &Entry) -> Option<ModelPrice> {
         let provider = self.vendor(entry).map_or("", |vendor| &vendor.name);
         let models = entry.answered.iter().chain(&entry.asked);
         models.filter_map(|model| self.catalogue.price(provider, model, entry.at)).next()
@@ -91,7 +99,7 @@ impl List {
         TIERS.iter().rev().find_map(|tier| tiers.get(*tier)).cloned()
     }
 
-    fn strongest(&self, entry: &Entry) -> Option<divisi_core::ModelPrice> {
+    fn strongest(&self, entry: &Entry) -> Option<ModelPrice> {
         self.catalogue.price(&self.vendor(entry)?.name, &self.strongest_name(entry)?, entry.at)
     }
 }

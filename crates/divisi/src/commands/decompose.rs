@@ -1,6 +1,6 @@
 //! `divisi decompose`: a planner divides a goal, workers do the parts.
 
-use crate::cli::RunFlags;
+use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Launch, launch};
@@ -54,5 +54,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
-    launch(Launch::new(flow, args.flags), context).await
+    launch(Launch::new(Found::Script(flow), args.flags), context).await
 }

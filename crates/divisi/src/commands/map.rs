@@ -1,6 +1,6 @@
 //! `divisi map`: the same prompt for many items, all at once.
 
-use crate::cli::RunFlags;
+use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Launch, launch};
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("map", include_str!("../flows/map.js")).args(given);
-    launch(Launch::new(flow, args.flags), context).await
+    launch(Launch::new(Found::Script(flow), args.flags), context).await
 }
 
 /// The items that were typed, and the lines of stdin in the place of a `-`.

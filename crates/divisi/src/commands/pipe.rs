@@ -1,6 +1,6 @@
 //! `divisi pipe`: steps one after the other.
 
-use crate::cli::RunFlags;
+use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Launch, launch};
@@ -30,5 +30,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         return Err(Problem::usage(format!("step {} is empty", place + 1)));
     }
     let flow = Flow::script("pipe", include_str!("../flows/pipe.js")).args(json!({ "steps": args.steps }));
-    launch(Launch::new(flow, args.flags), context).await
+    launch(Launch::new(Found::Script(flow), args.flags), context).await
 }

@@ -1,6 +1,6 @@
 //! `divisi resume`: goes on with a run.
 
-use crate::cli::RunFlags;
+use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Earlier, Launch, launch};
@@ -56,7 +56,11 @@ pub(super) async fn earlier(
         None => RunFlags::default(),
     };
     let flow = current(kept_flow, context.global.quiet);
-    Ok(Launch { flow, flags: flags.or(kept), earlier: Some(Earlier { id, run, reopen_failed }) })
+    Ok(Launch {
+        found: Found::Script(flow),
+        flags: flags.or(kept),
+        earlier: Some(Earlier { id, run, reopen_failed }),
+    })
 }
 
 /// The flow as its file says now; as the journal says where there is none.

@@ -31,5 +31,5 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let found = args.flow.find(context)?;
     let max_cost = found.max_cost(args.flags.max_cost, context)?;
-    launch(Launch::new(found.into_flow(), RunFlags { max_cost, ..args.flags }), context).await
+    launch(Launch::new(found, RunFlags { max_cost, ..args.flags }), context).await
 }

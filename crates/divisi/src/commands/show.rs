@@ -126,6 +126,7 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::CaughtUp { .. }
         | Event::PhaseStarted { .. }
         | Event::Logged { .. }
+        | Event::Estimated { .. }
         | Event::SoftLimitReached { .. }
         | Event::ParkingStarted { .. }
         | Event::RunParked { .. }

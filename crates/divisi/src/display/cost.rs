@@ -1,11 +1,18 @@
 //! What a run cost, and what it would have cost otherwise.
 
+mod expected;
+mod ladders;
+
 use super::look::{Line, Look, Tone};
 use super::number;
 use super::table::{Column, Table};
-use divisi_core::ledger::{ClassCost, Entry, Ledger, Review, Substitution, Total, Try};
+use divisi_core::ledger::{
+    ClassCost, Entry, Instead, LadderRecord, Ledger, Review, Substitution, Total, Try,
+};
 use divisi_core::price::TokenClass;
 use divisi_core::{PicoUsd, RunId, TaskId, Usage};
+use expected::Expected;
+use ladders::Ladder;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -14,6 +21,9 @@ use std::collections::BTreeMap;
 pub(crate) struct Bill {
     run: RunId,
     total: Total,
+    /// Where the run was estimated as it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_against_actual: Option<Expected>,
     phases: Vec<Part>,
     /// The dearest tasks.
     tasks: Vec<Part>,
@@ -21,6 +31,8 @@ pub(crate) struct Bill {
     tasks_left_out: usize,
     models: Vec<Part>,
     attempts: Vec<Part>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ladders: Vec<Ladder>,
     /// Replies by another model than the one asked.
     substitutions: Vec<Substituted>,
     classes: BTreeMap<TokenClass, ClassCost>,
@@ -56,6 +68,16 @@ struct Saved {
     /// Against the same tokens on the strongest model.
     #[serde(skip_serializing_if = "Option::is_none")]
     models: Option<Against>,
+    /// By asking weaker models first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ladders: Option<Climbed>,
+}
+
+#[derive(Serialize)]
+struct Climbed {
+    #[serde(flatten)]
+    instead: Instead,
+    saved: Difference,
 }
 
 #[derive(Serialize)]
@@ -92,6 +114,7 @@ impl Bill {
         run: &RunId,
         ledger: &Ledger,
         review: Review,
+        ladders: Vec<LadderRecord>,
         strongest: Option<String>,
         top: usize,
     ) -> Self {
@@ -107,9 +130,13 @@ impl Bill {
             cost: review.strongest,
             saved: Difference::of(review.strongest, review.comparable),
         });
+        let climbed = ladders::instead(&ladders)
+            .map(|instead| Climbed { saved: Difference::of(instead.last_model, instead.ladder), instead });
         Self {
             run: run.clone(),
             total: ledger.total(),
+            plan_against_actual: Expected::of(ledger),
+            ladders: ladders.into_iter().map(Ladder::new).collect(),
             phases: named(ledger.by(phase), String::clone),
             tasks,
             tasks_left_out,
@@ -121,6 +148,7 @@ impl Bill {
                 reuse,
                 results_reused,
                 models,
+                ladders: climbed,
             },
             beside_the_list: Difference::of(review.recorded, review.list),
             classes: review.classes,
@@ -171,6 +199,7 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
         let told = format!("{} gave {replies} for {}", models.answered, models.asked);
         Line::of(Tone::Warn, "other model: ").plain(super::text::line(&told))
     }));
+    lines.extend(bill.plan_against_actual.iter().flat_map(expected::lines));
     let parts = [
         ("phase", &bill.phases),
         ("model", &bill.models),
@@ -185,6 +214,7 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
         let more = number::count(bill.tasks_left_out as u64);
         lines.push(Line::of(Tone::Dim, format!("  {} and {more} more; --top lists them", look.ellipsis())));
     }
+    lines.extend(ladders::lines(&bill.ladders, look));
     lines.extend(classes(bill, look));
     lines.extend(saved(bill));
     lines
@@ -258,7 +288,7 @@ fn class_name(class: TokenClass) -> &'static str {
 }
 
 fn saved(bill: &Bill) -> Vec<Line> {
-    let Saved { caching, reuse, results_reused, models } = &bill.saved;
+    let Saved { caching, reuse, results_reused, models, ladders } = &bill.saved;
     let mut lines = vec![];
     let mut say = |amount: String, what: String| {
         lines.push(Line::new().plain(format!("  {amount:>9}  ")).put(Tone::Dim, what));
@@ -272,6 +302,13 @@ fn saved(bill: &Bill) -> Vec<Line> {
     }
     if let Some(Against { strongest, cost, saved }) = models {
         let what = format!("against {cost} for the same tokens on {}", super::text::line(strongest));
+        say(saved.shown(), what);
+    }
+    if let Some(Climbed { instead: Instead { tasks, ladder, last_model }, saved }) = ladders {
+        let tasks = number::counted(*tasks, "task", "tasks");
+        let what = format!(
+            "by ladders: {ladder} for {tasks}, against {last_model} for the same tokens on the last model, unchecked"
+        );
         say(saved.shown(), what);
     }
     if !lines.is_empty() {

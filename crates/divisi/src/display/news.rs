@@ -4,7 +4,8 @@ use super::look::{Line, Look, Tone};
 use super::progress::{Progress, label};
 use super::{number, text};
 use divisi_core::event::ParkReason;
-use divisi_core::{Event, Failure, FailureClass, Outcome, Recorded, TaskId};
+use divisi_core::preflight::{Estimate, Spread};
+use divisi_core::{Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId};
 use std::collections::BTreeMap;
 
 /// Says what happens, event by event.
@@ -50,6 +51,7 @@ impl News {
             Event::SoftLimitReached { spent, cap } => {
                 vec![Line::of(Tone::Warn, "warning: ").plain(format!("{spent} of {cap} are spent"))]
             }
+            Event::Estimated { estimate } => estimated(estimate).into_iter().collect(),
             Event::PhaseStarted { title, .. } if detail == Detail::Every => {
                 vec![Line::of(Tone::Dim, "phase ").put(Tone::Strong, title)]
             }
@@ -95,6 +97,17 @@ impl News {
         }
         lines
     }
+}
+
+/// What the run is expected to cost; nothing where that is nothing.
+fn estimated(estimate: &Estimate) -> Option<Line> {
+    if estimate.cost.p90 == PicoUsd::ZERO {
+        return None;
+    }
+    let Spread { p10, p50, p90 } = estimate.cost;
+    let most = estimate.ceiling.map(|ceiling| format!(", at most {ceiling}")).unwrap_or_default();
+    let took = number::took(estimate.took.p50);
+    Some(Line::of(Tone::Dim, "plan: ").plain(format!("about {p50} ({p10} to {p90}){most}; about {took}")))
 }
 
 fn logged(message: &str, look: &Look) -> Vec<Line> {

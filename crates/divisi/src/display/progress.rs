@@ -99,6 +99,7 @@ impl Progress {
             Event::RetryPlanned { task, due } => self.retry_planned(*task, *due),
             Event::TaskEnded { task, outcome } => self.ended(*task, outcome),
             Event::CaughtUp { .. }
+            | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
             | Event::Logged { .. }
             | Event::ParkingStarted { .. }

@@ -9,13 +9,14 @@ use toml::Value;
 const PREFIX: &str = "DIVISI_";
 
 /// Our variables and the settings they stand for.
-const VARIABLES: [(&str, &[&str], Form); 9] = [
+const VARIABLES: [(&str, &[&str], Form); 10] = [
     ("DIVISI_MODEL", &["model"], Form::Text),
     ("DIVISI_PROVIDER", &["provider"], Form::Text),
     ("DIVISI_MAX_COST", &["max_cost"], Form::Text),
     ("DIVISI_ALLOW", &["allow"], Form::Words),
     ("DIVISI_STORE", &["store"], Form::Text),
     ("DIVISI_LOCAL", &["local"], Form::Plain),
+    ("DIVISI_ESTIMATE", &["estimate"], Form::Plain),
     ("DIVISI_TIMEOUT", &["timeout"], Form::Text),
     ("DIVISI_JOBS", &["limits", "in_flight_max"], Form::Plain),
     ("DIVISI_RETRIES", &["retry", "retries_max"], Form::Plain),

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) store: PathBuf,
     /// Whether model servers on this machine are looked for.
     pub(crate) local: bool,
+    /// Whether the cost of a run is estimated as it starts.
+    pub(crate) estimate: bool,
     /// Longest time of one attempt.
     pub(crate) timeout: Span,
     /// Longest time of one attempt without any sign of progress.
@@ -169,6 +171,7 @@ impl Default for Settings {
             allow: vec![],
             store: default_store(),
             local: true,
+            estimate: true,
             timeout: Span(Millis::from_secs(30 * 60)),
             idle_timeout: Span(Millis::from_secs(3 * 60)),
             max_turns: 50,

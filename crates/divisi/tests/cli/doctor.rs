@@ -40,6 +40,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
     Settings
       allow = []  default
       budget.warn_percent = 80  default
+      estimate = false  DIVISI_ESTIMATE
       idle_timeout = "3m"  default
       limits.in_flight_max = 64  default
       limits.log_bytes_max = 16384  default
@@ -110,6 +111,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
     Settings
       allow = []  default
       budget.warn_percent = 80  default
+      estimate = false  DIVISI_ESTIMATE
       executors.mine = "mine"  ~/work/divisi.toml
       idle_timeout = "3m"  default
       limits.in_flight_max = 9  DIVISI_JOBS

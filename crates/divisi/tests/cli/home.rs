@@ -78,6 +78,7 @@ impl Home {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.root.path())
             .env("DIVISI_LOCAL", "false")
+            .env("DIVISI_ESTIMATE", "false")
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -44,6 +44,7 @@ impl Machine {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("DIVISI_STORE", self.store())
             .env("DIVISI_LOCAL", "false")
+            .env("DIVISI_ESTIMATE", "false")
             .env("ANTHROPIC_API_KEY", SECRET)
             .env("ANTHROPIC_BASE_URL", self.mock.url())
             .stdin(Stdio::null());

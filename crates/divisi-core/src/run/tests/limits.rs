@@ -1,9 +1,10 @@
 //! What may not grow, and numbers from outside that are out of all proportion.
 
-use super::{started, step, trace};
+use super::{resumed, started, step, trace};
+use crate::preflight::{Estimate, Spread};
 use crate::retry::{RetryPolicy, Tries};
 use crate::run::Run;
-use crate::{AttemptId, FailureClass, Input, Limits, Millis, TaskId, Usage};
+use crate::{AttemptId, Event, FailureClass, Input, Limits, Millis, PicoUsd, TaskId, Timestamp, Usage};
 use insta::assert_snapshot;
 
 #[test]
@@ -56,6 +57,30 @@ fn a_flow_has_only_so_many_phases() {
         .map(|i| step(&mut run, Input::Phase { title: format!("{i}").into(), cap: None }).len())
         .sum();
     assert_eq!(begun, Run::PHASES_MAX);
+}
+
+#[test]
+fn each_execution_keeps_its_first_estimate() {
+    let estimate = |dollars| Estimate {
+        cost: Spread { p50: PicoUsd(dollars), ..Spread::default() },
+        ceiling: None,
+        took: Spread::default(),
+        tasks: 1,
+        guessed: 0,
+    };
+    let tell = |run: &mut Run, dollars| step(run, Input::Estimate(Box::new(estimate(dollars)))).len();
+    let mut run = started(Limits::default());
+    assert_eq!((tell(&mut run, 5), tell(&mut run, 6)), (1, 0));
+    assert_eq!(run.estimate(), Some(&estimate(5)));
+    let mut run = resumed(run);
+    assert_eq!(run.estimate(), Some(&estimate(5)), "a resume is not estimated by itself");
+    assert_eq!((tell(&mut run, 7), tell(&mut run, 8)), (1, 0));
+    assert_eq!(run.estimate(), Some(&estimate(7)));
+    let again = Event::Estimated { estimate: Box::new(estimate(9)) };
+    assert!(run.apply(Timestamp(0), &again).is_err(), "two estimates of one execution");
+    step(&mut run, Input::Cancel);
+    assert_eq!(tell(&mut resumed(Run::new()), 5), 0, "nothing is expected of a run that is none");
+    assert_eq!(tell(&mut run, 9), 0, "nor of one that is over");
 }
 
 #[test]

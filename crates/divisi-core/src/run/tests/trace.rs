@@ -451,6 +451,7 @@ impl Stand {
             }
             Event::PhaseStarted { title, .. } => format!("phase     {title}"),
             Event::SoftLimitReached { spent, cap } => format!("warned    {spent} of {cap}"),
+            Event::Estimated { estimate } => format!("estimated {}", estimate.cost.p50),
             Event::Logged { message } => format!("logged    {message}"),
             Event::TaskClaimed { task, facts } => {
                 let changed = if facts.is_some() { ", changed" } else { "" };

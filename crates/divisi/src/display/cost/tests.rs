@@ -1,9 +1,13 @@
 use super::*;
 use crate::display::look::page;
 use crate::display::story::Story;
-use divisi_core::event::Turn;
+use divisi_core::event::{RunStatus, Turn};
+use divisi_core::ledger::RungRecord;
+use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::price::Rates;
 use divisi_core::{AttemptId, Content, Digest, Event, FailureClass, Millis, ModelPrice};
+
+const LOOK: Look = Look { color: false, unicode: true, width: 80, demo: false };
 
 fn rates(input: u64) -> Rates {
     Rates {
@@ -61,12 +65,11 @@ fn bill(top: usize) -> Bill {
         _ => Some(price(4_000_000)),
     };
     let review = Review::of(&ledger, of, |_| Some(price(8_000_000)));
-    Bill::new(&Story::id(), &ledger, review, Some("claude-fable-5-2".into()), top)
+    Bill::new(&Story::id(), &ledger, review, vec![], Some("claude-fable-5-2".into()), top)
 }
 
 fn shown(bill: &Bill) -> String {
-    let look = Look { color: false, unicode: true, width: 80, demo: false };
-    page(&cost(bill, &look), &look)
+    page(&cost(bill, &LOOK), &LOOK)
 }
 
 #[test]
@@ -110,5 +113,118 @@ fn every_breakdown_has_its_table() {
 fn what_there_is_none_of_is_not_shown() {
     let ledger = Ledger::default();
     let review = Review::of(&ledger, |_| None, |_| None);
-    insta::assert_snapshot!(shown(&Bill::new(&Story::id(), &ledger, review, None, 10)), @"k3f97a2m $0.0000 · 0 replies · 0 tokens");
+    insta::assert_snapshot!(shown(&Bill::new(&Story::id(), &ledger, review, vec![], None, 10)), @"k3f97a2m $0.0000 · 0 replies · 0 tokens");
+}
+
+/// The bill of a run that was estimated at $0.006 and has cost $0.0066.
+fn estimated(is_over: bool, ceiling: Option<PicoUsd>) -> Bill {
+    let mut story = Story::begin(4);
+    let find = story.task("find it", "look", "claude-haiku-5-5");
+    let other = story.task("find more", "look", "claude-haiku-5-5");
+    story.at(400).ok(find, "found");
+    story.at(2_000).ok(other, "found");
+    if is_over {
+        story.returns("null");
+    }
+    let mut ledger = Ledger::of(&story.events);
+    let estimate = Estimate {
+        cost: Spread {
+            p10: PicoUsd(4_000_000_000),
+            p50: PicoUsd(6_000_000_000),
+            p90: PicoUsd(9_000_000_000),
+        },
+        ceiling,
+        took: Spread { p50: Millis(3_000), ..Spread::default() },
+        tasks: 2,
+        guessed: 1,
+    };
+    let is_last = ledger.is_over();
+    ledger.record(story.now(), &Event::Estimated { estimate: Box::new(estimate) });
+    if is_last {
+        ledger.record(story.now(), &Event::RunEnded { status: RunStatus::Ok });
+    }
+    Bill::new(&Story::id(), &ledger, Review::default(), vec![], None, 0)
+}
+
+fn against(bill: &Bill) -> String {
+    let expected = bill.plan_against_actual.as_ref().expect("it was estimated");
+    page(&expected::lines(expected), &LOOK)
+}
+
+#[test]
+fn a_plan_is_held_against_what_came_of_it() {
+    insta::assert_snapshot!(against(&estimated(true, Some(PicoUsd(40_000_000_000)))), @r"
+
+    plan against actual
+      plan     about $0.0060 ($0.0040 to $0.0090), at most $0.0400
+      actual   $0.0066, 10 % above the estimate, within its range
+      time     about 3.0 s; took 2.0 s
+      from     rough figures for 1 of 2 tasks: no history then
+    ");
+    insta::assert_snapshot!(against(&estimated(false, None)), @r"
+
+    plan against actual
+      plan     about $0.0060 ($0.0040 to $0.0090)
+      so far   $0.0066, 110 % of the estimate
+      time     about 3.0 s; took 2.0 s
+      from     rough figures for 1 of 2 tasks: no history then
+    ");
+    insta::assert_snapshot!(against(&estimated(true, Some(PicoUsd(100)))), @r"
+
+    plan against actual
+      plan     about $0.0060 ($0.0040 to $0.0090), at most <$0.0001
+      actual   $0.0066, 10 % above the estimate, within its range
+      time     about 3.0 s; took 2.0 s
+      warning  more than it ever should have cost: please report this
+      from     rough figures for 1 of 2 tasks: no history then
+    ");
+    let json = serde_json::to_value(estimated(true, None)).unwrap();
+    insta::assert_snapshot!(json["plan_against_actual"], @r#"{"estimate":{"cost":{"p10":4000000000,"p50":6000000000,"p90":9000000000},"took":{"p10":0,"p50":3000,"p90":0},"tasks":2,"guessed":1},"actual":6600000000,"took":2000,"so_far":false,"error":{"actual":6600000000,"ratio":1.1,"inside":true,"above_ceiling":false}}"#);
+}
+
+#[test]
+fn ladders_are_told_rung_by_rung() {
+    let rung = |model: &str, tried, accepted, cents: u64, above| RungRecord {
+        model: model.into(),
+        tried,
+        accepted,
+        cost: PicoUsd(cents * 10_000_000_000),
+        checks: PicoUsd(if tried == 80 { 20_000_000_000 } else { 0 }),
+        above,
+    };
+    let strong = Some(PicoUsd(900_000_000_000));
+    let pays = LadderRecord {
+        kind: Some("bug".into()),
+        rungs: vec![rung("haiku-5", 80, 62, 30, strong), rung("opus-5", 18, 18, 25, None)],
+        instead: Some(Instead {
+            tasks: 80,
+            ladder: PicoUsd(570_000_000_000),
+            last_model: PicoUsd(940_000_000_000),
+        }),
+    };
+    let does_not = LadderRecord {
+        kind: None,
+        rungs: vec![rung("haiku-5", 10, 2, 30, strong), rung("opus-5", 0, 0, 0, None)],
+        instead: None,
+    };
+    let ledger = Ledger::of(&Story::begin(1).events);
+    let ladders = vec![pays, does_not];
+    let bill = Bill::new(&Story::id(), &ledger, Review::default(), ladders, None, 0);
+    insta::assert_snapshot!(shown(&bill), @r"
+    k3f97a2m $0.0000 · 0 replies · 0 tokens
+
+      ladder              results  accepted     cost   checks
+      bug: haiku-5             80        62  $0.3000  $0.0200
+      bug: opus-5              18        18  $0.2500
+      (no kind): haiku-5       10         2  $0.3000
+      (no kind): opus-5         0         0  $0.0000
+      bug: accepted 62 of 80 on haiku-5: saves 42 %
+      (no kind): accepted 2 of 10 on haiku-5: does not pay: needs more than 34 %
+
+      saved
+        $0.3700  by ladders: $0.5700 for 80 tasks, against $0.9400 for the same tokens on the last model, unchecked
+    ");
+    let json = serde_json::to_value(&bill).unwrap();
+    insta::assert_snapshot!(json["saved"]["ladders"], @r#"{"tasks":80,"ladder":570000000000,"last_model":940000000000,"saved":{"more":370000000000,"less":0}}"#);
+    insta::assert_snapshot!(json["ladders"][0]["advice"], @r#"[{"kind":"bug","weak":"haiku-5","strong":"opus-5","accepted":62,"tried":80,"break_even":0.35555555555555557}]"#);
 }

@@ -1,0 +1,75 @@
+//! What was expected of a run against what came of it.
+
+use crate::display::look::{Line, Tone};
+use crate::display::number;
+use divisi_core::ledger::Ledger;
+use divisi_core::preflight::{Estimate, EstimateError, Spread};
+use divisi_core::{Millis, PicoUsd};
+use serde::Serialize;
+
+/// What was expected of a run against what came of it.
+#[derive(Serialize)]
+pub(super) struct Expected {
+    estimate: Estimate,
+    actual: PicoUsd,
+    took: Millis,
+    /// Whether more may be spent: the run goes on, or rests.
+    so_far: bool,
+    /// How far the estimate was off; nothing while the run is not over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<EstimateError>,
+}
+
+impl Expected {
+    /// For a run that was estimated.
+    pub(super) fn of(ledger: &Ledger) -> Option<Self> {
+        let estimate = *ledger.estimate()?;
+        let (actual, so_far) = (ledger.total().cost, !ledger.is_over());
+        let error = estimate.error(actual).filter(|error| !so_far || error.above_ceiling);
+        Some(Self { estimate, actual, took: ledger.took(), so_far, error })
+    }
+}
+
+/// The section for people.
+pub(super) fn lines(expected: &Expected) -> Vec<Line> {
+    let Expected { estimate, actual, took, so_far, error } = expected;
+    let Spread { p10, p50, p90 } = estimate.cost;
+    let most = estimate.ceiling.map(|ceiling| format!(", at most {ceiling}")).unwrap_or_default();
+    let came = match (so_far, error) {
+        (false, Some(error)) => error.to_string(),
+        (false, None) => actual.to_string(),
+        (true, _) => format!("{actual}{}", share_of(*actual, p50)),
+    };
+    let tone = if error.is_some_and(|error| !error.inside) { Tone::Warn } else { Tone::Plain };
+    let mut lines = vec![
+        Line::new(),
+        Line::of(Tone::Dim, "  plan against actual"),
+        named("plan", Tone::Plain, format!("about {p50} ({p10} to {p90}){most}")),
+        named(if *so_far { "so far" } else { "actual" }, tone, came),
+        named(
+            "time",
+            Tone::Plain,
+            format!("about {}; took {}", number::took(estimate.took.p50), number::took(*took)),
+        ),
+    ];
+    if error.is_some_and(|error| error.above_ceiling) {
+        let warning = "more than it ever should have cost: please report this";
+        lines.push(named("warning", Tone::Warn, warning.to_owned()));
+    }
+    if estimate.guessed > 0 {
+        let of = format!("{} of {}", number::count(estimate.guessed as u64), estimate.tasks);
+        lines.push(named("from", Tone::Dim, format!("rough figures for {of} tasks: no history then")));
+    }
+    lines
+}
+
+fn share_of(actual: PicoUsd, expected: PicoUsd) -> String {
+    match expected {
+        PicoUsd::ZERO => String::new(),
+        expected => format!(", {:.0} % of the estimate", actual.0 as f64 / expected.0 as f64 * 100.0),
+    }
+}
+
+fn named(name: &str, tone: Tone, said: String) -> Line {
+    Line::of(Tone::Dim, format!("    {name:<9}")).put(tone, said)
+}

@@ -1,0 +1,78 @@
+//! What the ladders of a run did, and whether they paid.
+
+use crate::display::look::{Line, Look, Tone};
+use crate::display::table::{Column, Table};
+use crate::display::{number, text};
+use divisi_core::PicoUsd;
+use divisi_core::ledger::{Instead, LadderRecord, RungRecord};
+use divisi_core::preflight::forecast::LadderAdvice;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A ladder and what is to be said of it.
+#[derive(Serialize)]
+pub(super) struct Ladder {
+    #[serde(flatten)]
+    record: LadderRecord,
+    /// For each rung but the last that has made a result.
+    advice: Vec<LadderAdvice>,
+}
+
+impl Ladder {
+    pub(super) fn new(record: LadderRecord) -> Self {
+        let steps = record.rungs.iter().zip(record.rungs.iter().skip(1));
+        let advice = steps.filter_map(|(rung, next)| advice(kind(&record), rung, next)).collect();
+        Self { record, advice }
+    }
+}
+
+/// All ladders against their last models at once; nothing where none can be compared.
+pub(super) fn instead(ladders: &[LadderRecord]) -> Option<Instead> {
+    ladders.iter().filter_map(|ladder| ladder.instead).reduce(|sum, one| Instead {
+        tasks: sum.tasks + one.tasks,
+        ladder: sum.ladder + one.ladder,
+        last_model: sum.last_model + one.last_model,
+    })
+}
+
+fn kind(record: &LadderRecord) -> Arc<str> {
+    record.kind.clone().unwrap_or_else(|| "(no kind)".into())
+}
+
+fn advice(kind: Arc<str>, rung: &RungRecord, next: &RungRecord) -> Option<LadderAdvice> {
+    let break_even = rung.worth()?.break_even;
+    let (weak, strong) = (rung.model.clone(), next.model.clone());
+    Some(LadderAdvice { kind, weak, strong, accepted: rung.accepted, tried: rung.tried, break_even })
+}
+
+/// The section for people.
+pub(super) fn lines(ladders: &[Ladder], look: &Look) -> Vec<Line> {
+    if ladders.is_empty() {
+        return vec![];
+    }
+    let columns = vec![
+        Column::left("ladder").at_least(12),
+        Column::right("results").rank(1),
+        Column::right("accepted"),
+        Column::right("cost"),
+        Column::right("checks").rank(2),
+    ];
+    let mut table = Table::new(columns, 2);
+    table.titles();
+    for Ladder { record, .. } in ladders {
+        for RungRecord { model, tried, accepted, cost, checks, .. } in &record.rungs {
+            table.row(vec![
+                (Tone::Plain, format!("{}: {model}", kind(record))),
+                (Tone::Dim, number::count(*tried)),
+                (Tone::Plain, number::count(*accepted)),
+                (Tone::Plain, cost.to_string()),
+                (Tone::Dim, if *checks == PicoUsd::ZERO { String::new() } else { checks.to_string() }),
+            ]);
+        }
+    }
+    let mut lines = vec![Line::new()];
+    lines.extend(table.render(look));
+    let advice = ladders.iter().flat_map(|ladder| &ladder.advice);
+    lines.extend(advice.map(|advice| Line::new().plain(format!("  {}", text::line(&advice.to_string())))));
+    lines
+}

@@ -1,0 +1,52 @@
+//! The estimate of a run that has just begun, made beside it.
+//!
+//! It is what `divisi plan` would have said, kept with the run so that what the
+//! run costs can be held against it. Nothing waits for it: the first request
+//! does not, and a run that ends before the estimate is there goes without.
+
+use crate::cli::Found;
+use crate::preflight::{Foreseen, Learnt, foresee};
+use crate::problem::Problem;
+use divisi_core::preflight::Estimate;
+use divisi_core::{PicoUsd, RunId};
+use divisi_engine::store::Store;
+use divisi_engine::{RunHandle, Setup};
+use std::sync::Arc;
+use std::thread;
+
+/// Runs that are learnt from. Fewer than a plan reads, because the run is
+/// already at work beside it and shares the disk.
+const RUNS_READ_MAX: usize = 20;
+
+/// Begins to estimate the run of `handle`, which was found as `found`.
+///
+/// On a thread of its own, which the end of the process does not wait for.
+pub(crate) fn begin(found: Found, setup: Setup, store: Arc<dyn Store>, handle: &RunHandle) {
+    let (run, control) = (handle.id().clone(), handle.control());
+    let made = thread::Builder::new().name("divisi-estimate".into()).spawn(move || {
+        match estimate(&found, setup, &*store, &run) {
+            Ok(Some(estimate)) => control.estimate(estimate),
+            Ok(None) => {}
+            Err(problem) => tracing::debug!(%run, problem = ?problem.reason, "the run has no estimate"),
+        }
+    });
+    if let Err(error) = made {
+        tracing::debug!(%error, "the run has no estimate");
+    }
+}
+
+/// What the run is expected to cost; `None` where it costs nothing, and where a
+/// dry run of its script does not come to the end.
+fn estimate(
+    found: &Found,
+    setup: Setup,
+    store: &dyn Store,
+    run: &RunId,
+) -> Result<Option<Estimate>, Problem> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Problem::failed)?;
+    let setup = Arc::new(setup);
+    let learnt = runtime.block_on(Learnt::of(store, &setup, RUNS_READ_MAX, Some(run)))?;
+    let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt)?;
+    let is_whole = graph.broke_off.is_none();
+    Ok(Some(forecast.estimate()).filter(|estimate| is_whole && estimate.cost.p90 > PicoUsd::ZERO))
+}

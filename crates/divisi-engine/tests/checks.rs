@@ -8,9 +8,11 @@ use divisi_core::event::Caps;
 use divisi_engine::core::event::ParkReason;
 use divisi_engine::core::run::Stage;
 use divisi_engine::core::{Event, FailureClass, PicoUsd, Position, RunId, Task};
+use divisi_engine::preflight::{TraceLimits, trace};
 use divisi_engine::store::MemoryStore;
-use divisi_engine::{Engine, Job, Models, Permissions, RunOptions, Setup};
+use divisi_engine::{Engine, Finished, Flow, Job, Models, Permissions, RunOptions, Setup};
 use divisi_providers::{Block, Progress, Provider, ProviderError, Reply, Request, Stop};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A request as the vendor sees it.
@@ -227,5 +229,90 @@ async fn a_task_over_its_own_budget_fails_and_says_so() {
     let task = Task { max_cost: Some(cents(1)), tools: Some(vec![]), ..Task::new("work").model("opus") };
     let failure = job.run(task).await.value().unwrap_err();
     insta::assert_snapshot!(failure, @"over its budget: of its own $0.0100 it has spent $0.0000, and its next request may cost $0.0335");
+    assert_eq!(vendor.models(), [""; 0]);
+}
+
+/// Runs a script, or goes on with the run it has.
+async fn script(
+    engine: &Engine,
+    vendor: &Arc<Vendor>,
+    source: &str,
+    earlier: Option<&RunId>,
+    caps: Caps,
+) -> Finished {
+    let (flow, setup) = (Flow::script("checks", source), setup(vendor));
+    let options = RunOptions { caps, reopen_failed: earlier.is_some(), ..RunOptions::default() };
+    let handle = match earlier {
+        None => engine.start(flow, setup, options).await,
+        Some(id) => engine.resume(id, flow, setup, options).await,
+    };
+    handle.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_script_climbs_a_ladder_by_the_opinion_of_a_judge() {
+    let vendor = Vendor::new(|seen| {
+        Ok(match (seen.said.contains("# Rubric"), seen.model.contains("opus")) {
+            (true, _) => r#"{"findings": "too short", "score": 4}"#,
+            (false, true) => "long work",
+            (false, false) => "work",
+        })
+    });
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let source = "const { value, attempts, cost } = await agent.outcome('work', { \
+        model: ['sonnet', 'opus'], tools: [], maxCost: '$0.50', check: { judge: 'long enough', model: 'haiku' } })
+        return [value, attempts, cost === budget.usd.spent(), budget.usd.total]";
+    let caps = Caps::of(Some(cents(200)));
+    let finished = script(&engine, &vendor, source, None, caps.clone()).await;
+    assert_eq!(&*finished.result.unwrap().unwrap(), r#"["long work",2,true,2]"#);
+    assert_eq!(vendor.models(), ["sonnet-5-5", "haiku-5-5", "opus-5-5"]);
+    let again = script(&engine, &vendor, source, Some(&finished.id), caps).await;
+    assert_eq!(&*again.result.unwrap().unwrap(), r#"["long work",2,true,2]"#);
+    assert_eq!(vendor.models().len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_function_has_accepted_is_not_asked_for_again() {
+    let is_down = AtomicBool::new(true);
+    let vendor = Vendor::new(move |seen| match &*seen.model {
+        "claude-haiku-5-5" => Ok("bad work"),
+        "claude-opus-5-5" => Ok("good work"),
+        _ if is_down.swap(false, Ordering::Relaxed) => Err(FailureClass::Auth),
+        _ => Ok("done"),
+    });
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let source = "const work = await agent('work', { model: ['haiku', 'opus'], tools: [], \
+        check: async (text) => text === 'good work' || `it says ${text}` })
+        return [work, await agent(`use ${work}`, { model: 'sonnet', tools: [], required: true })]";
+    let finished = script(&engine, &vendor, source, None, Caps::default()).await;
+    assert!(finished.result.unwrap().is_err());
+    assert_eq!(vendor.models(), ["haiku-5-5", "opus-5-5", "sonnet-5-5"]);
+    let second = vendor.seen.lock().unwrap()[1].said.clone();
+    assert!(second.ends_with(&divisi_engine::framing::refused("it says bad work")), "{second}");
+    let again = script(&engine, &vendor, source, Some(&finished.id), Caps::default()).await;
+    assert_eq!(&*again.result.unwrap().unwrap(), r#"["good work","done"]"#);
+    assert_eq!(vendor.models(), ["haiku-5-5", "opus-5-5", "sonnet-5-5", "sonnet-5-5"]);
+}
+
+#[tokio::test]
+async fn a_phase_of_a_script_parks_at_its_cap() {
+    let vendor = Vendor::new(|_| Ok("work"));
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let source = "phase('Scan', { maxCost: 0.04 })
+        for (let n = 0; n < 9; n++) await agent(`work ${n}`, { model: 'sonnet', tools: [] })";
+    let finished = script(&engine, &vendor, source, None, Caps::default()).await;
+    let phase = Some("Scan".into());
+    assert_eq!(*finished.run.stage(), Stage::Parked(ParkReason::Budget { phase }));
+    assert!(finished.run.budget().settled <= cents(4));
+}
+
+#[test]
+fn a_plan_calls_no_function_that_checks() {
+    let source = "const work = await agent('work', { model: ['haiku', 'opus'], tools: [], check: () => { throw new Error('called') } })
+        await agent(`use ${work}`)";
+    let vendor = Vendor::new(|_| Ok("never asked"));
+    let graph =
+        trace(&Flow::script("checks", source), setup(&vendor).into(), &TraceLimits::default()).unwrap();
+    assert_eq!(graph.tasks.len(), 2);
     assert_eq!(vendor.models(), [""; 0]);
 }

@@ -59,7 +59,6 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
         kept: serde_json::to_value(&flags).ok(),
         reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
         watcher: Some(watcher),
-        ..RunOptions::default()
     };
     let telling = Telling { global: &context.global, demo: flags.demo, script_is_ours: flow.path.is_none() };
     let (handle, before) = match earlier {

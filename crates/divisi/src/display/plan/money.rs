@@ -91,9 +91,9 @@ fn parts(what: &str, totals: &[divisi_core::preflight::forecast::Total]) -> Opti
         return None;
     }
     dearest.sort_by_key(|total| std::cmp::Reverse(total.mean));
+    let name = |name: &str| if name.is_empty() { "the rest".to_owned() } else { text::line(name) };
     let shown = dearest.iter().take(PARTS_SHOWN_MAX);
-    let said: Vec<String> =
-        shown.map(|total| format!("{} {}", text::line(&total.name), total.mean)).collect();
+    let said: Vec<String> = shown.map(|total| format!("{} {}", name(&total.name), total.mean)).collect();
     Some(named(what, Line::new().plain(said.join(", "))))
 }
 

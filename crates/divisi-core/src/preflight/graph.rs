@@ -176,7 +176,7 @@ impl Graph {
         let results: Vec<u64> = self
             .tasks
             .iter()
-            .map(|node| node.assigned.as_ref().map_or(0, |assigned| result_tokens(assigned)))
+            .map(|node| node.assigned.as_ref().map_or(0, &result_tokens))
             .collect();
         for node in &mut self.tasks {
             if let Ok(assigned) = &mut node.assigned {

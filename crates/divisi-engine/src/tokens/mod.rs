@@ -1,7 +1,7 @@
 //! How many tokens a text is, counted offline.
 //!
-//! OpenAI's models: by their own tokeniser ([`openai`]). Claude: by what each
-//! piece of text was measured to cost, per family of its tokenisers ([`claude`]).
+//! OpenAI's models: by their own tokeniser (`openai`). Claude: by what each
+//! piece of text was measured to cost, per family of its tokenisers (`claude`).
 //! Anyone else: as new Claude models, which make the most tokens of all. What
 //! the error is, and how it was measured, stands in `docs/tokens.md`.
 //!

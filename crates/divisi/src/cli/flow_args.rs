@@ -67,7 +67,7 @@ impl Found {
     pub(crate) fn run_name(&self) -> Result<Arc<str>, Problem> {
         match self {
             Self::Script(flow) => Ok(flow.parse().map_err(Problem::script)?.meta().name.as_str().into()),
-            Self::Plan(plan) => Ok(plan.name().into()),
+            Self::Plan(plan) => Ok(plan.name()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a person sees of a flow before it runs: a tree, a drawing, a list.
 //!
-//! All of them show a [`Graph`] folded: tasks that differ in their item only
+//! All of them show a graph folded: tasks that differ in their item only
 //! are one line, or one box, with their number.
 
 mod fold;

@@ -30,13 +30,15 @@ type Answer = Box<dyn Fn(&Seen) -> Result<&'static str, FailureClass> + Send + S
 struct Vendor {
     answer: Answer,
     seen: Mutex<Vec<Seen>>,
+    /// The model that replies name, where it is not the one asked.
+    answers_as: Option<&'static str>,
 }
 
 impl Vendor {
     fn new(
         answer: impl Fn(&Seen) -> Result<&'static str, FailureClass> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { answer: Box::new(answer), seen: Mutex::default() })
+        Arc::new(Self { answer: Box::new(answer), seen: Mutex::default(), answers_as: None })
     }
 
     fn models(&self) -> Vec<String> {
@@ -69,7 +71,7 @@ impl Provider for Vendor {
         let said = (self.answer)(&seen).map_err(|class| ProviderError::new(class, "told to fail"))?;
         let output = 3_000.min(u64::from(request.max_tokens));
         Ok(Reply {
-            model: request.model.to_string(),
+            model: self.answers_as.map_or_else(|| request.model.to_string(), str::to_owned),
             blocks: vec![Block::text(said)],
             stop: if output < 3_000 { Stop::MaxTokens } else { Stop::EndTurn },
             usage: Usage { input: 100, output, ..Usage::default() },
@@ -125,6 +127,23 @@ async fn a_result_that_fails_its_command_is_tried_on_the_next_model_with_what_wa
     assert_eq!((report.attempts, vendor.models()), (2, vec!["haiku-5-5".into(), "opus-5-5".into()]));
     let second = vendor.seen.lock().unwrap()[1].said.clone();
     assert!(second.contains("refused") && second.contains("it says bad"), "{second}");
+}
+
+#[tokio::test]
+async fn the_weak_model_does_not_pass_for_the_strong_one() {
+    let answer = |seen: &Seen| Ok(if seen.model.contains("opus") { "good" } else { "bad" });
+    let (seen, answers_as) = (Mutex::default(), Some("claude-haiku-5-5"));
+    let vendor = Arc::new(Vendor { answer: Box::new(answer), seen, answers_as });
+    let (engine, job) = job(&vendor, Caps::default()).await;
+    job.run(climbing("work", &["haiku", "opus"], Check::Command("grep good".into()))).await;
+    let finished = job.finish("done".into()).await.unwrap();
+    let events = events(&engine, &finished.id).await;
+    let told = events.iter().filter_map(|event| match event {
+        Event::Logged { message } => Some(&**message),
+        _ => None,
+    });
+    let expected = "warning: claude-opus-5-5 was asked, but claude-haiku-5-5 answered";
+    assert_eq!(told.collect::<Vec<_>>(), [expected]);
 }
 
 #[tokio::test]

@@ -6,10 +6,18 @@ mod support;
 #[path = "support/money.rs"]
 mod ledger;
 
-use divisi_mock::{Breakage, Config, ErrorKind, Reply, Rule, When};
+use divisi_core::check::{Check, Judge};
+use divisi_core::event::{Caps, RunStatus};
+use divisi_core::{PicoUsd, Task};
+use divisi_engine::store::SqliteStore;
+use divisi_engine::{Engine, Models, RunOptions, Setup};
+use divisi_mock::{Breakage, Config, ErrorKind, Latency, Reply, Rule, When};
+use divisi_providers::{Anthropic, Endpoint, Secret};
 use ledger::{bill, pico, prices, said};
 use serde_json::Value;
-use support::{FILES, Machine, whole_args, whole_flow};
+use std::process::Stdio;
+use std::sync::Arc;
+use support::{FILES, Machine, SECRET, whole_args, whole_flow};
 
 #[test]
 fn the_ledger_equals_the_bill_to_the_last_unit() {
@@ -123,4 +131,104 @@ fn models_are_listed_with_their_prices() {
         models.iter().any(|row| row["provider"] == "google" && pico(&row["price"]["base"]["input"]) > 0),
         "{all}"
     );
+}
+
+#[test]
+fn a_run_is_estimated_beside_it_and_held_against_what_it_cost() {
+    // The first two answers never come, so the estimate has all the time it needs.
+    let slow = Latency { first_byte_ms: 3_600_000, ..Latency::default() };
+    let late = Rule::new(When::any(), Reply::text("late")).times(2).latency(slow);
+    let machine = Machine::new(prices(Config::default().rule(late)));
+    let log = machine.home().join("stderr");
+    let mut command = machine.divisi(&["map", "Say {}", "one", "two", "--model", "haiku"]);
+    let mut run = command
+        .env("DIVISI_ESTIMATE", "true")
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let told = || std::fs::read_to_string(&log).unwrap();
+    while !told().contains("plan: about $") || machine.requests() < 2 {
+        assert_eq!(run.try_wait().unwrap(), None, "{}", told());
+        std::thread::yield_now();
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(bill(&machine)["plan_against_actual"]["so_far"], true);
+    assert!(said(&machine.run(&["cost"])).contains("so far   $0.0000, 0 % of the estimate"));
+
+    let resumed = machine.run(&["resume", "last"]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", said(&resumed));
+    let estimates = "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'estimated'";
+    assert_eq!(machine.count(estimates), 1);
+    let bill = bill(&machine);
+    let plan = &bill["plan_against_actual"];
+    assert_eq!((&plan["so_far"], &plan["estimate"]["tasks"]), (&false.into(), &2.into()));
+    assert_eq!(plan["actual"], bill["total"]["cost"]);
+    let ratio = pico(&plan["actual"]) as f64 / pico(&plan["estimate"]["cost"]["p50"]) as f64;
+    assert!((plan["error"]["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9, "{plan}");
+    assert_eq!(plan["error"]["above_ceiling"], false);
+    let shown = said(&machine.run(&["cost"]));
+    assert!(shown.contains("plan against actual") && shown.contains("the estimate, "), "{shown}");
+}
+
+/// A run under a cap of two tasks on a ladder, fed by this program: the first
+/// is taken on its first rung, the second climbs. Judged in both cases.
+async fn climb(machine: &Machine) {
+    let endpoint = Endpoint::new("anthropic", machine.mock.url()).key(Some(Secret::new(SECRET)), "KEY");
+    let tiers = [("haiku", "claude-haiku-5-5"), ("sonnet", "claude-sonnet-5-5"), ("opus", "claude-opus-5-5")];
+    let models = Models::one(Arc::new(Anthropic::new(endpoint).unwrap()), &tiers, &["claude-*"]);
+    let engine = Engine::new(Arc::new(SqliteStore::open(machine.store()).unwrap()));
+    let caps = Caps::of(Some(PicoUsd::DOLLAR));
+    let options = RunOptions { caps, ..RunOptions::default() };
+    let job = engine.open("ladder", Setup::new(models, machine.home()), options).await.unwrap();
+    let judge = Judge { rubric: "as good as it gets".into(), model: None, threshold: 7 };
+    for prompt in ["Mend the easy one", "Mend the hard one"] {
+        let task = Task {
+            model: ["haiku", "opus"].into_iter().map(str::to_owned).collect(),
+            check: vec![Check::Judge(judge.clone())],
+            kind: Some("bug".into()),
+            tools: Some(vec![]),
+            ..Task::new(prompt)
+        };
+        job.run(task).await.value().unwrap();
+    }
+    assert_eq!(job.finish(Value::Null).await.unwrap().status(), Some(RunStatus::Ok));
+}
+
+#[test]
+fn a_ladder_is_held_against_its_last_model() {
+    let judged = |of: &str, score: u32| {
+        let when = When { any_contains: Some(of.to_owned()), ..When::prompt("# Rubric") };
+        Rule::new(when, Reply::text(format!(r#"{{"findings": "so", "score": {score}}}"#)))
+    };
+    let config =
+        Config { rules: vec![judged("the easy one", 9), judged("the hard one", 3)], ..Config::default() };
+    let machine = Machine::new(prices(config));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(climb(&machine));
+
+    let bill = bill(&machine);
+    let stats = machine.mock.stats();
+    assert_eq!(pico(&bill["total"]["cost"]), stats.cost_pico);
+    let rungs = &bill["ladders"][0]["rungs"];
+    let seen = |rung: &Value| (rung["tried"].as_u64().unwrap(), rung["accepted"].as_u64().unwrap());
+    assert_eq!((seen(&rungs[0]), seen(&rungs[1])), ((2, 1), (1, 1)), "{bill:#}");
+    assert!(pico(&rungs[0]["checks"]) > 0 && pico(&rungs[1]["checks"]) == 0, "{bill:#}");
+    let parts = [&rungs[0]["cost"], &rungs[0]["checks"], &rungs[1]["cost"]];
+    assert_eq!(parts.into_iter().map(pico).sum::<u128>(), stats.cost_pico);
+    assert_eq!(bill["substitutions"], serde_json::json!([]), "a judge stands in for nobody");
+    // Each token costs forty times as much on the last model.
+    assert_eq!(pico(&rungs[0]["above"]), 40 * pico(&rungs[0]["cost"]));
+    let saved = &bill["saved"]["ladders"];
+    assert_eq!((&saved["tasks"], pico(&saved["ladder"])), (&2.into(), stats.cost_pico));
+    let difference = &saved["saved"];
+    assert_eq!(
+        pico(&saved["last_model"]) + pico(&difference["less"]),
+        pico(&saved["ladder"]) + pico(&difference["more"])
+    );
+    let shown = said(&machine.run(&["cost"]));
+    for words in ["bug: accepted 1 of 2 on claude-haiku-5-5: ", "by ladders: "] {
+        assert!(shown.contains(words), "{shown}");
+    }
 }

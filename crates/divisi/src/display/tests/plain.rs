@@ -3,7 +3,8 @@
 use super::{look, over, told_plainly};
 use crate::display::look::Look;
 use crate::display::story::Story;
-use divisi_core::{Failure, FailureClass, Input, Outcome, PicoUsd, TaskId};
+use divisi_core::preflight::{Estimate, Spread};
+use divisi_core::{Failure, FailureClass, Input, Millis, Outcome, PicoUsd, TaskId};
 use insta::assert_snapshot;
 
 #[test]
@@ -27,6 +28,26 @@ fn every_end_is_a_line() {
     [0:41] ✓ payment finding 3: sums are rounded before they are added · claude-sonnet-5 · 0:36 · 2.6 k tokens · $0.0033
     [0:41] – plan · skipped: `user` has failed, and it needs its result
     ");
+}
+
+#[test]
+fn an_estimate_is_one_line_unless_it_is_nothing() {
+    let told = |cents: u64, ceiling| {
+        let cents = |n: u64| PicoUsd(PicoUsd::DOLLAR.0 / 100 * n * cents);
+        let estimate = Estimate {
+            cost: Spread { p10: cents(21), p50: cents(35), p90: cents(62) },
+            ceiling,
+            took: Spread { p50: Millis::from_secs(180), ..Spread::default() },
+            tasks: 4,
+            guessed: 0,
+        };
+        let mut story = Story::begin(1);
+        story.input(Input::Estimate(Box::new(estimate)));
+        told_plainly(&story, &look(120)).lines().skip(1).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(told(1, Some(PicoUsd(4 * PicoUsd::DOLLAR.0))), @"[0:00] plan: about $0.3500 ($0.2100 to $0.6200), at most $4.00; about 3:00");
+    assert_snapshot!(told(10, None), @"[0:00] plan: about $3.50 ($2.10 to $6.20); about 3:00");
+    assert_snapshot!(told(0, None), @"");
 }
 
 #[test]

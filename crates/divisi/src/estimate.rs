@@ -21,11 +21,17 @@ const RUNS_READ_MAX: usize = 20;
 /// Begins to estimate the run of `handle`, which was found as `found`.
 ///
 /// On a thread of its own, which the end of the process does not wait for.
-pub(crate) fn begin(found: Found, setup: Setup, store: Arc<dyn Store>, handle: &RunHandle) {
+pub(crate) fn begin(
+    found: Found,
+    setup: Setup,
+    cap: Option<PicoUsd>,
+    store: Arc<dyn Store>,
+    handle: &RunHandle,
+) {
     let (run, control) = (handle.id().clone(), handle.control());
     let made = thread::Builder::new().name("divisi-estimate".into()).spawn(move || {
         match estimate(&found, setup, &*store, &run) {
-            Ok(Some(estimate)) => control.estimate(estimate),
+            Ok(Some(estimate)) => control.estimate(capped(estimate, cap)),
             Ok(None) => {}
             Err(problem) => tracing::debug!(%run, problem = ?problem.reason, "the run has no estimate"),
         }
@@ -33,6 +39,12 @@ pub(crate) fn begin(found: Found, setup: Setup, store: Arc<dyn Store>, handle: &
     if let Err(error) = made {
         tracing::debug!(%error, "the run has no estimate");
     }
+}
+
+/// The same where a run can cost no more than its cap.
+fn capped(estimate: Estimate, cap: Option<PicoUsd>) -> Estimate {
+    let ceiling = [estimate.ceiling, cap].into_iter().flatten().min();
+    Estimate { ceiling, ..estimate }
 }
 
 /// What the run is expected to cost; `None` where it costs nothing, and where a

@@ -67,7 +67,8 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
             let ahead = estimating.then(|| (found, setup.clone()));
             let handle = engine.start(flow, setup, options).await?;
             if let Some((found, setup)) = ahead {
-                estimate::begin(found, setup, engine.store().clone(), &handle);
+                let most = settings.max_cost.map(|most| most.0);
+                estimate::begin(found, setup, most, engine.store().clone(), &handle);
             }
             (handle, Run::new())
         }

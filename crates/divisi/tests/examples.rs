@@ -74,7 +74,6 @@ fn check_of_a_plan() {
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          1 on haiku, 2 on sonnet
     ✓ cost estimated?                 about $0.3120, mostly $0.0842 to $1.00
-                                      $2342.16 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min to 30 min, retries 4
     ");
@@ -88,7 +87,6 @@ fn check_of_scripts() {
     ✓ parallelisation opportunities?  up to 5 tasks at the same time
     ✓ right model per agent?          5 on haiku
     ✓ cost estimated?                 about $0.0091, mostly $0.0026 to $0.0289
-                                      $1301.20 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -98,7 +96,6 @@ fn check_of_scripts() {
     ✓ parallelisation opportunities?  nothing runs at the same time
     ✓ right model per agent?          3 on sonnet
     ✓ cost estimated?                 about $0.9171, mostly $0.2296 to $3.40
-                                      $3122.88 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min, retries 4
     ");
@@ -108,7 +105,6 @@ fn check_of_scripts() {
     ✓ parallelisation opportunities?  up to 3 tasks at the same time
     ✓ right model per agent?          3 on sonnet, 1 on opus
     ✓ cost estimated?                 about $0.9944, mostly $0.3814 to $2.49
-                                      $5204.80 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -118,7 +114,6 @@ fn check_of_scripts() {
     ✓ parallelisation opportunities?  up to 3 tasks at the same time
     ✓ right model per agent?          4 on sonnet
     ✓ cost estimated?                 about $0.4968, mostly $0.1381 to $1.63
-                                      $4163.84 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -138,7 +133,6 @@ fn check_of_scripts() {
       ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0623
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
     ✓ cost estimated?                 about $0.7163, mostly $0.1913 to $2.28
-                                      $8327.68 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -148,7 +142,6 @@ fn check_of_scripts() {
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          3 on haiku, 1 on opus
     ✓ cost estimated?                 about $0.4617, mostly $0.1345 to $1.75
-                                      $2862.64 at the very most
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");

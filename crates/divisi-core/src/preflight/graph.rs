@@ -173,11 +173,8 @@ impl Graph {
     /// Counts the results that prompts hold, which stand in them as `{{t3}}`:
     /// `result_tokens` says about how long the result of a task is.
     pub fn count_results(&mut self, result_tokens: impl Fn(&Assigned) -> u64) {
-        let results: Vec<u64> = self
-            .tasks
-            .iter()
-            .map(|node| node.assigned.as_ref().map_or(0, &result_tokens))
-            .collect();
+        let results: Vec<u64> =
+            self.tasks.iter().map(|node| node.assigned.as_ref().map_or(0, &result_tokens)).collect();
         for node in &mut self.tasks {
             if let Ok(assigned) = &mut node.assigned {
                 assigned.prompt_tokens += node.reads.iter().map(|read| results[*read]).sum::<u64>();

@@ -14,7 +14,7 @@ use crate::setup::Model;
 use divisi_core::check::{Check, Judge};
 use divisi_core::content::Content;
 use divisi_core::{Failure, FailureClass};
-use divisi_providers::{Request, Stop, SystemBlock};
+use divisi_providers::{Message, Reply, Request, SystemBlock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -27,6 +27,9 @@ pub(crate) const FINDINGS_BYTES_MAX: u64 = 8 * 1024;
 
 /// Longest verdict of a judge in tokens, thinking included.
 const VERDICT_TOKENS_MAX: u32 = 4_096;
+
+/// Verdicts that may miss their form before the judge is given up.
+const VERDICT_TRIES_MAX: u32 = 3;
 
 /// Lets the checks of a task decide over the results of an attempt.
 pub(super) struct Checks {
@@ -111,12 +114,32 @@ impl Checks {
         Ok(Some(format!("`{command}` ended with {}:\n{}", exit.status, last(said.trim()))))
     }
 
-    /// What a judge has against the result.
+    /// What a judge has against the result. One that gives no verdict has said
+    /// nothing for it, so the result counts as refused.
     async fn judge(&mut self, judge: &Judge, model: &Model, value: &str) -> Result<Option<String>, Halt> {
-        let request = self.verdict_request(judge, model, value);
+        let mut request = self.verdict_request(judge, model, value);
+        for _ in 0..VERDICT_TRIES_MAX {
+            let reply = self.verdict(&request, model).await?;
+            match read_verdict(&reply) {
+                Ok(verdict) if verdict.score >= judge.threshold => return Ok(None),
+                Ok(Verdict { score, findings }) => {
+                    let needed = judge.threshold;
+                    return Ok(Some(format!("{score} of 10, {needed} are needed: {}", last(&findings))));
+                }
+                Err(violations) => {
+                    request.messages.push(reply.into_message());
+                    request.messages.push(Message::user(framing::repair(&violations)));
+                }
+            }
+        }
+        Ok(Some(format!("the judge `{}` gave no verdict in {VERDICT_TRIES_MAX} tries", model.id)))
+    }
+
+    /// A judge's reply, made durable.
+    async fn verdict(&mut self, request: &Request, model: &Model) -> Result<Reply, Halt> {
         let wanted = Wanted {
-            bytes: request_bytes(&request),
-            request: &request,
+            bytes: request_bytes(request),
+            request,
             model,
             ordered: None,
             tool_results: None,
@@ -124,29 +147,13 @@ impl Checks {
         };
         let Answer { reply, turn, cut, .. } = self.asker.ask(wanted).await?;
         self.asker.record(turn).await?;
-        if let Some(next_turn) = cut {
-            let message = "the judge was cut off for want of money";
-            let failed = Failure::new(FailureClass::Interrupted, message);
-            return Err(Halt::Failed(Box::new(AttemptResult {
-                next_turn: Some(next_turn),
-                ..failed.into()
-            })));
-        }
-        let verdict: Option<Verdict> = match reply.stop {
-            Stop::EndTurn | Stop::StopSequence => Checked::new(&verdict_schema())
-                .ok()
-                .and_then(|checked| checked.check(&reply.text()).ok())
-                .and_then(|value| serde_json::from_value(value).ok()),
-            Stop::ToolUse | Stop::PauseTurn | Stop::MaxTokens | Stop::Refusal | Stop::ContextExceeded => None,
-        };
-        match verdict {
-            None => {
-                let message = format!("the judge `{}` gave no verdict", model.id);
-                Err(failed(Failure::new(FailureClass::Schema, message)))
-            }
-            Some(verdict) if verdict.score >= judge.threshold => Ok(None),
-            Some(Verdict { score, findings }) => {
-                Ok(Some(format!("{score} of 10, {} are needed: {}", judge.threshold, last(&findings))))
+        match cut {
+            None => Ok(reply),
+            Some(next_turn) => {
+                let message = "the judge was cut off for want of money";
+                let failed = Failure::new(FailureClass::Interrupted, message);
+                let result = AttemptResult { next_turn: Some(next_turn), ..failed.into() };
+                Err(Halt::Failed(Box::new(result)))
             }
         }
     }
@@ -184,6 +191,12 @@ fn refused(result: AttemptResult, value: &Arc<str>, findings: &str) -> AttemptRe
 struct Verdict {
     score: u8,
     findings: String,
+}
+
+/// The verdict in a reply, or what is wrong with it, in words for the judge.
+fn read_verdict(reply: &Reply) -> Result<Verdict, String> {
+    let checked = Checked::new(&verdict_schema()).map_err(|failure| failure.message)?;
+    serde_json::from_value(checked.check(&reply.text())?).map_err(|error| error.to_string())
 }
 
 fn verdict_schema() -> Value {

@@ -65,7 +65,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         (true, _) => display::json::line(&json::render(graph, Some(forecast)))
             .context("cannot write the plan as JSON")?,
         (false, true) => dot::render(graph),
-        (false, false) => tree::render(graph, money::lines(graph, forecast, &look), args.tasks, &look),
+        (false, false) => {
+            tree::render(graph, money::lines(graph, forecast, looked.settings.cap, &look), args.tasks, &look)
+        }
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
     Ok(if graph.broke_off.is_some() { Exit::Partial } else { Exit::Ok })

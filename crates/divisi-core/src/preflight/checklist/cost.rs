@@ -17,7 +17,8 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         Some(total) if total.ceiling == PicoUsd::ZERO => evidence.push("nobody sends a bill".to_owned()),
         Some(total) => {
             evidence.push(format!("about {}, mostly {} to {}", total.p50, total.p10, total.p90));
-            evidence.push(format!("{} at the very most", total.ceiling));
+            let capped = flow.settings.cap.is_some_and(|cap| cap < total.ceiling);
+            evidence.extend((!capped).then(|| format!("{} at the very most", total.ceiling)));
         }
         None => {
             findings.push(Finding::warning(None, "nothing is known of its cost", "`divisi plan` says why"));
@@ -34,7 +35,7 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
         (None, Some(total)) => {
             let dollars = enough(total.p90);
             let change = format!("run it with `--max-cost {dollars}`, or set `max_cost` in the settings");
-            Some(Finding::warning(None, "no cap", change).money(Some(total.ceiling)))
+            Some(Finding::warning(None, "no cap", change))
         }
         (None, None) => Some(Finding::warning(
             None,

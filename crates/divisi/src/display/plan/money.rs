@@ -12,12 +12,17 @@ use std::collections::BTreeMap;
 const PARTS_SHOWN_MAX: usize = 8;
 
 /// What a plan is expected to cost and take, and how that is known.
-pub(crate) fn lines(graph: &Graph, forecast: &Forecast, look: &Look) -> Option<Vec<Line>> {
+pub(crate) fn lines(
+    graph: &Graph,
+    forecast: &Forecast,
+    cap: Option<PicoUsd>,
+    look: &Look,
+) -> Option<Vec<Line>> {
     if graph.tasks.is_empty() {
         return None;
     }
     let mut lines = vec![Line::new(), cost(forecast, look)];
-    lines.extend(ceiling(forecast));
+    lines.extend(ceiling(forecast, cap));
     lines.push(time(forecast, look));
     lines.push(tokens(forecast, look));
     lines.extend(parts("by phase", &forecast.phases));
@@ -39,8 +44,16 @@ fn cost(forecast: &Forecast, look: &Look) -> Line {
     line
 }
 
-fn ceiling(forecast: &Forecast) -> Option<Line> {
+fn ceiling(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
     let worst = forecast.ceiling.filter(|most| *most > PicoUsd::ZERO)?;
+    if let Some(cap) = cap {
+        let holds = match cap {
+            cap if cap >= forecast.cost.p90 => "holds nine runs of ten or more",
+            cap if cap >= forecast.cost.p50 => "may be too little",
+            _ => "is probably too little",
+        };
+        return Some(named("cap", Line::of(Tone::Strong, cap.to_string()).plain(format!(" {holds}"))));
+    }
     let flag = format!("--max-cost {}", amount(forecast.budget));
     let line = Line::of(Tone::Strong, flag)
         .plain(format!(" holds nine runs of ten; without a cap, {worst} at the very worst"));

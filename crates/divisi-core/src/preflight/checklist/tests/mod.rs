@@ -36,7 +36,7 @@ fn a_good_flow_is_told_of_in_six_lines() {
     ✓ dependencies mapped?  4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 3 tasks at the same time
     ✓ right model per agent?  4 on sonnet
-    ✓ cost estimated?  about $0.1200, mostly $0.0600 to $0.2400; $1.20 at the very most; capped at $1.00
+    ✓ cost estimated?  about $0.1200, mostly $0.0600 to $0.2400; capped at $1.00
     ✓ error handling planned?  timeout 10 min, retries 3
     ");
 }
@@ -67,7 +67,7 @@ fn opus_for_everything_in_a_row_is_the_expensive_way() {
       ! x.js:3 opus for `format`, which looks like format [$0.0800]
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
     ! cost estimated?  about $0.3600, mostly $0.1800 to $0.7200; $3.60 at the very most
-      ! no cap [$3.60]
+      ! no cap
         run it with `--max-cost 0.72`, or set `max_cost` in the settings
     ✓ error handling planned?  timeout 10 min, retries 3
     ");
@@ -260,16 +260,16 @@ fn money_is_known_and_capped() {
     let capped = |dollars: &str| only(&flow.checked_with(PicoUsd::parse_dollars(dollars)), Question::Cost);
     assert_snapshot!(capped(""), @r"
     ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; $0.9000 at the very most
-      ! no cap [$0.9000]
+      ! no cap
         run it with `--max-cost 0.18`, or set `max_cost` in the settings
     ");
     assert_snapshot!(capped("0.05"), @r"
-    ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; $0.9000 at the very most; capped at $0.0500
+    ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; capped at $0.0500
       ! the run will probably park at its cap of $0.0500 [$0.1800]
         `--max-cost 0.18` holds nine runs of ten
     ");
     assert_snapshot!(capped("0.1"), @r"
-    ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; $0.9000 at the very most; capped at $0.1000
+    ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; capped at $0.1000
       ! the run may park at its cap of $0.1000 [$0.1800]
         `--max-cost 0.18` holds nine runs of ten
     ");

@@ -9,7 +9,7 @@ use divisi_core::{Failure, FailureClass, Task};
 pub const AUTO: &str = "auto";
 
 /// The sort of work that `task` is, and the tier that suffices for it at
-/// `provider`. Every task has one, also where its model is named.
+/// `provider`.
 ///
 /// Tools count only where the task or its agent names them: what is allowed to
 /// all tasks says nothing of one. Fails when the task says a kind that there is not.
@@ -62,8 +62,8 @@ mod tests {
 
     /// The kind and the model of a task.
     fn assigned(default: &str, task: Task) -> (String, String) {
-        let assignment = resolve(setup(default), task).assignment.unwrap();
-        (assignment.choice.kind.to_string(), assignment.models[0].id.to_string())
+        let assigned = Resolver::new(Arc::new(setup(default))).assigned(&task).unwrap();
+        (assigned.kind.to_string(), assigned.rungs[0].model.to_string())
     }
 
     fn pair(kind: &str, model: &str) -> (String, String) {
@@ -112,7 +112,7 @@ mod tests {
         let name = Scripted::new().name().to_owned();
         let tiers = BTreeMap::from([("search".to_owned(), Tier::Opus)]);
         let kinds = Kinds::new(&BTreeMap::new(), BTreeMap::from([(name, tiers)])).unwrap();
-        let setup = Setup { kinds: Arc::new(kinds), ..setup(AUTO) };
+        let setup = Setup { kinds: kinds.into(), ..setup(AUTO) };
         let assignment = resolve(setup, Task::new("Find all callers.")).assignment.unwrap();
         assert_eq!(&*assignment.models[0].id, "large");
     }

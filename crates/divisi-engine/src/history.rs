@@ -1,8 +1,11 @@
 //! What the runs of a store tell about the cost of tasks.
 
+use crate::driver;
 use crate::store::{Store, StoreError};
+use divisi_core::choice::Evidence;
 use divisi_core::history::Reader;
-use divisi_core::{History, Position, RunId};
+use divisi_core::{Content, Event, History, Kinds, Position, RunId, Task};
+use std::sync::Arc;
 
 /// Runs that are read where there is time, newest first. Older ones say little about today's
 /// models and prices.
@@ -17,8 +20,11 @@ pub const EVENTS_MAX: usize = 500_000;
 /// full; the newest runs are in it then. Runs under way count as far as their
 /// tasks have ended. A journal that cannot be read is left out and named in the
 /// log: an estimate is not worth failing for.
+///
+/// Tasks that say no kind are given the one that `kinds` finds in their prompts.
 pub async fn history(
     store: &dyn Store,
+    kinds: &Kinds,
     runs_max: usize,
     besides: Option<&RunId>,
 ) -> Result<History, StoreError> {
@@ -26,7 +32,7 @@ pub async fn history(
     let mut events_left = EVENTS_MAX;
     let runs = store.runs(runs_max.saturating_add(usize::from(besides.is_some()))).await?;
     for run in runs.iter().filter(|run| besides != Some(&run.id)).take(runs_max) {
-        match learn(store, &run.id, events_left, &mut history).await {
+        match learn(store, kinds, &run.id, events_left, &mut history).await {
             Ok(read) => events_left = events_left.saturating_sub(read),
             Err(problem @ StoreError::Unreadable { .. }) => {
                 tracing::warn!(run = %run.id, %problem, "left out of estimates");
@@ -43,6 +49,7 @@ pub async fn history(
 /// Learns from one run, a page at a time; returns how many events that were.
 async fn learn(
     store: &dyn Store,
+    kinds: &Kinds,
     run: &RunId,
     events_max: usize,
     history: &mut History,
@@ -54,10 +61,30 @@ async fn learn(
         if page.is_empty() {
             break;
         }
-        page.iter().for_each(|event| reader.read(event, history));
         read += page.len();
+        for mut recorded in page {
+            if let Event::TaskSubmitted(submitted) = &mut recorded.event
+                && submitted.facts.kind.is_none()
+            {
+                Arc::make_mut(&mut submitted.facts).kind = kind_of(store, kinds, &submitted.spec).await;
+            }
+            reader.read(&recorded, history);
+        }
     }
     Ok(read)
+}
+
+/// The kind that a task looks like; `None` where its text cannot be read any more.
+async fn kind_of(store: &dyn Store, kinds: &Kinds, spec: &Content) -> Option<Arc<str>> {
+    let spec = driver::read(store, spec).await.ok()?;
+    let task: Task = serde_json::from_str(&spec).ok()?;
+    let evidence = Evidence {
+        prompt: &task.prompt,
+        agent: task.agent_type.as_deref(),
+        schema: task.schema.as_deref(),
+        ..Evidence::default()
+    };
+    kinds.choose(&evidence).ok().map(|choice| choice.kind)
 }
 
 #[cfg(test)]
@@ -65,10 +92,7 @@ mod tests {
     use super::*;
     use crate::store::{Batch, MemoryStore, PAGE_EVENTS_MAX, RunSummary};
     use divisi_core::event::{TaskFacts, TaskSubmitted};
-    use divisi_core::{
-        AttemptId, Content, Digest, Event, Key, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp, Usage,
-    };
-    use std::sync::Arc;
+    use divisi_core::{AttemptId, Digest, Key, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp, Usage};
 
     /// Writes a run of as many finished tasks, all labelled with the run's name.
     async fn write(store: &MemoryStore, name: &str, at: u64, tasks: u32) {
@@ -113,7 +137,7 @@ mod tests {
         let long = PAGE_EVENTS_MAX as u32 / 4 + 10;
         write(&store, "old", 1, 3).await;
         write(&store, "new", 2, long).await;
-        let history = history(&store, RUNS_MAX, None).await.unwrap();
+        let history = history(&store, Kinds::built_in(), RUNS_MAX, None).await.unwrap();
         let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
         assert_eq!(labels.len(), long as usize + 3);
         assert_eq!((labels[0], labels[labels.len() - 1]), ("new", "old"));
@@ -126,13 +150,13 @@ mod tests {
             write(&store, name, at as u64, 1).await;
         }
         let own = RunId::new("self").unwrap();
-        let history = history(&store, 1, Some(&own)).await.unwrap();
+        let history = history(&store, Kinds::built_in(), 1, Some(&own)).await.unwrap();
         let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
         assert_eq!(labels, ["last"]);
     }
 
     #[tokio::test]
     async fn an_empty_store_tells_nothing() {
-        assert!(history(&MemoryStore::new(), RUNS_MAX, None).await.unwrap().is_empty());
+        assert!(history(&MemoryStore::new(), Kinds::built_in(), RUNS_MAX, None).await.unwrap().is_empty());
     }
 }

@@ -7,7 +7,7 @@
 mod ahead;
 
 use crate::agents::{AgentDefinition, Agents};
-use crate::choose::choose;
+use crate::choose::{AUTO, choose};
 use crate::driver::wall_clock;
 use crate::executor::{ApiExecutor, CommandExecutor, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound};
 use crate::framing;
@@ -21,9 +21,9 @@ use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
-use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, Task, Tier};
+use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, Task, Tier, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Judges when nothing else is said: reading and giving marks is light work.
 const JUDGE_TIER: &str = "haiku";
@@ -37,7 +37,22 @@ pub struct Resolver {
     commands: BTreeMap<String, Arc<dyn Executor>>,
     /// Tools of a task that says nothing of tools.
     tools: Result<Arc<Toolset>, Failure>,
+    /// What words for models have meant so far.
+    known: RwLock<Vec<Known>>,
 }
+
+/// What a word for a model means on one day: prices change no faster.
+struct Known {
+    word: Option<Arc<str>>,
+    tier: Tier,
+    day: u64,
+    model: Model,
+}
+
+/// Words for models that are remembered. Flows use a handful.
+const KNOWN_MAX: usize = 64;
+
+const DAY_MILLIS: u64 = 24 * 3_600_000;
 
 /// A task that can be carried out.
 pub struct Assignment {
@@ -50,8 +65,6 @@ pub struct Assignment {
     pub models: Vec<Model>,
     /// For each of its checks the model that judges, where one does.
     pub judges: Vec<Option<Model>>,
-    /// The sort of work it is, and why it is held to be that.
-    pub choice: Choice,
     /// The definition it names.
     pub agent: Option<AgentDefinition>,
     /// The tools it may use.
@@ -92,6 +105,7 @@ impl Resolver {
             shell: Arc::new(ShellExecutor),
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
+            known: RwLock::default(),
             setup,
         }
     }
@@ -137,9 +151,14 @@ impl Resolver {
         let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
         let executor = task.executor.as_deref().unwrap_or("api");
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
-        let choice = choose(&self.setup, task, agent.as_ref(), self.provider_of(task, agent.as_ref()))?;
+        let choice = match task.kind.is_some() || self.leaves_model_open(task, agent.as_ref()) {
+            true => Some(self.choose(task, agent.as_ref())?),
+            false => None,
+        };
+        // Asked for only where the choice is there.
+        let tier = choice.as_ref().map_or(Tier::Sonnet, |choice| choice.tier);
         let (executor_name, executor, ladder) = match executor {
-            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_ref(), choice.tier)?),
+            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_ref(), tier)?),
             "shell" if !self.setup.permissions.run => {
                 let message = "the flow wants to run a shell command, which is not allowed";
                 return Err(Failure::new(FailureClass::Unavailable, message)
@@ -193,6 +212,22 @@ impl Resolver {
         }
     }
 
+    /// Whether some word for a model is `auto`.
+    fn leaves_model_open(&self, task: &Task, agent: Option<&AgentDefinition>) -> bool {
+        let by_agent = agent.and_then(|agent| agent.model.as_deref());
+        let is_auto = |word: &str| {
+            let word = if word == "inherit" { by_agent } else { Some(word) };
+            self.setup.models.wanted(word).1 == AUTO
+        };
+        let words = task.model.0.iter().chain(&task.fallback);
+        (task.model.is_empty() && is_auto("inherit")) || words.into_iter().any(|word| is_auto(word))
+    }
+
+    /// Which sort of work a task is.
+    fn choose(&self, task: &Task, agent: Option<&AgentDefinition>) -> Result<Choice, Failure> {
+        choose(&self.setup, task, agent, self.provider_of(task, agent))
+    }
+
     /// The provider that a task's first word for a model is meant for.
     fn provider_of<'a>(&'a self, task: &'a Task, agent: Option<&'a AgentDefinition>) -> &'a str {
         let by_agent = agent.and_then(|agent| agent.model.as_deref());
@@ -202,8 +237,26 @@ impl Resolver {
 
     /// What `word` means; `auto` means the tier that suffices.
     fn model(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
-        let model = self.setup.models.find_for(word, tier)?;
         let now = wall_clock();
+        let known = || self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |known: &&Known| {
+            known.word.as_deref() == word && known.tier == tier && known.day == now.0 / DAY_MILLIS
+        };
+        if let Some(known) = known().iter().find(is_it) {
+            return Ok(known.model.clone());
+        }
+        let model = self.find_model(word, tier, now)?;
+        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == KNOWN_MAX {
+            all.clear();
+        }
+        let (word, day) = (word.map(Arc::from), now.0 / DAY_MILLIS);
+        all.push(Known { word, tier, day, model: model.clone() });
+        Ok(model)
+    }
+
+    fn find_model(&self, word: Option<&str>, tier: Tier, now: Timestamp) -> Result<Model, Failure> {
+        let model = self.setup.models.find_for(word, tier)?;
         self.setup.prices.known(&model, now)?;
         let price = self.setup.prices.price_of(&model, now).filter(|_| !model.free).map(Arc::new);
         Ok(Model { price, ..model })
@@ -270,7 +323,7 @@ impl Resolver {
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
-            kind: Some(choice.kind.clone()),
+            kind: choice.map(|choice| choice.kind),
             executor: executor_name,
             models,
             fallbacks: ids(&fallbacks),
@@ -286,7 +339,6 @@ impl Resolver {
             executor,
             models: rungs.into_iter().chain(fallbacks).collect(),
             judges,
-            choice,
             agent,
             tools,
             isolation,
@@ -350,7 +402,8 @@ struct Parts {
     executor: Arc<dyn Executor>,
     models: Models,
     judges: Vec<Option<Model>>,
-    choice: Choice,
+    /// The sort of work it is, where the flow says so or the model depends on it.
+    choice: Option<Choice>,
     agent: Option<AgentDefinition>,
     tools: Arc<Toolset>,
     inputs: Vec<Digest>,

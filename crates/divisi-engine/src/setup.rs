@@ -10,6 +10,7 @@ use divisi_providers::Provider;
 use globset::{Glob, GlobMatcher};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ pub struct Setup {
     /// What tokens cost.
     pub prices: Arc<Catalogue>,
     /// The sorts of work there are, and the tiers that suffice for them.
-    pub kinds: Arc<Kinds>,
+    pub kinds: KindTable,
 }
 
 impl Setup {
@@ -64,8 +65,25 @@ impl Setup {
             reply_tokens_max: 16_384,
             task_cost_max: None,
             prices: Arc::default(),
-            kinds: Kinds::built_in(),
+            kinds: KindTable::default(),
         }
+    }
+}
+
+/// The sorts of work there are: ours, read when first looked at, or others.
+#[derive(Clone, Debug, Default)]
+pub struct KindTable(Option<Arc<Kinds>>);
+
+impl From<Kinds> for KindTable {
+    fn from(kinds: Kinds) -> Self {
+        Self(Some(kinds.into()))
+    }
+}
+
+impl Deref for KindTable {
+    type Target = Kinds;
+    fn deref(&self) -> &Kinds {
+        self.0.as_deref().unwrap_or_else(|| Kinds::built_in())
     }
 }
 

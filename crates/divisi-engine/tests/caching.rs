@@ -43,7 +43,7 @@ fn setups(vendor: &Arc<Silent>) -> [Setup; 2] {
     let models = Models::one(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
     let patient = Setup::new(models, std::env::temp_dir());
     let retry = RetryPolicy { retries_max: 0, ..RetryPolicy::default() };
-    [Setup { timeout: Millis(500), retry, ..patient.clone() }, patient]
+    [Setup { timeout: Millis(2_000), retry, ..patient.clone() }, patient]
 }
 
 fn question(context: &str) -> Flow {

@@ -85,7 +85,7 @@ impl Learnt {
     ) -> Result<Self, StoreError> {
         Ok(Self {
             corrections: corrections(store, &Resolver::new(setup.clone())).await?,
-            history: history(store, runs_max, besides).await?,
+            history: history(store, &setup.kinds, runs_max, besides).await?,
         })
     }
 }

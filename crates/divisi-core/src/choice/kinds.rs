@@ -170,11 +170,13 @@ pub struct Kinds {
 
 impl Kinds {
     /// Ours alone.
-    pub fn built_in() -> Arc<Self> {
-        static BUILT_IN: LazyLock<Arc<Kinds>> = LazyLock::new(|| {
-            Arc::new(Kinds::new(&BTreeMap::new(), BTreeMap::new()).expect("a test reads the same file"))
+    ///
+    /// Read when first asked for, which takes some milliseconds.
+    pub fn built_in() -> &'static Self {
+        static BUILT_IN: LazyLock<Kinds> = LazyLock::new(|| {
+            Kinds::new(&BTreeMap::new(), BTreeMap::new()).expect("a test reads the same file")
         });
-        BUILT_IN.clone()
+        &BUILT_IN
     }
 
     /// Ours with `changes`, by the name of the kind, and tiers that hold `per_provider`.

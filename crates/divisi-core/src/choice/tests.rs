@@ -167,7 +167,7 @@ fn who_says_that_a_hard_kind_is_easy_is_believed() {
     let kinds = Kinds::new(&changes, BTreeMap::new()).unwrap();
     let prompt = "Find all files that mention the algorithm.";
     let tier = |kinds: &Kinds| kinds.choose(&Evidence { prompt, ..Evidence::default() }).unwrap().tier;
-    assert_eq!((tier(&kinds), tier(&Kinds::built_in())), (Tier::Haiku, Tier::Sonnet));
+    assert_eq!((tier(&kinds), tier(Kinds::built_in())), (Tier::Haiku, Tier::Sonnet));
 }
 
 #[test]

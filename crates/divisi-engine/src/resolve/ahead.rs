@@ -6,21 +6,26 @@ use crate::executor::opening;
 use crate::framing;
 use crate::setup::Model;
 use crate::tokens;
+use divisi_core::choice::Choice;
 use divisi_core::preflight::{Assigned, Rung};
 use divisi_core::{Failure, Task};
 
 impl Resolver {
     /// What the words of `task` mean: executor, models and limits.
     pub fn assigned(&self, task: &Task) -> Result<Assigned, Failure> {
-        let parts = self.assign(task)?;
+        let mut parts = self.assign(task)?;
+        let choice = match parts.choice.take() {
+            Some(choice) => choice,
+            None => self.choose(task, parts.agent.as_ref())?,
+        };
         let first = parts.models.rungs.first();
         let by_agent = parts.agent.as_ref();
         let shared = task.context.as_deref().map(|context| count(first, context));
         Ok(Assigned {
             executor: parts.executor_name.clone(),
-            kind: parts.choice.kind.clone(),
-            kind_declared: parts.choice.declared,
-            why: self.why(task, &parts),
+            kind: choice.kind.clone(),
+            kind_declared: choice.declared,
+            why: self.why(task, &parts, &choice),
             rungs: parts.models.rungs.iter().map(rung).collect(),
             checked: !task.check.is_empty(),
             prompt_tokens: self.prompt_tokens(task, &parts),
@@ -66,10 +71,10 @@ impl Resolver {
     }
 
     /// Why a task starts on its first model.
-    fn why(&self, task: &Task, parts: &Parts) -> String {
-        let chosen = || match parts.choice.declared {
-            true => format!("its kind is {}", parts.choice.kind),
-            false => format!("it looks like {}", parts.choice.kind),
+    fn why(&self, task: &Task, parts: &Parts, choice: &Choice) -> String {
+        let chosen = || match choice.declared {
+            true => format!("its kind is {}", choice.kind),
+            false => format!("it looks like {}", choice.kind),
         };
         let by_agent = parts.agent.as_ref().and_then(|agent| agent.model.as_deref());
         match (task.model.first().filter(|word| *word != "inherit"), by_agent) {

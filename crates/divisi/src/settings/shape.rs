@@ -6,12 +6,12 @@ use divisi_core::event::Caps;
 use divisi_core::price::Rates;
 use divisi_core::{Limits, Millis, ModelPrice, RetryPolicy, Tier};
 use divisi_engine::executor::CommandLine;
+use divisi_engine::setup::KindTable;
 use etcetera::BaseStrategy;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Every setting there is. The same names stand in `divisi.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,13 +191,13 @@ impl Default for Settings {
 
 impl Settings {
     /// The sorts of work there are.
-    pub(crate) fn kinds(&self) -> Result<Arc<Kinds>, BadKinds> {
+    pub(crate) fn kinds(&self) -> Result<KindTable, BadKinds> {
         if self.kinds.is_empty() && self.providers.values().all(|provider| provider.kinds.is_empty()) {
-            return Ok(Kinds::built_in());
+            return Ok(KindTable::default());
         }
         let per_provider =
             self.providers.iter().map(|(name, provider)| (name.clone(), provider.kinds.clone()));
-        Kinds::new(&self.kinds, per_provider.collect()).map(Arc::new)
+        Kinds::new(&self.kinds, per_provider.collect()).map(KindTable::from)
     }
 }
 

@@ -105,7 +105,7 @@ impl Priors {
 /// The priors that divisi comes with.
 impl Default for Priors {
     fn default() -> Self {
-        Self::of(&Kinds::built_in())
+        Self::of(Kinds::built_in())
     }
 }
 

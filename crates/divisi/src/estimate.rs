@@ -13,10 +13,15 @@ use divisi_engine::store::Store;
 use divisi_engine::{RunHandle, Setup};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// Runs that are learnt from. Fewer than a plan reads, because the run is
 /// already at work beside it and shares the disk.
 const RUNS_READ_MAX: usize = 20;
+
+/// How long the run has the processors for itself. The first requests have left
+/// by then, and nobody reads an estimate sooner.
+const HEAD_START: Duration = Duration::from_millis(50);
 
 /// Begins to estimate the run of `handle`, which was found as `found`.
 ///
@@ -30,6 +35,7 @@ pub(crate) fn begin(
 ) {
     let (run, control) = (handle.id().clone(), handle.control());
     let made = thread::Builder::new().name("divisi-estimate".into()).spawn(move || {
+        thread::sleep(HEAD_START);
         match estimate(&found, setup, &*store, &run) {
             Ok(Some(estimate)) => control.estimate(capped(estimate, cap)),
             Ok(None) => {}

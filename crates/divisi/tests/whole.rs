@@ -151,7 +151,7 @@ fn a_second_process_is_refused() {
 #[test]
 fn ctrl_c_parks_and_a_second_one_cancels() {
     let machine = Machine::new(hanging(Config::default(), "forever"));
-    let mut run = machine.spawn(&["map", "work on {}", "one", "forever", "--jobs", "2"]);
+    let mut run = machine.spawn(&["map", "work on {}", "one", "forever", "--jobs", "1"]);
     while machine.count("SELECT coalesce(max(ok), 0) FROM runs") < 1 {
         std::thread::yield_now();
     }

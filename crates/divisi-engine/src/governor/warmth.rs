@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// Longest time one request waits for others. A reply to a prompt of a million
 /// tokens begins within half of it.
-const HOLD_MAX: Duration = Duration::from_secs(60);
+const HOLD_MAX: Duration = Duration::from_secs(20);
 
 /// How often a request that waits says so, so that nobody takes it for stuck.
 const SIGN_EVERY: Duration = Duration::from_secs(1);

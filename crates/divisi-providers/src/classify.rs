@@ -6,7 +6,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::error::ProviderError;
-use crate::rate::{self, RateLimits};
+use crate::rate;
 use divisi_core::FailureClass::{self, *};
 use reqwest::header::HeaderMap;
 use serde_json::Value;

@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ProviderError;
 use crate::estimate;
 use crate::provider::Progress;
-use crate::rate::{self, RateLimits};
+use crate::rate;
 use crate::reply::Reply;
 use bytes::Bytes;
 use divisi_core::FailureClass;

@@ -27,6 +27,8 @@ pub(super) struct Bucket {
     level: i64,
     /// Up to when it has been filled. May lie ahead of now.
     filled_at: Timestamp,
+    /// For how long it has been full, or longer than matters.
+    full_for: Millis,
 }
 
 /// What a vendor says of one limit, and what it cannot know.
@@ -48,14 +50,27 @@ impl Bucket {
     /// A full bucket, as the user sets it.
     pub(super) fn set(per_minute: u64, capacity: u64) -> Self {
         let capacity = parts(capacity.max(1));
-        Self { per_minute, set: Some(per_minute), capacity, level: capacity, filled_at: Timestamp(0) }
+        Self {
+            per_minute,
+            set: Some(per_minute),
+            capacity,
+            level: capacity,
+            filled_at: Timestamp(0),
+            full_for: ON_ITS_WAY,
+        }
     }
 
     /// A bucket that nobody has set, as a vendor tells of it for the first time.
     pub(super) fn told(now: Timestamp, told: Told) -> Self {
         let capacity = parts(told.remaining.saturating_add(told.own).max(1));
-        let mut bucket =
-            Self { per_minute: told.per_minute, set: None, capacity, level: capacity, filled_at: now };
+        let mut bucket = Self {
+            per_minute: told.per_minute,
+            set: None,
+            capacity,
+            level: capacity,
+            filled_at: now,
+            full_for: Millis(0),
+        };
         bucket.level = bucket.by(told);
         bucket
     }
@@ -94,10 +109,13 @@ impl Bucket {
 
     /// Takes `amount`, which may leave a debt.
     pub(super) fn take(&mut self, now: Timestamp, amount: u64) {
-        self.fill(now);
-        if self.level == self.capacity {
-            self.filled_at = now + ON_ITS_WAY;
+        if amount == 0 {
+            return;
         }
+        self.fill(now);
+        // One that has only just filled up is behind the vendor's already.
+        self.filled_at = now.max(self.filled_at) + self.full_for.min(ON_ITS_WAY);
+        self.full_for = Millis(0);
         self.level = self.level.saturating_sub(parts(amount));
     }
 
@@ -126,8 +144,11 @@ impl Bucket {
 
     fn fill(&mut self, now: Timestamp) {
         if now > self.filled_at {
-            let gained = self.gain(now.since(self.filled_at));
-            self.level = self.level.saturating_add(gained).min(self.capacity);
+            let filled = self.level.saturating_add(self.gain(now.since(self.filled_at)));
+            let surplus = u64::try_from(filled.saturating_sub(self.capacity)).unwrap_or(0);
+            self.full_for.0 =
+                self.full_for.0.saturating_add(surplus.checked_div(self.per_minute).unwrap_or(0));
+            self.level = filled.min(self.capacity);
             self.filled_at = now;
         }
     }

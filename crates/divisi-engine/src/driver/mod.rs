@@ -246,6 +246,7 @@ impl Driver {
                     cost: result.cost,
                     unanswered: result.unanswered,
                     retry_after: result.retry_after,
+                    should_retry: result.should_retry,
                     next_turn: result.next_turn,
                     findings: result.findings.map(|findings| self.keep(findings)),
                 };

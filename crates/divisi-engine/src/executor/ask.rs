@@ -135,8 +135,9 @@ pub(crate) fn bound(price: Option<&ModelPrice>, bytes: u64, reply_tokens_max: u3
 
 /// An attempt that got no reply.
 fn unanswered(error: ProviderError) -> AttemptResult {
-    let (retry_after, unanswered) = (error.retry_after, error.maybe_billed);
-    AttemptResult { retry_after, unanswered, ..Failure::from(error).into() }
+    let (retry_after, should_retry) = (error.retry_after, error.should_retry);
+    let unanswered = error.maybe_billed;
+    AttemptResult { retry_after, should_retry, unanswered, ..Failure::from(error).into() }
 }
 
 /// Bytes of all texts in a request.

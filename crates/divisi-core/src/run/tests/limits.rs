@@ -1,7 +1,7 @@
 //! What may not grow, and numbers from outside that are out of all proportion.
 
 use super::{started, step, trace};
-use crate::retry::{RetryPolicy, Tries};
+use crate::retry::{RetryPolicy, Told, Tries};
 use crate::run::Run;
 use crate::{AttemptId, FailureClass, Input, Limits, Millis, TaskId, Usage};
 use insta::assert_snapshot;
@@ -69,5 +69,5 @@ fn absurd_rests_do_not_overflow() {
     let policy =
         RetryPolicy { rest_first: Millis(u64::MAX), rest_max: Millis(u64::MAX), ..RetryPolicy::default() };
     let attempt = AttemptId { task: TaskId(7), number: 1 };
-    policy.verdict(attempt, FailureClass::Server, Tries::default(), None);
+    policy.verdict(attempt, FailureClass::Server, Tries::default(), Told::default());
 }

@@ -16,6 +16,7 @@ pub mod resolve;
 pub mod preflight;
 pub mod driver;
 pub mod executor;
+pub mod governor;
 pub mod framing;
 pub mod agents;
 pub mod tools;

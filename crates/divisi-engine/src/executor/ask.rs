@@ -2,10 +2,12 @@
 
 use super::{AttemptResult, Kept, Line, Signal, Stopped};
 use crate::driver::wall_clock;
+use crate::governor::Closed;
 use crate::setup::{Model, Setup};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
+use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
 use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
@@ -14,6 +16,10 @@ use std::time::Instant;
 /// What vendors add to a request of their own: marks of roles and turns, and
 /// the text that introduces tools and schemas, of some hundred tokens.
 const VENDOR_TOKENS_MAX: u64 = 2_048;
+
+/// How many bytes of a prompt make a token, for pacing only: rather too few,
+/// so that too much is set aside. What was not used is given back.
+const BYTES_PER_TOKEN: u64 = 3;
 
 /// Asks for replies on behalf of one attempt.
 pub(super) struct Asker {
@@ -55,6 +61,12 @@ pub(super) enum Halt {
     Failed(Box<AttemptResult>),
 }
 
+impl From<Closed> for Halt {
+    fn from(Closed { failure, reopens_in }: Closed) -> Self {
+        Self::Failed(Box::new(AttemptResult { retry_after: reopens_in, ..failure.into() }))
+    }
+}
+
 impl From<Stopped> for Halt {
     fn from(_: Stopped) -> Self {
         Self::Stopped
@@ -83,7 +95,7 @@ impl Asker {
         let shortened = room.map(|max_tokens| Request { max_tokens, ..request.clone() });
         let sent = shortened.as_ref().unwrap_or(request);
         let sent_at = Instant::now();
-        let reply = self.send(sent, model).await?;
+        let reply = self.send(sent, model, bytes).await?;
         let cut = (shortened.is_some() && reply.stop == Stop::MaxTokens).then(|| {
             // Half an answer is no answer to the whole question.
             digest = sent.digest();
@@ -102,13 +114,19 @@ impl Asker {
         Ok(Answer { reply, turn: Some((turn, json)), tool_results: None, cut })
     }
 
-    async fn send(&self, request: &Request, model: &Model) -> Result<Reply, Halt> {
+    async fn send(&self, request: &Request, model: &Model, bytes: u64) -> Result<Reply, Halt> {
         let line = &self.line;
+        let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
+        let gate = model.governors.of(&model.id);
+        let entered = gate.enter(line.run(), estimate, || line.begin_waiting()).await;
+        line.end_waiting();
+        let permit = entered?;
         let progress = |progress| match progress {
             Progress::Started | Progress::Alive => line.sign_of_life(),
             Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
         };
         let reply = model.provider.send(request, &progress).await;
+        permit.report(&reply);
         reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))
     }
 

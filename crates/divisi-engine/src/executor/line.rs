@@ -1,12 +1,13 @@
 //! The line from an attempt to its driver.
 
 use crate::driver::{FlowNews, Message, Ours};
+use crate::governor::RunNumber;
 use divisi_core::AttemptId;
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -14,11 +15,15 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct Line {
     attempt: AttemptId,
+    run: RunNumber,
     inbox: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
     stop: CancellationToken,
     /// Counts signs of life; whoever watches for idleness compares it.
     alive: Arc<AtomicU64>,
+    /// Whether it waits for its turn to send a request: that is no idleness,
+    /// and nobody sends a bill for it.
+    waits: Arc<AtomicBool>,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -47,16 +52,22 @@ pub struct Stopped;
 impl Line {
     pub(crate) fn new(
         attempt: AttemptId,
+        run: RunNumber,
         inbox: mpsc::UnboundedSender<Message>,
         signals: broadcast::Sender<Signal>,
         stop: CancellationToken,
     ) -> Self {
-        Self { attempt, inbox, signals, stop, alive: Arc::default() }
+        Self { attempt, run, inbox, signals, stop, alive: Arc::default(), waits: Arc::default() }
     }
 
     /// Whose line it is.
     pub fn attempt(&self) -> AttemptId {
         self.attempt
+    }
+
+    /// Which run it belongs to.
+    pub(crate) fn run(&self) -> RunNumber {
+        self.run
     }
 
     /// Adds a line to the run's log.
@@ -118,6 +129,21 @@ impl Line {
     /// Says that there is progress, though nothing to show.
     pub fn sign_of_life(&self) {
         self.alive.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says that the attempt waits for its turn to send a request.
+    pub(crate) fn begin_waiting(&self) {
+        self.waits.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that it is its turn.
+    pub(crate) fn end_waiting(&self) {
+        self.sign_of_life();
+        self.waits.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
     }
 
     pub(crate) fn signs_of_life(&self) -> u64 {

@@ -20,7 +20,14 @@ enum Format {
 /// What one reply costs whose usage is written like this.
 async fn cost(format: Format, model: &str, usage: Value, more: Value) -> u128 {
     let provider = provider(format, serve(stream(format, model, usage, more)));
-    let model = Model { id: model.into(), free: false, tier: None, price: None, provider };
+    let model = Model {
+        id: model.into(),
+        free: false,
+        tier: None,
+        price: None,
+        provider,
+        governors: Default::default(),
+    };
     let reply = model.provider.send(&Request::new(&*model.id, "hello", 100), &|_| {}).await.unwrap();
     let PicoUsd(cost) = Catalogue::default().cost(&model, &reply, midnight(TODAY)).unwrap();
     cost.into()

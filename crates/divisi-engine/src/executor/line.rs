@@ -36,6 +36,11 @@ pub enum Signal {
         /// So many.
         tokens: u64,
     },
+    /// It may not send its request yet: the vendor takes no more.
+    Waiting {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
     /// A tool is at work.
     Tool {
         /// In which attempt.
@@ -134,12 +139,14 @@ impl Line {
     /// Says that the attempt waits for its turn to send a request.
     pub(crate) fn begin_waiting(&self) {
         self.waits.store(true, Ordering::Relaxed);
+        self.signal(|attempt| Signal::Waiting { attempt });
     }
 
     /// Says that it is its turn.
     pub(crate) fn end_waiting(&self) {
-        self.sign_of_life();
-        self.waits.store(false, Ordering::Relaxed);
+        if self.waits.swap(false, Ordering::Relaxed) {
+            self.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
+        }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

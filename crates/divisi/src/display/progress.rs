@@ -113,6 +113,7 @@ impl Progress {
     pub(crate) fn signal(&mut self, signal: Signal) {
         let (attempt, writing, tool) = match signal {
             Signal::Writing { attempt, tokens } => (attempt, tokens, None),
+            Signal::Waiting { attempt } => (attempt, 0, Some("rate limited".into())),
             Signal::Tool { attempt, what } => (attempt, 0, Some(what)),
         };
         if let Some(under_way) = self.under_way.get_mut(&attempt) {

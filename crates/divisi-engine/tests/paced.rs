@@ -1,5 +1,5 @@
 //! Runs against a vendor that limits its requests, over real HTTP.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 use divisi_core::governor::RateSettings;
 use divisi_engine::core::Outcome;

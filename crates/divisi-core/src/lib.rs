@@ -8,7 +8,8 @@
 //! Read in this order: [`id`], [`time`], [`money`] and [`usage`] name things,
 //! [`task`] says what is to be done, [`key`] when a result can be used again,
 //! [`outcome`] how it ended, [`event`] what is written down, [`run`] what
-//! follows from it; [`retry`] and [`budget`] are the rules it follows. [`tier`]
+//! follows from it; [`retry`] and [`budget`] are the rules it follows, [`governor`]
+//! says when its requests may leave. [`tier`]
 //! and [`price`] say what models are and cost, [`ledger`] where the money went,
 //! [`preflight`] what can be known of a flow before it runs.
 
@@ -18,6 +19,7 @@ pub mod choice;
 pub mod climb;
 pub mod content;
 pub mod event;
+pub mod governor;
 pub mod history;
 pub mod id;
 pub mod key;

@@ -45,6 +45,15 @@ impl Tries {
     }
 }
 
+/// What a vendor says about trying again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// How long it wants us to wait.
+    pub retry_after: Option<Millis>,
+    /// Whether it makes sense at all.
+    pub should_retry: Option<bool>,
+}
+
 /// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -60,23 +69,23 @@ impl RetryPolicy {
     /// Decides what follows when `attempt` ended with `class`.
     ///
     /// `before` counts the tries that ended earlier. The rest is never shorter
-    /// than `retry_after`, the vendor's own wish. Rests are spread by up to a
+    /// than the vendor's own wish, and its word on whether to try again wins
+    /// over the class; only what the user must see to first stays parked. Rests are spread by up to a
     /// quarter so that siblings that failed together do not return together;
     /// the spread comes from the attempt's name, so that a replay agrees.
-    pub fn verdict(
-        &self,
-        attempt: AttemptId,
-        class: FailureClass,
-        before: Tries,
-        retry_after: Option<Millis>,
-    ) -> Verdict {
+    pub fn verdict(&self, attempt: AttemptId, class: FailureClass, before: Tries, told: Told) -> Verdict {
         let tries = before.after(class);
         let rest = |doublings: u32| {
             let rest = self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0);
             let spread = u128::from(rest / 4) * u128::from(jitter(attempt)) / u128::from(u16::MAX);
-            Millis((rest - spread as u64).max(retry_after.map_or(0, |wish| wish.0)))
+            Millis((rest - spread as u64).max(told.retry_after.map_or(0, |wish| wish.0)))
         };
-        match class.remedy() {
+        let remedy = match (class.remedy(), told.should_retry) {
+            (Remedy::Retry | Remedy::Wait, Some(false)) => Remedy::GiveUp,
+            (Remedy::GiveUp, Some(true)) => Remedy::Retry,
+            (remedy, _) => remedy,
+        };
+        match remedy {
             Remedy::GiveUp => Verdict::GiveUp,
             Remedy::Park => Verdict::Park,
             Remedy::Retry if tries.failed > self.retries_max => Verdict::GiveUp,
@@ -111,7 +120,7 @@ mod tests {
         let rests: Vec<u64> = (0..9)
             .map(|failed| {
                 let tries = Tries { failed, waited: 0 };
-                match policy.verdict(attempt(failed + 1), FailureClass::Server, tries, None) {
+                match policy.verdict(attempt(failed + 1), FailureClass::Server, tries, Told::default()) {
                     Verdict::Retry(rest) => rest.0,
                     verdict => panic!("{verdict:?}"),
                 }
@@ -129,7 +138,7 @@ mod tests {
             attempt(1),
             FailureClass::Overloaded,
             Tries::default(),
-            Some(Millis(60_000)),
+            Told { retry_after: Some(Millis(60_000)), should_retry: None },
         );
         assert_eq!(verdict, Verdict::Retry(Millis(60_000)));
     }
@@ -138,14 +147,32 @@ mod tests {
     fn waiting_uses_up_no_retry() {
         let policy = RetryPolicy::default();
         let tries = (0..50).fold(Tries::default(), |tries, _| tries.after(FailureClass::RateLimited));
-        assert!(matches!(policy.verdict(attempt(51), FailureClass::Server, tries, None), Verdict::Retry(_)));
+        assert!(matches!(
+            policy.verdict(attempt(51), FailureClass::Server, tries, Told::default()),
+            Verdict::Retry(_)
+        ));
         let tries = Tries { failed: policy.retries_max, waited: 0 };
-        assert_eq!(policy.verdict(attempt(9), FailureClass::Server, tries, None), Verdict::GiveUp);
+        assert_eq!(policy.verdict(attempt(9), FailureClass::Server, tries, Told::default()), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn the_vendors_word_on_trying_again_wins() {
+        let verdict = |class, should_retry| {
+            let told = Told { retry_after: None, should_retry: Some(should_retry) };
+            RetryPolicy::default().verdict(attempt(1), class, Tries::default(), told)
+        };
+        for class in [FailureClass::RateLimited, FailureClass::Overloaded, FailureClass::Server] {
+            assert_eq!(verdict(class, false), Verdict::GiveUp);
+        }
+        assert!(matches!(verdict(FailureClass::BadRequest, true), Verdict::Retry(_)));
+        assert_eq!(verdict(FailureClass::Quota, true), Verdict::Park);
+        assert_eq!(verdict(FailureClass::Lost, false), Verdict::Retry(Millis(0)));
     }
 
     #[test]
     fn what_cannot_succeed_is_not_tried_again() {
-        let verdict = |class| RetryPolicy::default().verdict(attempt(1), class, Tries::default(), None);
+        let verdict =
+            |class| RetryPolicy::default().verdict(attempt(1), class, Tries::default(), Told::default());
         assert_eq!(verdict(FailureClass::Auth), Verdict::GiveUp);
         assert_eq!(verdict(FailureClass::Quota), Verdict::Park);
     }

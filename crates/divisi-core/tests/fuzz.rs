@@ -201,6 +201,7 @@ impl Live {
                     cost: PicoUsd(beside),
                     unanswered,
                     retry_after: None,
+                    should_retry: None,
                     next_turn: (cut && class.is_some()).then(|| bound(cost).whole()),
                     findings: (class == Some(FailureClass::Check)).then(|| text("it is wrong")),
                 };

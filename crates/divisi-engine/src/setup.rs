@@ -2,9 +2,10 @@
 
 use crate::choose::AUTO;
 use crate::executor::CommandLine;
-use crate::governor::Governor;
+use crate::governor::Governors;
 use crate::prices::Catalogue;
 use crate::tools::Permissions;
+use divisi_core::governor::RateSettings;
 use divisi_core::{Failure, FailureClass, Kinds, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
 use divisi_providers::Provider;
 use globset::{Glob, GlobMatcher};
@@ -109,8 +110,8 @@ pub struct ProviderModels {
     pub known: Vec<GlobMatcher>,
     /// Whether nobody sends a bill: a server of one's own, scripted answers.
     pub free: bool,
-    /// Decides when requests to it may leave.
-    pub governor: Governor,
+    /// Say when requests to its models may leave.
+    pub governors: Arc<Governors>,
 }
 
 /// A model that can be asked.
@@ -124,10 +125,10 @@ pub struct Model {
     pub tier: Option<Tier>,
     /// Whether nobody sends a bill for it.
     pub free: bool,
-    /// Decides when requests to the provider may leave.
-    pub governor: Governor,
     /// What it costs when it is asked; `None` where that is not known, or not asked for.
     pub price: Option<Arc<ModelPrice>>,
+    /// Say when requests to it may leave.
+    pub governors: Arc<Governors>,
 }
 
 /// The tiers, cheapest first.
@@ -165,8 +166,8 @@ impl Models {
         };
         let by_id = || Tier::ALL.into_iter().find(|tier| models.tiers.get(tier.as_str()) == Some(&id));
         let tier = word.parse().ok().or_else(by_id);
-        let (provider, governor) = (models.provider.clone(), models.governor.clone());
-        Ok(Model { provider, id, tier, free: models.free, governor, price: None })
+        let (provider, governors) = (models.provider.clone(), models.governors.clone());
+        Ok(Model { provider, id, tier, free: models.free, price: None, governors })
     }
 
     /// The provider that `word` is meant for, and what it is asked for.
@@ -189,7 +190,7 @@ impl ProviderModels {
         Self {
             tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
             free: provider.is_free(),
-            governor: Governor::default(),
+            governors: Arc::default(),
             known: known
                 .iter()
                 .filter_map(|known| Glob::new(known).ok())
@@ -202,6 +203,12 @@ impl ProviderModels {
     /// The same where nobody sends a bill.
     pub fn free(mut self) -> Self {
         self.free = true;
+        self
+    }
+
+    /// The same with limits that the user has set.
+    pub fn limited(mut self, limits: RateSettings) -> Self {
+        self.governors = Arc::new(Governors::new(limits));
         self
     }
 

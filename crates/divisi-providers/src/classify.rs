@@ -6,7 +6,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::error::ProviderError;
-use crate::rate::{self, RateLimits};
+use crate::rate;
 use divisi_core::FailureClass::{self, *};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(crate) fn response(endpoint: &Endpoint, status: u16, headers: &HeaderMap, bo
         should_retry: header(headers, "x-should-retry").and_then(|text| text.parse().ok()),
         maybe_billed: is_from_a_gateway(status),
         request_id: request_id(headers).or(told.request_id),
-        rate: RateLimits::read(headers),
+        rate: rate::read(headers),
         ..ProviderError::new(class, message)
     }
 }

@@ -5,60 +5,29 @@
 //! by the vendor's own clock where it sends one, so that ours may be wrong.
 
 use divisi_core::Millis;
+pub use divisi_core::governor::{RateLimits, Window};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 
-/// What may be sent next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Requests.
-    pub requests: Window,
-    /// Tokens, in and out together.
-    pub tokens: Window,
-    /// Tokens of prompts; the part read from a cache usually does not count.
-    pub input_tokens: Window,
-    /// Tokens of replies.
-    pub output_tokens: Window,
-}
-
-/// One limit and how much of it is left. What the vendor did not say is absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
-    /// How much there is when it is full.
-    pub limit: Option<u64>,
-    /// How much is left.
-    pub remaining: Option<u64>,
-    /// How long until it is full again.
-    pub resets_in: Option<Millis>,
-}
-
-impl RateLimits {
-    /// Reads every limit that `headers` name.
-    pub(crate) fn read(headers: &HeaderMap) -> Self {
-        let now = vendor_now(headers);
-        let anthropic = |kind: &str| Window {
-            limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
-            remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),
-            resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset"))
-                .and_then(|t| until(t, now)),
-        };
-        let openai = |kind: &str| Window {
-            limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
-            remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),
-            resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(span),
-        };
-        Self {
-            requests: anthropic("requests").or(openai("requests")),
-            tokens: anthropic("tokens").or(openai("tokens")),
-            input_tokens: anthropic("input-tokens"),
-            output_tokens: anthropic("output-tokens"),
-        }
-    }
-}
-
-impl Window {
-    fn or(self, other: Self) -> Self {
-        if self == Self::default() { other } else { self }
+/// Reads every limit that `headers` name.
+pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
+    let now = vendor_now(headers);
+    let anthropic = |kind: &str| Window {
+        limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
+        remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),
+        resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset")).and_then(|t| until(t, now)),
+    };
+    let openai = |kind: &str| Window {
+        limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
+        remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),
+        resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(span),
+    };
+    let either = |kind| Some(anthropic(kind)).filter(|window| *window != Window::default());
+    RateLimits {
+        requests: either("requests").unwrap_or_else(|| openai("requests")),
+        tokens: either("tokens").unwrap_or_else(|| openai("tokens")),
+        input_tokens: anthropic("input-tokens"),
+        output_tokens: anthropic("output-tokens"),
     }
 }
 
@@ -124,7 +93,7 @@ mod tests {
 
     #[test]
     fn reads_anthropic_by_its_own_clock() {
-        let rate = RateLimits::read(&headers(&[
+        let rate = read(&headers(&[
             ("date", "Sun, 22 Nov 2026 23:00:00 GMT"),
             ("anthropic-ratelimit-requests-limit", "50"),
             ("anthropic-ratelimit-requests-remaining", "49"),
@@ -145,7 +114,7 @@ mod tests {
 
     #[test]
     fn reads_openai() {
-        let rate = RateLimits::read(&headers(&[
+        let rate = read(&headers(&[
             ("x-ratelimit-limit-requests", "500"),
             ("x-ratelimit-reset-requests", "120ms"),
             ("x-ratelimit-remaining-tokens", "29000"),

@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ProviderError;
 use crate::estimate;
 use crate::provider::Progress;
-use crate::rate::RateLimits;
+use crate::rate;
 use crate::reply::Reply;
 use bytes::Bytes;
 use divisi_core::FailureClass;
@@ -65,7 +65,7 @@ pub(crate) async fn reply(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Reply, ProviderError> {
     let request_id = classify::request_id(response.headers());
-    let rate = RateLimits::read(response.headers());
+    let rate = rate::read(response.headers());
     match read(endpoint, response.bytes_stream(), assembler, progress).await {
         Ok(reply) => Ok(Reply { request_id, rate, ..reply }),
         Err(error) => Err(ProviderError { request_id, rate, ..error }),

@@ -6,7 +6,7 @@ use crate::event::{
     Caps, FlowSource, ParkReason, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted, Turn,
 };
 use crate::preflight::Estimate;
-use crate::retry::Verdict;
+use crate::retry::{Told, Verdict};
 use crate::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd, TaskId,
     Timestamp, Usage,
@@ -122,6 +122,8 @@ pub struct AttemptEnd {
     pub unanswered: bool,
     /// How long the vendor wants us to wait.
     pub retry_after: Option<Millis>,
+    /// What the vendor says about trying again.
+    pub should_retry: Option<bool>,
     /// What its last request may cost with all the room it wants, where the
     /// reply was cut off because the budget gave it less.
     pub next_turn: Option<TurnBound>,
@@ -139,6 +141,7 @@ impl AttemptEnd {
             cost: PicoUsd::ZERO,
             unanswered: false,
             retry_after: None,
+            should_retry: None,
             next_turn: None,
             findings: None,
         }
@@ -351,7 +354,8 @@ impl Run {
             Err(failure) => {
                 let default = crate::RetryPolicy::default();
                 let policy = task.facts.retry.as_deref().unwrap_or(&default);
-                match policy.verdict(attempt, failure.class, task.tries, end.retry_after) {
+                let told = Told { retry_after: end.retry_after, should_retry: end.should_retry };
+                match policy.verdict(attempt, failure.class, task.tries, told) {
                     Verdict::Retry(rest) => events.push(Event::RetryPlanned { task: id, due: now + rest }),
                     Verdict::GiveUp => {
                         events.push(Event::TaskEnded { task: id, outcome: Outcome::Failed(failure) });

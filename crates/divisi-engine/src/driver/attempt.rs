@@ -81,9 +81,11 @@ async fn carry_out(attempt: Attempt) -> AttemptResult {
     let (timeout, idle_timeout, executor, line) =
         (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
     // What has been sent by then may be billed, so a dropped attempt counts as
-    // unanswered, unless it was still kept from leaving.
-    let dropped =
-        |class, message| AttemptResult { unanswered: !line.is_held(), ..Failure::new(class, message).into() };
+    // unanswered, unless it still waited to send it.
+    let dropped = |class, message| AttemptResult {
+        unanswered: !line.is_waiting(),
+        ..Failure::new(class, message).into()
+    };
     tokio::select! {
         result = executor.run(attempt) => result,
         () = line.stop().cancelled() => dropped(FailureClass::Interrupted, "stopped".to_owned()),
@@ -101,7 +103,7 @@ async fn idle(line: &Line, most: Millis) {
     loop {
         let before = line.signs_of_life();
         tokio::time::sleep(duration(most)).await;
-        if line.signs_of_life() == before {
+        if line.signs_of_life() == before && !line.is_waiting() {
             return;
         }
     }

@@ -16,6 +16,7 @@ pub use message::{Answered, TaskEnd, TaskReport};
 pub(crate) use message::{FlowNews, Message, Ours, Room, Waiter};
 
 use crate::executor::Signal;
+use crate::governor::RunNumber;
 use crate::resolve::{Assignment, Resolved};
 use crate::store::{Batch, RunSummary, Store, StoreError};
 use delivery::Delivery;
@@ -39,6 +40,8 @@ const BATCH_MESSAGES_MAX: usize = 4_096;
 /// Drives one run.
 pub(crate) struct Driver {
     id: RunId,
+    /// For governors, who let runs take turns.
+    number: RunNumber,
     run: Run,
     position: Position,
     store: Arc<dyn Store>,
@@ -107,6 +110,7 @@ impl Driver {
         let delivery = Delivery::new(store.clone(), answers);
         Self {
             id,
+            number: RunNumber::next(),
             run,
             position,
             store,
@@ -250,6 +254,7 @@ impl Driver {
                     cost: result.cost,
                     unanswered: result.unanswered,
                     retry_after: result.retry_after,
+                    should_retry: result.should_retry,
                     next_turn: result.next_turn,
                     findings: result.findings.map(|findings| self.keep(findings)),
                 };
@@ -375,7 +380,8 @@ impl Driver {
         };
         let stop = CancellationToken::new();
         self.stops.insert(attempt, stop.clone());
-        let line = crate::executor::Line::new(attempt, self.sender.clone(), self.signals.clone(), stop);
+        let line =
+            crate::executor::Line::new(attempt, self.number, self.sender.clone(), self.signals.clone(), stop);
         let start = attempt::Start {
             assignment: assignment.clone(),
             model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),

@@ -2,11 +2,12 @@
 
 use super::{AttemptResult, Kept, Line, Signal, Stopped};
 use crate::driver::wall_clock;
-use crate::governor::Admission;
+use crate::governor::{Admission, Closed};
 use crate::setup::{Model, Setup};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
+use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
 use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
@@ -15,6 +16,10 @@ use std::time::Instant;
 /// What vendors add to a request of their own: marks of roles and turns, and
 /// the text that introduces tools and schemas, of some hundred tokens.
 const VENDOR_TOKENS_MAX: u64 = 2_048;
+
+/// How many bytes of a prompt make a token, for pacing only: rather too few,
+/// so that too much is set aside. What was not used is given back.
+const BYTES_PER_TOKEN: u64 = 3;
 
 /// Asks for replies on behalf of one attempt.
 pub(super) struct Asker {
@@ -56,6 +61,12 @@ pub(super) enum Halt {
     Failed(Box<AttemptResult>),
 }
 
+impl From<Closed> for Halt {
+    fn from(Closed { failure, reopens_in }: Closed) -> Self {
+        Self::Failed(Box::new(AttemptResult { retry_after: reopens_in, ..failure.into() }))
+    }
+}
+
 impl From<Stopped> for Halt {
     fn from(_: Stopped) -> Self {
         Self::Stopped
@@ -85,7 +96,7 @@ impl Asker {
         let sent = shortened.as_ref().unwrap_or(request);
         let admission = self.admitted(sent, model).await;
         let sent_at = Instant::now();
-        let reply = self.send(sent, model, &admission).await?;
+        let reply = self.send(sent, model, bytes, &admission).await?;
         let cut = (shortened.is_some() && reply.stop == Stop::MaxTokens).then(|| {
             // Half an answer is no answer to the whole question.
             digest = sent.digest();
@@ -104,22 +115,32 @@ impl Asker {
         Ok(Answer { reply, turn: Some((turn, json)), tool_results: None, cut })
     }
 
-    /// Waits until the request may leave.
+    /// Waits until the prefix that the request shares with others is cached.
     async fn admitted(&self, request: &Request, model: &Model) -> Admission {
-        let held = || {
-            self.line.hold(true);
-            self.line.signal(|attempt| Signal::Held { attempt });
-        };
-        let admission = model.governor.admit(model, request, held).await;
+        let held = || self.line.begin_waiting(|attempt| Signal::Held { attempt });
+        let admission = model.governors.admit(model, request, held).await;
         if admission.was_held {
-            self.line.hold(false);
-            self.line.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
+            self.line.end_waiting();
         }
         admission
     }
 
-    async fn send(&self, request: &Request, model: &Model, admission: &Admission) -> Result<Reply, Halt> {
+    /// Sends a request as soon as the vendor takes one more.
+    async fn send(
+        &self,
+        request: &Request,
+        model: &Model,
+        bytes: u64,
+        admission: &Admission,
+    ) -> Result<Reply, Halt> {
         let line = &self.line;
+        let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
+        let gate = model.governors.of(&model.id);
+        let entered = gate
+            .enter(line.run(), estimate, || line.begin_waiting(|attempt| Signal::Waiting { attempt }))
+            .await;
+        line.end_waiting();
+        let permit = entered?;
         let progress = |progress| match progress {
             Progress::Started => {
                 admission.begun();
@@ -129,6 +150,7 @@ impl Asker {
             Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
         };
         let reply = model.provider.send(request, &progress).await;
+        permit.report(&reply);
         if reply.is_ok() {
             admission.begun();
         }
@@ -158,8 +180,9 @@ pub(crate) fn bound(price: Option<&ModelPrice>, bytes: u64, reply_tokens_max: u3
 
 /// An attempt that got no reply.
 fn unanswered(error: ProviderError) -> AttemptResult {
-    let (retry_after, unanswered) = (error.retry_after, error.maybe_billed);
-    AttemptResult { retry_after, unanswered, ..Failure::from(error).into() }
+    let (retry_after, should_retry) = (error.retry_after, error.should_retry);
+    let unanswered = error.maybe_billed;
+    AttemptResult { retry_after, should_retry, unanswered, ..Failure::from(error).into() }
 }
 
 /// Bytes of all texts in a request.

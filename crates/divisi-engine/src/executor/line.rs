@@ -1,6 +1,7 @@
 //! The line from an attempt to its driver.
 
 use crate::driver::{FlowNews, Message, Ours};
+use crate::governor::RunNumber;
 use divisi_core::AttemptId;
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
@@ -14,12 +15,15 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct Line {
     attempt: AttemptId,
+    run: RunNumber,
     inbox: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
     stop: CancellationToken,
     /// Counts signs of life; whoever watches for idleness compares it.
     alive: Arc<AtomicU64>,
-    is_held: Arc<AtomicBool>,
+    /// Whether it waits for its turn to send a request: that is no idleness,
+    /// and nobody sends a bill for it.
+    waits: Arc<AtomicBool>,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -34,6 +38,11 @@ pub enum Signal {
     },
     /// It waits until the vendor has cached what its prompt shares with others.
     Held {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// It may not send its request yet: the vendor takes no more.
+    Waiting {
         /// Which attempt.
         attempt: AttemptId,
     },
@@ -53,16 +62,22 @@ pub struct Stopped;
 impl Line {
     pub(crate) fn new(
         attempt: AttemptId,
+        run: RunNumber,
         inbox: mpsc::UnboundedSender<Message>,
         signals: broadcast::Sender<Signal>,
         stop: CancellationToken,
     ) -> Self {
-        Self { attempt, inbox, signals, stop, alive: Arc::default(), is_held: Arc::default() }
+        Self { attempt, run, inbox, signals, stop, alive: Arc::default(), waits: Arc::default() }
     }
 
     /// Whose line it is.
     pub fn attempt(&self) -> AttemptId {
         self.attempt
+    }
+
+    /// Which run it belongs to.
+    pub(crate) fn run(&self) -> RunNumber {
+        self.run
     }
 
     /// Adds a line to the run's log.
@@ -126,13 +141,21 @@ impl Line {
         self.alive.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says whether the request that was written down is kept from leaving.
-    pub(crate) fn hold(&self, is_held: bool) {
-        self.is_held.store(is_held, Ordering::Relaxed);
+    /// Says that the attempt waits for its turn to send a request.
+    pub(crate) fn begin_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+        self.waits.store(true, Ordering::Relaxed);
+        self.signal(signal);
     }
 
-    pub(crate) fn is_held(&self) -> bool {
-        self.is_held.load(Ordering::Relaxed)
+    /// Says that it is its turn.
+    pub(crate) fn end_waiting(&self) {
+        if self.waits.swap(false, Ordering::Relaxed) {
+            self.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
+        }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
     }
 
     pub(crate) fn signs_of_life(&self) -> u64 {

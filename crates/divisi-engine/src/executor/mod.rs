@@ -88,6 +88,8 @@ pub struct AttemptResult {
     pub unanswered: bool,
     /// How long the vendor wants us to wait.
     pub retry_after: Option<Millis>,
+    /// What the vendor says about trying again.
+    pub should_retry: Option<bool>,
     /// What its last request may cost with all the room it wants, where the
     /// reply was cut off because the budget gave it less.
     pub next_turn: Option<TurnBound>,
@@ -105,6 +107,7 @@ impl AttemptResult {
             cost: PicoUsd::ZERO,
             unanswered: false,
             retry_after: None,
+            should_retry: None,
             next_turn: None,
             findings: None,
         }

@@ -1,18 +1,25 @@
-//! What decides when a request may leave.
+//! Lets requests leave when the core's governor says so, and when the prefix that
+//! they share with others is cached.
 //!
-//! There is one governor per provider, so per credential, and it is shared by
-//! all runs of a process that ask the same provider. So far it keeps siblings
-//! from paying twice for the prefix they share.
+//! Each provider has its [`Governors`], one [`Gate`] for each family of its
+//! models. Whoever has the provider shares them: all runs of a process.
+
+mod gate;
+mod permit;
+mod turns;
 
 mod prefixes;
 mod warmth;
 
+pub(crate) use gate::{Closed, Gate, RunNumber};
 pub(crate) use warmth::Admission;
 
 use crate::setup::Model;
 use divisi_core::Digest;
+use divisi_core::governor::RateSettings;
 use divisi_providers::Request;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use warmth::Warmth;
 
 /// Bytes that every vendor's tokeniser makes at least one token of, in texts as
@@ -20,21 +27,50 @@ use warmth::Warmth;
 /// short costs a moment, to miss one costs the prefix.
 const TOKEN_BYTES: u64 = 3;
 
-/// Decides when requests to one provider may leave. Clones are the same governor.
-#[derive(Clone, Debug, Default)]
-pub struct Governor {
+/// The gates of one provider, by model family.
+#[derive(Default)]
+pub struct Governors {
+    settings: RateSettings,
+    gates: Mutex<BTreeMap<Box<str>, Arc<Gate>>>,
     warmth: Arc<Warmth>,
 }
 
-impl Governor {
-    /// Returns when `request` to `model` may leave; calls `held` at once and then
-    /// every second while it may not.
+impl Governors {
+    /// Gates that keep to these limits.
+    pub fn new(settings: RateSettings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Returns when `request` to `model` need not wait for others that share its
+    /// prefix; calls `held` at once and then every second while it has to.
     ///
     /// Dropping the future gives up the place. The request counts as under way
     /// until the [`Admission`] is dropped.
     pub(crate) async fn admit(&self, model: &Model, request: &Request, held: impl Fn() + Send) -> Admission {
         self.warmth.admit(cacheable(model, request), held).await
     }
+
+    /// The gate through which requests to `model` leave.
+    pub(crate) fn of(&self, model: &str) -> Arc<Gate> {
+        let family = family(model);
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        match gates.get(family) {
+            Some(gate) => gate.clone(),
+            None => gates.entry(family.into()).or_insert(Arc::new(Gate::new(&self.settings))).clone(),
+        }
+    }
+}
+
+/// What the vendor limits together: the models of one tier of Claude, and any
+/// other model by itself. Dated names of a model mean the model.
+fn family(model: &str) -> &str {
+    const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
+    if let Some(tier) = CLAUDE.into_iter().find(|tier| model.contains("claude") && model.contains(tier)) {
+        return tier;
+    }
+    let undated = model.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    let is_date = model[undated.len()..].bytes().filter(u8::is_ascii_digit).count() == 8;
+    if is_date { undated } else { model }
 }
 
 /// The prefixes of `request` that siblings can read for less. Where nobody sends
@@ -45,4 +81,22 @@ fn cacheable(model: &Model, request: &Request) -> Vec<Digest> {
     let is_long = |bytes: u64| bytes >= tokens_min * TOKEN_BYTES;
     let prefixes = request.shared_prefixes();
     prefixes.iter().filter(|prefix| is_long(prefix.bytes)).map(|prefix| prefix.digest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_a_tier_are_limited_together() {
+        let families = [
+            "claude-opus-5-5",
+            "claude-opus-4-8",
+            "claude-haiku-5-5-20261001",
+            "gpt-x-2026-08-01",
+            "gpt-5",
+            "日本",
+        ];
+        assert_eq!(families.map(family), ["opus", "opus", "haiku", "gpt-x", "gpt-5", "日本"]);
+    }
 }

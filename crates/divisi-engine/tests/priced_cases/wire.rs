@@ -3,7 +3,6 @@
 use super::{TODAY, midnight, usd};
 use divisi_core::PicoUsd;
 use divisi_engine::Model;
-use divisi_engine::governor::Governor;
 use divisi_engine::prices::Catalogue;
 use divisi_providers::{Anthropic, Endpoint, OpenAiChat, OpenAiResponses, Provider, Request};
 use serde_json::{Value, json};
@@ -26,8 +25,8 @@ async fn cost(format: Format, model: &str, usage: Value, more: Value) -> u128 {
         free: false,
         tier: None,
         price: None,
-        governor: Governor::default(),
         provider,
+        governors: Default::default(),
     };
     let reply = model.provider.send(&Request::new(&*model.id, "hello", 100), &|_| {}).await.unwrap();
     let PicoUsd(cost) = Catalogue::default().cost(&model, &reply, midnight(TODAY)).unwrap();

@@ -115,6 +115,7 @@ impl Progress {
         let (attempt, writing, tool) = match signal {
             Signal::Writing { attempt, tokens } => (attempt, tokens, None),
             Signal::Held { attempt } => (attempt, 0, Some("waits for the cache".into())),
+            Signal::Waiting { attempt } => (attempt, 0, Some("rate limited".into())),
             Signal::Tool { attempt, what } => (attempt, 0, Some(what)),
         };
         if let Some(under_way) = self.under_way.get_mut(&attempt) {

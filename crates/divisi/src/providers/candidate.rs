@@ -2,7 +2,7 @@
 
 use super::vendors::{Vendor, vendors};
 use crate::problem::Problem;
-use crate::settings::{Environment, Kind, ProviderSettings, Settings};
+use crate::settings::{Environment, Kind, ProviderSettings, RateLimits, Settings};
 use divisi_engine::ProviderModels;
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{
@@ -25,6 +25,8 @@ pub(crate) struct Candidate {
     pub(crate) models: Vec<String>,
     /// Model ids by tier.
     pub(crate) tiers: BTreeMap<String, String>,
+    /// What may be sent to it.
+    rate: RateLimits,
 }
 
 /// Why we know of a provider.
@@ -105,6 +107,7 @@ impl Candidate {
                 .or_else(|| Some(vendor?.models.clone()))
                 .unwrap_or_else(|| vec!["*".to_owned()]),
             tiers,
+            rate: provider.rate.unwrap_or_default(),
         }
     }
 
@@ -117,6 +120,7 @@ impl Candidate {
             key_env: Some(vendor.key_env),
             models: vendor.models,
             tiers: vendor.tiers,
+            rate: RateLimits::default(),
             name: vendor.name,
         }
     }
@@ -134,6 +138,7 @@ impl Candidate {
             key: None,
             models: server.models.iter().map(|id| globset::escape(id)).collect(),
             tiers: divisi_engine::setup::TIERS.into_iter().map(tier).collect(),
+            rate: RateLimits::default(),
         })
     }
 
@@ -161,7 +166,7 @@ impl Candidate {
         let tiers: Vec<(&str, &str)> =
             self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
         let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
-        let models = ProviderModels::new(provider, &tiers, &models);
+        let models = ProviderModels::new(provider, &tiers, &models).limited(self.rate.settings(self.kind));
         if self.found == Found::Local { models.free() } else { models }
     }
 
@@ -222,6 +227,23 @@ mod tests {
         assert_eq!(candidates[0].tiers["haiku"], "claude-old");
         assert_eq!(candidates[0].tiers["opus"], "claude-opus-5-5");
         assert_eq!(candidates[0].key_env.as_deref(), Some("ANTHROPIC_API_KEY"));
+    }
+
+    #[test]
+    fn limits_are_per_provider_and_the_narrower_holds() {
+        let rate = |settings: &str| {
+            let settings =
+                format!("[providers.anthropic]\nkind = 'anthropic'\n[providers.anthropic.rate]\n{settings}");
+            let candidates = all(&settings, []);
+            candidates[0].rate.settings(candidates[0].kind)
+        };
+        let settings = rate("requests_per_second = 50\nrequests_per_minute = 600\nburst = 20");
+        assert_eq!((settings.requests_per_minute, settings.burst), (Some(600), Some(20)));
+        assert_eq!(rate("requests_per_second = 50").requests_per_minute, Some(3_000));
+        assert!(!rate("output_tokens_per_minute = 1").count_cached);
+        let refused = |text: &str| toml::from_str::<Settings>(text).is_err();
+        assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nrequests = 5"));
+        assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nburst = 0"));
     }
 
     #[test]

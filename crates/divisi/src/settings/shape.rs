@@ -3,6 +3,7 @@
 use super::values::{Dollars, Grant, PerMillion, Span};
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
+use divisi_core::governor::RateSettings;
 use divisi_core::price::Rates;
 use divisi_core::{Limits, Millis, ModelPrice, RetryPolicy, Tier};
 use divisi_engine::executor::CommandLine;
@@ -11,6 +12,7 @@ use etcetera::BaseStrategy;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 /// Every setting there is. The same names stand in `divisi.toml`.
@@ -119,6 +121,43 @@ pub(crate) struct ProviderSettings {
     /// Tiers that suffice for kinds of task here, where they differ.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) kinds: BTreeMap<String, Tier>,
+    /// What may be sent to each family of its models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<RateLimits>,
+}
+
+/// What may be sent to a provider. What is left out is as the vendor tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RateLimits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) requests_per_minute: Option<NonZeroU32>,
+    /// The same by the second; the narrower of the two holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) requests_per_second: Option<NonZeroU32>,
+    /// Requests that may leave at once after a rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) burst: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) input_tokens_per_minute: Option<NonZeroU64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) output_tokens_per_minute: Option<NonZeroU64>,
+}
+
+impl RateLimits {
+    /// The same for the governor of a provider that speaks `kind`.
+    pub(crate) fn settings(&self, kind: Kind) -> RateSettings {
+        let by_second = self.requests_per_second.map(|limit| u64::from(limit.get()) * 60);
+        let by_minute = self.requests_per_minute.map(|limit| u64::from(limit.get()));
+        RateSettings {
+            requests_per_minute: [by_second, by_minute].into_iter().flatten().min(),
+            burst: self.burst.map(|burst| burst.get().into()),
+            input_tokens_per_minute: self.input_tokens_per_minute.map(NonZeroU64::get),
+            output_tokens_per_minute: self.output_tokens_per_minute.map(NonZeroU64::get),
+            // Only Anthropic says that what is read from its cache does not count.
+            count_cached: kind != Kind::Anthropic,
+        }
+    }
 }
 
 /// What a model costs, in dollars per million tokens. What is left out costs

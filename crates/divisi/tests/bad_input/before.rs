@@ -180,7 +180,7 @@ fn settings_with_an_unknown_key() {
     assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @r"
     exit 2
     error: [home]/divisi.toml, line 3, column 1: there is no setting `secret`
-      hint: there are kind, base_url, key_env, models, tiers, kinds
+      hint: there are kind, base_url, key_env, models, tiers, kinds, rate
     ");
     std::fs::remove_file(machine.home().join("divisi.toml")).unwrap();
     let command = &mut divisi(&machine, &["map", "look at {}", "a"]);

@@ -2,7 +2,7 @@
 
 use super::{resumed, started, step, trace};
 use crate::preflight::{Estimate, Spread};
-use crate::retry::{RetryPolicy, Tries};
+use crate::retry::{RetryPolicy, Told, Tries};
 use crate::run::Run;
 use crate::{AttemptId, Event, FailureClass, Input, Limits, Millis, PicoUsd, TaskId, Timestamp, Usage};
 use insta::assert_snapshot;
@@ -94,5 +94,5 @@ fn absurd_rests_do_not_overflow() {
     let policy =
         RetryPolicy { rest_first: Millis(u64::MAX), rest_max: Millis(u64::MAX), ..RetryPolicy::default() };
     let attempt = AttemptId { task: TaskId(7), number: 1 };
-    policy.verdict(attempt, FailureClass::Server, Tries::default(), None);
+    policy.verdict(attempt, FailureClass::Server, Tries::default(), Told::default());
 }

@@ -17,6 +17,7 @@ fn at_work() -> (Story, Progress) {
     let attempt = |task| AttemptId { task: TaskId(task), number: 1 };
     progress.signal(Signal::Tool { attempt: attempt(3), what: "read_file src/payment/sums.rs".into() });
     progress.signal(Signal::Writing { attempt: attempt(5), tokens: 310 });
+    progress.signal(Signal::Waiting { attempt: attempt(6) });
     (story, progress)
 }
 
@@ -31,7 +32,7 @@ fn a_frame_on_80_columns() {
     audit k3f97a2m · find 3/3 · verify 0/4
     ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k  read_file src/p…
     ⠋ payment finding 2: sums …  claude-sonnet-5      0:07    310
-    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07
+    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07         rate limited
     ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
     ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
     0:12 · 8.1 k tokens · $0.0099
@@ -56,7 +57,7 @@ fn a_frame_on_120_columns() {
     audit k3f97a2m · find 3/3 · verify 0/4
     ⠋ verify        payment finding 0: sums are rounded be…  claude-sonnet-5        0:07  2.6 k  read_file src/payment/sum…
     ⠋ verify        payment finding 2: sums are rounded be…  claude-sonnet-5        0:07    310
-    ⠋ verify        payment finding 3: sums are rounded be…  claude-sonnet-5        0:07
+    ⠋ verify        payment finding 3: sums are rounded be…  claude-sonnet-5        0:07         rate limited
     ○ payment finding 1: sums are rounded be…  waiting: rate limited, next try in 15 s
     ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
     0:12 · 8.1 k tokens · $0.0099

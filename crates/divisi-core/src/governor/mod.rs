@@ -1,0 +1,292 @@
+//! Decides when a request may leave: one governor for each credential and
+//! model family.
+//!
+//! It keeps a bucket for each limit that the user has set or the vendor has
+//! told of, a number of requests that may be under way, and a breaker. Headers
+//! are the truth: what a vendor says is left is lowered by what it cannot have
+//! known, and never raised above it. A bucket is never taken to be larger than
+//! it has been seen. Without any limit, everything leaves at once, up to
+//! [`IN_FLIGHT_MAX`].
+//!
+//! Whose turn it is among those who wait is not decided here.
+
+mod bucket;
+mod concurrency;
+mod headers;
+
+pub use concurrency::{IN_FLIGHT_MAX, IN_FLIGHT_MIN};
+pub use headers::{RateLimits, Window};
+
+use crate::{Millis, Timestamp, Usage};
+use bucket::{Bucket, Told};
+use concurrency::Concurrency;
+use std::collections::BTreeMap;
+
+/// Tokens that a reply is taken to have before any has been seen. The vendor
+/// counts them as they are written, so this only spreads the first requests.
+const REPLY_TOKENS_FIRST: u64 = 1_000;
+
+/// Limits that the user sets. What is absent is not limited until the vendor
+/// tells of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateSettings {
+    /// Requests.
+    pub requests_per_minute: Option<u64>,
+    /// Requests that may leave at once after a rest; as many as in a second,
+    /// where nothing is said.
+    pub burst: Option<u64>,
+    /// Tokens of prompts.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of replies.
+    pub output_tokens_per_minute: Option<u64>,
+    /// Whether the part of a prompt that is read from a cache counts.
+    pub count_cached: bool,
+}
+
+/// What a request is likely to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Tokens of its prompt.
+    pub input: u64,
+    /// Most tokens of its reply.
+    pub output: u64,
+}
+
+/// Names a request that was let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PermitId(u64);
+
+/// Whether a request may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It may. Its end is to be reported.
+    Go(PermitId),
+    /// Not before this moment.
+    Wait(Timestamp),
+    /// Not before another one has come back.
+    Full,
+    /// Nothing leaves any more, or not before the moment at which it reopens.
+    Closed(Option<Timestamp>),
+}
+
+/// How a request ended, as far as it concerns others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was answered.
+    Ok,
+    /// It was one too many.
+    RateLimited {
+        /// How long nobody is to come.
+        retry_after: Option<Millis>,
+    },
+    /// The vendor has no capacity.
+    Overloaded,
+    /// Money or quota are used up.
+    Quota {
+        /// When there will be some again, if that is known.
+        until: Option<Timestamp>,
+    },
+    /// The key was refused.
+    Auth,
+    /// It failed, or was given up, for a reason of its own.
+    Other,
+}
+
+/// Decides when requests may leave.
+#[derive(Clone, Debug)]
+pub struct Governor {
+    buckets: [Option<Bucket>; KINDS],
+    concurrency: Concurrency,
+    in_flight: BTreeMap<PermitId, Grant>,
+    /// Everything ever taken, to tell what a vendor cannot have known.
+    taken: [u64; KINDS],
+    /// Nobody leaves before it.
+    not_before: Timestamp,
+    /// When it reopens, if it is closed.
+    closed: Option<Option<Timestamp>>,
+    count_cached: bool,
+    /// Tokens that a reply is likely to have.
+    reply_tokens: u64,
+    granted: u64,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+struct Grant {
+    at: Timestamp,
+    amounts: [u64; KINDS],
+    /// Everything ever taken when it had left.
+    taken: [u64; KINDS],
+}
+
+const KINDS: usize = 4;
+const REQUESTS: usize = 0;
+/// In and out together.
+const TOKENS: usize = 1;
+const OUTPUT: usize = 3;
+
+impl Governor {
+    /// A governor that knows what the user has set.
+    pub fn new(settings: &RateSettings) -> Self {
+        let per_minute = |limit: Option<u64>| limit.map(|limit| Bucket::set(limit, limit));
+        let requests = settings
+            .requests_per_minute
+            .map(|limit| Bucket::set(limit, settings.burst.unwrap_or_else(|| limit.div_ceil(60))));
+        Self {
+            buckets: [
+                requests,
+                None,
+                per_minute(settings.input_tokens_per_minute),
+                per_minute(settings.output_tokens_per_minute),
+            ],
+            concurrency: Concurrency::default(),
+            in_flight: BTreeMap::new(),
+            taken: [0; KINDS],
+            not_before: Timestamp(0),
+            closed: None,
+            count_cached: settings.count_cached,
+            reply_tokens: REPLY_TOKENS_FIRST,
+            granted: 0,
+        }
+    }
+
+    /// Whether a request may leave now.
+    ///
+    /// Who is told to wait until a moment gets a permit if they ask again then
+    /// and nobody else has asked, or news has come, in between.
+    pub fn ask(&mut self, now: Timestamp, estimate: Estimate) -> Decision {
+        if let Some(until) = self.closed {
+            if until.is_none_or(|until| now < until) {
+                return Decision::Closed(until);
+            }
+            self.closed = None;
+        }
+        if self.in_flight() >= self.concurrency.allowed() {
+            return Decision::Full;
+        }
+        let output = estimate.output.min(self.reply_tokens);
+        let amounts = [1, estimate.input.saturating_add(output), estimate.input, output];
+        let mut ready_at = self.not_before;
+        for (bucket, amount) in self.buckets.iter_mut().zip(amounts) {
+            let at = bucket.as_mut().and_then(|bucket| bucket.ready_at(now, amount));
+            ready_at = ready_at.max(at.unwrap_or_default());
+        }
+        if ready_at > now {
+            return Decision::Wait(ready_at);
+        }
+        for (kind, amount) in amounts.into_iter().enumerate() {
+            self.take(kind, amount, now);
+        }
+        self.granted += 1;
+        let id = PermitId(self.granted);
+        self.in_flight.insert(id, Grant { at: now, amounts, taken: self.taken });
+        Decision::Go(id)
+    }
+
+    /// Takes back a permit that was not used: nothing was sent.
+    pub fn withdraw(&mut self, now: Timestamp, permit: PermitId) {
+        let Some(grant) = self.in_flight.remove(&permit) else { return };
+        self.give_back(&grant.amounts, now);
+    }
+
+    /// Learns how a request ended: what it used, where it was answered, and
+    /// what the vendor says of its limits.
+    pub fn done(
+        &mut self,
+        now: Timestamp,
+        permit: PermitId,
+        usage: Option<&Usage>,
+        ending: Ending,
+        limits: &RateLimits,
+    ) {
+        let in_flight = self.in_flight();
+        let Some(grant) = self.in_flight.remove(&permit) else { return };
+        let mut since: [u64; KINDS] = std::array::from_fn(|kind| self.taken[kind] - grant.taken[kind]);
+        if let Some(usage) = usage {
+            self.settle(&grant, usage, now);
+            // A vendor speaks before it has written the reply.
+            since[OUTPUT] = since[OUTPUT].saturating_add(usage.output);
+            since[TOKENS] = since[TOKENS].saturating_add(usage.output);
+        }
+        match ending {
+            Ending::Ok => self.concurrency.answered(in_flight),
+            Ending::Overloaded => self.concurrency.refused(in_flight),
+            Ending::RateLimited { retry_after } => {
+                let [_, tokens @ ..] = grant.amounts;
+                self.give_back(&[0, tokens[0], tokens[1], tokens[2]], now);
+                self.not_before = self.not_before.max(now + retry_after.unwrap_or_default());
+            }
+            Ending::Quota { until } => self.closed = Some(until),
+            Ending::Auth => self.closed = Some(None),
+            Ending::Other => {}
+        }
+        self.learn(&grant, limits, since, now);
+        if matches!(ending, Ending::RateLimited { .. }) {
+            match &mut self.buckets[REQUESTS] {
+                Some(bucket) => bucket.drain(now),
+                // Nobody knows the limit, so fewer at once is all that helps.
+                None => self.concurrency.refused(in_flight),
+            }
+        }
+    }
+
+    /// How many requests are under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.len() as u32
+    }
+
+    fn take(&mut self, kind: usize, amount: u64, now: Timestamp) {
+        self.taken[kind] = self.taken[kind].saturating_add(amount);
+        if let Some(bucket) = &mut self.buckets[kind] {
+            bucket.take(now, amount);
+        }
+    }
+
+    fn give_back(&mut self, amounts: &[u64; KINDS], now: Timestamp) {
+        for (bucket, amount) in self.buckets.iter_mut().zip(amounts) {
+            if let Some(bucket) = bucket {
+                bucket.give_back(now, *amount);
+            }
+        }
+    }
+
+    /// Puts what a request used in the place of what it was likely to use.
+    fn settle(&mut self, grant: &Grant, usage: &Usage, now: Timestamp) {
+        let cached = if self.count_cached { 0 } else { usage.cache_read };
+        let input = usage.prompt().saturating_sub(cached);
+        let used = [1, usage.total(), input, usage.output];
+        for (kind, (used, foreseen)) in used.into_iter().zip(grant.amounts).enumerate() {
+            match &mut self.buckets[kind] {
+                Some(bucket) if used < foreseen => bucket.give_back(now, foreseen - used),
+                _ => self.take(kind, used.saturating_sub(foreseen), now),
+            }
+        }
+        self.reply_tokens = (self.reply_tokens.saturating_mul(7).saturating_add(usage.output) / 8).max(1);
+    }
+
+    fn learn(&mut self, grant: &Grant, limits: &RateLimits, since: [u64; KINDS], now: Timestamp) {
+        let RateLimits { requests, tokens, input_tokens, output_tokens } = limits;
+        // Where both are known, the sum only repeats the narrower of them.
+        let known = input_tokens.limit.is_some() || output_tokens.limit.is_some();
+        let tokens = if known { &Window::default() } else { tokens };
+        for (kind, window) in [requests, tokens, input_tokens, output_tokens].into_iter().enumerate() {
+            let Some(remaining) = window.remaining else { continue };
+            let per_minute = window.per_minute();
+            let Some(per_minute) = per_minute.or(self.buckets[kind].as_ref().map(Bucket::per_minute)) else {
+                if let (0, Some(resets_in)) = (remaining, window.resets_in) {
+                    self.not_before = self.not_before.max(now + resets_in);
+                }
+                continue;
+            };
+            let age = now.since(grant.at);
+            let told = Told { per_minute, remaining, own: grant.amounts[kind], age, since: since[kind] };
+            match &mut self.buckets[kind] {
+                Some(bucket) => bucket.learn(now, told),
+                none => *none = Some(Bucket::told(now, told)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

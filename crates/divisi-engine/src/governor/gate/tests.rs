@@ -1,0 +1,82 @@
+use super::*;
+
+fn gate(settings: RateSettings) -> Arc<Gate> {
+    Arc::new(Gate::new(&settings))
+}
+
+async fn enter(gate: &Arc<Gate>, run: RunNumber) -> Result<Permit, Closed> {
+    gate.enter(run, Estimate::default(), || ()).await
+}
+
+/// Lets those who have been spawned come as far as they can.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_take_turns_at_a_narrow_gate() {
+    let settings = RateSettings { requests_per_minute: Some(60), burst: Some(1), ..RateSettings::default() };
+    let (gate, order) = (gate(settings), Arc::new(Mutex::new(vec![])));
+    let (first, second) = (RunNumber::next(), RunNumber::next());
+    let begun = Instant::now();
+    drop(enter(&gate, first).await.unwrap());
+    let mut tasks = vec![];
+    for (run, name) in [(first, "a1"), (first, "a2"), (first, "a3"), (second, "b1")] {
+        let (gate, order) = (gate.clone(), order.clone());
+        tasks.push(tokio::spawn(async move {
+            let permit = enter(&gate, run).await.unwrap();
+            order.lock().unwrap().push(name);
+            drop(permit);
+        }));
+        settle().await;
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), ["a1", "b1", "a2", "a3"]);
+    // One a second, and the first is taken to be on its way for 25 ms.
+    assert_eq!(begun.elapsed().as_millis(), 4_025);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_no_longer_takes_nobodys_turn() {
+    let settings = RateSettings { requests_per_minute: Some(60), burst: Some(1), ..RateSettings::default() };
+    let (gate, run) = (gate(settings), RunNumber::next());
+    drop(enter(&gate, run).await.unwrap());
+    let begun = Instant::now();
+    let gone = tokio::spawn({
+        let gate = gate.clone();
+        async move { enter(&gate, run).await.map(drop) }
+    });
+    settle().await;
+    gone.abort();
+    drop(enter(&gate, run).await.unwrap());
+    assert_eq!(begun.elapsed().as_millis(), 1_025);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_answers_everybody_who_waits() {
+    let settings = RateSettings { requests_per_minute: Some(1), burst: Some(1), ..RateSettings::default() };
+    let (gate, run) = (gate(settings), RunNumber::next());
+    let sent = enter(&gate, run).await.unwrap();
+    let waiting = tokio::spawn({
+        let gate = gate.clone();
+        async move { enter(&gate, run).await.map(drop) }
+    });
+    settle().await;
+    sent.report(&Err(divisi_providers::ProviderError::new(FailureClass::Auth, "the key is wrong")));
+    for closed in [waiting.await.unwrap().unwrap_err(), enter(&gate, run).await.map(drop).unwrap_err()] {
+        assert_eq!((closed.failure.message.as_str(), closed.reopens_in), ("the key is wrong", None));
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_where_nothing_is_limited() {
+    let (gate, run) = (gate(RateSettings::default()), RunNumber::next());
+    for _ in 0..10_000 {
+        let permit = gate.enter(run, Estimate::default(), || panic!("it waits")).await.unwrap();
+        drop(permit);
+    }
+}

@@ -1,7 +1,7 @@
 //! Lets requests leave when the core's governor says so, and when the prefix that
 //! they share with others is cached.
 //!
-//! Each provider has its [`Governors`], one [`Gate`] for each family of its
+//! Each provider has its [`Governors`], one gate for each family of its
 //! models. Whoever has the provider shares them: all runs of a process.
 
 mod gate;

@@ -160,9 +160,7 @@ impl Resolver {
         let (executor_name, executor, ladder) = match executor {
             "api" => ("api", self.api.clone(), self.ladder(task, agent.as_ref(), tier)?),
             "shell" if !self.setup.permissions.run => {
-                let message = "the flow wants to run a shell command, which is not allowed";
-                return Err(Failure::new(FailureClass::Unavailable, message)
-                    .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml"));
+                return Err(forbidden("the flow wants to run a shell command, which is not allowed"));
             }
             "shell" => ("shell", self.shell.clone(), Models::default()),
             name => match self.commands.get_key_value(name) {
@@ -207,6 +205,10 @@ impl Resolver {
         match check {
             Check::Judge(judge) => {
                 self.model(judge.model.as_deref().or(Some(JUDGE_TIER)), Tier::Haiku).map(Some)
+            }
+            // Told before anything is paid for.
+            Check::Command(_) if !self.setup.permissions.run => {
+                Err(forbidden("a check wants to run a shell command, which is not allowed"))
             }
             Check::Schema(_) | Check::Command(_) => Ok(None),
         }
@@ -394,6 +396,11 @@ impl Resolver {
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
     }
+}
+
+fn forbidden(message: &str) -> Failure {
+    Failure::new(FailureClass::Unavailable, message)
+        .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml")
 }
 
 /// What is known of a task once all its words are resolved.

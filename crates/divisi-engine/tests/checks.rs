@@ -162,6 +162,42 @@ async fn evidence_against_the_strongest_model_fails_the_task_and_keeps_what_it_s
 }
 
 #[tokio::test]
+async fn a_command_that_may_not_run_is_told_before_anything_is_paid_for() {
+    let vendor = Vendor::new(|_| Ok("work"));
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let setup = Setup { permissions: Permissions::default(), ..setup(&vendor) };
+    let job = engine.open("forbidden", setup, RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let failure = job.run(climbing("work", &["haiku"], Check::Command("true".into()))).await.value();
+    insta::assert_snapshot!(failure.unwrap_err(), @"not available: a check wants to run a shell command, which is not allowed");
+    assert_eq!(vendor.models(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_killed_while_it_was_checked_is_not_asked_for_again() {
+    let vendor = Vendor::new(|_| Ok("work"));
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let folder = tempfile::tempdir().unwrap();
+    let (begun, go_on) = (folder.path().join("begun"), folder.path().join("go_on"));
+    // The check says that it is at work, and is at it until it may go on.
+    let check =
+        format!("touch '{}'; until test -e '{}'; do sleep 0.01; done", begun.display(), go_on.display());
+    let source = format!("return agent('work', {{check: {}, tools: []}})", serde_json::json!(check));
+    let flow = || Flow::script("checked", &*source);
+    let run = engine.start(flow(), setup(&vendor), RunOptions::default()).await;
+    let run = run.unwrap_or_else(|error| panic!("{error}"));
+    let id = run.id().clone();
+    while !begun.exists() {
+        tokio::task::yield_now().await;
+    }
+    run.kill();
+    std::fs::write(&go_on, "").unwrap();
+    let again = engine.resume(&id, flow(), setup(&vendor), RunOptions::default()).await;
+    let finished = again.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap();
+    assert_eq!(finished.result.unwrap().unwrap().as_ref(), "\"work\"");
+    assert_eq!(vendor.models(), ["sonnet-5-5"]);
+}
+
+#[tokio::test]
 async fn one_model_gets_a_second_chance() {
     let vendor = Vendor::new(|seen| Ok(if seen.said.contains("refused") { "good" } else { "bad" }));
     let (_, job) = job(&vendor, Caps::default()).await;

@@ -1,9 +1,9 @@
 //! How many requests may be under way at once: more while all goes well, half
 //! of it when a vendor has had enough.
 
-/// Most requests under way at once. A call costs a third at 64 to 256
-/// connections of what it costs at a thousand.
-pub const IN_FLIGHT_MAX: u32 = 256;
+/// Most requests under way at once, however many a run may have: more connections
+/// than this only cost. Runs keep to fewer of their own accord (64 by default).
+pub const IN_FLIGHT_MAX: u32 = 1_024;
 
 /// Fewest, so that somebody finds out when the vendor is well again.
 pub const IN_FLIGHT_MIN: u32 = 1;
@@ -79,7 +79,7 @@ mod tests {
             seen.push(concurrency.allowed);
         }
         seen.dedup();
-        assert_eq!(seen, [256, 32, 16, 8, 4, 2, 1]);
+        assert_eq!(seen, [1_024, 32, 16, 8, 4, 2, 1]);
         for _ in 0..16 {
             concurrency.answered(1);
         }

@@ -57,20 +57,19 @@ impl Checks {
     pub(super) async fn stand(mut self, mut result: AttemptResult, root: &Path) -> AttemptResult {
         let Ok(value) = &result.result else { return result };
         let value = value.clone();
-        match self.first_refusal(&mut result, &value, root).await {
+        // Checks may take their time: what has been paid for is written down first.
+        if self.asker.record(result.last_turn.take()).await.is_err() {
+            return stopped();
+        }
+        match self.first_refusal(&value, root).await {
             Ok(None) => result,
             Ok(Some(findings)) => refused(result, &value, &findings),
             Err(Halt::Failed(failed)) => *failed,
-            Err(Halt::Stopped) => Failure::new(FailureClass::Interrupted, "the run stopped").into(),
+            Err(Halt::Stopped) => stopped(),
         }
     }
 
-    async fn first_refusal(
-        &mut self,
-        result: &mut AttemptResult,
-        value: &Arc<str>,
-        root: &Path,
-    ) -> Result<Option<String>, Halt> {
+    async fn first_refusal(&mut self, value: &Arc<str>, root: &Path) -> Result<Option<String>, Halt> {
         let assignment = self.assignment.clone();
         for (check, judge) in assignment.task.check.iter().zip(&assignment.judges) {
             let findings = match (check, judge) {
@@ -79,11 +78,7 @@ impl Checks {
                 (Check::Judge(_), _) if !self.can_climb => None,
                 (Check::Schema(schema), _) => misfit(schema, value).map_err(failed)?,
                 (Check::Command(command), _) => self.run(command, value, root).await.map_err(failed)?,
-                (Check::Judge(judge), Some(model)) => {
-                    // What is to be judged must not be lost meanwhile.
-                    self.asker.record(result.last_turn.take()).await?;
-                    self.judge(judge, model, value).await?
-                }
+                (Check::Judge(judge), Some(model)) => self.judge(judge, model, value).await?,
                 (Check::Judge(_), None) => None,
             };
             if findings.is_some() {
@@ -95,11 +90,6 @@ impl Checks {
 
     /// What a command has against the result: what it prints when it fails.
     async fn run(&self, command: &str, value: &str, root: &Path) -> Result<Option<String>, Failure> {
-        if !self.assignment.setup.permissions.run {
-            let message = "a check wants to run a shell command, which is not allowed";
-            return Err(Failure::new(FailureClass::Unavailable, message)
-                .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml"));
-        }
         let limits =
             Limits { timeout: Some(Duration::from_millis(self.assignment.timeout.0)), ..Limits::default() };
         // What it prints goes into prompts: it gets no keys.
@@ -226,6 +216,10 @@ fn plain(value: &str) -> String {
 fn last(text: &str) -> &str {
     let from = text.len().saturating_sub(FINDINGS_BYTES_MAX as usize);
     &text[text.ceil_char_boundary(from)..]
+}
+
+fn stopped() -> AttemptResult {
+    Failure::new(FailureClass::Interrupted, "the run stopped").into()
 }
 
 fn failed(failure: Failure) -> Halt {

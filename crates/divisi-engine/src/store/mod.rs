@@ -11,7 +11,7 @@ mod sqlite;
 mod conformance;
 
 pub use memory::MemoryStore;
-pub use sqlite::SqliteStore;
+pub use sqlite::{FORMAT, SqliteStore};
 
 use async_trait::async_trait;
 use divisi_core::content::Blob;

@@ -8,9 +8,9 @@
 
 use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
 use async_trait::async_trait;
-use divisi_core::event::FORMAT;
-use divisi_core::{Digest, PicoUsd, Position, Recorded, RunId, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use divisi_core::{Digest, Event, PicoUsd, Position, Recorded, RunId, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -18,6 +18,14 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Marks the file as ours: the bytes `dvsi`.
 const APPLICATION_ID: i32 = 0x6476_7369;
+
+/// Version of what is in the file: the tables below, and the vocabulary of their events.
+pub const FORMAT: u32 = 3;
+const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
+
+/// Most events in one row. Rows cost more than what is in them; but a page of a
+/// journal begins anywhere, and what stands before it in its row is read in vain.
+const ROW_EVENTS_MAX: usize = 1_024;
 
 /// Batches written in one transaction. At this size the sync is a small part
 /// of the time already; more would only make the first of them wait longer.
@@ -34,11 +42,26 @@ CREATE TABLE IF NOT EXISTS runs (
     started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
-CREATE TABLE IF NOT EXISTS events (
-    run TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
-    PRIMARY KEY (run, position)
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS journal (
+    run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
+);
+CREATE VIEW IF NOT EXISTS events AS
+    SELECT run, position + key AS position, json_extract(value, '$[0]') AS at,
+        json_extract(value, '$[1]') AS event
+    FROM journal, json_each(journal.events);
 CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// Formats 1 and 2 had a row for each event.
+const BEFORE_3: &str = "
+ALTER TABLE events RENAME TO single_events;
+CREATE TABLE journal (
+    run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
+);
+INSERT INTO journal (run, position, events)
+    SELECT run, min(position), '[' || group_concat('[' || at || ',' || event || ']' ORDER BY position) || ']'
+    FROM single_events GROUP BY run, position / 1024;
+DROP TABLE single_events;
 ";
 
 /// Keeps journals in one SQLite file.
@@ -85,6 +108,18 @@ impl SqliteStore {
         &self.path
     }
 
+    /// The row of a journal in which `position` is, or would be, and where it begins.
+    fn row(&self, run: &RunId, position: Position) -> Result<Option<(Position, String)>, StoreError> {
+        self.read(|reader| {
+            let mut query = reader.prepare_cached(
+                "SELECT position, events FROM journal WHERE run = ?1 AND position <= ?2
+                 ORDER BY position DESC LIMIT 1",
+            )?;
+            let row = |row: &Row<'_>| Ok((Position(row.get::<_, i64>(0)? as u64), row.get(1)?));
+            query.query_row(params![run.as_str(), position.0 as i64], row).optional()
+        })
+    }
+
     fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         query(&reader).map_err(|source| failure(&self.path, source))
@@ -113,10 +148,30 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         )
         .map_err(failed)?;
     if format < i64::from(FORMAT) {
-        let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
-        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {marks} COMMIT;")).map_err(failed)?;
+        bring_up_to_date(connection).map_err(failed)?;
     }
     Ok(())
+}
+
+fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    // Another process may have done so while this one waited for its turn.
+    let format: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if (1..3).contains(&format) {
+        transaction.execute_batch(BEFORE_3)?;
+    }
+    let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
+    transaction.execute_batch(&format!("{SCHEMA} {marks}"))?;
+    transaction.commit()
+}
+
+/// Events as they stand in a row: `[[at, event], …]`, whose positions follow from the first.
+struct Events<'a>(&'a [Recorded]);
+
+impl Serialize for Events<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|recorded| (recorded.at, &recorded.event)))
+    }
 }
 
 /// The writer: takes what has queued up, writes it, answers, until nobody asks.
@@ -139,18 +194,18 @@ fn write_all(mut connection: Connection, path: &Path, mut writes: mpsc::Unbounde
 /// Writes batches in one transaction; returns which of them came too late.
 fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite::Result<Vec<usize>> {
     let mut moved = vec![];
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut position = transaction.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
-        let mut event = transaction
-            .prepare_cached("INSERT INTO events (run, position, at, event) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut row =
+            transaction.prepare_cached("INSERT INTO journal (run, position, events) VALUES (?1, ?2, ?3)")?;
         let mut blob =
             transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
             "INSERT OR REPLACE INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
              cost_pico_usd, started_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
-        let mut json = Vec::with_capacity(512);
+        let mut json = Vec::new();
         for (index, (batch, _)) in queued.iter().enumerate() {
             let run = batch.run.as_str();
             let end: Option<i64> = position.query_row([run], |row| row.get(0)).optional()?;
@@ -159,13 +214,13 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
                 moved.push(index);
                 continue;
             }
-            for recorded in &batch.events {
+            for events in batch.events.chunks(ROW_EVENTS_MAX) {
                 json.clear();
-                serde_json::to_writer(&mut json, &recorded.event)
+                serde_json::to_writer(&mut json, &Events(events))
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
                 let text = std::str::from_utf8(&json)
-                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-                event.execute(params![run, recorded.position.0 as i64, recorded.at.0 as i64, text])?;
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+                row.execute(params![run, events[0].position.0 as i64, text])?;
             }
             for kept in &batch.blobs {
                 blob.execute(params![kept.digest.as_bytes(), &*kept.text])?;
@@ -202,23 +257,25 @@ impl Store for SqliteStore {
     }
 
     async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
-        let rows: Vec<(i64, i64, String)> = self.read(|reader| {
-            let mut query = reader.prepare_cached(
-                "SELECT position, at, event FROM events WHERE run = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
-            )?;
-            let rows = query.query_map(params![run.as_str(), from.0 as i64, PAGE_EVENTS_MAX as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
-            rows.collect()
-        })?;
-        let parse = |(position, at, event): (i64, i64, String)| {
-            let position = Position(position as u64);
-            match serde_json::from_str(&event) {
-                Ok(event) => Ok(Recorded { position, at: Timestamp(at as u64), event }),
-                Err(source) => Err(StoreError::Unreadable { run: run.clone(), position, source }),
+        let mut page = Vec::new();
+        let mut next = from;
+        while page.len() < PAGE_EVENTS_MAX {
+            let Some((first, text)) = self.row(run, next)? else { break };
+            let unreadable = |source| StoreError::Unreadable { run: run.clone(), position: first, source };
+            let events: Vec<(Timestamp, Event)> = serde_json::from_str(&text).map_err(unreadable)?;
+            let seen = next.0.saturating_sub(first.0) as usize;
+            if events.len() <= seen {
+                break;
             }
-        };
-        rows.into_iter().map(parse).collect()
+            next = first.after(events.len());
+            let recorded = events.into_iter().enumerate().skip(seen).map(|(place, (at, event))| Recorded {
+                position: first.after(place),
+                at,
+                event,
+            });
+            page.extend(recorded.take(PAGE_EVENTS_MAX - page.len()));
+        }
+        Ok(page)
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
@@ -342,5 +399,57 @@ mod tests {
         let other = folder.path().join("other.db");
         Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
         assert!(matches!(SqliteStore::open(&other), Err(StoreError::Foreign(_))));
+    }
+
+    #[tokio::test]
+    async fn a_store_with_a_row_for_each_event_is_brought_up_to_date() {
+        const TWO: &str = "
+            CREATE TABLE runs (
+                id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
+                ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
+                tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
+                started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            CREATE TABLE events (
+                run TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+                PRIMARY KEY (run, position)
+            ) WITHOUT ROWID;
+            CREATE TABLE blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+            PRAGMA user_version = 2;";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(&format!("{TWO} PRAGMA application_id = {APPLICATION_ID};")).unwrap();
+        old.execute_batch("BEGIN").unwrap();
+        for (run, events) in [("a", 5_000), ("b", 3)] {
+            for position in 0..events {
+                let event = format!(r#"{{"event":"logged","message":"{run} {position}"}}"#);
+                let row = params![run, position, position * 2, event];
+                old.execute("INSERT INTO events VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+            }
+        }
+        old.execute_batch("COMMIT").unwrap();
+        drop(old);
+        let store = SqliteStore::open(&path).unwrap();
+        for (run, events) in [("a", 5_000), ("b", 3)] {
+            let id = RunId::new(run).unwrap();
+            let mut read = store.events(&id, Position(0)).await.unwrap();
+            let page = store.events(&id, Position(read.len() as u64)).await.unwrap();
+            read.extend(page);
+            assert_eq!(read.len(), events);
+            for (position, recorded) in read.into_iter().enumerate() {
+                assert_eq!(recorded.position, Position(position as u64));
+                assert_eq!(recorded.at, Timestamp(position as u64 * 2));
+                let message = format!("{run} {position}").into();
+                assert_eq!(recorded.event, Event::Logged { message });
+            }
+        }
+        let count = "SELECT count(*) FROM events WHERE run = 'a' AND position = at / 2";
+        assert_eq!(
+            store.read(|reader| reader.query_row(count, [], |row| row.get::<_, i64>(0))).unwrap(),
+            5_000
+        );
+        drop(store);
+        assert!(SqliteStore::open(&path).is_ok());
     }
 }

@@ -39,6 +39,14 @@ pub struct Resolver {
     tools: Result<Arc<Toolset>, Failure>,
     /// What words for models have meant so far.
     known: RwLock<Vec<Known>>,
+    /// Selections of tools that tasks have made so far.
+    toolsets: RwLock<Vec<(ToolWords, Arc<Toolset>)>>,
+}
+
+/// The tools that a task asks for, and those it does not want, word for word.
+struct ToolWords {
+    allowed: Option<Vec<String>>,
+    disallowed: Vec<String>,
 }
 
 /// What a word for a model means on one day: prices change no faster.
@@ -49,7 +57,7 @@ struct Known {
     model: Model,
 }
 
-/// Words for models that are remembered. Flows use a handful.
+/// Words for models, and selections of tools, that are remembered. Flows use a handful.
 const KNOWN_MAX: usize = 64;
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
@@ -106,6 +114,7 @@ impl Resolver {
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
             known: RwLock::default(),
+            toolsets: RwLock::default(),
             setup,
         }
     }
@@ -248,12 +257,8 @@ impl Resolver {
             return Ok(known.model.clone());
         }
         let model = self.find_model(word, tier, now)?;
-        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if all.len() == KNOWN_MAX {
-            all.clear();
-        }
         let (word, day) = (word.map(Arc::from), now.0 / DAY_MILLIS);
-        all.push(Known { word, tier, day, model: model.clone() });
+        remember(&self.known, Known { word, tier, day, model: model.clone() });
         Ok(model)
     }
 
@@ -284,7 +289,15 @@ impl Resolver {
             return self.tools.clone();
         }
         let all = self.tools.as_ref().map_err(Clone::clone)?;
-        Ok(Arc::new(all.reselect(&self.setup, Selection::of(allowed.as_deref(), &disallowed))))
+        let known = || self.toolsets.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = known().iter().find(|(words, _)| words.are(allowed.as_deref(), &disallowed))
+        {
+            return Ok(known.clone());
+        }
+        let selection = Selection::of(allowed.as_deref(), &disallowed);
+        let toolset = Arc::new(all.reselect(&self.setup, selection));
+        remember(&self.toolsets, (ToolWords::of(allowed.as_deref(), &disallowed), toolset.clone()));
+        Ok(toolset)
     }
 
     fn accepted(&self, task: Task, parts: Parts, priority: u32) -> Resolved {
@@ -398,6 +411,27 @@ impl Resolver {
     }
 }
 
+impl ToolWords {
+    fn of(allowed: Option<&[&str]>, disallowed: &[&str]) -> Self {
+        let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        Self { allowed: allowed.map(own), disallowed: own(disallowed) }
+    }
+
+    fn are(&self, allowed: Option<&[&str]>, disallowed: &[&str]) -> bool {
+        self.allowed.as_deref().is_some() == allowed.is_some()
+            && self.allowed.as_deref().unwrap_or_default() == allowed.unwrap_or_default()
+            && self.disallowed == disallowed
+    }
+}
+
+fn remember<T>(all: &RwLock<Vec<T>>, new: T) {
+    let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
+    if all.len() == KNOWN_MAX {
+        all.clear();
+    }
+    all.push(new);
+}
+
 fn forbidden(message: &str) -> Failure {
     Failure::new(FailureClass::Unavailable, message)
         .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml")
@@ -443,7 +477,7 @@ fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {
 fn tool_words(task: &Task, tools: &Toolset) -> Vec<Arc<str>> {
     let asked_for = task.tools.iter().flatten().chain(&task.disallowed_tools);
     let narrowed = asked_for.filter(|word| word.contains('(')).cloned();
-    tools.names().into_iter().chain(narrowed).collect()
+    tools.names().iter().cloned().chain(narrowed).collect()
 }
 
 fn spec(task: &Task) -> (Content, Option<Blob>) {

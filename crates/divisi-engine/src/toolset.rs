@@ -12,6 +12,7 @@ pub struct Toolset {
     selection: Selection,
     toolbox: Toolbox,
     offered: Vec<ToolDefinition>,
+    names: Vec<Arc<str>>,
     bytes: usize,
 }
 
@@ -36,7 +37,9 @@ impl Toolset {
         };
         let offered: Vec<_> = toolbox.definitions().into_iter().map(definition).collect();
         let bytes = offered.iter().map(crate::executor::tool_bytes).sum();
-        Self { selection, toolbox, offered, bytes }
+        let mut names: Vec<Arc<str>> = offered.iter().map(|tool| tool.name.as_str().into()).collect();
+        names.sort();
+        Self { selection, toolbox, offered, names, bytes }
     }
 
     /// What the model is told of them.
@@ -56,10 +59,8 @@ impl Toolset {
     }
 
     /// Their names, sorted: part of a task's identity.
-    pub fn names(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> = self.offered.iter().map(|tool| tool.name.as_str().into()).collect();
-        names.sort();
-        names
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.names
     }
 
     /// The tools at work in `root`.

@@ -13,7 +13,7 @@ impl Request {
     /// Neither the order of tools and of keys in JSON objects nor the marks
     /// for caches change it, because they do not change what is asked.
     pub fn digest(&self) -> Digest {
-        let mut turn = Fields(Hasher::new());
+        let mut turn = Fields::default();
         turn.text("divisi turn 1");
         turn.text(&self.model);
         turn.count(self.system.len());
@@ -33,7 +33,7 @@ impl Request {
         turn.number(u64::from(self.max_tokens));
         turn.text(self.effort.map_or("", |effort| effort.as_str()));
         turn.json(self.schema.as_deref().unwrap_or(&Value::Null));
-        Digest::from(turn.0.finalize())
+        turn.digest()
     }
 }
 
@@ -62,7 +62,7 @@ impl Request {
         let system = self.system.iter().map(|block| (b's', &block.text, block.cache));
         let texts: Vec<_> = system.chain(texts).collect();
         let Some(last) = texts.iter().rposition(|(.., cache)| *cache) else { return vec![] };
-        let mut prefix = Fields(Hasher::new());
+        let mut prefix = Fields::default();
         let mut bytes = 0;
         prefix.text(&self.model);
         prefix.text(self.effort.map_or("", |effort| effort.as_str()));
@@ -80,7 +80,7 @@ impl Request {
             prefix.text(text);
             bytes += text.len();
             if *cache {
-                found.push(Prefix { digest: Digest::from(prefix.0.finalize()), bytes: bytes as u64 });
+                found.push(Prefix { digest: prefix.digest(), bytes: bytes as u64 });
             }
         }
         found
@@ -89,15 +89,49 @@ impl Request {
 
 /// Writes fields so that no two different sequences of them hash the same:
 /// whatever has a length is preceded by it, whatever has variants by a tag.
-struct Fields(Hasher);
+struct Fields {
+    hash: Hasher,
+    /// Not hashed yet: lengths and tags are too short to be hashed one by one.
+    short: Vec<u8>,
+}
+
+/// What is shorter is hashed together with what follows.
+const SHORT_BYTES_MAX: usize = 1_024;
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self { hash: Hasher::new(), short: Vec::with_capacity(SHORT_BYTES_MAX) }
+    }
+}
 
 impl Fields {
+    /// The digest of all that has been written.
+    fn digest(&mut self) -> Digest {
+        self.flush();
+        Digest::from(self.hash.finalize())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if self.short.len() + bytes.len() > SHORT_BYTES_MAX {
+            self.flush();
+        }
+        match bytes.len() {
+            ..=SHORT_BYTES_MAX => self.short.extend_from_slice(bytes),
+            _ => _ = self.hash.update(bytes),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hash.update(&self.short);
+        self.short.clear();
+    }
+
     fn tag(&mut self, tag: u8) {
-        self.0.update(&[tag]);
+        self.bytes(&[tag]);
     }
 
     fn number(&mut self, number: u64) {
-        self.0.update(&number.to_le_bytes());
+        self.bytes(&number.to_le_bytes());
     }
 
     fn count(&mut self, count: usize) {
@@ -106,7 +140,7 @@ impl Fields {
 
     fn text(&mut self, text: &str) {
         self.count(text.len());
-        self.0.update(text.as_bytes());
+        self.bytes(text.as_bytes());
     }
 
     fn message(&mut self, message: &Message) {

@@ -10,7 +10,7 @@ const VERSION_DIGITS_MIN: usize = 3;
 /// model, nor do capitals or dots in place of dashes. A name that is empty says
 /// nothing, so it is no difference.
 pub fn is_same_model(asked: &str, answered: &str) -> bool {
-    answered.is_empty() || stem(asked) == stem(answered)
+    answered.is_empty() || asked == answered || stem(asked) == stem(answered)
 }
 
 /// The name without what only says which edition of the model it is.

@@ -26,14 +26,15 @@ pub(super) struct Start {
 /// Starts `attempt`. However it ends, by a panic too, the driver is told.
 pub(super) fn start(id: AttemptId, start: Start, line: Line, store: Arc<dyn Store>) {
     let report = Report { id, line: line.clone(), result: None };
-    tokio::spawn(async move {
+    // In a box, because the runtime moves what it is given several times.
+    tokio::spawn(Box::pin(async move {
         // All of it, so that it is dropped here and not before.
         let mut report = report;
         report.result = Some(match load(id, start, line, &*store).await {
             Ok(attempt) => carry_out(attempt).await,
             Err(error) => Failure::new(FailureClass::Unavailable, error.to_string()).into(),
         });
-    });
+    }));
 }
 
 /// Tells the driver how the attempt ended once it goes out of scope.
@@ -87,6 +88,8 @@ async fn carry_out(attempt: Attempt) -> AttemptResult {
         ..Failure::new(class, message).into()
     };
     tokio::select! {
+        // First, so that who is done at once winds up no clock.
+        biased;
         result = executor.run(attempt) => result,
         () = line.stop().cancelled() => dropped(FailureClass::Interrupted, "stopped".to_owned()),
         () = tokio::time::sleep(duration(timeout)) => {

@@ -11,14 +11,15 @@ use crate::store::Store;
 use divisi_core::content::{Blob, Content};
 use divisi_core::run::{Stage, TaskStage, TaskState};
 use divisi_core::{Failure, FailureClass, Outcome, Run, TaskId};
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Hands outcomes to whoever waits for them.
 pub(super) struct Delivery {
     store: Arc<dyn Store>,
     answers: Option<Answered>,
-    waiting: HashMap<TaskId, Waiter>,
+    waiting: FxHashMap<TaskId, Waiter>,
     /// Outcomes of earlier executions that have not been given, in recorded order.
     recorded: BTreeMap<u32, TaskId>,
     /// Outcomes recorded in this execution, in order, to be given now.
@@ -32,7 +33,7 @@ impl Delivery {
         Self {
             store,
             answers,
-            waiting: HashMap::new(),
+            waiting: FxHashMap::default(),
             recorded: BTreeMap::new(),
             fresh: vec![],
             answered: 0,
@@ -109,7 +110,7 @@ impl Delivery {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        let texts: HashMap<_, _> = blobs.iter().map(|blob| (blob.digest, &blob.text)).collect();
+        let texts: FxHashMap<_, _> = blobs.iter().map(|blob| (blob.digest, &blob.text)).collect();
         for id in std::mem::take(&mut self.fresh) {
             let Some(task) = run.task(id) else { continue };
             let (Some(outcome), Some(waiter)) = (task.outcome(), self.waiting.remove(&id)) else { continue };

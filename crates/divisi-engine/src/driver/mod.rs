@@ -26,7 +26,7 @@ use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::{
     AttemptId, Event, Failure, FailureClass, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp,
 };
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use substitution::Substitutions;
@@ -51,11 +51,11 @@ pub(crate) struct Driver {
     signals: broadcast::Sender<Signal>,
     watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
     delivery: Delivery,
-    assignments: HashMap<TaskId, Arc<Assignment>>,
-    stops: HashMap<AttemptId, CancellationToken>,
+    assignments: FxHashMap<TaskId, Arc<Assignment>>,
+    stops: FxHashMap<AttemptId, CancellationToken>,
     pending: Pending,
     /// The model of each attempt under way.
-    asked: HashMap<AttemptId, Arc<str>>,
+    asked: FxHashMap<AttemptId, Arc<str>>,
     substitutions: Substitutions,
     latest: Timestamp,
 }
@@ -119,10 +119,10 @@ impl Driver {
             signals,
             watchers,
             delivery,
-            assignments: HashMap::new(),
-            stops: HashMap::new(),
+            assignments: FxHashMap::default(),
+            stops: FxHashMap::default(),
             pending: Pending::default(),
-            asked: HashMap::new(),
+            asked: FxHashMap::default(),
             substitutions: Substitutions::default(),
             latest: Timestamp::default(),
         }
@@ -157,9 +157,20 @@ impl Driver {
             }
             tokio::select! {
                 // The driver keeps a sender of its own, so the inbox never closes.
-                _ = self.inbox.recv_many(&mut messages, BATCH_MESSAGES_MAX) => {}
+                _ = self.inbox.recv_many(&mut messages, BATCH_MESSAGES_MAX) => self.gather(&mut messages).await,
                 () = sleep_until(self.run.wake_at(), self.latest) => {}
             }
+        }
+    }
+
+    /// Hears those who are about to speak, so that they share the next append
+    /// with those who have spoken.
+    async fn gather(&mut self, messages: &mut Vec<Message>) {
+        tokio::task::yield_now().await;
+        while messages.len() < BATCH_MESSAGES_MAX
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            messages.push(message);
         }
     }
 

@@ -102,7 +102,7 @@ impl Asker {
             digest = sent.digest();
             bound.whole()
         });
-        let json: Arc<str> = serde_json::to_string(&reply).unwrap_or_default().into();
+        let json = json(&reply);
         let turn = Turn {
             request: digest,
             reply: Content::of(json.clone()).0,
@@ -168,6 +168,16 @@ impl Asker {
             None => Ok(()),
         }
     }
+}
+
+/// A reply as JSON text.
+fn json(reply: &Reply) -> Arc<str> {
+    /// What stands around the texts of a short reply.
+    const FRAME_BYTES: usize = 512;
+    let mut json = Vec::with_capacity(FRAME_BYTES);
+    // Made of texts, numbers and JSON: nothing that cannot be written, or is no text.
+    let _ = serde_json::to_writer(&mut json, reply);
+    String::from_utf8(json).unwrap_or_default().into()
 }
 
 /// What a request may cost whose texts have so many bytes: no tokeniser makes

@@ -220,11 +220,12 @@ impl Conversation {
 
     /// The result in what the model said, as JSON text.
     fn value(&self, said: &str) -> Result<Arc<str>, String> {
-        let value = match &self.checked {
-            Some(checked) => checked.check(said)?,
-            None => Value::String(said.trim().to_owned()),
+        let json = match &self.checked {
+            Some(checked) => checked.check(said)?.to_string(),
+            // A text is always JSON.
+            None => serde_json::to_string(said.trim()).unwrap_or_default(),
         };
-        Ok(value.to_string().into())
+        Ok(json.into())
     }
 }
 

@@ -13,17 +13,20 @@ use tokio_util::sync::CancellationToken;
 
 /// The line from an attempt to its driver.
 #[derive(Clone)]
-pub struct Line {
+pub struct Line(Arc<Ends>);
+
+/// What both ends of a line share. One allocation, however many hold the line.
+struct Ends {
     attempt: AttemptId,
     run: RunNumber,
     inbox: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
     stop: CancellationToken,
     /// Counts signs of life; whoever watches for idleness compares it.
-    alive: Arc<AtomicU64>,
+    alive: AtomicU64,
     /// Whether it waits for its turn to send a request: that is no idleness,
     /// and nobody sends a bill for it.
-    waits: Arc<AtomicBool>,
+    waits: AtomicBool,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -67,17 +70,18 @@ impl Line {
         signals: broadcast::Sender<Signal>,
         stop: CancellationToken,
     ) -> Self {
-        Self { attempt, run, inbox, signals, stop, alive: Arc::default(), waits: Arc::default() }
+        let (alive, waits) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Ends { attempt, run, inbox, signals, stop, alive, waits }))
     }
 
     /// Whose line it is.
     pub fn attempt(&self) -> AttemptId {
-        self.attempt
+        self.0.attempt
     }
 
     /// Which run it belongs to.
     pub(crate) fn run(&self) -> RunNumber {
-        self.run
+        self.0.run
     }
 
     /// Adds a line to the run's log.
@@ -87,14 +91,15 @@ impl Line {
 
     /// Fires when the attempt is to end at once.
     pub fn stop(&self) -> &CancellationToken {
-        &self.stop
+        &self.0.stop
     }
 
     /// Reports a reply that is not the last. Returns once it is durable.
     pub async fn turn_ended(&self, turn: Turn, reply: Arc<str>) -> Result<(), Stopped> {
         self.sign_of_life();
         let blob = blob_of(&turn.reply, reply);
-        self.ask(|answer| Ours::TurnEnded { attempt: self.attempt, turn: Box::new(turn), blob, answer }).await
+        self.ask(|answer| Ours::TurnEnded { attempt: self.0.attempt, turn: Box::new(turn), blob, answer })
+            .await
     }
 
     /// Asks to send a further request. Returns once it is written down that it
@@ -111,12 +116,13 @@ impl Line {
             Some((content, blob)) => (Some(content), blob),
             None => (None, None),
         };
-        self.ask(|answer| Ours::TurnWanted { attempt: self.attempt, tool_results, bound, blob, answer }).await
+        self.ask(|answer| Ours::TurnWanted { attempt: self.0.attempt, tool_results, bound, blob, answer })
+            .await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
         let (answer, answered) = oneshot::channel();
-        self.inbox.send(Message::Ours(message(answer))).map_err(|_| Stopped)?;
+        self.0.inbox.send(Message::Ours(message(answer))).map_err(|_| Stopped)?;
         // The driver drops the other end of what it turns down.
         answered.await.map_err(|_| Stopped)
     }
@@ -124,42 +130,42 @@ impl Line {
     /// Shows something that is no fact.
     pub fn signal(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.sign_of_life();
-        if self.signals.receiver_count() > 0 {
+        if self.0.signals.receiver_count() > 0 {
             // Nobody may be watching any more; then there is nothing to show.
-            let _ = self.signals.send(signal(self.attempt));
+            let _ = self.0.signals.send(signal(self.0.attempt));
         }
     }
 
     /// Says something that needs no answer.
     pub(crate) fn tell(&self, message: Message) {
         // A driver that is gone has nobody left to tell.
-        let _ = self.inbox.send(message);
+        let _ = self.0.inbox.send(message);
     }
 
     /// Says that there is progress, though nothing to show.
     pub fn sign_of_life(&self) {
-        self.alive.fetch_add(1, Ordering::Relaxed);
+        self.0.alive.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Says that the attempt waits for its turn to send a request.
     pub(crate) fn begin_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
-        self.waits.store(true, Ordering::Relaxed);
+        self.0.waits.store(true, Ordering::Relaxed);
         self.signal(signal);
     }
 
     /// Says that it is its turn.
     pub(crate) fn end_waiting(&self) {
-        if self.waits.swap(false, Ordering::Relaxed) {
+        if self.0.waits.swap(false, Ordering::Relaxed) {
             self.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        self.waits.load(Ordering::Relaxed)
+        self.0.waits.load(Ordering::Relaxed)
     }
 
     pub(crate) fn signs_of_life(&self) -> u64 {
-        self.alive.load(Ordering::Relaxed)
+        self.0.alive.load(Ordering::Relaxed)
     }
 }
 

@@ -39,6 +39,9 @@ impl OwnPrices {
     }
 
     pub(super) fn quote(&self, provider: &str, model: &str) -> Option<Quote> {
+        if self.entries.is_empty() {
+            return None;
+        }
         let full = format!("{provider}:{model}");
         let fits = |pattern: &GlobMatcher| pattern.is_match(model) || pattern.is_match(&full);
         let (_, price) = self.entries.iter().find(|(pattern, _)| fits(pattern))?;

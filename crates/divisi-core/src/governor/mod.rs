@@ -8,11 +8,15 @@
 //! it has been seen. Without any limit, everything leaves at once, up to
 //! [`IN_FLIGHT_MAX`].
 //!
-//! Whose turn it is among those who wait is not decided here.
+//! Whose turn it is among those who wait, [`Queue`] decides.
+
+mod queue;
 
 mod bucket;
 mod concurrency;
 mod headers;
+
+pub use queue::{Next, Place, Queue};
 
 pub use concurrency::{IN_FLIGHT_MAX, IN_FLIGHT_MIN};
 pub use headers::{RateLimits, Window};

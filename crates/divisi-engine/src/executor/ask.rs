@@ -136,8 +136,9 @@ impl Asker {
         let line = &self.line;
         let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
         let gate = model.governors.of(&model.id);
+        let (run, priority) = line.turn();
         let entered = gate
-            .enter(line.run(), estimate, || line.begin_waiting(|attempt| Signal::Waiting { attempt }))
+            .enter(run, priority, estimate, || line.begin_waiting(|attempt| Signal::Waiting { attempt }))
             .await;
         line.end_waiting();
         let permit = entered?;

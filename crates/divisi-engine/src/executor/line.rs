@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Line {
     attempt: AttemptId,
     run: RunNumber,
+    /// Length of the longest chain of tasks known to wait for this one.
+    priority: u32,
     inbox: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
     stop: CancellationToken,
@@ -62,12 +64,12 @@ pub struct Stopped;
 impl Line {
     pub(crate) fn new(
         attempt: AttemptId,
-        run: RunNumber,
+        (run, priority): (RunNumber, u32),
         inbox: mpsc::UnboundedSender<Message>,
         signals: broadcast::Sender<Signal>,
         stop: CancellationToken,
     ) -> Self {
-        Self { attempt, run, inbox, signals, stop, alive: Arc::default(), waits: Arc::default() }
+        Self { attempt, run, priority, inbox, signals, stop, alive: Arc::default(), waits: Arc::default() }
     }
 
     /// Whose line it is.
@@ -75,9 +77,10 @@ impl Line {
         self.attempt
     }
 
-    /// Which run it belongs to.
-    pub(crate) fn run(&self) -> RunNumber {
-        self.run
+    /// By what its turn is decided: its run, and the length of the longest chain
+    /// of tasks known to wait for it.
+    pub(crate) fn turn(&self) -> (RunNumber, u32) {
+        (self.run, self.priority)
     }
 
     /// Adds a line to the run's log.

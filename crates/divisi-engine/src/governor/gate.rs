@@ -1,8 +1,10 @@
-//! The gate through which the requests of one model family leave.
+//! The gate through which the requests of one model family leave: the core's
+//! queue, with a clock and somebody who waits.
 
 use super::permit::Permit;
-use super::turns::Turns;
-use divisi_core::governor::{Decision, Ending, Estimate, Governor, PermitId, RateLimits, RateSettings};
+use divisi_core::governor::{
+    Decision, Ending, Estimate, Governor, Next, PermitId, Place, Queue, RateLimits, RateSettings,
+};
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,8 +35,7 @@ pub(crate) struct Gate {
 }
 
 struct State {
-    governor: Governor,
-    waiting: Turns<RunNumber, Waiter>,
+    queue: Queue<RunNumber, Answer>,
     /// When the next one may leave, if that only takes time.
     wake_at: Option<Timestamp>,
     /// Whether somebody watches the clock for those who wait.
@@ -43,10 +44,13 @@ struct State {
     closed_by: Option<Failure>,
 }
 
-/// Somebody who waits. What has been answered to nobody is taken back.
-struct Waiter {
-    estimate: Estimate,
-    answer: oneshot::Sender<Result<Permit, Closed>>,
+/// By which somebody who waits is answered.
+type Answer = oneshot::Sender<Result<Permit, Closed>>;
+
+/// A place in the line, given up when it is dropped.
+struct Waiting<'a> {
+    gate: &'a Arc<Gate>,
+    place: Place<RunNumber>,
 }
 
 /// Nothing leaves any more, for the reason that the first request was given.
@@ -59,46 +63,44 @@ pub(crate) struct Closed {
 
 impl Gate {
     pub(super) fn new(settings: &RateSettings) -> Self {
-        let state = State {
-            governor: Governor::new(settings),
-            waiting: Turns::default(),
-            wake_at: None,
-            has_doorkeeper: false,
-            closed_by: None,
-        };
+        let queue = Queue::new(Governor::new(settings));
+        let state = State { queue, wake_at: None, has_doorkeeper: false, closed_by: None };
         Self { state: Mutex::new(state), since: Instant::now(), changed: Notify::new() }
     }
 
-    /// Leave to send a request; `waits` is called if it has to be waited for.
+    /// Leave to send a request, for a task for which a chain of `priority` others
+    /// waits; `waits` is called if it has to be waited for.
     ///
     /// Whoever drops the future waits no longer, and takes nobody's turn.
     pub(crate) async fn enter(
         self: &Arc<Self>,
         run: RunNumber,
+        priority: u32,
         estimate: Estimate,
         waits: impl FnOnce(),
     ) -> Result<Permit, Closed> {
-        let answered = {
+        let (answered, waiting) = {
             let mut state = self.lock();
-            if state.waiting.is_empty() {
-                match state.governor.ask(self.now(), estimate) {
-                    Decision::Go(id) => return Ok(Permit::new(self.clone(), id)),
-                    Decision::Closed(until) => return Err(state.closed(self.now(), until)),
-                    Decision::Wait(until) => state.wake_at = Some(until),
-                    Decision::Full => {}
-                }
+            let now = self.now();
+            match state.queue.ask(now, estimate) {
+                Some(Decision::Go(id)) => return Ok(Permit::new(self.clone(), id)),
+                Some(Decision::Closed(until)) => return Err(state.closed(now, until)),
+                Some(Decision::Wait(until)) => state.wake_at = Some(until),
+                Some(Decision::Full) | None => {}
             }
             let (answer, answered) = oneshot::channel();
-            state.waiting.push(run, Waiter { estimate, answer });
+            let place = state.queue.enter(run, priority, estimate, answer);
             self.keep_watch(&mut state);
-            answered
+            (answered, Waiting { gate: self, place })
         };
         waits();
-        answered.await.unwrap_or_else(|_| {
+        let answer = answered.await.unwrap_or_else(|_| {
             // The state answers everybody that it lets go of.
             let failure = Failure::new(FailureClass::Interrupted, "the gate for requests is gone");
             Err(Closed { failure, reopens_in: None })
-        })
+        });
+        drop(waiting);
+        answer
     }
 
     /// Learns how a request ended. `failure` is kept for those who come when
@@ -113,7 +115,7 @@ impl Gate {
     ) {
         let now = self.now();
         let mut state = self.lock();
-        state.governor.done(now, id, usage, ending(now), limits);
+        state.queue.done(now, id, usage, ending(now), limits);
         if failure.is_some() {
             state.closed_by = failure;
         }
@@ -122,28 +124,25 @@ impl Gate {
 
     /// Answers everybody whose turn has come.
     fn let_through(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        state.wake_at = None;
-        while let Some(waiter) = state.waiting.next() {
-            if waiter.answer.is_closed() {
-                state.waiting.take();
-                continue;
-            }
-            let (now, estimate) = (self.now(), waiter.estimate);
-            let answer = match state.governor.ask(now, estimate) {
-                Decision::Go(id) => Ok(Permit::new(self.clone(), id)),
-                Decision::Closed(until) => Err(state.closed(now, until)),
-                Decision::Wait(until) => {
+        loop {
+            let now = self.now();
+            let (answer, answered) = match state.queue.next_through(now) {
+                Next::Through(answer, id) => (answer, Ok(Permit::new(self.clone(), id))),
+                Next::Closed(answer, until) => (answer, Err(state.closed(now, until))),
+                Next::Wait(until) => {
                     state.wake_at = Some(until);
                     break;
                 }
-                Decision::Full => break,
+                Next::Full | Next::Nobody => {
+                    state.wake_at = None;
+                    break;
+                }
             };
-            let Some(waiter) = state.waiting.take() else { break };
             // Whoever has gone meanwhile hands it back, and it is the next one's.
-            if let Err(Ok(permit)) = waiter.answer.send(answer)
+            if let Err(Ok(permit)) = answer.send(answered)
                 && let Some(id) = permit.withdraw()
             {
-                state.governor.withdraw(now, id);
+                state.queue.withdraw(now, id);
             }
         }
         self.keep_watch(&mut state);
@@ -209,6 +208,16 @@ impl State {
         Closed {
             failure: self.closed_by.clone().unwrap_or_else(unknown),
             reopens_in: until.map(|until| until.since(now)),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        if state.queue.leave(self.place).is_some() {
+            // Whoever is first now may want less.
+            self.gate.let_through(state);
         }
     }
 }

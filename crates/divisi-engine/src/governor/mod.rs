@@ -6,7 +6,6 @@
 
 mod gate;
 mod permit;
-mod turns;
 
 mod prefixes;
 mod warmth;

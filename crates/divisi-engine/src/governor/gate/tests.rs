@@ -5,7 +5,7 @@ fn gate(settings: RateSettings) -> Arc<Gate> {
 }
 
 async fn enter(gate: &Arc<Gate>, run: RunNumber) -> Result<Permit, Closed> {
-    gate.enter(run, Estimate::default(), || ()).await
+    gate.enter(run, 0, Estimate::default(), || ()).await
 }
 
 /// Lets those who have been spawned come as far as they can.
@@ -76,7 +76,7 @@ async fn a_refused_key_answers_everybody_who_waits() {
 async fn nobody_waits_where_nothing_is_limited() {
     let (gate, run) = (gate(RateSettings::default()), RunNumber::next());
     for _ in 0..10_000 {
-        let permit = gate.enter(run, Estimate::default(), || panic!("it waits")).await.unwrap();
+        let permit = gate.enter(run, 0, Estimate::default(), || panic!("it waits")).await.unwrap();
         drop(permit);
     }
 }

@@ -41,6 +41,22 @@ async fn runs_take_turns_at_a_narrow_gate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_longest_chain_of_a_run_goes_first() {
+    let settings = RateSettings { requests_per_minute: Some(60), burst: Some(1), ..RateSettings::default() };
+    let (gate, run, order) = (gate(settings), RunNumber::next(), Arc::new(Mutex::new(vec![])));
+    drop(enter(&gate, run).await.unwrap());
+    let waiting = [0, 2, 1, 2].into_iter().enumerate().map(|(place, priority)| {
+        let (gate, order) = (gate.clone(), order.clone());
+        async move {
+            drop(gate.enter(run, priority, Estimate::default(), || ()).await.unwrap());
+            order.lock().unwrap().push((priority, place));
+        }
+    });
+    futures::future::join_all(waiting).await;
+    assert_eq!(*order.lock().unwrap(), [(2, 1), (2, 3), (1, 2), (0, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_no_longer_takes_nobodys_turn() {
     let settings = RateSettings { requests_per_minute: Some(60), burst: Some(1), ..RateSettings::default() };
     let (gate, run) = (gate(settings), RunNumber::next());

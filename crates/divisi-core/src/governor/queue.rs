@@ -146,6 +146,11 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         &self.governor
     }
 
+    /// The same, to share its pace with others.
+    pub fn governor_mut(&mut self) -> &mut Governor {
+        &mut self.governor
+    }
+
     /// Whose turn it is, and what they want.
     fn first(&self) -> Option<(R, (Reverse<u32>, u64), Estimate)> {
         let (_, run) = self.turns.first()?;

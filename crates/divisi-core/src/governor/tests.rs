@@ -12,7 +12,7 @@ fn limited(per_minute: u64, burst: u64) -> Governor {
 }
 
 fn requests_left(governor: &Governor) -> Option<u64> {
-    governor.buckets[REQUESTS].as_ref().map(Bucket::left)
+    governor.pace.buckets[REQUESTS].as_ref().map(Bucket::left)
 }
 
 fn ask(governor: &mut Governor, at: u64) -> Decision {
@@ -123,7 +123,7 @@ fn what_is_read_from_a_cache_does_not_count() {
         let estimate = Estimate { input: 1_500, output: 100 };
         let Decision::Go(permit) = governor.ask(Timestamp(0), estimate) else { panic!("it is full") };
         governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &NOTHING);
-        let [_, _, input, _] = governor.buckets;
+        let [_, _, input, _] = governor.pace.buckets;
         input.map(|bucket| bucket.left())
     };
     assert_eq!((left(false), left(true)), (Some(1_900), Some(1_000)));

@@ -1,11 +1,11 @@
 //! The line from an attempt to its driver.
 
-use crate::driver::{FlowNews, Message, Ours};
-use crate::governor::RunNumber;
-use divisi_core::AttemptId;
+use crate::driver::{FlowNews, Message, Ours, wall_clock};
+use crate::governor::{Outlook, RunNumber};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
+use divisi_core::{AttemptId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -42,11 +42,17 @@ pub enum Signal {
     Held {
         /// Which attempt.
         attempt: AttemptId,
+        /// It waits no longer than until then.
+        until: Timestamp,
     },
-    /// It may not send its request yet: the vendor takes no more.
+    /// It may not send its request yet.
     Waiting {
         /// Which attempt.
         attempt: AttemptId,
+        /// Why not.
+        why: WaitsFor,
+        /// When somebody may send the next one, if that is known.
+        until: Option<Timestamp>,
     },
     /// A tool is at work.
     Tool {
@@ -55,6 +61,25 @@ pub enum Signal {
         /// Its name and what it looks at.
         what: Arc<str>,
     },
+}
+
+/// What a request that may not leave yet waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// That the vendor's limits, or the user's own, allow one more.
+    Limit,
+    /// That one of those under way comes back.
+    Room,
+}
+
+impl Signal {
+    pub(crate) fn waiting(attempt: AttemptId, outlook: Outlook) -> Self {
+        let (why, until) = match outlook {
+            Outlook::Limited(left) => (WaitsFor::Limit, Some(wall_clock() + left)),
+            Outlook::Full => (WaitsFor::Room, None),
+        };
+        Self::Waiting { attempt, why, until }
+    }
 }
 
 /// The attempt is to end: the run is parking, or the budget is too small.

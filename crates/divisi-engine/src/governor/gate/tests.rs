@@ -1,11 +1,11 @@
 use super::*;
 
 fn gate(settings: RateSettings) -> Arc<Gate> {
-    Arc::new(Gate::new(&settings))
+    Arc::new(Gate::new(&settings, None))
 }
 
 async fn enter(gate: &Arc<Gate>, run: RunNumber) -> Result<Permit, Closed> {
-    gate.enter(run, 0, Estimate::default(), || ()).await
+    gate.enter(run, 0, Estimate::default(), |_| ()).await
 }
 
 /// Lets those who have been spawned come as far as they can.
@@ -48,7 +48,7 @@ async fn the_longest_chain_of_a_run_goes_first() {
     let waiting = [0, 2, 1, 2].into_iter().enumerate().map(|(place, priority)| {
         let (gate, order) = (gate.clone(), order.clone());
         async move {
-            drop(gate.enter(run, priority, Estimate::default(), || ()).await.unwrap());
+            drop(gate.enter(run, priority, Estimate::default(), |_| ()).await.unwrap());
             order.lock().unwrap().push((priority, place));
         }
     });
@@ -92,7 +92,7 @@ async fn a_refused_key_answers_everybody_who_waits() {
 async fn nobody_waits_where_nothing_is_limited() {
     let (gate, run) = (gate(RateSettings::default()), RunNumber::next());
     for _ in 0..10_000 {
-        let permit = gate.enter(run, 0, Estimate::default(), || panic!("it waits")).await.unwrap();
+        let permit = gate.enter(run, 0, Estimate::default(), |_| panic!("it waits")).await.unwrap();
         drop(permit);
     }
 }

@@ -17,6 +17,11 @@ const AMOUNT_MAX: u64 = 1_000_000_000_000;
 /// difference counts.
 const ON_ITS_WAY: Millis = Millis(25);
 
+/// The same after a rest: then there may be connections to make first, which
+/// takes some round trips. It is spent once, and then never again while the
+/// bucket is in use.
+const FIRST_ON_ITS_WAY: Millis = Millis(100);
+
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bucket {
@@ -73,7 +78,7 @@ impl Bucket {
             told: None,
             level: limit.capacity,
             filled_at: Timestamp(0),
-            full_for: ON_ITS_WAY,
+            full_for: FIRST_ON_ITS_WAY,
         }
     }
 
@@ -133,7 +138,7 @@ impl Bucket {
         self.fill(now);
         if self.limit().is_some() {
             // One that has only just filled up is behind the vendor's already.
-            self.filled_at = now.max(self.filled_at) + self.full_for.min(ON_ITS_WAY);
+            self.filled_at = now.max(self.filled_at) + self.full_for.min(FIRST_ON_ITS_WAY);
             self.full_for = Millis(0);
         }
         self.level = self.level.saturating_sub(parts(amount));

@@ -44,10 +44,15 @@ impl Governors {
         Self { settings, ..Self::default() }
     }
 
-    /// The same in step with other processes that use the credential.
-    pub fn shared(mut self, limits: SharedLimits) -> Self {
-        self.shared = Some(limits);
-        self
+    /// Gates that keep to the same limits, in step with all who use a credential.
+    pub fn shared(&self, limits: SharedLimits) -> Self {
+        Self { shared: Some(limits), ..Self::new(self.settings) }
+    }
+
+    /// Whether both let requests leave for one credential, by the same settings:
+    /// then one of them is enough.
+    pub fn is_twin(&self, other: &Self) -> bool {
+        self.shared.is_some() && (&self.shared, self.settings) == (&other.shared, other.settings)
     }
 
     /// Returns when `request` to `model` need not wait for others that share its

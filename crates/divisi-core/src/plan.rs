@@ -218,10 +218,10 @@ impl Plan {
         order::depths(&self.needs)
     }
 
-    /// For each task the number of tasks on the longest chain that starts with
-    /// it, itself included. Whatever has the most should start first.
-    pub fn remaining(&self) -> Vec<usize> {
-        order::remaining(&self.needs)
+    /// For each task the number of tasks on the longest chain that waits for it.
+    /// Whatever has the most should start first.
+    pub fn chains(&self) -> Vec<u32> {
+        order::chains(&self.needs)
     }
 
     /// The places of the tasks by depth: each wave needs only earlier ones.

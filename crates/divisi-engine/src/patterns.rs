@@ -172,7 +172,7 @@ async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<
 ///
 /// The reports stand in the order of the plan.
 pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, TaskReport)> {
-    let remaining = plan.remaining();
+    let chains = plan.chains();
     let mut running: Vec<Option<Shared<futures::future::BoxFuture<'_, TaskReport>>>> =
         vec![None; plan.tasks().len()];
     // Waves come before what needs them, so every need is there already.
@@ -183,7 +183,7 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, T
             .iter()
             .filter_map(|&need| Some((plan.tasks()[need].id.as_str(), running[need].clone()?)))
             .collect();
-        let waiting = remaining[place] as u32;
+        let waiting = chains[place];
         let part = async move {
             let mut results = BTreeMap::new();
             for (id, need) in needs {

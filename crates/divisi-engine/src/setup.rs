@@ -2,7 +2,7 @@
 
 use crate::choose::AUTO;
 use crate::executor::CommandLine;
-use crate::governor::Governors;
+use crate::governor::{Governors, SharedLimits};
 use crate::prices::Catalogue;
 use crate::tools::Permissions;
 use divisi_core::governor::RateSettings;
@@ -209,6 +209,12 @@ impl ProviderModels {
     /// The same with limits that the user has set.
     pub fn limited(mut self, limits: RateSettings) -> Self {
         self.governors = Arc::new(Governors::new(limits));
+        self
+    }
+
+    /// The same in step with all on this machine who use the credential.
+    pub fn shared(mut self, limits: SharedLimits) -> Self {
+        self.governors = Arc::new(self.governors.shared(limits));
         self
     }
 

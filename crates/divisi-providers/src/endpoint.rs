@@ -2,7 +2,7 @@
 
 use crate::error::ProviderError;
 use crate::secret::Secret;
-use divisi_core::FailureClass;
+use divisi_core::{Digest, FailureClass};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +36,16 @@ impl Endpoint {
         self.key = key;
         self.key_env = Some(env.into());
         self
+    }
+
+    /// Names the account behind the key at this host, and tells nothing of the key.
+    /// `None` where there is no key.
+    pub fn account(&self) -> Option<Digest> {
+        const CONTEXT: &str = "divisi 2026-11-23 account of a key at a host";
+        let key = self.key.as_ref()?.expose();
+        let host = reqwest::Url::parse(&self.base_url).ok()?.origin().ascii_serialization();
+        let fingerprint = blake3::derive_key(CONTEXT, format!("{host}\n{key}").as_bytes());
+        Some(blake3::Hash::from_bytes(fingerprint).into())
     }
 
     /// The address of `path`, which begins with a slash.
@@ -96,6 +106,17 @@ impl From<EndpointError> for ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_is_a_key_at_a_host() {
+        let account =
+            |url: &str, key: &str| Endpoint::new("x", url).key(Some(Secret::new(key)), "KEY").account();
+        let one = account("https://example.com/v1", "k1");
+        assert_eq!(one, account("https://example.com:443/other", "k1\n"));
+        assert_ne!(one, account("https://example.com/v1", "k2"));
+        assert_ne!(one, account("https://example.org/v1", "k1"));
+        assert_eq!(Endpoint::new("x", "https://example.com").account(), None);
+    }
 
     #[test]
     fn shows_addresses_without_secrets() {

@@ -35,6 +35,9 @@ pub enum Call {
         group: Option<GroupId>,
         /// How wide its result will be, as far as the script says so.
         expect: Expect,
+        /// Length of the longest chain of tasks known to wait for it, as far as
+        /// the script says so; longer goes first.
+        priority: u32,
         /// Whether it is told which of the results it reads are missing.
         is_informed: bool,
     },

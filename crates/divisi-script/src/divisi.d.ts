@@ -126,6 +126,12 @@ interface AgentOptions {
   /** A failure throws instead of being `null`. */
   required?: boolean;
   /**
+   * How many tasks will wait for this one, each for the one before it. Of the
+   * tasks that wait for their turn, the one with the longest chain goes first.
+   * Plans and `decompose` see to this by themselves.
+   */
+  priority?: number;
+  /**
    * How many elements the lists of the result will have: one number for all, or
    * numbers by property, `{ files: 12 }` or `{ 'report.files': 12 }`. Plans are
    * made with it, where they would take three; a run does not look at it.

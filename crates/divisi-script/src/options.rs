@@ -22,6 +22,8 @@ type Result<T> = std::result::Result<T, Refusal>;
 pub(crate) struct Wanted<'js> {
     pub(crate) task: Task,
     pub(crate) expect: Expect,
+    /// Length of the longest chain of tasks that waits for it.
+    pub(crate) priority: u32,
     /// Functions of the script that decide whether a result is good enough.
     pub(crate) functions: Vec<Function<'js>>,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Wanted<'js> {
 impl Wanted<'_> {
     /// Nothing but this task.
     pub(crate) fn new(task: Task) -> Self {
-        Self { task, expect: Expect::default(), functions: Vec::new() }
+        Self { task, expect: Expect::default(), priority: 0, functions: Vec::new() }
     }
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn read<'js>(
             "retries" => task.retries = Some(given.count(0)?),
             "maxTurns" => task.max_turns = Some(given.count(1)?),
             "required" => task.required = given.switch()?,
+            "priority" => wanted.priority = given.count(0)?,
             "expect" => wanted.expect = given.expect()?,
             "bashCommandClamp" => {
                 warn(

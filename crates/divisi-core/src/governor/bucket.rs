@@ -1,6 +1,7 @@
 //! One limit of a vendor, as a bucket that fills continuously.
 
 use crate::{Millis, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Parts that make one request or token: a bucket of `n` per minute gains `n`
 /// parts each millisecond, so nothing is ever rounded.
@@ -16,19 +17,32 @@ const AMOUNT_MAX: u64 = 1_000_000_000_000;
 /// difference counts.
 const ON_ITS_WAY: Millis = Millis(25);
 
+/// The same after a rest: then there may be connections to make first, which
+/// takes some round trips. It is spent once, and then never again while the
+/// bucket is in use.
+const FIRST_ON_ITS_WAY: Millis = Millis(100);
+
 /// One limit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bucket {
-    per_minute: u64,
-    /// The user's own rate, which no vendor raises.
-    set: Option<u64>,
-    capacity: i64,
+    /// As the user sets it, which no vendor raises. Each process has its own.
+    #[serde(skip)]
+    set: Option<Limit>,
+    /// As the vendor tells of it, and as large as it has ever been seen.
+    told: Option<Limit>,
     /// May be a debt, where a reply was longer than foreseen.
     level: i64,
     /// Up to when it has been filled. May lie ahead of now.
     filled_at: Timestamp,
     /// For how long it has been full, or longer than matters.
     full_for: Millis,
+}
+
+/// How fast a bucket fills, and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Limit {
+    per_minute: u64,
+    capacity: i64,
 }
 
 /// What a vendor says of one limit, and what it cannot know.
@@ -46,52 +60,60 @@ pub(super) struct Told {
     pub(super) since: u64,
 }
 
+impl Limit {
+    pub(super) fn new(per_minute: u64, capacity: u64) -> Self {
+        Self { per_minute, capacity: parts(capacity.max(1)) }
+    }
+
+    fn gain(&self, span: Millis) -> i64 {
+        i64::try_from(self.per_minute.saturating_mul(span.0)).unwrap_or(i64::MAX)
+    }
+}
+
 impl Bucket {
     /// A full bucket, as the user sets it.
-    pub(super) fn set(per_minute: u64, capacity: u64) -> Self {
-        let capacity = parts(capacity.max(1));
+    pub(super) fn set(limit: Limit) -> Self {
         Self {
-            per_minute,
-            set: Some(per_minute),
-            capacity,
-            level: capacity,
+            set: Some(limit),
+            told: None,
+            level: limit.capacity,
             filled_at: Timestamp(0),
-            full_for: ON_ITS_WAY,
+            full_for: FIRST_ON_ITS_WAY,
         }
     }
 
     /// A bucket that nobody has set, as a vendor tells of it for the first time.
     pub(super) fn told(now: Timestamp, told: Told) -> Self {
-        let capacity = parts(told.remaining.saturating_add(told.own).max(1));
-        let mut bucket = Self {
-            per_minute: told.per_minute,
-            set: None,
-            capacity,
-            level: capacity,
-            filled_at: now,
-            full_for: Millis(0),
-        };
-        bucket.level = bucket.by(told);
-        bucket
+        let limit = told.limit();
+        Self { set: None, told: Some(limit), level: told.level(limit), filled_at: now, full_for: Millis(0) }
+    }
+
+    /// The bucket as others have left it, for one whose user sets `set` and who
+    /// has taken `unshared` that the others do not know of.
+    pub(super) fn adopted(mut self, set: Option<Limit>, unshared: u64) -> Self {
+        self.set = set;
+        let level = self.level.saturating_sub(parts(unshared));
+        self.level = self.limit().map_or(level, |limit| level.min(limit.capacity));
+        self
+    }
+
+    /// The narrower of what is set and told; `None` for one that only others limit.
+    fn limit(&self) -> Option<Limit> {
+        match (self.set, self.told) {
+            (Some(set), Some(told)) => Some(Limit { per_minute: set.per_minute.min(told.per_minute), ..set }),
+            (set, told) => set.or(told),
+        }
     }
 
     /// Learns what the vendor says. It is never taken to have more than that.
     pub(super) fn learn(&mut self, now: Timestamp, told: Told) {
         self.fill(now);
-        self.per_minute = self.set.map_or(told.per_minute, |set| set.min(told.per_minute));
-        if self.set.is_none() {
-            // As large as it has ever been seen, and no larger.
-            self.capacity = self.capacity.max(parts(told.remaining.saturating_add(told.own)));
-        }
-        let level = self.by(told);
+        let limit = told.limit();
+        let seen = self.told.map_or(limit.capacity, |before| before.capacity.max(limit.capacity));
+        self.told = Some(Limit { capacity: seen, ..limit });
+        let level = self.limit().map_or(self.level, |limit| told.level(limit));
         let is_whole_truth = self.set.is_none() && told.since == 0;
         self.level = if is_whole_truth { level } else { self.level.min(level) };
-    }
-
-    /// The level now, by what the vendor said.
-    fn by(&self, told: Told) -> i64 {
-        let gained = self.gain(Millis(told.age.0.saturating_sub(ON_ITS_WAY.0)));
-        parts(told.remaining).saturating_add(gained).saturating_sub(parts(told.since)).min(self.capacity)
     }
 
     /// The moment at which it has `amount`; `None` if it has it now.
@@ -99,9 +121,10 @@ impl Bucket {
     /// What is larger than the bucket may leave when the bucket is full.
     pub(super) fn ready_at(&mut self, now: Timestamp, amount: u64) -> Option<Timestamp> {
         self.fill(now);
-        let missing = parts(amount.max(1)).min(self.capacity).saturating_sub(self.level);
+        let limit = self.limit()?;
+        let missing = parts(amount.max(1)).min(limit.capacity).saturating_sub(self.level);
         let missing = u64::try_from(missing).ok().filter(|missing| *missing > 0)?;
-        match self.per_minute {
+        match limit.per_minute {
             0 => Some(Timestamp(u64::MAX)),
             per_minute => Some(self.filled_at + Millis(missing.div_ceil(per_minute))),
         }
@@ -113,16 +136,19 @@ impl Bucket {
             return;
         }
         self.fill(now);
-        // One that has only just filled up is behind the vendor's already.
-        self.filled_at = now.max(self.filled_at) + self.full_for.min(ON_ITS_WAY);
-        self.full_for = Millis(0);
+        if self.limit().is_some() {
+            // One that has only just filled up is behind the vendor's already.
+            self.filled_at = now.max(self.filled_at) + self.full_for.min(FIRST_ON_ITS_WAY);
+            self.full_for = Millis(0);
+        }
         self.level = self.level.saturating_sub(parts(amount));
     }
 
     /// Gives back what was taken and not used.
     pub(super) fn give_back(&mut self, now: Timestamp, amount: u64) {
         self.fill(now);
-        self.level = self.level.saturating_add(parts(amount)).min(self.capacity);
+        let most = self.limit().map_or(i64::MAX, |limit| limit.capacity);
+        self.level = self.level.saturating_add(parts(amount)).min(most);
     }
 
     /// Takes everything that is left.
@@ -132,8 +158,8 @@ impl Bucket {
     }
 
     /// How much it gains in a minute.
-    pub(super) fn per_minute(&self) -> u64 {
-        self.per_minute
+    pub(super) fn per_minute(&self) -> Option<u64> {
+        self.limit().map(|limit| limit.per_minute)
     }
 
     /// How much is left, in whole ones.
@@ -143,18 +169,26 @@ impl Bucket {
     }
 
     fn fill(&mut self, now: Timestamp) {
-        if now > self.filled_at {
-            let filled = self.level.saturating_add(self.gain(now.since(self.filled_at)));
-            let surplus = u64::try_from(filled.saturating_sub(self.capacity)).unwrap_or(0);
-            self.full_for.0 =
-                self.full_for.0.saturating_add(surplus.checked_div(self.per_minute).unwrap_or(0));
-            self.level = filled.min(self.capacity);
-            self.filled_at = now;
-        }
+        // What only others limit, only others fill.
+        let Some(limit) = self.limit().filter(|_| now > self.filled_at) else { return };
+        let filled = self.level.saturating_add(limit.gain(now.since(self.filled_at)));
+        let surplus = u64::try_from(filled.saturating_sub(limit.capacity)).unwrap_or(0);
+        self.full_for.0 = self.full_for.0.saturating_add(surplus.checked_div(limit.per_minute).unwrap_or(0));
+        self.level = filled.min(limit.capacity);
+        self.filled_at = now;
+    }
+}
+
+impl Told {
+    /// The limit that it shows at the least.
+    fn limit(&self) -> Limit {
+        Limit::new(self.per_minute, self.remaining.saturating_add(self.own))
     }
 
-    fn gain(&self, span: Millis) -> i64 {
-        i64::try_from(self.per_minute.saturating_mul(span.0)).unwrap_or(i64::MAX)
+    /// What is left now of a bucket with this limit.
+    fn level(&self, limit: Limit) -> i64 {
+        let gained = limit.gain(Millis(self.age.0.saturating_sub(ON_ITS_WAY.0)));
+        parts(self.remaining).saturating_add(gained).saturating_sub(parts(self.since)).min(limit.capacity)
     }
 }
 

@@ -8,18 +8,26 @@
 //! it has been seen. Without any limit, everything leaves at once, up to
 //! [`IN_FLIGHT_MAX`].
 //!
-//! Whose turn it is among those who wait is not decided here.
+//! Whose turn it is among those who wait, [`Queue`] decides.
+
+mod queue;
+
+mod pace;
 
 mod bucket;
 mod concurrency;
 mod headers;
 
+pub use pace::Pace;
+pub use queue::{Next, Place, Queue};
+
 pub use concurrency::{IN_FLIGHT_MAX, IN_FLIGHT_MIN};
 pub use headers::{RateLimits, Window};
 
 use crate::{Millis, Timestamp, Usage};
-use bucket::{Bucket, Told};
+use bucket::{Bucket, Limit, Told};
 use concurrency::Concurrency;
+use pace::Closure;
 use std::collections::BTreeMap;
 
 /// Tokens that a reply is taken to have before any has been seen. The vendor
@@ -95,15 +103,16 @@ pub enum Ending {
 /// Decides when requests may leave.
 #[derive(Clone, Debug)]
 pub struct Governor {
-    buckets: [Option<Bucket>; KINDS],
+    /// What it shares with others who use the same credential.
+    pace: Pace,
+    /// What has been taken since they were last told.
+    unshared: [u64; KINDS],
+    /// What the user sets.
+    set: [Option<Limit>; KINDS],
     concurrency: Concurrency,
     in_flight: BTreeMap<PermitId, Grant>,
-    /// Everything ever taken, to tell what a vendor cannot have known.
-    taken: [u64; KINDS],
-    /// Nobody leaves before it.
-    not_before: Timestamp,
-    /// When it reopens, if it is closed.
-    closed: Option<Option<Timestamp>>,
+    /// Whether the vendor has said to one of its own requests that it takes no more.
+    closed: Option<Closure>,
     count_cached: bool,
     /// Tokens that a reply is likely to have.
     reply_tokens: u64,
@@ -128,21 +137,20 @@ const OUTPUT: usize = 3;
 impl Governor {
     /// A governor that knows what the user has set.
     pub fn new(settings: &RateSettings) -> Self {
-        let per_minute = |limit: Option<u64>| limit.map(|limit| Bucket::set(limit, limit));
-        let requests = settings
-            .requests_per_minute
-            .map(|limit| Bucket::set(limit, settings.burst.unwrap_or_else(|| limit.div_ceil(60))));
+        let per_minute = |limit: Option<u64>| limit.map(|limit| Limit::new(limit, limit));
+        let burst = |limit: u64| settings.burst.unwrap_or_else(|| limit.div_ceil(60));
+        let set = [
+            settings.requests_per_minute.map(|limit| Limit::new(limit, burst(limit))),
+            None,
+            per_minute(settings.input_tokens_per_minute),
+            per_minute(settings.output_tokens_per_minute),
+        ];
         Self {
-            buckets: [
-                requests,
-                None,
-                per_minute(settings.input_tokens_per_minute),
-                per_minute(settings.output_tokens_per_minute),
-            ],
+            pace: Pace { buckets: set.map(|limit| limit.map(Bucket::set)), ..Pace::default() },
+            unshared: [0; KINDS],
+            set,
             concurrency: Concurrency::default(),
             in_flight: BTreeMap::new(),
-            taken: [0; KINDS],
-            not_before: Timestamp(0),
             closed: None,
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
@@ -155,19 +163,24 @@ impl Governor {
     /// Who is told to wait until a moment gets a permit if they ask again then
     /// and nobody else has asked, or news has come, in between.
     pub fn ask(&mut self, now: Timestamp, estimate: Estimate) -> Decision {
-        if let Some(until) = self.closed {
-            if until.is_none_or(|until| now < until) {
-                return Decision::Closed(until);
-            }
+        if self.pace.closed.is_some_and(|closure| closure.is_over(now)) {
+            self.pace.closed = None;
+        }
+        if self.closed.is_some_and(|closure| closure.is_over(now)) {
             self.closed = None;
         }
-        if self.in_flight() >= self.concurrency.allowed() {
+        if let Some(Closure { until }) = self.closed {
+            return Decision::Closed(until);
+        }
+        // Where others have found it closed, one request finds out if it still is.
+        let allowed = if self.pace.closed.is_some() { 1 } else { self.concurrency.allowed() };
+        if self.in_flight() >= allowed {
             return Decision::Full;
         }
         let output = estimate.output.min(self.reply_tokens);
         let amounts = [1, estimate.input.saturating_add(output), estimate.input, output];
-        let mut ready_at = self.not_before;
-        for (bucket, amount) in self.buckets.iter_mut().zip(amounts) {
+        let mut ready_at = self.pace.not_before;
+        for (bucket, amount) in self.pace.buckets.iter_mut().zip(amounts) {
             let at = bucket.as_mut().and_then(|bucket| bucket.ready_at(now, amount));
             ready_at = ready_at.max(at.unwrap_or_default());
         }
@@ -179,7 +192,7 @@ impl Governor {
         }
         self.granted += 1;
         let id = PermitId(self.granted);
-        self.in_flight.insert(id, Grant { at: now, amounts, taken: self.taken });
+        self.in_flight.insert(id, Grant { at: now, amounts, taken: self.pace.taken });
         Decision::Go(id)
     }
 
@@ -201,7 +214,8 @@ impl Governor {
     ) {
         let in_flight = self.in_flight();
         let Some(grant) = self.in_flight.remove(&permit) else { return };
-        let mut since: [u64; KINDS] = std::array::from_fn(|kind| self.taken[kind] - grant.taken[kind]);
+        let mut since: [u64; KINDS] =
+            std::array::from_fn(|kind| self.pace.taken[kind].saturating_sub(grant.taken[kind]));
         if let Some(usage) = usage {
             self.settle(&grant, usage, now);
             // A vendor speaks before it has written the reply.
@@ -209,25 +223,58 @@ impl Governor {
             since[TOKENS] = since[TOKENS].saturating_add(usage.output);
         }
         match ending {
-            Ending::Ok => self.concurrency.answered(in_flight),
+            Ending::Ok => {
+                self.concurrency.answered(in_flight);
+                if self.closed.is_none() {
+                    self.pace.closed = None;
+                }
+            }
             Ending::Overloaded => self.concurrency.refused(in_flight),
             Ending::RateLimited { retry_after } => {
                 let [_, tokens @ ..] = grant.amounts;
                 self.give_back(&[0, tokens[0], tokens[1], tokens[2]], now);
-                self.not_before = self.not_before.max(now + retry_after.unwrap_or_default());
+                self.pace.not_before = self.pace.not_before.max(now + retry_after.unwrap_or_default());
             }
-            Ending::Quota { until } => self.closed = Some(until),
-            Ending::Auth => self.closed = Some(None),
+            Ending::Quota { until } => self.close(Closure { until }),
+            Ending::Auth => self.close(Closure { until: None }),
             Ending::Other => {}
         }
         self.learn(&grant, limits, since, now);
         if matches!(ending, Ending::RateLimited { .. }) {
-            match &mut self.buckets[REQUESTS] {
+            match &mut self.pace.buckets[REQUESTS] {
                 Some(bucket) => bucket.drain(now),
                 // Nobody knows the limit, so fewer at once is all that helps.
                 None => self.concurrency.refused(in_flight),
             }
         }
+    }
+
+    /// Whether anything holds requests back that others should know of, or may
+    /// have told of.
+    pub fn is_paced(&self) -> bool {
+        let Pace { buckets, not_before, closed, .. } = &self.pace;
+        buckets.iter().any(Option::is_some) || *not_before > Timestamp(0) || closed.is_some()
+    }
+
+    /// Learns what others who use the same credential have left, before
+    /// anything else is asked. All must go by one clock.
+    pub fn adopt(&mut self, shared: Pace) {
+        let own = std::mem::replace(&mut self.pace, shared);
+        for (kind, own) in own.buckets.into_iter().enumerate() {
+            let unshared = self.unshared[kind];
+            let shared = self.pace.buckets[kind].take();
+            self.pace.buckets[kind] = match shared {
+                Some(shared) => Some(shared.adopted(self.set[kind], unshared)),
+                None => own,
+            };
+            self.pace.taken[kind] = self.pace.taken[kind].saturating_add(unshared);
+        }
+    }
+
+    /// What it leaves to others, who from now on know all of it.
+    pub fn share(&mut self) -> &Pace {
+        self.unshared = [0; KINDS];
+        &self.pace
     }
 
     /// How many requests are under way.
@@ -236,14 +283,20 @@ impl Governor {
     }
 
     fn take(&mut self, kind: usize, amount: u64, now: Timestamp) {
-        self.taken[kind] = self.taken[kind].saturating_add(amount);
-        if let Some(bucket) = &mut self.buckets[kind] {
+        for count in [&mut self.pace.taken[kind], &mut self.unshared[kind]] {
+            *count = count.saturating_add(amount);
+        }
+        if let Some(bucket) = &mut self.pace.buckets[kind] {
             bucket.take(now, amount);
         }
     }
 
+    fn close(&mut self, closure: Closure) {
+        (self.closed, self.pace.closed) = (Some(closure), Some(closure));
+    }
+
     fn give_back(&mut self, amounts: &[u64; KINDS], now: Timestamp) {
-        for (bucket, amount) in self.buckets.iter_mut().zip(amounts) {
+        for (bucket, amount) in self.pace.buckets.iter_mut().zip(amounts) {
             if let Some(bucket) = bucket {
                 bucket.give_back(now, *amount);
             }
@@ -256,7 +309,7 @@ impl Governor {
         let input = usage.prompt().saturating_sub(cached);
         let used = [1, usage.total(), input, usage.output];
         for (kind, (used, foreseen)) in used.into_iter().zip(grant.amounts).enumerate() {
-            match &mut self.buckets[kind] {
+            match &mut self.pace.buckets[kind] {
                 Some(bucket) if used < foreseen => bucket.give_back(now, foreseen - used),
                 _ => self.take(kind, used.saturating_sub(foreseen), now),
             }
@@ -272,15 +325,17 @@ impl Governor {
         for (kind, window) in [requests, tokens, input_tokens, output_tokens].into_iter().enumerate() {
             let Some(remaining) = window.remaining else { continue };
             let per_minute = window.per_minute();
-            let Some(per_minute) = per_minute.or(self.buckets[kind].as_ref().map(Bucket::per_minute)) else {
+            let Some(per_minute) =
+                per_minute.or(self.pace.buckets[kind].as_ref().and_then(Bucket::per_minute))
+            else {
                 if let (0, Some(resets_in)) = (remaining, window.resets_in) {
-                    self.not_before = self.not_before.max(now + resets_in);
+                    self.pace.not_before = self.pace.not_before.max(now + resets_in);
                 }
                 continue;
             };
             let age = now.since(grant.at);
             let told = Told { per_minute, remaining, own: grant.amounts[kind], age, since: since[kind] };
-            match &mut self.buckets[kind] {
+            match &mut self.pace.buckets[kind] {
                 Some(bucket) => bucket.learn(now, told),
                 none => *none = Some(Bucket::told(now, told)),
             }

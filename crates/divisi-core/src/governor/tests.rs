@@ -12,7 +12,7 @@ fn limited(per_minute: u64, burst: u64) -> Governor {
 }
 
 fn requests_left(governor: &Governor) -> Option<u64> {
-    governor.buckets[REQUESTS].as_ref().map(Bucket::left)
+    governor.pace.buckets[REQUESTS].as_ref().map(Bucket::left)
 }
 
 fn ask(governor: &mut Governor, at: u64) -> Decision {
@@ -42,10 +42,10 @@ fn a_burst_leaves_and_the_rest_follows_at_the_rate() {
         let permit = go(&mut governor, 0);
         done(&mut governor, 0, permit, Ending::Ok, &NOTHING);
     }
-    // 25 ms until the first has arrived, 20 ms until there is another.
-    assert_eq!(ask(&mut governor, 0), Decision::Wait(Timestamp(45)));
-    go(&mut governor, 45);
-    assert_eq!(ask(&mut governor, 45), Decision::Wait(Timestamp(65)));
+    // 100 ms until the first has arrived, 20 ms until there is another.
+    assert_eq!(ask(&mut governor, 0), Decision::Wait(Timestamp(120)));
+    go(&mut governor, 120);
+    assert_eq!(ask(&mut governor, 120), Decision::Wait(Timestamp(140)));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn what_is_read_from_a_cache_does_not_count() {
         let estimate = Estimate { input: 1_500, output: 100 };
         let Decision::Go(permit) = governor.ask(Timestamp(0), estimate) else { panic!("it is full") };
         governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &NOTHING);
-        let [_, _, input, _] = governor.buckets;
+        let [_, _, input, _] = governor.pace.buckets;
         input.map(|bucket| bucket.left())
     };
     assert_eq!((left(false), left(true)), (Some(1_900), Some(1_000)));
@@ -136,7 +136,7 @@ fn what_is_larger_than_the_bucket_waits_until_it_is_full() {
     let huge = Estimate { input: 900, output: 0 };
     assert!(matches!(governor.ask(Timestamp(0), huge), Decision::Go(_)));
     // 300 owed and 600 wanted, at ten a second.
-    assert_eq!(governor.ask(Timestamp(0), huge), Decision::Wait(Timestamp(90_025)));
+    assert_eq!(governor.ask(Timestamp(0), huge), Decision::Wait(Timestamp(90_100)));
 }
 
 /// What happens in a random life.

@@ -30,15 +30,15 @@ pub(super) fn depths(needs: &[Vec<usize>]) -> Vec<usize> {
     depths
 }
 
-/// For each place the length of the longest chain that starts with it, at least 1.
-pub(super) fn remaining(needs: &[Vec<usize>]) -> Vec<usize> {
-    let mut remaining = vec![1; needs.len()];
+/// For each place the length of the longest chain that waits for it.
+pub(super) fn chains(needs: &[Vec<usize>]) -> Vec<u32> {
+    let mut chains = vec![0; needs.len()];
     for place in topological(needs).into_iter().rev() {
         for &need in &needs[place] {
-            remaining[need] = remaining[need].max(remaining[place] + 1);
+            chains[need] = chains[need].max(chains[place] + 1);
         }
     }
-    remaining
+    chains
 }
 
 /// Places after all they need. Those in a cycle, or above one, are left out.
@@ -73,7 +73,7 @@ mod tests {
         let needs = [vec![], vec![0], vec![0], vec![1, 2]];
         assert_eq!(cycle(&needs), None);
         assert_eq!(depths(&needs), [0, 1, 1, 2]);
-        assert_eq!(remaining(&needs), [3, 2, 2, 1]);
+        assert_eq!(chains(&needs), [2, 1, 1, 0]);
     }
 
     #[test]
@@ -87,6 +87,6 @@ mod tests {
         let needs: Vec<Vec<usize>> =
             (0..100_000usize).map(|place| place.checked_sub(1).into_iter().collect()).collect();
         assert_eq!(depths(&needs)[99_999], 99_999);
-        assert_eq!(remaining(&needs)[0], 100_000);
+        assert_eq!(chains(&needs)[0], 99_999);
     }
 }

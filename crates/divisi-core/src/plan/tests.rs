@@ -28,7 +28,7 @@ fn needs_are_named_or_referred_to() {
     .unwrap();
     assert_eq!(plan.needs(2), [0, 1]);
     assert_eq!(plan.depths(), [0, 0, 1, 2]);
-    assert_eq!(plan.remaining(), [3, 3, 2, 1]);
+    assert_eq!(plan.chains(), [2, 2, 1, 0]);
     assert_eq!(plan.waves(), [vec![0, 1], vec![2], vec![3]]);
 }
 

@@ -391,8 +391,9 @@ impl Driver {
         };
         let stop = CancellationToken::new();
         self.stops.insert(attempt, stop.clone());
-        let line =
-            crate::executor::Line::new(attempt, self.number, self.sender.clone(), self.signals.clone(), stop);
+        let turn = (self.number, task.facts().priority);
+        let (inbox, signals) = (self.sender.clone(), self.signals.clone());
+        let line = crate::executor::Line::new(attempt, turn, inbox, signals, stop);
         let start = attempt::Start {
             assignment: assignment.clone(),
             model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),

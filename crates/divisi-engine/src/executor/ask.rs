@@ -117,7 +117,10 @@ impl Asker {
 
     /// Waits until the prefix that the request shares with others is cached.
     async fn admitted(&self, request: &Request, model: &Model) -> Admission {
-        let held = || self.line.begin_waiting(|attempt| Signal::Held { attempt });
+        let held = |left| {
+            let until = wall_clock() + left;
+            self.line.begin_waiting(|attempt| Signal::Held { attempt, until });
+        };
         let admission = model.governors.admit(model, request, held).await;
         if admission.was_held {
             self.line.end_waiting();
@@ -136,8 +139,11 @@ impl Asker {
         let line = &self.line;
         let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
         let gate = model.governors.of(&model.id);
+        let (run, priority) = line.turn();
         let entered = gate
-            .enter(line.run(), estimate, || line.begin_waiting(|attempt| Signal::Waiting { attempt }))
+            .enter(run, priority, estimate, |outlook| {
+                line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
+            })
             .await;
         line.end_waiting();
         let permit = entered?;

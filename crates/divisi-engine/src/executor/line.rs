@@ -1,11 +1,11 @@
 //! The line from an attempt to its driver.
 
-use crate::driver::{FlowNews, Message, Ours};
-use crate::governor::RunNumber;
-use divisi_core::AttemptId;
+use crate::driver::{FlowNews, Message, Ours, wall_clock};
+use crate::governor::{Outlook, RunNumber};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
+use divisi_core::{AttemptId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -19,6 +19,8 @@ pub struct Line(Arc<Ends>);
 struct Ends {
     attempt: AttemptId,
     run: RunNumber,
+    /// Length of the longest chain of tasks known to wait for this one.
+    priority: u32,
     inbox: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
     stop: CancellationToken,
@@ -43,11 +45,17 @@ pub enum Signal {
     Held {
         /// Which attempt.
         attempt: AttemptId,
+        /// It waits no longer than until then.
+        until: Timestamp,
     },
-    /// It may not send its request yet: the vendor takes no more.
+    /// It may not send its request yet.
     Waiting {
         /// Which attempt.
         attempt: AttemptId,
+        /// Why not.
+        why: WaitsFor,
+        /// When somebody may send the next one, if that is known.
+        until: Option<Timestamp>,
     },
     /// A tool is at work.
     Tool {
@@ -58,6 +66,25 @@ pub enum Signal {
     },
 }
 
+/// What a request that may not leave yet waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// That the vendor's limits, or the user's own, allow one more.
+    Limit,
+    /// That one of those under way comes back.
+    Room,
+}
+
+impl Signal {
+    pub(crate) fn waiting(attempt: AttemptId, outlook: Outlook) -> Self {
+        let (why, until) = match outlook {
+            Outlook::Limited(left) => (WaitsFor::Limit, Some(wall_clock() + left)),
+            Outlook::Full => (WaitsFor::Room, None),
+        };
+        Self::Waiting { attempt, why, until }
+    }
+}
+
 /// The attempt is to end: the run is parking, or the budget is too small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
@@ -65,13 +92,13 @@ pub struct Stopped;
 impl Line {
     pub(crate) fn new(
         attempt: AttemptId,
-        run: RunNumber,
+        (run, priority): (RunNumber, u32),
         inbox: mpsc::UnboundedSender<Message>,
         signals: broadcast::Sender<Signal>,
         stop: CancellationToken,
     ) -> Self {
         let (alive, waits) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Ends { attempt, run, inbox, signals, stop, alive, waits }))
+        Self(Arc::new(Ends { attempt, run, priority, inbox, signals, stop, alive, waits }))
     }
 
     /// Whose line it is.
@@ -79,9 +106,10 @@ impl Line {
         self.0.attempt
     }
 
-    /// Which run it belongs to.
-    pub(crate) fn run(&self) -> RunNumber {
-        self.0.run
+    /// By what its turn is decided: its run, and the length of the longest chain
+    /// of tasks known to wait for it.
+    pub(crate) fn turn(&self) -> (RunNumber, u32) {
+        (self.0.run, self.0.priority)
     }
 
     /// Adds a line to the run's log.

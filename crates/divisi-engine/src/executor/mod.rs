@@ -19,7 +19,7 @@ pub(crate) use ask::{bound, tool_bytes};
 pub(crate) use check::FINDINGS_BYTES_MAX;
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
 pub(crate) use conversation::opening;
-pub use line::{Line, Signal, Stopped};
+pub use line::{Line, Signal, Stopped, WaitsFor};
 
 use crate::resolve::Assignment;
 use crate::setup::Model;

@@ -12,6 +12,7 @@ use divisi_core::{Failure, FailureClass};
 use divisi_script::{Answer, Call, CallId, Host, HostOptions, Script, ScriptError, TaskAnswer};
 use serde_json::Value;
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -101,12 +102,13 @@ impl Feed {
     }
 
     /// Makes the script's calls. Other scripts are loaded on the spot.
-    fn make(&self, host: &mut Host, calls: Vec<Call>) -> Result<(), ScriptError> {
+    fn make(&self, host: &mut Host, mut calls: Vec<Call>) -> Result<(), ScriptError> {
+        longest_chains_first(&mut calls);
         let mut calls = VecDeque::from(calls);
         while let Some(call) = calls.pop_front() {
             match call {
-                Call::Task { id, task, .. } => {
-                    let resolved = Box::new(self.resolver.resolve(task, 0));
+                Call::Task { id, task, priority, .. } => {
+                    let resolved = Box::new(self.resolver.resolve(task, priority));
                     self.warn_of_missing_tools(&resolved);
                     self.send(Message::Submit { resolved, waiter: Waiter::Script(id.0.into()) });
                 }
@@ -152,6 +154,23 @@ impl Feed {
     fn send(&self, message: Message) {
         // A driver that is gone needs to hear nothing; the script will soon see it.
         let _ = self.inbox.send(message);
+    }
+}
+
+/// Puts tasks that are asked for together in the order in which they should
+/// start: the first to be handed over may start before the last is known.
+fn longest_chains_first(calls: &mut [Call]) {
+    let priority = |call: &Call| match call {
+        Call::Task { priority, .. } => Some(Reverse(*priority)),
+        Call::Load { .. }
+        | Call::GroupBegan { .. }
+        | Call::GroupEnded { .. }
+        | Call::Phase { .. }
+        | Call::Log { .. }
+        | Call::Warning { .. } => None,
+    };
+    for together in calls.chunk_by_mut(|a, b| priority(a).is_some() && priority(b).is_some()) {
+        together.sort_by_key(priority);
     }
 }
 

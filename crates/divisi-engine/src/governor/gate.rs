@@ -1,15 +1,21 @@
-//! The gate through which the requests of one model family leave.
+//! The gate through which the requests of one model family leave: the core's
+//! queue, with a clock and somebody who waits.
 
 use super::permit::Permit;
-use super::turns::Turns;
-use divisi_core::governor::{Decision, Ending, Estimate, Governor, PermitId, RateLimits, RateSettings};
+use super::shared::{SharedPace, machine_millis};
+use divisi_core::governor::{
+    Decision, Ending, Estimate, Governor, Next, PermitId, Place, Queue, RateLimits, RateSettings,
+};
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How often a request that waits says so, so that nobody takes it for stuck.
+pub(super) const SIGN_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells the runs of a process apart, so that they take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,15 +32,23 @@ impl RunNumber {
 /// The gate through which the requests of one model family leave.
 pub(crate) struct Gate {
     state: Mutex<State>,
-    /// The governor's time begins here: it must not jump as wall clocks do.
-    since: Instant,
+    clock: Clock,
     /// Wakes the doorkeeper when there is another moment to wait for.
     changed: Notify,
 }
 
+/// A governor's time: it must not jump as wall clocks do.
+enum Clock {
+    /// It begins with the gate.
+    Own(Instant),
+    /// All processes of the machine have the same.
+    Machine,
+}
+
 struct State {
-    governor: Governor,
-    waiting: Turns<RunNumber, Waiter>,
+    queue: Queue<RunNumber, Answer>,
+    /// By which the queue's governor keeps in step with other processes.
+    shared: Option<SharedPace>,
     /// When the next one may leave, if that only takes time.
     wake_at: Option<Timestamp>,
     /// Whether somebody watches the clock for those who wait.
@@ -43,10 +57,16 @@ struct State {
     closed_by: Option<Failure>,
 }
 
-/// Somebody who waits. What has been answered to nobody is taken back.
-struct Waiter {
-    estimate: Estimate,
-    answer: oneshot::Sender<Result<Permit, Closed>>,
+/// By which somebody who waits is answered.
+type Answer = oneshot::Sender<Result<Permit, Closed>>;
+
+/// What somebody is answered: a permit, or when the gate reopens.
+type Answered = (Answer, Result<PermitId, Option<Timestamp>>);
+
+/// A place in the line, given up when it is dropped.
+struct Waiting<'a> {
+    gate: &'a Arc<Gate>,
+    place: Place<RunNumber>,
 }
 
 /// Nothing leaves any more, for the reason that the first request was given.
@@ -57,44 +77,61 @@ pub(crate) struct Closed {
     pub(crate) reopens_in: Option<Millis>,
 }
 
+/// Why a request waits, and until when that is sure to be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// The limits let the next one leave in so long.
+    Limited(Millis),
+    /// As many are under way as may be.
+    Full,
+}
+
 impl Gate {
-    pub(super) fn new(settings: &RateSettings) -> Self {
-        let state = State {
-            governor: Governor::new(settings),
-            waiting: Turns::default(),
-            wake_at: None,
-            has_doorkeeper: false,
-            closed_by: None,
+    pub(super) fn new(settings: &RateSettings, shared: Option<SharedPace>) -> Self {
+        let clock = match shared {
+            Some(_) => Clock::Machine,
+            None => Clock::Own(Instant::now()),
         };
-        Self { state: Mutex::new(state), since: Instant::now(), changed: Notify::new() }
+        let queue = Queue::new(Governor::new(settings));
+        let mut state = State { queue, shared, wake_at: None, has_doorkeeper: false, closed_by: None };
+        // What others have found out holds from the first request on.
+        state.step(true, |_| ());
+        Self { state: Mutex::new(state), clock, changed: Notify::new() }
     }
 
-    /// Leave to send a request; `waits` is called if it has to be waited for.
+    /// Leave to send a request, for a task for which a chain of `priority` others
+    /// waits. While it has to be waited for, `waits` is called: at once, and then
+    /// every second.
     ///
     /// Whoever drops the future waits no longer, and takes nobody's turn.
     pub(crate) async fn enter(
         self: &Arc<Self>,
         run: RunNumber,
+        priority: u32,
         estimate: Estimate,
-        waits: impl FnOnce(),
+        waits: impl Fn(Outlook) + Send,
     ) -> Result<Permit, Closed> {
-        let answered = {
-            let mut state = self.lock();
-            if state.waiting.is_empty() {
-                match state.governor.ask(self.now(), estimate) {
-                    Decision::Go(id) => return Ok(Permit::new(self.clone(), id)),
-                    Decision::Closed(until) => return Err(state.closed(self.now(), until)),
-                    Decision::Wait(until) => state.wake_at = Some(until),
-                    Decision::Full => {}
-                }
+        let (mut answered, waiting) = {
+            let (mut state, now) = (self.lock(), self.now());
+            match state.step(false, |queue| queue.ask(now, estimate)) {
+                Some(Decision::Go(id)) => return Ok(Permit::new(self.clone(), id)),
+                Some(Decision::Closed(until)) => return Err(state.closed(now, until)),
+                Some(Decision::Wait(until)) => state.wake_at = Some(until),
+                Some(Decision::Full) | None => {}
             }
             let (answer, answered) = oneshot::channel();
-            state.waiting.push(run, Waiter { estimate, answer });
+            let place = state.queue.enter(run, priority, estimate, answer);
             self.keep_watch(&mut state);
-            answered
+            (answered, Waiting { gate: self, place })
         };
-        waits();
-        answered.await.unwrap_or_else(|_| {
+        let answer = loop {
+            waits(self.outlook());
+            if let Ok(answer) = timeout(SIGN_EVERY, &mut answered).await {
+                break answer;
+            }
+        };
+        drop(waiting);
+        answer.unwrap_or_else(|_| {
             // The state answers everybody that it lets go of.
             let failure = Failure::new(FailureClass::Interrupted, "the gate for requests is gone");
             Err(Closed { failure, reopens_in: None })
@@ -111,42 +148,57 @@ impl Gate {
         limits: &RateLimits,
         failure: Option<Failure>,
     ) {
-        let now = self.now();
-        let mut state = self.lock();
-        state.governor.done(now, id, usage, ending(now), limits);
+        let (mut state, now) = (self.lock(), self.now());
+        let ending = ending(now);
         if failure.is_some() {
             state.closed_by = failure;
         }
-        self.let_through(state);
+        let is_news = !matches!(ending, Ending::Ok | Ending::Other) || *limits != RateLimits::default();
+        self.let_through(state, is_news, |queue| queue.done(now, id, usage, ending, limits));
     }
 
-    /// Answers everybody whose turn has come.
-    fn let_through(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        state.wake_at = None;
-        while let Some(waiter) = state.waiting.next() {
-            if waiter.answer.is_closed() {
-                state.waiting.take();
-                continue;
-            }
-            let (now, estimate) = (self.now(), waiter.estimate);
-            let answer = match state.governor.ask(now, estimate) {
-                Decision::Go(id) => Ok(Permit::new(self.clone(), id)),
-                Decision::Closed(until) => Err(state.closed(now, until)),
-                Decision::Wait(until) => {
-                    state.wake_at = Some(until);
-                    break;
+    /// Answers everybody whose turn has come after `change`.
+    fn let_through(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        is_news: bool,
+        change: impl FnOnce(&mut Queue<RunNumber, Answer>),
+    ) {
+        let now = self.now();
+        let (mut answers, wake_at) = state.step(is_news, |queue| {
+            change(queue);
+            everybody(queue, now)
+        });
+        state.wake_at = wake_at;
+        while !answers.is_empty() {
+            let mut unused = vec![];
+            for (answer, answered) in answers {
+                let answered = match answered {
+                    Ok(id) => Ok(Permit::new(self.clone(), id)),
+                    Err(until) => Err(state.closed(now, until)),
+                };
+                // Whoever has gone meanwhile hands it back, and it is the next one's.
+                if let Err(Ok(permit)) = answer.send(answered) {
+                    unused.extend(permit.withdraw());
                 }
-                Decision::Full => break,
-            };
-            let Some(waiter) = state.waiting.take() else { break };
-            // Whoever has gone meanwhile hands it back, and it is the next one's.
-            if let Err(Ok(permit)) = waiter.answer.send(answer)
-                && let Some(id) = permit.withdraw()
-            {
-                state.governor.withdraw(now, id);
             }
+            if unused.is_empty() {
+                break;
+            }
+            (answers, state.wake_at) = state.step(false, |queue| {
+                unused.into_iter().for_each(|id| queue.withdraw(now, id));
+                everybody(queue, now)
+            });
         }
         self.keep_watch(&mut state);
+    }
+
+    /// What those who wait have to expect.
+    fn outlook(&self) -> Outlook {
+        match self.lock().wake_at {
+            Some(wake_at) => Outlook::Limited(wake_at.since(self.now())),
+            None => Outlook::Full,
+        }
     }
 
     /// Has somebody watch the clock if there is a moment to wait for.
@@ -177,7 +229,7 @@ impl Gate {
                 }
             };
             if wake_at <= self.now() {
-                self.let_through(self.lock());
+                self.let_through(self.lock(), false, |_| ());
                 continue;
             }
             tokio::select! {
@@ -188,14 +240,21 @@ impl Gate {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(self.since.elapsed().as_millis() as u64)
+        Timestamp(match self.clock {
+            Clock::Own(since) => since.elapsed().as_millis() as u64,
+            Clock::Machine => machine_millis(),
+        })
     }
 
     fn instant(&self, at: Timestamp) -> Instant {
         /// Longer than any run; what never comes is looked for again then.
         const WAIT_MAX_MILLIS: u64 = 24 * 3_600_000;
-        let wait = at.0.min(self.now().0 + WAIT_MAX_MILLIS);
-        self.since + Duration::from_millis(wait)
+        let wait = at.since(self.now()).0.min(WAIT_MAX_MILLIS);
+        match self.clock {
+            // To the very millisecond, without what has passed of this one.
+            Clock::Own(since) => since + Duration::from_millis(self.now().0 + wait),
+            Clock::Machine => Instant::now() + Duration::from_millis(wait),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -204,11 +263,45 @@ impl Gate {
 }
 
 impl State {
+    /// Changes the queue, in step with other processes where there is anything to
+    /// share: limits are known, or there is news.
+    fn step<T>(&mut self, is_news: bool, step: impl FnOnce(&mut Queue<RunNumber, Answer>) -> T) -> T {
+        let is_shared = is_news || self.queue.governor().is_paced();
+        match &mut self.shared {
+            Some(shared) if is_shared => shared.step(&mut self.queue, Queue::governor_mut, step),
+            Some(_) | None => step(&mut self.queue),
+        }
+    }
+
     fn closed(&self, now: Timestamp, until: Option<Timestamp>) -> Closed {
         let unknown = || Failure::new(FailureClass::Quota, "the provider takes no requests");
         Closed {
             failure: self.closed_by.clone().unwrap_or_else(unknown),
             reopens_in: until.map(|until| until.since(now)),
+        }
+    }
+}
+
+/// Those who may leave or are turned away now, and when to look again.
+fn everybody(queue: &mut Queue<RunNumber, Answer>, now: Timestamp) -> (Vec<Answered>, Option<Timestamp>) {
+    let mut answers = vec![];
+    let wake_at = loop {
+        match queue.next_through(now) {
+            Next::Through(answer, id) => answers.push((answer, Ok(id))),
+            Next::Closed(answer, until) => answers.push((answer, Err(until))),
+            Next::Wait(until) => break Some(until),
+            Next::Full | Next::Nobody => break None,
+        }
+    };
+    (answers, wake_at)
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        if state.queue.leave(self.place).is_some() {
+            // Whoever is first now may want less.
+            self.gate.let_through(state, false, |_| ());
         }
     }
 }

@@ -5,18 +5,20 @@
 //! models. Whoever has the provider shares them: all runs of a process.
 
 mod gate;
+mod shared;
 mod permit;
-mod turns;
 
 mod prefixes;
 mod warmth;
 
-pub(crate) use gate::{Closed, Gate, RunNumber};
+pub use shared::SharedLimits;
+
+pub(crate) use gate::{Closed, Gate, Outlook, RunNumber};
 pub(crate) use warmth::Admission;
 
 use crate::setup::Model;
-use divisi_core::Digest;
 use divisi_core::governor::RateSettings;
+use divisi_core::{Digest, Millis};
 use divisi_providers::Request;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,7 @@ const TOKEN_BYTES: u64 = 3;
 #[derive(Default)]
 pub struct Governors {
     settings: RateSettings,
+    shared: Option<SharedLimits>,
     gates: Mutex<BTreeMap<Box<str>, Arc<Gate>>>,
     warmth: Arc<Warmth>,
 }
@@ -41,12 +44,29 @@ impl Governors {
         Self { settings, ..Self::default() }
     }
 
+    /// Gates that keep to the same limits, in step with all who use a credential.
+    pub fn shared(&self, limits: SharedLimits) -> Self {
+        Self { shared: Some(limits), ..Self::new(self.settings) }
+    }
+
+    /// Whether both let requests leave for one credential, by the same settings:
+    /// then one of them is enough.
+    pub fn is_twin(&self, other: &Self) -> bool {
+        self.shared.is_some() && (&self.shared, self.settings) == (&other.shared, other.settings)
+    }
+
     /// Returns when `request` to `model` need not wait for others that share its
-    /// prefix; calls `held` at once and then every second while it has to.
+    /// prefix; calls `held` at once and then every second while it has to, with the
+    /// longest time that is left.
     ///
     /// Dropping the future gives up the place. The request counts as under way
     /// until the [`Admission`] is dropped.
-    pub(crate) async fn admit(&self, model: &Model, request: &Request, held: impl Fn() + Send) -> Admission {
+    pub(crate) async fn admit(
+        &self,
+        model: &Model,
+        request: &Request,
+        held: impl Fn(Millis) + Send,
+    ) -> Admission {
         self.warmth.admit(cacheable(model, request), held).await
     }
 
@@ -54,10 +74,13 @@ impl Governors {
     pub(crate) fn of(&self, model: &str) -> Arc<Gate> {
         let family = family(model);
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        match gates.get(family) {
-            Some(gate) => gate.clone(),
-            None => gates.entry(family.into()).or_insert(Arc::new(Gate::new(&self.settings))).clone(),
+        if let Some(gate) = gates.get(family) {
+            return gate.clone();
         }
+        let shared = self.shared.as_ref().map(|shared| shared.of(family));
+        let gate = Arc::new(Gate::new(&self.settings, shared));
+        gates.insert(family.into(), gate.clone());
+        gate
     }
 }
 

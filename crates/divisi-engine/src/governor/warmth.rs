@@ -15,8 +15,9 @@
 //! order to start it has been written down. So a process that dies meanwhile
 //! counts it as sent; one that only stops, or runs out of time, does not.
 
+use super::gate::SIGN_EVERY;
 use super::prefixes::{Lead, Prefixes};
-use divisi_core::Digest;
+use divisi_core::{Digest, Millis};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -25,9 +26,6 @@ use tokio::time::{Instant, timeout_at};
 /// tokens begins within half of it.
 const HOLD_MAX: Duration = Duration::from_secs(20);
 
-/// How often a request that waits says so, so that nobody takes it for stuck.
-const SIGN_EVERY: Duration = Duration::from_secs(1);
-
 /// Watches over the prefixes of one provider.
 #[derive(Debug, Default)]
 pub(super) struct Warmth {
@@ -35,8 +33,13 @@ pub(super) struct Warmth {
 }
 
 impl Warmth {
-    /// Returns when a request with these prefixes may leave.
-    pub(super) async fn admit(self: &Arc<Self>, wanted: Vec<Digest>, held: impl Fn() + Send) -> Admission {
+    /// Returns when a request with these prefixes may leave; `held` is told how
+    /// much longer it waits at the most.
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        wanted: Vec<Digest>,
+        held: impl Fn(Millis) + Send,
+    ) -> Admission {
         let give_up_at = Instant::now() + HOLD_MAX;
         let mut was_held = false;
         loop {
@@ -52,7 +55,7 @@ impl Warmth {
                 }
                 Err(over) => {
                     was_held = true;
-                    held();
+                    held(Millis((give_up_at - now).as_millis() as u64));
                     // Whatever it was that came first, the prefixes tell what follows.
                     let _ = timeout_at(give_up_at.min(now + SIGN_EVERY), over.cancelled()).await;
                 }
@@ -109,7 +112,7 @@ mod tests {
     /// A request that waits, and counts its signs of life.
     async fn waiting(warmth: &Arc<Warmth>, signs: &AtomicU64) -> Admission {
         warmth
-            .admit(vec![Digest::of(b"a")], || {
+            .admit(vec![Digest::of(b"a")], |_| {
                 signs.fetch_add(1, Ordering::Relaxed);
             })
             .await
@@ -146,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn who_shares_nothing_waits_for_nothing() {
         let warmth: Arc<Warmth> = Arc::default();
-        let admission = warmth.admit(vec![], || panic!("held")).await;
+        let admission = warmth.admit(vec![], |_| panic!("held")).await;
         admission.begun();
         assert!(!admission.was_held);
     }

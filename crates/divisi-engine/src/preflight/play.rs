@@ -214,7 +214,7 @@ impl Player<'_> {
         let mut calls = VecDeque::from(calls);
         while let Some(call) = calls.pop_front() {
             match call {
-                Call::Task { id, task, site, group, expect, is_informed } => {
+                Call::Task { id, task, site, group, expect, is_informed, .. } => {
                     if self.played.tasks.len() >= self.way.tasks_max {
                         self.played.end = End::TooMany(site);
                         return Ok(());

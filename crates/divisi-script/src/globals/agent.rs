@@ -43,6 +43,7 @@ pub(super) struct Spot {
     pub(super) site: Option<Site>,
     pub(super) group: Option<GroupId>,
     expect: Expect,
+    priority: u32,
     is_informed: bool,
 }
 
@@ -55,11 +56,11 @@ pub(super) fn ask<'js>(
     asked: Asked,
 ) -> Result<Promise<'js>> {
     let (promise, resolve, reject) = ctx.promise()?;
-    let Spot { site, group, expect, is_informed } = spot;
+    let Spot { site, group, expect, priority, is_informed } = spot;
     let waiting = Waiting::new(ctx, resolve, reject, site.clone(), asked, group);
     let mut state = shared.borrow_mut();
     let id = state.next_id();
-    state.ask(Call::Task { id, task, site, group, expect, is_informed }, waiting);
+    state.ask(Call::Task { id, task, site, group, expect, priority, is_informed }, waiting);
     Ok(promise)
 }
 
@@ -96,13 +97,14 @@ impl<'js> Maker<'_, 'js> {
     ) -> Result<Promise<'js>> {
         let site = site::here(self.ctx, self.scope);
         let Next { is_informed, elements_max } = std::mem::take(&mut self.shared.borrow_mut().next);
-        let Wanted { task, expect, functions } =
+        let Wanted { task, expect, priority, functions } =
             match may_ask(self.shared).and_then(|()| make(&site)).and_then(can_be_checked) {
                 Ok(wanted) => wanted,
                 Err(refusal) => return self.refuse(form, refusal),
             };
         let group = self.shared.borrow_mut().groups.current();
-        let spot = Spot { site, group, expect: Expect { max: elements_max, ..expect }, is_informed };
+        let expect = Expect { max: elements_max, ..expect };
+        let spot = Spot { site, group, expect, priority, is_informed };
         let asked = Asked::Task { title: task.title(), required: task.required, form };
         if functions.is_empty() {
             return ask(self.ctx, self.shared, spot, task, asked);

@@ -7,12 +7,13 @@ use rquickjs::{Ctx, Function, Object, Result, Value};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// `checkPlan(plan, tasksMax)`: `{tasks}` with every need written out, or `{error}`.
+/// `checkPlan(plan, tasksMax)`: `{tasks, chains}` with every need written out and
+/// for each task how long a chain of others waits for it, or `{error}`.
 pub(super) fn check<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     Function::new(ctx.clone(), |ctx: Ctx<'js>, plan: Value<'js>, tasks_max: usize| {
         let plan = convert::json(&ctx, plan)?.unwrap_or_default();
         let answer = match checked(&plan, tasks_max) {
-            Ok(plan) => json!({ "tasks": with_needs(&plan) }),
+            Ok(plan) => json!({ "tasks": with_needs(&plan), "chains": plan.chains() }),
             Err(error) => json!({ "error": error }),
         };
         ctx.json_parse(answer.to_string())

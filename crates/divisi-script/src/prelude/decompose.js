@@ -11,9 +11,9 @@
     for (const name of Object.keys(others)) host.warn(`the option \`${name}\` of decompose() is not supported yet and does nothing`);
     if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
     const group = host.group('decompose');
-    const tasks = plan ? givenPlan(plan) : await makePlan(goal, asOptions(planner), max);
+    const { tasks, chains } = plan ? givenPlan(plan) : await makePlan(goal, asOptions(planner), max);
     host.begin(group, tasks.length);
-    const running = runAll(tasks, asOptions(worker), plan ? allOf : chosenOf);
+    const running = runAll(tasks, chains, asOptions(worker), plan ? allOf : chosenOf);
     host.leave(group);
     const outcomes = await running;
     host.end(group);
@@ -29,8 +29,8 @@
       const prompt = plannerPrompt(goal, max, complaint);
       host.bound(max);
       const plan = await globals.agent(prompt, { label: 'plan', ...options, schema: host.planSchema(), required: true });
-      const { tasks, error } = host.checkPlan(plan, max);
-      if (tasks) return tasks;
+      const { error, ...checked } = host.checkPlan(plan, max);
+      if (!error) return checked;
       if (tries === PLANNER_TRIES_MAX) throw new Error(`no usable plan after ${tries} tries: ${error}`);
       host.report(`plan ${tries} cannot be used: ${error}`);
       complaint = `\n\nYour last plan could not be used: ${error}\nMake a new one without this mistake. It was:\n\n${JSON.stringify(plan)}`;
@@ -38,9 +38,9 @@
   };
 
   const givenPlan = (plan) => {
-    const { tasks, error } = host.checkPlan(plan, host.tasksMax);
+    const { error, ...checked } = host.checkPlan(plan, host.tasksMax);
     if (error) throw new TypeError(`the option \`plan\` of decompose() is no plan: ${error}`);
-    return tasks;
+    return checked;
   };
 
   const plannerPrompt = (goal, max, complaint) =>
@@ -55,9 +55,9 @@
   const allOf = ({ id, prompt, needs, ...options }) => options;
   const chosenOf = ({ model }) => ({ model });
 
-  const runAll = async (tasks, worker, optionsOf) => {
+  const runAll = async (tasks, chains, worker, optionsOf) => {
     const started = new Map();
-    const byId = new Map(tasks.map((task) => [task.id, task]));
+    const byId = new Map(tasks.map((task, index) => [task.id, { task, priority: chains[index] }]));
     const start = (id) => {
       if (!started.has(id)) started.set(id, run(byId.get(id), worker, optionsOf, start));
       return started.get(id);
@@ -68,7 +68,7 @@
 
   // Starts when all it needs has ended. What the user says of workers goes
   // before what the planner says of a task.
-  const run = async (task, worker, optionsOf, start) => {
+  const run = async ({ task, priority }, worker, optionsOf, start) => {
     const texts = {};
     for (const need of task.needs) {
       const { status, value } = await start(need);
@@ -76,7 +76,7 @@
       texts[need] = typeof value === 'string' ? value : JSON.stringify(value);
     }
     const own = optionsOf(task);
-    const options = { ...own, label: task.label ?? task.id, ...worker, model: worker.model ?? task.model };
+    const options = { ...own, priority, label: task.label ?? task.id, ...worker, model: worker.model ?? task.model };
     if (own.context) options.context = host.renderPrompt(own.context, texts);
     return globals.agent.outcome(host.renderPrompt(task.prompt, texts), options);
   };

@@ -5,7 +5,7 @@
 
 use super::look::{Line, Look, Tone};
 use super::number;
-use super::progress::{PhaseProgress, Progress, Rest, UnderWay, label};
+use super::progress::{PhaseProgress, Progress, Rest, UnderWay, Wait, Why, label};
 use super::text;
 use divisi_core::run::Stage;
 use divisi_core::{AttemptId, FailureClass, Millis, Timestamp};
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// Tasks at rest that are shown one by one; more are counted by reason.
 const RESTS_SHOWN_MAX: usize = 3;
+/// Shorter waits for a request's turn are the usual pace, and would only flicker.
+const WAIT_SHOWN_MIN: Millis = Millis(1_000);
 /// A phase in the header takes no less: a name of one letter and what is around it.
 const PHASE_COLUMNS_MIN: usize = 4;
 
@@ -25,7 +27,8 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     let mut foot: Vec<Line> = stage(progress, look).into_iter().collect();
     foot.push(bar(progress, look, width));
     foot.push(figures(progress, look, now));
-    let rests = rests(progress, look, width, now);
+    let mut rests = waits(progress, look, now);
+    rests.extend(self::rests(progress, look, width, now));
     let room = rows.saturating_sub(labelled + 1 + rests.len() + foot.len());
     let mut lines: Vec<Line> = demo.into_iter().chain([header(progress, look, width)]).collect();
     lines.extend(running(progress, look, width, room, now));
@@ -149,9 +152,16 @@ fn task_line(
         0 => String::new(),
         tokens => number::tokens(tokens),
     };
-    let tool = match &under_way.tool {
-        Some(tool) if columns.tool > 0 => text::cut(&text::line(tool), columns.tool, look.ellipsis()),
-        Some(_) | None => String::new(),
+    let doing = match (&under_way.waits, &under_way.tool) {
+        (Some(Wait { why: Why::Limit, .. }), _) => "rate limited".to_owned(),
+        (Some(Wait { why: Why::Room, .. }), _) => "waits for room".to_owned(),
+        (Some(Wait { why: Why::Cache, .. }), _) => "waits for the cache".to_owned(),
+        (None, Some(tool)) => text::line(tool),
+        (None, None) => String::new(),
+    };
+    let tool = match columns.tool {
+        0 => String::new(),
+        width => text::cut(&doing, width, look.ellipsis()),
     };
     if !tokens.is_empty() || !tool.is_empty() {
         line = line.put(Tone::Dim, right(&tokens, Columns::TOKENS));
@@ -160,6 +170,30 @@ fn task_line(
         line = line.plain("  ").put(Tone::Busy, tool);
     }
     line
+}
+
+/// How long those wait whose requests may not leave yet, where a person can see it pass.
+fn waits(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
+    let mut by_reason: BTreeMap<Why, (u64, Timestamp)> = BTreeMap::new();
+    for wait in progress.under_way.values().filter_map(|under_way| under_way.waits) {
+        if let Some(until) = wait.until.filter(|until| until.since(now) >= WAIT_SHOWN_MIN) {
+            let (tasks, first) = by_reason.entry(wait.why).or_insert((0, until));
+            *tasks += 1;
+            *first = until.min(*first);
+        }
+    }
+    let line = |(why, (tasks, until)): (Why, (u64, Timestamp))| {
+        let left = number::rest(until.since(now));
+        let what = match why {
+            Why::Limit => format!("the rate limit, next request in {left}"),
+            Why::Room => format!("room for one more, {left}"),
+            Why::Cache => format!("what they share to be cached, {left} at most"),
+        };
+        Line::of(Tone::Warn, look.waiting())
+            .plain(format!(" {}  ", number::counted(tasks, "task", "tasks")))
+            .put(Tone::Warn, format!("waiting: {what}"))
+    };
+    by_reason.into_iter().map(line).collect()
 }
 
 /// The tasks that wait to be tried again, and why.

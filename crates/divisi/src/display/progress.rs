@@ -11,7 +11,7 @@ use divisi_core::{
     AttemptId, Event, Failure, FailureClass, IllegalEvent, Outcome, PicoUsd, Recorded, Run, RunId, TaskId,
     Timestamp,
 };
-use divisi_engine::Signal;
+use divisi_engine::{Signal, WaitsFor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -48,6 +48,24 @@ pub(crate) struct UnderWay {
     pub(crate) writing: u64,
     /// The tool at work.
     pub(crate) tool: Option<Arc<str>>,
+    /// What its next request waits for.
+    pub(crate) waits: Option<Wait>,
+}
+
+/// A request that may not leave yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) why: Why,
+    /// When the next one may leave, or this one does at the latest.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// Why a request may not leave yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    Limit,
+    Room,
+    Cache,
 }
 
 /// A task that waits to be tried again.
@@ -87,12 +105,13 @@ impl Progress {
             Event::TaskClaimed { task, .. } => self.claimed(*task),
             Event::AttemptScheduled { attempt, .. } => {
                 self.resting.remove(&attempt.task);
-                self.under_way.insert(*attempt, UnderWay { since: at, writing: 0, tool: None });
+                self.under_way.insert(*attempt, UnderWay { since: at, writing: 0, tool: None, waits: None });
             }
             Event::TurnScheduled { attempt, .. } | Event::TurnEnded { attempt, .. } => {
                 if let Some(under_way) = self.under_way.get_mut(attempt) {
                     under_way.writing = 0;
                     under_way.tool = None;
+                    under_way.waits = None;
                 }
             }
             Event::AttemptEnded { attempt, failure, .. } => self.attempt_ended(*attempt, failure.as_deref()),
@@ -112,15 +131,24 @@ impl Progress {
 
     /// Learns something that is no fact. What has ended meanwhile is ignored.
     pub(crate) fn signal(&mut self, signal: Signal) {
-        let (attempt, writing, tool) = match signal {
-            Signal::Writing { attempt, tokens } => (attempt, tokens, None),
-            Signal::Held { attempt } => (attempt, 0, Some("waits for the cache".into())),
-            Signal::Waiting { attempt } => (attempt, 0, Some("rate limited".into())),
-            Signal::Tool { attempt, what } => (attempt, 0, Some(what)),
+        let (attempt, writing, tool, waits) = match signal {
+            Signal::Writing { attempt, tokens } => (attempt, tokens, None, None),
+            Signal::Held { attempt, until } => {
+                (attempt, 0, None, Some(Wait { why: Why::Cache, until: Some(until) }))
+            }
+            Signal::Waiting { attempt, why, until } => {
+                let why = match why {
+                    WaitsFor::Limit => Why::Limit,
+                    WaitsFor::Room => Why::Room,
+                };
+                (attempt, 0, None, Some(Wait { why, until }))
+            }
+            Signal::Tool { attempt, what } => (attempt, 0, Some(what), None),
         };
         if let Some(under_way) = self.under_way.get_mut(&attempt) {
             under_way.writing = writing;
             under_way.tool = tool;
+            under_way.waits = waits;
         }
     }
 

@@ -79,11 +79,13 @@ impl PlanFile {
 
     /// What runs it.
     pub(crate) fn flow(&self) -> Flow {
+        let chains = self.plan.chains();
         let tasks = self.plan.tasks().iter().enumerate().map(|(place, task)| {
             let needs: Value =
                 self.plan.needs(place).iter().map(|&need| self.plan.tasks()[need].id.as_str()).collect();
             let mut written = json!(task);
             written["needs"] = needs;
+            written["priority"] = chains[place].into();
             written
         });
         let given = json!({ "tasks": tasks.collect::<Vec<_>>(), "gather": self.plan.head().gather });

@@ -3,6 +3,7 @@
 use super::vendors::{Vendor, vendors};
 use crate::problem::Problem;
 use crate::settings::{Environment, Kind, ProviderSettings, RateLimits, Settings};
+use divisi_core::Digest;
 use divisi_engine::ProviderModels;
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{
@@ -170,6 +171,11 @@ impl Candidate {
         if self.found == Found::Local { models.free() } else { models }
     }
 
+    /// Names the account that answers; `None` for those that ask for no key.
+    pub(crate) fn account(&self) -> Option<Digest> {
+        self.endpoint().account()
+    }
+
     /// Makes it ready to be asked. Nothing is sent yet.
     pub(crate) fn connect(&self) -> Result<Arc<dyn Provider>, Problem> {
         if self.base_url.is_empty() {
@@ -177,17 +183,21 @@ impl Candidate {
                 "say in the settings where it is reached, like base_url = \"https://models.example.com/v1\"",
             ));
         }
-        let endpoint = Endpoint::new(self.name.as_str(), &self.base_url);
-        let endpoint = match &self.key_env {
-            Some(name) => endpoint.key(self.key.clone(), name.as_str()),
-            None => endpoint,
-        };
+        let endpoint = self.endpoint();
         let provider: Result<Arc<dyn Provider>, EndpointError> = match self.kind {
             Kind::Anthropic => Anthropic::new(endpoint).map(|provider| Arc::new(provider) as _),
             Kind::Openai => OpenAiResponses::new(endpoint).map(|provider| Arc::new(provider) as _),
             Kind::OpenaiChat => OpenAiChat::new(endpoint).map(|provider| Arc::new(provider) as _),
         };
         provider.map_err(|error| Problem::usage(error.to_string()))
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let endpoint = Endpoint::new(self.name.as_str(), &self.base_url);
+        match &self.key_env {
+            Some(name) => endpoint.key(self.key.clone(), name.as_str()),
+            None => endpoint,
+        }
     }
 }
 

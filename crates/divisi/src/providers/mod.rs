@@ -12,8 +12,9 @@ pub(crate) use ahead::choose_ahead;
 pub(crate) use candidate::{Candidate, Found, candidates, local_candidates, local_name};
 
 use crate::problem::Problem;
-use crate::settings::{Environment, Settings};
-use divisi_engine::{Models, ProviderModels};
+use crate::settings::{self, Environment, Settings};
+use divisi_core::Digest;
+use divisi_engine::{Models, ProviderModels, SharedLimits};
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{Cassette, Provider, Scripted, discover};
 use std::collections::BTreeMap;
@@ -76,9 +77,28 @@ async fn connected(settings: &Settings, environment: &Environment) -> Result<Rea
     let default = default_of(settings, &candidates)?.name.clone();
     let mut ready = BTreeMap::new();
     for candidate in candidates.iter().filter(|candidate| candidate.is_ready()) {
-        ready.insert(candidate.name.clone(), candidate.models_of(candidate.connect()?));
+        let models = candidate.models_of(candidate.connect()?);
+        let models = shared(models, candidate.account(), &ready);
+        ready.insert(candidate.name.clone(), models);
     }
     Ok((default, ready))
+}
+
+/// The same models in step with all who use the account: other processes of this
+/// machine, and those who are `ready`.
+fn shared(
+    mut models: ProviderModels,
+    account: Option<Digest>,
+    ready: &BTreeMap<String, ProviderModels>,
+) -> ProviderModels {
+    // Someone without a home has no other processes to be in step with.
+    if let (Some(account), Some(folder)) = (account, settings::limits_folder()) {
+        models = models.shared(SharedLimits::new(folder, account));
+    }
+    if let Some(twin) = ready.values().find(|known| known.governors.is_twin(&models.governors)) {
+        models.governors = twin.governors.clone();
+    }
+    models
 }
 
 /// Every provider's models with the replies of a cassette, which needs no key.
@@ -197,6 +217,18 @@ mod tests {
         assert_eq!(found(&models, "openai:opus"), "openai:gpt-6-astra");
         let models = models_with("provider = 'openai'", keys).await.unwrap();
         assert_eq!(found(&models, "sonnet"), "openai:gpt-6.1-sol");
+    }
+
+    #[tokio::test]
+    async fn providers_with_one_key_at_one_host_wait_in_one_line() {
+        let provider = |name: &str, host: &str| {
+            format!("[providers.{name}]\nkind = 'anthropic'\nbase_url = 'https://{host}'\nkey_env = 'KEY'\n")
+        };
+        let settings =
+            [provider("a", "x.example/1"), provider("b", "x.example/2"), provider("c", "y.example")];
+        let models = models_with(&settings.concat(), [("KEY", "k")]).await.unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| &models.providers[name].governors);
+        assert_eq!((Arc::ptr_eq(a, b), Arc::ptr_eq(a, c)), (true, false));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ mod layer;
 pub(crate) use environment::{Environment, LOG};
 pub(crate) use file::{PROJECT_FILE, user_file};
 pub(crate) use layer::{Leaf, Origin};
-pub(crate) use shape::{Kind, ProviderSettings, RateLimits, Settings};
+pub(crate) use shape::{Kind, ProviderSettings, RateLimits, Settings, limits_folder};
 pub(crate) use values::{Dollars, Grant, Span, permissions};
 
 use std::io;

@@ -266,6 +266,13 @@ fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     }
 }
 
+/// Where the processes of a person share what they know of vendors' limits;
+/// `None` for someone without a home. No setting: what is in it is lost in a reboot.
+pub(crate) fn limits_folder() -> Option<PathBuf> {
+    let folders = etcetera::choose_base_strategy().ok()?;
+    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("divisi").join("limits"))
+}
+
 /// One store for all of a person's runs, so that they are found from any folder.
 fn default_store() -> PathBuf {
     match etcetera::choose_base_strategy() {

@@ -1,11 +1,11 @@
 use super::*;
 
 fn gate(settings: RateSettings) -> Arc<Gate> {
-    Arc::new(Gate::new(&settings))
+    Arc::new(Gate::new(&settings, None))
 }
 
 async fn enter(gate: &Arc<Gate>, run: RunNumber) -> Result<Permit, Closed> {
-    gate.enter(run, Estimate::default(), || ()).await
+    gate.enter(run, 0, Estimate::default(), |_| ()).await
 }
 
 /// Lets those who have been spawned come as far as they can.
@@ -36,8 +36,24 @@ async fn runs_take_turns_at_a_narrow_gate() {
         task.await.unwrap();
     }
     assert_eq!(*order.lock().unwrap(), ["a1", "b1", "a2", "a3"]);
-    // One a second, and the first is taken to be on its way for 25 ms.
-    assert_eq!(begun.elapsed().as_millis(), 4_025);
+    // One a second, and the first is taken to be on its way for 100 ms.
+    assert_eq!(begun.elapsed().as_millis(), 4_100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_chain_of_a_run_goes_first() {
+    let settings = RateSettings { requests_per_minute: Some(60), burst: Some(1), ..RateSettings::default() };
+    let (gate, run, order) = (gate(settings), RunNumber::next(), Arc::new(Mutex::new(vec![])));
+    drop(enter(&gate, run).await.unwrap());
+    let waiting = [0, 2, 1, 2].into_iter().enumerate().map(|(place, priority)| {
+        let (gate, order) = (gate.clone(), order.clone());
+        async move {
+            drop(gate.enter(run, priority, Estimate::default(), |_| ()).await.unwrap());
+            order.lock().unwrap().push((priority, place));
+        }
+    });
+    futures::future::join_all(waiting).await;
+    assert_eq!(*order.lock().unwrap(), [(2, 1), (2, 3), (1, 2), (0, 0)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,7 +69,7 @@ async fn whoever_waits_no_longer_takes_nobodys_turn() {
     settle().await;
     gone.abort();
     drop(enter(&gate, run).await.unwrap());
-    assert_eq!(begun.elapsed().as_millis(), 1_025);
+    assert_eq!(begun.elapsed().as_millis(), 1_100);
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +92,7 @@ async fn a_refused_key_answers_everybody_who_waits() {
 async fn nobody_waits_where_nothing_is_limited() {
     let (gate, run) = (gate(RateSettings::default()), RunNumber::next());
     for _ in 0..10_000 {
-        let permit = gate.enter(run, Estimate::default(), || panic!("it waits")).await.unwrap();
+        let permit = gate.enter(run, 0, Estimate::default(), |_| panic!("it waits")).await.unwrap();
         drop(permit);
     }
 }

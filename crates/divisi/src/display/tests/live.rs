@@ -7,7 +7,7 @@ use crate::display::look::Look;
 use crate::display::progress::Progress;
 use crate::display::story::Story;
 use divisi_core::{AttemptId, FailureClass, Input, Millis, PicoUsd, Run, TaskId};
-use divisi_engine::Signal;
+use divisi_engine::{Signal, WaitsFor};
 use indicatif::InMemoryTerm;
 use insta::assert_snapshot;
 
@@ -17,7 +17,7 @@ fn at_work() -> (Story, Progress) {
     let attempt = |task| AttemptId { task: TaskId(task), number: 1 };
     progress.signal(Signal::Tool { attempt: attempt(3), what: "read_file src/payment/sums.rs".into() });
     progress.signal(Signal::Writing { attempt: attempt(5), tokens: 310 });
-    progress.signal(Signal::Waiting { attempt: attempt(6) });
+    progress.signal(Signal::Waiting { attempt: attempt(6), why: WaitsFor::Limit, until: None });
     (story, progress)
 }
 
@@ -43,12 +43,36 @@ fn a_frame_on_80_columns() {
 fn a_task_that_is_held_says_what_it_waits_for() {
     let (story, mut progress) = at_work();
     let held = AttemptId { task: TaskId(5), number: 1 };
-    progress.signal(Signal::Held { attempt: held });
+    let until = story.now() + Millis(12_345);
+    progress.signal(Signal::Held { attempt: held, until });
     let shown = frame(&progress, &look(120), 24, story.now());
     assert_eq!(shown.iter().filter(|line| line.ends_with("waits for the cache")).count(), 1, "{shown:#?}");
     progress.signal(Signal::Writing { attempt: held, tokens: 0 });
     let shown = frame(&progress, &look(120), 24, story.now());
     assert!(!shown.iter().any(|line| line.contains("waits for the cache")), "{shown:#?}");
+}
+
+#[test]
+fn those_who_wait_for_a_limit_say_until_when() {
+    let (story, mut progress) = at_work();
+    let now = story.now();
+    for (task, left) in [(5, 3_200), (6, 2_400)] {
+        let (attempt, until) = (AttemptId { task: TaskId(task), number: 1 }, Some(now + Millis(left)));
+        progress.signal(Signal::Waiting { attempt, why: WaitsFor::Limit, until });
+    }
+    let attempt = AttemptId { task: TaskId(3), number: 1 };
+    progress.signal(Signal::Held { attempt, until: now + Millis(19_000) });
+    assert_snapshot!(frame(&progress, &look(80), 24, now).join("\n"), @r"
+    audit k3f97a2m · find 3/3 · verify 0/4
+    ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k  waits for the c…
+    ⠋ payment finding 2: sums …  claude-sonnet-5      0:07         rate limited
+    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07         rate limited
+    ○ 2 tasks  waiting: the rate limit, next request in 3 s
+    ○ 1 task  waiting: what they share to be cached, 19 s at most
+    ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
+    ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
+    0:12 · 7.7 k tokens · $0.0099
+    ");
 }
 
 #[test]

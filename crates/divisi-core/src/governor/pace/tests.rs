@@ -1,0 +1,196 @@
+use super::super::*;
+use proptest::prelude::*;
+
+/// Two who use one credential, and what lies between them.
+struct Two {
+    governors: [Governor; 2],
+    between: Pace,
+}
+
+impl Two {
+    fn new(settings: [RateSettings; 2]) -> Self {
+        Self { governors: settings.map(|settings| Governor::new(&settings)), between: Pace::default() }
+    }
+
+    fn step<T>(&mut self, who: usize, step: impl FnOnce(&mut Governor) -> T) -> T {
+        let governor = &mut self.governors[who];
+        // As it is read from a file.
+        let read = serde_json::from_str(&serde_json::to_string(&self.between).unwrap()).unwrap();
+        governor.adopt(read);
+        let done = step(governor);
+        self.between = governor.share().clone();
+        done
+    }
+
+    fn ask(&mut self, who: usize, at: u64) -> Decision {
+        self.step(who, |governor| governor.ask(Timestamp(at), Estimate::default()))
+    }
+
+    fn go(&mut self, who: usize, at: u64) -> PermitId {
+        match self.ask(who, at) {
+            Decision::Go(permit) => permit,
+            decision => panic!("{decision:?} at {at} ms"),
+        }
+    }
+
+    fn done(&mut self, who: usize, at: u64, permit: PermitId, ending: Ending, limits: &RateLimits) {
+        self.step(who, |governor| governor.done(Timestamp(at), permit, None, ending, limits));
+    }
+}
+
+const UNSET: RateSettings = RateSettings {
+    requests_per_minute: None,
+    burst: None,
+    input_tokens_per_minute: None,
+    output_tokens_per_minute: None,
+    count_cached: false,
+};
+
+fn limited(per_minute: u64, burst: u64) -> RateSettings {
+    RateSettings { requests_per_minute: Some(per_minute), burst: Some(burst), ..UNSET }
+}
+
+fn told(per_minute: u64, remaining: u64) -> RateLimits {
+    let window = Window { limit: Some(per_minute), remaining: Some(remaining), resets_in: None };
+    RateLimits { requests: window, ..RateLimits::default() }
+}
+
+#[test]
+fn what_one_has_taken_the_other_has_not() {
+    let mut two = Two::new([limited(3_000, 2); 2]);
+    two.go(0, 0);
+    two.go(1, 0);
+    assert_eq!([two.ask(0, 0), two.ask(1, 0)], [Decision::Wait(Timestamp(120)); 2]);
+    two.go(1, 120);
+    assert_eq!(two.ask(0, 120), Decision::Wait(Timestamp(140)));
+}
+
+#[test]
+fn what_a_vendor_tells_one_the_other_knows() {
+    let mut two = Two::new([UNSET; 2]);
+    let permit = two.go(0, 0);
+    two.done(0, 10, permit, Ending::Ok, &told(3_000, 0));
+    assert_eq!(two.ask(1, 10), Decision::Wait(Timestamp(30)));
+    let permit = two.go(1, 30);
+    let ending = Ending::RateLimited { retry_after: Some(Millis(500)) };
+    two.done(1, 40, permit, ending, &RateLimits::default());
+    assert_eq!(two.ask(0, 41), Decision::Wait(Timestamp(540)));
+}
+
+#[test]
+fn what_left_before_the_limit_was_known_counts() {
+    let mut two = Two::new([UNSET; 2]);
+    let first = two.go(0, 0);
+    // The other says nothing of these until it has something to say.
+    for _ in 0..5 {
+        let _ = two.governors[1].ask(Timestamp(1), Estimate::default());
+    }
+    two.done(0, 10, first, Ending::Ok, &told(3_000, 7));
+    two.step(1, |_| ());
+    assert_eq!(two.between.buckets[REQUESTS].as_ref().map(Bucket::left), Some(2));
+}
+
+#[test]
+fn each_keeps_the_limits_of_its_own_settings() {
+    let mut two = Two::new([limited(60, 1), UNSET]);
+    two.go(0, 0);
+    two.go(1, 0);
+    two.go(1, 0);
+    // Three have left, and one a second may, for the one who wants it so.
+    assert_eq!(two.ask(0, 0), Decision::Wait(Timestamp(3_100)));
+    assert!(matches!(two.ask(1, 0), Decision::Go(_)));
+}
+
+#[test]
+fn where_one_has_found_it_closed_another_sends_one_to_see() {
+    let mut two = Two::new([UNSET; 2]);
+    let permit = two.go(0, 0);
+    let until = Some(Timestamp(9_000));
+    two.done(0, 10, permit, Ending::Quota { until }, &RateLimits::default());
+    assert_eq!(two.ask(0, 11), Decision::Closed(until));
+    let probe = two.go(1, 11);
+    assert_eq!(two.ask(1, 11), Decision::Full);
+    let again = Two { governors: two.governors.clone(), between: two.between.clone() };
+    two.done(1, 20, probe, Ending::Quota { until: None }, &RateLimits::default());
+    assert_eq!(two.ask(1, 21), Decision::Closed(None));
+
+    let mut paid = again;
+    paid.done(1, 20, probe, Ending::Ok, &RateLimits::default());
+    paid.go(1, 21);
+    paid.go(1, 21);
+    assert_eq!(paid.between.closed, None);
+}
+
+#[test]
+fn what_was_closed_is_open_for_all_when_its_time_has_come() {
+    let mut two = Two::new([UNSET; 2]);
+    let permit = two.go(0, 0);
+    let ending = Ending::Quota { until: Some(Timestamp(9_000)) };
+    two.done(0, 10, permit, ending, &RateLimits::default());
+    for who in [0, 0, 1, 1] {
+        two.go(who, 9_000);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Rest(u64),
+    Ask(usize),
+    End { which: usize, remaining: Option<u64>, refused: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => (0..200_u64).prop_map(Step::Rest),
+        4 => (0..2_usize).prop_map(Step::Ask),
+        2 => (any::<usize>(), proptest::option::of(0..40_u64), proptest::bool::weighted(0.1))
+            .prop_map(|(which, remaining, refused)| Step::End { which, remaining, refused }),
+    ]
+}
+
+proptest! {
+    /// However two take turns at one state: together never over the limit, and
+    /// nobody waits longer than if they were one.
+    #[test]
+    fn two_over_one_state_are_as_one(
+        per_minute in 1..10_000_u64,
+        burst in 1..40_u64,
+        steps in proptest::collection::vec(step(), 1..200),
+    ) {
+        let mut two = Two::new([limited(per_minute, burst); 2]);
+        let mut one = Governor::new(&limited(per_minute, burst));
+        let (mut now, mut left, mut under_way) = (0, vec![], vec![]);
+        for step in steps {
+            match step {
+                Step::Rest(millis) => now += millis,
+                Step::Ask(who) => {
+                    let alone = one.ask(Timestamp(now), Estimate::default());
+                    match (two.ask(who, now), alone) {
+                        (Decision::Go(permit), Decision::Go(alone)) => {
+                            left.push(now);
+                            under_way.push((who, permit, alone));
+                        }
+                        (together, alone) => prop_assert_eq!(together, alone),
+                    }
+                }
+                Step::End { which, remaining, refused } if !under_way.is_empty() => {
+                    let (who, permit, alone) = under_way.swap_remove(which % under_way.len());
+                    let ending = match refused {
+                        true => Ending::RateLimited { retry_after: Some(Millis(100)) },
+                        false => Ending::Ok,
+                    };
+                    let limits = remaining.map_or(RateLimits::default(), |left| told(per_minute, left));
+                    two.done(who, now, permit, ending, &limits);
+                    one.done(Timestamp(now), alone, None, ending, &limits);
+                }
+                Step::End { .. } => {}
+            }
+        }
+        for (i, from) in left.iter().enumerate() {
+            for (j, to) in left.iter().enumerate().skip(i) {
+                let count = (j - i + 1) as u64;
+                prop_assert!((count - 1) * 60_000 < burst * 60_000 + per_minute * (to - from));
+            }
+        }
+    }
+}

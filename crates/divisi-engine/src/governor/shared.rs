@@ -1,0 +1,283 @@
+//! The file by which the processes of a machine keep to one vendor's limits.
+//!
+//! It holds a [`Pace`]. Whoever asks takes the lock, reads what the others have
+//! left, decides, and writes down what they leave. So together the processes
+//! stay within the limit, and a limit that one of them has been told of is known
+//! to the next. Nothing in it is worth keeping: what is broken, of another boot
+//! or not there is made anew, and whoever cannot use it goes by themselves.
+//!
+//! A process that dies takes nothing with it: the system gives back its lock,
+//! and buckets fill by themselves.
+
+use divisi_core::Digest;
+use divisi_core::governor::{Governor, Pace};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Longest time for which others are waited for. They hold the lock for some
+/// microseconds, unless they are stopped in the middle; then it is better to
+/// pace one request alone than to stand still.
+const LOCK_WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// Time between two looks at a lock that others hold.
+const LOCK_LOOK: Duration = Duration::from_micros(50);
+
+/// How far two moments may lie apart at which the machine seems to have started,
+/// by clocks that are corrected now and then. What was written in another boot
+/// says nothing: its clock was another one.
+const BOOT_ERROR_MILLIS: u64 = 60_000;
+
+/// Most files of a folder before those go that nobody uses. One is some hundred
+/// bytes, and there is one for each key and model family.
+const FILES_MAX: usize = 256;
+
+/// How long a file may lie unused once there are too many.
+const UNUSED: Duration = Duration::from_hours(24);
+
+/// Where the processes of a machine keep what they share of one credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedLimits {
+    folder: PathBuf,
+    account: Digest,
+}
+
+/// The file of one credential and model family.
+#[derive(Debug)]
+pub(super) struct SharedPace {
+    path: PathBuf,
+    /// `None` once it has turned out to be of no use.
+    file: Option<File>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept<P> {
+    /// When the machine started, as far as its clocks tell.
+    booted_at: u64,
+    pace: P,
+}
+
+impl SharedLimits {
+    /// Files in `folder` for the credential whose fingerprint is `account`.
+    pub fn new(folder: impl Into<PathBuf>, account: Digest) -> Self {
+        Self { folder: folder.into(), account }
+    }
+
+    pub(super) fn of(&self, family: &str) -> SharedPace {
+        let name = Digest::of(format!("{} {family}", self.account).as_bytes()).to_string();
+        SharedPace::open(self.folder.join(format!("{}.json", &name[..32])))
+    }
+}
+
+impl SharedPace {
+    fn open(path: PathBuf) -> Self {
+        let mut shared = Self { path, file: None };
+        match opened(&shared.path) {
+            Ok(file) => shared.file = Some(file),
+            Err(error) => shared.give_up(&error),
+        }
+        shared
+    }
+
+    /// Carries out one step of `whole`, whose governor is `governor`, by what others
+    /// have left, and lets them know what it leaves. Where that cannot be done,
+    /// the step is carried out nevertheless.
+    pub(super) fn step<W, T>(
+        &mut self,
+        whole: &mut W,
+        governor: impl Fn(&mut W) -> &mut Governor,
+        step: impl FnOnce(&mut W) -> T,
+    ) -> T {
+        let Some(file) = self.file.as_mut().filter(|file| is_locked(file)) else { return step(whole) };
+        let read = read(file);
+        let done = match &read {
+            Ok(Some(pace)) => {
+                governor(whole).adopt(pace.clone());
+                step(whole)
+            }
+            Ok(None) | Err(_) => step(whole),
+        };
+        let left = governor(whole).share();
+        let written = match read {
+            Ok(Some(pace)) if pace == *left => Ok(()),
+            Ok(_) => write(file, left),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written.and_then(|()| file.unlock()) {
+            self.give_up(&error);
+        }
+        done
+    }
+
+    fn give_up(&mut self, error: &io::Error) {
+        self.file = None;
+        let path = self.path.display();
+        tracing::warn!(%path, %error, "cannot share rate limits with other processes: each keeps to them alone");
+    }
+}
+
+/// Milliseconds on a clock that all processes of the machine share, and that
+/// goes on while it sleeps.
+pub(super) fn machine_millis() -> u64 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let now = clock_gettime(CLOCK);
+    now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
+}
+
+fn booted_at() -> u64 {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    (wall.as_millis() as u64).saturating_sub(machine_millis())
+}
+
+fn opened(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+        if !path.exists() {
+            tidy(folder);
+        }
+    }
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Removes what nobody uses, where there is much of it.
+fn tidy(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    if files.len() < FILES_MAX {
+        return;
+    }
+    let is_unused = |path: &&PathBuf| {
+        let changed = path.metadata().and_then(|metadata| metadata.modified());
+        path.extension().is_some_and(|ending| ending == "json")
+            && changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > UNUSED))
+    };
+    for path in files.iter().filter(is_unused) {
+        // What cannot be removed does no harm.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Whether the lock of `file` is ours now. An error shows when it is read.
+fn is_locked(file: &File) -> bool {
+    let looks = LOCK_WAIT_MAX.as_micros() / LOCK_LOOK.as_micros();
+    for _ in 0..looks {
+        match file.try_lock() {
+            Ok(()) => return true,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_LOOK),
+            Err(TryLockError::Error(_)) => return false,
+        }
+    }
+    false
+}
+
+/// What others have left; `None` where that is nothing, or nothing of use.
+fn read(file: &mut File) -> io::Result<Option<Pace>> {
+    let mut text = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut text)?;
+    let kept = serde_json::from_slice(&text).ok();
+    let of_this_boot = |kept: &Kept<Pace>| kept.booted_at.abs_diff(booted_at()) < BOOT_ERROR_MILLIS;
+    Ok(kept.filter(of_this_boot).map(|kept| kept.pace))
+}
+
+fn write(file: &mut File, pace: &Pace) -> io::Result<()> {
+    let text = serde_json::to_vec(&Kept { booted_at: booted_at(), pace })?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&text)?;
+    file.set_len(text.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use divisi_core::Timestamp;
+    use divisi_core::governor::{Decision, Estimate, RateSettings};
+
+    fn governor() -> Governor {
+        let settings =
+            RateSettings { requests_per_minute: Some(60), burst: Some(2), ..RateSettings::default() };
+        Governor::new(&settings)
+    }
+
+    fn ask(shared: &mut SharedPace, governor: &mut Governor) -> bool {
+        let now = Timestamp(machine_millis());
+        let decision =
+            shared.step(governor, |governor| governor, |governor| governor.ask(now, Estimate::default()));
+        matches!(decision, Decision::Go(_))
+    }
+
+    #[test]
+    fn two_handles_share_and_two_families_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
+        let [mut one, mut two, mut other] = ["opus", "opus", "haiku"].map(|family| limits.of(family));
+        let [mut a, mut b, mut c] = [governor(), governor(), governor()];
+        assert!(ask(&mut one, &mut a) && ask(&mut two, &mut b));
+        assert!(!ask(&mut one, &mut a) && !ask(&mut two, &mut b));
+        assert!(ask(&mut other, &mut c));
+    }
+
+    #[test]
+    fn what_is_broken_or_of_another_boot_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
+        let mut shared = limits.of("opus");
+        assert!(ask(&mut shared, &mut governor()) && ask(&mut shared, &mut governor()));
+        assert!(!ask(&mut shared, &mut governor()));
+        let path = shared.path.clone();
+        let kept = std::fs::read_to_string(&path).unwrap();
+        let booted_before = kept.replace(&format!("{}", booted_at() / 100_000), "17000000");
+        assert_ne!(kept, booted_before);
+        for text in [&kept[..kept.len() / 2], "", &booted_before] {
+            std::fs::write(&path, text).unwrap();
+            assert!(ask(&mut shared, &mut governor()), "{text}");
+        }
+        std::fs::write(&path, &kept).unwrap();
+        assert!(!ask(&mut shared, &mut governor()));
+    }
+
+    #[test]
+    fn whoever_cannot_write_goes_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("limits"), "a file where a folder should be").unwrap();
+        let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
+        let (mut shared, mut governor) = (limits.of("opus"), governor());
+        assert!(shared.file.is_none());
+        assert!(ask(&mut shared, &mut governor) && ask(&mut shared, &mut governor));
+        assert!(!ask(&mut shared, &mut governor));
+    }
+
+    #[test]
+    fn a_lock_that_is_not_given_back_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
+        let (mut shared, stopped) = (limits.of("opus"), limits.of("opus"));
+        stopped.file.as_ref().unwrap().lock().unwrap();
+        let mut alone = governor();
+        assert!(ask(&mut shared, &mut alone));
+        stopped.file.as_ref().unwrap().unlock().unwrap();
+        // What was taken meanwhile is told afterwards.
+        assert!(ask(&mut shared, &mut alone));
+        assert!(!ask(&mut limits.of("opus"), &mut governor()));
+    }
+
+    #[test]
+    fn a_folder_of_many_files_is_tidied() {
+        let folder = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - 2 * UNUSED;
+        for number in 0..FILES_MAX {
+            let file = File::create(folder.path().join(format!("{number}.json"))).unwrap();
+            if number > 0 {
+                file.set_modified(long_ago).unwrap();
+            }
+        }
+        SharedLimits::new(folder.path(), Digest::of(b"account")).of("opus");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

@@ -104,6 +104,8 @@ pub struct Governor {
     not_before: Timestamp,
     /// When it reopens, if it is closed.
     closed: Option<Option<Timestamp>>,
+    /// Whether one request is to find out if it was right to open it again.
+    tries: bool,
     count_cached: bool,
     /// Tokens that a reply is likely to have.
     reply_tokens: u64,
@@ -144,6 +146,7 @@ impl Governor {
             taken: [0; KINDS],
             not_before: Timestamp(0),
             closed: None,
+            tries: false,
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
             granted: 0,
@@ -161,7 +164,8 @@ impl Governor {
             }
             self.closed = None;
         }
-        if self.in_flight() >= self.concurrency.allowed() {
+        let allowed = if self.tries { 1 } else { self.concurrency.allowed() };
+        if self.in_flight() >= allowed {
             return Decision::Full;
         }
         let output = estimate.output.min(self.reply_tokens);
@@ -181,6 +185,24 @@ impl Governor {
         let id = PermitId(self.granted);
         self.in_flight.insert(id, Grant { at: now, amounts, taken: self.taken });
         Decision::Go(id)
+    }
+
+    /// Whether nothing leaves any more, or not before some moment.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Opens it for one request at first: until one is answered nobody knows
+    /// whether that was right.
+    pub fn reopen(&mut self) {
+        self.closed = None;
+        self.tries = true;
+    }
+
+    /// Learns that the reply to a request has begun. Tells whether that opens it
+    /// for others.
+    pub fn begun(&mut self) -> bool {
+        std::mem::take(&mut self.tries)
     }
 
     /// Takes back a permit that was not used: nothing was sent.
@@ -209,7 +231,10 @@ impl Governor {
             since[TOKENS] = since[TOKENS].saturating_add(usage.output);
         }
         match ending {
-            Ending::Ok => self.concurrency.answered(in_flight),
+            Ending::Ok => {
+                self.tries = false;
+                self.concurrency.answered(in_flight);
+            }
             Ending::Overloaded => self.concurrency.refused(in_flight),
             Ending::RateLimited { retry_after } => {
                 let [_, tokens @ ..] = grant.amounts;

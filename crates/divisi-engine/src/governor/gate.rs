@@ -101,6 +101,26 @@ impl Gate {
         })
     }
 
+    /// Whether nothing leaves.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().governor.is_closed()
+    }
+
+    /// Lets requests leave again, one at first.
+    pub(super) fn reopen(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.governor.reopen();
+        self.let_through(state);
+    }
+
+    /// Learns that the reply to a request has begun: it was not refused.
+    pub(super) fn begun(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.governor.begun() {
+            self.let_through(state);
+        }
+    }
+
     /// Learns how a request ended. `failure` is kept for those who come when
     /// it has closed the gate.
     pub(super) fn done(

@@ -19,6 +19,7 @@ use divisi_core::Digest;
 use divisi_core::governor::RateSettings;
 use divisi_providers::Request;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use warmth::Warmth;
 
@@ -32,6 +33,8 @@ const TOKEN_BYTES: u64 = 3;
 pub struct Governors {
     settings: RateSettings,
     gates: Mutex<BTreeMap<Box<str>, Arc<Gate>>>,
+    /// Whether a gate that is made lets out one request at first.
+    cautious: AtomicBool,
     warmth: Arc<Warmth>,
 }
 
@@ -50,13 +53,28 @@ impl Governors {
         self.warmth.admit(cacheable(model, request), held).await
     }
 
+    /// Lets requests leave again through gates that were closed, one at first;
+    /// through gates that are made later just the same, where another process
+    /// has found them closed.
+    pub(crate) fn reopen(&self, found_closed: bool) {
+        self.cautious.fetch_or(found_closed, Ordering::Relaxed);
+        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.values().filter(|gate| gate.is_closed()).for_each(Gate::reopen);
+    }
+
     /// The gate through which requests to `model` leave.
     pub(crate) fn of(&self, model: &str) -> Arc<Gate> {
         let family = family(model);
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         match gates.get(family) {
             Some(gate) => gate.clone(),
-            None => gates.entry(family.into()).or_insert(Arc::new(Gate::new(&self.settings))).clone(),
+            None => {
+                let gate = Arc::new(Gate::new(&self.settings));
+                if self.cautious.load(Ordering::Relaxed) {
+                    gate.reopen();
+                }
+                gates.entry(family.into()).or_insert(gate).clone()
+            }
         }
     }
 }

@@ -7,15 +7,15 @@ use crate::budget::TurnBound;
 use crate::check::OneOrMany;
 use crate::preflight::Estimate;
 use crate::{
-    AttemptId, Content, Digest, Failure, Key, Limits, Millis, Outcome, PicoUsd, Position, RetryPolicy,
-    TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd, Position,
+    RetryPolicy, TaskId, Timestamp, Usage,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Version of the vocabulary below; a store of a later one is not opened.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,6 +165,15 @@ pub enum Event {
         /// Why.
         reason: ParkReason,
     },
+    /// The process that drives the parked run waits, to go on by itself. If it
+    /// dies meanwhile, the run is parked like any other.
+    WaitStarted {
+        /// When it goes on.
+        until: Timestamp,
+    },
+    /// The parked run goes on in the same execution: what it rested for may be
+    /// there again.
+    RunWoken,
     /// The flow has returned or thrown.
     FlowEnded {
         /// The JSON text it returned, or why it failed.
@@ -306,6 +315,14 @@ pub struct TaskFacts {
     pub cost_max: Option<PicoUsd>,
 }
 
+impl TaskFacts {
+    /// How often and how soon the task is tried again.
+    pub fn retry_policy(&self) -> &RetryPolicy {
+        static DEFAULT: LazyLock<RetryPolicy> = LazyLock::new(RetryPolicy::default);
+        self.retry.as_deref().unwrap_or(&DEFAULT)
+    }
+}
+
 fn one_or_many<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<TurnBound>, D::Error> {
     OneOrMany::deserialize(given).map(Vec::from)
 }
@@ -343,10 +360,29 @@ pub enum ParkReason {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         phase: Option<Arc<str>>,
     },
+    /// The first of several tasks of one sort have all failed alike, and others
+    /// of that sort wait.
+    Hopeless {
+        /// How they have failed.
+        class: FailureClass,
+        /// How many tasks of that sort have failed.
+        failed: u32,
+        /// The phase they are in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phase: Option<Arc<str>>,
+        /// Why the last of them has failed.
+        message: String,
+        /// What the user can do about it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
     /// The account's quota is used up.
     Quota {
         /// What the vendor said.
         message: String,
+        /// When there is quota again, where the vendor says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
 }
 

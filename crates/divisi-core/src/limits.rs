@@ -17,10 +17,20 @@ pub struct Limits {
     pub logs_max: u32,
     /// Longest line of log in bytes; the rest is cut.
     pub log_bytes_max: u32,
+    /// The first tasks of a sort to be looked at: when all of these have failed
+    /// alike, those that wait are not tried before a person has been asked. Five
+    /// alike are no accident, and cost little. With 0 all are tried, come what may.
+    pub hopeless_after: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight_max: 64, tasks_max: 1_000_000, logs_max: 100_000, log_bytes_max: 16 * 1024 }
+        Self {
+            in_flight_max: 64,
+            tasks_max: 1_000_000,
+            logs_max: 100_000,
+            log_bytes_max: 16 * 1024,
+            hopeless_after: 5,
+        }
     }
 }

@@ -97,6 +97,10 @@ pub struct PlanTask {
     /// How often a failed attempt may be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// How long the task waits for a vendor without capacity before that uses
+    /// up retries.
+    #[serde(skip_serializing_if = "Option::is_none", with = "written::span")]
+    pub overload_wait: Option<Millis>,
     /// How many requests one attempt may send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
@@ -270,6 +274,7 @@ impl PlanTask {
             isolation: self.isolation,
             timeout: self.timeout,
             retries: self.retries,
+            overload_wait: self.overload_wait,
             max_turns: self.max_turns,
             ..Task::new(prompt)
         }

@@ -1,7 +1,7 @@
 //! When a failed attempt is tried again.
 
 use crate::outcome::Remedy;
-use crate::{AttemptId, FailureClass, Millis};
+use crate::{AttemptId, FailureClass, Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How often and how soon a task is tried again.
@@ -18,11 +18,56 @@ pub struct RetryPolicy {
     /// processes) before it is given up all the same. Reached only if
     /// something is wrong that waiting does not mend.
     pub waits_max: u32,
+    /// How long a task waits for a vendor that has no capacity, from the first
+    /// of its attempts in a row that met with that. Until then none of them uses
+    /// up a retry. Most overloads are over in minutes; who has the whole night
+    /// says so.
+    pub overload_wait_max: Millis,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { retries_max: 4, rest_first: Millis(500), rest_max: Millis(30_000), waits_max: 100 }
+        Self {
+            retries_max: 4,
+            rest_first: Millis(500),
+            rest_max: Millis(30_000),
+            waits_max: 100,
+            overload_wait_max: Millis::from_secs(10 * 60),
+        }
+    }
+}
+
+/// How long a process that waits for quota rests before it tries again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaWait {
+    /// Rest before the first try where nobody says when there is quota again;
+    /// it doubles with each that finds none.
+    pub rest_first: Millis,
+    /// Longest rest of our own choosing. Quotas come back by the hour, the day
+    /// or the month; a quarter of an hour too late is early enough, and four
+    /// requests an hour bother nobody.
+    pub rest_max: Millis,
+}
+
+impl Default for QuotaWait {
+    fn default() -> Self {
+        Self { rest_first: Millis::from_secs(60), rest_max: Millis::from_secs(15 * 60) }
+    }
+}
+
+impl QuotaWait {
+    /// When to try again. `reset` is when the vendor says that there is quota
+    /// again, `tries` how many have found none since the last reply: whoever
+    /// was wrong about it is not believed for less than a rest of our own.
+    pub fn until(&self, now: Timestamp, reset: Option<Timestamp>, tries: u32) -> Timestamp {
+        let rest = |doublings: u32| {
+            now + Millis(self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0))
+        };
+        match (reset, tries) {
+            (None, tries) => rest(tries),
+            (Some(reset), 0) => reset.max(now),
+            (Some(reset), tries) => reset.max(rest(tries - 1)),
+        }
     }
 }
 
@@ -31,17 +76,18 @@ impl Default for RetryPolicy {
 pub struct Tries {
     /// Those that count against `retries_max`.
     pub failed: u32,
-    /// Those that count against `waits_max`.
+    /// Those that count against `waits_max`. Quota does not: for that the run waits.
     pub waited: u32,
+    /// Those in a row, up to the last one, that met with a vendor without capacity.
+    pub overloads: u32,
+    /// When the first of these ended.
+    pub overloaded_since: Option<Timestamp>,
 }
 
 impl Tries {
-    /// The tries after one more that ended with this class.
-    pub fn after(self, class: FailureClass) -> Self {
-        match class.remedy() {
-            Remedy::Retry | Remedy::GiveUp => Self { failed: self.failed + 1, ..self },
-            Remedy::Wait | Remedy::Repeat | Remedy::Park => Self { waited: self.waited + 1, ..self },
-        }
+    /// The tries once the vendor has answered.
+    pub fn answered(self) -> Self {
+        Self { overloads: 0, overloaded_since: None, ..self }
     }
 }
 
@@ -66,15 +112,42 @@ pub enum Verdict {
 }
 
 impl RetryPolicy {
-    /// Decides what follows when `attempt` ended with `class`.
+    /// The tries after one more that ended with this class at `now`.
+    pub fn after(&self, before: Tries, class: FailureClass, now: Timestamp) -> Tries {
+        if class == FailureClass::Overloaded {
+            let since = before.overloaded_since.unwrap_or(now);
+            let counts = now.since(since) >= self.overload_wait_max;
+            return Tries {
+                failed: before.failed + u32::from(counts),
+                overloads: before.overloads + 1,
+                overloaded_since: Some(since),
+                ..before
+            };
+        }
+        let before = before.answered();
+        match class.remedy() {
+            Remedy::Retry | Remedy::GiveUp => Tries { failed: before.failed + 1, ..before },
+            Remedy::Wait | Remedy::Repeat => Tries { waited: before.waited + 1, ..before },
+            Remedy::Park => before,
+        }
+    }
+
+    /// Decides what follows when `attempt` ended with `class` at `now`.
     ///
     /// `before` counts the tries that ended earlier. The rest is never shorter
     /// than the vendor's own wish, and its word on whether to try again wins
     /// over the class; only what the user must see to first stays parked. Rests are spread by up to a
     /// quarter so that siblings that failed together do not return together;
     /// the spread comes from the attempt's name, so that a replay agrees.
-    pub fn verdict(&self, attempt: AttemptId, class: FailureClass, before: Tries, told: Told) -> Verdict {
-        let tries = before.after(class);
+    pub fn verdict(
+        &self,
+        attempt: AttemptId,
+        class: FailureClass,
+        before: Tries,
+        told: Told,
+        now: Timestamp,
+    ) -> Verdict {
+        let tries = self.after(before, class, now);
         let rest = |doublings: u32| {
             let rest = self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0);
             let spread = u128::from(rest / 4) * u128::from(jitter(attempt)) / u128::from(u16::MAX);
@@ -89,7 +162,7 @@ impl RetryPolicy {
             Remedy::GiveUp => Verdict::GiveUp,
             Remedy::Park => Verdict::Park,
             Remedy::Retry if tries.failed > self.retries_max => Verdict::GiveUp,
-            Remedy::Retry => Verdict::Retry(rest(tries.failed - 1)),
+            Remedy::Retry => Verdict::Retry(rest(tries.failed.max(tries.overloads) - 1)),
             Remedy::Wait | Remedy::Repeat if tries.waited > self.waits_max => Verdict::GiveUp,
             Remedy::Wait => Verdict::Retry(rest(tries.waited - 1)),
             Remedy::Repeat => Verdict::Retry(Millis(0)),
@@ -110,6 +183,8 @@ mod tests {
     use super::*;
     use crate::TaskId;
 
+    const NOW: Timestamp = Timestamp(1_000);
+
     fn attempt(number: u32) -> AttemptId {
         AttemptId { task: TaskId(7), number }
     }
@@ -119,8 +194,9 @@ mod tests {
         let policy = RetryPolicy { retries_max: 9, ..RetryPolicy::default() };
         let rests: Vec<u64> = (0..9)
             .map(|failed| {
-                let tries = Tries { failed, waited: 0 };
-                match policy.verdict(attempt(failed + 1), FailureClass::Server, tries, Told::default()) {
+                let tries = Tries { failed, ..Tries::default() };
+                let class = FailureClass::Server;
+                match policy.verdict(attempt(failed + 1), class, tries, Told::default(), NOW) {
                     Verdict::Retry(rest) => rest.0,
                     verdict => panic!("{verdict:?}"),
                 }
@@ -139,6 +215,7 @@ mod tests {
             FailureClass::Overloaded,
             Tries::default(),
             Told { retry_after: Some(Millis(60_000)), should_retry: None },
+            NOW,
         );
         assert_eq!(verdict, Verdict::Retry(Millis(60_000)));
     }
@@ -146,20 +223,49 @@ mod tests {
     #[test]
     fn waiting_uses_up_no_retry() {
         let policy = RetryPolicy::default();
-        let tries = (0..50).fold(Tries::default(), |tries, _| tries.after(FailureClass::RateLimited));
-        assert!(matches!(
-            policy.verdict(attempt(51), FailureClass::Server, tries, Told::default()),
-            Verdict::Retry(_)
-        ));
-        let tries = Tries { failed: policy.retries_max, waited: 0 };
-        assert_eq!(policy.verdict(attempt(9), FailureClass::Server, tries, Told::default()), Verdict::GiveUp);
+        let tries =
+            (0..50).fold(Tries::default(), |tries, _| policy.after(tries, FailureClass::RateLimited, NOW));
+        let server = |number, tries| {
+            policy.verdict(attempt(number), FailureClass::Server, tries, Told::default(), NOW)
+        };
+        assert!(matches!(server(51, tries), Verdict::Retry(_)));
+        assert_eq!(server(9, Tries { failed: policy.retries_max, ..Tries::default() }), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn overloads_are_waited_out_for_as_long_as_is_allowed() {
+        let policy = RetryPolicy { overload_wait_max: Millis(100_000), ..RetryPolicy::default() };
+        let (mut tries, mut now, mut rests) = (Tries::default(), Timestamp(5_000), vec![]);
+        for number in 1.. {
+            match policy.verdict(attempt(number), FailureClass::Overloaded, tries, Told::default(), now) {
+                Verdict::Retry(rest) => {
+                    tries = policy.after(tries, FailureClass::Overloaded, now);
+                    rests.push((rest.0.div_ceil(1_000), tries.failed));
+                    now = now + rest;
+                }
+                verdict => {
+                    assert_eq!(verdict, Verdict::GiveUp);
+                    break;
+                }
+            }
+        }
+        let waited_out = rests.iter().filter(|(_, failed)| *failed == 0).count();
+        assert_eq!(&rests[..5], [(1, 0), (1, 0), (2, 0), (4, 0), (7, 0)], "{rests:?}");
+        assert_eq!(rests.len() - waited_out, 4, "{rests:?}");
+        assert!(rests[waited_out..].iter().all(|(rest, _)| *rest > 20), "{rests:?}");
+        assert_eq!(tries.waited, 0);
+
+        let again = policy.after(tries.answered(), FailureClass::Overloaded, now);
+        assert_eq!((again.overloads, again.failed), (1, tries.failed), "a reply begins the count anew");
+        let other = policy.after(tries, FailureClass::RateLimited, now);
+        assert_eq!((other.overloads, other.overloaded_since), (0, None));
     }
 
     #[test]
     fn the_vendors_word_on_trying_again_wins() {
         let verdict = |class, should_retry| {
             let told = Told { retry_after: None, should_retry: Some(should_retry) };
-            RetryPolicy::default().verdict(attempt(1), class, Tries::default(), told)
+            RetryPolicy::default().verdict(attempt(1), class, Tries::default(), told, NOW)
         };
         for class in [FailureClass::RateLimited, FailureClass::Overloaded, FailureClass::Server] {
             assert_eq!(verdict(class, false), Verdict::GiveUp);
@@ -170,9 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn quota_is_waited_for_until_it_is_there_or_with_growing_rests() {
+        let wait = QuotaWait { rest_first: Millis(10), rest_max: Millis(50) };
+        let until = |reset: Option<u64>, tries| wait.until(Timestamp(1_000), reset.map(Timestamp), tries).0;
+        assert_eq!([0, 1, 2, 3, 40].map(|tries| until(None, tries)), [1_010, 1_020, 1_040, 1_050, 1_050]);
+        assert_eq!(until(Some(1_500), 0), 1_500);
+        assert_eq!(until(Some(900), 0), 1_000, "a reset that is past");
+        assert_eq!([1, 2].map(|tries| until(Some(1_001), tries)), [1_010, 1_020], "it was wrong before");
+    }
+
+    #[test]
     fn what_cannot_succeed_is_not_tried_again() {
         let verdict =
-            |class| RetryPolicy::default().verdict(attempt(1), class, Tries::default(), Told::default());
+            |class| RetryPolicy::default().verdict(attempt(1), class, Tries::default(), Told::default(), NOW);
         assert_eq!(verdict(FailureClass::Auth), Verdict::GiveUp);
         assert_eq!(verdict(FailureClass::Quota), Verdict::Park);
     }

@@ -77,6 +77,10 @@ pub struct Task {
     /// How often a failed attempt may be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// How long the task waits for a vendor without capacity before that uses
+    /// up retries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overload_wait: Option<Millis>,
     /// How many requests one attempt may send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,

@@ -4,6 +4,7 @@
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, TaskFacts, Turn};
 use divisi_core::preflight::{Estimate, Spread};
+use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Ledger, Limits, Millis, Outcome,
@@ -56,6 +57,8 @@ enum Step {
         reopen_failed: bool,
     },
     Wait(u64),
+    /// The process that drives the run waits if there is no quota.
+    WaitForQuota,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -95,6 +98,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (prop::option::of(0..300u64), prop::option::of(0..150u64), 0..6u32, any::<bool>())
             .prop_map(|(cap, phase_cap, in_flight_max, reopen_failed)| Step::Resume { cap, phase_cap, in_flight_max, reopen_failed }),
         4 => (0..3_000u64).prop_map(Step::Wait),
+        1 => (0..2_000_000u64).prop_map(Step::Wait),
+        2 => Just(Step::WaitForQuota),
     ]
 }
 
@@ -200,7 +205,7 @@ impl Live {
                     usage: Usage { output: beside, ..Usage::default() },
                     cost: PicoUsd(beside),
                     unanswered,
-                    retry_after: None,
+                    retry_after: (cost % 2 == 0).then_some(Millis(cost * 100)),
                     should_retry: None,
                     next_turn: (cut && class.is_some()).then(|| bound(cost).whole()),
                     findings: (class == Some(FailureClass::Check)).then(|| text("it is wrong")),
@@ -238,6 +243,7 @@ impl Live {
                 let caps = Caps { run: cap.map(PicoUsd), phases, warn_percent: Some(80) };
                 self.take(Input::Resume { flow: flow(), limits: limits(in_flight_max), caps, reopen_failed });
             }
+            Step::WaitForQuota => self.take(Input::Wait(QuotaWait::default())),
             Step::Wait(millis) => self.now = self.now + Millis(millis),
         }
         self.settle_down();
@@ -330,6 +336,17 @@ impl Live {
             }
             Event::RunEnded { .. } => {
                 assert!(self.run.tasks().all(|(_, task)| task.outcome().is_some()), "a task without outcome");
+            }
+            Event::WaitStarted { until } => {
+                assert!(matches!(self.run.stage(), Stage::Parked(ParkReason::Quota { .. })));
+                assert!(*until >= self.now && self.run.waits_until().is_none());
+            }
+            Event::RunWoken => {
+                let until = self.run.waits_until().expect("it waits");
+                assert!(until <= self.now, "it goes on at {}, not at {}", self.now.0, until.0);
+            }
+            Event::ParkingStarted { reason: ParkReason::Hopeless { failed, .. } } => {
+                assert!(*failed >= self.run.limits().hopeless_after && self.run.counts().open > 0);
             }
             Event::RunParked { reason: ParkReason::Budget { .. } } => {
                 let first = |task: &TaskState| *task.stage() == TaskStage::Ready && task.attempts() == 0;
@@ -456,7 +473,7 @@ fn turn(cost: u64) -> Turn {
 }
 
 fn limits(in_flight_max: u32) -> Limits {
-    Limits { in_flight_max, tasks_max: 20, logs_max: 10, ..Limits::default() }
+    Limits { in_flight_max, tasks_max: 20, logs_max: 10, hopeless_after: 2, ..Limits::default() }
 }
 
 fn flow() -> FlowSource {

@@ -16,6 +16,7 @@ use divisi_core::{
 /// vocabulary grows, add one.
 const V1: &str = include_str!("fixtures/journal-v1.jsonl");
 const V2: &str = include_str!("fixtures/journal-v2.jsonl");
+const V3: &str = include_str!("fixtures/journal-v3.jsonl");
 
 fn read(journal: &str) -> Vec<Recorded> {
     journal.lines().map(|line| serde_json::from_str(line).expect("an event can be read")).collect()
@@ -45,19 +46,29 @@ fn a_journal_of_version_2_is_read_and_replayed() {
 }
 
 #[test]
-fn a_journal_of_version_2_is_still_what_is_written() {
+fn a_journal_of_version_3_is_read_and_replayed() {
+    let mut run = Run::new();
+    for Recorded { at, event, .. } in read(V3) {
+        run.apply(at, &event).expect("it follows");
+    }
+    assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
+    assert_eq!(run.budget().settled, PicoUsd(1_610));
+}
+
+#[test]
+fn a_journal_of_version_3_is_still_what_is_written() {
     let written: Vec<_> =
         every_event().iter().map(|event| serde_json::to_string(event).expect("written")).collect();
     assert_eq!(
         written,
-        V2.lines().collect::<Vec<_>>(),
+        V3.lines().collect::<Vec<_>>(),
         "the format has changed: old journals must stay readable"
     );
 }
 
 #[test]
 fn every_event_survives_being_written() {
-    assert_eq!(read(V2), every_event());
+    assert_eq!(read(V3), every_event());
 }
 
 /// A run in which everything happens that can happen.
@@ -117,8 +128,19 @@ fn every_event() -> Vec<Recorded> {
         took: Millis(1_200),
     };
     let outcome = |task: u32, outcome| Event::TaskEnded { task: TaskId(task), outcome };
-    let quota = || ParkReason::Quota { message: "your credit balance is too low".into() };
-    let limits = || Limits { in_flight_max: 8, tasks_max: 100, logs_max: 50, log_bytes_max: 1_024 };
+    let quota = || ParkReason::Quota {
+        message: "your credit balance is too low".into(),
+        until: Some(Timestamp(9_000)),
+    };
+    let hopeless = || ParkReason::Hopeless {
+        class: FailureClass::Declined,
+        failed: 5,
+        phase: Some("Scan".into()),
+        message: "the model declined to answer".into(),
+        hint: Some("say what it is for".into()),
+    };
+    let limits =
+        || Limits { in_flight_max: 8, tasks_max: 100, logs_max: 50, log_bytes_max: 1_024, hopeless_after: 5 };
     let events = vec![
         Event::RunStarted(Box::new(RunStarted {
             format: FORMAT,
@@ -167,6 +189,10 @@ fn every_event() -> Vec<Recorded> {
         outcome(1, Outcome::Failed(failure(FailureClass::Declined))),
         outcome(2, Outcome::Cancelled),
         Event::RunParked { reason: quota() },
+        Event::WaitStarted { until: Timestamp(9_000) },
+        Event::RunWoken,
+        Event::ParkingStarted { reason: hopeless() },
+        Event::RunParked { reason: hopeless() },
         Event::RunResumed(Box::new(RunResumed {
             flow: flow("agent('…') // edited"),
             limits: limits(),

@@ -1,6 +1,6 @@
 //! Starts runs and goes on with them.
 
-use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, TaskReport, Waiter};
+use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience, TaskReport, Waiter};
 use crate::executor::Signal;
 use crate::flow::{self, Flow, ScriptEnd};
 use crate::lock::{LockError, RunLock};
@@ -11,6 +11,7 @@ use divisi_core::content::Content;
 use divisi_core::event::Caps;
 use divisi_core::event::{FlowSource, RunStatus};
 use divisi_core::preflight::Estimate;
+use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
 use divisi_core::{Failure, FailureClass, Input, Outcome, Position, Run, RunId, Task};
 use divisi_script::{HostOptions, ScriptError};
@@ -43,6 +44,10 @@ pub struct RunOptions {
     /// Gets every batch of events once it is durable. No bound: it holds no
     /// more than the journal does.
     pub watcher: Option<mpsc::UnboundedSender<Arc<Batch>>>,
+    /// Whether to wait, when the account's quota is used up, until there is some
+    /// again: the run parks, and goes on by itself. Without it the run is left
+    /// parked. [`Control::park`] ends the wait.
+    pub quota_wait: Option<QuotaWait>,
 }
 
 /// Why a run did not start.
@@ -247,7 +252,12 @@ impl Engine {
         let (signals, _) = broadcast::channel(SIGNALS_MAX);
         let watchers = options.watcher.into_iter().collect();
         let audience = Audience { signals: signals.clone(), watchers, answers };
-        let driver = Driver::new(id.clone(), (run, position), self.store.clone(), channel, audience);
+        let patience = Patience {
+            quota_wait: options.quota_wait,
+            governors: resolver.setup().models.governors().cloned().collect(),
+        };
+        let driver =
+            Driver::new(id.clone(), (run, position), self.store.clone(), channel, audience, patience);
         let drive = tokio::spawn(async move {
             let ended = driver.drive(first, blobs).await;
             drop(lock);

@@ -21,7 +21,9 @@ use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
-use divisi_core::{Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, Task, Tier, Timestamp};
+use divisi_core::{
+    Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier, Timestamp,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -327,13 +329,7 @@ impl Resolver {
             inputs: &inputs,
             ..key_parts(&task, &executor_name)
         });
-        let retry = task.retries.map(|retries_max| {
-            Arc::new(divisi_core::RetryPolicy { retries_max, ..self.setup.retry.clone() })
-        });
-        let retry = retry.or_else(|| {
-            (self.setup.retry != divisi_core::RetryPolicy::default())
-                .then(|| Arc::new(self.setup.retry.clone()))
-        });
+        let retry = self.retry(&task);
         let bytes = self.first_request_bytes(&task, agent.as_ref(), &tools);
         let facts = TaskFacts {
             label: task.title().into(),
@@ -368,6 +364,18 @@ impl Resolver {
             blob,
             assignment: Some(Arc::new(assignment)),
         }
+    }
+
+    /// How often a task is tried again, where it or the settings differ from the
+    /// run's default.
+    fn retry(&self, task: &Task) -> Option<Arc<RetryPolicy>> {
+        let usual = &self.setup.retry;
+        let asked = RetryPolicy {
+            retries_max: task.retries.unwrap_or(usual.retries_max),
+            overload_wait_max: task.overload_wait.unwrap_or(usual.overload_wait_max),
+            ..usual.clone()
+        };
+        (asked != RetryPolicy::default()).then(|| Arc::new(asked))
     }
 
     /// What the first request may cost on each model. From the second rung on

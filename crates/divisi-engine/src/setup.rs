@@ -170,6 +170,11 @@ impl Models {
         Ok(Model { provider, id, tier, free: models.free, price: None, governors })
     }
 
+    /// What lets requests to all of them leave.
+    pub(crate) fn governors(&self) -> impl Iterator<Item = &Arc<Governors>> {
+        self.providers.values().map(|models| &models.governors)
+    }
+
     /// The provider that `word` is meant for, and what it is asked for.
     pub fn wanted<'a>(&'a self, word: Option<&'a str>) -> (&'a str, &'a str) {
         let word = match word {

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 use divisi_core::governor::RateSettings;
-use divisi_engine::core::Outcome;
+use divisi_engine::core::event::ParkReason;
+use divisi_engine::core::run::Stage;
+use divisi_engine::core::{FailureClass, Outcome};
 use divisi_engine::store::MemoryStore;
 use divisi_engine::{Engine, Finished, Flow, Models, ProviderModels, RunOptions, Setup};
 use divisi_mock::{Config, Limits, Mock};
@@ -95,7 +97,12 @@ async fn a_limit_that_only_the_vendor_tells_of_is_learnt_from_its_answers() {
 async fn after_a_refused_key_nothing_more_is_sent() {
     let mock = Mock::start(Config { keys: vec!["another".to_owned()], ..Config::default() }).await;
     let finished = fan_out(models(&mock, RateSettings::default()), 1_000).await;
-    assert!(finished.run.tasks().all(|(_, task)| matches!(task.outcome(), Some(Outcome::Failed(_)))));
+    let failed = finished.run.counts().failed;
+    assert!(matches!(
+        finished.run.stage(),
+        Stage::Parked(ParkReason::Hopeless { class: FailureClass::Auth, .. })
+    ));
+    assert!((5..1_000).contains(&failed), "{failed} have failed, and a person is asked");
     // Those in flight when the first answer came.
     let sent = answered(&mock, 401);
     assert!((1..=u64::from(divisi_core::Limits::default().in_flight_max)).contains(&sent), "{sent} sent");

@@ -166,6 +166,9 @@ pub struct Quota {
     /// How long it stands; without it, until `POST /control/quota` opens it.
     #[serde(default)]
     pub closed_ms: Option<u64>,
+    /// Whether the answer says how long, in `retry-after`.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// The two ways in which vendors say that money has run out.

@@ -226,7 +226,7 @@ pub(crate) fn failure_response<V: Vendor>(
     head::<V>(headers, request_id, meters.or_else(ordered));
     if let Some(wait) = failure.retry_after {
         set(headers, "retry-after", wait.as_secs_f64().ceil());
-        set(headers, "retry-after-ms", wait.as_millis());
+        set(headers, "retry-after-ms", wait.as_nanos().div_ceil(1_000_000));
     }
     response
 }

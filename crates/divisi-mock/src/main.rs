@@ -112,8 +112,12 @@ impl Arguments {
         limits.requests_per_second = self.requests_per_second.or(limits.requests_per_second);
         limits.input_tokens_per_minute = self.input_tokens_per_minute.or(limits.input_tokens_per_minute);
         limits.output_tokens_per_minute = self.output_tokens_per_minute.or(limits.output_tokens_per_minute);
-        let quota =
-            self.quota_after.map(|after| Quota { after, answer: QuotaAnswer::default(), closed_ms: None });
+        let quota = self.quota_after.map(|after| Quota {
+            after,
+            answer: QuotaAnswer::default(),
+            closed_ms: None,
+            told: false,
+        });
         config.quota = quota.or(config.quota);
         Ok(config)
     }

@@ -11,7 +11,7 @@ pub(crate) enum Wall {
     /// It will stand when no more are `left`.
     Ahead { left: u64, quota: Quota },
     /// It stands.
-    Closed { answer: QuotaAnswer, opens_at: Option<Instant> },
+    Closed { answer: QuotaAnswer, opens_at: Option<Instant>, told: bool },
 }
 
 impl Wall {
@@ -20,14 +20,15 @@ impl Wall {
     }
 
     pub(crate) fn closed() -> Self {
-        Self::Closed { answer: QuotaAnswer::default(), opens_at: None }
+        Self::Closed { answer: QuotaAnswer::default(), opens_at: None, told: false }
     }
 
-    /// Counts one accepted request, or says why none is accepted.
-    pub(crate) fn pass(&mut self, now: Instant) -> Result<(), ErrorKind> {
+    /// Counts one accepted request, or says why none is accepted, and for how
+    /// long where clients are told.
+    pub(crate) fn pass(&mut self, now: Instant) -> Result<(), (ErrorKind, Option<Duration>)> {
         if let Self::Ahead { left: 0, quota } = self {
             let opens_at = quota.closed_ms.map(|closed_ms| now + Duration::from_millis(closed_ms));
-            *self = Self::Closed { answer: quota.answer, opens_at };
+            *self = Self::Closed { answer: quota.answer, opens_at, told: quota.told };
         }
         match self {
             Self::Open => Ok(()),
@@ -39,8 +40,14 @@ impl Wall {
                 *self = Self::Open;
                 Ok(())
             }
-            Self::Closed { answer: QuotaAnswer::Billing, .. } => Err(ErrorKind::Billing),
-            Self::Closed { answer: QuotaAnswer::SpendLimit, .. } => Err(ErrorKind::SpendLimit),
+            Self::Closed { answer, opens_at, told } => {
+                let kind = match answer {
+                    QuotaAnswer::Billing => ErrorKind::Billing,
+                    QuotaAnswer::SpendLimit => ErrorKind::SpendLimit,
+                };
+                let left = opens_at.filter(|_| *told).map(|at| at.duration_since(now));
+                Err((kind, left))
+            }
         }
     }
 }
@@ -51,12 +58,13 @@ mod tests {
 
     #[test]
     fn the_wall_stands_after_the_last_accepted_request_and_opens_with_time() {
-        let quota = Quota { after: 1, answer: QuotaAnswer::SpendLimit, closed_ms: Some(100) };
+        let quota = Quota { after: 1, answer: QuotaAnswer::SpendLimit, closed_ms: Some(100), told: true };
         let (mut wall, start) = (Wall::new(Some(quota)), Instant::now());
         let pass = |wall: &mut Wall, ms| wall.pass(start + Duration::from_millis(ms));
         assert_eq!(pass(&mut wall, 0), Ok(()));
-        assert_eq!(pass(&mut wall, 10), Err(ErrorKind::SpendLimit));
-        assert_eq!(pass(&mut wall, 109), Err(ErrorKind::SpendLimit));
+        let refused = |left| Err((ErrorKind::SpendLimit, Some(Duration::from_millis(left))));
+        assert_eq!(pass(&mut wall, 10), refused(100));
+        assert_eq!(pass(&mut wall, 109), refused(1));
         assert_eq!(pass(&mut wall, 110), Ok(()));
         assert_eq!(pass(&mut wall, 111), Ok(()));
     }

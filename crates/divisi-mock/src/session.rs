@@ -71,7 +71,8 @@ impl Session {
             admitted.map_err(|wait| Failure::usual(ErrorKind::RateLimit, wait))?;
         }
         let passed = hold(&self.wall).pass(now);
-        passed.map_err(|kind| Failure::usual(kind, Duration::ZERO))?;
+        passed
+            .map_err(|(kind, retry_after)| Failure { retry_after, ..Failure::usual(kind, Duration::ZERO) })?;
         Ok(plan)
     }
 

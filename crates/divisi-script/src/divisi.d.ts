@@ -121,6 +121,8 @@ interface AgentOptions {
   stallMs?: Span;
   /** How often a failed attempt may be tried again. */
   retries?: number;
+  /** How long to wait for a vendor without capacity before that uses up retries; 10 minutes when absent. */
+  overloadWait?: Span;
   /** How many requests one attempt may send. */
   maxTurns?: number;
   /** A failure throws instead of being `null`. */
@@ -264,6 +266,8 @@ interface PlanTask {
   /** In milliseconds. */
   timeout?: number;
   retries?: number;
+  /** In milliseconds. */
+  overloadWait?: number;
   maxTurns?: number;
 }
 

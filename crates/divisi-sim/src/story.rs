@@ -76,6 +76,8 @@ pub(crate) fn line(event: &Event) -> String {
         Event::SoftLimitReached { spent, cap } => format!("warned    {} of {} spent", spent.0, cap.0),
         Event::ParkingStarted { reason } => format!("parking   {}", why(reason)),
         Event::RunParked { reason } => format!("parked    {}", why(reason)),
+        Event::WaitStarted { until } => format!("waits     until {} ms", until.0),
+        Event::RunWoken => "woken".into(),
         Event::FlowEnded { result } => {
             format!("flow      {}", if result.is_ok() { "returned" } else { "failed" })
         }
@@ -88,6 +90,7 @@ fn why(reason: &ParkReason) -> String {
         ParkReason::Asked => "asked".into(),
         ParkReason::Budget { phase: None } => "budget".into(),
         ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
+        ParkReason::Hopeless { failed, class, .. } => format!("hopeless: {failed}, {class}"),
         ParkReason::Quota { .. } => "quota".into(),
     }
 }

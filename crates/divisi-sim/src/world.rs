@@ -66,7 +66,13 @@ impl World {
         Self {
             flow,
             vendor: Vendor::new(scenario),
-            limits: Limits { in_flight_max, tasks_max, logs_max: 20, ..Limits::default() },
+            limits: Limits {
+                in_flight_max,
+                tasks_max,
+                logs_max: 20,
+                hopeless_after: Chance::of(scenario.seed, "circuit").within(0..6) as u32,
+                ..Limits::default()
+            },
             caps,
             flow_caps,
             editor: Chance::of(scenario.seed, "editor"),
@@ -100,7 +106,8 @@ impl World {
         self.flow_caps.clear();
         self.flow.each(|ask| ask.own = None);
         self.expected = None;
-        self.limits = Limits { in_flight_max: self.limits.in_flight_max, ..Limits::default() };
+        let in_flight_max = self.limits.in_flight_max;
+        self.limits = Limits { in_flight_max, hopeless_after: 0, ..Limits::default() };
         self.story.tell(self.now, || "and now in peace".into());
         let run = self.execute(run, true, true)?;
         self.judge(&run)?;

@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::settings::{self, Loaded, Settings, permissions};
 use crate::{clock, estimate, output, prices, providers};
 use anyhow::Context as _;
+use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
 use divisi_core::{Run, RunId};
 use divisi_engine::{Engine, Finished, Models, RunOptions, Setup};
@@ -59,6 +60,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
         kept: serde_json::to_value(&flags).ok(),
         reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
         watcher: Some(watcher),
+        quota_wait: flags.wait.then(QuotaWait::default),
     };
     let telling = Telling { global: &context.global, demo: flags.demo, script_is_ours: flow.path.is_none() };
     let (handle, before) = match earlier {

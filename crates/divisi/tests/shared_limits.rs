@@ -85,7 +85,7 @@ fn a_limit_that_one_process_was_told_of_is_known_to_the_next() {
 
 #[test]
 fn a_wall_that_one_process_has_hit_costs_the_next_one_request() {
-    let quota = Quota { after: 10, answer: QuotaAnswer::SpendLimit, closed_ms: None };
+    let quota = Quota { after: 10, answer: QuotaAnswer::SpendLimit, closed_ms: None, told: false };
     let latency = Latency { first_byte_ms: 20, ..Latency::default() };
     let machine = Machine::new(Config { quota: Some(quota), latency, ..Config::default() });
     let first = fan_out(&machine, "first", 36, 36, "").wait_with_output().unwrap();

@@ -113,6 +113,8 @@ pub struct Governor {
     in_flight: BTreeMap<PermitId, Grant>,
     /// Whether the vendor has said to one of its own requests that it takes no more.
     closed: Option<Closure>,
+    /// Whether one request is to find out if it was right to open it again.
+    tries: bool,
     count_cached: bool,
     /// Tokens that a reply is likely to have.
     reply_tokens: u64,
@@ -152,6 +154,7 @@ impl Governor {
             concurrency: Concurrency::default(),
             in_flight: BTreeMap::new(),
             closed: None,
+            tries: false,
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
             granted: 0,
@@ -172,8 +175,7 @@ impl Governor {
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
         }
-        // Where others have found it closed, one request finds out if it still is.
-        let allowed = if self.pace.closed.is_some() { 1 } else { self.concurrency.allowed() };
+        let allowed = if self.is_unsure() { 1 } else { self.concurrency.allowed() };
         if self.in_flight() >= allowed {
             return Decision::Full;
         }
@@ -194,6 +196,31 @@ impl Governor {
         let id = PermitId(self.granted);
         self.in_flight.insert(id, Grant { at: now, amounts, taken: self.pace.taken });
         Decision::Go(id)
+    }
+
+    /// Whether nothing leaves any more, or not before some moment.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Opens it for one request at first: until one is answered nobody knows
+    /// whether that was right.
+    pub fn reopen(&mut self) {
+        self.closed = None;
+        self.tries = true;
+    }
+
+    /// Whether one request has to find out if it is closed: it was opened again,
+    /// or others have found it closed.
+    pub fn is_unsure(&self) -> bool {
+        self.closed.is_none() && (self.tries || self.pace.closed.is_some())
+    }
+
+    /// Learns that the reply to a request has begun: it is not closed.
+    pub fn begun(&mut self) {
+        if self.is_unsure() {
+            (self.tries, self.pace.closed) = (false, None);
+        }
     }
 
     /// Takes back a permit that was not used: nothing was sent.
@@ -224,10 +251,8 @@ impl Governor {
         }
         match ending {
             Ending::Ok => {
+                self.begun();
                 self.concurrency.answered(in_flight);
-                if self.closed.is_none() {
-                    self.pace.closed = None;
-                }
             }
             Ending::Overloaded => self.concurrency.refused(in_flight),
             Ending::RateLimited { retry_after } => {

@@ -94,6 +94,8 @@ impl Reader {
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
+            | Event::WaitStarted { .. }
+            | Event::RunWoken
             | Event::FlowEnded { .. }
             | Event::RunEnded { .. } => {}
         }

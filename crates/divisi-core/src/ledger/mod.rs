@@ -164,6 +164,8 @@ impl Ledger {
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
+            | Event::WaitStarted { .. }
+            | Event::RunWoken
             | Event::FlowEnded { .. }
             | Event::RunEnded { .. } => {}
         }

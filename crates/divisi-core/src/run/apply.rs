@@ -1,5 +1,6 @@
 //! How recorded events change a run: the only way its state changes.
 
+use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
 use crate::event::{Caps, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
@@ -46,7 +47,7 @@ impl Run {
             Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results } => {
                 self.apply_attempt_ended(*attempt, *usage, *cost)?;
                 let task = &mut self.tasks[attempt.task.index()];
-                task.follow_up(failure.as_deref(), *next_turn, findings.as_ref());
+                task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
             Event::RetryPlanned { task, due } => {
@@ -65,6 +66,12 @@ impl Run {
             Event::RunParked { reason } => {
                 self.stage = Stage::Parked(reason.clone());
                 self.ended_at = at;
+            }
+            Event::WaitStarted { until } => self.wakes_at = Some(*until),
+            Event::RunWoken => {
+                self.stage = Stage::Running;
+                self.wakes_at = None;
+                self.wakes += 1;
             }
             Event::FlowEnded { result } => self.flow_ended = Some(result.clone()),
             Event::RunEnded { status } => {
@@ -100,6 +107,8 @@ impl Run {
             Event::SoftLimitReached { .. } => self.stage == Stage::Running,
             Event::ParkingStarted { .. } => matches!(self.stage, Stage::Replaying | Stage::Running),
             Event::RunParked { .. } => matches!(self.stage, Stage::Parking(_)) && idle,
+            Event::WaitStarted { .. } => self.rests_for_quota().is_some() && self.wakes_at.is_none(),
+            Event::RunWoken => self.waits_until().is_some(),
             Event::FlowEnded { .. } => self.is_alive() && self.flow_ended.is_none(),
             Event::RunEnded { .. } => self.is_alive() && idle && self.counts.open == 0,
         }
@@ -130,9 +139,12 @@ impl Run {
         self.execution += 1;
         self.keys.begin();
         self.counts = super::Counts::default();
+        self.siblings = Siblings::default();
         self.reused = 0;
         self.saved = PicoUsd::ZERO;
         self.flow_ended = None;
+        self.wakes_at = None;
+        self.wakes = 0;
         self.stage = Stage::Replaying;
         for task in &mut self.tasks {
             let kept = match &task.stage {
@@ -221,6 +233,7 @@ impl Run {
             cost: PicoUsd::ZERO,
             started_at: None,
             ended_at: None,
+            sibling: self.siblings.join(facts),
         };
         self.waiting.insert(&task.stage, task.place(*id));
         self.tasks.push(task);
@@ -245,6 +258,7 @@ impl Run {
         } else {
             task.stage = TaskStage::Ready;
             self.waiting.insert(&TaskStage::Ready, task.place(id));
+            task.sibling = self.siblings.join(&task.facts);
             self.counts.open += 1;
         }
         Ok(())
@@ -271,6 +285,7 @@ impl Run {
         task.attempts = attempt.number;
         task.model = model.cloned();
         task.started_at = Some(at);
+        self.siblings.started(&mut task.sibling);
         self.in_flight.insert(attempt, InFlight { reserved });
         self.budgets.reserve(task.facts.phase.as_ref(), reserved);
         Ok(())
@@ -303,6 +318,7 @@ impl Run {
     fn apply_turn(&mut self, attempt: AttemptId, turn: &Turn) -> Result<(), IllegalEvent> {
         let reserved = std::mem::take(&mut self.under_way(attempt)?.reserved);
         self.usage += turn.usage;
+        self.wakes = 0;
         let task = &mut self.tasks[attempt.task.index()];
         self.budgets.settle(task.facts.phase.as_ref(), reserved, turn.cost);
         task.usage += turn.usage;
@@ -310,6 +326,7 @@ impl Run {
         if !turn.judges {
             task.model = Some(turn.model.clone());
         }
+        task.tries = task.tries.answered();
         task.turns_total += 1;
         task.next_turn = None;
         task.turns.push(KeptTurn { request: turn.request, reply: turn.reply.clone(), tool_results: None });
@@ -330,6 +347,7 @@ impl Run {
         task.usage += usage;
         task.cost += cost;
         task.stage = TaskStage::Between;
+        self.siblings.stopped(task.sibling);
         Ok(())
     }
 
@@ -339,6 +357,8 @@ impl Run {
         }
         let task = &mut self.tasks[id.index()];
         self.waiting.remove(&task.stage, task.place(id));
+        let tried = matches!(task.stage, TaskStage::Between);
+        self.siblings.ended(task.sibling, outcome, tried, self.limits.hopeless_after);
         task.stage = TaskStage::Ended { outcome: outcome.clone(), order: self.outcomes };
         task.ended_at = Some(at);
         let replies_are_done_with = match outcome {

@@ -6,7 +6,7 @@ use crate::event::{
     Caps, FlowSource, ParkReason, RunResumed, RunStarted, RunStatus, TaskFacts, TaskSubmitted, Turn,
 };
 use crate::preflight::Estimate;
-use crate::retry::{Told, Verdict};
+use crate::retry::{QuotaWait, Told, Verdict};
 use crate::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd, TaskId,
     Timestamp, Usage,
@@ -87,6 +87,9 @@ pub enum Input {
     FlowEnded(Result<Content, Box<Failure>>),
     /// A person wants the run to rest.
     Park,
+    /// The process that drives the run stays, and goes on by itself once there
+    /// may be quota again. Means nothing unless the run is parked for want of it.
+    Wait(QuotaWait),
     /// A person wants the run to end at once.
     Cancel,
     /// Time has passed, or other inputs have been applied: start what may start.
@@ -209,6 +212,7 @@ impl Run {
                 }
                 _ => vec![],
             },
+            Input::Wait(wait) => self.wait(now, wait),
             Input::Cancel => self.cancel(),
             Input::Tick => self.tick(now),
         }
@@ -276,7 +280,17 @@ impl Run {
     ) -> Vec<Event> {
         let failure = self.over_own_budget(attempt.task, bound);
         let ended = self.interrupted(attempt, failure.class, &failure.message, bound, tool_results);
-        vec![ended, Event::TaskEnded { task: attempt.task, outcome: Outcome::Failed(failure) }]
+        let mut events = vec![ended];
+        self.give_up(attempt.task, failure, &mut events);
+        events
+    }
+
+    /// The end of a task whose attempt has failed for good, and of the wait of
+    /// its siblings where there is no hope for them either.
+    fn give_up(&self, id: TaskId, failure: Failure, events: &mut Vec<Event>) {
+        let hopeless = self.hopeless(&self.tasks[id.index()], &failure);
+        events.push(Event::TaskEnded { task: id, outcome: Outcome::Failed(failure) });
+        events.extend(hopeless.map(|reason| Event::ParkingStarted { reason }));
     }
 
     fn over_own_budget(&self, id: TaskId, bound: TurnBound) -> Failure {
@@ -352,18 +366,15 @@ impl Run {
                 events.push(Event::RetryPlanned { task: id, due: now });
             }
             Err(failure) => {
-                let default = crate::RetryPolicy::default();
-                let policy = task.facts.retry.as_deref().unwrap_or(&default);
                 let told = Told { retry_after: end.retry_after, should_retry: end.should_retry };
-                match policy.verdict(attempt, failure.class, task.tries, told) {
+                match task.facts.retry_policy().verdict(attempt, failure.class, task.tries, told, now) {
                     Verdict::Retry(rest) => events.push(Event::RetryPlanned { task: id, due: now + rest }),
-                    Verdict::GiveUp => {
-                        events.push(Event::TaskEnded { task: id, outcome: Outcome::Failed(failure) });
-                    }
+                    Verdict::GiveUp => self.give_up(id, failure, &mut events),
                     Verdict::Park => {
                         events.push(Event::RetryPlanned { task: id, due: now });
                         if matches!(self.stage, Stage::Running | Stage::Replaying) {
-                            let reason = ParkReason::Quota { message: failure.message };
+                            let until = end.retry_after.map(|wait| now + wait);
+                            let reason = ParkReason::Quota { message: failure.message, until };
                             events.push(Event::ParkingStarted { reason });
                         }
                     }
@@ -396,6 +407,7 @@ impl Run {
             Stage::Parking(reason) if self.in_flight.is_empty() => {
                 vec![Event::RunParked { reason: reason.clone() }]
             }
+            Stage::Parked(_) => self.wake(now),
             _ => vec![],
         }
     }

@@ -7,6 +7,8 @@
 mod apply;
 mod decide;
 mod keys;
+mod parking;
+mod siblings;
 mod task_state;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ use crate::{
     AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
 };
 use keys::Keys;
+use siblings::Siblings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use waiting::Waiting;
@@ -47,6 +50,7 @@ pub struct Run {
     reused: u32,
     saved: PicoUsd,
     waiting: Waiting,
+    siblings: Siblings,
     in_flight: BTreeMap<AttemptId, InFlight>,
     outcomes: u32,
     phases: Vec<Arc<str>>,
@@ -55,6 +59,10 @@ pub struct Run {
     /// What it was expected to cost, and in which execution that was said.
     estimate: Option<(u32, Estimate)>,
     flow_ended: Option<Result<Content, Box<Failure>>>,
+    /// When the parked run goes on by itself, if the process that drives it waits.
+    wakes_at: Option<Timestamp>,
+    /// How often it has gone on by itself since the last reply.
+    wakes: u32,
     started_at: Timestamp,
     ended_at: Timestamp,
 }
@@ -200,6 +208,12 @@ impl Run {
         self.flow_ended.as_ref().map(|ended| ended.as_ref().map_err(|failure| failure.as_ref()))
     }
 
+    /// When it goes on by itself, if it is parked and the process that drives it
+    /// waits; whether that process still lives, a journal cannot tell.
+    pub fn waits_until(&self) -> Option<Timestamp> {
+        self.wakes_at.filter(|_| matches!(self.stage, Stage::Parked(_)))
+    }
+
     /// When its first event was recorded.
     pub fn started_at(&self) -> Timestamp {
         self.started_at
@@ -226,8 +240,12 @@ impl Run {
     }
 
     /// When to decide again even if nothing happens: the end of the first rest
-    /// of a task that the budget holds. Never past, once a tick has nothing to add.
+    /// of a task that the budget holds, or of the whole run's. Never past, once a
+    /// tick has nothing to add.
     pub fn wake_at(&self) -> Option<Timestamp> {
+        if let Some(until) = self.waits_until() {
+            return Some(until);
+        }
         if self.stage != Stage::Running || self.slots_free() == 0 {
             return None;
         }

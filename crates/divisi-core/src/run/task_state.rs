@@ -1,5 +1,6 @@
 //! What a run knows of one task.
 
+use super::siblings;
 use super::waiting::Place;
 use crate::budget::{Grant, TurnBound};
 use crate::climb::{Climb, climb};
@@ -34,6 +35,7 @@ pub struct TaskState {
     pub(super) cost: PicoUsd,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
+    pub(super) sibling: siblings::Place,
 }
 
 /// Where a task stands.
@@ -166,6 +168,7 @@ impl TaskState {
     /// What an ended attempt means for the next one.
     pub(super) fn follow_up(
         &mut self,
+        at: Timestamp,
         failure: Option<&Failure>,
         next_turn: Option<TurnBound>,
         findings: Option<&Content>,
@@ -189,7 +192,7 @@ impl TaskState {
             // What a budget interrupts, nobody has failed or waited at.
             Some(_) if next_turn.is_some() => {}
             Some(failure) => {
-                self.tries = self.tries.after(failure.class);
+                self.tries = self.facts.retry_policy().after(self.tries, failure.class, at);
                 self.outages += u32::from(failure.class.is_outage());
             }
         }

@@ -16,12 +16,13 @@ pub use message::{Answered, TaskEnd, TaskReport};
 pub(crate) use message::{FlowNews, Message, Ours, Room, Waiter};
 
 use crate::executor::Signal;
-use crate::governor::RunNumber;
+use crate::governor::{Governors, RunNumber};
 use crate::resolve::{Assignment, Resolved};
 use crate::store::{Batch, RunSummary, Store, StoreError};
 use delivery::Delivery;
 use divisi_core::content::{Blob, Content};
-use divisi_core::event::Recorded;
+use divisi_core::event::{ParkReason, Recorded};
+use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::{
     AttemptId, Event, Failure, FailureClass, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp,
@@ -36,6 +37,10 @@ use tokio_util::sync::CancellationToken;
 /// Messages handled before the next append. Enough to share a sync among all
 /// that arrived during the last one, little enough to bound one transaction.
 const BATCH_MESSAGES_MAX: usize = 4_096;
+
+/// How long nobody looks at the clock. A computer that was asleep finds out soon
+/// that what it waits for is past.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// Drives one run.
 pub(crate) struct Driver {
@@ -57,6 +62,7 @@ pub(crate) struct Driver {
     /// The model of each attempt under way.
     asked: FxHashMap<AttemptId, Arc<str>>,
     substitutions: Substitutions,
+    patience: Patience,
     latest: Timestamp,
 }
 
@@ -68,6 +74,14 @@ pub(crate) struct Audience {
     pub(crate) watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
     /// The flow's script, of the answers to its calls.
     pub(crate) answers: Option<Answered>,
+}
+
+/// What a driver does while there is no quota.
+pub(crate) struct Patience {
+    /// How it waits, if it does.
+    pub(crate) quota_wait: Option<QuotaWait>,
+    /// What is to let requests leave again when the run goes on.
+    pub(crate) governors: Vec<Arc<Governors>>,
 }
 
 /// What the current batch has come to so far.
@@ -106,6 +120,7 @@ impl Driver {
         store: Arc<dyn Store>,
         (sender, inbox): (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
         Audience { signals, watchers, answers }: Audience,
+        patience: Patience,
     ) -> Self {
         let delivery = Delivery::new(store.clone(), answers);
         Self {
@@ -124,6 +139,7 @@ impl Driver {
             pending: Pending::default(),
             asked: FxHashMap::default(),
             substitutions: Substitutions::default(),
+            patience,
             latest: Timestamp::default(),
         }
     }
@@ -143,6 +159,9 @@ impl Driver {
     }
 
     async fn drive_on(&mut self, first: Input) -> Result<(), DriveError> {
+        if *self.run.stage() != Stage::Unstarted {
+            self.reopen(matches!(self.run.stage(), Stage::Parked(ParkReason::Quota { .. })));
+        }
         self.decide(first)?;
         self.delivery.remember(&self.run);
         let mut messages = Vec::new();
@@ -151,8 +170,12 @@ impl Driver {
                 self.take(message)?;
             }
             self.tick()?;
+            if let Some(wait) = self.patience.quota_wait {
+                self.decide(Input::Wait(wait))?;
+            }
             self.commit().await?;
-            if matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
+            let waits = self.patience.quota_wait.is_some() && self.run.waits_until().is_some();
+            if !waits && matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
                 return Ok(());
             }
             tokio::select! {
@@ -174,6 +197,11 @@ impl Driver {
         }
     }
 
+    /// Whoever goes on hopes that what was refused is granted now.
+    fn reopen(&self, found_closed: bool) {
+        self.patience.governors.iter().for_each(|governors| governors.reopen(found_closed));
+    }
+
     /// Takes one message: decides what follows and applies it.
     fn take(&mut self, message: Message) -> Result<(), DriveError> {
         match message {
@@ -192,7 +220,11 @@ impl Driver {
             }
             Message::Ours(ours) => self.take_ours(ours),
             Message::Estimate(estimate) => self.decide(Input::Estimate(estimate)),
-            Message::Park => self.decide(Input::Park),
+            Message::Park => {
+                // Whoever wants it to rest does not want it to go on by itself.
+                self.patience.quota_wait = None;
+                self.decide(Input::Park)
+            }
             Message::Cancel => self.decide(Input::Cancel),
         }
     }
@@ -359,6 +391,7 @@ impl Driver {
                 self.assignments.remove(task);
                 self.delivery.ended(*task);
             }
+            Event::RunWoken => self.reopen(false),
             Event::RunStarted(_)
             | Event::RunResumed(_)
             | Event::CaughtUp { .. }
@@ -373,6 +406,7 @@ impl Driver {
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
+            | Event::WaitStarted { .. }
             | Event::FlowEnded { .. }
             | Event::RunEnded { .. } => {}
         }
@@ -446,7 +480,10 @@ pub(crate) fn wall_clock() -> Timestamp {
 /// Sleeps until `due`; for ever when there is nothing due or it has been seen to already.
 async fn sleep_until(due: Option<Timestamp>, seen: Timestamp) {
     match due.filter(|due| *due > seen) {
-        Some(due) => tokio::time::sleep(Duration::from_millis(due.since(wall_clock()).0)).await,
+        Some(due) => {
+            let rest = Duration::from_millis(due.since(wall_clock()).0);
+            tokio::time::sleep(rest.min(SLEEP_MAX)).await;
+        }
         None => std::future::pending().await,
     }
 }

@@ -150,6 +150,7 @@ impl Asker {
         let progress = |progress| match progress {
             Progress::Started => {
                 admission.begun();
+                permit.begun();
                 line.sign_of_life();
             }
             Progress::Alive => line.sign_of_life(),

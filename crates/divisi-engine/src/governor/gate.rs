@@ -138,6 +138,24 @@ impl Gate {
         })
     }
 
+    /// Whether nothing leaves.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().queue.governor().is_closed()
+    }
+
+    /// Lets requests leave again, one at first.
+    pub(super) fn reopen(self: &Arc<Self>) {
+        self.let_through(self.lock(), true, |queue| queue.governor_mut().reopen());
+    }
+
+    /// Learns that the reply to a request has begun: it was not refused.
+    pub(super) fn begun(self: &Arc<Self>) {
+        let state = self.lock();
+        if state.queue.governor().is_unsure() {
+            self.let_through(state, true, |queue| queue.governor_mut().begun());
+        }
+    }
+
     /// Learns how a request ended. `failure` is kept for those who come when
     /// it has closed the gate.
     pub(super) fn done(

@@ -21,6 +21,7 @@ use divisi_core::governor::RateSettings;
 use divisi_core::{Digest, Millis};
 use divisi_providers::Request;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use warmth::Warmth;
 
@@ -35,6 +36,8 @@ pub struct Governors {
     settings: RateSettings,
     shared: Option<SharedLimits>,
     gates: Mutex<BTreeMap<Box<str>, Arc<Gate>>>,
+    /// Whether a gate that is made lets out one request at first.
+    cautious: AtomicBool,
     warmth: Arc<Warmth>,
 }
 
@@ -70,6 +73,15 @@ impl Governors {
         self.warmth.admit(cacheable(model, request), held).await
     }
 
+    /// Lets requests leave again through gates that were closed, one at first;
+    /// through gates that are made later just the same, where another process
+    /// has found them closed.
+    pub(crate) fn reopen(&self, found_closed: bool) {
+        self.cautious.fetch_or(found_closed, Ordering::Relaxed);
+        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.values().filter(|gate| gate.is_closed()).for_each(Gate::reopen);
+    }
+
     /// The gate through which requests to `model` leave.
     pub(crate) fn of(&self, model: &str) -> Arc<Gate> {
         let family = family(model);
@@ -79,6 +91,9 @@ impl Governors {
         }
         let shared = self.shared.as_ref().map(|shared| shared.of(family));
         let gate = Arc::new(Gate::new(&self.settings, shared));
+        if self.cautious.load(Ordering::Relaxed) {
+            gate.reopen();
+        }
         gates.insert(family.into(), gate.clone());
         gate
     }

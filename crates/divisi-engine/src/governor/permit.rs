@@ -18,6 +18,11 @@ impl Permit {
         Self { gate, id: Some(id) }
     }
 
+    /// Says that the reply has begun.
+    pub(crate) fn begun(&self) {
+        self.gate.begun();
+    }
+
     /// Reports how the request ended.
     pub(crate) fn report(mut self, result: &Result<Reply, ProviderError>) {
         let Some(id) = self.id.take() else { return };

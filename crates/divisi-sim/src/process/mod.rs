@@ -66,6 +66,7 @@ pub(crate) struct Process<'w, 'f> {
     appends: u64,
 }
 
+#[expect(clippy::large_enum_variant, reason = "few are queued, and most are the large one")]
 enum Message<'f> {
     Input(Input),
     Call { call: usize, ask: &'f Ask, prompt: String },

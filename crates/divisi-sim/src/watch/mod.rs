@@ -3,8 +3,10 @@
 //! The watcher keeps books of its own, from events alone, and compares.
 
 mod books;
+mod circuit;
 
 use books::{Account, Books};
+use circuit::Circuit;
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{ParkReason, Recorded};
 use divisi_core::run::{Counts, Stage, TaskStage, TaskState};
@@ -31,6 +33,7 @@ pub(crate) use ensure;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     books: Books,
+    circuit: Circuit,
     /// Replies that are durable and must not be asked for again.
     recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
     /// Requests whose replies were cut, which need all the room they want.
@@ -45,6 +48,8 @@ impl Watch {
         let mut watch = Self { expected, ..Self::default() };
         for Recorded { event, .. } in journal {
             watch.books.book(event);
+            // What it has against a journal has been said when that was written.
+            let _ = watch.circuit.book(event);
         }
         watch.durable(journal);
         watch
@@ -88,6 +93,7 @@ impl Watch {
             _ => {}
         }
         self.books.book(event);
+        self.circuit.book(event)?;
         self.forget(event);
         Ok(())
     }

@@ -45,6 +45,16 @@ pub(crate) struct RunFlags {
     /// How often a failed attempt is tried again
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) retries: Option<u32>,
+    /// How long a task waits for an overloaded provider before that uses up retries
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    pub(crate) overload_wait: Option<Span>,
+    /// Try every task, even when the first ones of a sort have all failed alike
+    #[arg(long, help_heading = "Limits")]
+    pub(crate) keep_going: bool,
+    /// When the account's quota is used up, wait until there is some again and go on
+    #[arg(long, help_heading = "Limits")]
+    #[serde(skip)]
+    pub(crate) wait: bool,
     /// What agents may do besides reading files: write (in the workspace), run (commands, as you)
     #[arg(
         long,
@@ -74,6 +84,9 @@ impl RunFlags {
             jobs: self.jobs.or(others.jobs),
             timeout: self.timeout.or(others.timeout),
             retries: self.retries.or(others.retries),
+            overload_wait: self.overload_wait.or(others.overload_wait),
+            keep_going: self.keep_going || others.keep_going,
+            wait: self.wait,
             allow: self.allow.or(others.allow),
             workspace: self.workspace.or(others.workspace),
         }
@@ -107,6 +120,12 @@ impl RunFlags {
             leaf(&["limits", "in_flight_max"], number(self.jobs), "--jobs"),
             leaf(&["timeout"], text(self.timeout.map(String::from)), "--timeout"),
             leaf(&["retry", "retries_max"], number(self.retries), "--retries"),
+            leaf(
+                &["retry", "overload_wait_max"],
+                text(self.overload_wait.map(String::from)),
+                "--overload-wait",
+            ),
+            leaf(&["limits", "hopeless_after"], self.keep_going.then_some(0.into()), "--keep-going"),
             leaf(&["allow"], allow, "--allow"),
         ]
         .into_iter()
@@ -145,6 +164,8 @@ mod tests {
             jobs: Some(3),
             timeout: Some("90s".parse().unwrap()),
             retries: Some(0),
+            overload_wait: Some("8h".parse().unwrap()),
+            keep_going: true,
             allow: Some(vec![Grant::Write, Grant::Run]),
             ..RunFlags::default()
         };
@@ -152,6 +173,8 @@ mod tests {
         let settings = crate::settings::load(&[].into(), folder.path(), flags.leaves()).unwrap().settings;
         assert_eq!(settings.limits.in_flight_max, 3);
         assert_eq!(settings.retry.retries_max, 0);
+        assert_eq!(settings.retry.overload_wait_max, "8h".parse().unwrap());
+        assert_eq!(settings.limits.hopeless_after, 0);
         assert_eq!(settings.timeout, "90s".parse().unwrap());
         assert_eq!(settings.allow, [Grant::Write, Grant::Run]);
     }

@@ -130,6 +130,8 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::SoftLimitReached { .. }
         | Event::ParkingStarted { .. }
         | Event::RunParked { .. }
+        | Event::WaitStarted { .. }
+        | Event::RunWoken
         | Event::FlowEnded { .. }
         | Event::RunEnded { .. } => None,
     }

@@ -24,7 +24,7 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     let width = look.width.saturating_sub(1).max(1);
     let demo = look.demo_line();
     let labelled = usize::from(demo.is_some());
-    let mut foot: Vec<Line> = stage(progress, look).into_iter().collect();
+    let mut foot: Vec<Line> = stage(progress, look, now).into_iter().collect();
     foot.push(bar(progress, look, width));
     foot.push(figures(progress, look, now));
     let mut rests = waits(progress, look, now);
@@ -228,7 +228,7 @@ fn rest_line(name: &str, rest: Rest, look: &Look, now: Timestamp) -> Line {
 }
 
 /// What the run as a whole is doing, where that is not simply running.
-fn stage(progress: &Progress, look: &Look) -> Option<Line> {
+fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
     match progress.run.stage() {
         Stage::Replaying => Some(Line::of(Tone::Busy, "looking up what is finished already")),
         Stage::Parking(reason) => {
@@ -239,7 +239,17 @@ fn stage(progress: &Progress, look: &Look) -> Option<Line> {
                     .put(Tone::Dim, format!("{}{under_way} to finish first", look.dot())),
             )
         }
-        Stage::Unstarted | Stage::Running | Stage::Parked(_) | Stage::Ended(_) => None,
+        Stage::Parked(reason) => {
+            let until = progress.run.waits_until()?;
+            let left = format!("goes on in {}", number::rest(until.since(now)));
+            Some(
+                Line::of(Tone::Warn, "parked: ")
+                    .plain(super::news::why_parked(reason))
+                    .plain(look.dot())
+                    .put(Tone::Strong, left),
+            )
+        }
+        Stage::Unstarted | Stage::Running | Stage::Ended(_) => None,
     }
 }
 

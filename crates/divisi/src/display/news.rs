@@ -5,7 +5,7 @@ use super::progress::{Progress, label};
 use super::{number, text};
 use divisi_core::event::ParkReason;
 use divisi_core::preflight::{Estimate, Spread};
-use divisi_core::{Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId};
+use divisi_core::{Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId, Timestamp};
 use std::collections::BTreeMap;
 
 /// Says what happens, event by event.
@@ -66,6 +66,8 @@ impl News {
             }
             // Whoever asked for it has been told.
             Event::ParkingStarted { reason } if *reason != ParkReason::Asked => vec![parking(reason)],
+            Event::WaitStarted { until } => vec![waits(*until, recorded.at, look)],
+            Event::RunWoken => vec![Line::of(Tone::Strong, "going on: ").plain("trying again")],
             Event::RunStarted(_)
             | Event::RunResumed(_)
             | Event::PhaseStarted { .. }
@@ -183,6 +185,15 @@ fn parking(reason: &ParkReason) -> Line {
     Line::of(Tone::Warn, "parking: ").plain(why_parked(reason))
 }
 
+/// Until when a parked run waits by itself.
+fn waits(until: Timestamp, now: Timestamp, look: &Look) -> Line {
+    let when = format!("{} ({})", number::moment(now, until), number::rest(until.since(now)));
+    Line::of(Tone::Warn, look.waiting())
+        .plain(" waiting until ")
+        .put(Tone::Strong, when)
+        .plain("; Ctrl-C leaves the run parked")
+}
+
 /// Why a run rests, in words.
 pub(crate) fn why_parked(reason: &ParkReason) -> String {
     match reason {
@@ -193,6 +204,12 @@ pub(crate) fn why_parked(reason: &ParkReason) -> String {
         ParkReason::Budget { phase: Some(phase) } => {
             format!("the budget of the phase {} holds none of its waiting tasks", text::line(phase))
         }
-        ParkReason::Quota { message } => format!("the account's quota is used up: {}", text::line(message)),
+        ParkReason::Hopeless { class, phase, message, .. } => {
+            let phase = phase.as_ref().map(|phase| format!(" of {}", text::line(phase))).unwrap_or_default();
+            format!("the first tasks{phase} have all failed alike: {class}: {}", text::line(message))
+        }
+        ParkReason::Quota { message, .. } => {
+            format!("the account's quota is used up: {}", text::line(message))
+        }
     }
 }

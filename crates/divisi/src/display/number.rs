@@ -64,6 +64,13 @@ pub(crate) fn rest(span: Millis) -> String {
     }
 }
 
+/// A moment to come: `14:05:10 UTC`, or with its day if that is not within one.
+pub(crate) fn moment(now: Timestamp, then: Timestamp) -> String {
+    let at = i64::try_from(then.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    let form = if then.since(now) < Millis::from_secs(86_400) { "%H:%M:%S UTC" } else { "%F %H:%M UTC" };
+    at.map_or_else(|| "the end of time".to_owned(), |at| at.strftime(form).to_string())
+}
+
 /// When something was: `just now`, `3 min ago`.
 pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
     match now.since(then).0 / 1_000 {

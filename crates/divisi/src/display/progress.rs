@@ -123,6 +123,8 @@ impl Progress {
             | Event::Logged { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
+            | Event::WaitStarted { .. }
+            | Event::RunWoken
             | Event::FlowEnded { .. }
             | Event::RunEnded { .. } => {}
         }

@@ -24,7 +24,8 @@ pub(crate) fn summary(progress: &Progress, flow_error_told: bool, now: Timestamp
     lines.push(verdict(progress));
     lines.push(figures(progress, now, look));
     lines.extend(instead::lines(&progress.run));
-    lines.extend(next_commands(progress));
+    lines.extend(question(progress));
+    lines.extend(next_commands(progress, now));
     lines
 }
 
@@ -80,29 +81,49 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
     line.plain(look.dot()).plain(figures.join(look.dot()))
 }
 
+/// What a person has to decide before the run can go on.
+fn question(progress: &Progress) -> Option<Line> {
+    let Stage::Parked(ParkReason::Hopeless { .. }) = progress.run.stage() else { return None };
+    let waiting = number::counted(progress.run.counts().open.into(), "task", "tasks");
+    let asks = format!("is it worth trying the rest, {waiting}? What is mended first may well succeed.");
+    Some(Line::of(Tone::Warn, "question: ").plain(asks))
+}
+
 /// What may be typed next, and what it does.
-fn next_commands(progress: &Progress) -> Vec<Line> {
+fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
     let (run, id) = (&progress.run, &progress.id);
-    let mut commands = vec![(format!("divisi show {id}"), "what each task did")];
+    let mut commands = vec![];
+    let mut may_type = |command: String, does: &str| commands.push((command, does.to_owned()));
+    may_type(format!("divisi show {id}"), "what each task did");
     match run.stage() {
         Stage::Parked(ParkReason::Budget { phase: Some(_) }) => {
-            commands.push((format!("divisi resume {id}"), "once the phase may cost more"));
+            may_type(format!("divisi resume {id}"), "once the phase may cost more");
         }
         Stage::Parked(ParkReason::Budget { phase: None }) => {
-            commands.push((format!("divisi resume {id} {MORE_MONEY}"), "go on with more money"));
+            may_type(format!("divisi resume {id} {MORE_MONEY}"), "go on with more money");
+        }
+        Stage::Parked(ParkReason::Hopeless { .. }) => {
+            may_type(format!("divisi resume {id}"), "try the rest, once the reason is mended");
+            may_type(format!("divisi resume {id} --keep-going"), "try all of the rest, come what may");
+            may_type(format!("divisi rerun {id} --failed"), "try the rest, and the failed ones again");
+        }
+        Stage::Parked(ParkReason::Quota { until: Some(until), .. }) if *until > now => {
+            let until = (number::moment(now, *until), number::rest(until.since(now)));
+            let does = format!("go on once there is quota again: at {}, in {}", until.0, until.1);
+            may_type(format!("divisi resume {id}"), &does);
+            may_type(format!("divisi resume {id} --wait"), "wait for it here");
         }
         Stage::Parked(ParkReason::Quota { .. }) => {
-            commands.push((format!("divisi resume {id}"), "go on once there is quota again"));
+            may_type(format!("divisi resume {id}"), "go on once there is quota again");
+            may_type(format!("divisi resume {id} --wait"), "try until there is");
         }
         Stage::Ended(RunStatus::Ok) => {}
         // A resume alone would keep the failures, and a flow that needs those results would fail again.
         Stage::Ended(RunStatus::Partial | RunStatus::Failed) if run.counts().failed > 0 => {
-            commands
-                .push((format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others"));
+            may_type(format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others");
         }
         Stage::Ended(RunStatus::Failed) => {
-            commands
-                .push((format!("divisi resume {id}"), "once the flow is mended; what is finished is kept"));
+            may_type(format!("divisi resume {id}"), "once the flow is mended; what is finished is kept");
         }
         Stage::Ended(_)
         | Stage::Parked(ParkReason::Asked)
@@ -110,11 +131,11 @@ fn next_commands(progress: &Progress) -> Vec<Line> {
         | Stage::Replaying
         | Stage::Running
         | Stage::Parking(_) => {
-            commands.push((format!("divisi resume {id}"), "go on; what is finished is kept"));
+            may_type(format!("divisi resume {id}"), "go on; what is finished is kept");
         }
     }
     let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
-    let line = |(command, does): (String, &str)| {
+    let line = |(command, does): (String, String)| {
         Line::new().plain(format!("  {command:<width$}  ")).put(Tone::Dim, does)
     };
     commands.into_iter().map(line).collect()

@@ -98,6 +98,8 @@ pub(crate) struct Retry {
     pub(crate) rest_first: Span,
     pub(crate) rest_max: Span,
     pub(crate) waits_max: u32,
+    /// How long a task waits for a vendor without capacity before that uses up retries.
+    pub(crate) overload_wait_max: Span,
 }
 
 /// A provider besides those that divisi knows, or one of them reached otherwise.
@@ -242,15 +244,27 @@ impl Settings {
 
 impl Default for Retry {
     fn default() -> Self {
-        let RetryPolicy { retries_max, rest_first, rest_max, waits_max } = RetryPolicy::default();
-        Self { retries_max, rest_first: Span(rest_first), rest_max: Span(rest_max), waits_max }
+        let RetryPolicy { retries_max, rest_first, rest_max, waits_max, overload_wait_max } =
+            RetryPolicy::default();
+        Self {
+            retries_max,
+            rest_first: Span(rest_first),
+            rest_max: Span(rest_max),
+            waits_max,
+            overload_wait_max: Span(overload_wait_max),
+        }
     }
 }
 
 impl From<&Retry> for RetryPolicy {
     fn from(retry: &Retry) -> Self {
-        let Retry { retries_max, rest_first: Span(rest_first), rest_max: Span(rest_max), waits_max } = *retry;
-        Self { retries_max, rest_first, rest_max, waits_max }
+        Self {
+            retries_max: retry.retries_max,
+            rest_first: retry.rest_first.0,
+            rest_max: retry.rest_max.0,
+            waits_max: retry.waits_max,
+            overload_wait_max: retry.overload_wait_max.0,
+        }
     }
 }
 

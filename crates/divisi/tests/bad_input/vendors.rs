@@ -39,7 +39,7 @@ fn a_key_that_is_refused() {
 
 #[test]
 fn money_that_runs_out_parks_the_run() {
-    assert_snapshot!(parked_by(QuotaAnswer::Billing), @"
+    assert_snapshot!(parked_by(QuotaAnswer::Billing), @r"
     exit 4
     [m:ss] map [run-id] started
     [m:ss] phase Map
@@ -48,14 +48,15 @@ fn money_that_runs_out_parks_the_run() {
 
     map [run-id] parked: the account's quota is used up: provider `anthropic` answered 402: The credit balance is too low to answer this request.
     1 ok · 2 waiting · [time] · [tokens] · [cost]
-      divisi show [run-id]    what each task did
-      divisi resume [run-id]  go on once there is quota again
+      divisi show [run-id]           what each task did
+      divisi resume [run-id]         go on once there is quota again
+      divisi resume [run-id] --wait  try until there is
     ");
 }
 
 #[test]
 fn a_spend_limit_parks_the_run() {
-    assert_snapshot!(parked_by(QuotaAnswer::SpendLimit), @"
+    assert_snapshot!(parked_by(QuotaAnswer::SpendLimit), @r"
     exit 4
     [m:ss] map [run-id] started
     [m:ss] phase Map
@@ -64,15 +65,16 @@ fn a_spend_limit_parks_the_run() {
 
     map [run-id] parked: the account's quota is used up: provider `anthropic` answered 429: The spend limit of the organization has been reached.
     1 ok · 2 waiting · [time] · [tokens] · [cost]
-      divisi show [run-id]    what each task did
-      divisi resume [run-id]  go on once there is quota again
+      divisi show [run-id]           what each task did
+      divisi resume [run-id]         go on once there is quota again
+      divisi resume [run-id] --wait  try until there is
     ");
 }
 
 /// What is told when money runs out after the first of three tasks. The run
 /// goes on once there is some again.
 fn parked_by(answer: QuotaAnswer) -> String {
-    let quota = Quota { after: 1, answer, closed_ms: None };
+    let quota = Quota { after: 1, answer, closed_ms: None, told: false };
     let machine = Machine::new(Config { quota: Some(quota), ..Config::default() });
     let parked = told(&machine, &["map", "look at {}", "a", "b", "c", "--jobs", "1"]);
     assert_eq!(runs(&machine), ["map parked, 1 ok"]);

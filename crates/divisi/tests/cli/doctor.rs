@@ -42,6 +42,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       budget.warn_percent = 80  default
       estimate = false  DIVISI_ESTIMATE
       idle_timeout = "3m"  default
+      limits.hopeless_after = 5  default
       limits.in_flight_max = 64  default
       limits.log_bytes_max = 16384  default
       limits.logs_max = 100000  default
@@ -51,6 +52,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       max_turns = 50  default
       model = "sonnet"  default
       provider = "auto"  default
+      retry.overload_wait_max = "10m"  default
       retry.rest_first = "500ms"  default
       retry.rest_max = "30s"  default
       retry.retries_max = 4  default
@@ -114,6 +116,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       estimate = false  DIVISI_ESTIMATE
       executors.mine = "mine"  ~/work/divisi.toml
       idle_timeout = "3m"  default
+      limits.hopeless_after = 5  default
       limits.in_flight_max = 9  DIVISI_JOBS
       limits.log_bytes_max = 16384  default
       limits.logs_max = 100000  default
@@ -124,6 +127,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       model = "haiku"  ~/work/divisi.toml
       provider = "auto"  default
       providers.corp = "openai-chat"  ~/work/divisi.toml
+      retry.overload_wait_max = "10m"  default
       retry.rest_first = "500ms"  default
       retry.rest_max = "30s"  default
       retry.retries_max = 4  default

@@ -271,3 +271,37 @@ fn a_retry_goes_on_where_the_conversation_broke() {
     418 ms  finished  ok
     ");
 }
+
+#[test]
+fn overloads_within_the_time_allowed_use_up_no_retry() {
+    assert_snapshot!(trace("a (overloaded 3 s): overloaded after 10 ms"), @r"
+        0 ms  scheduled a#1
+       10 ms  ended     a#1 overloaded
+       10 ms  retry     a at 388 ms
+      388 ms  scheduled a#2
+      398 ms  ended     a#2 overloaded
+      398 ms  retry     a at 1268 ms
+     1268 ms  scheduled a#3
+     1278 ms  ended     a#3 overloaded
+     1278 ms  retry     a at 2978 ms
+     2978 ms  scheduled a#4
+     2988 ms  ended     a#4 overloaded
+     2988 ms  retry     a at 6652 ms
+     6652 ms  scheduled a#5
+     6662 ms  ended     a#5 overloaded
+     6662 ms  retry     a at 14288 ms
+    14288 ms  scheduled a#6
+    14298 ms  ended     a#6 overloaded
+    14298 ms  retry     a at 29500 ms
+    29500 ms  scheduled a#7
+    29510 ms  ended     a#7 overloaded
+    29510 ms  retry     a at 57201 ms
+    57201 ms  scheduled a#8
+    57211 ms  ended     a#8 overloaded
+    57211 ms  retry     a at 82664 ms
+    82664 ms  scheduled a#9
+    82674 ms  ended     a#9 overloaded
+    82674 ms  outcome   a failed: overloaded
+    82674 ms  finished  failed
+    ");
+}

@@ -94,5 +94,5 @@ fn absurd_rests_do_not_overflow() {
     let policy =
         RetryPolicy { rest_first: Millis(u64::MAX), rest_max: Millis(u64::MAX), ..RetryPolicy::default() };
     let attempt = AttemptId { task: TaskId(7), number: 1 };
-    policy.verdict(attempt, FailureClass::Server, Tries::default(), Told::default());
+    policy.verdict(attempt, FailureClass::Server, Tries::default(), Told::default(), Timestamp(0));
 }

@@ -199,3 +199,162 @@ fn a_parked_run_can_be_cancelled() {
     50 ms  finished  cancelled
     ");
 }
+
+#[test]
+fn who_waits_for_quota_goes_on_when_the_vendor_says_so() {
+    assert_snapshot!(trace("
+        waits for quota
+        2 at once
+        a: quota for 5 s after 50 ms, then success after 10 ms
+        b: success after 100 ms
+        c: success after 10 ms
+    "), @r"
+       0 ms  scheduled a#1
+       0 ms  scheduled b#1
+      50 ms  ended     a#1 quota used up
+      50 ms  retry     a at 50 ms
+      50 ms  parking   quota: quota, until 5050 ms
+     100 ms  reply     b#1
+     100 ms  ended     b#1 success
+     100 ms  outcome   b ok
+     100 ms  parked    quota: quota, until 5050 ms
+     100 ms  waits     until 5050 ms
+    5050 ms  woken
+    5050 ms  scheduled a#2
+    5050 ms  scheduled c#1
+    5060 ms  reply     a#2
+    5060 ms  ended     a#2 success
+    5060 ms  outcome   a ok
+    5060 ms  reply     c#1
+    5060 ms  ended     c#1 success
+    5060 ms  outcome   c ok
+    5060 ms  finished  ok
+    ");
+}
+
+#[test]
+fn who_is_not_told_when_tries_after_growing_rests() {
+    assert_snapshot!(trace("
+        waits for quota
+        a: quota after 50 ms, then quota for 1 s after 50 ms, then quota after 50 ms, then turn after 10 ms; quota after 10 ms, then success after 10 ms
+    "), @r"
+        0 ms  scheduled a#1
+       50 ms  ended     a#1 quota used up
+       50 ms  retry     a at 50 ms
+       50 ms  parking   quota: quota
+       50 ms  parked    quota: quota
+       50 ms  waits     until 60050 ms
+    60050 ms  woken
+    60050 ms  scheduled a#2
+    60100 ms  ended     a#2 quota used up
+    60100 ms  retry     a at 60100 ms
+    60100 ms  parking   quota: quota, until 61100 ms
+    60100 ms  parked    quota: quota, until 61100 ms
+    60100 ms  waits     until 120100 ms
+    120100 ms  woken
+    120100 ms  scheduled a#3
+    120150 ms  ended     a#3 quota used up
+    120150 ms  retry     a at 120150 ms
+    120150 ms  parking   quota: quota
+    120150 ms  parked    quota: quota
+    120150 ms  waits     until 360150 ms
+    360150 ms  woken
+    360150 ms  scheduled a#4
+    360160 ms  reply     a#4
+    360160 ms  turn      a#4
+    360170 ms  ended     a#4 quota used up
+    360170 ms  retry     a at 360170 ms
+    360170 ms  parking   quota: quota
+    360170 ms  parked    quota: quota
+    360170 ms  waits     until 420170 ms
+    420170 ms  woken
+    420170 ms  scheduled a#5
+    420170 ms  turn      a#5
+    420180 ms  reply     a#5
+    420180 ms  ended     a#5 success
+    420180 ms  outcome   a ok
+    420180 ms  finished  ok
+    ");
+}
+
+#[test]
+fn a_run_that_waits_can_be_resumed_by_another_process() {
+    assert_snapshot!(trace("
+        waits for quota
+        a: quota for 50 s after 50 ms, then success after 10 ms
+        at 1 s: kill
+        at 2 s: resume
+    "), @r"
+       0 ms  scheduled a#1
+      50 ms  ended     a#1 quota used up
+      50 ms  retry     a at 50 ms
+      50 ms  parking   quota: quota, until 50050 ms
+      50 ms  parked    quota: quota, until 50050 ms
+      50 ms  waits     until 50050 ms
+    1000 ms  killed
+    2000 ms  resumed   execution 2
+    2000 ms  claimed   a
+    2000 ms  caught up 0 reused, 1 to run
+    2000 ms  scheduled a#2
+    2010 ms  reply     a#2
+    2010 ms  ended     a#2 success
+    2010 ms  outcome   a ok
+    2010 ms  finished  ok
+    ");
+}
+
+#[test]
+fn a_run_that_waits_can_be_cancelled() {
+    assert_snapshot!(trace("
+        waits for quota
+        a: quota for 50 s after 50 ms
+        at 1 s: cancel
+    "), @r"
+       0 ms  scheduled a#1
+      50 ms  ended     a#1 quota used up
+      50 ms  retry     a at 50 ms
+      50 ms  parking   quota: quota, until 50050 ms
+      50 ms  parked    quota: quota, until 50050 ms
+      50 ms  waits     until 50050 ms
+    1000 ms  outcome   a cancelled
+    1000 ms  finished  cancelled
+    ");
+}
+
+#[test]
+fn a_flow_that_fails_meanwhile_ends_the_run_when_it_wakes() {
+    assert_snapshot!(trace("
+        waits for quota
+        a: quota for 2 s after 50 ms
+        at 1 s: flow fails
+    "), @r"
+       0 ms  scheduled a#1
+      50 ms  ended     a#1 quota used up
+      50 ms  retry     a at 50 ms
+      50 ms  parking   quota: quota, until 2050 ms
+      50 ms  parked    quota: quota, until 2050 ms
+      50 ms  waits     until 2050 ms
+    1000 ms  flow      failed
+    2050 ms  woken
+    2050 ms  outcome   a skipped: the flow failed before it was tried again
+    2050 ms  finished  failed
+    ");
+}
+
+#[test]
+fn nobody_waits_for_money_or_at_a_persons_wish() {
+    assert_snapshot!(trace("
+        waits for quota
+        1 at once
+        a: success after 50 ms
+        b: success after 50 ms
+        at 10 ms: park
+    "), @r"
+     0 ms  scheduled a#1
+    10 ms  parking   asked
+    50 ms  reply     a#1
+    50 ms  ended     a#1 success
+    50 ms  outcome   a ok
+    50 ms  parked    asked
+    ");
+}

@@ -7,6 +7,8 @@
 //! warn at 80 %                     of it
 //! Audit may spend $0.50            a phase
 //! 2 at once                        how many attempts may be under way
+//! waits for quota                  the process, when the run is parked for want of it
+//! hopeless after 3                 tasks that fail alike
 //! flow never returns               or it does once all tasks have an outcome
 //! a ($0.40): server after 120 ms, then success $0.10 after 180 ms
 //! b (priority 3): turn $0.02 after 50 ms; success $0.02 after 50 ms
@@ -17,8 +19,9 @@
 //! ```
 //!
 //! `($0.40)` is the most that one turn may cost; `($0.10 + 3000 at $0.0001)` has
-//! a reply of up to 3000 tokens in it. `own $0.50`, `in Audit`, `on haiku opus`
-//! and `else sonnet` are a task's own budget, phase, ladder and fallbacks. A task's attempts are told
+//! a reply of up to 3000 tokens in it. `own $0.50`, `in Audit`, `on haiku opus`,
+//! `else sonnet` and `overloaded 5 s` are a task's own budget, phase, ladder,
+//! fallbacks and patience with overloads. A task's attempts are told
 //! apart by `, then`; the last is repeated. The turns of an attempt are told
 //! apart by `;`, and those whose reply is kept are not asked for again.
 //! A failure is a failure class, `for 2 s` its vendor's wish, `silence` a
@@ -27,9 +30,11 @@
 use super::{facts, flow_source, key, text, turn};
 use crate::budget::TurnBound;
 use crate::event::{Caps, ParkReason, TaskFacts};
+use crate::retry::QuotaWait;
 use crate::run::{AttemptEnd, Stage, Submission, TaskStage};
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId, Timestamp,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, RetryPolicy, Run,
+    TaskId, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -53,6 +58,7 @@ struct Story {
     caps: Caps,
     limits: Limits,
     endless: bool,
+    waits: bool,
     parts: Vec<Part>,
     asides: Vec<(u64, String)>,
 }
@@ -65,6 +71,7 @@ struct Part {
     needs: Vec<String>,
     bound: TurnBound,
     own: Option<PicoUsd>,
+    patience: Option<Millis>,
     phase: Option<String>,
     models: Vec<String>,
     fallbacks: Vec<String>,
@@ -95,6 +102,10 @@ impl Story {
                 told.limits.in_flight_max = number(most) as u32;
             } else if let Some(most) = line.strip_suffix(" tasks at most") {
                 told.limits.tasks_max = number(most) as u32;
+            } else if line == "waits for quota" {
+                told.waits = true;
+            } else if let Some(first) = line.strip_prefix("hopeless after ") {
+                told.limits.hopeless_after = number(first) as u32;
             } else if line == "flow never returns" {
                 told.endless = true;
             } else if let Some(aside) = line.strip_prefix("at ") {
@@ -134,6 +145,7 @@ impl Part {
             match option.split_once(' ') {
                 Some(("priority", priority)) => part.priority = number(priority) as u32,
                 Some(("own", most)) => part.own = Some(dollars(most)),
+                Some(("overloaded", span)) => part.patience = Some(Millis(millis(span))),
                 Some(("in", phase)) => part.phase = Some(phase.to_owned()),
                 Some(("on", models)) => part.models = words(models),
                 Some(("else", models)) => part.fallbacks = words(models),
@@ -253,6 +265,9 @@ impl Stand {
                 }
             }
             while self.decide(Input::Tick) {}
+            if self.story.waits {
+                self.decide(Input::Wait(QuotaWait::default()));
+            }
             for at in before..self.journal.len() {
                 let event = self.journal[at].1.clone();
                 self.react(&event);
@@ -306,6 +321,9 @@ impl Stand {
                         fallbacks: part.fallbacks.iter().map(|model| model.as_str().into()).collect(),
                         first_turns: vec![part.bound],
                         cost_max: part.own,
+                        retry: part.patience.map(|overload_wait_max| {
+                            RetryPolicy { overload_wait_max, ..RetryPolicy::default() }.into()
+                        }),
                         ..facts(&part.name, part.priority, PicoUsd::ZERO)
                     };
                     let submission =
@@ -480,6 +498,8 @@ impl Stand {
             }
             Event::ParkingStarted { reason } => format!("parking   {}", why(reason)),
             Event::RunParked { reason } => format!("parked    {}", why(reason)),
+            Event::WaitStarted { until } => format!("waits     until {} ms", until.0),
+            Event::RunWoken => "woken".into(),
             Event::RunEnded { status } => format!("finished  {status:?}").to_lowercase(),
         };
         self.say(&line);
@@ -491,7 +511,11 @@ fn why(reason: &ParkReason) -> String {
         ParkReason::Asked => "asked".into(),
         ParkReason::Budget { phase: None } => "budget".into(),
         ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
-        ParkReason::Quota { message } => format!("quota: {message}"),
+        ParkReason::Hopeless { class, failed, .. } => format!("hopeless: {failed} tasks, {class}"),
+        ParkReason::Quota { message, until: None } => format!("quota: {message}"),
+        ParkReason::Quota { message, until: Some(until) } => {
+            format!("quota: {message}, until {} ms", until.0)
+        }
     }
 }
 

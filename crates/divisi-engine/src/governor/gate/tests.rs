@@ -96,3 +96,27 @@ async fn nobody_waits_where_nothing_is_limited() {
         drop(permit);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_opens_again_lets_one_request_find_out() {
+    let (gate, run) = (gate(RateSettings::default()), RunNumber::next());
+    let closes = |gate: &Arc<Gate>| {
+        gate.lock().queue.governor_mut().reopen();
+        let ending = |_| Ending::Quota { until: None };
+        let id = match gate.lock().queue.governor_mut().ask(Timestamp(0), Estimate::default()) {
+            Decision::Go(id) => id,
+            decision => panic!("{decision:?}"),
+        };
+        gate.done(id, None, ending, &RateLimits::default(), None);
+    };
+    closes(&gate);
+    assert!(gate.is_closed() && enter(&gate, run).await.is_err());
+
+    gate.reopen();
+    let first = enter(&gate, run).await.unwrap();
+    let mut second = Box::pin(enter(&gate, run));
+    assert!(futures::poll!(&mut second).is_pending());
+    first.begun();
+    assert!(second.await.is_ok(), "the reply to the first has begun");
+    assert!(enter(&gate, run).await.is_ok());
+}

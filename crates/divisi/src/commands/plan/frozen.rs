@@ -40,6 +40,7 @@ fn task(place: usize, node: &Node) -> PlanTask {
         context: asked.context.as_ref().map(text),
         timeout: asked.timeout,
         retries: asked.retries,
+        overload_wait: asked.overload_wait,
         max_turns: asked.max_turns,
     }
 }

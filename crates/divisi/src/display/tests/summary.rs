@@ -1,9 +1,10 @@
 //! What is said in the end.
 
-use super::{look, over, summed_up, under_way};
+use super::{look, over, summed_up, told_plainly, under_way};
 use crate::display::look::Look;
 use crate::display::story::Story;
-use divisi_core::{Failure, FailureClass, Input, PicoUsd, TaskId};
+use divisi_core::retry::QuotaWait;
+use divisi_core::{Failure, FailureClass, Input, Millis, PicoUsd, TaskId};
 use insta::assert_snapshot;
 
 #[test]
@@ -75,8 +76,63 @@ fn parked_without_quota() {
     assert_snapshot!(summed_up(&story, &look(80)), @r"
     audit k3f97a2m parked: the account's quota is used up: credit balance is too low
     0 ok · 1 waiting · 900 ms · 0 tokens · $0.0000
-      divisi show k3f97a2m    what each task did
-      divisi resume k3f97a2m  go on once there is quota again
+      divisi show k3f97a2m           what each task did
+      divisi resume k3f97a2m         go on once there is quota again
+      divisi resume k3f97a2m --wait  try until there is
+    ");
+}
+
+#[test]
+fn parked_until_there_is_quota_again() {
+    let mut story = Story::begin(1);
+    let task = story.task("a", "", "haiku");
+    let empty = Failure::new(FailureClass::Quota, "the weekly limit is reached");
+    story.at(900).fail_with(task, empty, Some(Millis::from_secs(5_400)));
+    assert_snapshot!(summed_up(&story, &look(100)), @r"
+    audit k3f97a2m parked: the account's quota is used up: the weekly limit is reached
+    0 ok · 1 waiting · 900 ms · 0 tokens · $0.0000
+      divisi show k3f97a2m           what each task did
+      divisi resume k3f97a2m         go on once there is quota again: at 23:43:20 UTC, in 90 min
+      divisi resume k3f97a2m --wait  wait for it here
+    ");
+}
+
+#[test]
+fn a_run_that_waits_says_until_when() {
+    let mut story = Story::begin(1);
+    let task = story.task("a", "", "haiku");
+    let empty = || Failure::new(FailureClass::Quota, "the weekly limit is reached");
+    story.at(900).fail_with(task, empty(), Some(Millis::from_secs(172_800)));
+    story.input(Input::Wait(QuotaWait::default()));
+    story.at(172_900_000).input(Input::Tick);
+    assert_snapshot!(told_plainly(&story, &look(120)), @r"
+    [0:00] audit k3f97a2m started
+    [0:00] parking: the account's quota is used up: the weekly limit is reached
+    [0:00] ○ waiting until 2023-11-16 22:13 UTC (48 h); Ctrl-C leaves the run parked
+    [48:01:40] going on: trying again
+    ");
+}
+
+#[test]
+fn parked_for_want_of_hope() {
+    let mut story = Story::begin(1);
+    let tasks: Vec<_> = (0..8).map(|i| story.task(&format!("module {i}"), "find", "haiku")).collect();
+    let wrong = || Failure::new(FailureClass::BadRequest, "the model does not exist").hint("check its id");
+    for task in &tasks[..5] {
+        story.at(900).fail_with(*task, wrong(), None);
+    }
+    assert_snapshot!(summed_up(&story, &look(100)), @r"
+    error: 5 tasks failed alike: `module 0`, `module 1`, `module 2` and 2 more
+      caused by: bad request: the model does not exist
+      hint: check its id
+
+    audit k3f97a2m parked: the first tasks of find have all failed alike: bad request: the model does not exist
+    0 ok · 5 failed · 3 waiting · 900 ms · 0 tokens · $0.0000
+    question: is it worth trying the rest, 3 tasks? What is mended first may well succeed.
+      divisi show k3f97a2m                 what each task did
+      divisi resume k3f97a2m               try the rest, once the reason is mended
+      divisi resume k3f97a2m --keep-going  try all of the rest, come what may
+      divisi rerun k3f97a2m --failed       try the rest, and the failed ones again
     ");
 }
 

@@ -1,7 +1,7 @@
 //! The Rust API in this process, with a model that answers at once.
 
 use crate::table::say;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use async_trait::async_trait;
 use divisi_engine::core::{Limits, Task};
 use divisi_engine::store::{MemoryStore, SqliteStore, Store};
@@ -109,10 +109,10 @@ async fn ran(store: Arc<dyn Store>, source: &str, tasks: usize) -> Result<()> {
 
 /// Submits tasks that never end, and stays.
 async fn waiting(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
-    let models = Models::one(Arc::new(Silent), &[("sonnet", "silent")], &["*"]);
+    let models = Models::one(Arc::new(Silent), &[("sonnet", "claude-sonnet-5-5")], &["*"]);
     let job = open(store, models).await?;
-    futures::future::join_all((0..tasks).map(|i| job.run(task(i)))).await;
-    Ok(())
+    let reports = futures::future::join_all((0..tasks).map(|i| job.run(task(i)))).await;
+    bail!("the tasks did not wait: {:?}", reports.first().map(|report| report.value().err()))
 }
 
 async fn open(store: Arc<dyn Store>, models: Models) -> Result<Job> {

@@ -1,0 +1,5 @@
+export const meta = { name: 'fan-out', description: 'As many tasks as it is told, all at once' };
+
+const items = Array.from({ length: args }, (_, i) => i);
+const all = await Promise.all(items.map((i) => agent(`task ${i}`)));
+return all.filter(Boolean).length;

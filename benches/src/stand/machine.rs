@@ -1,0 +1,127 @@
+//! The built binary with a home of its own.
+
+use crate::bench::{Bench, this_program};
+use crate::floor::http::NUMBER;
+use crate::stand::process::{Spent, spend};
+use anyhow::{Context, Result, ensure};
+use divisi_mock::{Config, MockThread, Received};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// The built binary with a home of its own.
+pub(crate) struct Machine {
+    divisi: PathBuf,
+    home: TempDir,
+    url: String,
+}
+
+impl Machine {
+    /// A machine that has never run divisi, and the server that it asks.
+    pub(crate) fn new(bench: &Bench, url: String) -> Result<Self> {
+        Ok(Self { divisi: bench.divisi().to_owned(), home: bench.scratch()?, url })
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Asks another server from now on.
+    pub(crate) fn ask(&mut self, url: String) {
+        self.url = url;
+    }
+
+    /// Writes a file into its home; returns the path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> Result<String> {
+        let path = self.home().join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path.display().to_string())
+    }
+
+    /// A command of the binary, with the settings that someone has who has set nothing.
+    pub(crate) fn divisi(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.divisi);
+        command
+            .args(args)
+            .current_dir(self.home())
+            .env_clear()
+            .env("HOME", self.home())
+            .env("DIVISI_STORE", self.store())
+            .env("DIVISI_LOCAL", "false")
+            .env("ANTHROPIC_API_KEY", "bench")
+            .env("ANTHROPIC_BASE_URL", &self.url)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a script with a number as its arguments.
+    pub(crate) fn try_run(&self, script: &str, number: usize, args: &[&str]) -> Result<Spent> {
+        let flow = self.file("flow.js", script)?;
+        let number = number.to_string();
+        spend(self.divisi(&["run", &flow, "--args", &number, "--quiet"]).args(args))
+    }
+
+    /// The same; the script has to return the number, and the run to end well.
+    pub(crate) fn run(&self, script: &str, number: usize, args: &[&str]) -> Result<Spent> {
+        let spent = self.try_run(script, number, args)?.well()?;
+        let result = String::from_utf8_lossy(&spent.stdout);
+        ensure!(result.trim() == number.to_string(), "the run returned {result:?}, not {number}");
+        Ok(spent)
+    }
+
+    /// A number out of the store; zero while there is no store.
+    pub(crate) fn count(&self, sql: &str) -> u64 {
+        let open = || rusqlite::Connection::open(self.store()).ok();
+        let number = |store: rusqlite::Connection| store.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
+        self.store().exists().then(open).flatten().and_then(number).unwrap_or(0).unsigned_abs()
+    }
+
+    fn store(&self) -> PathBuf {
+        self.home().join("divisi.db")
+    }
+}
+
+/// The body of a request as the binary sends it, for a loop that sends the same.
+pub(crate) struct Body {
+    folder: TempDir,
+}
+
+impl Body {
+    /// Runs a script with one task, whose prompt has `task 0` in it, and keeps what it sends.
+    pub(crate) fn of(bench: &Bench, script: &str) -> Result<Self> {
+        let mock = MockThread::start(Config { requests_kept_max: 1, ..Config::default() });
+        Machine::new(bench, mock.url())?.run(script, 1, &[])?;
+        let requests = mock.requests();
+        let Received { body, .. } = requests.last().context("the binary has sent nothing")?;
+        let body = serde_json::to_string(body)?.replacen("task 0", &format!("task {NUMBER}"), 1);
+        let folder = bench.scratch()?;
+        std::fs::write(folder.path().join("body.json"), body)?;
+        Ok(Self { folder })
+    }
+
+    /// Runs a loop that sends it in stages, `at_once` at a time, to a server that answers all of it.
+    pub(crate) fn send(&self, url: &str, stages: &[usize], at_once: usize) -> Result<Spent> {
+        let (spent, statuses) = self.try_send(url, stages, at_once)?;
+        ensure!(statuses.keys().eq([&200]), "the bare loop was not answered: {statuses:?}");
+        Ok(spent)
+    }
+
+    /// The same to a server that may not; returns how many answers had which status.
+    pub(crate) fn try_send(
+        &self,
+        url: &str,
+        stages: &[usize],
+        at_once: usize,
+    ) -> Result<(Spent, BTreeMap<u16, u64>)> {
+        let stages: Vec<_> = stages.iter().map(usize::to_string).collect();
+        let mut command = Command::new(this_program()?);
+        command
+            .args(["loop", "--url", url, "--stages", &stages.join(","), "--at-once", &at_once.to_string()])
+            .arg("--body")
+            .arg(self.folder.path().join("body.json"));
+        let spent = spend(&mut command)?.well()?;
+        let statuses = serde_json::from_slice(&spent.stdout)?;
+        Ok((spent, statuses))
+    }
+}

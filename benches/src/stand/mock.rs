@@ -1,0 +1,92 @@
+//! The mock in a process of its own, so that what it takes is nobody else's.
+
+use crate::bench::this_program;
+use anyhow::{Context, Result, ensure};
+use divisi_mock::{Config, Mock, Stats};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+
+/// A mock in a process of its own. Dropping it ends it.
+pub(crate) struct MockProcess {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl MockProcess {
+    pub(crate) fn start(config: &Config) -> Result<Self> {
+        let mut command = Command::new(this_program()?);
+        command.arg("mock").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start the mock")?;
+        let stdin = child.stdin.as_mut().context("the mock has no stdin")?;
+        writeln!(stdin, "{}", serde_json::to_string(config)?)?;
+        let mut address = String::new();
+        let stdout = child.stdout.take().context("the mock has no stdout")?;
+        BufReader::new(stdout).read_line(&mut address)?;
+        let address = address.trim().parse().context("the mock did not say where it is")?;
+        Ok(Self { child, address })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The numbers since the start or the last reset.
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        Ok(serde_json::from_slice(&self.exchange("GET /stats")?)?)
+    }
+
+    /// Forgets everything but the configuration.
+    pub(crate) fn reset(&self) -> Result<()> {
+        self.exchange("POST /reset").map(drop)
+    }
+
+    /// Waits until no request of a dead process is being answered.
+    pub(crate) fn wait_until_idle(&self) -> Result<Stats> {
+        let mut stats = self.stats()?;
+        crate::bench::wait_until("the end of all answers", Duration::from_secs(10), || {
+            stats = self.stats()?;
+            Ok(stats.in_flight == 0)
+        })?;
+        Ok(stats)
+    }
+
+    /// A request without a body on a connection of its own; returns the body of the response.
+    fn exchange(&self, request: &str) -> Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.address)?;
+        write!(stream, "{request} HTTP/1.1\r\nhost: mock\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")?;
+        let mut response = vec![];
+        stream.read_to_end(&mut response)?;
+        ensure!(response.starts_with(b"HTTP/1.1 2"), "the mock refused {request}");
+        let head = response.windows(4).position(|window| window == b"\r\n\r\n");
+        Ok(response.split_off(head.context("the mock answered with half a response")? + 4))
+    }
+}
+
+impl Drop for MockProcess {
+    fn drop(&mut self) {
+        // It may be gone already, and there is nobody to tell.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves as a mock until stdin closes, so that it does not outlive who started it.
+pub(crate) fn serve() -> Result<()> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    let config: Config = serde_json::from_str(&line)?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let mock = Mock::start(config).await;
+        writeln!(std::io::stdout(), "{}", mock.url().trim_start_matches("http://"))?;
+        let mut rest = vec![];
+        tokio::io::stdin().read_to_end(&mut rest).await?;
+        Ok(())
+    })
+}

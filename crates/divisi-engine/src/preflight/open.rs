@@ -4,7 +4,7 @@ use super::ROUNDS;
 use super::play::{End, Played, Together};
 use super::spoiled::stray;
 use divisi_core::Site;
-use divisi_core::preflight::{GroupKind, Open};
+use divisi_core::preflight::{GroupKind, Remark};
 use divisi_script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const STRAY: [&str; 3] = ["[object Object]", "undefined", "NaN"];
 
 /// What a run shows of what is not known.
 pub(super) struct Unknown {
-    pub(super) notes: Vec<Open>,
+    pub(super) notes: Vec<Remark>,
     /// For each group whether its width is a guess.
     pub(super) guessed: Vec<bool>,
 }
@@ -84,7 +84,7 @@ pub(super) fn look(
 
 #[derive(Default)]
 struct Notes {
-    all: Vec<Open>,
+    all: Vec<Remark>,
 }
 
 impl Notes {
@@ -92,7 +92,7 @@ impl Notes {
     fn add(&mut self, what: String, site: &Option<Site>) {
         let stem = |what: &str| what.split(':').next().unwrap_or_default().to_owned();
         if !self.all.iter().any(|open| open.site == *site && stem(&open.what) == stem(&what)) {
-            self.all.push(Open { what, site: site.clone() });
+            self.all.push(Remark { what, site: site.clone() });
         }
     }
 }

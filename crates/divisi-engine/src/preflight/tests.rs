@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::setup::{Models, ProviderModels};
-use divisi_core::preflight::Use;
+use divisi_core::preflight::{Remark, Use};
 use divisi_providers::Scripted;
 use std::fmt::Write;
 
@@ -70,7 +70,7 @@ fn shown(graph: &Graph) -> String {
     if !graph.returned.is_empty() {
         writeln!(text, "returned: {}", list(&graph.returned)).unwrap();
     }
-    if let Some(why) = &graph.broke_off {
+    if let Some(Remark { what: why, .. }) = &graph.broke_off {
         writeln!(text, "broke off: {why}").unwrap();
     }
     text

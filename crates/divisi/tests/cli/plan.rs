@@ -83,6 +83,7 @@ fn a_plan_can_be_saved_and_run() {
         assert!(!said.stdout.is_empty());
     }
     insta::assert_snapshot!(home.read("plan.yaml"), @r"
+    name: audit
     tasks:
     - id: t0
       prompt: Audit auth

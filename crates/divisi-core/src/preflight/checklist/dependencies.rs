@@ -9,6 +9,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let tasks = counted(flow.graph.tasks.len(), "task", "tasks");
     let mut evidence = vec![format!("{tasks}, {} from one to another", results(reads))];
     let mut findings = nulls(flow);
+    findings.extend(warnings(flow));
     findings.extend(unread(flow, &mut evidence));
     findings.extend(asked_twice(flow));
     Item::new(Question::Dependencies, evidence, findings)
@@ -19,6 +20,12 @@ fn results(n: usize) -> String {
         0 => "no result goes".to_owned(),
         n => counted(n, "result goes", "results go"),
     }
+}
+
+/// What the flow says and nothing comes of.
+fn warnings<'a>(flow: &Flow<'a>) -> impl Iterator<Item = Finding> + use<'a> {
+    let change = "mend the flow: `divisi types` writes down all that it may say";
+    flow.graph.warnings.iter().map(move |said| Finding::warning(said.site.clone(), said.what.clone(), change))
 }
 
 /// Prompts that say `null` when a task before them fails.

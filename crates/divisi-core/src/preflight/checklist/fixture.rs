@@ -73,7 +73,7 @@ impl Builder {
         ];
         let rule = |(kind, tier, writes): (&str, _, _)| (kind.into(), KindRule { tier, writes });
         let kinds = kinds.into_iter().map(rule).collect();
-        let settings = Settings { cap, kinds, agents_write: false };
+        let settings = Settings { cap, kinds, ..Settings::default() };
         let money = Flat { graph: &self.graph };
         checklist(&self.graph, Some(&money), &settings)
     }

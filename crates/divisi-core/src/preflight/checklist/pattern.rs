@@ -17,11 +17,11 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         findings.push(Finding::warning(None, what, "give it the arguments that it needs, with `--args`"));
     }
     if let Some(why) = &graph.broke_off {
-        let what = format!("it did not get to its end on placeholders: {why}");
-        findings.push(Finding::warning(
-            None,
+        let what = format!("it did not get to its end on placeholders: {}", why.what);
+        findings.push(Finding::wrong(
+            why.site.clone(),
             what,
-            "what is said here is of the part before; make it bear any result",
+            "give it the arguments that it needs, with `--args`, and make it bear any result",
         ));
     }
     // That a width is a guess is said with the pattern, and is what a hierarchy is.

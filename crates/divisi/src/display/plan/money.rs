@@ -4,6 +4,7 @@ use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, counted};
 use crate::display::text;
 use divisi_core::PicoUsd;
+use divisi_core::preflight::checklist::Settings;
 use divisi_core::preflight::forecast::Source;
 use divisi_core::preflight::{Forecast, Graph, Spread};
 use std::collections::BTreeMap;
@@ -15,14 +16,15 @@ const PARTS_SHOWN_MAX: usize = 8;
 pub(crate) fn lines(
     graph: &Graph,
     forecast: &Forecast,
-    cap: Option<PicoUsd>,
+    settings: &Settings,
     look: &Look,
 ) -> Option<Vec<Line>> {
     if graph.tasks.is_empty() {
         return None;
     }
     let mut lines = vec![Line::new(), cost(forecast, look)];
-    lines.extend(ceiling(forecast, cap));
+    lines.extend(ceiling(forecast, settings.cap));
+    lines.extend(phases(&settings.phase_caps(graph)));
     lines.push(time(forecast, look));
     lines.push(tokens(forecast, look));
     lines.extend(parts("by phase", &forecast.phases));
@@ -58,6 +60,12 @@ fn ceiling(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
     let line = Line::of(Tone::Strong, flag)
         .plain(format!(" holds nine runs of ten; without a cap, {worst} at the very worst"));
     Some(named("budget", line))
+}
+
+fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<Line> {
+    let shown = caps.iter().take(PARTS_SHOWN_MAX).map(|(phase, cap)| format!("{} {cap}", text::line(phase)));
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| named("phase caps", Line::new().plain(shown.join(", "))))
 }
 
 /// An amount as it is typed after a flag.

@@ -418,6 +418,9 @@ fn for_programs() {
         }
       ],
       "uninformed": [],
+      "checkedByFunctions": [],
+      "phaseCaps": {},
+      "warnings": [],
       "brokeOff": null,
       "forecast": null
     }

@@ -5,7 +5,7 @@ mod patterns;
 use super::fixture::{Builder, told};
 use super::{Checklist, Finding, Question, Verdict};
 use crate::Tier::{Fable, Haiku, Opus, Sonnet};
-use crate::preflight::{GroupKind, NullRead, Open, Rung, Site, Use};
+use crate::preflight::{GroupKind, NullRead, Remark, Rung, Site, Use};
 use crate::{Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -152,7 +152,7 @@ fn a_wait_needs_a_reason() {
         |flow| flow.graph.tasks[0].task.tools = Some(vec!["write_file".into()]),
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().executor = "shell".into(),
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().kind = "simple-edit".into(),
-        |flow| flow.graph.open.push(Open { what: "a loop".into(), site: flow.graph.tasks[1].site.clone() }),
+        |flow| flow.graph.open.push(Remark { what: "a loop".into(), site: flow.graph.tasks[1].site.clone() }),
     ];
     for reason in reasons {
         assert!(needless(reason).starts_with('✓'), "{}", needless(reason));

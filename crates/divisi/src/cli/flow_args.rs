@@ -25,6 +25,7 @@ pub(crate) struct FlowArgs {
 }
 
 /// A flow that was found.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub(crate) enum Found {
     Script(Flow),
     Plan(PlanFile),

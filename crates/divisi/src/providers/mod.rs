@@ -7,9 +7,13 @@ mod candidate;
 
 mod ahead;
 
+pub(crate) use vendors::vendors;
+
 pub(crate) use ahead::choose_ahead;
 
-pub(crate) use candidate::{Candidate, Found, candidates, local_candidates, local_name};
+pub(crate) use candidate::{
+    Candidate, Found, candidates, candidates_with_tiers, local_candidates, local_name,
+};
 
 use crate::problem::Problem;
 use crate::settings::{Environment, Settings};

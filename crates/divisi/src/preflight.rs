@@ -193,7 +193,7 @@ impl Money for Looked {
 
     fn total(&self) -> Option<Total> {
         let Spread { p10, p50, p90 } = self.forecast.cost;
-        Some(Total { p10, p50, p90, ceiling: self.forecast.ceiling? })
+        Some(Total { p10, p50, p90, ceiling: self.forecast.ceiling })
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn runs(runs: &[RunSummary], now: Timestamp, look: &Look) -> Vec<Line
             Column::right("ok"),
             Column::right("failed"),
             Column::right("skipped").rank(3),
-            Column::right("open").rank(4),
+            Column::right("waiting").rank(4),
             Column::right("tokens").rank(2),
             Column::right("cost"),
             Column::left("started"),

@@ -86,10 +86,15 @@ fn next_commands(progress: &Progress) -> Vec<Line> {
     let mut commands = vec![(format!("divisi show {id}"), "what each task did")];
     match run.stage() {
         Stage::Parked(ParkReason::Budget { phase: Some(_) }) => {
-            commands.push((format!("divisi resume {id}"), "once the phase may cost more"));
+            let does = "once the phase may cost more: `maxCost` in the flow, or [budget.phases]";
+            commands.push((format!("divisi resume {id}"), does));
         }
         Stage::Parked(ParkReason::Budget { phase: None }) => {
-            commands.push((format!("divisi resume {id} {MORE_MONEY}"), "go on with more money"));
+            let least = run.cap_least().unwrap_or(run.budget().settled).typed();
+            commands.push((
+                format!("divisi resume {id} --max-cost {least}"),
+                "the least with which a task can start",
+            ));
         }
         Stage::Parked(ParkReason::Quota { .. }) => {
             commands.push((format!("divisi resume {id}"), "go on once there is quota again"));
@@ -119,6 +124,3 @@ fn next_commands(progress: &Progress) -> Vec<Line> {
     };
     commands.into_iter().map(line).collect()
 }
-
-/// How `resume` is told of a higher cap, in all.
-const MORE_MONEY: &str = "--max-cost <dollars>";

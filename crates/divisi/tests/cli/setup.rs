@@ -30,6 +30,22 @@ fn init_writes_over_nothing_unless_told_to() {
 }
 
 #[test]
+fn tiers_of_the_settings_stand_among_the_models() {
+    let home =
+        Home::with("divisi.toml", "[tiers]\nhaiku = 'claude-sonnet-5-5'").variable("ANTHROPIC_API_KEY", "k");
+    let models = home.ends(0, &["models"]).stdout;
+    let haiku = models.lines().find(|line| line.contains("haiku ")).unwrap();
+    assert!(haiku.contains("claude-sonnet-5-5"), "{models}");
+}
+
+#[test]
+fn a_model_without_a_price_is_a_problem_to_the_doctor() {
+    let home = Home::with("divisi.toml", "model = 'claude-unheard-of'").variable("ANTHROPIC_API_KEY", "k");
+    let said = home.ends(1, &["doctor"]).stdout;
+    assert!(said.contains("problem: model `claude-unheard-of` of `anthropic` has no price here"), "{said}");
+}
+
+#[test]
 fn declarations_completions_and_pages_are_written() {
     let home = Home::new();
     assert!(home.ends(0, &["types"]).stdout.contains("declare function parallel"));

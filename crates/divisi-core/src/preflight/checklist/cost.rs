@@ -65,7 +65,7 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
     match (cap, total) {
         (None, Some(total)) if total.ceiling == PicoUsd::ZERO => None,
         (None, Some(total)) => {
-            let dollars = enough(total.p90);
+            let dollars = total.p90.enough().typed();
             let change = format!("run it with `--max-cost {dollars}`, or set `max_cost` in the settings");
             Some(Finding::warning(None, "no cap", change))
         }
@@ -77,32 +77,9 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
         (Some(cap), Some(total)) if cap < total.p90 => {
             let often = if cap < total.p50 { "will probably park" } else { "may park" };
             let what = format!("the run {often} at its cap of {cap}");
-            let change = format!("`--max-cost {}` holds nine runs of ten", enough(total.p90));
+            let change = format!("`--max-cost {}` holds nine runs of ten", total.p90.enough().typed());
             Some(Finding::warning(None, what, change).money(Some(total.p90)))
         }
         (Some(_), _) => None,
-    }
-}
-
-/// An amount a little above, as somebody would type it.
-fn enough(amount: PicoUsd) -> String {
-    let cents = amount.0.div_ceil(PicoUsd::DOLLAR.0 / 100).max(1);
-    match cents {
-        1..100 => format!("0.{cents:02}"),
-        _ => cents.div_ceil(100).to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proposed_cap_is_typed_easily_and_holds() {
-        let amount = |dollars: &str| enough(PicoUsd::parse_dollars(dollars).unwrap());
-        assert_eq!(
-            ["0", "0.001", "0.351", "0.994", "0.9901", "1.2", "3"].map(amount),
-            ["0.01", "0.01", "0.36", "1", "1", "2", "3"]
-        );
     }
 }

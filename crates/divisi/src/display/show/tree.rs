@@ -72,7 +72,7 @@ fn head(id: &RunId, run: &Run, now: Timestamp, look: &Look) -> Vec<Line> {
         (counts.failed, "failed"),
         (counts.skipped, "skipped"),
         (counts.cancelled, "cancelled"),
-        (counts.open, "open"),
+        (counts.open, "waiting"),
     ];
     let parts = parts.into_iter().filter(|(n, word)| *n > 0 || *word == "ok");
     let parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", number::count(n.into()))).collect();

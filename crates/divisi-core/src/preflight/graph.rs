@@ -125,6 +125,8 @@ pub struct Group {
     pub parent: Option<usize>,
     /// The width is a guess, because it depends on a result.
     pub guessed: bool,
+    /// A result decides the width, however well the flow can foretell it.
+    pub by_result: bool,
 }
 
 /// What asks for tasks together.

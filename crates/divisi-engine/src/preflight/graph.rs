@@ -30,12 +30,14 @@ pub(super) fn assemble(
         assigned: assigned(asked, resolver),
     };
     let by_functions = main.tasks.iter().enumerate().filter(|(_, asked)| asked.is_checked);
-    let groups = main.groups.iter().zip(unknown.guessed).map(|(group, guessed)| Group {
+    let widths = unknown.guessed.into_iter().zip(unknown.by_result);
+    let groups = main.groups.iter().zip(widths).map(|(group, (guessed, by_result))| Group {
         kind: group.kind,
         width: group.width,
         site: group.site.clone(),
         parent: group.parent,
         guessed,
+        by_result,
     });
     Graph {
         name,

@@ -27,6 +27,8 @@ pub(super) struct Way<'a> {
     pub(super) order: Order,
     /// Elements of a list of which nothing is known.
     pub(super) width: usize,
+    /// Whether lists are as long as the flow says.
+    pub(super) heeds_expect: bool,
     /// What ends after some rounds.
     pub(super) ending: &'a BTreeSet<Arc<str>>,
     /// After so many rounds of the same the run is broken off.
@@ -190,9 +192,10 @@ impl Player<'_> {
             self.played.tasks[place].answered = Some(self.answers);
             return TaskAnswer::failed(FailureClass::Lost, "no result");
         }
+        let own = Expect { max: asked.expect.max, ..Expect::default() };
         let looks = Looks {
             place,
-            expect: &asked.expect,
+            expect: if self.way.heeds_expect { &asked.expect } else { &own },
             width: self.way.width,
             round: asked.round,
             is_last: asked.round >= super::ROUNDS && self.way.ending.contains(&asked.same),
@@ -321,6 +324,11 @@ impl Asked {
             Some(group) => (Some(group), None),
             None => (None, Some((self.made, self.site.clone()))),
         }
+    }
+
+    /// Whether its author says how long the lists of its result will be.
+    pub(super) fn is_expected(&self) -> bool {
+        self.expect.all.is_some() || !self.expect.by_path.is_empty()
     }
 
     /// Whether it may be without a result and the script goes on.

@@ -52,7 +52,11 @@ fn shown(graph: &Graph) -> String {
     }
     for (place, group) in graph.groups.iter().enumerate() {
         let line = group.site.as_ref().map_or(0, |site| site.line);
-        let guess = if group.guessed { " (a guess)" } else { "" };
+        let guess = match (group.guessed, group.by_result) {
+            (true, _) => " (a guess)",
+            (false, true) => " (expected)",
+            (false, false) => "",
+        };
         let parent = group.parent.map(|parent| format!(" in g{parent}")).unwrap_or_default();
         writeln!(text, "g{place} {:?} of {}{guess}{parent}, line {line}", group.kind, group.width).unwrap();
     }
@@ -192,7 +196,7 @@ fn what_the_author_expects_is_no_guess() {
     t0 find
     t1 read {{t0}} | after t0 | reads t0 | in g0
     t2 read {{t0}} | after t0 | reads t0 | in g0
-    g0 Parallel of 2, line 3
+    g0 Parallel of 2 (expected), line 3
     returned: t1 t2
     ");
 }

@@ -1,6 +1,6 @@
 //! Whether all that tasks need is there when they need it, and is used.
 
-use super::{Finding, Flow, Item, Question, counted, verb};
+use super::{Finding, Flow, Item, Question, counted, spoken_label, verb};
 use crate::preflight::{Site, Use};
 use std::collections::BTreeMap;
 
@@ -87,7 +87,7 @@ fn asked_twice(flow: &Flow<'_>) -> Vec<Finding> {
         let Some(again) = again else { continue };
         let (before, now) = (flow.node(first), flow.node(again));
         let at = before.site.as_ref().map(|site| format!(" ({site})")).unwrap_or_default();
-        let what = format!("`{}` is asked the same as `{}`{at}", now.label(), before.label());
+        let what = format!("`{}` is asked the same as `{}`{at}", spoken_label(now), spoken_label(before));
         let money = flow.money.and_then(|money| money.cost(again));
         let change = "ask once, and use the result twice";
         findings.push(Finding::warning(now.site.clone(), what, change).money(money));

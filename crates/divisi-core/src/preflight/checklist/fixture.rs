@@ -52,7 +52,7 @@ impl Builder {
 
     /// A group, and its place.
     pub(super) fn group(&mut self, kind: GroupKind, width: usize, parent: Option<usize>) -> usize {
-        self.graph.groups.push(Group { kind, width, site: None, parent, guessed: false });
+        self.graph.groups.push(Group { kind, width, site: None, parent, guessed: false, by_result: false });
         self.graph.groups.len() - 1
     }
 

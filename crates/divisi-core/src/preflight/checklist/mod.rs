@@ -310,7 +310,7 @@ impl<'a> Flow<'a> {
     fn names(&self, places: &[usize]) -> String {
         let mut names: Vec<String> = vec![];
         for &place in places {
-            let name = format!("`{}`", self.node(place).label());
+            let name = format!("`{}`", spoken_label(self.node(place)));
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -329,6 +329,12 @@ impl<'a> Flow<'a> {
             _ => format!("{} and {} more", names[..NAMED_MAX].join(", "), places.len() - NAMED_MAX),
         }
     }
+}
+
+/// What people call a task, with dots in the place of results.
+fn spoken_label(node: &Node) -> String {
+    let is_result = |id: &str| id.strip_prefix('t').is_some_and(|place| place.parse::<usize>().is_ok());
+    crate::plan::render(&node.label(), |id| is_result(id).then_some("…"))
 }
 
 /// `1 task`, `3 tasks`.

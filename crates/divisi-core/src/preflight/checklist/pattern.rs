@@ -239,7 +239,7 @@ impl<'a> Shape<'a> {
     /// The task before a group whose result decides how wide the group is.
     fn leader(&self, before: &Piece, group: usize) -> Option<usize> {
         let Piece::Tasks(places) = before else { return None };
-        let leader = places.last().copied().filter(|_| self.flow.graph.groups[group].guessed)?;
+        let leader = places.last().copied().filter(|_| self.flow.graph.groups[group].by_result)?;
         let waits = |place: &usize| self.flow.node(*place).waits.contains(&leader);
         self.members[group].iter().any(waits).then_some(leader)
     }

@@ -62,6 +62,7 @@ fn group(place: usize, group: &Group) -> Value {
         "kind": group.kind,
         "width": group.width,
         "guessed": group.guessed,
+        "byResult": group.by_result,
         "site": site(group.site.as_ref()),
         "parent": group.parent.map(|parent| format!("g{parent}")),
     })

@@ -84,8 +84,8 @@ fn this_repositorys_flows() {
     Audit
       pipeline ×1  flow.js:33
         audit src     middle-1 (the flow asks for sonnet)
-        parallel ×3 assumed  flow.js:43
-          check … ×3  small-1 (the flow asks for haiku) · phase Check · reads audit src
+        parallel ×3 assumed  flow.js:44
+          check … ×3  middle-1 (the flow asks for sonnet) · phase Check · reads audit src
     Report
       gather          large-1 (the flow asks for opus) · reads audit src, check … ×3
 
@@ -93,7 +93,7 @@ fn this_repositorys_flows() {
     Longest chain  3 steps: audit src → check … → gather
 
     Not known before the run
-      how many there are depends on results: 3 assumed  flow.js:43
+      how many there are depends on results: 3 assumed  flow.js:44
     ");
 }
 
@@ -385,6 +385,7 @@ fn for_programs() {
           "kind": "parallel",
           "width": 1,
           "guessed": false,
+          "byResult": false,
           "site": {
             "script": "flow.js",
             "line": 2

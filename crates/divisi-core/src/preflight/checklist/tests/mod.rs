@@ -316,7 +316,7 @@ proptest! {
             let kind = [GroupKind::Parallel, GroupKind::Pipeline, GroupKind::Decompose][usize::from(kind)];
             let parent = place.checked_sub(1).map(|_| usize::from(parent) % place);
             let group = flow.group(kind, 3, parent.filter(|_| place % 2 == 0));
-            flow.graph.groups[group].guessed = guessed;
+            (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (guessed, guessed);
         }
         for (place, &(waits, reads, group, tier)) in tasks.iter().enumerate() {
             let of = |bits: u16| (0..16).filter(|bit| bits >> bit & 1 == 1 && *bit < place).collect::<Vec<_>>();

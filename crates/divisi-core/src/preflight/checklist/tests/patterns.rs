@@ -44,7 +44,7 @@ fn patterns_stand_in_each_other() {
     let mut flow = Builder::new();
     flow.task("find", "search", Haiku, &[]).task.phase = Some("Find".into());
     let group = flow.group(GroupKind::Pipeline, 2, None);
-    flow.graph.groups[group].guessed = true;
+    (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (true, true);
     for _ in 0..2 {
         let review = flow.graph.tasks.len();
         let node = flow.task("review", "review", Sonnet, &[0]);
@@ -94,7 +94,7 @@ fn a_guessed_width_is_no_finding() {
     flow.task("find", "search", Haiku, &[]);
     let group = flow.group(GroupKind::Parallel, 3, None);
     let site = Some(Site { script: "x.js".into(), line: 4 });
-    flow.graph.groups[group].guessed = true;
+    (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (true, true);
     flow.graph.groups[group].site = site.clone();
     flow.graph.open.push(Remark { what: "how many there are depends on results".into(), site });
     for _ in 0..3 {

@@ -12,6 +12,7 @@ fn init_writes_what_can_be_run_at_once() {
       divisi doctor                        see which models there are
       divisi run flows/audit.js            run it
     "#);
+    home.ends(0, &["check", "flows/audit.js", "--demo", "--strict"]);
     assert!(!home.ends(0, &["run", "flows/audit.js", "--demo"]).stdout.is_empty());
     assert!(home.ends(1, &["doctor"]).stdout.contains("Settings"));
 }

@@ -6,12 +6,22 @@ use crate::display::runs::runs;
 use crate::display::show::{RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::story::Story;
 use divisi_core::{Failure, FailureClass, Input, Millis, PicoUsd, RunId, TaskId, Timestamp};
-use divisi_engine::store::RunSummary;
+use divisi_engine::store::{RunSummary, status_word};
 use insta::{assert_json_snapshot, assert_snapshot};
 
 fn tree_of(story: &Story, width: usize, all: bool) -> String {
     let look = look(width);
-    page(&tree(&Story::id(), &story.run, all, story.now() + Millis(180_000), &look), &look)
+    page(
+        &tree(
+            &Story::id(),
+            &story.run,
+            status_word(story.run.stage()),
+            all,
+            story.now() + Millis(180_000),
+            &look,
+        ),
+        &look,
+    )
 }
 
 fn page_of(story: &Story, task: u32, look: &Look) -> String {
@@ -233,7 +243,9 @@ fn the_page_of_a_task_that_was_skipped() {
 #[test]
 fn forms_for_programs() {
     let (story, id, texts) = (over(), Story::id(), Texts::default());
-    let mut form = serde_json::to_value(RunForm::new(&id, &story.run, &texts)).expect("JSON");
+    let mut form =
+        serde_json::to_value(RunForm::new(&id, &story.run, status_word(story.run.stage()), &texts))
+            .expect("JSON");
     let tasks = form["tasks"].as_array_mut().expect("tasks");
     tasks.retain(|task| matches!(task["task"].as_u64(), Some(2 | 7)));
     assert_json_snapshot!(form, @r#"

@@ -2,6 +2,7 @@
 
 use super::values::{Dollars, Grant, PerMillion, Span};
 use crate::providers::vendors;
+use crate::slip;
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
@@ -273,9 +274,14 @@ fn providers<'de, D: Deserializer<'de>>(
     let providers = BTreeMap::<String, ProviderSettings>::deserialize(deserializer)?;
     match providers.iter().find(|(name, provider)| provider.kind(name).is_none()) {
         None => Ok(providers),
-        Some((name, _)) => Err(D::Error::custom(format_args!(
-            "the provider `{name}` has no `kind`: say `anthropic`, `openai` or `openai-chat`, the API that it speaks"
-        ))),
+        Some((name, _)) => {
+            let known = vendors();
+            let near = slip::nearest(name, known.iter().map(|vendor| vendor.name.as_str()));
+            let near = near.map(|near| format!(", or did you mean `{near}`?")).unwrap_or_default();
+            Err(D::Error::custom(format_args!(
+                "the provider `{name}` has no `kind`: say `anthropic`, `openai` or `openai-chat`, the API that it speaks{near}"
+            )))
+        }
     }
 }
 

@@ -55,7 +55,8 @@ fn of_phase(flow: &Flow<'_>, phase: &str, cap: PicoUsd) -> Option<Finding> {
     let expected: PicoUsd =
         (0..flow.graph.tasks.len()).filter(is_in).filter_map(|place| money.cost(place)).sum();
     (expected > cap).then(|| {
-        let what = format!("the phase {phase} costs about {expected}, and the run parks at its cap of {cap}");
+        let what =
+            format!("the phase {phase} costs {expected} on average, and the run parks at its cap of {cap}");
         let change = "raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml";
         Finding::warning(None, what, change).money(Some(expected))
     })

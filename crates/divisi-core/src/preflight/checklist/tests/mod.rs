@@ -333,3 +333,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn caps_of_phases_are_told_and_held_against_what_is_expected() {
+    let mut flow = Builder::new();
+    for (label, phase) in [("a", "Find"), ("b", "Fix")] {
+        flow.task(label, "review", Sonnet, &[]).task.phase = Some(phase.into());
+    }
+    flow.graph.phase_caps =
+        [("Find".into(), PicoUsd(PicoUsd::DOLLAR.0)), ("Fix".into(), PicoUsd(PicoUsd::DOLLAR.0 / 100))]
+            .into();
+    let [.., cost, _] = flow.checked().items;
+    assert_snapshot!(cost.evidence.join("; "), @"about $0.0600, mostly $0.0300 to $0.1200; $0.6000 at the very most; capped at $1.00; phases are capped: Find at $1.00, Fix at $0.0100");
+    assert_snapshot!(format!("{}: {}", cost.findings[0].what, cost.findings[0].change), @"the phase Fix costs $0.0300 on average, and the run parks at its cap of $0.0100: raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml");
+}

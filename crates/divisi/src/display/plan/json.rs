@@ -6,7 +6,7 @@ use divisi_core::preflight::{Forecast, Graph, Group, Node, Remark};
 use serde_json::{Map, Value, json};
 
 /// Raised when a field changes its meaning or goes away.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The plan as one JSON object. Tasks are called `t0`, `t1` …, as in their
 /// prompts; groups `g0`, `g1` ….

@@ -312,7 +312,7 @@ fn for_programs() {
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&json::render(&graph, None)).unwrap(), @r#"
     {
-      "version": 1,
+      "version": 2,
       "name": "flow.js",
       "tasks": [
         {

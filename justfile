@@ -2,7 +2,7 @@
 default:
     @just --list
 
-# All tests, as CI runs them.
+# All tests; CI adds cargo-deny (.ci/run).
 test:
     ./test
 

@@ -32,7 +32,15 @@ const MODULES = {
 phase('Find');
 const { modules } = await agent(
   'Plan an audit of this repository: which five modules do most harm if they are wrong? Most critical first.',
-  { label: 'find', kind: 'planning', model: 'opus', schema: MODULES, required: true },
+  {
+    label: 'find',
+    kind: 'planning',
+    model: 'opus',
+    schema: MODULES,
+    required: true,
+    // What a plan is made with; without it three are assumed.
+    expect: { modules: 5 },
+  },
 );
 
 phase('Audit');

@@ -31,10 +31,8 @@ pub(super) fn judge(stage: &Stage<'_>, model: &str, learnt: &[String], totals: u
             };
             inside.add(f64::from(u8::from((task.cost.p10..=task.cost.p90).contains(&actual))));
             ratios.push(task.cost.p90.0 as f64 / task.cost.p10.0 as f64);
-            if let Some(ceiling) = task.ceiling {
-                passed += u32::from(actual > ceiling);
-                nearest = nearest.max(actual.0 as f64 / ceiling.0 as f64);
-            }
+            passed += u32::from(actual > task.ceiling);
+            nearest = nearest.max(actual.0 as f64 / task.ceiling.0 as f64);
         }
         ratios.sort_by(f64::total_cmp);
         covered.add(inside.value());

@@ -79,6 +79,9 @@ pub struct Judge {
 }
 
 impl Judge {
+    /// Most marks that it can give.
+    pub const MARKS_MAX: u8 = 10;
+
     /// The cheapest tier, by this rubric and the usual threshold.
     pub fn new(rubric: impl Into<Arc<str>>) -> Self {
         Self { rubric: rubric.into(), model: None, threshold: Self::threshold_default() }

@@ -22,6 +22,9 @@ impl PicoUsd {
     /// One dollar.
     pub const DOLLAR: Self = Self(1_000_000_000_000);
 
+    /// A hundredth of it.
+    const CENT: Self = Self(Self::DOLLAR.0 / 100);
+
     /// Reads dollars as a person writes them: `5`, `0.35`, `$12.5`.
     ///
     /// `None` when the text is no amount, is negative, has more than twelve
@@ -40,6 +43,22 @@ impl PicoUsd {
         let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
         let fraction: u64 = format!("{fraction:0<12}").parse().ok()?;
         whole.checked_mul(Self::DOLLAR.0)?.checked_add(fraction).map(Self)
+    }
+
+    /// A round amount that is no less: two digits, in whole cents, and one cent
+    /// at the least.
+    pub fn enough(self) -> Self {
+        let mut step = Self::CENT.0;
+        while self.0 / step >= 100 {
+            step *= 10;
+        }
+        Self(self.0.div_ceil(step).max(1).saturating_mul(step))
+    }
+
+    /// As it is typed after a flag, rounded up to a cent: `0.35`, `12.00`.
+    pub fn typed(self) -> String {
+        let cents = self.0.div_ceil(Self::CENT.0);
+        format!("{}.{:02}", cents / 100, cents % 100)
     }
 
     /// What is left after taking `other` away, nothing at the least.
@@ -92,6 +111,16 @@ mod tests {
         for wrong in ["", ".", "-1", "1e3", "1.2.3", "five", "99999999999"] {
             assert_eq!(PicoUsd::parse_dollars(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_amount_to_type_is_round_and_no_less() {
+        let enough = |dollars| PicoUsd::parse_dollars(dollars).unwrap().enough().typed();
+        assert_eq!(
+            ["0", "0.001", "0.351", "0.994", "1.02", "12", "12.5", "1234"].map(enough),
+            ["0.01", "0.01", "0.36", "1.00", "1.10", "12.00", "13.00", "1300.00"]
+        );
+        assert_eq!(PicoUsd::parse_dollars("1.230000000001").unwrap().typed(), "1.24");
     }
 
     #[test]

@@ -94,6 +94,9 @@ pub struct PlanTask {
     /// Longest time one attempt may take.
     #[serde(skip_serializing_if = "Option::is_none", with = "written::span")]
     pub timeout: Option<Millis>,
+    /// Longest time one attempt may go without any sign of progress.
+    #[serde(rename = "stallMs", skip_serializing_if = "Option::is_none", with = "written::span")]
+    pub idle_timeout: Option<Millis>,
     /// How often a failed attempt may be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
@@ -119,9 +122,23 @@ pub struct Head {
     /// Most a run of it may cost, in dollars.
     #[serde(skip_serializing_if = "Option::is_none", with = "written::dollars")]
     pub max_cost: Option<PicoUsd>,
+    /// The progress groups whose tasks have a cap together.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseCap>,
     /// Makes one answer of all results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gather: Option<Gather>,
+}
+
+/// A progress group with a cap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PhaseCap {
+    /// The title that its tasks name.
+    pub title: String,
+    /// Most that they may cost together, in dollars.
+    #[serde(with = "written::some_dollars")]
+    pub max_cost: PicoUsd,
 }
 
 /// The synthesis at the end of a plan.
@@ -273,6 +290,7 @@ impl PlanTask {
             inputs: texts(&self.inputs),
             isolation: self.isolation,
             timeout: self.timeout,
+            idle_timeout: self.idle_timeout,
             retries: self.retries,
             overload_wait: self.overload_wait,
             max_turns: self.max_turns,

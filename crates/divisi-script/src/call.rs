@@ -40,6 +40,8 @@ pub enum Call {
         priority: u32,
         /// Whether it is told which of the results it reads are missing.
         is_informed: bool,
+        /// Whether functions of the script decide on its result.
+        is_checked: bool,
     },
     /// Find another script. Answer with [`Answer::Source`] or [`Answer::LoadFailed`].
     Load {

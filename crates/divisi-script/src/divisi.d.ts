@@ -25,7 +25,10 @@ type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}`;
 /** Dollars: a number, or a text. `Infinity` is no limit. */
 type Dollars = number | `$${number}` | `${number}`;
 
-/** A shell command that exits with 0. It finds the result on its standard input; what it prints goes to the next try. */
+/**
+ * A shell command that exits with 0. It finds the result on its standard input;
+ * what it prints goes to the next try. The run has to allow it: `--allow run`.
+ */
 type CommandCheck = string | { command: string };
 
 /** A JSON Schema that the result fits; it may be narrower than the one the model is given. */
@@ -253,23 +256,34 @@ interface PlanTask {
   id: string;
   /** `{{id}}` stands for the result of another task. */
   prompt: string;
-  needs?: readonly string[];
+  needs?: string | readonly string[];
   label?: string;
   kind?: string;
-  model?: Model;
+  /** Several are a ladder. */
+  model?: Model | readonly Model[];
+  fallback?: Model | readonly Model[];
+  /** No functions: a plan holds none. */
+  check?: PlanCheck | readonly PlanCheck[];
+  maxCost?: Dollars;
   effort?: Effort;
   schema?: Schema;
   agentType?: string;
+  executor?: string;
   tools?: readonly string[];
-  phase?: string;
+  disallowedTools?: string | readonly string[];
   context?: string;
-  /** In milliseconds. */
-  timeout?: number;
+  phase?: string;
+  inputs?: string | readonly string[];
+  isolation?: 'worktree' | 'none';
+  timeout?: Span;
+  stallMs?: Span;
   retries?: number;
   /** In milliseconds. */
   overloadWait?: number;
   maxTurns?: number;
 }
+
+type PlanCheck = CommandCheck | SchemaCheck | JudgeCheck;
 
 interface DecomposeOptions {
   /** Tasks to carry out as they are, without an agent that plans. */

@@ -44,7 +44,7 @@ pub use error::{ErrorKind, Frame, ScriptError};
 pub use groups::GroupId;
 pub use host::Host;
 pub use limits::{HostLimits, HostOptions};
-pub use source::{Meta, Phase, Script, Warning};
+pub use source::{Meta, NO_META, Phase, Script, Warning};
 
 /// TypeScript declarations of everything a script can use, for editors.
 pub fn types() -> &'static str {

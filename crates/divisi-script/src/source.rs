@@ -27,6 +27,9 @@ pub struct Script {
     warnings: Vec<Warning>,
 }
 
+/// What the warning says that a script without `meta` gets.
+pub const NO_META: &str = "the script has no `meta`";
+
 /// Something that is probably not what the author of a script meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {

@@ -161,6 +161,7 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
         |kind: &Kind| KindRule { tier: setup.kinds.tier(kind, provider), writes: kind.needs == Needs::Write };
     Settings {
         cap: settings.max_cost.map(|dollars| dollars.0),
+        phase_caps: settings.caps().phases,
         kinds: setup.kinds.iter().map(|kind| (kind.name.clone(), rule(kind))).collect(),
         agents_write: setup.permissions.write || setup.permissions.run,
     }
@@ -192,7 +193,7 @@ impl Money for Looked {
 
     fn total(&self) -> Option<Total> {
         let Spread { p10, p50, p90 } = self.forecast.cost;
-        Some(Total { p10, p50, p90, ceiling: self.forecast.ceiling? })
+        Some(Total { p10, p50, p90, ceiling: self.forecast.ceiling })
     }
 }
 
@@ -202,7 +203,8 @@ fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
     let groups = graph.groups.iter_mut().map(|group| &mut group.site);
     let open = graph.open.iter_mut().map(|open| &mut open.site);
     let nulls = graph.nulls.iter_mut().map(|null| &mut null.site);
-    tasks.chain(groups).chain(open).chain(nulls).flatten()
+    let said = graph.warnings.iter_mut().chain(&mut graph.broke_off).map(|said| &mut said.site);
+    tasks.chain(groups).chain(open).chain(nulls).chain(said).flatten()
 }
 
 /// The line as somebody in this folder would name it.

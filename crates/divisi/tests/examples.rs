@@ -100,11 +100,11 @@ fn check_of_scripts() {
     ✓ error handling planned?         timeout 20 min, retries 4
     ");
     insta::assert_snapshot!(checked("top-five.js"), @r"
-    ✓ pattern identified?             Find → Audit: hierarchy: `find` decides the width of a fan-out of about 3
-    ✓ dependencies mapped?            4 tasks, 3 results go from one to another
-    ✓ parallelisation opportunities?  up to 3 tasks at the same time
-    ✓ right model per agent?          3 on sonnet, 1 on opus
-    ✓ cost estimated?                 about $0.9944, mostly $0.3814 to $2.49
+    ✓ pattern identified?             Find → Audit: hierarchy: `find` decides the width of a fan-out of 5
+    ✓ dependencies mapped?            6 tasks, 5 results go from one to another
+    ✓ parallelisation opportunities?  up to 5 tasks at the same time
+    ✓ right model per agent?          5 on sonnet, 1 on opus
+    ✓ cost estimated?                 about $1.38, mostly $0.5589 to $3.72
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");

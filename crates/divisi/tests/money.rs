@@ -48,7 +48,7 @@ fn the_ledger_equals_the_bill_to_the_last_unit() {
     assert_eq!(bill["beside_the_list"], serde_json::json!({"more": 0, "less": 0}));
     assert_eq!(bill["tasks"].as_array().unwrap().len(), 10);
     assert_eq!(bill["tasks_left_out"], FILES * 3 + 5 - 10);
-    assert_eq!(bill["saved"]["models"]["strongest"], "claude-fable-5-2");
+    assert_eq!(bill["saved"]["models"]["strongest"], "claude-opus-5-5");
 
     let shown = said(&machine.run(&["cost"]));
     for words in ["by caching", "cache reads", "claude-haiku-5-5", "Audit"] {

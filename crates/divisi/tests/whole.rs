@@ -146,6 +146,8 @@ fn a_second_process_is_refused() {
     assert_eq!(machine.count(ended), TASKS as u64 - 1);
     let listed = machine.run(&["runs"]);
     assert!(said(&listed).contains("interrupted"), "{}", said(&listed));
+    let shown = said(&machine.run(&["show"]));
+    assert!(shown.lines().any(|line| line.ends_with("interrupted")), "{shown}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{Draft, Head, Plan, PlanError, PlanTask};
 use serde_json::{Map, Value, json};
 
 /// The fields of a plan beside its tasks.
-const HEAD: [&str; 4] = ["name", "goal", "maxCost", "gather"];
+const HEAD: [&str; 5] = ["name", "goal", "maxCost", "phases", "gather"];
 
 /// Reads the parts of a plan, without asking whether they fit together.
 pub(super) fn read(value: &Value) -> Result<Draft, PlanError> {

@@ -1,12 +1,13 @@
 //! How people write amounts, spans and checks in a plan.
 
-use crate::check::Check;
+use crate::check::{Check, Judge};
 use crate::{Millis, PicoUsd};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Dollars: a number, or a text like `0.35`.
 #[derive(Deserialize)]
@@ -57,6 +58,19 @@ pub(super) mod dollars {
     }
 }
 
+/// The same where an amount has to be.
+pub(super) mod some_dollars {
+    use super::{Deserialize, Deserializer, Dollars, PicoUsd, Serializer, dollars};
+
+    pub(crate) fn serialize<S: Serializer>(amount: &PicoUsd, serializer: S) -> Result<S::Ok, S::Error> {
+        dollars::serialize(&Some(*amount), serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PicoUsd, D::Error> {
+        Ok(Dollars::deserialize(deserializer)?.0)
+    }
+}
+
 /// Milliseconds, or a text with a unit.
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -102,24 +116,85 @@ pub(super) mod span {
     }
 }
 
+/// A check as scripts write it: `'cargo test'`, `{command}`, `{schema}`, or
+/// `{judge, model, threshold}`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<Arc<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judge: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<u8>,
+}
+
+impl Written {
+    fn of(check: &Check) -> Self {
+        match check.clone() {
+            Check::Command(command) => Self { command: Some(command), ..Self::default() },
+            Check::Schema(schema) => Self { schema: Some(schema), ..Self::default() },
+            Check::Judge(Judge { rubric, model, threshold }) => {
+                Self { judge: Some(rubric), model, threshold: Some(threshold), ..Self::default() }
+            }
+        }
+    }
+
+    fn read<E: Error>(check: Value) -> Result<Check, E> {
+        const FORMS: &str = "a check is a shell command, or one of `{command}`, `{schema}`, \
+            `{judge, model, threshold}`";
+        let written = match check {
+            Value::String(command) => Self { command: Some(command.into()), ..Self::default() },
+            Value::Object(_) => serde_json::from_value(check).map_err(E::custom)?,
+            _ => return Err(E::custom(FORMS)),
+        };
+        let says = |text: &Arc<str>| !text.trim().is_empty();
+        match written {
+            Self { command: Some(command), schema: None, judge: None, model: None, threshold: None }
+                if says(&command) =>
+            {
+                Ok(Check::Command(command))
+            }
+            Self { schema: Some(schema), command: None, judge: None, model: None, threshold: None } => {
+                Ok(Check::Schema(schema))
+            }
+            Self { judge: Some(rubric), command: None, schema: None, model, threshold } if says(&rubric) => {
+                let judge = Judge::new(rubric);
+                let threshold = threshold.unwrap_or(judge.threshold);
+                match threshold {
+                    0..=Judge::MARKS_MAX => Ok(Check::Judge(Judge { model, threshold, ..judge })),
+                    _ => Err(E::custom(format_args!(
+                        "the threshold is {threshold} of {} marks",
+                        Judge::MARKS_MAX
+                    ))),
+                }
+            }
+            _ => Err(E::custom(FORMS)),
+        }
+    }
+}
+
 /// One check, or a list of them.
 pub(super) mod checks {
-    use super::{Check, Deserialize, Deserializer, Error, Serialize, Serializer, Value};
+    use super::{Check, Deserialize, Deserializer, Serialize, Serializer, Value, Written};
 
     pub(crate) fn serialize<S: Serializer>(checks: &[Check], serializer: S) -> Result<S::Ok, S::Error> {
         match checks {
-            [one] => one.serialize(serializer),
-            checks => checks.serialize(serializer),
+            [one] => Written::of(one).serialize(serializer),
+            checks => checks.iter().map(Written::of).collect::<Vec<_>>().serialize(serializer),
         }
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Check>, D::Error> {
-        let checks = match Value::deserialize(deserializer)? {
-            Value::Null => return Ok(vec![]),
-            Value::Array(checks) => checks,
-            check => vec![check],
-        };
-        checks.into_iter().map(|check| serde_json::from_value(check).map_err(D::Error::custom)).collect()
+        match Value::deserialize(deserializer)? {
+            Value::Null => Ok(vec![]),
+            Value::Array(checks) => checks.into_iter().map(Written::read).collect(),
+            check => Ok(vec![Written::read(check)?]),
+        }
     }
 }
 

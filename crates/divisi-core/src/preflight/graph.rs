@@ -1,8 +1,9 @@
 //! The tasks a flow would ask for, and how they hang together.
 
 use crate::price::ModelPrice;
-use crate::{Failure, Millis, Task, Tier};
+use crate::{Failure, Millis, PicoUsd, Task, Tier};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,15 +20,21 @@ pub struct Graph {
     /// What it asks for together.
     pub groups: Vec<Group>,
     /// Where its shape depends on results nobody has yet.
-    pub open: Vec<Open>,
+    pub open: Vec<Remark>,
     /// The tasks whose results are in what the flow returns.
     pub returned: Vec<usize>,
     /// Prompts that a task without a result would spoil.
     pub nulls: Vec<NullRead>,
     /// Tasks that read several results and would not be told that one is missing.
     pub uninformed: Vec<usize>,
+    /// The tasks whose results functions of the flow check.
+    pub checked_by_functions: Vec<usize>,
+    /// Most that the tasks of a phase may cost together, where the flow says so.
+    pub phase_caps: BTreeMap<Arc<str>, PicoUsd>,
+    /// What its author has probably not meant.
+    pub warnings: Vec<Remark>,
     /// Why the flow did not get to its end on placeholders.
-    pub broke_off: Option<String>,
+    pub broke_off: Option<Remark>,
 }
 
 /// One task of a graph.
@@ -118,6 +125,8 @@ pub struct Group {
     pub parent: Option<usize>,
     /// The width is a guess, because it depends on a result.
     pub guessed: bool,
+    /// A result decides the width, however well the flow can foretell it.
+    pub by_result: bool,
 }
 
 /// What asks for tasks together.
@@ -132,10 +141,10 @@ pub enum GroupKind {
     Decompose,
 }
 
-/// A place where a flow's shape depends on results nobody has yet.
+/// What is to be said of a line of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Open {
-    /// A lower-case phrase that says what is not known.
+pub struct Remark {
+    /// A lower-case phrase.
     pub what: String,
     /// Where.
     pub site: Option<Site>,

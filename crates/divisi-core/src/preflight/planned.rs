@@ -71,7 +71,8 @@ pub fn of_plan(
     for place in read {
         nodes[place].used = Use::Read;
     }
-    Graph { name: name.into(), tasks: nodes, returned, ..Graph::default() }
+    let caps = plan.head().phases.iter().map(|phase| (phase.title.as_str().into(), phase.max_cost));
+    Graph { name: name.into(), tasks: nodes, returned, phase_caps: caps.collect(), ..Graph::default() }
 }
 
 /// The tasks that no other waits for.

@@ -157,6 +157,14 @@ impl Run {
         &self.budgets.run
     }
 
+    /// The least cap under which one of the tasks that wait could start; `None`
+    /// where nothing waits that more money would help.
+    pub fn cap_least(&self) -> Option<PicoUsd> {
+        let waiting = self.waiting.all().map(|id| &self.tasks[id.index()]);
+        let least = waiting.filter(|task| task.wanted().is_some()).map(|task| task.bound().least()).min()?;
+        Some(self.budgets.run.settled + self.budgets.run.reserved + least)
+    }
+
     /// The money of its phases, of those that have spent something or have a cap.
     pub fn phase_budgets(&self) -> impl Iterator<Item = (&Arc<str>, &Budget)> {
         self.budgets.phases.iter()

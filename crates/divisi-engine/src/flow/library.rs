@@ -1,6 +1,7 @@
 //! Finds flows by name or path.
 
 use divisi_script::{Script, ScriptRef};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Folders, below a project's, in which flows are saved; nearer ones first.
@@ -55,6 +56,16 @@ impl Library {
         }
         let looked = FOLDERS.join(", ");
         Err(format!("there is no flow `{name}` in {looked} here, further up, or in your home folder"))
+    }
+
+    /// The names under which flows are saved, by their files; for advice.
+    pub fn names(&self) -> BTreeSet<String> {
+        let files = self.folders().into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        let name = |path: PathBuf| {
+            let is_flow = ENDINGS.iter().any(|ending| path.extension().is_some_and(|own| own == *ending));
+            is_flow.then(|| Some(path.file_stem()?.to_string_lossy().into_owned())).flatten()
+        };
+        files.filter_map(|entry| name(entry.ok()?.path())).collect()
     }
 
     /// All folders, nearest first: from the root upwards to the repository's

@@ -5,8 +5,8 @@ use super::open::Unknown;
 use super::play::{Asked, End, Played};
 use super::spoiled::Spoiled;
 use crate::resolve::Resolver;
-use divisi_core::Task;
-use divisi_core::preflight::{Graph, Group, Node, Use};
+use divisi_core::preflight::{Assigned, Graph, Group, Node, Remark, Use};
+use divisi_core::{Failure, Task};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,14 +27,17 @@ pub(super) fn assemble(
         reads: asked.reads.iter().copied().filter(|read| *read < place).collect(),
         group: asked.group,
         used: uses.of_task(place, asked),
-        assigned: resolver.assigned(&known(&asked.task)),
+        assigned: assigned(asked, resolver),
     };
-    let groups = main.groups.iter().zip(unknown.guessed).map(|(group, guessed)| Group {
+    let by_functions = main.tasks.iter().enumerate().filter(|(_, asked)| asked.is_checked);
+    let widths = unknown.guessed.into_iter().zip(unknown.by_result);
+    let groups = main.groups.iter().zip(widths).map(|(group, (guessed, by_result))| Group {
         kind: group.kind,
         width: group.width,
         site: group.site.clone(),
         parent: group.parent,
         guessed,
+        by_result,
     });
     Graph {
         name,
@@ -44,11 +47,27 @@ pub(super) fn assemble(
         returned: uses.returned.iter().copied().collect(),
         nulls: spoiled.nulls,
         uninformed: spoiled.uninformed,
+        checked_by_functions: by_functions.map(|(place, _)| place).collect(),
+        phase_caps: main.phase_caps.clone(),
+        warnings: main.warnings.clone(),
         broke_off: match &main.end {
-            End::Threw(error) => Some(error.to_string()),
+            End::Threw(error) => Some(Remark { what: error.to_string(), site: error.site().cloned() }),
             End::Not | End::Returned(_) | End::Busy(_) | End::TooMany(_) | End::TooOften => None,
         },
     }
+}
+
+/// What the words of a task mean. To the engine each try of a task that
+/// functions check is a task of its own; to whoever plans they are one.
+fn assigned(asked: &Asked, resolver: &Resolver) -> Result<Assigned, Failure> {
+    let mut assigned = resolver.assigned(&known(&asked.task))?;
+    if asked.is_checked {
+        assigned.checked = true;
+        if let [only] = assigned.rungs.as_slice() {
+            assigned.rungs.push(only.clone());
+        }
+    }
+    Ok(assigned)
 }
 
 /// What is done with results.

@@ -31,6 +31,9 @@ use std::sync::Arc;
 /// Rounds of a loop that bring something, where results decide how many there are.
 pub const ROUNDS: usize = 3;
 
+/// Lengths of lists in the runs that show what depends on them: fewer and more.
+const OTHER_WIDTHS: [usize; 2] = [2, 5];
+
 /// How far a dry run goes.
 #[derive(Clone, Debug)]
 pub struct TraceLimits {
@@ -92,6 +95,7 @@ impl Tracer<'_> {
         let usual = Way {
             order: Order::Oldest,
             width: WIDTH,
+            heeds_expect: true,
             ending: &ending,
             rounds_max: usize::MAX,
             tasks_max: self.stage.limits.tasks_max,
@@ -101,13 +105,16 @@ impl Tracer<'_> {
         for order in [Order::FirstToEnd, Order::LastToEnd] {
             orders.extend(self.again(&Way { order, ..usual })?);
         }
-        let others = [2, 5].map(|width| self.again(&Way { width, ..usual }));
         let mut widths = vec![];
-        for other in others {
-            widths.extend(other?);
+        for width in OTHER_WIDTHS {
+            widths.extend(self.again(&Way { width, ..usual })?);
+        }
+        let mut unexpected = vec![];
+        for width in OTHER_WIDTHS.into_iter().filter(|_| main.tasks.iter().any(Asked::is_expected)) {
+            unexpected.extend(self.again(&Way { width, heeds_expect: false, ..usual })?);
         }
         let waits = order::waits(&main, &orders);
-        let open = open::look(self.stage.script, &main, &ending, &widths);
+        let open = open::look(self.stage.script, &main, &ending, &widths, &unexpected);
         let spoiled = spoiled::look(&mut self, &main, &usual)?;
         Ok(graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver))
     }
@@ -123,6 +130,7 @@ impl Tracer<'_> {
             self.stage.play(&Way {
                 order: Order::Oldest,
                 width: WIDTH,
+                heeds_expect: true,
                 ending,
                 rounds_max,
                 tasks_max,

@@ -4,7 +4,7 @@ use super::ROUNDS;
 use super::play::{End, Played, Together};
 use super::spoiled::stray;
 use divisi_core::Site;
-use divisi_core::preflight::{GroupKind, Open};
+use divisi_core::preflight::{GroupKind, Remark};
 use divisi_script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,9 +14,11 @@ const STRAY: [&str; 3] = ["[object Object]", "undefined", "NaN"];
 
 /// What a run shows of what is not known.
 pub(super) struct Unknown {
-    pub(super) notes: Vec<Open>,
+    pub(super) notes: Vec<Remark>,
     /// For each group whether its width is a guess.
     pub(super) guessed: Vec<bool>,
+    /// For each group whether a result decides its width.
+    pub(super) by_result: Vec<bool>,
 }
 
 /// What is asked for again and again, one after the other.
@@ -32,14 +34,19 @@ pub(super) fn ended(ending: &BTreeSet<Arc<str>>, with: &Played, without: &Played
     ending.iter().filter(|same| count(with, same) < count(without, same)).cloned().collect()
 }
 
-/// Compares a run with others in which lists were wider or narrower.
+/// Compares a run with others in which lists were wider or narrower, and with
+/// some that were so against what the flow expects.
 pub(super) fn look(
     script: &Script,
     main: &Played,
     ending: &BTreeSet<Arc<str>>,
     others: &[Played],
+    unexpected: &[Played],
 ) -> Unknown {
-    let guessed = guessed(main, others);
+    let guessed = uneven_groups(main, others);
+    let by_result =
+        uneven_groups(main, unexpected).into_iter().zip(&guessed).map(|(one, other)| one || *other);
+    let by_result = by_result.collect();
     let mut notes = Notes::default();
     for (group, _) in main.groups.iter().zip(&guessed).filter(|(_, guessed)| **guessed) {
         match group.kind {
@@ -79,12 +86,12 @@ pub(super) fn look(
         End::Busy(site) => notes.add("the script computes without end: the plan ends here".to_owned(), site),
         End::Not | End::Returned(_) | End::Threw(_) | End::TooOften => {}
     }
-    Unknown { notes: notes.all, guessed }
+    Unknown { notes: notes.all, guessed, by_result }
 }
 
 #[derive(Default)]
 struct Notes {
-    all: Vec<Open>,
+    all: Vec<Remark>,
 }
 
 impl Notes {
@@ -92,13 +99,13 @@ impl Notes {
     fn add(&mut self, what: String, site: &Option<Site>) {
         let stem = |what: &str| what.split(':').next().unwrap_or_default().to_owned();
         if !self.all.iter().any(|open| open.site == *site && stem(&open.what) == stem(&what)) {
-            self.all.push(Open { what, site: site.clone() });
+            self.all.push(Remark { what, site: site.clone() });
         }
     }
 }
 
 /// Whether the width of each group is not the same in every run.
-fn guessed(main: &Played, others: &[Played]) -> Vec<bool> {
+fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
     let shape = |group: &Together| (group.kind as u8, group.site.clone(), group.width);
     let widths = |played: &Played| -> BTreeSet<_> { played.groups.iter().map(shape).collect() };
     let seen: Vec<_> = others.iter().filter(|played| is_whole(played)).map(widths).collect();

@@ -85,8 +85,15 @@ fn traced(source: &str) -> (Vec<String>, Vec<Vec<usize>>) {
     let stage = Stage { script: &script, args: None, options: &options, library: &library, limits: &limits };
     let [main, first, last] = [Order::Oldest, Order::FirstToEnd, Order::LastToEnd].map(|order| {
         let ending = &BTreeSet::new();
-        let way =
-            Way { order, width: WIDTH, ending, rounds_max: usize::MAX, tasks_max: 1_000, fails: &never };
+        let way = Way {
+            order,
+            width: WIDTH,
+            heeds_expect: true,
+            ending,
+            rounds_max: usize::MAX,
+            tasks_max: 1_000,
+            fails: &never,
+        };
         stage.play(&way).unwrap()
     });
     let prompts = main.tasks.iter().map(|asked| asked.task.prompt.to_string()).collect();

@@ -3,10 +3,11 @@
 use super::placeholder::{self, Looks};
 use super::{TraceLimits, mark};
 use crate::flow::Library;
-use divisi_core::preflight::GroupKind;
-use divisi_core::{FailureClass, Site, Task};
+use divisi_core::preflight::{GroupKind, Remark};
+use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use divisi_script::{
-    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, Script, ScriptError, TaskAnswer,
+    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, NO_META, Script, ScriptError,
+    TaskAnswer,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,6 +27,8 @@ pub(super) struct Way<'a> {
     pub(super) order: Order,
     /// Elements of a list of which nothing is known.
     pub(super) width: usize,
+    /// Whether lists are as long as the flow says.
+    pub(super) heeds_expect: bool,
     /// What ends after some rounds.
     pub(super) ending: &'a BTreeSet<Arc<str>>,
     /// After so many rounds of the same the run is broken off.
@@ -55,6 +58,10 @@ pub(super) struct Played {
     pub(super) groups: Vec<Together>,
     /// What it told people.
     pub(super) told: Vec<String>,
+    /// The caps that it gave phases.
+    pub(super) phase_caps: BTreeMap<Arc<str>, PicoUsd>,
+    /// What its author has probably not meant.
+    pub(super) warnings: Vec<Remark>,
     pub(super) end: End,
 }
 
@@ -64,6 +71,8 @@ pub(super) struct Asked {
     pub(super) site: Option<Site>,
     pub(super) group: Option<usize>,
     pub(super) is_informed: bool,
+    /// Whether functions of the script decide on its result.
+    pub(super) is_checked: bool,
     expect: Expect,
     id: CallId,
     /// The tasks whose marks are in its prompt or context, smallest first.
@@ -183,9 +192,10 @@ impl Player<'_> {
             self.played.tasks[place].answered = Some(self.answers);
             return TaskAnswer::failed(FailureClass::Lost, "no result");
         }
+        let own = Expect { max: asked.expect.max, ..Expect::default() };
         let looks = Looks {
             place,
-            expect: &asked.expect,
+            expect: if self.way.heeds_expect { &asked.expect } else { &own },
             width: self.way.width,
             round: asked.round,
             is_last: asked.round >= super::ROUNDS && self.way.ending.contains(&asked.same),
@@ -214,13 +224,14 @@ impl Player<'_> {
         let mut calls = VecDeque::from(calls);
         while let Some(call) = calls.pop_front() {
             match call {
-                Call::Task { id, task, site, group, expect, is_informed, .. } => {
+                Call::Task { id, task, site, group, expect, is_informed, is_checked, .. } => {
                     if self.played.tasks.len() >= self.way.tasks_max {
                         self.played.end = End::TooMany(site);
                         return Ok(());
                     }
                     let group = group.and_then(|id| self.groups.get(&id).copied());
-                    self.asked(Asked { group, expect, is_informed, ..Asked::new(id, task, site) });
+                    let asked = Asked::new(id, task, site);
+                    self.asked(Asked { group, expect, is_informed, is_checked, ..asked });
                 }
                 Call::Load { id, reference, .. } => {
                     let answer = match self.stage.library.load(&reference) {
@@ -237,9 +248,16 @@ impl Player<'_> {
                     self.played.groups.push(Together { kind, width, site, parent, is_planned });
                 }
                 Call::GroupEnded { .. } => {}
-                Call::Phase { title, .. } => self.played.told.push(title),
+                Call::Phase { title, cap } => {
+                    if let Some(cap) = cap {
+                        self.played.phase_caps.insert(title.as_str().into(), cap);
+                    }
+                    self.played.told.push(title);
+                }
                 Call::Log { message } => self.played.told.push(message),
-                Call::Warning { .. } => {}
+                // A flow without a name is as good a flow.
+                Call::Warning { message, .. } if message == NO_META => {}
+                Call::Warning { message: what, site } => self.played.warnings.push(Remark { what, site }),
             }
         }
         Ok(())
@@ -289,6 +307,7 @@ impl Asked {
             site,
             group: None,
             is_informed: false,
+            is_checked: false,
             expect: Expect::default(),
             id,
             after: None,
@@ -305,6 +324,11 @@ impl Asked {
             Some(group) => (Some(group), None),
             None => (None, Some((self.made, self.site.clone()))),
         }
+    }
+
+    /// Whether its author says how long the lists of its result will be.
+    pub(super) fn is_expected(&self) -> bool {
+        self.expect.all.is_some() || !self.expect.by_path.is_empty()
     }
 
     /// Whether it may be without a result and the script goes on.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::setup::{Models, ProviderModels};
-use divisi_core::preflight::Use;
+use divisi_core::preflight::{Remark, Use};
 use divisi_providers::Scripted;
 use std::fmt::Write;
 
@@ -52,7 +52,11 @@ fn shown(graph: &Graph) -> String {
     }
     for (place, group) in graph.groups.iter().enumerate() {
         let line = group.site.as_ref().map_or(0, |site| site.line);
-        let guess = if group.guessed { " (a guess)" } else { "" };
+        let guess = match (group.guessed, group.by_result) {
+            (true, _) => " (a guess)",
+            (false, true) => " (expected)",
+            (false, false) => "",
+        };
         let parent = group.parent.map(|parent| format!(" in g{parent}")).unwrap_or_default();
         writeln!(text, "g{place} {:?} of {}{guess}{parent}, line {line}", group.kind, group.width).unwrap();
     }
@@ -70,7 +74,7 @@ fn shown(graph: &Graph) -> String {
     if !graph.returned.is_empty() {
         writeln!(text, "returned: {}", list(&graph.returned)).unwrap();
     }
-    if let Some(why) = &graph.broke_off {
+    if let Some(Remark { what: why, .. }) = &graph.broke_off {
         writeln!(text, "broke off: {why}").unwrap();
     }
     text
@@ -192,7 +196,7 @@ fn what_the_author_expects_is_no_guess() {
     t0 find
     t1 read {{t0}} | after t0 | reads t0 | in g0
     t2 read {{t0}} | after t0 | reads t0 | in g0
-    g0 Parallel of 2, line 3
+    g0 Parallel of 2 (expected), line 3
     returned: t1 t2
     ");
 }

@@ -4,7 +4,6 @@ use super::refusal::Refusal;
 use super::{Scope, checked::checked, convert, outcome, site};
 use crate::options::{self, Wanted};
 use crate::state::{Asked, Form, Next, Shared, Waiting};
-use crate::trial::Trial;
 use crate::{Call, Expect, GroupId, Site};
 use divisi_core::{PicoUsd, Task};
 use rquickjs::{Ctx, Function, Promise, Result, Value, function::Opt};
@@ -45,6 +44,7 @@ pub(super) struct Spot {
     expect: Expect,
     priority: u32,
     is_informed: bool,
+    is_checked: bool,
 }
 
 /// Hands out `task`.
@@ -56,11 +56,11 @@ pub(super) fn ask<'js>(
     asked: Asked,
 ) -> Result<Promise<'js>> {
     let (promise, resolve, reject) = ctx.promise()?;
-    let Spot { site, group, expect, priority, is_informed } = spot;
+    let Spot { site, group, expect, priority, is_informed, is_checked } = spot;
     let waiting = Waiting::new(ctx, resolve, reject, site.clone(), asked, group);
     let mut state = shared.borrow_mut();
     let id = state.next_id();
-    state.ask(Call::Task { id, task, site, group, expect, priority, is_informed }, waiting);
+    state.ask(Call::Task { id, task, site, group, expect, priority, is_informed, is_checked }, waiting);
     Ok(promise)
 }
 
@@ -103,14 +103,12 @@ impl<'js> Maker<'_, 'js> {
                 Err(refusal) => return self.refuse(form, refusal),
             };
         let group = self.shared.borrow_mut().groups.current();
+        let is_checked = !functions.is_empty();
         let expect = Expect { max: elements_max, ..expect };
-        let spot = Spot { site, group, expect, priority, is_informed };
-        let asked = Asked::Task { title: task.title(), required: task.required, form };
-        if functions.is_empty() {
+        let spot = Spot { site, group, expect, priority, is_informed, is_checked };
+        if !is_checked || self.shared.borrow().options.assumes_checks {
+            let asked = Asked::Task { title: task.title(), required: task.required, form };
             return ask(self.ctx, self.shared, spot, task, asked);
-        }
-        if self.shared.borrow().options.assumes_checks {
-            return ask(self.ctx, self.shared, spot, Trial::new(task).begin(), asked);
         }
         checked(self.ctx, self.shared, spot, task, functions, form)
     }

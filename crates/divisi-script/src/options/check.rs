@@ -10,9 +10,6 @@ use rquickjs::{Function, Object, Value};
 const FORMS: &str =
     "a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`";
 
-/// Most marks that a judge can give.
-const MARKS_MAX: u32 = 10;
-
 impl<'js> Given<'_, 'js> {
     /// One check, or a list of them: those for the engine, and functions.
     pub(super) fn checks(&self, checks: &mut Vec<Check>, functions: &mut Vec<Function<'js>>) -> Result<()> {
@@ -72,7 +69,7 @@ impl<'js> Given<'_, 'js> {
     }
 
     fn marks(&self) -> std::result::Result<u8, Refusal> {
-        let marks = self.number(0, MARKS_MAX).and_then(|marks| u8::try_from(marks).ok());
+        let marks = self.number(0, Judge::MARKS_MAX.into()).and_then(|marks| u8::try_from(marks).ok());
         marks.ok_or_else(|| self.wrong("a whole number from 0 to 10"))
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Found {
 /// Finds the `meta` of the script `name`.
 pub(super) fn read(name: &str, text: &str, tokens: &Tokens) -> Result<Found, Problem> {
     let Some(at) = position(text, &tokens.list) else {
-        let message = "the script has no `meta`".to_owned();
+        let message = super::NO_META.to_owned();
         return Ok(Found {
             meta: Meta { name: stem(name).to_owned(), ..Meta::default() },
             warnings: vec![Warning { message, line: 1 }],

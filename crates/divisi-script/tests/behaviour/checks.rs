@@ -167,7 +167,7 @@ fn a_plan_takes_checks_as_satisfied() {
     let played = counted(source).options(|options| options.assumes_checks = true).run();
     insta::assert_snapshot!(played, @r#"
     warning flow.js:1 the script has no `meta`
-    c0 flow.js:1 x {"model":"haiku"}
+    c0 flow.js:1 x {"model":["haiku","opus"]}
     = 0
     "#);
 }

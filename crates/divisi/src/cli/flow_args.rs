@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::plan_file::{self, PlanFile};
 use crate::problem::Problem;
 use crate::settings::Dollars;
+use crate::{output, slip};
 use clap::Args;
 use divisi_core::PicoUsd;
 use divisi_engine::Flow;
@@ -25,6 +26,7 @@ pub(crate) struct FlowArgs {
 }
 
 /// A flow that was found.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub(crate) enum Found {
     Script(Flow),
     Plan(PlanFile),
@@ -33,7 +35,12 @@ pub(crate) enum Found {
 impl FlowArgs {
     /// Finds the flow, and reads it where it is a plan.
     pub(crate) fn find(self, context: &Context) -> Result<Found, Problem> {
-        let file = Library::new(context.folder()).find(&self.flow).map_err(Problem::usage)?;
+        let library = Library::new(context.folder());
+        let file = library.find(&self.flow).map_err(|missing| {
+            let names = library.names();
+            let near = slip::nearest(&self.flow, names.iter().map(String::as_str));
+            Problem::usage(missing).hints(near.map(|near| format!("did you mean `{near}`?")))
+        })?;
         if plan_file::is_plan(&file.path) {
             if self.args.is_some() || !self.arg.is_empty() {
                 return Err(Problem::usage("a plan takes no arguments")
@@ -46,7 +53,10 @@ impl FlowArgs {
             path: Some(file.path.into()),
             source: file.source.into(),
             args: match (self.args, self.arg) {
-                (Some(text), _) => Some(json_or_text(&text)),
+                (Some(text), _) => {
+                    say_if_broken(&text, context);
+                    Some(json_or_text(&text))
+                }
                 (None, entries) if entries.is_empty() => None,
                 (None, entries) => Some(Value::Object(Map::from_iter(entries))),
             },
@@ -83,6 +93,14 @@ impl Found {
         let of_settings =
             context.settings()?.settings.max_cost.map_or(PicoUsd(u64::MAX), |dollars| dollars.0);
         Ok(Some(Dollars(of_plan.min(of_settings))))
+    }
+}
+
+/// A quote that the shell has eaten must not turn arguments into a text unseen.
+fn say_if_broken(text: &str, context: &Context) {
+    let Err(error) = serde_json::from_str::<Value>(text) else { return };
+    if text.trim_start().starts_with(['{', '[']) && !context.global.quiet {
+        output::say(&format!("note: `--args` is no JSON ({error}), so the script gets it as a text"));
     }
 }
 

@@ -5,13 +5,12 @@ use crate::display::cost::{Bill, cost};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
-use crate::providers::{Candidate, candidates};
+use crate::providers::{Candidate, candidates_with_tiers};
 use crate::{output, prices};
 use anyhow::Context as _;
 use divisi_core::ledger::{Entry, Ledger, Review};
-use divisi_core::{ModelPrice, Position, RunId, Timestamp};
+use divisi_core::{ModelPrice, Position, RunId, Tier, Timestamp};
 use divisi_engine::prices::Catalogue;
-use divisi_engine::setup::TIERS;
 use divisi_engine::store::Store;
 use globset::Glob;
 
@@ -35,8 +34,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let settings = context.settings()?.settings;
     let id = context.find_run(&args.run).await?;
     let ledger = ledger(&*context.store()?, &id).await?;
-    let list =
-        List { catalogue: prices::of(&settings)?, vendors: candidates(&settings, &context.environment) };
+    let vendors = candidates_with_tiers(&settings, &context.environment);
+    let list = List { catalogue: prices::of(&settings)?, vendors, strongest: Tier::Opus }.of(&ledger);
     let review = Review::of(&ledger, |entry| list.price(entry), |entry| list.strongest(entry));
     let ladders = ledger.ladders(|model, at| list.price_of(model, at));
     let strongest = ledger.entries().iter().find_map(|entry| list.strongest_name(entry));
@@ -69,9 +68,24 @@ async fn ledger(store: &dyn Store, id: &RunId) -> Result<Ledger, Problem> {
 struct List {
     catalogue: Catalogue,
     vendors: Vec<Candidate>,
+    /// What the run is compared with: opus, or what is above it where the run
+    /// asked for that, as in a plan.
+    strongest: Tier,
 }
 
 impl List {
+    /// The same for this run.
+    fn of(self, ledger: &Ledger) -> Self {
+        let asked = ledger.entries().iter().filter_map(|entry| self.tier(entry));
+        Self { strongest: asked.max().map_or(Tier::Opus, |most| most.max(Tier::Opus)), ..self }
+    }
+
+    /// The lowest tier that stands for the model that was asked.
+    fn tier(&self, entry: &Entry) -> Option<Tier> {
+        let (tiers, asked) = (&self.vendor(entry)?.tiers, entry.asked.as_deref()?);
+        Tier::ALL.into_iter().find(|tier| tiers.get(tier.as_str()).is_some_and(|id| id == asked))
+    }
+
     /// Who has most likely answered: the journal holds the names of models only.
     fn vendor(&self, entry: &Entry) -> Option<&Candidate> {
         self.vendor_of(entry.asked.as_ref().or(entry.answered.as_ref())?)
@@ -96,7 +110,8 @@ impl List {
 
     fn strongest_name(&self, entry: &Entry) -> Option<String> {
         let tiers = &self.vendor(entry)?.tiers;
-        TIERS.iter().rev().find_map(|tier| tiers.get(*tier)).cloned()
+        let tiers_down = Tier::ALL.into_iter().rev().filter(|tier| *tier <= self.strongest);
+        tiers_down.filter_map(|tier| tiers.get(tier.as_str())).next().cloned()
     }
 
     fn strongest(&self, entry: &Entry) -> Option<ModelPrice> {

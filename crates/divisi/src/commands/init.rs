@@ -39,9 +39,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let written = FILES.into_iter().map(|(path, text)| prepare(folder, path, text).map(|file| (path, file)));
     for (path, file) in written.collect::<Result<Vec<_>, _>>()? {
         file.persist(folder.join(path)).with_context(|| format!("cannot write {path}"))?;
-        output::say(&format!("wrote {path}"));
+        if !context.global.quiet {
+            output::say(&format!("wrote {path}"));
+        }
     }
-    output::say(NEXT.trim_end());
+    if !context.global.quiet {
+        output::say(NEXT.trim_end());
+    }
     Ok(Exit::Ok)
 }
 

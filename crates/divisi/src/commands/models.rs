@@ -5,7 +5,7 @@ use crate::display::models::{Listing, Row, models};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
-use crate::providers::{Candidate, candidates};
+use crate::providers::{Candidate, candidates_with_tiers};
 use crate::{clock, output, prices};
 use anyhow::Context as _;
 use divisi_core::Timestamp;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
     let now = clock::now();
     let listing = match &args.all {
         Some(filter) => all(&catalogue, filter, now),
-        None => tiers(&candidates(&settings, &context.environment), &catalogue, now),
+        None => tiers(&candidates_with_tiers(&settings, &context.environment), &catalogue, now),
     };
     let text = if context.global.json {
         json::harmless(&serde_json::to_string_pretty(&listing).context("cannot write the list")?)

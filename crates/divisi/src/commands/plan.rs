@@ -26,7 +26,7 @@ Examples:
 
 The script runs, and every agent is answered with a placeholder that fits its schema. Lists whose length \
 only a result tells have three elements, or as many as the flow says: `agent(…, { expect: { files: 12 } })`. \
-No key is needed.")]
+No key is needed. Exits with 3 where the flow breaks off on placeholders: the plan ends there.")]
 pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
             .context("cannot write the plan as JSON")?,
         (false, true) => dot::render(graph),
         (false, false) => {
-            tree::render(graph, money::lines(graph, forecast, looked.settings.cap, &look), args.tasks, &look)
+            tree::render(graph, money::lines(graph, forecast, &looked.settings, &look), args.tasks, &look)
         }
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
@@ -75,6 +75,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
 
 /// Writes the tasks as a plan file.
 fn save(graph: &Graph, path: &Path) -> Result<(), Problem> {
+    if !plan_file::is_plan(&path.to_string_lossy()) {
+        let message = format!("{} is no name of a plan file", path.display());
+        return Err(Problem::usage(message).hint("let it end in .yaml or .json, so that it can be run"));
+    }
     if graph.broke_off.is_some() {
         return Err(Problem::usage("a plan that ends early is not written"));
     }
@@ -84,6 +88,9 @@ fn save(graph: &Graph, path: &Path) -> Result<(), Problem> {
     if !graph.open.is_empty() {
         let message = "what only results tell stands in the plan as it was assumed";
         output::say(&format!("note: {message}: see {}", path.display()));
+    }
+    for lost in frozen::lost(graph) {
+        output::say(&format!("note: a plan cannot have {lost}"));
     }
     Ok(())
 }

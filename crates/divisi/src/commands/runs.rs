@@ -1,6 +1,7 @@
 //! `divisi runs`: the list of runs.
 
 use crate::context::Context;
+use crate::display::show::INTERRUPTED;
 use crate::display::{Look, json, look, runs};
 use crate::exit::Exit;
 use crate::problem::Problem;
@@ -27,7 +28,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     for run in &mut found {
         // Its process was killed: the journal could not say so.
         if run.status == "running" && !engine.is_driven(&run.id) {
-            run.status = "interrupted".to_owned();
+            run.status = INTERRUPTED.to_owned();
         }
     }
     let text = if context.global.json {

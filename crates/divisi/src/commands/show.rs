@@ -2,7 +2,7 @@
 
 use crate::cli::RunFlags;
 use crate::context::Context;
-use crate::display::show::{RunForm, TaskPage, TaskPageForm, Texts, tree};
+use crate::display::show::{INTERRUPTED, RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::{Line, Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use divisi_core::run::Stage;
 use divisi_core::{Content, Event, Position, Recorded, Run, RunId, TaskId};
 use divisi_engine::Engine;
-use divisi_engine::store::Store;
+use divisi_engine::store::{Store, status_word};
 use serde::Serialize;
 
 /// Show what a run did: its tasks by phase, or one task in full
@@ -23,6 +23,7 @@ Examples:
   divisi show k3f9 \"audit auth\" --all")]
 pub(crate) struct Args {
     /// The run's id, its beginning, or `last`
+    #[arg(default_value = "last")]
     run: String,
     /// One task, by its number or its label: its prompt, attempts, turns, result
     task: Option<String>,
@@ -39,13 +40,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let page =
         Page { json: context.global.json, look: Look::of_stdout(kept.is_some_and(|flags| flags.demo)) };
     let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
-    if !is_over && !engine.is_driven(&id) {
+    let is_interrupted = !is_over && !engine.is_driven(&id);
+    let status = if is_interrupted { INTERRUPTED } else { status_word(run.stage()) };
+    if is_interrupted {
         output::say(&format!(
             "note: {id} was interrupted, and nobody drives it; go on with `divisi resume {id}`"
         ));
     }
     match &args.task {
-        None => show_run(&engine, &id, &run, args.all, &page).await?,
+        None => show_run(&engine, &id, (&run, status), args.all, &page).await?,
         Some(word) => show_task(&engine, &id, &run, find_task(&run, word)?, args.all, &page).await?,
     }
     Ok(Exit::Ok)
@@ -67,9 +70,17 @@ impl Page {
     }
 }
 
-async fn show_run(engine: &Engine, id: &RunId, run: &Run, all: bool, page: &Page) -> Result<(), Problem> {
+async fn show_run(
+    engine: &Engine,
+    id: &RunId,
+    (run, status): (&Run, &str),
+    all: bool,
+    page: &Page,
+) -> Result<(), Problem> {
     let texts = load(engine, run.result().and_then(Result::ok)).await?;
-    page.print(&RunForm::new(id, run, &texts), || tree(id, run, all, clock::now(), &page.look))
+    page.print(&RunForm::new(id, run, status, &texts), || {
+        tree(id, run, status, all, clock::now(), &page.look)
+    })
 }
 
 async fn show_task(

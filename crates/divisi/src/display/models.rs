@@ -55,10 +55,11 @@ pub(crate) fn models(listing: &Listing, look: &Look) -> Vec<Line> {
     if listing.rows.is_empty() {
         return vec![Line::new().plain("no model has such a name and a price")];
     }
-    let titles = ["input", "write 5m", "write 1h", "read", "output"].map(Column::right);
+    let titles = [("input", 0), ("write 5m", 2), ("write 1h", 3), ("read", 1), ("output", 0)];
+    let titles = titles.map(|(title, rank)| Column::right(title).rank(rank));
     let front = [Column::left("tier"), Column::left("model").at_least(12)];
     let mut columns: Vec<Column> = front.into_iter().chain(titles).collect();
-    columns.push(Column::right("since").rank(1));
+    columns.push(Column::right("since").rank(4));
     let mut table = Table::new(columns, 2);
     table.titles();
     let mut provider = None;

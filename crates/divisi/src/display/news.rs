@@ -51,7 +51,9 @@ impl News {
             Event::SoftLimitReached { spent, cap } => {
                 vec![Line::of(Tone::Warn, "warning: ").plain(format!("{spent} of {cap} are spent"))]
             }
-            Event::Estimated { estimate } => estimated(estimate).into_iter().collect(),
+            Event::Estimated { estimate } => {
+                estimated(estimate, progress.run.budget().cap).into_iter().collect()
+            }
             Event::PhaseStarted { title, .. } if detail == Detail::Every => {
                 vec![Line::of(Tone::Dim, "phase ").put(Tone::Strong, title)]
             }
@@ -101,13 +103,14 @@ impl News {
     }
 }
 
-/// What the run is expected to cost; nothing where that is nothing.
-fn estimated(estimate: &Estimate) -> Option<Line> {
+/// What the run is expected to cost; nothing where that is nothing. Its most is
+/// told where a cap sees to it: without one it is arithmetic, and no help.
+fn estimated(estimate: &Estimate, cap: Option<PicoUsd>) -> Option<Line> {
     if estimate.cost.p90 == PicoUsd::ZERO {
         return None;
     }
     let Spread { p10, p50, p90 } = estimate.cost;
-    let most = estimate.ceiling.map(|ceiling| format!(", at most {ceiling}")).unwrap_or_default();
+    let most = cap.map(|cap| format!(", at most {cap}")).unwrap_or_default();
     let took = number::took(estimate.took.p50);
     Some(Line::of(Tone::Dim, "plan: ").plain(format!("about {p50} ({p10} to {p90}){most}; about {took}")))
 }

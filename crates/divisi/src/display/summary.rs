@@ -97,10 +97,13 @@ fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
     may_type(format!("divisi show {id}"), "what each task did");
     match run.stage() {
         Stage::Parked(ParkReason::Budget { phase: Some(_) }) => {
-            may_type(format!("divisi resume {id}"), "once the phase may cost more");
+            let does = "once the phase may cost more: `maxCost` in the flow, or [budget.phases]";
+            may_type(format!("divisi resume {id}"), does);
         }
         Stage::Parked(ParkReason::Budget { phase: None }) => {
-            may_type(format!("divisi resume {id} {MORE_MONEY}"), "go on with more money");
+            let least = run.cap_least().unwrap_or(run.budget().settled).typed();
+            let command = format!("divisi resume {id} --max-cost {least}");
+            may_type(command, "the least with which a task can start");
         }
         Stage::Parked(ParkReason::Hopeless { .. }) => {
             may_type(format!("divisi resume {id}"), "try the rest, once the reason is mended");
@@ -140,6 +143,3 @@ fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
     };
     commands.into_iter().map(line).collect()
 }
-
-/// How `resume` is told of a higher cap, in all.
-const MORE_MONEY: &str = "--max-cost <dollars>";

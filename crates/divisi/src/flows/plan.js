@@ -2,6 +2,7 @@
 export const meta = {
   name: 'plan',
   description: 'The tasks of a plan, each as soon as what it needs is there',
+  phases: [],
 };
 
 const { tasks, gather: synthesis } = args;

@@ -23,6 +23,9 @@ use tree::Node;
 /// Endings of a plan's file.
 const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
 
+/// What the `meta` of our script says of groups.
+const NO_PHASES: &str = "phases: []";
+
 /// A plan, and the file that it stands in.
 #[derive(Debug)]
 pub(crate) struct PlanFile {
@@ -44,7 +47,9 @@ pub(crate) fn write(path: &Path, plan: &Plan) -> anyhow::Result<String> {
     let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     match is_json {
         true => Ok(serde_json::to_string_pretty(plan)? + "\n"),
-        false => Ok(serde_norway::to_string(plan)?),
+        // By way of JSON, so that both have the same form: YAML of its own would
+        // write tags where a type is an enum.
+        false => Ok(serde_norway::to_string(&serde_json::to_value(plan)?)?),
     }
 }
 
@@ -89,7 +94,13 @@ impl PlanFile {
             written
         });
         let given = json!({ "tasks": tasks.collect::<Vec<_>>(), "gather": self.plan.head().gather });
-        Flow { name: self.name(), ..Flow::script("plan", include_str!("../flows/plan.js")) }.args(given)
+        let source = include_str!("../flows/plan.js").replacen(NO_PHASES, &self.phases(), 1);
+        Flow { name: self.name(), ..Flow::script("plan", source) }.args(given)
+    }
+
+    /// The groups with a cap, as the `meta` of a script announces them.
+    fn phases(&self) -> String {
+        format!("phases: {}", json!(self.plan.head().phases))
     }
 }
 

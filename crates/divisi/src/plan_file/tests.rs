@@ -259,13 +259,14 @@ fn wrong_types_and_values() {
     assert_snapshot!(yaml("tasks:\n  - id: a\n    prompt: x\n    check: {comand: 'true'}\n"), @r"
     plan::form
 
-      × plan `p.yaml` cannot be used at line 4, column 5: `check`: unknown variant
-      │ `comand`, expected one of `schema`, `command`, `judge`
+      × plan `p.yaml` cannot be used at line 4, column 5: `check`: unknown field
+      │ `comand`, expected one of `command`, `schema`, `judge`, `model`,
+      │ `threshold`
        ╭─[p.yaml:4:5]
      3 │     prompt: x
      4 │     check: {comand: 'true'}
        ·     ──┬──
-       ·       ╰── `check`: unknown variant `comand`, expected one of `schema`, `command`, `judge`
+       ·       ╰── `check`: unknown field `comand`, expected one of `command`, `schema`, `judge`, `model`, `threshold`
        ╰────
     ");
 }
@@ -406,4 +407,67 @@ tasks:
         ╰────
       help: take out the need that matters least
     ");
+}
+
+/// A task with every kind of check, as an author writes it.
+const CHECKS: &str = r#"
+name: checked
+phases:
+  - {title: Fix, maxCost: 0.5}
+tasks:
+  - id: a
+    prompt: A
+    check: cargo test -q
+    stallMs: 90s
+  - id: b
+    prompt: B
+    phase: Fix
+    check:
+      - {command: make}
+      - {schema: {type: string}}
+      - {judge: short?, model: opus, threshold: 9}
+      - {judge: "kind: enough?"}
+"#;
+
+#[test]
+fn what_is_written_is_read_as_the_same_plan() {
+    let plan = PlanFile::read("p.yaml", CHECKS).unwrap().plan;
+    assert_snapshot!(super::write("p.yaml".as_ref(), &plan).unwrap(), @r"
+    name: checked
+    phases:
+    - title: Fix
+      maxCost: 0.5
+    tasks:
+    - id: a
+      prompt: A
+      check:
+        command: cargo test -q
+      stallMs: 90s
+    - id: b
+      prompt: B
+      check:
+      - command: make
+      - schema:
+          type: string
+      - judge: short?
+        model: opus
+        threshold: 9
+      - judge: 'kind: enough?'
+        threshold: 7
+      phase: Fix
+    ");
+    for path in ["p.yaml", "p.json"] {
+        let written = super::write(path.as_ref(), &plan).unwrap();
+        assert_eq!(PlanFile::read(path, &written).unwrap().plan, plan, "{written}");
+    }
+}
+
+#[test]
+fn a_check_that_says_two_things_or_nothing_is_none() {
+    for check in ["{command: a, schema: {}}", "{command: a, threshold: 3}", "{judge: ' '}", "''", "3", "{}"] {
+        let refused = yaml(&format!("tasks: [{{id: a, prompt: x, check: {check}}}]"));
+        assert!(refused.contains("a check is a shell command, or one of"), "{check}: {refused}");
+    }
+    let refused = yaml("tasks: [{id: a, prompt: x, check: {judge: good, threshold: 11}}]");
+    assert!(refused.contains("the threshold is 11 of 10 marks"), "{refused}");
 }

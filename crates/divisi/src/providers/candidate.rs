@@ -1,5 +1,6 @@
 //! Providers that could be asked, if they have what they need.
 
+use super::AUTO;
 use super::vendors::{Vendor, vendors};
 use crate::problem::Problem;
 use crate::settings::{Environment, Kind, ProviderSettings, RateLimits, Settings};
@@ -41,24 +42,48 @@ pub(crate) enum Found {
     Local,
 }
 
-/// Every provider of the settings, then every vendor that divisi knows, in the
-/// order in which they are preferred.
+/// Every provider of the settings that stands somewhere else, then every vendor
+/// that divisi knows, in the order in which they are preferred.
 pub(crate) fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candidate> {
     let vendors = vendors();
-    let mut candidates: Vec<_> = settings
-        .providers
-        .iter()
-        .map(|(name, provider)| {
-            // Chat Completions are spoken by many; only by its name is one of them meant.
-            let is_meant = |vendor: &&Vendor| vendor.name == *name || provider.kind != Kind::OpenaiChat;
-            let vendor = vendors.iter().filter(|vendor| vendor.kind == provider.kind).find(is_meant);
-            Candidate::of_settings(name, provider, vendor, environment)
-        })
-        .collect();
-    for vendor in vendors {
-        if !settings.providers.contains_key(&vendor.name) {
-            candidates.push(Candidate::of_vendor(vendor, environment));
+    let of_settings = |name: &String, provider: &ProviderSettings| {
+        // Settings with a provider whose API is not known are refused when they are read.
+        let kind = provider.kind(name)?;
+        // Chat Completions are spoken by many; only by its name is one of them meant.
+        let is_meant = |vendor: &&Vendor| vendor.name == *name || kind != Kind::OpenaiChat;
+        let vendor = vendors.iter().filter(|vendor| vendor.kind == kind).find(is_meant);
+        Some(Candidate::of_settings(name, kind, provider, vendor, environment))
+    };
+    // Who only says more of a vendor does not prefer it.
+    let says_more = |name: &str| {
+        let provider = settings.providers.get_key_value(name);
+        provider.filter(|(_, provider)| provider.base_url.is_none())
+    };
+    let is_vendor = |name: &str| vendors.iter().any(|vendor| vendor.name == name);
+    let elsewhere =
+        settings.providers.iter().filter(|(name, _)| !is_vendor(name) || says_more(name).is_none());
+    let mut candidates: Vec<_> =
+        elsewhere.filter_map(|(name, provider)| of_settings(name, provider)).collect();
+    for vendor in &vendors {
+        match says_more(&vendor.name) {
+            Some((name, provider)) => candidates.extend(of_settings(name, provider)),
+            None if settings.providers.contains_key(&vendor.name) => {}
+            None => candidates.push(Candidate::of_vendor(vendor.clone(), environment)),
         }
+    }
+    candidates
+}
+
+/// The same with the tiers of the settings, which are those of whoever answers
+/// by default.
+pub(crate) fn candidates_with_tiers(settings: &Settings, environment: &Environment) -> Vec<Candidate> {
+    let mut candidates = candidates(settings, environment);
+    let is_default = |candidate: &&mut Candidate| match settings.provider.as_str() {
+        AUTO => candidate.is_ready(),
+        name => candidate.name == name,
+    };
+    if let Some(default) = candidates.iter_mut().find(is_default) {
+        default.tiers.extend(settings.tiers.clone());
     }
     candidates
 }
@@ -83,6 +108,7 @@ impl Candidate {
     /// except that nobody else is sent that vendor's key.
     fn of_settings(
         name: &str,
+        kind: Kind,
         provider: &ProviderSettings,
         vendor: Option<&Vendor>,
         environment: &Environment,
@@ -94,11 +120,11 @@ impl Candidate {
         Self {
             name: name.to_owned(),
             found: Found::Settings,
-            kind: provider.kind,
+            kind,
             base_url: provider
                 .base_url
                 .clone()
-                .or_else(|| Some(vendor?.base_url.clone()))
+                .or_else(|| Some(vendor?.url(environment).to_owned()))
                 .unwrap_or_default(),
             key: key_env.as_deref().and_then(|name| environment.get(name)).map(Secret::new),
             key_env,
@@ -116,7 +142,7 @@ impl Candidate {
         Self {
             found: Found::Known,
             kind: vendor.kind,
-            base_url: environment.get(&vendor.base_url_env).unwrap_or(&vendor.base_url).to_owned(),
+            base_url: vendor.url(environment).to_owned(),
             key: environment.get(&vendor.key_env).map(Secret::new),
             key_env: Some(vendor.key_env),
             models: vendor.models,
@@ -237,6 +263,18 @@ mod tests {
         assert_eq!(candidates[0].tiers["haiku"], "claude-old");
         assert_eq!(candidates[0].tiers["opus"], "claude-opus-5-5");
         assert_eq!(candidates[0].key_env.as_deref(), Some("ANTHROPIC_API_KEY"));
+    }
+
+    #[test]
+    fn a_vendor_of_which_only_a_rate_is_said_stays_what_and_where_it_is() {
+        let settings =
+            "[providers.openai.rate]\nrequests_per_minute = 60\n[providers.corp]\nkind = 'openai-chat'";
+        let candidates = all(settings, [("OPENAI_BASE_URL", "https://gateway.example/v1")]);
+        let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+        assert_eq!(names, ["corp", "anthropic", "openai", "openrouter"]);
+        assert_eq!(candidates[2].kind, Kind::Openai);
+        assert_eq!(candidates[2].base_url, "https://gateway.example/v1");
+        assert_eq!(candidates[2].rate.requests_per_minute.map(u32::from), Some(60));
     }
 
     #[test]

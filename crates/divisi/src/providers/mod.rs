@@ -7,9 +7,13 @@ mod candidate;
 
 mod ahead;
 
+pub(crate) use vendors::vendors;
+
 pub(crate) use ahead::choose_ahead;
 
-pub(crate) use candidate::{Candidate, Found, candidates, local_candidates, local_name};
+pub(crate) use candidate::{
+    Candidate, Found, candidates, candidates_with_tiers, local_candidates, local_name,
+};
 
 use crate::problem::Problem;
 use crate::settings::{self, Environment, Settings};
@@ -186,7 +190,9 @@ fn unknown(settings: &Settings, candidates: &[Candidate]) -> Problem {
         return Problem::failed(anyhow::Error::msg(message)).hint("start it, or choose another provider");
     }
     let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
-    Problem::usage(format!("there is no provider `{name}`")).hint(format!(
+    let near = crate::slip::nearest(name, names.iter().copied());
+    let near = near.map(|near| format!("did you mean `{near}`?"));
+    Problem::usage(format!("there is no provider `{name}`")).hints(near).hint(format!(
         "there are {}, and others can be added as [providers.NAME] in divisi.toml",
         names.join(", ")
     ))

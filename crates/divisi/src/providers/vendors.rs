@@ -1,6 +1,6 @@
 //! The vendors that divisi knows; what is known stands in `vendors.toml`.
 
-use crate::settings::Kind;
+use crate::settings::{Environment, Kind};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,13 @@ pub(crate) struct Vendor {
     pub(crate) models: Vec<String>,
     /// Model ids by tier.
     pub(crate) tiers: BTreeMap<String, String>,
+}
+
+impl Vendor {
+    /// Where it is reached.
+    pub(crate) fn url<'a>(&'a self, environment: &'a Environment) -> &'a str {
+        environment.get(&self.base_url_env).unwrap_or(&self.base_url)
+    }
 }
 
 /// All of them, in the order in which they are preferred.

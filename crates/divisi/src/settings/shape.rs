@@ -1,6 +1,8 @@
 //! Every setting there is, with its default.
 
 use super::values::{Dollars, Grant, PerMillion, Span};
+use crate::providers::vendors;
+use crate::slip;
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
@@ -51,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) retry: Retry,
     /// Model ids by tier, before those of the default provider.
     pub(crate) tiers: BTreeMap<String, String>,
+    #[serde(deserialize_with = "providers")]
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     /// What models cost that have another price than the published one, or
     /// none, by patterns of their ids.
@@ -106,7 +109,10 @@ pub(crate) struct Retry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProviderSettings {
-    pub(crate) kind: Kind,
+    /// The API that it speaks. A vendor that divisi knows by this name speaks
+    /// what it always speaks; of others it has to be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<Kind>,
     /// What the paths of the API are appended to; the vendor's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) base_url: Option<String>,
@@ -264,6 +270,31 @@ impl From<&Retry> for RetryPolicy {
             rest_max: retry.rest_max.0,
             waits_max: retry.waits_max,
             overload_wait_max: retry.overload_wait_max.0,
+        }
+    }
+}
+
+impl ProviderSettings {
+    /// The API that it speaks under this name; `None` where nobody knows.
+    pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
+        self.kind.or_else(|| Some(vendors().into_iter().find(|vendor| vendor.name == name)?.kind))
+    }
+}
+
+/// Reads providers, of each of which the API is known.
+fn providers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, ProviderSettings>, D::Error> {
+    let providers = BTreeMap::<String, ProviderSettings>::deserialize(deserializer)?;
+    match providers.iter().find(|(name, provider)| provider.kind(name).is_none()) {
+        None => Ok(providers),
+        Some((name, _)) => {
+            let known = vendors();
+            let near = slip::nearest(name, known.iter().map(|vendor| vendor.name.as_str()));
+            let near = near.map(|near| format!(", or did you mean `{near}`?")).unwrap_or_default();
+            Err(D::Error::custom(format_args!(
+                "the provider `{name}` has no `kind`: say `anthropic`, `openai` or `openai-chat`, the API that it speaks{near}"
+            )))
         }
     }
 }

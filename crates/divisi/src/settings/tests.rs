@@ -67,7 +67,7 @@ fn a_provider_comes_whole_from_one_layer() {
     let project =
         Project::new(&[("divisi.toml", "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'http://x/v1'")]);
     let loaded = project.load([]).unwrap();
-    assert_eq!(loaded.settings.providers["corp"].kind, Kind::OpenaiChat);
+    assert_eq!(loaded.settings.providers["corp"].kind, Some(Kind::OpenaiChat));
     assert!(loaded.leaves.iter().any(|leaf| leaf.name() == "providers.corp"));
 }
 
@@ -96,6 +96,7 @@ fn mistakes_are_named_with_their_place() {
     hint: did you mean `key_env`?
     "#);
     insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkey_env = 'sk-1'"), @"/divisi.toml, line 3, column 11: `key_env` is the name of an environment variable, not the key itself");
+    insta::assert_snapshot!(Project::complaint("model = 'x'\n[providers.corp.rate]\nburst = 3"), @"/divisi.toml, line 2, column 2: the provider `corp` has no `kind`: say `anthropic`, `openai` or `openai-chat`, the API that it speaks");
     insta::assert_snapshot!(Project::complaint("[kinds.search]\nteir = 'opus'"), @r"
     /divisi.toml, line 2, column 1: there is no setting `teir`
     hint: did you mean `tier`?

@@ -18,12 +18,12 @@ fn a_plan_needs_no_key_and_leaves_nothing_behind() {
     Waves  3, 1
     Longest chain  2 steps: auth → gather
 
-      cost       about $0.0954 · $0.0263 to $0.2926 in eight runs of ten
+      cost       about $0.0954 · $0.0263 to $0.2926 in eight runs of ten · $0.1439 on average
       budget     --max-cost 0.30 holds nine runs of ten; without a cap, $4163.84 at the very worst
       time       about 0:22, 0:51 in one of ten · 2 waves, the longest chain has 2 tasks
       tokens     2.0 k fresh · 9.1 k out
-      by phase   Report $0.1058, Audit $0.0381
-      strongest  all of it on claude-opus-5-5: about $0.2879; this saves 50 %
+      by phase   Report $0.1058, Audit $0.0381 on average
+      strongest  all of it on claude-opus-5-5: $0.2879 on average; this saves 50 %
       from       rough figures per kind, as there is no history
     ");
     insta::assert_snapshot!(said.stderr, @"note: planned with the models of `anthropic`; there is no model to ask: no key is set, and the settings say not to look for a model server on this machine");
@@ -72,6 +72,87 @@ fn what_is_wrong_is_said() {
     home.ends(2, &["plan", "f.js", "--provider", "nobody"]);
 }
 
+/// A cap, an option that is none, and a function that checks.
+const RICH: &str = "\
+export const meta = { name: 'rich', description: 'Says more than a plan can', phases: [{ title: 'Fix', maxCost: 0.5 }] };
+phase('Fix');
+const mended = await agent('Mend it', { label: 'mend', modle: 'opus', tools: [], model: ['haiku', 'opus'], check: (text) => text.length > 3 });
+return mended;
+";
+
+#[test]
+fn caps_warnings_and_what_cannot_be_saved_are_said() {
+    let home = Home::with("rich.js", RICH);
+    let said = home.ends(0, &["plan", "rich.js", "--demo", "--save", "rich.yaml"]);
+    insta::assert_snapshot!(said.stderr, @"note: a plan cannot have functions that check `mend`: its first result is taken");
+    insta::assert_snapshot!(said.stdout, @r"
+    rich · 1 task · 1 wave
+
+    Fix
+      mend  demo-haiku → demo-opus (the flow's ladder begins with haiku)
+
+      cost       about $0.0000
+      phase caps Fix $0.5000
+      time       about 8.5 s, 0:33 in one of ten · 1 wave, the longest chain has 1 task
+      tokens     293 fresh · 1.3 k out
+      from       rough figures per kind, as there is no history
+
+    Warnings
+      `modle` is no option of agent() and does nothing  rich.js:3
+    ");
+    insta::assert_snapshot!(home.read("rich.yaml"), @r"
+    name: rich
+    phases:
+    - title: Fix
+      maxCost: 0.5
+    tasks:
+    - id: t0
+      prompt: Mend it
+      label: mend
+      model:
+      - haiku
+      - opus
+      tools: []
+      phase: Fix
+    ");
+    insta::assert_snapshot!(home.ends(0, &["check", "rich.js", "--demo"]).stdout, @r"
+    ✓ pattern identified?             Fix: single task `mend`
+    ! dependencies mapped?            1 task, no result goes from one to another
+      ! rich.js:3  `modle` is no option of agent() and does nothing
+        mend the flow: `divisi types` writes down all that it may say
+    ✓ parallelisation opportunities?  nothing runs at the same time
+    ✓ right model per agent?          1 on haiku
+    ✓ cost estimated?                 nobody sends a bill
+                                      phases are capped: Fix at $0.5000
+    ✓ error handling planned?         timeout 30 min, retries 4
+                                      1 on a ladder with a check
+    ");
+    let refused = home.ends(2, &["plan", "rich.js", "--demo", "--save", "rich.txt"]);
+    insta::assert_snapshot!(refused.stderr, @r"
+    error: rich.txt is no name of a plan file
+      hint: let it end in .yaml or .json, so that it can be run
+    ");
+    assert!(!home.folder().join("rich.txt").exists());
+}
+
+#[test]
+fn of_a_flow_that_breaks_off_only_its_beginning_is_judged() {
+    let home =
+        Home::with("f.js", "const a = await agent('a', { tools: [] })\nreturn agent(args.files[0] + a)");
+    insta::assert_snapshot!(home.ends(0, &["check", "f.js", "--demo"]).stdout, @r"
+    ✗ pattern identified?             single task `a`
+      ✗ f.js:2  it did not get to its end on placeholders: script `~/work/f.js` failed at line 2: TypeError: cannot read property 'files' of undefined
+        give it the arguments that it needs, with `--args`, and make it bear any result
+    – dependencies mapped?            cannot be said
+    – parallelisation opportunities?  cannot be said
+    – right model per agent?          cannot be said
+    ! cost estimated?
+      ! no cap
+        run it with `--max-cost`, or set `max_cost` in the settings
+    – error handling planned?         cannot be said
+    ");
+}
+
 #[test]
 fn a_plan_can_be_saved_and_run() {
     let home = Home::with("flows/audit.js", FLOW);
@@ -83,6 +164,7 @@ fn a_plan_can_be_saved_and_run() {
         assert!(!said.stdout.is_empty());
     }
     insta::assert_snapshot!(home.read("plan.yaml"), @r"
+    name: audit
     tasks:
     - id: t0
       prompt: Audit auth

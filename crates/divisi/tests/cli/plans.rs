@@ -53,6 +53,22 @@ fn a_plan_is_run_in_its_order_and_resumed_from_the_journal() {
 }
 
 #[test]
+fn checks_and_caps_of_a_plan_reach_the_run() {
+    let plan = "\
+phases: [{title: Fix, maxCost: 0.5}]
+tasks:
+  - {id: a, prompt: A, tools: [], check: 'test -n \"$(cat)\"'}
+  - {id: b, prompt: B, phase: Fix, tools: [], model: [haiku, opus], check: {judge: Is it short?, model: haiku, threshold: 1}}
+";
+    let home = Home::with("checked.yaml", plan);
+    let events = home.ends(0, &["run", "checked.yaml", "--demo", "--allow", "run", "--json"]).events();
+    let capped = events.iter().find(|event| event["event"] == "phase_started").unwrap();
+    assert_eq!((capped["title"].as_str(), capped["cap"].as_u64()), (Some("Fix"), Some(500_000_000_000)));
+    let judged = events.iter().filter(|event| event["turn"]["judges"] == true).count();
+    assert_eq!(judged, 1);
+}
+
+#[test]
 fn several_last_tasks_are_told_under_their_names() {
     let plan = r#"{"tasks": [{"id": "a", "prompt": "Say a", "tools": []}, {"id": "b", "label": "bee", "prompt": "Say b", "tools": []}]}"#;
     let home = Home::with("two.json", plan);
@@ -166,9 +182,8 @@ fn check_asks_six_questions_of_a_plan() {
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          4 on sonnet
                                       1 task stands one tier above the table
-    ! cost estimated?                 capped at $1.00
-      ! nothing is known of its cost
-        `divisi plan` says why
+    ✓ cost estimated?                 nobody sends a bill
+                                      capped at $1.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
     home.write("release.yaml", &RELEASE.replace("    label: release notes", "    executor: echo"));
@@ -183,8 +198,6 @@ fn check_asks_six_questions_of_a_plan() {
     ✗ cost estimated?                 capped at $1.00
       ✗ 1 task cannot be priced
         see the findings on models
-      ! nothing is known of its cost
-        `divisi plan` says why
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
     assert_eq!(home.ends(0, &["runs", "--json"]).stdout, "[]");

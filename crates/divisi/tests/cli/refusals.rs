@@ -60,6 +60,10 @@ fn flags_that_make_no_sense() {
 #[test]
 fn flows_that_are_not_there_or_cannot_be_read() {
     insta::assert_snapshot!(refused(2, &Home::new(), &["run", "flow.js", "--demo"]), @"error: there is no file flow.js");
+    let saved = Home::with("flows/audit.js", crate::home::FLOW);
+    assert!(refused(2, &saved, &["run", "audti", "--demo"]).ends_with("hint: did you mean `audit`?"));
+    let broken = saved.ends(0, &["plan", "audit", "--demo", "--args", "{bad"]).stderr;
+    insta::assert_snapshot!(broken, @"note: `--args` is no JSON (key must be a string at line 1 column 2), so the script gets it as a text");
     insta::assert_snapshot!(refused(2, &Home::new(), &["run", "audit", "--demo"]), @"error: there is no flow `audit` in flows, .divisi/flows, .claude/workflows here, further up, or in your home folder");
     insta::assert_snapshot!(refused(2, &with_flow("const a = 1\nconst a = 2\n"), &["run", "flow.js", "--demo"]), @r#"
     script::syntax

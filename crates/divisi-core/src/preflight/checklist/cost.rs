@@ -2,6 +2,10 @@
 
 use super::{Finding, Flow, Item, Question, Total, counted};
 use crate::PicoUsd;
+use std::collections::BTreeMap;
+
+/// Phases whose caps are named.
+const PHASES_MAX: usize = 4;
 
 pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut findings = vec![];
@@ -11,7 +15,9 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         let what = format!("{} cannot be priced", counted(unpriced, "task", "tasks"));
         findings.push(Finding::wrong(None, what, "see the findings on models"));
     }
-    let total = flow.money.and_then(|money| money.total());
+    // The price of a part would be taken for that of the whole.
+    let whole = flow.money.filter(|_| flow.graph.broke_off.is_none());
+    let total = whole.and_then(|money| money.total());
     match total {
         Some(_) if unpriced > 0 => {}
         Some(total) if total.ceiling == PicoUsd::ZERO => evidence.push("nobody sends a bill".to_owned()),
@@ -20,20 +26,47 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             let capped = flow.settings.cap.is_some_and(|cap| cap < total.ceiling);
             evidence.extend((!capped).then(|| format!("{} at the very most", total.ceiling)));
         }
+        None if flow.graph.broke_off.is_some() => {}
         None => {
             findings.push(Finding::warning(None, "nothing is known of its cost", "`divisi plan` says why"));
         }
     }
     evidence.extend(flow.settings.cap.map(|cap| format!("capped at {cap}")));
+    let caps = flow.settings.phase_caps(flow.graph);
+    evidence.extend(phases(&caps));
     findings.extend(cap(flow.settings.cap, total));
+    findings.extend(caps.iter().filter_map(|(phase, cap)| of_phase(flow, phase, *cap)));
     Item::new(Question::Cost, evidence, findings)
+}
+
+fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<String> {
+    let shown = caps.iter().take(PHASES_MAX).map(|(phase, cap)| format!("{phase} at {cap}"));
+    let mut shown: Vec<String> = shown.collect();
+    if let more @ 1.. = caps.len().saturating_sub(PHASES_MAX) {
+        shown.push(format!("{more} more"));
+    }
+    (!shown.is_empty()).then(|| format!("phases are capped: {}", shown.join(", ")))
+}
+
+/// A phase that is expected to cost more than it may.
+fn of_phase(flow: &Flow<'_>, phase: &str, cap: PicoUsd) -> Option<Finding> {
+    let money = flow.money?;
+    let is_in = |place: &usize| flow.node(*place).task.phase.as_deref() == Some(phase);
+    let expected: PicoUsd =
+        (0..flow.graph.tasks.len()).filter(is_in).filter_map(|place| money.cost(place)).sum();
+    (expected > cap).then(|| {
+        let what =
+            format!("the phase {phase} costs {expected} on average, and the run parks at its cap of {cap}");
+        let change = "raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml";
+        Finding::warning(None, what, change).money(Some(expected))
+    })
 }
 
 fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
     match (cap, total) {
         (None, Some(total)) if total.ceiling == PicoUsd::ZERO => None,
         (None, Some(total)) => {
-            let dollars = enough(total.p90);
+            let dollars = total.p90.enough().typed();
             let change = format!("run it with `--max-cost {dollars}`, or set `max_cost` in the settings");
             Some(Finding::warning(None, "no cap", change))
         }
@@ -45,32 +78,9 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
         (Some(cap), Some(total)) if cap < total.p90 => {
             let often = if cap < total.p50 { "will probably park" } else { "may park" };
             let what = format!("the run {often} at its cap of {cap}");
-            let change = format!("`--max-cost {}` holds nine runs of ten", enough(total.p90));
+            let change = format!("`--max-cost {}` holds nine runs of ten", total.p90.enough().typed());
             Some(Finding::warning(None, what, change).money(Some(total.p90)))
         }
         (Some(_), _) => None,
-    }
-}
-
-/// An amount a little above, as somebody would type it.
-fn enough(amount: PicoUsd) -> String {
-    let cents = amount.0.div_ceil(PicoUsd::DOLLAR.0 / 100).max(1);
-    match cents {
-        1..100 => format!("0.{cents:02}"),
-        _ => cents.div_ceil(100).to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proposed_cap_is_typed_easily_and_holds() {
-        let amount = |dollars: &str| enough(PicoUsd::parse_dollars(dollars).unwrap());
-        assert_eq!(
-            ["0", "0.001", "0.351", "0.994", "0.9901", "1.2", "3"].map(amount),
-            ["0.01", "0.01", "0.36", "1", "1", "2", "3"]
-        );
     }
 }

@@ -1,6 +1,6 @@
 //! Whether all that tasks need is there when they need it, and is used.
 
-use super::{Finding, Flow, Item, Question, counted, verb};
+use super::{Finding, Flow, Item, Question, counted, spoken_label, verb};
 use crate::preflight::{Site, Use};
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let tasks = counted(flow.graph.tasks.len(), "task", "tasks");
     let mut evidence = vec![format!("{tasks}, {} from one to another", results(reads))];
     let mut findings = nulls(flow);
+    findings.extend(warnings(flow));
     findings.extend(unread(flow, &mut evidence));
     findings.extend(asked_twice(flow));
     Item::new(Question::Dependencies, evidence, findings)
@@ -19,6 +20,12 @@ fn results(n: usize) -> String {
         0 => "no result goes".to_owned(),
         n => counted(n, "result goes", "results go"),
     }
+}
+
+/// What the flow says and nothing comes of.
+fn warnings<'a>(flow: &Flow<'a>) -> impl Iterator<Item = Finding> + use<'a> {
+    let change = "mend the flow: `divisi types` writes down all that it may say";
+    flow.graph.warnings.iter().map(move |said| Finding::warning(said.site.clone(), said.what.clone(), change))
 }
 
 /// Prompts that say `null` when a task before them fails.
@@ -80,7 +87,7 @@ fn asked_twice(flow: &Flow<'_>) -> Vec<Finding> {
         let Some(again) = again else { continue };
         let (before, now) = (flow.node(first), flow.node(again));
         let at = before.site.as_ref().map(|site| format!(" ({site})")).unwrap_or_default();
-        let what = format!("`{}` is asked the same as `{}`{at}", now.label(), before.label());
+        let what = format!("`{}` is asked the same as `{}`{at}", spoken_label(now), spoken_label(before));
         let money = flow.money.and_then(|money| money.cost(again));
         let change = "ask once, and use the result twice";
         findings.push(Finding::warning(now.site.clone(), what, change).money(money));

@@ -52,7 +52,7 @@ impl Builder {
 
     /// A group, and its place.
     pub(super) fn group(&mut self, kind: GroupKind, width: usize, parent: Option<usize>) -> usize {
-        self.graph.groups.push(Group { kind, width, site: None, parent, guessed: false });
+        self.graph.groups.push(Group { kind, width, site: None, parent, guessed: false, by_result: false });
         self.graph.groups.len() - 1
     }
 
@@ -73,7 +73,7 @@ impl Builder {
         ];
         let rule = |(kind, tier, writes): (&str, _, _)| (kind.into(), KindRule { tier, writes });
         let kinds = kinds.into_iter().map(rule).collect();
-        let settings = Settings { cap, kinds, agents_write: false };
+        let settings = Settings { cap, kinds, ..Settings::default() };
         let money = Flat { graph: &self.graph };
         checklist(&self.graph, Some(&money), &settings)
     }

@@ -15,7 +15,7 @@ mod waits;
 use super::{Graph, Node, Site};
 use crate::{Millis, PicoUsd, Tier};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Asks the six questions of a flow.
@@ -24,15 +24,17 @@ use std::sync::Arc;
 /// question for the cost is not answered well.
 pub fn checklist(graph: &Graph, money: Option<&dyn Money>, settings: &Settings) -> Checklist {
     let flow = Flow { graph, money, settings };
-    Checklist {
-        items: [
-            pattern::item(&flow),
-            dependencies::item(&flow),
-            waits::item(&flow),
-            models::item(&flow),
-            cost::item(&flow),
-            errors::item(&flow),
-        ],
+    let items = [
+        pattern::item(&flow),
+        dependencies::item(&flow),
+        waits::item(&flow),
+        models::item(&flow),
+        cost::item(&flow),
+        errors::item(&flow),
+    ];
+    match &graph.broke_off {
+        Some(_) => Checklist { items: items.map(Item::of_a_part) },
+        None => Checklist { items },
     }
 }
 
@@ -78,6 +80,15 @@ impl Item {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
         let verdict = findings.first().map_or(Verdict::Ok, |worst| worst.verdict);
         Self { question, verdict, evidence, findings }
+    }
+
+    /// The same answer where only the beginning of the flow is known: what is
+    /// wrong there is wrong, and what is right there says nothing of the rest.
+    fn of_a_part(self) -> Self {
+        match self.verdict {
+            Verdict::Ok => Self { verdict: Verdict::Unknown, evidence: vec![], ..self },
+            Verdict::Unknown | Verdict::Warning | Verdict::Wrong => self,
+        }
     }
 }
 
@@ -208,10 +219,23 @@ pub struct Total {
 pub struct Settings {
     /// Most it may cost.
     pub cap: Option<PicoUsd>,
+    /// Most that the tasks of a phase may cost, of those that the flow itself gives no cap.
+    pub phase_caps: BTreeMap<Arc<str>, PicoUsd>,
     /// What is known of each kind of work.
     pub kinds: BTreeMap<Arc<str>, KindRule>,
     /// Whether agents that name no tools of their own may change files.
     pub agents_write: bool,
+}
+
+impl Settings {
+    /// The caps of phases that hold in a run of this flow.
+    pub fn phase_caps<'a>(&'a self, graph: &'a Graph) -> BTreeMap<&'a str, PicoUsd> {
+        let phases: BTreeSet<&str> =
+            graph.tasks.iter().filter_map(|node| node.task.phase.as_deref()).collect();
+        let named = |(phase, cap): (&'a Arc<str>, &PicoUsd)| (&**phase, *cap);
+        let of_settings = self.phase_caps.iter().map(named).filter(|(phase, _)| phases.contains(phase));
+        of_settings.chain(graph.phase_caps.iter().map(named)).collect()
+    }
 }
 
 /// What the table of kinds says of one of them.
@@ -286,7 +310,7 @@ impl<'a> Flow<'a> {
     fn names(&self, places: &[usize]) -> String {
         let mut names: Vec<String> = vec![];
         for &place in places {
-            let name = format!("`{}`", self.node(place).label());
+            let name = format!("`{}`", spoken_label(self.node(place)));
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -305,6 +329,12 @@ impl<'a> Flow<'a> {
             _ => format!("{} and {} more", names[..NAMED_MAX].join(", "), places.len() - NAMED_MAX),
         }
     }
+}
+
+/// What people call a task, with dots in the place of results.
+fn spoken_label(node: &Node) -> String {
+    let is_result = |id: &str| id.strip_prefix('t').is_some_and(|place| place.parse::<usize>().is_ok());
+    crate::plan::render(&node.label(), |id| is_result(id).then_some("…"))
 }
 
 /// `1 task`, `3 tasks`.

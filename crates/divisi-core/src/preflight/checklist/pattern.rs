@@ -17,11 +17,11 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         findings.push(Finding::warning(None, what, "give it the arguments that it needs, with `--args`"));
     }
     if let Some(why) = &graph.broke_off {
-        let what = format!("it did not get to its end on placeholders: {why}");
-        findings.push(Finding::warning(
-            None,
+        let what = format!("it did not get to its end on placeholders: {}", why.what);
+        findings.push(Finding::wrong(
+            why.site.clone(),
             what,
-            "what is said here is of the part before; make it bear any result",
+            "give it the arguments that it needs, with `--args`, and make it bear any result",
         ));
     }
     // That a width is a guess is said with the pattern, and is what a hierarchy is.
@@ -239,7 +239,7 @@ impl<'a> Shape<'a> {
     /// The task before a group whose result decides how wide the group is.
     fn leader(&self, before: &Piece, group: usize) -> Option<usize> {
         let Piece::Tasks(places) = before else { return None };
-        let leader = places.last().copied().filter(|_| self.flow.graph.groups[group].guessed)?;
+        let leader = places.last().copied().filter(|_| self.flow.graph.groups[group].by_result)?;
         let waits = |place: &usize| self.flow.node(*place).waits.contains(&leader);
         self.members[group].iter().any(waits).then_some(leader)
     }

@@ -72,7 +72,7 @@ impl<'a> Waits<'a> {
         let groups = &self.flow.graph.groups;
         let mut group = self.flow.node(place).group;
         while let Some(within) = group {
-            if groups[within].guessed {
+            if groups[within].by_result {
                 return true;
             }
             group = groups[within].parent;

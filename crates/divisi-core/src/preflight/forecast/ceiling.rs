@@ -9,19 +9,19 @@ use crate::{ModelPrice, PicoUsd};
 /// full context in the dearest class of input, and a full reply. `check` is the
 /// most that looking at the result costs.
 ///
-/// `None` where the rung has no price. A `maxCost` of the task is held by
+/// Nothing where nobody sends a bill. A `maxCost` of the task is held by
 /// reservations, so the ceiling is never above it. Not in it are requests that
 /// were sent and lost in a crash: each settles at its reservation.
-pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds) -> Option<PicoUsd> {
-    let Ok(task) = &node.assigned else { return Some(PicoUsd::ZERO) };
+pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds) -> PicoUsd {
+    let (Ok(task), Some(price)) = (&node.assigned, &rung.price) else { return PicoUsd::ZERO };
     if task.rungs.is_empty() {
-        return Some(PicoUsd::ZERO);
+        return PicoUsd::ZERO;
     }
     let attempts = u64::from(task.retries_max) + 1;
     let turns = u64::from(task.turns_max.max(1));
-    let turn = turn_max(rung.price.as_ref()?, context_max(node, bounds), task.reply_tokens_max.into());
+    let turn = turn_max(price, context_max(node, bounds), task.reply_tokens_max.into());
     let all = PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check;
-    Some(node.task.max_cost.map_or(all, |most| most.min(all)))
+    node.task.max_cost.map_or(all, |most| most.min(all))
 }
 
 /// The most that one turn can cost with so long a prompt at the most. The
@@ -72,13 +72,13 @@ mod tests {
         let turn = 1_000_000 * rates.cache_write_1h.0 + u64::from(task.reply_tokens_max) * rates.output.0;
         let all = turn * u64::from(task.turns_max) * (u64::from(task.retries_max) + 1);
         let bounds = Bounds::default();
-        assert_eq!(ceiling(&node, rung, PicoUsd(7), &bounds), Some(PicoUsd(all + 7)));
+        assert_eq!(ceiling(&node, rung, PicoUsd(7), &bounds), PicoUsd(all + 7));
 
         let mut capped = node.clone();
         capped.task.max_cost = Some(PicoUsd::DOLLAR);
-        assert_eq!(ceiling(&capped, rung, PicoUsd::ZERO, &bounds), Some(PicoUsd::DOLLAR));
-        let unpriced = Rung { price: None, ..rung.clone() };
-        assert_eq!(ceiling(&node, &unpriced, PicoUsd::ZERO, &bounds), None);
+        assert_eq!(ceiling(&capped, rung, PicoUsd::ZERO, &bounds), PicoUsd::DOLLAR);
+        let free = Rung { price: None, ..rung.clone() };
+        assert_eq!(ceiling(&node, &free, PicoUsd::ZERO, &bounds), PicoUsd::ZERO);
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Draw {
                 + self.groups[step.group] * outlook.group_deviation;
             let factor = log_factor.exp();
             // The ceiling is what reservations hold: no draw is above it.
-            let most = outlook.ceiling.map_or(f64::INFINITY, |most| most.0 as f64).min(task.cost_max - total);
+            let most = (outlook.ceiling.0 as f64).min(task.cost_max - total);
             let mut cost = (step.middle * factor).min(most);
             drawn.lost += cost * outlook.lost;
             self.count(outlook, factor, log_factor, demand);
@@ -307,9 +307,8 @@ impl Bell {
 
 impl Prepared {
     /// The most that all rungs together can cost.
-    pub(super) fn ceiling(&self) -> Option<PicoUsd> {
-        let all: Option<PicoUsd> =
-            self.rungs.iter().map(|step| step.outlook.ceiling).sum::<Option<PicoUsd>>();
-        all.map(|all| if self.cost_max.is_finite() { all.min(PicoUsd(self.cost_max as u64)) } else { all })
+    pub(super) fn ceiling(&self) -> PicoUsd {
+        let all = self.rungs.iter().map(|step| step.outlook.ceiling).sum();
+        if self.cost_max.is_finite() { PicoUsd(self.cost_max as u64).min(all) } else { all }
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 pub struct Estimate {
     /// Dollars.
     pub cost: Spread<PicoUsd>,
-    /// The most it could cost; `None` where a model had no price.
+    /// The most it could cost, where that was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<PicoUsd>,
     /// Time.
@@ -40,7 +40,7 @@ impl Forecast {
     pub fn estimate(&self) -> Estimate {
         Estimate {
             cost: self.cost,
-            ceiling: self.ceiling,
+            ceiling: Some(self.ceiling),
             took: self.took,
             tasks: self.tasks.len(),
             guessed: self.tasks.iter().filter(|task| task.source == super::Source::Prior).count(),

@@ -113,8 +113,8 @@ pub struct Forecast {
     pub cost: Spread<PicoUsd>,
     /// The mean of that.
     pub mean: PicoUsd,
-    /// What it can cost at the most; `None` where a model has no price.
-    pub ceiling: Option<PicoUsd>,
+    /// What it can cost at the most.
+    pub ceiling: PicoUsd,
     /// Tokens by class, checks left out.
     pub tokens: Tokens,
     /// Time under the known limits.
@@ -141,8 +141,6 @@ pub struct Forecast {
     pub baseline: Option<Baseline>,
     /// A budget that holds nine of ten such runs.
     pub budget: PicoUsd,
-    /// Tasks without a price, which count nothing: places in the graph.
-    pub unpriced: Vec<usize>,
     /// Advice on each ladder, one for each kind of task and pair of models.
     pub ladders: Vec<LadderAdvice>,
     /// Simulated runs.
@@ -172,7 +170,7 @@ pub struct TaskLine {
     /// The mean of that.
     pub mean: PicoUsd,
     /// The most that can be.
-    pub ceiling: Option<PicoUsd>,
+    pub ceiling: PicoUsd,
     /// Typical time on the first rung.
     pub took: Millis,
     /// Where that is known from.

@@ -46,8 +46,7 @@ impl Forecaster {
             models: models(&cast, &mut drawn),
             tasks: lines(&cast, &drawn),
             baseline: self.baseline(graph, tiers, mean, count, seed),
-            budget: budget(cost.p90),
-            unpriced: unpriced(graph),
+            budget: cost.p90.enough(),
             ladders: LadderAdvice::all(self, graph, tiers),
             waves: schedule.waves,
             critical_path: schedule.critical_path,
@@ -136,26 +135,6 @@ fn lines(cast: &Cast, drawn: &Drawn) -> Vec<TaskLine> {
     cast.tasks.iter().enumerate().filter_map(line).collect()
 }
 
-/// Tasks on models that nobody told us the price of.
-fn unpriced(graph: &Graph) -> Vec<usize> {
-    let is_unpriced = |rungs: &[Rung]| rungs.iter().any(|rung| rung.price.is_none());
-    let tasks = graph.tasks.iter().enumerate();
-    tasks
-        .filter(|(_, node)| node.assigned.as_ref().is_ok_and(|task| is_unpriced(&task.rungs)))
-        .map(|(i, _)| i)
-        .collect()
-}
-
-/// A round amount that is no less: two digits, and whole cents.
-fn budget(cost: PicoUsd) -> PicoUsd {
-    const CENT: u64 = PicoUsd::DOLLAR.0 / 100;
-    let mut step = CENT;
-    while cost.0 / step >= 100 {
-        step *= 10;
-    }
-    PicoUsd(cost.0.div_ceil(step).saturating_mul(step))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +198,7 @@ mod tests {
         let parts: u64 = all.tasks.iter().map(|task| task.mean.0).sum();
         let off = parts.abs_diff(all.mean.0) as f64 / all.mean.0 as f64;
         assert!(off < 1e-6, "means do add up: {off}");
-        assert!(all.cost.p90 <= all.budget && all.cost.p90 < all.ceiling.unwrap());
+        assert!(all.cost.p90 <= all.budget && all.cost.p90 < all.ceiling);
     }
 
     #[test]
@@ -301,19 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unpriced_model_is_named_and_has_no_ceiling() {
+    fn a_free_model_adds_nothing() {
         let mut graph = wide(2);
+        let ceiling = |graph: &Graph| forecaster(&History::default()).graph(graph, &tiers, 1).ceiling;
+        let both = ceiling(&graph);
         graph.tasks[1].assigned.as_mut().unwrap().rungs[0].price = None;
-        let forecast = forecaster(&History::default()).graph(&graph, &tiers, 1);
-        assert_eq!((forecast.unpriced, forecast.ceiling), (vec![1], None));
-    }
-
-    #[test]
-    fn a_budget_is_a_round_amount_that_is_enough() {
-        let budget = |dollars| budget(PicoUsd::parse_dollars(dollars).unwrap()).to_string();
-        assert_eq!(budget("0.0001"), "$0.0100");
-        assert_eq!(budget("0.234"), "$0.2400");
-        assert_eq!(budget("3.17"), "$3.20");
-        assert_eq!(budget("123"), "$130.00");
+        assert_eq!(ceiling(&graph).0 * 2, both.0);
     }
 }

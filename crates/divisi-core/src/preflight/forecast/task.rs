@@ -35,7 +35,7 @@ pub struct TaskForecast {
     /// The mean of that, which is above the middle: what many such tasks cost each.
     pub mean: PicoUsd,
     /// What it can cost at the most; `None` where the model has no price.
-    pub ceiling: Option<PicoUsd>,
+    pub ceiling: PicoUsd,
     /// Tokens of a typical one.
     pub tokens: Usage,
     /// Time of a typical one.
@@ -94,7 +94,7 @@ pub(super) struct Outlook {
     pub(super) accepts: Accepts,
     /// Share of the cost that failed attempts take.
     pub(super) lost: f64,
-    pub(super) ceiling: Option<PicoUsd>,
+    pub(super) ceiling: PicoUsd,
     pub(super) source: Source,
 }
 

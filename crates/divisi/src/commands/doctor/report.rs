@@ -4,6 +4,8 @@ use crate::context::Context;
 use crate::problem::Problem;
 use crate::providers::{Candidate, Found, Stand, candidates, choose, local_candidates};
 use crate::settings::{Leaf, Loaded, Settings};
+use crate::{clock, prices};
+use divisi_core::{Failure, FailureClass};
 use divisi_engine::agents::{Agents, Source};
 use divisi_engine::store::FORMAT;
 use divisi_engine::store::{SqliteStore, Store};
@@ -115,8 +117,9 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
             None
         }
     };
-    if let Some(Err(failure)) = models.as_ref().map(|models| models.find(None)) {
-        findings.push(Finding { what: failure.message, hint: failure.hint });
+    let default = models.as_ref().map(|models| usable(models, &settings));
+    if let Some(Err(failure)) = &default {
+        findings.push(Finding { what: failure.message.clone(), hint: failure.hint.clone() });
     }
     for name in context.environment.unknown() {
         findings.push(Finding::new(
@@ -128,7 +131,7 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
     let agents = agents(context.folder(), &mut findings);
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
-        can_run: models.as_ref().is_some_and(|models| models.find(None).is_ok()),
+        can_run: default.is_some_and(|default| default.is_ok()),
         keys: keys(&candidates),
         providers: candidates.iter().map(|candidate| provider(candidate, models.as_ref())).collect(),
         local: settings.local,
@@ -138,6 +141,13 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
         agents,
         findings,
     })
+}
+
+/// Whether the model of tasks that name none is there and has a price.
+fn usable(models: &Models, settings: &Settings) -> Result<(), Failure> {
+    let prices =
+        prices::of(settings).map_err(|problem| Failure::new(FailureClass::Unavailable, problem.message()))?;
+    prices.known(&models.find(None)?, clock::now())
 }
 
 fn keys(candidates: &[Candidate]) -> Vec<Key> {
@@ -183,7 +193,8 @@ fn setting(leaf: &Leaf) -> SettingFound {
 fn shown(leaf: &Leaf) -> String {
     match (leaf.path.first().map(String::as_str), &leaf.value) {
         (Some("providers"), toml::Value::Table(provider)) => {
-            provider.get("kind").map(ToString::to_string).unwrap_or_default()
+            let what = || provider.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            provider.get("kind").map_or_else(what, ToString::to_string)
         }
         (Some("executors"), toml::Value::Table(executor)) => {
             let program = executor.get("command").and_then(|command| command.get(0));

@@ -35,6 +35,7 @@ const audited = await pipeline(
     agent(`Read the code of ${module} and name its most serious problems, at most five.`, {
       label: `audit ${module}`,
       phase: 'Audit',
+      kind: 'review',
       model: 'sonnet',
       schema: FINDINGS,
     }),
@@ -44,10 +45,15 @@ const audited = await pipeline(
         agent(`Is this true of ${file}? Try to prove it wrong before you agree.\n\n${problem}`, {
           label: `check ${file}`,
           phase: 'Check',
-          model: 'haiku',
+          kind: 'review',
+          model: 'sonnet',
         }),
       ),
-    ).then((verdicts) => ({ module, findings, verdicts })),
+    ).then((verdicts) => ({
+      module,
+      // A check that failed must not pass for one that found nothing.
+      findings: findings.map((finding, index) => ({ ...finding, verdict: verdicts[index] ?? 'not checked' })),
+    })),
 );
 
 phase('Report');

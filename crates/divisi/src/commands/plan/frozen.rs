@@ -1,8 +1,11 @@
-//! From the graph of a flow to a plan file: what was decided stays decided.
+//! From the graph of a flow to a plan file.
+//!
+//! What the flow asks for is kept as it asks for it. What only a script can do
+//! is lost: functions that check, and whatever it would do with results.
 
 use crate::display::plan::readable;
 use divisi_core::Plan;
-use divisi_core::plan::{PlanError, PlanTask};
+use divisi_core::plan::{Head, PhaseCap, PlanError, PlanTask};
 use divisi_core::preflight::{Graph, Node};
 use std::collections::BTreeSet;
 
@@ -11,7 +14,23 @@ use std::collections::BTreeSet;
 /// Each task needs what it waits for in the flow and what it reads.
 pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
     let tasks = graph.tasks.iter().enumerate().map(|(place, node)| task(place, node));
-    Plan::new(None, tasks.collect())
+    let phases = graph.phase_caps.iter();
+    let head = Head {
+        name: Some(graph.name.to_string()),
+        phases: phases.map(|(title, cap)| PhaseCap { title: title.to_string(), max_cost: *cap }).collect(),
+        ..Head::default()
+    };
+    Ok(Plan::new(None, tasks.collect())?.with_head(head))
+}
+
+/// What a plan cannot say of the flow, as phrases.
+pub(super) fn lost(graph: &Graph) -> Vec<String> {
+    let checked = graph.checked_by_functions.iter().map(|&place| graph.tasks[place].label());
+    let mut lost: Vec<String> = checked
+        .map(|label| format!("functions that check `{}`: its first result is taken", readable(&label)))
+        .collect();
+    lost.dedup();
+    lost
 }
 
 fn task(place: usize, node: &Node) -> PlanTask {
@@ -39,6 +58,7 @@ fn task(place: usize, node: &Node) -> PlanTask {
         phase: asked.phase.as_ref().map(text),
         context: asked.context.as_ref().map(text),
         timeout: asked.timeout,
+        idle_timeout: asked.idle_timeout,
         retries: asked.retries,
         overload_wait: asked.overload_wait,
         max_turns: asked.max_turns,

@@ -34,7 +34,6 @@ impl Expected {
 pub(super) fn lines(expected: &Expected) -> Vec<Line> {
     let Expected { estimate, actual, took, so_far, error } = expected;
     let Spread { p10, p50, p90 } = estimate.cost;
-    let most = estimate.ceiling.map(|ceiling| format!(", at most {ceiling}")).unwrap_or_default();
     let came = match (so_far, error) {
         (false, Some(error)) => error.to_string(),
         (false, None) => actual.to_string(),
@@ -44,7 +43,7 @@ pub(super) fn lines(expected: &Expected) -> Vec<Line> {
     let mut lines = vec![
         Line::new(),
         Line::of(Tone::Dim, "  plan against actual"),
-        named("plan", Tone::Plain, format!("about {p50} ({p10} to {p90}){most}")),
+        named("plan", Tone::Plain, format!("about {p50} ({p10} to {p90})")),
         named(if *so_far { "so far" } else { "actual" }, tone, came),
         named(
             "time",

@@ -36,7 +36,7 @@ pub(super) fn instead(ladders: &[LadderRecord]) -> Option<Instead> {
 }
 
 fn kind(record: &LadderRecord) -> Arc<str> {
-    record.kind.clone().unwrap_or_else(|| "(no kind)".into())
+    record.kind.clone().unwrap_or_else(|| "other".into())
 }
 
 fn advice(kind: Arc<str>, rung: &RungRecord, next: &RungRecord) -> Option<LadderAdvice> {

@@ -2,11 +2,11 @@
 
 use super::order;
 use divisi_core::Site;
-use divisi_core::preflight::{Forecast, Graph, Group, Node};
+use divisi_core::preflight::{Forecast, Graph, Group, Node, Remark};
 use serde_json::{Map, Value, json};
 
 /// Raised when a field changes its meaning or goes away.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The plan as one JSON object. Tasks are called `t0`, `t1` …, as in their
 /// prompts; groups `g0`, `g1` ….
@@ -21,12 +21,15 @@ pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
         "waves": waves,
         "longestChain": tasks(&order::longest(graph)),
         "returned": tasks(&graph.returned),
-        "open": graph.open.iter().map(|open| json!({"what": open.what, "site": site(open.site.as_ref())})).collect::<Vec<_>>(),
+        "open": remarks(&graph.open),
         "nulls": graph.nulls.iter().map(|found| json!({
             "label": found.label, "site": site(found.site.as_ref()), "word": found.word, "excerpt": found.excerpt,
         })).collect::<Vec<_>>(),
         "uninformed": tasks(&graph.uninformed),
-        "brokeOff": graph.broke_off,
+        "checkedByFunctions": tasks(&graph.checked_by_functions),
+        "phaseCaps": graph.phase_caps,
+        "warnings": remarks(&graph.warnings),
+        "brokeOff": graph.broke_off.as_ref().map(remark),
         "forecast": forecast,
     })
 }
@@ -59,9 +62,18 @@ fn group(place: usize, group: &Group) -> Value {
         "kind": group.kind,
         "width": group.width,
         "guessed": group.guessed,
+        "byResult": group.by_result,
         "site": site(group.site.as_ref()),
         "parent": group.parent.map(|parent| format!("g{parent}")),
     })
+}
+
+fn remarks(remarks: &[Remark]) -> Vec<Value> {
+    remarks.iter().map(remark).collect()
+}
+
+fn remark(remark: &Remark) -> Value {
+    json!({"what": remark.what, "site": site(remark.site.as_ref())})
 }
 
 fn tasks(places: &[usize]) -> Vec<String> {

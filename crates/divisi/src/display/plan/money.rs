@@ -4,6 +4,7 @@ use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, counted};
 use crate::display::text;
 use divisi_core::PicoUsd;
+use divisi_core::preflight::checklist::Settings;
 use divisi_core::preflight::forecast::Source;
 use divisi_core::preflight::{Forecast, Graph, Spread};
 use std::collections::BTreeMap;
@@ -15,20 +16,20 @@ const PARTS_SHOWN_MAX: usize = 8;
 pub(crate) fn lines(
     graph: &Graph,
     forecast: &Forecast,
-    cap: Option<PicoUsd>,
+    settings: &Settings,
     look: &Look,
 ) -> Option<Vec<Line>> {
     if graph.tasks.is_empty() {
         return None;
     }
     let mut lines = vec![Line::new(), cost(forecast, look)];
-    lines.extend(ceiling(forecast, cap));
+    lines.extend(ceiling(forecast, settings.cap));
+    lines.extend(phases(&settings.phase_caps(graph)));
     lines.push(time(forecast, look));
     lines.push(tokens(forecast, look));
     lines.extend(parts("by phase", &forecast.phases));
     lines.extend(parts("by model", &forecast.models));
     lines.extend(baseline(forecast));
-    lines.extend(unpriced(graph, forecast));
     lines
         .extend(forecast.ladders.iter().map(|advice| named("ladder", Line::new().plain(advice.to_string()))));
     lines.push(sources(forecast));
@@ -41,11 +42,14 @@ fn cost(forecast: &Forecast, look: &Look) -> Line {
     if p10 != p90 {
         line = line.plain(look.dot()).plain(format!("{p10} to {p90} in eight runs of ten"));
     }
+    if forecast.mean != p50 {
+        line = line.plain(look.dot()).plain(format!("{} on average", forecast.mean));
+    }
     line
 }
 
 fn ceiling(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
-    let worst = forecast.ceiling.filter(|most| *most > PicoUsd::ZERO)?;
+    let worst = Some(forecast.ceiling).filter(|most| *most > PicoUsd::ZERO)?;
     if let Some(cap) = cap {
         let holds = match cap {
             cap if cap >= forecast.cost.p90 => "holds nine runs of ten or more",
@@ -54,20 +58,16 @@ fn ceiling(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
         };
         return Some(named("cap", Line::of(Tone::Strong, cap.to_string()).plain(format!(" {holds}"))));
     }
-    let flag = format!("--max-cost {}", amount(forecast.budget));
+    let flag = format!("--max-cost {}", forecast.budget.typed());
     let line = Line::of(Tone::Strong, flag)
         .plain(format!(" holds nine runs of ten; without a cap, {worst} at the very worst"));
     Some(named("budget", line))
 }
 
-/// An amount as it is typed after a flag.
-fn amount(amount: PicoUsd) -> String {
-    let text = amount.to_string();
-    let text = text.trim_start_matches('$');
-    match text.split_once('.') {
-        Some((dollars, cents)) => format!("{dollars}.{:0<2}", cents.trim_end_matches('0')),
-        None => text.to_owned(),
-    }
+fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<Line> {
+    let shown = caps.iter().take(PARTS_SHOWN_MAX).map(|(phase, cap)| format!("{} {cap}", text::line(phase)));
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| named("phase caps", Line::new().plain(shown.join(", "))))
 }
 
 fn time(forecast: &Forecast, look: &Look) -> Line {
@@ -107,7 +107,7 @@ fn parts(what: &str, totals: &[divisi_core::preflight::forecast::Total]) -> Opti
     let name = |name: &str| if name.is_empty() { "the rest".to_owned() } else { text::line(name) };
     let shown = dearest.iter().take(PARTS_SHOWN_MAX);
     let said: Vec<String> = shown.map(|total| format!("{} {}", name(&total.name), total.mean)).collect();
-    Some(named(what, Line::new().plain(said.join(", "))))
+    Some(named(what, Line::new().plain(said.join(", ")).plain(" on average")))
 }
 
 fn baseline(forecast: &Forecast) -> Option<Line> {
@@ -116,20 +116,16 @@ fn baseline(forecast: &Forecast) -> Option<Line> {
     let said = match saved {
         0.0 => format!("all of it on {}: about the same", baseline.model),
         saved if saved > 0.0 => {
-            format!("all of it on {}: about {}; this saves {saved} %", baseline.model, baseline.mean)
+            format!("all of it on {}: {} on average; this saves {saved} %", baseline.model, baseline.mean)
         }
         saved => {
-            format!("all of it on {}: about {}; this costs {} % more", baseline.model, baseline.mean, -saved)
+            format!(
+                "all of it on {}: {} on average; this costs {} % more",
+                baseline.model, baseline.mean, -saved
+            )
         }
     };
     Some(named("strongest", Line::new().plain(said)))
-}
-
-fn unpriced(graph: &Graph, forecast: &Forecast) -> Option<Line> {
-    let first = graph.tasks.get(*forecast.unpriced.first()?)?;
-    let count = counted(forecast.unpriced.len() as u64, "task has no price", "tasks have no price");
-    let said = format!("{count}, first {}", text::line(&first.label()));
-    Some(Line::of(Tone::Warn, "  warning    ").plain(said))
 }
 
 /// How the figures are known: how many tasks rest on which history.

@@ -84,8 +84,8 @@ fn this_repositorys_flows() {
     Audit
       pipeline ×1  flow.js:33
         audit src     middle-1 (the flow asks for sonnet)
-        parallel ×3 assumed  flow.js:43
-          check … ×3  small-1 (the flow asks for haiku) · phase Check · reads audit src
+        parallel ×3 assumed  flow.js:44
+          check … ×3  middle-1 (the flow asks for sonnet) · phase Check · reads audit src
     Report
       gather          large-1 (the flow asks for opus) · reads audit src, check … ×3
 
@@ -93,7 +93,7 @@ fn this_repositorys_flows() {
     Longest chain  3 steps: audit src → check … → gather
 
     Not known before the run
-      how many there are depends on results: 3 assumed  flow.js:43
+      how many there are depends on results: 3 assumed  flow.js:44
     ");
 }
 
@@ -312,7 +312,7 @@ fn for_programs() {
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&json::render(&graph, None)).unwrap(), @r#"
     {
-      "version": 1,
+      "version": 2,
       "name": "flow.js",
       "tasks": [
         {
@@ -385,6 +385,7 @@ fn for_programs() {
           "kind": "parallel",
           "width": 1,
           "guessed": false,
+          "byResult": false,
           "site": {
             "script": "flow.js",
             "line": 2
@@ -418,6 +419,9 @@ fn for_programs() {
         }
       ],
       "uninformed": [],
+      "checkedByFunctions": [],
+      "phaseCaps": {},
+      "warnings": [],
       "brokeOff": null,
       "forecast": null
     }

@@ -5,7 +5,7 @@ use super::{models, order, place};
 use crate::display::look::{Line, Look, Tone, page};
 use crate::display::number::counted;
 use crate::display::text;
-use divisi_core::preflight::{Graph, GroupKind, Node};
+use divisi_core::preflight::{Graph, GroupKind, Node, Remark};
 
 /// Columns that labels may take before they are cut.
 const LABEL_COLUMNS_MAX: usize = 44;
@@ -30,6 +30,7 @@ pub(crate) fn render(graph: &Graph, money: Option<Vec<Line>>, all: bool, look: &
     lines.extend(follow(graph, look));
     lines.extend(money.into_iter().flatten());
     lines.extend(open(graph));
+    lines.extend(warnings(graph));
     lines.extend(broken_off(graph));
     if graph.tasks.is_empty() && graph.broke_off.is_none() {
         lines.push(Line::new().plain("It asks nobody for anything. Does it need arguments?"));
@@ -266,22 +267,33 @@ fn open(graph: &Graph) -> Vec<Line> {
     if graph.open.is_empty() {
         return vec![];
     }
-    let mut lines = vec![Line::new(), Line::of(Tone::Strong, "Not known before the run")];
-    lines.extend(graph.open.iter().map(|open| {
-        let line = Line::new().plain(format!("  {}", open.what));
-        match &open.site {
+    remarks(Line::of(Tone::Strong, "Not known before the run"), &graph.open)
+}
+
+/// What the author has probably not meant.
+fn warnings(graph: &Graph) -> Vec<Line> {
+    if graph.warnings.is_empty() {
+        return vec![];
+    }
+    remarks(Line::of(Tone::Warn, "Warnings"), &graph.warnings)
+}
+
+fn remarks(title: Line, remarks: &[Remark]) -> Vec<Line> {
+    let line = |remark: &Remark| {
+        let line = Line::new().plain(format!("  {}", remark.what));
+        match &remark.site {
             Some(site) => line.put(Tone::Dim, format!("  {}", place(site))),
             None => line,
         }
-    }));
-    lines
+    };
+    [Line::new(), title].into_iter().chain(remarks.iter().map(line)).collect()
 }
 
 fn broken_off(graph: &Graph) -> Vec<Line> {
     let Some(why) = &graph.broke_off else { return vec![] };
     vec![
         Line::new(),
-        Line::of(Tone::Bad, "The plan ends early: ").plain(why),
+        Line::of(Tone::Bad, "The plan ends early: ").plain(&why.what),
         Line::new().plain("  In a plan results are placeholders that fit their schemas, and `args` is what the command gives."),
     ]
 }

@@ -8,7 +8,6 @@ use super::texts::Texts;
 use divisi_core::event::ParkReason;
 use divisi_core::run::{Counts, Stage, TaskState};
 use divisi_core::{Failure, Outcome, PicoUsd, Run, RunId, TaskId, Timestamp, Usage};
-use divisi_engine::store::status_word;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +16,7 @@ use serde_json::Value;
 pub(crate) struct RunForm<'a> {
     id: &'a RunId,
     name: &'a str,
-    status: &'static str,
+    status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parked: Option<&'a ParkReason>,
     ok: u32,
@@ -41,8 +40,8 @@ pub(crate) struct RunForm<'a> {
 }
 
 impl<'a> RunForm<'a> {
-    /// The form of a run; `texts` holds what its flow returned.
-    pub(crate) fn new(id: &'a RunId, run: &'a Run, texts: &Texts) -> Self {
+    /// The form of a run that stands at `status`; `texts` holds what its flow returned.
+    pub(crate) fn new(id: &'a RunId, run: &'a Run, status: &'a str, texts: &Texts) -> Self {
         let Counts { ok, failed, skipped, cancelled, open } = run.counts();
         let parked = match run.stage() {
             Stage::Parking(reason) | Stage::Parked(reason) => Some(reason),
@@ -53,7 +52,7 @@ impl<'a> RunForm<'a> {
         Self {
             id,
             name: run.name(),
-            status: status_word(run.stage()),
+            status,
             parked,
             ok,
             failed,

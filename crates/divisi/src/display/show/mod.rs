@@ -14,3 +14,6 @@ pub(crate) use form::{RunForm, TaskPageForm};
 pub(crate) use page::TaskPage;
 pub(crate) use texts::Texts;
 pub(crate) use tree::tree;
+
+/// The status of a run that is neither over nor driven by anybody.
+pub(crate) const INTERRUPTED: &str = "interrupted";

@@ -1,6 +1,6 @@
 //! The tree of a run: its tasks under its phases.
 
-use super::status;
+use super::{INTERRUPTED, status};
 use crate::display::look::{Line, Look, Tone};
 use crate::display::news::why_parked;
 use crate::display::progress::label;
@@ -8,7 +8,6 @@ use crate::display::table::{Cell, Column, Table};
 use crate::display::{instead, number, text};
 use divisi_core::run::{Stage, TaskStage, TaskState};
 use divisi_core::{Outcome, PicoUsd, Run, RunId, TaskId, Timestamp};
-use divisi_engine::store::status_word;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,10 +16,11 @@ const LISTED_MAX: usize = 50;
 /// Of a larger phase, those that failed or are at work, up to so many each.
 const LISTED_OF_MANY_MAX: usize = 10;
 
-/// The tree of a run. With `all`, every task is listed, however many there are.
-pub(crate) fn tree(id: &RunId, run: &Run, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+/// The tree of a run that stands at `status`. With `all`, every task is listed,
+/// however many there are.
+pub(crate) fn tree(id: &RunId, run: &Run, status: &str, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
     let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
-    lines.extend(head(id, run, now, look));
+    lines.extend(head(id, run, status, now, look));
     let mut table = Table::new(
         vec![
             Column::left(""),
@@ -54,16 +54,15 @@ pub(crate) fn tree(id: &RunId, run: &Run, all: bool, now: Timestamp, look: &Look
     lines
 }
 
-fn head(id: &RunId, run: &Run, now: Timestamp, look: &Look) -> Vec<Line> {
+fn head(id: &RunId, run: &Run, status: &str, now: Timestamp, look: &Look) -> Vec<Line> {
     let counts = run.counts();
     let tone = match run.stage() {
         Stage::Ended(_) if counts.ok == counts.total() => Tone::Good,
         Stage::Ended(_) | Stage::Parked(_) | Stage::Parking(_) => Tone::Warn,
+        Stage::Unstarted | Stage::Replaying | Stage::Running if status == INTERRUPTED => Tone::Warn,
         Stage::Unstarted | Stage::Replaying | Stage::Running => Tone::Busy,
     };
-    let mut title = Line::of(Tone::Strong, run.name())
-        .put(Tone::Dim, format!(" {id} "))
-        .put(tone, status_word(run.stage()));
+    let mut title = Line::of(Tone::Strong, run.name()).put(Tone::Dim, format!(" {id} ")).put(tone, status);
     if let Stage::Parked(reason) | Stage::Parking(reason) = run.stage() {
         title = title.plain(": ").plain(why_parked(reason));
     }
@@ -72,7 +71,7 @@ fn head(id: &RunId, run: &Run, now: Timestamp, look: &Look) -> Vec<Line> {
         (counts.failed, "failed"),
         (counts.skipped, "skipped"),
         (counts.cancelled, "cancelled"),
-        (counts.open, "open"),
+        (counts.open, "waiting"),
     ];
     let parts = parts.into_iter().filter(|(n, word)| *n > 0 || *word == "ok");
     let parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", number::count(n.into()))).collect();

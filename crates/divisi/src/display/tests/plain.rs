@@ -45,7 +45,7 @@ fn an_estimate_is_one_line_unless_it_is_nothing() {
         story.input(Input::Estimate(Box::new(estimate)));
         told_plainly(&story, &look(120)).lines().skip(1).collect::<Vec<_>>().join("\n")
     };
-    assert_snapshot!(told(1, Some(PicoUsd(4 * PicoUsd::DOLLAR.0))), @"[0:00] plan: about $0.3500 ($0.2100 to $0.6200), at most $4.00; about 3:00");
+    assert_snapshot!(told(1, Some(PicoUsd(4 * PicoUsd::DOLLAR.0))), @"[0:00] plan: about $0.3500 ($0.2100 to $0.6200); about 3:00");
     assert_snapshot!(told(10, None), @"[0:00] plan: about $3.50 ($2.10 to $6.20); about 3:00");
     assert_snapshot!(told(0, None), @"");
 }

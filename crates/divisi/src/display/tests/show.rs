@@ -6,12 +6,22 @@ use crate::display::runs::runs;
 use crate::display::show::{RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::story::Story;
 use divisi_core::{Failure, FailureClass, Input, Millis, PicoUsd, RunId, TaskId, Timestamp};
-use divisi_engine::store::RunSummary;
+use divisi_engine::store::{RunSummary, status_word};
 use insta::{assert_json_snapshot, assert_snapshot};
 
 fn tree_of(story: &Story, width: usize, all: bool) -> String {
     let look = look(width);
-    page(&tree(&Story::id(), &story.run, all, story.now() + Millis(180_000), &look), &look)
+    page(
+        &tree(
+            &Story::id(),
+            &story.run,
+            status_word(story.run.stage()),
+            all,
+            story.now() + Millis(180_000),
+            &look,
+        ),
+        &look,
+    )
 }
 
 fn page_of(story: &Story, task: u32, look: &Look) -> String {
@@ -73,7 +83,7 @@ fn a_tree_on_120_columns() {
 fn a_tree_on_60_columns_of_a_run_under_way() {
     assert_snapshot!(tree_of(&under_way(), 60, false), @r"
     audit k3f97a2m running
-    2 ok · 1 failed · 4 open
+    2 ok · 1 failed · 4 waiting
     started 3 min ago · took 3:12 · 7.7 k tokens · $0.0099
 
          task  label         model        tokens   took     cost
@@ -105,7 +115,7 @@ fn a_large_phase_is_summed_up() {
     }
     assert_snapshot!(tree_of(&story, 80, false), @r"
     audit k3f97a2m running
-    114 ok · 3 failed · 3 open
+    114 ok · 3 failed · 3 waiting
     started 3 min ago · took 3:00 · 294 k tokens · $0.3762
 
          task  label      model  attempts  tokens  took  cost
@@ -233,7 +243,9 @@ fn the_page_of_a_task_that_was_skipped() {
 #[test]
 fn forms_for_programs() {
     let (story, id, texts) = (over(), Story::id(), Texts::default());
-    let mut form = serde_json::to_value(RunForm::new(&id, &story.run, &texts)).expect("JSON");
+    let mut form =
+        serde_json::to_value(RunForm::new(&id, &story.run, status_word(story.run.stage()), &texts))
+            .expect("JSON");
     let tasks = form["tasks"].as_array_mut().expect("tasks");
     tasks.retain(|task| matches!(task["task"].as_u64(), Some(2 | 7)));
     assert_json_snapshot!(form, @r#"
@@ -402,10 +414,10 @@ fn the_list_of_runs() {
         page(&runs(&summaries(), Timestamp(90_200_000), &look), &look)
     };
     assert_snapshot!(told(120), @r"
-    run       flow                                     status   ok  failed  skipped  open  tokens     cost  started     took
-    9xw0c4tt  migrate everything from the old world …  parked   41       -        1    12   1.2 M  $0.8400  3 min ago   0:41
-    aaaabbbb  日本語の監査                             ok       41       -        1     -   1.2 M  $0.8400  20 min ago  0:41
-    k3f97a2m  audit                                    partial  41       2        1     -   1.2 M  $0.8400  1 day ago   0:41
+    run       flow                                  status   ok  failed  skipped  waiting  tokens     cost  started     took
+    9xw0c4tt  migrate everything from the old wor…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   0:41
+    aaaabbbb  日本語の監査                          ok       41       -        1        -   1.2 M  $0.8400  20 min ago  0:41
+    k3f97a2m  audit                                 partial  41       2        1        -   1.2 M  $0.8400  1 day ago   0:41
     ");
     assert_snapshot!(told(80), @r"
     run       flow            status   ok  failed  tokens     cost  started     took

@@ -63,8 +63,8 @@ fn parked_at_the_cap() {
     assert_snapshot!(summed_up(&story, &look(80)), @r"
     audit k3f97a2m parked: what is left of the budget holds none of the waiting tasks
     1 ok · 1 waiting · 400 ms · 2.6 k tokens · $0.0033
-      divisi show k3f97a2m                         what each task did
-      divisi resume k3f97a2m --max-cost <dollars>  go on with more money
+      divisi show k3f97a2m                    what each task did
+      divisi resume k3f97a2m --max-cost 0.02  the least with which a task can start
     ");
 }
 

@@ -5,7 +5,7 @@ mod patterns;
 use super::fixture::{Builder, told};
 use super::{Checklist, Finding, Question, Verdict};
 use crate::Tier::{Fable, Haiku, Opus, Sonnet};
-use crate::preflight::{GroupKind, NullRead, Open, Rung, Site, Use};
+use crate::preflight::{GroupKind, NullRead, Remark, Rung, Site, Use};
 use crate::{Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -152,7 +152,7 @@ fn a_wait_needs_a_reason() {
         |flow| flow.graph.tasks[0].task.tools = Some(vec!["write_file".into()]),
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().executor = "shell".into(),
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().kind = "simple-edit".into(),
-        |flow| flow.graph.open.push(Open { what: "a loop".into(), site: flow.graph.tasks[1].site.clone() }),
+        |flow| flow.graph.open.push(Remark { what: "a loop".into(), site: flow.graph.tasks[1].site.clone() }),
     ];
     for reason in reasons {
         assert!(needless(reason).starts_with('✓'), "{}", needless(reason));
@@ -316,7 +316,7 @@ proptest! {
             let kind = [GroupKind::Parallel, GroupKind::Pipeline, GroupKind::Decompose][usize::from(kind)];
             let parent = place.checked_sub(1).map(|_| usize::from(parent) % place);
             let group = flow.group(kind, 3, parent.filter(|_| place % 2 == 0));
-            flow.graph.groups[group].guessed = guessed;
+            (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (guessed, guessed);
         }
         for (place, &(waits, reads, group, tier)) in tasks.iter().enumerate() {
             let of = |bits: u16| (0..16).filter(|bit| bits >> bit & 1 == 1 && *bit < place).collect::<Vec<_>>();
@@ -332,4 +332,18 @@ proptest! {
             prop_assert!(finding.time.is_none_or(|time| time.0 <= 60_000 * tasks.len() as u64));
         }
     }
+}
+
+#[test]
+fn caps_of_phases_are_told_and_held_against_what_is_expected() {
+    let mut flow = Builder::new();
+    for (label, phase) in [("a", "Find"), ("b", "Fix")] {
+        flow.task(label, "review", Sonnet, &[]).task.phase = Some(phase.into());
+    }
+    flow.graph.phase_caps =
+        [("Find".into(), PicoUsd(PicoUsd::DOLLAR.0)), ("Fix".into(), PicoUsd(PicoUsd::DOLLAR.0 / 100))]
+            .into();
+    let [.., cost, _] = flow.checked().items;
+    assert_snapshot!(cost.evidence.join("; "), @"about $0.0600, mostly $0.0300 to $0.1200; $0.6000 at the very most; capped at $1.00; phases are capped: Find at $1.00, Fix at $0.0100");
+    assert_snapshot!(format!("{}: {}", cost.findings[0].what, cost.findings[0].change), @"the phase Fix costs $0.0300 on average, and the run parks at its cap of $0.0100: raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml");
 }

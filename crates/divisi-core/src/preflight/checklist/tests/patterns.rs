@@ -4,7 +4,7 @@ use super::only;
 use crate::Tier::{Haiku, Sonnet};
 use crate::preflight::checklist::Question;
 use crate::preflight::checklist::fixture::Builder;
-use crate::preflight::{GroupKind, Open, Site};
+use crate::preflight::{GroupKind, Remark, Site};
 use insta::assert_snapshot;
 
 fn pattern(builder: &Builder) -> String {
@@ -44,7 +44,7 @@ fn patterns_stand_in_each_other() {
     let mut flow = Builder::new();
     flow.task("find", "search", Haiku, &[]).task.phase = Some("Find".into());
     let group = flow.group(GroupKind::Pipeline, 2, None);
-    flow.graph.groups[group].guessed = true;
+    (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (true, true);
     for _ in 0..2 {
         let review = flow.graph.tasks.len();
         let node = flow.task("review", "review", Sonnet, &[0]);
@@ -72,12 +72,12 @@ fn what_is_open_is_said() {
     let mut flow = Builder::new();
     flow.task("a", "read", Haiku, &[]);
     let site = Some(Site { script: "x.js".into(), line: 4 });
-    flow.graph.open.push(Open { what: "a loop goes on until a result says otherwise".into(), site });
-    flow.graph.broke_off = Some("TypeError: x is not a function".into());
+    flow.graph.open.push(Remark { what: "a loop goes on until a result says otherwise".into(), site });
+    flow.graph.broke_off = Some(Remark { what: "TypeError: x is not a function".into(), site: None });
     assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
-    ! pattern identified?  single task `a`
-      ! it did not get to its end on placeholders: TypeError: x is not a function
-        what is said here is of the part before; make it bear any result
+    ✗ pattern identified?  single task `a`
+      ✗ it did not get to its end on placeholders: TypeError: x is not a function
+        give it the arguments that it needs, with `--args`, and make it bear any result
       ! x.js:4 a loop goes on until a result says otherwise
         bound it, so that the price has a bound, too
     ");
@@ -94,9 +94,9 @@ fn a_guessed_width_is_no_finding() {
     flow.task("find", "search", Haiku, &[]);
     let group = flow.group(GroupKind::Parallel, 3, None);
     let site = Some(Site { script: "x.js".into(), line: 4 });
-    flow.graph.groups[group].guessed = true;
+    (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (true, true);
     flow.graph.groups[group].site = site.clone();
-    flow.graph.open.push(Open { what: "how many there are depends on results".into(), site });
+    flow.graph.open.push(Remark { what: "how many there are depends on results".into(), site });
     for _ in 0..3 {
         flow.task("audit", "review", Sonnet, &[0]).group = Some(group);
     }

@@ -19,6 +19,10 @@ use std::time::Duration;
 /// already at work beside it and shares the disk.
 const RUNS_READ_MAX: usize = 20;
 
+/// Simulated runs. A tenth of what a plan draws: the run is at work beside it,
+/// and what it costs is told against a range that is far wider than the error.
+const DRAWS: u32 = 100;
+
 /// How long the run has the processors for itself. The first requests have left
 /// by then, and nobody reads an estimate sooner.
 const HEAD_START: Duration = Duration::from_millis(50);
@@ -64,7 +68,7 @@ fn estimate(
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Problem::failed)?;
     let setup = Arc::new(setup);
     let learnt = runtime.block_on(Learnt::of(store, &setup, RUNS_READ_MAX, Some(run)))?;
-    let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt)?;
+    let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt, DRAWS)?;
     let is_whole = graph.broke_off.is_none();
     Ok(Some(forecast.estimate()).filter(|estimate| is_whole && estimate.cost.p90 > PicoUsd::ZERO))
 }

@@ -64,7 +64,8 @@ pub(crate) async fn look(
     if exact {
         count(&mut graph, &Resolver::new(setup.clone())).await?;
     }
-    let Foreseen { graph, forecast, forecaster, tiers } = Foreseen::of(graph, &setup, &learnt);
+    let Foreseen { graph, forecast, forecaster, tiers } =
+        Foreseen::of(graph, &setup, &learnt, Bounds::default().draws);
     Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })
 }
 
@@ -99,19 +100,25 @@ pub(crate) struct Foreseen {
 }
 
 /// Foresees a flow in these surroundings. Blocks for as long as its script
-/// computes: up to a second for a large one.
-pub(crate) fn foresee(found: &Found, setup: &Arc<Setup>, learnt: &Learnt) -> Result<Foreseen, Problem> {
-    Ok(Foreseen::of(graph_of(found, setup, learnt)?, setup, learnt))
+/// computes: up to a second for a large one. `draws` is how many runs of it are
+/// simulated at the most.
+pub(crate) fn foresee(
+    found: &Found,
+    setup: &Arc<Setup>,
+    learnt: &Learnt,
+    draws: u32,
+) -> Result<Foreseen, Problem> {
+    Ok(Foreseen::of(graph_of(found, setup, learnt)?, setup, learnt, draws))
 }
 
 impl Foreseen {
-    fn of(mut graph: Graph, setup: &Setup, learnt: &Learnt) -> Self {
+    fn of(mut graph: Graph, setup: &Setup, learnt: &Learnt, draws: u32) -> Self {
         graph.count_results(|assigned| {
             let kind = setup.kinds.get(&assigned.kind).map(|kind| kind.tokens);
             // The last of its turns gives the result.
             kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
         });
-        let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, ..Bounds::default() };
+        let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, draws, ..Bounds::default() };
         let priors = Priors::of(&setup.kinds);
         let forecaster = Forecaster::new(&learnt.history, priors).of_flow(graph.name.clone()).within(bounds);
         let tiers = tiers(setup);

@@ -10,6 +10,7 @@ use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
 use async_trait::async_trait;
+use divisi_core::governor::IN_FLIGHT_MAX;
 use divisi_core::{Digest, FailureClass};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -80,6 +81,10 @@ impl Provider for Cassette {
 
     fn cached_tokens_min(&self) -> Option<u64> {
         self.inner.as_ref().and_then(|inner| inner.cached_tokens_min())
+    }
+
+    fn in_flight_max(&self) -> u32 {
+        self.inner.as_ref().map_or(IN_FLIGHT_MAX, |inner| inner.in_flight_max())
     }
 
     async fn send(

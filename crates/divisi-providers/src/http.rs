@@ -10,19 +10,21 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::secret::Secret;
 use divisi_core::FailureClass;
+use divisi_core::governor::IN_FLIGHT_MAX;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect, retry};
+use reqwest::{Client, RequestBuilder, Response, Url, Version, redirect, retry};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest wait for a connection. Vendors accept within a second or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Idle connections kept for the next requests. A run rarely has more requests
-/// in flight to a vendor without HTTP/2, and each costs one file descriptor.
-const IDLE_MAX: usize = 128;
+/// Most connections to a vendor without HTTP/2, and so requests in flight: with
+/// more, a call costs twice to three times as much. All are kept for the next.
+const CONNECTIONS_MAX: u32 = 256;
 
 /// How long an idle connection is kept. Vendors close theirs after a minute or two.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,6 +41,8 @@ pub(crate) struct Http {
     client: Client,
     pub(crate) endpoint: Endpoint,
     headers: HeaderMap,
+    /// Whether its latest response shared a connection with others.
+    multiplexes: AtomicBool,
 }
 
 impl Http {
@@ -66,9 +70,21 @@ impl Http {
                 .map_err(|_| unusable(format!("`{name}` cannot be the name of a header")))?;
             map.insert(name, sent);
         }
-        let client =
-            builder(is_on_this_machine(&url)).build().map_err(|error| unusable(innermost(&error)))?;
-        Ok(Self { client, headers: map, endpoint })
+        let builder = match is_on_this_machine(&url) {
+            // Reading the certificates of the system takes as long as all else at the start.
+            true if url.scheme() == "http" => builder(true).tls_certs_only([]),
+            on_this_machine => builder(on_this_machine),
+        };
+        let client = builder.build().map_err(|error| unusable(innermost(&error)))?;
+        Ok(Self { client, headers: map, endpoint, multiplexes: AtomicBool::new(false) })
+    }
+
+    /// Most requests that are worth having in flight at once.
+    pub(crate) fn in_flight_max(&self) -> u32 {
+        match self.multiplexes.load(Ordering::Relaxed) {
+            true => IN_FLIGHT_MAX,
+            false => CONNECTIONS_MAX,
+        }
     }
 
     /// Sends `body` and returns the response as soon as it has begun to stream.
@@ -121,6 +137,7 @@ impl Http {
     async fn call(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
         let response =
             request.headers(self.headers.clone()).send().await.map_err(|error| self.unreached(&error))?;
+        self.multiplexes.store(response.version() == Version::HTTP_2, Ordering::Relaxed);
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -149,7 +166,7 @@ pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
     let builder = Client::builder()
         .user_agent(concat!("divisi/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_MAX)
+        .pool_max_idle_per_host(CONNECTIONS_MAX as usize)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_keepalive(KEEP_ALIVE)
         .http2_keep_alive_interval(KEEP_ALIVE)

@@ -4,6 +4,7 @@ use crate::error::ProviderError;
 use crate::reply::Reply;
 use crate::request::Request;
 use async_trait::async_trait;
+use divisi_core::governor::IN_FLIGHT_MAX;
 
 /// A source of models.
 ///
@@ -22,6 +23,12 @@ pub trait Provider: Send + Sync {
     /// requests to read; `None` where it keeps nothing, or nobody knows.
     fn cached_tokens_min(&self) -> Option<u64> {
         None
+    }
+
+    /// Most requests that are worth having in flight at once; may change with
+    /// what its connections turn out to be.
+    fn in_flight_max(&self) -> u32 {
+        IN_FLIGHT_MAX
     }
 
     /// Sends `request` once and returns the whole reply.

@@ -21,6 +21,8 @@ const STEP: u32 = 4;
 /// How many requests may be under way at once.
 #[derive(Clone, Debug)]
 pub(super) struct Concurrency {
+    /// More than this are never worth having under way.
+    most: u32,
     allowed: u32,
     answered: u32,
     refused: u32,
@@ -28,13 +30,17 @@ pub(super) struct Concurrency {
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { allowed: IN_FLIGHT_MAX, answered: 0, refused: 0 }
+        Self { most: IN_FLIGHT_MAX, allowed: IN_FLIGHT_MAX, answered: 0, refused: 0 }
     }
 }
 
 impl Concurrency {
     pub(super) fn allowed(&self) -> u32 {
-        self.allowed
+        self.allowed.min(self.most)
+    }
+
+    pub(super) fn limit(&mut self, most: u32) {
+        self.most = most.clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX);
     }
 
     /// One of `in_flight` requests has been answered.
@@ -48,7 +54,7 @@ impl Concurrency {
         (self.answered, self.refused) = (self.answered + 1, self.refused + 1);
         if self.refused * REFUSED_ONE_IN >= self.window(in_flight) {
             let allowed = (self.allowed.min(in_flight) / 2).max(IN_FLIGHT_MIN);
-            *self = Self { allowed, answered: 0, refused: 0 };
+            *self = Self { allowed, answered: 0, refused: 0, ..*self };
         } else {
             self.step(in_flight);
         }
@@ -57,7 +63,7 @@ impl Concurrency {
     fn step(&mut self, in_flight: u32) {
         if self.answered >= self.window(in_flight) {
             let allowed = (self.allowed + STEP).min(IN_FLIGHT_MAX);
-            *self = Self { allowed, answered: 0, refused: 0 };
+            *self = Self { allowed, answered: 0, refused: 0, ..*self };
         }
     }
 

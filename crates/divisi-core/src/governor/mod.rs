@@ -198,6 +198,12 @@ impl Governor {
         Decision::Go(id)
     }
 
+    /// Lets no more than `most` be under way at once, and never more than
+    /// [`IN_FLIGHT_MAX`].
+    pub fn limit_in_flight(&mut self, most: u32) {
+        self.concurrency.limit(most);
+    }
+
     /// Whether nothing leaves any more, or not before some moment.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()

@@ -139,6 +139,7 @@ impl Asker {
         let line = &self.line;
         let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
         let gate = model.governors.of(&model.id);
+        gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = line.turn();
         let entered = gate
             .enter(run, priority, estimate, |outlook| {

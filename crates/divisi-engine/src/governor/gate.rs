@@ -4,10 +4,11 @@
 use super::permit::Permit;
 use super::shared::{SharedPace, machine_millis};
 use divisi_core::governor::{
-    Decision, Ending, Estimate, Governor, Next, PermitId, Place, Queue, RateLimits, RateSettings,
+    Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, Next, PermitId, Place, Queue, RateLimits,
+    RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -32,6 +33,8 @@ impl RunNumber {
 /// The gate through which the requests of one model family leave.
 pub(crate) struct Gate {
     state: Mutex<State>,
+    /// As the governor last heard it.
+    in_flight_max: AtomicU32,
     clock: Clock,
     /// Wakes the doorkeeper when there is another moment to wait for.
     changed: Notify,
@@ -96,7 +99,8 @@ impl Gate {
         let mut state = State { queue, shared, wake_at: None, has_doorkeeper: false, closed_by: None };
         // What others have found out holds from the first request on.
         state.step(true, |_| ());
-        Self { state: Mutex::new(state), clock, changed: Notify::new() }
+        let in_flight_max = AtomicU32::new(IN_FLIGHT_MAX);
+        Self { state: Mutex::new(state), in_flight_max, clock, changed: Notify::new() }
     }
 
     /// Leave to send a request, for a task for which a chain of `priority` others
@@ -136,6 +140,13 @@ impl Gate {
             let failure = Failure::new(FailureClass::Interrupted, "the gate for requests is gone");
             Err(Closed { failure, reopens_in: None })
         })
+    }
+
+    /// Lets no more than `most` requests be under way at once.
+    pub(crate) fn limit_in_flight(self: &Arc<Self>, most: u32) {
+        if self.in_flight_max.swap(most, Ordering::Relaxed) != most {
+            self.let_through(self.lock(), false, |queue| queue.governor_mut().limit_in_flight(most));
+        }
     }
 
     /// Whether nothing leaves.

@@ -54,6 +54,10 @@ impl Provider for Anthropic {
         Some(CACHED_TOKENS_MIN)
     }
 
+    fn in_flight_max(&self) -> u32 {
+        self.http.in_flight_max()
+    }
+
     async fn send(
         &self,
         request: &Request,

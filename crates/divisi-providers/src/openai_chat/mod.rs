@@ -81,6 +81,10 @@ impl Provider for OpenAiChat {
         }
     }
 
+    fn in_flight_max(&self) -> u32 {
+        self.http.in_flight_max()
+    }
+
     async fn send(
         &self,
         request: &Request,

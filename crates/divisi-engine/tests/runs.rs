@@ -151,6 +151,23 @@ async fn an_edited_prompt_runs_again_with_what_depends_on_it() {
 }
 
 #[tokio::test]
+async fn an_outcome_and_the_task_it_leads_to_are_written_together() {
+    const STEPS: i64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("divisi.db");
+    let engine = Engine::new(Arc::new(SqliteStore::open(&path).unwrap()));
+    let source =
+        format!("let last = ''; for (let i = 0; i < {STEPS}; i++) last = await agent(last + i); return last");
+    let finished = start(&engine, &Arc::default(), &source).await;
+    assert_eq!(*finished.run.stage(), Stage::Ended(RunStatus::Ok));
+    let appends = "SELECT count(*) FROM journal";
+    let appends: i64 =
+        rusqlite::Connection::open(&path).unwrap().query_row(appends, [], |row| row.get(0)).unwrap();
+    // Two for each, if the script were heard afterwards. On a busy machine it may be late at times.
+    assert!(appends < STEPS * 3 / 2, "{appends} appends");
+}
+
+#[tokio::test]
 async fn a_killed_run_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let store = || Arc::new(SqliteStore::open(folder.path().join("divisi.db")).unwrap());

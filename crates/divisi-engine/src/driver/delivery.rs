@@ -72,7 +72,17 @@ impl Delivery {
         self.give(waiter, TaskReport::without_task(failure));
     }
 
-    /// `task` has its outcome, and that is durable.
+    /// Whether the flow is a script, which sees nothing but its answers.
+    pub(super) fn is_of_script(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// How many answers the script has been given.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// `task` has its outcome, which is durable, or is heard of by the script only.
     pub(super) fn ended(&mut self, task: TaskId) {
         self.fresh.push(task);
     }

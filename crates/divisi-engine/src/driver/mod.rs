@@ -42,6 +42,9 @@ const BATCH_MESSAGES_MAX: usize = 4_096;
 /// that what it waits for is past.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
+/// How long an outcome waits to be made durable while the script computes.
+const FLOW_TIME_MAX: Duration = Duration::from_millis(10);
+
 /// Drives one run.
 pub(crate) struct Driver {
     id: RunId,
@@ -173,6 +176,7 @@ impl Driver {
             if let Some(wait) = self.patience.quota_wait {
                 self.decide(Input::Wait(wait))?;
             }
+            self.hear_flow().await?;
             self.commit().await?;
             let waits = self.patience.quota_wait.is_some() && self.run.waits_until().is_some();
             if !waits && matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
@@ -195,6 +199,35 @@ impl Driver {
         {
             messages.push(message);
         }
+    }
+
+    /// Where everything waits for the script, it is heard before the append, so
+    /// that an outcome and what it leads to are made durable together: a chain
+    /// takes one append for each step. A script reaches nothing but us, so nobody
+    /// has seen what is not durable.
+    async fn hear_flow(&mut self) -> Result<(), DriveError> {
+        if !self.delivery.is_of_script() || *self.run.stage() != Stage::Running || self.run.in_flight() > 0 {
+            return Ok(());
+        }
+        let ended = self.pending.events.iter().filter_map(|recorded| match &recorded.event {
+            Event::TaskEnded { task, .. } => Some(*task),
+            _ => None,
+        });
+        let before = self.delivery.answered();
+        ended.for_each(|task| self.delivery.ended(task));
+        self.delivery.deliver(&self.run, &self.pending.blobs).await?;
+        let given = self.delivery.answered();
+        let up_to = tokio::time::Instant::now() + FLOW_TIME_MAX;
+        let mut is_heard = given == before;
+        while !is_heard && let Ok(Some(message)) = tokio::time::timeout_at(up_to, self.inbox.recv()).await {
+            is_heard = match &message {
+                Message::Flow(FlowNews::Quiet { answered }) => *answered == given,
+                Message::Flow(FlowNews::Ended(_)) => true,
+                _ => false,
+            };
+            self.take(message)?;
+        }
+        self.tick()
     }
 
     /// Whoever goes on hopes that what was refused is granted now.

@@ -243,6 +243,7 @@ fn arguments_that_are_no_json_are_text() {
     flow(&machine, "args", "return typeof args + ' ' + args");
     assert_snapshot!(told(&machine, &["run", "args.js", "--args", "{\"a\": "]), @r#"
     exit 0
+    note: `--args` is no JSON (EOF while parsing a value at line 1 column 6), so the script gets it as a text
     [m:ss] args [run-id] started
 
     args [run-id] ok

@@ -83,6 +83,18 @@ fn what_stood_in_older_headers_raises_nothing() {
 }
 
 #[test]
+fn those_who_overtake_each_other_on_the_way_are_taken_off_once() {
+    let mut governor = limited(3_000, 50);
+    let first = go(&mut governor, 0);
+    for _ in 0..39 {
+        go(&mut governor, 0);
+    }
+    // It left first and arrived last: the others are in what it tells.
+    done(&mut governor, 5, first, Ending::Ok, &requests(Some(3_000), 10, 1_000));
+    assert_eq!(requests_left(&governor), Some(10));
+}
+
+#[test]
 fn nothing_left_and_no_limit_named_means_until_the_reset() {
     let mut governor = Governor::new(&RateSettings::default());
     let permit = go(&mut governor, 0);

@@ -20,7 +20,7 @@ pub(super) const ON_ITS_WAY: Millis = Millis(25);
 /// The same after a rest: then there may be connections to make first, which
 /// takes some round trips. It is spent once, and then never again while the
 /// bucket is in use.
-const FIRST_ON_ITS_WAY: Millis = Millis(100);
+const FIRST_ON_ITS_WAY: Millis = Millis(125);
 
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,10 +42,10 @@ fn a_burst_leaves_and_the_rest_follows_at_the_rate() {
         let permit = go(&mut governor, 0);
         done(&mut governor, 0, permit, Ending::Ok, &NOTHING);
     }
-    // 100 ms until the first has arrived, 20 ms until there is another.
-    assert_eq!(ask(&mut governor, 0), Decision::Wait(Timestamp(120)));
-    go(&mut governor, 120);
-    assert_eq!(ask(&mut governor, 120), Decision::Wait(Timestamp(140)));
+    // 125 ms until the first has arrived, 20 ms until there is another.
+    assert_eq!(ask(&mut governor, 0), Decision::Wait(Timestamp(145)));
+    go(&mut governor, 145);
+    assert_eq!(ask(&mut governor, 145), Decision::Wait(Timestamp(165)));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn what_is_larger_than_the_bucket_waits_until_it_is_full() {
     let huge = Estimate { input: 900, output: 0 };
     assert!(matches!(governor.ask(Timestamp(0), huge), Decision::Go(_)));
     // 300 owed and 600 wanted, at ten a second.
-    assert_eq!(governor.ask(Timestamp(0), huge), Decision::Wait(Timestamp(90_100)));
+    assert_eq!(governor.ask(Timestamp(0), huge), Decision::Wait(Timestamp(90_125)));
 }
 
 /// What happens in a random life.
@@ -269,3 +269,5 @@ proptest! {
         prop_assert_eq!((sent, refused), (tasks, 0));
     }
 }
+
+mod makespan;

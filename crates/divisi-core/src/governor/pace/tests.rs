@@ -60,9 +60,9 @@ fn what_one_has_taken_the_other_has_not() {
     let mut two = Two::new([limited(3_000, 2); 2]);
     two.go(0, 0);
     two.go(1, 0);
-    assert_eq!([two.ask(0, 0), two.ask(1, 0)], [Decision::Wait(Timestamp(120)); 2]);
-    two.go(1, 120);
-    assert_eq!(two.ask(0, 120), Decision::Wait(Timestamp(140)));
+    assert_eq!([two.ask(0, 0), two.ask(1, 0)], [Decision::Wait(Timestamp(145)); 2]);
+    two.go(1, 145);
+    assert_eq!(two.ask(0, 145), Decision::Wait(Timestamp(165)));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn each_keeps_the_limits_of_its_own_settings() {
     two.go(1, 0);
     two.go(1, 0);
     // Three have left, and one a second may, for the one who wants it so.
-    assert_eq!(two.ask(0, 0), Decision::Wait(Timestamp(3_100)));
+    assert_eq!(two.ask(0, 0), Decision::Wait(Timestamp(3_125)));
     assert!(matches!(two.ask(1, 0), Decision::Go(_)));
 }
 

@@ -22,7 +22,7 @@ struct World {
 
 enum Event {
     Arrives(PermitId),
-    Answered(PermitId, Ending, RateLimits),
+    Answered(PermitId, Ending, Box<RateLimits>),
     Look,
 }
 
@@ -52,7 +52,7 @@ fn run(settings: &RateSettings, world: World) -> (u64, u64) {
                 number += 1;
                 let thinks = if ending == Ending::Ok { world.thinks } else { 0 };
                 let back = now + thinks + world.path + rng.u64(0..=world.jitter);
-                events.insert((back, number), Event::Answered(permit, ending, limits));
+                events.insert((back, number), Event::Answered(permit, ending, Box::new(limits)));
             }
             Event::Answered(permit, ending, limits) => {
                 under_way -= 1;

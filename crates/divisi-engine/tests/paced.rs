@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const PER_SECOND: u32 = 50;
-const BURST: u32 = 20;
+const BURST: u32 = 50;
 
 fn limited() -> Config {
     let limits =

@@ -15,12 +15,12 @@ const AMOUNT_MAX: u64 = 1_000_000_000_000;
 /// it leaves. This is how long it is taken to be on its way: a path across an
 /// ocean takes some 100 ms, but what follows takes as long, and only the
 /// difference counts.
-const ON_ITS_WAY: Millis = Millis(25);
+pub(super) const ON_ITS_WAY: Millis = Millis(25);
 
 /// The same after a rest: then there may be connections to make first, which
 /// takes some round trips. It is spent once, and then never again while the
 /// bucket is in use.
-const FIRST_ON_ITS_WAY: Millis = Millis(100);
+const FIRST_ON_ITS_WAY: Millis = Millis(125);
 
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +56,11 @@ pub(super) struct Told {
     pub(super) own: u64,
     /// How long ago that request left.
     pub(super) age: Millis,
-    /// What has been taken since.
+    /// What has been taken since it left.
     pub(super) since: u64,
+    /// The part of it that cannot have overtaken it on the way: of the rest,
+    /// nobody knows whether the vendor has counted it already.
+    pub(super) since_surely: u64,
 }
 
 impl Limit {
@@ -85,7 +88,13 @@ impl Bucket {
     /// A bucket that nobody has set, as a vendor tells of it for the first time.
     pub(super) fn told(now: Timestamp, told: Told) -> Self {
         let limit = told.limit();
-        Self { set: None, told: Some(limit), level: told.level(limit), filled_at: now, full_for: Millis(0) }
+        Self {
+            set: None,
+            told: Some(limit),
+            level: told.level(limit, told.since),
+            filled_at: now,
+            full_for: Millis(0),
+        }
     }
 
     /// The bucket as others have left it, for one whose user sets `set` and who
@@ -111,7 +120,9 @@ impl Bucket {
         let limit = told.limit();
         let seen = self.told.map_or(limit.capacity, |before| before.capacity.max(limit.capacity));
         self.told = Some(Limit { capacity: seen, ..limit });
-        let level = self.limit().map_or(self.level, |limit| told.level(limit));
+        // Of requests that left together, the one that arrived last tells the
+        // lowest number; what overtook another must not be taken off it twice.
+        let level = self.limit().map_or(self.level, |limit| told.level(limit, told.since_surely));
         let is_whole_truth = self.set.is_none() && told.since == 0;
         self.level = if is_whole_truth { level } else { self.level.min(level) };
     }
@@ -185,10 +196,11 @@ impl Told {
         Limit::new(self.per_minute, self.remaining.saturating_add(self.own))
     }
 
-    /// What is left now of a bucket with this limit.
-    fn level(&self, limit: Limit) -> i64 {
+    /// What is left now of a bucket with this limit, when `since` has been taken
+    /// since the vendor spoke.
+    fn level(&self, limit: Limit, since: u64) -> i64 {
         let gained = limit.gain(Millis(self.age.0.saturating_sub(ON_ITS_WAY.0)));
-        parts(self.remaining).saturating_add(gained).saturating_sub(parts(self.since)).min(limit.capacity)
+        parts(self.remaining).saturating_add(gained).saturating_sub(parts(since)).min(limit.capacity)
     }
 }
 

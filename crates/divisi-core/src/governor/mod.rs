@@ -16,6 +16,7 @@ mod pace;
 
 mod bucket;
 mod concurrency;
+mod flight;
 mod headers;
 
 pub use pace::Pace;
@@ -27,8 +28,8 @@ pub use headers::{RateLimits, Window};
 use crate::{Millis, Timestamp, Usage};
 use bucket::{Bucket, Limit, Told};
 use concurrency::Concurrency;
+use flight::{Flight, Grant};
 use pace::Closure;
-use std::collections::BTreeMap;
 
 /// Tokens that a reply is taken to have before any has been seen. The vendor
 /// counts them as they are written, so this only spreads the first requests.
@@ -110,7 +111,7 @@ pub struct Governor {
     /// What the user sets.
     set: [Option<Limit>; KINDS],
     concurrency: Concurrency,
-    in_flight: BTreeMap<PermitId, Grant>,
+    flight: Flight,
     /// Whether the vendor has said to one of its own requests that it takes no more.
     closed: Option<Closure>,
     /// Whether one request is to find out if it was right to open it again.
@@ -118,16 +119,6 @@ pub struct Governor {
     count_cached: bool,
     /// Tokens that a reply is likely to have.
     reply_tokens: u64,
-    granted: u64,
-}
-
-/// A request under way.
-#[derive(Clone, Debug)]
-struct Grant {
-    at: Timestamp,
-    amounts: [u64; KINDS],
-    /// Everything ever taken when it had left.
-    taken: [u64; KINDS],
 }
 
 const KINDS: usize = 4;
@@ -152,12 +143,11 @@ impl Governor {
             unshared: [0; KINDS],
             set,
             concurrency: Concurrency::default(),
-            in_flight: BTreeMap::new(),
+            flight: Flight::default(),
             closed: None,
             tries: false,
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
-            granted: 0,
         }
     }
 
@@ -189,13 +179,11 @@ impl Governor {
         if ready_at > now {
             return Decision::Wait(ready_at);
         }
+        self.flight.note_arrivals(now, self.pace.taken);
         for (kind, amount) in amounts.into_iter().enumerate() {
             self.take(kind, amount, now);
         }
-        self.granted += 1;
-        let id = PermitId(self.granted);
-        self.in_flight.insert(id, Grant { at: now, amounts, taken: self.pace.taken });
-        Decision::Go(id)
+        Decision::Go(self.flight.leaves(now, amounts, self.pace.taken))
     }
 
     /// Lets no more than `most` be under way at once, and never more than
@@ -231,7 +219,7 @@ impl Governor {
 
     /// Takes back a permit that was not used: nothing was sent.
     pub fn withdraw(&mut self, now: Timestamp, permit: PermitId) {
-        let Some(grant) = self.in_flight.remove(&permit) else { return };
+        let Some(grant) = self.flight.ends(permit) else { return };
         self.give_back(&grant.amounts, now);
     }
 
@@ -245,15 +233,18 @@ impl Governor {
         ending: Ending,
         limits: &RateLimits,
     ) {
+        self.flight.note_arrivals(now, self.pace.taken);
         let in_flight = self.in_flight();
-        let Some(grant) = self.in_flight.remove(&permit) else { return };
-        let mut since: [u64; KINDS] =
-            std::array::from_fn(|kind| self.pace.taken[kind].saturating_sub(grant.taken[kind]));
+        let Some(grant) = self.flight.ends(permit) else { return };
+        let mut since = grant.since(&self.pace.taken);
+        let mut surely = grant.since_surely(&self.pace.taken);
         if let Some(usage) = usage {
             self.settle(&grant, usage, now);
             // A vendor speaks before it has written the reply.
-            since[OUTPUT] = since[OUTPUT].saturating_add(usage.output);
-            since[TOKENS] = since[TOKENS].saturating_add(usage.output);
+            for since in [&mut since, &mut surely] {
+                since[OUTPUT] = since[OUTPUT].saturating_add(usage.output);
+                since[TOKENS] = since[TOKENS].saturating_add(usage.output);
+            }
         }
         match ending {
             Ending::Ok => {
@@ -270,7 +261,7 @@ impl Governor {
             Ending::Auth => self.close(Closure { until: None }),
             Ending::Other => {}
         }
-        self.learn(&grant, limits, since, now);
+        self.learn(&grant, limits, [since, surely], now);
         if matches!(ending, Ending::RateLimited { .. }) {
             match &mut self.pace.buckets[REQUESTS] {
                 Some(bucket) => bucket.drain(now),
@@ -310,7 +301,7 @@ impl Governor {
 
     /// How many requests are under way.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.len() as u32
+        self.flight.len() as u32
     }
 
     fn take(&mut self, kind: usize, amount: u64, now: Timestamp) {
@@ -348,7 +339,13 @@ impl Governor {
         self.reply_tokens = (self.reply_tokens.saturating_mul(7).saturating_add(usage.output) / 8).max(1);
     }
 
-    fn learn(&mut self, grant: &Grant, limits: &RateLimits, since: [u64; KINDS], now: Timestamp) {
+    fn learn(
+        &mut self,
+        grant: &Grant,
+        limits: &RateLimits,
+        [since, surely]: [[u64; KINDS]; 2],
+        now: Timestamp,
+    ) {
         let RateLimits { requests, tokens, input_tokens, output_tokens } = limits;
         // Where both are known, the sum only repeats the narrower of them.
         let known = input_tokens.limit.is_some() || output_tokens.limit.is_some();
@@ -365,7 +362,8 @@ impl Governor {
                 continue;
             };
             let age = now.since(grant.at);
-            let told = Told { per_minute, remaining, own: grant.amounts[kind], age, since: since[kind] };
+            let (own, since, since_surely) = (grant.amounts[kind], since[kind], surely[kind]);
+            let told = Told { per_minute, remaining, own, age, since, since_surely };
             match &mut self.pace.buckets[kind] {
                 Some(bucket) => bucket.learn(now, told),
                 none => *none = Some(Bucket::told(now, told)),

@@ -42,10 +42,10 @@ fn a_burst_leaves_and_the_rest_follows_at_the_rate() {
         let permit = go(&mut governor, 0);
         done(&mut governor, 0, permit, Ending::Ok, &NOTHING);
     }
-    // 100 ms until the first has arrived, 20 ms until there is another.
-    assert_eq!(ask(&mut governor, 0), Decision::Wait(Timestamp(120)));
-    go(&mut governor, 120);
-    assert_eq!(ask(&mut governor, 120), Decision::Wait(Timestamp(140)));
+    // 125 ms until the first has arrived, 20 ms until there is another.
+    assert_eq!(ask(&mut governor, 0), Decision::Wait(Timestamp(145)));
+    go(&mut governor, 145);
+    assert_eq!(ask(&mut governor, 145), Decision::Wait(Timestamp(165)));
 }
 
 #[test]
@@ -80,6 +80,18 @@ fn what_stood_in_older_headers_raises_nothing() {
     done(&mut governor, 5, last, Ending::Ok, &requests(Some(3_000), 0, 1_000));
     done(&mut governor, 6, old, Ending::Ok, &requests(Some(3_000), 49, 1_000));
     assert_eq!(requests_left(&governor), Some(0));
+}
+
+#[test]
+fn those_who_overtake_each_other_on_the_way_are_taken_off_once() {
+    let mut governor = limited(3_000, 50);
+    let first = go(&mut governor, 0);
+    for _ in 0..39 {
+        go(&mut governor, 0);
+    }
+    // It left first and arrived last: the others are in what it tells.
+    done(&mut governor, 5, first, Ending::Ok, &requests(Some(3_000), 10, 1_000));
+    assert_eq!(requests_left(&governor), Some(10));
 }
 
 #[test]
@@ -136,7 +148,7 @@ fn what_is_larger_than_the_bucket_waits_until_it_is_full() {
     let huge = Estimate { input: 900, output: 0 };
     assert!(matches!(governor.ask(Timestamp(0), huge), Decision::Go(_)));
     // 300 owed and 600 wanted, at ten a second.
-    assert_eq!(governor.ask(Timestamp(0), huge), Decision::Wait(Timestamp(90_100)));
+    assert_eq!(governor.ask(Timestamp(0), huge), Decision::Wait(Timestamp(90_125)));
 }
 
 /// What happens in a random life.
@@ -257,3 +269,5 @@ proptest! {
         prop_assert_eq!((sent, refused), (tasks, 0));
     }
 }
+
+mod makespan;

@@ -102,7 +102,7 @@ impl SharedPace {
         };
         let left = governor(whole).share();
         let written = match read {
-            Ok(Some(pace)) if pace == *left => Ok(()),
+            Ok(before) if before.as_ref().unwrap_or(&Pace::default()) == left => Ok(()),
             Ok(_) => write(file, left),
             Err(error) => Err(error),
         };

@@ -44,9 +44,9 @@ fn a_run_that_has_just_had_its_turn_does_not_get_ahead_by_coming_again() {
     queue.enter(2, 0, SOME, "b1");
     assert_eq!(names(through(&mut queue, 0)), ["a1"]);
     queue.enter(1, 9, SOME, "a2");
-    assert_eq!(queue.next_through(Timestamp(0)), Next::Wait(Timestamp(101)));
-    assert_eq!(names(through(&mut queue, 101)), ["b1"]);
-    assert_eq!(names(through(&mut queue, 102)), ["a2"]);
+    assert_eq!(queue.next_through(Timestamp(0)), Next::Wait(Timestamp(126)));
+    assert_eq!(names(through(&mut queue, 126)), ["b1"]);
+    assert_eq!(names(through(&mut queue, 127)), ["a2"]);
 }
 
 #[test]

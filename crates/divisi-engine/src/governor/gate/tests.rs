@@ -36,8 +36,8 @@ async fn runs_take_turns_at_a_narrow_gate() {
         task.await.unwrap();
     }
     assert_eq!(*order.lock().unwrap(), ["a1", "b1", "a2", "a3"]);
-    // One a second, and the first is taken to be on its way for 100 ms.
-    assert_eq!(begun.elapsed().as_millis(), 4_100);
+    // One a second, and the first is taken to be on its way for 125 ms.
+    assert_eq!(begun.elapsed().as_millis(), 4_125);
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +69,7 @@ async fn whoever_waits_no_longer_takes_nobodys_turn() {
     settle().await;
     gone.abort();
     drop(enter(&gate, run).await.unwrap());
-    assert_eq!(begun.elapsed().as_millis(), 1_100);
+    assert_eq!(begun.elapsed().as_millis(), 1_125);
 }
 
 #[tokio::test(start_paused = true)]

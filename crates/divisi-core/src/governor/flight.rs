@@ -1,0 +1,68 @@
+//! The requests under way, and what was taken before and after they left.
+
+use super::bucket::ON_ITS_WAY;
+use super::{KINDS, PermitId};
+use crate::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+
+/// The requests under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flight {
+    grants: BTreeMap<PermitId, Grant>,
+    /// Those that left so lately that the next ones may overtake them.
+    on_their_way: VecDeque<(Timestamp, PermitId)>,
+    granted: u64,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) at: Timestamp,
+    pub(super) amounts: [u64; KINDS],
+    /// Everything ever taken when it had left.
+    taken: [u64; KINDS],
+    /// The same when the next to leave could no longer overtake it.
+    taken_later: Option<[u64; KINDS]>,
+}
+
+impl Flight {
+    /// A request leaves for which `amounts` have been taken, which makes `taken` in all.
+    pub(super) fn leaves(&mut self, now: Timestamp, amounts: [u64; KINDS], taken: [u64; KINDS]) -> PermitId {
+        self.granted += 1;
+        let id = PermitId(self.granted);
+        self.grants.insert(id, Grant { at: now, amounts, taken, taken_later: None });
+        self.on_their_way.push_back((now, id));
+        id
+    }
+
+    /// Those that left a while ago have arrived before whatever leaves from now
+    /// on; `taken` has been taken so far.
+    pub(super) fn note_arrivals(&mut self, now: Timestamp, taken: [u64; KINDS]) {
+        while let Some((_, id)) = self.on_their_way.pop_front_if(|(at, _)| *at + ON_ITS_WAY < now) {
+            if let Some(grant) = self.grants.get_mut(&id) {
+                grant.taken_later = Some(taken);
+            }
+        }
+    }
+
+    pub(super) fn ends(&mut self, id: PermitId) -> Option<Grant> {
+        self.grants.remove(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.grants.len()
+    }
+}
+
+impl Grant {
+    /// What has been taken since it left.
+    pub(super) fn since(&self, taken: &[u64; KINDS]) -> [u64; KINDS] {
+        std::array::from_fn(|kind| taken[kind].saturating_sub(self.taken[kind]))
+    }
+
+    /// The part of it that cannot have overtaken it.
+    pub(super) fn since_surely(&self, taken: &[u64; KINDS]) -> [u64; KINDS] {
+        let before = self.taken_later.as_ref().unwrap_or(taken);
+        std::array::from_fn(|kind| taken[kind].saturating_sub(before[kind]))
+    }
+}

@@ -414,33 +414,26 @@ impl Job {
     /// Dropping the future does not stop the task. If the run parks first, the
     /// report says that the task was interrupted.
     pub async fn run(&self, task: Task) -> TaskReport {
-        self.submit(task, 0).await
+        reported(self.send(self.resolver.resolve(task, 0))).await
     }
 
     /// The same for a task for which a chain of `waiting` others is known to wait.
     pub(crate) async fn submit(&self, task: Task, waiting: u32) -> TaskReport {
-        self.send(self.resolver.resolve(task, waiting)).await
+        reported(self.send(self.resolver.resolve(task, waiting))).await
     }
 
     /// Records that a task is not run, and why.
     pub(crate) async fn skip(&self, task: Task, reason: String) -> TaskReport {
-        self.send(self.resolver.settled(task, Outcome::Skipped { reason })).await
+        reported(self.send(self.resolver.settled(task, Outcome::Skipped { reason }))).await
     }
 
-    async fn send(&self, resolved: Resolved) -> TaskReport {
+    /// Hands a task over. Not async, so that those who wait hold none of it.
+    fn send(&self, resolved: Resolved) -> oneshot::Receiver<TaskReport> {
         let (caller, report) = oneshot::channel();
         let resolved = Box::new(resolved);
-        let sent = self.inbox.send(Message::Submit { resolved, waiter: Waiter::Caller(caller) });
-        let report = match sent {
-            Ok(()) => report.await.ok(),
-            Err(_) => None,
-        };
-        report.unwrap_or_else(|| {
-            TaskReport::without_task(Failure::new(
-                FailureClass::Interrupted,
-                "the run stopped before the task was done",
-            ))
-        })
+        // A run that is over drops the message, and with it the caller.
+        let _ = self.inbox.send(Message::Submit { resolved, waiter: Waiter::Caller(caller) });
+        report
     }
 
     /// Begins a progress group.
@@ -463,4 +456,12 @@ impl Job {
         // A run that is parked or over hears nothing more; `finish` reports that.
         let _ = self.inbox.send(Message::Flow(news));
     }
+}
+
+/// The report, or what is to be said where the run stops first.
+async fn reported(report: oneshot::Receiver<TaskReport>) -> TaskReport {
+    report.await.unwrap_or_else(|_| {
+        let message = "the run stopped before the task was done";
+        TaskReport::without_task(Failure::new(FailureClass::Interrupted, message))
+    })
 }

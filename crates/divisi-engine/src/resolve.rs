@@ -76,7 +76,7 @@ pub struct Assignment {
     /// For each of its checks the model that judges, where one does.
     pub judges: Vec<Option<Model>>,
     /// The definition it names.
-    pub agent: Option<AgentDefinition>,
+    pub agent: Option<Arc<AgentDefinition>>,
     /// The tools it may use.
     pub tools: Arc<Toolset>,
     /// Where it works.
@@ -162,14 +162,14 @@ impl Resolver {
         let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
         let executor = task.executor.as_deref().unwrap_or("api");
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
-        let choice = match task.kind.is_some() || self.leaves_model_open(task, agent.as_ref()) {
-            true => Some(self.choose(task, agent.as_ref())?),
+        let choice = match task.kind.is_some() || self.leaves_model_open(task, agent.as_deref()) {
+            true => Some(self.choose(task, agent.as_deref())?),
             false => None,
         };
         // Asked for only where the choice is there.
         let tier = choice.as_ref().map_or(Tier::Sonnet, |choice| choice.tier);
         let (executor_name, executor, ladder) = match executor {
-            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_ref(), tier)?),
+            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_deref(), tier)?),
             "shell" if !self.setup.permissions.run => {
                 return Err(forbidden("the flow wants to run a shell command, which is not allowed"));
             }
@@ -179,7 +179,7 @@ impl Resolver {
                 None => return Err(self.no_executor(name)),
             },
         };
-        let tools = self.tools_of(task, agent.as_ref())?;
+        let tools = self.tools_of(task, agent.as_deref())?;
         let judges = task.check.iter().map(|check| self.judge(check)).collect::<Result<_, _>>()?;
         Ok(Parts {
             executor_name: executor_name.into(),
@@ -271,7 +271,7 @@ impl Resolver {
         Ok(Model { price, ..model })
     }
 
-    fn agent(&self, name: &str) -> Result<AgentDefinition, Failure> {
+    fn agent(&self, name: &str) -> Result<Arc<AgentDefinition>, Failure> {
         self.agents.get(name).cloned().map_err(|unknown| {
             Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint())
         })
@@ -315,7 +315,7 @@ impl Resolver {
         } = parts;
         let ids = |models: &[Model]| models.iter().map(|model| model.id.clone()).collect::<Vec<_>>();
         let models = ids(&rungs);
-        let effort = task.effort.or(agent.as_ref().and_then(|agent| agent.effort));
+        let effort = task.effort.or(agent.as_deref().and_then(|agent| agent.effort));
         let isolation = match (task.isolation, &agent) {
             (Isolation::None, Some(agent)) => agent.isolation,
             (asked_for, _) => asked_for,
@@ -323,14 +323,14 @@ impl Resolver {
         let key = Key::of(&KeyParts {
             models: &models,
             effort,
-            agent: agent.as_ref().map(AgentDefinition::digest),
+            agent: agent.as_deref().map(|agent| agent.digest()),
             tools: &tool_words(&task, &tools),
             isolation,
             inputs: &inputs,
             ..key_parts(&task, &executor_name)
         });
         let retry = self.retry(&task);
-        let bytes = self.first_request_bytes(&task, agent.as_ref(), &tools);
+        let bytes = self.first_request_bytes(&task, agent.as_deref(), &tools);
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
@@ -345,7 +345,7 @@ impl Resolver {
             cost_max: task.max_cost.or(self.setup.task_cost_max),
         };
         let (spec, blob) = spec(&task);
-        let turns_max = task.max_turns.or(agent.as_ref().and_then(|agent| agent.max_turns));
+        let turns_max = task.max_turns.or(agent.as_deref().and_then(|agent| agent.max_turns));
         let assignment = Assignment {
             executor,
             models: rungs.into_iter().chain(fallbacks).collect(),
@@ -453,7 +453,7 @@ struct Parts {
     judges: Vec<Option<Model>>,
     /// The sort of work it is, where the flow says so or the model depends on it.
     choice: Option<Choice>,
-    agent: Option<AgentDefinition>,
+    agent: Option<Arc<AgentDefinition>>,
     tools: Arc<Toolset>,
     inputs: Vec<Digest>,
 }

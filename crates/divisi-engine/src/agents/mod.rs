@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Folders that hold definitions, ours before those of Claude Code.
 const FOLDERS: [&str; 2] = [".divisi/agents", ".claude/agents"];
@@ -44,7 +45,7 @@ const BUILT_IN: [&str; 3] = [
 /// The agents that tasks can name.
 #[derive(Clone, Debug, Default)]
 pub struct Agents {
-    definitions: BTreeMap<String, AgentDefinition>,
+    definitions: BTreeMap<String, Arc<AgentDefinition>>,
     problems: Vec<Problem>,
 }
 
@@ -95,13 +96,13 @@ impl Agents {
     }
 
     /// The agent of this name.
-    pub fn get(&self, name: &str) -> Result<&AgentDefinition, UnknownAgent> {
+    pub fn get(&self, name: &str) -> Result<&Arc<AgentDefinition>, UnknownAgent> {
         self.definitions.get(name).ok_or_else(|| self.unknown(name))
     }
 
     /// All agents, by name.
     pub fn iter(&self) -> impl Iterator<Item = &AgentDefinition> {
-        self.definitions.values()
+        self.definitions.values().map(|definition| &**definition)
     }
 
     /// What is wrong with files that were found, in the order of reading.
@@ -165,7 +166,7 @@ impl Agents {
                     return self
                         .skip(path, format!("`{}` is already defined by {}", nearer.name, nearer.source));
                 }
-                self.definitions.insert(definition.name.clone(), definition);
+                self.definitions.insert(definition.name.clone(), Arc::new(definition));
             }
             Err(reason) => self.skip(path, reason),
         }

@@ -47,7 +47,7 @@ pub(super) struct Conversation {
 pub(crate) fn opening(assignment: &Assignment, model: &Model, findings: Option<&str>) -> Request {
     let Assignment { task, setup, tools, agent, .. } = assignment;
     let offered = tools.offered();
-    let agent = agent.as_ref();
+    let agent = agent.as_deref();
     let framing =
         framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), task.schema.is_some());
     // Only what others share is worth a mark: framing alone is too short to be cached.

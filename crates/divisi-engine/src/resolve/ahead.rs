@@ -16,10 +16,10 @@ impl Resolver {
         let mut parts = self.assign(task)?;
         let choice = match parts.choice.take() {
             Some(choice) => choice,
-            None => self.choose(task, parts.agent.as_ref())?,
+            None => self.choose(task, parts.agent.as_deref())?,
         };
         let first = parts.models.rungs.first();
-        let by_agent = parts.agent.as_ref();
+        let by_agent = parts.agent.as_deref();
         let shared = task.context.as_deref().map(|context| count(first, context));
         Ok(Assigned {
             executor: parts.executor_name.clone(),
@@ -58,7 +58,7 @@ impl Resolver {
         let offered = parts.tools.offered();
         let framing = framing::system_blocks(
             self.setup.framing.as_deref(),
-            parts.agent.as_ref(),
+            parts.agent.as_deref(),
             !offered.is_empty(),
             task.schema.is_some(),
         );
@@ -76,7 +76,7 @@ impl Resolver {
             true => format!("its kind is {}", choice.kind),
             false => format!("it looks like {}", choice.kind),
         };
-        let by_agent = parts.agent.as_ref().and_then(|agent| agent.model.as_deref());
+        let by_agent = parts.agent.as_deref().and_then(|agent| agent.model.as_deref());
         match (task.model.first().filter(|word| *word != "inherit"), by_agent) {
             _ if parts.models.rungs.is_empty() => "no model is asked".to_owned(),
             (Some(AUTO), _) => chosen(),

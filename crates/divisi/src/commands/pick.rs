@@ -116,7 +116,7 @@ fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
     let agent = task.agent_type.as_deref().map(|name| agents.get(name)).transpose();
     let agent = agent.map_err(|unknown| Problem::usage(unknown.to_string()).hint(unknown.hint()))?;
     let provider = &setup.models.provider;
-    let choice = choose(setup, task, agent, provider)
+    let choice = choose(setup, task, agent.map(|agent| &**agent), provider)
         .map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
     let kind = setup.kinds.get(&choice.kind).map_err(|unknown| Problem::usage(unknown.to_string()))?;
     let own = setup.models.providers.get(provider);

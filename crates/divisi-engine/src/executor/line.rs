@@ -114,6 +114,17 @@ impl Line {
         self.ask(|answer| Ours::TurnWanted { attempt: self.attempt, tool_results, bound, blob, answer }).await
     }
 
+    /// Asks to send the request under way a second time. Returns once it is
+    /// written down that it is sent, and fails where it may not be.
+    pub(super) async fn hedge_wanted(&self) -> Result<(), Stopped> {
+        self.ask(|answer| Ours::HedgeWanted { attempt: self.attempt, answer }).await
+    }
+
+    /// Reports that of two requests one is given up, or has failed.
+    pub(super) fn hedge_ended(&self, billed: bool) {
+        self.tell(Message::Ours(Ours::HedgeEnded { attempt: self.attempt, billed }));
+    }
+
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
         let (answer, answered) = oneshot::channel();
         self.inbox.send(Message::Ours(message(answer))).map_err(|_| Stopped)?;

@@ -12,6 +12,7 @@ mod prefixes;
 mod warmth;
 
 pub(crate) use gate::{Closed, Gate, RunNumber};
+pub(crate) use permit::Permit;
 pub(crate) use warmth::Admission;
 
 use crate::setup::Model;

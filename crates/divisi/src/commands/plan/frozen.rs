@@ -41,6 +41,7 @@ fn task(place: usize, node: &Node) -> PlanTask {
         timeout: asked.timeout,
         retries: asked.retries,
         overload_wait: asked.overload_wait,
+        hedge: asked.hedge,
         max_turns: asked.max_turns,
     }
 }

@@ -89,6 +89,7 @@ impl Stage<'_> {
             reply_tokens_max: 16_384,
             // What the agent that made the history was allowed.
             turns_max: 250,
+            hedge: false,
             retries_max: 0,
             timeout: Millis::from_secs(3_600),
         };

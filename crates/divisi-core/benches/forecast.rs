@@ -81,6 +81,7 @@ fn flow(tasks: usize) -> Graph {
             reply_tokens_max: 16_384,
             turns_max: 50,
             retries_max: 2,
+            hedge: false,
             timeout: Millis::from_secs(600),
         }),
     };

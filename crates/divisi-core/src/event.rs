@@ -103,6 +103,22 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_tokens: Option<u32>,
     },
+    /// The request under way is to be sent a second time, because it takes far
+    /// longer than others; once this is durable it is.
+    TurnHedged {
+        /// In which attempt.
+        attempt: AttemptId,
+        /// Set aside for it, beside what the first one has.
+        reserved: PicoUsd,
+    },
+    /// Of two requests for the same, one has ended without its reply being used.
+    HedgeEnded {
+        /// In which attempt.
+        attempt: AttemptId,
+        /// What it costs: what was set aside for it, if it may be billed.
+        #[serde(default, skip_serializing_if = "is_default")]
+        cost: PicoUsd,
+    },
     /// A reply has arrived.
     TurnEnded {
         /// In which attempt.

@@ -104,6 +104,9 @@ pub struct PlanTask {
     /// up retries.
     #[serde(skip_serializing_if = "Option::is_none", with = "written::span")]
     pub overload_wait: Option<Millis>,
+    /// Whether a request that takes far longer than others may be sent a second time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<bool>,
     /// How many requests one attempt may send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
@@ -293,6 +296,7 @@ impl PlanTask {
             idle_timeout: self.idle_timeout,
             retries: self.retries,
             overload_wait: self.overload_wait,
+            hedge: self.hedge,
             max_turns: self.max_turns,
             ..Task::new(prompt)
         }

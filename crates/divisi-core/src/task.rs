@@ -81,6 +81,10 @@ pub struct Task {
     /// up retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overload_wait: Option<Millis>,
+    /// Whether a request that takes far longer than others may be sent a second
+    /// time. Both are paid for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<bool>,
     /// How many requests one attempt may send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,

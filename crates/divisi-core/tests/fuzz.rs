@@ -30,6 +30,8 @@ enum Step {
         cost: u64,
         results: bool,
     },
+    Hedge(usize),
+    HedgeEnded(usize, bool),
     TurnEnded {
         attempt: usize,
         cost: u64,
@@ -84,9 +86,11 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (attempt.clone(), 0..60u64, any::<bool>())
             .prop_map(|(attempt, cost, results)| Step::TurnWanted { attempt, cost, results }),
         8 => (attempt.clone(), 0..60u64).prop_map(|(attempt, cost)| Step::TurnEnded { attempt, cost }),
-        12 => (attempt, prop::option::weighted(0.6, class), 0..60u64, any::<bool>(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+        12 => (attempt.clone(), prop::option::weighted(0.6, class), 0..60u64, any::<bool>(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
             |(attempt, class, cost, unanswered, last_turn, cut)| Step::AttemptEnded { attempt, class, cost, unanswered, last_turn, cut }
         ),
+        6 => attempt.clone().prop_map(Step::Hedge),
+        2 => (attempt, any::<bool>()).prop_map(|(attempt, billed)| Step::HedgeEnded(attempt, billed)),
         2 => (0..4u8, prop::option::of(0..150u64)).prop_map(|(title, cap)| Step::Phase(title, cap)),
         2 => (0..4u8).prop_map(Step::Log),
         1 => (0..60u64).prop_map(Step::Estimate),
@@ -155,6 +159,8 @@ struct Live {
     journal: Vec<Recorded>,
     /// Attempts in flight and what is reserved for them, as the events tell.
     under_way: BTreeMap<AttemptId, PicoUsd>,
+    /// The same for requests that were sent a second time.
+    hedges: BTreeMap<AttemptId, PicoUsd>,
     settled: PicoUsd,
     settled_by_phase: BTreeMap<Arc<str>, PicoUsd>,
     /// Whether replies have cost more than was reserved for them.
@@ -190,6 +196,14 @@ impl Live {
                 let tool_results = results.then(|| text("results"));
                 self.take(Input::TurnWanted { attempt, tool_results, bound: bound(cost) });
             }
+            Step::Hedge(attempt) => {
+                let attempt = self.attempt(attempt);
+                self.take(Input::HedgeWanted { attempt });
+            }
+            Step::HedgeEnded(attempt, billed) => {
+                let attempt = self.attempt(attempt);
+                self.take(Input::HedgeEnded { attempt, billed });
+            }
             Step::TurnEnded { attempt, cost } => {
                 let attempt = self.attempt(attempt);
                 let turn = Box::new(turn(self.charge(attempt, cost)));
@@ -205,7 +219,7 @@ impl Live {
                     usage: Usage { output: beside, ..Usage::default() },
                     cost: PicoUsd(beside),
                     unanswered,
-                    retry_after: (cost % 2 == 0).then_some(Millis(cost * 100)),
+                    retry_after: (cost.is_multiple_of(2)).then_some(Millis(cost * 100)),
                     should_retry: None,
                     next_turn: (cut && class.is_some()).then(|| bound(cost).whole()),
                     findings: (class == Some(FailureClass::Check)).then(|| text("it is wrong")),
@@ -314,12 +328,24 @@ impl Live {
                 assert_eq!(*self.run.stage(), Stage::Running);
                 assert!(self.under_way.insert(*attempt, *reserved).is_some());
             }
+            Event::TurnHedged { attempt, reserved } => {
+                assert_eq!(*self.run.stage(), Stage::Running);
+                assert_eq!(self.under_way.get(attempt), Some(reserved), "it may cost as much as the first");
+                assert_eq!(self.hedges.insert(*attempt, *reserved), None, "{attempt} is hedged twice");
+            }
+            Event::HedgeEnded { attempt, cost } => {
+                let reserved = self.hedges.remove(attempt).expect("a second request");
+                assert!(*cost <= reserved, "{cost} of {reserved}");
+                self.book(*attempt, *cost);
+            }
             Event::TurnEnded { attempt, turn } => {
+                assert!(!self.hedges.contains_key(attempt), "two requests, and one reply for both");
                 let reserved = self.under_way.insert(*attempt, PicoUsd::ZERO).expect("in flight");
                 self.overcharge(turn.cost > reserved);
                 self.book(*attempt, turn.cost);
             }
             Event::AttemptEnded { attempt, cost, .. } => {
+                assert!(!self.hedges.contains_key(attempt), "a second request is left");
                 let reserved = self.under_way.remove(attempt).expect("in flight");
                 self.overcharge(*cost > reserved);
                 self.book(*attempt, *cost);
@@ -400,6 +426,7 @@ impl Live {
             let reserved = self
                 .under_way
                 .iter()
+                .chain(&self.hedges)
                 .filter(|(attempt, _)| attempt.task == id)
                 .map(|(_, reserved)| *reserved);
             let held = task.cost() + reserved.sum();
@@ -411,7 +438,8 @@ impl Live {
         }
         let budget = self.run.budget();
         assert_eq!(budget.settled, self.settled);
-        assert_eq!(budget.reserved, self.under_way.values().copied().sum());
+        let reserved = self.under_way.values().chain(self.hedges.values());
+        assert_eq!(budget.reserved, reserved.copied().sum());
         if let (Some(cap), false) = (budget.cap, self.overcharged) {
             assert!(budget.settled + budget.reserved <= cap, "{budget:?}");
         }

@@ -52,7 +52,7 @@ fn a_journal_of_version_3_is_read_and_replayed() {
         run.apply(at, &event).expect("it follows");
     }
     assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
-    assert_eq!(run.budget().settled, PicoUsd(1_610));
+    assert_eq!(run.budget().settled, PicoUsd(2_210));
 }
 
 #[test]
@@ -177,6 +177,8 @@ fn every_event() -> Vec<Recorded> {
             reserved: PicoUsd(600),
             reply_tokens: Some(3_000),
         },
+        Event::TurnHedged { attempt: first(0), reserved: PicoUsd(600) },
+        Event::HedgeEnded { attempt: first(0), cost: PicoUsd(600) },
         Event::TurnEnded { attempt: first(0), turn: Box::new(turn("2")) },
         ended(first(0), None, 10),
         outcome(0, Outcome::Ok { value: text("\"done\"") }),

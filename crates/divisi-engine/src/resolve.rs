@@ -9,7 +9,9 @@ mod ahead;
 use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
 use crate::driver::wall_clock;
-use crate::executor::{ApiExecutor, CommandExecutor, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound};
+use crate::executor::{
+    ApiExecutor, CommandExecutor, Durations, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound,
+};
 use crate::framing;
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
@@ -43,6 +45,7 @@ pub struct Resolver {
     known: RwLock<Vec<Known>>,
     /// Selections of tools that tasks have made so far.
     toolsets: RwLock<Vec<(ToolWords, Arc<Toolset>)>>,
+    durations: Arc<Durations>,
 }
 
 /// The tools that a task asks for, and those it does not want, word for word.
@@ -87,6 +90,9 @@ pub struct Assignment {
     pub timeout: Millis,
     /// Longest time one attempt may go without any sign of progress.
     pub idle_timeout: Millis,
+    /// How long requests of the run have taken, where one that takes far longer
+    /// than others may be sent a second time.
+    pub hedge: Option<Arc<Durations>>,
     /// The surroundings.
     pub setup: Arc<Setup>,
 }
@@ -117,6 +123,7 @@ impl Resolver {
             tools: Toolset::all(&setup).map(Arc::new),
             known: RwLock::default(),
             toolsets: RwLock::default(),
+            durations: Arc::default(),
             setup,
         }
     }
@@ -356,6 +363,7 @@ impl Resolver {
             turns_max: turns_max.unwrap_or(self.setup.turns_max),
             timeout: task.timeout.unwrap_or(self.setup.timeout),
             idle_timeout: task.idle_timeout.unwrap_or(self.setup.idle_timeout),
+            hedge: task.hedge.unwrap_or(self.setup.hedge).then(|| self.durations.clone()),
             setup: self.setup.clone(),
             task,
         };

@@ -36,6 +36,9 @@ pub struct Setup {
     pub timeout: Millis,
     /// Longest time one attempt may go without any sign of progress.
     pub idle_timeout: Millis,
+    /// Whether a request that takes far longer than others may be sent a second
+    /// time, of tasks that say nothing else. Both are paid for.
+    pub hedge: bool,
     /// Requests one attempt may send. An agent that reads its way through a
     /// module needs 10 to 30.
     pub turns_max: u32,
@@ -62,6 +65,7 @@ impl Setup {
             retry: RetryPolicy::default(),
             timeout: Millis::from_secs(30 * 60),
             idle_timeout: Millis::from_secs(3 * 60),
+            hedge: false,
             turns_max: 50,
             reply_tokens_max: 16_384,
             task_cost_max: None,

@@ -126,6 +126,8 @@ interface AgentOptions {
   retries?: number;
   /** How long to wait for a vendor without capacity before that uses up retries; 10 minutes when absent. */
   overloadWait?: Span;
+  /** Whether a request that takes far longer than its siblings' may be sent a second time; both are paid for. */
+  hedge?: boolean;
   /** How many requests one attempt may send. */
   maxTurns?: number;
   /** A failure throws instead of being `null`. */
@@ -280,6 +282,7 @@ interface PlanTask {
   retries?: number;
   /** In milliseconds. */
   overloadWait?: number;
+  hedge?: boolean;
   maxTurns?: number;
 }
 

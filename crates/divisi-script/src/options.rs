@@ -71,6 +71,7 @@ pub(crate) fn read<'js>(
             "stallMs" => task.idle_timeout = Some(given.span()?),
             "retries" => task.retries = Some(given.count(0)?),
             "overloadWait" => task.overload_wait = Some(given.span()?),
+            "hedge" => task.hedge = Some(given.switch()?),
             "maxTurns" => task.max_turns = Some(given.count(1)?),
             "required" => task.required = given.switch()?,
             "priority" => wanted.priority = given.count(0)?,

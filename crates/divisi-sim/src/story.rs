@@ -59,6 +59,8 @@ pub(crate) fn line(event: &Event) -> String {
         Event::TurnScheduled { attempt, reserved, reply_tokens, .. } => {
             format!("turn      {attempt} for {}{}", reserved.0, room(*reply_tokens))
         }
+        Event::TurnHedged { attempt, reserved } => format!("hedged    {attempt} for {}", reserved.0),
+        Event::HedgeEnded { attempt, cost } => format!("given up  {attempt} cost {}", cost.0),
         Event::TurnEnded { attempt, turn } => format!("reply     {attempt} cost {}", turn.cost.0),
         Event::AttemptEnded { attempt, failure, cost, next_turn, .. } => {
             let how = failure.as_ref().map_or("success", |failure| failure.class.as_str());

@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
-use divisi_mock::{Config, ErrorKind, Latency, Quota, QuotaAnswer, Rule, When};
+use divisi_mock::{Breakage, Config, ErrorKind, Latency, Quota, QuotaAnswer, Rule, When};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Output, Stdio};
@@ -168,4 +168,18 @@ fn what_is_hopeless_is_asked_about_and_not_burnt() {
     assert_eq!(answered(&machine, 400), 200);
     assert_eq!(machine.run(&["rerun", "last", "--failed"]).status.code(), Some(1));
     assert_eq!(answered(&machine, 400), 400, "it keeps going when it is resumed, too");
+}
+
+#[test]
+fn a_request_that_hangs_is_sent_again_where_that_is_allowed() {
+    let hangs = Rule::fault(When::prompt("part-17"), Breakage::Hang).times(1);
+    let latency = Latency { first_byte_ms: 20, ..Latency::default() };
+    let machine = Machine::new(Config { rules: vec![hangs], latency, ..Config::default() });
+    let output = run(&machine, &map(40, &["--hedge", "--json"]));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let told = said(&output);
+    assert!(told.contains(r#""event":"turn_hedged""#) && told.contains(r#""event":"hedge_ended""#), "{told}");
+    let stats = machine.mock.stats();
+    assert_eq!(stats.answered.values().max(), Some(&1));
+    assert!(stats.dropped >= 1 && stats.completed >= 40, "{stats:?}");
 }

@@ -89,6 +89,8 @@ impl Reader {
             | Event::Logged { .. }
             | Event::TaskClaimed { facts: None, .. }
             | Event::TurnScheduled { .. }
+            | Event::TurnHedged { .. }
+            | Event::HedgeEnded { .. }
             | Event::RetryPlanned { .. }
             | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }

@@ -149,6 +149,7 @@ impl Ledger {
                     begun.reserved = *reserved;
                 }
             }
+            Event::HedgeEnded { attempt, cost } => self.given_up(at, *attempt, *cost),
             Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
             Event::AttemptEnded { attempt, failure, usage, cost, .. } => {
                 self.end(at, *attempt, failure.is_some(), *usage, *cost);
@@ -159,6 +160,7 @@ impl Ledger {
             | Event::PhaseStarted { .. }
             | Event::Logged { .. }
             | Event::TaskClaimed { facts: None, .. }
+            | Event::TurnHedged { .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. }
             | Event::SoftLimitReached { .. }
@@ -183,6 +185,15 @@ impl Ledger {
         let (asked, kind) = if *judges { (None, Kind::Judgement) } else { (asked, Kind::Turn(number)) };
         let answered = Some(model.clone());
         self.entries.push(Entry { attempt, kind, asked, answered, usage: *usage, cost: *cost, at });
+    }
+
+    /// Of two requests for the same, the one whose reply is not used.
+    fn given_up(&mut self, at: Timestamp, attempt: AttemptId, cost: PicoUsd) {
+        if cost != PicoUsd::ZERO {
+            let asked = self.under_way.get(&attempt).and_then(|begun| begun.model.clone());
+            let (kind, usage) = (Kind::Unanswered, Usage::default());
+            self.entries.push(Entry { attempt, kind, asked, answered: None, usage, cost, at });
+        }
     }
 
     fn end(&mut self, at: Timestamp, attempt: AttemptId, failed: bool, usage: Usage, cost: PicoUsd) {

@@ -97,6 +97,9 @@ pub struct Assigned {
     pub turns_max: u32,
     /// Retries of a failed attempt.
     pub retries_max: u32,
+    /// Whether each of its requests may be sent a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hedge: bool,
     /// Longest time one attempt may take.
     pub timeout: Millis,
 }

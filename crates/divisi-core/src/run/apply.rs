@@ -43,6 +43,8 @@ impl Run {
             Event::TurnScheduled { attempt, tool_results, reserved, .. } => {
                 self.apply_turn_scheduled(*attempt, tool_results.as_ref(), *reserved)?;
             }
+            Event::TurnHedged { attempt, reserved } => self.apply_hedged(*attempt, *reserved)?,
+            Event::HedgeEnded { attempt, cost } => self.apply_hedge_ended(*attempt, *cost)?,
             Event::TurnEnded { attempt, turn } => self.apply_turn(*attempt, turn)?,
             Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results } => {
                 self.apply_attempt_ended(*attempt, *usage, *cost)?;
@@ -95,10 +97,16 @@ impl Run {
             | Event::Logged { .. }
             | Event::TaskSubmitted(_)
             | Event::TaskClaimed { .. }
-            | Event::TurnEnded { .. }
-            | Event::AttemptEnded { .. }
+            | Event::HedgeEnded { .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. } => self.is_alive(),
+            // Of two requests, the one that is given up ends first.
+            Event::TurnEnded { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
+                self.is_alive() && self.end_hedge(*attempt, true).is_none()
+            }
+            Event::TurnHedged { attempt, reserved } => {
+                self.stage == Stage::Running && self.holds_hedge(*attempt, *reserved)
+            }
             // Reserving what does not fit would break the promise that counts most.
             Event::AttemptScheduled { attempt, reserved, .. }
             | Event::TurnScheduled { attempt, reserved, .. } => {
@@ -286,7 +294,7 @@ impl Run {
         task.model = model.cloned();
         task.started_at = Some(at);
         self.siblings.started(&mut task.sibling);
-        self.in_flight.insert(attempt, InFlight { reserved });
+        self.in_flight.insert(attempt, InFlight { reserved, hedged: None });
         self.budgets.reserve(task.facts.phase.as_ref(), reserved);
         Ok(())
     }
@@ -379,7 +387,7 @@ impl Run {
         self.tasks.get_mut(id.index()).ok_or_else(|| IllegalEvent(format!("no task {id}")))
     }
 
-    fn under_way(&mut self, attempt: AttemptId) -> Result<&mut InFlight, IllegalEvent> {
+    pub(super) fn under_way(&mut self, attempt: AttemptId) -> Result<&mut InFlight, IllegalEvent> {
         self.in_flight.get_mut(&attempt).ok_or_else(|| IllegalEvent(format!("{attempt} is not in flight")))
     }
 }

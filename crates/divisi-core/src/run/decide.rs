@@ -57,6 +57,21 @@ pub enum Input {
         /// What the request may cost.
         bound: TurnBound,
     },
+    /// An attempt wants to send its request a second time, because the first
+    /// takes far longer than others. Decides `TurnHedged`; nothing, when the run
+    /// is parking, a budget is too small, or that was done already.
+    HedgeWanted {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// One of an attempt's two requests for the same has ended, and its reply is
+    /// not used. Where nobody says so, it ends with the other one, as billed.
+    HedgeEnded {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Whether it may be billed.
+        billed: bool,
+    },
     /// A reply has arrived that is not the attempt's last.
     TurnEnded {
         /// Which attempt.
@@ -187,10 +202,17 @@ impl Run {
             }
             Input::Submit(submission) => self.submit(*submission),
             Input::TurnWanted { attempt, tool_results, bound } => {
-                self.turn(attempt, tool_results, bound, now)
+                let hedge = self.end_hedge(attempt, true).into_iter();
+                hedge.chain(self.turn(attempt, tool_results, bound, now)).collect()
             }
+            Input::HedgeWanted { attempt } => self.hedge(attempt),
+            Input::HedgeEnded { attempt, billed } => self.end_hedge(attempt, billed).into_iter().collect(),
             Input::TurnEnded { attempt, turn } => match self.in_flight.contains_key(&attempt) {
-                true => vec![Event::TurnEnded { attempt, turn }],
+                true => self
+                    .end_hedge(attempt, true)
+                    .into_iter()
+                    .chain([Event::TurnEnded { attempt, turn }])
+                    .collect(),
                 false => vec![],
             },
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
@@ -246,17 +268,17 @@ impl Run {
         bound: TurnBound,
         now: Timestamp,
     ) -> Vec<Event> {
-        if !self.in_flight.contains_key(&attempt) {
-            return vec![];
-        }
+        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
         let task = &self.tasks[attempt.task.index()];
+        // What is given up with this may be billed.
+        let own_left = task.own_left().saturating_sub(in_flight.hedged.unwrap_or_default());
         let left = self.left_without(attempt);
-        let granted = match bound.fit(task.own_left()) {
+        let granted = match bound.fit(own_left) {
             None => return self.out_of_own_budget(attempt, tool_results, bound),
             Some(wanted) if wanted.reserved <= left => Some(wanted),
             // Others under way may leave more than they have set aside.
             Some(_) if self.in_flight.len() > 1 => None,
-            Some(_) => bound.fit(left.min(task.own_left())),
+            Some(_) => bound.fit(left.min(own_left)),
         };
         if let (Stage::Running, Some(Grant { reserved, reply_tokens })) = (&self.stage, granted) {
             return vec![Event::TurnScheduled { attempt, tool_results, reserved, reply_tokens }];
@@ -336,6 +358,7 @@ impl Run {
         let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
         let task = &self.tasks[attempt.task.index()];
         let mut events = Vec::with_capacity(3);
+        events.extend(self.end_hedge(attempt, true));
         let unanswered = match end.last_turn {
             Some(turn) => {
                 events.push(Event::TurnEnded { attempt, turn });
@@ -558,16 +581,19 @@ impl Run {
     /// Ends every attempt under way. Each may have a request out, so each is
     /// settled at its reservation.
     fn end_in_flight(&self, class: FailureClass, message: &str) -> Vec<Event> {
-        let end = |(&attempt, in_flight): (&AttemptId, &super::InFlight)| Event::AttemptEnded {
-            attempt,
-            failure: Some(Box::new(Failure::new(class, message))),
-            usage: Usage::default(),
-            cost: in_flight.reserved,
-            next_turn: None,
-            findings: None,
-            tool_results: None,
+        let end = |(&attempt, in_flight): (&AttemptId, &super::InFlight)| {
+            let ended = Event::AttemptEnded {
+                attempt,
+                failure: Some(Box::new(Failure::new(class, message))),
+                usage: Usage::default(),
+                cost: in_flight.reserved,
+                next_turn: None,
+                findings: None,
+                tool_results: None,
+            };
+            self.end_hedge(attempt, true).into_iter().chain([ended])
         };
-        self.in_flight.iter().map(end).collect()
+        self.in_flight.iter().flat_map(end).collect()
     }
 
     /// What the budgets hold for the next turn of `attempt`: what is still

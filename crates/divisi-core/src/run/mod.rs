@@ -6,6 +6,7 @@
 
 mod apply;
 mod decide;
+mod hedge;
 mod keys;
 mod parking;
 mod siblings;
@@ -72,6 +73,9 @@ pub struct Run {
 struct InFlight {
     /// Set aside for its latest request, until that is answered.
     reserved: PicoUsd,
+    /// Set aside for the same request sent a second time, until one of the two
+    /// has ended.
+    hedged: Option<PicoUsd>,
 }
 
 /// Where a run stands.

@@ -58,6 +58,14 @@ pub(crate) enum Ours {
         blob: Option<Blob>,
         answer: oneshot::Sender<Room>,
     },
+    HedgeWanted {
+        attempt: AttemptId,
+        answer: oneshot::Sender<()>,
+    },
+    HedgeEnded {
+        attempt: AttemptId,
+        billed: bool,
+    },
     Ended {
         attempt: AttemptId,
         result: Box<AttemptResult>,

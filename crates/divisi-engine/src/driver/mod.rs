@@ -315,6 +315,13 @@ impl Driver {
                 self.pending.granted.extend(granted.map(|room| (answer, room)));
                 Ok(())
             }
+            Ours::HedgeWanted { attempt, answer } => {
+                if self.decides(Input::HedgeWanted { attempt })? {
+                    self.pending.acknowledge.push(answer);
+                }
+                Ok(())
+            }
+            Ours::HedgeEnded { attempt, billed } => self.decide(Input::HedgeEnded { attempt, billed }),
             Ours::Ended { attempt, result } => {
                 self.stops.remove(&attempt);
                 let last_turn = result.last_turn.map(|(turn, reply)| {
@@ -433,6 +440,8 @@ impl Driver {
             | Event::TaskSubmitted(_)
             | Event::TaskClaimed { .. }
             | Event::TurnScheduled { .. }
+            | Event::TurnHedged { .. }
+            | Event::HedgeEnded { .. }
             | Event::TurnEnded { .. }
             | Event::RetryPlanned { .. }
             | Event::Estimated { .. }

@@ -1,8 +1,8 @@
 //! One request of an attempt: kept replies first, then the budget, then the vendor.
 
-use super::{AttemptResult, Kept, Line, Signal, Stopped};
+use super::{AttemptResult, Durations, Kept, Line, Signal, Stopped};
 use crate::driver::wall_clock;
-use crate::governor::{Admission, Closed};
+use crate::governor::{Admission, Closed, Outlook, Permit};
 use crate::setup::{Model, Setup};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::Content;
@@ -11,7 +11,7 @@ use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
 use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// What vendors add to a request of their own: marks of roles and turns, and
 /// the text that introduces tools and schemas, of some hundred tokens.
@@ -27,6 +27,8 @@ pub(super) struct Asker {
     pub(super) setup: Arc<Setup>,
     /// Replies of earlier attempts that have not been used yet.
     pub(super) kept: Vec<Kept>,
+    /// How long others have taken, where what takes far longer may be sent twice.
+    pub(super) hedge: Option<Arc<Durations>>,
 }
 
 /// A request on its way out.
@@ -42,6 +44,14 @@ pub(super) struct Wanted<'a> {
     pub(super) tool_results: Option<Arc<str>>,
     /// Whether it judges the attempt's result.
     pub(super) judges: bool,
+}
+
+/// A request that is paid for.
+pub(super) struct Sending<'a> {
+    pub(super) request: &'a Request,
+    pub(super) model: &'a Model,
+    pub(super) bytes: u64,
+    pub(super) admission: &'a Admission,
 }
 
 /// A reply, and what is to be recorded of it if it is new.
@@ -96,7 +106,7 @@ impl Asker {
         let sent = shortened.as_ref().unwrap_or(request);
         let admission = self.admitted(sent, model).await;
         let sent_at = Instant::now();
-        let reply = self.send(sent, model, bytes, &admission).await?;
+        let reply = self.send(&Sending { request: sent, model, bytes, admission: &admission }).await?;
         let cut = (shortened.is_some() && reply.stop == Stop::MaxTokens).then(|| {
             // Half an answer is no answer to the whole question.
             digest = sent.digest();
@@ -129,25 +139,39 @@ impl Asker {
     }
 
     /// Sends a request as soon as the vendor takes one more.
-    async fn send(
-        &self,
-        request: &Request,
-        model: &Model,
-        bytes: u64,
-        admission: &Admission,
-    ) -> Result<Reply, Halt> {
+    async fn send(&self, sending: &Sending<'_>) -> Result<Reply, Halt> {
         let line = &self.line;
+        let waits = |outlook| line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
+        let entered = self.permit(sending, waits).await;
+        line.end_waiting();
+        let first = self.exchange(sending, entered?);
+        let reply = match &self.hedge {
+            None => first.await,
+            Some(durations) => self.hedged(sending, first, durations).await,
+        };
+        reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))
+    }
+
+    /// Leave to send a request; `waits` is called while it has to be waited for.
+    pub(super) async fn permit(
+        &self,
+        Sending { request, model, bytes, .. }: &Sending<'_>,
+        waits: impl Fn(Outlook) + Send,
+    ) -> Result<Permit, Closed> {
         let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
         let gate = model.governors.of(&model.id);
         gate.limit_in_flight(model.provider.in_flight_max());
-        let (run, priority) = line.turn();
-        let entered = gate
-            .enter(run, priority, estimate, |outlook| {
-                line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
-            })
-            .await;
-        line.end_waiting();
-        let permit = entered?;
+        let (run, priority) = self.line.turn();
+        gate.enter(run, priority, estimate, waits).await
+    }
+
+    /// Sends a request that may leave, and waits for the reply.
+    pub(super) async fn exchange(
+        &self,
+        Sending { request, model, admission, .. }: &Sending<'_>,
+        permit: Permit,
+    ) -> Result<Reply, ProviderError> {
+        let (line, sent_at) = (&self.line, Instant::now());
         let progress = |progress| match progress {
             Progress::Started => {
                 admission.begun();
@@ -161,8 +185,9 @@ impl Asker {
         permit.report(&reply);
         if reply.is_ok() {
             admission.begun();
+            self.hedge.iter().for_each(|durations| durations.learn(&model.id, sent_at.elapsed()));
         }
-        reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))
+        reply
     }
 
     fn cost(&self, model: &Model, reply: &Reply) -> PicoUsd {

@@ -47,6 +47,7 @@ impl Checks {
                 line: attempt.line.clone(),
                 setup: assignment.setup.clone(),
                 kept: attempt.kept.clone(),
+                hedge: None,
             },
             can_climb: attempt.can_climb,
             assignment,

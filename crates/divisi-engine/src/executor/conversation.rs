@@ -83,7 +83,7 @@ impl Conversation {
         let request = opening(&assignment, &model, findings.as_deref());
         let request_bytes = request_bytes(&request);
         Ok(Self {
-            asker: Asker { line, setup: setup.clone(), kept },
+            asker: Asker { line, setup: setup.clone(), kept, hedge: assignment.hedge.clone() },
             turns_max: assignment.turns_max,
             room,
             model,

@@ -148,6 +148,17 @@ impl Line {
             .await
     }
 
+    /// Asks to send the request under way a second time. Returns once it is
+    /// written down that it is sent, and fails where it may not be.
+    pub(super) async fn hedge_wanted(&self) -> Result<(), Stopped> {
+        self.ask(|answer| Ours::HedgeWanted { attempt: self.0.attempt, answer }).await
+    }
+
+    /// Reports that of two requests one is given up, or has failed.
+    pub(super) fn hedge_ended(&self, billed: bool) {
+        self.tell(Message::Ours(Ours::HedgeEnded { attempt: self.0.attempt, billed }));
+    }
+
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
         let (answer, answered) = oneshot::channel();
         self.0.inbox.send(Message::Ours(message(answer))).map_err(|_| Stopped)?;

@@ -10,6 +10,7 @@ mod ask;
 mod check;
 mod command;
 mod conversation;
+mod hedge;
 mod line;
 mod place;
 mod schema;
@@ -19,6 +20,7 @@ pub(crate) use ask::{bound, tool_bytes};
 pub(crate) use check::FINDINGS_BYTES_MAX;
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
 pub(crate) use conversation::opening;
+pub use hedge::Durations;
 pub use line::{Line, Signal, Stopped, WaitsFor};
 
 use crate::resolve::Assignment;

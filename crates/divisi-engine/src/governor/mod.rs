@@ -14,6 +14,7 @@ mod warmth;
 pub use shared::SharedLimits;
 
 pub(crate) use gate::{Closed, Gate, Outlook, RunNumber};
+pub(crate) use permit::Permit;
 pub(crate) use warmth::Admission;
 
 use crate::setup::Model;

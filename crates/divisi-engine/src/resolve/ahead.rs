@@ -37,6 +37,7 @@ impl Resolver {
                 .or(by_agent.and_then(|agent| agent.max_turns))
                 .unwrap_or(self.setup.turns_max),
             retries_max: task.retries.unwrap_or(self.setup.retry.retries_max),
+            hedge: task.hedge.unwrap_or(self.setup.hedge),
             timeout: task.timeout.unwrap_or(self.setup.timeout),
         })
     }

@@ -15,7 +15,8 @@ fn refusal(options: &str) -> String {
 fn every_option_reaches_the_task() {
     let options = "{ label: 'l', phase: 'p', schema: { type: 'object' }, model: 'opus', kind: 'review', effort: 'xhigh', isolation: 'worktree', \
         fallback: 'sonnet', check: 'npm test', maxCost: 0.35, agentType: 'Explore', executor: 'claude', tools: ['read', 'grep'], disallowedTools: 'bash, write', context: 'c', \
-        inputs: ['a.rs'], timeout: '5m', stallMs: 1500, retries: 0, maxTurns: 7, required: true }";
+        inputs: ['a.rs'], timeout: '5m', stallMs: 1500, retries: 0, overloadWait: '8h', hedge: true,
+        maxTurns: 7, required: true }";
     assert_eq!(
         task(options),
         json!({
@@ -23,7 +24,7 @@ fn every_option_reaches_the_task() {
             "check": [{ "command": "npm test" }], "maxCost": 350_000_000_000_u64, "effort": "xhigh",
             "schema": { "type": "object" }, "agentType": "Explore", "executor": "claude", "tools": ["read", "grep"],
             "disallowedTools": ["bash", "write"], "isolation": "worktree", "inputs": ["a.rs"], "timeout": 300_000,
-            "idleTimeout": 1500, "retries": 0, "maxTurns": 7, "required": true
+            "idleTimeout": 1500, "retries": 0, "overloadWait": 28_800_000, "hedge": true, "maxTurns": 7, "required": true
         })
     );
 }

@@ -51,6 +51,9 @@ pub(crate) struct RunFlags {
     /// Try every task, even when the first ones of a sort have all failed alike
     #[arg(long, help_heading = "Limits")]
     pub(crate) keep_going: bool,
+    /// Send a request that takes far longer than others a second time; both are paid for
+    #[arg(long, help_heading = "Limits")]
+    pub(crate) hedge: bool,
     /// When the account's quota is used up, wait until there is some again and go on
     #[arg(long, help_heading = "Limits")]
     #[serde(skip)]
@@ -86,6 +89,7 @@ impl RunFlags {
             retries: self.retries.or(others.retries),
             overload_wait: self.overload_wait.or(others.overload_wait),
             keep_going: self.keep_going || others.keep_going,
+            hedge: self.hedge || others.hedge,
             wait: self.wait,
             allow: self.allow.or(others.allow),
             workspace: self.workspace.or(others.workspace),
@@ -126,6 +130,7 @@ impl RunFlags {
                 "--overload-wait",
             ),
             leaf(&["limits", "hopeless_after"], self.keep_going.then_some(0.into()), "--keep-going"),
+            leaf(&["hedge"], self.hedge.then_some(true.into()), "--hedge"),
             leaf(&["allow"], allow, "--allow"),
         ]
         .into_iter()
@@ -166,6 +171,7 @@ mod tests {
             retries: Some(0),
             overload_wait: Some("8h".parse().unwrap()),
             keep_going: true,
+            hedge: true,
             allow: Some(vec![Grant::Write, Grant::Run]),
             ..RunFlags::default()
         };
@@ -175,6 +181,7 @@ mod tests {
         assert_eq!(settings.retry.retries_max, 0);
         assert_eq!(settings.retry.overload_wait_max, "8h".parse().unwrap());
         assert_eq!(settings.limits.hopeless_after, 0);
+        assert!(settings.hedge);
         assert_eq!(settings.timeout, "90s".parse().unwrap());
         assert_eq!(settings.allow, [Grant::Write, Grant::Run]);
     }

@@ -130,6 +130,8 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::TaskEnded { task, .. } => Some(*task),
         Event::AttemptScheduled { attempt, .. }
         | Event::TurnScheduled { attempt, .. }
+        | Event::TurnHedged { attempt, .. }
+        | Event::HedgeEnded { attempt, .. }
         | Event::TurnEnded { attempt, .. }
         | Event::AttemptEnded { attempt, .. } => Some(attempt.task),
         Event::RunStarted(_)

@@ -77,6 +77,8 @@ impl News {
             | Event::TaskClaimed { .. }
             | Event::AttemptScheduled { .. }
             | Event::TurnScheduled { .. }
+            | Event::TurnHedged { .. }
+            | Event::HedgeEnded { .. }
             | Event::TurnEnded { .. }
             | Event::AttemptEnded { .. }
             | Event::RetryPlanned { .. }

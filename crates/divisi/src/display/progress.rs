@@ -122,6 +122,8 @@ impl Progress {
             | Event::SoftLimitReached { .. }
             | Event::Logged { .. }
             | Event::ParkingStarted { .. }
+            | Event::TurnHedged { .. }
+            | Event::HedgeEnded { .. }
             | Event::RunParked { .. }
             | Event::WaitStarted { .. }
             | Event::RunWoken

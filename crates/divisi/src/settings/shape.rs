@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Span,
     /// Longest time of one attempt without any sign of progress.
     pub(crate) idle_timeout: Span,
+    /// Whether a request that takes far longer than others may be sent a second time.
+    pub(crate) hedge: bool,
     /// Requests one attempt may send.
     pub(crate) max_turns: u32,
     /// Longest reply in tokens.
@@ -221,6 +223,7 @@ impl Default for Settings {
             estimate: true,
             timeout: Span(Millis::from_secs(30 * 60)),
             idle_timeout: Span(Millis::from_secs(3 * 60)),
+            hedge: false,
             max_turns: 50,
             max_reply_tokens: 16_384,
             framing: None,

@@ -41,6 +41,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       allow = []  default
       budget.warn_percent = 80  default
       estimate = false  DIVISI_ESTIMATE
+      hedge = false  default
       idle_timeout = "3m"  default
       limits.hopeless_after = 5  default
       limits.in_flight_max = 64  default
@@ -115,6 +116,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       budget.warn_percent = 80  default
       estimate = false  DIVISI_ESTIMATE
       executors.mine = "mine"  ~/work/divisi.toml
+      hedge = false  default
       idle_timeout = "3m"  default
       limits.hopeless_after = 5  default
       limits.in_flight_max = 9  DIVISI_JOBS

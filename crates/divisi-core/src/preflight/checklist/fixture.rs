@@ -44,6 +44,7 @@ impl Builder {
                 reply_tokens_max: 1_000,
                 turns_max: 10,
                 retries_max: 3,
+                hedge: false,
                 timeout: Millis::from_secs(600),
             }),
         });

@@ -11,14 +11,15 @@ use crate::{ModelPrice, PicoUsd};
 ///
 /// Nothing where nobody sends a bill. A `maxCost` of the task is held by
 /// reservations, so the ceiling is never above it. Not in it are requests that
-/// were sent and lost in a crash: each settles at its reservation.
+/// were sent and lost in a crash, or broken off by a vendor that has no capacity:
+/// each settles at its reservation and uses up no retry.
 pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds) -> PicoUsd {
     let (Ok(task), Some(price)) = (&node.assigned, &rung.price) else { return PicoUsd::ZERO };
     if task.rungs.is_empty() {
         return PicoUsd::ZERO;
     }
     let attempts = u64::from(task.retries_max) + 1;
-    let turns = u64::from(task.turns_max.max(1));
+    let turns = u64::from(task.turns_max.max(1)) * (1 + u64::from(task.hedge));
     let turn = turn_max(price, context_max(node, bounds), task.reply_tokens_max.into());
     let all = PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check;
     node.task.max_cost.map_or(all, |most| most.min(all))
@@ -74,6 +75,9 @@ mod tests {
         let bounds = Bounds::default();
         assert_eq!(ceiling(&node, rung, PicoUsd(7), &bounds), PicoUsd(all + 7));
 
+        let mut hedged = node.clone();
+        hedged.assigned.as_mut().unwrap().hedge = true;
+        assert_eq!(ceiling(&hedged, rung, PicoUsd(7), &bounds), PicoUsd(all * 2 + 7));
         let mut capped = node.clone();
         capped.task.max_cost = Some(PicoUsd::DOLLAR);
         assert_eq!(ceiling(&capped, rung, PicoUsd::ZERO, &bounds), PicoUsd::DOLLAR);

@@ -32,6 +32,7 @@ pub(super) fn node(label: &str, has_tools: bool) -> Node {
         reply_tokens_max: 16_384,
         turns_max: 50,
         retries_max: 2,
+        hedge: false,
         timeout: Millis::from_secs(600),
     };
     Node {

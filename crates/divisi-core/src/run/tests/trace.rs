@@ -482,6 +482,10 @@ impl Stand {
             Event::TurnScheduled { attempt, reserved, reply_tokens, .. } => {
                 format!("turn      {}{}{}", of(attempt), amount(*reserved), room(*reply_tokens))
             }
+            Event::TurnHedged { attempt, reserved } => {
+                format!("hedged    {}{}", of(attempt), amount(*reserved))
+            }
+            Event::HedgeEnded { attempt, cost } => format!("given up  {}{}", of(attempt), amount(*cost)),
             Event::TurnEnded { attempt, turn } => format!("reply     {}{}", of(attempt), amount(turn.cost)),
             Event::AttemptEnded { attempt, failure, cost, .. } => {
                 let how = failure.as_ref().map_or("success", |failure| failure.class.as_str());

@@ -61,6 +61,7 @@ fn task(place: usize, node: &Node) -> PlanTask {
         idle_timeout: asked.idle_timeout,
         retries: asked.retries,
         overload_wait: asked.overload_wait,
+        hedge: asked.hedge,
         max_turns: asked.max_turns,
     }
 }

@@ -1,0 +1,58 @@
+//! Requests that are sent twice, because the first takes far longer than others.
+//!
+//! Both ask for the same, so the second may cost as much as the first, and that
+//! is set aside before it leaves. Whichever is answered well first is the turn;
+//! the other one is given up, and may be billed all the same.
+
+use super::apply::IllegalEvent;
+use super::{Run, Stage};
+use crate::{AttemptId, Event, PicoUsd};
+
+impl Run {
+    /// The order to send the request of an attempt once more, where that is allowed.
+    pub(super) fn hedge(&self, attempt: AttemptId) -> Vec<Event> {
+        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        let hedged = Event::TurnHedged { attempt, reserved: in_flight.reserved };
+        match self.stage == Stage::Running && self.holds_hedge(attempt, in_flight.reserved) {
+            true => vec![hedged],
+            false => vec![],
+        }
+    }
+
+    /// The end of the request that is given up of two, if there are two.
+    pub(super) fn end_hedge(&self, attempt: AttemptId, billed: bool) -> Option<Event> {
+        let reserved = self.in_flight.get(&attempt)?.hedged?;
+        Some(Event::HedgeEnded { attempt, cost: if billed { reserved } else { PicoUsd::ZERO } })
+    }
+
+    /// Whether all budgets hold a second request beside the first, and there is
+    /// none yet. What is wrong with an unknown attempt is told where it is applied.
+    pub(super) fn holds_hedge(&self, attempt: AttemptId, reserved: PicoUsd) -> bool {
+        let (Some(in_flight), Some(task)) = (self.in_flight.get(&attempt), self.task(attempt.task)) else {
+            return true;
+        };
+        let own_left = task.own_left().saturating_sub(in_flight.reserved);
+        let left = self.budgets.left(task.facts.phase.as_ref()).min(own_left);
+        in_flight.hedged.is_none() && reserved <= left
+    }
+
+    pub(super) fn apply_hedged(&mut self, attempt: AttemptId, reserved: PicoUsd) -> Result<(), IllegalEvent> {
+        self.under_way(attempt)?.hedged = Some(reserved);
+        self.budgets.reserve(self.tasks[attempt.task.index()].facts.phase.as_ref(), reserved);
+        Ok(())
+    }
+
+    pub(super) fn apply_hedge_ended(
+        &mut self,
+        attempt: AttemptId,
+        cost: PicoUsd,
+    ) -> Result<(), IllegalEvent> {
+        let Some(reserved) = self.under_way(attempt)?.hedged.take() else {
+            return Err(IllegalEvent(format!("{attempt} has no second request")));
+        };
+        let task = &mut self.tasks[attempt.task.index()];
+        self.budgets.settle(task.facts.phase.as_ref(), reserved, cost);
+        task.cost += cost;
+        Ok(())
+    }
+}

@@ -90,6 +90,7 @@ impl Stage<'_> {
             // What the agent that made the history was allowed.
             turns_max: 250,
             retries_max: 0,
+            hedge: false,
             timeout: Millis::from_secs(3_600),
         };
         Node {

@@ -18,8 +18,9 @@ pub struct Limits {
     /// Longest line of log in bytes; the rest is cut.
     pub log_bytes_max: u32,
     /// The first tasks of a sort to be looked at: when all of these have failed
-    /// alike, those that wait are not tried before a person has been asked. Five
-    /// alike are no accident, and cost little. With 0 all are tried, come what may.
+    /// alike, or so many more than are still at work, those that wait are not
+    /// tried before a person has been asked. Five alike are no accident, and cost
+    /// little. With 0 all are tried, come what may.
     pub hopeless_after: u32,
 }
 

@@ -8,7 +8,8 @@
 //!
 //! What counts is who started first, not who ended first: a request that is
 //! refused comes back long before one that is answered, and would speak for
-//! those that are still at work.
+//! those that are still at work. Only when those that have failed outnumber these,
+//! they do: one that hangs must not let all the others be burnt.
 
 use super::Run;
 use crate::event::{ParkReason, TaskFacts};
@@ -46,10 +47,13 @@ struct Group {
     in_flight: u32,
     started: u32,
     failed: u32,
+    /// How those that have failed did so, where all did for the same reason.
+    failed_alike: Option<FailureClass>,
     /// How those of the first that have failed did so, and how many they are.
     first_failed: Option<(FailureClass, u32)>,
-    /// Whether one has succeeded, or the first have failed in several ways.
-    has_hope: bool,
+    /// Whether the first have failed in several ways.
+    is_mixed: bool,
+    has_succeeded: bool,
 }
 
 impl Siblings {
@@ -85,15 +89,17 @@ impl Siblings {
         let group = &mut self.groups[place.group as usize];
         group.open -= 1;
         match outcome {
-            Outcome::Ok { .. } if tried => group.has_hope = true,
+            Outcome::Ok { .. } if tried => group.has_succeeded = true,
             Outcome::Failed(failure) if tried => {
+                let alike = group.failed == 0 || group.failed_alike == Some(failure.class);
+                group.failed_alike = alike.then_some(failure.class);
                 group.failed += 1;
                 let is_first = place.order.is_some_and(|order| order < first);
                 match &mut group.first_failed {
                     _ if !is_first => {}
                     None => group.first_failed = Some((failure.class, 1)),
                     Some((class, failed)) if *class == failure.class => *failed += 1,
-                    Some(_) => group.has_hope = true,
+                    Some(_) => group.is_mixed = true,
                 }
             }
             // What was never tried says nothing of those that wait.
@@ -107,8 +113,11 @@ impl Siblings {
         let group = &self.groups[place.group as usize];
         let (alike, failed) = group.first_failed.unwrap_or((class, 0));
         let own = u32::from(place.order.is_some_and(|order| order < first));
+        let firsts = !group.is_mixed && alike == class && failed + own >= first;
+        let outnumber = (group.failed == 0 || group.failed_alike == Some(class))
+            && group.failed + 1 >= first.saturating_add(group.in_flight - 1);
         let waiting = group.open - group.in_flight;
-        let hopeless = first > 0 && !group.has_hope && alike == class && failed + own >= first && waiting > 0;
+        let hopeless = first > 0 && !group.has_succeeded && (firsts || outnumber) && waiting > 0;
         hopeless.then_some(group.failed + 1)
     }
 }

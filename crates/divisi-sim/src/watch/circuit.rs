@@ -101,10 +101,15 @@ impl Circuit {
         let started = self.started.get(sort).map(Vec::as_slice).unwrap_or_default();
         let alike = |task: &TaskId| self.ended.get(task) == Some(&Some(class));
         let succeeded = |task: &TaskId| self.ended.get(task) == Some(&None);
+        let of_sort = |other: &&TaskId| self.sorts.get(other) == Some(sort);
+        let beside = self.in_flight.iter().filter(of_sort).count();
+        let failed: Vec<_> =
+            started.iter().filter(|task| matches!(self.ended.get(task), Some(Some(_)))).collect();
+        let firsts = started.len() >= self.first && started[..self.first].iter().all(alike);
+        let outnumber = failed.iter().all(|task| alike(task)) && failed.len() >= self.first + beside;
         self.first > 0
-            && started.len() >= self.first
-            && started[..self.first].iter().all(alike)
+            && (firsts || outnumber)
             && !started.iter().any(succeeded)
-            && self.waiting.iter().any(|other| self.sorts.get(other) == Some(sort))
+            && self.waiting.iter().any(|other| of_sort(&other))
     }
 }

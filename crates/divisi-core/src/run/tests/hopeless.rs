@@ -134,6 +134,24 @@ fn those_that_started_first_count_and_not_those_that_fail_fast() {
 }
 
 #[test]
+fn one_that_hangs_does_not_let_all_the_others_be_burnt() {
+    let told = trace(
+        "
+        hopeless after 2
+        2 at once
+        a: success after 1 s
+        b: declined after 10 ms
+        c: declined after 10 ms
+        d: declined after 10 ms
+        e: declined after 10 ms
+        f: declined after 10 ms
+    ",
+    );
+    assert!(told.contains("30 ms  parking   hopeless: 3 tasks, declined\n"), "{told}");
+    assert!(told.ends_with("1000 ms  parked    hopeless: 3 tasks, declined\n"), "{told}");
+}
+
+#[test]
 fn other_sorts_and_those_that_do_not_wait_are_left_alone() {
     let told = trace(
         "

@@ -5,6 +5,7 @@ mod weather;
 
 use crate::chance::Chance;
 use crate::scenario::Scenario;
+use crate::watch::Known;
 use desk::Desk;
 use divisi_core::budget::TurnBound;
 use divisi_core::governor::{RateLimits, RateSettings};
@@ -148,16 +149,25 @@ impl Vendor {
         self.desks.get(&family).map(Desk::settings).unwrap_or_default()
     }
 
-    /// Whether whoever keeps to the settings of this family from now on can be
-    /// refused by nobody's fault but ours.
-    pub(crate) fn is_fair(&mut self, family: Family, now: Timestamp) -> bool {
-        self.path.1 == 0 && self.desks.get_mut(&family).is_some_and(|desk| desk.is_fair(now))
+    /// How well a governor can know what it allows that begins now, with the settings.
+    pub(crate) fn is_known(&mut self, family: Family, now: Timestamp) -> Known {
+        let known = self.desks.get_mut(&family).is_some_and(|desk| desk.is_known(now));
+        match (known, self.path.1) {
+            (false, _) => Known::Hardly,
+            (true, 0) => Known::Exactly,
+            (true, _) => Known::Mostly,
+        }
     }
 
     /// How long the next request is on its way.
     pub(crate) fn path(&mut self) -> Millis {
         let (least, more) = self.path;
         Millis(least + self.chance.within(0..more + 1))
+    }
+
+    /// When there is some quota again, where that has been told.
+    pub(crate) fn quota_resets_at(&self) -> Option<Timestamp> {
+        self.quota_resets_at
     }
 
     /// Somebody pays.
@@ -213,7 +223,7 @@ impl Vendor {
 
     /// Why it does not even look at a request.
     fn refuses(&mut self, now: Timestamp, request: Request) -> Option<(FailureClass, Option<Millis>)> {
-        let desk = self.desks.get_mut(&request.family?)?;
+        let family = request.family?;
         if self.key == Some(0) {
             return Some((FailureClass::Auth, None));
         }
@@ -226,13 +236,14 @@ impl Vendor {
             self.refill();
         }
         // What is read from the cache does not count.
-        let warm = request.prefix.and_then(|prefix| self.warm.get(&(request.family?, prefix)));
+        let warm = request.prefix.and_then(|prefix| self.warm.get(&(family, prefix)));
         let counted = if warm.is_some_and(|until| now < *until) { request.input / 4 } else { request.input };
+        let desk = self.desks.get_mut(&family)?;
         if let Err(retry_after) = desk.lets_in(now, counted) {
             return Some((FailureClass::RateLimited, retry_after));
         }
         let stormy = desk.storms(now, &mut self.chance);
-        let out_of_order = request.family != Some(Family::StandIn) && self.chance.percent(self.outages);
+        let out_of_order = family != Family::StandIn && self.chance.percent(self.outages);
         (stormy || out_of_order).then_some((FailureClass::Overloaded, None))
     }
 
@@ -262,7 +273,8 @@ impl Vendor {
             self.billed += cost;
             self.billed_for_cut += if cut { cost } else { PicoUsd::ZERO };
         }
-        let usage = Usage { input: request.input - read, cache_read: read, output: tokens, ..Usage::default() };
+        let usage =
+            Usage { input: request.input - read, cache_read: read, output: tokens, ..Usage::default() };
         (Reply::Answer { cost, usage, cut }, tokens)
     }
 

@@ -3,6 +3,9 @@
 //! The watcher keeps books of its own, from events alone, and compares.
 
 mod books;
+mod gate;
+
+pub(crate) use gate::{GateWatch, Known};
 
 use books::{Account, Books};
 use divisi_core::budget::TurnBound;

@@ -36,6 +36,7 @@ mod story;
 mod tally;
 mod vendor;
 mod watch;
+pub mod what_if;
 mod world;
 
 pub use fan_out::Spending;

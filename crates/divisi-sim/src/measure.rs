@@ -19,9 +19,8 @@ pub(crate) fn of(count: usize) -> String {
     let answer = what_if(&tasks, &limits, |repetition, works| sample::draw(count, repetition, works));
     let memory = peak_megabytes().map(|peak| format!(", {peak} MB at the most")).unwrap_or_default();
     format!(
-        "{count} tasks in {} runs, {} of them again for each limit: {:.1} s{memory}\n{answer:#?}",
+        "{count} tasks in {} runs, and again for each limit: {:.1} s{memory}\n{answer:#?}",
         answer.repetitions,
-        answer.compared,
         began.elapsed().as_secs_f64(),
     )
 }

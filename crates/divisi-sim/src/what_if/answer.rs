@@ -10,8 +10,6 @@ use serde::Serialize;
 pub struct Answer {
     /// How many runs were drawn.
     pub repetitions: usize,
-    /// How many of these were played again for each limit.
-    pub compared: usize,
     /// Time until the last task ended, or the cap held no more.
     pub took: Percentiles<Millis>,
     /// Dollars.
@@ -20,21 +18,31 @@ pub struct Answer {
     pub parked: usize,
     /// How many tasks those had done.
     pub done: Option<Percentiles<u64>>,
-    /// What they would cost without the cap, where it stopped one.
-    pub uncapped: Option<Percentiles<PicoUsd>>,
+    /// The same runs without the cap, where there is one.
+    pub uncapped: Option<Uncapped>,
     /// What mostly holds the run back.
     pub holds: Holds,
-    /// Time with no limit at all but who waits for whom, in the runs compared.
+    /// Middle of the time with no limit at all but who waits for whom.
     pub unlimited: Millis,
     /// What each limit costs, the largest gain first.
     pub gains: Vec<Gain>,
+}
+
+/// Runs without their cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Uncapped {
+    /// Time until the last task ended.
+    pub took: Percentiles<Millis>,
+    /// Dollars.
+    pub cost: Percentiles<PicoUsd>,
 }
 
 /// What holds a run back most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "by", rename_all = "camelCase")]
 pub enum Holds {
-    /// The cap stops more than half of the runs.
+    /// The cap stops more than half of the runs, or lets so few requests be under
+    /// way at once that nothing else holds them back as much.
     Cap,
     /// This limit.
     One(Limit),
@@ -44,7 +52,7 @@ pub enum Holds {
     CriticalPath,
 }
 
-/// What doubling one limit brings: middles of the runs compared.
+/// What doubling one limit brings: middles of all runs, without the cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Gain {
     /// Which one.
@@ -96,10 +104,10 @@ impl Gain {
 pub(super) struct Runs {
     /// Under the limits as they are.
     pub(super) all: Vec<Played>,
-    /// Without the cap, where it stopped one: as many as are compared.
+    /// Without the cap, where there is one.
     pub(super) uncapped: Option<Vec<Played>>,
     pub(super) unlimited: Vec<Played>,
-    /// With twice of each limit, and no cap where that stopped one.
+    /// With twice of each limit, and no cap.
     pub(super) doubled: Vec<(Limit, Vec<Played>)>,
 }
 
@@ -107,22 +115,28 @@ impl Answer {
     pub(super) fn of(Runs { all, uncapped, unlimited, doubled }: Runs) -> Self {
         let took = |runs: &[Played]| Percentiles::of(runs.iter().map(|run| run.took));
         let parked: Vec<&Played> = all.iter().filter(|run| run.parked).collect();
-        let compared = unlimited.len();
-        let from = took(uncapped.as_deref().unwrap_or(&all[..compared.min(all.len())])).p50;
+        let uncapped = uncapped.map(|runs| Uncapped {
+            took: took(&runs),
+            cost: Percentiles::of(runs.iter().map(|run| run.cost)),
+        });
+        let with_cap = took(&all);
+        let from = uncapped.map_or(with_cap, |uncapped| uncapped.took).p50;
         let gain = |(limit, runs): &(Limit, Vec<Played>)| Gain { limit: *limit, from, to: took(runs).p50 };
         let mut gains: Vec<Gain> = doubled.iter().map(gain).collect();
         gains.sort_by_key(|gain| (gain.to, gain.limit));
         let unlimited = took(&unlimited).p50;
+        let most = gains.first().map_or(0, |gain| gain.from.0.saturating_sub(gain.to.0));
+        let by_cap = with_cap.p50.0.saturating_sub(from.0);
         Self {
             repetitions: all.len(),
-            compared,
-            took: took(&all),
+            took: with_cap,
             cost: Percentiles::of(all.iter().map(|run| run.cost)),
             parked: parked.len(),
             done: (!parked.is_empty()).then(|| Percentiles::of(parked.iter().map(|run| run.done))),
-            uncapped: uncapped.map(|runs| Percentiles::of(runs.iter().map(|run| run.cost))),
+            uncapped,
             holds: match gains.first() {
                 _ if parked.len() * 2 > all.len() => Holds::Cap,
+                _ if by_cap > most && by_cap * GAIN_ONE_IN > with_cap.p50.0 => Holds::Cap,
                 Some(gain) if gain.is_any() => Holds::One(gain.limit),
                 _ if from.0.saturating_sub(unlimited.0) * FREE_ONE_IN > from.0 => Holds::Several,
                 _ => Holds::CriticalPath,

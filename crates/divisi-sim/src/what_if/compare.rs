@@ -14,12 +14,9 @@ pub const REPETITIONS_MAX: usize = 200;
 /// Fewest, however many requests one has. Sums of many tasks vary little.
 const REPETITIONS_MIN: usize = 3;
 
-/// Requests of all runs together, before runs become fewer: seconds of work.
-const REQUESTS_MAX: u64 = 12_000_000;
-
-/// Most runs that are played again for each limit. The draws are the same, so a
-/// difference shows in few.
-const COMPARED_MAX: usize = 20;
+/// Requests of all runs together, before runs become fewer: seconds of work, and
+/// as much again for each limit.
+const REQUESTS_MAX: u64 = 8_000_000;
 
 /// Plays `tasks` under `limits` as often as their number allows, and again with
 /// each limit doubled.
@@ -32,43 +29,39 @@ pub fn what_if(tasks: &Tasks, limits: &Limits, draw: impl Fn(u64, &mut Works) + 
     let affordable = (REQUESTS_MAX / first.requests().max(1)) as usize;
     drop(first);
     let repetitions = affordable.clamp(REPETITIONS_MIN, REPETITIONS_MAX);
-    let compared = affordable.clamp(1, COMPARED_MAX);
-    let play = |limits: &[(Limits, usize)]| all(tasks, limits, &draw);
+    let play = |limits: &[Limits]| all(tasks, limits, repetitions, &draw);
 
-    let base = play(&[(limits.clone(), repetitions)]).swap_remove(0);
-    let stops = base.iter().any(|run| run.parked);
-    // Where the cap ends the run, what else would hold it back is seen without.
-    let free = if stops { Limits { cap: None, ..limits.clone() } } else { limits.clone() };
+    let base = play(std::slice::from_ref(limits)).swap_remove(0);
+    // What else holds a run back is seen without a cap, which may stop it before.
+    let free = Limits { cap: None, ..limits.clone() };
     let doubles = free.all();
-    let mut variants = vec![(Limits::lifted(), compared)];
-    variants.extend(doubles.iter().map(|limit| (free.clone().doubled(*limit), compared)));
-    variants.extend(stops.then(|| (free.clone(), compared)));
+    let mut variants = vec![Limits::lifted()];
+    variants.extend(doubles.iter().map(|limit| free.clone().doubled(*limit)));
+    variants.extend(limits.cap.map(|_| free));
     let mut played = play(&variants).into_iter();
     let unlimited = played.next().unwrap_or_default();
     let doubled = doubles.into_iter().zip(played.by_ref()).collect();
     Answer::of(Runs { all: base, uncapped: played.next(), unlimited, doubled })
 }
 
-/// Plays each of these as often as it says, on all processors.
+/// Plays with each of these limits so often, on all processors.
 fn all(
     tasks: &Tasks,
-    wanted: &[(Limits, usize)],
+    wanted: &[Limits],
+    times: usize,
     draw: &(impl Fn(u64, &mut Works) + Sync),
 ) -> Vec<Vec<Played>> {
-    let jobs: Vec<(usize, usize)> = wanted
-        .iter()
-        .enumerate()
-        .flat_map(|(variant, (_, times))| (0..*times).map(move |time| (variant, time)))
-        .collect();
+    let jobs: Vec<(&Limits, usize)> =
+        wanted.iter().flat_map(|limits| (0..times).map(move |time| (limits, time))).collect();
     let (next, results) = (AtomicUsize::new(0), Mutex::new(vec![Played::default(); jobs.len()]));
     let work = || {
         let mut works = Works::default();
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&(variant, time)) = jobs.get(place) else { return };
+            let Some(&(limits, time)) = jobs.get(place) else { return };
             works.clear();
             draw(time as u64, &mut works);
-            let played = Play::new(tasks, &works, &wanted[variant].0).play();
+            let played = Play::new(tasks, &works, limits).play();
             if let Ok(mut results) = results.lock() {
                 results[place] = played;
             }
@@ -81,6 +74,5 @@ fn all(
         }
     });
     let results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut results = results.into_iter();
-    wanted.iter().map(|(_, times)| results.by_ref().take(*times).collect()).collect()
+    results.chunks(times.max(1)).map(<[Played]>::to_vec).collect()
 }

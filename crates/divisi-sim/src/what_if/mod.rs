@@ -26,7 +26,7 @@ pub mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Gain, Holds, Percentiles};
+pub use answer::{Answer, Gain, Holds, Percentiles, Uncapped};
 pub use compare::{REPETITIONS_MAX, what_if};
 pub use play::Played;
 pub use tasks::Tasks;

@@ -101,17 +101,20 @@ fn a_cap_that_is_too_small_is_named_with_what_it_takes() {
     // What is left holds less than the three thousand that one might cost.
     assert_eq!((answer.holds, answer.parked), (Holds::Cap, answer.repetitions));
     assert_eq!(answer.done.unwrap().p50, 48);
-    assert_eq!(answer.uncapped.unwrap().p50, PicoUsd(100_000));
+    assert_eq!(answer.uncapped.unwrap().cost.p50, PicoUsd(100_000));
     assert!(answer.cost.p90 <= PicoUsd(50_000));
 }
 
 #[test]
 fn a_cap_slows_down_before_it_stops() {
-    // It holds three reservations beside what all of it costs.
-    let limits = Limits { cap: Some(PicoUsd(100_000 + 9_000)), ..free(8) };
-    let answer = equal(&wide(100), 100, &limits);
+    let leg = Leg { requests: 1, took: 100, cost: PicoUsd(1_000), ..Leg::default() };
+    let leg = Leg { bound: TurnBound::fixed(PicoUsd(50_000)), ..leg };
+    let limits = Limits { cap: Some(PicoUsd(200_000)), ..free(8) };
+    let answer = what_if(&wide(100), &limits, |_, works| (0..100).for_each(|task| works.push(task, leg)));
     assert_eq!((answer.parked, answer.cost.p50), (0, PicoUsd(100_000)));
-    assert!(answer.took.p50 > equal(&wide(100), 100, &free(8)).took.p50);
+    // Four reservations fit once, three sixteen times, until 50 are done; then two.
+    assert_eq!((answer.holds, answer.took.p50), (Holds::Cap, Millis(100 + 1_600 + 2_400)));
+    assert_eq!(answer.uncapped.unwrap().took.p50, Millis(1_300));
 }
 
 #[test]

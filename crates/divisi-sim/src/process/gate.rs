@@ -140,7 +140,7 @@ impl Process<'_, '_> {
             self.world.story.tell(now, || format!("answered  {who} {ending:?}"));
             self.world.tally.limited += u64::from(matches!(ending, Ending::RateLimited { .. }));
             self.world.tally.warm += u64::from(usage.is_some_and(|usage| usage.cache_read > 0));
-            gate.watch.ends(ending)?;
+            gate.watch.ends(now, ending)?;
             if let Reply::Refusal { class: class @ (FailureClass::Quota | FailureClass::Auth), .. } =
                 answered.reply
             {

@@ -25,7 +25,6 @@ use divisi_core::{
     Timestamp,
 };
 use gate::{Gate, Sending};
-use others::Other;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Ticks after which a decision is said never to come to an end.
@@ -61,7 +60,8 @@ pub(crate) struct Process<'w, 'f> {
     script: Script<'f>,
     inbox: VecDeque<Message<'f>>,
     gates: BTreeMap<Family, Gate>,
-    others: BTreeMap<u32, Other>,
+    /// How many requests each of the other runs sends yet.
+    others: BTreeMap<u32, u32>,
     calls: BTreeMap<TaskId, usize>,
     asks: BTreeMap<TaskId, &'f Ask>,
     /// Outcomes on their way to the script, in order.

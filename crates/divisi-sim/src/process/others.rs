@@ -7,22 +7,13 @@ use crate::vendor::{Family, Reply, Request};
 use divisi_core::budget::TurnBound;
 use divisi_core::{FailureClass, Millis};
 
-/// Another run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Other {
-    /// Requests that it sends yet.
-    left: u32,
-    /// Whether it has parked or given up.
-    stopped: bool,
-}
-
 impl Process<'_, '_> {
     /// The other runs begin, each with some requests at once.
     pub(super) fn others_begin(&mut self) {
         for number in 1..=self.world.scenario.others {
             // Few of them are large.
             let left = if self.chance.percent(5) { 400 } else { self.chance.within(1..40) as u32 };
-            self.others.insert(number, Other { left, stopped: false });
+            self.others.insert(number, left);
             let at_once = self.chance.within(1..64).min(left.into());
             let begin = self.chance.within(0..3_000);
             (0..at_once).for_each(|_| self.plan(Millis(begin), Happening::OtherAsks(number)));
@@ -31,11 +22,8 @@ impl Process<'_, '_> {
 
     /// One of the others wants to send a request.
     pub(super) fn other_asks(&mut self, number: u32) -> Result<(), String> {
-        let Some(other) = self.others.get_mut(&number).filter(|other| !other.stopped && other.left > 0)
-        else {
-            return Ok(());
-        };
-        other.left -= 1;
+        let Some(left) = self.others.get_mut(&number).filter(|left| **left > 0) else { return Ok(()) };
+        *left -= 1;
         let request = Request {
             ours: false,
             family: Some(Family::ALL[self.chance.place(Family::ALL.len())]),
@@ -53,9 +41,9 @@ impl Process<'_, '_> {
     pub(super) fn other_hears(&mut self, number: u32, reply: Reply) {
         let rest = match reply {
             Reply::Answer { .. } | Reply::Lost { .. } => self.chance.within(0..300),
+            // It has parked; somebody resumes it, or begins another one.
             Reply::Refusal { class: FailureClass::Quota | FailureClass::Auth, .. } => {
-                self.others.entry(number).and_modify(|other| other.stopped = true);
-                return;
+                self.chance.within(0..40_000)
             }
             Reply::Refusal { retry_after, .. } => retry_after.map_or(500, |wait| wait.0),
         };

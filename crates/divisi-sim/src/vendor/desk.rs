@@ -80,6 +80,12 @@ impl Desk {
         self.known && self.output.is_none() && full(&mut self.requests) && full(&mut self.input)
     }
 
+    /// Whether requests that come late, and others at once, find room in the burst.
+    pub(super) fn has_room_for(&self, delay: Millis) -> bool {
+        let room = |bucket: Bucket| bucket.capacity * 60_000 >= 2 * bucket.per_minute * delay.0 + 60_000;
+        self.requests.is_none_or(room)
+    }
+
     /// Nothing goes wrong that the user does not know of.
     pub(super) fn calm(&mut self) {
         self.storms = None;

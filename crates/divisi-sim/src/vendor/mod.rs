@@ -151,8 +151,11 @@ impl Vendor {
 
     /// How well a governor can know what it allows that begins now, with the settings.
     pub(crate) fn is_known(&mut self, family: Family, now: Timestamp) -> Known {
-        let known = self.desks.get_mut(&family).is_some_and(|desk| desk.is_known(now));
-        match (known, self.path.1) {
+        let (_, uneven) = self.path;
+        let Some(desk) = self.desks.get_mut(&family).filter(|desk| desk.has_room_for(Millis(uneven))) else {
+            return Known::Hardly;
+        };
+        match (desk.is_known(now), uneven) {
             (false, _) => Known::Hardly,
             (true, 0) => Known::Exactly,
             (true, _) => Known::Mostly,

@@ -18,6 +18,8 @@ pub(crate) struct GateWatch {
     limited: u64,
     /// The rate that the user has set.
     set: Option<Rate>,
+    /// Until when the vendor wants to be left in peace.
+    not_before: Timestamp,
     /// When it reopens, once it has closed.
     closed: Option<Option<Timestamp>>,
     known: Known,
@@ -65,6 +67,7 @@ impl GateWatch {
             left: 0,
             limited: 0,
             set: settings.requests_per_minute.map(rate),
+            not_before: now,
             closed: None,
             known,
         }
@@ -111,6 +114,7 @@ impl GateWatch {
     /// A request leaves.
     pub(crate) fn leaves(&mut self, now: Timestamp) -> Result<(), String> {
         ensure!(!self.is_closed(now), "a request leaves through a closed gate");
+        ensure!(self.not_before <= now, "a request leaves before the vendor wants one");
         (self.in_flight, self.left) = (self.in_flight + 1, self.left + 1);
         ensure!(self.in_flight <= IN_FLIGHT_MAX, "{} requests are under way", self.in_flight);
         if let Some(rate) = &mut self.set {
@@ -120,13 +124,14 @@ impl GateWatch {
     }
 
     /// A request has ended.
-    pub(crate) fn ends(&mut self, ending: Ending) -> Result<(), String> {
+    pub(crate) fn ends(&mut self, now: Timestamp, ending: Ending) -> Result<(), String> {
         self.in_flight -= 1;
         match ending {
             Ending::Quota { until } => self.closed = Some(until),
             Ending::Auth => self.closed = Some(None),
-            Ending::RateLimited { .. } => {
+            Ending::RateLimited { retry_after } => {
                 self.limited += 1;
+                self.not_before = self.not_before.max(now + retry_after.unwrap_or_default());
                 ensure!(
                     self.known != Known::Exactly,
                     "the vendor is asked too often, though its limits are known"

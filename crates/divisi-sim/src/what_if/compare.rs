@@ -16,7 +16,7 @@ const REPETITIONS_MIN: usize = 3;
 
 /// Requests of all runs together, before runs become fewer: seconds of work, and
 /// as much again for each limit.
-const REQUESTS_MAX: u64 = 8_000_000;
+const REQUESTS_MAX: u64 = 6_000_000;
 
 /// Plays `tasks` under `limits` as often as their number allows, and again with
 /// each limit doubled.

@@ -91,7 +91,6 @@ impl Stage<'_> {
             turns_max: 250,
             hedge: false,
             retries_max: 0,
-            hedge: false,
             timeout: Millis::from_secs(3_600),
         };
         Node {

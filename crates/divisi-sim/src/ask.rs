@@ -20,6 +20,10 @@ pub(crate) struct Ask {
     pub(crate) first: TurnBound,
     /// How long its replies mostly are, in tokens: twice this at the most.
     pub(crate) reply_usual: u32,
+    /// Tokens of its first prompt.
+    pub(crate) input: u64,
+    /// What the prompt begins with, where those of other tasks do, too.
+    pub(crate) prefix: Option<u8>,
     pub(crate) priority: u32,
     pub(crate) fate: Fate,
     /// Whether another program carries it out, which reports its cost at the end.
@@ -75,6 +79,8 @@ impl Ask {
             turns: if chance.percent(60) { 1 } else { chance.within(1..6) as usize },
             first,
             reply_usual: first.reply_tokens_max,
+            input: chance.within(20..2_000),
+            prefix: chance.percent(40).then(|| chance.within(0..3) as u8),
             priority: chance.within(0..3) as u32,
             fate: match chance.within(0..100) {
                 0..86 => Fate::Succeeds,
@@ -143,6 +149,11 @@ impl Ask {
             reply_token: PicoUsd(self.first.reply_token.0 * dearer),
             ..self.first
         }
+    }
+
+    /// How many tokens the prompt of `turn` has.
+    pub(crate) fn tokens(&self, turn: usize) -> u64 {
+        self.input * (turn as u64 + 4) / 4
     }
 
     /// About what all its requests cost.

@@ -32,11 +32,25 @@ impl Figures {
 
     /// A few lines for people.
     pub(crate) fn summary(mut self, from: u64, seconds: f64) -> String {
-        let Tally { events, requests, kills, executions, cut, refusals, stand_ins, parks, at_once } =
-            self.all;
+        let Tally {
+            events,
+            requests,
+            kills,
+            executions,
+            cut,
+            refusals,
+            stand_ins,
+            waited,
+            turned_away,
+            limited,
+            warm,
+            parks,
+            at_once,
+        } = self.all;
         let mut text = format!(
             "{} seeds from {from}: {executions} executions, {kills} kills, {requests} requests, {events} events in {seconds:.1} s\n\
-             {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget, up to {at_once} attempts at once",
+             {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget, up to {at_once} attempts at once\n\
+             {waited} requests waited at a gate, {turned_away} came to a closed one, {limited} were too many for the vendor, {warm} found their prefix cached",
             self.runs,
         );
         let count = self.usable.len() as f64;

@@ -1,19 +1,23 @@
 //! Whole runs in virtual time, each made from one seed.
 //!
-//! A seed makes a flow, a vendor with its whims, people who park, cancel, edit
-//! and resume, and kills at the worst moments. The core decides, a driver like
-//! the engine's carries it out, and a watcher checks at every event what divisi
+//! A seed makes a flow, a vendor with its limits and whims, other runs that ask
+//! the same vendor, people who park, cancel, edit and resume, and kills at the
+//! worst moments. The core decides, its governor lets requests leave, a driver
+//! like the engine's carries it out, and watchers check at every event what divisi
 //! promises: nothing is spent over the cap of the run, of a phase or of a task,
 //! no recorded reply is asked for again, no task runs on a model that is not
 //! its turn, none is lost, nothing waits for ever, a replay is the run that was
-//! live. In the end a calm execution must come to what the flow means.
+//! live; nothing leaves through a closed gate or faster than the settings say,
+//! whoever may leave does, and no run waits for more than one of each other. In
+//! the end a calm execution must come to what the flow means.
 //!
 //! One seed is one story, on every machine. [`simulate`] tells the story of a
 //! seed only when it broke something, cut down to what it takes to break it.
 //! [`spend`] asks of a seed how much of a budget can be used.
 //!
-//! Left out on purpose: threads, IO and real time, which are the engine's; and
-//! whatever a script does besides asking for tasks.
+//! Left out on purpose: threads, IO and real time, which are the engine's, with
+//! the wait for a prefix to be cached; and whatever a script does besides asking
+//! for tasks. The other runs are no more than what a gate knows of them.
 //!
 //! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
 //! `script` what is asked for, `vendor` who answers, `process` what drives it
@@ -32,6 +36,7 @@ mod story;
 mod tally;
 mod vendor;
 mod watch;
+pub mod what_if;
 mod world;
 
 pub use fan_out::Spending;

@@ -1,6 +1,7 @@
 //! Simulates many seeds, and tells the story of the first that breaks a promise.
 
 mod figures;
+mod measure;
 
 use clap::Parser;
 use divisi_sim::{Broken, simulate, spend};
@@ -26,14 +27,21 @@ struct Args {
     /// tell how much of it they could use.
     #[arg(long)]
     budget: bool,
+    /// Foresee a run of many tasks under limits, and tell how long that takes.
+    #[arg(long, conflicts_with = "budget")]
+    what_if: bool,
     /// How many tasks that is.
-    #[arg(long, default_value_t = 1_000, requires = "budget")]
+    #[arg(long, default_value_t = 1_000)]
     tasks: u32,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let started = Instant::now();
+    if args.what_if {
+        say(&mut std::io::stdout(), &measure::of(args.tasks as usize));
+        return ExitCode::SUCCESS;
+    }
     match all(args, started) {
         Ok(figures) => {
             say(&mut std::io::stdout(), &figures.summary(args.from, started.elapsed().as_secs_f64()));
@@ -47,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 /// Simulates all seeds, with one thread for each processor.
-fn all(Args { seeds, from, budget, tasks }: Args, started: Instant) -> Result<Figures, Box<Broken>> {
+fn all(Args { seeds, from, budget, tasks, .. }: Args, started: Instant) -> Result<Figures, Box<Broken>> {
     let (next, figures) = (AtomicU64::new(0), Mutex::new(Ok(Figures::default())));
     let work = || {
         loop {

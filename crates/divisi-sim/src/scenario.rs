@@ -21,12 +21,34 @@ pub struct Scenario {
     pub edits: bool,
     /// Whether people park and cancel.
     pub people: bool,
-    /// Whether requests fail, are limited, or get lost.
+    /// Whether requests fail or get lost.
     pub faults: bool,
+    /// Whether replies break off before their end.
+    pub drops: bool,
+    /// Whether some answers take much longer than most.
+    pub slow: bool,
+    /// Whether the vendor has times with too much to do.
+    pub storms: bool,
+    /// Whether the vendor limits requests and tokens.
+    pub limited: bool,
+    /// Whether the user has set these limits.
+    pub limits_set: bool,
+    /// Whether answers tell of them.
+    pub headers: bool,
+    /// Whether requests take longer on their way at one time than at another.
+    pub uneven_paths: bool,
+    /// Whether the vendor remembers how prompts begin.
+    pub caches: bool,
+    /// Other runs of the process that ask the same vendor.
+    pub others: u32,
     /// Whether the models of ladders are often out of order.
     pub outages: bool,
     /// Whether the account's quota is used up at some time.
     pub quota: bool,
+    /// Whether it is told when there is some again.
+    pub quota_resets: bool,
+    /// Whether the key is refused at some time.
+    pub refused_keys: bool,
     /// Whether there is a cap.
     pub capped: bool,
     /// Whether it is warned of before it is reached.
@@ -57,9 +79,20 @@ impl Scenario {
             kills: chance.within(0..4) as u32,
             edits: chance.percent(40),
             people: chance.percent(30),
-            faults: chance.percent(70),
+            faults: chance.percent(60),
+            drops: chance.percent(30),
+            slow: chance.percent(50),
+            storms: chance.percent(15),
+            limited: chance.percent(60),
+            limits_set: chance.percent(60),
+            headers: chance.percent(60),
+            uneven_paths: chance.percent(30),
+            caches: chance.percent(40),
+            others: if chance.percent(30) { chance.within(1..4) as u32 } else { 0 },
             outages: chance.percent(15),
             quota: chance.percent(20),
+            quota_resets: chance.percent(50),
+            refused_keys: chance.percent(8),
             capped: chance.percent(60),
             warned: chance.percent(50),
             phases: chance.percent(40),
@@ -80,8 +113,11 @@ impl Scenario {
             fan_out: true,
             edits: false,
             people: false,
+            storms: false,
             outages: false,
             quota: false,
+            refused_keys: false,
+            others: 0,
             capped: true,
             phases: false,
             own_budgets: false,
@@ -102,9 +138,21 @@ impl Scenario {
             Self { kills: self.kills.saturating_sub(1), ..self },
             Self { edits: false, ..self },
             Self { people: false, ..self },
+            Self { others: 0, ..self },
+            Self { others: self.others.saturating_sub(1), ..self },
             Self { faults: false, ..self },
+            Self { drops: false, ..self },
+            Self { slow: false, ..self },
+            Self { storms: false, ..self },
+            Self { limited: false, ..self },
+            Self { limits_set: false, ..self },
+            Self { headers: false, ..self },
+            Self { uneven_paths: false, ..self },
+            Self { caches: false, ..self },
             Self { outages: false, ..self },
             Self { quota: false, ..self },
+            Self { quota_resets: false, ..self },
+            Self { refused_keys: false, ..self },
             // Without a cap a fan-out has nothing to show.
             Self { capped: self.fan_out, ..self },
             Self { warned: false, ..self },

@@ -21,6 +21,14 @@ pub struct Tally {
     pub refusals: u64,
     /// Attempts on a model that stood in for another.
     pub stand_ins: u64,
+    /// Requests that had to wait at a gate.
+    pub waited: u64,
+    /// Requests that came to a closed gate.
+    pub turned_away: u64,
+    /// Requests that the vendor had too many of.
+    pub limited: u64,
+    /// Answers that read a prefix from the vendor's cache.
+    pub warm: u64,
     /// Times that no budget held anything more.
     pub parks: u64,
     /// Most attempts under way at once.
@@ -29,7 +37,21 @@ pub struct Tally {
 
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        let Self { events, requests, kills, executions, cut, refusals, stand_ins, parks, at_once } = other;
+        let Self {
+            events,
+            requests,
+            kills,
+            executions,
+            cut,
+            refusals,
+            stand_ins,
+            waited,
+            turned_away,
+            limited,
+            warm,
+            parks,
+            at_once,
+        } = other;
         self.events += events;
         self.requests += requests;
         self.kills += kills;
@@ -37,6 +59,10 @@ impl std::ops::AddAssign for Tally {
         self.cut += cut;
         self.refusals += refusals;
         self.stand_ins += stand_ins;
+        self.waited += waited;
+        self.turned_away += turned_away;
+        self.limited += limited;
+        self.warm += warm;
         self.parks += parks;
         self.at_once = self.at_once.max(at_once);
     }

@@ -179,9 +179,7 @@ impl World {
             self.flow.each(|ask| scenario.strip(ask));
             self.story.tell(self.now, || "edited".into());
         }
-        if let Stage::Parked(ParkReason::Quota { .. }) = run.stage() {
-            self.vendor.refill();
-        }
+        self.vendor_again(run);
         let mut change = |cap: &mut PicoUsd| match self.people.within(0..10) {
             0 => cap.0 /= 2,
             1..4 => {}
@@ -200,6 +198,19 @@ impl World {
         };
         self.unchanged &= run.tasks().all(|(_, task)| kept(task.outcome()));
         self.expected = self.unchanged.then(|| run.tasks().map(|(id, _)| id).collect());
+    }
+
+    /// What people do about a quota that is used up and a key that is refused.
+    fn vendor_again(&mut self, run: &Run) {
+        let waits = self.people.percent(50);
+        match (run.stage(), self.vendor.quota_resets_at()) {
+            (Stage::Parked(ParkReason::Quota { .. }), Some(at)) if waits => self.now = self.now.max(at),
+            (Stage::Parked(ParkReason::Quota { .. }), _) => self.vendor.refill(),
+            _ => {}
+        }
+        if self.people.percent(80) {
+            self.vendor.renew_key();
+        }
     }
 
     /// An undisturbed execution comes to what the flow means.

@@ -19,10 +19,18 @@ fn every_seed_keeps_the_promises() {
         }
     }
     // Whatever is never seen is not tested.
-    let Tally { kills, cut, refusals, stand_ins, parks, .. } = all;
-    for (seen, what) in
-        [(kills, "kill"), (cut, "cut"), (refusals, "refusal"), (stand_ins, "stand-in"), (parks, "park")]
-    {
+    let Tally { kills, cut, refusals, stand_ins, waited, turned_away, limited, warm, parks, .. } = all;
+    for (seen, what) in [
+        (kills, "kill"),
+        (cut, "cut"),
+        (refusals, "refusal"),
+        (stand_ins, "stand-in"),
+        (waited, "wait at a gate"),
+        (turned_away, "closed gate"),
+        (limited, "refusal by a limit"),
+        (warm, "warm prefix"),
+        (parks, "park"),
+    ] {
         assert!(seen > 100, "only {seen} of {what}: {all:?}");
     }
 }

@@ -11,6 +11,7 @@ mod stop;
 
 mod plan_file;
 mod preflight;
+mod what_if;
 
 mod context;
 mod prices;

@@ -8,6 +8,7 @@ use crate::{clock, output};
 use divisi_core::choice::{Kind, Needs};
 use divisi_core::history::History;
 use divisi_core::preflight::checklist::{KindRule, Settings, Total};
+use divisi_core::preflight::forecast::Draws;
 use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan};
 use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
@@ -27,8 +28,16 @@ pub(crate) struct Looked {
     pub(crate) graph: Graph,
     pub(crate) forecast: Forecast,
     pub(crate) settings: Settings,
+    pub(crate) setup: Arc<Setup>,
     forecaster: Forecaster,
     tiers: Tiers,
+}
+
+impl Looked {
+    /// Its tasks, to be drawn as the forecast has drawn them.
+    pub(crate) fn draws(&self) -> Draws {
+        self.forecaster.draws(&self.graph, &|tier| self.tiers.get(&tier).cloned())
+    }
 }
 
 /// The model of each tier, with its price.
@@ -64,9 +73,9 @@ pub(crate) async fn look(
     if exact {
         count(&mut graph, &Resolver::new(setup.clone())).await?;
     }
-    let Foreseen { graph, forecast, forecaster, tiers } =
-        Foreseen::of(graph, &setup, &learnt, Bounds::default().draws);
-    Ok(Looked { settings: questions(&settings, &setup), graph, forecast, forecaster, tiers })
+    let draws = Bounds::default().draws;
+    let Foreseen { graph, forecast, forecaster, tiers } = Foreseen::of(graph, &setup, &learnt, draws);
+    Ok(Looked { settings: questions(&settings, &setup), setup, graph, forecast, forecaster, tiers })
 }
 
 /// What past runs have taught.

@@ -314,10 +314,13 @@ impl Run {
         Ok(())
     }
 
-    /// Adds results to the reply that called for them. An attempt that went on
-    /// from kept replies may have none to add.
+    /// Adds results to the reply that called for them, the last one of the model
+    /// that is being asked. An attempt that went on from kept replies may have
+    /// none to add.
     fn keep_tool_results(&mut self, task: TaskId, results: Option<&Content>) {
-        let last = self.tasks[task.index()].turns.last_mut();
+        let task = &mut self.tasks[task.index()];
+        let asked = task.next_model().cloned();
+        let last = task.turns.iter_mut().rev().find(|turn| turn.model == asked);
         if let (Some(turn), Some(results)) = (last, results) {
             turn.tool_results = Some(results.clone());
         }
@@ -337,7 +340,8 @@ impl Run {
         task.tries = task.tries.answered();
         task.turns_total += 1;
         task.next_turn = None;
-        task.turns.push(KeptTurn { request: turn.request, reply: turn.reply.clone(), tool_results: None });
+        let (request, reply, model) = (turn.request, turn.reply.clone(), task.next_model().cloned());
+        task.turns.push(KeptTurn { request, reply, model, tool_results: None });
         Ok(())
     }
 

@@ -68,6 +68,9 @@ pub struct KeptTurn {
     pub request: Digest,
     /// The reply: JSON text.
     pub reply: Content,
+    /// The model that was asked. Each has a conversation of its own, and they
+    /// may lie between each other.
+    pub model: Option<Arc<str>>,
     /// Results of the tools it called, if they have run: JSON text.
     pub tool_results: Option<Content>,
 }

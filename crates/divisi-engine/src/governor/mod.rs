@@ -59,6 +59,11 @@ impl Governors {
         self.shared.is_some() && (&self.shared, self.settings) == (&other.shared, other.settings)
     }
 
+    /// The limits that the user has set.
+    pub fn settings(&self) -> &RateSettings {
+        &self.settings
+    }
+
     /// Returns when `request` to `model` need not wait for others that share its
     /// prefix; calls `held` at once and then every second while it has to, with the
     /// longest time that is left.
@@ -102,7 +107,7 @@ impl Governors {
 
 /// What the vendor limits together: the models of one tier of Claude, and any
 /// other model by itself. Dated names of a model mean the model.
-fn family(model: &str) -> &str {
+pub fn family(model: &str) -> &str {
     const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
     if let Some(tier) = CLAUDE.into_iter().find(|tier| model.contains("claude") && model.contains(tier)) {
         return tier;

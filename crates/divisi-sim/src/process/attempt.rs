@@ -1,9 +1,10 @@
 //! What carries an attempt out: a conversation of one request or more.
 
-use super::{Happening, Process, text};
-use crate::ask::{Fate, stands_in};
+use super::gate::Who;
+use super::{Process, text};
+use crate::ask::Fate;
 use crate::script::value_of;
-use crate::vendor::{Reply, Request};
+use crate::vendor::{Family, Reply, Request};
 use crate::watch::{CUT, ensure, is_cut};
 use divisi_core::event::Turn;
 use divisi_core::run::{AttemptEnd, KeptTurn};
@@ -55,15 +56,18 @@ impl Process<'_, '_> {
         let room = room.unwrap_or(u32::MAX).min(bound.reply_tokens_max);
         let least = bound.reply_tokens_min;
         ensure!(room >= least, "{attempt} leaves a reply of {least} tokens only {room}");
-        let stands_in = model.is_some_and(|model| stands_in(model));
-        self.watch.request(&self.run, attempt, self.request(attempt, turn), room, bound)?;
-        let before = self.world.vendor.billed;
-        let request = Request { bound, room, reply_usual: ask.reply_usual, stands_in };
-        let (latency, reply) = self.world.vendor.answer(self.world.now, request);
-        let billed = self.world.vendor.billed;
-        self.watch.billed(attempt, billed.saturating_sub(before), billed)?;
-        self.plan(latency, Happening::Reply(attempt, turn, reply));
-        Ok(())
+        let name = if ask.judges(turn) { "judge" } else { model.map_or("none", |model| model) };
+        let request = Request {
+            ours: true,
+            family: (!ask.by_program).then(|| Family::of(name)),
+            bound,
+            input: ask.tokens(turn),
+            prefix: ask.prefix,
+            room,
+            reply_usual: ask.reply_usual,
+        };
+        let priority = self.run.task(attempt.task).map_or(0, |task| task.facts().priority);
+        self.enter(Who::Attempt(attempt, turn), request, priority)
     }
 
     pub(super) fn arrives(&mut self, attempt: AttemptId, turn: usize, reply: Reply) {
@@ -76,14 +80,14 @@ impl Process<'_, '_> {
                 let usage = Usage { output: 1, ..Usage::default() };
                 self.end(attempt, AttemptEnd { usage, cost, ..self.result(attempt) });
             }
-            Reply::Answer { cost, cut } => {
+            Reply::Answer { cost, usage, cut } => {
                 let model = self.model(attempt).filter(|_| !ask.judges(turn));
                 let reply = Box::new(Turn {
                     request: self.request(attempt, turn),
                     reply: text(if cut { CUT } else { "reply" }),
                     model: model.cloned().unwrap_or_else(|| "judge".into()),
                     judges: ask.judges(turn),
-                    usage: Usage { input: 3, output: 1, ..Usage::default() },
+                    usage,
                     cost,
                     took: Millis(1),
                 });
@@ -100,9 +104,7 @@ impl Process<'_, '_> {
             Reply::Refusal { class, retry_after } => {
                 self.end(attempt, AttemptEnd { retry_after, ..failed(class) });
             }
-            Reply::Silence => {
-                self.end(attempt, AttemptEnd { unanswered: true, ..failed(FailureClass::Timeout) });
-            }
+            Reply::Lost { class } => self.end(attempt, AttemptEnd { unanswered: true, ..failed(class) }),
         }
     }
 
@@ -125,7 +127,7 @@ impl Process<'_, '_> {
         }
     }
 
-    fn end(&mut self, attempt: AttemptId, end: AttemptEnd) {
+    pub(super) fn end(&mut self, attempt: AttemptId, end: AttemptEnd) {
         self.say(Input::AttemptEnded { attempt, end: Box::new(end) });
     }
 
@@ -147,7 +149,7 @@ impl Process<'_, '_> {
 
     /// Identity of a request: what is asked of whom, and how far the
     /// conversation is. How much room there is for the reply is no part of it.
-    fn request(&self, attempt: AttemptId, turn: usize) -> Digest {
+    pub(super) fn request(&self, attempt: AttemptId, turn: usize) -> Digest {
         let model = self.model(attempt).map_or("none", |model| model);
         let mut request = self.key(attempt).0.as_bytes().to_vec();
         request.extend(turn.to_le_bytes());
@@ -160,6 +162,6 @@ impl Process<'_, '_> {
     }
 }
 
-fn failed(class: FailureClass) -> AttemptEnd {
+pub(super) fn failed(class: FailureClass) -> AttemptEnd {
     AttemptEnd::of(Err(Failure::new(class, "it did not work out")))
 }

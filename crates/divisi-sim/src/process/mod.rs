@@ -5,21 +5,26 @@
 //! at once, and only then lets anything happen.
 
 mod attempt;
+mod gate;
+mod others;
 
 use crate::ask::{Ask, Fate};
 use crate::chance::Chance;
 use crate::flow::Flow;
 use crate::script::{Said, Script, value_of};
 use crate::story::line;
-use crate::vendor::Reply;
+use crate::vendor::{Answered, Family};
 use crate::watch::{Watch, ensure};
 use crate::world::World;
+use attempt::failed;
 use divisi_core::event::Recorded;
+use divisi_core::governor::{PermitId, Place};
 use divisi_core::run::{Stage, Submission, TaskStage};
 use divisi_core::{
     AttemptId, Content, Event, Failure, FailureClass, Input, Millis, Outcome, Position, Run, TaskId,
     Timestamp,
 };
+use gate::{Gate, Sending};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Ticks after which a decision is said never to come to an end.
@@ -54,6 +59,9 @@ pub(crate) struct Process<'w, 'f> {
     watch: Watch,
     script: Script<'f>,
     inbox: VecDeque<Message<'f>>,
+    gates: BTreeMap<Family, Gate>,
+    /// How many requests each of the other runs sends yet.
+    others: BTreeMap<u32, u32>,
     calls: BTreeMap<TaskId, usize>,
     asks: BTreeMap<TaskId, &'f Ask>,
     /// Outcomes on their way to the script, in order.
@@ -74,8 +82,14 @@ enum Message<'f> {
 
 #[derive(Clone, Debug)]
 enum Happening {
-    Reply(AttemptId, usize, Reply),
+    /// A request comes to the vendor.
+    Arrives(Sending, Option<PermitId>),
+    Reply(Sending, Option<PermitId>, Box<Answered>),
     ToolsDone(AttemptId, usize),
+    /// Another run wants to send something.
+    OtherAsks(u32),
+    /// One of another run that waits goes away.
+    GivesUp(Family, Place<u32>, u32),
     Park,
     Cancel,
 }
@@ -84,11 +98,15 @@ impl<'w, 'f> Process<'w, 'f> {
     /// A process that executes `flow` from its start, on top of what is durable.
     pub(crate) fn new(world: &'w mut World, run: Run, watch: Watch, flow: &'f Flow, kill: Kill) -> Self {
         let chance = Chance::of(world.scenario.seed, &format!("process {}", world.tally.executions));
+        let now = world.now;
+        let gates = Family::ALL.map(|family| (family, Gate::new(&mut world.vendor, family, now)));
         Self {
             run,
             watch,
             script: Script::start(flow),
             inbox: VecDeque::new(),
+            gates: gates.into_iter().collect(),
+            others: BTreeMap::new(),
             calls: BTreeMap::new(),
             asks: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -111,19 +129,27 @@ impl<'w, 'f> Process<'w, 'f> {
     /// Drives until the run is parked or over, or the process is killed.
     pub(crate) fn drive(mut self, first: Input) -> Result<(End, Run), String> {
         self.inbox.push_back(Message::Input(first));
+        self.others_begin();
+        let end = self.go_on()?;
+        self.all_arrive()?;
+        Ok((end, self.run))
+    }
+
+    fn go_on(&mut self) -> Result<End, String> {
         for batches in 0..BATCHES_MAX {
             let batch = self.decide_batch()?;
             if self.commit(batch)? == End::Killed {
-                return Ok((End::Killed, self.run));
+                return Ok(End::Killed);
             }
             if matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
                 ensure!(self.run.in_flight() == 0, "it stops with attempts in flight");
-                return Ok((End::Stopped, self.run));
+                return Ok(End::Stopped);
             }
             // What looks at every task is done less often where there are many.
             if batches % (1 + u64::from(self.run.counts().total()) / 100) == 0 {
                 self.watch.at_rest(&self.run, self.world.now)?;
             }
+            self.watch_gates()?;
             self.script_goes_on();
             if self.inbox.is_empty() {
                 self.time_passes()?;
@@ -288,17 +314,24 @@ impl<'w, 'f> Process<'w, 'f> {
     fn time_passes(&mut self) -> Result<(), String> {
         let next = self.agenda.keys().next().map(|(due, _)| *due);
         let wake_at = self.run.wake_at();
-        let Some(now) = next.into_iter().chain(wake_at).min() else {
+        let Some(now) = next.into_iter().chain(wake_at).chain(self.gates_wake_at()).min() else {
             return Err(format!("it waits for ever, {:?}", self.run.stage()));
         };
         self.world.now = now;
+        self.look_at_gates()?;
         if next != Some(now) {
             return Ok(());
         }
         let Some((_, happening)) = self.agenda.pop_first() else { return Ok(()) };
         match happening {
-            Happening::Reply(attempt, turn, reply) => self.arrives(attempt, turn, reply),
+            Happening::Arrives(sending, permit) => self.arrive(sending, permit)?,
+            Happening::Reply(sending, permit, answered) => self.reply(sending, permit, &answered)?,
             Happening::ToolsDone(attempt, turn) => self.want_turn(attempt, turn),
+            Happening::OtherAsks(number) => self.other_asks(number)?,
+            Happening::GivesUp(family, place, number) => {
+                self.give_up(family, place)?;
+                self.plan(Millis(500), Happening::OtherAsks(number));
+            }
             Happening::Park => self.say(Input::Park),
             Happening::Cancel => self.say(Input::Cancel),
         }

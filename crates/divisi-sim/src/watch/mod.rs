@@ -4,6 +4,9 @@
 
 mod books;
 mod circuit;
+mod gate;
+
+pub(crate) use gate::{GateWatch, Known};
 
 use books::{Account, Books};
 use circuit::Circuit;

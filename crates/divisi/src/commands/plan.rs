@@ -4,15 +4,17 @@ mod frozen;
 
 use crate::cli::{FlowArgs, RunFlags};
 use crate::context::Context;
-use crate::display::plan::{dot, json, money, svg, tree};
+use crate::display::plan::{dot, json, money, simulated, svg, tree};
 use crate::display::{self, Look};
 use crate::exit::Exit;
 use crate::output;
 use crate::plan_file;
 use crate::preflight::{self, Looked};
 use crate::problem::Problem;
+use crate::what_if;
 use anyhow::Context as _;
 use divisi_core::preflight::Graph;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Show what a flow would ask for, without asking anybody: its tasks, models and waits
@@ -33,6 +35,10 @@ pub(crate) struct Args {
     /// Ask the vendor how many tokens the prompts have; this sends them there, and costs nothing
     #[arg(long)]
     exact: bool,
+    /// Simulate many runs under your limits: how long they take, which limit holds them back, and what
+    /// raising it would bring
+    #[arg(long, conflicts_with = "dot")]
+    simulate: bool,
     /// List every task
     #[arg(long, help_heading = "Form")]
     tasks: bool,
@@ -61,12 +67,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         save(graph, path)?;
     }
     let look = Look::of_stdout(demo);
+    let simulation = args.simulate.then(|| what_if::simulate(&looked));
     let text = match (context.global.json, args.dot) {
-        (true, _) => display::json::line(&json::render(graph, Some(forecast)))
-            .context("cannot write the plan as JSON")?,
+        (true, _) => {
+            let mut plan = json::render(graph, Some(forecast));
+            plan["simulation"] = simulation.as_ref().map_or(Value::Null, simulated::value);
+            display::json::line(&plan).context("cannot write the plan as JSON")?
+        }
         (false, true) => dot::render(graph),
         (false, false) => {
-            tree::render(graph, money::lines(graph, forecast, &looked.settings, &look), args.tasks, &look)
+            let mut money = money::lines(graph, forecast, &looked.settings, &look);
+            if let (Some(lines), Some(simulation)) = (&mut money, &simulation) {
+                lines.extend(simulated::lines(simulation, &look));
+            }
+            tree::render(graph, money, args.tasks, &look)
         }
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;

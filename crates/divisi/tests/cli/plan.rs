@@ -228,3 +228,71 @@ fn what_is_wrong_with_a_plan_file_is_shown_where_it_stands() {
       help: take out the need that matters least
     ");
 }
+
+const MANY: &str = "\
+export const meta = { name: 'many', description: 'Many at once' };
+const items = Array.from({ length: args.count }, (_, i) => i);
+return parallel(items.map((i) => () => agent(`Search for ${i}`, { label: `item ${i}`, tools: [] })));
+";
+
+#[test]
+fn a_simulation_says_what_holds_a_run_back() {
+    let home = Home::with("many.js", MANY);
+    home.write(
+        "divisi.toml",
+        "[providers.anthropic]\nkind = 'anthropic'\nrate = { requests_per_minute = 60, burst = 1, input_tokens_per_minute = 100000 }\n",
+    );
+    let plan = |more: &[&str]| {
+        home.ends(0, &[&["plan", "many.js", "--arg", "count=60", "--simulate"], more].concat())
+    };
+    let part = |said: &str| said.split("  simulated").nth(1).unwrap_or(said).to_owned();
+    insta::assert_snapshot!(part(&plan(&[]).stdout), @r"
+    200 runs · 64 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
+    run time   about 1:21 · 1:03 to 2:35 in eight runs of ten
+    run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
+    held up by requests a minute to anthropic: with twice as many 0:49 instead of 1:21
+    doubled    input tokens a minute to anthropic no gain, tasks at once no gain
+    no limits  0:25 if nothing but tasks had to be waited for
+    ");
+    insta::assert_snapshot!(part(&plan(&["--max-cost", "0.50", "--jobs", "4"]).stdout), @r"
+    200 runs · 4 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
+    run time   about 6:38 · 2:06 to 8:48 in eight runs of ten
+    run cost   about $0.3984 · $0.1140 to $0.4936 in eight runs of ten
+    cap        $0.5000 stops 80 of 200 runs, with about 36 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
+    held up by the cap: without it 2:38 for all tasks
+    doubled    tasks at once 1:32 instead of 2:38, requests a minute to anthropic 2:34 instead of 2:38, input tokens a minute to anthropic no gain (without the cap)
+    no limits  0:25 if nothing but tasks had to be waited for
+    ");
+    insta::assert_snapshot!(part(&plan(&["--max-cost", "3", "--jobs", "16"]).stdout), @r"
+    200 runs · 16 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
+    run time   about 1:22 · 1:03 to 2:32 in eight runs of ten
+    run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
+    cap        $3.00 stops 2 of 200 runs, with about 58 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
+    held up by requests a minute to anthropic: with twice as many 0:52 instead of 1:22
+    doubled    tasks at once no gain, input tokens a minute to anthropic no gain (without the cap)
+    no limits  0:25 if nothing but tasks had to be waited for
+    ");
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--json"]).stdout).unwrap();
+    insta::assert_snapshot!(json["simulation"]["holds"], @r#"{"by":"one","limit":"requestsPerMinute","provider":"anthropic"}"#);
+    insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":64,"cap":null,"rates":[{"provider":"anthropic","requestsPerMinute":60,"inputTokensPerMinute":100000,"outputTokensPerMinute":null}]}"#);
+}
+
+#[test]
+fn a_simulation_of_a_chain_says_that_no_limit_matters() {
+    let home = Home::with(
+        "f.js",
+        "let last\nfor (let i = 0; i < 4; i++) last = await agent(`Go on from ${last}`, { tools: [] })\nreturn last",
+    );
+    let said = home.ends(0, &["plan", "f.js", "--simulate"]).stdout;
+    insta::assert_snapshot!(said.split("  simulated").nth(1).unwrap_or(&said), @r"
+      200 runs · 64 tasks at once · no rates set for anthropic
+      run time   about 0:42 · 0:16 to 1:30 in eight runs of ten
+      run cost   about $0.0499 · $0.0129 to $0.1489 in eight runs of ten
+      held up by the longest chain of tasks: no limit makes it longer
+      doubled    tasks at once no gain
+      no limits  0:42 if nothing but tasks had to be waited for
+
+    Not known before the run
+      its prompt says `undefined` where something else is meant, it seems  f.js:2
+    ");
+}

@@ -2,9 +2,11 @@
 
 use super::ceiling::judge_max;
 use super::conversation::judge_cost;
+use super::legs;
 use super::schedule::{Demand, Schedule};
 use super::spread::POINTS;
 use super::task::{Around, Forecaster, Outlook, Shapes};
+use crate::budget::TurnBound;
 use crate::check::{Check, Judge};
 use crate::climb::{Climb, climb, last_is_kept, needs_check};
 use crate::preflight::{Assigned, Graph, Node, Rung};
@@ -37,6 +39,8 @@ pub(super) struct Prepared {
 /// One model of it.
 pub(super) struct Step {
     pub(super) outlook: Outlook,
+    /// What its first request may cost.
+    pub(super) bound: TurnBound,
     /// Its place among the models.
     pub(super) model: usize,
     /// The draw that all tasks of its label share.
@@ -104,6 +108,7 @@ impl Cast {
                 let around = around(forecaster, node, task, rungs, tiers, primed);
                 let outlook = forecaster.outlook(&mut shapes, &graph.name, node, rung, &around)?;
                 steps.push(Step {
+                    bound: legs::bound(task, rung),
                     middle: outlook.log_cost.map_or(0.0, f64::exp),
                     model: models.place(rung.model.clone()),
                     group: groups.place(label.as_str().into()),
@@ -135,18 +140,13 @@ impl Cast {
         };
         let mut demands = vec![Demand::default(); self.tasks.len()];
         for _ in 0..draws {
-            let mut draw = Draw {
-                models: (0..self.models.len()).map(|_| bell.draw(&mut rng)).collect(),
-                accepts: (0..self.models.len()).map(|_| bell.draw(&mut rng)).collect(),
-                groups: (0..self.groups).map(|_| bell.draw(&mut rng)).collect(),
-                by_model: vec![0.0; self.models.len()],
-                by_phase: vec![0.0; self.phases.len()],
-                tokens: [0.0; 4],
-            };
+            let mut draw = Draw::of(self, &bell, &mut rng);
             let mut sum = 0.0;
             for (i, task) in self.tasks.iter().enumerate() {
                 let Some(task) = task else { continue };
-                let cost = draw.task(task, &mut rng, &mut demands[i], &mut drawn);
+                let demand = &mut demands[i];
+                *demand = Demand::default();
+                let cost = draw.task(task, &mut rng, &mut drawn, &mut |more, _, _| demand.add(more));
                 sum += cost;
                 drawn.tasks[i].push(cost as f32);
             }
@@ -159,7 +159,7 @@ impl Cast {
 }
 
 /// What the tasks of one draw have in common, and what they add up to.
-struct Draw {
+pub(super) struct Draw {
     models: Vec<f64>,
     accepts: Vec<f64>,
     groups: Vec<f64>,
@@ -169,9 +169,27 @@ struct Draw {
 }
 
 impl Draw {
-    /// Draws one task up its ladder; returns picodollars.
-    fn task(&mut self, task: &Prepared, rng: &mut Rng, demand: &mut Demand, drawn: &mut Drawn) -> f64 {
-        *demand = Demand::default();
+    pub(super) fn of(cast: &Cast, bell: &Bell, rng: &mut Rng) -> Self {
+        Self {
+            models: (0..cast.models.len()).map(|_| bell.draw(rng)).collect(),
+            accepts: (0..cast.models.len()).map(|_| bell.draw(rng)).collect(),
+            groups: (0..cast.groups).map(|_| bell.draw(rng)).collect(),
+            by_model: vec![0.0; cast.models.len()],
+            by_phase: vec![0.0; cast.phases.len()],
+            tokens: [0.0; 4],
+        }
+    }
+
+    /// Draws one task up its ladder; returns picodollars. `each` hears what it
+    /// takes on each of its models, by what factor that is more than usual, and
+    /// what it costs there.
+    pub(super) fn task(
+        &mut self,
+        task: &Prepared,
+        rng: &mut Rng,
+        drawn: &mut Drawn,
+        each: &mut impl FnMut(Demand, (&Step, f64), f64),
+    ) -> f64 {
         let (mut total, mut rung) = (0.0, 0);
         loop {
             let step = &task.rungs[rung];
@@ -184,13 +202,14 @@ impl Draw {
             let most = (outlook.ceiling.0 as f64).min(task.cost_max - total);
             let mut cost = (step.middle * factor).min(most);
             drawn.lost += cost * outlook.lost;
-            self.count(outlook, factor, log_factor, demand);
+            let demand = self.count(outlook, factor, log_factor);
             let checked = task.checked && needs_check(rung, task.rungs.len(), task.last_is_kept);
             if checked {
                 let check = (outlook.accepts.cost.0 as f64).min(most - cost);
                 drawn.checks += check;
                 cost += check;
             }
+            each(demand, (step, factor), cost);
             total += cost;
             self.by_model[step.model] += cost;
             let accepted = !checked || rng.f64() < self.accept_share(step);
@@ -210,7 +229,7 @@ impl Draw {
         total
     }
 
-    fn count(&mut self, outlook: &Outlook, factor: f64, log_factor: f64, demand: &mut Demand) {
+    fn count(&mut self, outlook: &Outlook, factor: f64, log_factor: f64) -> Demand {
         let usage = &outlook.usage;
         let classes =
             [usage.input, usage.cache_write_5m + usage.cache_write_1h, usage.cache_read, usage.output];
@@ -218,9 +237,11 @@ impl Draw {
             *sum += tokens as f64 * factor;
         }
         let slower = outlook.slowdown(log_factor);
-        demand.seconds += outlook.seconds * slower;
-        demand.requests += outlook.turns * slower;
-        demand.tokens += usage.total() as f64 * factor;
+        Demand {
+            seconds: outlook.seconds * slower,
+            requests: outlook.turns * slower,
+            tokens: usage.total() as f64 * factor,
+        }
     }
 
     /// The share of results that is accepted in this draw: one for all tasks of
@@ -292,10 +313,10 @@ impl Places {
 }
 
 /// Draws from the standard normal distribution, by its quantiles.
-struct Bell(Vec<f64>);
+pub(super) struct Bell(Vec<f64>);
 
 impl Bell {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bell = Normal::standard();
         Self((0..POINTS).map(|i| bell.inverse_cdf((i as f64 + 0.5) / POINTS as f64)).collect())
     }

@@ -18,6 +18,7 @@ mod effects;
 mod estimate;
 mod fit;
 mod ladder;
+mod legs;
 mod middle;
 mod priors;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod task;
 
 pub use estimate::{Estimate, EstimateError};
 pub use ladder::LadderAdvice;
+pub use legs::{Draws, Leg};
 pub use priors::{KindPrior, Priors, TierPrior};
 pub use spread::Spread;
 pub use task::{Accepts, Forecaster, TaskForecast};

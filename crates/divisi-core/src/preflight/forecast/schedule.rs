@@ -30,6 +30,15 @@ pub(super) struct Demand {
     pub(super) tokens: f64,
 }
 
+impl Demand {
+    /// The same on another model as well.
+    pub(super) fn add(&mut self, more: Self) {
+        self.seconds += more.seconds;
+        self.requests += more.requests;
+        self.tokens += more.tokens;
+    }
+}
+
 /// Seconds in an order that a heap can keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Moment(f64);

@@ -1,6 +1,6 @@
 //! Checks, ladders and models that stand in for others.
 
-use super::{ended, facts, flow_source, key, step, text, trace, traced, turn};
+use super::{ended, facts, flow_source, key, resumed, started, step, text, trace, traced, turn};
 use crate::budget::TurnBound;
 use crate::event::{Caps, TaskFacts};
 use crate::run::Submission;
@@ -165,4 +165,51 @@ fn what_a_stand_in_waits_for_does_not_hold_up_the_model_itself() {
     let start =
         Event::AttemptScheduled { attempt: attempt(4), model, reserved: PicoUsd(30), reply_tokens: None };
     assert_eq!(step(&mut run, Input::Tick), [start]);
+}
+
+/// Found by the simulator with seed 277.
+#[test]
+fn tool_results_go_to_the_conversation_that_asked_for_them() {
+    let facts = TaskFacts {
+        models: vec!["opus".into()],
+        fallbacks: vec!["sonnet".into()],
+        retry: Some(Arc::new(RetryPolicy { rest_first: Millis(0), ..RetryPolicy::default() })),
+        ..facts("a", 0, PicoUsd::ZERO)
+    };
+    let submission = Submission { key: key("a"), facts, spec: text("{}"), outcome: None };
+    let submit = Input::Submit(Box::new(submission));
+    let attempt = |number| AttemptId { task: TaskId(0), number };
+    let out_of_order = |run: &mut Run, number| {
+        let overloaded = Failure::new(FailureClass::Overloaded, "come back later");
+        step(run, ended(attempt(number), Err(overloaded)));
+        step(run, Input::Tick);
+    };
+    let answered = |run: &mut Run, number, request: &str| {
+        let turn = Box::new(turn(request, PicoUsd::ZERO));
+        step(run, Input::TurnEnded { attempt: attempt(number), turn });
+    };
+    let tools_done = |run: &mut Run, number, results: &str| {
+        let (attempt, tool_results) = (attempt(number), Some(text(results)));
+        step(run, Input::TurnWanted { attempt, tool_results, bound: TurnBound::default() });
+    };
+
+    let mut run = started(Limits::default());
+    step(&mut run, submit.clone());
+    step(&mut run, Input::Tick);
+    out_of_order(&mut run, 1);
+    out_of_order(&mut run, 2);
+    answered(&mut run, 3, "of the stand-in");
+    let mut run = resumed(run);
+    step(&mut run, submit);
+    step(&mut run, Input::CaughtUp);
+    step(&mut run, Input::Tick);
+    answered(&mut run, 4, "of the model");
+    tools_done(&mut run, 4, "for the model");
+    out_of_order(&mut run, 4);
+    out_of_order(&mut run, 5);
+    tools_done(&mut run, 6, "for the stand-in");
+
+    let results: Vec<_> =
+        run.task(TaskId(0)).expect("a").kept_turns().iter().map(|kept| kept.tool_results.clone()).collect();
+    assert_eq!(results, [Some(text("for the stand-in")), Some(text("for the model"))]);
 }

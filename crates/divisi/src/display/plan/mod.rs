@@ -9,6 +9,7 @@ mod order;
 pub(crate) use fold::readable;
 
 pub(crate) mod money;
+pub(crate) mod simulated;
 pub(crate) mod tree;
 
 pub(crate) mod dot;

@@ -148,6 +148,7 @@ fn sources(forecast: &Forecast) -> Line {
     named("from", Line::of(Tone::Dim, said.join(", ")))
 }
 
-fn named(name: &str, line: Line) -> Line {
+/// A line with its name before it.
+pub(super) fn named(name: &str, line: Line) -> Line {
     Line::of(Tone::Dim, format!("  {name:<11}")).join(line)
 }

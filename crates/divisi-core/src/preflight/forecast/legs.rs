@@ -1,0 +1,141 @@
+//! What the tasks of a graph take, draw by draw, for whoever simulates more of
+//! a run than a forecast does.
+
+use super::draws::{Bell, Cast, Draw, Drawn, Step};
+use super::schedule::Demand;
+use super::spread::{millis, pico};
+use super::task::Forecaster;
+use crate::budget::TurnBound;
+use crate::preflight::{Assigned, Graph, Rung};
+use crate::{Millis, PicoUsd, Tier};
+use fastrand::Rng;
+use std::sync::Arc;
+
+/// Bytes of a token, from above: what may be charged for a prompt is counted by
+/// its bytes, and all that a plan knows of it is about how many tokens it has.
+const TOKEN_BYTES_MAX: u64 = 4;
+
+/// A graph whose tasks can be drawn.
+pub struct Draws {
+    cast: Cast,
+    bell: Bell,
+}
+
+/// What one task takes on one of its models, in one draw.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Leg {
+    /// The model, or the executor where none is asked: a place in [`Draws::models`].
+    pub model: usize,
+    /// All requests, one after the other.
+    pub took: Millis,
+    /// How many requests; never none.
+    pub requests: u32,
+    /// Tokens of all prompts that no cache held.
+    pub input: u64,
+    /// Tokens of all prompts that were read from a cache.
+    pub cached: u64,
+    /// Tokens of all replies.
+    pub output: u64,
+    /// What it costs, its check included.
+    pub cost: PicoUsd,
+    /// What its first request may cost.
+    pub bound: TurnBound,
+}
+
+impl Forecaster {
+    /// The tasks of `graph`, ready to be drawn as [`Forecaster::graph`] draws them.
+    pub fn draws(&self, graph: &Graph, tiers: &dyn Fn(Tier) -> Option<Rung>) -> Draws {
+        Draws { cast: Cast::of(self, graph, tiers, None), bell: Bell::new() }
+    }
+}
+
+impl Draws {
+    /// The models that tasks may be tried on, and the executors of the others.
+    pub fn models(&self) -> &[Arc<str>] {
+        &self.cast.models
+    }
+
+    /// Draws every task once, in the graph's order; `each` hears its place and
+    /// what it takes on each model it climbs to. Tasks whose words mean nothing
+    /// are left out. The same seed gives the same draw.
+    pub fn draw(&self, seed: u64, mut each: impl FnMut(usize, Leg)) {
+        let mut rng = Rng::with_seed(seed);
+        let mut draw = Draw::of(&self.cast, &self.bell, &mut rng);
+        let mut sums = Drawn::default();
+        for (place, task) in self.cast.tasks.iter().enumerate() {
+            let Some(task) = task else { continue };
+            let mut leg = |demand, (step, factor): (&Step, f64), cost| {
+                each(place, Leg::of(demand, step, factor, cost));
+            };
+            draw.task(task, &mut rng, &mut sums, &mut leg);
+        }
+    }
+}
+
+impl Leg {
+    fn of(demand: Demand, step: &Step, factor: f64, cost: f64) -> Self {
+        let usage = &step.outlook.usage;
+        let tokens = |tokens: u64| (tokens as f64 * factor).round() as u64;
+        Self {
+            model: step.model,
+            took: millis(demand.seconds),
+            requests: (demand.requests.round() as u32).max(1),
+            input: tokens(usage.input + usage.cache_write_5m + usage.cache_write_1h),
+            cached: tokens(usage.cache_read),
+            output: tokens(usage.output),
+            cost: pico(cost),
+            bound: step.bound,
+        }
+    }
+}
+
+/// What the first request of a task may cost on this model.
+pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
+    rung.price.as_ref().map_or_else(TurnBound::default, |price| {
+        TurnBound::of(price, task.prompt_tokens.saturating_mul(TOKEN_BYTES_MAX), task.reply_tokens_max)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::History;
+    use crate::preflight::forecast::{Bounds, Priors, sample};
+
+    #[test]
+    fn legs_add_up_to_what_the_forecast_says() {
+        let none: &[usize] = &[];
+        let graph = sample::graph(&vec![none; 40]);
+        let forecaster = Forecaster::new(&History::default(), Priors::default());
+        let forecaster = forecaster.within(Bounds { draws: 1_000, ..Bounds::default() });
+        let tiers = |tier| Some(sample::rung("middle", tier, 2));
+        let draws = forecaster.draws(&graph, &tiers);
+        assert_eq!(draws.models(), ["middle".into()]);
+        let mut costs: Vec<u64> = (0..1_000)
+            .map(|seed| {
+                let mut sum = PicoUsd::ZERO;
+                draws.draw(seed, |_, leg| sum += leg.cost);
+                sum.0
+            })
+            .collect();
+        costs.sort_unstable();
+        let (middle, said) = (costs[500] as f64, forecaster.graph(&graph, &tiers, 1).cost.p50.0 as f64);
+        assert!((middle / said - 1.0).abs() < 0.1, "{middle} is not {said}");
+    }
+
+    #[test]
+    fn the_same_seed_is_the_same_draw() {
+        let graph = sample::graph(&[&[], &[0]]);
+        let forecaster = Forecaster::new(&History::default(), Priors::default());
+        let draws = forecaster.draws(&graph, &|_| None);
+        let drawn = |seed| {
+            let mut legs = vec![];
+            draws.draw(seed, |place, leg| legs.push((place, leg)));
+            legs
+        };
+        assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
+        let places: Vec<usize> = drawn(7).iter().map(|(place, _)| *place).collect();
+        assert_eq!(places, [0, 1]);
+    }
+}

@@ -1,0 +1,271 @@
+//! The gates of a process: the real governor and the real line, one for each
+//! family of models, kept as the engine keeps them.
+
+use super::{Happening, Process, failed};
+use crate::vendor::{Answered, Family, Reply, Request, Vendor};
+use crate::watch::GateWatch;
+use divisi_core::governor::{Decision, Ending, Estimate, Governor, Next, PermitId, Place, Queue};
+use divisi_core::run::AttemptEnd;
+use divisi_core::{AttemptId, FailureClass, Timestamp};
+use std::fmt;
+
+/// Whose request it is: the run's, or another one's of the same process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Attempt(AttemptId, usize),
+    Other(u32),
+}
+
+/// The number of the run that is watched; others count from 1.
+const OURS: u32 = 0;
+
+/// A request that waits, or is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sending {
+    pub(super) who: Who,
+    pub(super) request: Request,
+    /// The longer the chain behind it, the sooner it is its turn.
+    pub(super) priority: u32,
+    /// Tells it apart from all others.
+    ticket: u64,
+}
+
+/// Through which the requests to one family leave.
+pub(super) struct Gate {
+    queue: Queue<u32, Sending>,
+    /// When to look again, if that only takes time.
+    wake_at: Option<Timestamp>,
+    /// What closed it.
+    closed_by: FailureClass,
+    watch: GateWatch,
+}
+
+impl Gate {
+    pub(super) fn new(vendor: &mut Vendor, family: Family, now: Timestamp) -> Self {
+        let settings = vendor.settings(family);
+        Self {
+            queue: Queue::new(Governor::new(&settings)),
+            wake_at: None,
+            closed_by: FailureClass::Quota,
+            watch: GateWatch::new(settings, vendor.is_known(family, now), now),
+        }
+    }
+}
+
+impl Process<'_, '_> {
+    /// A request wants to leave.
+    pub(super) fn enter(&mut self, who: Who, request: Request, priority: u32) -> Result<(), String> {
+        self.planned += 1;
+        let sending = Sending { who, request, priority, ticket: self.planned };
+        let Some(family) = request.family else { return self.depart(sending, None) };
+        let (now, estimate) = (self.world.now, estimate(request));
+        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        match gate.queue.ask(now, estimate) {
+            Some(Decision::Go(permit)) => return self.depart(sending, Some(permit)),
+            Some(Decision::Closed(until)) => return self.turn_away(sending, until),
+            Some(Decision::Wait(_) | Decision::Full) | None => {}
+        }
+        let run = who.run();
+        gate.watch.waits(run, priority, sending.ticket, estimate);
+        self.world.tally.waited += 1;
+        self.world.story.tell(now, || format!("waits     {who}"));
+        let place = gate.queue.enter(run, priority, estimate, sending);
+        if let (Who::Other(other), true) = (who, self.chance.percent(10)) {
+            let patience = self.chance.within(1..3_000);
+            self.plan(divisi_core::Millis(patience), Happening::GivesUp(family, place, other));
+        }
+        self.let_through(family)
+    }
+
+    /// Somebody who waits goes away.
+    pub(super) fn give_up(&mut self, family: Family, place: Place<u32>) -> Result<(), String> {
+        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        if let Some(sending) = gate.queue.leave(place) {
+            self.world.story.tell(self.world.now, || format!("gives up  {}", sending.who));
+            gate.watch.goes_away(sending.who.run(), sending.priority, sending.ticket)?;
+        }
+        self.let_through(family)
+    }
+
+    /// Whoever has been waiting for this moment leaves.
+    pub(super) fn look_at_gates(&mut self) -> Result<(), String> {
+        for family in Family::ALL {
+            let due = |gate: &Gate| gate.wake_at.is_some_and(|due| due <= self.world.now);
+            if self.gates.get(&family).is_some_and(due) {
+                self.let_through(family)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When one of the gates wants to be looked at.
+    pub(super) fn gates_wake_at(&self) -> Option<Timestamp> {
+        self.gates.values().filter_map(|gate| gate.wake_at).min()
+    }
+
+    /// At each gate whoever may leave has left.
+    pub(super) fn watch_gates(&self) -> Result<(), String> {
+        let now = self.world.now;
+        let rests =
+            |gate: &Gate| gate.watch.at_rest(gate.queue.governor(), gate.queue.len(), gate.wake_at, now);
+        self.gates.values().try_for_each(rests)
+    }
+
+    /// A request comes to the vendor, even if nobody waits for its answer.
+    pub(super) fn arrive(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
+        let (now, before) = (self.world.now, self.world.vendor.billed);
+        let answered = self.world.vendor.answer(now, sending.request);
+        let billed = self.world.vendor.billed;
+        if let Who::Attempt(attempt, _) = sending.who
+            && self.run.is_under_way(attempt)
+        {
+            self.watch.billed(attempt, billed.saturating_sub(before), billed)?;
+        }
+        self.plan(answered.after, Happening::Reply(sending, permit, Box::new(answered)));
+        Ok(())
+    }
+
+    /// What becomes of a request is known.
+    pub(super) fn reply(
+        &mut self,
+        sending: Sending,
+        permit: Option<PermitId>,
+        answered: &Answered,
+    ) -> Result<(), String> {
+        let (now, who) = (self.world.now, sending.who);
+        if let (Some(permit), Some(family)) = (permit, sending.request.family)
+            && let Some(gate) = self.gates.get_mut(&family)
+        {
+            let (usage, ending) = ending(answered.reply, now);
+            self.world.story.tell(now, || format!("answered  {who} {ending:?}"));
+            self.world.tally.limited += u64::from(matches!(ending, Ending::RateLimited { .. }));
+            self.world.tally.warm += u64::from(usage.is_some_and(|usage| usage.cache_read > 0));
+            gate.watch.ends(now, ending)?;
+            if let Reply::Refusal { class: class @ (FailureClass::Quota | FailureClass::Auth), .. } =
+                answered.reply
+            {
+                gate.closed_by = class;
+            }
+            gate.queue.done(now, permit, usage.as_ref(), ending, &answered.limits);
+            self.let_through(family)?;
+        }
+        match who {
+            Who::Attempt(attempt, turn) => self.arrives(attempt, turn, answered.reply),
+            Who::Other(other) => self.other_hears(other, answered.reply),
+        }
+        Ok(())
+    }
+
+    /// Lets everybody through whose turn has come.
+    fn let_through(&mut self, family: Family) -> Result<(), String> {
+        let now = self.world.now;
+        loop {
+            let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+            gate.wake_at = None;
+            match gate.queue.next_through(now) {
+                Next::Through(sending, permit) => {
+                    gate.watch.turn_of(sending.who.run(), sending.priority, sending.ticket)?;
+                    if let (Who::Other(_), true) = (sending.who, self.chance.percent(3)) {
+                        // Gone at the very moment.
+                        gate.queue.withdraw(now, permit);
+                        continue;
+                    }
+                    self.depart(sending, Some(permit))?;
+                }
+                Next::Closed(sending, until) => {
+                    gate.watch.goes_away(sending.who.run(), sending.priority, sending.ticket)?;
+                    self.turn_away(sending, until)?;
+                }
+                Next::Wait(until) => {
+                    gate.wake_at = Some(until);
+                    return Ok(());
+                }
+                Next::Full | Next::Nobody => return Ok(()),
+            }
+        }
+    }
+
+    /// A request leaves.
+    fn depart(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
+        let (now, who) = (self.world.now, sending.who);
+        if let Some(gate) = sending.request.family.and_then(|family| self.gates.get_mut(&family)) {
+            gate.watch.leaves(now)?;
+        }
+        self.world.story.tell(now, || format!("leaves    {who}"));
+        if let Who::Attempt(attempt, turn) = who {
+            let Request { room, bound, .. } = sending.request;
+            self.watch.request(&self.run, attempt, self.request(attempt, turn), room, bound)?;
+        }
+        let path = self.world.vendor.path();
+        self.plan(path, Happening::Arrives(sending, permit));
+        Ok(())
+    }
+
+    /// A request comes to a closed gate.
+    fn turn_away(&mut self, sending: Sending, until: Option<Timestamp>) -> Result<(), String> {
+        let (now, who) = (self.world.now, sending.who);
+        self.world.tally.turned_away += 1;
+        self.world.story.tell(now, || format!("turned    {who} away until {until:?}"));
+        let Some(gate) = sending.request.family.and_then(|family| self.gates.get(&family)) else {
+            return Ok(());
+        };
+        gate.watch.turned_away(now)?;
+        let (class, retry_after) = (gate.closed_by, until.map(|until| until.since(now)));
+        match who {
+            Who::Attempt(attempt, _) => self.end(attempt, AttemptEnd { retry_after, ..failed(class) }),
+            Who::Other(other) => self.other_hears(other, Reply::Refusal { class, retry_after }),
+        }
+        Ok(())
+    }
+
+    /// What has left comes to the vendor, though the process is gone.
+    pub(super) fn all_arrive(&mut self) -> Result<(), String> {
+        for ((at, _), happening) in std::mem::take(&mut self.agenda) {
+            if let Happening::Arrives(sending, _) = happening {
+                self.world.vendor.answer(at, sending.request);
+            }
+        }
+        self.gates.values().try_for_each(|gate| gate.watch.over())
+    }
+}
+
+impl Who {
+    fn run(self) -> u32 {
+        match self {
+            Self::Attempt(..) => OURS,
+            Self::Other(other) => other,
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attempt(attempt, turn) => write!(f, "{attempt} turn {turn}"),
+            Self::Other(other) => write!(f, "one of run {other}"),
+        }
+    }
+}
+
+/// What the engine takes a request to have, before it is answered: rather too much.
+fn estimate(request: Request) -> Estimate {
+    Estimate { input: request.input * 5 / 4, output: request.room.into() }
+}
+
+/// What the engine's permits say of it.
+fn ending(reply: Reply, now: Timestamp) -> (Option<divisi_core::Usage>, Ending) {
+    match reply {
+        Reply::Answer { usage, .. } => (Some(usage), Ending::Ok),
+        Reply::Lost { .. } => (None, Ending::Other),
+        Reply::Refusal { class, retry_after } => {
+            let ending = match class {
+                FailureClass::RateLimited => Ending::RateLimited { retry_after },
+                FailureClass::Overloaded => Ending::Overloaded,
+                FailureClass::Quota => Ending::Quota { until: retry_after.map(|wait| now + wait) },
+                FailureClass::Auth => Ending::Auth,
+                _ => Ending::Other,
+            };
+            (None, ending)
+        }
+    }
+}

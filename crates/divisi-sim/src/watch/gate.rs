@@ -1,0 +1,227 @@
+//! What must hold at a gate, whatever those behind it do.
+//!
+//! The watcher counts on its own and never asks the line who is in it.
+
+use super::ensure;
+use divisi_core::Timestamp;
+use divisi_core::governor::{Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, RateSettings};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Watches one gate of one process.
+#[derive(Clone, Debug)]
+pub(crate) struct GateWatch {
+    lines: BTreeMap<u32, Line>,
+    in_flight: u32,
+    /// Requests that have left, and those of them that were one too many.
+    left: u64,
+    limited: u64,
+    /// The rate that the user has set.
+    set: Option<Rate>,
+    /// Until when the vendor wants to be left in peace.
+    not_before: Timestamp,
+    /// When it reopens, once it has closed.
+    closed: Option<Option<Timestamp>>,
+    known: Known,
+}
+
+/// How well the governor can know what the vendor allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Exactly: the vendor has no reason to say that it is asked too often.
+    Exactly,
+    /// But for how long each request is on its way.
+    Mostly,
+    /// Not the limits, or not how much of them is left.
+    Hardly,
+}
+
+/// Those who wait for one run.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    waiting: BTreeMap<(Reverse<u32>, u64), Estimate>,
+    /// How many of other runs have left since it was this one's turn.
+    passed_by: usize,
+}
+
+/// What may leave by the settings: never more than the burst and what a minute
+/// gives, whatever a vendor says.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    per_minute: u64,
+    /// In parts, of which a request has [`Rate::PARTS`].
+    capacity: u64,
+    level: u64,
+    filled_at: Timestamp,
+}
+
+impl GateWatch {
+    pub(crate) fn new(settings: RateSettings, known: Known, now: Timestamp) -> Self {
+        let rate = |per_minute: u64| {
+            let capacity = settings.burst.unwrap_or_else(|| per_minute.div_ceil(60)) * Rate::PARTS;
+            Rate { per_minute, capacity, level: capacity, filled_at: now }
+        };
+        Self {
+            lines: BTreeMap::new(),
+            in_flight: 0,
+            left: 0,
+            limited: 0,
+            set: settings.requests_per_minute.map(rate),
+            not_before: now,
+            closed: None,
+            known,
+        }
+    }
+
+    /// Somebody has to wait.
+    pub(crate) fn waits(&mut self, run: u32, priority: u32, ticket: u64, estimate: Estimate) {
+        let line = self.lines.entry(run).or_default();
+        line.waiting.insert((Reverse(priority), ticket), estimate);
+    }
+
+    /// Somebody waits no longer, and has not been let through.
+    pub(crate) fn goes_away(&mut self, run: u32, priority: u32, ticket: u64) -> Result<(), String> {
+        let line = self.lines.entry(run).or_default();
+        let known = line.waiting.remove(&(Reverse(priority), ticket)).is_some();
+        ensure!(known, "one of run {run} leaves the line twice");
+        if line.waiting.is_empty() {
+            self.lines.remove(&run);
+        }
+        Ok(())
+    }
+
+    /// Somebody is let through.
+    pub(crate) fn turn_of(&mut self, run: u32, priority: u32, ticket: u64) -> Result<(), String> {
+        let first = self.lines.get(&run).and_then(|line| line.waiting.keys().next());
+        ensure!(first == Some(&(Reverse(priority), ticket)), "one of run {run} is overtaken by its own");
+        self.goes_away(run, priority, ticket)?;
+        let others = self.lines.len();
+        for (other, line) in self.lines.iter_mut().filter(|(other, _)| **other != run) {
+            line.passed_by += 1;
+            // Each of the others once, and those that have gone since.
+            ensure!(
+                line.passed_by <= others + PASSED_BY_MORE,
+                "run {other} is passed by {} times",
+                line.passed_by
+            );
+        }
+        if let Some(line) = self.lines.get_mut(&run) {
+            line.passed_by = 0;
+        }
+        Ok(())
+    }
+
+    /// A request leaves.
+    pub(crate) fn leaves(&mut self, now: Timestamp) -> Result<(), String> {
+        ensure!(!self.is_closed(now), "a request leaves through a closed gate");
+        ensure!(self.not_before <= now, "a request leaves before the vendor wants one");
+        (self.in_flight, self.left) = (self.in_flight + 1, self.left + 1);
+        ensure!(self.in_flight <= IN_FLIGHT_MAX, "{} requests are under way", self.in_flight);
+        if let Some(rate) = &mut self.set {
+            ensure!(rate.take(now), "a request leaves although the settings forbid it");
+        }
+        Ok(())
+    }
+
+    /// A request has ended.
+    pub(crate) fn ends(&mut self, now: Timestamp, ending: Ending) -> Result<(), String> {
+        self.in_flight -= 1;
+        match ending {
+            Ending::Quota { until } => self.closed = Some(until),
+            Ending::Auth => self.closed = Some(None),
+            Ending::RateLimited { retry_after } => {
+                self.limited += 1;
+                self.not_before = self.not_before.max(now + retry_after.unwrap_or_default());
+                ensure!(
+                    self.known != Known::Exactly,
+                    "the vendor is asked too often, though its limits are known"
+                );
+            }
+            Ending::Ok | Ending::Overloaded | Ending::Other => {}
+        }
+        Ok(())
+    }
+
+    /// A request is told that the gate is closed.
+    pub(crate) fn turned_away(&self, now: Timestamp) -> Result<(), String> {
+        ensure!(self.is_closed(now), "a request is turned away from an open gate");
+        Ok(())
+    }
+
+    /// Nobody is left who could go, and whoever waits is woken by something.
+    pub(crate) fn at_rest(
+        &self,
+        governor: &Governor,
+        in_line: usize,
+        wake_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let waiting: usize = self.lines.values().map(|line| line.waiting.len()).sum();
+        ensure!(waiting == in_line, "{waiting} wait, and {in_line} are in the line");
+        ensure!(
+            governor.in_flight() == self.in_flight,
+            "{} are under way, and {} known of",
+            self.in_flight,
+            governor.in_flight()
+        );
+        if waiting == 0 {
+            return Ok(());
+        }
+        ensure!(!self.is_closed(now), "{waiting} wait at a closed gate");
+        ensure!(wake_at.is_some() || self.in_flight > 0, "{waiting} wait, and nothing can wake them");
+        ensure!(wake_at.is_none_or(|due| due > now), "the gate wants to be looked at in the past");
+        let may_go = |line: &Line| {
+            line.waiting
+                .values()
+                .next()
+                .is_some_and(|estimate| matches!(governor.clone().ask(now, *estimate), Decision::Go(_)))
+        };
+        // It is the turn of one of those who are first in their lines.
+        ensure!(!self.lines.values().all(may_go), "{waiting} wait although the governor would let them go");
+        Ok(())
+    }
+
+    /// The process ends: of what left under known limits, little was too much.
+    ///
+    /// Nothing is said where replies count, whose length nobody knows before, and
+    /// where the vendor remembers a process before this one.
+    pub(crate) fn over(&self) -> Result<(), String> {
+        if self.known == Known::Hardly {
+            return Ok(());
+        }
+        let most = LIMITED_MORE + self.left / LIMITED_ONE_IN;
+        let Self { limited, left, .. } = self;
+        ensure!(
+            *limited <= most,
+            "{limited} of {left} requests were one too many, though the limits are known"
+        );
+        Ok(())
+    }
+
+    fn is_closed(&self, now: Timestamp) -> bool {
+        self.closed.is_some_and(|until| until.is_none_or(|until| now < until))
+    }
+}
+
+/// Runs that may have had their turn and gone while another one waited.
+const PASSED_BY_MORE: usize = 4;
+
+/// Share of the requests that a vendor may refuse whose limits are known, where
+/// requests take longer on their way at one time than at another.
+const LIMITED_ONE_IN: u64 = 5;
+
+/// As many more: where tokens are limited, one that was too much comes again at once.
+const LIMITED_MORE: u64 = 8;
+
+impl Rate {
+    const PARTS: u64 = 60_000;
+
+    fn take(&mut self, now: Timestamp) -> bool {
+        let gained = now.since(self.filled_at).0.saturating_mul(self.per_minute);
+        self.level = self.level.saturating_add(gained).min(self.capacity);
+        self.filled_at = now;
+        let left = self.level.checked_sub(Self::PARTS);
+        self.level = left.unwrap_or(0);
+        left.is_some()
+    }
+}

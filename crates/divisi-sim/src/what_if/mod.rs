@@ -1,0 +1,111 @@
+//! What a run would take and cost under its limits, which of them holds it
+//! back, and what raising that one would bring.
+//!
+//! The tasks of a graph, as its forecast draws them, go through the real
+//! governor, the real line before it and the real bounds of the budget, in an
+//! event loop without a journal: some hundred nanoseconds a request, so that a
+//! million tasks take a second. Every limit is then doubled by itself, with the
+//! same draws: what that gains is what it had cost.
+//!
+//! Left out: failures, which the forecast's costs contain; what a vendor limits
+//! and nobody has set; checks, which cost money here and no time.
+//!
+//! Read in this order: [`tasks`](Tasks) what is to be done, [`work`](Works) what
+//! that takes in one draw, `play` one run of it, [`answer`](Answer) many of them.
+
+mod tasks;
+mod work;
+
+mod play;
+
+mod answer;
+mod compare;
+
+pub mod sample;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Gain, Holds, Percentiles, Uncapped};
+pub use compare::{REPETITIONS_MAX, what_if};
+pub use play::Played;
+pub use tasks::Tasks;
+pub use work::{Leg, Works};
+
+use divisi_core::PicoUsd;
+use divisi_core::governor::RateSettings;
+use serde::Serialize;
+
+/// What holds a run back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Tasks at once.
+    pub in_flight_max: u32,
+    /// Most that may be spent.
+    pub cap: Option<PicoUsd>,
+    /// The settings of each provider.
+    pub rates: Vec<RateSettings>,
+    /// Models that are limited together: the place of their provider's settings.
+    pub families: Vec<usize>,
+}
+
+/// One of the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "limit", rename_all = "camelCase")]
+pub enum Limit {
+    /// Requests in a minute of a provider.
+    RequestsPerMinute {
+        /// The place of its settings.
+        provider: usize,
+    },
+    /// Tokens of prompts in a minute.
+    InputTokensPerMinute {
+        /// The place of its settings.
+        provider: usize,
+    },
+    /// Tokens of replies in a minute.
+    OutputTokensPerMinute {
+        /// The place of its settings.
+        provider: usize,
+    },
+    /// Tasks at once.
+    TasksAtOnce,
+}
+
+impl Limits {
+    /// All that can be raised, but for the cap.
+    fn all(&self) -> Vec<Limit> {
+        let mut all = vec![];
+        for (provider, rate) in self.rates.iter().enumerate() {
+            let set = [
+                (rate.requests_per_minute, Limit::RequestsPerMinute { provider }),
+                (rate.input_tokens_per_minute, Limit::InputTokensPerMinute { provider }),
+                (rate.output_tokens_per_minute, Limit::OutputTokensPerMinute { provider }),
+            ];
+            all.extend(set.into_iter().filter_map(|(set, limit)| set.map(|_| limit)));
+        }
+        all.push(Limit::TasksAtOnce);
+        all
+    }
+
+    /// The same with one of them twice as high.
+    fn doubled(mut self, limit: Limit) -> Self {
+        let double = |set: &mut Option<u64>| *set = set.map(|limit| limit.saturating_mul(2));
+        match limit {
+            Limit::RequestsPerMinute { provider } => double(&mut self.rates[provider].requests_per_minute),
+            Limit::InputTokensPerMinute { provider } => {
+                double(&mut self.rates[provider].input_tokens_per_minute);
+            }
+            Limit::OutputTokensPerMinute { provider } => {
+                double(&mut self.rates[provider].output_tokens_per_minute);
+            }
+            Limit::TasksAtOnce => self.in_flight_max = self.in_flight_max.saturating_mul(2),
+        }
+        self
+    }
+
+    /// Without any, and without a vendor: tasks wait for each other and for nothing else.
+    fn lifted() -> Self {
+        Self { in_flight_max: u32::MAX, ..Self::default() }
+    }
+}

@@ -1,0 +1,271 @@
+//! One run of the tasks, event by event.
+
+use super::work::{Leg, Works};
+use super::{Limits, Tasks};
+use divisi_core::budget::Budget;
+use divisi_core::governor::{Decision, Ending, Estimate, Governor, Next, PermitId, Queue, RateLimits};
+use divisi_core::{Millis, PicoUsd, Timestamp, Usage};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Waiting tasks that are looked at for one that the budget holds. A run looks
+/// at more; those behind are as likely to be too dear.
+const BUDGET_SCAN_MAX: usize = 64;
+
+/// What one run came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Played {
+    /// When the last task ended.
+    pub took: Millis,
+    /// What all of it cost.
+    pub cost: PicoUsd,
+    /// Tasks that ended.
+    pub done: u64,
+    /// Whether the cap held nothing more while some waited.
+    pub parked: bool,
+}
+
+/// One run under way.
+pub(super) struct Play<'a> {
+    tasks: &'a Tasks,
+    works: &'a Works,
+    in_flight_max: usize,
+    gates: Vec<Gate>,
+    budget: Budget,
+    now: Timestamp,
+    /// How many others a task waits for yet.
+    waits: Vec<u32>,
+    at: Vec<At>,
+    /// Those that may start: the longest chain first.
+    ready: BinaryHeap<(u32, Reverse<u32>)>,
+    /// Replies to come.
+    due: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    in_flight: usize,
+    played: Played,
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, Default)]
+struct At {
+    leg: u32,
+    /// Requests of this leg that are done.
+    request: u32,
+    permit: Option<PermitId>,
+    reserved: PicoUsd,
+}
+
+struct Gate {
+    queue: Queue<(), u32>,
+    wake_at: Option<Timestamp>,
+}
+
+impl<'a> Play<'a> {
+    pub(super) fn new(tasks: &'a Tasks, works: &'a Works, limits: &Limits) -> Self {
+        let gate = |rate: &usize| {
+            let settings = limits.rates.get(*rate).copied().unwrap_or_default();
+            Gate { queue: Queue::new(Governor::new(&settings)), wake_at: None }
+        };
+        let waits = tasks.waits.clone();
+        let ready = (0..tasks.count()).filter(|&task| waits[task] == 0);
+        let ready = ready.map(|task| (tasks.priority[task], Reverse(task as u32))).collect();
+        Self {
+            gates: limits.families.iter().map(gate).collect(),
+            in_flight_max: limits.in_flight_max.max(1) as usize,
+            budget: Budget::new(limits.cap),
+            now: Timestamp(0),
+            at: vec![At::default(); tasks.count()],
+            ready,
+            due: BinaryHeap::new(),
+            in_flight: 0,
+            played: Played::default(),
+            waits,
+            tasks,
+            works,
+        }
+    }
+
+    /// Plays it to its end.
+    pub(super) fn play(mut self) -> Played {
+        loop {
+            self.start();
+            let reply = self.due.peek().map(|Reverse((at, _))| *at);
+            let wake = self.gates.iter().filter_map(|gate| gate.wake_at).min();
+            let Some(now) = reply.into_iter().chain(wake).min() else {
+                // Nothing is under way, so no money comes free.
+                if self.squeeze() {
+                    continue;
+                }
+                self.played.parked = !self.ready.is_empty();
+                return self.played;
+            };
+            self.now = now;
+            for gate in 0..self.gates.len() {
+                if self.gates[gate].wake_at.is_some_and(|at| at <= now) {
+                    self.let_through(gate);
+                }
+            }
+            while let Some(Reverse((at, task))) = self.due.peek().copied()
+                && at <= now
+            {
+                self.due.pop();
+                self.answered(task);
+            }
+        }
+    }
+
+    /// Starts what may start.
+    fn start(&mut self) {
+        let mut too_dear = vec![];
+        while self.in_flight < self.in_flight_max
+            && too_dear.len() < BUDGET_SCAN_MAX
+            && let Some((priority, Reverse(task))) = self.ready.pop()
+        {
+            match self.leg(task).map(|leg| leg.bound.most()) {
+                None => self.end(task),
+                Some(most) if most > self.budget.left() => too_dear.push((priority, Reverse(task))),
+                Some(most) => self.begin(task, most),
+            }
+        }
+        self.ready.extend(too_dear);
+    }
+
+    /// With nothing under way, starts the first that fits with less room for its reply.
+    fn squeeze(&mut self) -> bool {
+        let left = self.budget.left();
+        let mut passed = vec![];
+        let mut found = None;
+        while let Some((priority, Reverse(task))) = self.ready.pop() {
+            match self.leg(task).and_then(|leg| leg.bound.fit(left)) {
+                Some(grant) => {
+                    found = Some((task, grant.reserved));
+                    break;
+                }
+                None => passed.push((priority, Reverse(task))),
+            }
+        }
+        self.ready.extend(passed);
+        if let Some((task, reserved)) = found {
+            self.begin(task, reserved);
+        }
+        found.is_some()
+    }
+
+    fn begin(&mut self, task: u32, reserved: PicoUsd) {
+        self.in_flight += 1;
+        self.ask(task, reserved);
+    }
+
+    /// The next request of a task wants to leave.
+    fn ask(&mut self, task: u32, reserved: PicoUsd) {
+        self.budget.reserved += reserved;
+        self.at[task as usize].reserved = reserved;
+        let Some(leg) = self.leg(task).copied() else { return };
+        let Some(family) = leg.family.map(usize::from).filter(|family| *family < self.gates.len()) else {
+            return self.leave(task, None);
+        };
+        let estimate = Estimate {
+            input: u64::from(leg.input / leg.requests),
+            output: u64::from(leg.bound.reply_tokens_max).max(u64::from(leg.output / leg.requests)),
+        };
+        let gate = &mut self.gates[family];
+        match gate.queue.ask(self.now, estimate) {
+            Some(Decision::Go(permit)) => self.leave(task, Some(permit)),
+            Some(Decision::Wait(until)) => {
+                gate.wake_at = Some(until);
+                gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
+            }
+            // No vendor closes here.
+            Some(Decision::Full | Decision::Closed(_)) => {
+                gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
+            }
+            None => {
+                gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
+                self.let_through(family);
+            }
+        }
+    }
+
+    fn leave(&mut self, task: u32, permit: Option<PermitId>) {
+        self.at[task as usize].permit = permit;
+        let At { request, .. } = self.at[task as usize];
+        let took = self.leg(task).map_or(0, |leg| part(leg.took, leg, request));
+        self.due.push(Reverse((self.now + Millis(took.into()), task)));
+    }
+
+    fn let_through(&mut self, family: usize) {
+        loop {
+            let gate = &mut self.gates[family];
+            gate.wake_at = None;
+            match gate.queue.next_through(self.now) {
+                Next::Through(task, permit) => self.leave(task, Some(permit)),
+                Next::Wait(until) => {
+                    gate.wake_at = Some(until);
+                    return;
+                }
+                Next::Full | Next::Nobody | Next::Closed(..) => return,
+            }
+        }
+    }
+
+    /// The reply to a request has come.
+    fn answered(&mut self, task: u32) {
+        let At { leg: place, request, permit, reserved } = self.at[task as usize];
+        let Some(leg) = self.works.leg(task as usize, place).copied() else { return };
+        let cost = PicoUsd(leg.cost.0 / u64::from(leg.requests));
+        let cost = if reserved > PicoUsd::ZERO { cost.min(reserved) } else { cost };
+        self.budget.reserved = self.budget.reserved.saturating_sub(reserved);
+        self.budget.settled += cost;
+        self.played.cost += cost;
+        let at = &mut self.at[task as usize];
+        (at.permit, at.reserved) = (None, PicoUsd::ZERO);
+        (at.leg, at.request) =
+            if request + 1 == leg.requests { (place + 1, 0) } else { (place, request + 1) };
+        if let (Some(permit), Some(family)) = (permit, leg.family) {
+            let usage = Usage {
+                input: part(leg.input, &leg, request).into(),
+                output: part(leg.output, &leg, request).into(),
+                ..Usage::default()
+            };
+            let queue = &mut self.gates[usize::from(family)].queue;
+            queue.done(self.now, permit, Some(&usage), Ending::Ok, &RateLimits::default());
+            if !queue.is_empty() {
+                self.let_through(family.into());
+            }
+        }
+        match self.leg(task).map(|leg| leg.bound) {
+            None => {
+                self.in_flight -= 1;
+                self.end(task);
+            }
+            Some(bound) => match bound.fit(self.budget.left()) {
+                Some(grant) if grant.reply_tokens.is_none() => self.ask(task, grant.reserved),
+                // It waits until there is money for all of it.
+                Some(_) | None => {
+                    self.in_flight -= 1;
+                    self.ready.push((self.tasks.priority[task as usize], Reverse(task)));
+                }
+            },
+        }
+    }
+
+    fn end(&mut self, task: u32) {
+        self.played.done += 1;
+        self.played.took = Millis(self.now.0);
+        for &next in self.tasks.followers(task as usize) {
+            let waits = &mut self.waits[next as usize];
+            *waits -= 1;
+            if *waits == 0 {
+                self.ready.push((self.tasks.priority[next as usize], Reverse(next)));
+            }
+        }
+    }
+
+    fn leg(&self, task: u32) -> Option<&'a Leg> {
+        self.works.leg(task as usize, self.at[task as usize].leg)
+    }
+}
+
+/// What one of the requests of a leg has of all of it: what is left over is the first one's.
+fn part(of: u32, leg: &Leg, request: u32) -> u32 {
+    of / leg.requests + if request == 0 { of % leg.requests } else { 0 }
+}

@@ -1,0 +1,47 @@
+//! A run of any size to be measured with: fan-outs that a synthesis reads, and
+//! chains, with times and tokens such as agents without tools have.
+
+use super::{Leg, Tasks, Works};
+use crate::chance::Chance;
+use divisi_core::PicoUsd;
+use divisi_core::budget::TurnBound;
+
+/// Tasks that one synthesis reads.
+const FAN: usize = 99;
+
+/// So many tasks: groups of a hundred, of which the last waits for the others;
+/// in every tenth group each waits for the one before.
+pub fn tasks(count: usize) -> Tasks {
+    let mut waits: Vec<Vec<usize>> = Vec::with_capacity(count);
+    for task in 0..count {
+        let (group, place) = (task / (FAN + 1), task % (FAN + 1));
+        waits.push(match (group % 10, place) {
+            (_, 0) => vec![],
+            (0, _) => vec![task - 1],
+            (_, FAN) => (task - FAN..task).collect(),
+            _ => vec![],
+        });
+    }
+    Tasks::new(count, |task| &waits[task])
+}
+
+/// What they take: mostly some ten seconds, one request each, or up to four.
+pub fn draw(count: usize, repetition: u64, works: &mut Works) {
+    let mut chance = Chance::of(repetition, "what if");
+    for task in 0..count {
+        // Three factors make what is nearly a logarithmic normal.
+        let took = (0..3).fold(8_000, |took, _| took * chance.within(500..2_000) / 1_000);
+        let requests = if chance.percent(80) { 1 } else { chance.within(2..5) as u32 };
+        let (input, output) = (chance.within(500..4_000) as u32, chance.within(100..1_000) as u32);
+        let leg = Leg {
+            family: Some(0),
+            requests,
+            took: took as u32,
+            input,
+            output,
+            cost: PicoUsd(u64::from(input) * 1_000_000 + u64::from(output) * 5_000_000),
+            bound: TurnBound::new(PicoUsd(5_000_000_000), PicoUsd(5_000_000), 4_096),
+        };
+        works.push(task, leg);
+    }
+}

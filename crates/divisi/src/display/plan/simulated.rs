@@ -1,0 +1,156 @@
+//! What many simulated runs of a plan come to.
+
+use super::money::named;
+use crate::display::look::{Line, Look, Tone};
+use crate::display::number::{self, count, counted};
+use crate::what_if::Simulation;
+use divisi_core::PicoUsd;
+use divisi_sim::what_if::{Gain, Holds, Limit, Percentiles};
+use serde_json::{Value, json};
+
+/// What many simulated runs come to, what holds them back, and what would help.
+pub(crate) fn lines(simulation: &Simulation, look: &Look) -> Vec<Line> {
+    let answer = &simulation.answer;
+    let mut lines = vec![Line::new(), head(simulation, look)];
+    lines.push(named("run time", range(answer.took, number::took, look)));
+    if answer.cost.p90 > PicoUsd::ZERO {
+        lines.push(named("run cost", range(answer.cost, |cost| cost.to_string(), look)));
+    }
+    lines.extend(cap(simulation).map(|line| named("cap", line)));
+    lines.push(named("held up by", holds(simulation)));
+    let others = answer.gains.iter().filter(|gain| answer.holds != Holds::One(gain.limit));
+    let said: Vec<String> = others.map(|gain| other(gain, simulation)).collect();
+    if !said.is_empty() {
+        let without = if answer.uncapped.is_some() { " (without the cap)" } else { "" };
+        lines.push(named("doubled", Line::new().plain(said.join(", ")).plain(without)));
+    }
+    let unlimited = format!("{} if nothing but tasks had to be waited for", number::took(answer.unlimited));
+    lines.push(named("no limits", Line::new().plain(unlimited)));
+    lines
+}
+
+/// The same for programs. Limits name their provider.
+pub(crate) fn value(simulation: &Simulation) -> Value {
+    let Simulation { answer, limits, providers, .. } = simulation;
+    let mut value = json!(answer);
+    let gains = value["gains"].as_array_mut().into_iter().flatten();
+    let names = |limit: &mut Value| {
+        if let Some(name) = limit["provider"].as_u64().and_then(|place| providers.get(place as usize)) {
+            limit["provider"] = json!(name);
+        }
+    };
+    gains.for_each(names);
+    names(&mut value["holds"]);
+    let rate = |(name, rate): (&String, &divisi_core::governor::RateSettings)| {
+        json!({
+            "provider": name,
+            "requestsPerMinute": rate.requests_per_minute,
+            "inputTokensPerMinute": rate.input_tokens_per_minute,
+            "outputTokensPerMinute": rate.output_tokens_per_minute,
+        })
+    };
+    value["under"] = json!({
+        "tasksAtOnce": limits.in_flight_max,
+        "cap": limits.cap,
+        "rates": providers.iter().zip(&limits.rates).map(rate).collect::<Vec<_>>(),
+    });
+    value
+}
+
+/// How many runs, and under which limits.
+fn head(simulation: &Simulation, look: &Look) -> Line {
+    let Simulation { answer, limits, providers, .. } = simulation;
+    let mut said = vec![format!("{} tasks at once", count(limits.in_flight_max.into()))];
+    for (name, rate) in providers.iter().zip(&limits.rates) {
+        let set = [
+            (rate.requests_per_minute, "requests"),
+            (rate.input_tokens_per_minute, "input tokens"),
+            (rate.output_tokens_per_minute, "output tokens"),
+        ];
+        let set: Vec<String> = set
+            .iter()
+            .filter_map(|(most, what)| most.map(|most| format!("{} {what}", count(most))))
+            .collect();
+        said.push(match set.is_empty() {
+            true => format!("no rates set for {name}"),
+            false => format!("{} a minute to {name}", set.join(", ")),
+        });
+    }
+    let runs = counted(answer.repetitions as u64, "run", "runs");
+    named("simulated", Line::of(Tone::Strong, runs).plain(look.dot()).plain(said.join(look.dot())))
+}
+
+fn range<T: Copy + PartialEq>(of: Percentiles<T>, say: impl Fn(T) -> String, look: &Look) -> Line {
+    let line = Line::of(Tone::Strong, format!("about {}", say(of.p50)));
+    if of.p10 == of.p90 {
+        return line;
+    }
+    line.plain(look.dot()).plain(format!("{} to {} in eight runs of ten", say(of.p10), say(of.p90)))
+}
+
+/// What a cap does; nothing is said of one that does nothing.
+fn cap(simulation: &Simulation) -> Option<Line> {
+    let answer = &simulation.answer;
+    let (cap, free) = (simulation.limits.cap?, answer.uncapped?);
+    if let Some(done) = answer.done {
+        let said = format!(
+            " stops {} of {} runs, with about {} of {} done; all of it costs about {}, {} in one of ten",
+            answer.parked,
+            answer.repetitions,
+            count(done.p50),
+            counted(simulation.tasks as u64, "task", "tasks"),
+            free.cost.p50,
+            free.cost.p90,
+        );
+        return Some(Line::of(Tone::Warn, cap.to_string()).plain(said));
+    }
+    let said = " stops no run, but few requests may be under way at once under it";
+    (answer.holds == Holds::Cap).then(|| Line::of(Tone::Strong, cap.to_string()).plain(said))
+}
+
+fn holds(simulation: &Simulation) -> Line {
+    let answer = &simulation.answer;
+    match answer.holds {
+        Holds::Cap => {
+            let without = answer.uncapped.map_or(answer.took.p50, |free| free.took.p50);
+            let said = format!(": without it {} for all tasks", number::took(without));
+            Line::of(Tone::Strong, "the cap").plain(said)
+        }
+        Holds::Several => {
+            Line::of(Tone::Strong, "several limits together").plain(": to double one alone brings little")
+        }
+        Holds::CriticalPath => {
+            Line::of(Tone::Strong, "the longest chain of tasks").plain(": no limit makes it longer")
+        }
+        Holds::One(limit) => {
+            let gain = answer.gains.iter().find(|gain| gain.limit == limit);
+            let said = gain.map(|gain| {
+                format!(
+                    ": with twice as many {} instead of {}",
+                    number::took(gain.to),
+                    number::took(gain.from)
+                )
+            });
+            Line::of(Tone::Strong, name(limit, simulation)).plain(said.unwrap_or_default())
+        }
+    }
+}
+
+/// What doubling a limit brings that is not the first to be raised.
+fn other(gain: &Gain, simulation: &Simulation) -> String {
+    let (name, to) = (name(gain.limit, simulation), number::took(gain.to));
+    match gain.is_any() {
+        true => format!("{name} {to} instead of {}", number::took(gain.from)),
+        false => format!("{name} no gain"),
+    }
+}
+
+fn name(limit: Limit, simulation: &Simulation) -> String {
+    let of = |provider: usize| simulation.providers.get(provider).map_or("", |name| name);
+    match limit {
+        Limit::RequestsPerMinute { provider } => format!("requests a minute to {}", of(provider)),
+        Limit::InputTokensPerMinute { provider } => format!("input tokens a minute to {}", of(provider)),
+        Limit::OutputTokensPerMinute { provider } => format!("output tokens a minute from {}", of(provider)),
+        Limit::TasksAtOnce => "tasks at once".into(),
+    }
+}

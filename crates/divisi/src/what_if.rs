@@ -1,0 +1,95 @@
+//! `divisi plan --simulate`: many runs of a flow under the limits of its user.
+
+use crate::preflight::Looked;
+use divisi_core::preflight::forecast::Leg as Drawn;
+use divisi_engine::Setup;
+use divisi_engine::governor::family;
+use divisi_sim::what_if::{Answer, Leg, Limits, Tasks, what_if};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What many runs of a flow come to.
+pub(crate) struct Simulation {
+    pub(crate) answer: Answer,
+    pub(crate) limits: Limits,
+    /// Names of the providers that the flow asks, in the order of their rates.
+    pub(crate) providers: Vec<String>,
+    /// How many tasks there are.
+    pub(crate) tasks: usize,
+}
+
+/// Simulates the flow. Blocks for seconds where it is large.
+pub(crate) fn simulate(looked: &Looked) -> Simulation {
+    let (graph, draws) = (&looked.graph, looked.draws());
+    let assigned = graph.tasks.iter().filter_map(|node| node.assigned.as_ref().ok());
+    let asked: BTreeSet<&Arc<str>> =
+        assigned.flat_map(|task| task.rungs.iter().map(|rung| &rung.model)).collect();
+    let mut desks = Desks::default();
+    let places: Vec<Option<Place>> = draws
+        .models()
+        .iter()
+        .map(|model| asked.contains(model).then(|| desks.place(model, &looked.setup)).flatten())
+        .collect();
+    let limits =
+        Limits { in_flight_max: looked.setup.limits.in_flight_max, cap: looked.settings.cap, ..desks.limits };
+    let tasks = Tasks::new(graph.tasks.len(), |task| &graph.tasks[task].waits);
+    let answer = what_if(&tasks, &limits, |repetition, works| {
+        draws.draw(repetition, |task, drawn| works.push(task, leg(&drawn, places[drawn.model])));
+    });
+    Simulation { answer, limits, providers: desks.providers, tasks: graph.tasks.len() }
+}
+
+/// Where the requests to one model go.
+#[derive(Clone, Copy)]
+struct Place {
+    family: u16,
+    count_cached: bool,
+}
+
+/// The families of models that are asked, and what limits each.
+#[derive(Default)]
+struct Desks {
+    limits: Limits,
+    families: Vec<(String, String)>,
+    providers: Vec<String>,
+}
+
+impl Desks {
+    /// The place of a model; `None` if no provider has it.
+    fn place(&mut self, model: &str, setup: &Setup) -> Option<Place> {
+        let models = &setup.models;
+        let others = models.providers.keys().map(|name| format!("{name}:{model}"));
+        let word =
+            [model.to_owned()].into_iter().chain(others).find(|word| models.find(Some(word)).is_ok())?;
+        let name = models.wanted(Some(&word)).0;
+        let settings = models.providers.get(name)?.governors.settings();
+        let known = self.providers.iter().position(|provider| provider == name);
+        let provider = known.unwrap_or_else(|| {
+            self.providers.push(name.to_owned());
+            self.limits.rates.push(*settings);
+            self.providers.len() - 1
+        });
+        let limited_with = (name.to_owned(), family(model).to_owned());
+        let known = self.families.iter().position(|family| *family == limited_with);
+        let family = known.unwrap_or_else(|| {
+            self.families.push(limited_with);
+            self.limits.families.push(provider);
+            self.families.len() - 1
+        });
+        Some(Place { family: family as u16, count_cached: settings.count_cached })
+    }
+}
+
+fn leg(drawn: &Drawn, place: Option<Place>) -> Leg {
+    let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let cached = if place.is_some_and(|place| place.count_cached) { drawn.cached } else { 0 };
+    Leg {
+        family: place.map(|place| place.family),
+        requests: drawn.requests,
+        took: small(drawn.took.0),
+        input: small(drawn.input + cached),
+        output: small(drawn.output),
+        cost: drawn.cost,
+        bound: drawn.bound,
+    }
+}

@@ -263,10 +263,11 @@ impl Governor {
         }
         self.learn(&grant, limits, [since, surely], now);
         if matches!(ending, Ending::RateLimited { .. }) {
-            match &mut self.pace.buckets[REQUESTS] {
-                Some(bucket) => bucket.drain(now),
+            // It may have been any of them: what is left of each has been overrated.
+            self.pace.buckets.iter_mut().flatten().for_each(|bucket| bucket.drain(now));
+            if self.pace.buckets[REQUESTS].is_none() {
                 // Nobody knows the limit, so fewer at once is all that helps.
-                None => self.concurrency.refused(in_flight),
+                self.concurrency.refused(in_flight);
             }
         }
     }

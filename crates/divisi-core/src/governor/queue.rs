@@ -78,7 +78,8 @@ impl<R: Copy + Ord, T> Queue<R, T> {
     }
 
     /// Joins the line. `priority` is the length of the longest chain of tasks
-    /// that wait for this one. [`Queue::next_through`] is to be called next.
+    /// that wait for this one. If it is their turn at once, [`Queue::next_through`]
+    /// is to be called next.
     pub fn enter(&mut self, run: R, priority: u32, estimate: Estimate, waiter: T) -> Place<R> {
         self.given += 1;
         let at = (Reverse(priority), self.given);
@@ -89,6 +90,11 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         line.waiting.insert(at, (estimate, waiter));
         self.waiting += 1;
         Place { run, at }
+    }
+
+    /// Whether it is the turn of whoever waits there.
+    pub fn is_next(&self, place: Place<R>) -> bool {
+        self.first().is_some_and(|(run, at, _)| (run, at) == (place.run, place.at))
     }
 
     /// Leaves the line without having been let through; `None` for those who

@@ -117,7 +117,8 @@ impl Gate {
     ) -> Result<Permit, Closed> {
         let (mut answered, waiting) = {
             let (mut state, now) = (self.lock(), self.now());
-            match state.step(false, |queue| queue.ask(now, estimate)) {
+            let asked = state.step(false, |queue| queue.ask(now, estimate));
+            match asked {
                 Some(Decision::Go(id)) => return Ok(Permit::new(self.clone(), id)),
                 Some(Decision::Closed(until)) => return Err(state.closed(now, until)),
                 Some(Decision::Wait(until)) => state.wake_at = Some(until),
@@ -125,7 +126,11 @@ impl Gate {
             }
             let (answer, answered) = oneshot::channel();
             let place = state.queue.enter(run, priority, estimate, answer);
-            self.keep_watch(&mut state);
+            match asked.is_none() && state.queue.is_next(place) {
+                // It wants less than those whom it has overtaken.
+                true => self.let_through(state, false, |_| ()),
+                false => self.keep_watch(&mut state),
+            }
             (answered, Waiting { gate: self, place })
         };
         let answer = loop {

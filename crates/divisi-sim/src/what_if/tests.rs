@@ -49,10 +49,10 @@ fn tasks_at_once_are_as_many_as_they_may_be() {
 fn a_rate_is_kept() {
     let rate = RateSettings { requests_per_minute: Some(3_000), burst: Some(50), ..RateSettings::default() };
     let answer = equal(&wide(600), 100, &limits(64, rate));
-    // 550 at 50 a second, the first of them on its way for 25 ms, and the last one's reply.
-    assert_eq!(seconds(&answer), 11.0 + 0.025 + 0.1);
+    // 550 at 50 a second, the first of them on its way for 125 ms, and the last one's reply.
+    assert_eq!(seconds(&answer), 11.0 + 0.125 + 0.1);
     assert_eq!(answer.holds, Holds::One(Limit::RequestsPerMinute { provider: 0 }));
-    assert_eq!(answer.gains[0].to, Millis(5_500 + 25 + 100));
+    assert_eq!(answer.gains[0].to, Millis(5_500 + 125 + 100));
     assert!(!answer.gains[1].is_any(), "more of them at once would wait, too");
 }
 
@@ -62,7 +62,7 @@ fn tokens_of_prompts_and_of_replies_are_counted() {
     let answer = equal(&wide(100), 100, &limits(1_000, input));
     assert_eq!(answer.holds, Holds::One(Limit::InputTokensPerMinute { provider: 0 }));
     // The first sixty at once, then one a second.
-    assert_eq!(seconds(&answer), 40.0 + 0.025 + 0.1);
+    assert_eq!(seconds(&answer), 40.0 + 0.125 + 0.1);
     let output = RateSettings { output_tokens_per_minute: Some(6_000), ..RateSettings::default() };
     let answer = equal(&wide(100), 100, &limits(1_000, output));
     assert_eq!(answer.holds, Holds::One(Limit::OutputTokensPerMinute { provider: 0 }));

@@ -248,7 +248,7 @@ fn a_simulation_says_what_holds_a_run_back() {
     let part = |said: &str| said.split("  simulated").nth(1).unwrap_or(said).to_owned();
     insta::assert_snapshot!(part(&plan(&[]).stdout), @r"
     200 runs · 64 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 1:21 · 1:03 to 2:35 in eight runs of ten
+    run time   about 1:21 · 1:04 to 2:35 in eight runs of ten
     run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
     held up by requests a minute to anthropic: with twice as many 0:49 instead of 1:21
     doubled    input tokens a minute to anthropic no gain, tasks at once no gain

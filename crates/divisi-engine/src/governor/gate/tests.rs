@@ -57,6 +57,19 @@ async fn the_longest_chain_of_a_run_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_wants_less_and_goes_first_does_not_wait_for_those_it_overtakes() {
+    let settings = RateSettings { input_tokens_per_minute: Some(60), ..RateSettings::default() };
+    let (gate, run) = (gate(settings), RunNumber::next());
+    let tokens = |input| Estimate { input, output: 0 };
+    let _all = gate.enter(run, 0, tokens(60), |_| ()).await.unwrap();
+    let mut large = Box::pin(gate.enter(run, 0, tokens(50), |_| ()));
+    assert!(futures::poll!(&mut large).is_pending());
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let mut small = Box::pin(gate.enter(run, 1, tokens(5), |_| ()));
+    assert!(futures::poll!(&mut small).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_no_longer_takes_nobodys_turn() {
     let settings = RateSettings { requests_per_minute: Some(60), burst: Some(1), ..RateSettings::default() };
     let (gate, run) = (gate(settings), RunNumber::next());

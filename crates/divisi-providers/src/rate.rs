@@ -11,6 +11,9 @@ use reqwest::header::HeaderMap;
 
 /// Reads every limit that `headers` name.
 pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
+    if !headers.keys().any(|name| name.as_str().contains("ratelimit")) {
+        return RateLimits::default();
+    }
     let now = vendor_now(headers);
     let anthropic = |kind: &str| Window {
         limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),

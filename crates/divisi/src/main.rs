@@ -31,10 +31,6 @@ use exit::Exit;
 use problem::Problem;
 use std::process::ExitCode;
 
-/// Tasks are made on one thread and dropped on another, which this allocator is good at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,

@@ -69,6 +69,5 @@ fn estimate(
     let setup = Arc::new(setup);
     let learnt = runtime.block_on(Learnt::of(store, &setup, RUNS_READ_MAX, Some(run)))?;
     let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt, DRAWS)?;
-    let is_whole = graph.broke_off.is_none();
-    Ok(Some(forecast.estimate()).filter(|estimate| is_whole && estimate.cost.p90 > PicoUsd::ZERO))
+    Ok(Some(forecast.estimate()).filter(|estimate| !graph.ends_early && estimate.cost.p90 > PicoUsd::ZERO))
 }

@@ -33,7 +33,9 @@ pub struct Graph {
     pub phase_caps: BTreeMap<Arc<str>, PicoUsd>,
     /// What its author has probably not meant.
     pub warnings: Vec<Remark>,
-    /// Why the flow did not get to its end on placeholders.
+    /// Whether it holds only the first of what the flow would ask for.
+    pub ends_early: bool,
+    /// What the flow failed with on placeholders, where that is why it ends early.
     pub broke_off: Option<Remark>,
 }
 

@@ -50,6 +50,7 @@ pub(super) fn assemble(
         checked_by_functions: by_functions.map(|(place, _)| place).collect(),
         phase_caps: main.phase_caps.clone(),
         warnings: main.warnings.clone(),
+        ends_early: matches!(main.end, End::Threw(_) | End::TooMany(_) | End::Busy(_)),
         broke_off: match &main.end {
             End::Threw(error) => Some(Remark { what: error.to_string(), site: error.site().cloned() }),
             End::Not | End::Returned(_) | End::Busy(_) | End::TooMany(_) | End::TooOften => None,

@@ -63,7 +63,8 @@ impl Default for TraceLimits {
 pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Graph, StartError> {
     let script = flow.parse().map_err(Box::new)?;
     let options = HostOptions {
-        limits: limits.host.clone(),
+        // A little more than is looked at: other scripts count, too.
+        limits: HostLimits { agents_max: (limits.tasks_max as u32).saturating_mul(2), ..limits.host.clone() },
         assumes_checks: true,
         cwd: Some(setup.workspace.display().to_string()),
         ..HostOptions::default()

@@ -84,7 +84,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         }
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
-    Ok(if graph.broke_off.is_some() { Exit::Partial } else { Exit::Ok })
+    Ok(if graph.ends_early { Exit::Partial } else { Exit::Ok })
 }
 
 /// Writes the tasks as a plan file.
@@ -93,7 +93,7 @@ fn save(graph: &Graph, path: &Path) -> Result<(), Problem> {
         let message = format!("{} is no name of a plan file", path.display());
         return Err(Problem::usage(message).hint("let it end in .yaml or .json, so that it can be run"));
     }
-    if graph.broke_off.is_some() {
+    if graph.ends_early {
         return Err(Problem::usage("a plan that ends early is not written"));
     }
     let plan = frozen::plan(graph).context("this flow makes no plan file")?;

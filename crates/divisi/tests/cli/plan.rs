@@ -256,11 +256,11 @@ fn a_simulation_says_what_holds_a_run_back() {
     ");
     insta::assert_snapshot!(part(&plan(&["--max-cost", "0.50", "--jobs", "4"]).stdout), @r"
     200 runs · 4 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 6:38 · 2:06 to 8:48 in eight runs of ten
+    run time   about 6:38 · 2:07 to 8:47 in eight runs of ten
     run cost   about $0.3984 · $0.1140 to $0.4936 in eight runs of ten
     cap        $0.5000 stops 80 of 200 runs, with about 36 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
-    held up by the cap: without it 2:38 for all tasks
-    doubled    tasks at once 1:32 instead of 2:38, requests a minute to anthropic 2:34 instead of 2:38, input tokens a minute to anthropic no gain (without the cap)
+    held up by the cap: without it 2:39 for all tasks
+    doubled    tasks at once 1:33 instead of 2:39, requests a minute to anthropic 2:34 instead of 2:39, input tokens a minute to anthropic no gain (without the cap)
     no limits  0:25 if nothing but tasks had to be waited for
     ");
     insta::assert_snapshot!(part(&plan(&["--max-cost", "3", "--jobs", "16"]).stdout), @r"

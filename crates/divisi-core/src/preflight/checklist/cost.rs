@@ -16,7 +16,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         findings.push(Finding::wrong(None, what, "see the findings on models"));
     }
     // The price of a part would be taken for that of the whole.
-    let whole = flow.money.filter(|_| flow.graph.broke_off.is_none());
+    let whole = flow.money.filter(|_| !flow.graph.ends_early);
     let total = whole.and_then(|money| money.total());
     match total {
         Some(_) if unpriced > 0 => {}
@@ -26,7 +26,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             let capped = flow.settings.cap.is_some_and(|cap| cap < total.ceiling);
             evidence.extend((!capped).then(|| format!("{} at the very most", total.ceiling)));
         }
-        None if flow.graph.broke_off.is_some() => {}
+        None if flow.graph.ends_early => {}
         None => {
             findings.push(Finding::warning(None, "nothing is known of its cost", "`divisi plan` says why"));
         }

@@ -32,9 +32,9 @@ pub fn checklist(graph: &Graph, money: Option<&dyn Money>, settings: &Settings) 
         cost::item(&flow),
         errors::item(&flow),
     ];
-    match &graph.broke_off {
-        Some(_) => Checklist { items: items.map(Item::of_a_part) },
-        None => Checklist { items },
+    match graph.ends_early {
+        true => Checklist { items: items.map(Item::of_a_part) },
+        false => Checklist { items },
     }
 }
 

@@ -73,6 +73,7 @@ fn what_is_open_is_said() {
     flow.task("a", "read", Haiku, &[]);
     let site = Some(Site { script: "x.js".into(), line: 4 });
     flow.graph.open.push(Remark { what: "a loop goes on until a result says otherwise".into(), site });
+    flow.graph.ends_early = true;
     flow.graph.broke_off = Some(Remark { what: "TypeError: x is not a function".into(), site: None });
     assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
     ✗ pattern identified?  single task `a`

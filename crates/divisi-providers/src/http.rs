@@ -22,9 +22,10 @@ use std::time::Duration;
 /// Longest wait for a connection. Vendors accept within a second or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most connections to a vendor without HTTP/2, and so requests in flight: with
-/// more, a call costs twice to three times as much. All are kept for the next.
-const CONNECTIONS_MAX: u32 = 256;
+/// Most requests in flight to a vendor without HTTP/2, where each takes a
+/// connection: with more, a call costs up to twice as much. A few below 256,
+/// because a connection can be used again only a moment after its reply.
+const CONNECTIONS_MAX: u32 = 248;
 
 /// How long an idle connection is kept. Vendors close theirs after a minute or two.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -9,8 +9,10 @@ use crate::preflight::{Foreseen, Learnt, foresee};
 use crate::problem::Problem;
 use divisi_core::preflight::Estimate;
 use divisi_core::{PicoUsd, RunId};
+use divisi_engine::preflight::TraceLimits;
 use divisi_engine::store::Store;
 use divisi_engine::{RunHandle, Setup};
+use divisi_script::HostLimits;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +24,10 @@ const RUNS_READ_MAX: usize = 20;
 /// Simulated runs. A tenth of what a plan draws: the run is at work beside it,
 /// and what it costs is told against a range that is far wider than the error.
 const DRAWS: u32 = 100;
+
+/// Most memory of the dry run. Whatever needs more asks for more tasks than an
+/// estimate is made of.
+const MEMORY_BYTES_MAX: usize = 64 << 20;
 
 /// How long the run has the processors for itself. The first requests have left
 /// by then, and nobody reads an estimate sooner.
@@ -68,6 +74,8 @@ fn estimate(
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Problem::failed)?;
     let setup = Arc::new(setup);
     let learnt = runtime.block_on(Learnt::of(store, &setup, RUNS_READ_MAX, Some(run)))?;
-    let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt, DRAWS)?;
+    let host = HostLimits { memory_bytes_max: MEMORY_BYTES_MAX, ..HostLimits::default() };
+    let limits = TraceLimits { host, ..TraceLimits::default() };
+    let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt, (&limits, DRAWS))?;
     Ok(Some(forecast.estimate()).filter(|estimate| !graph.ends_early && estimate.cost.p90 > PicoUsd::ZERO))
 }

@@ -66,7 +66,7 @@ pub(crate) async fn look(
         true => Learnt::of(&*context.store()?, &setup, RUNS_MAX, None).await?,
         false => Learnt::default(),
     };
-    let mut graph = graph_of(&found, &setup, &learnt)?;
+    let mut graph = graph_of(&found, &setup, &learnt, &TraceLimits::default())?;
     for site in sites(&mut graph) {
         *site = near(site, context.folder());
     }
@@ -115,9 +115,9 @@ pub(crate) fn foresee(
     found: &Found,
     setup: &Arc<Setup>,
     learnt: &Learnt,
-    draws: u32,
+    (limits, draws): (&TraceLimits, u32),
 ) -> Result<Foreseen, Problem> {
-    Ok(Foreseen::of(graph_of(found, setup, learnt)?, setup, learnt, draws))
+    Ok(Foreseen::of(graph_of(found, setup, learnt, limits)?, setup, learnt, draws))
 }
 
 impl Foreseen {
@@ -234,14 +234,19 @@ fn near(site: &Site, folder: &Path) -> Site {
 
 /// What a flow would ask for, counted as vendors have charged. Its name is that
 /// of its runs.
-fn graph_of(found: &Found, setup: &Arc<Setup>, learnt: &Learnt) -> Result<Graph, Problem> {
+fn graph_of(
+    found: &Found,
+    setup: &Arc<Setup>,
+    learnt: &Learnt,
+    limits: &TraceLimits,
+) -> Result<Graph, Problem> {
     let name = found.run_name()?;
     let graph = match found {
         Found::Plan(file) => {
             let resolver = Resolver::new(setup.clone());
             of_plan(file.name(), &file.plan, |task| resolver.assigned(task), |place| file.site(place))
         }
-        Found::Script(flow) => trace(flow, setup.clone(), &TraceLimits::default())?,
+        Found::Script(flow) => trace(flow, setup.clone(), limits)?,
     };
     let mut graph = Graph { name, ..graph };
     correct(&mut graph, &learnt.corrections);

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
 CREATE TABLE IF NOT EXISTS journal (
     run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
-);
+) WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS events AS
     SELECT run, position + key AS position, json_extract(value, '$[0]') AS at,
         json_extract(value, '$[1]') AS event
@@ -57,7 +57,7 @@ const BEFORE_3: &str = "
 ALTER TABLE events RENAME TO single_events;
 CREATE TABLE journal (
     run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
-);
+) WITHOUT ROWID;
 INSERT INTO journal (run, position, events)
     SELECT run, min(position), '[' || group_concat('[' || at || ',' || event || ']' ORDER BY position) || ']'
     FROM single_events GROUP BY run, position / 1024;
@@ -202,8 +202,10 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
         let mut blob =
             transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
-             cost_pico_usd, started_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
+             cost_pico_usd, started_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO UPDATE SET position = ?2, name = ?3, status = ?4, ok = ?5, failed = ?6,
+             skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12",
         )?;
         let mut json = Vec::new();
         for (index, (batch, _)) in queued.iter().enumerate() {

@@ -7,17 +7,25 @@ use divisi_core::history::Reader;
 use divisi_core::{Content, Event, History, Kinds, Position, RunId, Task};
 use std::sync::Arc;
 
-/// Runs that are read where there is time, newest first. Older ones say little about today's
-/// models and prices.
-pub const RUNS_MAX: usize = 200;
+/// How far back is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Most runs, newest first.
+    pub runs_max: usize,
+    /// Most events of all of them.
+    pub events_max: usize,
+}
 
-/// Most events that are read in all: about a second's work.
-pub const EVENTS_MAX: usize = 500_000;
+impl Default for Reach {
+    /// About a second's work. Older runs say little about today's models and prices.
+    fn default() -> Self {
+        Self { runs_max: 200, events_max: 500_000 }
+    }
+}
 
 /// Learns from the newest runs of a store, without the run `besides`.
 ///
-/// Stops at `runs_max` runs, at [`EVENTS_MAX`] events, or when the history is
-/// full; the newest runs are in it then. Runs under way count as far as their
+/// Stops where `reach` ends, or when the history is full; the newest runs are in it then. Runs under way count as far as their
 /// tasks have ended. A journal that cannot be read is left out and named in the
 /// log: an estimate is not worth failing for.
 ///
@@ -25,11 +33,11 @@ pub const EVENTS_MAX: usize = 500_000;
 pub async fn history(
     store: &dyn Store,
     kinds: &Kinds,
-    runs_max: usize,
+    Reach { runs_max, events_max }: Reach,
     besides: Option<&RunId>,
 ) -> Result<History, StoreError> {
     let mut history = History::default();
-    let mut events_left = EVENTS_MAX;
+    let mut events_left = events_max;
     let runs = store.runs(runs_max.saturating_add(usize::from(besides.is_some()))).await?;
     for run in runs.iter().filter(|run| besides != Some(&run.id)).take(runs_max) {
         match learn(store, kinds, &run.id, events_left, &mut history).await {
@@ -137,7 +145,7 @@ mod tests {
         let long = PAGE_EVENTS_MAX as u32 / 4 + 10;
         write(&store, "old", 1, 3).await;
         write(&store, "new", 2, long).await;
-        let history = history(&store, Kinds::built_in(), RUNS_MAX, None).await.unwrap();
+        let history = history(&store, Kinds::built_in(), Reach::default(), None).await.unwrap();
         let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
         assert_eq!(labels.len(), long as usize + 3);
         assert_eq!((labels[0], labels[labels.len() - 1]), ("new", "old"));
@@ -150,13 +158,18 @@ mod tests {
             write(&store, name, at as u64, 1).await;
         }
         let own = RunId::new("self").unwrap();
-        let history = history(&store, Kinds::built_in(), 1, Some(&own)).await.unwrap();
+        let history =
+            history(&store, Kinds::built_in(), Reach { runs_max: 1, ..Reach::default() }, Some(&own))
+                .await
+                .unwrap();
         let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
         assert_eq!(labels, ["last"]);
     }
 
     #[tokio::test]
     async fn an_empty_store_tells_nothing() {
-        assert!(history(&MemoryStore::new(), Kinds::built_in(), RUNS_MAX, None).await.unwrap().is_empty());
+        assert!(
+            history(&MemoryStore::new(), Kinds::built_in(), Reach::default(), None).await.unwrap().is_empty()
+        );
     }
 }

@@ -406,7 +406,7 @@ impl Resolver {
         let framing = framing::system_bytes(self.setup.framing.as_deref(), agent, has_tools, has_schema);
         let schema = task.schema.as_ref().map_or(0, |schema| schema.to_string().len());
         let context = task.context.as_ref().map_or(0, |context| context.len());
-        (framing + tools.bytes() + schema + context + task.prompt.len()) as u64
+        (framing + tools.offered().bytes() + schema + context + task.prompt.len()) as u64
     }
 
     fn digest(&self, path: &str) -> Result<Digest, Failure> {

@@ -3,7 +3,7 @@
 use crate::setup::Setup;
 use crate::tools::{Selection, ToolLimits, Toolbox};
 use divisi_core::{Failure, FailureClass};
-use divisi_providers::ToolDefinition;
+use divisi_providers::{ToolDefinition, Tools};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,9 +11,8 @@ use std::sync::Arc;
 pub struct Toolset {
     selection: Selection,
     toolbox: Toolbox,
-    offered: Vec<ToolDefinition>,
+    offered: Tools,
     names: Vec<Arc<str>>,
-    bytes: usize,
 }
 
 impl Toolset {
@@ -35,21 +34,14 @@ impl Toolset {
             description: tool.description.into_owned(),
             input_schema: tool.input_schema,
         };
-        let offered: Vec<_> = toolbox.definitions().into_iter().map(definition).collect();
-        let bytes = offered.iter().map(crate::executor::tool_bytes).sum();
-        let mut names: Vec<Arc<str>> = offered.iter().map(|tool| tool.name.as_str().into()).collect();
-        names.sort();
-        Self { selection, toolbox, offered, names, bytes }
+        let offered: Tools = toolbox.definitions().into_iter().map(definition).collect::<Vec<_>>().into();
+        let names = offered.iter().map(|tool| tool.name.as_str().into()).collect();
+        Self { selection, toolbox, offered, names }
     }
 
     /// What the model is told of them.
-    pub fn offered(&self) -> &[ToolDefinition] {
+    pub fn offered(&self) -> &Tools {
         &self.offered
-    }
-
-    /// Bytes of that.
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// What was asked for and is not there. Worth a warning: the agent was

@@ -1,6 +1,6 @@
 //! What identifies a turn.
 
-use crate::request::{Block, Message, Request, Role};
+use crate::request::{Block, Message, Request, Role, ToolDefinition};
 use blake3::Hasher;
 use divisi_core::Digest;
 use serde_json::Value;
@@ -13,7 +13,7 @@ impl Request {
     /// Neither the order of tools and of keys in JSON objects nor the marks
     /// for caches change it, because they do not change what is asked.
     pub fn digest(&self) -> Digest {
-        let mut turn = Fields::default();
+        let mut turn = Hashing::new();
         turn.text("divisi turn 1");
         turn.text(&self.model);
         turn.count(self.system.len());
@@ -24,12 +24,7 @@ impl Request {
         for message in &self.messages {
             turn.message(message);
         }
-        turn.count(self.tools.len());
-        for tool in self.tools_sorted() {
-            turn.text(&tool.name);
-            turn.text(&tool.description);
-            turn.json(&tool.input_schema);
-        }
+        turn.bytes(self.tools.fields());
         turn.number(u64::from(self.max_tokens));
         turn.text(self.effort.map_or("", |effort| effort.as_str()));
         turn.json(self.schema.as_deref().unwrap_or(&Value::Null));
@@ -62,18 +57,12 @@ impl Request {
         let system = self.system.iter().map(|block| (b's', &block.text, block.cache));
         let texts: Vec<_> = system.chain(texts).collect();
         let Some(last) = texts.iter().rposition(|(.., cache)| *cache) else { return vec![] };
-        let mut prefix = Fields::default();
-        let mut bytes = 0;
+        let mut prefix = Hashing::new();
+        let mut bytes = self.tools.bytes();
         prefix.text(&self.model);
         prefix.text(self.effort.map_or("", |effort| effort.as_str()));
         prefix.json(self.schema.as_deref().unwrap_or(&Value::Null));
-        prefix.count(self.tools.len());
-        for tool in self.tools_sorted() {
-            prefix.text(&tool.name);
-            prefix.text(&tool.description);
-            prefix.json(&tool.input_schema);
-            bytes += tool.name.len() + tool.description.len() + tool.input_schema.to_string().len();
-        }
+        prefix.bytes(self.tools.fields());
         let mut found = vec![];
         for (place, text, cache) in &texts[..=last] {
             prefix.tag(*place);
@@ -87,9 +76,20 @@ impl Request {
     }
 }
 
-/// Writes fields so that no two different sequences of them hash the same:
-/// whatever has a length is preceded by it, whatever has variants by a tag.
-struct Fields {
+/// Tools as they stand among the fields of a digest.
+pub(crate) fn fields_of(tools: &[ToolDefinition]) -> Vec<u8> {
+    let mut fields = Vec::new();
+    fields.count(tools.len());
+    for tool in tools {
+        fields.text(&tool.name);
+        fields.text(&tool.description);
+        fields.json(&tool.input_schema);
+    }
+    fields
+}
+
+/// Hashes what is written.
+struct Hashing {
     hash: Hasher,
     /// Not hashed yet: lengths and tags are too short to be hashed one by one.
     short: Vec<u8>,
@@ -98,19 +98,24 @@ struct Fields {
 /// What is shorter is hashed together with what follows.
 const SHORT_BYTES_MAX: usize = 1_024;
 
-impl Default for Fields {
-    fn default() -> Self {
+impl Hashing {
+    fn new() -> Self {
         Self { hash: Hasher::new(), short: Vec::with_capacity(SHORT_BYTES_MAX) }
     }
-}
 
-impl Fields {
     /// The digest of all that has been written.
     fn digest(&mut self) -> Digest {
         self.flush();
         Digest::from(self.hash.finalize())
     }
 
+    fn flush(&mut self) {
+        self.hash.update(&self.short);
+        self.short.clear();
+    }
+}
+
+impl Fields for Hashing {
     fn bytes(&mut self, bytes: &[u8]) {
         if self.short.len() + bytes.len() > SHORT_BYTES_MAX {
             self.flush();
@@ -120,11 +125,18 @@ impl Fields {
             _ => _ = self.hash.update(bytes),
         }
     }
+}
 
-    fn flush(&mut self) {
-        self.hash.update(&self.short);
-        self.short.clear();
+impl Fields for Vec<u8> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
     }
+}
+
+/// Writes fields so that no two different sequences of them are the same bytes:
+/// whatever has a length is preceded by it, whatever has variants by a tag.
+trait Fields {
+    fn bytes(&mut self, bytes: &[u8]);
 
     fn tag(&mut self, tag: u8) {
         self.bytes(&[tag]);
@@ -228,7 +240,7 @@ mod tests {
         };
         let mut request = Request::new("m", "hello", 100);
         request.system = vec![SystemBlock { text: "be brief".into(), cache: false }];
-        request.tools = vec![tool("read"), tool("list")];
+        request.tools = vec![tool("read"), tool("list")].into();
         request
     }
 
@@ -243,8 +255,10 @@ mod tests {
     #[test]
     fn ignores_what_does_not_change_the_question() {
         let mut other = request();
-        other.tools.reverse();
-        other.tools[0].input_schema = json!({"properties": {"path": {"type": "string"}}, "type": "object"});
+        let mut tools = other.tools.to_vec();
+        tools.reverse();
+        tools[0].input_schema = json!({"properties": {"path": {"type": "string"}}, "type": "object"});
+        other.tools = tools.into();
         other.system[0].cache = true;
         other.messages[0].blocks[0] = Block::Text { text: "hello".into(), cache: true };
         assert_eq!(other.digest(), request().digest());
@@ -258,7 +272,7 @@ mod tests {
             |r| r.system.push(SystemBlock { text: "".into(), cache: false }),
             |r| r.messages.push(Message::user("more")),
             |r| r.messages[0].role = Role::Assistant,
-            |r| r.tools.truncate(1),
+            |r| r.tools = r.tools[..1].to_vec().into(),
             |r| r.max_tokens = 101,
             |r| r.effort = Some(Effort::Low),
             |r| r.schema = Some(Arc::new(json!({}))),
@@ -291,14 +305,14 @@ mod tests {
             role: Role::User,
             blocks: vec![Block::Text { text: "its own".into(), cache: true }],
         });
-        longer.tools.reverse();
+        longer.tools = longer.tools.iter().rev().cloned().collect::<Vec<_>>().into();
         longer.max_tokens += 1;
         assert_eq!(longer.shared_prefixes(), prefixes);
 
         let changes: [fn(&mut Request); 5] = [
             |r| r.model = "n".into(),
             |r| r.system[0].text = "be long".into(),
-            |r| r.tools.truncate(1),
+            |r| r.tools = r.tools[..1].to_vec().into(),
             |r| r.effort = Some(Effort::Low),
             |r| r.schema = Some(Arc::new(json!({}))),
         ];

@@ -33,6 +33,7 @@ mod estimate;
 mod http;
 mod stream;
 mod strict;
+mod tools;
 
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;
@@ -48,3 +49,4 @@ pub use reply::{Reply, Stop};
 pub use request::{Block, Message, Request, Role, SystemBlock, ToolDefinition};
 pub use scripted::Scripted;
 pub use secret::Secret;
+pub use tools::Tools;

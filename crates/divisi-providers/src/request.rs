@@ -1,5 +1,6 @@
 //! One conversation turn sent to a model, in words that fit every vendor.
 
+use crate::tools::Tools;
 use divisi_core::Effort;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,9 +18,8 @@ pub struct Request {
     pub system: Vec<SystemBlock>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
-    /// The tools on offer. Their order means nothing: they are sent sorted by
-    /// name, so that vendors can cache them.
-    pub tools: Vec<ToolDefinition>,
+    /// The tools on offer.
+    pub tools: Tools,
     /// Longest reply in tokens, thinking included.
     pub max_tokens: u32,
     /// How hard the model should think; its own default when absent.
@@ -36,18 +36,11 @@ impl Request {
             model: model.into(),
             system: Vec::new(),
             messages: vec![Message::user(prompt)],
-            tools: Vec::new(),
+            tools: Tools::default(),
             max_tokens,
             effort: None,
             schema: None,
         }
-    }
-
-    /// The tools in the order in which they are sent.
-    pub(crate) fn tools_sorted(&self) -> Vec<&ToolDefinition> {
-        let mut tools: Vec<_> = self.tools.iter().collect();
-        tools.sort_by(|a, b| a.name.cmp(&b.name));
-        tools
     }
 }
 

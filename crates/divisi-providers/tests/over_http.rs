@@ -47,7 +47,8 @@ fn with_tools() -> Request {
         name: "read_file".into(),
         description: "Reads a file.".into(),
         input_schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
-    }];
+    }]
+    .into();
     request
 }
 

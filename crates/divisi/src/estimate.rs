@@ -9,6 +9,7 @@ use crate::preflight::{Foreseen, Learnt, foresee};
 use crate::problem::Problem;
 use divisi_core::preflight::Estimate;
 use divisi_core::{PicoUsd, RunId};
+use divisi_engine::history::Reach;
 use divisi_engine::preflight::TraceLimits;
 use divisi_engine::store::Store;
 use divisi_engine::{RunHandle, Setup};
@@ -17,9 +18,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// Runs that are learnt from. Fewer than a plan reads, because the run is
+/// How far back is learnt from. Less far than a plan looks, because the run is
 /// already at work beside it and shares the disk.
-const RUNS_READ_MAX: usize = 20;
+const REACH: Reach = Reach { runs_max: 20, events_max: 20_000 };
 
 /// Simulated runs. A tenth of what a plan draws: the run is at work beside it,
 /// and what it costs is told against a range that is far wider than the error.
@@ -73,7 +74,7 @@ fn estimate(
 ) -> Result<Option<Estimate>, Problem> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Problem::failed)?;
     let setup = Arc::new(setup);
-    let learnt = runtime.block_on(Learnt::of(store, &setup, RUNS_READ_MAX, Some(run)))?;
+    let learnt = runtime.block_on(Learnt::of(store, &setup, REACH, Some(run)))?;
     let host = HostLimits { memory_bytes_max: MEMORY_BYTES_MAX, ..HostLimits::default() };
     let limits = TraceLimits { host, ..TraceLimits::default() };
     let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt, (&limits, DRAWS))?;

@@ -13,7 +13,7 @@ use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors,
 use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;
-use divisi_engine::history::{RUNS_MAX, history};
+use divisi_engine::history::{Reach, history};
 use divisi_engine::preflight::{TraceLimits, trace};
 use divisi_engine::resolve::Resolver;
 use divisi_engine::store::{Store, StoreError};
@@ -63,7 +63,7 @@ pub(crate) async fn look(
     }
     let setup = Arc::new(setup);
     let learnt = match settings.store.exists() {
-        true => Learnt::of(&*context.store()?, &setup, RUNS_MAX, None).await?,
+        true => Learnt::of(&*context.store()?, &setup, Reach::default(), None).await?,
         false => Learnt::default(),
     };
     let mut graph = graph_of(&found, &setup, &learnt, &TraceLimits::default())?;
@@ -86,16 +86,16 @@ pub(crate) struct Learnt {
 }
 
 impl Learnt {
-    /// Learns from so many runs of a store, newest first, one of them left out.
+    /// Learns from the runs of a store as far as `reach` goes, one of them left out.
     pub(crate) async fn of(
         store: &dyn Store,
         setup: &Arc<Setup>,
-        runs_max: usize,
+        reach: Reach,
         besides: Option<&RunId>,
     ) -> Result<Self, StoreError> {
         Ok(Self {
             corrections: corrections(store, &Resolver::new(setup.clone())).await?,
-            history: history(store, &setup.kinds, runs_max, besides).await?,
+            history: history(store, &setup.kinds, reach, besides).await?,
         })
     }
 }

@@ -231,14 +231,8 @@ fn unanswered(error: ProviderError) -> AttemptResult {
 /// Bytes of all texts in a request.
 pub(super) fn request_bytes(request: &Request) -> u64 {
     let system: usize = request.system.iter().map(|block| block.text.len()).sum();
-    let tools: usize = request.tools.iter().map(tool_bytes).sum();
     let schema = request.schema.as_ref().map_or(0, |schema| schema.to_string().len());
-    (system + tools + schema) as u64 + request.messages.iter().map(message_bytes).sum::<u64>()
-}
-
-/// Bytes of what a model is told of a tool.
-pub(crate) fn tool_bytes(tool: &divisi_providers::ToolDefinition) -> usize {
-    tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()
+    (system + request.tools.bytes() + schema) as u64 + request.messages.iter().map(message_bytes).sum::<u64>()
 }
 
 /// Bytes of all texts in a message.

@@ -63,7 +63,7 @@ pub(crate) fn opening(assignment: &Assignment, model: &Model, findings: Option<&
             role: Role::User,
             blocks: context.chain([Block::text(task.prompt.clone())]).chain(findings).collect(),
         }],
-        tools: offered.to_vec(),
+        tools: offered.clone(),
         max_tokens: setup.reply_tokens_max,
         effort: task.effort.or(agent.and_then(|agent| agent.effort)),
         schema: task.schema.clone(),

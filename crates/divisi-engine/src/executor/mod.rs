@@ -16,7 +16,7 @@ mod place;
 mod schema;
 
 pub use api::ApiExecutor;
-pub(crate) use ask::{bound, tool_bytes};
+pub(crate) use ask::bound;
 pub(crate) use check::FINDINGS_BYTES_MAX;
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
 pub(crate) use conversation::opening;

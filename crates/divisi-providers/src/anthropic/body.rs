@@ -107,7 +107,7 @@ impl<'a> Body<'a> {
             enforceable.map(|schema| json!({"type": "json_schema", "schema": schema}))
         });
         let effort = request.effort.map(|effort| effort.as_str());
-        let tools = request.tools_sorted().into_iter().map(|tool| Tool {
+        let tools = request.tools.iter().map(|tool| Tool {
             name: &tool.name,
             description: &tool.description,
             input_schema: &tool.input_schema,
@@ -207,7 +207,7 @@ mod tests {
             description: format!("runs {name}"),
             input_schema: json!({"type": "object"}),
         };
-        request.tools = vec![tool("read_file"), tool("list_files")];
+        request.tools = vec![tool("read_file"), tool("list_files")].into();
         request.messages.push(Message {
             role: Role::Assistant,
             blocks: vec![

@@ -60,8 +60,8 @@ impl<'a> Body<'a> {
             stream_options: StreamOptions { include_usage: true },
             messages,
             tools: request
-                .tools_sorted()
-                .into_iter()
+                .tools
+                .iter()
                 .map(|tool| {
                     json!({"type": "function", "function": {
                         "name": tool.name, "description": tool.description, "parameters": tool.input_schema
@@ -174,7 +174,8 @@ mod tests {
             name: "list_files".into(),
             description: "lists them".into(),
             input_schema: json!({"type": "object"}),
-        }];
+        }]
+        .into();
         request.messages.push(Message {
             role: Role::Assistant,
             blocks: vec![

@@ -47,8 +47,8 @@ impl<'a> Body<'a> {
             instructions: system.join("\n\n"),
             input: request.messages.iter().flat_map(items).collect(),
             tools: request
-                .tools_sorted()
-                .into_iter()
+                .tools
+                .iter()
                 .map(|tool| {
                     json!({
                         "type": "function", "name": tool.name, "description": tool.description,
@@ -103,7 +103,8 @@ mod tests {
             name: "list_files".into(),
             description: "lists them".into(),
             input_schema: json!({"type": "object"}),
-        }];
+        }]
+        .into();
         request.messages.push(Message {
             role: Role::Assistant,
             blocks: vec![

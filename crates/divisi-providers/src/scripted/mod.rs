@@ -240,7 +240,7 @@ mod tests {
             input_schema: json!({"type": "object"}),
         };
         let mut request = Request::new("haiku", prompt, 100);
-        request.tools = vec![tool("list_files"), tool("read_file")];
+        request.tools = vec![tool("list_files"), tool("read_file")].into();
         request
     }
 

@@ -1,0 +1,58 @@
+//! The tools on offer in a request.
+
+use crate::digest::fields_of;
+use crate::request::ToolDefinition;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The tools on offer in a request, sorted by name, so that vendors can cache them.
+///
+/// All requests of tasks with the same tools share them, and with them what
+/// would otherwise be computed for each request.
+#[derive(Clone, Debug, Default)]
+pub struct Tools(Arc<Offer>);
+
+#[derive(Debug, Default)]
+struct Offer {
+    sorted: Vec<ToolDefinition>,
+    /// As they go into digests.
+    fields: Vec<u8>,
+    bytes: usize,
+}
+
+impl Tools {
+    /// Bytes of all that a model is told of them.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes
+    }
+
+    /// As they go into digests.
+    pub(crate) fn fields(&self) -> &[u8] {
+        &self.0.fields
+    }
+}
+
+impl From<Vec<ToolDefinition>> for Tools {
+    fn from(mut sorted: Vec<ToolDefinition>) -> Self {
+        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        let bytes = |tool: &ToolDefinition| {
+            tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()
+        };
+        let bytes = sorted.iter().map(bytes).sum();
+        Self(Arc::new(Offer { fields: fields_of(&sorted), bytes, sorted }))
+    }
+}
+
+impl Deref for Tools {
+    type Target = [ToolDefinition];
+
+    fn deref(&self) -> &[ToolDefinition] {
+        &self.0.sorted
+    }
+}
+
+impl PartialEq for Tools {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.sorted == other.0.sorted
+    }
+}

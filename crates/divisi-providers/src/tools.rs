@@ -9,10 +9,10 @@ use std::sync::Arc;
 ///
 /// All requests of tasks with the same tools share them, and with them what
 /// would otherwise be computed for each request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tools(Arc<Offer>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Offer {
     sorted: Vec<ToolDefinition>,
     /// As they go into digests.
@@ -29,6 +29,12 @@ impl Tools {
     /// As they go into digests.
     pub(crate) fn fields(&self) -> &[u8] {
         &self.0.fields
+    }
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Vec::new().into()
     }
 }
 

@@ -90,7 +90,7 @@ pub struct RunSummary {
     pub tokens: u64,
     /// Money spent.
     pub cost: PicoUsd,
-    /// When it began.
+    /// When it began: the same in every batch of a run.
     pub started_at: Timestamp,
     /// When it last wrote something.
     pub updated_at: Timestamp,

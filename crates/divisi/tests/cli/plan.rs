@@ -265,7 +265,7 @@ fn a_simulation_says_what_holds_a_run_back() {
     ");
     insta::assert_snapshot!(part(&plan(&["--max-cost", "3", "--jobs", "16"]).stdout), @r"
     200 runs · 16 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 1:22 · 1:03 to 2:32 in eight runs of ten
+    run time   about 1:22 · 1:04 to 2:32 in eight runs of ten
     run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
     cap        $3.00 stops 2 of 200 runs, with about 58 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
     held up by requests a minute to anthropic: with twice as many 0:52 instead of 1:22

@@ -28,7 +28,7 @@ Examples:
 
 The script runs, and every agent is answered with a placeholder that fits its schema. Lists whose length \
 only a result tells have three elements, or as many as the flow says: `agent(…, { expect: { files: 12 } })`. \
-No key is needed. Exits with 3 where the flow breaks off on placeholders: the plan ends there.")]
+No key is needed. Exits with 3 where the plan ends early: the flow breaks off on placeholders, or asks for more than 2,000 tasks.")]
 pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,
@@ -67,10 +67,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         save(graph, path)?;
     }
     let look = Look::of_stdout(demo);
-    let simulation = args.simulate.then(|| what_if::simulate(&looked));
+    let simulation = (args.simulate && !graph.ends_early).then(|| what_if::simulate(&looked));
     let text = match (context.global.json, args.dot) {
         (true, _) => {
-            let mut plan = json::render(graph, Some(forecast));
+            let mut plan = json::render(graph, Some(forecast).filter(|_| !graph.ends_early));
             plan["simulation"] = simulation.as_ref().map_or(Value::Null, simulated::value);
             display::json::line(&plan).context("cannot write the plan as JSON")?
         }

@@ -236,6 +236,23 @@ return parallel(items.map((i) => () => agent(`Search for ${i}`, { label: `item $
 ";
 
 #[test]
+fn a_flow_too_large_to_be_planned_has_no_price() {
+    let home = Home::with("many.js", MANY);
+    let large = |command: &[&str]| home.ends(3, &[command, &["--arg", "count=2001"]].concat()).stdout;
+    let plan = large(&["plan", "many.js", "--simulate"]);
+    assert!(plan.contains("cost       cannot be said: the plan ends early"), "{plan}");
+    assert!(plan.contains("asks for more than 2000 tasks"), "{plan}");
+    assert!(!plan.contains('$') && !plan.contains("simulated"), "{plan}");
+    let json: serde_json::Value = serde_json::from_str(&large(&["--json", "plan", "many.js"])).unwrap();
+    assert_eq!(json["forecast"], serde_json::Value::Null);
+    let check = home.ends(0, &["check", "many.js", "--arg", "count=2001"]).stdout;
+    assert!(
+        !check.contains('$') && check.contains("right model per agent?          cannot be said"),
+        "{check}"
+    );
+}
+
+#[test]
 fn a_simulation_says_what_holds_a_run_back() {
     let home = Home::with("many.js", MANY);
     home.write(

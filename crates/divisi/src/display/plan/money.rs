@@ -22,6 +22,13 @@ pub(crate) fn lines(
     if graph.tasks.is_empty() {
         return None;
     }
+    if graph.ends_early {
+        // The price of a part would be taken for that of the whole.
+        return Some(vec![
+            Line::new(),
+            named("cost", Line::new().plain("cannot be said: the plan ends early")),
+        ]);
+    }
     let mut lines = vec![Line::new(), cost(forecast, look)];
     lines.extend(ceiling(forecast, settings.cap));
     lines.extend(phases(&settings.phase_caps(graph)));

@@ -48,11 +48,6 @@ impl Endpoint {
         Some(blake3::Hash::from_bytes(fingerprint).into())
     }
 
-    /// The address of `path`, which begins with a slash.
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base_url.trim_end_matches('/'))
-    }
-
     /// The base URL without a user and password in it.
     pub(crate) fn shown_url(&self) -> String {
         let Ok(mut url) = reqwest::Url::parse(&self.base_url) else { return self.redact(&self.base_url) };

@@ -41,7 +41,8 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Http {
     client: Client,
     pub(crate) endpoint: Endpoint,
-    headers: HeaderMap,
+    /// The endpoint's address, to which paths are added.
+    base: Url,
     /// Whether its latest response shared a connection with others.
     multiplexes: AtomicBool,
 }
@@ -76,8 +77,8 @@ impl Http {
             true if url.scheme() == "http" => builder(true).tls_certs_only([]),
             on_this_machine => builder(on_this_machine),
         };
-        let client = builder.build().map_err(|error| unusable(innermost(&error)))?;
-        Ok(Self { client, headers: map, endpoint, multiplexes: AtomicBool::new(false) })
+        let client = builder.default_headers(map).build().map_err(|error| unusable(innermost(&error)))?;
+        Ok(Self { client, base: url, endpoint, multiplexes: AtomicBool::new(false) })
     }
 
     /// Most requests that are worth having in flight at once.
@@ -90,7 +91,7 @@ impl Http {
 
     /// Sends `body` and returns the response as soon as it has begun to stream.
     pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Response, ProviderError> {
-        let response = self.call(self.client.post(self.endpoint.url(path)).json(body)).await?;
+        let response = self.call(self.client.post(self.url(path)).json(body)).await?;
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
         if kind.starts_with("text/event-stream") {
@@ -106,7 +107,7 @@ impl Http {
 
     /// Fetches what is at `path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ProviderError> {
-        self.value(path, self.client.get(self.endpoint.url(path))).await
+        self.value(path, self.client.get(self.url(path))).await
     }
 
     /// Sends `body` to `path` and returns what is answered as a whole.
@@ -115,7 +116,7 @@ impl Http {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ProviderError> {
-        self.value(path, self.client.post(self.endpoint.url(path)).json(body)).await
+        self.value(path, self.client.post(self.url(path)).json(body)).await
     }
 
     async fn value<T: DeserializeOwned>(
@@ -135,9 +136,17 @@ impl Http {
         })
     }
 
+    /// The address of `path`, which begins with a slash. Not parsed anew for every request.
+    fn url(&self, path: &str) -> Url {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
+        url
+    }
+
     async fn call(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
-        let response =
-            request.headers(self.headers.clone()).send().await.map_err(|error| self.unreached(&error))?;
+        let response = request.send().await.map_err(|error| self.unreached(&error))?;
         self.multiplexes.store(response.version() == Version::HTTP_2, Ordering::Relaxed);
         let status = response.status();
         if status.is_success() {

@@ -6,6 +6,7 @@ use crate::request::{Block, tool_input};
 use crate::stream::{Assembler, Trouble};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// The reply as far as it has arrived.
 #[derive(Default)]
@@ -27,25 +28,35 @@ enum Part {
 
 impl Assembler for Events {
     fn take(&mut self, data: &str) -> Result<(), Trouble> {
-        match serde_json::from_str(data)? {
-            Event::MessageStart { message } => {
+        let event: Event<'_> = match serde_json::from_str(data) {
+            Ok(event) => event,
+            Err(_) if is_new(data) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let without = |field| Trouble::Malformed(format!("an event without `{field}`"));
+        match event.kind {
+            Kind::MessageStart => {
+                let message = event.message.ok_or_else(|| without("message"))?;
                 self.model = message.model;
                 self.usage.raise(message.usage);
             }
-            Event::ContentBlockStart { content_block } => self.parts.push(Part::start(content_block)?),
-            Event::ContentBlockDelta { index, delta } => {
+            Kind::ContentBlockStart => {
+                self.parts.push(Part::start(event.content_block.ok_or_else(|| without("content_block"))?)?);
+            }
+            Kind::ContentBlockDelta => {
+                let index = event.index.ok_or_else(|| without("index"))?;
                 let part = self.parts.get_mut(index).ok_or_else(|| {
                     Trouble::Malformed(format!("a part of block {index}, which was not begun"))
                 })?;
-                self.written += part.add(delta);
+                self.written += part.add(&event.delta);
             }
-            Event::MessageDelta { delta, usage } => {
-                self.stop = delta.stop_reason.as_deref().map(stop).or(self.stop);
-                self.usage.raise(usage);
+            Kind::MessageDelta => {
+                self.stop = event.delta.stop_reason.as_deref().map(stop).or(self.stop);
+                self.usage.raise(event.usage);
             }
-            Event::MessageStop => self.is_complete = true,
-            Event::Error { error } => return Err(Trouble::Vendor(error)),
-            Event::Other => {}
+            Kind::MessageStop => self.is_complete = true,
+            Kind::Error => return Err(Trouble::Vendor(event.error.unwrap_or_default())),
+            Kind::Other => {}
         }
         Ok(())
     }
@@ -86,22 +97,22 @@ impl Part {
     }
 
     /// Adds `delta` and returns its length.
-    fn add(&mut self, delta: Delta) -> usize {
-        match (self, delta) {
-            (Self::Text(said), Delta::Text { text }) => {
-                said.push_str(&text);
-                text.len()
+    fn add(&mut self, delta: &Delta<'_>) -> usize {
+        match (self, delta.kind) {
+            (Self::Text(said), DeltaKind::Text) => {
+                said.push_str(&delta.text);
+                delta.text.len()
             }
-            (Self::ToolUse { input, .. } | Self::Opaque { input, .. }, Delta::InputJson { partial_json }) => {
-                input.push_str(&partial_json);
-                partial_json.len()
+            (Self::ToolUse { input, .. } | Self::Opaque { input, .. }, DeltaKind::InputJson) => {
+                input.push_str(&delta.partial_json);
+                delta.partial_json.len()
             }
-            (Self::Opaque { value, .. }, Delta::Thinking { thinking }) => {
-                append(value, "thinking", &thinking);
-                thinking.len()
+            (Self::Opaque { value, .. }, DeltaKind::Thinking) => {
+                append(value, "thinking", &delta.thinking);
+                delta.thinking.len()
             }
-            (Self::Opaque { value, .. }, Delta::Signature { signature }) => {
-                append(value, "signature", &signature);
+            (Self::Opaque { value, .. }, DeltaKind::Signature) => {
+                append(value, "signature", &delta.signature);
                 0
             }
             // Citations and whatever is new: not part of what is asked for.
@@ -148,28 +159,41 @@ fn stop(reason: &str) -> Stop {
     }
 }
 
+/// Whether an event is of a type that is not known here, whatever it holds.
+fn is_new(data: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Typed {
+        #[serde(rename = "type")]
+        kind: Kind,
+    }
+    matches!(serde_json::from_str(data), Ok(Typed { kind: Kind::Other }))
+}
+
+/// An event with the fields of all types. A reply has thousands of them, and to
+/// tell their types apart first takes several times as long.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event {
-    MessageStart {
-        message: Start,
-    },
-    ContentBlockStart {
-        content_block: Value,
-    },
-    ContentBlockDelta {
-        index: usize,
-        delta: Delta,
-    },
-    MessageDelta {
-        delta: End,
-        #[serde(default)]
-        usage: Counted,
-    },
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: Kind,
+    message: Option<Start>,
+    content_block: Option<Value>,
+    index: Option<usize>,
+    #[serde(default, borrow)]
+    delta: Delta<'a>,
+    #[serde(default)]
+    usage: Counted,
+    error: Option<Value>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    MessageStart,
+    ContentBlockStart,
+    ContentBlockDelta,
+    MessageDelta,
     MessageStop,
-    Error {
-        error: Value,
-    },
+    Error,
     #[serde(other)]
     Other,
 }
@@ -181,24 +205,36 @@ struct Start {
     usage: Counted,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum Delta {
-    #[serde(rename = "text_delta")]
-    Text { text: String },
-    #[serde(rename = "input_json_delta")]
-    InputJson { partial_json: String },
-    #[serde(rename = "thinking_delta")]
-    Thinking { thinking: String },
-    #[serde(rename = "signature_delta")]
-    Signature { signature: String },
-    #[serde(other)]
-    Other,
+/// What is new in a block, or in the message.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Delta<'a> {
+    #[serde(rename = "type")]
+    kind: DeltaKind,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+    #[serde(borrow)]
+    partial_json: Cow<'a, str>,
+    #[serde(borrow)]
+    thinking: Cow<'a, str>,
+    #[serde(borrow)]
+    signature: Cow<'a, str>,
+    stop_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct End {
-    stop_reason: Option<String>,
+#[derive(Clone, Copy, Default, Deserialize)]
+enum DeltaKind {
+    #[serde(rename = "text_delta")]
+    Text,
+    #[serde(rename = "input_json_delta")]
+    InputJson,
+    #[serde(rename = "thinking_delta")]
+    Thinking,
+    #[serde(rename = "signature_delta")]
+    Signature,
+    #[default]
+    #[serde(other)]
+    Other,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! does not, and a run that ends before the estimate is there goes without.
 
 use crate::cli::Found;
-use crate::preflight::{Foreseen, Learnt, foresee};
+use crate::preflight::{Learnt, foresee};
 use crate::problem::Problem;
 use divisi_core::preflight::Estimate;
 use divisi_core::{PicoUsd, RunId};
@@ -25,6 +25,10 @@ const REACH: Reach = Reach { runs_max: 20, events_max: 20_000 };
 /// Simulated runs. A tenth of what a plan draws: the run is at work beside it,
 /// and what it costs is told against a range that is far wider than the error.
 const DRAWS: u32 = 100;
+
+/// Tasks that are answered to see what waits for what. A large flow is taken to
+/// wait for what has ended before, which its first dry run shows.
+const AGAIN_MAX: usize = 1_000;
 
 /// Most memory of the dry run. Whatever needs more asks for more tasks than an
 /// estimate is made of.
@@ -76,7 +80,7 @@ fn estimate(
     let setup = Arc::new(setup);
     let learnt = runtime.block_on(Learnt::of(store, &setup, REACH, Some(run)))?;
     let host = HostLimits { memory_bytes_max: MEMORY_BYTES_MAX, ..HostLimits::default() };
-    let limits = TraceLimits { host, ..TraceLimits::default() };
-    let Foreseen { graph, forecast, .. } = foresee(found, &setup, &learnt, (&limits, DRAWS))?;
-    Ok(Some(forecast.estimate()).filter(|estimate| !graph.ends_early && estimate.cost.p90 > PicoUsd::ZERO))
+    let limits = TraceLimits { host, again_max: AGAIN_MAX, ..TraceLimits::default() };
+    let forecast = foresee(found, &setup, &learnt, (&limits, DRAWS))?;
+    Ok(forecast.map(|forecast| forecast.estimate()).filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO))
 }

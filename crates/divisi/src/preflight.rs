@@ -101,23 +101,24 @@ impl Learnt {
 }
 
 /// What a flow would ask for and what that is expected to cost.
-pub(crate) struct Foreseen {
-    pub(crate) graph: Graph,
-    pub(crate) forecast: Forecast,
+struct Foreseen {
+    graph: Graph,
+    forecast: Forecast,
     forecaster: Forecaster,
     tiers: Tiers,
 }
 
-/// Foresees a flow in these surroundings. Blocks for as long as its script
-/// computes: up to a second for a large one. `draws` is how many runs of it are
-/// simulated at the most.
+/// What a flow is expected to cost in these surroundings; `None` where a dry run
+/// of it does not come to the end. Blocks for as long as its script computes.
+/// `draws` is how many runs of it are simulated at the most.
 pub(crate) fn foresee(
     found: &Found,
     setup: &Arc<Setup>,
     learnt: &Learnt,
     (limits, draws): (&TraceLimits, u32),
-) -> Result<Foreseen, Problem> {
-    Ok(Foreseen::of(graph_of(found, setup, learnt, limits)?, setup, learnt, draws))
+) -> Result<Option<Forecast>, Problem> {
+    let graph = graph_of(found, setup, learnt, limits)?;
+    Ok((!graph.ends_early).then(|| Foreseen::of(graph, setup, learnt, draws).forecast))
 }
 
 impl Foreseen {

@@ -73,7 +73,7 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
     let resolver = Resolver::new(setup);
     let stage =
         Stage { script: &script, args: flow.args.as_ref(), options: &options, library: &library, limits };
-    let compute = || Tracer { stage, resolver: &resolver, answered: 0 }.graph(&flow.name);
+    let compute = || Tracer { stage, resolver: &resolver, tasks: 0, answered: 0 }.graph(&flow.name);
     let graph = crate::flow::on_stack(compute).map_err(StartError::Thread)?;
     Ok(graph.map_err(Box::new)?)
 }
@@ -81,7 +81,9 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
 struct Tracer<'a> {
     stage: Stage<'a>,
     resolver: &'a Resolver,
-    /// Tasks that were answered after the first run.
+    /// Tasks of the first run.
+    tasks: usize,
+    /// Tasks that were answered after it.
     answered: usize,
 }
 
@@ -93,6 +95,7 @@ fn never(_: &Asked) -> bool {
 impl Tracer<'_> {
     fn graph(mut self, name: &Arc<str>) -> Result<Graph, ScriptError> {
         let (main, ending) = self.first()?;
+        self.tasks = main.tasks.len();
         let usual = Way {
             order: Order::Oldest,
             width: WIDTH,
@@ -154,9 +157,9 @@ impl Tracer<'_> {
         }
     }
 
-    /// One more run; `None` when there were enough.
+    /// One more run; `None` when there were enough, or the flow is too large for one.
     fn again(&mut self, way: &Way<'_>) -> Result<Option<Played>, ScriptError> {
-        if self.answered >= self.stage.limits.again_max {
+        if self.answered + self.tasks > self.stage.limits.again_max {
             return Ok(None);
         }
         let played = self.stage.play(way)?;

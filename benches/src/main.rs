@@ -26,6 +26,10 @@ use groups::Group;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// The one that `divisi` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whole-process benchmarks of divisi.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true, max_term_width = 100)]

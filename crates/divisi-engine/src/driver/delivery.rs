@@ -24,7 +24,7 @@ pub(super) struct Delivery {
     recorded: BTreeMap<u32, TaskId>,
     /// Outcomes recorded in this execution, in order, to be given now.
     fresh: Vec<TaskId>,
-    /// Answers the script has been given.
+    /// Answers the script has been given, and will hear.
     answered: u64,
 }
 
@@ -149,9 +149,10 @@ impl Delivery {
     fn give(&mut self, waiter: Waiter, report: TaskReport) {
         match (waiter, &self.answers) {
             (Waiter::Script(call), Some(answers)) => {
-                self.answered += 1;
                 // A script that has ended listens no more, and needs no answer.
-                let _ = answers.send((call, report));
+                if answers.send((call, report)).is_ok() {
+                    self.answered += 1;
+                }
             }
             (Waiter::Caller(caller), _) => {
                 // A caller that no longer waits has dropped its end.
@@ -159,5 +160,22 @@ impl Delivery {
             }
             (Waiter::Script(_), None) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    #[test]
+    fn only_what_the_script_will_hear_counts_as_answered() {
+        let (answers, heard) = tokio::sync::mpsc::unbounded_channel();
+        let mut delivery = Delivery::new(Arc::new(MemoryStore::new()), Some(answers));
+        delivery.refuse(&Run::new(), Waiter::Script(0));
+        assert_eq!(delivery.answered(), 1);
+        drop(heard);
+        delivery.refuse(&Run::new(), Waiter::Script(1));
+        assert_eq!(delivery.answered(), 1);
     }
 }

@@ -7,31 +7,37 @@
 //! the journal for the length of one append is seen by nobody, and if the
 //! append fails, the driver ends and the state with it.
 
-mod attempt;
+mod take;
+
+mod commit;
 mod delivery;
-mod message;
 mod substitution;
 
+mod attempt;
+
+mod journal;
+mod message;
+
+pub(crate) use journal::{read, replay};
 pub use message::{Answered, TaskEnd, TaskReport};
-pub(crate) use message::{FlowNews, Message, Ours, Room, Waiter};
+pub(crate) use message::{FlowNews, Message, Ours, Waiter};
 
 use crate::executor::Signal;
 use crate::governor::{Governors, RunNumber};
-use crate::resolve::{Assignment, Resolved};
-use crate::store::{Batch, RunSummary, Store, StoreError};
+use crate::resolve::Assignment;
+use crate::store::{Batch, Store, StoreError};
+use commit::Pending;
 use delivery::Delivery;
-use divisi_core::content::{Blob, Content};
+use divisi_core::content::Blob;
 use divisi_core::event::{ParkReason, Recorded};
 use divisi_core::retry::QuotaWait;
-use divisi_core::run::{AttemptEnd, Stage};
-use divisi_core::{
-    AttemptId, Event, Failure, FailureClass, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp,
-};
+use divisi_core::run::Stage;
+use divisi_core::{AttemptId, Event, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use substitution::Substitutions;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Messages handled before the next append. Enough to share a sync among all
@@ -85,17 +91,6 @@ pub(crate) struct Patience {
     pub(crate) quota_wait: Option<QuotaWait>,
     /// What is to let requests leave again when the run goes on.
     pub(crate) governors: Vec<Arc<Governors>>,
-}
-
-/// What the current batch has come to so far.
-#[derive(Default)]
-struct Pending {
-    events: Vec<Recorded>,
-    blobs: Vec<Blob>,
-    /// Told once the batch is durable.
-    acknowledge: Vec<oneshot::Sender<()>>,
-    /// The same for those who may send a request, with the room for its reply.
-    granted: Vec<(oneshot::Sender<Room>, Room)>,
 }
 
 /// Why a run can no longer be driven.
@@ -235,124 +230,6 @@ impl Driver {
         self.patience.governors.iter().for_each(|governors| governors.reopen(found_closed));
     }
 
-    /// Takes one message: decides what follows and applies it.
-    fn take(&mut self, message: Message) -> Result<(), DriveError> {
-        match message {
-            Message::Submit { resolved, waiter } => self.submit(*resolved, waiter),
-            Message::Flow(FlowNews::Phase { title, cap }) => self.decide(Input::Phase { title, cap }),
-            Message::Flow(FlowNews::Log(line)) => self.decide(Input::Log(line)),
-            Message::Flow(FlowNews::Quiet { answered }) => self.quiet(answered),
-            Message::Flow(FlowNews::Ended(result)) => {
-                let result = match result {
-                    Ok(value) => Ok(self.keep(value)),
-                    Err(failure) => Err(Box::new(failure)),
-                };
-                // A flow that needs nothing new has caught up by ending.
-                self.decide(Input::CaughtUp)?;
-                self.decide(Input::FlowEnded(result))
-            }
-            Message::Ours(ours) => self.take_ours(ours),
-            Message::Estimate(estimate) => self.decide(Input::Estimate(estimate)),
-            Message::Park => {
-                // Whoever wants it to rest does not want it to go on by itself.
-                self.patience.quota_wait = None;
-                self.decide(Input::Park)
-            }
-            Message::Cancel => self.decide(Input::Cancel),
-        }
-    }
-
-    fn submit(&mut self, resolved: Resolved, waiter: Waiter) -> Result<(), DriveError> {
-        let Resolved { submission, blob, assignment } = resolved;
-        let before = self.pending.events.len();
-        self.decide(Input::Submit(Box::new(submission)))?;
-        let (task, new) = match self.pending.events.get(before).map(|recorded| &recorded.event) {
-            Some(Event::TaskSubmitted(submitted)) => (submitted.task, true),
-            Some(Event::TaskClaimed { task, .. }) => (*task, false),
-            _ => {
-                self.delivery.refuse(&self.run, waiter);
-                return Ok(());
-            }
-        };
-        if new {
-            self.pending.blobs.extend(blob);
-        }
-        if let Some(assignment) =
-            assignment.filter(|_| self.run.task(task).is_some_and(|t| t.outcome().is_none()))
-        {
-            self.assignments.insert(task, assignment);
-        }
-        self.delivery.wait(&self.run, task, waiter);
-        Ok(())
-    }
-
-    /// The flow waits. If the journal has no answer either, it has caught up.
-    fn quiet(&mut self, answered: u64) -> Result<(), DriveError> {
-        if *self.run.stage() == Stage::Replaying && self.delivery.is_quiet(answered) {
-            self.decide(Input::CaughtUp)?;
-        }
-        Ok(())
-    }
-
-    fn take_ours(&mut self, ours: Ours) -> Result<(), DriveError> {
-        match ours {
-            Ours::TurnEnded { attempt, turn, blob, answer } => {
-                if self.decides(Input::TurnEnded { attempt, turn })? {
-                    self.pending.blobs.extend(blob);
-                    self.pending.acknowledge.push(answer);
-                }
-                Ok(())
-            }
-            Ours::TurnWanted { attempt, tool_results, bound, blob, answer } => {
-                let before = self.pending.events.len();
-                self.decide(Input::TurnWanted { attempt, tool_results, bound })?;
-                let decided = self.pending.events.get(before).map(|recorded| &recorded.event);
-                let granted = match decided {
-                    Some(Event::TurnScheduled { reply_tokens, .. }) => Some(*reply_tokens),
-                    _ => None,
-                };
-                self.pending.blobs.extend(blob.filter(|_| decided.is_some()));
-                self.pending.granted.extend(granted.map(|room| (answer, room)));
-                Ok(())
-            }
-            Ours::HedgeWanted { attempt, answer } => {
-                if self.decides(Input::HedgeWanted { attempt })? {
-                    self.pending.acknowledge.push(answer);
-                }
-                Ok(())
-            }
-            Ours::HedgeEnded { attempt, billed } => self.decide(Input::HedgeEnded { attempt, billed }),
-            Ours::Ended { attempt, result } => {
-                self.stops.remove(&attempt);
-                let last_turn = result.last_turn.map(|(turn, reply)| {
-                    if let Content::Stored { digest, .. } = &turn.reply {
-                        self.pending.blobs.push(Blob { digest: *digest, text: reply });
-                    }
-                    Box::new(turn)
-                });
-                let end = AttemptEnd {
-                    result: result.result.map(|value| self.keep(value)),
-                    last_turn,
-                    usage: result.usage,
-                    cost: result.cost,
-                    unanswered: result.unanswered,
-                    retry_after: result.retry_after,
-                    should_retry: result.should_retry,
-                    next_turn: result.next_turn,
-                    findings: result.findings.map(|findings| self.keep(findings)),
-                };
-                self.decide(Input::AttemptEnded { attempt, end: Box::new(end) })
-            }
-        }
-    }
-
-    /// The content of `text`, whose bytes go with this batch if they are many.
-    fn keep(&mut self, text: Arc<str>) -> Content {
-        let (content, blob) = Content::of(text);
-        self.pending.blobs.extend(blob);
-        content
-    }
-
     fn tick(&mut self) -> Result<(), DriveError> {
         while self.decides(Input::Tick)? {}
         Ok(())
@@ -390,126 +267,6 @@ impl Driver {
             self.decide(Input::Log(notice))?;
         }
         Ok(any)
-    }
-
-    /// Makes the batch durable, then lets the world know.
-    async fn commit(&mut self) -> Result<(), DriveError> {
-        let Pending { events, blobs, acknowledge, granted } = std::mem::take(&mut self.pending);
-        if events.is_empty() {
-            return self.delivery.deliver(&self.run, &[]).await;
-        }
-        let summary = RunSummary::of(&self.id, &self.run, self.latest);
-        let batch = Arc::new(Batch { run: self.id.clone(), position: self.position, events, blobs, summary });
-        self.store.append(batch.clone()).await?;
-        self.position = self.position.after(batch.events.len());
-        for answer in acknowledge {
-            // Whoever asked may have been stopped in the meantime.
-            let _ = answer.send(());
-        }
-        for (answer, room) in granted {
-            let _ = answer.send(room);
-        }
-        for recorded in &batch.events {
-            self.react(&recorded.event);
-        }
-        self.watchers.retain(|watcher| watcher.send(batch.clone()).is_ok());
-        self.delivery.deliver(&self.run, &batch.blobs).await
-    }
-
-    /// What happens in the world because of an event, now that it is durable.
-    fn react(&mut self, event: &Event) {
-        match event {
-            Event::AttemptScheduled { attempt, model, reply_tokens, .. } => {
-                self.start(*attempt, model.as_deref(), *reply_tokens);
-            }
-            Event::AttemptEnded { attempt, .. } => {
-                if let Some(stop) = self.stops.remove(attempt) {
-                    stop.cancel();
-                }
-            }
-            Event::TaskEnded { task, .. } => {
-                self.assignments.remove(task);
-                self.delivery.ended(*task);
-            }
-            Event::RunWoken => self.reopen(false),
-            Event::RunStarted(_)
-            | Event::RunResumed(_)
-            | Event::CaughtUp { .. }
-            | Event::PhaseStarted { .. }
-            | Event::Logged { .. }
-            | Event::TaskSubmitted(_)
-            | Event::TaskClaimed { .. }
-            | Event::TurnScheduled { .. }
-            | Event::TurnHedged { .. }
-            | Event::HedgeEnded { .. }
-            | Event::TurnEnded { .. }
-            | Event::RetryPlanned { .. }
-            | Event::Estimated { .. }
-            | Event::SoftLimitReached { .. }
-            | Event::ParkingStarted { .. }
-            | Event::RunParked { .. }
-            | Event::WaitStarted { .. }
-            | Event::FlowEnded { .. }
-            | Event::RunEnded { .. } => {}
-        }
-    }
-
-    fn start(&mut self, attempt: AttemptId, model: Option<&str>, room: Room) {
-        let (Some(assignment), Some(task)) =
-            (self.assignments.get(&attempt.task), self.run.task(attempt.task))
-        else {
-            let message = format!("{attempt} was scheduled, but nobody knows what it is");
-            let failure = Failure::new(FailureClass::Unavailable, message);
-            let ended = Ours::Ended { attempt, result: Box::new(failure.into()) };
-            // The driver holds the receiver.
-            let _ = self.sender.send(Message::Ours(ended));
-            return;
-        };
-        let stop = CancellationToken::new();
-        self.stops.insert(attempt, stop.clone());
-        let turn = (self.number, task.facts().priority);
-        let (inbox, signals) = (self.sender.clone(), self.signals.clone());
-        let line = crate::executor::Line::new(attempt, turn, inbox, signals, stop);
-        let start = attempt::Start {
-            assignment: assignment.clone(),
-            model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),
-            rung: task.rung() as usize,
-            can_climb: task.can_climb(),
-            room,
-            kept: task.kept_turns().to_vec(),
-            findings: task.findings().cloned(),
-        };
-        attempt::start(attempt, start, line, self.store.clone());
-    }
-}
-
-/// Reads the journal of a run and replays it.
-pub(crate) async fn replay(store: &dyn Store, id: &RunId) -> Result<(Run, Position), DriveError> {
-    let mut run = Run::new();
-    let mut position = Position::default();
-    loop {
-        let page = store.events(id, position).await?;
-        if page.is_empty() {
-            break;
-        }
-        for recorded in &page {
-            run.apply(recorded.at, &recorded.event)?;
-        }
-        position = position.after(page.len());
-    }
-    match position {
-        Position(0) => Err(DriveError::Unknown(id.clone())),
-        _ => Ok((run, position)),
-    }
-}
-
-/// Reads a text of the journal, wherever it is kept.
-pub(crate) async fn read(store: &dyn Store, content: &Content) -> Result<Arc<str>, DriveError> {
-    match content {
-        Content::Inline(text) => Ok(text.clone()),
-        Content::Stored { digest, .. } => {
-            store.blob(*digest).await?.ok_or_else(|| DriveError::Missing(digest.to_string()))
-        }
     }
 }
 

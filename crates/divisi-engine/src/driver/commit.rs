@@ -1,0 +1,115 @@
+//! A batch becomes durable, and what happens in the world because of it.
+
+use super::attempt;
+use super::message::{Message, Ours, Room};
+use super::{DriveError, Driver};
+use crate::store::{Batch, RunSummary};
+use divisi_core::content::Blob;
+use divisi_core::event::Recorded;
+use divisi_core::{AttemptId, Event, Failure, FailureClass};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// What the current batch has come to so far.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) events: Vec<Recorded>,
+    pub(super) blobs: Vec<Blob>,
+    /// Told once the batch is durable.
+    pub(super) acknowledge: Vec<oneshot::Sender<()>>,
+    /// The same for those who may send a request, with the room for its reply.
+    pub(super) granted: Vec<(oneshot::Sender<Room>, Room)>,
+}
+
+impl Driver {
+    /// Makes the batch durable, then lets the world know.
+    pub(super) async fn commit(&mut self) -> Result<(), DriveError> {
+        let Pending { events, blobs, acknowledge, granted } = std::mem::take(&mut self.pending);
+        if events.is_empty() {
+            return self.delivery.deliver(&self.run, &[]).await;
+        }
+        let summary = RunSummary::of(&self.id, &self.run, self.latest);
+        let batch = Arc::new(Batch { run: self.id.clone(), position: self.position, events, blobs, summary });
+        self.store.append(batch.clone()).await?;
+        self.position = self.position.after(batch.events.len());
+        for answer in acknowledge {
+            // Whoever asked may have been stopped in the meantime.
+            let _ = answer.send(());
+        }
+        for (answer, room) in granted {
+            let _ = answer.send(room);
+        }
+        for recorded in &batch.events {
+            self.react(&recorded.event);
+        }
+        self.watchers.retain(|watcher| watcher.send(batch.clone()).is_ok());
+        self.delivery.deliver(&self.run, &batch.blobs).await
+    }
+
+    /// What happens in the world because of an event, now that it is durable.
+    fn react(&mut self, event: &Event) {
+        match event {
+            Event::AttemptScheduled { attempt, model, reply_tokens, .. } => {
+                self.start(*attempt, model.as_deref(), *reply_tokens);
+            }
+            Event::AttemptEnded { attempt, .. } => {
+                if let Some(stop) = self.stops.remove(attempt) {
+                    stop.cancel();
+                }
+            }
+            Event::TaskEnded { task, .. } => {
+                self.assignments.remove(task);
+                self.delivery.ended(*task);
+            }
+            Event::RunWoken => self.reopen(false),
+            Event::RunStarted(_)
+            | Event::RunResumed(_)
+            | Event::CaughtUp { .. }
+            | Event::PhaseStarted { .. }
+            | Event::Logged { .. }
+            | Event::TaskSubmitted(_)
+            | Event::TaskClaimed { .. }
+            | Event::TurnScheduled { .. }
+            | Event::TurnHedged { .. }
+            | Event::HedgeEnded { .. }
+            | Event::TurnEnded { .. }
+            | Event::RetryPlanned { .. }
+            | Event::Estimated { .. }
+            | Event::SoftLimitReached { .. }
+            | Event::ParkingStarted { .. }
+            | Event::RunParked { .. }
+            | Event::WaitStarted { .. }
+            | Event::FlowEnded { .. }
+            | Event::RunEnded { .. } => {}
+        }
+    }
+
+    fn start(&mut self, attempt: AttemptId, model: Option<&str>, room: Room) {
+        let (Some(assignment), Some(task)) =
+            (self.assignments.get(&attempt.task), self.run.task(attempt.task))
+        else {
+            let message = format!("{attempt} was scheduled, but nobody knows what it is");
+            let failure = Failure::new(FailureClass::Unavailable, message);
+            let ended = Ours::Ended { attempt, result: Box::new(failure.into()) };
+            // The driver holds the receiver.
+            let _ = self.sender.send(Message::Ours(ended));
+            return;
+        };
+        let stop = CancellationToken::new();
+        self.stops.insert(attempt, stop.clone());
+        let turn = (self.number, task.facts().priority);
+        let (inbox, signals) = (self.sender.clone(), self.signals.clone());
+        let line = crate::executor::Line::new(attempt, turn, inbox, signals, stop);
+        let start = attempt::Start {
+            assignment: assignment.clone(),
+            model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),
+            rung: task.rung() as usize,
+            can_climb: task.can_climb(),
+            room,
+            kept: task.kept_turns().to_vec(),
+            findings: task.findings().cloned(),
+        };
+        attempt::start(attempt, start, line, self.store.clone());
+    }
+}

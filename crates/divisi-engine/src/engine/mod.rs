@@ -1,25 +1,28 @@
 //! Starts runs and goes on with them.
 
-use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience, TaskReport, Waiter};
-use crate::executor::Signal;
-use crate::flow::{self, Flow, ScriptEnd};
+mod handle;
+mod job;
+
+pub use handle::{Control, Finished, RunHandle};
+pub use job::Job;
+
+use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
+use crate::flow::{self, Flow};
 use crate::lock::{LockError, RunLock};
-use crate::resolve::{Resolved, Resolver};
+use crate::resolve::Resolver;
 use crate::setup::Setup;
 use crate::store::{Batch, Store, StoreError};
 use divisi_core::content::Content;
 use divisi_core::event::Caps;
-use divisi_core::event::{FlowSource, RunStatus};
-use divisi_core::preflight::Estimate;
+use divisi_core::event::FlowSource;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
-use divisi_core::{Failure, FailureClass, Input, Outcome, Position, Run, RunId, Task};
+use divisi_core::{Input, Position, Run, RunId};
 use divisi_script::{HostOptions, ScriptError};
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{broadcast, mpsc};
 
 /// Signals kept for a display that is slow; older ones are dropped.
 const SIGNALS_MAX: usize = 1_024;
@@ -288,180 +291,4 @@ struct Source {
     path: Option<Arc<str>>,
     text: Arc<str>,
     args: Option<Value>,
-}
-
-/// A run that is being driven.
-///
-/// Dropping it lets the run go on until the runtime ends.
-pub struct RunHandle {
-    id: RunId,
-    inbox: mpsc::UnboundedSender<Message>,
-    signals: broadcast::Sender<Signal>,
-    drive: JoinHandle<Result<Run, DriveError>>,
-    engine: Engine,
-    script_end: Option<ScriptEnd>,
-}
-
-/// Parks or cancels a run from elsewhere, or tells it something.
-#[derive(Clone)]
-pub struct Control {
-    inbox: mpsc::UnboundedSender<Message>,
-}
-
-impl Control {
-    /// Lets what is in flight finish its turn and starts nothing new.
-    pub fn park(&self) {
-        // A run that is over cannot be parked any more.
-        let _ = self.inbox.send(Message::Park);
-    }
-
-    /// Tells the run what it is expected to cost, for its journal. Only the
-    /// first estimate of an execution is kept, and none once the run is over.
-    pub fn estimate(&self, estimate: Estimate) {
-        let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
-    }
-
-    /// Ends the run at once. What is in flight is lost and may be billed.
-    pub fn cancel(&self) {
-        let _ = self.inbox.send(Message::Cancel);
-    }
-}
-
-impl RunHandle {
-    /// The run's name.
-    pub fn id(&self) -> &RunId {
-        &self.id
-    }
-
-    /// Parks or cancels it.
-    pub fn control(&self) -> Control {
-        Control { inbox: self.inbox.clone() }
-    }
-
-    /// What is worth showing but is no fact: replies being written, tools at work.
-    pub fn signals(&self) -> broadcast::Receiver<Signal> {
-        self.signals.subscribe()
-    }
-
-    /// Stops driving the run, as a kill of the process would: what is in flight
-    /// is lost, and the journal stays as it is.
-    pub fn kill(self) {
-        self.drive.abort();
-    }
-
-    /// Waits until the run is over or parked.
-    pub async fn finished(mut self) -> Result<Finished, DriveError> {
-        let run = match (&mut self.drive).await {
-            Ok(ended) => ended?,
-            // The driver's own panic is nobody else's to swallow.
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
-        let result = match run.result() {
-            None => None,
-            Some(Ok(value)) => Some(Ok(self.engine.read(value).await?)),
-            Some(Err(failure)) => Some(Err(failure.clone())),
-        };
-        let failed = matches!(result, Some(Err(_)));
-        let script_error = match self.script_end.take() {
-            Some(end) if failed => end.await.ok(),
-            _ => None,
-        };
-        Ok(Finished { id: self.id.clone(), run, result, script_error })
-    }
-}
-
-/// A run that is over or parked.
-pub struct Finished {
-    /// Its name.
-    pub id: RunId,
-    /// Its state.
-    pub run: Run,
-    /// What its flow returned (JSON text), or why it failed; `None` when it
-    /// has not got that far.
-    pub result: Option<Result<Arc<str>, Failure>>,
-    /// The script's error with its source, when that is why it failed.
-    pub script_error: Option<ScriptError>,
-}
-
-impl Finished {
-    /// How it ended; `None` when it is parked.
-    pub fn status(&self) -> Option<RunStatus> {
-        match self.run.stage() {
-            Stage::Ended(status) => Some(*status),
-            _ => None,
-        }
-    }
-}
-
-/// A run that this program feeds.
-///
-/// The tasks it asks for may be asked for again after a crash: what is known
-/// of them is answered from the journal.
-pub struct Job {
-    handle: RunHandle,
-    inbox: mpsc::UnboundedSender<Message>,
-    resolver: Arc<Resolver>,
-}
-
-impl Job {
-    /// The run.
-    pub fn handle(&self) -> &RunHandle {
-        &self.handle
-    }
-
-    /// Runs one task to its end.
-    ///
-    /// Dropping the future does not stop the task. If the run parks first, the
-    /// report says that the task was interrupted.
-    pub async fn run(&self, task: Task) -> TaskReport {
-        reported(self.send(self.resolver.resolve(task, 0))).await
-    }
-
-    /// The same for a task for which a chain of `waiting` others is known to wait.
-    pub(crate) async fn submit(&self, task: Task, waiting: u32) -> TaskReport {
-        reported(self.send(self.resolver.resolve(task, waiting))).await
-    }
-
-    /// Records that a task is not run, and why.
-    pub(crate) async fn skip(&self, task: Task, reason: String) -> TaskReport {
-        reported(self.send(self.resolver.settled(task, Outcome::Skipped { reason }))).await
-    }
-
-    /// Hands a task over. Not async, so that those who wait hold none of it.
-    fn send(&self, resolved: Resolved) -> oneshot::Receiver<TaskReport> {
-        let (caller, report) = oneshot::channel();
-        let resolved = Box::new(resolved);
-        // A run that is over drops the message, and with it the caller.
-        let _ = self.inbox.send(Message::Submit { resolved, waiter: Waiter::Caller(caller) });
-        report
-    }
-
-    /// Begins a progress group.
-    pub fn phase(&self, title: &str) {
-        self.tell(FlowNews::Phase { title: title.into(), cap: None });
-    }
-
-    /// Says something to people.
-    pub fn log(&self, line: &str) {
-        self.tell(FlowNews::Log(line.into()));
-    }
-
-    /// Says that there will be no more tasks, and waits for the end.
-    pub async fn finish(self, result: Value) -> Result<Finished, DriveError> {
-        self.tell(FlowNews::Ended(Ok(result.to_string().into())));
-        self.handle.finished().await
-    }
-
-    fn tell(&self, news: FlowNews) {
-        // A run that is parked or over hears nothing more; `finish` reports that.
-        let _ = self.inbox.send(Message::Flow(news));
-    }
-}
-
-/// The report, or what is to be said where the run stops first.
-async fn reported(report: oneshot::Receiver<TaskReport>) -> TaskReport {
-    report.await.unwrap_or_else(|_| {
-        let message = "the run stopped before the task was done";
-        TaskReport::without_task(Failure::new(FailureClass::Interrupted, message))
-    })
 }

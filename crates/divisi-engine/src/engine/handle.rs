@@ -1,0 +1,117 @@
+//! A run that is being driven: watched, parked, cancelled, waited for.
+
+use super::Engine;
+use crate::driver::{DriveError, Message};
+use crate::executor::Signal;
+use crate::flow::ScriptEnd;
+use divisi_core::event::RunStatus;
+use divisi_core::preflight::Estimate;
+use divisi_core::run::Stage;
+use divisi_core::{Failure, Run, RunId};
+use divisi_script::ScriptError;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+
+/// A run that is being driven.
+///
+/// Dropping it lets the run go on until the runtime ends.
+pub struct RunHandle {
+    pub(super) id: RunId,
+    pub(super) inbox: mpsc::UnboundedSender<Message>,
+    pub(super) signals: broadcast::Sender<Signal>,
+    pub(super) drive: JoinHandle<Result<Run, DriveError>>,
+    pub(super) engine: Engine,
+    pub(super) script_end: Option<ScriptEnd>,
+}
+
+/// Parks or cancels a run from elsewhere, or tells it something.
+#[derive(Clone)]
+pub struct Control {
+    inbox: mpsc::UnboundedSender<Message>,
+}
+
+impl Control {
+    /// Lets what is in flight finish its turn and starts nothing new.
+    pub fn park(&self) {
+        // A run that is over cannot be parked any more.
+        let _ = self.inbox.send(Message::Park);
+    }
+
+    /// Tells the run what it is expected to cost, for its journal. Only the
+    /// first estimate of an execution is kept, and none once the run is over.
+    pub fn estimate(&self, estimate: Estimate) {
+        let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
+    }
+
+    /// Ends the run at once. What is in flight is lost and may be billed.
+    pub fn cancel(&self) {
+        let _ = self.inbox.send(Message::Cancel);
+    }
+}
+
+impl RunHandle {
+    /// The run's name.
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// Parks or cancels it.
+    pub fn control(&self) -> Control {
+        Control { inbox: self.inbox.clone() }
+    }
+
+    /// What is worth showing but is no fact: replies being written, tools at work.
+    pub fn signals(&self) -> broadcast::Receiver<Signal> {
+        self.signals.subscribe()
+    }
+
+    /// Stops driving the run, as a kill of the process would: what is in flight
+    /// is lost, and the journal stays as it is.
+    pub fn kill(self) {
+        self.drive.abort();
+    }
+
+    /// Waits until the run is over or parked.
+    pub async fn finished(mut self) -> Result<Finished, DriveError> {
+        let run = match (&mut self.drive).await {
+            Ok(ended) => ended?,
+            // The driver's own panic is nobody else's to swallow.
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let result = match run.result() {
+            None => None,
+            Some(Ok(value)) => Some(Ok(self.engine.read(value).await?)),
+            Some(Err(failure)) => Some(Err(failure.clone())),
+        };
+        let failed = matches!(result, Some(Err(_)));
+        let script_error = match self.script_end.take() {
+            Some(end) if failed => end.await.ok(),
+            _ => None,
+        };
+        Ok(Finished { id: self.id.clone(), run, result, script_error })
+    }
+}
+
+/// A run that is over or parked.
+pub struct Finished {
+    /// Its name.
+    pub id: RunId,
+    /// Its state.
+    pub run: Run,
+    /// What its flow returned (JSON text), or why it failed; `None` when it
+    /// has not got that far.
+    pub result: Option<Result<Arc<str>, Failure>>,
+    /// The script's error with its source, when that is why it failed.
+    pub script_error: Option<ScriptError>,
+}
+
+impl Finished {
+    /// How it ended; `None` when it is parked.
+    pub fn status(&self) -> Option<RunStatus> {
+        match self.run.stage() {
+            Stage::Ended(status) => Some(*status),
+            _ => None,
+        }
+    }
+}

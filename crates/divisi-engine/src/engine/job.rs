@@ -1,0 +1,82 @@
+//! A run that a Rust program feeds.
+
+use super::{Finished, RunHandle};
+use crate::driver::{DriveError, FlowNews, Message, TaskReport, Waiter};
+use crate::resolve::{Resolved, Resolver};
+use divisi_core::{Failure, FailureClass, Outcome, Task};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// A run that this program feeds.
+///
+/// The tasks it asks for may be asked for again after a crash: what is known
+/// of them is answered from the journal.
+pub struct Job {
+    pub(super) handle: RunHandle,
+    pub(super) inbox: mpsc::UnboundedSender<Message>,
+    pub(super) resolver: Arc<Resolver>,
+}
+
+impl Job {
+    /// The run.
+    pub fn handle(&self) -> &RunHandle {
+        &self.handle
+    }
+
+    /// Runs one task to its end.
+    ///
+    /// Dropping the future does not stop the task. If the run parks first, the
+    /// report says that the task was interrupted.
+    pub async fn run(&self, task: Task) -> TaskReport {
+        reported(self.send(self.resolver.resolve(task, 0))).await
+    }
+
+    /// The same for a task for which a chain of `waiting` others is known to wait.
+    pub(crate) async fn submit(&self, task: Task, waiting: u32) -> TaskReport {
+        reported(self.send(self.resolver.resolve(task, waiting))).await
+    }
+
+    /// Records that a task is not run, and why.
+    pub(crate) async fn skip(&self, task: Task, reason: String) -> TaskReport {
+        reported(self.send(self.resolver.settled(task, Outcome::Skipped { reason }))).await
+    }
+
+    /// Hands a task over. Not async, so that those who wait hold none of it.
+    fn send(&self, resolved: Resolved) -> oneshot::Receiver<TaskReport> {
+        let (caller, report) = oneshot::channel();
+        let resolved = Box::new(resolved);
+        // A run that is over drops the message, and with it the caller.
+        let _ = self.inbox.send(Message::Submit { resolved, waiter: Waiter::Caller(caller) });
+        report
+    }
+
+    /// Begins a progress group.
+    pub fn phase(&self, title: &str) {
+        self.tell(FlowNews::Phase { title: title.into(), cap: None });
+    }
+
+    /// Says something to people.
+    pub fn log(&self, line: &str) {
+        self.tell(FlowNews::Log(line.into()));
+    }
+
+    /// Says that there will be no more tasks, and waits for the end.
+    pub async fn finish(self, result: Value) -> Result<Finished, DriveError> {
+        self.tell(FlowNews::Ended(Ok(result.to_string().into())));
+        self.handle.finished().await
+    }
+
+    fn tell(&self, news: FlowNews) {
+        // A run that is parked or over hears nothing more; `finish` reports that.
+        let _ = self.inbox.send(Message::Flow(news));
+    }
+}
+
+/// The report, or what is to be said where the run stops first.
+async fn reported(report: oneshot::Receiver<TaskReport>) -> TaskReport {
+    report.await.unwrap_or_else(|_| {
+        let message = "the run stopped before the task was done";
+        TaskReport::without_task(Failure::new(FailureClass::Interrupted, message))
+    })
+}

@@ -5,6 +5,7 @@
 //! cannot be resolved has its outcome before it starts.
 
 mod ahead;
+mod remembered;
 
 use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
@@ -26,8 +27,9 @@ use divisi_core::run::Submission;
 use divisi_core::{
     Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier, Timestamp,
 };
+use remembered::{Known, Remembered, ToolWords};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// Judges when nothing else is said: reading and giving marks is light work.
 const JUDGE_TIER: &str = "haiku";
@@ -42,28 +44,11 @@ pub struct Resolver {
     /// Tools of a task that says nothing of tools.
     tools: Result<Arc<Toolset>, Failure>,
     /// What words for models have meant so far.
-    known: RwLock<Vec<Known>>,
+    known: Remembered<Known>,
     /// Selections of tools that tasks have made so far.
-    toolsets: RwLock<Vec<(ToolWords, Arc<Toolset>)>>,
+    toolsets: Remembered<(ToolWords, Arc<Toolset>)>,
     durations: Arc<Durations>,
 }
-
-/// The tools that a task asks for, and those it does not want, word for word.
-struct ToolWords {
-    allowed: Option<Vec<String>>,
-    disallowed: Vec<String>,
-}
-
-/// What a word for a model means on one day: prices change no faster.
-struct Known {
-    word: Option<Arc<str>>,
-    tier: Tier,
-    day: u64,
-    model: Model,
-}
-
-/// Words for models, and selections of tools, that are remembered. Flows use a handful.
-const KNOWN_MAX: usize = 64;
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
 
@@ -109,7 +94,6 @@ pub struct Resolved {
 
 impl Resolver {
     /// A resolver for these surroundings. Reads the agent definitions there are.
-    ///
     pub fn new(setup: Arc<Setup>) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
         let command = |(name, line): (&String, &crate::executor::CommandLine)| {
@@ -121,8 +105,8 @@ impl Resolver {
             shell: Arc::new(ShellExecutor),
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
-            known: RwLock::default(),
-            toolsets: RwLock::default(),
+            known: Remembered::default(),
+            toolsets: Remembered::default(),
             durations: Arc::default(),
             setup,
         }
@@ -258,16 +242,13 @@ impl Resolver {
     /// What `word` means; `auto` means the tier that suffices.
     fn model(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
         let now = wall_clock();
-        let known = || self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |known: &&Known| {
-            known.word.as_deref() == word && known.tier == tier && known.day == now.0 / DAY_MILLIS
-        };
-        if let Some(known) = known().iter().find(is_it) {
-            return Ok(known.model.clone());
+        let today = now.0 / DAY_MILLIS;
+        let is_it = |known: &Known| known.word.as_deref() == word && known.tier == tier && known.day == today;
+        if let Some(model) = self.known.find(|known| is_it(known).then(|| known.model.clone())) {
+            return Ok(model);
         }
         let model = self.find_model(word, tier, now)?;
-        let (word, day) = (word.map(Arc::from), now.0 / DAY_MILLIS);
-        remember(&self.known, Known { word, tier, day, model: model.clone() });
+        self.known.add(Known { word: word.map(Arc::from), tier, day: today, model: model.clone() });
         Ok(model)
     }
 
@@ -298,14 +279,15 @@ impl Resolver {
             return self.tools.clone();
         }
         let all = self.tools.as_ref().map_err(Clone::clone)?;
-        let known = || self.toolsets.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = known().iter().find(|(words, _)| words.are(allowed.as_deref(), &disallowed))
-        {
-            return Ok(known.clone());
+        let known = self
+            .toolsets
+            .find(|(words, toolset)| words.are(allowed.as_deref(), &disallowed).then(|| toolset.clone()));
+        if let Some(known) = known {
+            return Ok(known);
         }
         let selection = Selection::of(allowed.as_deref(), &disallowed);
         let toolset = Arc::new(all.reselect(&self.setup, selection));
-        remember(&self.toolsets, (ToolWords::of(allowed.as_deref(), &disallowed), toolset.clone()));
+        self.toolsets.add((ToolWords::of(allowed.as_deref(), &disallowed), toolset.clone()));
         Ok(toolset)
     }
 
@@ -425,27 +407,6 @@ impl Resolver {
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
     }
-}
-
-impl ToolWords {
-    fn of(allowed: Option<&[&str]>, disallowed: &[&str]) -> Self {
-        let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        Self { allowed: allowed.map(own), disallowed: own(disallowed) }
-    }
-
-    fn are(&self, allowed: Option<&[&str]>, disallowed: &[&str]) -> bool {
-        self.allowed.as_deref().is_some() == allowed.is_some()
-            && self.allowed.as_deref().unwrap_or_default() == allowed.unwrap_or_default()
-            && self.disallowed == disallowed
-    }
-}
-
-fn remember<T>(all: &RwLock<Vec<T>>, new: T) {
-    let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
-    if all.len() == KNOWN_MAX {
-        all.clear();
-    }
-    all.push(new);
 }
 
 fn forbidden(message: &str) -> Failure {

@@ -101,6 +101,68 @@ fn each_keeps_the_limits_of_its_own_settings() {
     assert!(matches!(two.ask(1, 0), Decision::Go(_)));
 }
 
+/// What `who` sends now uses so many tokens of its prompt.
+fn takes(two: &mut Two, who: usize, at: u64, input: u64) -> Decision {
+    two.step(who, |governor| governor.ask(Timestamp(at), Estimate { input, output: 0 }))
+}
+
+/// One that takes a prompt every 100 ms for ten minutes, which makes 500,000
+/// tokens a minute, beside another whose user allows 30,000.
+fn beside_one_that_nothing_limits(shares: bool) -> Two {
+    let mut two = Two::new([RateSettings { input_tokens_per_minute: Some(30_000), ..UNSET }, UNSET]);
+    takes(&mut two, 0, 0, 1);
+    for at in (0..600_000).step_by(100) {
+        let Decision::Go(permit) = (match shares {
+            true => takes(&mut two, 1, at, 833),
+            false => two.governors[1].ask(Timestamp(at), Estimate { input: 833, output: 0 }),
+        }) else {
+            panic!("nothing limits it")
+        };
+        let usage = Usage { input: 833, ..Usage::default() };
+        let done = |governor: &mut Governor| {
+            governor.done(Timestamp(at), permit, Some(&usage), Ending::Ok, &RateLimits::default());
+        };
+        match shares {
+            true => two.step(1, done),
+            false => done(&mut two.governors[1]),
+        }
+    }
+    two
+}
+
+#[test]
+fn whom_nothing_limits_leaves_a_debt_of_a_minute_at_most() {
+    for shares in [true, false] {
+        let mut two = beside_one_that_nothing_limits(shares);
+        two.step(1, |_| ());
+        // Ten minutes have passed since the other one has looked.
+        assert!(matches!(takes(&mut two, 0, 600_000, 29_000), Decision::Go(_)), "shares: {shares}");
+        for _ in 0..1_000 {
+            takes(&mut two, 1, 600_000, 833);
+        }
+        // Two minutes, and a rest for the path.
+        let Decision::Wait(until) = takes(&mut two, 0, 600_000, 30_000) else { panic!("none is left") };
+        assert!((715_000..725_000).contains(&until.0), "{until:?}");
+        assert!(matches!(takes(&mut two, 0, until.0, 30_000), Decision::Go(_)));
+    }
+}
+
+#[test]
+fn a_debt_of_ones_own_is_kept() {
+    let settings = RateSettings { output_tokens_per_minute: Some(1_000), ..UNSET };
+    let mut two = Two::new([settings; 2]);
+    let Decision::Go(permit) = takes(&mut two, 0, 0, 0) else { panic!("it is full") };
+    let usage = Usage { output: 11_000, ..Usage::default() };
+    two.step(0, |governor| {
+        governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &RateLimits::default())
+    });
+    let estimate = Estimate { input: 0, output: 1_000 };
+    assert_eq!(
+        two.step(1, |governor| governor.ask(Timestamp(0), estimate)),
+        Decision::Wait(Timestamp(660_125))
+    );
+}
+
 #[test]
 fn where_one_has_found_it_closed_another_sends_one_to_see() {
     let mut two = Two::new([UNSET; 2]);

@@ -13,6 +13,11 @@ const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
 const MINUTE: Millis = Millis(60_000);
 
+/// How long what a vendor tells is believed to hold a request back, and how long
+/// a debt: it may be wrong, and only another answer puts it right. What the user
+/// sets holds for as long as it takes.
+const BELIEVED_FOR: Millis = Millis::from_secs(3_600);
+
 /// The vendor's bucket begins to fill again when a request arrives, ours when
 /// it leaves. This is how long it is taken to be on its way: a path across an
 /// ocean takes some 100 ms, but what follows takes as long, and only the
@@ -144,11 +149,17 @@ impl Bucket {
 
     /// The moment at which it has `amount`; `None` if it has it now.
     ///
-    /// What is larger than the bucket may leave when the bucket is full.
+    /// What is larger than the bucket may leave when the bucket is full. Where the
+    /// vendor's limit is the narrower one, it leaves when there is as much as it
+    /// brings in an hour, and is not held back for longer than two.
     pub(super) fn ready_at(&mut self, now: Timestamp, amount: u64) -> Option<Timestamp> {
         self.fill(now);
         let limit = self.limit()?;
-        let missing = parts(amount.max(1)).min(limit.capacity).saturating_sub(self.level);
+        let is_told = self.set.is_none_or(|set| limit.per_minute < set.per_minute);
+        let believed = if is_told { limit.gain(BELIEVED_FOR) } else { i64::MAX };
+        self.level = self.level.max(-believed);
+        let wanted = parts(amount.max(1)).min(limit.capacity).min(believed);
+        let missing = wanted.saturating_sub(self.level);
         let missing = u64::try_from(missing).ok().filter(|missing| *missing > 0)?;
         match limit.per_minute {
             0 => Some(Timestamp(u64::MAX)),

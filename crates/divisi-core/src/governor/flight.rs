@@ -49,6 +49,11 @@ impl Flight {
         self.grants.remove(&id)
     }
 
+    /// How many have ever left.
+    pub(super) fn granted(&self) -> u64 {
+        self.granted
+    }
+
     pub(super) fn len(&self) -> usize {
         self.grants.len()
     }

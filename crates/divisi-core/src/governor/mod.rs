@@ -29,11 +29,21 @@ use crate::{Millis, Timestamp, Usage};
 use bucket::{Bucket, Limit, Told};
 use concurrency::Concurrency;
 use flight::{Flight, Grant};
+use headers::is_span;
 use pace::Closure;
 
 /// Tokens that a reply is taken to have before any has been seen. The vendor
 /// counts them as they are written, so this only spreads the first requests.
 const REPLY_TOKENS_FIRST: u64 = 1_000;
+
+/// Longest wait that a vendor's word alone imposes. It may be wrong, and only
+/// another answer puts it right: then one request goes to see. Pacing is a matter
+/// of minutes; a quota, of which a reset is told hours ahead, closes instead.
+const WAIT_MAX: Millis = Millis::from_secs(3_600);
+
+/// After a wait that is longer than this when somebody asks, one request leaves
+/// at first, and the others when it is answered.
+const SURE_MAX: Millis = Millis::from_secs(60);
 
 /// Limits that the user sets. What is absent is not limited until the vendor
 /// tells of it.
@@ -114,8 +124,10 @@ pub struct Governor {
     flight: Flight,
     /// Whether the vendor has said to one of its own requests that it takes no more.
     closed: Option<Closure>,
-    /// Whether one request is to find out if it was right to open it again.
+    /// Whether one request is to find out if it is open.
     tries: bool,
+    /// How many had left when that became doubtful: their replies say nothing of it.
+    doubted: u64,
     count_cached: bool,
     /// Tokens that a reply is likely to have.
     reply_tokens: u64,
@@ -146,6 +158,7 @@ impl Governor {
             flight: Flight::default(),
             closed: None,
             tries: false,
+            doubted: 0,
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
         }
@@ -165,8 +178,11 @@ impl Governor {
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
         }
+        if self.pace.not_before > now + SURE_MAX {
+            self.doubt();
+        }
         let allowed = if self.is_unsure() { 1 } else { self.concurrency.allowed() };
-        if self.in_flight() >= allowed {
+        if self.pace.not_before <= now && self.in_flight() >= allowed {
             return Decision::Full;
         }
         let output = estimate.output.min(self.reply_tokens);
@@ -201,18 +217,19 @@ impl Governor {
     /// whether that was right.
     pub fn reopen(&mut self) {
         self.closed = None;
-        self.tries = true;
+        self.doubt();
     }
 
     /// Whether one request has to find out if it is closed: it was opened again,
-    /// or others have found it closed.
+    /// others have found it closed, or a long wait is over.
     pub fn is_unsure(&self) -> bool {
         self.closed.is_none() && (self.tries || self.pace.closed.is_some())
     }
 
-    /// Learns that the reply to a request has begun: it is not closed.
-    pub fn begun(&mut self) {
-        if self.is_unsure() {
+    /// Learns that the reply to a request has begun: it is not closed, if the
+    /// request left when that was in doubt.
+    pub fn begun(&mut self, permit: PermitId) {
+        if self.is_unsure() && permit.0 > self.doubted {
             (self.tries, self.pace.closed) = (false, None);
         }
     }
@@ -248,14 +265,14 @@ impl Governor {
         }
         match ending {
             Ending::Ok => {
-                self.begun();
+                self.begun(permit);
                 self.concurrency.answered(in_flight);
             }
             Ending::Overloaded => self.concurrency.refused(in_flight),
             Ending::RateLimited { retry_after } => {
                 let [_, tokens @ ..] = grant.amounts;
                 self.give_back(&[0, tokens[0], tokens[1], tokens[2]], now);
-                self.pace.not_before = self.pace.not_before.max(now + retry_after.unwrap_or_default());
+                self.hold(now, retry_after.unwrap_or_default());
             }
             Ending::Quota { until } => self.close(Closure { until }),
             Ending::Auth => self.close(Closure { until: None }),
@@ -282,6 +299,9 @@ impl Governor {
     /// Learns what others who use the same credential have left, before
     /// anything else is asked. All must go by one clock.
     pub fn adopt(&mut self, shared: Pace) {
+        if shared.closed.is_some() && self.pace.closed.is_none() {
+            self.doubted = self.flight.granted();
+        }
         let own = std::mem::replace(&mut self.pace, shared);
         for (kind, own) in own.buckets.into_iter().enumerate() {
             let unshared = self.unshared[kind];
@@ -314,8 +334,21 @@ impl Governor {
         }
     }
 
+    /// One request has to find out if it is open.
+    fn doubt(&mut self) {
+        self.tries = true;
+        self.doubted = self.flight.granted();
+    }
+
     fn close(&mut self, closure: Closure) {
         (self.closed, self.pace.closed) = (Some(closure), Some(closure));
+    }
+
+    /// Nobody leaves for so long, as far as that can be meant.
+    fn hold(&mut self, now: Timestamp, wait: Millis) {
+        if is_span(wait) {
+            self.pace.not_before = self.pace.not_before.max(now + wait.min(WAIT_MAX));
+        }
     }
 
     fn give_back(&mut self, amounts: &[u64; KINDS], now: Timestamp) {
@@ -357,8 +390,8 @@ impl Governor {
             let Some(per_minute) =
                 per_minute.or(self.pace.buckets[kind].as_ref().and_then(Bucket::per_minute))
             else {
-                if let (0, Some(resets_in)) = (remaining, window.resets_in) {
-                    self.pace.not_before = self.pace.not_before.max(now + resets_in);
+                if let (0, Some(resets_in)) = (remaining, window.resets_in()) {
+                    self.hold(now, resets_in);
                 }
                 continue;
             };

@@ -165,10 +165,10 @@ impl Gate {
     }
 
     /// Learns that the reply to a request has begun: it was not refused.
-    pub(super) fn begun(self: &Arc<Self>) {
+    pub(super) fn begun(self: &Arc<Self>, id: PermitId) {
         let state = self.lock();
         if state.queue.governor().is_unsure() {
-            self.let_through(state, true, |queue| queue.governor_mut().begun());
+            self.let_through(state, true, |queue| queue.governor_mut().begun(id));
         }
     }
 

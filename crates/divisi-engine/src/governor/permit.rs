@@ -20,7 +20,9 @@ impl Permit {
 
     /// Says that the reply has begun.
     pub(crate) fn begun(&self) {
-        self.gate.begun();
+        if let Some(id) = self.id {
+            self.gate.begun(id);
+        }
     }
 
     /// Reports how the request ended.

@@ -154,7 +154,7 @@ fn a_debt_of_ones_own_is_kept() {
     let Decision::Go(permit) = takes(&mut two, 0, 0, 0) else { panic!("it is full") };
     let usage = Usage { output: 11_000, ..Usage::default() };
     two.step(0, |governor| {
-        governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &RateLimits::default())
+        governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &RateLimits::default());
     });
     let estimate = Estimate { input: 0, output: 1_000 };
     assert_eq!(

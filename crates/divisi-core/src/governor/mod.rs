@@ -30,7 +30,7 @@ use bucket::{Bucket, Limit, Told};
 use concurrency::Concurrency;
 use flight::{Flight, Grant};
 use headers::is_span;
-use pace::Closure;
+use pace::{Closure, News};
 
 /// Tokens that a reply is taken to have before any has been seen. The vendor
 /// counts them as they are written, so this only spreads the first requests.
@@ -116,8 +116,8 @@ pub enum Ending {
 pub struct Governor {
     /// What it shares with others who use the same credential.
     pace: Pace,
-    /// What has been taken since they were last told.
-    unshared: [u64; KINDS],
+    /// What it has not told them yet.
+    news: News,
     /// What the user sets.
     set: [Option<Limit>; KINDS],
     concurrency: Concurrency,
@@ -152,7 +152,7 @@ impl Governor {
         ];
         Self {
             pace: Pace { buckets: set.map(|limit| limit.map(Bucket::set)), ..Pace::default() },
-            unshared: [0; KINDS],
+            news: News::default(),
             set,
             concurrency: Concurrency::default(),
             flight: Flight::default(),
@@ -230,7 +230,7 @@ impl Governor {
     /// request left when that was in doubt.
     pub fn begun(&mut self, permit: PermitId) {
         if self.is_unsure() && permit.0 > self.doubted {
-            (self.tries, self.pace.closed) = (false, None);
+            (self.tries, self.pace.closed, self.news.closed) = (false, None, None);
         }
     }
 
@@ -281,7 +281,8 @@ impl Governor {
         self.learn(&grant, limits, [since, surely], now);
         if matches!(ending, Ending::RateLimited { .. }) {
             // It may have been any of them: what is left of each has been overrated.
-            self.pace.buckets.iter_mut().flatten().for_each(|bucket| bucket.drain(now));
+            self.pace.drain(now);
+            self.news.drained_at = Some(now);
             if self.pace.buckets[REQUESTS].is_none() {
                 // Nobody knows the limit, so fewer at once is all that helps.
                 self.concurrency.refused(in_flight);
@@ -303,20 +304,25 @@ impl Governor {
             self.doubted = self.flight.granted();
         }
         let own = std::mem::replace(&mut self.pace, shared);
+        let News { taken, not_before, drained_at, closed } = &self.news;
         for (kind, own) in own.buckets.into_iter().enumerate() {
-            let unshared = self.unshared[kind];
             let shared = self.pace.buckets[kind].take();
             self.pace.buckets[kind] = match shared {
-                Some(shared) => Some(shared.adopted(self.set[kind], unshared)),
+                Some(shared) => Some(shared.adopted(self.set[kind], taken[kind])),
                 None => own,
             };
-            self.pace.taken[kind] = self.pace.taken[kind].saturating_add(unshared);
+            self.pace.taken[kind] = self.pace.taken[kind].saturating_add(taken[kind]);
+        }
+        self.pace.not_before = self.pace.not_before.max(*not_before);
+        self.pace.closed = closed.or(self.pace.closed);
+        if let Some(at) = *drained_at {
+            self.pace.drain(at);
         }
     }
 
     /// What it leaves to others, who from now on know all of it.
     pub fn share(&mut self) -> &Pace {
-        self.unshared = [0; KINDS];
+        self.news = News::default();
         &self.pace
     }
 
@@ -326,7 +332,7 @@ impl Governor {
     }
 
     fn take(&mut self, kind: usize, amount: u64, now: Timestamp) {
-        for count in [&mut self.pace.taken[kind], &mut self.unshared[kind]] {
+        for count in [&mut self.pace.taken[kind], &mut self.news.taken[kind]] {
             *count = count.saturating_add(amount);
         }
         if let Some(bucket) = &mut self.pace.buckets[kind] {
@@ -341,13 +347,18 @@ impl Governor {
     }
 
     fn close(&mut self, closure: Closure) {
-        (self.closed, self.pace.closed) = (Some(closure), Some(closure));
+        for closed in [&mut self.closed, &mut self.pace.closed, &mut self.news.closed] {
+            *closed = Some(closure);
+        }
     }
 
     /// Nobody leaves for so long, as far as that can be meant.
     fn hold(&mut self, now: Timestamp, wait: Millis) {
         if is_span(wait) {
-            self.pace.not_before = self.pace.not_before.max(now + wait.min(WAIT_MAX));
+            let until = now + wait.min(WAIT_MAX);
+            for not_before in [&mut self.pace.not_before, &mut self.news.not_before] {
+                *not_before = until.max(*not_before);
+            }
         }
     }
 

@@ -23,11 +23,28 @@ pub struct Pace {
     pub(super) closed: Option<Closure>,
 }
 
+/// What has been learnt that the others do not know of yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct News {
+    pub(super) taken: [u64; KINDS],
+    pub(super) not_before: Timestamp,
+    /// When nothing was left of any limit.
+    pub(super) drained_at: Option<Timestamp>,
+    pub(super) closed: Option<Closure>,
+}
+
 /// The vendor takes no more requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Closure {
     /// When it will again, if that is known.
     pub(super) until: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Nothing is left of any limit.
+    pub(super) fn drain(&mut self, now: Timestamp) {
+        self.buckets.iter_mut().flatten().for_each(|bucket| bucket.drain(now));
+    }
 }
 
 impl Closure {

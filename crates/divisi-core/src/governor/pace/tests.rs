@@ -164,6 +164,22 @@ fn a_debt_of_ones_own_is_kept() {
 }
 
 #[test]
+fn what_one_has_learnt_alone_is_kept_and_told() {
+    let mut two = Two::new([limited(60, 10), limited(60, 10)]);
+    let [first, second] = [two.go(0, 0), two.go(0, 0)];
+    // These do not get at what lies between.
+    let alone = &mut two.governors[0];
+    let refused = Ending::RateLimited { retry_after: Some(Millis(5_000)) };
+    alone.done(Timestamp(10), first, None, refused, &RateLimits::default());
+    alone.done(Timestamp(10), second, None, Ending::Auth, &RateLimits::default());
+    assert_eq!(two.ask(0, 11), Decision::Closed(None));
+    assert!(two.between.closed.is_some());
+    assert_eq!(two.ask(1, 11), Decision::Wait(Timestamp(5_010)));
+    let left = two.between.buckets[REQUESTS].as_ref().map(Bucket::left);
+    assert_eq!(left, Some(0), "eight were left before the refusal");
+}
+
+#[test]
 fn where_one_has_found_it_closed_another_sends_one_to_see() {
     let mut two = Two::new([UNSET; 2]);
     let permit = two.go(0, 0);

@@ -169,12 +169,8 @@ impl Governor {
     /// Who is told to wait until a moment gets a permit if they ask again then
     /// and nobody else has asked, or news has come, in between.
     pub fn ask(&mut self, now: Timestamp, estimate: Estimate) -> Decision {
-        if self.pace.closed.is_some_and(|closure| closure.is_over(now)) {
-            self.pace.closed = None;
-        }
-        if self.closed.is_some_and(|closure| closure.is_over(now)) {
-            self.closed = None;
-        }
+        // The vendor may be wrong about it, so the pace stays closed until one is answered.
+        self.closed = self.closed.filter(|closure| !closure.is_over(now));
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
         }
@@ -221,7 +217,7 @@ impl Governor {
     }
 
     /// Whether one request has to find out if it is closed: it was opened again,
-    /// others have found it closed, or a long wait is over.
+    /// others have found it closed, or its time or a long wait is over.
     pub fn is_unsure(&self) -> bool {
         self.closed.is_none() && (self.tries || self.pace.closed.is_some())
     }
@@ -347,6 +343,7 @@ impl Governor {
     }
 
     fn close(&mut self, closure: Closure) {
+        self.doubted = self.flight.granted();
         for closed in [&mut self.closed, &mut self.pace.closed, &mut self.news.closed] {
             *closed = Some(closure);
         }

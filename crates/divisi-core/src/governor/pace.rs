@@ -19,7 +19,8 @@ pub struct Pace {
     pub(super) taken: [u64; KINDS],
     /// Nobody leaves before it.
     pub(super) not_before: Timestamp,
-    /// Whether the vendor has told somebody that it takes no more.
+    /// Whether the vendor has told somebody that it takes no more, and has answered
+    /// nobody since.
     pub(super) closed: Option<Closure>,
 }
 

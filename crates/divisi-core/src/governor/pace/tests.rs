@@ -200,13 +200,18 @@ fn where_one_has_found_it_closed_another_sends_one_to_see() {
 }
 
 #[test]
-fn what_was_closed_is_open_for_all_when_its_time_has_come() {
+fn when_its_time_has_come_each_sends_one_to_see_and_then_all() {
     let mut two = Two::new([UNSET; 2]);
     let permit = two.go(0, 0);
     let ending = Ending::Quota { until: Some(Timestamp(9_000)) };
     two.done(0, 10, permit, ending, &RateLimits::default());
-    for who in [0, 0, 1, 1] {
-        two.go(who, 9_000);
+    let [mine, yours] = [two.go(0, 9_000), two.go(1, 9_000)];
+    assert_eq!([two.ask(0, 9_000), two.ask(1, 9_000)], [Decision::Full; 2]);
+    two.done(0, 9_100, mine, Ending::Quota { until: Some(Timestamp(20_000)) }, &RateLimits::default());
+    assert_eq!(two.ask(0, 9_100), Decision::Closed(Some(Timestamp(20_000))));
+    two.step(1, |governor| governor.begun(yours));
+    for _ in 0..2 {
+        two.go(1, 9_200);
     }
 }
 

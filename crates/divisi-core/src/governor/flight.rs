@@ -49,9 +49,9 @@ impl Flight {
         self.grants.remove(&id)
     }
 
-    /// How many have ever left.
-    pub(super) fn granted(&self) -> u64 {
-        self.granted
+    /// The last to leave so far.
+    pub(super) fn last(&self) -> PermitId {
+        PermitId(self.granted)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -126,8 +126,10 @@ pub struct Governor {
     closed: Option<Closure>,
     /// Whether one request is to find out if it is open.
     tries: bool,
-    /// How many had left when that became doubtful: their replies say nothing of it.
-    doubted: u64,
+    /// The last to leave before that was in doubt: up to it, replies say nothing of it.
+    doubted: PermitId,
+    /// Whoever tries need not wait until then: somebody hopes that it is no longer true.
+    waived: Timestamp,
     count_cached: bool,
     /// Tokens that a reply is likely to have.
     reply_tokens: u64,
@@ -158,7 +160,8 @@ impl Governor {
             flight: Flight::default(),
             closed: None,
             tries: false,
-            doubted: 0,
+            doubted: PermitId(0),
+            waived: Timestamp(0),
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
         }
@@ -174,16 +177,18 @@ impl Governor {
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
         }
-        if self.pace.not_before > now + SURE_MAX {
+        let is_waived = self.tries && self.pace.not_before <= self.waived;
+        let not_before = if is_waived { now } else { self.pace.not_before };
+        if not_before > now + SURE_MAX {
             self.doubt();
         }
         let allowed = if self.is_unsure() { 1 } else { self.concurrency.allowed() };
-        if self.pace.not_before <= now && self.in_flight() >= allowed {
+        if not_before <= now && self.in_flight() >= allowed {
             return Decision::Full;
         }
         let output = estimate.output.min(self.reply_tokens);
         let amounts = [1, estimate.input.saturating_add(output), estimate.input, output];
-        let mut ready_at = self.pace.not_before;
+        let mut ready_at = not_before;
         for (bucket, amount) in self.pace.buckets.iter_mut().zip(amounts) {
             let at = bucket.as_mut().and_then(|bucket| bucket.ready_at(now, amount));
             ready_at = ready_at.max(at.unwrap_or_default());
@@ -204,15 +209,16 @@ impl Governor {
         self.concurrency.limit(most);
     }
 
-    /// Whether nothing leaves any more, or not before some moment.
-    pub fn is_closed(&self) -> bool {
-        self.closed.is_some()
+    /// Whether nothing leaves any more, or not before some moment that is far away.
+    pub fn is_shut(&self, now: Timestamp) -> bool {
+        self.closed.is_some() || self.pace.not_before > now + SURE_MAX
     }
 
-    /// Opens it for one request at first: until one is answered nobody knows
-    /// whether that was right.
+    /// Opens it for one request at first, however long the vendor wants to be left
+    /// in peace: until one is answered nobody knows whether that was right.
     pub fn reopen(&mut self) {
         self.closed = None;
+        self.waived = self.pace.not_before;
         self.doubt();
     }
 
@@ -225,8 +231,13 @@ impl Governor {
     /// Learns that the reply to a request has begun: it is not closed, if the
     /// request left when that was in doubt.
     pub fn begun(&mut self, permit: PermitId) {
-        if self.is_unsure() && permit.0 > self.doubted {
+        if self.is_unsure() && permit > self.doubted {
             (self.tries, self.pace.closed, self.news.closed) = (false, None, None);
+            for not_before in [&mut self.pace.not_before, &mut self.news.not_before] {
+                if *not_before <= self.waived {
+                    *not_before = Timestamp(0);
+                }
+            }
         }
     }
 
@@ -297,7 +308,7 @@ impl Governor {
     /// anything else is asked. All must go by one clock.
     pub fn adopt(&mut self, shared: Pace) {
         if shared.closed.is_some() && self.pace.closed.is_none() {
-            self.doubted = self.flight.granted();
+            self.doubted = self.flight.last();
         }
         let own = std::mem::replace(&mut self.pace, shared);
         let News { taken, not_before, drained_at, closed } = &self.news;
@@ -339,11 +350,11 @@ impl Governor {
     /// One request has to find out if it is open.
     fn doubt(&mut self) {
         self.tries = true;
-        self.doubted = self.flight.granted();
+        self.doubted = self.flight.last();
     }
 
     fn close(&mut self, closure: Closure) {
-        self.doubted = self.flight.granted();
+        self.doubted = self.flight.last();
         for closed in [&mut self.closed, &mut self.pace.closed, &mut self.news.closed] {
             *closed = Some(closure);
         }

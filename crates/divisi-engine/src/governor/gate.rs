@@ -154,9 +154,10 @@ impl Gate {
         }
     }
 
-    /// Whether nothing leaves.
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().queue.governor().is_closed()
+    /// Whether nothing leaves, for good or for long.
+    pub(super) fn is_shut(&self) -> bool {
+        let now = self.now();
+        self.lock().step(true, |queue| queue.governor().is_shut(now))
     }
 
     /// Lets requests leave again, one at first.

@@ -200,6 +200,27 @@ fn where_one_has_found_it_closed_another_sends_one_to_see() {
 }
 
 #[test]
+fn whoever_opens_it_again_need_not_wait_as_long_as_the_vendor_wanted() {
+    let mut two = Two::new([UNSET; 2]);
+    let [permit, old] = [two.go(0, 0), two.go(1, 0)];
+    let refused = Ending::RateLimited { retry_after: Some(Millis(1_800_000)) };
+    two.done(0, 10, permit, refused, &RateLimits::default());
+    assert_eq!(two.ask(1, 20), Decision::Wait(Timestamp(1_800_010)));
+    assert!(two.governors[1].is_shut(Timestamp(20)));
+    two.step(1, Governor::reopen);
+    two.done(1, 30, old, Ending::Other, &RateLimits::default());
+    let probe = two.go(1, 30);
+    assert_eq!([two.ask(1, 30), two.ask(0, 30)], [Decision::Full, Decision::Wait(Timestamp(1_800_010))]);
+    let mut refused_again = Two { governors: two.governors.clone(), between: two.between.clone() };
+    two.step(1, |governor| governor.begun(probe));
+    for who in [1, 1, 0] {
+        two.go(who, 40);
+    }
+    refused_again.done(1, 40, probe, refused, &RateLimits::default());
+    assert_eq!(refused_again.ask(1, 50), Decision::Wait(Timestamp(1_800_040)));
+}
+
+#[test]
 fn when_its_time_has_come_each_sends_one_to_see_and_then_all() {
     let mut two = Two::new([UNSET; 2]);
     let permit = two.go(0, 0);

@@ -123,7 +123,7 @@ async fn a_gate_that_opens_again_lets_one_request_find_out() {
         gate.done(id, None, ending, &RateLimits::default(), None);
     };
     closes(&gate);
-    assert!(gate.is_closed() && enter(&gate, run).await.is_err());
+    assert!(gate.is_shut() && enter(&gate, run).await.is_err());
 
     gate.reopen();
     let first = enter(&gate, run).await.unwrap();

@@ -273,9 +273,9 @@ impl Governor {
         match ending {
             Ending::Ok => {
                 self.begun(permit);
-                self.concurrency.answered(in_flight);
+                self.concurrency.answered(permit, in_flight);
             }
-            Ending::Overloaded => self.concurrency.refused(in_flight),
+            Ending::Overloaded => self.concurrency.refused(permit, self.flight.last(), in_flight),
             Ending::RateLimited { retry_after } => {
                 let [_, tokens @ ..] = grant.amounts;
                 self.give_back(&[0, tokens[0], tokens[1], tokens[2]], now);
@@ -292,7 +292,7 @@ impl Governor {
             self.news.drained_at = Some(now);
             if self.pace.buckets[REQUESTS].is_none() {
                 // Nobody knows the limit, so fewer at once is all that helps.
-                self.concurrency.refused(in_flight);
+                self.concurrency.refused(permit, self.flight.last(), in_flight);
             }
         }
     }

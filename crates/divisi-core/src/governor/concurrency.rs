@@ -35,6 +35,9 @@ pub(super) struct Concurrency {
     /// The last to leave before it was halved. What those before it met with has
     /// been heard.
     halved_after: PermitId,
+    /// Since the last step: how many were under way at the most, and what became
+    /// of those that came back.
+    peak: u32,
     answered: u32,
     refused: u32,
 }
@@ -47,6 +50,7 @@ impl Default for Concurrency {
             too_many: IN_FLIGHT_MAX,
             has_grown: true,
             halved_after: PermitId(0),
+            peak: 0,
             answered: 0,
             refused: 0,
         }
@@ -64,46 +68,61 @@ impl Concurrency {
 
     /// One of `in_flight` requests has been answered.
     pub(super) fn answered(&mut self, permit: PermitId, in_flight: u32) {
-        if permit <= self.halved_after {
-            return;
+        if self.is_news(permit, in_flight) {
+            if self.allowed < self.too_many / 2 {
+                (self.allowed, self.has_grown) = (self.allowed + 1, true);
+            }
+            self.step();
         }
-        if self.allowed < self.too_many / 2 {
-            (self.allowed, self.has_grown) = (self.allowed + 1, true);
-        }
-        self.answered += 1;
-        self.step(in_flight);
     }
 
     /// One of `in_flight` requests has been refused, because they are too many;
     /// `last` was the last to leave.
     pub(super) fn refused(&mut self, permit: PermitId, last: PermitId, in_flight: u32) {
-        if permit <= self.halved_after {
-            return;
-        }
-        (self.answered, self.refused) = (self.answered + 1, self.refused + 1);
-        if self.refused * REFUSED_ONE_IN < self.window(in_flight) {
-            return self.step(in_flight);
-        }
-        let level = self.allowed.min(in_flight);
-        // In an outage the next level fails just as well, and shows nothing.
-        let too_many = if self.has_grown { level } else { self.too_many };
-        let allowed = (level / 2).max(IN_FLIGHT_MIN);
-        let heard = Self { has_grown: false, halved_after: last, answered: 0, refused: 0, ..*self };
-        *self = Self { allowed, too_many, ..heard };
-    }
-
-    fn step(&mut self, in_flight: u32) {
-        if self.answered >= self.window(in_flight) {
-            (self.answered, self.refused) = (0, 0);
-            if self.allowed >= self.too_many / 2 {
-                self.allowed = (self.allowed + STEP).min(IN_FLIGHT_MAX);
-                self.has_grown = true;
+        if self.is_news(permit, in_flight) {
+            self.refused += 1;
+            match self.refused * REFUSED_ONE_IN >= self.window() {
+                true => self.halve(last),
+                false => self.step(),
             }
         }
     }
 
-    fn window(&self, in_flight: u32) -> u32 {
-        self.allowed.min(in_flight).max(WINDOW_MIN)
+    fn is_news(&mut self, permit: PermitId, in_flight: u32) -> bool {
+        let is_news = permit > self.halved_after;
+        if is_news {
+            self.peak = self.peak.max(in_flight);
+            self.answered += 1;
+        }
+        is_news
+    }
+
+    fn halve(&mut self, last: PermitId) {
+        let level = self.allowed.min(self.peak);
+        if self.has_grown {
+            // Otherwise it is still the same outage, and shows nothing.
+            self.too_many = level;
+        }
+        self.allowed = (level / 2).max(IN_FLIGHT_MIN);
+        (self.has_grown, self.halved_after) = (false, last);
+        self.begin_window();
+    }
+
+    fn step(&mut self) {
+        if self.answered >= self.window() {
+            if self.allowed >= self.too_many / 2 {
+                (self.allowed, self.has_grown) = ((self.allowed + STEP).min(IN_FLIGHT_MAX), true);
+            }
+            self.begin_window();
+        }
+    }
+
+    fn begin_window(&mut self) {
+        (self.peak, self.answered, self.refused) = (0, 0, 0);
+    }
+
+    fn window(&self) -> u32 {
+        self.allowed.min(self.peak).max(WINDOW_MIN)
     }
 }
 
@@ -140,9 +159,9 @@ mod tests {
     fn an_outage_halves_once_a_round_and_health_doubles_then_adds() {
         let mut rounds = Rounds::default();
         let outage: Vec<u32> = (0..5).map(|_| rounds.round(64, 0)).collect();
-        assert_eq!(outage, [64, 26, 11, 4, 2]);
-        let health: Vec<u32> = (0..12).map(|_| rounds.round(64, 64)).collect();
-        assert_eq!(health, [1, 2, 4, 8, 16, 26, 30, 34, 38, 42, 46, 50]);
+        assert_eq!(outage, [64, 32, 16, 8, 4]);
+        let health: Vec<u32> = (0..14).map(|_| rounds.round(64, 64)).collect();
+        assert_eq!(health, [2, 4, 8, 16, 32, 36, 40, 44, 48, 52, 56, 60, 64, 64]);
     }
 
     #[test]
@@ -153,7 +172,7 @@ mod tests {
             .iter()
             .skip(20)
             .fold((0, 0), |(refused, sent), leave| (refused + leave.saturating_sub(10), sent + leave));
-        assert!(refused * 5 < sent && sent > 180 * 8, "{refused} of {sent}: {leave:?}");
+        assert!(refused * 5 < sent && sent > 180 * 6, "{refused} of {sent}: {leave:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use divisi_core::governor::{
     RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -36,7 +36,9 @@ pub(crate) struct Gate {
     /// As the governor last heard it.
     in_flight_max: AtomicU32,
     clock: Clock,
-    /// Wakes the doorkeeper when there is another moment to wait for.
+    /// Whether somebody watches the clock for those who wait.
+    has_doorkeeper: AtomicBool,
+    /// Wakes them when there is another moment to wait for.
     changed: Notify,
 }
 
@@ -54,8 +56,6 @@ struct State {
     shared: Option<SharedPace>,
     /// When the next one may leave, if that only takes time.
     wake_at: Option<Timestamp>,
-    /// Whether somebody watches the clock for those who wait.
-    has_doorkeeper: bool,
     /// What closed it.
     closed_by: Option<Failure>,
 }
@@ -65,6 +65,13 @@ type Answer = oneshot::Sender<Result<Permit, Closed>>;
 
 /// What somebody is answered: a permit, or when the gate reopens.
 type Answered = (Answer, Result<PermitId, Option<Timestamp>>);
+
+/// Who watches the clock for those who wait, unless the runtime goes that they
+/// run in.
+struct Doorkeeper {
+    gate: Arc<Gate>,
+    is_on_duty: bool,
+}
 
 /// A place in the line, given up when it is dropped.
 struct Waiting<'a> {
@@ -96,11 +103,12 @@ impl Gate {
             None => Clock::Own(Instant::now()),
         };
         let queue = Queue::new(Governor::new(settings));
-        let mut state = State { queue, shared, wake_at: None, has_doorkeeper: false, closed_by: None };
+        let mut state = State { queue, shared, wake_at: None, closed_by: None };
         // What others have found out holds from the first request on.
         state.step(true, |_| ());
         let in_flight_max = AtomicU32::new(IN_FLIGHT_MAX);
-        Self { state: Mutex::new(state), in_flight_max, clock, changed: Notify::new() }
+        let has_doorkeeper = AtomicBool::new(false);
+        Self { state: Mutex::new(state), in_flight_max, clock, has_doorkeeper, changed: Notify::new() }
     }
 
     /// Leave to send a request, for a task for which a chain of `priority` others
@@ -129,7 +137,7 @@ impl Gate {
             match asked.is_none() && state.queue.is_next(place) {
                 // It wants less than those whom it has overtaken.
                 true => self.let_through(state, false, |_| ()),
-                false => self.keep_watch(&mut state),
+                false => self.keep_watch(&state),
             }
             (answered, Waiting { gate: self, place })
         };
@@ -225,52 +233,33 @@ impl Gate {
                 everybody(queue, now)
             });
         }
-        self.keep_watch(&mut state);
+        self.keep_watch(&state);
     }
 
     /// What those who wait have to expect.
-    fn outlook(&self) -> Outlook {
-        match self.lock().wake_at {
+    fn outlook(self: &Arc<Self>) -> Outlook {
+        let state = self.lock();
+        if !self.has_doorkeeper.load(Ordering::Relaxed) {
+            // The last one may have gone with another runtime.
+            self.keep_watch(&state);
+        }
+        match state.wake_at {
             Some(wake_at) => Outlook::Limited(wake_at.since(self.now())),
             None => Outlook::Full,
         }
     }
 
     /// Has somebody watch the clock if there is a moment to wait for.
-    fn keep_watch(self: &Arc<Self>, state: &mut State) {
+    fn keep_watch(self: &Arc<Self>, state: &State) {
         if state.wake_at.is_none() {
             return;
         }
-        if state.has_doorkeeper {
+        if self.has_doorkeeper.load(Ordering::Relaxed) {
             self.changed.notify_one();
         } else if let Ok(runtime) = Handle::try_current() {
             // Without one the program is ending, and nobody waits.
-            state.has_doorkeeper = true;
-            runtime.spawn(self.clone().keep_door());
-        }
-    }
-
-    /// Lets people through whenever it is time, until nobody waits for a moment.
-    async fn keep_door(self: Arc<Self>) {
-        loop {
-            let wake_at = {
-                let mut state = self.lock();
-                match state.wake_at {
-                    Some(wake_at) => wake_at,
-                    None => {
-                        state.has_doorkeeper = false;
-                        return;
-                    }
-                }
-            };
-            if wake_at <= self.now() {
-                self.let_through(self.lock(), false, |_| ());
-                continue;
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(self.instant(wake_at)) => {}
-                () = self.changed.notified() => {}
-            }
+            self.has_doorkeeper.store(true, Ordering::Relaxed);
+            runtime.spawn(Doorkeeper { gate: self.clone(), is_on_duty: true }.keep_door());
         }
     }
 
@@ -294,6 +283,41 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Doorkeeper {
+    /// Lets people through whenever it is time, until nobody waits for a moment.
+    async fn keep_door(mut self) {
+        let gate = self.gate.clone();
+        loop {
+            let wake_at = {
+                let state = gate.lock();
+                let Some(wake_at) = state.wake_at else {
+                    self.is_on_duty = false;
+                    // While the lock is held: whoever is next must not rely on this one.
+                    return gate.has_doorkeeper.store(false, Ordering::Relaxed);
+                };
+                wake_at
+            };
+            if wake_at <= gate.now() {
+                gate.let_through(gate.lock(), false, |_| ());
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(gate.instant(wake_at)) => {}
+                () = gate.changed.notified() => {}
+            }
+        }
+    }
+}
+
+impl Drop for Doorkeeper {
+    fn drop(&mut self) {
+        if self.is_on_duty {
+            // Without the lock: a runtime that ends drops it where it is spawned.
+            self.gate.has_doorkeeper.store(false, Ordering::Relaxed);
+        }
     }
 }
 

@@ -133,3 +133,19 @@ async fn a_gate_that_opens_again_lets_one_request_find_out() {
     assert!(second.await.is_ok(), "the reply to the first has begun");
     assert!(enter(&gate, run).await.is_ok());
 }
+
+#[test]
+fn a_gate_outlives_the_runtime_of_its_doorkeeper() {
+    let settings =
+        RateSettings { requests_per_minute: Some(60_000), burst: Some(1), ..RateSettings::default() };
+    let (gate, run) = (gate(settings), RunNumber::next());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime().block_on(async {
+        drop(enter(&gate, run).await.unwrap());
+        assert!(futures::poll!(Box::pin(enter(&gate, run))).is_pending());
+    });
+    let enters = async {
+        timeout(Duration::from_secs(30), enter(&gate, run)).await.is_ok_and(|permit| permit.is_ok())
+    };
+    assert!(runtime().block_on(enters));
+}

@@ -200,6 +200,12 @@ impl Gate {
         self.let_through(state, is_news, |queue| queue.done(now, id, usage, ending, limits));
     }
 
+    /// Takes back a permit that was not used: nothing was sent.
+    pub(super) fn withdraw(self: &Arc<Self>, id: PermitId) {
+        let now = self.now();
+        self.let_through(self.lock(), false, |queue| queue.withdraw(now, id));
+    }
+
     /// Answers everybody whose turn has come after `change`.
     fn let_through(
         self: &Arc<Self>,
@@ -222,7 +228,7 @@ impl Gate {
                 };
                 // Whoever has gone meanwhile hands it back, and it is the next one's.
                 if let Err(Ok(permit)) = answer.send(answered) {
-                    unused.extend(permit.withdraw());
+                    unused.extend(permit.take());
                 }
             }
             if unused.is_empty() {

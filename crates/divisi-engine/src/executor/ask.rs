@@ -173,6 +173,7 @@ impl Asker {
     ) -> Result<Reply, ProviderError> {
         let (line, sent_at) = (&self.line, Instant::now());
         permit.sends();
+        admission.leaves();
         let progress = |progress| match progress {
             Progress::Started => {
                 admission.begun();

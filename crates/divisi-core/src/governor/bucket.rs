@@ -134,7 +134,8 @@ impl Bucket {
         }
     }
 
-    /// Learns what the vendor says. It is never taken to have more than that.
+    /// Learns what the vendor says. It is never taken to have more than that and
+    /// what it has gained since the vendor spoke.
     pub(super) fn learn(&mut self, now: Timestamp, told: Told) {
         self.fill(now);
         let limit = told.limit();

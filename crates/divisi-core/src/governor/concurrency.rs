@@ -8,7 +8,7 @@ use super::PermitId;
 pub const IN_FLIGHT_MAX: u32 = 1_024;
 
 /// Fewest, so that somebody finds out when the vendor is well again.
-pub const IN_FLIGHT_MIN: u32 = 1;
+const IN_FLIGHT_MIN: u32 = 1;
 
 /// Answers of which the next step is made at the least: fewer say nothing.
 const WINDOW_MIN: u32 = 16;

@@ -5,25 +5,29 @@
 //! told of, a number of requests that may be under way, and a breaker. Headers
 //! are the truth: what a vendor says is left is lowered by what it cannot have
 //! known, and never raised above it. A bucket is never taken to be larger than
-//! it has been seen. Without any limit, everything leaves at once, up to
-//! [`IN_FLIGHT_MAX`].
+//! it has been seen. What a vendor says holds nobody back for long on its own:
+//! only another answer can put it right. Without any limit, everything leaves at
+//! once, up to [`IN_FLIGHT_MAX`].
 //!
 //! Whose turn it is among those who wait, [`Queue`] decides.
 
-mod queue;
+mod settings;
+mod decision;
+
+mod headers;
+mod bucket;
+mod flight;
+mod concurrency;
 
 mod pace;
+mod queue;
 
-mod bucket;
-mod concurrency;
-mod flight;
-mod headers;
-
+pub use concurrency::IN_FLIGHT_MAX;
+pub use decision::{Decision, Ending, Estimate, PermitId};
+pub use headers::{RateLimits, Window};
 pub use pace::Pace;
 pub use queue::{Next, Place, Queue};
-
-pub use concurrency::{IN_FLIGHT_MAX, IN_FLIGHT_MIN};
-pub use headers::{RateLimits, Window};
+pub use settings::RateSettings;
 
 use crate::{Millis, Timestamp, Usage};
 use bucket::{Bucket, Limit, Told};
@@ -44,72 +48,6 @@ const WAIT_MAX: Millis = Millis::from_secs(3_600);
 /// After a wait that is longer than this when somebody asks, one request leaves
 /// at first, and the others when it is answered.
 const SURE_MAX: Millis = Millis::from_secs(60);
-
-/// Limits that the user sets. What is absent is not limited until the vendor
-/// tells of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RateSettings {
-    /// Requests.
-    pub requests_per_minute: Option<u64>,
-    /// Requests that may leave at once after a rest; as many as in a second,
-    /// where nothing is said.
-    pub burst: Option<u64>,
-    /// Tokens of prompts.
-    pub input_tokens_per_minute: Option<u64>,
-    /// Tokens of replies.
-    pub output_tokens_per_minute: Option<u64>,
-    /// Whether the part of a prompt that is read from a cache counts.
-    pub count_cached: bool,
-}
-
-/// What a request is likely to take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Estimate {
-    /// Tokens of its prompt.
-    pub input: u64,
-    /// Most tokens of its reply.
-    pub output: u64,
-}
-
-/// Names a request that was let go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PermitId(u64);
-
-/// Whether a request may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It may. Its end is to be reported.
-    Go(PermitId),
-    /// Not before this moment.
-    Wait(Timestamp),
-    /// Not before another one has come back.
-    Full,
-    /// Nothing leaves any more, or not before the moment at which it reopens.
-    Closed(Option<Timestamp>),
-}
-
-/// How a request ended, as far as it concerns others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It was answered.
-    Ok,
-    /// It was one too many.
-    RateLimited {
-        /// How long nobody is to come.
-        retry_after: Option<Millis>,
-    },
-    /// The vendor has no capacity.
-    Overloaded,
-    /// Money or quota are used up.
-    Quota {
-        /// When there will be some again, if that is known.
-        until: Option<Timestamp>,
-    },
-    /// The key was refused.
-    Auth,
-    /// It failed, or was given up, for a reason of its own.
-    Other,
-}
 
 /// Decides when requests may leave.
 #[derive(Clone, Debug)]
@@ -295,42 +233,6 @@ impl Governor {
                 self.concurrency.refused(permit, self.flight.last(), in_flight);
             }
         }
-    }
-
-    /// Whether anything holds requests back that others should know of, or may
-    /// have told of.
-    pub fn is_paced(&self) -> bool {
-        let Pace { buckets, not_before, closed, .. } = &self.pace;
-        buckets.iter().any(Option::is_some) || *not_before > Timestamp(0) || closed.is_some()
-    }
-
-    /// Learns what others who use the same credential have left, before
-    /// anything else is asked. All must go by one clock.
-    pub fn adopt(&mut self, shared: Pace) {
-        if shared.closed.is_some() && self.pace.closed.is_none() {
-            self.doubted = self.flight.last();
-        }
-        let own = std::mem::replace(&mut self.pace, shared);
-        let News { taken, not_before, drained_at, closed } = &self.news;
-        for (kind, own) in own.buckets.into_iter().enumerate() {
-            let shared = self.pace.buckets[kind].take();
-            self.pace.buckets[kind] = match shared {
-                Some(shared) => Some(shared.adopted(self.set[kind], taken[kind])),
-                None => own,
-            };
-            self.pace.taken[kind] = self.pace.taken[kind].saturating_add(taken[kind]);
-        }
-        self.pace.not_before = self.pace.not_before.max(*not_before);
-        self.pace.closed = closed.or(self.pace.closed);
-        if let Some(at) = *drained_at {
-            self.pace.drain(at);
-        }
-    }
-
-    /// What it leaves to others, who from now on know all of it.
-    pub fn share(&mut self) -> &Pace {
-        self.news = News::default();
-        &self.pace
     }
 
     /// How many requests are under way.

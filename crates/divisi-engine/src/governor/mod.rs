@@ -19,7 +19,7 @@ pub(crate) use warmth::Admission;
 
 use crate::setup::Model;
 use divisi_core::governor::RateSettings;
-use divisi_core::{Digest, Millis};
+use divisi_core::{Digest, Millis, Tier};
 use divisi_providers::Request;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,9 +112,9 @@ impl Governors {
 /// What the vendor limits together: the models of one tier of Claude, and any
 /// other model by itself. Dated names of a model mean the model.
 pub fn family(model: &str) -> &str {
-    const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
-    if let Some(tier) = CLAUDE.into_iter().find(|tier| model.contains("claude") && model.contains(tier)) {
-        return tier;
+    let is_of = |tier: &Tier| model.contains("claude") && model.contains(tier.as_str());
+    if let Some(tier) = Tier::ALL.into_iter().find(is_of) {
+        return tier.as_str();
     }
     let undated = model.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
     let is_date = model[undated.len()..].bytes().filter(u8::is_ascii_digit).count() == 8;

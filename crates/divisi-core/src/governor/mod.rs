@@ -115,8 +115,7 @@ impl Governor {
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
         }
-        let is_waived = self.tries && self.pace.not_before <= self.waived;
-        let not_before = if is_waived { now } else { self.pace.not_before };
+        let not_before = if self.has_waived() { now } else { self.pace.not_before };
         if not_before > now + SURE_MAX {
             self.doubt();
         }
@@ -149,7 +148,7 @@ impl Governor {
 
     /// Whether nothing leaves any more, or not before some moment that is far away.
     pub fn is_shut(&self, now: Timestamp) -> bool {
-        self.closed.is_some() || self.pace.not_before > now + SURE_MAX
+        self.closed.is_some() || (self.pace.not_before > now + SURE_MAX && !self.has_waived())
     }
 
     /// Opens it for one request at first, however long the vendor wants to be left
@@ -247,6 +246,11 @@ impl Governor {
         if let Some(bucket) = &mut self.pace.buckets[kind] {
             bucket.take(now, amount);
         }
+    }
+
+    /// Whether one request need not wait for as long as the vendor wanted.
+    fn has_waived(&self) -> bool {
+        self.tries && self.pace.not_before <= self.waived
     }
 
     /// One request has to find out if it is open.

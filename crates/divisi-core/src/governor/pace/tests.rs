@@ -210,6 +210,7 @@ fn whoever_opens_it_again_need_not_wait_as_long_as_the_vendor_wanted() {
     two.step(1, Governor::reopen);
     two.done(1, 30, old, Ending::Other, &RateLimits::default());
     let probe = two.go(1, 30);
+    assert!(!two.governors[1].is_shut(Timestamp(30)), "one is on its way to see");
     assert_eq!([two.ask(1, 30), two.ask(0, 30)], [Decision::Full, Decision::Wait(Timestamp(1_800_010))]);
     let mut refused_again = Two { governors: two.governors.clone(), between: two.between.clone() };
     two.step(1, |governor| governor.begun(probe));

@@ -1,6 +1,8 @@
 //! The gate through which the requests of one model family leave: the core's
 //! queue, with a clock and somebody who waits.
 
+mod doorkeeper;
+
 use super::permit::Permit;
 use super::shared::{SharedPace, machine_millis};
 use divisi_core::governor::{
@@ -8,6 +10,7 @@ use divisi_core::governor::{
     RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
+use doorkeeper::Doorkeeper;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,13 +68,6 @@ type Answer = oneshot::Sender<Result<Permit, Closed>>;
 
 /// What somebody is answered: a permit, or when the gate reopens.
 type Answered = (Answer, Result<PermitId, Option<Timestamp>>);
-
-/// Who watches the clock for those who wait, unless the runtime goes that they
-/// run in.
-struct Doorkeeper {
-    gate: Arc<Gate>,
-    is_on_duty: bool,
-}
 
 /// A place in the line, given up when it is dropped.
 struct Waiting<'a> {
@@ -265,7 +261,7 @@ impl Gate {
         } else if let Ok(runtime) = Handle::try_current() {
             // Without one the program is ending, and nobody waits.
             self.has_doorkeeper.store(true, Ordering::Relaxed);
-            runtime.spawn(Doorkeeper { gate: self.clone(), is_on_duty: true }.keep_door());
+            runtime.spawn(Doorkeeper::new(self.clone()).keep_door());
         }
     }
 
@@ -289,41 +285,6 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Doorkeeper {
-    /// Lets people through whenever it is time, until nobody waits for a moment.
-    async fn keep_door(mut self) {
-        let gate = self.gate.clone();
-        loop {
-            let wake_at = {
-                let state = gate.lock();
-                let Some(wake_at) = state.wake_at else {
-                    self.is_on_duty = false;
-                    // While the lock is held: whoever is next must not rely on this one.
-                    return gate.has_doorkeeper.store(false, Ordering::Relaxed);
-                };
-                wake_at
-            };
-            if wake_at <= gate.now() {
-                gate.let_through(gate.lock(), false, |_| ());
-                continue;
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(gate.instant(wake_at)) => {}
-                () = gate.changed.notified() => {}
-            }
-        }
-    }
-}
-
-impl Drop for Doorkeeper {
-    fn drop(&mut self) {
-        if self.is_on_duty {
-            // Without the lock: a runtime that ends drops it where it is spawned.
-            self.gate.has_doorkeeper.store(false, Ordering::Relaxed);
-        }
     }
 }
 

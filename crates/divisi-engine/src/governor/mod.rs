@@ -81,9 +81,9 @@ impl Governors {
         self.warmth.admit(cacheable(model, request), held).await
     }
 
-    /// Lets requests leave again through gates that are shut, one at first; through
-    /// gates that are made later just the same, where another process has found
-    /// them shut, as it has if it `found_closed`.
+    /// Lets requests leave again through gates that are shut, one at first; so, too,
+    /// through those that are made later, if another process has told that they are
+    /// shut for long or the run has `found_closed` one.
     pub(crate) fn reopen(&self, found_closed: bool) {
         self.cautious.fetch_or(found_closed, Ordering::Relaxed);
         self.hopeful.store(true, Ordering::Relaxed);

@@ -22,9 +22,12 @@ use std::time::Duration;
 /// Longest wait for a connection. Vendors accept within a second or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most requests in flight to a vendor without HTTP/2, where each takes a
-/// connection: with more, a call costs up to twice as much. A few below 256,
-/// because a connection can be used again only a moment after its reply.
+/// Most requests of one model family in flight to a vendor without HTTP/2, where
+/// each takes a connection: with more, a call costs up to twice as much. A few
+/// below 256, because a connection can be used again only a moment after its reply.
+///
+/// Families do not know of each other: a run on three of them may open three
+/// times as many connections, of which this many are kept while nobody uses them.
 const CONNECTIONS_MAX: u32 = 248;
 
 /// How long an idle connection is kept. Vendors close theirs after a minute or two.
@@ -81,7 +84,8 @@ impl Http {
         Ok(Self { client, base: url, endpoint, multiplexes: AtomicBool::new(false) })
     }
 
-    /// Most requests that are worth having in flight at once.
+    /// Most requests of one model family that are worth having in flight at once.
+    /// Where providers with one key share a gate, the latest request decides.
     pub(crate) fn in_flight_max(&self) -> u32 {
         match self.multiplexes.load(Ordering::Relaxed) {
             true => IN_FLIGHT_MAX,

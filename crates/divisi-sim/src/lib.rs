@@ -17,7 +17,9 @@
 //!
 //! Left out on purpose: threads, IO and real time, which are the engine's, with
 //! the wait for a prefix to be cached; and whatever a script does besides asking
-//! for tasks. The other runs are no more than what a gate knows of them.
+//! for tasks. The other runs are no more than what a gate knows of them. There is
+//! one process at a time, so nothing of the pace that several share is seen here;
+//! and a gate hears of a reply when it is whole, not when it begins.
 //!
 //! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
 //! `script` what is asked for, `vendor` who answers, `process` what drives it

@@ -11,6 +11,13 @@ const PARTS: i64 = 60_000;
 /// would not fit the arithmetic.
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
+const MINUTE: Millis = Millis(60_000);
+
+/// How long what a vendor tells is believed to hold a request back, and how long
+/// a debt: it may be wrong, and only another answer puts it right. What the user
+/// sets holds for as long as it takes.
+const BELIEVED_FOR: Millis = Millis::from_secs(3_600);
+
 /// The vendor's bucket begins to fill again when a request arrives, ours when
 /// it leaves. This is how long it is taken to be on its way: a path across an
 /// ocean takes some 100 ms, but what follows takes as long, and only the
@@ -32,6 +39,10 @@ pub(super) struct Bucket {
     told: Option<Limit>,
     /// May be a debt, where a reply was longer than foreseen.
     level: i64,
+    /// What those have taken whom nothing limits: nobody knows when, and so not
+    /// how much of it the vendor has let in again.
+    #[serde(default)]
+    undated: u64,
     /// Up to when it has been filled. May lie ahead of now.
     filled_at: Timestamp,
     /// For how long it has been full, or longer than matters.
@@ -80,6 +91,7 @@ impl Bucket {
             set: Some(limit),
             told: None,
             level: limit.capacity,
+            undated: 0,
             filled_at: Timestamp(0),
             full_for: FIRST_ON_ITS_WAY,
         }
@@ -92,6 +104,7 @@ impl Bucket {
             set: None,
             told: Some(limit),
             level: told.level(limit, told.since),
+            undated: 0,
             filled_at: now,
             full_for: Millis(0),
         }
@@ -99,10 +112,17 @@ impl Bucket {
 
     /// The bucket as others have left it, for one whose user sets `set` and who
     /// has taken `unshared` that the others do not know of.
+    ///
+    /// Of what was taken nobody knows when, no more than a minute's worth becomes
+    /// a debt: the rest has been let in again, or the limit is not the vendor's.
     pub(super) fn adopted(mut self, set: Option<Limit>, unshared: u64) -> Self {
         self.set = set;
-        let level = self.level.saturating_sub(parts(unshared));
-        self.level = self.limit().map_or(level, |limit| level.min(limit.capacity));
+        self.undated = self.undated.saturating_add(unshared);
+        if let Some(limit) = self.limit() {
+            let level = self.level.saturating_sub(parts(self.undated)).max(-limit.gain(MINUTE));
+            self.level = level.min(self.level).min(limit.capacity);
+            self.undated = 0;
+        }
         self
     }
 
@@ -114,7 +134,8 @@ impl Bucket {
         }
     }
 
-    /// Learns what the vendor says. It is never taken to have more than that.
+    /// Learns what the vendor says. It is never taken to have more than that and
+    /// what it has gained since the vendor spoke.
     pub(super) fn learn(&mut self, now: Timestamp, told: Told) {
         self.fill(now);
         let limit = told.limit();
@@ -129,11 +150,17 @@ impl Bucket {
 
     /// The moment at which it has `amount`; `None` if it has it now.
     ///
-    /// What is larger than the bucket may leave when the bucket is full.
+    /// What is larger than the bucket may leave when the bucket is full. Where the
+    /// vendor's limit is the narrower one, it leaves when there is as much as it
+    /// brings in an hour, and is not held back for longer than two.
     pub(super) fn ready_at(&mut self, now: Timestamp, amount: u64) -> Option<Timestamp> {
         self.fill(now);
         let limit = self.limit()?;
-        let missing = parts(amount.max(1)).min(limit.capacity).saturating_sub(self.level);
+        let is_told = self.set.is_none_or(|set| limit.per_minute < set.per_minute);
+        let believed = if is_told { limit.gain(BELIEVED_FOR) } else { i64::MAX };
+        self.level = self.level.max(-believed);
+        let wanted = parts(amount.max(1)).min(limit.capacity).min(believed);
+        let missing = wanted.saturating_sub(self.level);
         let missing = u64::try_from(missing).ok().filter(|missing| *missing > 0)?;
         match limit.per_minute {
             0 => Some(Timestamp(u64::MAX)),
@@ -146,20 +173,25 @@ impl Bucket {
         if amount == 0 {
             return;
         }
-        self.fill(now);
-        if self.limit().is_some() {
-            // One that has only just filled up is behind the vendor's already.
-            self.filled_at = now.max(self.filled_at) + self.full_for.min(FIRST_ON_ITS_WAY);
-            self.full_for = Millis(0);
+        if self.limit().is_none() {
+            self.undated = self.undated.saturating_add(amount);
+            return;
         }
+        self.fill(now);
+        // One that has only just filled up is behind the vendor's already.
+        self.filled_at = now.max(self.filled_at) + self.full_for.min(FIRST_ON_ITS_WAY);
+        self.full_for = Millis(0);
         self.level = self.level.saturating_sub(parts(amount));
     }
 
     /// Gives back what was taken and not used.
     pub(super) fn give_back(&mut self, now: Timestamp, amount: u64) {
+        let Some(limit) = self.limit() else {
+            self.undated = self.undated.saturating_sub(amount);
+            return;
+        };
         self.fill(now);
-        let most = self.limit().map_or(i64::MAX, |limit| limit.capacity);
-        self.level = self.level.saturating_add(parts(amount)).min(most);
+        self.level = self.level.saturating_add(parts(amount)).min(limit.capacity);
     }
 
     /// Takes everything that is left.
@@ -180,7 +212,7 @@ impl Bucket {
     }
 
     fn fill(&mut self, now: Timestamp) {
-        // What only others limit, only others fill.
+        // What only others limit, only they fill.
         let Some(limit) = self.limit().filter(|_| now > self.filled_at) else { return };
         let filled = self.level.saturating_add(limit.gain(now.since(self.filled_at)));
         let surplus = u64::try_from(filled.saturating_sub(limit.capacity)).unwrap_or(0);

@@ -1,12 +1,14 @@
 //! How many requests may be under way at once: more while all goes well, half
 //! of it when a vendor has had enough.
 
+use super::PermitId;
+
 /// Most requests under way at once, however many a run may have: more connections
 /// than this only cost. Runs keep to fewer of their own accord (64 by default).
 pub const IN_FLIGHT_MAX: u32 = 1_024;
 
 /// Fewest, so that somebody finds out when the vendor is well again.
-pub const IN_FLIGHT_MIN: u32 = 1;
+const IN_FLIGHT_MIN: u32 = 1;
 
 /// Answers of which the next step is made at the least: fewer say nothing.
 const WINDOW_MIN: u32 = 16;
@@ -15,7 +17,8 @@ const WINDOW_MIN: u32 = 16;
 /// twenty is noisy, and not full.
 const REFUSED_ONE_IN: u32 = 5;
 
-/// What a window without too many refusals adds.
+/// What a window without too many refusals adds, once it is no longer far below
+/// what went well.
 const STEP: u32 = 4;
 
 /// How many requests may be under way at once.
@@ -24,13 +27,33 @@ pub(super) struct Concurrency {
     /// More than this are never worth having under way.
     most: u32,
     allowed: u32,
+    /// How many were under way when that turned out to be too many. Up to half of
+    /// it, every answer adds one, which doubles it in each round.
+    too_many: u32,
+    /// Whether it has become more since it was halved.
+    has_grown: bool,
+    /// The last to leave before it was halved. What those before it met with has
+    /// been heard.
+    halved_after: PermitId,
+    /// Since the last step: how many were under way at the most, and what became
+    /// of those that came back.
+    peak: u32,
     answered: u32,
     refused: u32,
 }
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { most: IN_FLIGHT_MAX, allowed: IN_FLIGHT_MAX, answered: 0, refused: 0 }
+        Self {
+            most: IN_FLIGHT_MAX,
+            allowed: IN_FLIGHT_MAX,
+            too_many: IN_FLIGHT_MAX,
+            has_grown: true,
+            halved_after: PermitId(0),
+            peak: 0,
+            answered: 0,
+            refused: 0,
+        }
     }
 }
 
@@ -44,31 +67,62 @@ impl Concurrency {
     }
 
     /// One of `in_flight` requests has been answered.
-    pub(super) fn answered(&mut self, in_flight: u32) {
-        self.answered += 1;
-        self.step(in_flight);
-    }
-
-    /// One of `in_flight` requests has been refused, because they are too many.
-    pub(super) fn refused(&mut self, in_flight: u32) {
-        (self.answered, self.refused) = (self.answered + 1, self.refused + 1);
-        if self.refused * REFUSED_ONE_IN >= self.window(in_flight) {
-            let allowed = (self.allowed.min(in_flight) / 2).max(IN_FLIGHT_MIN);
-            *self = Self { allowed, answered: 0, refused: 0, ..*self };
-        } else {
-            self.step(in_flight);
+    pub(super) fn answered(&mut self, permit: PermitId, in_flight: u32) {
+        if self.is_news(permit, in_flight) {
+            if self.allowed < self.too_many / 2 {
+                (self.allowed, self.has_grown) = (self.allowed + 1, true);
+            }
+            self.step();
         }
     }
 
-    fn step(&mut self, in_flight: u32) {
-        if self.answered >= self.window(in_flight) {
-            let allowed = (self.allowed + STEP).min(IN_FLIGHT_MAX);
-            *self = Self { allowed, answered: 0, refused: 0, ..*self };
+    /// One of `in_flight` requests has been refused, because they are too many;
+    /// `last` was the last to leave.
+    pub(super) fn refused(&mut self, permit: PermitId, last: PermitId, in_flight: u32) {
+        if self.is_news(permit, in_flight) {
+            self.refused += 1;
+            match self.refused * REFUSED_ONE_IN >= self.window() {
+                true => self.halve(last),
+                false => self.step(),
+            }
         }
     }
 
-    fn window(&self, in_flight: u32) -> u32 {
-        self.allowed.min(in_flight).max(WINDOW_MIN)
+    fn is_news(&mut self, permit: PermitId, in_flight: u32) -> bool {
+        let is_news = permit > self.halved_after;
+        if is_news {
+            self.peak = self.peak.max(in_flight);
+            self.answered += 1;
+        }
+        is_news
+    }
+
+    fn halve(&mut self, last: PermitId) {
+        let level = self.allowed.min(self.peak);
+        if self.has_grown {
+            // Otherwise it is still the same outage, and shows nothing.
+            self.too_many = level;
+        }
+        self.allowed = (level / 2).max(IN_FLIGHT_MIN);
+        (self.has_grown, self.halved_after) = (false, last);
+        self.begin_window();
+    }
+
+    fn step(&mut self) {
+        if self.answered >= self.window() {
+            if self.allowed >= self.too_many / 2 {
+                (self.allowed, self.has_grown) = ((self.allowed + STEP).min(IN_FLIGHT_MAX), true);
+            }
+            self.begin_window();
+        }
+    }
+
+    fn begin_window(&mut self) {
+        (self.peak, self.answered, self.refused) = (0, 0, 0);
+    }
+
+    fn window(&self) -> u32 {
+        self.allowed.min(self.peak).max(WINDOW_MIN)
     }
 }
 
@@ -76,29 +130,65 @@ impl Concurrency {
 mod tests {
     use super::*;
 
+    /// Requests that leave all at once and come back together, round by round.
+    #[derive(Default)]
+    struct Rounds {
+        concurrency: Concurrency,
+        left: u64,
+    }
+
+    impl Rounds {
+        /// A round of `most` or as many as may leave, of which the vendor takes
+        /// `taken`. How many left.
+        fn round(&mut self, most: u32, taken: u32) -> u32 {
+            let leave = self.concurrency.allowed().min(most);
+            let first = self.left + 1;
+            self.left += u64::from(leave);
+            for (place, permit) in (first..=self.left).enumerate() {
+                let in_flight = leave - place as u32;
+                match (place as u32) < taken {
+                    true => self.concurrency.answered(PermitId(permit), in_flight),
+                    false => self.concurrency.refused(PermitId(permit), PermitId(self.left), in_flight),
+                }
+            }
+            leave
+        }
+    }
+
     #[test]
-    fn an_outage_halves_and_health_adds() {
-        let mut concurrency = Concurrency::default();
-        let mut seen = vec![];
-        for _ in 0..40 {
-            concurrency.refused(concurrency.allowed.min(64));
-            seen.push(concurrency.allowed);
-        }
-        seen.dedup();
-        assert_eq!(seen, [1_024, 32, 16, 8, 4, 2, 1]);
-        for _ in 0..16 {
-            concurrency.answered(1);
-        }
-        assert_eq!(concurrency.allowed, 1 + STEP);
+    fn an_outage_halves_once_a_round_and_health_doubles_then_adds() {
+        let mut rounds = Rounds::default();
+        let outage: Vec<u32> = (0..5).map(|_| rounds.round(64, 0)).collect();
+        assert_eq!(outage, [64, 32, 16, 8, 4]);
+        let health: Vec<u32> = (0..14).map(|_| rounds.round(64, 64)).collect();
+        assert_eq!(health, [2, 4, 8, 16, 32, 36, 40, 44, 48, 52, 56, 60, 64, 64]);
+    }
+
+    #[test]
+    fn what_is_too_many_for_good_is_found_and_kept_to() {
+        let mut rounds = Rounds::default();
+        let leave: Vec<u32> = (0..200).map(|_| rounds.round(64, 10)).collect();
+        let (refused, sent) = leave
+            .iter()
+            .skip(20)
+            .fold((0, 0), |(refused, sent), leave| (refused + leave.saturating_sub(10), sent + leave));
+        assert!(refused * 5 < sent && sent > 180 * 6, "{refused} of {sent}: {leave:?}");
+    }
+
+    #[test]
+    fn an_outage_without_end_leaves_one() {
+        let mut rounds = Rounds::default();
+        let last = (0..40).map(|_| rounds.round(64, 0)).last();
+        assert_eq!(last, Some(IN_FLIGHT_MIN));
     }
 
     #[test]
     fn one_refusal_in_twenty_changes_nothing() {
         let mut concurrency = Concurrency::default();
-        for i in 0..1_000 {
+        for i in 1..=1_000 {
             match i % 20 {
-                0 => concurrency.refused(64),
-                _ => concurrency.answered(64),
+                0 => concurrency.refused(PermitId(i), PermitId(i), 64),
+                _ => concurrency.answered(PermitId(i), 64),
             }
             assert_eq!(concurrency.allowed, IN_FLIGHT_MAX);
         }

@@ -49,6 +49,11 @@ impl Flight {
         self.grants.remove(&id)
     }
 
+    /// The last to leave so far.
+    pub(super) fn last(&self) -> PermitId {
+        PermitId(self.granted)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.grants.len()
     }

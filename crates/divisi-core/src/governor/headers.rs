@@ -6,6 +6,10 @@ use crate::Millis;
 /// seconds: a span between two of them may be wrong by this much.
 const RESET_ERROR: Millis = Millis(2_000);
 
+/// No limit takes longer than a month to fill. What is longer than this is no
+/// span: some write the moment itself, in seconds since 1970.
+const SPAN_MAX: Millis = Millis::from_secs(31 * 24 * 3_600);
+
 /// What may be sent next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
@@ -32,16 +36,27 @@ pub struct Window {
 
 impl Window {
     /// How much it gains in a minute: its limit, unless it takes longer to fill
-    /// than that, as a limit per day does.
+    /// than that, as a limit per day does. A limit of nothing is none: whoever says
+    /// so has answered.
     pub(super) fn per_minute(&self) -> Option<u64> {
-        let limit = self.limit?;
+        let limit = self.limit.filter(|limit| *limit > 0)?;
         let missing = limit.saturating_sub(self.remaining.unwrap_or(limit));
-        let span = self.resets_in.map_or(0, |span| span.0.saturating_sub(RESET_ERROR.0));
+        let span = self.resets_in().map_or(0, |span| span.0.saturating_sub(RESET_ERROR.0));
         if missing == 0 || span == 0 {
             return Some(limit);
         }
-        Some((missing.saturating_mul(60_000) / span).clamp(1, limit.max(1)))
+        Some((missing.saturating_mul(60_000) / span).clamp(1, limit))
     }
+
+    /// How long until it is full again, if that can be meant.
+    pub(super) fn resets_in(&self) -> Option<Millis> {
+        self.resets_in.filter(|span| is_span(*span))
+    }
+}
+
+/// Whether a vendor can mean that something takes so long.
+pub(super) fn is_span(span: Millis) -> bool {
+    span <= SPAN_MAX
 }
 
 #[cfg(test)]
@@ -59,5 +74,7 @@ mod tests {
         assert_eq!(window(50, 0, 60).per_minute(), Some(50));
         assert_eq!(window(10_000, 9_000, 8_640).per_minute(), Some(6));
         assert_eq!(Window::default().per_minute(), None);
+        assert_eq!(window(0, 0, 60).per_minute(), None);
+        assert_eq!(window(50, 0, 1_741_305_600).per_minute(), Some(50), "that is the year 2025");
     }
 }

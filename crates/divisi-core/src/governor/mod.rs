@@ -5,117 +5,69 @@
 //! told of, a number of requests that may be under way, and a breaker. Headers
 //! are the truth: what a vendor says is left is lowered by what it cannot have
 //! known, and never raised above it. A bucket is never taken to be larger than
-//! it has been seen. Without any limit, everything leaves at once, up to
-//! [`IN_FLIGHT_MAX`].
+//! it has been seen. What a vendor says holds nobody back for long on its own:
+//! only another answer can put it right. Without any limit, everything leaves at
+//! once, up to [`IN_FLIGHT_MAX`].
 //!
 //! Whose turn it is among those who wait, [`Queue`] decides.
 
-mod queue;
+mod settings;
+mod decision;
+
+mod headers;
+mod bucket;
+mod flight;
+mod concurrency;
 
 mod pace;
+mod queue;
 
-mod bucket;
-mod concurrency;
-mod flight;
-mod headers;
-
+pub use concurrency::IN_FLIGHT_MAX;
+pub use decision::{Decision, Ending, Estimate, PermitId};
+pub use headers::{RateLimits, Window};
 pub use pace::Pace;
 pub use queue::{Next, Place, Queue};
-
-pub use concurrency::{IN_FLIGHT_MAX, IN_FLIGHT_MIN};
-pub use headers::{RateLimits, Window};
+pub use settings::RateSettings;
 
 use crate::{Millis, Timestamp, Usage};
 use bucket::{Bucket, Limit, Told};
 use concurrency::Concurrency;
 use flight::{Flight, Grant};
-use pace::Closure;
+use headers::is_span;
+use pace::{Closure, News};
 
 /// Tokens that a reply is taken to have before any has been seen. The vendor
 /// counts them as they are written, so this only spreads the first requests.
 const REPLY_TOKENS_FIRST: u64 = 1_000;
 
-/// Limits that the user sets. What is absent is not limited until the vendor
-/// tells of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RateSettings {
-    /// Requests.
-    pub requests_per_minute: Option<u64>,
-    /// Requests that may leave at once after a rest; as many as in a second,
-    /// where nothing is said.
-    pub burst: Option<u64>,
-    /// Tokens of prompts.
-    pub input_tokens_per_minute: Option<u64>,
-    /// Tokens of replies.
-    pub output_tokens_per_minute: Option<u64>,
-    /// Whether the part of a prompt that is read from a cache counts.
-    pub count_cached: bool,
-}
+/// Longest wait that a vendor's word alone imposes. It may be wrong, and only
+/// another answer puts it right: then one request goes to see. Pacing is a matter
+/// of minutes; a quota, of which a reset is told hours ahead, closes instead.
+const WAIT_MAX: Millis = Millis::from_secs(3_600);
 
-/// What a request is likely to take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Estimate {
-    /// Tokens of its prompt.
-    pub input: u64,
-    /// Most tokens of its reply.
-    pub output: u64,
-}
-
-/// Names a request that was let go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PermitId(u64);
-
-/// Whether a request may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It may. Its end is to be reported.
-    Go(PermitId),
-    /// Not before this moment.
-    Wait(Timestamp),
-    /// Not before another one has come back.
-    Full,
-    /// Nothing leaves any more, or not before the moment at which it reopens.
-    Closed(Option<Timestamp>),
-}
-
-/// How a request ended, as far as it concerns others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It was answered.
-    Ok,
-    /// It was one too many.
-    RateLimited {
-        /// How long nobody is to come.
-        retry_after: Option<Millis>,
-    },
-    /// The vendor has no capacity.
-    Overloaded,
-    /// Money or quota are used up.
-    Quota {
-        /// When there will be some again, if that is known.
-        until: Option<Timestamp>,
-    },
-    /// The key was refused.
-    Auth,
-    /// It failed, or was given up, for a reason of its own.
-    Other,
-}
+/// After a wait that is longer than this when somebody asks, one request leaves
+/// at first, and the others when it is answered.
+const SURE_MAX: Millis = Millis::from_secs(60);
 
 /// Decides when requests may leave.
 #[derive(Clone, Debug)]
 pub struct Governor {
     /// What it shares with others who use the same credential.
     pace: Pace,
-    /// What has been taken since they were last told.
-    unshared: [u64; KINDS],
+    /// What it has not told them yet.
+    news: News,
     /// What the user sets.
     set: [Option<Limit>; KINDS],
     concurrency: Concurrency,
     flight: Flight,
     /// Whether the vendor has said to one of its own requests that it takes no more.
     closed: Option<Closure>,
-    /// Whether one request is to find out if it was right to open it again.
+    /// Whether one request is to find out if it is open.
     tries: bool,
+    /// The last to leave before that was in doubt: up to it, replies say nothing of it.
+    doubted: PermitId,
+    /// Whoever tries need not wait until then: somebody hopes that it is no longer true.
+    waived: Timestamp,
     count_cached: bool,
     /// Tokens that a reply is likely to have.
     reply_tokens: u64,
@@ -140,12 +92,14 @@ impl Governor {
         ];
         Self {
             pace: Pace { buckets: set.map(|limit| limit.map(Bucket::set)), ..Pace::default() },
-            unshared: [0; KINDS],
+            news: News::default(),
             set,
             concurrency: Concurrency::default(),
             flight: Flight::default(),
             closed: None,
             tries: false,
+            doubted: PermitId(0),
+            waived: Timestamp(0),
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
         }
@@ -156,22 +110,22 @@ impl Governor {
     /// Who is told to wait until a moment gets a permit if they ask again then
     /// and nobody else has asked, or news has come, in between.
     pub fn ask(&mut self, now: Timestamp, estimate: Estimate) -> Decision {
-        if self.pace.closed.is_some_and(|closure| closure.is_over(now)) {
-            self.pace.closed = None;
-        }
-        if self.closed.is_some_and(|closure| closure.is_over(now)) {
-            self.closed = None;
-        }
+        // The vendor may be wrong about it, so the pace stays closed until one is answered.
+        self.closed = self.closed.filter(|closure| !closure.is_over(now));
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
         }
+        let not_before = if self.has_waived() { now } else { self.pace.not_before };
+        if not_before > now + SURE_MAX {
+            self.doubt();
+        }
         let allowed = if self.is_unsure() { 1 } else { self.concurrency.allowed() };
-        if self.in_flight() >= allowed {
+        if not_before <= now && self.in_flight() >= allowed {
             return Decision::Full;
         }
         let output = estimate.output.min(self.reply_tokens);
         let amounts = [1, estimate.input.saturating_add(output), estimate.input, output];
-        let mut ready_at = self.pace.not_before;
+        let mut ready_at = not_before;
         for (bucket, amount) in self.pace.buckets.iter_mut().zip(amounts) {
             let at = bucket.as_mut().and_then(|bucket| bucket.ready_at(now, amount));
             ready_at = ready_at.max(at.unwrap_or_default());
@@ -192,28 +146,35 @@ impl Governor {
         self.concurrency.limit(most);
     }
 
-    /// Whether nothing leaves any more, or not before some moment.
-    pub fn is_closed(&self) -> bool {
-        self.closed.is_some()
+    /// Whether nothing leaves any more, or not before some moment that is far away.
+    pub fn is_shut(&self, now: Timestamp) -> bool {
+        self.closed.is_some() || (self.pace.not_before > now + SURE_MAX && !self.has_waived())
     }
 
-    /// Opens it for one request at first: until one is answered nobody knows
-    /// whether that was right.
+    /// Opens it for one request at first, however long the vendor wants to be left
+    /// in peace: until one is answered nobody knows whether that was right.
     pub fn reopen(&mut self) {
         self.closed = None;
-        self.tries = true;
+        self.waived = self.pace.not_before;
+        self.doubt();
     }
 
     /// Whether one request has to find out if it is closed: it was opened again,
-    /// or others have found it closed.
+    /// others have found it closed, or its time or a long wait is over.
     pub fn is_unsure(&self) -> bool {
         self.closed.is_none() && (self.tries || self.pace.closed.is_some())
     }
 
-    /// Learns that the reply to a request has begun: it is not closed.
-    pub fn begun(&mut self) {
-        if self.is_unsure() {
-            (self.tries, self.pace.closed) = (false, None);
+    /// Learns that the reply to a request has begun: it is not closed, if the
+    /// request left when that was in doubt.
+    pub fn begun(&mut self, permit: PermitId) {
+        if self.is_unsure() && permit > self.doubted {
+            (self.tries, self.pace.closed, self.news.closed) = (false, None, None);
+            for not_before in [&mut self.pace.not_before, &mut self.news.not_before] {
+                if *not_before <= self.waived {
+                    *not_before = Timestamp(0);
+                }
+            }
         }
     }
 
@@ -248,14 +209,14 @@ impl Governor {
         }
         match ending {
             Ending::Ok => {
-                self.begun();
-                self.concurrency.answered(in_flight);
+                self.begun(permit);
+                self.concurrency.answered(permit, in_flight);
             }
-            Ending::Overloaded => self.concurrency.refused(in_flight),
+            Ending::Overloaded => self.concurrency.refused(permit, self.flight.last(), in_flight),
             Ending::RateLimited { retry_after } => {
                 let [_, tokens @ ..] = grant.amounts;
                 self.give_back(&[0, tokens[0], tokens[1], tokens[2]], now);
-                self.pace.not_before = self.pace.not_before.max(now + retry_after.unwrap_or_default());
+                self.hold(now, retry_after.unwrap_or_default());
             }
             Ending::Quota { until } => self.close(Closure { until }),
             Ending::Auth => self.close(Closure { until: None }),
@@ -264,40 +225,13 @@ impl Governor {
         self.learn(&grant, limits, [since, surely], now);
         if matches!(ending, Ending::RateLimited { .. }) {
             // It may have been any of them: what is left of each has been overrated.
-            self.pace.buckets.iter_mut().flatten().for_each(|bucket| bucket.drain(now));
+            self.pace.drain(now);
+            self.news.drained_at = Some(now);
             if self.pace.buckets[REQUESTS].is_none() {
                 // Nobody knows the limit, so fewer at once is all that helps.
-                self.concurrency.refused(in_flight);
+                self.concurrency.refused(permit, self.flight.last(), in_flight);
             }
         }
-    }
-
-    /// Whether anything holds requests back that others should know of, or may
-    /// have told of.
-    pub fn is_paced(&self) -> bool {
-        let Pace { buckets, not_before, closed, .. } = &self.pace;
-        buckets.iter().any(Option::is_some) || *not_before > Timestamp(0) || closed.is_some()
-    }
-
-    /// Learns what others who use the same credential have left, before
-    /// anything else is asked. All must go by one clock.
-    pub fn adopt(&mut self, shared: Pace) {
-        let own = std::mem::replace(&mut self.pace, shared);
-        for (kind, own) in own.buckets.into_iter().enumerate() {
-            let unshared = self.unshared[kind];
-            let shared = self.pace.buckets[kind].take();
-            self.pace.buckets[kind] = match shared {
-                Some(shared) => Some(shared.adopted(self.set[kind], unshared)),
-                None => own,
-            };
-            self.pace.taken[kind] = self.pace.taken[kind].saturating_add(unshared);
-        }
-    }
-
-    /// What it leaves to others, who from now on know all of it.
-    pub fn share(&mut self) -> &Pace {
-        self.unshared = [0; KINDS];
-        &self.pace
     }
 
     /// How many requests are under way.
@@ -306,7 +240,7 @@ impl Governor {
     }
 
     fn take(&mut self, kind: usize, amount: u64, now: Timestamp) {
-        for count in [&mut self.pace.taken[kind], &mut self.unshared[kind]] {
+        for count in [&mut self.pace.taken[kind], &mut self.news.taken[kind]] {
             *count = count.saturating_add(amount);
         }
         if let Some(bucket) = &mut self.pace.buckets[kind] {
@@ -314,8 +248,32 @@ impl Governor {
         }
     }
 
+    /// Whether one request need not wait for as long as the vendor wanted.
+    fn has_waived(&self) -> bool {
+        self.tries && self.pace.not_before <= self.waived
+    }
+
+    /// One request has to find out if it is open.
+    fn doubt(&mut self) {
+        self.tries = true;
+        self.doubted = self.flight.last();
+    }
+
     fn close(&mut self, closure: Closure) {
-        (self.closed, self.pace.closed) = (Some(closure), Some(closure));
+        self.doubted = self.flight.last();
+        for closed in [&mut self.closed, &mut self.pace.closed, &mut self.news.closed] {
+            *closed = Some(closure);
+        }
+    }
+
+    /// Nobody leaves for so long, as far as that can be meant.
+    fn hold(&mut self, now: Timestamp, wait: Millis) {
+        if is_span(wait) {
+            let until = now + wait.min(WAIT_MAX);
+            for not_before in [&mut self.pace.not_before, &mut self.news.not_before] {
+                *not_before = until.max(*not_before);
+            }
+        }
     }
 
     fn give_back(&mut self, amounts: &[u64; KINDS], now: Timestamp) {
@@ -357,8 +315,8 @@ impl Governor {
             let Some(per_minute) =
                 per_minute.or(self.pace.buckets[kind].as_ref().and_then(Bucket::per_minute))
             else {
-                if let (0, Some(resets_in)) = (remaining, window.resets_in) {
-                    self.pace.not_before = self.pace.not_before.max(now + resets_in);
+                if let (0, Some(resets_in)) = (remaining, window.resets_in()) {
+                    self.hold(now, resets_in);
                 }
                 continue;
             };

@@ -104,6 +104,69 @@ fn nothing_left_and_no_limit_named_means_until_the_reset() {
 }
 
 #[test]
+fn a_limit_of_nothing_and_a_reset_in_a_lifetime_stop_nobody() {
+    let epoch = 1_741_305_600_000;
+    for (limits, wait) in [
+        (requests(Some(0), 0, 0), 0),
+        (requests(Some(0), 0, epoch), 0),
+        (requests(None, 0, epoch), 0),
+        (requests(Some(60), 0, epoch), 1_000),
+    ] {
+        let mut governor = Governor::new(&RateSettings::default());
+        let permit = go(&mut governor, 0);
+        done(&mut governor, 10, permit, Ending::Ok, &limits);
+        if wait > 0 {
+            assert_eq!(ask(&mut governor, 10), Decision::Wait(Timestamp(10 + wait)), "{limits:?}");
+        }
+        go(&mut governor, 10 + wait);
+    }
+}
+
+#[test]
+fn a_vendor_that_wants_a_day_of_peace_is_asked_once_an_hour() {
+    const HOUR: u64 = 3_600_000;
+    let refused = Ending::RateLimited { retry_after: Some(Millis(24 * HOUR)) };
+    let mut governor = Governor::new(&RateSettings::default());
+    let [first, last] = [go(&mut governor, 0), go(&mut governor, 0)];
+    done(&mut governor, 0, first, refused, &NOTHING);
+    assert_eq!(ask(&mut governor, 1), Decision::Wait(Timestamp(HOUR)));
+    done(&mut governor, 2, last, Ending::Ok, &NOTHING);
+    let probe = go(&mut governor, HOUR);
+    assert_eq!(ask(&mut governor, HOUR), Decision::Full, "what left before the refusal says nothing");
+    done(&mut governor, HOUR, probe, refused, &NOTHING);
+    assert_eq!(ask(&mut governor, HOUR), Decision::Wait(Timestamp(2 * HOUR)));
+    let probe = go(&mut governor, 2 * HOUR);
+    governor.begun(probe);
+    go(&mut governor, 2 * HOUR);
+}
+
+#[test]
+fn a_wait_that_cannot_be_meant_is_none() {
+    let mut governor = Governor::new(&RateSettings::default());
+    let permit = go(&mut governor, 0);
+    done(&mut governor, 0, permit, Ending::RateLimited { retry_after: Some(Millis(u64::MAX)) }, &NOTHING);
+    go(&mut governor, 1);
+}
+
+#[test]
+fn a_trickle_that_a_vendor_tells_of_holds_nobody_for_more_than_two_hours() {
+    let tokens =
+        Window { limit: Some(1_000_000), remaining: Some(0), resets_in: Some(Millis(2_000_000_000)) };
+    let mut governor = Governor::new(&RateSettings::default());
+    let permit = go(&mut governor, 0);
+    let limits = RateLimits { input_tokens: tokens, ..NOTHING };
+    done(&mut governor, 0, permit, Ending::Ok, &limits);
+    let estimate = Estimate { input: 500_000, output: 0 };
+    let mut now = 0;
+    for _ in 0..4 {
+        let Decision::Wait(until) = governor.ask(Timestamp(now), estimate) else { panic!("none is left") };
+        assert!(until.0 - now <= 7_200_200, "{until:?}");
+        assert!(matches!(governor.ask(until, estimate), Decision::Go(_)));
+        now = until.0;
+    }
+}
+
+#[test]
 fn nobody_leaves_before_the_vendors_wish() {
     let mut governor = limited(60_000, 100);
     let permit = go(&mut governor, 0);

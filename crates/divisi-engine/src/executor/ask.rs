@@ -169,9 +169,11 @@ impl Asker {
     pub(super) async fn exchange(
         &self,
         Sending { request, model, admission, .. }: &Sending<'_>,
-        permit: Permit,
+        mut permit: Permit,
     ) -> Result<Reply, ProviderError> {
         let (line, sent_at) = (&self.line, Instant::now());
+        permit.sends();
+        admission.leaves();
         let progress = |progress| match progress {
             Progress::Started => {
                 admission.begun();

@@ -1,6 +1,8 @@
 //! The gate through which the requests of one model family leave: the core's
 //! queue, with a clock and somebody who waits.
 
+mod doorkeeper;
+
 use super::permit::Permit;
 use super::shared::{SharedPace, machine_millis};
 use divisi_core::governor::{
@@ -8,7 +10,8 @@ use divisi_core::governor::{
     RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use doorkeeper::Doorkeeper;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -36,7 +39,9 @@ pub(crate) struct Gate {
     /// As the governor last heard it.
     in_flight_max: AtomicU32,
     clock: Clock,
-    /// Wakes the doorkeeper when there is another moment to wait for.
+    /// Whether somebody watches the clock for those who wait.
+    has_doorkeeper: AtomicBool,
+    /// Wakes them when there is another moment to wait for.
     changed: Notify,
 }
 
@@ -54,8 +59,6 @@ struct State {
     shared: Option<SharedPace>,
     /// When the next one may leave, if that only takes time.
     wake_at: Option<Timestamp>,
-    /// Whether somebody watches the clock for those who wait.
-    has_doorkeeper: bool,
     /// What closed it.
     closed_by: Option<Failure>,
 }
@@ -96,11 +99,12 @@ impl Gate {
             None => Clock::Own(Instant::now()),
         };
         let queue = Queue::new(Governor::new(settings));
-        let mut state = State { queue, shared, wake_at: None, has_doorkeeper: false, closed_by: None };
+        let mut state = State { queue, shared, wake_at: None, closed_by: None };
         // What others have found out holds from the first request on.
         state.step(true, |_| ());
         let in_flight_max = AtomicU32::new(IN_FLIGHT_MAX);
-        Self { state: Mutex::new(state), in_flight_max, clock, changed: Notify::new() }
+        let has_doorkeeper = AtomicBool::new(false);
+        Self { state: Mutex::new(state), in_flight_max, clock, has_doorkeeper, changed: Notify::new() }
     }
 
     /// Leave to send a request, for a task for which a chain of `priority` others
@@ -129,7 +133,7 @@ impl Gate {
             match asked.is_none() && state.queue.is_next(place) {
                 // It wants less than those whom it has overtaken.
                 true => self.let_through(state, false, |_| ()),
-                false => self.keep_watch(&mut state),
+                false => self.keep_watch(&state),
             }
             (answered, Waiting { gate: self, place })
         };
@@ -154,9 +158,10 @@ impl Gate {
         }
     }
 
-    /// Whether nothing leaves.
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().queue.governor().is_closed()
+    /// Whether nothing leaves, for good or for long.
+    pub(super) fn is_shut(&self) -> bool {
+        let now = self.now();
+        self.lock().step(true, |queue| queue.governor().is_shut(now))
     }
 
     /// Lets requests leave again, one at first.
@@ -165,10 +170,10 @@ impl Gate {
     }
 
     /// Learns that the reply to a request has begun: it was not refused.
-    pub(super) fn begun(self: &Arc<Self>) {
+    pub(super) fn begun(self: &Arc<Self>, id: PermitId) {
         let state = self.lock();
         if state.queue.governor().is_unsure() {
-            self.let_through(state, true, |queue| queue.governor_mut().begun());
+            self.let_through(state, true, |queue| queue.governor_mut().begun(id));
         }
     }
 
@@ -189,6 +194,12 @@ impl Gate {
         }
         let is_news = !matches!(ending, Ending::Ok | Ending::Other) || *limits != RateLimits::default();
         self.let_through(state, is_news, |queue| queue.done(now, id, usage, ending, limits));
+    }
+
+    /// Takes back a permit that was not used: nothing was sent.
+    pub(super) fn withdraw(self: &Arc<Self>, id: PermitId) {
+        let now = self.now();
+        self.let_through(self.lock(), false, |queue| queue.withdraw(now, id));
     }
 
     /// Answers everybody whose turn has come after `change`.
@@ -213,7 +224,7 @@ impl Gate {
                 };
                 // Whoever has gone meanwhile hands it back, and it is the next one's.
                 if let Err(Ok(permit)) = answer.send(answered) {
-                    unused.extend(permit.withdraw());
+                    unused.extend(permit.take());
                 }
             }
             if unused.is_empty() {
@@ -224,52 +235,33 @@ impl Gate {
                 everybody(queue, now)
             });
         }
-        self.keep_watch(&mut state);
+        self.keep_watch(&state);
     }
 
     /// What those who wait have to expect.
-    fn outlook(&self) -> Outlook {
-        match self.lock().wake_at {
+    fn outlook(self: &Arc<Self>) -> Outlook {
+        let state = self.lock();
+        if !self.has_doorkeeper.load(Ordering::Relaxed) {
+            // The last one may have gone with another runtime.
+            self.keep_watch(&state);
+        }
+        match state.wake_at {
             Some(wake_at) => Outlook::Limited(wake_at.since(self.now())),
             None => Outlook::Full,
         }
     }
 
     /// Has somebody watch the clock if there is a moment to wait for.
-    fn keep_watch(self: &Arc<Self>, state: &mut State) {
+    fn keep_watch(self: &Arc<Self>, state: &State) {
         if state.wake_at.is_none() {
             return;
         }
-        if state.has_doorkeeper {
+        if self.has_doorkeeper.load(Ordering::Relaxed) {
             self.changed.notify_one();
         } else if let Ok(runtime) = Handle::try_current() {
             // Without one the program is ending, and nobody waits.
-            state.has_doorkeeper = true;
-            runtime.spawn(self.clone().keep_door());
-        }
-    }
-
-    /// Lets people through whenever it is time, until nobody waits for a moment.
-    async fn keep_door(self: Arc<Self>) {
-        loop {
-            let wake_at = {
-                let mut state = self.lock();
-                match state.wake_at {
-                    Some(wake_at) => wake_at,
-                    None => {
-                        state.has_doorkeeper = false;
-                        return;
-                    }
-                }
-            };
-            if wake_at <= self.now() {
-                self.let_through(self.lock(), false, |_| ());
-                continue;
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(self.instant(wake_at)) => {}
-                () = self.changed.notified() => {}
-            }
+            self.has_doorkeeper.store(true, Ordering::Relaxed);
+            runtime.spawn(Doorkeeper::new(self.clone()).keep_door());
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) use warmth::Admission;
 
 use crate::setup::Model;
 use divisi_core::governor::RateSettings;
-use divisi_core::{Digest, Millis};
+use divisi_core::{Digest, Millis, Tier};
 use divisi_providers::Request;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,8 @@ pub struct Governors {
     gates: Mutex<BTreeMap<Box<str>, Arc<Gate>>>,
     /// Whether a gate that is made lets out one request at first.
     cautious: AtomicBool,
+    /// Whether one that others have found shut for long lets one out, too.
+    hopeful: AtomicBool,
     warmth: Arc<Warmth>,
 }
 
@@ -79,13 +81,14 @@ impl Governors {
         self.warmth.admit(cacheable(model, request), held).await
     }
 
-    /// Lets requests leave again through gates that were closed, one at first;
-    /// through gates that are made later just the same, where another process
-    /// has found them closed.
+    /// Lets requests leave again through gates that are shut, one at first; so, too,
+    /// through those that are made later, if another process has told that they are
+    /// shut for long or the run has `found_closed` one.
     pub(crate) fn reopen(&self, found_closed: bool) {
         self.cautious.fetch_or(found_closed, Ordering::Relaxed);
+        self.hopeful.store(true, Ordering::Relaxed);
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.values().filter(|gate| gate.is_closed()).for_each(Gate::reopen);
+        gates.values().filter(|gate| gate.is_shut()).for_each(Gate::reopen);
     }
 
     /// The gate through which requests to `model` leave.
@@ -97,7 +100,8 @@ impl Governors {
         }
         let shared = self.shared.as_ref().map(|shared| shared.of(family));
         let gate = Arc::new(Gate::new(&self.settings, shared));
-        if self.cautious.load(Ordering::Relaxed) {
+        let hopes = self.hopeful.load(Ordering::Relaxed) && gate.is_shut();
+        if hopes || self.cautious.load(Ordering::Relaxed) {
             gate.reopen();
         }
         gates.insert(family.into(), gate.clone());
@@ -108,9 +112,9 @@ impl Governors {
 /// What the vendor limits together: the models of one tier of Claude, and any
 /// other model by itself. Dated names of a model mean the model.
 pub fn family(model: &str) -> &str {
-    const CLAUDE: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
-    if let Some(tier) = CLAUDE.into_iter().find(|tier| model.contains("claude") && model.contains(tier)) {
-        return tier;
+    let is_of = |tier: &Tier| model.contains("claude") && model.contains(tier.as_str());
+    if let Some(tier) = Tier::ALL.into_iter().find(is_of) {
+        return tier.as_str();
     }
     let undated = model.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
     let is_date = model[undated.len()..].bytes().filter(u8::is_ascii_digit).count() == 8;
@@ -130,6 +134,29 @@ fn cacheable(model: &Model, request: &Request) -> Vec<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use divisi_core::FailureClass;
+    use divisi_core::governor::Estimate;
+    use divisi_providers::ProviderError;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_resumes_sends_one_where_others_have_been_told_to_wait_for_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
+        let [earlier, anew, resumed] = [(); 3].map(|()| Governors::default().shared(limits.clone()));
+        let run = RunNumber::next();
+        let refused = earlier.of("opus").enter(run, 0, Estimate::default(), |_| ()).await.unwrap();
+        let error = ProviderError::new(FailureClass::RateLimited, "later");
+        refused.report(&Err(ProviderError { retry_after: Some(Millis::from_secs(28_800)), ..error }));
+
+        resumed.reopen(false);
+        let leaves = |governors: &Governors| {
+            let gate = governors.of("opus");
+            async move { futures::poll!(Box::pin(gate.enter(run, 0, Estimate::default(), |_| ()))).is_ready() }
+        };
+        assert_eq!((leaves(&anew).await, leaves(&resumed).await), (false, true));
+        anew.reopen(false);
+        assert!(leaves(&anew).await);
+    }
 
     #[test]
     fn versions_of_a_tier_are_limited_together() {

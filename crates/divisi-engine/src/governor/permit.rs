@@ -7,20 +7,28 @@ use divisi_providers::{ProviderError, Reply};
 use std::sync::Arc;
 
 /// Leave to send one request. Whoever drops it without a report has given the
-/// request up.
+/// request up; before it is sent, that costs nothing.
 pub(crate) struct Permit {
     gate: Arc<Gate>,
     id: Option<PermitId>,
+    is_sent: bool,
 }
 
 impl Permit {
     pub(super) fn new(gate: Arc<Gate>, id: PermitId) -> Self {
-        Self { gate, id: Some(id) }
+        Self { gate, id: Some(id), is_sent: false }
+    }
+
+    /// Says that the request leaves now.
+    pub(crate) fn sends(&mut self) {
+        self.is_sent = true;
     }
 
     /// Says that the reply has begun.
     pub(crate) fn begun(&self) {
-        self.gate.begun();
+        if let Some(id) = self.id {
+            self.gate.begun(id);
+        }
     }
 
     /// Reports how the request ended.
@@ -36,16 +44,20 @@ impl Permit {
         }
     }
 
-    /// Gives it back: nothing was sent.
-    pub(super) fn withdraw(mut self) -> Option<PermitId> {
+    /// What it is called, for those who give it back themselves.
+    pub(super) fn take(mut self) -> Option<PermitId> {
         self.id.take()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.gate.done(id, None, |_| Ending::Other, &RateLimits::default(), None);
+        match self.id.take() {
+            Some(id) if self.is_sent => {
+                self.gate.done(id, None, |_| Ending::Other, &RateLimits::default(), None);
+            }
+            Some(id) => self.gate.withdraw(id),
+            None => {}
         }
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Prefixes {
 
 #[derive(Debug)]
 enum State {
-    /// One request is on its way to write it.
-    Warming { since: Instant, lead: Lead },
+    /// One request is to write it, and perhaps on its way.
+    Warming { since: Instant, lead: Lead, has_left: bool },
     /// It can be read; last used by a request that left then.
     Warm { used_at: Instant },
 }
@@ -38,21 +38,27 @@ pub(super) struct Lead {
     over: CancellationToken,
 }
 
+/// Whom a request waits for.
+#[derive(Debug)]
+pub(super) struct Leader {
+    /// Fires when those who wait should look again.
+    pub(super) over: CancellationToken,
+    /// Whether its request is under way.
+    pub(super) has_left: bool,
+}
+
 impl Prefixes {
     /// Lets a request with the prefixes `wanted` leave, leading where nobody
     /// does; or says whom it waits for, if it is `patient`.
-    pub(super) fn ask(
-        &mut self,
-        wanted: &[Digest],
-        now: Instant,
-        patient: bool,
-    ) -> Result<Lead, CancellationToken> {
+    pub(super) fn ask(&mut self, wanted: &[Digest], now: Instant, patient: bool) -> Result<Lead, Leader> {
         let warming = wanted.iter().find_map(|prefix| match self.known.get(prefix) {
-            Some(State::Warming { lead, .. }) => Some(lead.over.clone()),
+            Some(State::Warming { lead, has_left, .. }) => {
+                Some(Leader { over: lead.over.clone(), has_left: *has_left })
+            }
             Some(State::Warm { .. }) | None => None,
         });
-        if let (Some(over), true) = (warming, patient) {
-            return Err(over);
+        if let (Some(leader), true) = (warming, patient) {
+            return Err(leader);
         }
         self.leads += 1;
         let lead = Lead { number: self.leads, over: CancellationToken::new() };
@@ -63,10 +69,21 @@ impl Prefixes {
                 None => true,
             };
             if is_cold {
-                self.set(*prefix, State::Warming { since: now, lead: lead.clone() });
+                self.set(*prefix, State::Warming { since: now, lead: lead.clone(), has_left: false });
             }
         }
         Ok(lead)
+    }
+
+    /// A request leaves.
+    pub(super) fn leaves(&mut self, wanted: &[Digest], lead: &Lead) {
+        for prefix in wanted {
+            if let Some(State::Warming { lead: of, has_left, .. }) = self.known.get_mut(prefix)
+                && of.number == lead.number
+            {
+                *has_left = true;
+            }
+        }
     }
 
     /// The reply to a request that left at `left_at` has begun.
@@ -137,7 +154,7 @@ mod tests {
             self.start + Duration::from_secs(second)
         }
 
-        fn ask(&mut self, names: &[&str], second: u64) -> Result<Lead, CancellationToken> {
+        fn ask(&mut self, names: &[&str], second: u64) -> Result<Lead, Leader> {
             let now = self.at(second);
             self.prefixes.ask(&names.iter().map(|name| prefix(name)).collect::<Vec<_>>(), now, true)
         }
@@ -152,11 +169,11 @@ mod tests {
     fn siblings_wait_until_the_first_reply_begins() {
         let mut desk = Desk::new();
         let lead = desk.ask(&["a"], 0).unwrap();
-        let over = desk.ask(&["a"], 0).unwrap_err();
-        assert!(!over.is_cancelled());
+        let leader = desk.ask(&["a"], 0).unwrap_err();
+        assert!(!leader.over.is_cancelled());
         assert!(desk.ask(&["b"], 0).is_ok(), "another prefix waits for nobody");
         desk.begun("a", lead, 0);
-        assert!(over.is_cancelled());
+        assert!(leader.over.is_cancelled());
         let [first, second] = [desk.ask(&["a"], 2), desk.ask(&["a"], 2)];
         assert!(first.is_ok() && second.is_ok());
     }
@@ -165,9 +182,9 @@ mod tests {
     fn one_that_fails_lets_exactly_one_other_lead() {
         let mut desk = Desk::new();
         let lead = desk.ask(&["a"], 0).unwrap();
-        let over = desk.ask(&["a"], 0).unwrap_err();
+        let leader = desk.ask(&["a"], 0).unwrap_err();
         desk.prefixes.failed(&[prefix("a")], lead);
-        assert!(over.is_cancelled());
+        assert!(leader.over.is_cancelled());
         assert!(desk.ask(&["a"], 1).is_ok());
         assert!(desk.ask(&["a"], 1).is_err());
     }
@@ -201,21 +218,21 @@ mod tests {
     fn whoever_waits_leads_nothing() {
         let mut desk = Desk::new();
         let short = desk.ask(&["tools"], 0).unwrap();
-        let over = desk.ask(&["tools", "context"], 0).unwrap_err();
+        let leader = desk.ask(&["tools", "context"], 0).unwrap_err();
         assert!(desk.ask(&["context"], 0).is_ok(), "the one that waits has not claimed it");
         desk.begun("tools", short, 0);
-        assert!(over.is_cancelled());
+        assert!(leader.over.is_cancelled());
     }
 
     #[test]
     fn the_impatient_leave_and_warm_it_for_all() {
         let mut desk = Desk::new();
         let _slow = desk.ask(&["a"], 0).unwrap();
-        let over = desk.ask(&["a"], 30).unwrap_err();
+        let leader = desk.ask(&["a"], 30).unwrap_err();
         let impatient = desk.prefixes.ask(&[prefix("a")], desk.at(60), false).unwrap();
         assert!(desk.ask(&["a"], 60).is_err(), "the first one still leads");
         desk.begun("a", impatient, 60);
-        assert!(over.is_cancelled());
+        assert!(leader.over.is_cancelled());
         assert!(desk.ask(&["a"], 61).is_ok());
     }
 

@@ -13,10 +13,11 @@ use divisi_core::Digest;
 use divisi_core::governor::{Governor, Pace};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Longest time for which others are waited for. They hold the lock for some
 /// microseconds, unless they are stopped in the middle; then it is better to
@@ -25,6 +26,10 @@ const LOCK_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// Time between two looks at a lock that others hold.
 const LOCK_LOOK: Duration = Duration::from_micros(50);
+
+/// How long nobody tries again for a lock that has been waited for in vain: its
+/// holder may be stopped for hours, and whoever waits keeps others waiting.
+const ALONE_FOR: Duration = Duration::from_secs(1);
 
 /// How far two moments may lie apart at which the machine seems to have started,
 /// by clocks that are corrected now and then. What was written in another boot
@@ -51,6 +56,8 @@ pub(super) struct SharedPace {
     path: PathBuf,
     /// `None` once it has turned out to be of no use.
     file: Option<File>,
+    /// Until when nobody tries for its lock.
+    alone_until: Option<Instant>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,7 +81,7 @@ impl SharedLimits {
 
 impl SharedPace {
     fn open(path: PathBuf) -> Self {
-        let mut shared = Self { path, file: None };
+        let mut shared = Self { path, file: None, alone_until: None };
         match opened(&shared.path) {
             Ok(file) => shared.file = Some(file),
             Err(error) => shared.give_up(&error),
@@ -91,7 +98,10 @@ impl SharedPace {
         governor: impl Fn(&mut W) -> &mut Governor,
         step: impl FnOnce(&mut W) -> T,
     ) -> T {
-        let Some(file) = self.file.as_mut().filter(|file| is_locked(file)) else { return step(whole) };
+        if !self.is_ours() {
+            return step(whole);
+        }
+        let Some(file) = self.file.as_mut() else { return step(whole) };
         let read = read(file);
         let done = match &read {
             Ok(Some(pace)) => {
@@ -110,6 +120,24 @@ impl SharedPace {
             self.give_up(&error);
         }
         done
+    }
+
+    /// Whether the lock is ours now.
+    fn is_ours(&mut self) -> bool {
+        if self.alone_until.is_some_and(|until| Instant::now() < until) {
+            return false;
+        }
+        match self.file.as_ref().map(locked) {
+            None => false,
+            Some(Ok(is_ours)) => {
+                self.alone_until = (!is_ours).then(|| Instant::now() + ALONE_FOR);
+                is_ours
+            }
+            Some(Err(error)) => {
+                self.give_up(&error);
+                false
+            }
+        }
     }
 
     fn give_up(&mut self, error: &io::Error) {
@@ -137,12 +165,13 @@ fn booted_at() -> u64 {
 
 fn opened(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        // What a key may send is nobody else's business.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         if !path.exists() {
             tidy(folder);
         }
     }
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Removes what nobody uses, where there is much of it.
@@ -163,17 +192,18 @@ fn tidy(folder: &Path) {
     }
 }
 
-/// Whether the lock of `file` is ours now. An error shows when it is read.
-fn is_locked(file: &File) -> bool {
+/// Whether the lock of `file` is ours, after a short wait for it. Fails where
+/// there are no locks.
+fn locked(file: &File) -> io::Result<bool> {
     let looks = LOCK_WAIT_MAX.as_micros() / LOCK_LOOK.as_micros();
     for _ in 0..looks {
         match file.try_lock() {
-            Ok(()) => return true,
+            Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_LOOK),
-            Err(TryLockError::Error(_)) => return false,
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-    false
+    Ok(false)
 }
 
 /// What others have left; `None` where that is nothing, or nothing of use.
@@ -198,6 +228,7 @@ mod tests {
     use super::*;
     use divisi_core::Timestamp;
     use divisi_core::governor::{Decision, Estimate, RateSettings};
+    use std::os::unix::fs::PermissionsExt;
 
     fn governor() -> Governor {
         let settings =
@@ -254,17 +285,47 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_not_given_back_holds_up_nobody() {
+    fn a_lock_that_is_not_given_back_is_left_alone_for_a_second() {
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
-        let (mut shared, stopped) = (limits.of("opus"), limits.of("opus"));
+        let (mut shared, mut stopped) = (limits.of("opus"), limits.of("opus"));
         stopped.file.as_ref().unwrap().lock().unwrap();
-        let mut alone = governor();
+        let [mut alone, mut other] = [governor(), governor()];
         assert!(ask(&mut shared, &mut alone));
         stopped.file.as_ref().unwrap().unlock().unwrap();
-        // What was taken meanwhile is told afterwards.
+        assert!(ask(&mut stopped, &mut other) && ask(&mut stopped, &mut other));
+        // Nobody looks at the lock yet, so this one does not know of those.
         assert!(ask(&mut shared, &mut alone));
-        assert!(!ask(&mut limits.of("opus"), &mut governor()));
+        shared.alone_until = None;
+        assert!(!ask(&mut shared, &mut alone));
+        let mut third = governor();
+        let later = Timestamp(machine_millis() + 2_500);
+        let step = |third: &mut Governor| third.ask(later, Estimate::default());
+        let decision = limits.of("opus").step(&mut third, |third| third, step);
+        // What was taken meanwhile is told afterwards: two were too many.
+        assert!(matches!(decision, Decision::Wait(_)), "{decision:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whoever_has_no_locks_says_so_and_goes_alone() {
+        /// A handle by which nothing can be done with the file.
+        const O_PATH: i32 = 0o10_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
+        let (mut shared, mut governor) = (limits.of("opus"), governor());
+        let file = OpenOptions::new().read(true).custom_flags(O_PATH).open(&shared.path).unwrap();
+        shared.file = Some(file);
+        assert!(ask(&mut shared, &mut governor));
+        assert!(shared.file.is_none());
+    }
+
+    #[test]
+    fn nobody_else_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account")).of("opus");
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder.path().join("limits")), mode(&shared.path)), (0o700, 0o600));
     }
 
     #[test]

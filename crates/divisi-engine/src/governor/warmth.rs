@@ -6,10 +6,12 @@
 //! more than the full price. So the first one leads, its siblings wait until its
 //! reply begins, and then read at a small part of the price.
 //!
-//! What this promises: a request waits only for one that has left, and a request
-//! that waits leads nothing, so nobody waits in a circle. Whatever becomes of the
-//! one that leads (reply, failure, drop), those that wait go on: they read, or
-//! the next one leads. Nobody waits longer than [`HOLD_MAX`].
+//! What this promises: a request waits only for one that is under way or next at
+//! the gate, and a request that waits leads nothing, so nobody waits in a circle.
+//! Whatever becomes of the one that leads (reply, failure, drop), those that wait
+//! go on: they read, or the next one leads. Nobody waits longer than [`HOLD_MAX`]
+//! for requests that are under way; while the one that leads waits at the gate,
+//! its siblings would wait there, too.
 //!
 //! A request that is held keeps its place in the run and its reservation: the
 //! order to start it has been written down. So a process that dies meanwhile
@@ -20,10 +22,10 @@ use super::prefixes::{Lead, Prefixes};
 use divisi_core::{Digest, Millis};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
-/// Longest time one request waits for others. A reply to a prompt of a million
-/// tokens begins within half of it.
+/// Longest time one request waits for others that are under way. A reply to a
+/// prompt of a million tokens begins within half of it.
 const HOLD_MAX: Duration = Duration::from_secs(20);
 
 /// Watches over the prefixes of one provider.
@@ -34,30 +36,33 @@ pub(super) struct Warmth {
 
 impl Warmth {
     /// Returns when a request with these prefixes may leave; `held` is told how
-    /// much longer it waits at the most.
+    /// much longer it waits at the most, once the one that leads is under way.
     pub(super) async fn admit(
         self: &Arc<Self>,
         wanted: Vec<Digest>,
         held: impl Fn(Millis) + Send,
     ) -> Admission {
-        let give_up_at = Instant::now() + HOLD_MAX;
+        let mut patience = HOLD_MAX;
         let mut was_held = false;
         loop {
             let now = Instant::now();
             let asked = match wanted.is_empty() {
                 true => Ok(Lead::default()),
-                false => self.lock().ask(&wanted, now, now < give_up_at),
+                false => self.lock().ask(&wanted, now, !patience.is_zero()),
             };
             match asked {
                 Ok(lead) => {
-                    let lead = Mutex::new(Some(lead));
-                    return Admission { warmth: self.clone(), wanted, lead, left_at: now, was_held };
+                    let lead = Mutex::new(Some((lead, None)));
+                    return Admission { warmth: self.clone(), wanted, lead, was_held };
                 }
-                Err(over) => {
+                Err(leader) => {
                     was_held = true;
-                    held(Millis((give_up_at - now).as_millis() as u64));
+                    held(Millis(patience.as_millis() as u64));
                     // Whatever it was that came first, the prefixes tell what follows.
-                    let _ = timeout_at(give_up_at.min(now + SIGN_EVERY), over.cancelled()).await;
+                    let _ = timeout(patience.min(SIGN_EVERY), leader.over.cancelled()).await;
+                    if leader.has_left {
+                        patience = patience.saturating_sub(now.elapsed());
+                    }
                 }
             }
         }
@@ -75,30 +80,44 @@ impl Warmth {
 pub(crate) struct Admission {
     warmth: Arc<Warmth>,
     wanted: Vec<Digest>,
-    /// Taken when the reply begins.
-    lead: Mutex<Option<Lead>>,
-    left_at: Instant,
+    /// And when the request left. Taken when the reply begins.
+    lead: Mutex<Option<(Lead, Option<Instant>)>>,
     /// Whether it had to wait.
     pub(crate) was_held: bool,
 }
 
 impl Admission {
-    /// Says that the reply has begun: what the prompt begins with can be read.
-    pub(crate) fn begun(&self) {
-        if let Some(lead) = self.take() {
-            self.warmth.lock().begun(&self.wanted, lead, self.left_at);
+    /// Says that the request leaves now: from here on, those who wait for it lose
+    /// their patience.
+    pub(crate) fn leaves(&self) {
+        if let Some((lead, left_at)) = self.lead().as_mut().filter(|_| !self.wanted.is_empty()) {
+            // A second one, where the first takes long, is not what warms it.
+            left_at.get_or_insert_with(Instant::now);
+            self.warmth.lock().leaves(&self.wanted, lead);
         }
     }
 
-    fn take(&self) -> Option<Lead> {
-        let mut lead = self.lead.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Says that the reply has begun: what the prompt begins with can be read.
+    pub(crate) fn begun(&self) {
+        if let Some((lead, left_at)) = self.take() {
+            let left_at = left_at.unwrap_or_else(Instant::now);
+            self.warmth.lock().begun(&self.wanted, lead, left_at);
+        }
+    }
+
+    fn take(&self) -> Option<(Lead, Option<Instant>)> {
+        let mut lead = self.lead();
         if self.wanted.is_empty() { None } else { lead.take() }
+    }
+
+    fn lead(&self) -> MutexGuard<'_, Option<(Lead, Option<Instant>)>> {
+        self.lead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        if let Some(lead) = self.take() {
+        if let Some((lead, _)) = self.take() {
             self.warmth.lock().failed(&self.wanted, lead);
         }
     }
@@ -121,11 +140,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_longer_than_the_limit_and_gives_signs_meanwhile() {
         let (warmth, signs, start) = (Arc::default(), AtomicU64::new(0), Instant::now());
-        let _hangs = waiting(&warmth, &signs).await;
+        let hangs = waiting(&warmth, &signs).await;
+        hangs.leaves();
         let admission = waiting(&warmth, &signs).await;
         assert!(admission.was_held);
         assert_eq!(start.elapsed().as_secs(), HOLD_MAX.as_secs());
         assert_eq!(signs.into_inner(), HOLD_MAX.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_loses_patience_while_the_first_one_waits_at_the_gate() {
+        let (warmth, signs, start) = (Arc::default(), AtomicU64::new(0), Instant::now());
+        let leader = waiting(&warmth, &signs).await;
+        let leads = async {
+            tokio::time::sleep(3 * HOLD_MAX).await;
+            leader.leaves();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            leader.begun();
+        };
+        let (admission, ()) = tokio::join!(waiting(&warmth, &signs), leads);
+        assert!(admission.was_held);
+        assert_eq!(start.elapsed(), 3 * HOLD_MAX + Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,21 +60,41 @@ impl Process<'_, '_> {
         let Some(family) = request.family else { return self.depart(sending, None) };
         let (now, estimate) = (self.world.now, estimate(request));
         let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
-        match gate.queue.ask(now, estimate) {
+        let asked = gate.queue.ask(now, estimate);
+        match asked {
             Some(Decision::Go(permit)) => return self.depart(sending, Some(permit)),
             Some(Decision::Closed(until)) => return self.turn_away(sending, until),
-            Some(Decision::Wait(_) | Decision::Full) | None => {}
+            Some(Decision::Wait(until)) => gate.wake_at = Some(until),
+            Some(Decision::Full) | None => {}
         }
         let run = who.run();
         gate.watch.waits(run, priority, sending.ticket, estimate);
         self.world.tally.waited += 1;
         self.world.story.tell(now, || format!("waits     {who}"));
         let place = gate.queue.enter(run, priority, estimate, sending);
+        let is_next = asked.is_none() && gate.queue.is_next(place);
         if let (Who::Other(other), true) = (who, self.chance.percent(10)) {
             let patience = self.chance.within(1..3_000);
             self.plan(divisi_core::Millis(patience), Happening::GivesUp(family, place, other));
         }
-        self.let_through(family)
+        // It wants less than those whom it has overtaken; nobody else's turn has come.
+        if is_next { self.let_through(family) } else { Ok(()) }
+    }
+
+    /// Somebody goes on, and hopes that what was refused is granted now.
+    pub(super) fn reopen_gates(&mut self) -> Result<(), String> {
+        let now = self.world.now;
+        for family in Family::ALL {
+            if let Some(gate) = self.gates.get_mut(&family)
+                && gate.queue.governor().is_shut(now)
+            {
+                self.world.story.tell(now, || format!("reopens   {family:?}"));
+                gate.queue.governor_mut().reopen();
+                gate.watch.reopens(now);
+                self.let_through(family)?;
+            }
+        }
+        Ok(())
     }
 
     /// Somebody who waits goes away.

@@ -88,6 +88,8 @@ enum Happening {
     ToolsDone(AttemptId, usize),
     /// Another run wants to send something.
     OtherAsks(u32),
+    /// The same, once it has been parked.
+    OtherResumes(u32),
     /// One of another run that waits goes away.
     GivesUp(Family, Place<u32>, u32),
     Park,
@@ -328,6 +330,10 @@ impl<'w, 'f> Process<'w, 'f> {
             Happening::Reply(sending, permit, answered) => self.reply(sending, permit, &answered)?,
             Happening::ToolsDone(attempt, turn) => self.want_turn(attempt, turn),
             Happening::OtherAsks(number) => self.other_asks(number)?,
+            Happening::OtherResumes(number) => {
+                self.reopen_gates()?;
+                self.other_asks(number)?;
+            }
             Happening::GivesUp(family, place, number) => {
                 self.give_up(family, place)?;
                 self.plan(Millis(500), Happening::OtherAsks(number));

@@ -43,7 +43,11 @@ impl Process<'_, '_> {
             Reply::Answer { .. } | Reply::Lost { .. } => self.chance.within(0..300),
             // It has parked; somebody resumes it, or begins another one.
             Reply::Refusal { class: FailureClass::Quota | FailureClass::Auth, .. } => {
-                self.chance.within(0..40_000)
+                let rest = self.chance.within(0..40_000);
+                if self.chance.percent(30) {
+                    return self.plan(Millis(rest), Happening::OtherResumes(number));
+                }
+                rest
             }
             Reply::Refusal { retry_after, .. } => retry_after.map_or(500, |wait| wait.0),
         };

@@ -22,6 +22,8 @@ pub(crate) struct GateWatch {
     not_before: Timestamp,
     /// When it reopens, once it has closed.
     closed: Option<Option<Timestamp>>,
+    /// Whether one has to find out first if it is open again.
+    tries: bool,
     known: Known,
 }
 
@@ -69,6 +71,7 @@ impl GateWatch {
             set: settings.requests_per_minute.map(rate),
             not_before: now,
             closed: None,
+            tries: false,
             known,
         }
     }
@@ -115,7 +118,12 @@ impl GateWatch {
     pub(crate) fn leaves(&mut self, now: Timestamp) -> Result<(), String> {
         ensure!(!self.is_closed(now), "a request leaves through a closed gate");
         ensure!(self.not_before <= now, "a request leaves before the vendor wants one");
+        self.tries |= self.closed.take().is_some();
         (self.in_flight, self.left) = (self.in_flight + 1, self.left + 1);
+        ensure!(
+            !self.tries || self.in_flight == 1,
+            "nobody knows whether it is open, and more than one tries"
+        );
         ensure!(self.in_flight <= IN_FLIGHT_MAX, "{} requests are under way", self.in_flight);
         if let Some(rate) = &mut self.set {
             ensure!(rate.take(now), "a request leaves although the settings forbid it");
@@ -137,9 +145,16 @@ impl GateWatch {
                     "the vendor is asked too often, though its limits are known"
                 );
             }
-            Ending::Ok | Ending::Overloaded | Ending::Other => {}
+            Ending::Ok => self.tries = false,
+            Ending::Overloaded | Ending::Other => {}
         }
         Ok(())
+    }
+
+    /// Somebody wants to know whether it is open again.
+    pub(crate) fn reopens(&mut self, now: Timestamp) {
+        (self.closed, self.tries) = (None, true);
+        self.not_before = self.not_before.min(now);
     }
 
     /// A request is told that the gate is closed.

@@ -101,6 +101,84 @@ fn each_keeps_the_limits_of_its_own_settings() {
     assert!(matches!(two.ask(1, 0), Decision::Go(_)));
 }
 
+/// What `who` sends now uses so many tokens of its prompt.
+fn takes(two: &mut Two, who: usize, at: u64, input: u64) -> Decision {
+    two.step(who, |governor| governor.ask(Timestamp(at), Estimate { input, output: 0 }))
+}
+
+/// One that takes a prompt every 100 ms for ten minutes, which makes 500,000
+/// tokens a minute, beside another whose user allows 30,000.
+fn beside_one_that_nothing_limits(shares: bool) -> Two {
+    let mut two = Two::new([RateSettings { input_tokens_per_minute: Some(30_000), ..UNSET }, UNSET]);
+    takes(&mut two, 0, 0, 1);
+    for at in (0..600_000).step_by(100) {
+        let Decision::Go(permit) = (match shares {
+            true => takes(&mut two, 1, at, 833),
+            false => two.governors[1].ask(Timestamp(at), Estimate { input: 833, output: 0 }),
+        }) else {
+            panic!("nothing limits it")
+        };
+        let usage = Usage { input: 833, ..Usage::default() };
+        let done = |governor: &mut Governor| {
+            governor.done(Timestamp(at), permit, Some(&usage), Ending::Ok, &RateLimits::default());
+        };
+        match shares {
+            true => two.step(1, done),
+            false => done(&mut two.governors[1]),
+        }
+    }
+    two
+}
+
+#[test]
+fn whom_nothing_limits_leaves_a_debt_of_a_minute_at_most() {
+    for shares in [true, false] {
+        let mut two = beside_one_that_nothing_limits(shares);
+        two.step(1, |_| ());
+        // Ten minutes have passed since the other one has looked.
+        assert!(matches!(takes(&mut two, 0, 600_000, 29_000), Decision::Go(_)), "shares: {shares}");
+        for _ in 0..1_000 {
+            takes(&mut two, 1, 600_000, 833);
+        }
+        // Two minutes, and a rest for the path.
+        let Decision::Wait(until) = takes(&mut two, 0, 600_000, 30_000) else { panic!("none is left") };
+        assert!((715_000..725_000).contains(&until.0), "{until:?}");
+        assert!(matches!(takes(&mut two, 0, until.0, 30_000), Decision::Go(_)));
+    }
+}
+
+#[test]
+fn a_debt_of_ones_own_is_kept() {
+    let settings = RateSettings { output_tokens_per_minute: Some(1_000), ..UNSET };
+    let mut two = Two::new([settings; 2]);
+    let Decision::Go(permit) = takes(&mut two, 0, 0, 0) else { panic!("it is full") };
+    let usage = Usage { output: 11_000, ..Usage::default() };
+    two.step(0, |governor| {
+        governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &RateLimits::default());
+    });
+    let estimate = Estimate { input: 0, output: 1_000 };
+    assert_eq!(
+        two.step(1, |governor| governor.ask(Timestamp(0), estimate)),
+        Decision::Wait(Timestamp(660_125))
+    );
+}
+
+#[test]
+fn what_one_has_learnt_alone_is_kept_and_told() {
+    let mut two = Two::new([limited(60, 10), limited(60, 10)]);
+    let [first, second] = [two.go(0, 0), two.go(0, 0)];
+    // These do not get at what lies between.
+    let alone = &mut two.governors[0];
+    let refused = Ending::RateLimited { retry_after: Some(Millis(5_000)) };
+    alone.done(Timestamp(10), first, None, refused, &RateLimits::default());
+    alone.done(Timestamp(10), second, None, Ending::Auth, &RateLimits::default());
+    assert_eq!(two.ask(0, 11), Decision::Closed(None));
+    assert!(two.between.closed.is_some());
+    assert_eq!(two.ask(1, 11), Decision::Wait(Timestamp(5_010)));
+    let left = two.between.buckets[REQUESTS].as_ref().map(Bucket::left);
+    assert_eq!(left, Some(0), "eight were left before the refusal");
+}
+
 #[test]
 fn where_one_has_found_it_closed_another_sends_one_to_see() {
     let mut two = Two::new([UNSET; 2]);
@@ -122,13 +200,40 @@ fn where_one_has_found_it_closed_another_sends_one_to_see() {
 }
 
 #[test]
-fn what_was_closed_is_open_for_all_when_its_time_has_come() {
+fn whoever_opens_it_again_need_not_wait_as_long_as_the_vendor_wanted() {
+    let mut two = Two::new([UNSET; 2]);
+    let [permit, old] = [two.go(0, 0), two.go(1, 0)];
+    let refused = Ending::RateLimited { retry_after: Some(Millis(1_800_000)) };
+    two.done(0, 10, permit, refused, &RateLimits::default());
+    assert_eq!(two.ask(1, 20), Decision::Wait(Timestamp(1_800_010)));
+    assert!(two.governors[1].is_shut(Timestamp(20)));
+    two.step(1, Governor::reopen);
+    two.done(1, 30, old, Ending::Other, &RateLimits::default());
+    let probe = two.go(1, 30);
+    assert!(!two.governors[1].is_shut(Timestamp(30)), "one is on its way to see");
+    assert_eq!([two.ask(1, 30), two.ask(0, 30)], [Decision::Full, Decision::Wait(Timestamp(1_800_010))]);
+    let mut refused_again = Two { governors: two.governors.clone(), between: two.between.clone() };
+    two.step(1, |governor| governor.begun(probe));
+    for who in [1, 1, 0] {
+        two.go(who, 40);
+    }
+    refused_again.done(1, 40, probe, refused, &RateLimits::default());
+    assert_eq!(refused_again.ask(1, 50), Decision::Wait(Timestamp(1_800_040)));
+}
+
+#[test]
+fn when_its_time_has_come_each_sends_one_to_see_and_then_all() {
     let mut two = Two::new([UNSET; 2]);
     let permit = two.go(0, 0);
     let ending = Ending::Quota { until: Some(Timestamp(9_000)) };
     two.done(0, 10, permit, ending, &RateLimits::default());
-    for who in [0, 0, 1, 1] {
-        two.go(who, 9_000);
+    let [mine, yours] = [two.go(0, 9_000), two.go(1, 9_000)];
+    assert_eq!([two.ask(0, 9_000), two.ask(1, 9_000)], [Decision::Full; 2]);
+    two.done(0, 9_100, mine, Ending::Quota { until: Some(Timestamp(20_000)) }, &RateLimits::default());
+    assert_eq!(two.ask(0, 9_100), Decision::Closed(Some(Timestamp(20_000))));
+    two.step(1, |governor| governor.begun(yours));
+    for _ in 0..2 {
+        two.go(1, 9_200);
     }
 }
 

@@ -4,8 +4,11 @@ fn gate(settings: RateSettings) -> Arc<Gate> {
     Arc::new(Gate::new(&settings, None))
 }
 
+/// Leave to send a request, which is sent.
 async fn enter(gate: &Arc<Gate>, run: RunNumber) -> Result<Permit, Closed> {
-    gate.enter(run, 0, Estimate::default(), |_| ()).await
+    let mut permit = gate.enter(run, 0, Estimate::default(), |_| ()).await?;
+    permit.sends();
+    Ok(permit)
 }
 
 /// Lets those who have been spawned come as far as they can.
@@ -48,7 +51,7 @@ async fn the_longest_chain_of_a_run_goes_first() {
     let waiting = [0, 2, 1, 2].into_iter().enumerate().map(|(place, priority)| {
         let (gate, order) = (gate.clone(), order.clone());
         async move {
-            drop(gate.enter(run, priority, Estimate::default(), |_| ()).await.unwrap());
+            gate.enter(run, priority, Estimate::default(), |_| ()).await.unwrap().sends();
             order.lock().unwrap().push((priority, place));
         }
     });
@@ -83,6 +86,21 @@ async fn whoever_waits_no_longer_takes_nobodys_turn() {
     gone.abort();
     drop(enter(&gate, run).await.unwrap());
     assert_eq!(begun.elapsed().as_millis(), 1_125);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_with_a_permit_that_was_not_used_gives_it_back() {
+    let settings = RateSettings { requests_per_minute: Some(60), burst: Some(1), ..RateSettings::default() };
+    let (gate, run) = (gate(settings), RunNumber::next());
+    drop(enter(&gate, run).await.unwrap());
+    let mut gone = Box::pin(enter(&gate, run));
+    assert!(futures::poll!(&mut gone).is_pending());
+    // It is given its permit, and goes before it looks.
+    tokio::time::advance(Duration::from_millis(1_125)).await;
+    settle().await;
+    assert_eq!(gate.lock().queue.len(), 0);
+    drop(gone);
+    assert!(futures::poll!(Box::pin(enter(&gate, run))).is_ready());
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +141,7 @@ async fn a_gate_that_opens_again_lets_one_request_find_out() {
         gate.done(id, None, ending, &RateLimits::default(), None);
     };
     closes(&gate);
-    assert!(gate.is_closed() && enter(&gate, run).await.is_err());
+    assert!(gate.is_shut() && enter(&gate, run).await.is_err());
 
     gate.reopen();
     let first = enter(&gate, run).await.unwrap();
@@ -132,4 +150,20 @@ async fn a_gate_that_opens_again_lets_one_request_find_out() {
     first.begun();
     assert!(second.await.is_ok(), "the reply to the first has begun");
     assert!(enter(&gate, run).await.is_ok());
+}
+
+#[test]
+fn a_gate_outlives_the_runtime_of_its_doorkeeper() {
+    let settings =
+        RateSettings { requests_per_minute: Some(60_000), burst: Some(1), ..RateSettings::default() };
+    let (gate, run) = (gate(settings), RunNumber::next());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime().block_on(async {
+        drop(enter(&gate, run).await.unwrap());
+        assert!(futures::poll!(Box::pin(enter(&gate, run))).is_pending());
+    });
+    let enters = async {
+        timeout(Duration::from_secs(30), enter(&gate, run)).await.is_ok_and(|permit| permit.is_ok())
+    };
+    assert!(runtime().block_on(enters));
 }

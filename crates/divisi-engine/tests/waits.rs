@@ -79,6 +79,22 @@ async fn a_wait_for_the_limit_takes_nothing_of_an_attempts_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_for_the_limit_is_told_apart_from_what_the_request_takes() {
+    let (_, events) = paced(Vendor(Duration::from_secs(7))).await;
+    let (mut took, mut waited) = (vec![], vec![]);
+    for event in &events {
+        if let Event::TurnEnded { turn, .. } = event {
+            took.push(turn.took.0);
+        }
+        if let Event::AttemptEnded { waited: millis, .. } = event {
+            waited.push(millis.0);
+        }
+    }
+    assert_eq!(took, [7_000, 7_000, 7_000]);
+    assert_eq!(waited.iter().map(|millis| millis / 1_000).collect::<Vec<_>>(), [0, 60, 120]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_has_waited_must_still_be_done_in_time() {
     let (outcomes, _) = paced(Vendor(Duration::from_secs(100))).await;
     let timed_out = |outcome: &Outcome| matches!(outcome, Outcome::Failed(failure) if failure.class == FailureClass::Timeout);

@@ -46,7 +46,9 @@ impl Run {
             Event::TurnHedged { attempt, reserved } => self.apply_hedged(*attempt, *reserved)?,
             Event::HedgeEnded { attempt, cost } => self.apply_hedge_ended(*attempt, *cost)?,
             Event::TurnEnded { attempt, turn } => self.apply_turn(*attempt, turn)?,
-            Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results } => {
+            Event::AttemptEnded {
+                attempt, failure, usage, cost, next_turn, findings, tool_results, ..
+            } => {
                 self.apply_attempt_ended(*attempt, *usage, *cost)?;
                 let task = &mut self.tasks[attempt.task.index()];
                 task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());

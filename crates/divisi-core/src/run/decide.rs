@@ -147,6 +147,8 @@ pub struct AttemptEnd {
     pub next_turn: Option<TurnBound>,
     /// What its check has against the result.
     pub findings: Option<Content>,
+    /// How long it waited for its turn to send requests.
+    pub waited: Millis,
 }
 
 impl AttemptEnd {
@@ -162,6 +164,7 @@ impl AttemptEnd {
             should_retry: None,
             next_turn: None,
             findings: None,
+            waited: Millis(0),
         }
     }
 }
@@ -341,6 +344,7 @@ impl Run {
             next_turn: Some(bound),
             findings: None,
             tool_results,
+            waited: Millis(0),
         }
     }
 
@@ -379,6 +383,7 @@ impl Run {
             next_turn: end.next_turn,
             findings: end.findings,
             tool_results: None,
+            waited: end.waited,
         });
         let id = attempt.task;
         match outcome {
@@ -590,6 +595,7 @@ impl Run {
                 next_turn: None,
                 findings: None,
                 tool_results: None,
+                waited: Millis(0),
             };
             self.end_hedge(attempt, true).into_iter().chain([ended])
         };

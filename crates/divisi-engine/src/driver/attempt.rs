@@ -51,11 +51,12 @@ struct Report {
 
 impl Drop for Report {
     fn drop(&mut self) {
-        let result = self.result.take().unwrap_or_else(|| {
+        let mut result = self.result.take().unwrap_or_else(|| {
             let failure =
                 Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
             AttemptResult { unanswered: true, ..failure.into() }
         });
+        result.waited = Millis(self.line.waited().as_millis() as u64);
         self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result: Box::new(result) }));
     }
 }

@@ -180,7 +180,8 @@ pub enum Event {
         /// Why.
         reason: ParkReason,
     },
-    /// The run rests; everything is kept and it can be resumed.
+    /// The run rests; everything is kept and it can be resumed. After
+    /// `WaitStarted` it says that nobody waits any more.
     RunParked {
         /// Why.
         reason: ParkReason,

@@ -69,6 +69,7 @@ impl Run {
             Event::ParkingStarted { reason } => self.stage = Stage::Parking(reason.clone()),
             Event::RunParked { reason } => {
                 self.stage = Stage::Parked(reason.clone());
+                self.wakes_at = None;
                 self.ended_at = at;
             }
             Event::WaitStarted { until } => self.wakes_at = Some(*until),
@@ -116,7 +117,9 @@ impl Run {
             }
             Event::SoftLimitReached { .. } => self.stage == Stage::Running,
             Event::ParkingStarted { .. } => matches!(self.stage, Stage::Replaying | Stage::Running),
-            Event::RunParked { .. } => matches!(self.stage, Stage::Parking(_)) && idle,
+            Event::RunParked { .. } => {
+                matches!(self.stage, Stage::Parking(_)) && idle || self.waits_until().is_some()
+            }
             Event::WaitStarted { .. } => self.rests_for_quota().is_some() && self.wakes_at.is_none(),
             Event::RunWoken => self.waits_until().is_some(),
             Event::FlowEnded { .. } => self.is_alive() && self.flow_ended.is_none(),

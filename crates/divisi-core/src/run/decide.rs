@@ -100,7 +100,8 @@ pub enum Input {
     Estimate(Box<Estimate>),
     /// The flow has returned JSON text, or has failed.
     FlowEnded(Result<Content, Box<Failure>>),
-    /// A person wants the run to rest.
+    /// A person wants the run to rest. One that waits to go on by itself stays
+    /// parked, whatever the time.
     Park,
     /// The process that drives the run stays, and goes on by itself once there
     /// may be quota again. Means nothing unless the run is parked for want of it.
@@ -231,9 +232,13 @@ impl Run {
                 None if self.stage == Stage::Replaying => vec![self.caught_up(), Event::FlowEnded { result }],
                 None => vec![Event::FlowEnded { result }],
             },
-            Input::Park => match self.stage {
+            Input::Park => match &self.stage {
                 Stage::Replaying | Stage::Running => {
                     vec![Event::ParkingStarted { reason: ParkReason::Asked }]
+                }
+                // Parked it is; from now on it does not go on by itself.
+                Stage::Parked(reason) if self.waits_until().is_some() => {
+                    vec![Event::RunParked { reason: reason.clone() }]
                 }
                 _ => vec![],
             },

@@ -1,6 +1,6 @@
 //! Rest, at someone's wish or for want of quota, and cancelling.
 
-use super::trace;
+use super::{trace, traced};
 use insta::assert_snapshot;
 
 #[test]
@@ -319,6 +319,24 @@ fn a_run_that_waits_can_be_cancelled() {
     1000 ms  outcome   a cancelled
     1000 ms  finished  cancelled
     ");
+}
+
+#[test]
+fn who_wants_it_to_rest_ends_the_wait_even_at_its_last_moment() {
+    for moment in [1_000, 5_050] {
+        let (told, run) = traced(&format!(
+            "
+            waits for quota
+            a: quota for 5 s after 50 ms, then success after 10 ms
+            at {moment} ms: park
+        "
+        ));
+        assert!(
+            told.ends_with(&format!("{moment:>5} ms  parked    quota: quota, until 5050 ms\n")),
+            "{told}"
+        );
+        assert_eq!((run.waits_until(), run.wake_at()), (None, None));
+    }
 }
 
 #[test]

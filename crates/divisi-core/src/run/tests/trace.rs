@@ -391,7 +391,10 @@ impl Stand {
 
     fn aside(&mut self, aside: &str) {
         match aside.split_once(' ').unwrap_or((aside, "")) {
-            ("park", _) => self.inbox.push(Input::Park),
+            ("park", _) => {
+                self.story.waits = false;
+                self.inbox.push(Input::Park);
+            }
             ("cancel", _) => self.inbox.push(Input::Cancel),
             ("kill", _) => self.kill(),
             ("resume", how) => self.resume(how == "reopening failed"),

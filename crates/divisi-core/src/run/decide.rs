@@ -448,10 +448,16 @@ impl Run {
     /// The end of a run whose flow has ended, once nothing is under way.
     ///
     /// When the flow has returned, its last tasks still get their turn. When it
-    /// has failed, nobody waits for them: those not yet started are skipped.
+    /// has failed, nobody waits for them: those not yet started are skipped, and
+    /// the run does not sit out its wait for quota.
     fn ending(&self) -> Option<Vec<Event>> {
         let ended = self.flow_ended.as_ref()?;
-        if !matches!(self.stage, Stage::Running | Stage::Parking(_) | Stage::Replaying) {
+        let goes_on = match self.stage {
+            Stage::Replaying | Stage::Running | Stage::Parking(_) => true,
+            Stage::Parked(_) => self.waits_until().is_some(),
+            Stage::Unstarted | Stage::Ended(_) => false,
+        };
+        if !goes_on {
             return None;
         }
         let mut events = vec![];

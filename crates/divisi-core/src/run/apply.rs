@@ -299,7 +299,7 @@ impl Run {
         task.model = model.cloned();
         task.started_at = Some(at);
         self.siblings.started(&mut task.sibling);
-        self.in_flight.insert(attempt, InFlight { reserved, hedged: None });
+        self.in_flight.insert(attempt, InFlight { asks: true, reserved, hedged: None });
         self.budgets.reserve(task.facts.phase.as_ref(), reserved);
         Ok(())
     }
@@ -311,6 +311,7 @@ impl Run {
         reserved: PicoUsd,
     ) -> Result<(), IllegalEvent> {
         let in_flight = self.under_way(attempt)?;
+        in_flight.asks = true;
         let released = std::mem::replace(&mut in_flight.reserved, reserved);
         let phase = self.tasks[attempt.task.index()].facts.phase.as_ref();
         self.budgets.settle(phase, released, PicoUsd::ZERO);
@@ -332,7 +333,9 @@ impl Run {
     }
 
     fn apply_turn(&mut self, attempt: AttemptId, turn: &Turn) -> Result<(), IllegalEvent> {
-        let reserved = std::mem::take(&mut self.under_way(attempt)?.reserved);
+        let in_flight = self.under_way(attempt)?;
+        in_flight.asks = false;
+        let reserved = std::mem::take(&mut in_flight.reserved);
         self.usage += turn.usage;
         self.wakes = 0;
         let task = &mut self.tasks[attempt.task.index()];

@@ -59,7 +59,8 @@ pub enum Input {
     },
     /// An attempt wants to send its request a second time, because the first
     /// takes far longer than others. Decides `TurnHedged`; nothing, when the run
-    /// is parking, a budget is too small, or that was done already.
+    /// is parking, a budget is too small, that was done already, or the request
+    /// has been answered.
     HedgeWanted {
         /// Which attempt.
         attempt: AttemptId,

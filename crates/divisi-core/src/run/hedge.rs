@@ -13,7 +13,8 @@ impl Run {
     pub(super) fn hedge(&self, attempt: AttemptId) -> Vec<Event> {
         let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
         let hedged = Event::TurnHedged { attempt, reserved: in_flight.reserved };
-        match self.stage == Stage::Running && self.holds_hedge(attempt, in_flight.reserved) {
+        let may_be = self.stage == Stage::Running && in_flight.asks;
+        match may_be && self.holds_hedge(attempt, in_flight.reserved) {
             true => vec![hedged],
             false => vec![],
         }

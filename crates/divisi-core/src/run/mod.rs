@@ -71,7 +71,9 @@ pub struct Run {
 /// An attempt under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct InFlight {
-    /// Set aside for its latest request, until that is answered.
+    /// Whether its latest request has not been answered yet.
+    asks: bool,
+    /// Set aside for that one until then.
     reserved: PicoUsd,
     /// Set aside for the same request sent a second time, until one of the two
     /// has ended.

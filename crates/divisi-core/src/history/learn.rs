@@ -71,6 +71,11 @@ impl Reader {
                     }
                 }
             }
+            Event::HedgeEnded { attempt, cost } => {
+                if let Some(open) = self.tasks.get_mut(&attempt.task) {
+                    open.gave_up(*cost);
+                }
+            }
             Event::AttemptEnded { attempt, failure, usage, cost, waited, .. } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
                     open.used(*attempt, usage, *cost, false);
@@ -90,7 +95,6 @@ impl Reader {
             | Event::TaskClaimed { facts: None, .. }
             | Event::TurnScheduled { .. }
             | Event::TurnHedged { .. }
-            | Event::HedgeEnded { .. }
             | Event::RetryPlanned { .. }
             | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
@@ -155,6 +159,14 @@ impl Open {
     fn judged(&mut self, cost: PicoUsd) {
         if let Some(part) = &mut self.part {
             part.check_cost += cost;
+        }
+    }
+
+    /// Of two requests for the same, one was in vain.
+    fn gave_up(&mut self, cost: PicoUsd) {
+        if let Some(part) = &mut self.part {
+            part.cost += cost;
+            part.lost += cost;
         }
     }
 

@@ -46,7 +46,8 @@ pub struct Sample {
     pub prompt_tokens: u64,
     /// What all of it cost, without checks.
     pub cost: PicoUsd,
-    /// The part of `cost` that failed attempts took.
+    /// The part of `cost` that failed attempts took, and requests that were given
+    /// up of two for the same.
     pub lost: PicoUsd,
     /// From the first attempt's start to the last one's end, without the rests
     /// between them and without their waits for a turn to send a request: those
@@ -180,6 +181,14 @@ mod tests {
         let sample = learnt(events.map(|event| (0, event)));
         assert_eq!((sample.cost, sample.check_cost), (PicoUsd(50), PicoUsd(8)));
         assert_eq!((sample.turns, sample.usage.input, sample.accepted), (1, 7, Some(true)));
+    }
+
+    #[test]
+    fn a_second_request_costs_what_it_may_and_is_lost() {
+        let given_up = Event::HedgeEnded { attempt: attempt(1), cost: PicoUsd(30) };
+        let events = [scheduled(1), given_up, reply(false, 50), ended(1, None, 0), ok()];
+        let sample = learnt(events.map(|event| (0, event)));
+        assert_eq!((sample.cost, sample.lost, sample.turns), (PicoUsd(80), PicoUsd(30), 1));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
 use crate::event::{Caps, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
-use crate::{AttemptId, Content, Digest, Event, Outcome, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{AttemptId, Content, Digest, Event, FailureClass, Outcome, PicoUsd, TaskId, Timestamp, Usage};
 use std::sync::Arc;
 
 /// An event that cannot follow what has been applied before it.
@@ -50,6 +50,9 @@ impl Run {
                 attempt, failure, usage, cost, next_turn, findings, tool_results, ..
             } => {
                 self.apply_attempt_ended(*attempt, *usage, *cost)?;
+                if failure.as_ref().is_none_or(|failure| failure.class == FailureClass::Check) {
+                    self.has_quota(attempt.task);
+                }
                 let task = &mut self.tasks[attempt.task.index()];
                 task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
@@ -240,6 +243,7 @@ impl Run {
             next_turn: None,
             rung: 0,
             outages: 0,
+            out_of_quota: false,
             findings: None,
             model: None,
             usage: Usage::default(),
@@ -337,7 +341,7 @@ impl Run {
         in_flight.asks = false;
         let reserved = std::mem::take(&mut in_flight.reserved);
         self.usage += turn.usage;
-        self.wakes = 0;
+        self.has_quota(attempt.task);
         let task = &mut self.tasks[attempt.task.index()];
         self.budgets.settle(task.facts.phase.as_ref(), reserved, turn.cost);
         task.usage += turn.usage;
@@ -351,6 +355,14 @@ impl Run {
         let (request, reply, model) = (turn.request, turn.reply.clone(), task.next_model().cloned());
         task.turns.push(KeptTurn { request, reply, model, tool_results: None });
         Ok(())
+    }
+
+    /// A task has got what it asked for. That shows that there is quota again if
+    /// it had been refused for want of it: others may ask another vendor.
+    fn has_quota(&mut self, task: TaskId) {
+        if std::mem::take(&mut self.tasks[task.index()].out_of_quota) {
+            self.wakes = 0;
+        }
     }
 
     fn apply_attempt_ended(

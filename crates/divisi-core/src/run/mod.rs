@@ -62,7 +62,8 @@ pub struct Run {
     flow_ended: Option<Result<Content, Box<Failure>>>,
     /// When the parked run goes on by itself, if the process that drives it waits.
     wakes_at: Option<Timestamp>,
-    /// How often it has gone on by itself since the last reply.
+    /// How often it has gone on by itself since there was quota for a task that
+    /// had been refused for want of it.
     wakes: u32,
     started_at: Timestamp,
     ended_at: Timestamp,

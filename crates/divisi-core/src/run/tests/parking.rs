@@ -278,6 +278,84 @@ fn who_is_not_told_when_tries_after_growing_rests() {
 }
 
 #[test]
+fn the_answers_of_one_vendor_say_nothing_of_anothers_quota() {
+    assert_snapshot!(trace("
+        waits for quota
+        2 at once
+        a (on haiku): quota after 50 ms, then quota after 50 ms, then success after 10 ms
+        b (on gpt): success after 60 ms
+        c (on gpt): success after 10 ms
+    "), @r"
+        0 ms  scheduled a#1 on haiku
+        0 ms  scheduled b#1 on gpt
+       50 ms  ended     a#1 quota used up
+       50 ms  retry     a at 50 ms
+       50 ms  parking   quota: quota
+       60 ms  reply     b#1
+       60 ms  ended     b#1 success
+       60 ms  outcome   b ok
+       60 ms  parked    quota: quota
+       60 ms  waits     until 60060 ms
+    60060 ms  woken
+    60060 ms  scheduled a#2 on haiku
+    60060 ms  scheduled c#1 on gpt
+    60070 ms  reply     c#1
+    60070 ms  ended     c#1 success
+    60070 ms  outcome   c ok
+    60110 ms  ended     a#2 quota used up
+    60110 ms  retry     a at 60110 ms
+    60110 ms  parking   quota: quota
+    60110 ms  parked    quota: quota
+    60110 ms  waits     until 180110 ms
+    180110 ms  woken
+    180110 ms  scheduled a#3 on haiku
+    180120 ms  reply     a#3
+    180120 ms  ended     a#3 success
+    180120 ms  outcome   a ok
+    180120 ms  finished  ok
+    ");
+}
+
+#[test]
+fn a_result_without_a_turn_shows_as_well_that_there_is_quota() {
+    assert_snapshot!(trace("
+        waits for quota
+        1 at once
+        a: quota after 50 ms, then quota after 50 ms, then done after 10 ms
+        b: quota after 50 ms, then done after 10 ms
+    "), @r"
+        0 ms  scheduled a#1
+       50 ms  ended     a#1 quota used up
+       50 ms  retry     a at 50 ms
+       50 ms  parking   quota: quota
+       50 ms  parked    quota: quota
+       50 ms  waits     until 60050 ms
+    60050 ms  woken
+    60050 ms  scheduled a#2
+    60100 ms  ended     a#2 quota used up
+    60100 ms  retry     a at 60100 ms
+    60100 ms  parking   quota: quota
+    60100 ms  parked    quota: quota
+    60100 ms  waits     until 180100 ms
+    180100 ms  woken
+    180100 ms  scheduled a#3
+    180110 ms  ended     a#3 success
+    180110 ms  outcome   a ok
+    180110 ms  scheduled b#1
+    180160 ms  ended     b#1 quota used up
+    180160 ms  retry     b at 180160 ms
+    180160 ms  parking   quota: quota
+    180160 ms  parked    quota: quota
+    180160 ms  waits     until 240160 ms
+    240160 ms  woken
+    240160 ms  scheduled b#2
+    240170 ms  ended     b#2 success
+    240170 ms  outcome   b ok
+    240170 ms  finished  ok
+    ");
+}
+
+#[test]
 fn a_run_that_waits_can_be_resumed_by_another_process() {
     assert_snapshot!(trace("
         waits for quota

@@ -1,6 +1,6 @@
 //! Whether it is known what a run will cost, and bounded.
 
-use super::{Finding, Flow, Item, Question, Total, counted};
+use super::{Finding, Flow, Item, Money, Question, Total, counted};
 use crate::PicoUsd;
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let caps = flow.settings.phase_caps(flow.graph);
     evidence.extend(phases(&caps));
     findings.extend(cap(flow.settings.cap, total));
-    findings.extend(caps.iter().filter_map(|(phase, cap)| of_phase(flow, phase, *cap)));
+    findings.extend(flow.money.iter().flat_map(|money| over_cap(flow, *money, &caps)));
     Item::new(Question::Cost, evidence, findings)
 }
 
@@ -48,18 +48,22 @@ fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<String> {
     (!shown.is_empty()).then(|| format!("phases are capped: {}", shown.join(", ")))
 }
 
-/// A phase that is expected to cost more than it may.
-fn of_phase(flow: &Flow<'_>, phase: &str, cap: PicoUsd) -> Option<Finding> {
-    let money = flow.money?;
-    let is_in = |place: &usize| flow.node(*place).task.phase.as_deref() == Some(phase);
-    let expected: PicoUsd =
-        (0..flow.graph.tasks.len()).filter(is_in).filter_map(|place| money.cost(place)).sum();
-    (expected > cap).then(|| {
+/// Phases that are expected to cost more than they may.
+fn over_cap(flow: &Flow<'_>, money: &dyn Money, caps: &BTreeMap<&str, PicoUsd>) -> Vec<Finding> {
+    let mut expected: BTreeMap<&str, PicoUsd> = BTreeMap::new();
+    for (place, node) in flow.tasks() {
+        if let (Some(phase), Some(cost)) = (node.task.phase.as_deref(), money.cost(place)) {
+            *expected.entry(phase).or_default() += cost;
+        }
+    }
+    let over = caps.iter().filter_map(|(phase, cap)| {
+        let expected = *expected.get(phase).filter(|expected| *expected > cap)?;
         let what =
             format!("the phase {phase} costs {expected} on average, and the run parks at its cap of {cap}");
         let change = "raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml";
-        Finding::warning(None, what, change).money(Some(expected))
-    })
+        Some(Finding::warning(None, what, change).money(Some(expected)))
+    });
+    over.collect()
 }
 
 fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {

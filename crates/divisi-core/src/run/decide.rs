@@ -501,12 +501,16 @@ impl Run {
     /// fits with less room for its reply goes. When none does, nothing ever
     /// will: the run parks.
     fn schedule(&self, now: Timestamp) -> Vec<Event> {
+        let slots_free = self.slots_free();
+        if slots_free == 0 {
+            return vec![];
+        }
         let mut events = vec![];
         let mut budgets = self.budgets.capped();
         let (mut started, mut too_dear) = (0, 0);
         for id in self.waiting.startable(now, &self.budgets) {
             let out_of_budget = too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budgets);
-            if started == self.slots_free() || out_of_budget {
+            if started == slots_free || out_of_budget {
                 break;
             }
             let task = &self.tasks[id.index()];

@@ -233,6 +233,18 @@ fn who_waits_for_quota_goes_on_when_the_vendor_says_so() {
 }
 
 #[test]
+fn quota_that_is_back_before_the_run_is_parked_wakes_it_at_once() {
+    let (told, _) = traced(
+        "
+        waits for quota
+        a: quota for 10 ms after 50 ms, then success after 10 ms
+        b: success after 100 ms
+    ",
+    );
+    assert!(told.contains("  100 ms  waits     until 101 ms\n  101 ms  woken\n"), "{told}");
+}
+
+#[test]
 fn who_is_not_told_when_tries_after_growing_rests() {
     assert_snapshot!(trace("
         waits for quota

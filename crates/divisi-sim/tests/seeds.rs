@@ -20,6 +20,7 @@ fn every_seed_keeps_the_promises() {
     }
     // Whatever is never seen is not tested.
     let Tally { kills, cut, refusals, stand_ins, waited, turned_away, limited, warm, parks, .. } = all;
+    let Tally { hedges, wakes, .. } = all;
     for (seen, what) in [
         (kills, "kill"),
         (cut, "cut"),
@@ -30,6 +31,8 @@ fn every_seed_keeps_the_promises() {
         (limited, "refusal by a limit"),
         (warm, "warm prefix"),
         (parks, "park"),
+        (hedges, "second request"),
+        (wakes, "wait for quota"),
     ] {
         assert!(seen > 100, "only {seen} of {what}: {all:?}");
     }

@@ -45,7 +45,7 @@ impl Process<'_, '_> {
             Reply::Refusal { class: FailureClass::Quota | FailureClass::Auth, .. } => {
                 self.chance.within(0..40_000)
             }
-            Reply::Refusal { retry_after, .. } => retry_after.map_or(500, |wait| wait.0),
+            Reply::Refusal { told, .. } => told.retry_after.map_or(500, |wait| wait.0),
         };
         self.plan(Millis(rest), Happening::OtherAsks(number));
     }

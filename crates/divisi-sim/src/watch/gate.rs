@@ -142,6 +142,11 @@ impl GateWatch {
         Ok(())
     }
 
+    /// Somebody opens it again.
+    pub(crate) fn reopens(&mut self) {
+        self.closed = None;
+    }
+
     /// A request is told that the gate is closed.
     pub(crate) fn turned_away(&self, now: Timestamp) -> Result<(), String> {
         ensure!(self.is_closed(now), "a request is turned away from an open gate");

@@ -26,6 +26,16 @@ impl Run {
         Some(Event::HedgeEnded { attempt, cost: if billed { reserved } else { PicoUsd::ZERO } })
     }
 
+    /// What an attempt does next with these events. Of two requests under way, one
+    /// is given up first.
+    pub(super) fn after_hedge(
+        &self,
+        attempt: AttemptId,
+        then: impl IntoIterator<Item = Event>,
+    ) -> Vec<Event> {
+        self.end_hedge(attempt, true).into_iter().chain(then).collect()
+    }
+
     /// Whether all budgets hold a second request beside the first, and there is
     /// none yet. What is wrong with an unknown attempt is told where it is applied.
     pub(super) fn holds_hedge(&self, attempt: AttemptId, reserved: PicoUsd) -> bool {

@@ -7,8 +7,10 @@
 mod apply;
 mod decide;
 mod hedge;
+mod input;
 mod keys;
 mod parking;
+mod schedule;
 mod siblings;
 mod task_state;
 #[cfg(test)]
@@ -16,7 +18,7 @@ mod tests;
 mod waiting;
 
 pub use apply::IllegalEvent;
-pub use decide::{AttemptEnd, Input, Submission};
+pub use input::{AttemptEnd, Input, Submission};
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::budget::Budgets;
@@ -200,11 +202,6 @@ impl Run {
     /// How many attempts are under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
-    }
-
-    /// Whether this attempt is under way.
-    pub fn is_under_way(&self, attempt: AttemptId) -> bool {
-        self.in_flight.contains_key(&attempt)
     }
 
     /// Progress groups in the order in which they began.

@@ -149,6 +149,10 @@ pub enum Event {
         /// before it could send them: JSON text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tool_results: Option<Content>,
+        /// How long it waited for its turn to send requests, for a limit or for
+        /// a prefix to be cached.
+        #[serde(default, skip_serializing_if = "is_default")]
+        waited: Millis,
     },
     /// A task rests and is tried again.
     RetryPlanned {
@@ -176,7 +180,8 @@ pub enum Event {
         /// Why.
         reason: ParkReason,
     },
-    /// The run rests; everything is kept and it can be resumed.
+    /// The run rests; everything is kept and it can be resumed. After
+    /// `WaitStarted` it says that nobody waits any more.
     RunParked {
         /// Why.
         reason: ParkReason,

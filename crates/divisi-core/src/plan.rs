@@ -18,7 +18,7 @@ use crate::check::{Check, Ladder};
 use crate::{Effort, Isolation, Millis, PicoUsd, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An acyclic graph of tasks.
@@ -201,7 +201,9 @@ impl Plan {
     /// start too early.
     pub fn from_value(value: &Value) -> Result<Self, PlanError> {
         let Draft { head, tasks } = shape::read(value)?;
-        Ok(Self::new(None, tasks)?.with_head(head))
+        let plan = Self::new(None, tasks)?;
+        plan.check_phases(&head.phases)?;
+        Ok(plan.with_head(head))
     }
 
     /// The JSON Schema that a planner's answer has to fit.
@@ -235,6 +237,23 @@ impl Plan {
     /// The places of the tasks that the task at `place` needs, named or referred to.
     pub fn needs(&self, place: usize) -> &[usize] {
         &self.needs[place]
+    }
+
+    /// Whether each of these caps holds something: a misspelt one would not.
+    fn check_phases(&self, caps: &[PhaseCap]) -> Result<(), PlanError> {
+        let known: BTreeSet<&str> = self.tasks.iter().filter_map(|task| task.phase.as_deref()).collect();
+        let mut capped = BTreeSet::new();
+        for PhaseCap { title, .. } in caps {
+            let phase = title.clone();
+            if !known.contains(title.as_str()) {
+                let known = known.into_iter().map(str::to_owned).collect();
+                return Err(PlanError::UnknownPhase { phase, known });
+            }
+            if !capped.insert(title) {
+                return Err(PlanError::SamePhase { phase });
+            }
+        }
+        Ok(())
     }
 
     /// For each task the number of tasks on the longest chain before it; 0 may start at once.

@@ -58,14 +58,15 @@ impl Default for QuotaWait {
 impl QuotaWait {
     /// When to try again. `reset` is when the vendor says that there is quota
     /// again, `tries` how many have found none since the last reply: whoever
-    /// was wrong about it is not believed for less than a rest of our own.
+    /// was wrong about it is not believed for less than a rest of our own. Never
+    /// `now` itself: nobody looks at a moment twice.
     pub fn until(&self, now: Timestamp, reset: Option<Timestamp>, tries: u32) -> Timestamp {
         let rest = |doublings: u32| {
             now + Millis(self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0))
         };
         match (reset, tries) {
             (None, tries) => rest(tries),
-            (Some(reset), 0) => reset.max(now),
+            (Some(reset), 0) => reset.max(now + Millis(1)),
             (Some(reset), tries) => reset.max(rest(tries - 1)),
         }
     }
@@ -281,7 +282,7 @@ mod tests {
         let until = |reset: Option<u64>, tries| wait.until(Timestamp(1_000), reset.map(Timestamp), tries).0;
         assert_eq!([0, 1, 2, 3, 40].map(|tries| until(None, tries)), [1_010, 1_020, 1_040, 1_050, 1_050]);
         assert_eq!(until(Some(1_500), 0), 1_500);
-        assert_eq!(until(Some(900), 0), 1_000, "a reset that is past");
+        assert_eq!(until(Some(900), 0), 1_001, "a reset that is past");
         assert_eq!([1, 2].map(|tries| until(Some(1_001), tries)), [1_010, 1_020], "it was wrong before");
     }
 

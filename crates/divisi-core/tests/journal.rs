@@ -110,6 +110,7 @@ fn every_event() -> Vec<Recorded> {
         next_turn: Some(TurnBound::new(PicoUsd(30), PicoUsd(1), 10)),
         findings: Some(text("\"too short\"")),
         tool_results: None,
+        waited: Millis(0),
     };
     let turn = |request: &str| Turn {
         request: Digest::of(request.as_bytes()),

@@ -100,7 +100,9 @@ mod tests {
     use super::*;
     use crate::store::{Batch, MemoryStore, PAGE_EVENTS_MAX, RunSummary};
     use divisi_core::event::{TaskFacts, TaskSubmitted};
-    use divisi_core::{AttemptId, Digest, Key, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp, Usage};
+    use divisi_core::{
+        AttemptId, Digest, Key, Millis, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp, Usage,
+    };
 
     /// Writes a run of as many finished tasks, all labelled with the run's name.
     async fn write(store: &MemoryStore, name: &str, at: u64, tasks: u32) {
@@ -126,6 +128,7 @@ mod tests {
                     next_turn: None,
                     findings: None,
                     tool_results: None,
+                    waited: Millis(0),
                 },
                 Event::TaskEnded { task, outcome: Outcome::Ok { value: text.clone() } },
             ]

@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use async_trait::async_trait;
-use divisi_core::{Millis, PicoUsd, RetryPolicy};
+use divisi_core::{FailureClass, Millis, PicoUsd, Task};
 use divisi_engine::store::MemoryStore;
-use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup};
+use divisi_engine::{Engine, Models, RunOptions, Setup};
 use divisi_providers::{Progress, Provider, ProviderError, Reply, Request};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Takes requests and never answers.
 #[derive(Default)]
@@ -38,39 +40,45 @@ impl Provider for Silent {
     }
 }
 
-/// Setups of one process with attempts that end after a moment, or hardly ever.
-fn setups(vendor: &Arc<Silent>) -> [Setup; 2] {
+/// How long an attempt may take.
+const TIMEOUT: Millis = Millis::from_secs(2);
+
+/// Asks about something that others are asked about, too, and fails: after how
+/// long, and what that may have cost.
+async fn ask(setup: &Setup, context: &str) -> (FailureClass, Duration, PicoUsd) {
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let job = engine.open("test", setup.clone(), RunOptions::default()).await;
+    let job = job.unwrap_or_else(|error| panic!("{error}"));
+    let begun = Instant::now();
+    let task = Task {
+        context: Some(format!("{context} ").repeat(5_000).into()),
+        tools: Some(vec![]),
+        retries: Some(0),
+        ..Task::new("question")
+    };
+    let report = job.run(task).await;
+    (report.value().unwrap_err().class, begun.elapsed(), report.cost)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_takes_nothing_of_its_attempts_time_in_whichever_run() {
+    let vendor = Arc::new(Silent::default());
     let models = Models::one(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
     let patient = Setup::new(models, std::env::temp_dir());
-    let retry = RetryPolicy { retries_max: 0, ..RetryPolicy::default() };
-    [Setup { timeout: Millis(2_000), retry, ..patient.clone() }, patient]
-}
-
-fn question(context: &str) -> Flow {
-    let source = format!("return agent('question', {{ context: '{context} '.repeat(5000), tools: [] }})");
-    Flow::script("test", source)
-}
-
-async fn ask(setup: &Setup, context: &str) -> Finished {
-    let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let run = engine.start(question(context), setup.clone(), RunOptions::default()).await;
-    run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
-}
-
-#[tokio::test]
-async fn a_request_that_never_left_costs_nothing_in_whichever_run() {
-    let vendor = Arc::new(Silent::default());
-    let [hasty, patient] = setups(&vendor);
-    let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let leads = engine.start(question("dawn"), patient, RunOptions::default()).await.unwrap();
+    let hasty = Setup { timeout: TIMEOUT, ..patient.clone() };
+    let leads = tokio::spawn(async move { ask(&patient, "dawn").await });
     vendor.was_asked.notified().await;
 
-    let held = ask(&hasty, "dawn").await;
-    assert_eq!(held.run.counts().failed, 1, "{:?}", held.status());
-    assert_eq!(held.run.budget().settled, PicoUsd::ZERO);
-    assert_eq!(vendor.asked.load(Ordering::Relaxed), 1);
+    let (class, took, cost) = ask(&hasty, "dawn").await;
+    let long = Duration::from_secs(20);
+    assert!(
+        class == FailureClass::Timeout && took > long,
+        "it was held, then had its time: {class} {took:?}"
+    );
+    assert!(cost > PicoUsd::ZERO, "it left in the end");
+    assert_eq!(vendor.asked.load(Ordering::Relaxed), 2);
 
-    let other = ask(&hasty, "dusk").await;
-    assert!(other.run.budget().settled > PicoUsd::ZERO, "this one shares nothing, so it left");
-    leads.kill();
+    let (class, took, _) = ask(&hasty, "dusk").await;
+    assert!(class == FailureClass::Timeout && took < long, "this one shares nothing: {class} {took:?}");
+    leads.abort();
 }

@@ -2,27 +2,39 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use async_trait::async_trait;
-use divisi_core::{Ledger, Usage};
+use divisi_core::governor::RateSettings;
+use divisi_core::{Ledger, Millis, Usage};
 use divisi_engine::core::{Event, FailureClass, PicoUsd, Position, Task};
 use divisi_engine::store::MemoryStore;
-use divisi_engine::{Engine, Finished, Models, RunOptions, Setup};
+use divisi_engine::{Engine, Finished, Models, ProviderModels, RunOptions, Setup};
 use divisi_providers::{Block, Progress, Provider, ProviderError, Reply, Request, Stop};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const TASKS: u32 = 40;
+
+/// How long an answer takes.
+const ANSWER: Duration = Duration::from_millis(10);
+
+/// How long an attempt may take.
+const TIMEOUT: Millis = Millis::from_secs(30);
 
 /// Answers everything in 10 ms, but for the first request for one task.
 #[derive(Default)]
 struct Vendor {
     /// How long that one takes; for ever where nothing is said.
     slow: Option<Duration>,
+    /// Whether it is refused then.
+    fails: bool,
     /// Whether the second request for it is refused.
     refuses: bool,
+    /// How many requests a minute may leave after the first of each task; without
+    /// a number, as many as want to.
+    per_minute: Option<u64>,
     seen: Mutex<BTreeMap<String, u32>>,
     given_up: AtomicU32,
 }
@@ -57,12 +69,18 @@ impl Provider for Vendor {
         let under_way = UnderWay(&self.given_up);
         match (prompt.contains("part 17"), nth, self.slow) {
             (true, 1, None) => std::future::pending().await,
+            (true, 1, Some(slow)) if self.fails => {
+                sleep(slow).await;
+                std::mem::forget(under_way);
+                return Err(ProviderError::new(FailureClass::BadRequest, "the prompt is no good"));
+            }
             (true, 1, Some(slow)) => sleep(slow).await,
+            (true, 2, _) if self.fails => sleep(2 * ANSWER).await,
             (true, _, _) if self.refuses => {
                 std::mem::forget(under_way);
                 return Err(ProviderError::new(FailureClass::Overloaded, "no capacity"));
             }
-            _ => sleep(Duration::from_millis(10)).await,
+            _ => sleep(ANSWER).await,
         }
         std::mem::forget(under_way);
         Ok(Reply {
@@ -84,14 +102,23 @@ impl Provider for Vendor {
 
 /// A fan-out of tasks of which one takes long; then its events.
 async fn fan_out(vendor: &Arc<Vendor>, hedge: bool) -> (Finished, Vec<Event>, Ledger) {
-    let models = Models::one(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
-    let setup = Setup { hedge, ..Setup::new(models, std::env::temp_dir()) };
+    let burst = vendor.per_minute.map(|_| TASKS.into());
+    let rate = RateSettings { requests_per_minute: vendor.per_minute, burst, ..RateSettings::default() };
+    let models =
+        ProviderModels::new(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]).limited(rate);
+    let providers = BTreeMap::from([("main".to_owned(), models)]);
+    let models = Models { default: "sonnet".into(), provider: "main".to_owned(), providers };
+    let setup = Setup { hedge, timeout: TIMEOUT, ..Setup::new(models, std::env::temp_dir()) };
     let engine = Engine::new(Arc::new(MemoryStore::default()));
     let job =
         engine.open("test", setup, RunOptions::default()).await.unwrap_or_else(|error| panic!("{error}"));
-    let parts = (0..TASKS).map(|part| job.run(Task::new(format!("look at part {part}."))));
+    let parts = (0..TASKS).map(|part| {
+        let task = Task { retries: Some(0), ..Task::new(format!("look at part {part}.")) };
+        job.run(task)
+    });
     let reports = futures::future::join_all(parts).await;
-    assert!(reports.iter().all(|report| report.value().is_ok()));
+    let failed = reports.iter().filter(|report| report.value().is_err()).count();
+    assert_eq!(failed, usize::from(vendor.per_minute.is_some()));
     let finished = job.finish(Value::Null).await.unwrap();
     let recorded = engine.store().events(&finished.id, Position::default()).await.unwrap();
     let mut ledger = Ledger::default();
@@ -146,4 +173,46 @@ async fn nothing_is_sent_twice_unless_the_user_allows_it() {
     let (_, events, _) = fan_out(&vendor, false).await;
     assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS);
     assert_eq!(hedges(&events), (vec![], vec![]));
+}
+
+/// Why the attempt failed that was hedged, and how long the whole run took.
+async fn failing(vendor: Vendor) -> (FailureClass, Duration, Vec<PicoUsd>, Finished) {
+    let (vendor, begun) = (Arc::new(vendor), Instant::now());
+    let (finished, events, _) = fan_out(&vendor, true).await;
+    assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS, "the second one never left");
+    let class = events.iter().find_map(|event| match event {
+        Event::AttemptEnded { failure: Some(failure), .. } => Some(failure.class),
+        _ => None,
+    });
+    (class.unwrap(), begun.elapsed(), hedges(&events).1, finished)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_one_that_fails_does_not_wait_for_a_second_that_has_not_left() {
+    let slow = Some(Duration::from_secs(5));
+    let vendor = Vendor { slow, fails: true, per_minute: Some(1), ..Vendor::default() };
+    let (class, took, costs, finished) = failing(vendor).await;
+    assert_eq!((class, costs), (FailureClass::BadRequest, vec![PicoUsd::ZERO]));
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(finished.run.budget().reserved, PicoUsd::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_one_that_never_left_costs_nothing_when_time_is_up() {
+    let vendor = Vendor { per_minute: Some(1), ..Vendor::default() };
+    let (class, took, costs, finished) = failing(vendor).await;
+    assert_eq!((class, costs), (FailureClass::Timeout, vec![PicoUsd::ZERO]));
+    assert!(took < Duration::from_secs(31), "{took:?}");
+    assert_eq!(finished.run.budget().reserved, PicoUsd::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_one_that_fails_leaves_the_second_to_answer() {
+    // Both are under way when it fails, which the second leaves after a quarter of a second at most.
+    let slow = Some(Duration::from_millis(255));
+    let vendor = Arc::new(Vendor { slow, fails: true, ..Vendor::default() });
+    let (finished, events, _) = fan_out(&vendor, true).await;
+    assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS + 1);
+    assert_eq!(hedges(&events).1, [PicoUsd::ZERO], "the first was refused");
+    assert_eq!(finished.run.task(divisi_core::TaskId(17)).unwrap().attempts(), 1);
 }

@@ -45,11 +45,14 @@ impl Figures {
             limited,
             warm,
             parks,
+            hedges,
+            wakes,
             at_once,
         } = self.all;
         let mut text = format!(
             "{} seeds from {from}: {executions} executions, {kills} kills, {requests} requests, {events} events in {seconds:.1} s\n\
              {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget, up to {at_once} attempts at once\n\
+             {hedges} requests sent a second time, {wakes} waits for quota that were over\n\
              {waited} requests waited at a gate, {turned_away} came to a closed one, {limited} were too many for the vendor, {warm} found their prefix cached",
             self.runs,
         );

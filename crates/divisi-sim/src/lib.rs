@@ -8,18 +8,24 @@
 //! no recorded reply is asked for again, no task runs on a model that is not
 //! its turn, none is lost, nothing waits for ever, a replay is the run that was
 //! live; nothing leaves through a closed gate or faster than the settings say,
-//! whoever may leave does, and no run waits for more than one of each other. In
-//! the end a calm execution must come to what the flow means.
+//! whoever may leave does, and no run waits for more than one of each other. A
+//! request that is sent a second time is paid for twice at the most, and a run
+//! that rests for want of quota goes on when it has said so, unless somebody
+//! parks it. In the end a calm execution must come to what the flow means.
 //!
 //! One seed is one story, on every machine. [`simulate`] tells the story of a
 //! seed only when it broke something, cut down to what it takes to break it.
 //! [`spend`] asks of a seed how much of a budget can be used.
 //!
 //! Left out on purpose: threads, IO and real time, which are the engine's, with
-//! the wait for a prefix to be cached; and whatever a script does besides asking
-//! for tasks. The other runs are no more than what a gate knows of them. There is
-//! one process at a time, so nothing of the pace that several share is seen here;
-//! and a gate hears of a reply when it is whole, not when it begins.
+//! the wait for a prefix to be cached, the timeout of an attempt, and by what the
+//! engine knows that a request takes long: here any may be sent again, but a
+//! judge's. One that is given up keeps its place at the gate until it would have
+//! been answered, and gates are not closed when a process begins. There is one
+//! process at a time, so nothing of the pace that several share is seen here; and
+//! a gate hears of a reply when it is whole, not when it begins. Left out too is
+//! whatever a script does besides asking for tasks. The other runs are no more than
+//! what a gate knows of them.
 //!
 //! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
 //! `script` what is asked for, `vendor` who answers, `process` what drives it

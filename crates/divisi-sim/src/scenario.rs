@@ -65,6 +65,10 @@ pub struct Scenario {
     pub stand_ins: bool,
     /// Whether the run may have only a few tasks.
     pub cramped: bool,
+    /// Whether a request that takes long is sent a second time.
+    pub hedges: bool,
+    /// Whether a process stays while there is no quota, to go on by itself.
+    pub waits: bool,
 }
 
 impl Scenario {
@@ -101,6 +105,8 @@ impl Scenario {
             ladders: chance.percent(40),
             stand_ins: chance.percent(40),
             cramped: chance.percent(5),
+            hedges: chance.percent(40),
+            waits: chance.percent(50),
         }
     }
 
@@ -162,6 +168,8 @@ impl Scenario {
             Self { ladders: false, ..self },
             Self { stand_ins: false, ..self },
             Self { cramped: false, ..self },
+            Self { hedges: false, ..self },
+            Self { waits: false, ..self },
         ];
         candidates.into_iter().filter(move |simpler| *simpler != self && simpler.tasks > 0)
     }

@@ -31,6 +31,10 @@ pub struct Tally {
     pub warm: u64,
     /// Times that no budget held anything more.
     pub parks: u64,
+    /// Requests that were to be sent a second time.
+    pub hedges: u64,
+    /// Times that a run went on by itself when there might be quota again.
+    pub wakes: u64,
     /// Most attempts under way at once.
     pub at_once: u64,
 }
@@ -50,6 +54,8 @@ impl std::ops::AddAssign for Tally {
             limited,
             warm,
             parks,
+            hedges,
+            wakes,
             at_once,
         } = other;
         self.events += events;
@@ -64,6 +70,8 @@ impl std::ops::AddAssign for Tally {
         self.limited += limited;
         self.warm += warm;
         self.parks += parks;
+        self.hedges += hedges;
+        self.wakes += wakes;
         self.at_once = self.at_once.max(at_once);
     }
 }
@@ -81,6 +89,8 @@ impl Tally {
                 &mut self.stand_ins
             }
             Event::RunParked { reason: ParkReason::Budget { .. } } => &mut self.parks,
+            Event::TurnHedged { .. } => &mut self.hedges,
+            Event::RunWoken => &mut self.wakes,
             _ => return,
         };
         *counted += 1;

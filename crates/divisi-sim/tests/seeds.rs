@@ -20,6 +20,7 @@ fn every_seed_keeps_the_promises() {
     }
     // Whatever is never seen is not tested.
     let Tally { kills, cut, refusals, stand_ins, waited, turned_away, limited, warm, parks, .. } = all;
+    let Tally { hedges, wakes, .. } = all;
     for (seen, what) in [
         (kills, "kill"),
         (cut, "cut"),
@@ -30,6 +31,8 @@ fn every_seed_keeps_the_promises() {
         (limited, "refusal by a limit"),
         (warm, "warm prefix"),
         (parks, "park"),
+        (hedges, "second request"),
+        (wakes, "wait for quota"),
     ] {
         assert!(seen > 100, "only {seen} of {what}: {all:?}");
     }
@@ -37,19 +40,22 @@ fn every_seed_keeps_the_promises() {
 
 #[test]
 fn a_thousand_tasks_at_once_use_up_their_budget_and_no_more() {
-    let mut at_once = 0;
+    let (mut at_once, mut exhausted) = (0, 0);
     for seed in 0..FAN_OUTS {
         match spend(seed, 1_000) {
             Ok((tally, spending)) => {
-                assert!(spending.exhausted, "seed {seed}: the cap holds all of it");
+                exhausted += u64::from(spending.exhausted);
                 assert_eq!(spending.overshoot().0, 0, "seed {seed}");
-                assert!(spending.usable() >= Spending::USABLE_MIN, "seed {seed}: {spending:?}");
+                let is_used_up = spending.usable() >= Spending::USABLE_MIN;
+                assert!(is_used_up || !spending.exhausted, "seed {seed}: {spending:?}");
                 at_once = at_once.max(tally.at_once);
             }
             Err(broken) => panic!("seed {seed}: {}", broken.what),
         }
     }
     assert_eq!(at_once, 1_000);
+    // Where replies turn out short, a cap may hold all of them.
+    assert!(exhausted * 10 >= FAN_OUTS * 9, "only {exhausted} caps are used up");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{History, Sample};
 use crate::event::{TaskFacts, TaskSubmitted};
-use crate::{AttemptId, Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId};
+use crate::{AttemptId, Event, Failure, FailureClass, Millis, Outcome, PicoUsd, Recorded, TaskId};
 use crate::{Timestamp, Usage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,10 +71,15 @@ impl Reader {
                     }
                 }
             }
-            Event::AttemptEnded { attempt, failure, usage, cost, .. } => {
+            Event::HedgeEnded { attempt, cost } => {
+                if let Some(open) = self.tasks.get_mut(&attempt.task) {
+                    open.gave_up(*cost);
+                }
+            }
+            Event::AttemptEnded { attempt, failure, usage, cost, waited, .. } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
                     open.used(*attempt, usage, *cost, false);
-                    history.extend(open.end(*attempt, failure.as_deref(), at));
+                    history.extend(open.end(*attempt, failure.as_deref(), *waited, at));
                 }
             }
             Event::TaskEnded { task, outcome } => {
@@ -90,7 +95,6 @@ impl Reader {
             | Event::TaskClaimed { facts: None, .. }
             | Event::TurnScheduled { .. }
             | Event::TurnHedged { .. }
-            | Event::HedgeEnded { .. }
             | Event::RetryPlanned { .. }
             | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
@@ -158,6 +162,14 @@ impl Open {
         }
     }
 
+    /// Of two requests for the same, one was in vain.
+    fn gave_up(&mut self, cost: PicoUsd) {
+        if let Some(part) = &mut self.part {
+            part.cost += cost;
+            part.lost += cost;
+        }
+    }
+
     fn used(&mut self, attempt: AttemptId, usage: &Usage, cost: PicoUsd, is_turn: bool) {
         let Some(part) = &mut self.part else { return };
         if is_turn {
@@ -176,12 +188,22 @@ impl Open {
     }
 
     /// An attempt has ended; so has the model's part, if it made a result.
-    fn end(&mut self, attempt: AttemptId, failure: Option<&Failure>, at: Timestamp) -> Option<Sample> {
+    fn end(
+        &mut self,
+        attempt: AttemptId,
+        failure: Option<&Failure>,
+        waited: Millis,
+        at: Timestamp,
+    ) -> Option<Sample> {
         let (_, since, spent) = self.attempt.take_if(|(current, ..)| *current == attempt)?;
         let part = self.part.as_mut()?;
         part.at = at;
-        part.took.0 += at.since(since).0;
-        match failure.map(|failure| failure.class) {
+        let class = failure.map(|failure| failure.class);
+        if class != Some(FailureClass::Lost) {
+            // When a lost one ended, nobody knows: this is when somebody resumed the run.
+            part.took.0 += at.since(since).0.saturating_sub(waited.0);
+        }
+        match class {
             None => {
                 part.accepted = self.checked.then_some(true);
                 self.part.take()

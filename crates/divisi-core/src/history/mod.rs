@@ -46,10 +46,12 @@ pub struct Sample {
     pub prompt_tokens: u64,
     /// What all of it cost, without checks.
     pub cost: PicoUsd,
-    /// The part of `cost` that failed attempts took.
+    /// The part of `cost` that failed attempts took, and requests that were given
+    /// up of two for the same.
     pub lost: PicoUsd,
-    /// From the first attempt's start to the last one's end, rests between them
-    /// left out.
+    /// From the first attempt's start to the last one's end, without the rests
+    /// between them and without their waits for a turn to send a request: those
+    /// say how busy a run was, not how long such a task takes.
     pub took: Millis,
     /// Whether the task's check was satisfied; `None` where there was no check
     /// or nothing to check.
@@ -114,48 +116,104 @@ impl FromIterator<Sample> for History {
 mod tests {
     use super::*;
     use crate::event::{TaskFacts, TaskSubmitted, Turn};
-    use crate::{AttemptId, Content, Digest, Event, Key, Outcome, Position, Recorded, TaskId};
+    use crate::{
+        AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Outcome, Position, Recorded, TaskId,
+    };
+
+    const TASK: TaskId = TaskId(0);
+
+    /// What is learnt of a task whose attempts bring these events, each at its time.
+    fn learnt(events: impl IntoIterator<Item = (u64, Event)>) -> Sample {
+        let facts = TaskFacts { checked: true, ..TaskFacts::default() }.into();
+        let submitted =
+            TaskSubmitted { task: TASK, key: Key(Digest::of(b"")), occurrence: 0, facts, spec: text() };
+        let events = [(0, Event::TaskSubmitted(Box::new(submitted)))].into_iter().chain(events);
+        let position = Position::default();
+        let recorded: Vec<Recorded> =
+            events.map(|(at, event)| Recorded { position, at: Timestamp(at), event }).collect();
+        let mut history = History::default();
+        history.learn(&recorded);
+        let newest = history.newest();
+        let [sample] = &newest[..] else { panic!("{newest:?}") };
+        (*sample).clone()
+    }
+
+    fn text() -> Content {
+        Content::Inline("{}".into())
+    }
+
+    fn attempt(number: u32) -> AttemptId {
+        AttemptId { task: TASK, number }
+    }
+
+    fn scheduled(number: u32) -> Event {
+        let (attempt, reserved) = (attempt(number), PicoUsd::ZERO);
+        Event::AttemptScheduled { attempt, model: Some("m".into()), reserved, reply_tokens: None }
+    }
+
+    fn reply(judges: bool, cost: u64) -> Event {
+        let (model, usage) = ("m".into(), Usage { input: 7, ..Usage::default() });
+        let (request, took, cost) = (Digest::of(b""), Millis(1), PicoUsd(cost));
+        let turn = Turn { request, reply: text(), model, judges, usage, cost, took };
+        Event::TurnEnded { attempt: attempt(1), turn: Box::new(turn) }
+    }
+
+    fn ended(number: u32, class: Option<FailureClass>, waited: u64) -> Event {
+        Event::AttemptEnded {
+            attempt: attempt(number),
+            failure: class.map(|class| Box::new(Failure::new(class, "no"))),
+            usage: Usage::default(),
+            cost: PicoUsd::ZERO,
+            next_turn: None,
+            findings: None,
+            tool_results: None,
+            waited: Millis(waited),
+        }
+    }
+
+    fn ok() -> Event {
+        Event::TaskEnded { task: TASK, outcome: Outcome::Ok { value: text() } }
+    }
 
     #[test]
     fn what_a_judge_costs_is_told_apart_from_the_work() {
-        let (task, attempt) = (TaskId(0), AttemptId { task: TaskId(0), number: 1 });
-        let text = || Content::Inline("{}".into());
-        let facts = TaskFacts { checked: true, ..TaskFacts::default() }.into();
-        let submitted = TaskSubmitted { task, key: Key(Digest::of(b"")), occurrence: 0, facts, spec: text() };
-        let reply = |judges, cost| {
-            let (model, usage) = ("m".into(), Usage { input: 7, ..Usage::default() });
-            let (request, took, cost) = (Digest::of(b""), Millis(1), PicoUsd(cost));
-            let turn = Turn { request, reply: text(), model, judges, usage, cost, took };
-            Event::TurnEnded { attempt, turn: Box::new(turn) }
-        };
-        let events = [
-            Event::TaskSubmitted(Box::new(submitted)),
-            Event::AttemptScheduled {
-                attempt,
-                model: Some("m".into()),
-                reserved: PicoUsd::ZERO,
-                reply_tokens: None,
-            },
-            reply(false, 50),
-            reply(true, 8),
-            Event::AttemptEnded {
-                attempt,
-                failure: None,
-                usage: Usage::default(),
-                cost: PicoUsd::ZERO,
-                next_turn: None,
-                findings: None,
-                tool_results: None,
-            },
-            Event::TaskEnded { task, outcome: Outcome::Ok { value: text() } },
-        ];
-        let (position, at) = (Position::default(), Timestamp(0));
-        let mut history = History::default();
-        history.learn(&events.map(|event| Recorded { position, at, event }));
-        let newest = history.newest();
-        let [sample] = &newest[..] else { panic!("{newest:?}") };
+        let events = [scheduled(1), reply(false, 50), reply(true, 8), ended(1, None, 0), ok()];
+        let sample = learnt(events.map(|event| (0, event)));
         assert_eq!((sample.cost, sample.check_cost), (PicoUsd(50), PicoUsd(8)));
         assert_eq!((sample.turns, sample.usage.input, sample.accepted), (1, 7, Some(true)));
+    }
+
+    #[test]
+    fn a_second_request_costs_what_it_may_and_is_lost() {
+        let given_up = Event::HedgeEnded { attempt: attempt(1), cost: PicoUsd(30) };
+        let events = [scheduled(1), given_up, reply(false, 50), ended(1, None, 0), ok()];
+        let sample = learnt(events.map(|event| (0, event)));
+        assert_eq!((sample.cost, sample.lost, sample.turns), (PicoUsd(80), PicoUsd(30), 1));
+    }
+
+    #[test]
+    fn a_wait_for_a_limit_says_nothing_of_how_long_the_task_takes() {
+        let refused = Some(FailureClass::RateLimited);
+        let sample = learnt([
+            (1_000, scheduled(1)),
+            (62_000, ended(1, refused, 60_000)),
+            (90_000, scheduled(2)),
+            (155_000, ended(2, None, 61_000)),
+            (155_000, ok()),
+        ]);
+        assert_eq!(sample.took, Millis(1_000 + 4_000));
+    }
+
+    #[test]
+    fn how_long_a_lost_attempt_took_nobody_knows() {
+        let sample = learnt([
+            (1_000, scheduled(1)),
+            (86_400_000, ended(1, Some(FailureClass::Lost), 0)),
+            (86_400_000, scheduled(2)),
+            (86_403_000, ended(2, None, 0)),
+            (86_403_000, ok()),
+        ]);
+        assert_eq!(sample.took, Millis(3_000));
     }
 
     #[test]

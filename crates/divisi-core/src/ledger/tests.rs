@@ -54,9 +54,9 @@ fn judged(attempt: AttemptId, model: &str, cost: u64) -> Event {
 fn checked(attempt: AttemptId, accepted: bool) -> Event {
     let refused = || Box::new(Failure::new(FailureClass::Check, "too short"));
     match ended(attempt, false, 0) {
-        Event::AttemptEnded { attempt, usage, cost, next_turn, findings, tool_results, .. } => {
+        Event::AttemptEnded { attempt, usage, cost, next_turn, findings, tool_results, waited, .. } => {
             let failure = (!accepted).then(refused);
-            Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results }
+            Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results, waited }
         }
         other => other,
     }
@@ -105,6 +105,7 @@ fn ended(attempt: AttemptId, failed: bool, cost: u64) -> Event {
         next_turn: None,
         findings: None,
         tool_results: None,
+        waited: Millis(0),
     }
 }
 

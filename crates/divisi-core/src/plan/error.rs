@@ -50,6 +50,20 @@ pub enum PlanError {
         /// The names there are, sorted.
         known: Vec<String>,
     },
+    /// A cap is for a phase that no task is in: it would hold nothing.
+    #[error("the phase `{phase}` has a cap, and no task is in it")]
+    UnknownPhase {
+        /// Its title.
+        phase: String,
+        /// The phases that tasks are in, sorted.
+        known: Vec<String>,
+    },
+    /// A phase has two caps.
+    #[error("the phase `{phase}` has two caps")]
+    SamePhase {
+        /// Its title.
+        phase: String,
+    },
     /// A task needs its own result.
     #[error("task `{task}` needs itself")]
     NeedsItself {
@@ -77,6 +91,11 @@ impl PlanError {
             Self::SameId { .. } => Some("give each task an id of its own".to_owned()),
             Self::EmptyPrompt { .. } => None,
             Self::UnknownNeed { known, .. } => Some(format!("the ids are {}", some_of(known))),
+            Self::UnknownPhase { known, .. } if known.is_empty() => {
+                Some("say of tasks which `phase` they are in".to_owned())
+            }
+            Self::UnknownPhase { known, .. } => Some(format!("tasks are in {}", some_of(known))),
+            Self::SamePhase { .. } => Some("keep one of them".to_owned()),
             Self::NeedsItself { task } => {
                 Some(format!("take `{task}` out of its `needs` and `{{{{{task}}}}}` out of its prompt"))
             }

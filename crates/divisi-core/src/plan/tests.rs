@@ -66,6 +66,28 @@ fn what_is_wrong_is_said_by_name() {
 }
 
 #[test]
+fn a_cap_that_would_hold_nothing_is_refused() {
+    let refusal = |phases: Value, phase: Option<&str>| {
+        let task = json!({ "id": "a", "prompt": "A", "phase": phase });
+        let error = Plan::from_value(&json!({ "phases": phases, "tasks": [task] })).unwrap_err();
+        format!("{error}\n  hint: {}", error.hint().unwrap_or_default())
+    };
+    let audit = json!({ "title": "Audit", "maxCost": 1 });
+    insta::assert_snapshot!(refusal(json!([audit]), Some("Audits")), @r"
+    the phase `Audit` has a cap, and no task is in it
+      hint: tasks are in Audits
+    ");
+    insta::assert_snapshot!(refusal(json!([audit]), None), @r"
+    the phase `Audit` has a cap, and no task is in it
+      hint: say of tasks which `phase` they are in
+    ");
+    insta::assert_snapshot!(refusal(json!([audit, audit]), Some("Audit")), @r"
+    the phase `Audit` has two caps
+      hint: keep one of them
+    ");
+}
+
+#[test]
 fn too_many_tasks_are_refused_before_they_are_read() {
     let tasks = vec![Value::Null; Plan::TASKS_MAX + 1];
     let error = Plan::from_value(&json!({ "tasks": tasks })).unwrap_err();

@@ -4,7 +4,7 @@ use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
 use crate::event::{Caps, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
-use crate::{AttemptId, Content, Digest, Event, Outcome, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{AttemptId, Content, Digest, Event, FailureClass, Outcome, PicoUsd, TaskId, Timestamp, Usage};
 use std::sync::Arc;
 
 /// An event that cannot follow what has been applied before it.
@@ -46,8 +46,13 @@ impl Run {
             Event::TurnHedged { attempt, reserved } => self.apply_hedged(*attempt, *reserved)?,
             Event::HedgeEnded { attempt, cost } => self.apply_hedge_ended(*attempt, *cost)?,
             Event::TurnEnded { attempt, turn } => self.apply_turn(*attempt, turn)?,
-            Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results } => {
+            Event::AttemptEnded {
+                attempt, failure, usage, cost, next_turn, findings, tool_results, ..
+            } => {
                 self.apply_attempt_ended(*attempt, *usage, *cost)?;
+                if failure.as_ref().is_none_or(|failure| failure.class == FailureClass::Check) {
+                    self.has_quota(attempt.task);
+                }
                 let task = &mut self.tasks[attempt.task.index()];
                 task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
@@ -67,6 +72,7 @@ impl Run {
             Event::ParkingStarted { reason } => self.stage = Stage::Parking(reason.clone()),
             Event::RunParked { reason } => {
                 self.stage = Stage::Parked(reason.clone());
+                self.wakes_at = None;
                 self.ended_at = at;
             }
             Event::WaitStarted { until } => self.wakes_at = Some(*until),
@@ -114,7 +120,9 @@ impl Run {
             }
             Event::SoftLimitReached { .. } => self.stage == Stage::Running,
             Event::ParkingStarted { .. } => matches!(self.stage, Stage::Replaying | Stage::Running),
-            Event::RunParked { .. } => matches!(self.stage, Stage::Parking(_)) && idle,
+            Event::RunParked { .. } => {
+                matches!(self.stage, Stage::Parking(_)) && idle || self.waits_until().is_some()
+            }
             Event::WaitStarted { .. } => self.rests_for_quota().is_some() && self.wakes_at.is_none(),
             Event::RunWoken => self.waits_until().is_some(),
             Event::FlowEnded { .. } => self.is_alive() && self.flow_ended.is_none(),
@@ -235,6 +243,7 @@ impl Run {
             next_turn: None,
             rung: 0,
             outages: 0,
+            out_of_quota: false,
             findings: None,
             model: None,
             usage: Usage::default(),
@@ -294,7 +303,7 @@ impl Run {
         task.model = model.cloned();
         task.started_at = Some(at);
         self.siblings.started(&mut task.sibling);
-        self.in_flight.insert(attempt, InFlight { reserved, hedged: None });
+        self.in_flight.insert(attempt, InFlight { asks: true, reserved, hedged: None });
         self.budgets.reserve(task.facts.phase.as_ref(), reserved);
         Ok(())
     }
@@ -306,6 +315,7 @@ impl Run {
         reserved: PicoUsd,
     ) -> Result<(), IllegalEvent> {
         let in_flight = self.under_way(attempt)?;
+        in_flight.asks = true;
         let released = std::mem::replace(&mut in_flight.reserved, reserved);
         let phase = self.tasks[attempt.task.index()].facts.phase.as_ref();
         self.budgets.settle(phase, released, PicoUsd::ZERO);
@@ -327,9 +337,11 @@ impl Run {
     }
 
     fn apply_turn(&mut self, attempt: AttemptId, turn: &Turn) -> Result<(), IllegalEvent> {
-        let reserved = std::mem::take(&mut self.under_way(attempt)?.reserved);
+        let in_flight = self.under_way(attempt)?;
+        in_flight.asks = false;
+        let reserved = std::mem::take(&mut in_flight.reserved);
         self.usage += turn.usage;
-        self.wakes = 0;
+        self.has_quota(attempt.task);
         let task = &mut self.tasks[attempt.task.index()];
         self.budgets.settle(task.facts.phase.as_ref(), reserved, turn.cost);
         task.usage += turn.usage;
@@ -343,6 +355,14 @@ impl Run {
         let (request, reply, model) = (turn.request, turn.reply.clone(), task.next_model().cloned());
         task.turns.push(KeptTurn { request, reply, model, tool_results: None });
         Ok(())
+    }
+
+    /// A task has got what it asked for. That shows that there is quota again if
+    /// it had been refused for want of it: others may ask another vendor.
+    fn has_quota(&mut self, task: TaskId) {
+        if std::mem::take(&mut self.tasks[task.index()].out_of_quota) {
+            self.wakes = 0;
+        }
     }
 
     fn apply_attempt_ended(

@@ -13,7 +13,8 @@ impl Run {
     pub(super) fn hedge(&self, attempt: AttemptId) -> Vec<Event> {
         let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
         let hedged = Event::TurnHedged { attempt, reserved: in_flight.reserved };
-        match self.stage == Stage::Running && self.holds_hedge(attempt, in_flight.reserved) {
+        let may_be = self.stage == Stage::Running && in_flight.asks;
+        match may_be && self.holds_hedge(attempt, in_flight.reserved) {
             true => vec![hedged],
             false => vec![],
         }
@@ -23,6 +24,16 @@ impl Run {
     pub(super) fn end_hedge(&self, attempt: AttemptId, billed: bool) -> Option<Event> {
         let reserved = self.in_flight.get(&attempt)?.hedged?;
         Some(Event::HedgeEnded { attempt, cost: if billed { reserved } else { PicoUsd::ZERO } })
+    }
+
+    /// What an attempt does next with these events. Of two requests under way, one
+    /// is given up first.
+    pub(super) fn after_hedge(
+        &self,
+        attempt: AttemptId,
+        then: impl IntoIterator<Item = Event>,
+    ) -> Vec<Event> {
+        self.end_hedge(attempt, true).into_iter().chain(then).collect()
     }
 
     /// Whether all budgets hold a second request beside the first, and there is

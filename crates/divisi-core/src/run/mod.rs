@@ -7,8 +7,10 @@
 mod apply;
 mod decide;
 mod hedge;
+mod input;
 mod keys;
 mod parking;
+mod schedule;
 mod siblings;
 mod task_state;
 #[cfg(test)]
@@ -16,7 +18,7 @@ mod tests;
 mod waiting;
 
 pub use apply::IllegalEvent;
-pub use decide::{AttemptEnd, Input, Submission};
+pub use input::{AttemptEnd, Input, Submission};
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::budget::Budgets;
@@ -62,7 +64,8 @@ pub struct Run {
     flow_ended: Option<Result<Content, Box<Failure>>>,
     /// When the parked run goes on by itself, if the process that drives it waits.
     wakes_at: Option<Timestamp>,
-    /// How often it has gone on by itself since the last reply.
+    /// How often it has gone on by itself since there was quota for a task that
+    /// had been refused for want of it.
     wakes: u32,
     started_at: Timestamp,
     ended_at: Timestamp,
@@ -71,7 +74,9 @@ pub struct Run {
 /// An attempt under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct InFlight {
-    /// Set aside for its latest request, until that is answered.
+    /// Whether its latest request has not been answered yet.
+    asks: bool,
+    /// Set aside for that one until then.
     reserved: PicoUsd,
     /// Set aside for the same request sent a second time, until one of the two
     /// has ended.
@@ -197,11 +202,6 @@ impl Run {
     /// How many attempts are under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
-    }
-
-    /// Whether this attempt is under way.
-    pub fn is_under_way(&self, attempt: AttemptId) -> bool {
-        self.in_flight.contains_key(&attempt)
     }
 
     /// Progress groups in the order in which they began.

@@ -29,6 +29,8 @@ pub struct TaskState {
     pub(super) rung: u32,
     /// Attempts on this rung that found the model out of order.
     pub(super) outages: u32,
+    /// Whether the vendor has refused it for want of quota, and given no result since.
+    pub(super) out_of_quota: bool,
     pub(super) findings: Option<Content>,
     pub(super) model: Option<Arc<str>>,
     pub(super) usage: Usage,
@@ -197,6 +199,7 @@ impl TaskState {
             Some(failure) => {
                 self.tries = self.facts.retry_policy().after(self.tries, failure.class, at);
                 self.outages += u32::from(failure.class.is_outage());
+                self.out_of_quota |= failure.class == FailureClass::Quota;
             }
         }
         self.forget_next_turn_unless_at(place);
@@ -208,6 +211,7 @@ impl TaskState {
         let place = self.next_place();
         self.tries = Tries::default();
         self.outages = 0;
+        self.out_of_quota = false;
         if matches!(self.stage, TaskStage::Ended { .. }) {
             // Given another chance, it begins at the foot of its ladder.
             self.rung = 0;

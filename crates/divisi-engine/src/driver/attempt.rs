@@ -11,6 +11,11 @@ use divisi_core::run::KeptTurn;
 use divisi_core::{AttemptId, Failure, FailureClass, Millis};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long nobody looks whether an attempt that has waited is overdue. The
+/// second that this is too late is nothing beside a timeout.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// An attempt as the run's state has it, its texts not yet read.
 pub(super) struct Start {
@@ -46,11 +51,12 @@ struct Report {
 
 impl Drop for Report {
     fn drop(&mut self) {
-        let result = self.result.take().unwrap_or_else(|| {
+        let mut result = self.result.take().unwrap_or_else(|| {
             let failure =
                 Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
             AttemptResult { unanswered: true, ..failure.into() }
         });
+        result.waited = Millis(self.line.waited().as_millis() as u64);
         self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result: Box::new(result) }));
     }
 }
@@ -81,18 +87,14 @@ async fn carry_out(attempt: Attempt) -> AttemptResult {
     let Assignment { timeout, idle_timeout, executor, .. } = &*attempt.assignment;
     let (timeout, idle_timeout, executor, line) =
         (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
-    // What has been sent by then may be billed, so a dropped attempt counts as
-    // unanswered, unless it still waited to send it.
-    let dropped = |class, message| AttemptResult {
-        unanswered: !line.is_waiting(),
-        ..Failure::new(class, message).into()
-    };
+    // While it waits for its turn no time runs out, so by then it has sent something.
+    let dropped = |class, message| AttemptResult { unanswered: true, ..Failure::new(class, message).into() };
     tokio::select! {
         // First, so that who is done at once winds up no clock.
         biased;
         result = executor.run(attempt) => result,
         () = line.stop().cancelled() => dropped(FailureClass::Interrupted, "stopped".to_owned()),
-        () = tokio::time::sleep(duration(timeout)) => {
+        () = overdue(&line, timeout) => {
             dropped(FailureClass::Timeout, format!("took longer than {}", seconds(timeout)))
         }
         () = idle(&line, idle_timeout) => {
@@ -101,11 +103,25 @@ async fn carry_out(attempt: Attempt) -> AttemptResult {
     }
 }
 
+/// Returns when the attempt has taken `most`. What it has waited for its turn to
+/// send a request is not its own time: limits may let the last of many wait for hours.
+async fn overdue(line: &Line, most: Millis) {
+    let (begun, most) = (Instant::now(), duration(most));
+    sleep(most).await;
+    loop {
+        let left = (most + line.waited()).saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.max(LOOK_EVERY)).await;
+    }
+}
+
 /// Returns when there has been no sign of life for `most`.
 async fn idle(line: &Line, most: Millis) {
     loop {
         let before = line.signs_of_life();
-        tokio::time::sleep(duration(most)).await;
+        sleep(duration(most)).await;
         if line.signs_of_life() == before && !line.is_waiting() {
             return;
         }

@@ -114,6 +114,7 @@ impl Driver {
                     should_retry: result.should_retry,
                     next_turn: result.next_turn,
                     findings: result.findings.map(|findings| self.keep(findings)),
+                    waited: result.waited,
                 };
                 self.decide(Input::AttemptEnded { attempt, end: Box::new(end) })
             }

@@ -11,6 +11,7 @@ use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
 use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What vendors add to a request of their own: marks of roles and turns, and
@@ -105,8 +106,8 @@ impl Asker {
         let shortened = room.map(|max_tokens| Request { max_tokens, ..request.clone() });
         let sent = shortened.as_ref().unwrap_or(request);
         let admission = self.admitted(sent, model).await;
-        let sent_at = Instant::now();
-        let reply = self.send(&Sending { request: sent, model, bytes, admission: &admission }).await?;
+        let (reply, took) =
+            self.send(&Sending { request: sent, model, bytes, admission: &admission }).await?;
         let cut = (shortened.is_some() && reply.stop == Stop::MaxTokens).then(|| {
             // Half an answer is no answer to the whole question.
             digest = sent.digest();
@@ -120,7 +121,7 @@ impl Asker {
             judges,
             usage: reply.usage,
             cost: self.cost(model, &reply),
-            took: Millis(sent_at.elapsed().as_millis() as u64),
+            took: Millis(took.as_millis() as u64),
         };
         Ok(Answer { reply, turn: Some((turn, json)), tool_results: None, cut })
     }
@@ -138,18 +139,21 @@ impl Asker {
         admission
     }
 
-    /// Sends a request as soon as the vendor takes one more.
-    async fn send(&self, sending: &Sending<'_>) -> Result<Reply, Halt> {
+    /// Sends a request as soon as the vendor takes one more: the reply, and how
+    /// long it took from then on.
+    async fn send(&self, sending: &Sending<'_>) -> Result<(Reply, Duration), Halt> {
         let line = &self.line;
         let waits = |outlook| line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
         let entered = self.permit(sending, waits).await;
         line.end_waiting();
         let first = self.exchange(sending, entered?);
+        let sent_at = Instant::now();
         let reply = match &self.hedge {
             None => first.await,
             Some(durations) => self.hedged(sending, first, durations).await,
         };
-        reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))
+        let reply = reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))?;
+        Ok((reply, sent_at.elapsed()))
     }
 
     /// Leave to send a request; `waits` is called while it has to be waited for.

@@ -3,6 +3,7 @@
 //! Only where the user allows it: the second costs as much as the first, whether
 //! it helps or not. The first good answer wins, and the other request is given up.
 
+use super::Line;
 use super::ask::{Asker, Sending};
 use divisi_providers::{ProviderError, Reply};
 use std::collections::{BTreeMap, VecDeque};
@@ -74,42 +75,56 @@ impl Asker {
                 () = sleep(left.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)) => {}
             }
         }
-        let left = AtomicBool::new(false);
+        // Whether the one that is given up may be billed: the second, so far.
+        let billed = AtomicBool::new(false);
+        let given_up = GivenUp { line, billed: &billed };
         let mut second = pin!(async {
             line.hedge_wanted().await.ok()?;
             // The first one is under way, so nobody waits on behalf of the attempt.
             let permit = self.permit(sending, |_| ()).await.ok()?;
-            left.store(true, Ordering::Relaxed);
+            billed.store(true, Ordering::Relaxed);
             Some(self.exchange(sending, permit).await)
         });
         tokio::select! {
             reply = &mut first => match reply {
-                Ok(reply) => {
-                    line.hedge_ended(left.load(Ordering::Relaxed));
-                    Ok(reply)
+                // A second one that has left may still answer. One that has not would
+                // leave when its turn comes, which may be long after the error's wish.
+                Err(error) if billed.load(Ordering::Relaxed) => {
+                    billed.store(error.maybe_billed, Ordering::Relaxed);
+                    match second.await {
+                        Some(Ok(reply)) => Ok(reply),
+                        Some(Err(other)) => {
+                            billed.store(other.maybe_billed, Ordering::Relaxed);
+                            Err(error)
+                        }
+                        None => Err(error),
+                    }
                 }
-                Err(error) => {
-                    let other = second.await;
-                    let given_up = match &other {
-                        Some(Ok(_)) => error.maybe_billed,
-                        Some(Err(other)) => other.maybe_billed,
-                        None => false,
-                    };
-                    line.hedge_ended(given_up);
-                    other.and_then(Result::ok).ok_or(error)
-                }
+                reply => reply,
             },
             reply = &mut second => match reply {
-                Some(Ok(reply)) => {
-                    line.hedge_ended(true);
-                    Ok(reply)
-                }
+                Some(Ok(reply)) => Ok(reply),
                 other => {
-                    line.hedge_ended(matches!(other, Some(Err(error)) if error.maybe_billed));
+                    let is_billed = matches!(other, Some(Err(error)) if error.maybe_billed);
+                    billed.store(is_billed, Ordering::Relaxed);
+                    drop(given_up);
                     first.await
                 }
             },
         }
+    }
+}
+
+/// Tells the driver, once it goes out of scope, that one of two requests is given
+/// up: however that comes, and before the attempt's end is told.
+struct GivenUp<'a> {
+    line: &'a Line,
+    billed: &'a AtomicBool,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.line.hedge_ended(self.billed.load(Ordering::Relaxed));
     }
 }
 

@@ -6,9 +6,11 @@ use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Turn;
 use divisi_core::{AttemptId, Timestamp};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The line from an attempt to its driver.
@@ -26,9 +28,17 @@ struct Ends {
     stop: CancellationToken,
     /// Counts signs of life; whoever watches for idleness compares it.
     alive: AtomicU64,
-    /// Whether it waits for its turn to send a request: that is no idleness,
-    /// and nobody sends a bill for it.
-    waits: AtomicBool,
+    waits: Mutex<Waits>,
+}
+
+/// When an attempt waits for its turn to send a request: that is no idleness,
+/// it takes nothing of the attempt's time, and nobody sends a bill for it.
+#[derive(Debug, Default)]
+struct Waits {
+    /// Since when it waits now, if it does.
+    since: Option<Instant>,
+    /// How long it has waited before.
+    before: Duration,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -97,7 +107,7 @@ impl Line {
         signals: broadcast::Sender<Signal>,
         stop: CancellationToken,
     ) -> Self {
-        let (alive, waits) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (alive, waits) = (AtomicU64::new(0), Mutex::default());
         Self(Arc::new(Ends { attempt, run, priority, inbox, signals, stop, alive, waits }))
     }
 
@@ -188,19 +198,35 @@ impl Line {
 
     /// Says that the attempt waits for its turn to send a request.
     pub(crate) fn begin_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
-        self.0.waits.store(true, Ordering::Relaxed);
+        self.waits().since.get_or_insert_with(Instant::now);
         self.signal(signal);
     }
 
     /// Says that it is its turn.
     pub(crate) fn end_waiting(&self) {
-        if self.0.waits.swap(false, Ordering::Relaxed) {
+        let has_waited = {
+            let mut waits = self.waits();
+            let waited = waits.since.take().map(|since| since.elapsed());
+            waits.before += waited.unwrap_or_default();
+            waited.is_some()
+        };
+        if has_waited {
             self.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        self.0.waits.load(Ordering::Relaxed)
+        self.waits().since.is_some()
+    }
+
+    /// How long it has waited for its turn so far.
+    pub(crate) fn waited(&self) -> Duration {
+        let waits = self.waits();
+        waits.before + waits.since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.0.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn signs_of_life(&self) -> u64 {

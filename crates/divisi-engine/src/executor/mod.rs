@@ -97,6 +97,9 @@ pub struct AttemptResult {
     pub next_turn: Option<TurnBound>,
     /// What a check has against its result.
     pub findings: Option<Arc<str>>,
+    /// How long it waited for its turn to send requests. Its [`Line`] knows, and
+    /// whoever watches the attempt enters it.
+    pub waited: Millis,
 }
 
 impl AttemptResult {
@@ -112,6 +115,7 @@ impl AttemptResult {
             should_retry: None,
             next_turn: None,
             findings: None,
+            waited: Millis(0),
         }
     }
 }

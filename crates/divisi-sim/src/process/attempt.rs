@@ -7,14 +7,15 @@ use crate::script::value_of;
 use crate::vendor::{Family, Reply, Request};
 use crate::watch::{CUT, ensure, is_cut};
 use divisi_core::event::Turn;
-use divisi_core::run::{AttemptEnd, KeptTurn};
+use divisi_core::retry::Told;
+use divisi_core::run::{AttemptEnd, KeptTurn, TaskStage};
 use divisi_core::{AttemptId, Digest, Failure, FailureClass, Input, Key, Millis, Usage};
 use std::sync::Arc;
 
 impl Process<'_, '_> {
     /// An attempt begins. Replies that are kept are not asked for again.
     pub(super) fn begin(&mut self, attempt: AttemptId, room: Option<u32>) -> Result<(), String> {
-        if !self.run.is_under_way(attempt) {
+        if !self.is_under_way(attempt) {
             // Ended again by a later input of the same batch.
             return Ok(());
         }
@@ -48,7 +49,7 @@ impl Process<'_, '_> {
 
     /// The next request of an attempt leaves.
     pub(super) fn send(&mut self, attempt: AttemptId, room: Option<u32>) -> Result<(), String> {
-        if !self.run.is_under_way(attempt) {
+        if !self.is_under_way(attempt) {
             return Ok(());
         }
         let (ask, turn, model) = (self.asks[&attempt.task], self.progress(attempt), self.model(attempt));
@@ -70,10 +71,8 @@ impl Process<'_, '_> {
         self.enter(Who::Attempt(attempt, turn), request, priority)
     }
 
-    pub(super) fn arrives(&mut self, attempt: AttemptId, turn: usize, reply: Reply) {
-        if !self.run.is_under_way(attempt) {
-            return;
-        }
+    /// What follows from the answer to a request, whichever of two brought it.
+    pub(super) fn hear(&mut self, attempt: AttemptId, turn: usize, reply: Reply) {
         let ask = self.asks[&attempt.task];
         match reply {
             Reply::Answer { cost, .. } if ask.by_program => {
@@ -101,8 +100,8 @@ impl Process<'_, '_> {
                     false => self.say(Input::TurnEnded { attempt, turn: reply }),
                 }
             }
-            Reply::Refusal { class, retry_after } => {
-                self.end(attempt, AttemptEnd { retry_after, ..failed(class) });
+            Reply::Refusal { class, told: Told { retry_after, should_retry } } => {
+                self.end(attempt, AttemptEnd { retry_after, should_retry, ..failed(class) });
             }
             Reply::Lost { class } => self.end(attempt, AttemptEnd { unanswered: true, ..failed(class) }),
         }
@@ -125,6 +124,12 @@ impl Process<'_, '_> {
                 AttemptEnd::of(Ok(text(&value_of(&self.key(attempt)).to_string())))
             }
         }
+    }
+
+    /// Whether it has begun and not ended.
+    pub(super) fn is_under_way(&self, attempt: AttemptId) -> bool {
+        let stage = self.run.task(attempt.task).map(|task| task.stage());
+        stage == Some(&TaskStage::InFlight(attempt))
     }
 
     pub(super) fn end(&mut self, attempt: AttemptId, end: AttemptEnd) {

@@ -1,10 +1,12 @@
 //! The gates of a process: the real governor and the real line, one for each
 //! family of models, kept as the engine keeps them.
 
+use super::hedge::Whereabouts;
 use super::{Happening, Process, failed};
 use crate::vendor::{Answered, Family, Reply, Request, Vendor};
-use crate::watch::GateWatch;
+use crate::watch::{GateWatch, ensure};
 use divisi_core::governor::{Decision, Ending, Estimate, Governor, Next, PermitId, Place, Queue};
+use divisi_core::retry::Told;
 use divisi_core::run::AttemptEnd;
 use divisi_core::{AttemptId, FailureClass, Timestamp};
 use std::fmt;
@@ -13,6 +15,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     Attempt(AttemptId, usize),
+    /// The same, sent a second time.
+    Second(AttemptId, usize),
     Other(u32),
 }
 
@@ -73,6 +77,9 @@ impl Process<'_, '_> {
         self.world.story.tell(now, || format!("waits     {who}"));
         let place = gate.queue.enter(run, priority, estimate, sending);
         let is_next = asked.is_none() && gate.queue.is_next(place);
+        if let Who::Second(attempt, _) = who {
+            self.second_is(attempt, Whereabouts::InLine(family, place));
+        }
         if let (Who::Other(other), true) = (who, self.chance.percent(10)) {
             let patience = self.chance.within(1..3_000);
             self.plan(divisi_core::Millis(patience), Happening::GivesUp(family, place, other));
@@ -136,10 +143,13 @@ impl Process<'_, '_> {
         let (now, before) = (self.world.now, self.world.vendor.billed);
         let answered = self.world.vendor.answer(now, sending.request);
         let billed = self.world.vendor.billed;
-        if let Who::Attempt(attempt, _) = sending.who
-            && self.run.is_under_way(attempt)
-        {
-            self.watch.billed(attempt, billed.saturating_sub(before), billed)?;
+        let bill = billed.saturating_sub(before);
+        match sending.who {
+            Who::Attempt(attempt, _) if self.is_under_way(attempt) => {
+                self.watch.billed(attempt, bill, billed)?;
+            }
+            Who::Second(attempt, _) => self.watch.second_billed(attempt, bill, billed)?,
+            Who::Attempt(..) | Who::Other(_) => {}
         }
         self.plan(answered.after, Happening::Reply(sending, permit, Box::new(answered)));
         Ok(())
@@ -170,7 +180,8 @@ impl Process<'_, '_> {
             self.let_through(family)?;
         }
         match who {
-            Who::Attempt(attempt, turn) => self.arrives(attempt, turn, answered.reply),
+            Who::Attempt(attempt, turn) => self.arrives(attempt, turn, answered.reply)?,
+            Who::Second(attempt, turn) => self.second_arrives(attempt, turn, answered.reply),
             Who::Other(other) => self.other_hears(other, answered.reply),
         }
         Ok(())
@@ -212,9 +223,11 @@ impl Process<'_, '_> {
             gate.watch.leaves(now)?;
         }
         self.world.story.tell(now, || format!("leaves    {who}"));
-        if let Who::Attempt(attempt, turn) = who {
+        if let Who::Attempt(attempt, turn) | Who::Second(attempt, turn) = who {
             let Request { room, bound, .. } = sending.request;
-            self.watch.request(&self.run, attempt, self.request(attempt, turn), room, bound)?;
+            ensure!(self.is_under_way(attempt), "{attempt} asks although it has ended");
+            self.watch.request(attempt, self.request(attempt, turn), room, bound)?;
+            self.has_left(who, sending.request, sending.priority);
         }
         let path = self.world.vendor.path();
         self.plan(path, Happening::Arrives(sending, permit));
@@ -233,7 +246,11 @@ impl Process<'_, '_> {
         let (class, retry_after) = (gate.closed_by, until.map(|until| until.since(now)));
         match who {
             Who::Attempt(attempt, _) => self.end(attempt, AttemptEnd { retry_after, ..failed(class) }),
-            Who::Other(other) => self.other_hears(other, Reply::Refusal { class, retry_after }),
+            Who::Second(attempt, _) => self.give_up_second(attempt)?,
+            Who::Other(other) => {
+                let told = Told { retry_after, should_retry: None };
+                self.other_hears(other, Reply::Refusal { class, told });
+            }
         }
         Ok(())
     }
@@ -252,7 +269,7 @@ impl Process<'_, '_> {
 impl Who {
     fn run(self) -> u32 {
         match self {
-            Self::Attempt(..) => OURS,
+            Self::Attempt(..) | Self::Second(..) => OURS,
             Self::Other(other) => other,
         }
     }
@@ -262,6 +279,7 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Attempt(attempt, turn) => write!(f, "{attempt} turn {turn}"),
+            Self::Second(attempt, turn) => write!(f, "{attempt} turn {turn} again"),
             Self::Other(other) => write!(f, "one of run {other}"),
         }
     }
@@ -277,7 +295,7 @@ fn ending(reply: Reply, now: Timestamp) -> (Option<divisi_core::Usage>, Ending) 
     match reply {
         Reply::Answer { usage, .. } => (Some(usage), Ending::Ok),
         Reply::Lost { .. } => (None, Ending::Other),
-        Reply::Refusal { class, retry_after } => {
+        Reply::Refusal { class, told: Told { retry_after, .. } } => {
             let ending = match class {
                 FailureClass::RateLimited => Ending::RateLimited { retry_after },
                 FailureClass::Overloaded => Ending::Overloaded,

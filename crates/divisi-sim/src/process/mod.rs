@@ -4,8 +4,10 @@
 //! and applies input by input, ticks until nothing follows, appends all of it
 //! at once, and only then lets anything happen.
 
+mod agenda;
 mod attempt;
 mod gate;
+mod hedge;
 mod others;
 
 use crate::ask::{Ask, Fate};
@@ -13,18 +15,20 @@ use crate::chance::Chance;
 use crate::flow::Flow;
 use crate::script::{Said, Script, value_of};
 use crate::story::line;
-use crate::vendor::{Answered, Family};
+use crate::vendor::Family;
 use crate::watch::{Watch, ensure};
 use crate::world::World;
+use agenda::Happening;
 use attempt::failed;
 use divisi_core::event::Recorded;
-use divisi_core::governor::{PermitId, Place};
+use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage};
 use divisi_core::{
     AttemptId, Content, Event, Failure, FailureClass, Input, Millis, Outcome, Position, Run, TaskId,
     Timestamp,
 };
-use gate::{Gate, Sending};
+use gate::Gate;
+use hedge::{Asked, Second};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Ticks after which a decision is said never to come to an end.
@@ -60,6 +64,13 @@ pub(crate) struct Process<'w, 'f> {
     script: Script<'f>,
     inbox: VecDeque<Message<'f>>,
     gates: BTreeMap<Family, Gate>,
+    /// The request of each attempt that has left, and the second one for the same.
+    asked: BTreeMap<AttemptId, Asked>,
+    seconds: BTreeMap<AttemptId, Second>,
+    /// How long an answer may take.
+    patience: Chance,
+    /// Whether it stays while there is no quota.
+    waits: bool,
     /// How many requests each of the other runs sends yet.
     others: BTreeMap<u32, u32>,
     calls: BTreeMap<TaskId, usize>,
@@ -80,22 +91,6 @@ enum Message<'f> {
     Call { call: usize, ask: &'f Ask, prompt: String },
 }
 
-#[derive(Clone, Debug)]
-enum Happening {
-    /// A request comes to the vendor.
-    Arrives(Sending, Option<PermitId>),
-    Reply(Sending, Option<PermitId>, Box<Answered>),
-    ToolsDone(AttemptId, usize),
-    /// Another run wants to send something.
-    OtherAsks(u32),
-    /// The same, once it has been parked.
-    OtherResumes(u32),
-    /// One of another run that waits goes away.
-    GivesUp(Family, Place<u32>, u32),
-    Park,
-    Cancel,
-}
-
 impl<'w, 'f> Process<'w, 'f> {
     /// A process that executes `flow` from its start, on top of what is durable.
     pub(crate) fn new(world: &'w mut World, run: Run, watch: Watch, flow: &'f Flow, kill: Kill) -> Self {
@@ -108,6 +103,10 @@ impl<'w, 'f> Process<'w, 'f> {
             script: Script::start(flow),
             inbox: VecDeque::new(),
             gates: gates.into_iter().collect(),
+            asked: BTreeMap::new(),
+            seconds: BTreeMap::new(),
+            patience: Chance::of(world.scenario.seed, &format!("patience {}", world.tally.executions)),
+            waits: world.scenario.waits,
             others: BTreeMap::new(),
             calls: BTreeMap::new(),
             asks: BTreeMap::new(),
@@ -119,13 +118,6 @@ impl<'w, 'f> Process<'w, 'f> {
             appends: 0,
             world,
         }
-    }
-
-    /// Somebody parks or cancels it at some time.
-    pub(crate) fn disturb(&mut self) {
-        let when = self.chance.within(0..5_000);
-        let what = if self.chance.percent(30) { Happening::Cancel } else { Happening::Park };
-        self.plan(Millis(when), what);
     }
 
     /// Drives until the run is parked or over, or the process is killed.
@@ -143,7 +135,8 @@ impl<'w, 'f> Process<'w, 'f> {
             if self.commit(batch)? == End::Killed {
                 return Ok(End::Killed);
             }
-            if matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
+            let waits = self.waits && self.run.waits_until().is_some();
+            if !waits && matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
                 ensure!(self.run.in_flight() == 0, "it stops with attempts in flight");
                 return Ok(End::Stopped);
             }
@@ -175,6 +168,9 @@ impl<'w, 'f> Process<'w, 'f> {
             let before = batch.len();
             self.decide(Input::Tick, &mut batch)?;
             if batch.len() == before {
+                if self.waits {
+                    self.decide(Input::Wait(QuotaWait::default()), &mut batch)?;
+                }
                 return Ok(batch);
             }
         }
@@ -183,7 +179,10 @@ impl<'w, 'f> Process<'w, 'f> {
 
     fn decide(&mut self, input: Input, batch: &mut Vec<Recorded>) -> Result<(), String> {
         let at = self.world.now;
+        // Whoever wants it to rest does not want it to go on by itself.
+        self.waits &= !matches!(input, Input::Park);
         for event in self.run.decide(at, input) {
+            ensure!(self.waits || event != Event::RunWoken, "it goes on although somebody has parked it");
             self.world.story.tell(at, || line(&event));
             self.watch.before(&self.run, at, &event)?;
             self.run.apply(at, &event).map_err(|illegal| format!("{event:?} was decided: {illegal}"))?;
@@ -254,11 +253,17 @@ impl<'w, 'f> Process<'w, 'f> {
         match event {
             Event::AttemptScheduled { attempt, reply_tokens, .. } => self.begin(*attempt, *reply_tokens),
             Event::TurnScheduled { attempt, reply_tokens, .. } => self.send(*attempt, *reply_tokens),
-            Event::TurnEnded { attempt, .. } if self.run.is_under_way(*attempt) => {
+            Event::TurnEnded { attempt, .. } if self.is_under_way(*attempt) => {
                 let tools = Millis(self.chance.within(0..400));
                 self.plan(tools, Happening::ToolsDone(*attempt, self.progress(*attempt)));
                 Ok(())
             }
+            Event::TurnHedged { attempt, .. } => self.send_again(*attempt),
+            Event::WaitStarted { until } => {
+                self.rest(*until);
+                Ok(())
+            }
+            Event::RunWoken => self.reopen_gates(),
             Event::TaskEnded { task, .. } | Event::TaskClaimed { task, .. } => {
                 if let Some(TaskStage::Ended { order, .. }) = self.run.task(*task).map(|task| task.stage()) {
                     self.answers.insert(*order, *task);
@@ -312,45 +317,8 @@ impl<'w, 'f> Process<'w, 'f> {
         }
     }
 
-    /// The next thing happens, or a rest ends.
-    fn time_passes(&mut self) -> Result<(), String> {
-        let next = self.agenda.keys().next().map(|(due, _)| *due);
-        let wake_at = self.run.wake_at();
-        let Some(now) = next.into_iter().chain(wake_at).chain(self.gates_wake_at()).min() else {
-            return Err(format!("it waits for ever, {:?}", self.run.stage()));
-        };
-        self.world.now = now;
-        self.look_at_gates()?;
-        if next != Some(now) {
-            return Ok(());
-        }
-        let Some((_, happening)) = self.agenda.pop_first() else { return Ok(()) };
-        match happening {
-            Happening::Arrives(sending, permit) => self.arrive(sending, permit)?,
-            Happening::Reply(sending, permit, answered) => self.reply(sending, permit, &answered)?,
-            Happening::ToolsDone(attempt, turn) => self.want_turn(attempt, turn),
-            Happening::OtherAsks(number) => self.other_asks(number)?,
-            Happening::OtherResumes(number) => {
-                self.reopen_gates()?;
-                self.other_asks(number)?;
-            }
-            Happening::GivesUp(family, place, number) => {
-                self.give_up(family, place)?;
-                self.plan(Millis(500), Happening::OtherAsks(number));
-            }
-            Happening::Park => self.say(Input::Park),
-            Happening::Cancel => self.say(Input::Cancel),
-        }
-        Ok(())
-    }
-
     fn say(&mut self, input: Input) {
         self.inbox.push_back(Message::Input(input));
-    }
-
-    fn plan(&mut self, after: Millis, happening: Happening) {
-        self.planned += 1;
-        self.agenda.insert((self.world.now + after, self.planned), happening);
     }
 
     fn is_alive(&self) -> bool {

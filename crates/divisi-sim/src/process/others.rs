@@ -49,7 +49,7 @@ impl Process<'_, '_> {
                 }
                 rest
             }
-            Reply::Refusal { retry_after, .. } => retry_after.map_or(500, |wait| wait.0),
+            Reply::Refusal { told, .. } => told.retry_after.map_or(500, |wait| wait.0),
         };
         self.plan(Millis(rest), Happening::OtherAsks(number));
     }

@@ -9,6 +9,7 @@ use crate::watch::Known;
 use desk::Desk;
 use divisi_core::budget::TurnBound;
 use divisi_core::governor::{RateLimits, RateSettings};
+use divisi_core::retry::Told;
 use divisi_core::{FailureClass, Millis, PicoUsd, Timestamp, Usage};
 use std::collections::BTreeMap;
 
@@ -106,7 +107,7 @@ pub(crate) enum Reply {
         cut: bool,
     },
     /// It is refused, and costs nothing.
-    Refusal { class: FailureClass, retry_after: Option<Millis> },
+    Refusal { class: FailureClass, told: Told },
     /// It is answered and billed, but all of it never arrives.
     Lost { class: FailureClass },
 }
@@ -195,12 +196,10 @@ impl Vendor {
     pub(crate) fn answer(&mut self, now: Timestamp, request: Request) -> Answered {
         self.requests += u64::from(request.ours);
         let quick = Millis(self.chance.within(1..30));
-        let refusal = |class, retry_after| (quick, Reply::Refusal { class, retry_after });
         let (after, reply) = if let Some((class, retry_after)) = self.refuses(now, request) {
-            refusal(class, retry_after)
+            (quick, Reply::Refusal { class, told: Told { retry_after, should_retry: None } })
         } else if self.chance.percent(self.faults) {
-            let (class, retry_after) = self.fault();
-            refusal(class, retry_after)
+            (quick, self.fault())
         } else {
             let (reply, output) = self.bill(now, request);
             let desk = request.family.and_then(|family| self.desks.get_mut(&family));
@@ -250,14 +249,16 @@ impl Vendor {
         (stormy || out_of_order).then_some((FailureClass::Overloaded, None))
     }
 
-    fn fault(&mut self) -> (FailureClass, Option<Millis>) {
+    fn fault(&mut self) -> Reply {
         let class = match self.chance.within(0..4) {
             0 => FailureClass::Overloaded,
             1 => FailureClass::Server,
             2 => FailureClass::Network,
             _ => FailureClass::Stalled,
         };
-        (class, self.chance.percent(20).then(|| Millis(self.chance.within(0..5_000))))
+        let retry_after = self.chance.percent(20).then(|| Millis(self.chance.within(0..5_000)));
+        let should_retry = self.chance.percent(20).then(|| self.chance.percent(50));
+        Reply::Refusal { class, told: Told { retry_after, should_retry } }
     }
 
     /// What it asks for a reply, which has so many tokens.

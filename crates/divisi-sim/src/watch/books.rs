@@ -13,6 +13,8 @@ pub(super) struct Books {
     pub(super) phases: BTreeMap<Arc<str>, Account>,
     tasks: Vec<TaskBook>,
     pub(super) in_flight: BTreeMap<AttemptId, PicoUsd>,
+    /// Set aside for requests that were sent a second time.
+    pub(super) hedged: BTreeMap<AttemptId, PicoUsd>,
     pub(super) warn_percent: Option<u8>,
     /// Whether it has been said in this execution that most is spent.
     pub(super) warned: bool,
@@ -102,6 +104,14 @@ impl Books {
             | Event::TurnScheduled { attempt, reserved, .. } => {
                 let released = self.in_flight.insert(*attempt, *reserved).unwrap_or_default();
                 self.of(*attempt, Booking { released, reserved: *reserved, ..Booking::default() });
+            }
+            Event::TurnHedged { attempt, reserved } => {
+                self.hedged.insert(*attempt, *reserved);
+                self.of(*attempt, Booking { reserved: *reserved, ..Booking::default() });
+            }
+            Event::HedgeEnded { attempt, cost } => {
+                let released = self.hedged.remove(attempt).unwrap_or_default();
+                self.of(*attempt, Booking { released, settled: *cost, ..Booking::default() });
             }
             Event::TurnEnded { attempt, turn } => {
                 let released = self.in_flight.insert(*attempt, PicoUsd::ZERO).unwrap_or_default();

@@ -43,6 +43,8 @@ pub(crate) struct Watch {
     cut: BTreeMap<TaskId, BTreeSet<Digest>>,
     /// Tasks of the execution before, which a replay must ask for again.
     expected: Option<BTreeSet<TaskId>>,
+    /// When the parked run has said that it goes on.
+    wakes_at: Option<Timestamp>,
 }
 
 impl Watch {
@@ -72,7 +74,24 @@ impl Watch {
                     run.stage()
                 );
             }
+            Event::TurnHedged { attempt, reserved } => {
+                let first = self.books.in_flight.get(attempt);
+                ensure!(*run.stage() == Stage::Running, "{attempt} is sent twice, {:?}", run.stage());
+                ensure!(first == Some(reserved), "a second request of {attempt} is worth {}", reserved.0);
+                ensure!(!self.books.hedged.contains_key(attempt), "{attempt} is sent three times");
+            }
+            Event::HedgeEnded { attempt, cost } => {
+                let whole = self.books.hedged.get(attempt);
+                ensure!(whole.is_some(), "{attempt} gives up what it has not sent");
+                ensure!(*cost == PicoUsd::ZERO || Some(cost) == whole, "{attempt} gives up {}", cost.0);
+            }
+            Event::WaitStarted { until } => self.wakes_at = Some(*until),
+            Event::RunWoken => {
+                let due = self.wakes_at.take();
+                ensure!(due.is_some_and(|due| due <= now), "it wakes at {}, and said {due:?}", now.0);
+            }
             Event::TurnEnded { attempt, turn } => {
+                ensure!(!self.books.hedged.contains_key(attempt), "{attempt} is answered, and asks twice");
                 let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
                 ensure!(turn.cost <= reserved, "{attempt} costs {} of {}", turn.cost.0, reserved.0);
             }
@@ -87,6 +106,7 @@ impl Watch {
                 self.holds_nothing(run)?;
                 self.is_to_blame(run, phase.as_ref())?;
             }
+            Event::RunParked { .. } | Event::RunResumed(_) => self.wakes_at = None,
             Event::RunEnded { .. } => {
                 ensure!(
                     run.tasks().all(|(_, task)| task.outcome().is_some()),
@@ -117,6 +137,8 @@ impl Watch {
         ensure!(due <= known, "{due} phases have money in hand, not {known}");
         let (Event::AttemptScheduled { attempt, .. }
         | Event::TurnScheduled { attempt, .. }
+        | Event::TurnHedged { attempt, .. }
+        | Event::HedgeEnded { attempt, .. }
         | Event::TurnEnded { attempt, .. }
         | Event::AttemptEnded { attempt, .. }) = event
         else {
@@ -170,7 +192,6 @@ impl Watch {
     /// A request leaves, with so much room for its reply.
     pub(crate) fn request(
         &self,
-        run: &Run,
         attempt: AttemptId,
         request: Digest,
         room: u32,
@@ -185,7 +206,6 @@ impl Watch {
             whole || !holds(&self.cut),
             "{attempt} asks again for a reply that was cut, with {room} tokens"
         );
-        ensure!(run.is_under_way(attempt), "{attempt} asks although it has ended");
         Ok(())
     }
 
@@ -193,6 +213,24 @@ impl Watch {
     pub(crate) fn billed(&self, attempt: AttemptId, bill: PicoUsd, all: PicoUsd) -> Result<(), String> {
         let reserved = self.books.in_flight.get(&attempt).copied().unwrap_or_default();
         ensure!(bill <= reserved, "{attempt} will be billed {}, and {} are set aside", bill.0, reserved.0);
+        self.covered(all)
+    }
+
+    /// The same for a request that was sent a second time. One that has been given
+    /// up by the time it arrives is booked already.
+    pub(crate) fn second_billed(
+        &self,
+        attempt: AttemptId,
+        bill: PicoUsd,
+        all: PicoUsd,
+    ) -> Result<(), String> {
+        if let Some(reserved) = self.books.hedged.get(&attempt) {
+            ensure!(bill <= *reserved, "{attempt} will be billed {} twice, of {}", bill.0, reserved.0);
+        }
+        self.covered(all)
+    }
+
+    fn covered(&self, all: PicoUsd) -> Result<(), String> {
         let covered = self.books.run.held();
         ensure!(all <= covered, "{} will be billed, and only {} are booked", all.0, covered.0);
         Ok(())

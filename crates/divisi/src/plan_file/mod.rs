@@ -139,6 +139,12 @@ impl Places<'_> {
                 let hint = near.map(|near| format!("did you mean `{near}`?")).or(error.hint());
                 Wrong::new(Kind::Dependencies, error.to_string(), self.need(task, need)).hints(hint)
             }
+            PlanError::UnknownPhase { phase, known } => {
+                let near = crate::slip::nearest(phase, known.iter().map(String::as_str));
+                let hint = near.map(|near| format!("did you mean `{near}`?")).or(error.hint());
+                Wrong::new(Kind::Form, error.to_string(), 0..0).hints(hint)
+            }
+            PlanError::SamePhase { .. } => wrong(Kind::Form, 0..0),
             PlanError::NeedsItself { task } => wrong(Kind::Dependencies, self.need(task, task)),
             PlanError::Cycle(ids) => {
                 let next = ids.iter().cycle().skip(1);

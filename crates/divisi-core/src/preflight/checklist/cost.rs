@@ -1,8 +1,9 @@
 //! Whether it is known what a run will cost, and bounded.
 
-use super::{Finding, Flow, Item, Question, Total, counted};
+use super::{Finding, Flow, Item, Money, Question, Total, counted, phases};
 use crate::PicoUsd;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Phases whose caps are named.
 const PHASES_MAX: usize = 4;
@@ -33,13 +34,14 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     }
     evidence.extend(flow.settings.cap.map(|cap| format!("capped at {cap}")));
     let caps = flow.settings.phase_caps(flow.graph);
-    evidence.extend(phases(&caps));
+    evidence.extend(capped(&caps));
+    findings.extend(idle(flow));
     findings.extend(cap(flow.settings.cap, total));
-    findings.extend(caps.iter().filter_map(|(phase, cap)| of_phase(flow, phase, *cap)));
+    findings.extend(flow.money.iter().flat_map(|money| over_cap(flow, *money, &caps)));
     Item::new(Question::Cost, evidence, findings)
 }
 
-fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<String> {
+fn capped(caps: &BTreeMap<&str, PicoUsd>) -> Option<String> {
     let shown = caps.iter().take(PHASES_MAX).map(|(phase, cap)| format!("{phase} at {cap}"));
     let mut shown: Vec<String> = shown.collect();
     if let more @ 1.. = caps.len().saturating_sub(PHASES_MAX) {
@@ -48,18 +50,38 @@ fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<String> {
     (!shown.is_empty()).then(|| format!("phases are capped: {}", shown.join(", ")))
 }
 
-/// A phase that is expected to cost more than it may.
-fn of_phase(flow: &Flow<'_>, phase: &str, cap: PicoUsd) -> Option<Finding> {
-    let money = flow.money?;
-    let is_in = |place: &usize| flow.node(*place).task.phase.as_deref() == Some(phase);
-    let expected: PicoUsd =
-        (0..flow.graph.tasks.len()).filter(is_in).filter_map(|place| money.cost(place)).sum();
-    (expected > cap).then(|| {
+/// Caps of the flow's own that hold nothing, because no task is in their phase. In
+/// a graph that ends early nobody knows.
+fn idle(flow: &Flow<'_>) -> Vec<Finding> {
+    let known = phases(flow.graph);
+    let is_idle = |phase: &&Arc<str>| !flow.graph.ends_early && !known.contains(&***phase);
+    let finding = |phase: &Arc<str>| {
+        let shown: Vec<&str> = known.iter().take(PHASES_MAX).copied().collect();
+        let change = match shown.is_empty() {
+            true => "begin it with `phase()` before its tasks, or name it in their options".to_owned(),
+            false => format!("name a phase that tasks are in, such as {}", shown.join(", ")),
+        };
+        Finding::warning(None, format!("no task is in the phase {phase}, and its cap holds nothing"), change)
+    };
+    flow.graph.phase_caps.keys().filter(is_idle).map(finding).collect()
+}
+
+/// Phases that are expected to cost more than they may.
+fn over_cap(flow: &Flow<'_>, money: &dyn Money, caps: &BTreeMap<&str, PicoUsd>) -> Vec<Finding> {
+    let mut expected: BTreeMap<&str, PicoUsd> = BTreeMap::new();
+    for (place, node) in flow.tasks() {
+        if let (Some(phase), Some(cost)) = (node.task.phase.as_deref(), money.cost(place)) {
+            *expected.entry(phase).or_default() += cost;
+        }
+    }
+    let over = caps.iter().filter_map(|(phase, cap)| {
+        let expected = *expected.get(phase).filter(|expected| *expected > cap)?;
         let what =
             format!("the phase {phase} costs {expected} on average, and the run parks at its cap of {cap}");
         let change = "raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml";
-        Finding::warning(None, what, change).money(Some(expected))
-    })
+        Some(Finding::warning(None, what, change).money(Some(expected)))
+    });
+    over.collect()
 }
 
 fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {

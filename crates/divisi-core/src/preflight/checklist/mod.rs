@@ -228,14 +228,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The caps of phases that hold in a run of this flow.
+    /// The caps of phases that hold in a run of this flow: tasks are in them.
     pub fn phase_caps<'a>(&'a self, graph: &'a Graph) -> BTreeMap<&'a str, PicoUsd> {
-        let phases: BTreeSet<&str> =
-            graph.tasks.iter().filter_map(|node| node.task.phase.as_deref()).collect();
-        let named = |(phase, cap): (&'a Arc<str>, &PicoUsd)| (&**phase, *cap);
-        let of_settings = self.phase_caps.iter().map(named).filter(|(phase, _)| phases.contains(phase));
-        of_settings.chain(graph.phase_caps.iter().map(named)).collect()
+        let phases = phases(graph);
+        let all = self.phase_caps.iter().chain(&graph.phase_caps);
+        all.map(|(phase, cap)| (&**phase, *cap)).filter(|(phase, _)| phases.contains(phase)).collect()
     }
+}
+
+/// The phases that tasks are in.
+fn phases(graph: &Graph) -> BTreeSet<&str> {
+    graph.tasks.iter().filter_map(|node| node.task.phase.as_deref()).collect()
 }
 
 /// What the table of kinds says of one of them.

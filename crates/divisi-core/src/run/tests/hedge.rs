@@ -1,6 +1,7 @@
 //! Requests that are sent twice.
 
 use super::{ended, facts, flow_source, key, step, text, turn};
+use crate::budget::TurnBound;
 use crate::event::Caps;
 use crate::run::Submission;
 use crate::{AttemptId, Event, Input, Limits, PicoUsd, Run, TaskId};
@@ -73,4 +74,14 @@ fn nothing_is_sent_twice_while_parking_and_a_death_settles_both() {
     let events = step(&mut run, Input::Cancel);
     assert_eq!(events[0], given_up(40));
     assert_eq!((run.budget().reserved, run.budget().settled), (PicoUsd(0), PicoUsd(80)));
+}
+
+#[test]
+fn what_has_been_answered_is_not_sent_again() {
+    let mut run = under_way(100, None);
+    step(&mut run, Input::TurnEnded { attempt: ATTEMPT, turn: Box::new(turn("1", PicoUsd(10))) });
+    assert_eq!(step(&mut run, hedge()), [], "its tools run");
+    let bound = TurnBound::default();
+    step(&mut run, Input::TurnWanted { attempt: ATTEMPT, tool_results: None, bound });
+    assert_eq!(step(&mut run, hedge()).len(), 1, "what costs nothing may be slow, too");
 }

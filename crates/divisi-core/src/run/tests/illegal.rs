@@ -6,7 +6,8 @@ use crate::budget::TurnBound;
 use crate::event::{Caps, ParkReason, RunStatus, TaskSubmitted};
 use crate::run::Submission;
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp, Usage,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId, Timestamp,
+    Usage,
 };
 
 /// Of four tasks `t0` is in flight, `t1` rests, `t2` has its outcome and `t3` waits.
@@ -95,6 +96,7 @@ fn attempt_ended(task: u32) -> Event {
         next_turn: None,
         findings: None,
         tool_results: None,
+        waited: Millis(0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rest, at someone's wish or for want of quota, and cancelling.
 
-use super::trace;
+use super::{trace, traced};
 use insta::assert_snapshot;
 
 #[test]
@@ -233,6 +233,18 @@ fn who_waits_for_quota_goes_on_when_the_vendor_says_so() {
 }
 
 #[test]
+fn quota_that_is_back_before_the_run_is_parked_wakes_it_at_once() {
+    let (told, _) = traced(
+        "
+        waits for quota
+        a: quota for 10 ms after 50 ms, then success after 10 ms
+        b: success after 100 ms
+    ",
+    );
+    assert!(told.contains("  100 ms  waits     until 101 ms\n  101 ms  woken\n"), "{told}");
+}
+
+#[test]
 fn who_is_not_told_when_tries_after_growing_rests() {
     assert_snapshot!(trace("
         waits for quota
@@ -274,6 +286,84 @@ fn who_is_not_told_when_tries_after_growing_rests() {
     420180 ms  ended     a#5 success
     420180 ms  outcome   a ok
     420180 ms  finished  ok
+    ");
+}
+
+#[test]
+fn the_answers_of_one_vendor_say_nothing_of_anothers_quota() {
+    assert_snapshot!(trace("
+        waits for quota
+        2 at once
+        a (on haiku): quota after 50 ms, then quota after 50 ms, then success after 10 ms
+        b (on gpt): success after 60 ms
+        c (on gpt): success after 10 ms
+    "), @r"
+        0 ms  scheduled a#1 on haiku
+        0 ms  scheduled b#1 on gpt
+       50 ms  ended     a#1 quota used up
+       50 ms  retry     a at 50 ms
+       50 ms  parking   quota: quota
+       60 ms  reply     b#1
+       60 ms  ended     b#1 success
+       60 ms  outcome   b ok
+       60 ms  parked    quota: quota
+       60 ms  waits     until 60060 ms
+    60060 ms  woken
+    60060 ms  scheduled a#2 on haiku
+    60060 ms  scheduled c#1 on gpt
+    60070 ms  reply     c#1
+    60070 ms  ended     c#1 success
+    60070 ms  outcome   c ok
+    60110 ms  ended     a#2 quota used up
+    60110 ms  retry     a at 60110 ms
+    60110 ms  parking   quota: quota
+    60110 ms  parked    quota: quota
+    60110 ms  waits     until 180110 ms
+    180110 ms  woken
+    180110 ms  scheduled a#3 on haiku
+    180120 ms  reply     a#3
+    180120 ms  ended     a#3 success
+    180120 ms  outcome   a ok
+    180120 ms  finished  ok
+    ");
+}
+
+#[test]
+fn a_result_without_a_turn_shows_as_well_that_there_is_quota() {
+    assert_snapshot!(trace("
+        waits for quota
+        1 at once
+        a: quota after 50 ms, then quota after 50 ms, then done after 10 ms
+        b: quota after 50 ms, then done after 10 ms
+    "), @r"
+        0 ms  scheduled a#1
+       50 ms  ended     a#1 quota used up
+       50 ms  retry     a at 50 ms
+       50 ms  parking   quota: quota
+       50 ms  parked    quota: quota
+       50 ms  waits     until 60050 ms
+    60050 ms  woken
+    60050 ms  scheduled a#2
+    60100 ms  ended     a#2 quota used up
+    60100 ms  retry     a at 60100 ms
+    60100 ms  parking   quota: quota
+    60100 ms  parked    quota: quota
+    60100 ms  waits     until 180100 ms
+    180100 ms  woken
+    180100 ms  scheduled a#3
+    180110 ms  ended     a#3 success
+    180110 ms  outcome   a ok
+    180110 ms  scheduled b#1
+    180160 ms  ended     b#1 quota used up
+    180160 ms  retry     b at 180160 ms
+    180160 ms  parking   quota: quota
+    180160 ms  parked    quota: quota
+    180160 ms  waits     until 240160 ms
+    240160 ms  woken
+    240160 ms  scheduled b#2
+    240170 ms  ended     b#2 success
+    240170 ms  outcome   b ok
+    240170 ms  finished  ok
     ");
 }
 
@@ -322,7 +412,25 @@ fn a_run_that_waits_can_be_cancelled() {
 }
 
 #[test]
-fn a_flow_that_fails_meanwhile_ends_the_run_when_it_wakes() {
+fn who_wants_it_to_rest_ends_the_wait_even_at_its_last_moment() {
+    for moment in [1_000, 5_050] {
+        let (told, run) = traced(&format!(
+            "
+            waits for quota
+            a: quota for 5 s after 50 ms, then success after 10 ms
+            at {moment} ms: park
+        "
+        ));
+        assert!(
+            told.ends_with(&format!("{moment:>5} ms  parked    quota: quota, until 5050 ms\n")),
+            "{told}"
+        );
+        assert_eq!((run.waits_until(), run.wake_at()), (None, None));
+    }
+}
+
+#[test]
+fn a_flow_that_fails_meanwhile_ends_the_run_at_once() {
     assert_snapshot!(trace("
         waits for quota
         a: quota for 2 s after 50 ms
@@ -335,9 +443,8 @@ fn a_flow_that_fails_meanwhile_ends_the_run_when_it_wakes() {
       50 ms  parked    quota: quota, until 2050 ms
       50 ms  waits     until 2050 ms
     1000 ms  flow      failed
-    2050 ms  woken
-    2050 ms  outcome   a skipped: the flow failed before it was tried again
-    2050 ms  finished  failed
+    1000 ms  outcome   a skipped: the flow failed before it was tried again
+    1000 ms  finished  failed
     ");
 }
 

@@ -25,7 +25,8 @@
 //! apart by `, then`; the last is repeated. The turns of an attempt are told
 //! apart by `;`, and those whose reply is kept are not asked for again.
 //! A failure is a failure class, `for 2 s` its vendor's wish, `silence` a
-//! request without a reply, `cut` a reply that found too little room.
+//! request without a reply, `cut` a reply that found too little room, `done` a
+//! result of a program that says nothing of its turns.
 
 use super::{facts, flow_source, key, text, turn};
 use crate::budget::TurnBound;
@@ -379,7 +380,7 @@ impl Stand {
         let result =
             class.map_or_else(|| Ok(text(&name)), |class| Err(Failure::new(class, step.what.clone())));
         let end = AttemptEnd {
-            last_turn: (cut || class.is_none()).then_some(reply),
+            last_turn: (cut || step.what == "success").then_some(reply),
             next_turn: cut.then(|| self.part(attempt.task).bound.whole()),
             findings: (step.what == "refused").then(|| text("it is wrong")),
             unanswered: step.what == "silence",
@@ -391,7 +392,10 @@ impl Stand {
 
     fn aside(&mut self, aside: &str) {
         match aside.split_once(' ').unwrap_or((aside, "")) {
-            ("park", _) => self.inbox.push(Input::Park),
+            ("park", _) => {
+                self.story.waits = false;
+                self.inbox.push(Input::Park);
+            }
             ("cancel", _) => self.inbox.push(Input::Cancel),
             ("kill", _) => self.kill(),
             ("resume", how) => self.resume(how == "reopening failed"),
@@ -544,7 +548,7 @@ fn bound(text: &str) -> TurnBound {
 
 fn class(what: &str) -> Option<FailureClass> {
     Some(match what {
-        "success" => return None,
+        "success" | "done" => return None,
         "server" => FailureClass::Server,
         "limited" => FailureClass::RateLimited,
         "quota" => FailureClass::Quota,

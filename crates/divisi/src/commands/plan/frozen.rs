@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 /// Each task needs what it waits for in the flow and what it reads.
 pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
     let tasks = graph.tasks.iter().enumerate().map(|(place, node)| task(place, node));
-    let phases = graph.phase_caps.iter();
+    let is_in = |title: &str| graph.tasks.iter().any(|node| node.task.phase.as_deref() == Some(title));
+    let phases = graph.phase_caps.iter().filter(|(title, _)| is_in(title));
     let head = Head {
         name: Some(graph.name.to_string()),
         phases: phases.map(|(title, cap)| PhaseCap { title: title.to_string(), max_cost: *cap }).collect(),

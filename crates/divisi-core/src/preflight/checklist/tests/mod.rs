@@ -347,3 +347,13 @@ fn caps_of_phases_are_told_and_held_against_what_is_expected() {
     assert_snapshot!(cost.evidence.join("; "), @"about $0.0600, mostly $0.0300 to $0.1200; $0.6000 at the very most; capped at $1.00; phases are capped: Find at $1.00, Fix at $0.0100");
     assert_snapshot!(format!("{}: {}", cost.findings[0].what, cost.findings[0].change), @"the phase Fix costs $0.0300 on average, and the run parks at its cap of $0.0100: raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml");
 }
+
+#[test]
+fn a_cap_of_a_phase_without_tasks_is_pointed_at_and_not_told_as_holding() {
+    let mut flow = Builder::new();
+    flow.task("a", "review", Sonnet, &[]).task.phase = Some("Audit".into());
+    flow.graph.phase_caps = [("Audits".into(), PicoUsd(PicoUsd::DOLLAR.0))].into();
+    let [.., cost, _] = flow.checked().items;
+    assert!(!cost.evidence.join("; ").contains("Audits"), "{:?}", cost.evidence);
+    assert_snapshot!(format!("{}: {}", cost.findings[0].what, cost.findings[0].change), @"no task is in the phase Audits, and its cap holds nothing: name a phase that tasks are in, such as Audit");
+}

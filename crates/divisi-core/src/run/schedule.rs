@@ -1,0 +1,169 @@
+//! What follows from time alone: who starts, and when the run parks or ends.
+
+use super::{Run, Stage, TaskStage};
+use crate::budget::{Budgets, Grant};
+use crate::event::{ParkReason, RunStatus};
+use crate::{Event, Outcome, TaskId, Timestamp};
+use std::sync::Arc;
+
+impl Run {
+    /// Waiting tasks looked at in one decision for those that fit what is left
+    /// of the budget. Enough that smaller work behind larger goes in order, little
+    /// enough that a decision stays cheap.
+    pub(super) const BUDGET_SCAN_MAX: usize = 1_024;
+
+    pub(super) fn tick(&self, now: Timestamp) -> Vec<Event> {
+        if let Some(events) = self.ending() {
+            return events;
+        }
+        if let Some(warning) = self.soft_limit() {
+            return vec![warning];
+        }
+        match &self.stage {
+            Stage::Running => self.schedule(now),
+            Stage::Parking(reason) if self.in_flight.is_empty() => {
+                vec![Event::RunParked { reason: reason.clone() }]
+            }
+            Stage::Parked(_) => self.wake(now),
+            _ => vec![],
+        }
+    }
+
+    /// The end of a run whose flow has ended, once nothing is under way.
+    ///
+    /// When the flow has returned, its last tasks still get their turn. When it
+    /// has failed, nobody waits for them: those not yet started are skipped, and
+    /// the run does not sit out its wait for quota.
+    fn ending(&self) -> Option<Vec<Event>> {
+        let ended = self.flow_ended.as_ref()?;
+        let goes_on = match self.stage {
+            Stage::Replaying | Stage::Running | Stage::Parking(_) => true,
+            Stage::Parked(_) => self.waits_until().is_some(),
+            Stage::Unstarted | Stage::Ended(_) => false,
+        };
+        if !goes_on {
+            return None;
+        }
+        let mut events = vec![];
+        if ended.is_err() {
+            let skip = |task: TaskId| {
+                let reason = match self.tasks[task.index()].attempts {
+                    0 => "the flow failed before it started",
+                    _ => "the flow failed before it was tried again",
+                };
+                Event::TaskEnded { task, outcome: Outcome::Skipped { reason: reason.into() } }
+            };
+            events.extend(self.waiting.all().map(skip));
+        }
+        if self.counts.open as usize > events.len() || !self.in_flight.is_empty() {
+            return if events.is_empty() { None } else { Some(events) };
+        }
+        let unsuccessful = self.counts.failed + self.counts.skipped + self.counts.cancelled;
+        let status = match ended {
+            Err(_) => RunStatus::Failed,
+            Ok(_) if unsuccessful == 0 => RunStatus::Ok,
+            Ok(_) if self.counts.ok == 0 => RunStatus::Failed,
+            Ok(_) => RunStatus::Partial,
+        };
+        events.push(Event::RunEnded { status });
+        Some(events)
+    }
+
+    /// Says once that most of the budget is spent.
+    fn soft_limit(&self) -> Option<Event> {
+        let (cap, percent) = (self.caps.run?, self.caps.warn_percent?);
+        let spent = self.budgets.run.settled;
+        let reached = u128::from(spent.0) * 100 >= u128::from(cap.0) * u128::from(percent);
+        (reached && !self.warned && self.stage == Stage::Running)
+            .then_some(Event::SoftLimitReached { spent, cap })
+    }
+
+    /// Starts what may start, in order; what is too dear is passed by.
+    ///
+    /// With nothing under way, no money will come free: then the first that
+    /// fits with less room for its reply goes. When none does, nothing ever
+    /// will: the run parks.
+    fn schedule(&self, now: Timestamp) -> Vec<Event> {
+        let slots_free = self.slots_free();
+        if slots_free == 0 {
+            return vec![];
+        }
+        let mut events = vec![];
+        let mut budgets = self.budgets.capped();
+        let (mut started, mut too_dear) = (0, 0);
+        for id in self.waiting.startable(now, &self.budgets) {
+            let out_of_budget = too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budgets);
+            if started == slots_free || out_of_budget {
+                break;
+            }
+            let task = &self.tasks[id.index()];
+            match task.wanted() {
+                None => {
+                    let outcome = Outcome::Failed(self.over_own_budget(id, task.bound()));
+                    events.push(Event::TaskEnded { task: id, outcome });
+                }
+                Some(wanted) if wanted.reserved <= budgets.left(task.facts.phase.as_ref()) => {
+                    events.push(self.attempt(id, wanted, &mut budgets));
+                    started += 1;
+                }
+                Some(_) => too_dear += 1,
+            }
+        }
+        if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
+            // Small work may stand further behind; the smallest goes first.
+            let rests =
+                |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
+            let smallest = self.waiting.cheapest(&self.budgets).take(Self::BUDGET_SCAN_MAX);
+            let start = smallest.filter(|id| !rests(*id)).find_map(|id| {
+                let wanted = self.tasks[id.index()].wanted()?;
+                Some(self.attempt(id, wanted, &mut budgets))
+            });
+            events.extend(start);
+        }
+        if events.is_empty() && self.in_flight.is_empty() && !self.waiting.is_empty() {
+            return self.squeeze_or_park(now);
+        }
+        events
+    }
+
+    /// What follows when nothing is under way and nothing fits as it is.
+    fn squeeze_or_park(&self, now: Timestamp) -> Vec<Event> {
+        let rests = |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
+        let mut waiting = self.waiting.all().filter(|id| !rests(*id));
+        if let Some((id, grant)) = waiting.find_map(|id| Some((id, self.squeezed(id)?))) {
+            return vec![self.attempt(id, grant, &mut self.budgets.capped())];
+        }
+        if self.waiting.all().any(|id| self.is_hopeful(id)) {
+            return vec![];
+        }
+        let reason = ParkReason::Budget { phase: self.exhausted_phase() };
+        vec![Event::ParkingStarted { reason: reason.clone() }, Event::RunParked { reason }]
+    }
+
+    /// The phase whose cap stops the first of those that wait, where the run's would not.
+    fn exhausted_phase(&self) -> Option<Arc<str>> {
+        let first = &self.tasks[self.waiting.all().next()?.index()];
+        first.bound().fit(self.budgets.run.left())?;
+        first.facts.phase.clone()
+    }
+
+    /// A start with as much room for the reply as the budgets hold.
+    fn squeezed(&self, id: TaskId) -> Option<Grant> {
+        let task = &self.tasks[id.index()];
+        task.bound().fit(task.own_left().min(self.budgets.left(task.facts.phase.as_ref())))
+    }
+
+    /// Whether a waiting task can start, or be ended, as the budgets are.
+    pub(super) fn is_hopeful(&self, id: TaskId) -> bool {
+        self.squeezed(id).is_some() || self.tasks[id.index()].wanted().is_none()
+    }
+
+    /// The start of the next attempt, reserved in `budgets`.
+    fn attempt(&self, id: TaskId, grant: Grant, budgets: &mut Budgets) -> Event {
+        let task = &self.tasks[id.index()];
+        let Grant { reserved, reply_tokens } = grant;
+        budgets.reserve(task.facts.phase.as_ref(), reserved);
+        let (attempt, model) = (task.next_attempt(id), task.next_model().cloned());
+        Event::AttemptScheduled { attempt, model, reserved, reply_tokens }
+    }
+}

@@ -1,0 +1,87 @@
+//! What will happen to a process, in order.
+
+use super::Process;
+use super::gate::Sending;
+use crate::vendor::{Answered, Family};
+use divisi_core::governor::{PermitId, Place};
+use divisi_core::{AttemptId, Input, Millis, Timestamp};
+
+#[derive(Clone, Debug)]
+pub(super) enum Happening {
+    /// A request comes to the vendor.
+    Arrives(Sending, Option<PermitId>),
+    Reply(Sending, Option<PermitId>, Box<Answered>),
+    /// An answer has taken long.
+    Slow(AttemptId, usize),
+    ToolsDone(AttemptId, usize),
+    /// Another run wants to send something.
+    OtherAsks(u32),
+    /// The same, once it has been parked.
+    OtherResumes(u32),
+    /// One of another run that waits goes away.
+    GivesUp(Family, Place<u32>, u32),
+    Park,
+    Cancel,
+    /// Somebody pays for more quota.
+    Pays,
+}
+
+impl Process<'_, '_> {
+    /// Somebody parks or cancels it at some time.
+    pub(crate) fn disturb(&mut self) {
+        let when = self.chance.within(0..5_000);
+        let what = if self.chance.percent(30) { Happening::Cancel } else { Happening::Park };
+        self.plan(Millis(when), what);
+    }
+
+    /// The next thing happens, or a rest ends.
+    pub(super) fn time_passes(&mut self) -> Result<(), String> {
+        let next = self.agenda.keys().next().map(|(due, _)| *due);
+        let wake_at = self.run.wake_at();
+        let Some(now) = next.into_iter().chain(wake_at).chain(self.gates_wake_at()).min() else {
+            return Err(format!("it waits for ever, {:?}", self.run.stage()));
+        };
+        self.world.now = now;
+        self.look_at_gates()?;
+        if next != Some(now) {
+            return Ok(());
+        }
+        let Some((_, happening)) = self.agenda.pop_first() else { return Ok(()) };
+        match happening {
+            Happening::Arrives(sending, permit) => self.arrive(sending, permit)?,
+            Happening::Reply(sending, permit, answered) => self.reply(sending, permit, &answered)?,
+            Happening::Slow(attempt, turn) => self.lose_patience(attempt, turn),
+            Happening::ToolsDone(attempt, turn) => self.want_turn(attempt, turn),
+            Happening::OtherAsks(number) => self.other_asks(number)?,
+            Happening::OtherResumes(number) => {
+                self.reopen_gates()?;
+                self.other_asks(number)?;
+            }
+            Happening::GivesUp(family, place, number) => {
+                self.give_up(family, place)?;
+                self.plan(Millis(500), Happening::OtherAsks(number));
+            }
+            Happening::Park => self.say(Input::Park),
+            Happening::Cancel => self.say(Input::Cancel),
+            Happening::Pays => self.world.vendor.refill(),
+        }
+        Ok(())
+    }
+
+    /// What people do while the run waits for quota.
+    pub(super) fn rest(&mut self, until: Timestamp) {
+        let pays = Millis(self.chance.within(1..200_000));
+        self.plan(pays, Happening::Pays);
+        let (parks, at_the_last_moment) = (self.chance.percent(20), self.chance.percent(50));
+        if self.world.scenario.people && parks {
+            let wait = until.since(self.world.now);
+            let when = if at_the_last_moment { wait } else { Millis(wait.0 / 2) };
+            self.plan(when, Happening::Park);
+        }
+    }
+
+    pub(super) fn plan(&mut self, after: Millis, happening: Happening) {
+        self.planned += 1;
+        self.agenda.insert((self.world.now + after, self.planned), happening);
+    }
+}

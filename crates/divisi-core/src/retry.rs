@@ -37,6 +37,10 @@ impl Default for RetryPolicy {
     }
 }
 
+/// Longest rest that a vendor's word imposes on a task. It may be wrong, and only
+/// another try puts it right; a quota, whose reset lies further ahead, parks the run.
+const WISH_MAX: Millis = Millis::from_secs(3_600);
+
 /// How long a process that waits for quota rests before it tries again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaWait {
@@ -136,10 +140,11 @@ impl RetryPolicy {
     /// Decides what follows when `attempt` ended with `class` at `now`.
     ///
     /// `before` counts the tries that ended earlier. The rest is never shorter
-    /// than the vendor's own wish, and its word on whether to try again wins
-    /// over the class; only what the user must see to first stays parked. Rests are spread by up to a
-    /// quarter so that siblings that failed together do not return together;
-    /// the spread comes from the attempt's name, so that a replay agrees.
+    /// than the vendor's own wish, up to an hour of it, and its word on whether to
+    /// try again wins over the class; only what the user must see to first stays
+    /// parked. Rests are spread by up to a quarter so that siblings that failed
+    /// together do not return together; the spread comes from the attempt's name,
+    /// so that a replay agrees.
     pub fn verdict(
         &self,
         attempt: AttemptId,
@@ -152,7 +157,8 @@ impl RetryPolicy {
         let rest = |doublings: u32| {
             let rest = self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0);
             let spread = u128::from(rest / 4) * u128::from(jitter(attempt)) / u128::from(u16::MAX);
-            Millis((rest - spread as u64).max(told.retry_after.map_or(0, |wish| wish.0)))
+            let wish = told.retry_after.unwrap_or_default().min(WISH_MAX);
+            Millis(rest - spread as u64).max(wish)
         };
         let remedy = match (class.remedy(), told.should_retry) {
             (Remedy::Retry | Remedy::Wait, Some(false)) => Remedy::GiveUp,
@@ -219,6 +225,18 @@ mod tests {
             NOW,
         );
         assert_eq!(verdict, Verdict::Retry(Millis(60_000)));
+    }
+
+    #[test]
+    fn no_wish_holds_a_task_for_longer_than_an_hour() {
+        let verdict = RetryPolicy::default().verdict(
+            attempt(1),
+            FailureClass::RateLimited,
+            Tries::default(),
+            Told { retry_after: Some(Millis(u64::MAX)), should_retry: None },
+            NOW,
+        );
+        assert_eq!(verdict, Verdict::Retry(WISH_MAX));
     }
 
     #[test]

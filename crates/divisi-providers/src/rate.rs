@@ -23,7 +23,7 @@ pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
     let openai = |kind: &str| Window {
         limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
         remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),
-        resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(span),
+        resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(|t| span(t, now)),
     };
     let either = |kind| Some(anthropic(kind)).filter(|window| *window != Window::default());
     RateLimits {
@@ -40,10 +40,8 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
         text(headers, "retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()).map(|ms| Millis(ms as u64));
     let wait = || {
         let wait = text(headers, "retry-after")?;
-        span(wait).or_else(|| {
-            let at = jiff::fmt::rfc2822::parse(wait).ok()?.timestamp();
-            Some(between(vendor_now(headers), at))
-        })
+        let now = vendor_now(headers);
+        span(wait, now).or_else(|| Some(between(now, jiff::fmt::rfc2822::parse(wait).ok()?.timestamp())))
     };
     millis.or_else(wait)
 }
@@ -64,14 +62,25 @@ fn between(now: Timestamp, at: Timestamp) -> Millis {
     Millis(u64::try_from(at.duration_since(now).as_millis()).unwrap_or(0))
 }
 
-/// A span as vendors write them: seconds (`2`, `0.5`) or units (`6m0s`, `20ms`).
-fn span(text: &str) -> Option<Millis> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        // The cast takes negative numbers to zero and endless ones to the largest.
-        return Some(Millis((seconds * 1_000.0).ceil() as u64));
+/// Seconds from which on a number is no span but a moment, as some write it: the
+/// year 2001, or a span of 31 years.
+const MOMENT_MIN: f64 = 1e9;
+
+/// A span as vendors write them: seconds (`2`, `0.5`) or units (`6m0s`, `20ms`);
+/// or the moment of its end in seconds or milliseconds since 1970.
+fn span(text: &str, now: Timestamp) -> Option<Millis> {
+    let until = |at: Result<Timestamp, _>| at.ok().map(|at| between(now, at));
+    match text.parse::<f64>() {
+        Ok(number) if !number.is_finite() => None,
+        Ok(millis) if millis >= MOMENT_MIN * 1_000.0 => until(Timestamp::from_millisecond(millis as i64)),
+        Ok(seconds) if seconds >= MOMENT_MIN => until(Timestamp::from_second(seconds as i64)),
+        // The cast takes negative numbers to zero.
+        Ok(seconds) => Some(Millis((seconds * 1_000.0).ceil() as u64)),
+        Err(_) => {
+            let span: SignedDuration = text.parse().ok()?;
+            Some(Millis(u64::try_from(span.as_millis()).unwrap_or(0)))
+        }
     }
-    let span: SignedDuration = text.parse().ok()?;
-    Some(Millis(u64::try_from(span.as_millis()).unwrap_or(0)))
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
@@ -131,6 +140,17 @@ mod tests {
     }
 
     #[test]
+    fn reads_moments_as_numbers() {
+        for reset in ["1795388460", "1795388460000"] {
+            let rate = read(&headers(&[
+                ("date", "Sun, 22 Nov 2026 23:00:00 GMT"),
+                ("x-ratelimit-reset-requests", reset),
+            ]));
+            assert_eq!(rate.requests.resets_in, Some(Millis(60_000)));
+        }
+    }
+
+    #[test]
     fn reads_how_long_to_wait() {
         let wait = |lines: &[(&'static str, &'static str)]| retry_after(&headers(lines)).map(|wait| wait.0);
         assert_eq!(wait(&[("retry-after", "2"), ("retry-after-ms", "1500")]), Some(1_500));
@@ -145,6 +165,7 @@ mod tests {
             Some(60_000)
         );
         assert_eq!(wait(&[("retry-after", "soon")]), None);
+        assert_eq!(wait(&[("retry-after", "inf")]), None);
         assert_eq!(wait(&[]), None);
     }
 }

@@ -4,14 +4,16 @@
 //! position the driver expects. It is the only place that two processes share,
 //! and the expected position is what keeps two drivers out of one run.
 
+mod format;
 mod memory;
 mod sqlite;
 
 #[cfg(test)]
 mod conformance;
 
+pub use format::FORMAT;
 pub use memory::MemoryStore;
-pub use sqlite::{FORMAT, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
 use divisi_core::content::Blob;

@@ -149,6 +149,9 @@ impl From<StoreError> for Problem {
             StoreError::TooNew { .. } => Some("update divisi, or name another store with `--store`"),
             StoreError::Foreign(_) | StoreError::Open { .. } => Some("name another file with `--store`"),
             StoreError::Full(_) => Some("make room, then resume the run; what had been written is kept"),
+            StoreError::InUse { .. } => {
+                Some("let that run end or stop it with Ctrl-C, which keeps what is finished; then try again")
+            }
             StoreError::Moved(_) => Some("that process goes on with the run"),
             StoreError::Unreadable { .. } | StoreError::Sqlite { .. } | StoreError::Closed => None,
         };

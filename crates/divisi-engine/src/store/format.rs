@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use super::sqlite::{BUSY_TIMEOUT, failure};
+use crate::lock::RunLock;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 
@@ -30,55 +31,71 @@ CREATE VIEW IF NOT EXISTS events AS
 CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ";
 
-/// Formats 1 and 2 had a row for each event.
-const BEFORE_3: &str = "
-ALTER TABLE events RENAME TO single_events;
-CREATE TABLE journal (
-    run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
-) WITHOUT ROWID;
+/// Formats 1 and 2 had a row for each event, in a table with the name of today's view.
+const SET_ASIDE: &str = "ALTER TABLE events RENAME TO single_events;";
+const TAKE_OVER: &str = "
 INSERT INTO journal (run, position, events)
     SELECT run, min(position), '[' || group_concat('[' || at || ',' || event || ']' ORDER BY position) || ']'
     FROM single_events GROUP BY run, position / 1024;
 DROP TABLE single_events;
 ";
 
-/// Checks what the file is and brings it to the current format.
-pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Checks what the file is and brings it to the current format, unless runs of
+/// an older divisi go on in it: `locks` is where those that drive one say so.
+pub(super) fn prepare(connection: &Connection, path: &Path, locks: &Path) -> Result<(), StoreError> {
     let failed = |source| failure(path, source);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    let application = number("PRAGMA application_id").map_err(failed)?;
-    let format = number("PRAGMA user_version").map_err(failed)?;
-    let tables = number("SELECT count(*) FROM sqlite_schema").map_err(failed)?;
-    if application != i64::from(APPLICATION_ID) && (application != 0 || tables > 0) {
-        return Err(StoreError::Foreign(path.display().to_string()));
-    }
-    if format > i64::from(FORMAT) {
-        let found = u32::try_from(format).unwrap_or(u32::MAX);
-        return Err(StoreError::TooNew { path: path.display().to_string(), found, known: FORMAT });
-    }
+    let reading = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(failed)?;
+    let found = format_of(&reading, path)?;
+    reading.commit().map_err(failed)?;
     // FULL syncs the log at each commit: what is acknowledged survives a power cut.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
         )
         .map_err(failed)?;
-    if format < i64::from(FORMAT) {
-        bring_up_to_date(connection).map_err(failed)?;
+    if found < FORMAT {
+        bring_up_to_date(connection, path, locks)?;
     }
     Ok(())
 }
 
-fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    // Another process may have done so while this one waited for its turn.
-    let format: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if (1..3).contains(&format) {
-        transaction.execute_batch(BEFORE_3)?;
+/// The format of a store, 0 of an empty file. What it looks at belongs together:
+/// `transaction` keeps a process that is just making the store from coming between.
+fn format_of(transaction: &Transaction<'_>, path: &Path) -> Result<u32, StoreError> {
+    let number = |pragma| {
+        let number = transaction.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        number.map_err(|source| failure(path, source))
+    };
+    let application = number("PRAGMA application_id")?;
+    let format = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    if application != i64::from(APPLICATION_ID) && (application != 0 || tables > 0) {
+        return Err(StoreError::Foreign(path.display().to_string()));
     }
+    let found = u32::try_from(format).unwrap_or(u32::MAX);
+    if found > FORMAT {
+        return Err(StoreError::TooNew { path: path.display().to_string(), found, known: FORMAT });
+    }
+    Ok(found)
+}
+
+fn bring_up_to_date(connection: &Connection, path: &Path, locks: &Path) -> Result<(), StoreError> {
+    let failed = |source| failure(path, source);
+    let transaction =
+        Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
+    // Another process may have done so while this one waited for its turn.
+    let found = format_of(&transaction, path)?;
+    let is_older = (1..FORMAT).contains(&found);
+    if is_older && let Some((run, holder)) = RunLock::first_held(locks) {
+        // Its next write would fail, and replies that were paid for be lost.
+        return Err(StoreError::InUse { path: path.display().to_string(), found, run, holder });
+    }
+    let had_single_events = (1..3).contains(&found);
+    let [before, after] = if had_single_events { [SET_ASIDE, TAKE_OVER] } else { ["", ""] };
     let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
-    transaction.execute_batch(&format!("{SCHEMA} {marks}"))?;
-    transaction.commit()
+    transaction.execute_batch(&format!("{before} {SCHEMA} {after} {marks}")).map_err(failed)?;
+    transaction.commit().map_err(failed)
 }
 
 #[cfg(test)]
@@ -87,6 +104,27 @@ mod tests {
     use crate::store::{SqliteStore, Store};
     use divisi_core::{Event, Position, RunId, Timestamp};
     use rusqlite::params;
+
+    /// A store of format 2.
+    const TWO: &str = "
+        CREATE TABLE runs (
+            id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
+            ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
+            tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
+            started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE events (
+            run TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+            PRIMARY KEY (run, position)
+        ) WITHOUT ROWID;
+        CREATE TABLE blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+        PRAGMA user_version = 2;";
+
+    fn of_format_2(path: &Path) -> Connection {
+        let old = Connection::open(path).unwrap();
+        old.execute_batch(&format!("{TWO} PRAGMA application_id = {APPLICATION_ID};")).unwrap();
+        old
+    }
 
     #[test]
     fn a_store_of_a_later_format_is_left_alone() {
@@ -109,25 +147,52 @@ mod tests {
         assert!(matches!(SqliteStore::open(&other), Err(StoreError::Foreign(_))));
     }
 
-    #[tokio::test]
-    async fn a_store_with_a_row_for_each_event_is_brought_up_to_date() {
-        const TWO: &str = "
-            CREATE TABLE runs (
-                id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
-                ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
-                tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
-                started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
-            ) WITHOUT ROWID;
-            CREATE TABLE events (
-                run TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
-                PRIMARY KEY (run, position)
-            ) WITHOUT ROWID;
-            CREATE TABLE blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-            PRAGMA user_version = 2;";
+    #[test]
+    fn a_store_is_not_changed_under_a_run_of_an_older_divisi() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("divisi.db");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(&format!("{TWO} PRAGMA application_id = {APPLICATION_ID};")).unwrap();
+        let old = of_format_2(&path);
+        let run = RunId::new("long").unwrap();
+        let lock = RunLock::take(&folder.path().join("divisi.locks"), &run).unwrap();
+        let error = SqliteStore::open(&path).unwrap_err();
+        assert_eq!(
+            error.to_string().replace(&path.display().to_string(), "PATH"),
+            format!(
+                "the store PATH has format 2 and cannot be changed while process {} drives run long in it",
+                std::process::id()
+            )
+        );
+        let written = "INSERT INTO events VALUES ('long', 0, 0, '{\"event\":\"logged\",\"message\":\"\"}')";
+        assert_eq!(old.execute(written, []).unwrap(), 1);
+        drop(lock);
+        drop(SqliteStore::open(&path).unwrap());
+        // A store that is up to date opens beside a run.
+        let _lock = RunLock::take(&folder.path().join("divisi.locks"), &run).unwrap();
+        assert!(SqliteStore::open(&path).is_ok());
+    }
+
+    #[test]
+    fn many_may_be_the_first_to_open_a_store() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("divisi.db");
+            let start = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    SqliteStore::open(&path).map(drop)
+                };
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_with_a_row_for_each_event_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let old = of_format_2(&path);
         old.execute_batch("BEGIN").unwrap();
         for (run, events) in [("a", 5_000), ("b", 3)] {
             for position in 0..events {

@@ -149,6 +149,20 @@ pub enum StoreError {
         /// The latest format known here.
         known: u32,
     },
+    /// The store has an older format, in which another process writes now.
+    #[error(
+        "the store {path} has format {found} and cannot be changed while process {holder} drives run {run} in it"
+    )]
+    InUse {
+        /// Which store.
+        path: String,
+        /// Its format.
+        found: u32,
+        /// The run that goes on.
+        run: RunId,
+        /// The process that drives it, as far as it has said.
+        holder: String,
+    },
     /// The file is no store.
     #[error("{0} is not a divisi store")]
     Foreign(String),

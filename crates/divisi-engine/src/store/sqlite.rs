@@ -25,7 +25,7 @@ const ROW_EVENTS_MAX: usize = 1_024;
 /// of the time already; more would only make the first of them wait longer.
 const COMMIT_BATCHES_MAX: usize = 1_024;
 
-/// How long a writer waits for another process that writes at this moment.
+/// How long one try waits for another process that writes at this moment.
 pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Keeps journals in one SQLite file.
@@ -44,8 +44,9 @@ type Write = (Arc<Batch>, oneshot::Sender<Result<(), StoreError>>);
 impl SqliteStore {
     /// Opens the store at `path`, making it and its folder where they are not there.
     ///
-    /// Fails with [`StoreError::TooNew`] on a store of a later format and with
-    /// [`StoreError::Foreign`] on a file of something else; neither is changed.
+    /// Fails with [`StoreError::TooNew`] on a store of a later format, with
+    /// [`StoreError::InUse`] on one of an older format in which a run goes on, and
+    /// with [`StoreError::Foreign`] on a file of something else; none is changed.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         if let Some(folder) = path.parent() {
@@ -54,7 +55,7 @@ impl SqliteStore {
         }
         let failed = |source| failure(&path, source);
         let connection = Connection::open(&path).map_err(failed)?;
-        prepare(&connection, &path)?;
+        prepare(&connection, &path, &locks_of(&path))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(&path, flags).map_err(failed)?;
         reader.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
@@ -232,7 +233,7 @@ impl Store for SqliteStore {
     }
 
     fn locks(&self) -> Option<PathBuf> {
-        Some(self.path.with_extension("locks"))
+        Some(locks_of(&self.path))
     }
 }
 
@@ -285,6 +286,11 @@ pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
         }
         _ => StoreError::Sqlite { path: path.display().to_string(), source },
     }
+}
+
+/// Where those that drive runs of the store at `path` say so.
+fn locks_of(path: &Path) -> PathBuf {
+    path.with_extension("locks")
 }
 
 /// The system's reason, of which SQLite only says that there is one.

@@ -152,6 +152,9 @@ impl From<StoreError> for Problem {
             StoreError::InUse { .. } => {
                 Some("let that run end or stop it with Ctrl-C, which keeps what is finished; then try again")
             }
+            StoreError::Busy(_) => Some(
+                "see what holds it (a backup, a sync, `sqlite3`), then resume the run: what was written is kept",
+            ),
             StoreError::Moved(_) => Some("that process goes on with the run"),
             StoreError::Unreadable { .. } | StoreError::Sqlite { .. } | StoreError::Closed => None,
         };

@@ -179,6 +179,9 @@ pub enum StoreError {
     /// The store has no room left.
     #[error("no room left to write the store {0}")]
     Full(String),
+    /// Another process kept the store for so long that nothing could be written or read.
+    #[error("another process keeps the store {0} locked")]
+    Busy(String),
     /// SQLite failed.
     #[error("the store {path} failed")]
     Sqlite {

@@ -28,6 +28,11 @@ const COMMIT_BATCHES_MAX: usize = 1_024;
 /// How long one try waits for another process that writes at this moment.
 pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Tries of a commit while another process keeps the store: two minutes in all.
+/// Nobody has seen anything of it yet, and giving up ends the runs that asked
+/// for it with their replies unwritten.
+const COMMIT_TRIES_MAX: u32 = 12;
+
 /// Keeps journals in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -107,7 +112,7 @@ impl Serialize for Events<'_> {
 fn write_all(mut connection: Connection, path: &Path, mut writes: mpsc::UnboundedReceiver<Write>) {
     let mut queued = Vec::with_capacity(COMMIT_BATCHES_MAX);
     while writes.blocking_recv_many(&mut queued, COMMIT_BATCHES_MAX) > 0 {
-        let result = write(&mut connection, path, &queued);
+        let result = write_patiently(&mut connection, path, &queued);
         for (index, (batch, answer)) in queued.drain(..).enumerate() {
             let answered = match &result {
                 Ok(moved) if moved.contains(&index) => Err(StoreError::Moved(batch.run.clone())),
@@ -118,6 +123,28 @@ fn write_all(mut connection: Connection, path: &Path, mut writes: mpsc::Unbounde
             let _ = answer.send(answered);
         }
     }
+}
+
+/// Writes batches, and again where another process did not let it.
+fn write_patiently(
+    connection: &mut Connection,
+    path: &Path,
+    queued: &[Write],
+) -> rusqlite::Result<Vec<usize>> {
+    let mut tries = 1;
+    loop {
+        match write(connection, path, queued) {
+            Err(error) if is_busy(&error) && tries < COMMIT_TRIES_MAX => {
+                tracing::warn!(path = %path.display(), tries, "another process keeps the store locked");
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Writes batches in one transaction; returns which of them came too late.
@@ -279,6 +306,7 @@ pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
         return StoreError::Full(path.display().to_string());
     }
     match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Busy(path.display().to_string()),
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(path.display().to_string()),
         Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.display().to_string()),
         Some(rusqlite::ErrorCode::CannotOpen) => {
@@ -312,7 +340,41 @@ fn failure_from(path: &Path, source: &rusqlite::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::conformance::batch;
     use super::*;
 
     super::super::conformance::suite!(|folder: &Path| SqliteStore::open(folder.join("divisi.db")).unwrap());
+
+    /// Who keeps the store, and how often a writer is still sent away before it is let go.
+    static KEEPER: Mutex<Option<(Connection, u32)>> = Mutex::new(None);
+
+    fn send_away(_: i32) -> bool {
+        let mut keeper = KEEPER.lock().unwrap();
+        match keeper.as_mut() {
+            Some((_, left)) if *left > 1 => *left -= 1,
+            _ => *keeper = None,
+        }
+        false
+    }
+
+    #[test]
+    fn a_store_that_others_keep_is_asked_again_within_bounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        drop(SqliteStore::open(&path).unwrap());
+        let written = |position, sent_away| {
+            let keeper = Connection::open(&path).unwrap();
+            keeper.execute_batch("BEGIN IMMEDIATE").unwrap();
+            *KEEPER.lock().unwrap() = Some((keeper, sent_away));
+            let mut writer = Connection::open(&path).unwrap();
+            writer.busy_handler(Some(send_away)).unwrap();
+            let queued = [(Arc::new(batch("a", position, 1)), oneshot::channel().0)];
+            let result = write_patiently(&mut writer, &path, &queued);
+            *KEEPER.lock().unwrap() = None;
+            result.map_err(|error| failure(&path, error))
+        };
+        assert!(written(0, 1).is_ok_and(|moved| moved.is_empty()));
+        assert!(written(1, COMMIT_TRIES_MAX - 1).is_ok_and(|moved| moved.is_empty()));
+        assert!(matches!(written(2, COMMIT_TRIES_MAX), Err(StoreError::Busy(_))));
+    }
 }

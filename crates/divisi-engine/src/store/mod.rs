@@ -166,7 +166,7 @@ pub enum StoreError {
     /// The file is no store.
     #[error("{0} is not a divisi store")]
     Foreign(String),
-    /// An event in it cannot be read.
+    /// An event in it cannot be read, or is not there.
     #[error("the journal of run {run} cannot be read at position {}", position.0)]
     Unreadable {
         /// Whose journal.

@@ -90,6 +90,15 @@ impl SqliteStore {
         })
     }
 
+    /// Where the journal of `run` ends, as its last append has noted.
+    fn end(&self, run: &RunId) -> Result<Position, StoreError> {
+        let end: Option<i64> = self.read(|reader| {
+            let mut query = reader.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
+            query.query_row([run.as_str()], |row| row.get(0)).optional()
+        })?;
+        Ok(Position(end.unwrap_or(0) as u64))
+    }
+
     pub(super) fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -215,12 +224,15 @@ impl Store for SqliteStore {
     }
 
     async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
+        let unreadable = |position, source| StoreError::Unreadable { run: run.clone(), position, source };
+        // Asked first: whatever is written meanwhile comes on top.
+        let end = self.end(run)?;
         let mut page = Vec::new();
         let mut next = from;
         while page.len() < PAGE_EVENTS_MAX {
             let Some((first, text)) = self.row(run, next)? else { break };
-            let unreadable = |source| StoreError::Unreadable { run: run.clone(), position: first, source };
-            let events: Vec<(Timestamp, Event)> = serde_json::from_str(&text).map_err(unreadable)?;
+            let events: Vec<(Timestamp, Event)> =
+                serde_json::from_str(&text).map_err(|source| unreadable(first, source))?;
             let seen = next.0.saturating_sub(first.0) as usize;
             if events.len() <= seen {
                 break;
@@ -232,6 +244,10 @@ impl Store for SqliteStore {
                 event,
             });
             page.extend(recorded.take(PAGE_EVENTS_MAX - page.len()));
+        }
+        if page.len() < PAGE_EVENTS_MAX && next < end {
+            let gap = format!("events are missing, of {} there should be", end.0);
+            return Err(unreadable(next, serde::de::Error::custom(gap)));
         }
         Ok(page)
     }
@@ -344,6 +360,26 @@ mod tests {
     use super::*;
 
     super::super::conformance::suite!(|folder: &Path| SqliteStore::open(folder.join("divisi.db")).unwrap());
+
+    #[tokio::test]
+    async fn a_gap_in_a_journal_is_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let store = SqliteStore::open(&path).unwrap();
+        for position in [0, 2, 4] {
+            store.append(Arc::new(batch("a", position, 2))).await.unwrap();
+        }
+        let run = RunId::new("a").unwrap();
+        let by_hand = Connection::open(&path).unwrap();
+        for (lost, missing) in [(4, 4), (2, 2), (0, 0)] {
+            by_hand.execute("DELETE FROM journal WHERE position = ?1", [lost]).unwrap();
+            let error = store.events(&run, Position(0)).await.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("the journal of run a cannot be read at position {missing}")
+            );
+        }
+    }
 
     /// Who keeps the store, and how often a writer is still sent away before it is let go.
     static KEEPER: Mutex<Option<(Connection, u32)>> = Mutex::new(None);

@@ -5,7 +5,7 @@ mod patterns;
 use super::fixture::{Builder, rung, told};
 use super::{Checklist, Finding, Question, Verdict};
 use crate::Tier::{Fable, Haiku, Opus, Sonnet};
-use crate::preflight::{GroupKind, NullRead, Remark, Rung, Site, Use};
+use crate::preflight::{GroupKind, NullRead, Remark, Site, Use};
 use crate::{Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
 use proptest::prelude::*;

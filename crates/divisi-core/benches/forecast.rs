@@ -54,6 +54,7 @@ fn rung(tier: Tier) -> Rung {
         output: PicoUsd(input.0 * 5),
     };
     Rung {
+        provider: "main".into(),
         model: tier.as_str().into(),
         tier: Some(tier),
         price: Some(ModelPrice { base, ..ModelPrice::default() }),

@@ -40,8 +40,20 @@ pub enum LockError {
 impl RunLock {
     /// Whether somebody holds the lock of `run` in `folder`.
     pub(crate) fn is_held(folder: &Path, run: &RunId) -> bool {
-        let file = File::open(folder.join(format!("{run}.lock")));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        holder(&folder.join(format!("{run}.lock"))).is_some()
+    }
+
+    /// A run whose lock in `folder` is held, and its holder; that of several
+    /// whose name comes first.
+    pub(crate) fn first_held(folder: &Path) -> Option<(RunId, String)> {
+        let files = std::fs::read_dir(folder).ok()?;
+        let held = files.filter_map(|file| {
+            let path = file.ok()?.path();
+            let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+            let run = RunId::new(path.file_stem().filter(|_| is_lock)?.to_str()?).ok()?;
+            Some((run, holder(&path)?))
+        });
+        held.min()
     }
 
     /// Takes the lock of `run` in `folder`.
@@ -59,11 +71,7 @@ impl RunLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // A holder that has not written yet is still a holder.
-                let _ = file.read_to_string(&mut holder);
-                let holder = if holder.is_empty() { "of unknown number".to_owned() } else { holder };
-                return Err(LockError::Held { run: run.clone(), holder });
+                return Err(LockError::Held { run: run.clone(), holder: name_in(&mut file) });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
@@ -71,6 +79,23 @@ impl RunLock {
         write!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Who holds the lock file at `path`, if somebody does.
+fn holder(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(name_in(&mut file)),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
+/// The process id that a holder has written.
+fn name_in(file: &mut File) -> String {
+    let mut holder = String::new();
+    // A holder that has not written yet is still a holder.
+    let _ = file.read_to_string(&mut holder);
+    if holder.is_empty() { "of unknown number".to_owned() } else { holder }
 }
 
 #[cfg(test)]
@@ -84,9 +109,12 @@ mod tests {
         let lock = RunLock::take(folder.path(), &run).unwrap();
         let refused = RunLock::take(folder.path(), &run).unwrap_err();
         assert!(RunLock::is_held(folder.path(), &run));
+        let holder = std::process::id().to_string();
+        assert_eq!(RunLock::first_held(folder.path()), Some((run.clone(), holder)));
         assert_eq!(refused.to_string(), format!("run a is being driven by process {}", std::process::id()));
         drop(lock);
         assert!(!RunLock::is_held(folder.path(), &run));
+        assert_eq!(RunLock::first_held(folder.path()), None);
         RunLock::take(folder.path(), &run).unwrap();
     }
 }

@@ -174,6 +174,13 @@ impl Models {
         Ok(Model { provider, id, tier, free: models.free, price: None, governors })
     }
 
+    /// The name of the provider that `model` is at; the first of those that are
+    /// limited together.
+    pub fn name_of(&self, model: &Model) -> Option<&str> {
+        let at = self.providers.iter().find(|(_, models)| Arc::ptr_eq(&models.governors, &model.governors));
+        at.map(|(name, _)| name.as_str())
+    }
+
     /// What lets requests to all of them leave.
     pub(crate) fn governors(&self) -> impl Iterator<Item = &Arc<Governors>> {
         self.providers.values().map(|models| &models.governors)

@@ -16,6 +16,11 @@ use std::time::Instant;
 const PER_SECOND: u32 = 50;
 const BURST: u32 = 50;
 
+/// Requests under way, where there should be so few that none leaves on the
+/// burst's account before the first are answered: their headers put right what a
+/// busy machine has been late to send, so that the count does not hang on its pace.
+const FEW: u32 = 8;
+
 fn limited() -> Config {
     let limits =
         Limits { requests_per_second: Some(PER_SECOND.into()), requests_burst: BURST, ..Limits::default() };
@@ -31,11 +36,17 @@ fn models(mock: &Mock, limits: RateSettings) -> Models {
     Models { default: "sonnet".into(), provider: "main".to_owned(), providers }
 }
 
-async fn fan_out(models: Models, tasks: u32) -> Finished {
+/// As many requests under way as there usually may be.
+fn usual() -> u32 {
+    divisi_core::Limits::default().in_flight_max
+}
+
+async fn fan_out(models: Models, tasks: u32, in_flight_max: u32) -> Finished {
     let source = format!(
         "return parallel(Array.from({{length: {tasks}}}, (_, i) => () => agent('look at part ' + i)))"
     );
-    let setup = Setup::new(models, std::env::temp_dir());
+    let mut setup = Setup::new(models, std::env::temp_dir());
+    setup.limits.in_flight_max = in_flight_max;
     let engine = Engine::new(Arc::new(MemoryStore::default()));
     let run = engine.start(Flow::script("test", source), setup, RunOptions::default()).await;
     run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
@@ -75,7 +86,7 @@ async fn a_known_limit_refuses_next_to_nobody() {
         ..RateSettings::default()
     };
     let begun = Instant::now();
-    let finished = fan_out(models(&mock, limits), tasks).await;
+    let finished = fan_out(models(&mock, limits), tasks, FEW).await;
     tell(&mock, tasks, begun);
     assert!(all_ok(&finished, tasks));
     assert!(answered(&mock, 429) * 100 <= u64::from(tasks), "{} refused", answered(&mock, 429));
@@ -85,18 +96,18 @@ async fn a_known_limit_refuses_next_to_nobody() {
 async fn a_limit_that_only_the_vendor_tells_of_is_learnt_from_its_answers() {
     let (mock, tasks) = (Mock::start(limited()).await, size());
     let begun = Instant::now();
-    let finished = fan_out(models(&mock, RateSettings::default()), tasks).await;
+    let finished = fan_out(models(&mock, RateSettings::default()), tasks, usual()).await;
     tell(&mock, tasks, begun);
     assert!(all_ok(&finished, tasks));
     // Those that left before the first answer, and the usual share of the rest.
-    let before = u64::from(divisi_core::Limits::default().in_flight_max);
+    let before = u64::from(usual());
     assert!(answered(&mock, 429) <= before + u64::from(tasks) / 100, "{} refused", answered(&mock, 429));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_refused_key_nothing_more_is_sent() {
     let mock = Mock::start(Config { keys: vec!["another".to_owned()], ..Config::default() }).await;
-    let finished = fan_out(models(&mock, RateSettings::default()), 1_000).await;
+    let finished = fan_out(models(&mock, RateSettings::default()), 1_000, usual()).await;
     let failed = finished.run.counts().failed;
     assert!(matches!(
         finished.run.stage(),
@@ -105,5 +116,5 @@ async fn after_a_refused_key_nothing_more_is_sent() {
     assert!((5..1_000).contains(&failed), "{failed} have failed, and a person is asked");
     // Those in flight when the first answer came.
     let sent = answered(&mock, 401);
-    assert!((1..=u64::from(divisi_core::Limits::default().in_flight_max)).contains(&sent), "{sent} sent");
+    assert!((1..=u64::from(usual())).contains(&sent), "{sent} sent");
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 /// The failure that a response without a reply stands for.
 pub(crate) fn response(endpoint: &Endpoint, status: u16, headers: &HeaderMap, body: &str) -> ProviderError {
     let told = Told::read(body);
-    let class = told.class().unwrap_or_else(|| class_of_status(status, told.message.as_deref()));
+    let class = told.class().unwrap_or_else(|| told.class_of_status(status));
     let message = match told.message.as_deref().map(|message| endpoint.quoted(message)) {
         Some(message) if !message.is_empty() => {
             format!("provider `{}` answered {status}: {message}", endpoint.name)
@@ -40,7 +40,7 @@ pub(crate) fn event(endpoint: &Endpoint, error: &Value) -> ProviderError {
     let class = told
         .class()
         .or_else(|| told.kinds.iter().find_map(|kind| class_of_kind(kind)))
-        .or_else(|| told.status.map(|status| class_of_status(status, told.message.as_deref())))
+        .or_else(|| told.status.map(|status| told.class_of_status(status)))
         .unwrap_or(Server);
     let message = told.message.as_deref().unwrap_or("it gave no reason");
     let message = format!("provider `{}` broke off its reply: {}", endpoint.name, endpoint.quoted(message));
@@ -60,6 +60,8 @@ struct Told {
     message: Option<String>,
     /// A status inside the body: gateways pass on errors in replies under HTTP 200.
     status: Option<u16>,
+    /// Whether it names what in the prompt it objects to.
+    is_flagged: bool,
     request_id: Option<String>,
 }
 
@@ -77,13 +79,16 @@ impl Told {
         let body = body.get(0).unwrap_or(body);
         let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(body);
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        let kinds = [error.pointer("/details/error_code"), error.get("code"), error.get("type")];
+        let kinds =
+            [error.pointer("/details/error_code"), error.get("code"), error.get("type"), error.get("status")];
+        let flags = ["/metadata/reasons", "/metadata/flagged_input"];
         Self {
             kinds: kinds.into_iter().filter_map(text).collect(),
             message: text(Some(error))
                 .or_else(|| text(error.get("message")))
                 .or_else(|| text(error.get("detail"))),
             status: error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()),
+            is_flagged: flags.iter().any(|flag| error.pointer(flag).is_some_and(|value| !value.is_null())),
             request_id: text(body.get("request_id")),
         }
     }
@@ -94,6 +99,33 @@ impl Told {
 
     fn class(&self) -> Option<FailureClass> {
         self.kinds.iter().find_map(|kind| class_of_code(kind))
+    }
+
+    fn class_of_status(&self, status: u16) -> FailureClass {
+        let by_message = || self.message.as_deref().and_then(class_of_message);
+        match status {
+            401 => Auth,
+            403 => by_message().unwrap_or_else(|| self.class_of_forbidden()),
+            402 => Quota,
+            408 | 409 => Server,
+            413 => TooLong,
+            429 => RateLimited,
+            503 | 529 => Overloaded,
+            500.. => Server,
+            _ => by_message().unwrap_or(BadRequest),
+        }
+    }
+
+    /// What a 403 is about: this prompt, the key, or this request alone, which a
+    /// gateway, a firewall or a rule of the account keeps out. A refused key
+    /// stops every request that would carry it, so only the vendor's own word
+    /// for that counts.
+    fn class_of_forbidden(&self) -> FailureClass {
+        match self.kinds.iter().find_map(|kind| class_of_kind(kind)) {
+            _ if self.is_flagged => Declined,
+            Some(Auth) => Auth,
+            _ => Unavailable,
+        }
     }
 }
 
@@ -118,7 +150,11 @@ fn class_of_code(code: &str) -> Option<FailureClass> {
 /// Words that say no more than the status would, for errors that come without one.
 fn class_of_kind(kind: &str) -> Option<FailureClass> {
     Some(match kind {
-        "authentication_error" | "permission_error" | "invalid_api_key" => Auth,
+        "authentication_error"
+        | "permission_error"
+        | "permission_denied"
+        | "PERMISSION_DENIED"
+        | "invalid_api_key" => Auth,
         "invalid_request_error" | "not_found_error" | "invalid_prompt" | "model_not_found" => BadRequest,
         "rate_limit_error" => RateLimited,
         "api_error" | "timeout_error" | "server_error" | "internal_server_error" => Server,
@@ -126,27 +162,15 @@ fn class_of_kind(kind: &str) -> Option<FailureClass> {
     })
 }
 
-fn class_of_status(status: u16, message: Option<&str>) -> FailureClass {
-    match status {
-        401 | 403 => Auth,
-        402 => Quota,
-        408 | 409 => Server,
-        413 => TooLong,
-        429 => RateLimited,
-        503 | 529 => Overloaded,
-        500.. => Server,
-        _ => message.and_then(class_of_message).unwrap_or(BadRequest),
-    }
-}
-
-/// Messages of plain bad requests that stand for something else, in lower case.
-const TELLING: [(&str, FailureClass); 6] = [
+/// Messages of plain refusals that stand for something else, in lower case.
+const TELLING: [(&str, FailureClass); 7] = [
     ("prompt is too long", TooLong),
     ("maximum context length", TooLong),
     ("exceeds the available context size", TooLong),
     ("exceed context limit", TooLong),
     ("credit balance is too low", Quota),
     ("reached your specified api usage limits", Quota),
+    ("key limit exceeded", Quota),
 ];
 
 fn class_of_message(message: &str) -> Option<FailureClass> {
@@ -167,6 +191,12 @@ fn hint(endpoint: &Endpoint, class: FailureClass, status: u16) -> Option<String>
         (Auth, Some(env), Some(_)) => format!("check {env}: the key in it was refused"),
         (Auth, None, _) => format!("give provider `{name}` a key in the settings"),
         (Quota, ..) => format!("add credit or raise the spending limit of the account behind `{name}`"),
+        (Declined, ..) if status == 403 => {
+            "change the task's prompt, or give it a model that is not moderated".to_owned()
+        }
+        (Unavailable, ..) => format!(
+            "see whether `{name}` gives your account and region this model, and whether a proxy or firewall is in the way"
+        ),
         (BadRequest, ..) if status == 404 => {
             format!("check the model's id and the address {}", endpoint.shown_url())
         }
@@ -215,6 +245,7 @@ mod tests {
         };
         let openai =
             |code: &str| json!({"error": {"message": "no", "type": "invalid_request_error", "code": code}});
+        let flagged = |metadata: Value| json!({"error": {"code": 403, "message": "your input was flagged", "metadata": metadata}});
         for (status, body, class) in [
             (400, anthropic("invalid_request_error", "max_tokens: wrong"), BadRequest),
             (400, anthropic("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"), TooLong),
@@ -235,6 +266,20 @@ mod tests {
             (402, anthropic("billing_error", "no"), Quota),
             (402, limit("linked_organization_spend_limit_reached"), Quota),
             (403, anthropic("permission_error", "no"), Auth),
+            (403, openai("permission_denied"), Auth),
+            (403, openai("invalid_api_key"), Auth),
+            (403, json!([{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]), Auth),
+            (403, flagged(json!({"reasons": ["violence"], "flagged_input": "no"})), Declined),
+            (403, flagged(json!({"flagged_input": "no"})), Declined),
+            (403, flagged(json!({"reasons": null})), Unavailable),
+            (
+                403,
+                json!({"error": {"code": 403, "message": "Key limit exceeded (monthly limit). Raise it."}}),
+                Quota,
+            ),
+            (403, openai("unsupported_country_region_territory"), Unavailable),
+            (403, openai("model_not_found"), Unavailable),
+            (403, json!(null), Unavailable),
             (404, anthropic("not_found_error", "model: nope"), BadRequest),
             (404, openai("model_not_found"), BadRequest),
             (408, anthropic("timeout_error", "no"), Server),
@@ -272,6 +317,8 @@ mod tests {
             (json!({"type": "api_error", "message": "no"}), Server),
             (json!({"type": "invalid_request_error", "message": "no"}), BadRequest),
             (json!({"error": {"code": 429, "message": "no"}}), RateLimited),
+            (json!({"error": {"code": 403, "message": "no", "metadata": {"reasons": ["x"]}}}), Declined),
+            (json!({"error": {"code": 403, "message": "no"}}), Unavailable),
             (json!({"code": "context_length_exceeded", "message": "no"}), TooLong),
             (json!({"type": "something_new"}), Server),
             (json!(null), Server),
@@ -315,7 +362,8 @@ mod tests {
         let all = [
             advice(401, false, true),
             advice(401, true, true),
-            advice(403, false, false),
+            advice(401, false, false),
+            advice(403, true, true),
             advice(402, true, true),
             advice(404, true, true),
             advice(307, true, true),
@@ -325,6 +373,7 @@ mod tests {
         set MAIN_API_KEY to a key of `main`
         check MAIN_API_KEY: the key in it was refused
         give provider `main` a key in the settings
+        see whether `main` gives your account and region this model, and whether a proxy or firewall is in the way
         add credit or raise the spending limit of the account behind `main`
         check the model's id and the address https://example.com
         the address https://example.com redirects: name the one it leads to

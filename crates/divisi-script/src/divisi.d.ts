@@ -289,7 +289,10 @@ interface PlanTask {
 type PlanCheck = CommandCheck | SchemaCheck | JudgeCheck;
 
 interface DecomposeOptions {
-  /** Tasks to carry out as they are, without an agent that plans. */
+  /**
+   * Tasks to carry out as they are, without an agent that plans. What the plan says beside them (`maxCost`,
+   * `phases`, `gather`) does nothing here, and a warning says so.
+   */
   plan?: { goal?: string; tasks: readonly PlanTask[] };
   /** Options of the agent that plans, or just its model. */
   planner?: AgentOptions | Model;

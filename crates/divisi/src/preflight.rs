@@ -189,7 +189,8 @@ fn tiers(setup: &Setup) -> Tiers {
     let rung = |tier: Tier| {
         let model = setup.models.find(Some(tier.as_str())).ok()?;
         let price = setup.prices.price_of(&model, clock::now()).filter(|_| !model.free);
-        Some((tier, Rung { model: model.id, tier: Some(tier), price }))
+        let provider = setup.models.provider.as_str().into();
+        Some((tier, Rung { provider, model: model.id, tier: Some(tier), price }))
     };
     Tier::ALL.into_iter().filter_map(rung).collect()
 }

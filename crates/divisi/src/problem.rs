@@ -40,6 +40,10 @@ pub(crate) enum Reason {
     Plan(PlanFileError),
 }
 
+/// What to do about a journal that does not add up: it is never written again.
+const DAMAGED: &str =
+    "take the store back from a backup, or start the run anew; other runs in it can be read";
+
 impl Problem {
     /// Something went wrong.
     pub(crate) fn failed(error: impl Into<anyhow::Error>) -> Self {
@@ -149,8 +153,18 @@ impl From<StoreError> for Problem {
             StoreError::TooNew { .. } => Some("update divisi, or name another store with `--store`"),
             StoreError::Foreign(_) | StoreError::Open { .. } => Some("name another file with `--store`"),
             StoreError::Full(_) => Some("make room, then resume the run; what had been written is kept"),
+            StoreError::InUse { .. } => {
+                Some("let that run end or stop it with Ctrl-C, which keeps what is finished; then try again")
+            }
+            StoreError::Busy(_) => Some(
+                "see what holds it (a backup, a sync, `sqlite3`), then resume the run: what was written is kept",
+            ),
             StoreError::Moved(_) => Some("that process goes on with the run"),
-            StoreError::Unreadable { .. } | StoreError::Sqlite { .. } | StoreError::Closed => None,
+            StoreError::Unreadable { .. } => Some(DAMAGED),
+            StoreError::Sqlite { .. } => {
+                Some("see whether its disk is sound, then resume the run: what was written is kept")
+            }
+            StoreError::Closed => Some("resume the run: what was written is kept"),
         };
         Self::failed(error).hints(hint)
     }
@@ -160,7 +174,8 @@ impl From<DriveError> for Problem {
     fn from(error: DriveError) -> Self {
         match error {
             DriveError::Store(error) => error.into(),
-            DriveError::Illegal(_) | DriveError::Missing(_) | DriveError::Unknown(_) => Self::failed(error),
+            DriveError::Illegal(_) | DriveError::Missing(_) => Self::failed(error).hint(DAMAGED),
+            DriveError::Unknown(_) => Self::failed(error).hint("`divisi runs` lists them"),
         }
     }
 }
@@ -173,7 +188,8 @@ impl From<StartError> for Problem {
             StartError::Lock(error @ LockError::Held { .. }) => {
                 Self::failed(error).hint("wait until it is done, or stop that process with Ctrl-C")
             }
-            StartError::Lock(error @ LockError::Io { .. }) => Self::failed(error),
+            StartError::Lock(error @ LockError::Io { .. }) => Self::failed(error)
+                .hint("make its folder one that you may write in, or name another store with `--store`"),
             StartError::Thread(_) => Self::failed(error),
         }
     }
@@ -212,5 +228,40 @@ mod tests {
          3 │ return a
            ╰────
         "#);
+    }
+
+    #[test]
+    fn every_failure_of_a_store_comes_with_advice() {
+        let run = divisi_core::RunId::new("k3f9").unwrap();
+        let path = || "runs.db".to_owned();
+        let source = || std::io::Error::other("it is not allowed");
+        let cause = |error: StoreError| Problem::from(error).render(&LOOK);
+        let position = divisi_core::Position(7);
+        let broken = <serde_json::Error as serde::de::Error>::custom("events are missing");
+        let all = [
+            cause(StoreError::InUse { path: path(), found: 2, run: run.clone(), holder: "41".into() }),
+            cause(StoreError::Busy(path())),
+            cause(StoreError::Unreadable { run: run.clone(), position, source: broken }),
+            cause(StoreError::Closed),
+            Problem::from(DriveError::Missing("a1b2".into())).render(&LOOK),
+            Problem::from(StartError::Lock(LockError::Io { run, path: path().into(), source: source() }))
+                .render(&LOOK),
+        ];
+        insta::assert_snapshot!(all.concat(), @r"
+        error: the store runs.db has format 2 and cannot be changed while process 41 drives run k3f9 in it
+          hint: let that run end or stop it with Ctrl-C, which keeps what is finished; then try again
+        error: another process keeps the store runs.db locked
+          hint: see what holds it (a backup, a sync, `sqlite3`), then resume the run: what was written is kept
+        error: the journal of run k3f9 cannot be read at position 7
+          caused by: events are missing
+          hint: take the store back from a backup, or start the run anew; other runs in it can be read
+        error: the store is closed
+          hint: resume the run: what was written is kept
+        error: a text of the journal is missing from the store: a1b2
+          hint: take the store back from a backup, or start the run anew; other runs in it can be read
+        error: cannot lock run k3f9 with runs.db
+          caused by: it is not allowed
+          hint: make its folder one that you may write in, or name another store with `--store`
+        ");
     }
 }

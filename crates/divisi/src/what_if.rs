@@ -5,8 +5,6 @@ use divisi_core::preflight::forecast::Leg as Drawn;
 use divisi_engine::Setup;
 use divisi_engine::governor::family;
 use divisi_sim::what_if::{Answer, Leg, Limits, Tasks, what_if};
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What many runs of a flow come to.
 pub(crate) struct Simulation {
@@ -21,20 +19,15 @@ pub(crate) struct Simulation {
 /// Simulates the flow. Blocks for seconds where it is large.
 pub(crate) fn simulate(looked: &Looked) -> Simulation {
     let (graph, draws) = (&looked.graph, looked.draws());
-    let assigned = graph.tasks.iter().filter_map(|node| node.assigned.as_ref().ok());
-    let asked: BTreeSet<&Arc<str>> =
-        assigned.flat_map(|task| task.rungs.iter().map(|rung| &rung.model)).collect();
     let mut desks = Desks::default();
-    let places: Vec<Option<Place>> = draws
-        .models()
-        .iter()
-        .map(|model| asked.contains(model).then(|| desks.place(model, &looked.setup)).flatten())
-        .collect();
+    let asked = draws.asked().iter();
+    let places: Vec<Option<Place>> =
+        asked.map(|(provider, model)| desks.place(provider, model, &looked.setup)).collect();
     let limits =
         Limits { in_flight_max: looked.setup.limits.in_flight_max, cap: looked.settings.cap, ..desks.limits };
     let tasks = Tasks::new(graph.tasks.len(), |task| &graph.tasks[task].waits);
     let answer = what_if(&tasks, &limits, |repetition, works| {
-        draws.draw(repetition, |task, drawn| works.push(task, leg(&drawn, places[drawn.model])));
+        draws.draw(repetition, |task, drawn| works.push(task, leg(&drawn, places[drawn.asked])));
     });
     Simulation { answer, limits, providers: desks.providers, tasks: graph.tasks.len() }
 }
@@ -55,14 +48,9 @@ struct Desks {
 }
 
 impl Desks {
-    /// The place of a model; `None` if no provider has it.
-    fn place(&mut self, model: &str, setup: &Setup) -> Option<Place> {
-        let models = &setup.models;
-        let others = models.providers.keys().map(|name| format!("{name}:{model}"));
-        let word =
-            [model.to_owned()].into_iter().chain(others).find(|word| models.find(Some(word)).is_ok())?;
-        let name = models.wanted(Some(&word)).0;
-        let settings = models.providers.get(name)?.governors.settings();
+    /// The place of a model at the provider `name`; `None` where no provider is asked.
+    fn place(&mut self, name: &str, model: &str, setup: &Setup) -> Option<Place> {
+        let settings = setup.models.providers.get(name)?.governors.settings();
         let known = self.providers.iter().position(|provider| provider == name);
         let provider = known.unwrap_or_else(|| {
             self.providers.push(name.to_owned());

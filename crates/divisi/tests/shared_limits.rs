@@ -74,7 +74,8 @@ fn a_limit_that_one_process_was_told_of_is_known_to_the_next() {
     // So slow that all leave before the first answer tells of the limit.
     let latency = Latency { first_byte_ms: 200, ..Latency::default() };
     let machine = Machine::new(Config { latency, ..limited() });
-    fan_out(&machine, "first", 36, 36, "").wait_with_output().unwrap();
+    let output = fan_out(&machine, "first", 36, 36, "").wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let refused = || machine.mock.stats().statuses.get(&429).copied().unwrap_or(0);
     let before = refused();
     let output = fan_out(&machine, "second", 36, 36, "").wait_with_output().unwrap();

@@ -16,8 +16,11 @@ use std::collections::BTreeMap;
 pub struct Review {
     /// By class of token.
     pub classes: BTreeMap<TokenClass, ClassCost>,
-    /// Tokens of models that the list has no price for.
+    /// Tokens of models that the list has no price for, and that cost something.
     pub unpriced: Usage,
+    /// Tokens of models that the list has no price for, and that cost nothing:
+    /// a server of one's own, scripted answers.
+    pub free: Usage,
     /// What the replies with a price cost by the list.
     pub list: PicoUsd,
     /// What was recorded for the same replies.
@@ -57,7 +60,10 @@ impl Review {
 
     fn reply(&mut self, entry: &Entry, price: Option<&ModelPrice>, strongest: Option<&ModelPrice>) {
         let Some(price) = price else {
-            self.unpriced += entry.usage;
+            match entry.cost {
+                PicoUsd::ZERO => self.free += entry.usage,
+                _ => self.unpriced += entry.usage,
+            }
             return;
         };
         let rates = price.rates(entry.usage.prompt());

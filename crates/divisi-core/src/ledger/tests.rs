@@ -180,6 +180,18 @@ fn a_review_says_what_else_it_could_have_cost() {
     assert_eq!(review.unpriced, usage(10, 0, 3));
 }
 
+#[test]
+fn what_nobody_bills_is_not_without_a_price() {
+    let task = attempt(0, 1);
+    let free = [
+        submitted(0, "find", "look"),
+        scheduled(task, "demo-haiku", 0),
+        replied(task, "demo-haiku", usage(10, 0, 2), 0),
+    ];
+    let review = Review::of(&Ledger::of(&recorded(free)), |_| None, |_| None);
+    assert_eq!((review.free, review.unpriced), (usage(10, 0, 2), Usage::default()));
+}
+
 /// Three tasks on a ladder from `small` at 10 to `large` at 100: one is taken
 /// below, one climbs, one is still at work.
 fn ladders() -> Vec<LadderRecord> {

@@ -109,6 +109,9 @@ pub struct Assigned {
 /// One model of a ladder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
+    /// The name of the provider that is asked for it: several may have one of this id.
+    #[serde(default)]
+    pub provider: Arc<str>,
     /// The vendor's id.
     pub model: Arc<str>,
     /// The tier it stands for there, if it stands for one.

@@ -26,7 +26,7 @@ impl Resolver {
             kind: choice.kind.clone(),
             kind_declared: choice.declared,
             why: self.why(task, &parts, &choice),
-            rungs: parts.models.rungs.iter().map(rung).collect(),
+            rungs: parts.models.rungs.iter().map(|model| self.rung(model)).collect(),
             checked: !task.check.is_empty(),
             prompt_tokens: self.prompt_tokens(task, &parts),
             shared_tokens: shared.unwrap_or_default(),
@@ -50,6 +50,12 @@ impl Resolver {
         let Some(model) = assignment.models.first() else { return Ok(None) };
         let request = opening(&assignment, model, None);
         Ok(model.provider.count_tokens(&request).await?)
+    }
+
+    fn rung(&self, model: &Model) -> Rung {
+        let provider = self.setup.models.name_of(model).unwrap_or_default().into();
+        let price = model.price.as_deref().cloned();
+        Rung { provider, tier: model.tier, price, model: model.id.clone() }
     }
 
     /// About how many tokens the first request has. What stands in the place of
@@ -90,10 +96,6 @@ impl Resolver {
             (None, None) => "the run's model".to_owned(),
         }
     }
-}
-
-fn rung(model: &Model) -> Rung {
-    Rung { tier: model.tier, price: model.price.as_deref().cloned(), model: model.id.clone() }
 }
 
 /// About how many tokens a text is to a model; to the run's usual one where none is asked.

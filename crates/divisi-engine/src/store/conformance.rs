@@ -35,7 +35,7 @@ macro_rules! suite {
 }
 pub(super) use suite;
 
-fn batch(run: &str, position: u64, lines: usize) -> Batch {
+pub(super) fn batch(run: &str, position: u64, lines: usize) -> Batch {
     let id = RunId::new(run).unwrap();
     let event = |i: usize| Recorded {
         position: Position(position).after(i),

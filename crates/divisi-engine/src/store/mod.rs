@@ -4,14 +4,16 @@
 //! position the driver expects. It is the only place that two processes share,
 //! and the expected position is what keeps two drivers out of one run.
 
+mod format;
 mod memory;
 mod sqlite;
 
 #[cfg(test)]
 mod conformance;
 
+pub use format::FORMAT;
 pub use memory::MemoryStore;
-pub use sqlite::{FORMAT, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
 use divisi_core::content::Blob;
@@ -147,10 +149,24 @@ pub enum StoreError {
         /// The latest format known here.
         known: u32,
     },
+    /// The store has an older format, in which another process writes now.
+    #[error(
+        "the store {path} has format {found} and cannot be changed while process {holder} drives run {run} in it"
+    )]
+    InUse {
+        /// Which store.
+        path: String,
+        /// Its format.
+        found: u32,
+        /// The run that goes on.
+        run: RunId,
+        /// The process that drives it, as far as it has said.
+        holder: String,
+    },
     /// The file is no store.
     #[error("{0} is not a divisi store")]
     Foreign(String),
-    /// An event in it cannot be read.
+    /// An event in it cannot be read, or is not there.
     #[error("the journal of run {run} cannot be read at position {}", position.0)]
     Unreadable {
         /// Whose journal.
@@ -163,6 +179,9 @@ pub enum StoreError {
     /// The store has no room left.
     #[error("no room left to write the store {0}")]
     Full(String),
+    /// Another process kept the store for so long that nothing could be written or read.
+    #[error("another process keeps the store {0} locked")]
+    Busy(String),
     /// SQLite failed.
     #[error("the store {path} failed")]
     Sqlite {

@@ -6,22 +6,16 @@
 //! that a power cut could take back. Readers have a connection of their own
 //! and never wait for the writer.
 
+use super::format::prepare;
 use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
 use async_trait::async_trait;
 use divisi_core::{Digest, Event, PicoUsd, Position, Recorded, RunId, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
-
-/// Marks the file as ours: the bytes `dvsi`.
-const APPLICATION_ID: i32 = 0x6476_7369;
-
-/// Version of what is in the file: the tables below, and the vocabulary of their events.
-pub const FORMAT: u32 = 3;
-const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
 /// Most events in one row. Rows cost more than what is in them; but a page of a
 /// journal begins anywhere, and what stands before it in its row is read in vain.
@@ -31,38 +25,13 @@ const ROW_EVENTS_MAX: usize = 1_024;
 /// of the time already; more would only make the first of them wait longer.
 const COMMIT_BATCHES_MAX: usize = 1_024;
 
-/// How long a writer waits for another process that writes at this moment.
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long one try waits for another process that writes at this moment.
+pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
-    ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
-    tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
-CREATE TABLE IF NOT EXISTS journal (
-    run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
-) WITHOUT ROWID;
-CREATE VIEW IF NOT EXISTS events AS
-    SELECT run, position + key AS position, json_extract(value, '$[0]') AS at,
-        json_extract(value, '$[1]') AS event
-    FROM journal, json_each(journal.events);
-CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-";
-
-/// Formats 1 and 2 had a row for each event.
-const BEFORE_3: &str = "
-ALTER TABLE events RENAME TO single_events;
-CREATE TABLE journal (
-    run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
-) WITHOUT ROWID;
-INSERT INTO journal (run, position, events)
-    SELECT run, min(position), '[' || group_concat('[' || at || ',' || event || ']' ORDER BY position) || ']'
-    FROM single_events GROUP BY run, position / 1024;
-DROP TABLE single_events;
-";
+/// Tries of a commit while another process keeps the store: two minutes in all.
+/// Nobody has seen anything of it yet, and giving up ends the runs that asked
+/// for it with their replies unwritten.
+const COMMIT_TRIES_MAX: u32 = 12;
 
 /// Keeps journals in one SQLite file.
 #[derive(Debug)]
@@ -80,8 +49,9 @@ type Write = (Arc<Batch>, oneshot::Sender<Result<(), StoreError>>);
 impl SqliteStore {
     /// Opens the store at `path`, making it and its folder where they are not there.
     ///
-    /// Fails with [`StoreError::TooNew`] on a store of a later format and with
-    /// [`StoreError::Foreign`] on a file of something else; neither is changed.
+    /// Fails with [`StoreError::TooNew`] on a store of a later format, with
+    /// [`StoreError::InUse`] on one of an older format in which a run goes on, and
+    /// with [`StoreError::Foreign`] on a file of something else; none is changed.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         if let Some(folder) = path.parent() {
@@ -90,7 +60,7 @@ impl SqliteStore {
         }
         let failed = |source| failure(&path, source);
         let connection = Connection::open(&path).map_err(failed)?;
-        prepare(&connection, &path)?;
+        prepare(&connection, &path, &locks_of(&path))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(&path, flags).map_err(failed)?;
         reader.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
@@ -120,49 +90,22 @@ impl SqliteStore {
         })
     }
 
-    fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    /// Where the journal of `run` ends, as its last append has noted.
+    fn end(&self, run: &RunId) -> Result<Position, StoreError> {
+        let end: Option<i64> = self.read(|reader| {
+            let mut query = reader.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
+            query.query_row([run.as_str()], |row| row.get(0)).optional()
+        })?;
+        Ok(Position(end.unwrap_or(0) as u64))
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         query(&reader).map_err(|source| failure(&self.path, source))
     }
-}
-
-/// Checks what the file is and brings it to the current format.
-fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let failed = |source| failure(path, source);
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    let application = number("PRAGMA application_id").map_err(failed)?;
-    let format = number("PRAGMA user_version").map_err(failed)?;
-    let tables = number("SELECT count(*) FROM sqlite_schema").map_err(failed)?;
-    if application != i64::from(APPLICATION_ID) && (application != 0 || tables > 0) {
-        return Err(StoreError::Foreign(path.display().to_string()));
-    }
-    if format > i64::from(FORMAT) {
-        let found = u32::try_from(format).unwrap_or(u32::MAX);
-        return Err(StoreError::TooNew { path: path.display().to_string(), found, known: FORMAT });
-    }
-    // FULL syncs the log at each commit: what is acknowledged survives a power cut.
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
-        )
-        .map_err(failed)?;
-    if format < i64::from(FORMAT) {
-        bring_up_to_date(connection).map_err(failed)?;
-    }
-    Ok(())
-}
-
-fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    // Another process may have done so while this one waited for its turn.
-    let format: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if (1..3).contains(&format) {
-        transaction.execute_batch(BEFORE_3)?;
-    }
-    let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
-    transaction.execute_batch(&format!("{SCHEMA} {marks}"))?;
-    transaction.commit()
 }
 
 /// Events as they stand in a row: `[[at, event], …]`, whose positions follow from the first.
@@ -178,7 +121,7 @@ impl Serialize for Events<'_> {
 fn write_all(mut connection: Connection, path: &Path, mut writes: mpsc::UnboundedReceiver<Write>) {
     let mut queued = Vec::with_capacity(COMMIT_BATCHES_MAX);
     while writes.blocking_recv_many(&mut queued, COMMIT_BATCHES_MAX) > 0 {
-        let result = write(&mut connection, path, &queued);
+        let result = write_patiently(&mut connection, path, &queued);
         for (index, (batch, answer)) in queued.drain(..).enumerate() {
             let answered = match &result {
                 Ok(moved) if moved.contains(&index) => Err(StoreError::Moved(batch.run.clone())),
@@ -189,6 +132,28 @@ fn write_all(mut connection: Connection, path: &Path, mut writes: mpsc::Unbounde
             let _ = answer.send(answered);
         }
     }
+}
+
+/// Writes batches, and again where another process did not let it.
+fn write_patiently(
+    connection: &mut Connection,
+    path: &Path,
+    queued: &[Write],
+) -> rusqlite::Result<Vec<usize>> {
+    let mut tries = 1;
+    loop {
+        match write(connection, path, queued) {
+            Err(error) if is_busy(&error) && tries < COMMIT_TRIES_MAX => {
+                tracing::warn!(path = %path.display(), tries, "another process keeps the store locked");
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Writes batches in one transaction; returns which of them came too late.
@@ -259,12 +224,15 @@ impl Store for SqliteStore {
     }
 
     async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
+        let unreadable = |position, source| StoreError::Unreadable { run: run.clone(), position, source };
+        // Asked first: whatever is written meanwhile comes on top.
+        let end = self.end(run)?;
         let mut page = Vec::new();
         let mut next = from;
         while page.len() < PAGE_EVENTS_MAX {
             let Some((first, text)) = self.row(run, next)? else { break };
-            let unreadable = |source| StoreError::Unreadable { run: run.clone(), position: first, source };
-            let events: Vec<(Timestamp, Event)> = serde_json::from_str(&text).map_err(unreadable)?;
+            let events: Vec<(Timestamp, Event)> =
+                serde_json::from_str(&text).map_err(|source| unreadable(first, source))?;
             let seen = next.0.saturating_sub(first.0) as usize;
             if events.len() <= seen {
                 break;
@@ -276,6 +244,10 @@ impl Store for SqliteStore {
                 event,
             });
             page.extend(recorded.take(PAGE_EVENTS_MAX - page.len()));
+        }
+        if page.len() < PAGE_EVENTS_MAX && next < end {
+            let gap = format!("events are missing, of {} there should be", end.0);
+            return Err(unreadable(next, serde::de::Error::custom(gap)));
         }
         Ok(page)
     }
@@ -304,7 +276,7 @@ impl Store for SqliteStore {
     }
 
     fn locks(&self) -> Option<PathBuf> {
-        Some(self.path.with_extension("locks"))
+        Some(locks_of(&self.path))
     }
 }
 
@@ -340,7 +312,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     })
 }
 
-fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
+pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
     // The memory that processes share is a file, too, which a full disk keeps from growing.
     let shared_is_full = matches!(
         &source,
@@ -350,6 +322,7 @@ fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
         return StoreError::Full(path.display().to_string());
     }
     match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Busy(path.display().to_string()),
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(path.display().to_string()),
         Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.display().to_string()),
         Some(rusqlite::ErrorCode::CannotOpen) => {
@@ -357,6 +330,11 @@ fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
         }
         _ => StoreError::Sqlite { path: path.display().to_string(), source },
     }
+}
+
+/// Where those that drive runs of the store at `path` say so.
+fn locks_of(path: &Path) -> PathBuf {
+    path.with_extension("locks")
 }
 
 /// The system's reason, of which SQLite only says that there is one.
@@ -378,80 +356,61 @@ fn failure_from(path: &Path, source: &rusqlite::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::conformance::batch;
     use super::*;
 
     super::super::conformance::suite!(|folder: &Path| SqliteStore::open(folder.join("divisi.db")).unwrap());
 
+    #[tokio::test]
+    async fn a_gap_in_a_journal_is_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let store = SqliteStore::open(&path).unwrap();
+        for position in [0, 2, 4] {
+            store.append(Arc::new(batch("a", position, 2))).await.unwrap();
+        }
+        let run = RunId::new("a").unwrap();
+        let by_hand = Connection::open(&path).unwrap();
+        for (lost, missing) in [(4, 4), (2, 2), (0, 0)] {
+            by_hand.execute("DELETE FROM journal WHERE position = ?1", [lost]).unwrap();
+            let error = store.events(&run, Position(0)).await.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("the journal of run a cannot be read at position {missing}")
+            );
+        }
+    }
+
+    /// Who keeps the store, and how often a writer is still sent away before it is let go.
+    static KEEPER: Mutex<Option<(Connection, u32)>> = Mutex::new(None);
+
+    fn send_away(_: i32) -> bool {
+        let mut keeper = KEEPER.lock().unwrap();
+        match keeper.as_mut() {
+            Some((_, left)) if *left > 1 => *left -= 1,
+            _ => *keeper = None,
+        }
+        false
+    }
+
     #[test]
-    fn a_store_of_a_later_format_is_left_alone() {
+    fn a_store_that_others_keep_is_asked_again_within_bounds() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("divisi.db");
         drop(SqliteStore::open(&path).unwrap());
-        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
-        let error = SqliteStore::open(&path).unwrap_err();
-        assert!(matches!(error, StoreError::TooNew { found: 99, .. }), "{error}");
-    }
-
-    #[test]
-    fn files_of_others_are_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = folder.path().join("notes.txt");
-        std::fs::write(&text, "not a database, but long enough to be looked at".repeat(9)).unwrap();
-        assert!(matches!(SqliteStore::open(&text), Err(StoreError::Foreign(_))));
-        let other = folder.path().join("other.db");
-        Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        assert!(matches!(SqliteStore::open(&other), Err(StoreError::Foreign(_))));
-    }
-
-    #[tokio::test]
-    async fn a_store_with_a_row_for_each_event_is_brought_up_to_date() {
-        const TWO: &str = "
-            CREATE TABLE runs (
-                id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
-                ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
-                tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
-                started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
-            ) WITHOUT ROWID;
-            CREATE TABLE events (
-                run TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
-                PRIMARY KEY (run, position)
-            ) WITHOUT ROWID;
-            CREATE TABLE blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-            PRAGMA user_version = 2;";
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("divisi.db");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(&format!("{TWO} PRAGMA application_id = {APPLICATION_ID};")).unwrap();
-        old.execute_batch("BEGIN").unwrap();
-        for (run, events) in [("a", 5_000), ("b", 3)] {
-            for position in 0..events {
-                let event = format!(r#"{{"event":"logged","message":"{run} {position}"}}"#);
-                let row = params![run, position, position * 2, event];
-                old.execute("INSERT INTO events VALUES (?1, ?2, ?3, ?4)", row).unwrap();
-            }
-        }
-        old.execute_batch("COMMIT").unwrap();
-        drop(old);
-        let store = SqliteStore::open(&path).unwrap();
-        for (run, events) in [("a", 5_000), ("b", 3)] {
-            let id = RunId::new(run).unwrap();
-            let mut read = store.events(&id, Position(0)).await.unwrap();
-            let page = store.events(&id, Position(read.len() as u64)).await.unwrap();
-            read.extend(page);
-            assert_eq!(read.len(), events);
-            for (position, recorded) in read.into_iter().enumerate() {
-                assert_eq!(recorded.position, Position(position as u64));
-                assert_eq!(recorded.at, Timestamp(position as u64 * 2));
-                let message = format!("{run} {position}").into();
-                assert_eq!(recorded.event, Event::Logged { message });
-            }
-        }
-        let count = "SELECT count(*) FROM events WHERE run = 'a' AND position = at / 2";
-        assert_eq!(
-            store.read(|reader| reader.query_row(count, [], |row| row.get::<_, i64>(0))).unwrap(),
-            5_000
-        );
-        drop(store);
-        assert!(SqliteStore::open(&path).is_ok());
+        let written = |position, sent_away| {
+            let keeper = Connection::open(&path).unwrap();
+            keeper.execute_batch("BEGIN IMMEDIATE").unwrap();
+            *KEEPER.lock().unwrap() = Some((keeper, sent_away));
+            let mut writer = Connection::open(&path).unwrap();
+            writer.busy_handler(Some(send_away)).unwrap();
+            let queued = [(Arc::new(batch("a", position, 1)), oneshot::channel().0)];
+            let result = write_patiently(&mut writer, &path, &queued);
+            *KEEPER.lock().unwrap() = None;
+            result.map_err(|error| failure(&path, error))
+        };
+        assert!(written(0, 1).is_ok_and(|moved| moved.is_empty()));
+        assert!(written(1, COMMIT_TRIES_MAX - 1).is_ok_and(|moved| moved.is_empty()));
+        assert!(matches!(written(2, COMMIT_TRIES_MAX), Err(StoreError::Busy(_))));
     }
 }

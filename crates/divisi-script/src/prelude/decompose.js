@@ -37,9 +37,15 @@
     }
   };
 
+  // What a plan says beside its tasks is for a run of its own.
+  const NOT_TAKEN = ['maxCost', 'phases', 'gather'];
+
   const givenPlan = (plan) => {
     const { error, ...checked } = host.checkPlan(plan, host.tasksMax);
     if (error) throw new TypeError(`the option \`plan\` of decompose() is no plan: ${error}`);
+    for (const name of NOT_TAKEN.filter((name) => plan[name] != null)) {
+      host.warn(`\`${name}\` of the plan given to decompose() does nothing here: it holds where the plan is run by itself`);
+    }
     return checked;
   };
 

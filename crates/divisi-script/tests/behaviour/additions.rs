@@ -198,6 +198,22 @@ fn a_plan_that_is_given_needs_no_planner() {
 }
 
 #[test]
+fn what_a_given_plan_says_beside_its_tasks_is_not_ignored_silently() {
+    let plan = json!({
+        "name": "audit", "goal": "all of it", "maxCost": 2, "gather": { "prompt": "Sum up" },
+        "phases": [{ "title": "One", "maxCost": 1 }],
+        "tasks": [{ "id": "a", "prompt": "do a" }],
+    });
+    let played = play("\nawait decompose('all of it', { plan: args })").args(plan).run();
+    assert_eq!(played.prompts(), ["do a"]);
+    insta::assert_snapshot!(played.warnings().join("\n"), @r"
+    warning flow.js:2 `maxCost` of the plan given to decompose() does nothing here: it holds where the plan is run by itself
+    warning flow.js:2 `phases` of the plan given to decompose() does nothing here: it holds where the plan is run by itself
+    warning flow.js:2 `gather` of the plan given to decompose() does nothing here: it holds where the plan is run by itself
+    ");
+}
+
+#[test]
 fn a_planner_decides_on_no_more_than_the_model() {
     let plan = json!({"tasks": [{"id": "a", "prompt": "do a", "tools": ["run_command"], "maxTurns": 900, "model": "haiku"}]});
     let played = play("await decompose('goal')")

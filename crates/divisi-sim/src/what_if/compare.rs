@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Most runs that are drawn: with more, percentiles hardly move.
-pub const REPETITIONS_MAX: usize = 200;
+const REPETITIONS_MAX: usize = 200;
 
 /// Fewest, however many requests one has. Sums of many tasks vary little.
 const REPETITIONS_MIN: usize = 3;

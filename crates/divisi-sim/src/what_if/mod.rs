@@ -27,8 +27,8 @@ pub mod sample;
 mod tests;
 
 pub use answer::{Answer, Gain, Holds, Percentiles, Uncapped};
-pub use compare::{REPETITIONS_MAX, what_if};
-pub use play::Played;
+pub use compare::what_if;
+use play::Played;
 pub use tasks::Tasks;
 pub use work::{Leg, Works};
 

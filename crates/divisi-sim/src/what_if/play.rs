@@ -14,15 +14,15 @@ const BUDGET_SCAN_MAX: usize = 64;
 
 /// What one run came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Played {
+pub(super) struct Played {
     /// When the last task ended.
-    pub took: Millis,
+    pub(super) took: Millis,
     /// What all of it cost.
-    pub cost: PicoUsd,
+    pub(super) cost: PicoUsd,
     /// Tasks that ended.
-    pub done: u64,
+    pub(super) done: u64,
     /// Whether the cap held nothing more while some waited.
-    pub parked: bool,
+    pub(super) parked: bool,
 }
 
 /// One run under way.
@@ -168,20 +168,16 @@ impl<'a> Play<'a> {
             output: u64::from(leg.bound.reply_tokens_max).max(u64::from(leg.output / leg.requests)),
         };
         let gate = &mut self.gates[family];
-        match gate.queue.ask(self.now, estimate) {
-            Some(Decision::Go(permit)) => self.leave(task, Some(permit)),
-            Some(Decision::Wait(until)) => {
-                gate.wake_at = Some(until);
-                gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
-            }
+        let decision = gate.queue.ask(self.now, estimate);
+        if let Some(Decision::Go(permit)) = decision {
+            return self.leave(task, Some(permit));
+        }
+        gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
+        match decision {
+            Some(Decision::Wait(until)) => gate.wake_at = Some(until),
             // No vendor closes here.
-            Some(Decision::Full | Decision::Closed(_)) => {
-                gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
-            }
-            None => {
-                gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
-                self.let_through(family);
-            }
+            Some(Decision::Go(_) | Decision::Full | Decision::Closed(_)) => {}
+            None => self.let_through(family),
         }
     }
 

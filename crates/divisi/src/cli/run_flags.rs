@@ -49,11 +49,13 @@ pub(crate) struct RunFlags {
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(crate) overload_wait: Option<Span>,
     /// Try every task, even when the first ones of a sort have all failed alike
-    #[arg(long, help_heading = "Limits")]
-    pub(crate) keep_going: bool,
+    #[arg(long, help_heading = "Limits", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) keep_going: Option<bool>,
     /// Send a request that takes far longer than others a second time; both are paid for
-    #[arg(long, help_heading = "Limits")]
-    pub(crate) hedge: bool,
+    #[arg(long, help_heading = "Limits", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) hedge: Option<bool>,
     /// When the account's quota is used up, wait until there is some again and go on
     #[arg(long, help_heading = "Limits")]
     #[serde(skip)]
@@ -88,8 +90,8 @@ impl RunFlags {
             timeout: self.timeout.or(others.timeout),
             retries: self.retries.or(others.retries),
             overload_wait: self.overload_wait.or(others.overload_wait),
-            keep_going: self.keep_going || others.keep_going,
-            hedge: self.hedge || others.hedge,
+            keep_going: self.keep_going.or(others.keep_going),
+            hedge: self.hedge.or(others.hedge),
             wait: self.wait,
             allow: self.allow.or(others.allow),
             workspace: self.workspace.or(others.workspace),
@@ -117,6 +119,8 @@ impl RunFlags {
         let number = |value: Option<u32>| value.map(|number| i64::from(number).into());
         // Grants are words, which TOML can write.
         let allow = self.allow.as_ref().and_then(|grants| toml::Value::try_from(grants).ok());
+        // Taken back, the number of the settings holds.
+        let keep_going = self.keep_going == Some(true);
         [
             leaf(&["model"], text(self.model.clone()), "--model"),
             leaf(&["provider"], text(self.provider.clone()), "--provider"),
@@ -129,8 +133,8 @@ impl RunFlags {
                 text(self.overload_wait.map(String::from)),
                 "--overload-wait",
             ),
-            leaf(&["limits", "hopeless_after"], self.keep_going.then_some(0.into()), "--keep-going"),
-            leaf(&["hedge"], self.hedge.then_some(true.into()), "--hedge"),
+            leaf(&["limits", "hopeless_after"], keep_going.then_some(0.into()), "--keep-going"),
+            leaf(&["hedge"], self.hedge.map(toml::Value::from), "--hedge"),
             leaf(&["allow"], allow, "--allow"),
         ]
         .into_iter()
@@ -142,6 +146,7 @@ impl RunFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser as _;
 
     #[test]
     fn what_is_kept_fills_in_what_is_not_said() {
@@ -161,6 +166,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_can_be_taken_back() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            flags: RunFlags,
+        }
+        let line = |words: &[&str]| Line::parse_from([&["x"], words].concat()).flags;
+        let kept = line(&["--hedge", "--keep-going"]);
+        assert_eq!((kept.hedge, kept.keep_going), (Some(true), Some(true)));
+        assert_eq!(line(&[]).or(kept.clone()), kept);
+        let flags = line(&["--hedge=false", "--keep-going=false"]).or(kept);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("divisi.toml"), "hedge = true").unwrap();
+        let load = |flags: &RunFlags| {
+            crate::settings::load(&[].into(), folder.path(), flags.leaves()).unwrap().settings
+        };
+        let (with, without) = (load(&flags), load(&RunFlags::default()));
+        assert_eq!((with.hedge, without.hedge), (false, true));
+        assert_eq!(with.limits.hopeless_after, without.limits.hopeless_after);
+        assert_ne!(with.limits.hopeless_after, 0);
+    }
+
+    #[test]
     fn every_value_is_one_its_setting_may_have() {
         let flags = RunFlags {
             model: Some("haiku".into()),
@@ -170,8 +198,8 @@ mod tests {
             timeout: Some("90s".parse().unwrap()),
             retries: Some(0),
             overload_wait: Some("8h".parse().unwrap()),
-            keep_going: true,
-            hedge: true,
+            keep_going: Some(true),
+            hedge: Some(true),
             allow: Some(vec![Grant::Write, Grant::Run]),
             ..RunFlags::default()
         };

@@ -21,7 +21,7 @@ Examples:
   divisi check release.yaml --strict --json
 
 ✓ is as it should be, ! works and would work better otherwise, ✗ does not do what it is meant to do. \
-Exits with 0 whatever it finds; with --strict it exits with 1 unless all six are ✓.")]
+Exits with 0 whatever it finds; with --strict it exits with 1 unless all six are ✓.", mut_arg("wait", |wait| wait.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,

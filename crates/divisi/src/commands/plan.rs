@@ -28,7 +28,8 @@ Examples:
 
 The script runs, and every agent is answered with a placeholder that fits its schema. Lists whose length \
 only a result tells have three elements, or as many as the flow says: `agent(…, { expect: { files: 12 } })`. \
-No key is needed. Exits with 3 where the plan ends early: the flow breaks off on placeholders, or asks for more than 2,000 tasks.")]
+No key is needed. Exits with 3 where the plan ends early: the flow breaks off on placeholders, computes without \
+an end, or asks for more than 2,000 tasks.", mut_arg("wait", |wait| wait.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,

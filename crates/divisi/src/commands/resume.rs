@@ -19,7 +19,8 @@ Examples:
   divisi resume k3f9 --model opus
 
 What is finished is kept; only what is missing or was edited since runs. The flow's file is read again \
-if it is still there, and so are the settings; flags of the run hold unless others are given.")]
+if it is still there, and so are the settings; flags of the run hold unless others \
+are given; `--hedge=false` and `--keep-going=false` take back what it was started with.")]
 pub(crate) struct Args {
     /// The run's id, its beginning, or `last`
     run: String,

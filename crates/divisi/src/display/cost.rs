@@ -37,6 +37,7 @@ pub(crate) struct Bill {
     substitutions: Vec<Substituted>,
     classes: BTreeMap<TokenClass, ClassCost>,
     unpriced: Usage,
+    free: Usage,
     /// What was recorded for priced replies beyond the list, or short of it.
     beside_the_list: Difference,
     saved: Saved,
@@ -153,6 +154,7 @@ impl Bill {
             beside_the_list: Difference::of(review.recorded, review.list),
             classes: review.classes,
             unpriced: review.unpriced,
+            free: review.free,
         }
     }
 }
@@ -262,6 +264,9 @@ fn classes(bill: &Bill, look: &Look) -> Vec<Line> {
     }
     if bill.unpriced != Usage::default() {
         table.row(row("of models without a price", bill.unpriced.total(), "-".to_owned()));
+    }
+    if bill.free != Usage::default() {
+        table.row(row("of models that nobody bills", bill.free.total(), "free".to_owned()));
     }
     if bill.total.replies == 0 {
         return vec![];

@@ -295,6 +295,19 @@ fn a_simulation_says_what_holds_a_run_back() {
 }
 
 #[test]
+fn a_simulation_asks_each_provider_for_its_own_models() {
+    let many = MANY.replace("tools: []", "tools: [], model: 'gateway:claude-haiku-5-5'");
+    let home = Home::with("many.js", &many);
+    home.write(
+        "divisi.toml",
+        "provider = 'anthropic'\nprices.claude-haiku-5-5 = { input = 1.0, output = 5.0 }\n[providers.gateway]\nkind = 'anthropic'\nbase_url = 'http://localhost:9/v1'\nrate = { requests_per_minute = 60, burst = 1 }\n",
+    );
+    let said = home.ends(0, &["plan", "many.js", "--arg", "count=60", "--simulate"]).stdout;
+    let held = said.lines().find(|line| line.contains("held up by")).unwrap_or(&said);
+    insta::assert_snapshot!(held, @"  held up by requests a minute to gateway: with twice as many 0:49 instead of 1:21");
+}
+
+#[test]
 fn a_simulation_of_a_chain_says_that_no_limit_matters() {
     let home = Home::with(
         "f.js",

@@ -5,6 +5,11 @@ use crate::preflight::{Assigned, Graph, Group, GroupKind, Node, Rung, Site, Use}
 use crate::{Millis, PicoUsd, Task, Tier};
 use std::fmt::Write;
 
+/// The model of a tier.
+pub(super) fn rung(tier: Tier) -> Rung {
+    Rung { provider: "main".into(), model: format!("model-{tier}").into(), tier: Some(tier), price: None }
+}
+
 /// A graph that grows by one task at a time.
 #[derive(Default)]
 pub(super) struct Builder {
@@ -35,7 +40,7 @@ impl Builder {
                 executor: "api".into(),
                 kind: kind.into(),
                 kind_declared: false,
-                rungs: vec![Rung { model: format!("model-{tier}").into(), tier: Some(tier), price: None }],
+                rungs: vec![rung(tier)],
                 why: "named".into(),
                 checked: false,
                 prompt_tokens: 100,

@@ -43,16 +43,23 @@ pub(super) struct Step {
     pub(super) bound: TurnBound,
     /// Its place among the models.
     pub(super) model: usize,
+    /// Its place among the models at their providers.
+    pub(super) asked: usize,
     /// The draw that all tasks of its label share.
     group: usize,
     middle: f64,
 }
+
+/// Who is asked: a provider by its name, and a model of it by its id. Where no
+/// model is asked, the name is empty and the id is the executor's.
+pub(super) type Asked = (Arc<str>, Arc<str>);
 
 /// All tasks of a graph, ready to be drawn.
 pub(super) struct Cast {
     pub(super) tasks: Vec<Option<Prepared>>,
     pub(super) phases: Vec<Arc<str>>,
     pub(super) models: Vec<Arc<str>>,
+    pub(super) asked: Vec<Asked>,
     groups: usize,
 }
 
@@ -91,10 +98,13 @@ impl Cast {
     ) -> Self {
         let mut shapes = Shapes::default();
         let mut written: BTreeSet<(Arc<str>, Arc<str>)> = BTreeSet::new();
-        let (mut phases, mut models, mut groups) = (Places::default(), Places::default(), Places::default());
+        let (mut phases, mut models) = (Places::default(), Places::default());
+        let mut groups = Places::<Arc<str>>::default();
+        let mut asked = Places::default();
         let mut prepare = |node: &Node| {
             let task = node.assigned.as_ref().ok()?;
-            let command = [Rung { model: task.executor.clone(), tier: None, price: None }];
+            let executor = task.executor.clone();
+            let command = [Rung { provider: Arc::default(), model: executor, tier: None, price: None }];
             let rungs = match (task.rungs.as_slice(), instead) {
                 ([], _) => command.as_slice(),
                 (_, Some(rung)) => std::slice::from_ref(rung),
@@ -111,6 +121,7 @@ impl Cast {
                     bound: legs::bound(task, rung),
                     middle: outlook.log_cost.map_or(0.0, f64::exp),
                     model: models.place(rung.model.clone()),
+                    asked: asked.place((rung.provider.clone(), rung.model.clone())),
                     group: groups.place(label.as_str().into()),
                     outlook,
                 });
@@ -125,7 +136,13 @@ impl Cast {
             })
         };
         let tasks = graph.tasks.iter().map(&mut prepare).collect();
-        Self { tasks, phases: phases.names, models: models.names, groups: groups.names.len() }
+        Self {
+            tasks,
+            phases: phases.names,
+            models: models.names,
+            asked: asked.names,
+            groups: groups.names.len(),
+        }
     }
 
     /// Draws all tasks so many times; the same seed gives the same draws.
@@ -297,14 +314,19 @@ fn judges<'a>(checks: &'a [Check], rungs: &[Rung], tiers: Tiers<'_>) -> Vec<(&'a
 }
 
 /// Names in the order in which they come up.
-#[derive(Default)]
-struct Places {
-    known: BTreeMap<Arc<str>, usize>,
-    names: Vec<Arc<str>>,
+struct Places<K> {
+    known: BTreeMap<K, usize>,
+    names: Vec<K>,
 }
 
-impl Places {
-    fn place(&mut self, name: Arc<str>) -> usize {
+impl<K> Default for Places<K> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), names: vec![] }
+    }
+}
+
+impl<K: Clone + Ord> Places<K> {
+    fn place(&mut self, name: K) -> usize {
         *self.known.entry(name).or_insert_with_key(|name| {
             self.names.push(name.clone());
             self.names.len() - 1

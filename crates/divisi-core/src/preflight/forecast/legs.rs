@@ -24,8 +24,8 @@ pub struct Draws {
 /// What one task takes on one of its models, in one draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Leg {
-    /// The model, or the executor where none is asked: a place in [`Draws::models`].
-    pub model: usize,
+    /// Who is asked: a place in [`Draws::asked`].
+    pub asked: usize,
     /// All requests, one after the other.
     pub took: Millis,
     /// How many requests; never none.
@@ -50,9 +50,10 @@ impl Forecaster {
 }
 
 impl Draws {
-    /// The models that tasks may be tried on, and the executors of the others.
-    pub fn models(&self) -> &[Arc<str>] {
-        &self.cast.models
+    /// Who may be asked, each by the name of a provider and the id of a model of
+    /// it; the name is empty and the id an executor's where no model is asked.
+    pub fn asked(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.cast.asked
     }
 
     /// Draws every task once, in the graph's order; `each` hears its place and
@@ -77,7 +78,7 @@ impl Leg {
         let usage = &step.outlook.usage;
         let tokens = |tokens: u64| (tokens as f64 * factor).round() as u64;
         Self {
-            model: step.model,
+            asked: step.asked,
             took: millis(demand.seconds),
             requests: (demand.requests.round() as u32).max(1),
             input: tokens(usage.input + usage.cache_write_5m + usage.cache_write_1h),
@@ -110,7 +111,7 @@ mod tests {
         let forecaster = forecaster.within(Bounds { draws: 1_000, ..Bounds::default() });
         let tiers = |tier| Some(sample::rung("middle", tier, 2));
         let draws = forecaster.draws(&graph, &tiers);
-        assert_eq!(draws.models(), ["middle".into()]);
+        assert_eq!(draws.asked(), [("main".into(), "middle".into())]);
         let mut costs: Vec<u64> = (0..1_000)
             .map(|seed| {
                 let mut sum = PicoUsd::ZERO;
@@ -121,6 +122,19 @@ mod tests {
         costs.sort_unstable();
         let (middle, said) = (costs[500] as f64, forecaster.graph(&graph, &tiers, 1).cost.p50.0 as f64);
         assert!((middle / said - 1.0).abs() < 0.1, "{middle} is not {said}");
+    }
+
+    #[test]
+    fn a_model_at_two_providers_is_asked_at_each() {
+        let mut graph = sample::graph(&[&[], &[], &[]]);
+        graph.tasks[1].assigned.as_mut().unwrap().rungs[0].provider = "gateway".into();
+        let forecaster = Forecaster::new(&History::default(), Priors::default());
+        let draws = forecaster.draws(&graph, &|_| None);
+        let mut asked = vec![];
+        draws.draw(7, |_, leg| asked.push(&*draws.asked()[leg.asked].0));
+        assert_eq!(asked, ["main", "gateway", "main"]);
+        let forecast = forecaster.graph(&graph, &|_| None, 1);
+        assert_eq!(forecast.models.len(), 1, "what a model costs is said once");
     }
 
     #[test]

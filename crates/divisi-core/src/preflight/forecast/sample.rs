@@ -14,7 +14,8 @@ pub(super) fn rung(model: &str, tier: Tier, input_dollars: u64) -> Rung {
         cache_read: PicoUsd(input.0 / 20),
         output: PicoUsd(input.0 * 5),
     };
-    Rung { model: model.into(), tier: Some(tier), price: Some(ModelPrice { base, ..ModelPrice::default() }) }
+    let price = Some(ModelPrice { base, ..ModelPrice::default() });
+    Rung { provider: "main".into(), model: model.into(), tier: Some(tier), price }
 }
 
 /// A bug to fix on the middle model, with tools or without.

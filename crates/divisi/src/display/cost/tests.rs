@@ -110,6 +110,18 @@ fn every_breakdown_has_its_table() {
 }
 
 #[test]
+fn what_nobody_bills_is_free_and_not_without_a_price() {
+    let tokens = |input| Usage { input, ..Usage::default() };
+    let bill = Bill { free: tokens(1_200), unpriced: tokens(40), ..bill(2) };
+    let text = shown(&bill);
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains("of models")).collect();
+    insta::assert_snapshot!(rows.join("\n"), @r"
+    of models without a price        40        -
+    of models that nobody bills   1.2 k     free
+    ");
+}
+
+#[test]
 fn what_there_is_none_of_is_not_shown() {
     let ledger = Ledger::default();
     let review = Review::of(&ledger, |_| None, |_| None);

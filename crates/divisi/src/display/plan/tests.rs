@@ -338,6 +338,7 @@ fn for_programs() {
             "kind_declared": false,
             "rungs": [
               {
+                "provider": "demo",
                 "model": "small-1",
                 "tier": "haiku",
                 "price": null

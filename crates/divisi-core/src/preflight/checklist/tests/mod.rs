@@ -2,10 +2,10 @@
 
 mod patterns;
 
-use super::fixture::{Builder, told};
+use super::fixture::{Builder, rung, told};
 use super::{Checklist, Finding, Question, Verdict};
 use crate::Tier::{Fable, Haiku, Opus, Sonnet};
-use crate::preflight::{GroupKind, NullRead, Remark, Rung, Site, Use};
+use crate::preflight::{GroupKind, NullRead, Remark, Site, Use};
 use crate::{Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -96,7 +96,7 @@ fn a_ladder_with_a_check_may_start_low() {
         let mut flow = Builder::new();
         let node = flow.task("design", "architecture", Haiku, &[]);
         let assigned = node.assigned.as_mut().unwrap();
-        assigned.rungs.push(Rung { model: "model-opus".into(), tier: Some(Opus), price: None });
+        assigned.rungs.push(rung(Opus));
         assigned.checked = checked;
         only(&flow.checked(), Question::Models)
     };

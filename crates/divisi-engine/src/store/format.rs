@@ -1,0 +1,228 @@
+//! What makes a file a store: its marks and tables, and how an older one becomes current.
+
+use super::StoreError;
+use super::sqlite::{BUSY_TIMEOUT, failure};
+use crate::lock::RunLock;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::path::Path;
+
+/// Marks the file as ours: the bytes `dvsi`.
+const APPLICATION_ID: i32 = 0x6476_7369;
+
+/// Version of what is in the file: the tables below, and the vocabulary of their events.
+pub const FORMAT: u32 = 3;
+const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
+    ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
+    tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
+    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
+CREATE TABLE IF NOT EXISTS journal (
+    run TEXT NOT NULL, position INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY (run, position)
+) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS events AS
+    SELECT run, position + key AS position, json_extract(value, '$[0]') AS at,
+        json_extract(value, '$[1]') AS event
+    FROM journal, json_each(journal.events);
+CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// Formats 1 and 2 had a row for each event, in a table with the name of today's view.
+const SET_ASIDE: &str = "ALTER TABLE events RENAME TO single_events;";
+const TAKE_OVER: &str = "
+INSERT INTO journal (run, position, events)
+    SELECT run, min(position), '[' || group_concat('[' || at || ',' || event || ']' ORDER BY position) || ']'
+    FROM single_events GROUP BY run, position / 1024;
+DROP TABLE single_events;
+";
+
+/// Checks what the file is and brings it to the current format, unless runs of
+/// an older divisi go on in it: `locks` is where those that drive one say so.
+pub(super) fn prepare(connection: &Connection, path: &Path, locks: &Path) -> Result<(), StoreError> {
+    let failed = |source| failure(path, source);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let reading = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(failed)?;
+    let found = format_of(&reading, path)?;
+    reading.commit().map_err(failed)?;
+    // FULL syncs the log at each commit: what is acknowledged survives a power cut.
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
+        )
+        .map_err(failed)?;
+    if found < FORMAT {
+        bring_up_to_date(connection, path, locks)?;
+    }
+    Ok(())
+}
+
+/// The format of a store, 0 of an empty file. What it looks at belongs together:
+/// `transaction` keeps a process that is just making the store from coming between.
+fn format_of(transaction: &Transaction<'_>, path: &Path) -> Result<u32, StoreError> {
+    let number = |pragma| {
+        let number = transaction.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        number.map_err(|source| failure(path, source))
+    };
+    let application = number("PRAGMA application_id")?;
+    let format = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    if application != i64::from(APPLICATION_ID) && (application != 0 || tables > 0) {
+        return Err(StoreError::Foreign(path.display().to_string()));
+    }
+    let found = u32::try_from(format).unwrap_or(u32::MAX);
+    if found > FORMAT {
+        return Err(StoreError::TooNew { path: path.display().to_string(), found, known: FORMAT });
+    }
+    Ok(found)
+}
+
+fn bring_up_to_date(connection: &Connection, path: &Path, locks: &Path) -> Result<(), StoreError> {
+    let failed = |source| failure(path, source);
+    let transaction =
+        Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
+    // Another process may have done so while this one waited for its turn.
+    let found = format_of(&transaction, path)?;
+    let is_older = (1..FORMAT).contains(&found);
+    if is_older && let Some((run, holder)) = RunLock::first_held(locks) {
+        // Its next write would fail, and replies that were paid for be lost.
+        return Err(StoreError::InUse { path: path.display().to_string(), found, run, holder });
+    }
+    let had_single_events = (1..3).contains(&found);
+    let [before, after] = if had_single_events { [SET_ASIDE, TAKE_OVER] } else { ["", ""] };
+    let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
+    transaction.execute_batch(&format!("{before} {SCHEMA} {after} {marks}")).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{SqliteStore, Store};
+    use divisi_core::{Event, Position, RunId, Timestamp};
+    use rusqlite::params;
+
+    /// A store of format 2.
+    const TWO: &str = "
+        CREATE TABLE runs (
+            id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
+            ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
+            tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
+            started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE events (
+            run TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+            PRIMARY KEY (run, position)
+        ) WITHOUT ROWID;
+        CREATE TABLE blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+        PRAGMA user_version = 2;";
+
+    fn of_format_2(path: &Path) -> Connection {
+        let old = Connection::open(path).unwrap();
+        old.execute_batch(&format!("{TWO} PRAGMA application_id = {APPLICATION_ID};")).unwrap();
+        old
+    }
+
+    #[test]
+    fn a_store_of_a_later_format_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        drop(SqliteStore::open(&path).unwrap());
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        let error = SqliteStore::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::TooNew { found: 99, .. }), "{error}");
+    }
+
+    #[test]
+    fn files_of_others_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("notes.txt");
+        std::fs::write(&text, "not a database, but long enough to be looked at".repeat(9)).unwrap();
+        assert!(matches!(SqliteStore::open(&text), Err(StoreError::Foreign(_))));
+        let other = folder.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        assert!(matches!(SqliteStore::open(&other), Err(StoreError::Foreign(_))));
+    }
+
+    #[test]
+    fn a_store_is_not_changed_under_a_run_of_an_older_divisi() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let old = of_format_2(&path);
+        let run = RunId::new("long").unwrap();
+        let lock = RunLock::take(&folder.path().join("divisi.locks"), &run).unwrap();
+        let error = SqliteStore::open(&path).unwrap_err();
+        assert_eq!(
+            error.to_string().replace(&path.display().to_string(), "PATH"),
+            format!(
+                "the store PATH has format 2 and cannot be changed while process {} drives run long in it",
+                std::process::id()
+            )
+        );
+        let written = "INSERT INTO events VALUES ('long', 0, 0, '{\"event\":\"logged\",\"message\":\"\"}')";
+        assert_eq!(old.execute(written, []).unwrap(), 1);
+        drop(lock);
+        drop(SqliteStore::open(&path).unwrap());
+        // A store that is up to date opens beside a run.
+        let _lock = RunLock::take(&folder.path().join("divisi.locks"), &run).unwrap();
+        assert!(SqliteStore::open(&path).is_ok());
+    }
+
+    #[test]
+    fn many_may_be_the_first_to_open_a_store() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("divisi.db");
+            let start = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    SqliteStore::open(&path).map(drop)
+                };
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_with_a_row_for_each_event_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let old = of_format_2(&path);
+        old.execute_batch("BEGIN").unwrap();
+        for (run, events) in [("a", 5_000), ("b", 3)] {
+            for position in 0..events {
+                let event = format!(r#"{{"event":"logged","message":"{run} {position}"}}"#);
+                let row = params![run, position, position * 2, event];
+                old.execute("INSERT INTO events VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+            }
+        }
+        old.execute_batch("COMMIT").unwrap();
+        drop(old);
+        let store = SqliteStore::open(&path).unwrap();
+        for (run, events) in [("a", 5_000), ("b", 3)] {
+            let id = RunId::new(run).unwrap();
+            let mut read = store.events(&id, Position(0)).await.unwrap();
+            let page = store.events(&id, Position(read.len() as u64)).await.unwrap();
+            read.extend(page);
+            assert_eq!(read.len(), events);
+            for (position, recorded) in read.into_iter().enumerate() {
+                assert_eq!(recorded.position, Position(position as u64));
+                assert_eq!(recorded.at, Timestamp(position as u64 * 2));
+                let message = format!("{run} {position}").into();
+                assert_eq!(recorded.event, Event::Logged { message });
+            }
+        }
+        let count = "SELECT count(*) FROM events WHERE run = 'a' AND position = at / 2";
+        assert_eq!(
+            store.read(|reader| reader.query_row(count, [], |row| row.get::<_, i64>(0))).unwrap(),
+            5_000
+        );
+        drop(store);
+        assert!(SqliteStore::open(&path).is_ok());
+    }
+}

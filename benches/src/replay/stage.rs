@@ -130,7 +130,7 @@ pub(super) fn rung(model: &str, tier: Tier) -> Rung {
         };
         ModelPrice { base, ..ModelPrice::default() }
     });
-    Rung { model: model.into(), tier: Some(tier), price }
+    Rung { provider: "replay".into(), model: model.into(), tier: Some(tier), price }
 }
 
 /// About three characters to a token.

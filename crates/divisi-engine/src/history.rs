@@ -25,9 +25,10 @@ impl Default for Reach {
 
 /// Learns from the newest runs of a store, without the run `besides`.
 ///
-/// Stops where `reach` ends, or when the history is full; the newest runs are in it then. Runs under way count as far as their
-/// tasks have ended. A journal that cannot be read is left out and named in the
-/// log: an estimate is not worth failing for.
+/// Stops where `reach` ends, or when the history is full; the newest runs are in
+/// it then. Runs under way count as far as their tasks have ended. A journal that
+/// cannot be read is left out and named in the log: an estimate is not worth
+/// failing for.
 ///
 /// Tasks that say no kind are given the one that `kinds` finds in their prompts.
 pub async fn history(

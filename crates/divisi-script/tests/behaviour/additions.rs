@@ -202,7 +202,7 @@ fn what_a_given_plan_says_beside_its_tasks_is_not_ignored_silently() {
     let plan = json!({
         "name": "audit", "goal": "all of it", "maxCost": 2, "gather": { "prompt": "Sum up" },
         "phases": [{ "title": "One", "maxCost": 1 }],
-        "tasks": [{ "id": "a", "prompt": "do a" }],
+        "tasks": [{ "id": "a", "prompt": "do a", "phase": "One" }],
     });
     let played = play("\nawait decompose('all of it', { plan: args })").args(plan).run();
     assert_eq!(played.prompts(), ["do a"]);

@@ -13,11 +13,12 @@ use crate::rate;
 use crate::reply::Reply;
 use bytes::Bytes;
 use divisi_core::FailureClass;
-use eventsource_stream::EventStream;
 use futures::{Stream, StreamExt};
 use reqwest::Response;
 use serde_json::Value;
+use sse_stream::SseByteStream;
 use std::error::Error;
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -80,29 +81,30 @@ async fn read<E: Error>(
 ) -> Result<Reply, ProviderError> {
     let mut received = 0;
     let watched = bytes.map(|chunk| {
-        let chunk = chunk.map_err(|error| crate::http::innermost(&error))?;
+        let chunk = chunk.map_err(|error| io::Error::other(crate::http::innermost(&error)))?;
         progress(Progress::Alive);
         received += chunk.len();
         if received > STREAM_BYTES_MAX {
-            Err(format!("it is longer than {STREAM_BYTES_MAX} bytes"))
+            Err(io::Error::other(format!("it is longer than {STREAM_BYTES_MAX} bytes")))
         } else {
             Ok(chunk)
         }
     });
-    let mut events = pin!(EventStream::new(watched));
+    let mut events = pin!(SseByteStream::new(watched));
     let mut cause = None;
     let mut has_started = false;
     while !assembler.is_complete() {
         let event = match events.next().await {
             Some(Ok(event)) => event,
             Some(Err(error)) => {
-                cause = Some(error.to_string());
+                cause = Some(crate::http::innermost(&error));
                 break;
             }
             None => break,
         };
+        let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
         let before = assembler.written();
-        assembler.take(&event.data).map_err(|trouble| failure(endpoint, trouble))?;
+        assembler.take(&data).map_err(|trouble| failure(endpoint, trouble))?;
         if !has_started {
             has_started = true;
             progress(Progress::Started);
@@ -143,7 +145,6 @@ fn broken_off(endpoint: &Endpoint, cause: Option<String>) -> ProviderError {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::io;
     use std::sync::Mutex;
 
     /// Reads `pieces` as if they had come over the network one after the other.

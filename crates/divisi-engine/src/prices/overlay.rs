@@ -76,11 +76,14 @@ pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote>
         return None;
     }
     let sells = OVERLAY.models.iter().any(|entry| entry.names.contains_key(provider));
-    let mut names = OVERLAY.models.iter().flat_map(|entry| {
-        let mine = entry.names.iter().filter(|(name, _)| !sells || *name == provider);
-        mine.map(move |(_, id)| (entry, id))
-    });
-    let (entry, _) = names.find(|(_, id)| is_same_model(id, model))?;
+    let names = || {
+        OVERLAY.models.iter().flat_map(|entry| {
+            let mine = entry.names.iter().filter(|(name, _)| !sells || *name == provider);
+            mine.map(move |(_, id)| (entry, id))
+        })
+    };
+    let named = names().find(|(_, id)| *id == model);
+    let (entry, _) = named.or_else(|| names().find(|(_, id)| is_same_model(id, model)))?;
     Some(entry.quote(at))
 }
 

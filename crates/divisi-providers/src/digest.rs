@@ -62,7 +62,7 @@ impl Request {
         prefix.text(&self.model);
         prefix.text(self.effort.map_or("", |effort| effort.as_str()));
         prefix.json(self.schema.as_deref().unwrap_or(&Value::Null));
-        prefix.bytes(self.tools.fields());
+        prefix.bytes(self.tools.digest().as_bytes());
         let mut found = vec![];
         for (place, text, cache) in &texts[..=last] {
             prefix.tag(*place);

@@ -2,6 +2,7 @@
 
 use crate::digest::fields_of;
 use crate::request::ToolDefinition;
+use divisi_core::Digest;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ struct Offer {
     sorted: Vec<ToolDefinition>,
     /// As they go into digests.
     fields: Vec<u8>,
+    digest: Digest,
     bytes: usize,
 }
 
@@ -29,6 +31,11 @@ impl Tools {
     /// As they go into digests.
     pub(crate) fn fields(&self) -> &[u8] {
         &self.0.fields
+    }
+
+    /// Names them and all that is told of them.
+    pub(crate) fn digest(&self) -> Digest {
+        self.0.digest
     }
 }
 
@@ -45,7 +52,8 @@ impl From<Vec<ToolDefinition>> for Tools {
             tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()
         };
         let bytes = sorted.iter().map(bytes).sum();
-        Self(Arc::new(Offer { fields: fields_of(&sorted), bytes, sorted }))
+        let fields = fields_of(&sorted);
+        Self(Arc::new(Offer { digest: Digest::of(&fields), fields, bytes, sorted }))
     }
 }
 

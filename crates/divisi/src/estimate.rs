@@ -77,10 +77,16 @@ fn estimate(
     run: &RunId,
 ) -> Result<Option<Estimate>, Problem> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Problem::failed)?;
-    let setup = Arc::new(setup);
-    let learnt = runtime.block_on(Learnt::of(store, &setup, REACH, Some(run)))?;
     let host = HostLimits { memory_bytes_max: MEMORY_BYTES_MAX, ..HostLimits::default() };
     let limits = TraceLimits { host, again_max: AGAIN_MAX, ..TraceLimits::default() };
+    // The run is ahead of its dry run, and may be beyond the end of that already.
+    let asked_for =
+        runtime.block_on(store.run(run))?.map_or(0, |run| run.ok + run.failed + run.skipped + run.open);
+    if asked_for as usize > limits.tasks_max {
+        return Ok(None);
+    }
+    let setup = Arc::new(setup);
+    let learnt = runtime.block_on(Learnt::of(store, &setup, REACH, Some(run)))?;
     let forecast = foresee(found, &setup, &learnt, (&limits, DRAWS))?;
     Ok(forecast.map(|forecast| forecast.estimate()).filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO))
 }

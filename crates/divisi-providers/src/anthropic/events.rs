@@ -52,7 +52,7 @@ impl Assembler for Events {
             }
             Kind::MessageDelta => {
                 self.stop = event.delta.stop_reason.as_deref().map(stop).or(self.stop);
-                self.usage.raise(event.usage);
+                self.usage.raise(event.usage.map(|usage| *usage).unwrap_or_default());
             }
             Kind::MessageStop => self.is_complete = true,
             Kind::Error => return Err(Trouble::Vendor(event.error.unwrap_or_default())),
@@ -175,13 +175,12 @@ fn is_new(data: &str) -> bool {
 struct Event<'a> {
     #[serde(rename = "type")]
     kind: Kind,
-    message: Option<Start>,
+    message: Option<Box<Start>>,
     content_block: Option<Value>,
     index: Option<usize>,
     #[serde(default, borrow)]
     delta: Delta<'a>,
-    #[serde(default)]
-    usage: Counted,
+    usage: Option<Box<Counted>>,
     error: Option<Value>,
 }
 

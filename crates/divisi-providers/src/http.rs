@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// Families do not know of each other: a run on three of them may open three
 /// times as many connections, of which this many are kept while nobody uses them.
-const CONNECTIONS_MAX: u32 = 248;
+const CONNECTIONS_MAX: u32 = 250;
 
 /// How long an idle connection is kept. Vendors close theirs after a minute or two.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

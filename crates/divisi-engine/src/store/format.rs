@@ -13,6 +13,10 @@ const APPLICATION_ID: i32 = 0x6476_7369;
 pub const FORMAT: u32 = 3;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
+/// Pages of the log after which it begins anew, over what it has held. A sync of
+/// what is written over takes two thirds of one that makes the file longer.
+const LOG_PAGES_MAX: u32 = 250;
+
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
@@ -49,11 +53,10 @@ pub(super) fn prepare(connection: &Connection, path: &Path, locks: &Path) -> Res
     let found = format_of(&reading, path)?;
     reading.commit().map_err(failed)?;
     // FULL syncs the log at each commit: what is acknowledged survives a power cut.
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
-        )
-        .map_err(failed)?;
+    let pragmas = format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX};"
+    );
+    connection.execute_batch(&pragmas).map_err(failed)?;
     if found < FORMAT {
         bring_up_to_date(connection, path, locks)?;
     }

@@ -21,14 +21,13 @@ impl fmt::Display for CallId {
 ///
 /// `Task` and `Load` wait for an answer under their id; the others are news.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all calls are tasks")]
 pub enum Call {
     /// Run an agent, or a command. Answer with [`Answer::Task`].
     Task {
         /// Names the call.
         id: CallId,
         /// What to do.
-        task: Task,
+        task: Box<Task>,
         /// Where the script asks for it; `None` deep inside a helper.
         site: Option<Site>,
         /// The innermost group it is part of.

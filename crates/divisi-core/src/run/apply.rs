@@ -53,7 +53,7 @@ impl Run {
                 if failure.as_ref().is_none_or(|failure| failure.class == FailureClass::Check) {
                     self.has_quota(attempt.task);
                 }
-                let task = &mut self.tasks[attempt.task.index()];
+                let task = &mut self.tasks[attempt.task];
                 task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
@@ -64,7 +64,7 @@ impl Run {
                     return Err(IllegalEvent(format!("a retry of {id}, which has not just failed")));
                 }
                 task.stage = TaskStage::Resting(*due);
-                let task = &self.tasks[id.index()];
+                let task = &self.tasks[id];
                 self.waiting.insert(&task.stage, task.place(id));
             }
             Event::TaskEnded { task, outcome } => self.apply_ended(at, *task, outcome)?,
@@ -162,7 +162,7 @@ impl Run {
         self.wakes_at = None;
         self.wakes = 0;
         self.stage = Stage::Replaying;
-        for task in &mut self.tasks {
+        for task in self.tasks.iter_mut() {
             let kept = match &task.stage {
                 TaskStage::Ended { outcome: Outcome::Ok { .. }, .. } => true,
                 TaskStage::Ended { outcome: Outcome::Failed(_), .. } => !resumed.reopen_failed,
@@ -205,19 +205,19 @@ impl Run {
 
     /// Caps a phase. Those of its tasks that wait already change their place.
     fn cap_phase(&mut self, phase: &Arc<str>, cap: PicoUsd) {
-        let is_in = |id: &TaskId| self.tasks[id.index()].facts.phase.as_ref() == Some(phase);
+        let is_in = |id: &TaskId| self.tasks[*id].facts.phase.as_ref() == Some(phase);
         let moving: Vec<TaskId> = match self.budgets.is_capped(Some(phase)) {
             true => vec![],
             false => self.waiting.all().filter(is_in).collect(),
         };
         for id in &moving {
-            let task = &self.tasks[id.index()];
+            let task = &self.tasks[*id];
             self.waiting.remove(&task.stage, task.place(*id));
         }
         self.budgets.cap_phase(phase, cap);
         self.waiting.cap_phase(phase);
         for id in &moving {
-            let task = &self.tasks[id.index()];
+            let task = &self.tasks[*id];
             self.waiting.insert(&task.stage, task.place(*id));
         }
     }
@@ -263,7 +263,7 @@ impl Run {
             return Err(IllegalEvent(format!("{id} is claimed out of turn")));
         }
         self.keys.claim(key, id);
-        let task = &mut self.tasks[id.index()];
+        let task = &mut self.tasks[id];
         task.claimed_in = self.execution;
         if let Some(facts) = facts {
             task.facts = facts.clone();
@@ -296,7 +296,7 @@ impl Run {
         if !matches!(task.stage, TaskStage::Ready | TaskStage::Resting(_)) {
             return Err(IllegalEvent(format!("attempt {attempt} of a task that does not wait")));
         }
-        let task = &mut self.tasks[id.index()];
+        let task = &mut self.tasks[id];
         self.waiting.remove(&task.stage, task.place(id));
         task.stage = TaskStage::InFlight(attempt);
         task.attempts = attempt.number;
@@ -317,7 +317,7 @@ impl Run {
         let in_flight = self.under_way(attempt)?;
         in_flight.asks = true;
         let released = std::mem::replace(&mut in_flight.reserved, reserved);
-        let phase = self.tasks[attempt.task.index()].facts.phase.as_ref();
+        let phase = self.tasks[attempt.task].facts.phase.as_ref();
         self.budgets.settle(phase, released, PicoUsd::ZERO);
         self.budgets.reserve(phase, reserved);
         self.keep_tool_results(attempt.task, tool_results);
@@ -328,7 +328,7 @@ impl Run {
     /// that is being asked. An attempt that went on from kept replies may have
     /// none to add.
     fn keep_tool_results(&mut self, task: TaskId, results: Option<&Content>) {
-        let task = &mut self.tasks[task.index()];
+        let task = &mut self.tasks[task];
         let asked = task.next_model().cloned();
         let last = task.turns.iter_mut().rev().find(|turn| turn.model == asked);
         if let (Some(turn), Some(results)) = (last, results) {
@@ -342,7 +342,7 @@ impl Run {
         let reserved = std::mem::take(&mut in_flight.reserved);
         self.usage += turn.usage;
         self.has_quota(attempt.task);
-        let task = &mut self.tasks[attempt.task.index()];
+        let task = &mut self.tasks[attempt.task];
         self.budgets.settle(task.facts.phase.as_ref(), reserved, turn.cost);
         task.usage += turn.usage;
         task.cost += turn.cost;
@@ -360,7 +360,7 @@ impl Run {
     /// A task has got what it asked for. That shows that there is quota again if
     /// it had been refused for want of it: others may ask another vendor.
     fn has_quota(&mut self, task: TaskId) {
-        if std::mem::take(&mut self.tasks[task.index()].out_of_quota) {
+        if std::mem::take(&mut self.tasks[task].out_of_quota) {
             self.wakes = 0;
         }
     }
@@ -374,7 +374,7 @@ impl Run {
         let reserved = self.under_way(attempt)?.reserved;
         self.in_flight.remove(&attempt);
         self.usage += usage;
-        let task = &mut self.tasks[attempt.task.index()];
+        let task = &mut self.tasks[attempt.task];
         self.budgets.settle(task.facts.phase.as_ref(), reserved, cost);
         task.usage += usage;
         task.cost += cost;
@@ -387,7 +387,7 @@ impl Run {
         if !self.is_open(id) {
             return Err(IllegalEvent(format!("an outcome of {id}, which is not open")));
         }
-        let task = &mut self.tasks[id.index()];
+        let task = &mut self.tasks[id];
         self.waiting.remove(&task.stage, task.place(id));
         let tried = matches!(task.stage, TaskStage::Between);
         self.siblings.ended(task.sibling, outcome, tried, self.limits.hopeless_after);
@@ -408,7 +408,7 @@ impl Run {
     }
 
     fn known(&mut self, id: TaskId) -> Result<&mut TaskState, IllegalEvent> {
-        self.tasks.get_mut(id.index()).ok_or_else(|| IllegalEvent(format!("no task {id}")))
+        self.tasks.get_mut(id).ok_or_else(|| IllegalEvent(format!("no task {id}")))
     }
 
     pub(super) fn under_way(&mut self, attempt: AttemptId) -> Result<&mut InFlight, IllegalEvent> {

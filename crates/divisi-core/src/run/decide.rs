@@ -84,7 +84,7 @@ impl Run {
             |task, outcome: Option<Outcome>| outcome.map(|outcome| Event::TaskEnded { task, outcome });
         let (occurrence, known) = self.keys.next(&key);
         if let Some(task) = known {
-            let known = &self.tasks[task.index()];
+            let known = &self.tasks[task];
             let facts = (*known.facts != facts).then(|| Arc::new(facts));
             let mut events = vec![Event::TaskClaimed { task, facts }];
             events.extend(ended(task, outcome.filter(|_| known.outcome().is_none())));
@@ -108,7 +108,7 @@ impl Run {
         now: Timestamp,
     ) -> Vec<Event> {
         let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
-        let task = &self.tasks[attempt.task.index()];
+        let task = &self.tasks[attempt.task];
         // What is given up with this may be billed.
         let own_left = task.own_left().saturating_sub(in_flight.hedged.unwrap_or_default());
         let left = self.left_without(attempt);
@@ -149,13 +149,13 @@ impl Run {
     /// The end of a task whose attempt has failed for good, and of the wait of
     /// its siblings where there is no hope for them either.
     fn give_up(&self, id: TaskId, failure: Failure, events: &mut Vec<Event>) {
-        let hopeless = self.hopeless(&self.tasks[id.index()], &failure);
+        let hopeless = self.hopeless(&self.tasks[id], &failure);
         events.push(Event::TaskEnded { task: id, outcome: Outcome::Failed(failure) });
         events.extend(hopeless.map(|reason| Event::ParkingStarted { reason }));
     }
 
     pub(super) fn over_own_budget(&self, id: TaskId, bound: TurnBound) -> Failure {
-        let task = &self.tasks[id.index()];
+        let task = &self.tasks[id];
         let most = task.facts.cost_max.unwrap_or_default();
         let (spent, least) = (task.cost, bound.least());
         let message =
@@ -196,7 +196,7 @@ impl Run {
 
     fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
         let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
-        let task = &self.tasks[attempt.task.index()];
+        let task = &self.tasks[attempt.task];
         let mut events = Vec::with_capacity(3);
         events.extend(self.end_hedge(attempt, true));
         let unanswered = match end.last_turn {
@@ -297,7 +297,7 @@ impl Run {
     /// reserved for its last one is free again with this one.
     pub(super) fn left_without(&self, attempt: AttemptId) -> PicoUsd {
         let reserved = self.in_flight.get(&attempt).map_or(PicoUsd::ZERO, |in_flight| in_flight.reserved);
-        let phase = self.tasks[attempt.task.index()].facts.phase.as_ref();
+        let phase = self.tasks[attempt.task].facts.phase.as_ref();
         self.budgets.left_without(phase, reserved)
     }
 

@@ -49,7 +49,7 @@ impl Run {
 
     pub(super) fn apply_hedged(&mut self, attempt: AttemptId, reserved: PicoUsd) -> Result<(), IllegalEvent> {
         self.under_way(attempt)?.hedged = Some(reserved);
-        self.budgets.reserve(self.tasks[attempt.task.index()].facts.phase.as_ref(), reserved);
+        self.budgets.reserve(self.tasks[attempt.task].facts.phase.as_ref(), reserved);
         Ok(())
     }
 
@@ -61,7 +61,7 @@ impl Run {
         let Some(reserved) = self.under_way(attempt)?.hedged.take() else {
             return Err(IllegalEvent(format!("{attempt} has no second request")));
         };
-        let task = &mut self.tasks[attempt.task.index()];
+        let task = &mut self.tasks[attempt.task];
         self.budgets.settle(task.facts.phase.as_ref(), reserved, cost);
         task.cost += cost;
         Ok(())

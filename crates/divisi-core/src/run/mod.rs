@@ -13,6 +13,7 @@ mod parking;
 mod schedule;
 mod siblings;
 mod task_state;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -31,6 +32,7 @@ use keys::Keys;
 use siblings::Siblings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tasks::Tasks;
 use waiting::Waiting;
 
 /// One execution of a flow, as its journal tells it.
@@ -45,7 +47,7 @@ pub struct Run {
     /// Whether it has been said that most of the budget is spent.
     warned: bool,
     usage: Usage,
-    tasks: Vec<TaskState>,
+    tasks: Tasks,
     keys: Keys,
     /// Which execution of the flow this is, from 1; a resume begins the next.
     execution: u32,
@@ -169,7 +171,7 @@ impl Run {
     /// The least cap under which one of the tasks that wait could start; `None`
     /// where nothing waits that more money would help.
     pub fn cap_least(&self) -> Option<PicoUsd> {
-        let waiting = self.waiting.all().map(|id| &self.tasks[id.index()]);
+        let waiting = self.waiting.all().map(|id| &self.tasks[id]);
         let least = waiting.filter(|task| task.wanted().is_some()).map(|task| task.bound().least()).min()?;
         Some(self.budgets.run.settled + self.budgets.run.reserved + least)
     }
@@ -238,7 +240,7 @@ impl Run {
 
     /// One task, if there is one of that number.
     pub fn task(&self, id: TaskId) -> Option<&TaskState> {
-        self.tasks.get(id.index())
+        self.tasks.get(id)
     }
 
     /// All tasks that the current execution asked for, in order of submission.
@@ -248,7 +250,7 @@ impl Run {
 
     /// All tasks there ever were, those of earlier executions included.
     pub fn all_tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
-        self.tasks.iter().enumerate().map(|(index, task)| (TaskId(index as u32), task))
+        self.tasks.iter()
     }
 
     /// When to decide again even if nothing happens: the end of the first rest
@@ -269,13 +271,13 @@ impl Run {
         if !self.waiting.any_fits(&self.budgets) {
             return None;
         }
-        let due = |id: TaskId| match self.tasks[id.index()].stage {
+        let due = |id: TaskId| match self.tasks[id].stage {
             TaskStage::Resting(due) => Some(due),
             _ => None,
         };
         let mut first = resting.take(Self::BUDGET_SCAN_MAX);
         let fits = |&(_, id): &(Timestamp, TaskId)| {
-            let task = &self.tasks[id.index()];
+            let task = &self.tasks[id];
             task.wanted().is_none_or(|wanted| wanted.reserved <= self.budgets.left(task.facts.phase.as_ref()))
         };
         // Behind too many that are too dear, the cheapest will do.

@@ -47,7 +47,7 @@ impl Run {
         let mut events = vec![];
         if ended.is_err() {
             let skip = |task: TaskId| {
-                let reason = match self.tasks[task.index()].attempts {
+                let reason = match self.tasks[task].attempts {
                     0 => "the flow failed before it started",
                     _ => "the flow failed before it was tried again",
                 };
@@ -96,7 +96,7 @@ impl Run {
             if started == slots_free || out_of_budget {
                 break;
             }
-            let task = &self.tasks[id.index()];
+            let task = &self.tasks[id];
             match task.wanted() {
                 None => {
                     let outcome = Outcome::Failed(self.over_own_budget(id, task.bound()));
@@ -111,11 +111,10 @@ impl Run {
         }
         if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
             // Small work may stand further behind; the smallest goes first.
-            let rests =
-                |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
+            let rests = |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
             let smallest = self.waiting.cheapest(&self.budgets).take(Self::BUDGET_SCAN_MAX);
             let start = smallest.filter(|id| !rests(*id)).find_map(|id| {
-                let wanted = self.tasks[id.index()].wanted()?;
+                let wanted = self.tasks[id].wanted()?;
                 Some(self.attempt(id, wanted, &mut budgets))
             });
             events.extend(start);
@@ -128,7 +127,7 @@ impl Run {
 
     /// What follows when nothing is under way and nothing fits as it is.
     fn squeeze_or_park(&self, now: Timestamp) -> Vec<Event> {
-        let rests = |id: TaskId| matches!(self.tasks[id.index()].stage, TaskStage::Resting(due) if due > now);
+        let rests = |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
         let mut waiting = self.waiting.all().filter(|id| !rests(*id));
         if let Some((id, grant)) = waiting.find_map(|id| Some((id, self.squeezed(id)?))) {
             return vec![self.attempt(id, grant, &mut self.budgets.capped())];
@@ -142,25 +141,25 @@ impl Run {
 
     /// The phase whose cap stops the first of those that wait, where the run's would not.
     fn exhausted_phase(&self) -> Option<Arc<str>> {
-        let first = &self.tasks[self.waiting.all().next()?.index()];
+        let first = &self.tasks[self.waiting.all().next()?];
         first.bound().fit(self.budgets.run.left())?;
         first.facts.phase.clone()
     }
 
     /// A start with as much room for the reply as the budgets hold.
     fn squeezed(&self, id: TaskId) -> Option<Grant> {
-        let task = &self.tasks[id.index()];
+        let task = &self.tasks[id];
         task.bound().fit(task.own_left().min(self.budgets.left(task.facts.phase.as_ref())))
     }
 
     /// Whether a waiting task can start, or be ended, as the budgets are.
     pub(super) fn is_hopeful(&self, id: TaskId) -> bool {
-        self.squeezed(id).is_some() || self.tasks[id.index()].wanted().is_none()
+        self.squeezed(id).is_some() || self.tasks[id].wanted().is_none()
     }
 
     /// The start of the next attempt, reserved in `budgets`.
     fn attempt(&self, id: TaskId, grant: Grant, budgets: &mut Budgets) -> Event {
-        let task = &self.tasks[id.index()];
+        let task = &self.tasks[id];
         let Grant { reserved, reply_tokens } = grant;
         budgets.reserve(task.facts.phase.as_ref(), reserved);
         let (attempt, model) = (task.next_attempt(id), task.next_model().cloned());

@@ -108,7 +108,7 @@ impl Feed {
         while let Some(call) = calls.pop_front() {
             match call {
                 Call::Task { id, task, priority, .. } => {
-                    let resolved = Box::new(self.resolver.resolve(task, priority));
+                    let resolved = Box::new(self.resolver.resolve(*task, priority));
                     self.warn_of_missing_tools(&resolved);
                     self.send(Message::Submit { resolved, waiter: Waiter::Script(id.0.into()) });
                 }

@@ -230,7 +230,7 @@ impl Player<'_> {
                         return Ok(());
                     }
                     let group = group.and_then(|id| self.groups.get(&id).copied());
-                    let asked = Asked::new(id, task, site);
+                    let asked = Asked::new(id, *task, site);
                     self.asked(Asked { group, expect, is_informed, is_checked, ..asked });
                 }
                 Call::Load { id, reference, .. } => {

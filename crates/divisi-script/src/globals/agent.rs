@@ -60,6 +60,7 @@ pub(super) fn ask<'js>(
     let waiting = Waiting::new(ctx, resolve, reject, site.clone(), asked, group);
     let mut state = shared.borrow_mut();
     let id = state.next_id();
+    let task = Box::new(task);
     state.ask(Call::Task { id, task, site, group, expect, priority, is_informed, is_checked }, waiting);
     Ok(promise)
 }

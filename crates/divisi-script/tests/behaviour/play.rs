@@ -156,7 +156,7 @@ impl Played {
         self.calls
             .iter()
             .filter_map(|call| match call {
-                Call::Task { task, .. } => Some(task),
+                Call::Task { task, .. } => Some(&**task),
                 _ => None,
             })
             .collect()

@@ -1,10 +1,11 @@
 //! What makes a file a store: its marks and tables, and how an older one becomes current.
 
 use super::StoreError;
-use super::sqlite::{BUSY_TIMEOUT, failure};
+use super::sqlite::{BUSY_TIMEOUT, failure, is_busy};
 use crate::lock::RunLock;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Marks the file as ours: the bytes `dvsi`.
 const APPLICATION_ID: i32 = 0x6476_7369;
@@ -16,6 +17,9 @@ const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 /// Pages of the log after which it begins anew, over what it has held. A sync of
 /// what is written over takes two thirds of one that makes the file longer.
 const LOG_PAGES_MAX: u32 = 250;
+
+/// How often to look whether another one has set up the log.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS runs (
@@ -52,15 +56,27 @@ pub(super) fn prepare(connection: &Connection, path: &Path, locks: &Path) -> Res
     let reading = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(failed)?;
     let found = format_of(&reading, path)?;
     reading.commit().map_err(failed)?;
-    // FULL syncs the log at each commit: what is acknowledged survives a power cut.
-    let pragmas = format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX};"
-    );
-    connection.execute_batch(&pragmas).map_err(failed)?;
+    write_ahead(connection).map_err(failed)?;
     if found < FORMAT {
         bring_up_to_date(connection, path, locks)?;
     }
     Ok(())
+}
+
+/// Sets up the log. FULL syncs it at each commit: what is acknowledged survives a
+/// power cut. Several who are the first to do so get into each other's way, and
+/// SQLite waits for nobody there.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let pragmas = format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX};"
+    );
+    let up_to = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.execute_batch(&pragmas) {
+            Err(error) if is_busy(&error) && Instant::now() < up_to => std::thread::sleep(FIRST_LOOK),
+            result => return result,
+        }
+    }
 }
 
 /// The format of a store, 0 of an empty file. What it looks at belongs together:

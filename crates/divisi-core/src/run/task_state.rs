@@ -267,8 +267,15 @@ impl TaskState {
 
     /// What its next attempt reserves where only its own budget counts; `None`
     /// where that is used up.
+    ///
+    /// Never less than the request that it waits for will want by itself, for which
+    /// its own budget may hold a longer reply than for either of two: it would be
+    /// turned down, and the attempt begin again and again.
     pub(super) fn wanted(&self) -> Option<Grant> {
-        self.bound().fit(self.own_left())
+        let own_left = self.own_left();
+        let grant = self.bound().fit(own_left)?;
+        let next = self.next_turn.and_then(|next| next.fit(own_left)).unwrap_or(grant);
+        Some(Grant { reserved: grant.reserved.max(next.reserved), ..grant })
     }
 
     /// What its place among those that wait depends on.

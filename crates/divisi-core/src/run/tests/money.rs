@@ -257,3 +257,41 @@ fn an_attempt_is_billed_for_all_it_did() {
     assert_eq!((task.usage().input, run.usage().input), (25, 25));
     assert_eq!(run.wake_at(), None::<Timestamp>);
 }
+
+/// A conversation whose next request wants more of its own budget than its first
+/// would: as long as others hold what it lacks it waits, and does not begin again
+/// and again.
+#[test]
+fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
+    let mut run = Run::new();
+    let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(246))));
+    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps });
+    let bound = |prompt, token, max, min| TurnBound {
+        prompt: PicoUsd(prompt),
+        reply_token: PicoUsd(token),
+        reply_tokens_max: max,
+        reply_tokens_min: min,
+    };
+    let mut own = facts("a", 1, PicoUsd(0));
+    (own.first_turns, own.cost_max) = (vec![bound(27, 1, 4, 0)], Some(PicoUsd(147)));
+    for (name, facts) in [("a", own), ("b", facts("b", 0, PicoUsd(100)))] {
+        let submission = Submission { key: key(name), facts, spec: text("{}"), outcome: None };
+        step(&mut run, Input::Submit(Box::new(submission)));
+    }
+    step(&mut run, Input::Tick);
+    let attempt = |task, number| AttemptId { task: TaskId(task), number };
+    step(&mut run, Input::TurnEnded { attempt: attempt(0, 1), turn: Box::new(turn("1", PicoUsd(79))) });
+    let wants = |number| Input::TurnWanted {
+        attempt: attempt(0, number),
+        tool_results: None,
+        bound: bound(8, 3, 21, 6),
+    };
+    let events = step(&mut run, wants(1));
+    assert!(matches!(events[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]), "{events:?}");
+    assert_eq!(step(&mut run, Input::Tick), [], "67 are left, and it will want 68");
+    step(&mut run, ended(attempt(1, 1), Ok(text("{}"))));
+    let events = step(&mut run, Input::Tick);
+    assert!(matches!(events[..], [Event::AttemptScheduled { reserved: PicoUsd(68), .. }]), "{events:?}");
+    let events = step(&mut run, wants(2));
+    assert!(matches!(events[..], [Event::TurnScheduled { reserved: PicoUsd(68), .. }]), "{events:?}");
+}

@@ -7,6 +7,10 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
 
+/// Lines that are shown of a long story, from its beginning and from its end.
+const FIRST_LINES: usize = 1_500;
+const LAST_LINES: usize = 100;
+
 /// A story being told, or one that nobody listens to.
 #[derive(Clone, Debug)]
 pub(crate) struct Story(Option<Rc<RefCell<String>>>);
@@ -20,9 +24,17 @@ impl Story {
         Self(None)
     }
 
-    /// What has been told so far.
+    /// What has been told so far; of a story without end the beginning and the latest.
     pub(crate) fn text(&self) -> String {
-        self.0.as_ref().map(|text| text.borrow().clone()).unwrap_or_default()
+        let Some(text) = &self.0 else { return String::new() };
+        let text = text.borrow();
+        let lines: Vec<&str> = text.lines().collect();
+        let Some(left_out) = lines.len().checked_sub(FIRST_LINES + LAST_LINES).filter(|more| *more > 0)
+        else {
+            return text.clone();
+        };
+        let (first, last) = (lines[..FIRST_LINES].join("\n"), lines[lines.len() - LAST_LINES..].join("\n"));
+        format!("{first}\n          … {left_out} lines …\n{last}\n")
     }
 
     /// Adds a line, which is made only if somebody listens.
@@ -113,4 +125,23 @@ fn bound(bound: &TurnBound) -> String {
 
 fn room(reply_tokens: Option<u32>) -> String {
     reply_tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_without_end_is_told_from_both_ends() {
+        let told = |lines: usize| {
+            let story = Story::told();
+            (0..lines).for_each(|line| story.tell(Timestamp(0), || format!("line {line}")));
+            story.text()
+        };
+        let whole = told(FIRST_LINES + LAST_LINES);
+        assert_eq!(whole.lines().count(), FIRST_LINES + LAST_LINES);
+        let cut = told(FIRST_LINES + LAST_LINES + 7);
+        assert_eq!(cut.lines().nth(FIRST_LINES).map(str::trim), Some("… 7 lines …"));
+        assert!(cut.starts_with("      0 ms  line 0\n") && cut.ends_with("line 1606\n"));
+    }
 }

@@ -11,7 +11,7 @@ use divisi_core::preflight::Estimate;
 use divisi_core::{PicoUsd, RunId};
 use divisi_engine::history::Reach;
 use divisi_engine::preflight::TraceLimits;
-use divisi_engine::store::Store;
+use divisi_engine::store::{RunSummary, Store};
 use divisi_engine::{RunHandle, Setup};
 use divisi_script::HostLimits;
 use std::sync::Arc;
@@ -79,10 +79,12 @@ fn estimate(
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Problem::failed)?;
     let host = HostLimits { memory_bytes_max: MEMORY_BYTES_MAX, ..HostLimits::default() };
     let limits = TraceLimits { host, again_max: AGAIN_MAX, ..TraceLimits::default() };
-    // The run is ahead of its dry run, and may be beyond the end of that already.
-    let asked_for =
-        runtime.block_on(store.run(run))?.map_or(0, |run| run.ok + run.failed + run.skipped + run.open);
-    if asked_for as usize > limits.tasks_max {
+    let asked_for = runtime.block_on(store.run(run))?.map_or(0, |so_far| {
+        let RunSummary { ok, failed, skipped, open, .. } = so_far;
+        ok + failed + skipped + open
+    });
+    // A script is ahead of its dry run, and may be beyond the end of that already.
+    if matches!(found, Found::Script(_)) && asked_for as usize > limits.tasks_max {
         return Ok(None);
     }
     let setup = Arc::new(setup);

@@ -87,8 +87,12 @@ async fn carry_out(attempt: Attempt) -> AttemptResult {
     let Assignment { timeout, idle_timeout, executor, .. } = &*attempt.assignment;
     let (timeout, idle_timeout, executor, line) =
         (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
-    // While it waits for its turn no time runs out, so by then it has sent something.
-    let dropped = |class, message| AttemptResult { unanswered: true, ..Failure::new(class, message).into() };
+    // What has been sent by then may be billed, so a dropped attempt counts as
+    // unanswered, unless it has just begun to wait for its next turn to send.
+    let dropped = |class, message| AttemptResult {
+        unanswered: !line.is_waiting(),
+        ..Failure::new(class, message).into()
+    };
     tokio::select! {
         // First, so that who is done at once winds up no clock.
         biased;

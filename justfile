@@ -23,6 +23,10 @@ sim N="10000":
 sim-budget N="10000":
     cargo run --release -p divisi-sim -- --budget --seeds {{N}}
 
+# Fuzzes the readers of replies, each of the three for SECONDS, and says how often.
+fuzz-replies SECONDS="900":
+    DIVISI_FUZZ_SECONDS={{SECONDS}} cargo test --release -p divisi-providers --lib -- --nocapture fuzz
+
 # All benchmarks; see docs/benchmarks.md.
 bench:
     cargo bench -p divisi-core -p divisi-script

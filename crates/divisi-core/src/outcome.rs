@@ -109,6 +109,8 @@ pub enum FailureClass {
     Declined,
     /// The answer was cut off at its longest allowed length.
     Truncated,
+    /// The model answered with nothing, also when asked once more.
+    Empty,
     /// No answer fitted the schema in all the tries there are.
     Schema,
     /// The attempt used all its turns without finishing.
@@ -143,6 +145,7 @@ impl FailureClass {
             | Self::TooLong
             | Self::Declined
             | Self::Truncated
+            | Self::Empty
             | Self::Schema
             | Self::Turns
             | Self::Check
@@ -160,6 +163,7 @@ impl FailureClass {
             | Self::TooLong
             | Self::Declined
             | Self::Truncated
+            | Self::Empty
             | Self::Schema
             | Self::Check => true,
             Self::RateLimited
@@ -202,6 +206,7 @@ impl FailureClass {
             Self::TooLong => "too long",
             Self::Declined => "declined",
             Self::Truncated => "cut off",
+            Self::Empty => "empty answer",
             Self::Schema => "schema not met",
             Self::Turns => "out of turns",
             Self::Check => "check failed",

@@ -62,6 +62,13 @@ pub fn repair(violations: &str) -> String {
     format!("The answer does not fit the schema:\n{violations}\nAnswer again, with the corrected JSON only.")
 }
 
+/// What a model is told when its reply held nothing.
+pub(crate) const EMPTY: &str = "Your last reply was empty. Answer now, in words.";
+
+/// What a model is told when it stopped to call a tool, and called none.
+pub(crate) const NO_CALL: &str =
+    "Your last reply stopped to call a tool, but held no call. Call the tool, or give your final answer.";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::fault::{Breakage, ErrorKind, Failure, Fault};
 use crate::frames::Frames;
 use crate::limits::Meters;
+use crate::oddity::{Oddity, compressed};
 use crate::playback::{Ending, break_off, play};
 use crate::server::Memory;
 use crate::session::{Session, Ticket};
@@ -60,6 +61,8 @@ struct Decision {
 
 enum Deed {
     Refuse(Failure),
+    /// Refuses with the status of success.
+    Pretend(Failure),
     Ignore,
     Answer(Box<Reply>),
 }
@@ -67,6 +70,7 @@ enum Deed {
 /// An answer in bytes, and what is to be recorded when it begins.
 struct Reply {
     stream: bool,
+    oddity: Option<Oddity>,
     frames: Frames,
     gap: Duration,
     ending: Ending,
@@ -121,14 +125,23 @@ fn answer<D: Dialect>(session: &Session, ticket: &Ticket, ask: &Ask<'_>, plan: P
     let random = ticket.random_fault();
     let rule = if random.is_some() { None } else { session.rule(ask) };
     let latency = rule.and_then(|rule| rule.latency).unwrap_or(config.latency);
-    let breakage = match random.or(rule.and_then(|rule| rule.fault)) {
+    let fault = random.or(rule.and_then(|rule| rule.fault));
+    let oddity = match fault {
+        Some(Fault::Bend(oddity)) => Some(oddity),
+        Some(Fault::Refuse(_) | Fault::Break(_)) | None => None,
+    };
+    let breakage = match fault {
+        Some(Fault::Bend(Oddity::ErrorUnderOk)) => {
+            let failure = Failure::usual(ErrorKind::RateLimit, Duration::from_millis(config.retry_after_ms));
+            return (latency.first_byte(), Deed::Pretend(failure));
+        }
         Some(Fault::Refuse(kind)) => return (latency.first_byte(), refusal(config, kind)),
         Some(Fault::Break(Breakage::ErrorMidStream)) if !ask.stream => {
             return (latency.first_byte(), refusal(config, ErrorKind::Overloaded));
         }
         Some(Fault::Break(Breakage::Hang)) => return (Duration::ZERO, Deed::Ignore),
         Some(Fault::Break(breakage)) => Some(breakage),
-        None => None,
+        Some(Fault::Bend(_)) | None => None,
     };
     let model = match breakage {
         Some(Breakage::WrongModel) => Cow::Owned(format!("not-{}", ask.model)),
@@ -144,23 +157,32 @@ fn answer<D: Dialect>(session: &Session, ticket: &Ticket, ask: &Ask<'_>, plan: P
         chunk_chars: config.chunk_chars,
     };
     answer.fit(ask.output_tokens_max);
-    let mut frames = frames::<D>(ask, &answer);
-    let (wait, gap) = pace(&latency, ask.stream, &frames, &answer);
-    let ending = breakage.map_or(Ending::Whole, |breakage| break_off::<D>(&mut frames, breakage));
     let usage = answer.usage;
-    (wait, Deed::Answer(Box::new(Reply { stream: ask.stream, frames, gap, ending, plan, usage })))
+    oddity.into_iter().for_each(|oddity| oddity.bend(&mut answer));
+    let stream = ask.stream && !oddity.is_some_and(Oddity::is_whole);
+    let mut frames = frames::<D>(stream, &answer);
+    let (wait, gap) = pace(&latency, stream, &frames, &answer);
+    let mut ending = breakage.map_or(Ending::Whole, |breakage| break_off::<D>(&mut frames, breakage));
+    if let Some(oddity) = oddity.filter(|_| stream) {
+        frames = oddity.twist::<D>(frames);
+        ending = match oddity {
+            Oddity::KeptOpen => Ending::Open,
+            Oddity::CommentsForEver => {
+                frames.halve();
+                Ending::Comments
+            }
+            _ => ending,
+        };
+    }
+    (wait, Deed::Answer(Box::new(Reply { stream, oddity, frames, gap, ending, plan, usage })))
 }
 
 fn refusal(config: &Config, kind: ErrorKind) -> Deed {
     Deed::Refuse(Failure::usual(kind, Duration::from_millis(config.retry_after_ms)))
 }
 
-fn frames<D: Dialect>(ask: &Ask<'_>, answer: &Answer<'_>) -> Frames {
-    if ask.stream {
-        D::stream(answer)
-    } else {
-        Frames::document(D::document(answer).to_string().into_bytes())
-    }
+fn frames<D: Dialect>(stream: bool, answer: &Answer<'_>) -> Frames {
+    if stream { D::stream(answer) } else { Frames::document(D::document(answer).to_string().into_bytes()) }
 }
 
 /// The time before the first byte and between events.
@@ -184,12 +206,28 @@ async fn perform<D: Dialect>(session: &Session, ticket: Ticket, decision: Decisi
             ticket.refuse(D::Vendor::status(failure.kind));
             failure_response::<D::Vendor>(&failure, &request_id, session.meters(&model))
         }
+        Deed::Pretend(failure) => {
+            ticket.refuse(StatusCode::OK.as_u16());
+            let mut body = D::Vendor::error(&failure, &request_id);
+            body["error"]["code"] = D::Vendor::status(failure.kind).into();
+            let mut response = Response::new(body.to_string().into());
+            head::<D::Vendor>(response.headers_mut(), &request_id, session.meters(&model));
+            set(response.headers_mut(), "content-type", "application/json");
+            response
+        }
         Deed::Answer(reply) => {
             session.begin(&model, &reply.plan, &reply.usage);
             let mut response = Response::default();
             head::<D::Vendor>(response.headers_mut(), &request_id, session.meters(&model));
-            let kind = if reply.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+            let kind = match (reply.oddity, reply.stream) {
+                (Some(Oddity::PlainLabel), _) => "text/plain",
+                (_, true) => "text/event-stream; charset=utf-8",
+                (_, false) => "application/json",
+            };
             set(response.headers_mut(), "content-type", kind);
+            if reply.oddity == Some(Oddity::Compressed) {
+                set(response.headers_mut(), "content-encoding", "gzip");
+            }
             *response.body_mut() = body(*reply, ticket);
             response
         }
@@ -197,6 +235,10 @@ async fn perform<D: Dialect>(session: &Session, ticket: Ticket, decision: Decisi
 }
 
 fn body(reply: Reply, ticket: Ticket) -> Body {
+    if reply.oddity == Some(Oddity::Compressed) {
+        ticket.complete();
+        return compressed(&reply.frames.into_bytes()).into();
+    }
     if !reply.stream && reply.ending == Ending::Whole {
         ticket.complete();
         return reply.frames.into_bytes().into();

@@ -1,5 +1,6 @@
 //! What can go wrong, by name.
 
+use crate::oddity::Oddity;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +13,8 @@ pub enum Fault {
     Refuse(ErrorKind),
     /// The answer begins, or seems to, and is broken.
     Break(Breakage),
+    /// The answer is whole, but said in an odd way.
+    Bend(Oddity),
 }
 
 impl From<ErrorKind> for Fault {
@@ -23,6 +26,12 @@ impl From<ErrorKind> for Fault {
 impl From<Breakage> for Fault {
     fn from(breakage: Breakage) -> Self {
         Self::Break(breakage)
+    }
+}
+
+impl From<Oddity> for Fault {
+    fn from(oddity: Oddity) -> Self {
+        Self::Bend(oddity)
     }
 }
 

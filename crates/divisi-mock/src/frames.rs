@@ -60,6 +60,18 @@ impl Frames {
         self.ends.insert(middle, at + bytes.len());
     }
 
+    /// The frames as `change` makes them; those it makes empty are left out.
+    pub(crate) fn map(self, mut change: impl FnMut(&str) -> String) -> Self {
+        let mut changed = Self::default();
+        for frame in self.into_iter() {
+            let frame = change(&String::from_utf8_lossy(&frame));
+            if !frame.is_empty() {
+                changed.raw(frame.as_bytes());
+            }
+        }
+        changed
+    }
+
     /// The whole as one piece.
     pub(crate) fn into_bytes(self) -> Bytes {
         self.bytes.into()

@@ -3,8 +3,8 @@
 //! It answers the Messages, Chat Completions and Responses APIs, streamed or
 //! not, in the shapes of the vendors. What it answers is a pure function of
 //! the request, unless a [`Rule`] with a limited number of uses says otherwise.
-//! It keeps rate limits, a quota and a prompt cache, breaks answers on demand,
-//! and counts what it did.
+//! It keeps rate limits, a quota and a prompt cache, breaks answers on demand or
+//! says them in the odd ways of real servers, and counts what it did.
 //!
 //! ```no_run
 //! use divisi_mock::{Config, ErrorKind, Mock, Reply, Rule, When};
@@ -55,6 +55,7 @@ mod openai_responses;
 mod digest;
 mod frames;
 mod kept;
+mod oddity;
 mod playback;
 mod stats;
 
@@ -63,6 +64,7 @@ pub use config::{CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Pri
 pub use digest::{body_digest, text_digest};
 pub use fault::{Breakage, ErrorKind, Fault};
 pub use kept::Received;
+pub use oddity::Oddity;
 pub use script::{Reply, Rule, ToolCall, When};
 pub use server::Mock;
 pub use stats::{Stats, Tokens};

@@ -21,7 +21,14 @@ pub(crate) enum Ending {
     Cut,
     /// Nothing, on an open connection.
     Silence,
+    /// The answer was whole, but the connection stays open.
+    Open,
+    /// Comments that keep the connection alive, for ever.
+    Comments,
 }
+
+/// Time between two comments.
+const COMMENT_EVERY: Duration = Duration::from_millis(50);
 
 /// Breaks `frames` and says how they end.
 pub(crate) fn break_off<D: Dialect>(frames: &mut Frames, breakage: Breakage) -> Ending {
@@ -79,7 +86,7 @@ impl Player {
         }
         self.wait = self.gap;
         let is_last = self.frames.peek().is_none();
-        if is_last && self.ending == Ending::Whole {
+        if is_last && matches!(self.ending, Ending::Whole | Ending::Open) {
             // Counted before it is sent: a client that has the answer finds it in the numbers.
             self.ticket.take().into_iter().for_each(Ticket::complete);
         }
@@ -94,7 +101,11 @@ impl Player {
                 tokio::task::yield_now().await;
                 Some((Err(ConnectionCut), self))
             }
-            Ending::Silence => pending().await,
+            Ending::Silence | Ending::Open => pending().await,
+            Ending::Comments => {
+                tokio::time::sleep(COMMENT_EVERY).await;
+                Some((Ok(Bytes::from_static(b": keep-alive\n\n")), self))
+            }
         }
     }
 }

@@ -10,12 +10,18 @@ pub(crate) fn tokens(chars: usize) -> u64 {
     chars.div_ceil(4) as u64
 }
 
-/// The reply with our guess where its server counted nothing: a reply that
-/// costs nothing by its own account would be no reply to be billed for.
+/// The reply with our guess wherever its server counted nothing. No prompt and no
+/// reply is free of tokens, so zero is no count.
 pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
-    if reply.usage_estimated {
-        reply.usage.input = prompt_tokens(request);
-        reply.usage.output = output_tokens(&reply.blocks);
+    let counts = [
+        (reply.usage.prompt() == 0, &mut reply.usage.input, prompt_tokens(request)),
+        (reply.usage.output == 0, &mut reply.usage.output, output_tokens(&reply.blocks)),
+    ];
+    for (is_missing, count, guess) in counts {
+        if is_missing && guess > 0 {
+            *count = guess;
+            reply.usage_estimated = true;
+        }
     }
     reply
 }
@@ -59,4 +65,37 @@ fn json_chars(value: &Value) -> usize {
 
 fn chars(text: &str) -> usize {
     text.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Stop;
+    use divisi_core::Usage;
+
+    #[test]
+    fn zero_is_no_count() {
+        let request = Request::new("m", "eight in", 1);
+        let estimated = |usage: Usage, text: &str| {
+            let reply = Reply {
+                model: String::new(),
+                blocks: vec![Block::text(text)],
+                stop: Stop::EndTurn,
+                usage,
+                billing: Default::default(),
+                usage_estimated: false,
+                request_id: None,
+                rate: Default::default(),
+            };
+            let reply = counted(reply, &request);
+            (reply.usage.input, reply.usage.output, reply.usage_estimated)
+        };
+        let of = |input, output| Usage { input, output, ..Usage::default() };
+        assert_eq!(estimated(of(0, 0), "four"), (2, 1, true));
+        assert_eq!(estimated(of(9, 0), "four"), (9, 1, true));
+        assert_eq!(estimated(of(0, 9), "four"), (2, 9, true));
+        assert_eq!(estimated(of(9, 9), "four"), (9, 9, false));
+        assert_eq!(estimated(of(9, 0), ""), (9, 0, false));
+        assert_eq!(estimated(Usage { cache_read: 9, ..of(0, 9) }, "four"), (0, 9, false));
+    }
 }

@@ -11,13 +11,15 @@ use crate::error::ProviderError;
 use crate::secret::Secret;
 use divisi_core::FailureClass;
 use divisi_core::governor::IN_FLIGHT_MAX;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, Url, Version, redirect, retry};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// Longest wait for a connection. Vendors accept within a second or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +39,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// think for minutes, in which nothing else tells a dead connection from a live one.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// How soon a request fails that is sent on a connection which is closed already.
+/// No vendor has begun to work by then, and none charges for it.
+const DEAD_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the rest of a body is waited for where no stream is expected. Some
+/// servers keep the connection open behind their error.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
 /// Longest body that is read where no stream is expected: an error, a list of models.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
@@ -48,6 +58,8 @@ pub(crate) struct Http {
     base: Url,
     /// Whether its latest response shared a connection with others.
     multiplexes: AtomicBool,
+    /// When the latest response began whose connection is kept.
+    answered: Mutex<Option<Instant>>,
 }
 
 impl Http {
@@ -67,6 +79,8 @@ impl Http {
         }
         let vendor = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         let mut map = HeaderMap::new();
+        // What is compressed arrives late; a server that compresses all the same is read.
+        map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in vendor.chain(endpoint.headers.iter().cloned()) {
             let mut sent = HeaderValue::from_str(value.expose())
                 .map_err(|_| unusable(format!("the header `{name}` has characters that cannot be sent")))?;
@@ -81,7 +95,13 @@ impl Http {
             on_this_machine => builder(on_this_machine),
         };
         let client = builder.default_headers(map).build().map_err(|error| unusable(innermost(&error)))?;
-        Ok(Self { client, base: url, endpoint, multiplexes: AtomicBool::new(false) })
+        Ok(Self {
+            client,
+            base: url,
+            endpoint,
+            multiplexes: AtomicBool::new(false),
+            answered: Mutex::default(),
+        })
     }
 
     /// Most requests of one model family that are worth having in flight at once.
@@ -93,20 +113,9 @@ impl Http {
         }
     }
 
-    /// Sends `body` and returns the response as soon as it has begun to stream.
+    /// Sends `body` and returns the response as soon as it has begun.
     pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Response, ProviderError> {
-        let response = self.call(self.client.post(self.url(path)).json(body)).await?;
-        let kind =
-            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
-        if kind.starts_with("text/event-stream") {
-            return Ok(response);
-        }
-        let kind = self.endpoint.quoted(kind);
-        let message =
-            format!("provider `{}` answered with {kind} instead of a stream of events", self.endpoint.name);
-        Err(ProviderError::new(FailureClass::BadRequest, message)
-            .hint(format!("check that {} is the address of such an API", self.endpoint.shown_url()))
-            .maybe_billed())
+        self.call(self.client.post(self.url(path)).json(body)).await
     }
 
     /// Fetches what is at `path`.
@@ -150,8 +159,15 @@ impl Http {
     }
 
     async fn call(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
-        let response = request.send().await.map_err(|error| self.unreached(&error))?;
+        let (sent_at, is_kept) = (Instant::now(), self.keeps_connections());
+        let response = request.send().await.map_err(|error| {
+            // A connection that the vendor had closed before the request came: nothing read it.
+            let is_dead = is_kept && sent_at.elapsed() < DEAD_WITHIN;
+            self.unreached(&error, is_dead)
+        })?;
         self.multiplexes.store(response.version() == Version::HTTP_2, Ordering::Relaxed);
+        let is_kept = response.headers().get(CONNECTION).is_none_or(|value| value != "close");
+        *self.answered() = is_kept.then(Instant::now);
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -160,8 +176,18 @@ impl Http {
         Err(classify::response(&self.endpoint, status.as_u16(), &headers, &body(response).await))
     }
 
-    /// The failure of a request that got no response.
-    fn unreached(&self, error: &reqwest::Error) -> ProviderError {
+    /// Whether a connection may be open that an earlier request has used.
+    fn keeps_connections(&self) -> bool {
+        self.answered().is_some_and(|at| at.elapsed() < IDLE_TIMEOUT)
+    }
+
+    fn answered(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The failure of a request that got no response. `is_dead` says that it met
+    /// with a kept connection that was closed meanwhile.
+    fn unreached(&self, error: &reqwest::Error, is_dead: bool) -> ProviderError {
         let Endpoint { name, .. } = &self.endpoint;
         let cause = self.endpoint.quoted(&innermost(error));
         let url = self.endpoint.shown_url();
@@ -171,7 +197,8 @@ impl Http {
                 .hint(format!("is a server running at {url}, and is this machine online?"));
         }
         let message = format!("provider `{name}` closed the connection without an answer: {cause}");
-        ProviderError::new(FailureClass::Network, message).maybe_billed()
+        let error = ProviderError::new(FailureClass::Network, message);
+        if is_dead { error } else { error.maybe_billed() }
     }
 }
 
@@ -198,7 +225,7 @@ fn is_on_this_machine(url: &Url) -> bool {
 /// As much of the body as arrives; what is lost could only have explained more.
 pub(crate) async fn body(mut response: Response) -> String {
     let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Ok(Ok(Some(chunk))) = timeout(BODY_WAIT, response.chunk()).await {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > BODY_BYTES_MAX {
             break;

@@ -31,9 +31,22 @@ pub mod sample;
 mod classify;
 mod estimate;
 mod http;
-mod stream;
 mod strict;
 mod tools;
+
+mod stream;
+
+mod frames;
+
+mod calls;
+mod end;
+mod fault;
+mod lenient;
+mod repair;
+mod usage;
+
+#[cfg(test)]
+mod fuzz;
 
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;

@@ -60,8 +60,9 @@ pub enum Progress {
     /// The reply has begun: from here on, others can read the prompt's cache.
     /// What only brings an error never begins.
     Started,
-    /// Something arrived that adds nothing to the reply.
+    /// Something arrived, which may add nothing to the reply: a comment that keeps
+    /// the connection open.
     Alive,
-    /// About this many tokens have been written so far.
+    /// The reply has grown: about this many tokens have been written so far.
     OutputTokens(u64),
 }

@@ -3,7 +3,7 @@
 use crate::tools::Tools;
 use divisi_core::Effort;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// One conversation turn sent to a model.
@@ -124,6 +124,19 @@ impl Block {
         Self::Text { text: text.into(), cache: false }
     }
 
+    /// Something that its vendor wants back on the block that follows.
+    pub(crate) fn fields_of_next(fields: Map<String, Value>) -> Self {
+        Self::Opaque(json!({FIELDS_OF_NEXT: fields}))
+    }
+
+    /// The fields that belong to the block that follows, if it is such a block.
+    pub(crate) fn as_fields_of_next(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Opaque(value) => value.get(FIELDS_OF_NEXT)?.as_object(),
+            Self::Text { .. } | Self::ToolUse { .. } | Self::ToolResult { .. } => None,
+        }
+    }
+
     /// What it says, if it says something.
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -133,23 +146,16 @@ impl Block {
     }
 }
 
+/// The only field of an opaque block that holds what goes back on the next block,
+/// such as the signature of a call.
+const FIELDS_OF_NEXT: &str = "fields_of_next";
+
 /// The only field of a tool input that the model wrote as something other than
 /// a JSON object; it holds the text as written.
 ///
-/// No tool knows such a field, so the tool refuses it, and the model sees in the
-/// conversation what it did wrong. Vendors accept nothing but objects there.
+/// Such a call is not carried out, and the model sees in the conversation what it
+/// did wrong. Vendors accept nothing but objects there.
 pub const INVALID_INPUT: &str = "invalid_json";
-
-/// The input that a model wrote as `json`; nothing at all stands for no arguments.
-pub(crate) fn tool_input(json: String) -> Value {
-    if json.trim().is_empty() {
-        return json!({});
-    }
-    match serde_json::from_str(&json) {
-        Ok(input @ Value::Object(_)) => input,
-        _ => json!({INVALID_INPUT: json}),
-    }
-}
 
 /// What a tool is called, does and takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

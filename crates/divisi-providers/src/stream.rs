@@ -1,26 +1,33 @@
-//! Reads a reply that arrives as a stream of events.
+//! Reads a reply as it arrives.
 //!
-//! Vendors differ in their events but not in how a stream can fail: it breaks
-//! off, it carries an error, it holds nonsense, or it never ends. All of that is
-//! here; what the events mean is the business of an [`Assembler`].
+//! Vendors differ in their events but not in how a reply can fail: it breaks off,
+//! it carries an error, it holds nonsense, or it never ends. All of that is here;
+//! what the events mean is the business of an [`Assembler`].
+//!
+//! What a body is is decided by what it holds, not by what it calls itself: events,
+//! a whole reply, an error, or none of them.
 
 use crate::classify;
+use crate::end::Unfinished;
 use crate::endpoint::Endpoint;
 use crate::error::ProviderError;
 use crate::estimate;
+use crate::fault;
+use crate::frames::{Event, Frames};
 use crate::provider::Progress;
 use crate::rate;
+use crate::repair;
 use crate::reply::Reply;
 use bytes::Bytes;
 use divisi_core::FailureClass;
 use futures::{Stream, StreamExt};
 use reqwest::Response;
-use serde_json::Value;
-use sse_stream::SseByteStream;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde_json::{Value, json};
 use std::error::Error;
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Longest stream. The longest reply, 128,000 tokens sent one by one, is about
 /// 20 MB with all that is around them.
@@ -31,16 +38,28 @@ const STREAM_BYTES_MAX: usize = 64 << 20;
 /// stream open must not keep us.
 const DRAIN: Duration = Duration::from_millis(50);
 
+/// How long to wait for what may follow the reason for a reply's end: the usage,
+/// and the mark that nothing follows. Both come at once or never.
+const TAIL: Duration = Duration::from_secs(5);
+
+/// How much of a body that is no reply is kept to tell what it was.
+const HEAD_BYTES_MAX: usize = 2 << 10;
+
 /// Puts a reply together from a vendor's events.
 pub(crate) trait Assembler {
-    /// Takes in the next event.
-    fn take(&mut self, data: &str) -> Result<(), Trouble>;
+    /// Takes in the next event, of which `name` may be empty. Returns whether it
+    /// adds anything; fails only if `data` is no JSON object, or an error.
+    fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble>;
+    /// Takes in the mark that nothing follows, where a server sends one.
+    fn done(&mut self) {}
     /// How many bytes of output have arrived.
     fn written(&self) -> usize;
+    /// Whether the reason for the reply's end has arrived: little may follow.
+    fn has_ended(&self) -> bool;
     /// Whether nothing follows that would change the reply.
     fn is_complete(&self) -> bool;
-    /// The reply, or `None` when its end is missing.
-    fn finish(self) -> Option<Reply>;
+    /// The reply, if it came to its end.
+    fn finish(self) -> Result<Reply, Unfinished>;
 }
 
 /// What can be wrong with an event.
@@ -58,119 +77,325 @@ impl From<serde_json::Error> for Trouble {
     }
 }
 
-/// Reads the reply that `response` streams.
+/// Whether `data` is the mark that nothing follows.
+pub(crate) fn is_done(data: &str) -> bool {
+    data.trim().eq_ignore_ascii_case("[DONE]")
+}
+
+/// Reads the reply that `response` brings.
 pub(crate) async fn reply(
     endpoint: &Endpoint,
     response: Response,
     assembler: impl Assembler,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Reply, ProviderError> {
-    let request_id = classify::request_id(response.headers());
-    let rate = rate::read(response.headers());
-    match read(endpoint, response.bytes_stream(), assembler, progress).await {
+    let headers = response.headers().clone();
+    let (request_id, rate) = (classify::request_id(&headers), rate::read(&headers));
+    match read(endpoint, &headers, response.bytes_stream(), assembler, progress).await {
         Ok(reply) => Ok(Reply { request_id, rate, ..reply }),
-        Err(error) => Err(ProviderError { request_id, rate, ..error }),
+        Err(error) => Err(ProviderError { request_id: request_id.or(error.request_id), rate, ..error }),
     }
 }
 
 async fn read<E: Error>(
     endpoint: &Endpoint,
+    headers: &HeaderMap,
     bytes: impl Stream<Item = Result<Bytes, E>>,
-    mut assembler: impl Assembler,
+    assembler: impl Assembler,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Reply, ProviderError> {
+    let mut bytes = pin!(bytes);
+    let mut reading = Reading::new(endpoint, headers, assembler, progress);
     let mut received = 0;
-    let watched = bytes.map(|chunk| {
-        let chunk = chunk.map_err(|error| io::Error::other(crate::http::innermost(&error)))?;
-        progress(Progress::Alive);
-        received += chunk.len();
-        if received > STREAM_BYTES_MAX {
-            Err(io::Error::other(format!("it is longer than {STREAM_BYTES_MAX} bytes")))
-        } else {
-            Ok(chunk)
-        }
-    });
-    let mut events = pin!(SseByteStream::new(watched));
     let mut cause = None;
-    let mut has_started = false;
-    while !assembler.is_complete() {
-        let event = match events.next().await {
-            Some(Ok(event)) => event,
+    let mut tail: Option<Instant> = None;
+    while !reading.assembler.is_complete() {
+        let chunk = match tail {
+            None => bytes.next().await,
+            Some(until) => match timeout_at(until, bytes.next()).await {
+                Ok(chunk) => chunk,
+                Err(_) => break,
+            },
+        };
+        let has_added = match chunk {
+            Some(Ok(chunk)) => {
+                received += chunk.len();
+                if received > STREAM_BYTES_MAX {
+                    cause = Some(format!("it is longer than {STREAM_BYTES_MAX} bytes"));
+                    break;
+                }
+                progress(Progress::Alive);
+                reading.push(&chunk)?
+            }
             Some(Err(error)) => {
                 cause = Some(crate::http::innermost(&error));
                 break;
             }
-            None => break,
+            None => {
+                reading.end()?;
+                break;
+            }
         };
-        let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
-        let before = assembler.written();
-        assembler.take(&data).map_err(|trouble| failure(endpoint, trouble))?;
-        if !has_started {
-            has_started = true;
-            progress(Progress::Started);
-        }
-        if assembler.written() > before {
-            progress(Progress::OutputTokens(estimate::tokens(assembler.written())));
+        if reading.assembler.has_ended() && (has_added || tail.is_none()) {
+            tail = Some(Instant::now() + TAIL);
         }
     }
-    let is_complete = assembler.is_complete();
-    let reply = assembler.finish().ok_or_else(|| broken_off(endpoint, cause))?;
+    let is_complete = reading.assembler.is_complete();
+    let reply = reading.finish(cause)?;
     if is_complete {
         // Whatever comes now, the reply is whole.
-        let _ = tokio::time::timeout(DRAIN, async { while let Some(Ok(_)) = events.next().await {} }).await;
+        let _ = timeout(DRAIN, async { while let Some(Ok(_)) = bytes.next().await {} }).await;
     }
     Ok(reply)
 }
 
-fn failure(endpoint: &Endpoint, trouble: Trouble) -> ProviderError {
-    match trouble {
-        Trouble::Vendor(error) => classify::event(endpoint, &error),
-        Trouble::Malformed(what) => {
-            let what = endpoint.quoted(&what);
-            let message = format!("provider `{}` sent an event that cannot be read: {what}", endpoint.name);
-            ProviderError::new(FailureClass::Server, message).maybe_billed()
+/// A reply while it is read.
+struct Reading<'a, A> {
+    endpoint: &'a Endpoint,
+    headers: &'a HeaderMap,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+    assembler: A,
+    frames: Frames,
+    /// The beginning of the body.
+    head: Vec<u8>,
+    /// Whether anything but errors has been found.
+    has_started: bool,
+    /// Whether the body ended within an event.
+    is_cut: bool,
+}
+
+impl<'a, A: Assembler> Reading<'a, A> {
+    fn new(
+        endpoint: &'a Endpoint,
+        headers: &'a HeaderMap,
+        assembler: A,
+        progress: &'a (dyn Fn(Progress) + Send + Sync),
+    ) -> Self {
+        let (frames, head) = (Frames::default(), Vec::new());
+        Self { endpoint, headers, progress, assembler, frames, head, has_started: false, is_cut: false }
+    }
+
+    /// Takes in what has arrived. Returns whether it adds anything to the reply.
+    fn push(&mut self, chunk: &[u8]) -> Result<bool, ProviderError> {
+        let room = HEAD_BYTES_MAX - self.head.len();
+        self.head.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        self.frames.push(chunk);
+        self.events().map_err(|trouble| self.failure(trouble))
+    }
+
+    /// Takes in what is left when nothing more arrives. Half an event says nothing
+    /// but that the reply broke off.
+    fn end(&mut self) -> Result<(), ProviderError> {
+        self.frames.end();
+        match self.events() {
+            Ok(_) => Ok(()),
+            Err(Trouble::Malformed(_)) => {
+                self.is_cut = true;
+                Ok(())
+            }
+            Err(trouble) => Err(self.failure(trouble)),
+        }
+    }
+
+    fn events(&mut self) -> Result<bool, Trouble> {
+        let mut has_added = false;
+        while !self.assembler.is_complete()
+            && let Some(event) = self.frames.next()
+        {
+            if !take(&mut self.assembler, &event)? {
+                continue;
+            }
+            has_added = true;
+            if !std::mem::replace(&mut self.has_started, true) {
+                (self.progress)(Progress::Started);
+            }
+            (self.progress)(Progress::OutputTokens(estimate::tokens(self.assembler.written())));
+        }
+        Ok(has_added)
+    }
+
+    fn finish(self, cause: Option<String>) -> Result<Reply, ProviderError> {
+        let Self { endpoint, headers, assembler, head, has_started, is_cut, .. } = self;
+        match assembler.finish() {
+            Ok(reply) => Ok(reply),
+            Err(_) if !has_started && !is_cut && cause.is_none() => Err(no_reply(endpoint, headers, &head)),
+            Err(Unfinished { reason }) => Err(broken_off(endpoint, reason, cause)),
+        }
+    }
+
+    fn failure(&self, trouble: Trouble) -> ProviderError {
+        match trouble {
+            Trouble::Vendor(error) if self.has_started => classify::event(self.endpoint, &error),
+            Trouble::Vendor(error) => instead_of_a_reply(self.endpoint, self.headers, &error),
+            Trouble::Malformed(what) => {
+                let Endpoint { name, .. } = self.endpoint;
+                let what = self.endpoint.quoted(&what);
+                let message = format!("provider `{name}` sent an event that cannot be read: {what}");
+                ProviderError::new(FailureClass::Server, message).maybe_billed()
+            }
         }
     }
 }
 
-fn broken_off(endpoint: &Endpoint, cause: Option<String>) -> ProviderError {
+/// Takes in an event, mended where it is nearly right. Returns whether it adds anything.
+fn take(assembler: &mut impl Assembler, Event { name, data }: &Event) -> Result<bool, Trouble> {
+    let data = data.trim();
+    if is_done(data) {
+        assembler.done();
+        return Ok(false);
+    }
+    if data.is_empty() {
+        return Ok(false);
+    }
+    if name.eq_ignore_ascii_case("error") {
+        let error = repair::value(data).ok().filter(Value::is_object);
+        return Err(Trouble::Vendor(error.unwrap_or_else(|| json!({"message": data}))));
+    }
+    if !data.contains(['{', '}', '"']) {
+        // A word that keeps the connection open.
+        return Ok(false);
+    }
+    match assembler.take(name, data) {
+        Err(Trouble::Malformed(what)) => {
+            let values = repair::values(data).ok_or(Trouble::Malformed(what))?;
+            let mut has_added = false;
+            for value in values.into_iter().flat_map(items) {
+                has_added |= match value.is_object() {
+                    true => assembler.take(name, &value.to_string())?,
+                    false => false,
+                };
+            }
+            Ok(has_added)
+        }
+        taken => taken,
+    }
+}
+
+/// The events in a list of them, as Google sends it.
+fn items(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        other => vec![other],
+    }
+}
+
+/// The failure that an error in place of a reply stands for: nothing was written,
+/// so nobody charges for it, unless it comes from a gateway that gave up waiting.
+fn instead_of_a_reply(endpoint: &Endpoint, headers: &HeaderMap, error: &Value) -> ProviderError {
+    match fault::status(error) {
+        Some(status) => classify::response(endpoint, status, headers, &error.to_string()),
+        None => ProviderError {
+            maybe_billed: false,
+            retry_after: rate::retry_after(headers),
+            ..classify::event(endpoint, error)
+        },
+    }
+}
+
+/// The failure that a body stands for in which there is nothing of a reply.
+fn no_reply(endpoint: &Endpoint, headers: &HeaderMap, head: &[u8]) -> ProviderError {
+    let body = String::from_utf8_lossy(head);
+    let body = body.trim();
+    if body.is_empty() {
+        return broken_off(endpoint, None, None);
+    }
+    let name = &endpoint.name;
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
+    let kind = endpoint.quoted(kind);
+    if body.starts_with('<') || body.starts_with(['{', '[']) {
+        let message = format!("provider `{name}` answered with {kind} instead of a stream of events");
+        return ProviderError::new(FailureClass::BadRequest, message)
+            .hint(format!("check that {} is the address of such an API", endpoint.shown_url()))
+            .maybe_billed();
+    }
+    let is_events = body
+        .lines()
+        .any(|line| line.starts_with(':') || line.starts_with("data") || line.starts_with("event"));
+    if is_events {
+        return broken_off(endpoint, None, None);
+    }
+    let message = format!("provider `{name}` answered with no reply: {}", endpoint.quoted(body));
+    ProviderError::new(FailureClass::Server, message).maybe_billed()
+}
+
+/// DeepSeek's word for an inference server that is too busy to go on.
+const OVERLOADED: &str = "insufficient_system_resource";
+
+fn broken_off(endpoint: &Endpoint, reason: Option<String>, cause: Option<String>) -> ProviderError {
     let mut message = format!("the reply of provider `{}` broke off before its end", endpoint.name);
+    if let Some(reason) = &reason {
+        message.push_str(&format!(", for the reason `{}`", endpoint.quoted(reason)));
+    }
     if let Some(cause) = cause {
         message.push_str(": ");
         message.push_str(&endpoint.quoted(&cause));
     }
-    ProviderError::new(FailureClass::Network, message).maybe_billed()
+    let class = match reason.as_deref() {
+        Some(OVERLOADED) => FailureClass::Overloaded,
+        Some(_) => FailureClass::Server,
+        None => FailureClass::Network,
+    };
+    ProviderError::new(class, message).maybe_billed()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::io;
     use std::sync::Mutex;
+
+    /// Reads replies that are in memory.
+    pub(crate) struct Reader {
+        runtime: tokio::runtime::Runtime,
+        endpoint: Endpoint,
+        headers: HeaderMap,
+    }
+
+    impl Reader {
+        pub(crate) fn new() -> Self {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            Self {
+                runtime,
+                endpoint: Endpoint::new("main", "https://example.com"),
+                headers: HeaderMap::new(),
+            }
+        }
+
+        /// Reads `pieces` as if they had come over the network one after the other.
+        pub(crate) fn read(
+            &self,
+            pieces: &[&[u8]],
+            assembler: impl Assembler,
+        ) -> (Result<Reply, ProviderError>, Vec<Progress>) {
+            let seen = Mutex::new(Vec::new());
+            let chunks: Vec<_> =
+                pieces.iter().map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece))).collect();
+            let progress = |sign| seen.lock().unwrap().push(sign);
+            let stream = futures::stream::iter(chunks);
+            let reading = read(&self.endpoint, &self.headers, stream, assembler, &progress);
+            (self.runtime.block_on(reading), seen.into_inner().unwrap())
+        }
+    }
 
     /// Reads `pieces` as if they had come over the network one after the other.
     pub(crate) fn read_pieces(
         pieces: &[&[u8]],
         assembler: impl Assembler,
     ) -> (Result<Reply, ProviderError>, Vec<Progress>) {
-        let seen = Mutex::new(Vec::new());
-        let chunks: Vec<_> =
-            pieces.iter().map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece))).collect();
-        let endpoint = Endpoint::new("main", "https://example.com");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let progress = |sign| seen.lock().unwrap().push(sign);
-        let result = runtime.block_on(read(&endpoint, futures::stream::iter(chunks), assembler, &progress));
-        (result, seen.into_inner().unwrap())
+        Reader::new().read(pieces, assembler)
     }
 
     /// The reply in `stream`, which must be the same wherever the network cuts it.
     pub(crate) fn read_cut_anywhere<A: Assembler>(stream: &str, assembler: impl Fn() -> A) -> Reply {
-        let whole = read_pieces(&[stream.as_bytes()], assembler()).0.unwrap();
+        let reader = Reader::new();
+        let read = |pieces: &[&[u8]]| reader.read(pieces, assembler()).0.unwrap();
+        let whole = read(&[stream.as_bytes()]);
         for cut in 1..stream.len() {
             let (left, right) = stream.as_bytes().split_at(cut);
-            assert_eq!(read_pieces(&[left, right], assembler()).0.unwrap(), whole, "cut at byte {cut}");
+            assert_eq!(read(&[left, right]), whole, "cut at byte {cut}");
         }
         let bytes: Vec<_> = stream.as_bytes().chunks(1).collect();
-        assert_eq!(read_pieces(&bytes, assembler()).0.unwrap(), whole, "byte by byte");
+        assert_eq!(read(&bytes), whole, "byte by byte");
         whole
     }
 }

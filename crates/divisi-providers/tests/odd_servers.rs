@@ -49,6 +49,31 @@ async fn a_connection_that_closes_without_an_answer_may_have_been_billed() {
     );
 }
 
+/// A kept connection that is closed just when it is used again: nothing has read
+/// the request, so nobody charges for it.
+#[tokio::test]
+async fn a_kept_connection_that_is_dead_costs_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4_096];
+        let _ = connection.read(&mut request).await.unwrap();
+        let reply = r#"{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}], "object": "chat.completion"}"#;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            reply.len()
+        );
+        connection.write_all(format!("{head}{reply}").as_bytes()).await.unwrap();
+        let _ = connection.read(&mut request).await.unwrap();
+    });
+    let provider = OpenAiChat::new(Endpoint::new("main", url)).unwrap();
+    let request = Request::new("m", "p", 10);
+    assert_eq!(provider.send(&request, &|_| {}).await.unwrap().text(), "fine");
+    let error = provider.send(&request, &|_| {}).await.unwrap_err();
+    assert_eq!((error.class, error.maybe_billed), (FailureClass::Network, false), "{error}");
+}
+
 #[tokio::test]
 async fn a_key_that_comes_back_is_cut_out() {
     let echo =

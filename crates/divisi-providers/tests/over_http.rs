@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use divisi_core::FailureClass;
-use divisi_mock::{Breakage, Config, ErrorKind, Limits, Mock, Reply as Answer, Rule, ToolCall, When};
+use divisi_mock::{Breakage, Config, ErrorKind, Limits, Mock, Oddity, Reply as Answer, Rule, ToolCall, When};
 use divisi_providers::{
     Anthropic, Block, Endpoint, Message, OpenAiChat, OpenAiResponses, Progress, Provider, ProviderError,
     Reply, Request, Role, Secret, Stop, SystemBlock, ToolDefinition,
@@ -258,6 +258,132 @@ async fn broken_replies_may_have_been_billed() {
             let error = send(wire, &mock, &request()).await.unwrap_err();
             assert_eq!(error.class, class, "{wire:?} {breakage:?} {error}");
             assert!(error.maybe_billed, "{wire:?} {breakage:?}");
+        }
+    }
+}
+
+/// A mock whose first answer, a text or two calls, is said in an odd way.
+async fn odd(oddity: Oddity, answer: Answer) -> Mock {
+    let rule = Rule {
+        fault: Some(oddity.into()),
+        preface: Some("Voilà 𝄞. ".into()),
+        ..Rule::new(When::any(), answer)
+    };
+    Mock::start(Config::default().rule(rule)).await
+}
+
+fn two_calls() -> Answer {
+    let call = |path: &str| ToolCall { name: "read_file".into(), input: json!({"path": path}) };
+    Answer::ToolCalls(vec![call("a.rs"), call("b.rs")])
+}
+
+#[tokio::test]
+async fn odd_ways_of_saying_it_cost_nothing() {
+    for wire in WIRES {
+        for oddity in [
+            Oddity::CarriageReturns,
+            Oddity::ByteOrderMark,
+            Oddity::NoBlankLines,
+            Oddity::Comments,
+            Oddity::JsonLines,
+            Oddity::PlainLabel,
+            Oddity::NotStreamed,
+            Oddity::Compressed,
+            Oddity::KeptOpen,
+            Oddity::NoEndMark,
+            Oddity::UnknownFields,
+            Oddity::ZeroUsage,
+            Oddity::ProperStopWithCall,
+            Oddity::NoIds,
+            Oddity::SameIds,
+            Oddity::EncodedArguments,
+        ] {
+            let text = odd(oddity, Answer::text("fine")).await;
+            let reply = send(wire, &text, &with_tools()).await;
+            let reply = reply.unwrap_or_else(|error| panic!("{wire:?} {oddity:?}: {error}"));
+            assert_eq!(
+                (reply.text().as_str(), reply.stop),
+                ("Voilà 𝄞. fine", Stop::EndTurn),
+                "{wire:?} {oddity:?}"
+            );
+            assert_eq!(reply.usage_estimated, oddity == Oddity::ZeroUsage, "{wire:?} {oddity:?}");
+            assert!(reply.usage.input > 0 && reply.usage.output > 0, "{wire:?} {oddity:?}");
+
+            let calls = odd(oddity, two_calls()).await;
+            let reply = send(wire, &calls, &with_tools()).await.unwrap();
+            assert_eq!(
+                (reply.stop, paths(&reply)),
+                (Stop::ToolUse, vec!["a.rs".into(), "b.rs".into()]),
+                "{wire:?} {oddity:?}"
+            );
+            let ids: std::collections::BTreeSet<_> =
+                results(&reply).iter().map(|block| format!("{block:?}")).collect();
+            assert_eq!(ids.len(), 2, "{wire:?} {oddity:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn odd_ends_are_no_success() {
+    for wire in WIRES {
+        for (oddity, class) in
+            [(Oddity::OddStopReason, FailureClass::Server), (Oddity::ErrorUnderOk, FailureClass::RateLimited)]
+        {
+            let error = send(wire, &odd(oddity, Answer::text("half")).await, &request()).await.unwrap_err();
+            assert_eq!(error.class, class, "{wire:?} {oddity:?}: {error}");
+            assert_eq!(error.maybe_billed, oddity != Oddity::ErrorUnderOk, "{wire:?} {oddity:?}");
+        }
+        assert!(
+            send(wire, &odd(Oddity::NoStopReason, Answer::text("half")).await, &request()).await.is_err()
+        );
+        let blank = send(wire, &odd(Oddity::Blank, Answer::text("x")).await, &request()).await.unwrap();
+        assert_eq!(blank.text().trim(), "");
+        let empty = send(wire, &odd(Oddity::Empty, Answer::text("x")).await, &request()).await.unwrap();
+        assert_eq!((empty.blocks.len(), empty.stop), (0, Stop::EndTurn), "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn ids_stay_unique_from_turn_to_turn() {
+    for wire in WIRES {
+        let mock = odd(Oddity::SameIds, two_calls()).await;
+        let mut request = with_tools();
+        for _ in 0..2 {
+            let reply = send(wire, &mock, &request).await.unwrap();
+            request.messages.push(reply.clone().into_message());
+            request.messages.push(Message { role: Role::User, blocks: results(&reply) });
+        }
+        let id = |block: &Block| match block {
+            Block::ToolUse { id, .. } => Some(id.clone()),
+            Block::Text { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
+        };
+        let ids: Vec<_> =
+            request.messages.iter().flat_map(|message| &message.blocks).filter_map(id).collect();
+        assert_eq!(ids, ["call_0", "call_0_2", "call_0_3", "call_0_4"], "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn comments_are_no_growth() {
+    let mock = odd(Oddity::CommentsForEver, Answer::text("word ".repeat(100))).await;
+    for wire in WIRES {
+        let provider = wire.provider(&mock.url());
+        let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let progress = move |sign| _ = sender.send(sign);
+        let request = request();
+        let sending = provider.send(&request, &progress);
+        let watching = async {
+            let mut alive = 0;
+            while alive < 5 {
+                match seen.recv().await.unwrap() {
+                    Progress::Alive => alive += 1,
+                    Progress::Started | Progress::OutputTokens(_) => alive = 0,
+                }
+            }
+        };
+        tokio::select! {
+            reply = sending => panic!("{wire:?}: {reply:?}"),
+            () = watching => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
 use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,6 +23,11 @@ const VENDOR_TOKENS_MAX: u64 = 2_048;
 /// so that too much is set aside. What was not used is given back.
 const BYTES_PER_TOKEN: u64 = 3;
 
+/// How many times the idle timeout a server may keep a connection alive without
+/// adding to the reply. Models think for minutes, in which some servers send
+/// comments; a server that is stuck sends them for ever.
+const KEPT_ALIVE_MAX: u32 = 3;
+
 /// Asks for replies on behalf of one attempt.
 pub(super) struct Asker {
     pub(super) line: Line,
@@ -30,6 +36,8 @@ pub(super) struct Asker {
     pub(super) kept: Vec<Kept>,
     /// How long others have taken, where what takes far longer may be sent twice.
     pub(super) hedge: Option<Arc<Durations>>,
+    /// How long a request may be out without a sign of life.
+    pub(super) idle_timeout: Millis,
 }
 
 /// A request on its way out.
@@ -178,14 +186,24 @@ impl Asker {
         let (line, sent_at) = (&self.line, Instant::now());
         permit.sends();
         admission.leaves();
-        let progress = |progress| match progress {
-            Progress::Started => {
-                admission.begun();
-                permit.begun();
-                line.sign_of_life();
+        // When the reply last grew, in milliseconds since the request left.
+        let grown = AtomicU64::new(0);
+        let silent_max = self.idle_timeout.0.saturating_mul(KEPT_ALIVE_MAX.into());
+        let progress = |progress| {
+            let now = sent_at.elapsed().as_millis() as u64;
+            if progress != Progress::Alive {
+                grown.store(now, Ordering::Relaxed);
             }
-            Progress::Alive => line.sign_of_life(),
-            Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
+            match progress {
+                Progress::Started => {
+                    admission.begun();
+                    permit.begun();
+                    line.sign_of_life();
+                }
+                Progress::Alive if now - grown.load(Ordering::Relaxed) < silent_max => line.sign_of_life(),
+                Progress::Alive => {}
+                Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
+            }
         };
         let reply = model.provider.send(request, &progress).await;
         permit.report(&reply);

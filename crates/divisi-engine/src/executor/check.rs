@@ -48,6 +48,7 @@ impl Checks {
                 setup: assignment.setup.clone(),
                 kept: attempt.kept.clone(),
                 hedge: None,
+                idle_timeout: assignment.idle_timeout,
             },
             can_climb: attempt.can_climb,
             assignment,

@@ -6,6 +6,7 @@
 //! those kept, and asks only for what is missing.
 
 use super::ask::{Answer, Asker, Halt, Wanted, message_bytes, request_bytes};
+use super::said::answer;
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Signal};
 use crate::framing;
@@ -24,6 +25,10 @@ use std::sync::Arc;
 /// own number.
 const SCHEMA_TRIES_MAX: u32 = 5;
 
+/// Replies in a row that may bring nothing before the task is given up. A model
+/// that is told so once mostly goes on; one that is told again mostly does not.
+const STALLS_MAX: u32 = 1;
+
 /// The conversation of one attempt.
 pub(super) struct Conversation {
     asker: Asker,
@@ -38,6 +43,8 @@ pub(super) struct Conversation {
     tool_results: Option<Arc<str>>,
     turns: u32,
     schema_misses: u32,
+    /// Replies in a row that have brought nothing.
+    stalls: u32,
     /// Bytes of all texts in the request so far.
     request_bytes: u64,
 }
@@ -83,7 +90,13 @@ impl Conversation {
         let request = opening(&assignment, &model, findings.as_deref());
         let request_bytes = request_bytes(&request);
         Ok(Self {
-            asker: Asker { line, setup: setup.clone(), kept, hedge: assignment.hedge.clone() },
+            asker: Asker {
+                line,
+                setup: setup.clone(),
+                kept,
+                hedge: assignment.hedge.clone(),
+                idle_timeout: assignment.idle_timeout,
+            },
             turns_max: assignment.turns_max,
             room,
             model,
@@ -93,6 +106,7 @@ impl Conversation {
             tool_results: None,
             turns: 0,
             schema_misses: 0,
+            stalls: 0,
             request_bytes,
         })
     }
@@ -122,9 +136,14 @@ impl Conversation {
         }
         self.turns += 1;
         let Answer { reply, turn, tool_results, cut } = self.ask().await?;
-        let said = reply.text();
+        let text = reply.text();
+        let said = answer(&text).to_owned();
         match reply.stop {
+            Stop::ToolUse if !has_calls(&reply) => self.stall(reply, &said, turn).await,
+            Stop::EndTurn | Stop::StopSequence if said.is_empty() => self.stall(reply, &said, turn).await,
+            Stop::PauseTurn if reply.blocks.is_empty() => self.stall(reply, &said, turn).await,
             Stop::ToolUse => {
+                self.stalls = 0;
                 self.asker.record(turn).await?;
                 let results = match tool_results.and_then(|json| serde_json::from_str(&json).ok()) {
                     Some(results) => results,
@@ -176,6 +195,53 @@ impl Conversation {
         }
     }
 
+    /// Goes on after a reply that brings nothing: says so to the model, and gives
+    /// up when it happens again.
+    async fn stall(
+        &mut self,
+        reply: Reply,
+        said: &str,
+        turn: Option<(Turn, Arc<str>)>,
+    ) -> Result<Option<AttemptResult>, Halt> {
+        self.stalls += 1;
+        let is_empty = said.is_empty();
+        if self.stalls > STALLS_MAX {
+            let (message, hint) = match is_empty {
+                true => (
+                    "the answer was empty, and again when the model was asked once more",
+                    "ask another model, or raise `max_reply_tokens` for one that thinks at length",
+                ),
+                false => (
+                    "the model stopped to call a tool, but called none, and again when it was told so",
+                    "ask another model, or a server that passes on calls of tools",
+                ),
+            };
+            let mut failed = failed(FailureClass::Empty, message, said, turn);
+            failed.result = failed.result.map_err(|failure| failure.hint(hint));
+            return Ok(Some(failed));
+        }
+        self.asker.record(turn).await?;
+        if is_empty {
+            // What is empty cannot be sent back, and two messages of one side in a
+            // row are more than some servers take.
+            self.add(Block::text(framing::EMPTY));
+        } else {
+            self.say(reply.into_message());
+            self.say(Message::user(framing::NO_CALL));
+        }
+        Ok(None)
+    }
+
+    /// Adds to what was said last, by us.
+    fn add(&mut self, block: Block) {
+        let added = Message { role: Role::User, blocks: vec![block] };
+        self.request_bytes += message_bytes(&added);
+        match self.request.messages.last_mut() {
+            Some(last) if last.role == Role::User => last.blocks.extend(added.blocks),
+            _ => self.request.messages.push(added),
+        }
+    }
+
     /// The reply to the current request.
     async fn ask(&mut self) -> Result<Answer, Halt> {
         let wanted = Wanted {
@@ -223,10 +289,14 @@ impl Conversation {
         let json = match &self.checked {
             Some(checked) => checked.check(said)?.to_string(),
             // A text is always JSON.
-            None => serde_json::to_string(said.trim()).unwrap_or_default(),
+            None => serde_json::to_string(said).unwrap_or_default(),
         };
         Ok(json.into())
     }
+}
+
+fn has_calls(reply: &Reply) -> bool {
+    reply.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }))
 }
 
 /// An attempt whose last reply is no result.

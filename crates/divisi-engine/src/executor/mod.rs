@@ -13,6 +13,7 @@ mod conversation;
 mod hedge;
 mod line;
 mod place;
+mod said;
 mod schema;
 
 pub use api::ApiExecutor;

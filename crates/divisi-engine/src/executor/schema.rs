@@ -1,11 +1,19 @@
 //! Structured results: found in what a model says, and held to their schema.
 
+use super::said::answer;
 use divisi_core::{Failure, FailureClass};
 use jsonschema::Validator;
 use serde_json::Value;
 
 /// Most violations told to the model at once; the first few are what it needs.
 const VIOLATIONS_MAX: usize = 8;
+
+/// Most places in an answer at which JSON is looked for, so that an answer full of
+/// brackets takes no time that grows with its square.
+const PLACES_MAX: usize = 64;
+
+/// How much of a broken answer is shown around the place where it breaks.
+const SHOWN_BYTES: usize = 40;
 
 /// Holds results to the full schema, of which vendors enforce a part only.
 pub(super) struct Checked {
@@ -24,33 +32,139 @@ impl Checked {
         }
     }
 
-    /// The value in `said`, or what is wrong with it, in words for the model.
+    /// The first value in `said` that fits, or what is wrong, in words for the model.
+    ///
+    /// Where none fits, that is about the value that is most likely meant; where
+    /// that is no JSON, about the place at which it breaks.
     pub(super) fn check(&self, said: &str) -> Result<Value, String> {
-        let value = find_json(said).ok_or("The answer holds no JSON value.")?;
+        let said = answer(said);
+        let mut problem = None;
+        for found in values(said) {
+            let complaint = match found {
+                Ok(value) => match self.violations(&value) {
+                    None => return Ok(value),
+                    Some(violations) => violations,
+                },
+                Err(broken) => broken,
+            };
+            problem.get_or_insert(complaint);
+        }
+        Err(problem.unwrap_or_else(|| "The answer holds no JSON value.".to_owned()))
+    }
+
+    fn violations(&self, value: &Value) -> Option<String> {
         let violations: Vec<String> = self
             .validator
-            .iter_errors(&value)
+            .iter_errors(value)
             .take(VIOLATIONS_MAX)
             .map(|error| match error.instance_path().to_string() {
                 path if path.is_empty() => error.to_string(),
                 path => format!("at {path}: {error}"),
             })
             .collect();
-        if violations.is_empty() { Ok(value) } else { Err(violations.join("\n")) }
+        (!violations.is_empty()).then(|| violations.join("\n"))
     }
 }
 
-/// The JSON value in a text: all of it, or what stands in a code fence, or
-/// from the first brace on.
-fn find_json(said: &str) -> Option<Value> {
+/// The JSON values in a text, the likeliest first: all of it, what stands in code
+/// fences, then whatever is between brackets. An error is a value that breaks.
+fn values(said: &str) -> Vec<Result<Value, String>> {
     let whole = said.trim();
-    let fenced = whole.split("```").nth(1).map(|block| block.strip_prefix("json").unwrap_or(block));
-    let braced = whole.find(['{', '[']).map(|start| &whole[start..]);
-    let first = |text: &str| serde_json::Deserializer::from_str(text).into_iter().next()?.ok();
-    serde_json::from_str(whole)
-        .ok()
-        .or_else(|| fenced.and_then(|block| serde_json::from_str(block).ok()))
-        .or_else(|| braced.and_then(first))
+    if let Ok(value) = serde_json::from_str(whole) {
+        return match &value {
+            // JSON in a text of JSON.
+            Value::String(text) => match serde_json::from_str(text) {
+                Ok(inner) => vec![Ok(value), Ok(inner)],
+                Err(_) => vec![Ok(value)],
+            },
+            _ => vec![Ok(value)],
+        };
+    }
+    let mut found: Vec<_> = fenced(whole).into_iter().map(parsed).collect();
+    found.extend(bracketed(whole));
+    found
+}
+
+fn parsed(json: &str) -> Result<Value, String> {
+    serde_json::from_str(json).map_err(|error| {
+        let line_start =
+            json.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+        let end = json.ceil_char_boundary((line_start + error.column()).min(json.len()));
+        let start = json.floor_char_boundary(end.saturating_sub(SHOWN_BYTES));
+        format!("The answer is no JSON: {error}, after `{}`.", json[start..end].trim())
+    })
+}
+
+/// What stands in code fences that hold JSON, or look like it.
+fn fenced(said: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for block in said.split("```").skip(1).step_by(2).take(PLACES_MAX) {
+        let (info, content) = block.split_once('\n').unwrap_or(("", block));
+        let info = info.trim();
+        let content = if info.starts_with(['{', '[']) { block } else { content };
+        let content = content.trim();
+        let bare = content.strip_prefix("json").map_or(content, str::trim_start);
+        if info.to_ascii_lowercase().starts_with("json") || bare.starts_with(['{', '[', '"']) {
+            found.push(bare);
+        }
+    }
+    found
+}
+
+/// What stands between brackets that belong together. A value that is cut off ends
+/// the search: what is within it is no answer.
+fn bracketed(said: &str) -> Vec<Result<Value, String>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    for _ in 0..PLACES_MAX {
+        let Some(start) = said[from..].find(['{', '[']).map(|start| from + start) else { break };
+        let rest = &said[start..];
+        match balanced(rest) {
+            Some(len) => {
+                let value = parsed(&rest[..len]);
+                if value.is_ok() || is_like_json(rest) {
+                    found.push(value);
+                }
+                from = start + len;
+            }
+            None if is_like_json(rest) => {
+                found.push(parsed(rest));
+                break;
+            }
+            None => from = start + 1,
+        }
+    }
+    // Brackets of prose come before the answer more often than after it.
+    found.sort_by_key(|value| !matches!(value, Ok(Value::Object(_))));
+    found
+}
+
+/// Whether what begins with a bracket goes on like JSON does.
+fn is_like_json(text: &str) -> bool {
+    let next = text[1..].trim_start();
+    match text.starts_with('{') {
+        true => next.starts_with(['"', '}']),
+        false => next.starts_with(['"', '{', '[']),
+    }
+}
+
+/// The length of what the bracket at the start of `text` encloses, itself included.
+fn balanced(text: &str) -> Option<usize> {
+    let (mut depth, mut in_text, mut after_escape) = (0_usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if after_escape => after_escape = false,
+            b'\\' if in_text => after_escape = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at + 1);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -58,25 +172,69 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn json_is_found_where_models_put_it() {
-        let value = Some(json!({"a": 1}));
-        assert_eq!(find_json("{\"a\": 1}"), value);
-        assert_eq!(find_json("Here you are:\n```json\n{\"a\": 1}\n```\nDone."), value);
-        assert_eq!(find_json("The result is {\"a\": 1}, I think."), value);
-        assert_eq!(find_json("no value here"), None);
+    fn checked() -> Checked {
+        let schema = json!({
+            "type": "object",
+            "properties": {"a": {"type": "integer", "minimum": 1}, "list": {"type": "array"}},
+            "required": ["a"],
+        });
+        Checked::new(&schema).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     #[test]
-    fn violations_are_told_with_their_place() {
-        let checked = Checked::new(&json!({
-            "type": "object",
-            "properties": {"n": {"type": "integer", "minimum": 3}},
-            "required": ["n"],
-        }));
-        let checked = checked.unwrap_or_else(|failure| panic!("{failure}"));
-        assert_eq!(checked.check("{\"n\": 3}"), Ok(json!({"n": 3})));
-        insta::assert_snapshot!(checked.check("{\"n\": 2}").unwrap_err(), @"at /n: 2 is less than the minimum of 3");
-        insta::assert_snapshot!(checked.check("{}").unwrap_err(), @r#""n" is a required property"#);
+    fn json_is_found_where_models_put_it() {
+        for said in [
+            "{\"a\": 1}",
+            "Here you are:\n```json\n{\"a\": 1}\n```\nDone.",
+            "```JSON\n{\"a\": 1}\n```",
+            "I ran:\n```sh\nls {x}\n```\n\n```json\n{\"a\": 1}\n```",
+            "```{\"a\": 1}```",
+            "The result is {\"a\": 1}, I think.",
+            "As said in [1], here it is:\n{\"a\": 1}",
+            "Of the form {\"a\": number}, so {x} or: {\"a\": 1}",
+            "<think>Like {\"b\": 2}? [1] it is.</think>\n\n{\"a\": 1}",
+            "<think>```json\n{\"b\": 2}\n``` would be wrong</think>\n```json\n{\"a\": 1}\n```",
+            "\"{\\\"a\\\": 1}\"",
+            "First {\"b\": 2}, then {\"a\": 1}.",
+        ] {
+            assert_eq!(checked().check(said), Ok(json!({"a": 1})), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_model_is_told_what_is_wrong_and_where() {
+        let told = |said: &str| checked().check(said).unwrap_err();
+        insta::assert_snapshot!([
+            told("{\"a\": 0}"),
+            told("{}"),
+            told("{\"a\": 1, \"list\": \"[1, 2]\"}"),
+            told("no value here"),
+            told("{\"a\": \"grep \\| sed\"}"),
+            told("{\"a\": 1,}"),
+            told("{\"a\": 1, \"list\": [1"),
+            told("{\"a\": \"one\ntwo\"}"),
+            told("{\"list\": [NaN], \"a\": 1}"),
+            told("Here: {\"list\": [{\"a\": 1}, {\"a\": 1"),
+            told("```json\n{\"a\": 1\n```"),
+        ].join("\n"), @r#"
+        at /a: 0 is less than the minimum of 1
+        "a" is a required property
+        at /list: "[1, 2]" is not of type "array"
+        The answer holds no JSON value.
+        The answer is no JSON: invalid escape at line 1 column 14, after `{"a": "grep \|`.
+        The answer is no JSON: trailing comma at line 1 column 9, after `{"a": 1,}`.
+        The answer is no JSON: EOF while parsing a list at line 1 column 19, after `{"a": 1, "list": [1`.
+        The answer is no JSON: control character (\u0000-\u001F) found while parsing a string at line 2 column 0, after `{"a": "one`.
+        The answer is no JSON: expected value at line 1 column 11, after `{"list": [N`.
+        The answer is no JSON: EOF while parsing an object at line 1 column 27, after `{"list": [{"a": 1}, {"a": 1`.
+        The answer is no JSON: EOF while parsing an object at line 1 column 7, after `{"a": 1`.
+        "#);
+    }
+
+    #[test]
+    fn brackets_without_end_are_looked_at_a_few_times_only() {
+        let told = |bracket: &str| checked().check(&bracket.repeat(1 << 19)).unwrap_err();
+        assert_eq!(told("[x"), "The answer holds no JSON value.");
+        assert!(told("[").contains("recursion limit exceeded"), "{}", told("["));
     }
 }

@@ -82,6 +82,7 @@ fn ending(error: &ProviderError, now: divisi_core::Timestamp) -> Ending {
         | FailureClass::Declined
         | FailureClass::Truncated
         | FailureClass::Schema
+        | FailureClass::Empty
         | FailureClass::Turns
         | FailureClass::Check
         | FailureClass::Budget

@@ -137,6 +137,7 @@ impl<'a> Turn<'a> {
                 let result = Known::ToolResult { tool_use_id, content, is_error: *is_error };
                 Some(Part::known(result, marks.next(*cache)))
             }
+            Block::Opaque(_) if block.as_fields_of_next().is_some() => None,
             Block::Opaque(value) => Some(Part::Opaque(value)),
         };
         Self { role: message.role, content: message.blocks.iter().filter_map(part).collect() }

@@ -1,8 +1,13 @@
 //! A reply out of the events of the Messages API.
 
-use super::usage::Counted;
-use crate::reply::{Reply, Stop};
-use crate::request::{Block, tool_input};
+use super::usage::Bill;
+use crate::calls;
+use crate::end::{self, End, Unfinished};
+use crate::fault;
+use crate::lenient::{self, field, text_in};
+use crate::repair::joined;
+use crate::reply::Reply;
+use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,127 +15,272 @@ use std::borrow::Cow;
 
 /// The reply as far as it has arrived.
 #[derive(Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     model: String,
     parts: Vec<Part>,
-    usage: Counted,
-    stop: Option<Stop>,
+    bill: Bill,
+    end: Option<End>,
     written: usize,
     is_complete: bool,
 }
 
 /// A block as far as it has arrived.
-enum Part {
+struct Part {
+    /// Its place among the blocks, as the server counts.
+    index: usize,
+    is_closed: bool,
+    content: Content,
+}
+
+enum Content {
     Text(String),
-    ToolUse { id: String, name: String, input: String },
-    Opaque { value: Map<String, Value>, input: String },
+    /// `begun` is the input that it began with, for servers that send no more of it.
+    ToolUse {
+        id: String,
+        name: String,
+        begun: Option<Value>,
+        input: String,
+    },
+    Opaque {
+        value: Map<String, Value>,
+        input: String,
+    },
 }
 
 impl Assembler for Events {
-    fn take(&mut self, data: &str) -> Result<(), Trouble> {
-        let event: Event<'_> = match serde_json::from_str(data) {
-            Ok(event) => event,
-            Err(_) if is_new(data) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let without = |field| Trouble::Malformed(format!("an event without `{field}`"));
-        match event.kind {
-            Kind::MessageStart => {
-                let message = event.message.ok_or_else(|| without("message"))?;
-                self.model = message.model;
-                self.usage.raise(message.usage);
+    fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble> {
+        let event: Event<'_> = serde_json::from_str(data)?;
+        let kind = if event.kind.is_empty() { name } else { &event.kind };
+        Ok(match kind {
+            "content_block_delta" => self.add(event.index, &event.delta.unwrap_or_default()),
+            "content_block_start" => event.content_block.is_some_and(|block| self.begin(event.index, block)),
+            "content_block_stop" => self.close(event.index),
+            "message_start" => event.message.is_some_and(|message| self.start(&message)),
+            "message_delta" => {
+                let delta = event.delta.unwrap_or_default();
+                let bills = [event.usage, delta.usage].into_iter().flatten();
+                let has_bill = bills.fold(false, |any, bill| self.bill.raise(&bill) || any);
+                self.stop(&delta.stop_reason) || has_bill
             }
-            Kind::ContentBlockStart => {
-                self.parts.push(Part::start(event.content_block.ok_or_else(|| without("content_block"))?)?);
+            "message_stop" => {
+                // Where Bedrock counts.
+                event.usage.or(event.metrics).into_iter().for_each(|bill| _ = self.bill.raise(&bill));
+                self.is_complete = true;
+                true
             }
-            Kind::ContentBlockDelta => {
-                let index = event.index.ok_or_else(|| without("index"))?;
-                let part = self.parts.get_mut(index).ok_or_else(|| {
-                    Trouble::Malformed(format!("a part of block {index}, which was not begun"))
-                })?;
-                self.written += part.add(&event.delta);
+            "ping" => false,
+            // A reply that is not streamed.
+            "message" => {
+                let message = serde_json::from_str(data)?;
+                self.start(&message);
+                self.stop(field(&message, "stop_reason"));
+                self.is_complete = true;
+                true
             }
-            Kind::MessageDelta => {
-                self.stop = event.delta.stop_reason.as_deref().map(stop).or(self.stop);
-                self.usage.raise(event.usage.map(|usage| *usage).unwrap_or_default());
-            }
-            Kind::MessageStop => self.is_complete = true,
-            Kind::Error => return Err(Trouble::Vendor(event.error.unwrap_or_default())),
-            Kind::Other => {}
-        }
-        Ok(())
+            _ => match serde_json::from_str(data).ok().as_ref().and_then(fault::of) {
+                Some(error) => return Err(Trouble::Vendor(error)),
+                None => false,
+            },
+        })
     }
 
     fn written(&self) -> usize {
         self.written
     }
 
+    fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
     fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    fn finish(self) -> Option<Reply> {
-        self.is_complete.then(|| Reply {
+    fn finish(self) -> Result<Reply, Unfinished> {
+        let calls = || self.parts.iter().filter(|part| matches!(part.content, Content::ToolUse { .. }));
+        let is_marked = self.is_complete && calls().all(Part::is_whole);
+        let stop = end::decided(self.end.clone(), calls().next().is_some(), is_marked)?;
+        Ok(Reply {
             model: self.model,
-            blocks: self.parts.into_iter().map(Part::finish).collect(),
-            stop: self.stop.unwrap_or(Stop::EndTurn),
-            billing: self.usage.billing(),
-            usage_estimated: !self.usage.is_counted(),
-            usage: self.usage.into_usage(),
+            blocks: self.parts.into_iter().filter_map(|part| part.content.finish()).collect(),
+            stop,
+            billing: self.bill.billing(),
+            usage_estimated: false,
+            usage: self.bill.usage(),
             request_id: None,
             rate: Default::default(),
         })
     }
 }
 
-impl Part {
-    fn start(block: Value) -> Result<Self, Trouble> {
-        let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(match (block.get("type").and_then(Value::as_str), &block) {
-            (Some("text"), _) => Self::Text(text("text")),
-            (Some("tool_use"), _) => {
-                Self::ToolUse { id: text("id"), name: text("name"), input: String::new() }
+impl Events {
+    /// Takes in the message as it stands at its start, or all of it.
+    fn start(&mut self, message: &Value) -> bool {
+        if self.model.is_empty() {
+            field(message, "model").clone_into(&mut self.model);
+        }
+        message.get("usage").into_iter().for_each(|usage| _ = self.bill.raise(usage));
+        match message.get("content") {
+            Some(Value::Array(blocks)) => {
+                blocks
+                    .iter()
+                    .filter(|block| block.is_object())
+                    .for_each(|block| _ = self.begin(None, block.clone()));
             }
-            (_, Value::Object(value)) => Self::Opaque { value: value.clone(), input: String::new() },
-            _ => return Err(Trouble::Malformed(format!("{block} is no block"))),
-        })
+            Some(Value::String(text)) => {
+                _ = self.begin(None, serde_json::json!({"type": "text", "text": text}))
+            }
+            _ => {}
+        }
+        true
     }
 
-    /// Adds `delta` and returns its length.
-    fn add(&mut self, delta: &Delta<'_>) -> usize {
-        match (self, delta.kind) {
-            (Self::Text(said), DeltaKind::Text) => {
-                said.push_str(&delta.text);
-                delta.text.len()
+    /// Begins a block. One that is begun twice without anything in between is one.
+    fn begin(&mut self, index: Option<usize>, block: Value) -> bool {
+        let Value::Object(block) = block else { return false };
+        let index = index.unwrap_or(self.parts.len());
+        let content = Content::of(block);
+        let is_again = |part: &Part| part.index == index && !part.is_closed && part.content.is_like(&content);
+        if !self.parts.last().is_some_and(is_again) {
+            self.written += content.len();
+            self.parts.push(Part { index, is_closed: false, content });
+        }
+        true
+    }
+
+    fn close(&mut self, index: Option<usize>) -> bool {
+        let part = self.parts.iter_mut().rfind(|part| index.is_none_or(|index| part.index == index));
+        part.map(|part| part.is_closed = true).is_some()
+    }
+
+    /// Adds a piece to the block that it belongs to: the one at its index if that
+    /// can take it, else the last one that can, else a block of its own.
+    fn add(&mut self, index: Option<usize>, delta: &Delta<'_>) -> bool {
+        let Some(piece) = Piece::of(delta) else { return false };
+        let fits = |part: &Part| part.content.takes(&piece);
+        let at_index =
+            self.parts.iter().rposition(|part| index.is_none_or(|index| part.index == index) && fits(part));
+        let place = at_index.or_else(|| self.parts.iter().rposition(fits)).or_else(|| {
+            let content = piece.block()?;
+            self.parts.push(Part { index: index.unwrap_or(self.parts.len()), is_closed: false, content });
+            Some(self.parts.len() - 1)
+        });
+        let Some(place) = place else { return false };
+        self.written += piece.len();
+        self.parts[place].content.add(&piece);
+        true
+    }
+
+    fn stop(&mut self, reason: &str) -> bool {
+        let Some(end) = End::of(reason) else { return false };
+        self.end = Some(match self.end.take() {
+            Some(before) => before.or_worse(end),
+            None => end,
+        });
+        true
+    }
+}
+
+impl Part {
+    /// Whether its input has arrived to the end.
+    fn is_whole(&self) -> bool {
+        match &self.content {
+            Content::ToolUse { input, .. } if input.is_empty() => true,
+            Content::ToolUse { input, .. } => serde_json::from_str::<serde::de::IgnoredAny>(input).is_ok(),
+            Content::Text(_) | Content::Opaque { .. } => true,
+        }
+    }
+}
+
+impl Content {
+    fn of(block: Map<String, Value>) -> Self {
+        let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        match block.get("type").and_then(Value::as_str) {
+            Some("text") => Self::Text(block.get("text").map(text_in).unwrap_or_default()),
+            Some("tool_use") => {
+                let id = match block.get("id") {
+                    Some(Value::Number(id)) => id.to_string(),
+                    _ => text("id"),
+                };
+                let begun = block.get("input").filter(|input| !input.is_null()).cloned();
+                Self::ToolUse { id, name: text("name"), begun, input: String::new() }
             }
-            (Self::ToolUse { input, .. } | Self::Opaque { input, .. }, DeltaKind::InputJson) => {
-                input.push_str(&delta.partial_json);
-                delta.partial_json.len()
-            }
-            (Self::Opaque { value, .. }, DeltaKind::Thinking) => {
-                append(value, "thinking", &delta.thinking);
-                delta.thinking.len()
-            }
-            (Self::Opaque { value, .. }, DeltaKind::Signature) => {
-                append(value, "signature", &delta.signature);
-                0
-            }
-            // Citations and whatever is new: not part of what is asked for.
-            _ => 0,
+            _ => Self::Opaque { value: block, input: String::new() },
         }
     }
 
-    fn finish(self) -> Block {
+    fn len(&self) -> usize {
         match self {
-            Self::Text(text) => Block::text(text),
-            Self::ToolUse { id, name, input } => Block::ToolUse { id, name, input: tool_input(input) },
+            Self::Text(text) => text.len(),
+            Self::ToolUse { .. } | Self::Opaque { .. } => 0,
+        }
+    }
+
+    /// Whether it is as `other` was when that began.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::ToolUse { id, input, .. }, Self::ToolUse { id: other, .. }) => {
+                id == other && input.is_empty()
+            }
+            (Self::Opaque { value, input }, Self::Opaque { value: other, .. }) => {
+                value == other && input.is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    fn takes(&self, piece: &Piece<'_>) -> bool {
+        let is_thinking = |value: &Map<String, Value>| {
+            value.get("type").and_then(Value::as_str).is_none_or(|kind| kind == "thinking")
+        };
+        match (self, piece) {
+            (Self::Text(_), Piece::Text(_)) | (Self::ToolUse { .. }, Piece::Input(_)) => true,
+            (Self::Opaque { value, .. }, Piece::Thinking(_) | Piece::Signature(_)) => is_thinking(value),
+            (Self::Opaque { value, .. }, Piece::Input(_)) => !is_thinking(value),
+            _ => false,
+        }
+    }
+
+    fn add(&mut self, piece: &Piece<'_>) {
+        match (self, piece) {
+            (Self::Text(said), Piece::Text(text)) => said.push_str(text),
+            (Self::ToolUse { input, .. } | Self::Opaque { input, .. }, Piece::Input(json)) => {
+                input.push_str(json)
+            }
+            (Self::Opaque { value, .. }, Piece::Thinking(text)) => append(value, "thinking", text),
+            (Self::Opaque { value, .. }, Piece::Signature(text)) => append(value, "signature", text),
+            // What does not fit is not added: see `takes`.
+            _ => {}
+        }
+    }
+
+    /// The block; `None` for thinking with nothing in it, which no vendor takes back.
+    fn finish(self) -> Option<Block> {
+        Some(match self {
+            Self::Text(text) => Block::text(&*joined(&text)),
+            Self::ToolUse { id, name, begun, input } => {
+                let written = if input.trim().is_empty() { calls::written(begun) } else { input };
+                Block::ToolUse { id, name, input: calls::input(&joined(&written)) }
+            }
             Self::Opaque { mut value, input } => {
                 if !input.is_empty() {
-                    value.insert("input".into(), tool_input(input));
+                    value.insert("input".into(), calls::input(&joined(&input)));
+                }
+                let holds =
+                    |name: &str| value.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+                let is_thinking = value.get("type").and_then(Value::as_str) == Some("thinking");
+                if is_thinking && !holds("thinking") && !holds("signature") {
+                    return None;
+                }
+                if let Some(Value::String(thinking)) = value.get_mut("thinking")
+                    && let Cow::Owned(whole) = joined(thinking)
+                {
+                    *thinking = whole;
                 }
                 Block::Opaque(value.into())
             }
-        }
+        })
     }
 }
 
@@ -143,97 +293,88 @@ fn append(value: &mut Map<String, Value>, name: &str, more: &str) {
     }
 }
 
-fn stop(reason: &str) -> Stop {
-    match reason {
-        "max_tokens" => Stop::MaxTokens,
-        "tool_use" => Stop::ToolUse,
-        "stop_sequence" => Stop::StopSequence,
-        "refusal" => Stop::Refusal,
-        "pause_turn" => Stop::PauseTurn,
-        "model_context_window_exceeded" => Stop::ContextExceeded,
-        "end_turn" => Stop::EndTurn,
-        _ => {
-            tracing::warn!(reason, "a reply ended for an unknown reason, taken for its proper end");
-            Stop::EndTurn
-        }
-    }
+/// What is new in a block.
+enum Piece<'a> {
+    Text(&'a str),
+    Input(&'a str),
+    Thinking(&'a str),
+    Signature(&'a str),
 }
 
-/// Whether an event is of a type that is not known here, whatever it holds.
-fn is_new(data: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Typed {
-        #[serde(rename = "type")]
-        kind: Kind,
+impl<'a> Piece<'a> {
+    /// What `delta` adds, by its type or, without one, by the field that it has.
+    /// Citations and whatever is new are not part of what is asked for.
+    fn of(delta: &'a Delta<'_>) -> Option<Self> {
+        let Delta { kind, text, partial_json, thinking, signature, .. } = delta;
+        let pieces = [
+            ("text_delta", Self::Text(text), text),
+            ("input_json_delta", Self::Input(partial_json), partial_json),
+            ("thinking_delta", Self::Thinking(thinking), thinking),
+            ("signature_delta", Self::Signature(signature), signature),
+        ];
+        let is_meant = |name: &str| kind.is_empty() || kind == name;
+        pieces
+            .into_iter()
+            .find(|(name, _, text)| is_meant(name) && !text.is_empty())
+            .map(|(_, piece, _)| piece)
     }
-    matches!(serde_json::from_str(data), Ok(Typed { kind: Kind::Other }))
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Input(text) | Self::Thinking(text) => text.len(),
+            Self::Signature(_) => 0,
+        }
+    }
+
+    /// The block that begins with it, where nothing said that one begins.
+    fn block(&self) -> Option<Content> {
+        let opaque = || {
+            let value = Map::from_iter([("type".to_owned(), "thinking".into())]);
+            Some(Content::Opaque { value, input: String::new() })
+        };
+        match self {
+            Self::Text(_) => Some(Content::Text(String::new())),
+            Self::Thinking(_) => opaque(),
+            // Of a call without a name, or of thoughts that are not there.
+            Self::Input(_) | Self::Signature(_) => None,
+        }
+    }
 }
 
 /// An event with the fields of all types. A reply has thousands of them, and to
 /// tell their types apart first takes several times as long.
 #[derive(Deserialize)]
 struct Event<'a> {
-    #[serde(rename = "type")]
-    kind: Kind,
-    message: Option<Box<Start>>,
+    #[serde(borrow, rename = "type", default, deserialize_with = "lenient::text")]
+    kind: Cow<'a, str>,
+    message: Option<Value>,
     content_block: Option<Value>,
+    #[serde(default, deserialize_with = "lenient::index")]
     index: Option<usize>,
-    #[serde(default, borrow)]
-    delta: Delta<'a>,
-    usage: Option<Box<Counted>>,
-    error: Option<Value>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    MessageStart,
-    ContentBlockStart,
-    ContentBlockDelta,
-    MessageDelta,
-    MessageStop,
-    Error,
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Start {
-    model: String,
-    #[serde(default)]
-    usage: Counted,
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
+    delta: Option<Delta<'a>>,
+    usage: Option<Value>,
+    #[serde(rename = "amazon-bedrock-invocationMetrics")]
+    metrics: Option<Value>,
 }
 
 /// What is new in a block, or in the message.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Delta<'a> {
-    #[serde(rename = "type")]
-    kind: DeltaKind,
-    #[serde(borrow)]
+    #[serde(borrow, rename = "type", deserialize_with = "lenient::text")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
     text: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient::text")]
     partial_json: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient::text")]
     thinking: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient::text")]
     signature: Cow<'a, str>,
-    stop_reason: Option<String>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-enum DeltaKind {
-    #[serde(rename = "text_delta")]
-    Text,
-    #[serde(rename = "input_json_delta")]
-    InputJson,
-    #[serde(rename = "thinking_delta")]
-    Thinking,
-    #[serde(rename = "signature_delta")]
-    Signature,
-    #[default]
-    #[serde(other)]
-    Other,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    stop_reason: Cow<'a, str>,
+    usage: Option<Value>,
 }
 
 #[cfg(test)]
@@ -242,6 +383,7 @@ mod tests {
     use crate::provider::Progress;
     use crate::stream::tests::{read_cut_anywhere, read_pieces};
     use divisi_core::FailureClass;
+    use serde_json::json;
 
     const STREAM: &str = r#"event: message_start
 data: {"type":"message_start","message":{"model":"claude-haiku-5-5","content":[],"usage":{"input_tokens":12,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":20},"cache_read_input_tokens":400,"output_tokens":1}}}
@@ -339,26 +481,19 @@ data: {"type":"message_stop"}
         let (first, rest) = STREAM.as_bytes().split_at(10);
         let (_, seen) = read_pieces(&[first, rest], Events::default());
         use Progress::{Alive, OutputTokens, Started};
-        assert_eq!(
-            seen,
-            [
-                Alive,
-                Alive,
-                Started,
-                OutputTokens(1),
-                OutputTokens(3),
-                OutputTokens(4),
-                OutputTokens(7),
-                OutputTokens(8)
-            ]
-        );
+        let written: Vec<_> = seen.iter().filter(|sign| matches!(sign, OutputTokens(_))).copied().collect();
+        assert_eq!(seen[..3], [Alive, Alive, Started]);
+        // All but the ping.
+        assert_eq!(written, [0, 0, 1, 1, 1, 1, 3, 4, 4, 7, 8, 8, 8].map(OutputTokens));
     }
 
     #[test]
     fn a_reply_without_its_end_is_no_reply() {
-        let (broken, _) = STREAM.split_once("event: message_stop").unwrap();
+        let (broken, _) = STREAM.split_once("event: message_delta").unwrap();
         assert_eq!(class(broken), FailureClass::Network);
         assert_eq!(class(""), FailureClass::Network);
+        let (whole, _) = STREAM.split_once("event: message_stop").unwrap();
+        assert!(read_pieces(&[whole.as_bytes()], Events::default()).0.is_ok(), "it says why it ended");
     }
 
     #[test]
@@ -366,7 +501,12 @@ data: {"type":"message_stop"}
         let (begun, _) = STREAM.split_once("event: message_delta").unwrap();
         let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
         assert_eq!(class(&format!("{begun}event: error\ndata: {error}\n\n")), FailureClass::Overloaded);
-        assert_eq!(class(&format!("{begun}data: nonsense\n\n")), FailureClass::Server);
+        assert_eq!(class(&format!("{begun}data: {{\"nonsense\n\n")), FailureClass::Server);
+        assert_eq!(
+            class(&format!("{begun}data: nonsense\n\n")),
+            FailureClass::Network,
+            "a word keeps it open"
+        );
     }
 
     #[test]
@@ -381,5 +521,199 @@ data: {"type":"message_stop"}
         let reply = read_pieces(&[cut.as_bytes()], Events::default()).0.unwrap();
         let Some(Block::ToolUse { input, .. }) = reply.blocks.last() else { panic!("{reply:?}") };
         assert_eq!(input, &serde_json::json!({"invalid_json": "{\"path\": \"src"}));
+    }
+
+    fn read(events: &[Value]) -> Result<Reply, crate::ProviderError> {
+        let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        read_pieces(&[stream.as_bytes()], Events::default()).0
+    }
+
+    fn start() -> Value {
+        json!({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 9}}})
+    }
+
+    fn block(index: usize, block: Value) -> Value {
+        json!({"type": "content_block_start", "index": index, "content_block": block})
+    }
+
+    fn said(index: Value, text: Value) -> Value {
+        json!({"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": text}})
+    }
+
+    fn end(reason: Value) -> Value {
+        json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 5}})
+    }
+
+    fn stop() -> Value {
+        json!({"type": "message_stop"})
+    }
+
+    #[test]
+    fn no_odd_field_voids_a_reply() {
+        let text = || block(0, json!({"type": "text", "text": ""}));
+        let fine = || said(0.into(), "fine".into());
+        let last = || [end("end_turn".into()), stop()];
+        let around = |middle: Vec<Value>| [&[start()][..], &middle, &last()].concat();
+        for (name, events) in [
+            (
+                "indices from seven",
+                around(vec![block(7, json!({"type": "text", "text": ""})), said(7.into(), "fine".into())]),
+            ),
+            (
+                "no index",
+                around(vec![
+                    json!({"type": "content_block_start", "content_block": {"type": "text"}}),
+                    said(Value::Null, "fine".into()),
+                ]),
+            ),
+            ("index a text", around(vec![text(), said("0".into(), "fine".into())])),
+            ("a block that was not begun", around(vec![said(3.into(), "fine".into())])),
+            ("begun twice", around(vec![text(), text(), fine()])),
+            ("all in its beginning", around(vec![block(0, json!({"type": "text", "text": "fine"}))])),
+            ("text null between", around(vec![text(), said(0.into(), Value::Null), fine()])),
+            (
+                "a delta without a type",
+                around(vec![
+                    text(),
+                    json!({"type": "content_block_delta", "index": 0, "delta": {"text": "fine"}}),
+                ]),
+            ),
+            (
+                "a new block and delta",
+                around(vec![
+                    block(0, json!({"type": "novelty"})),
+                    json!({"type": "content_block_delta", "index": 0, "delta": {"type": "novel_delta", "x": 1}}),
+                    block(1, json!({"type": "text", "text": ""})),
+                    said(1.into(), "fine".into()),
+                ]),
+            ),
+            (
+                "no message in the start",
+                [&[json!({"type": "message_start", "message": null}), text(), fine()][..], &last()].concat(),
+            ),
+            ("no start", [&[text(), fine()][..], &last()].concat()),
+            (
+                "usage null",
+                vec![
+                    start(),
+                    text(),
+                    fine(),
+                    json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": null}),
+                    stop(),
+                ],
+            ),
+            (
+                "usage of a gateway",
+                vec![
+                    start(),
+                    text(),
+                    fine(),
+                    json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "usage": {"completion_tokens": 5}}}),
+                    stop(),
+                ],
+            ),
+            (
+                "an empty thought",
+                around(vec![
+                    block(0, json!({"type": "thinking", "thinking": ""})),
+                    block(1, json!({"type": "text", "text": ""})),
+                    said(1.into(), "fine".into()),
+                ]),
+            ),
+            (
+                "not streamed",
+                vec![
+                    json!({"type": "message", "model": "m", "content": [{"type": "text", "text": "fine"}], "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 5}}),
+                ],
+            ),
+        ] {
+            let reply = read(&events).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!((reply.text().as_str(), reply.stop), ("fine", crate::Stop::EndTurn), "{name}");
+        }
+    }
+
+    #[test]
+    fn events_named_outside_of_their_data_are_read() {
+        let stream = "event: content_block_delta\ndata: {\"index\": 0, \"delta\": {\"type\": \"text_delta\", \"text\": \"fine\"}}\n\n\
+            event: message_delta\ndata: {\"delta\": {\"stop_reason\": \"end_turn\"}}\n\nevent: message_stop\ndata: {}\n\n";
+        assert_eq!(read_pieces(&[stream.as_bytes()], Events::default()).0.unwrap().text(), "fine");
+    }
+
+    fn call(index: usize, id: &str, begun: Value) -> Value {
+        block(index, json!({"type": "tool_use", "id": id, "name": "read", "input": begun}))
+    }
+
+    fn input(index: usize, json: &str) -> Value {
+        json!({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": json}})
+    }
+
+    fn closed(index: usize) -> Value {
+        json!({"type": "content_block_stop", "index": index})
+    }
+
+    #[test]
+    fn a_call_is_a_call() {
+        let called =
+            |reason: Value| read(&[start(), call(0, "a", json!({})), input(0, "{}"), end(reason), stop()]);
+        for reason in ["end_turn", "tool_use", "tool_calls", "stop", ""] {
+            assert_eq!(called(reason.into()).unwrap().stop, crate::Stop::ToolUse, "{reason}");
+        }
+        assert_eq!(called(Value::Null).unwrap().stop, crate::Stop::ToolUse);
+        assert_eq!(called("max_tokens".into()).unwrap().stop, crate::Stop::MaxTokens);
+        assert_eq!(called("model_error".into()).unwrap_err().class, FailureClass::Server);
+        assert_eq!(
+            read(&[start(), call(0, "a", json!({})), input(0, "{\"p"), stop()]).unwrap_err().class,
+            FailureClass::Network
+        );
+    }
+
+    #[test]
+    fn blocks_are_found_by_index_and_identity() {
+        let inputs = |events: Vec<Value>| {
+            let reply = read(&[&[start()][..], &events, &[end("tool_use".into()), stop()]].concat()).unwrap();
+            let input = |block: Block| match block {
+                Block::ToolUse { id, input, .. } => Some(format!("{id}{input}")),
+                Block::Text { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
+            };
+            reply.blocks.into_iter().filter_map(input).collect::<Vec<_>>().join(" ")
+        };
+        let right = "a{\"n\":1} b{\"n\":2}";
+        let (one, two) = ("{\"n\":1}", "{\"n\":2}");
+        assert_eq!(
+            inputs(vec![call(1, "a", json!({})), call(2, "b", json!({})), input(2, two), input(1, one)]),
+            right
+        );
+        assert_eq!(
+            inputs(vec![
+                call(0, "a", json!({})),
+                input(0, one),
+                closed(0),
+                call(0, "b", json!({})),
+                input(0, two)
+            ]),
+            right
+        );
+        assert_eq!(inputs(vec![call(0, "a", json!({"n": 1})), call(1, "b", json!({"n": 2}))]), right);
+        assert_eq!(
+            inputs(vec![
+                call(0, "a", json!({"n": 1})),
+                input(0, one),
+                call(1, "b", Value::Null),
+                input(1, two)
+            ]),
+            right
+        );
+    }
+
+    #[test]
+    fn errors_of_any_shape_are_errors() {
+        let class = |error: Value| read(&[start(), error]).unwrap_err().class;
+        assert_eq!(
+            class(json!({"error": {"type": "overloaded_error", "message": "x"}})),
+            FailureClass::Overloaded
+        );
+        assert_eq!(class(json!({"error": {"code": 429, "message": "x"}})), FailureClass::RateLimited);
+        let first = read(&[json!({"type": "error", "error": {"type": "overloaded_error"}})]).unwrap_err();
+        assert_eq!((first.class, first.maybe_billed), (FailureClass::Overloaded, false));
     }
 }

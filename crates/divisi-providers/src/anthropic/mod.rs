@@ -5,7 +5,7 @@
 //! refuse both; a schema is enforced by `output_config.format` where it can be.
 
 mod body;
-mod events;
+pub(crate) mod events;
 mod usage;
 
 use crate::endpoint::{Endpoint, EndpointError};
@@ -15,7 +15,7 @@ use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::{estimate, stream};
+use crate::{calls, estimate, stream};
 use async_trait::async_trait;
 use serde::Deserialize;
 
@@ -65,7 +65,7 @@ impl Provider for Anthropic {
     ) -> Result<Reply, ProviderError> {
         let response = self.http.stream("/v1/messages", &body::Body::of(request)).await?;
         let reply = stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await?;
-        Ok(estimate::counted(reply, request))
+        Ok(calls::settle(estimate::counted(reply, request), request))
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {

@@ -1,97 +1,62 @@
-//! What a reply of the Messages API is billed for, in our classes.
+//! What a reply of the Messages API is billed for.
 //!
 //! Usage is cumulative: each event that carries it repeats what was counted
 //! before, so the largest count of each class is the truth. The input leaves
 //! out what was written to a cache or read from one.
 
+use crate::lenient;
+use crate::usage::Counted;
 use divisi_core::Usage;
 use divisi_core::price::{Billing, Service};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Usage as it is counted up.
+#[derive(Default)]
+pub(super) struct Bill {
+    counted: Counted,
+    served: Served,
+}
+
+/// How a request was served.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Counted {
-    input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_creation: Option<Written>,
-    cache_read_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    output_tokens_details: Option<OutputDetails>,
-    service_tier: Option<String>,
-    speed: Option<String>,
-    inference_geo: Option<String>,
+struct Served {
+    #[serde(deserialize_with = "lenient::string")]
+    service_tier: String,
+    #[serde(deserialize_with = "lenient::string")]
+    speed: String,
+    #[serde(deserialize_with = "lenient::string")]
+    inference_geo: String,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct Written {
-    ephemeral_5m_input_tokens: u64,
-    ephemeral_1h_input_tokens: u64,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    thinking_tokens: u64,
-}
-
-impl Written {
-    fn raise(&mut self, new: Self) {
-        self.ephemeral_5m_input_tokens = self.ephemeral_5m_input_tokens.max(new.ephemeral_5m_input_tokens);
-        self.ephemeral_1h_input_tokens = self.ephemeral_1h_input_tokens.max(new.ephemeral_1h_input_tokens);
-    }
-}
-
-impl Counted {
-    /// Takes in a further event's counts.
-    pub(super) fn raise(&mut self, new: Self) {
-        self.input_tokens = self.input_tokens.max(new.input_tokens);
-        self.cache_creation_input_tokens =
-            self.cache_creation_input_tokens.max(new.cache_creation_input_tokens);
-        let written = self.cache_creation.get_or_insert_default();
-        written.raise(new.cache_creation.unwrap_or_default());
-        self.cache_read_input_tokens = self.cache_read_input_tokens.max(new.cache_read_input_tokens);
-        self.output_tokens = self.output_tokens.max(new.output_tokens);
-        let output = self.output_tokens_details.get_or_insert_default();
-        output.thinking_tokens =
-            output.thinking_tokens.max(new.output_tokens_details.unwrap_or_default().thinking_tokens);
-        self.service_tier = new.service_tier.or(self.service_tier.take());
-        self.speed = new.speed.or(self.speed.take());
-        self.inference_geo = new.inference_geo.or(self.inference_geo.take());
-    }
-
-    /// Whether the server has counted at all.
-    pub(super) fn is_counted(&self) -> bool {
-        self.output_tokens.is_some()
+impl Bill {
+    /// Takes in a further event's usage. Returns whether it is one.
+    pub(super) fn raise(&mut self, usage: &Value) -> bool {
+        self.counted.raise(Counted::deserialize(usage).unwrap_or_default());
+        let new = Served::deserialize(usage).unwrap_or_default();
+        let words = [
+            (&mut self.served.service_tier, new.service_tier),
+            (&mut self.served.speed, new.speed),
+            (&mut self.served.inference_geo, new.inference_geo),
+        ];
+        words.into_iter().filter(|(_, new)| !new.is_empty()).for_each(|(word, new)| *word = new);
+        usage.is_object()
     }
 
     /// How it was served. A tier of `priority` is paid for by a contract; its tokens are at the list price.
     pub(super) fn billing(&self) -> Billing {
-        let service = match (self.service_tier.as_deref(), self.speed.as_deref()) {
-            (Some("batch"), _) => Service::Batch,
-            (_, Some("fast")) => Service::Fast,
+        let service = match (&*self.served.service_tier, &*self.served.speed) {
+            ("batch", _) => Service::Batch,
+            (_, "fast") => Service::Fast,
             _ => Service::Standard,
         };
-        Billing { service, us_only: self.inference_geo.as_deref() == Some("us") }
+        Billing { service, us_only: self.served.inference_geo == "us" }
     }
 
     /// The tokens by class.
-    pub(super) fn into_usage(self) -> Usage {
-        let written = self.cache_creation.unwrap_or_default();
-        let cache_write_1h = written.ephemeral_1h_input_tokens;
-        let cache_written = self.cache_creation_input_tokens.unwrap_or(0);
-        Usage {
-            input: self.input_tokens.unwrap_or(0),
-            // Servers that do not tell the lives apart know only the short one.
-            cache_write_5m: written
-                .ephemeral_5m_input_tokens
-                .max(cache_written.saturating_sub(cache_write_1h)),
-            cache_write_1h,
-            cache_read: self.cache_read_input_tokens.unwrap_or(0),
-            output: self.output_tokens.unwrap_or(0),
-            thinking: self.output_tokens_details.unwrap_or_default().thinking_tokens,
-        }
+    pub(super) fn usage(&self) -> Usage {
+        self.counted.usage(true)
     }
 }
 
@@ -122,6 +87,10 @@ mod tests {
             Usage { input: 7, cache_write_5m: 10, cache_write_1h: 20, output: 25, ..Usage::default() };
         assert_eq!(counted(&start, end).usage, whole);
         assert_eq!(counted(&start, r#"{"output_tokens":25,"cache_creation":null}"#).usage, whole);
+        // Gateways that count nothing at first, and at last.
+        assert_eq!(counted(r#"{"input_tokens":0,"output_tokens":0}"#, end).usage.input, 7);
+        assert_eq!(counted(&start, r#"{"input_tokens":0,"output_tokens":25}"#).usage, whole);
+        assert_eq!(counted("null", r#"{"input_tokens":"7","output_tokens":25.0}"#).usage.output, 25);
     }
 
     #[test]
@@ -135,11 +104,6 @@ mod tests {
         assert_eq!(billing(r#"{"service_tier":"priority","speed":"standard"}"#), Billing::default());
         assert_eq!(billing(r#"{"service_tier":"batch"}"#), of(Service::Batch, false));
         assert_eq!(billing(r#"{"speed":"fast","inference_geo":"us"}"#), of(Service::Fast, true));
-    }
-
-    #[test]
-    fn a_server_that_counts_nothing_is_noticed() {
-        assert!(counted("{}", "{}").usage_estimated);
-        assert!(!counted("{}", r#"{"output_tokens":0}"#).usage_estimated);
+        assert_eq!(billing(r#"{"speed":null,"inference_geo":["us"]}"#), Billing::default());
     }
 }

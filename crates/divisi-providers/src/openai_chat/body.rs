@@ -99,17 +99,28 @@ fn push(messages: &mut Vec<Value>, message: &Message, dialect: Dialect) {
     let mut said = Vec::new();
     let mut calls = Vec::new();
     let mut kept = serde_json::Map::new();
+    // What goes back on the next call.
+    let mut of_next = None;
     for block in &message.blocks {
         match block {
             Block::Text { text, cache } => said.push((&**text, *cache)),
-            Block::ToolUse { id, name, input } => calls.push(json!({
-                "id": id, "type": "function", "function": {"name": name, "arguments": input.to_string()}
-            })),
+            Block::ToolUse { id, name, input } => {
+                let mut call = json!({
+                    "id": id, "type": "function", "function": {"name": name, "arguments": input.to_string()}
+                });
+                for (name, value) in of_next.take().into_iter().flatten() {
+                    call[name] = Value::clone(value);
+                }
+                calls.push(call);
+            }
             Block::ToolResult { tool_use_id, content, is_error, cache: _ } => messages.push(json!({
                 "role": "tool", "tool_call_id": tool_use_id, "content": result_text(content, *is_error)
             })),
-            Block::Opaque(Value::Object(fields)) => kept.extend(fields.clone()),
-            Block::Opaque(_) => {}
+            Block::Opaque(value) => match (block.as_fields_of_next(), value) {
+                (Some(fields), _) => of_next = Some(fields),
+                (None, Value::Object(fields)) => kept.extend(fields.clone()),
+                (None, _) => {}
+            },
         }
     }
     if said.is_empty() && calls.is_empty() {
@@ -323,5 +334,25 @@ mod tests {
         assert_eq!(format(optional), Some(json!(false)));
         assert_eq!(format(json!({"type": "object", "additionalProperties": {}})), Some(json!(false)));
         assert_eq!(format(json!({"type": "array"})), None);
+    }
+
+    #[test]
+    fn what_came_with_a_call_goes_back_with_it() {
+        let call = |id: &str| Block::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
+        let kept = Block::fields_of_next(serde_json::Map::from_iter([(
+            "extra_content".to_owned(),
+            json!({"x": 1}),
+        )]));
+        let mut request = Request::new("m", "p", 1);
+        let details = Block::Opaque(json!({"reasoning_details": [{"type": "reasoning.encrypted"}]}));
+        request
+            .messages
+            .push(Message { role: Role::Assistant, blocks: vec![details, kept, call("a"), call("b")] });
+        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible)).unwrap();
+        let message = &sent["messages"][1];
+        assert_eq!(message["reasoning_details"], json!([{"type": "reasoning.encrypted"}]));
+        assert_eq!(message["tool_calls"][0]["extra_content"], json!({"x": 1}));
+        assert_eq!(message["tool_calls"][1].get("extra_content"), None);
+        assert_eq!(message.get("fields_of_next"), None);
     }
 }

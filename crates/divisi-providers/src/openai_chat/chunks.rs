@@ -1,92 +1,109 @@
 //! A reply out of the chunks of the Chat Completions API.
 
+use crate::calls::{self, Calls};
+use crate::end::{self, End, Unfinished};
+use crate::fault;
+use crate::lenient::{self, Said};
+use crate::repair::joined;
 use crate::reply::{Reply, Stop};
-use crate::request::{Block, tool_input};
+use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
-use divisi_core::Usage;
+use crate::usage::Counted;
 use divisi_core::price::{Billing, Service};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// The reply as far as it has arrived.
 #[derive(Default)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     model: String,
+    /// The place of the choice that is read: the first one's.
+    choice: Option<usize>,
     said: String,
+    /// What the model thought, under the name by which it goes back.
     reasoning: Option<(&'static str, String)>,
-    calls: Vec<Call>,
+    /// What else goes back with the message as it came.
+    kept: Map<String, Value>,
+    calls: Calls,
+    /// The latest message as a whole, from servers that do not send pieces.
+    whole: Option<Value>,
     is_refused: bool,
-    stop: Option<Stop>,
-    usage: Option<Usage>,
+    end: Option<End>,
+    usage: Counted,
     service: Service,
     written: usize,
     is_done: bool,
 }
 
-/// A use of a tool as far as it has arrived.
-struct Call {
-    index: Option<usize>,
-    id: String,
-    name: String,
-    arguments: String,
-}
-
 impl Assembler for Chunks {
-    fn take(&mut self, data: &str) -> Result<(), Trouble> {
-        if data.trim() == "[DONE]" {
-            self.is_done = true;
-            return Ok(());
+    fn take(&mut self, _name: &str, data: &str) -> Result<bool, Trouble> {
+        let chunk: Chunk<'_> = serde_json::from_str(data)?;
+        let is_error = chunk.error.is_some() || chunk.base_resp.is_some() || chunk.choices.is_empty();
+        if is_error && let Some(error) = serde_json::from_str(data).ok().as_ref().and_then(fault::of) {
+            return Err(Trouble::Vendor(error));
         }
-        let chunk: Chunk = serde_json::from_str(data)?;
-        if let Some(error) = chunk.error {
-            return Err(Trouble::Vendor(json!({"error": error})));
+        let counts = [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)].into_iter().flatten();
+        let mut has_added = false;
+        for counted in counts.chain(chunk.choices.iter().filter_map(|choice| choice.usage)) {
+            has_added = true;
+            self.usage.raise(counted);
         }
         if self.model.is_empty() {
-            self.model = chunk.model.unwrap_or_default();
+            self.model = chunk.model.into_owned();
         }
-        self.usage = chunk.usage.map(Usage::from).or(self.usage);
-        self.service = chunk.service_tier.as_deref().map_or(self.service, crate::openai_chat::service);
+        if !chunk.service_tier.is_empty() {
+            self.service = crate::openai_chat::service(&chunk.service_tier);
+        }
         for choice in chunk.choices {
-            self.add(choice.delta.unwrap_or_default());
-            if let Some(reason) = choice.finish_reason {
-                self.stop = Some(stop(&reason));
-            }
+            has_added |= self.choose(choice)?;
         }
-        Ok(())
+        // A whole reply in one piece is marked as such.
+        self.is_done |= chunk.object == "chat.completion" && self.whole.is_some() && self.end.is_some();
+        Ok(has_added)
+    }
+
+    fn done(&mut self) {
+        self.is_done = true;
     }
 
     fn written(&self) -> usize {
         self.written
     }
 
+    fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
     fn is_complete(&self) -> bool {
         self.is_done
     }
 
-    fn finish(self) -> Option<Reply> {
-        let stop = match self.stop? {
-            _ if self.is_refused => Stop::Refusal,
-            // Some servers have only one word for every proper end.
-            Stop::EndTurn if !self.calls.is_empty() => Stop::ToolUse,
+    fn finish(mut self) -> Result<Reply, Unfinished> {
+        if self.said.is_empty() && self.calls.is_empty() {
+            if let Some(whole) = self.whole.take() {
+                self.add(Delta::deserialize(&whole).unwrap_or_default());
+            }
+        }
+        let is_marked = self.is_done && self.calls.are_whole();
+        let stop = match end::decided(self.end, !self.calls.is_empty(), is_marked)? {
+            Stop::EndTurn | Stop::StopSequence if self.is_refused => Stop::Refusal,
             stop => stop,
         };
         let mut blocks = Vec::new();
-        blocks.extend(self.reasoning.map(|(name, text)| Block::Opaque(json!({name: text}))));
+        blocks.extend(self.reasoning.map(|(name, text)| Block::Opaque(json!({name: joined(&text)}))));
+        blocks.extend((!self.kept.is_empty()).then(|| Block::Opaque(self.kept.into())));
         if !self.said.is_empty() {
-            blocks.push(Block::text(self.said));
+            blocks.push(Block::text(&*joined(&self.said)));
         }
-        blocks.extend(self.calls.into_iter().map(|call| Block::ToolUse {
-            id: call.id,
-            name: call.name,
-            input: tool_input(call.arguments),
-        }));
-        Some(Reply {
+        blocks.extend(self.calls.into_blocks());
+        Ok(Reply {
             model: self.model,
             blocks,
             stop,
-            usage_estimated: self.usage.is_none(),
+            usage_estimated: false,
             billing: Billing { service: self.service, us_only: false },
-            usage: self.usage.unwrap_or_default(),
+            usage: self.usage.usage(false),
             request_id: None,
             rate: Default::default(),
         })
@@ -94,15 +111,51 @@ impl Assembler for Chunks {
 }
 
 impl Chunks {
-    fn add(&mut self, delta: Delta) {
-        self.is_refused |= delta.refusal.is_some();
-        for said in [delta.content, delta.refusal].into_iter().flatten() {
-            self.written += said.len();
-            self.said.push_str(&said);
+    /// Takes in a choice, if it is the one that is read. Returns whether it adds anything.
+    fn choose(&mut self, choice: Choice<'_>) -> Result<bool, Trouble> {
+        let place = choice.index.unwrap_or(0);
+        if *self.choice.get_or_insert(place) != place {
+            return Ok(false);
         }
-        let reasoning = [("reasoning_content", delta.reasoning_content), ("reasoning", delta.reasoning)];
+        if let Some(error) = choice.error.filter(|error| fault::of(&json!({"error": error})).is_some()) {
+            return Err(Trouble::Vendor(json!({"error": error})));
+        }
+        let end = End::of(&choice.finish_reason);
+        let mut has_added = end.is_some() || choice.message.is_some();
+        self.end = match (self.end.take(), end) {
+            (Some(before), Some(end)) => Some(before.or_worse(end)),
+            (before, end) => before.or(end),
+        };
+        self.whole = choice.message.or(self.whole.take());
+        if !choice.text.is_empty() {
+            has_added |= self
+                .add(Delta { content: Said { text: choice.text, ..Said::default() }, ..Delta::default() });
+        }
+        Ok(self.add(choice.delta.unwrap_or_default()) || has_added)
+    }
+
+    /// Adds what is new. Returns whether there is anything.
+    fn add(&mut self, delta: Delta<'_>) -> bool {
+        self.is_refused |= !delta.refusal.is_empty();
+        let mut has_added = false;
+        for said in [&delta.content.text, &delta.refusal] {
+            has_added |= !said.is_empty();
+            self.written += said.len();
+            self.said.push_str(said);
+        }
+        // Thoughts among what is said, Mistral's way: no field is known to take them back.
+        has_added |= !delta.content.thought.is_empty();
+        self.written += delta.content.thought.len();
+        let thought = |said: &Said<'_>| format!("{}{}", said.text, said.thought);
+        let reasoning = [
+            ("reasoning_content", thought(&delta.reasoning_content)),
+            ("reasoning", thought(&delta.reasoning)),
+        ];
         for (name, text) in reasoning {
-            let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
+            if text.is_empty() {
+                continue;
+            }
+            has_added = true;
             self.written += text.len();
             let (kept, so_far) = self.reasoning.get_or_insert_with(|| (name, String::new()));
             // A server that sends both names says the same under each.
@@ -110,130 +163,128 @@ impl Chunks {
                 so_far.push_str(&text);
             }
         }
-        for call in delta.tool_calls.unwrap_or_default() {
-            self.add_call(call);
+        for (name, value) in
+            [("reasoning_details", delta.reasoning_details), ("thinking_blocks", delta.thinking_blocks)]
+        {
+            has_added |= value.is_some();
+            value.into_iter().for_each(|value| keep_parts(&mut self.kept, name, value));
         }
+        if let Some(value) = delta.extra_content {
+            has_added = true;
+            self.kept.insert("extra_content".into(), value);
+        }
+        let are_many = delta.tool_calls.len() > 1;
+        for (place, call) in delta.tool_calls.into_iter().enumerate() {
+            self.call(call.piece(are_many.then_some(place)));
+            has_added = true;
+        }
+        if let Some(function) = delta.function_call {
+            self.call(function.piece());
+            has_added = true;
+        }
+        has_added
     }
 
-    fn add_call(&mut self, delta: CallDelta) {
-        let function = delta.function.unwrap_or_default();
-        let id = delta.id.filter(|id| !id.is_empty());
-        let arguments = match function.arguments {
-            Some(Value::String(text)) => text,
-            Some(Value::Null) | None => String::new(),
-            Some(whole) => whole.to_string(),
-        };
-        self.written += arguments.len();
-        // Some servers give every call the same index, or none; a new id, or a
-        // name without an id, then begins a new call.
-        let continued = self.calls.iter_mut().rev().find(|call| match &id {
-            Some(id) => call.id == *id,
-            None => call.index == delta.index && function.name.is_none(),
-        });
-        match continued {
-            Some(call) => call.arguments.push_str(&arguments),
-            None => self.calls.push(Call {
-                index: delta.index,
-                id: id.unwrap_or_else(|| format!("call_{}", self.calls.len() + 1)),
-                name: function.name.unwrap_or_default(),
-                arguments,
-            }),
+    fn call(&mut self, piece: calls::Piece) {
+        self.written += piece.arguments.len();
+        self.calls.add(piece);
+    }
+}
+
+/// Adds parts of thoughts to those that are kept under `name`. They arrive in
+/// pieces, told apart by index and type, and go back as wholes.
+fn keep_parts(kept: &mut Map<String, Value>, name: &str, parts: Value) {
+    let so_far = kept.entry(name).or_insert_with(|| json!([]));
+    let Value::Array(so_far) = so_far else { return };
+    let parts = match parts {
+        Value::Array(parts) => parts,
+        part => vec![part],
+    };
+    for part in parts {
+        let is_same = |one: &Value, field: &str| one.get(field) == part.get(field);
+        let continued = so_far.last_mut().filter(|last| is_same(last, "type") && is_same(last, "index"));
+        match (continued.and_then(Value::as_object_mut), part) {
+            (Some(last), Value::Object(more)) => {
+                more.into_iter().for_each(|(field, value)| extend(last, field, value))
+            }
+            (_, part) => so_far.push(part),
         }
     }
 }
 
-fn stop(reason: &str) -> Stop {
-    match reason {
-        "length" => Stop::MaxTokens,
-        "tool_calls" | "function_call" => Stop::ToolUse,
-        "content_filter" => Stop::Refusal,
-        "stop" => Stop::EndTurn,
-        _ => {
-            tracing::warn!(reason, "a reply ended for an unknown reason, taken for its proper end");
-            Stop::EndTurn
+/// Adds a piece of a part: texts grow, everything else is set.
+fn extend(part: &mut Map<String, Value>, field: String, value: Value) {
+    const GROWING: [&str; 5] = ["text", "summary", "data", "thinking", "signature"];
+    match (part.get_mut(&field), value) {
+        (Some(Value::String(text)), Value::String(more)) if GROWING.contains(&&*field) => {
+            text.push_str(&more)
         }
+        (Some(_), Value::Null) => {}
+        (_, value) => _ = part.insert(field, value),
     }
 }
 
 #[derive(Deserialize)]
-struct Chunk {
-    model: Option<String>,
-    #[serde(default)]
-    choices: Vec<Choice>,
+struct Chunk<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    object: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    model: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "lenient::list")]
+    choices: Vec<Choice<'a>>,
+    #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<Counted>,
-    service_tier: Option<String>,
+    /// Where Groq counts.
+    #[serde(default, deserialize_with = "lenient::object")]
+    x_groq: Option<Groq>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    service_tier: Cow<'a, str>,
+    error: Option<Value>,
+    base_resp: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Groq {
+    #[serde(default, deserialize_with = "lenient::object")]
+    usage: Option<Counted>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default, deserialize_with = "lenient::index")]
+    index: Option<usize>,
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
+    delta: Option<Delta<'a>>,
+    message: Option<Value>,
+    /// What the older API for texts says.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    text: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    finish_reason: Cow<'a, str>,
+    /// Where Moonshot counts.
+    #[serde(default, deserialize_with = "lenient::object")]
+    usage: Option<Counted>,
     error: Option<Value>,
 }
 
-#[derive(Deserialize)]
-struct Choice {
-    delta: Option<Delta>,
-    finish_reason: Option<String>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Delta {
-    content: Option<String>,
-    refusal: Option<String>,
-    reasoning_content: Option<String>,
-    reasoning: Option<String>,
-    tool_calls: Option<Vec<CallDelta>>,
-}
-
-#[derive(Deserialize)]
-struct CallDelta {
-    index: Option<usize>,
-    id: Option<String>,
-    function: Option<FunctionDelta>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FunctionDelta {
-    name: Option<String>,
-    arguments: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Counted {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl From<Counted> for Usage {
-    fn from(counted: Counted) -> Self {
-        let prompt = counted.prompt_tokens_details;
-        let (read, written) = prompt.map_or((0, 0), |prompt| {
-            (prompt.cached_tokens.unwrap_or(0), prompt.cache_write_tokens.unwrap_or(0))
-        });
-        let thinking = counted.completion_tokens_details.and_then(|details| details.reasoning_tokens);
-        Self {
-            // The prompt includes the cached part here.
-            input: counted.prompt_tokens.saturating_sub(read.saturating_add(written)),
-            // What lives for thirty minutes is priced like what lives for five.
-            cache_write_5m: written,
-            cache_write_1h: 0,
-            cache_read: read,
-            output: counted.completion_tokens,
-            thinking: thinking.unwrap_or(0),
-        }
-    }
+struct Delta<'a> {
+    #[serde(borrow, deserialize_with = "lenient::said")]
+    content: Said<'a>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    refusal: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "lenient::said")]
+    reasoning_content: Said<'a>,
+    #[serde(borrow, deserialize_with = "lenient::said")]
+    reasoning: Said<'a>,
+    reasoning_details: Option<Value>,
+    thinking_blocks: Option<Value>,
+    extra_content: Option<Value>,
+    #[serde(deserialize_with = "lenient::list")]
+    tool_calls: Vec<calls::Delta>,
+    #[serde(deserialize_with = "lenient::object")]
+    function_call: Option<calls::Function>,
 }
 
 #[cfg(test)]
@@ -241,6 +292,7 @@ mod tests {
     use super::*;
     use crate::stream::tests::{read_cut_anywhere, read_pieces};
     use divisi_core::FailureClass;
+    use divisi_core::Usage;
 
     fn stream(chunks: &[Value]) -> String {
         chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
@@ -347,13 +399,12 @@ mod tests {
         let reply =
             read(&stream(&[call(json!({"path": "a"})), call(json!("{\"path\": \"b\"}")), end("stop")]));
         assert_eq!(reply.stop, Stop::ToolUse);
-        assert!(reply.usage_estimated);
         let call = |id: &str, path: &str| Block::ToolUse {
             id: id.into(),
             name: "read".into(),
             input: json!({"path": path}),
         };
-        assert_eq!(reply.blocks, [call("call_1", "a"), call("call_2", "b")]);
+        assert_eq!(reply.blocks, [call("", "a"), call("", "b")]);
     }
 
     #[test]
@@ -372,7 +423,7 @@ mod tests {
         assert_eq!(stop("stop"), Stop::EndTurn);
         assert_eq!(stop("length"), Stop::MaxTokens);
         assert_eq!(stop("content_filter"), Stop::Refusal);
-        assert_eq!(stop("novelty"), Stop::EndTurn);
+        assert_eq!(stop("max_tokens"), Stop::MaxTokens);
         let refused = read(&stream(&[delta(json!({"refusal": "I cannot."})), end("stop")]));
         assert_eq!((refused.stop, refused.text().as_str()), (Stop::Refusal, "I cannot."));
     }
@@ -383,6 +434,217 @@ mod tests {
         assert_eq!(class(&begun), FailureClass::Network);
         assert_eq!(class(&(begun.clone() + "data: [DONE]\n\n")), FailureClass::Network);
         let passed_on = json!({"error": {"code": 502, "message": "upstream died"}, "choices": []});
-        assert_eq!(class(&(begun + &stream(&[passed_on]))), FailureClass::Server);
+        assert_eq!(class(&(begun.clone() + &stream(&[passed_on]))), FailureClass::Server);
+        assert_eq!(class(&(begun.clone() + &stream(&[end("abort")]))), FailureClass::Server);
+        assert_eq!(
+            class(&(begun + &stream(&[end("insufficient_system_resource")]))),
+            FailureClass::Overloaded
+        );
+    }
+
+    #[test]
+    fn no_odd_field_voids_a_reply() {
+        let said = |content: Value| delta(json!({"content": content}));
+        let plain = [said("fine".into()), end("stop")];
+        let with = |more: Value| [&plain[..], &[more]].concat();
+        let changed = |name: &str, value: Value| {
+            plain.clone().map(|mut chunk| {
+                chunk[name] = value.clone();
+                chunk
+            })
+        };
+        for (name, chunks) in [
+            ("choices null", with(json!({"choices": null, "usage": {"prompt_tokens": 9}}))),
+            ("no choices", with(json!({"usage": {"prompt_tokens": null}}))),
+            (
+                "counts of all forms",
+                with(
+                    json!({"choices": [], "usage": {"prompt_tokens": "9", "completion_tokens": 2.0, "total_tokens": []}}),
+                ),
+            ),
+            ("usage null", changed("usage", Value::Null).to_vec()),
+            ("model null", changed("model", Value::Null).to_vec()),
+            ("model a number", changed("model", 7.into()).to_vec()),
+            ("error empty", changed("error", json!({})).to_vec()),
+            (
+                "no error of MiniMax",
+                changed("base_resp", json!({"status_code": 0, "status_msg": ""})).to_vec(),
+            ),
+            ("content in parts", vec![said(json!([{"type": "text", "text": "fi"}, "ne"])), end("stop")]),
+            (
+                "thoughts among the content",
+                vec![
+                    said(
+                        json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "fine"}]),
+                    ),
+                    end("stop"),
+                ],
+            ),
+            ("content an object", vec![said(json!({"text": "fine"})), end("stop")]),
+            (
+                "choices an object",
+                vec![json!({"choices": {"delta": {"content": "fine"}, "finish_reason": "stop"}})],
+            ),
+            (
+                "index a text",
+                vec![json!({"choices": [{"index": "0", "delta": {"content": "fine"}}]}), end("stop")],
+            ),
+            (
+                "another choice",
+                vec![
+                    said("fine".into()),
+                    json!({"choices": [{"index": 1, "delta": {"content": "other"}}]}),
+                    end("stop"),
+                ],
+            ),
+            (
+                "delta null",
+                vec![said("fine".into()), json!({"choices": [{"delta": null, "finish_reason": "stop"}]})],
+            ),
+            (
+                "message beside delta",
+                vec![
+                    said("fine".into()),
+                    json!({"choices": [{"delta": {}, "message": {"content": "fine"}, "finish_reason": "stop"}]}),
+                ],
+            ),
+            (
+                "messages that grow",
+                vec![
+                    json!({"choices": [{"message": {"content": "fi"}}]}),
+                    json!({"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}),
+                ],
+            ),
+            ("the older API", vec![json!({"choices": [{"text": "fine", "finish_reason": "stop"}]})]),
+            ("refusal empty", vec![delta(json!({"content": "fine", "refusal": ""})), end("stop")]),
+            (
+                "reasons empty",
+                vec![json!({"choices": [{"delta": {"content": "fine"}, "finish_reason": ""}]}), end("stop")],
+            ),
+        ] {
+            let reply = read(&stream(&chunks));
+            assert_eq!((reply.text().as_str(), reply.stop), ("fine", Stop::EndTurn), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_what_it_holds() {
+        let whole = json!({"object": "chat.completion", "model": "m", "usage": {"prompt_tokens": 9, "completion_tokens": 2},
+            "choices": [{"message": {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "function": {"name": "read", "arguments": "{}"}}]}, "finish_reason": "stop"}]});
+        for body in [whole.to_string(), format!("{whole:#}"), format!("data: {whole}\n\ndata: [DONE]\n\n")] {
+            let reply = read(&body);
+            assert_eq!((reply.stop, reply.blocks.len(), reply.usage.output), (Stop::ToolUse, 1, 2), "{body}");
+        }
+        let lines: String =
+            [delta(json!({"content": "fine"})), end("stop")].iter().map(|line| format!("{line}\n")).collect();
+        assert_eq!(read(&lines).text(), "fine");
+        let error = |body: &str| read_pieces(&[body.as_bytes()], Chunks::default()).0.unwrap_err();
+        let limited = error(r#"{"error": {"message": "slow down", "code": 429}}"#);
+        assert_eq!((limited.class, limited.maybe_billed), (FailureClass::RateLimited, false));
+        assert!(limited.message.contains("slow down"));
+        let first = error("data: {\"object\": \"error\", \"message\": \"no such field\", \"code\": 400}\n\n");
+        assert_eq!((first.class, first.maybe_billed), (FailureClass::BadRequest, false));
+        let late =
+            error(&(stream(&[delta(json!({"content": "half"}))]) + "event: error\ndata: upstream gone\n\n"));
+        assert!(late.maybe_billed && late.message.contains("upstream gone"), "{late}");
+        let words = error("upstream connect error or disconnect");
+        assert_eq!(words.class, FailureClass::Server);
+        assert!(words.message.contains("upstream connect error"));
+        assert_eq!(error("<html></html>").class, FailureClass::BadRequest);
+        assert_eq!(error("").class, FailureClass::Network);
+        assert_eq!(error(&whole.to_string()[..60]).class, FailureClass::Network);
+        assert_eq!(error(": PROCESSING\n\n").class, FailureClass::Network);
+    }
+
+    #[test]
+    fn usage_is_read_wherever_it_stands() {
+        let counted =
+            |chunk: Value| read(&stream(&[delta(json!({"content": "x"})), chunk, end("stop")])).usage;
+        let usage = json!({"prompt_tokens": 100, "completion_tokens": 5, "cached_tokens": 60});
+        let right = Usage { input: 40, cache_read: 60, output: 5, ..Usage::default() };
+        assert_eq!(counted(json!({"choices": [], "usage": usage})), right);
+        assert_eq!(counted(json!({"choices": [], "x_groq": {"id": "x", "usage": usage}})), right);
+        assert_eq!(counted(json!({"choices": [{"index": 0, "delta": {}, "usage": usage}]})), right);
+    }
+
+    #[test]
+    fn what_a_vendor_wants_back_is_kept() {
+        let signature = json!({"google": {"thought_signature": "c2ln"}});
+        let reply = read(&stream(&[
+            delta(
+                json!({"reasoning": "h", "reasoning_details": [{"type": "reasoning.text", "text": "h", "index": 0}]}),
+            ),
+            delta(
+                json!({"reasoning": "m", "reasoning_details": [{"type": "reasoning.text", "text": "m", "signature": "s", "index": 0}]}),
+            ),
+            delta(json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 1}]})),
+            delta(
+                json!({"tool_calls": [{"index": 0, "id": "c1", "extra_content": signature, "function": {"name": "read", "arguments": "{}"}}]}),
+            ),
+            end("tool_calls"),
+        ]));
+        insta::assert_json_snapshot!(reply.blocks, @r#"
+        [
+          {
+            "opaque": {
+              "reasoning": "hm"
+            }
+          },
+          {
+            "opaque": {
+              "reasoning_details": [
+                {
+                  "type": "reasoning.text",
+                  "text": "hm",
+                  "index": 0,
+                  "signature": "s"
+                },
+                {
+                  "type": "reasoning.encrypted",
+                  "data": "x",
+                  "index": 1
+                }
+              ]
+            }
+          },
+          {
+            "opaque": {
+              "fields_of_next": {
+                "extra_content": {
+                  "google": {
+                    "thought_signature": "c2ln"
+                  }
+                }
+              }
+            }
+          },
+          {
+            "tool_use": {
+              "id": "c1",
+              "name": "read",
+              "input": {}
+            }
+          }
+        ]
+        "#);
+    }
+
+    #[test]
+    fn halves_of_characters_and_calls_without_a_reason_are_read() {
+        let halves = r#"data: {"choices": [{"delta": {"content": "a\ud83d"}}]}
+
+data: {"choices": [{"delta": {"content": "\ude00b", "logprobs": NaN}, "finish_reason": "stop"}]}
+
+"#;
+        assert_eq!(read_cut_anywhere(halves, Chunks::default).text(), "a😀b");
+        let call = |arguments: &str| {
+            stream(&[delta(
+                json!({"tool_calls": [{"id": "c", "function": {"name": "read", "arguments": arguments}}]}),
+            )])
+        };
+        assert_eq!(read(&(call("{}") + "data: [DONE]\n\n")).stop, Stop::ToolUse);
+        assert_eq!(class(&call("{}")), FailureClass::Network);
+        assert_eq!(class(&(call("{\"pa") + "data: [DONE]\n\n")), FailureClass::Network);
     }
 }

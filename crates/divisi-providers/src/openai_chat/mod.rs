@@ -6,7 +6,7 @@
 //! reply without a reason for its end counts as broken off.
 
 mod body;
-mod chunks;
+pub(crate) mod chunks;
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
@@ -15,7 +15,7 @@ use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::{estimate, stream};
+use crate::{calls, estimate, stream};
 use async_trait::async_trait;
 use divisi_core::price::Service;
 use serde::Deserialize;
@@ -93,7 +93,7 @@ impl Provider for OpenAiChat {
         let body = body::Body::of(request, self.dialect);
         let response = self.http.stream("/chat/completions", &body).await?;
         let reply = stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await?;
-        Ok(estimate::counted(reply, request))
+        Ok(calls::settle(estimate::counted(reply, request), request))
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {

@@ -68,11 +68,31 @@ impl<'a> Body<'a> {
 
 /// The items that `message` is in this API: there are no blocks in messages, but
 /// calls, their outputs and reasoning stand beside them.
-fn items(message: &Message) -> impl Iterator<Item = Value> {
-    message.blocks.iter().map(|block| match block {
-        Block::Text { text, .. } => match message.role {
+fn items(message: &Message) -> Vec<Value> {
+    let mut items = Vec::with_capacity(message.blocks.len());
+    // What goes back on the next item.
+    let mut of_next = None;
+    for block in &message.blocks {
+        if let Some(fields) = block.as_fields_of_next() {
+            of_next = Some(fields);
+            continue;
+        }
+        let mut item = item(block, message.role);
+        for (name, value) in of_next.take().into_iter().flatten() {
+            item[name] = value.clone();
+        }
+        items.push(item);
+    }
+    items
+}
+
+fn item(block: &Block, role: Role) -> Value {
+    match block {
+        Block::Text { text, .. } => match role {
             Role::User => json!({"role": "user", "content": [{"type": "input_text", "text": text}]}),
-            Role::Assistant => json!({"role": "assistant", "content": [{"type": "output_text", "text": text}]}),
+            Role::Assistant => {
+                json!({"role": "assistant", "content": [{"type": "output_text", "text": text}]})
+            }
         },
         Block::ToolUse { id, name, input } => {
             json!({"type": "function_call", "call_id": id, "name": name, "arguments": input.to_string()})
@@ -81,7 +101,7 @@ fn items(message: &Message) -> impl Iterator<Item = Value> {
             json!({"type": "function_call_output", "call_id": tool_use_id, "output": result_text(content, *is_error)})
         }
         Block::Opaque(value) => value.clone(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -232,5 +252,14 @@ mod tests {
           ]
         }
         "#);
+    }
+
+    #[test]
+    fn what_came_with_an_item_goes_back_with_it() {
+        let kept =
+            Block::fields_of_next(serde_json::Map::from_iter([("phase".to_owned(), "commentary".into())]));
+        let blocks = vec![kept, Block::text("Let me look."), Block::text("Done.")];
+        let items = items(&Message { role: Role::Assistant, blocks });
+        assert_eq!((items.len(), &items[0]["phase"], items[1].get("phase")), (2, &json!("commentary"), None));
     }
 }

@@ -1,170 +1,336 @@
 //! A reply out of the events of the Responses API.
+//!
+//! Items arrive in pieces, then whole, and at the end all of them once more. Some
+//! servers leave out one of the three, some another: whatever says most is used.
 
+use crate::calls;
+use crate::end::{self, End, Unfinished};
+use crate::fault;
+use crate::lenient::{self, field, text_in};
+use crate::repair::joined;
 use crate::reply::{Reply, Stop};
-use crate::request::{Block, tool_input};
+use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
-use divisi_core::Usage;
+use crate::usage::Counted;
 use divisi_core::price::Billing;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// What goes back on a message as it came: which part of the answer it is.
+const KEPT: [&str; 1] = ["phase"];
 
 /// The reply as far as it has arrived.
 #[derive(Default)]
-pub(super) struct Events {
-    items: Vec<Value>,
+pub(crate) struct Events {
+    model: String,
+    items: Vec<Item>,
     written: usize,
     end: Option<Response>,
 }
 
+/// An item of the output as far as it has arrived.
+#[derive(Default)]
+struct Item {
+    index: Option<usize>,
+    id: String,
+    /// As it was announced, or as it was when it was done.
+    whole: Value,
+    is_done: bool,
+    text: String,
+    refusal: String,
+    arguments: String,
+}
+
 impl Assembler for Events {
-    fn take(&mut self, data: &str) -> Result<(), Trouble> {
-        let event: Event = serde_json::from_str(data)?;
-        match event.kind.as_str() {
-            "response.output_item.done" => self.items.extend(event.item),
-            "response.completed" | "response.incomplete" => self.end = event.response,
-            "response.failed" => {
-                let error = event.response.and_then(|response| response.error);
-                return Err(Trouble::Vendor(error.unwrap_or_default()));
+    fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble> {
+        let event: Event<'_> = serde_json::from_str(data)?;
+        let kind = if event.kind.is_empty() { name } else { &event.kind };
+        Ok(match kind {
+            "response.output_text.delta"
+            | "response.refusal.delta"
+            | "response.function_call_arguments.delta" => {
+                let (kind, delta) = (kind.to_owned(), event.delta.as_ref().map(text_in).unwrap_or_default());
+                self.written += delta.len();
+                let item = self.item(&event);
+                let so_far = match kind.as_str() {
+                    "response.output_text.delta" => &mut item.text,
+                    "response.refusal.delta" => &mut item.refusal,
+                    _ => &mut item.arguments,
+                };
+                so_far.push_str(&delta);
+                !delta.is_empty()
             }
-            "error" => return Err(Trouble::Vendor(serde_json::from_str(data)?)),
-            _ => self.written += event.delta.and_then(|delta| Some(delta.as_str()?.len())).unwrap_or(0),
-        }
-        Ok(())
+            "response.output_text.done" => {
+                let text = event.text.clone().into_owned();
+                let item = self.item(&event);
+                if text.len() > item.text.len() {
+                    item.text = text;
+                }
+                true
+            }
+            "response.function_call_arguments.done" => {
+                let arguments = calls::written(event.arguments.clone());
+                let item = self.item(&event);
+                if arguments.len() > item.arguments.len() {
+                    item.arguments = arguments;
+                }
+                true
+            }
+            "response.output_item.added" | "response.output_item.done" => {
+                let is_done = kind.ends_with("done");
+                match event.item.clone() {
+                    Some(whole @ Value::Object(_)) => {
+                        let item = self.item(&event);
+                        if is_done || !item.is_done {
+                            (item.whole, item.is_done) = (whole, is_done);
+                        }
+                        true
+                    }
+                    _ => false,
+                }
+            }
+            "response.created" => event.response.is_some(),
+            "response.in_progress" | "response.queued" => false,
+            "response.completed" | "response.incomplete" | "response.done" | "response.cancelled" => {
+                self.finish_with(event.response.unwrap_or_default(), kind)?;
+                true
+            }
+            "response.failed" | "error" | "response.error" => return Err(Trouble::Vendor(error_of(data)?)),
+            // A reply that is not streamed, or an error in the shape of another API.
+            "" | "response" => {
+                let value: Value = serde_json::from_str(data)?;
+                if field(&value, "object") == "response" && !field(&value, "status").is_empty() {
+                    self.finish_with(Response::deserialize(&value).unwrap_or_default(), "response.done")?;
+                    true
+                } else if let Some(error) = fault::of(&value) {
+                    return Err(Trouble::Vendor(error));
+                } else {
+                    false
+                }
+            }
+            _ => {
+                let len = event.delta.as_ref().and_then(Value::as_str).map_or(0, str::len);
+                self.written += len;
+                len > 0
+            }
+        })
     }
 
     fn written(&self) -> usize {
         self.written
     }
 
+    fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
     fn is_complete(&self) -> bool {
         self.end.is_some()
     }
 
-    fn finish(self) -> Option<Reply> {
-        let end = self.end?;
-        // Some servers send the items only as they finish, others only at the end.
-        let items = if self.items.is_empty() { end.output } else { self.items };
+    fn finish(self) -> Result<Reply, Unfinished> {
+        let end = self.end.ok_or(Unfinished { reason: None })?;
+        let streamed = self.items.into_iter().map(Item::finish).filter(Value::is_object).collect();
+        let items = most_of(streamed, end.output);
         let mut is_refused = false;
         let blocks: Vec<_> = items.into_iter().flat_map(|item| blocks(item, &mut is_refused)).collect();
-        let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
-        let cut = end.incomplete_details.and_then(|details| details.reason);
-        Some(Reply {
-            model: end.model,
-            stop: match cut.as_deref() {
-                Some("content_filter") => Stop::Refusal,
-                Some(_) => Stop::MaxTokens,
-                None if is_refused => Stop::Refusal,
-                None if calls => Stop::ToolUse,
-                None => Stop::EndTurn,
-            },
+        let has_calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+        let stop = match end::decided(end.how, has_calls, true)? {
+            Stop::EndTurn if is_refused => Stop::Refusal,
+            stop => stop,
+        };
+        let model = if end.model.is_empty() { self.model } else { end.model };
+        Ok(Reply {
+            model,
+            stop,
             blocks,
-            billing: Billing {
-                service: end.service_tier.as_deref().map(crate::openai_chat::service).unwrap_or_default(),
-                us_only: false,
-            },
-            usage_estimated: end.usage.is_none(),
-            usage: end.usage.map(Usage::from).unwrap_or_default(),
+            billing: Billing { service: crate::openai_chat::service(&end.service_tier), us_only: false },
+            usage_estimated: false,
+            usage: end.usage.unwrap_or_default().usage(false),
             request_id: None,
             rate: Default::default(),
         })
     }
 }
 
+impl Events {
+    /// The item that an event is about: by its id, else by its index, else the last.
+    fn item(&mut self, event: &Event<'_>) -> &mut Item {
+        let id = match event.item_id.is_empty() {
+            true => event.item.as_ref().map(|item| field(item, "id")).unwrap_or_default().to_owned(),
+            false => event.item_id.clone().into_owned(),
+        };
+        let by_id = || self.items.iter().rposition(|item| !id.is_empty() && item.id == id);
+        let by_index = || {
+            self.items
+                .iter()
+                .rposition(|item| event.output_index.is_some() && item.index == event.output_index)
+        };
+        let begins = event.item.is_some();
+        let last =
+            || if begins || event.output_index.is_some() { None } else { self.items.len().checked_sub(1) };
+        // Some servers name an item anew in each event; its index stays.
+        let place = by_index().or_else(by_id).or_else(last).unwrap_or_else(|| {
+            self.items.push(Item { index: event.output_index, id: id.clone(), ..Item::default() });
+            self.items.len() - 1
+        });
+        &mut self.items[place]
+    }
+
+    /// Takes in the response as it is at its end. Status, name of the event and
+    /// details say how it ended; one that is no success counts.
+    fn finish_with(&mut self, mut response: Response, event: &str) -> Result<(), Trouble> {
+        let cut = response.incomplete_details.take().map(|details| match details {
+            Value::String(reason) => reason,
+            details => field(&details, "reason").to_owned(),
+        });
+        let is_odd = |word: &&str| !matches!(*word, "" | "completed" | "done" | "in_progress" | "queued");
+        let words = [&response.status, event.trim_start_matches("response.")];
+        let odd = words.into_iter().find(is_odd);
+        let status = odd.unwrap_or(if cut.as_deref().is_some_and(|cut| !cut.is_empty()) {
+            "incomplete"
+        } else {
+            "completed"
+        });
+        response.how = match status {
+            "completed" => Some(End::Known(Stop::EndTurn)),
+            "failed" => return Err(Trouble::Vendor(json!({"error": response.error.take()}))),
+            "incomplete" => {
+                cut.as_deref().and_then(End::of).or_else(|| Some(End::Broken("incomplete".to_owned())))
+            }
+            other => Some(End::Broken(other.to_owned())),
+        };
+        self.end = Some(response);
+        Ok(())
+    }
+}
+
+/// The error in an event that says that something failed.
+fn error_of(data: &str) -> Result<Value, Trouble> {
+    let value: Value = serde_json::from_str(data)?;
+    let inner = value.pointer("/response/error").filter(|error| !error.is_null());
+    Ok(inner.cloned().map_or(value, |error| json!({"error": error})))
+}
+
+impl Item {
+    /// The item as a whole: as it was done, filled in with its pieces where that says less.
+    fn finish(self) -> Value {
+        let Self { id, mut whole, text, refusal, arguments, .. } = self;
+        if !whole.is_object() {
+            whole = match (text.is_empty() && refusal.is_empty(), arguments.is_empty()) {
+                (false, _) => json!({"type": "message", "id": id}),
+                // A call without a name is none.
+                _ => return Value::Null,
+            };
+        }
+        match field(&whole, "type") {
+            "message" if said_in(&whole).is_empty() && !(text.is_empty() && refusal.is_empty()) => {
+                whole["content"] =
+                    json!([{"type": "output_text", "text": text}, {"type": "refusal", "refusal": refusal}]);
+            }
+            "function_call" if calls::written(whole.get("arguments").cloned()).is_empty() => {
+                whole["arguments"] = arguments.into();
+            }
+            _ => {}
+        }
+        whole
+    }
+}
+
+/// What is said in an item that is a message.
+fn said_in(item: &Value) -> String {
+    let content = item.get("content").unwrap_or(&Value::Null);
+    let refusals = content.as_array().into_iter().flatten().map(|part| field(part, "refusal"));
+    text_in(content) + &refusals.collect::<String>()
+}
+
+/// The items as they were streamed, and those of types that were not as they stand
+/// at the end. Never both of a type: their ids may differ, and a call would be two.
+fn most_of(streamed: Vec<Value>, output: Vec<Value>) -> Vec<Value> {
+    let says_something = |item: &Value| field(item, "type") != "message" || !said_in(item).is_empty();
+    let streamed: Vec<_> = streamed.into_iter().filter(says_something).collect();
+    if streamed.is_empty() {
+        return output;
+    }
+    let has = |kind: &str| streamed.iter().any(|item| field(item, "type") == kind);
+    let missing: Vec<_> = output.into_iter().filter(|item| !has(field(item, "type"))).collect();
+    // Thoughts stand before what they led to.
+    let (thoughts, others): (Vec<_>, Vec<_>) =
+        missing.into_iter().partition(|item| field(item, "type") == "reasoning");
+    thoughts.into_iter().chain(streamed).chain(others).collect()
+}
+
 /// What one item of the output is in our words.
 fn blocks(item: Value, is_refused: &mut bool) -> Vec<Block> {
-    let text =
-        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match item.get("type").and_then(Value::as_str) {
-        Some("message") => {
-            let parts = item.get("content").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            *is_refused |= parts.iter().any(|part| part.get("refusal").is_some());
-            let said = parts.iter().map(|part| text(part, "text") + &text(part, "refusal"));
-            said.filter(|said| !said.is_empty()).map(Block::text).collect()
+    match field(&item, "type") {
+        "message" => {
+            let content = match item.get("content") {
+                Some(Value::Array(parts)) => parts.clone(),
+                Some(other) => vec![other.clone()],
+                None => Vec::new(),
+            };
+            *is_refused |= content.iter().any(|part| !field(part, "refusal").is_empty());
+            let said: Vec<_> = content.iter().map(|part| text_in(part) + field(part, "refusal")).collect();
+            let kept = lenient::fields(&item, &KEPT);
+            let mut blocks = Vec::new();
+            for said in said.iter().filter(|said| !said.is_empty()) {
+                blocks.extend((!kept.is_empty()).then(|| Block::fields_of_next(kept.clone())));
+                blocks.push(Block::text(&*joined(said)));
+            }
+            blocks
         }
-        Some("function_call") => vec![Block::ToolUse {
-            id: text(&item, "call_id"),
-            name: text(&item, "name"),
-            input: tool_input(text(&item, "arguments")),
-        }],
+        "function_call" => {
+            let id = [field(&item, "call_id"), field(&item, "id")].into_iter().find(|id| !id.is_empty());
+            vec![Block::ToolUse {
+                id: id.unwrap_or_default().to_owned(),
+                name: field(&item, "name").to_owned(),
+                input: calls::input(&joined(&calls::written(item.get("arguments").cloned()))),
+            }]
+        }
         // Without its encrypted content, the vendor cannot take reasoning back.
-        Some("reasoning") if item.get("encrypted_content").is_none_or(Value::is_null) => Vec::new(),
+        "reasoning" if field(&item, "encrypted_content").is_empty() => Vec::new(),
+        // Of nothing that has a type can be made what goes back.
+        "" => Vec::new(),
         _ => vec![Block::Opaque(item)],
     }
 }
 
 #[derive(Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: String,
+struct Event<'a> {
+    #[serde(borrow, rename = "type", default, deserialize_with = "lenient::text")]
+    kind: Cow<'a, str>,
+    #[serde(default, deserialize_with = "lenient::index")]
+    output_index: Option<usize>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    item_id: Cow<'a, str>,
     delta: Option<Value>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    text: Cow<'a, str>,
+    arguments: Option<Value>,
     item: Option<Value>,
+    #[serde(default, deserialize_with = "lenient::object")]
     response: Option<Response>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Response {
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient::string")]
     model: String,
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient::string")]
+    status: String,
+    #[serde(deserialize_with = "lenient::list")]
     output: Vec<Value>,
+    #[serde(deserialize_with = "lenient::object")]
     usage: Option<Counted>,
-    service_tier: Option<String>,
+    #[serde(deserialize_with = "lenient::string")]
+    service_tier: String,
     error: Option<Value>,
-    incomplete_details: Option<Incomplete>,
-}
-
-#[derive(Deserialize)]
-struct Incomplete {
-    reason: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Counted {
-    input_tokens: u64,
-    input_tokens_details: Option<InputDetails>,
-    output_tokens: u64,
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct InputDetails {
-    cached_tokens: u64,
-    cache_write_tokens: u64,
-    cache_write_tokens_details: Option<WriteDetails>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WriteDetails {
-    ttl_12h_tokens: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: u64,
-}
-
-impl From<Counted> for Usage {
-    fn from(counted: Counted) -> Self {
-        let prompt = counted.input_tokens_details.unwrap_or_default();
-        let long = prompt.cache_write_tokens_details.unwrap_or_default().ttl_12h_tokens;
-        let short = prompt.cache_write_tokens.saturating_sub(long);
-        let cached = prompt.cached_tokens.saturating_add(short).saturating_add(long);
-        Self {
-            // The input includes the cached part here.
-            input: counted.input_tokens.saturating_sub(cached),
-            // The classes are named after lives of Anthropic's cache; thirty minutes
-            // and twelve hours are nearest to them in price.
-            cache_write_5m: short,
-            cache_write_1h: long,
-            cache_read: prompt.cached_tokens,
-            output: counted.output_tokens,
-            thinking: counted.output_tokens_details.unwrap_or_default().reasoning_tokens,
-        }
-    }
+    incomplete_details: Option<Value>,
+    /// How it ended.
+    #[serde(skip)]
+    how: Option<End>,
 }
 
 #[cfg(test)]
@@ -172,8 +338,8 @@ mod tests {
     use super::*;
     use crate::stream::tests::{read_cut_anywhere, read_pieces};
     use divisi_core::FailureClass;
+    use divisi_core::Usage;
     use divisi_core::price::Service;
-    use serde_json::json;
 
     fn stream(events: &[Value]) -> String {
         let line = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
@@ -286,9 +452,8 @@ mod tests {
         end["response"]["usage"]["output_tokens_details"] = Value::Null;
         let reply = read(&[end.clone()]);
         assert_eq!(reply.usage, Usage { input: 100, output: 30, ..Usage::default() });
-        assert!(!reply.usage_estimated);
         end["response"]["usage"] = Value::Null;
-        assert!(read(&[end]).usage_estimated);
+        assert_eq!(read(&[end]).usage, Usage::default());
     }
 
     #[test]
@@ -301,6 +466,11 @@ mod tests {
         };
         assert_eq!(cut("max_output_tokens"), Stop::MaxTokens);
         assert_eq!(cut("content_filter"), Stop::Refusal);
+        for status in ["incomplete", "cancelled"] {
+            let mut end = completed();
+            end["response"]["status"] = status.into();
+            assert_eq!(class(&[done(message("half")), end]), FailureClass::Server, "{status}");
+        }
         let refusal = json!({"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]});
         assert_eq!(read(&[done(refusal), completed()]).stop, Stop::Refusal);
     }
@@ -316,5 +486,67 @@ mod tests {
             FailureClass::TooLong
         );
         assert_eq!(class(&[done(message("half"))]), FailureClass::Network);
+    }
+
+    /// The events of a text and a call as OpenAI sends them.
+    fn pieces() -> Vec<Value> {
+        let item = |index: usize, item: Value| json!({"type": "response.output_item.added", "output_index": index, "item": item});
+        vec![
+            item(0, json!({"type": "message", "id": "msg_1", "content": []})),
+            json!({"type": "response.output_text.delta", "output_index": 0, "item_id": "msg_1", "delta": "fi"}),
+            json!({"type": "response.output_text.delta", "output_index": 0, "item_id": "msg_x", "delta": "ne"}),
+            item(
+                1,
+                json!({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "read", "arguments": ""}),
+            ),
+            json!({"type": "response.function_call_arguments.delta", "output_index": 1, "item_id": "fc_1", "delta": "{\"n\":"}),
+            json!({"type": "response.function_call_arguments.delta", "output_index": 1, "item_id": "fc_1", "delta": "1}"}),
+        ]
+    }
+
+    fn call() -> Value {
+        json!({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "read", "arguments": "{\"n\":1}"})
+    }
+
+    #[test]
+    fn whatever_says_most_is_used() {
+        let ended = |output: Value| {
+            let mut end = completed();
+            end["response"]["output"] = output;
+            end
+        };
+        let done = |index: usize, item: Value| json!({"type": "response.output_item.done", "output_index": index, "item": item});
+        let all = json!([message("fine"), call()]);
+        let mut renamed = call();
+        renamed["id"] = "fc_other".into();
+        for (name, events) in [
+            ("pieces only", [pieces(), vec![ended(json!([]))]].concat()),
+            ("pieces, and null at the end", [pieces(), vec![ended(Value::Null)]].concat()),
+            ("items only", vec![done(0, message("fine")), done(1, call()), ended(json!([]))]),
+            ("at the end only", vec![ended(all.clone())]),
+            ("pieces, items and end", [pieces(), vec![done(0, message("fine")), done(1, call()), ended(all.clone())]].concat()),
+            ("other names at the end", [pieces(), vec![ended(json!([message("fine"), renamed]))]].concat()),
+            ("texts in pieces, calls at the end", [&pieces()[..3], &[ended(all.clone())]].concat()),
+            ("calls as items, texts at the end", vec![done(0, call()), ended(json!([message("fine")]))]),
+            ("an item without its arguments", [pieces(), vec![done(1, json!({"type": "function_call", "call_id": "c1", "name": "read", "arguments": ""})), ended(json!([]))]].concat()),
+            ("not streamed", vec![json!({"object": "response", "status": "completed", "model": "m", "output": all})]),
+            ("another name for the end", [pieces(), vec![json!({"type": "response.done", "response": {"status": "completed"}})]].concat()),
+            ("odd events between", [vec![json!({"type": "response.novelty", "x": 1}), json!({"type": "response.output_item.added", "item": null})], pieces(), vec![ended(json!([]))]].concat()),
+        ] {
+            let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+            let reply = read_pieces(&[stream.as_bytes()], Events::default()).0.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let calls = reply.blocks.iter().filter(|block| matches!(block, Block::ToolUse { input, .. } if input == &json!({"n": 1})));
+            assert_eq!((reply.text().as_str(), calls.count(), reply.stop), ("fine", 1, Stop::ToolUse), "{name}: {reply:?}");
+        }
+        assert_eq!(class(&pieces()), FailureClass::Network);
+    }
+
+    #[test]
+    fn what_a_vendor_wants_back_is_kept() {
+        let mut first = message("Let me look.");
+        first["phase"] = "commentary".into();
+        let reply = read(&[done(first), done(call()), completed()]);
+        assert_eq!(reply.blocks[0].as_fields_of_next().unwrap()["phase"], "commentary");
+        assert_eq!(reply.text(), "Let me look.");
     }
 }

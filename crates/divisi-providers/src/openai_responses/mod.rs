@@ -5,7 +5,7 @@
 //! came.
 
 mod body;
-mod events;
+pub(crate) mod events;
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
@@ -14,7 +14,7 @@ use crate::openai_chat::{CACHED_TOKENS_MIN, bearer, models};
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::{estimate, stream};
+use crate::{calls, estimate, stream};
 use async_trait::async_trait;
 
 /// OpenAI's Responses API.
@@ -50,7 +50,7 @@ impl Provider for OpenAiResponses {
     ) -> Result<Reply, ProviderError> {
         let response = self.http.stream("/responses", &body::Body::of(request)).await?;
         let reply = stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await?;
-        Ok(estimate::counted(reply, request))
+        Ok(calls::settle(estimate::counted(reply, request), request))
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {

@@ -5,6 +5,7 @@
 mod before;
 mod in_a_run;
 mod vendors;
+mod oddities;
 mod models;
 mod machines;
 

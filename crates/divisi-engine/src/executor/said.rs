@@ -1,0 +1,83 @@
+//! What of a reply is the answer: models on local servers write their thoughts
+//! before it, between marks.
+
+/// Marks around thoughts, in lower case.
+const MARKS: [(&str, &str); 8] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[think]", "[/think]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|channel>thought", "<channel|>"),
+];
+
+/// `said` without the thoughts that stand before the answer. Thoughts that do not
+/// end leave nothing.
+///
+/// Where the template of a model writes the opening mark, only the closing one
+/// comes. It counts where it stands on a line of its own: an answer may speak of it.
+pub(super) fn answer(said: &str) -> &str {
+    let mut rest = said.trim();
+    let mut has_thought = false;
+    while let Some((open, close)) = MARKS.into_iter().find(|(open, _)| starts_with(rest, open)) {
+        has_thought = true;
+        rest = match find(&rest[open.len()..], close) {
+            Some(at) => rest[open.len() + at + close.len()..].trim(),
+            None => return "",
+        };
+    }
+    if has_thought {
+        return rest;
+    }
+    let mut at = 0;
+    let mut in_fence = false;
+    for line in said.split_inclusive('\n') {
+        at += line.len();
+        let line = line.trim();
+        in_fence ^= line.starts_with("```");
+        if !in_fence && MARKS.iter().any(|(_, close)| line.eq_ignore_ascii_case(close)) {
+            return said[at..].trim();
+        }
+    }
+    rest
+}
+
+fn starts_with(text: &str, mark: &str) -> bool {
+    text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark))
+}
+
+fn find(text: &str, mark: &str) -> Option<usize> {
+    // Only ASCII changes its case here, so that places stay the same.
+    text.to_ascii_lowercase().find(mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thoughts_before_the_answer_are_none_of_it() {
+        for said in [
+            "<think>\nmusings\n</think>\n\nThe result.",
+            "<THINK>a {x}</Think>The result.",
+            "<think>a</think>\n<think>b</think>The result.",
+            "◁think▷ü◁/think▷ The result.",
+            "One claim {x}.\n</think>\n\nThe result.",
+            "  The result.\n",
+        ] {
+            assert_eq!(answer(said), "The result.", "{said}");
+        }
+        assert_eq!(answer("<think>and so on"), "");
+        assert_eq!(answer("<think></think>"), "");
+    }
+
+    #[test]
+    fn an_answer_may_speak_of_marks() {
+        for said in ["The tag </think> ends them, <think> begins.", "Write:\n```\n</think>\n```\nThat is it."]
+        {
+            assert_eq!(answer(said), said);
+        }
+    }
+}

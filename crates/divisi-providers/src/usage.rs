@@ -1,0 +1,243 @@
+//! What a reply is billed for, in the words of all vendors.
+//!
+//! Each vendor counts in its own way. Some count what a cache gave as part of the
+//! prompt and some beside it; some count thinking as part of the output and some
+//! beside it; some repeat the counts with every event, some leave them out or send
+//! zeros at first or at last. So every name is read wherever it stands, the largest
+//! count of each is the truth, and the total tells what was counted beside.
+
+use crate::lenient::tokens;
+use divisi_core::Usage;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Counts as a vendor gives them.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(from = "Map<String, Value>")]
+pub(crate) struct Counted {
+    /// The prompt with what a cache gave of it.
+    prompt: Option<u64>,
+    /// The prompt with or without that, as the house counts.
+    input: Option<u64>,
+    output: Option<u64>,
+    total: Option<u64>,
+    thinking: Option<u64>,
+    read: Option<u64>,
+    /// What was written to a cache, and of that for a short and for a long life.
+    written: Option<u64>,
+    short: Option<u64>,
+    long: Option<u64>,
+    /// Whether what a cache gave is counted in Anthropic's words.
+    in_words_of_anthropic: bool,
+}
+
+impl From<Map<String, Value>> for Counted {
+    /// Reads every name that is in use, by format and vendor. Gateways send several at once.
+    fn from(counts: Map<String, Value>) -> Self {
+        let counts = Value::Object(counts);
+        let most = |paths: &[&str]| paths.iter().filter_map(|path| tokens(counts.pointer(path)?)).max();
+        Self {
+            prompt: most(&["/prompt_tokens"]),
+            input: most(&["/input_tokens", "/inputTokens", "/inputTokenCount"]),
+            output: most(&["/completion_tokens", "/output_tokens", "/outputTokens", "/outputTokenCount"]),
+            total: most(&["/total_tokens", "/totalTokens"]),
+            thinking: most(&[
+                "/completion_tokens_details/reasoning_tokens",
+                "/output_tokens_details/reasoning_tokens",
+                "/output_tokens_details/thinking_tokens",
+                // Perplexity.
+                "/reasoning_tokens",
+            ]),
+            read: most(&[
+                "/prompt_tokens_details/cached_tokens",
+                "/input_tokens_details/cached_tokens",
+                "/cache_read_input_tokens",
+                // DeepSeek, Moonshot and Together, Bedrock.
+                "/prompt_cache_hit_tokens",
+                "/cached_tokens",
+                "/cacheReadInputTokens",
+                "/cacheReadInputTokenCount",
+            ]),
+            written: most(&[
+                "/prompt_tokens_details/cache_write_tokens",
+                "/input_tokens_details/cache_write_tokens",
+                "/cache_creation_input_tokens",
+                // Qwen, LiteLLM, Bedrock.
+                "/prompt_tokens_details/cache_creation_input_tokens",
+                "/prompt_tokens_details/cache_creation_tokens",
+                "/cacheWriteInputTokens",
+                "/cacheWriteInputTokenCount",
+            ]),
+            short: most(&[
+                "/cache_creation/ephemeral_5m_input_tokens",
+                "/prompt_tokens_details/cache_creation/ephemeral_5m_input_tokens",
+            ]),
+            long: most(&[
+                "/cache_creation/ephemeral_1h_input_tokens",
+                "/prompt_tokens_details/cache_creation/ephemeral_1h_input_tokens",
+                // Twelve hours at OpenAI are nearest to the hour in price.
+                "/input_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
+                "/prompt_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
+            ]),
+            in_words_of_anthropic: counts.get("cache_read_input_tokens").is_some(),
+        }
+    }
+}
+
+impl Counted {
+    /// Takes in further counts.
+    pub(crate) fn raise(&mut self, new: Self) {
+        let fields = [
+            (&mut self.prompt, new.prompt),
+            (&mut self.input, new.input),
+            (&mut self.output, new.output),
+            (&mut self.total, new.total),
+            (&mut self.thinking, new.thinking),
+            (&mut self.read, new.read),
+            (&mut self.written, new.written),
+            (&mut self.short, new.short),
+            (&mut self.long, new.long),
+        ];
+        fields.into_iter().for_each(|(count, new)| *count = (*count).max(new));
+        self.in_words_of_anthropic |= new.in_words_of_anthropic;
+    }
+
+    /// The tokens by class.
+    ///
+    /// Where the house counts the prompt without what a cache gave, as Anthropic
+    /// does, `beside` is set; whoever uses the words of another house for it counts
+    /// as that house does.
+    pub(crate) fn usage(&self, beside: bool) -> Usage {
+        let count = |count: Option<u64>| count.unwrap_or(0);
+        let (read, long, thinking, total) =
+            (count(self.read), count(self.long), count(self.thinking), count(self.total));
+        // Who does not tell the lives apart knows only the short one.
+        let short = count(self.short).max(count(self.written).saturating_sub(long));
+        let cached = read.saturating_add(short).saturating_add(long);
+        let (prompt, is_beside) = match (self.prompt, self.input) {
+            (Some(prompt), input) => (if beside { prompt } else { prompt.max(count(input)) }, false),
+            (None, Some(input)) => (input, beside || self.in_words_of_anthropic),
+            (None, None) => (0, false),
+        };
+        let said = count(self.output);
+        // Thinking cannot be part of less than it.
+        let said = if thinking > said { said.saturating_add(thinking) } else { said };
+        let is_beside =
+            is_beside || (cached > prompt && total >= prompt.saturating_add(cached).saturating_add(said));
+        let prompt = if is_beside { prompt.saturating_add(cached) } else { prompt };
+        let (prompt, output) = match prompt {
+            0 => (total.saturating_sub(said), said),
+            prompt => (prompt, said.max(total.saturating_sub(prompt))),
+        };
+        // What a cache gave of a prompt is no more than the prompt.
+        let read = read.min(prompt);
+        let short = short.min(prompt - read);
+        let long = long.min(prompt - read - short);
+        Usage {
+            input: prompt - read - short - long,
+            cache_write_5m: short,
+            cache_write_1h: long,
+            cache_read: read,
+            output,
+            thinking: thinking.min(output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn usage(counts: &[Value], beside: bool) -> String {
+        let mut counted = Counted::default();
+        counts.iter().for_each(|count| counted.raise(serde_json::from_value(count.clone()).unwrap()));
+        let Usage { input, cache_write_5m, cache_write_1h, cache_read, output, thinking } =
+            counted.usage(beside);
+        format!(
+            "{input} in, {cache_write_5m}+{cache_write_1h} written, {cache_read} read, {output} out, {thinking} thought"
+        )
+    }
+
+    #[test]
+    fn every_house_counts_in_its_own_way() {
+        let inside = |name: &str, counts: Value| format!("{name}: {}", usage(&[counts], false));
+        insta::assert_snapshot!([
+            inside("OpenAI", json!({"prompt_tokens": 100, "completion_tokens": 400, "total_tokens": 500,
+                "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
+                "completion_tokens_details": {"reasoning_tokens": 300}})),
+            inside("Responses", json!({"input_tokens": 100, "output_tokens": 30, "total_tokens": 130,
+                "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10,
+                    "cache_write_tokens_details": {"ttl_30m_tokens": 6, "ttl_12h_tokens": 4}},
+                "output_tokens_details": {"reasoning_tokens": 5}})),
+            inside("xAI", json!({"prompt_tokens": 10120, "completion_tokens": 1499, "total_tokens": 14428,
+                "prompt_tokens_details": {"cached_tokens": 128}, "completion_tokens_details": {"reasoning_tokens": 2809}})),
+            inside("xAI without a total", json!({"prompt_tokens": 100, "completion_tokens": 10,
+                "completion_tokens_details": {"reasoning_tokens": 90}})),
+            inside("Gemini", json!({"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 905})),
+            inside("DeepSeek", json!({"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105,
+                "prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36})),
+            inside("Moonshot", json!({"prompt_tokens": 100, "completion_tokens": 5, "cached_tokens": 70})),
+            inside("Qwen", json!({"prompt_tokens": 100, "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 20, "cache_creation_input_tokens": 30}})),
+            inside("LiteLLM", json!({"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105,
+                "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10})),
+            inside("Anthropic's words in chat", json!({"input_tokens": 30, "output_tokens": 5, "cache_read_input_tokens": 60})),
+            inside("cached beside, by the total", json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 75,
+                "prompt_tokens_details": {"cached_tokens": 60}})),
+            inside("more cached than there is", json!({"prompt_tokens": 10, "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 60}})),
+            inside("only a total", json!({"completion_tokens": 5, "total_tokens": 75})),
+            inside("odd forms", json!({"prompt_tokens": "9", "completion_tokens": 2.0, "total_tokens": null,
+                "prompt_tokens_details": [], "completion_tokens_details": {"reasoning_tokens": null}})),
+            inside("both houses' words", json!({"prompt_tokens": 100, "completion_tokens": 5, "input_tokens": 100, "output_tokens": 5})),
+        ].join("\n"), @r"
+        OpenAI: 30 in, 10+0 written, 60 read, 400 out, 300 thought
+        Responses: 30 in, 6+4 written, 60 read, 30 out, 5 thought
+        xAI: 9992 in, 0+0 written, 128 read, 4308 out, 2809 thought
+        xAI without a total: 100 in, 0+0 written, 0 read, 100 out, 90 thought
+        Gemini: 100 in, 0+0 written, 0 read, 805 out, 0 thought
+        DeepSeek: 36 in, 0+0 written, 64 read, 5 out, 0 thought
+        Moonshot: 30 in, 0+0 written, 70 read, 5 out, 0 thought
+        Qwen: 50 in, 30+0 written, 20 read, 5 out, 0 thought
+        LiteLLM: 30 in, 10+0 written, 60 read, 5 out, 0 thought
+        Anthropic's words in chat: 30 in, 0+0 written, 60 read, 5 out, 0 thought
+        cached beside, by the total: 10 in, 0+0 written, 60 read, 5 out, 0 thought
+        more cached than there is: 0 in, 0+0 written, 10 read, 5 out, 0 thought
+        only a total: 70 in, 0+0 written, 0 read, 5 out, 0 thought
+        odd forms: 9 in, 0+0 written, 0 read, 2 out, 0 thought
+        both houses' words: 100 in, 0+0 written, 0 read, 5 out, 0 thought
+        ");
+    }
+
+    #[test]
+    fn anthropic_counts_what_a_cache_gave_beside_the_prompt() {
+        let beside = |counts: Value| usage(&[counts], true);
+        assert_eq!(
+            beside(
+                json!({"input_tokens": 12, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 400,
+                "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+                "output_tokens": 25, "output_tokens_details": {"thinking_tokens": 7}})
+            ),
+            "12 in, 10+20 written, 400 read, 25 out, 7 thought"
+        );
+        assert_eq!(
+            beside(json!({"inputTokenCount": 12, "cacheReadInputTokenCount": 4, "outputTokenCount": 5})),
+            "12 in, 0+0 written, 4 read, 5 out, 0 thought"
+        );
+        assert_eq!(
+            beside(
+                json!({"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 60}})
+            ),
+            "40 in, 0+0 written, 60 read, 5 out, 0 thought"
+        );
+    }
+
+    #[test]
+    fn counts_are_never_lowered() {
+        let first = json!({"prompt_tokens": 100, "completion_tokens": 1});
+        let then = json!({"prompt_tokens": 100, "completion_tokens": 40, "prompt_tokens_details": {"cached_tokens": 64}});
+        let last = json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": {}});
+        assert_eq!(usage(&[first, then, last], false), "36 in, 0+0 written, 64 read, 40 out, 0 thought");
+    }
+}

@@ -60,6 +60,8 @@ struct Decision {
 
 enum Deed {
     Refuse(Failure),
+    /// In the words of another server, with this status.
+    RefuseAs(u16, Value),
     Ignore,
     Answer(Box<Reply>),
 }
@@ -88,6 +90,10 @@ fn decide<D: Dialect>(
             model = ask.model.to_owned();
             session.count_model(ask.model);
             check_model(&session.config, ask.model)?;
+            if let Some((status, words)) = session.config.refuses.iter().find_map(|refusal| refusal.of(body))
+            {
+                return Ok((Duration::ZERO, Deed::RefuseAs(status, words)));
+            }
             let plan = session.admit(&ask)?;
             Ok(answer::<D>(session, ticket, &ask, plan))
         });
@@ -183,6 +189,14 @@ async fn perform<D: Dialect>(session: &Session, ticket: Ticket, decision: Decisi
         Deed::Refuse(failure) => {
             ticket.refuse(D::Vendor::status(failure.kind));
             failure_response::<D::Vendor>(&failure, &request_id, session.meters(&model))
+        }
+        Deed::RefuseAs(status, words) => {
+            ticket.refuse(status);
+            let mut response = Response::new(words.to_string().into());
+            *response.status_mut() = StatusCode::from_u16(status).expect("refusals use valid statuses");
+            head::<D::Vendor>(response.headers_mut(), &request_id, None);
+            set(response.headers_mut(), "content-type", "application/json");
+            response
         }
         Deed::Answer(reply) => {
             session.begin(&model, &reply.plan, &reply.usage);

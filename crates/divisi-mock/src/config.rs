@@ -1,6 +1,7 @@
 //! What a mock is told before it starts.
 
 use crate::fault::Fault;
+use crate::refusal::Refusal;
 use crate::script::Rule;
 use crate::stats::Tokens;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// For every request whose rule does not say otherwise.
     pub latency: Latency,
+    /// Parts of requests that are not taken.
+    pub refuses: Vec<Refusal>,
     /// Faults that strike at random, the same ones in every run.
     pub fault_rates: FaultRates,
     /// Rate limits, kept for each model apart.
@@ -42,6 +45,7 @@ impl Default for Config {
         Self {
             rules: Vec::new(),
             latency: Latency::default(),
+            refuses: Vec::new(),
             fault_rates: FaultRates::default(),
             limits: Limits::default(),
             quota: None,

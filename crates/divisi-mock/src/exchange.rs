@@ -63,6 +63,8 @@ enum Deed {
     Refuse(Failure),
     /// Refuses with the status of success.
     Pretend(Failure),
+    /// In the words of another server, with this status.
+    RefuseAs(u16, Value),
     Ignore,
     Answer(Box<Reply>),
 }
@@ -92,6 +94,10 @@ fn decide<D: Dialect>(
             model = ask.model.to_owned();
             session.count_model(ask.model);
             check_model(&session.config, ask.model)?;
+            if let Some((status, words)) = session.config.refuses.iter().find_map(|refusal| refusal.of(body))
+            {
+                return Ok((Duration::ZERO, Deed::RefuseAs(status, words)));
+            }
             let plan = session.admit(&ask)?;
             Ok(answer::<D>(session, ticket, &ask, plan))
         });
@@ -212,6 +218,14 @@ async fn perform<D: Dialect>(session: &Session, ticket: Ticket, decision: Decisi
             body["error"]["code"] = D::Vendor::status(failure.kind).into();
             let mut response = Response::new(body.to_string().into());
             head::<D::Vendor>(response.headers_mut(), &request_id, session.meters(&model));
+            set(response.headers_mut(), "content-type", "application/json");
+            response
+        }
+        Deed::RefuseAs(status, words) => {
+            ticket.refuse(status);
+            let mut response = Response::new(words.to_string().into());
+            *response.status_mut() = StatusCode::from_u16(status).expect("refusals use valid statuses");
+            head::<D::Vendor>(response.headers_mut(), &request_id, None);
             set(response.headers_mut(), "content-type", "application/json");
             response
         }

@@ -29,6 +29,7 @@
 
 mod config;
 mod fault;
+mod refusal;
 mod script;
 mod server;
 mod thread;
@@ -65,6 +66,7 @@ pub use digest::{body_digest, text_digest};
 pub use fault::{Breakage, ErrorKind, Fault};
 pub use kept::Received;
 pub use oddity::Oddity;
+pub use refusal::Refusal;
 pub use script::{Reply, Rule, ToolCall, When};
 pub use server::Mock;
 pub use stats::{Stats, Tokens};

@@ -1,5 +1,6 @@
 //! Where a vendor is reached, and with which key.
 
+use crate::dialect::Dialect;
 use crate::error::ProviderError;
 use crate::secret::Secret;
 use divisi_core::{Digest, FailureClass};
@@ -23,12 +24,16 @@ pub struct Endpoint {
     pub key_env: Option<Arc<str>>,
     /// Headers of every request besides the vendor's own, such as a gateway's.
     pub headers: Vec<(String, Secret)>,
+    /// How the user says that the server wants to be asked.
+    pub dialect: Dialect,
 }
 
 impl Endpoint {
     /// An endpoint that asks for no key.
     pub fn new(name: impl Into<Arc<str>>, base_url: impl Into<String>) -> Self {
-        Self { name: name.into(), base_url: base_url.into(), key: None, key_env: None, headers: Vec::new() }
+        let base_url = base_of(&base_url.into());
+        let (headers, dialect) = (Vec::new(), Dialect::default());
+        Self { name: name.into(), base_url, key: None, key_env: None, headers, dialect }
     }
 
     /// The same with the key that was found in the variable `env`, or should have been.
@@ -46,6 +51,17 @@ impl Endpoint {
         let host = reqwest::Url::parse(&self.base_url).ok()?.origin().ascii_serialization();
         let fingerprint = blake3::derive_key(CONTEXT, format!("{host}\n{key}").as_bytes());
         Some(blake3::Hash::from_bytes(fingerprint).into())
+    }
+
+    /// The host, in lower case; empty where the address is none.
+    pub(crate) fn host(&self) -> String {
+        let url = reqwest::Url::parse(&self.base_url).ok();
+        url.and_then(|url| url.host_str().map(str::to_lowercase)).unwrap_or_default()
+    }
+
+    /// Whether the address is a host alone, where most servers have their API under `/v1`.
+    pub(crate) fn lacks_a_version(&self) -> bool {
+        reqwest::Url::parse(&self.base_url).is_ok_and(|url| matches!(url.path(), "" | "/"))
     }
 
     /// The base URL without a user and password in it.
@@ -73,6 +89,34 @@ impl Endpoint {
         let secrets = self.key.iter().chain(self.headers.iter().map(|(_, value)| value));
         secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
+}
+
+/// Paths of the APIs, which people copy together with the address.
+const PATHS: [&str; 5] =
+    ["/chat/completions", "/completions", "/messages/count_tokens", "/messages", "/responses"];
+
+/// The address to which paths are added, in what somebody has copied from somewhere.
+fn base_of(copied: &str) -> String {
+    let unquoted = trim(copied);
+    let (path, query) =
+        unquoted.split_once('?').map_or((unquoted, None), |(path, query)| (path, Some(query)));
+    let path = path.trim_end_matches('/');
+    let base = PATHS.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path).trim_end_matches('/');
+    match query {
+        Some(query) => format!("{base}?{query}"),
+        None => base.to_owned(),
+    }
+}
+
+/// `text` without what copying leaves around it: blanks of every kind, marks of the byte
+/// order, and quotes.
+pub(crate) fn trim(text: &str) -> &str {
+    const INVISIBLE: [char; 5] = ['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}'];
+    const QUOTES: [(char, char); 5] =
+        [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
+    let text = text.trim_matches(|c: char| c.is_whitespace() || INVISIBLE.contains(&c));
+    let inner = QUOTES.iter().find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close));
+    inner.map_or(text, trim)
 }
 
 impl fmt::Debug for Endpoint {
@@ -111,6 +155,33 @@ mod tests {
         assert_ne!(one, account("https://example.com/v1", "k2"));
         assert_ne!(one, account("https://example.org/v1", "k1"));
         assert_eq!(Endpoint::new("x", "https://example.com").account(), None);
+    }
+
+    #[test]
+    fn addresses_are_taken_as_people_copy_them() {
+        let base = |copied: &str| Endpoint::new("x", copied).base_url;
+        for copied in [
+            "https://a.example/v1",
+            "https://a.example/v1/",
+            "https://a.example/v1//",
+            " https://a.example/v1\n",
+            "\"https://a.example/v1\"",
+            "\u{feff}https://a.example/v1\u{a0}",
+            "https://a.example/v1/chat/completions",
+            "https://a.example/v1/chat/completions/",
+            "https://a.example/v1/messages",
+            "https://a.example/v1/messages/count_tokens",
+            "https://a.example/v1/responses",
+        ] {
+            assert_eq!(base(copied), "https://a.example/v1", "{copied}");
+        }
+        assert_eq!(base("https://a.example"), "https://a.example");
+        assert_eq!(
+            base("https://a.example/openai/deployments/d/chat/completions?api-version=2024-10-21"),
+            "https://a.example/openai/deployments/d?api-version=2024-10-21"
+        );
+        assert_eq!(trim("'\"x\"'"), "x");
+        assert_eq!(trim("\""), "\"");
     }
 
     #[test]

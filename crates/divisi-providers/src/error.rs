@@ -1,5 +1,6 @@
 //! Why a request brought no reply.
 
+use crate::dialect::{Again, Objection};
 use crate::rate::RateLimits;
 use divisi_core::{Failure, FailureClass, Millis};
 
@@ -27,6 +28,11 @@ pub struct ProviderError {
     pub request_id: Option<String>,
     /// What may be sent next.
     pub rate: RateLimits,
+    /// What of the request was refused, where the same can be asked without it.
+    pub objection: Option<Objection>,
+    /// Set where the same request can be sent again at once, because from now on it
+    /// is written without what was refused. The refused one costs nothing.
+    pub again: Option<Again>,
 }
 
 impl ProviderError {
@@ -43,6 +49,8 @@ impl ProviderError {
             maybe_billed: false,
             request_id: None,
             rate: RateLimits::default(),
+            objection: None,
+            again: None,
         }
     }
 

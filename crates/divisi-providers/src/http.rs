@@ -77,6 +77,10 @@ impl Http {
                 url.scheme()
             )));
         }
+        if let (Some(flaw), env) = (endpoint.key.as_ref().and_then(Secret::flaw), &endpoint.key_env) {
+            let place = env.as_deref().map(|env| format!(" in {env}")).unwrap_or_default();
+            return Err(unusable(format!("the key{place} has {flaw} in it: copy it again")));
+        }
         let vendor = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         let mut map = HeaderMap::new();
         // What is compressed arrives late; a server that compresses all the same is read.
@@ -154,7 +158,11 @@ impl Http {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        url.set_query(query);
+        // What stands in the address itself, such as the version of Azure's API, stays.
+        if let Some(query) = query {
+            let both = self.base.query().map(|own| format!("{own}&{query}"));
+            url.set_query(Some(both.as_deref().unwrap_or(query)));
+        }
         url
     }
 

@@ -3,7 +3,9 @@
 //! A [`Provider`] turns one [`Request`] into one [`Reply`] or one
 //! [`ProviderError`], and nothing more. It sends every request exactly once:
 //! whether to try again, when to send and what it may cost is decided by whoever
-//! calls it, because only there is it written down. For the same reason no
+//! calls it, because only there is it written down. Where a server has refused a part of a
+//! request that can be left out, the error says so ([`Again`]), and the caller sends the
+//! request once more, which is then written without it. For the same reason no
 //! deadline is kept here: [`Progress`] is the sign of life a caller needs to
 //! keep its own.
 
@@ -16,6 +18,7 @@ pub mod rate;
 pub mod reply;
 pub mod secret;
 
+pub mod dialect;
 pub mod endpoint;
 
 pub mod anthropic;
@@ -33,6 +36,7 @@ mod estimate;
 mod http;
 mod strict;
 mod tools;
+mod turns;
 
 mod stream;
 
@@ -50,6 +54,7 @@ mod fuzz;
 
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;
+pub use dialect::{Again, Dialect, Objection, Part};
 pub use digest::Prefix;
 pub use discover::{LocalServer, discover};
 pub use endpoint::{Endpoint, EndpointError};

@@ -46,15 +46,32 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
     millis.or_else(wait)
 }
 
+/// How long nothing is let in by those limits of which `headers` say that nothing is left.
+///
+/// Vendors name them in many ways: by kind (`x-ratelimit-reset-tokens`), by kind and window
+/// (`…-tokens-minute`) or not at all (`x-ratelimit-reset`), and count in seconds, spans or moments.
+pub(crate) fn exhausted_for(headers: &HeaderMap) -> Option<Millis> {
+    let now = vendor_now(headers);
+    let resets = headers
+        .keys()
+        .map(|name| name.as_str())
+        .filter(|name| name.contains("ratelimit") && name.contains("reset"));
+    let exhausted = resets.filter(|name| number(headers, &name.replace("reset", "remaining")) == Some(0));
+    exhausted
+        .filter_map(|name| text(headers, name))
+        .filter_map(|reset| span(reset, now).or_else(|| until(reset, now)))
+        .max()
+}
+
 /// What time it is for the vendor.
-fn vendor_now(headers: &HeaderMap) -> Timestamp {
+pub(crate) fn vendor_now(headers: &HeaderMap) -> Timestamp {
     text(headers, "date")
         .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
         .map_or_else(Timestamp::now, |date| date.timestamp())
 }
 
 /// The span until a moment in RFC 3339.
-fn until(moment: &str, now: Timestamp) -> Option<Millis> {
+pub(crate) fn until(moment: &str, now: Timestamp) -> Option<Millis> {
     moment.parse().ok().map(|at| between(now, at))
 }
 
@@ -68,7 +85,7 @@ const MOMENT_MIN: f64 = 1e9;
 
 /// A span as vendors write them: seconds (`2`, `0.5`) or units (`6m0s`, `20ms`);
 /// or the moment of its end in seconds or milliseconds since 1970.
-fn span(text: &str, now: Timestamp) -> Option<Millis> {
+pub(crate) fn span(text: &str, now: Timestamp) -> Option<Millis> {
     let until = |at: Result<Timestamp, _>| at.ok().map(|at| between(now, at));
     match text.parse::<f64>() {
         Ok(number) if !number.is_finite() => None,
@@ -148,6 +165,39 @@ mod tests {
             ]));
             assert_eq!(rate.requests.resets_in, Some(Millis(60_000)));
         }
+    }
+
+    #[test]
+    fn reads_when_a_limit_that_is_used_up_lets_in_again() {
+        let wait = |lines: &[(&'static str, &'static str)]| exhausted_for(&headers(lines)).map(|wait| wait.0);
+        let date = ("date", "Sun, 22 Nov 2026 23:00:00 GMT");
+        for (reset, millis) in [
+            ("2", 2_000),
+            ("6m0s", 360_000),
+            ("120ms", 120),
+            ("1795388460", 60_000),
+            ("1795388460000", 60_000),
+            ("2026-11-22T23:00:01Z", 1_000),
+        ] {
+            for name in ["", "-requests", "-tokens-minute"] {
+                let [remaining, reset_name] =
+                    ["remaining", "reset"].map(|word| format!("x-ratelimit-{word}{name}").leak() as &str);
+                assert_eq!(
+                    wait(&[date, (remaining, "0"), (reset_name, reset)]),
+                    Some(millis),
+                    "{name} {reset}"
+                );
+                assert_eq!(wait(&[date, (remaining, "1"), (reset_name, reset)]), None);
+            }
+        }
+        let two = [
+            ("x-ratelimit-remaining-requests", "0"),
+            ("x-ratelimit-reset-requests", "1s"),
+            ("x-ratelimit-remaining-tokens", "0"),
+            ("x-ratelimit-reset-tokens", "3s"),
+        ];
+        assert_eq!(wait(&two), Some(3_000));
+        assert_eq!(wait(&[]), None);
     }
 
     #[test]

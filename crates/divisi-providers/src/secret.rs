@@ -1,5 +1,6 @@
 //! Keys, kept out of everything that is shown or written.
 
+use crate::endpoint::trim;
 use std::fmt;
 
 /// A key of a vendor.
@@ -10,9 +11,20 @@ use std::fmt;
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// Keeps `text`, without the line break that files and shells leave at its end.
+    /// Keeps `text`, without what files, shells and copying leave around it: line
+    /// breaks, blanks of every kind, marks of the byte order, quotes.
     pub fn new(text: impl AsRef<str>) -> Self {
-        Self(text.as_ref().trim().into())
+        Self(trim(text.as_ref()).into())
+    }
+
+    /// What in it cannot stand in a header; a key with that inside was copied wrongly.
+    pub(crate) fn flaw(&self) -> Option<&'static str> {
+        self.0.chars().find_map(|c| match c {
+            '\n' | '\r' => Some("a line break"),
+            c if c.is_whitespace() => Some("a blank"),
+            c if !c.is_ascii_graphic() => Some("a character that is not ASCII"),
+            _ => None,
+        })
     }
 
     /// The key itself, for the one place that sends it.
@@ -46,6 +58,28 @@ mod tests {
     fn never_prints_itself() {
         let key = Secret::new("sk-very-secret\n");
         assert_eq!(format!("{key} {key:?} {:?}", Some(&key)), "*** *** Some(***)");
+    }
+
+    #[test]
+    fn is_taken_as_people_copy_it() {
+        for copied in [
+            "k1",
+            "k1\n",
+            "k1\r\n",
+            " k1 ",
+            "\u{feff}k1",
+            "k1\u{a0}",
+            "\u{200b}k1",
+            "\"k1\"",
+            "'k1'\n",
+            "\u{201c}k1\u{201d}",
+        ] {
+            assert_eq!(Secret::new(copied), Secret::new("k1"), "{copied:?}");
+        }
+        assert_eq!(Secret::new("k1").flaw(), None);
+        assert_eq!(Secret::new("k1\nk2").flaw(), Some("a line break"));
+        assert_eq!(Secret::new("k1 k2").flaw(), Some("a blank"));
+        assert_eq!(Secret::new("k\u{e9}").flaw(), Some("a character that is not ASCII"));
     }
 
     #[test]

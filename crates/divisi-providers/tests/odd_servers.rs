@@ -93,7 +93,7 @@ fn an_endpoint_that_cannot_be_one_is_refused_at_once() {
     assert_eq!(
         refused(endpoint).as_deref(),
         Some(
-            "provider `main` cannot be set up: the header `authorization` has characters that cannot be sent"
+            "provider `main` cannot be set up: the key in MAIN_API_KEY has a line break in it: copy it again"
         )
     );
 }

@@ -9,7 +9,7 @@ use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
-use divisi_providers::{Block, Message, Progress, ProviderError, Reply, Request, Stop};
+use divisi_providers::{Again, Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -86,6 +86,13 @@ impl From<Closed> for Halt {
     }
 }
 
+impl From<Closed> for ProviderError {
+    fn from(Closed { failure, reopens_in }: Closed) -> Self {
+        let error = Self { retry_after: reopens_in, ..Self::new(failure.class, failure.message) };
+        Self { hint: failure.hint, ..error }
+    }
+}
+
 impl From<Stopped> for Halt {
     fn from(_: Stopped) -> Self {
         Self::Stopped
@@ -154,7 +161,7 @@ impl Asker {
         let waits = |outlook| line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
         let entered = self.permit(sending, waits).await;
         line.end_waiting();
-        let first = self.exchange(sending, entered?);
+        let first = self.settled(sending, entered?);
         let sent_at = Instant::now();
         let reply = match &self.hedge {
             None => first.await,
@@ -175,6 +182,26 @@ impl Asker {
         gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = self.line.turn();
         gate.enter(run, priority, estimate, waits).await
+    }
+
+    /// Sends a request that may leave; and once more, with a permit of its own, whenever it is
+    /// refused for a part that it can do without. Refused requests cost nothing, so the
+    /// reservation is still there, and no try of the task is used up. Each time the provider
+    /// leaves out more, of the few parts that there are, so this ends.
+    async fn settled(&self, sending: &Sending<'_>, mut permit: Permit) -> Result<Reply, ProviderError> {
+        loop {
+            let notice = match self.exchange(sending, permit).await {
+                Err(ProviderError { again: Some(Again { notice }), .. }) => notice,
+                settled => return settled,
+            };
+            if let Some(notice) = notice {
+                self.line.log(format!("warning: {notice}"));
+            }
+            let waits = |outlook| self.line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
+            let entered = self.permit(sending, waits).await;
+            self.line.end_waiting();
+            permit = entered?;
+        }
     }
 
     /// Sends a request that may leave, and waits for the reply.

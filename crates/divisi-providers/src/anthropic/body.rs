@@ -1,7 +1,9 @@
 //! A request in the words of the Messages API.
 
-use crate::request::{Block, Message, Request, Role};
-use crate::strict;
+use crate::dialect::{Manner, Part as RequestPart};
+use crate::request::{Block, Request, Role};
+use crate::strict::{self, Enforcer};
+use crate::turns::{self, NOTHING, is_blank, output, turns};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -84,37 +86,59 @@ struct OutputConfig {
 
 impl<'a> Body<'a> {
     /// The prompt of `request` alone, which is all that may be sent to be counted.
-    pub(super) fn prompt_of(request: &'a Request) -> Self {
-        Self { max_tokens: None, stream: false, ..Self::of(request) }
+    pub(super) fn prompt_of(request: &'a Request, manner: &Manner) -> Self {
+        Self { max_tokens: None, stream: false, ..Self::of(request, manner) }
     }
 
-    pub(super) fn of(request: &'a Request) -> Self {
-        let mut marks = Marks::of(request);
+    pub(super) fn of(request: &'a Request, manner: &Manner) -> Self {
+        let turns = turns(request);
+        let mut marks = Marks::of(request, &turns, manner);
         let mut system: Vec<_> = request
             .system
             .iter()
-            .filter(|block| !block.text.is_empty())
+            .filter(|block| !is_blank(&block.text))
             .map(|block| Part::text(&*block.text, marks.next(block.cache)))
             .collect();
-        let turns = request.messages.iter().map(|message| Turn::of(message, &mut marks));
-        // A message without anything in it is refused too.
-        let messages = turns.filter(|turn| !turn.content.is_empty()).collect();
+        let mut messages: Vec<_> = turns.iter().map(|turn| Turn::of(turn, &mut marks)).collect();
+        if let Some(Turn { role: Role::Assistant, content }) = messages.last_mut()
+            && let Some(Part::Known { known: Known::Text { text }, .. }) = content.last_mut()
+        {
+            // What the model is to go on from must not end with blanks.
+            *text = text.trim_end().to_owned().into();
+        }
+        let sends_tools = manner.sends_tools(request);
+        if !sends_tools && !request.tools.is_empty() {
+            system.push(Part::text(strict::WITHOUT_TOOLS, false));
+        }
         let format = request.schema.as_deref().and_then(|schema| {
-            let enforceable = strict::enforceable(schema);
+            let enforceable =
+                strict::enforceable(schema, Enforcer::Anthropic).filter(|_| !manner.omits_schema(request));
             if enforceable.is_none() {
                 system.push(Part::text(strict::instruction(schema), false));
             }
             enforceable.map(|schema| json!({"type": "json_schema", "schema": schema}))
         });
-        let effort = request.effort.map(|effort| effort.as_str());
-        let tools = request.tools.iter().map(|tool| Tool {
+        if manner.omits(RequestPart::SystemRole) {
+            let first = Turn { role: Role::User, content: std::mem::take(&mut system) };
+            match messages.first_mut() {
+                _ if first.content.is_empty() => {}
+                Some(Turn { role: Role::User, content }) => _ = content.splice(0..0, first.content),
+                _ => messages.insert(0, first),
+            }
+        }
+        if messages.is_empty() {
+            messages.push(Turn { role: Role::User, content: vec![Part::text(NOTHING, false)] });
+        }
+        let effort =
+            request.effort.filter(|_| !manner.omits(RequestPart::Effort)).map(|effort| effort.as_str());
+        let tools = request.tools.iter().filter(|_| sends_tools).map(|tool| Tool {
             name: &tool.name,
             description: &tool.description,
             input_schema: &tool.input_schema,
         });
         Self {
             model: &request.model,
-            max_tokens: Some(request.max_tokens),
+            max_tokens: Some(manner.reply_tokens(request.max_tokens)),
             stream: true,
             tools: tools.collect(),
             system,
@@ -125,22 +149,20 @@ impl<'a> Body<'a> {
 }
 
 impl<'a> Turn<'a> {
-    fn of(message: &'a Message, marks: &mut Marks) -> Self {
-        let part = |block: &'a Block| match block {
-            // An empty text is refused, and says nothing.
-            Block::Text { text, .. } if text.is_empty() => None,
+    fn of(turn: &turns::Turn<'a>, marks: &mut Marks) -> Self {
+        let part = |block: &&'a Block| match block {
             Block::Text { text, cache } => Some(Part::text(&**text, marks.next(*cache))),
             Block::ToolUse { id, name, input } => {
                 Some(Part::known(Known::ToolUse { id, name, input }, false))
             }
             Block::ToolResult { tool_use_id, content, is_error, cache } => {
-                let result = Known::ToolResult { tool_use_id, content, is_error: *is_error };
+                let result = Known::ToolResult { tool_use_id, content: output(content), is_error: *is_error };
                 Some(Part::known(result, marks.next(*cache)))
             }
             Block::Opaque(_) if block.as_fields_of_next().is_some() => None,
             Block::Opaque(value) => Some(Part::Opaque(value)),
         };
-        Self { role: message.role, content: message.blocks.iter().filter_map(part).collect() }
+        Self { role: turn.role, content: turn.blocks.iter().filter_map(part).collect() }
     }
 }
 
@@ -159,25 +181,26 @@ impl<'a> Part<'a> {
 /// The first stays, because it ends what siblings share, and so do the last,
 /// which follow the conversation as it grows.
 struct Marks {
+    are_taken: bool,
     seen: usize,
     total: usize,
 }
 
 impl Marks {
-    fn of(request: &Request) -> Self {
-        let system = request.system.iter().filter(|block| block.cache && !block.text.is_empty()).count();
-        let blocks = request.messages.iter().flat_map(|message| &message.blocks);
-        let is_marked = |block: &&Block| match block {
-            Block::Text { text, cache } => *cache && !text.is_empty(),
-            Block::ToolResult { cache, .. } => *cache,
+    fn of(request: &Request, turns: &[turns::Turn<'_>], manner: &Manner) -> Self {
+        let system = request.system.iter().filter(|block| block.cache && !is_blank(&block.text)).count();
+        let blocks = turns.iter().flat_map(|turn| &turn.blocks);
+        let is_marked = |block: &&&Block| match block {
+            Block::Text { cache, .. } | Block::ToolResult { cache, .. } => *cache,
             Block::ToolUse { .. } | Block::Opaque(_) => false,
         };
-        Self { seen: 0, total: system + blocks.filter(is_marked).count() }
+        let are_taken = !manner.omits(RequestPart::CacheControl);
+        Self { are_taken, seen: 0, total: system + blocks.filter(is_marked).count() }
     }
 
     /// Whether the next part, which asks for a mark if `cache`, gets one.
     fn next(&mut self, cache: bool) -> bool {
-        if !cache {
+        if !cache || !self.are_taken {
             return false;
         }
         self.seen += 1;
@@ -188,7 +211,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{SystemBlock, ToolDefinition};
+    use crate::request::{Message, SystemBlock, ToolDefinition};
     use divisi_core::Effort;
     use std::sync::Arc;
 
@@ -226,7 +249,7 @@ mod tests {
                 cache: true,
             }],
         });
-        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        insta::assert_json_snapshot!(Body::of(&request, &Manner::default()), @r#"
         {
           "model": "claude-haiku-5-5",
           "max_tokens": 2000,
@@ -326,7 +349,7 @@ mod tests {
         let mut request = Request::new("m", "p", 1);
         request.schema =
             Some(Arc::new(json!({"type": "object", "additionalProperties": {"type": "string"}})));
-        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        insta::assert_json_snapshot!(Body::of(&request, &Manner::default()), @r#"
         {
           "model": "m",
           "max_tokens": 1,
@@ -358,10 +381,110 @@ mod tests {
         request.system = vec![SystemBlock { text: "shared".into(), cache: true }];
         let marked = |n: usize| Block::Text { text: n.to_string().into(), cache: true };
         request.messages[0].blocks = (1..=6).map(marked).collect();
-        let sent = serde_json::to_value(Body::of(&request)).unwrap();
+        let sent = serde_json::to_value(Body::of(&request, &Manner::default())).unwrap();
         assert!(sent["system"][0].get("cache_control").is_some());
         let content = sent["messages"][0]["content"].as_array().unwrap();
         let marks: Vec<_> = content.iter().map(|part| part.get("cache_control").is_some()).collect();
         assert_eq!(marks, [false, false, false, true, true, true]);
+    }
+
+    fn sent(request: &Request, omitted: &[RequestPart]) -> Value {
+        serde_json::to_value(Body::of(request, &Manner::omitting(omitted))).unwrap()
+    }
+
+    #[test]
+    fn leaves_out_what_a_server_does_not_take() {
+        let mut request = Request::new("m", "p", 1);
+        request.system = vec![SystemBlock { text: "Be brief.".into(), cache: true }];
+        request.effort = Some(Effort::Low);
+        request.schema = Some(Arc::new(json!({"type": "object", "properties": {"a": {"type": "string"}}})));
+        request.tools =
+            vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: json!({}) }]
+                .into();
+        let whole = sent(&request, &[]);
+        assert!(whole["output_config"]["format"].is_object() && whole["tools"].is_array());
+        let told = |body: &Value| {
+            body["system"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned()
+        };
+
+        let without = sent(&request, &[RequestPart::Schema]);
+        assert_eq!(without["output_config"], json!({"effort": "low"}));
+        assert!(told(&without).contains("JSON Schema"));
+        let without = sent(&request, &[RequestPart::Schema, RequestPart::Effort, RequestPart::CacheControl]);
+        assert_eq!(without.get("output_config"), None);
+        assert_eq!(without["system"][0], json!({"type": "text", "text": "Be brief."}));
+        let without = sent(&request, &[RequestPart::SchemaWithTools]);
+        assert_eq!(without["output_config"].get("format"), None);
+        let without = sent(&request, &[RequestPart::Tools, RequestPart::SchemaWithTools]);
+        assert!(without.get("tools").is_none() && without["output_config"]["format"].is_object());
+        assert_eq!(told(&without), strict::WITHOUT_TOOLS);
+        let without = sent(&request, &[RequestPart::SystemRole]);
+        assert!(without.get("system").is_none());
+        assert_eq!(without["messages"].as_array().unwrap().len(), 1);
+        assert_eq!(without["messages"][0]["content"][0]["text"], "Be brief.");
+    }
+
+    #[test]
+    fn no_blank_text_is_sent() {
+        let result = |content: &str| Block::ToolResult {
+            tool_use_id: "t1".into(),
+            content: content.into(),
+            is_error: true,
+            cache: true,
+        };
+        let mut request = Request::new("m", " ", 1);
+        request.system = vec![SystemBlock { text: " \n".into(), cache: true }];
+        let assistant = |blocks| Message { role: Role::Assistant, blocks };
+        request.messages.push(assistant(vec![
+            Block::text("\n\n"),
+            Block::ToolUse { id: "t1".into(), name: "t".into(), input: json!({}) },
+        ]));
+        request.messages.push(Message { role: Role::User, blocks: vec![result(" ")] });
+        request.messages.push(assistant(vec![Block::text("Half of it \n")]));
+        let body = sent(&request, &[]);
+        assert_eq!(body.get("system"), None);
+        insta::assert_json_snapshot!(body["messages"], @r#"
+        [
+          {
+            "role": "assistant",
+            "content": [
+              {
+                "type": "tool_use",
+                "id": "t1",
+                "name": "t",
+                "input": {}
+              }
+            ]
+          },
+          {
+            "role": "user",
+            "content": [
+              {
+                "type": "tool_result",
+                "tool_use_id": "t1",
+                "content": "(nothing)",
+                "is_error": true,
+                "cache_control": {
+                  "type": "ephemeral"
+                }
+              }
+            ]
+          },
+          {
+            "role": "assistant",
+            "content": [
+              {
+                "type": "text",
+                "text": "Half of it"
+              }
+            ]
+          }
+        ]
+        "#);
+        request.messages.truncate(1);
+        assert_eq!(
+            sent(&request, &[])["messages"],
+            json!([{"role": "user", "content": [{"type": "text", "text": "(nothing)"}]}])
+        );
     }
 }

@@ -8,6 +8,7 @@ mod body;
 pub(crate) mod events;
 mod usage;
 
+use crate::dialect::{Manners, Part};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
@@ -29,7 +30,12 @@ const CACHED_TOKENS_MIN: u64 = 512;
 /// Anthropic's Messages API, and servers that speak it.
 pub struct Anthropic {
     http: Http,
+    manners: Manners,
 }
+
+/// What a server that speaks it may not take.
+const PARTS: &[Part] =
+    &[Part::Schema, Part::SchemaWithTools, Part::Tools, Part::Effort, Part::CacheControl, Part::SystemRole];
 
 impl Anthropic {
     /// Prepares `endpoint`; fails only when it cannot be one.
@@ -40,7 +46,8 @@ impl Anthropic {
         }
         let key = endpoint.key.clone().map(|key| ("x-api-key", key));
         let headers = [("anthropic-version", Secret::new(VERSION))];
-        Ok(Self { http: Http::new(endpoint, headers.into_iter().chain(key))? })
+        let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
+        Ok(Self { http: Http::new(endpoint, headers.into_iter().chain(key))?, manners })
     }
 }
 
@@ -63,9 +70,15 @@ impl Provider for Anthropic {
         request: &Request,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let response = self.http.stream("/v1/messages", &body::Body::of(request)).await?;
-        let reply = stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await?;
-        Ok(calls::settle(estimate::counted(reply, request), request))
+        let manner = self.manners.of(request);
+        let sent = async {
+            let response = self.http.stream("/v1/messages", &body::Body::of(request, &manner)).await?;
+            stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
+        };
+        match sent.await {
+            Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
+            Err(error) => Err(self.manners.adapt(error, request, &manner)),
+        }
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {
@@ -74,7 +87,7 @@ impl Provider for Anthropic {
     }
 
     async fn count_tokens(&self, request: &Request) -> Result<Option<u64>, ProviderError> {
-        let body = body::Body::prompt_of(request);
+        let body = body::Body::prompt_of(request, &self.manners.of(request));
         let counted: Counted = self.http.post("/v1/messages/count_tokens", &body).await?;
         Ok(Some(counted.input_tokens))
     }

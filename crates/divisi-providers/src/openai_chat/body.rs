@@ -1,8 +1,10 @@
 //! A request in the words of the Chat Completions API.
 
 use super::Dialect;
-use crate::request::{Block, Message, Request, Role};
-use crate::strict;
+use crate::dialect::{Manner, MaxTokens, Part};
+use crate::request::{Block, Request, Role};
+use crate::strict::{self, Enforcer};
+use crate::turns::{NOTHING, Turn, is_blank, output, turns};
 use divisi_core::Effort;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,7 +17,8 @@ pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     stream: bool,
-    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
     messages: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Value>,
@@ -33,35 +36,53 @@ struct StreamOptions {
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn of(request: &'a Request, dialect: Dialect) -> Self {
-        let is_openai = dialect == Dialect::OpenAi;
-        let answer = request.schema.as_deref().map(answer_format);
-        let instruction = match (request.schema.as_deref(), &answer) {
-            (Some(schema), Some(None)) => Some(strict::instruction(schema)),
-            _ => None,
-        };
-        let system = request.system.iter().map(|block| (&*block.text, block.cache));
-        let system: Vec<_> = system.chain(instruction.as_deref().map(|text| (text, false))).collect();
+    pub(super) fn of(request: &'a Request, dialect: Dialect, manner: &Manner) -> Self {
+        let sends_tools = manner.sends_tools(request);
+        let schema = request.schema.as_deref();
+        let answer = schema.and_then(|schema| answer_format(schema, !manner.omits(Part::Strict)));
+        let answer = answer.filter(|_| !manner.omits_schema(request));
+        let instruction = schema.filter(|_| answer.is_none()).map(strict::instruction);
+        let without_tools = (!sends_tools && !request.tools.is_empty()).then_some(strict::WITHOUT_TOOLS);
+        let marks = dialect == Dialect::OpenRouter && !manner.omits(Part::CacheControl);
+        let system = request
+            .system
+            .iter()
+            .filter(|block| !is_blank(&block.text))
+            .map(|block| (&*block.text, block.cache));
+        let more = [without_tools, instruction.as_deref()].into_iter().flatten().map(|text| (text, false));
+        let system: Vec<_> = system.chain(more).collect();
+        let turns = turns(request);
         let mut messages = Vec::new();
         // All in one message: the templates of some models accept no second one.
-        if !system.is_empty() {
-            messages.push(json!({"role": "system", "content": content(&system, dialect)}));
+        if !system.is_empty() && !manner.omits(Part::SystemRole) {
+            messages.push(json!({"role": "system", "content": content(&system, marks)}));
         }
-        for message in &request.messages {
-            push(&mut messages, message, dialect);
+        for (place, turn) in turns.iter().enumerate() {
+            let first = if place == 0 && manner.omits(Part::SystemRole) { &system[..] } else { &[] };
+            push(&mut messages, turn, first, marks);
         }
-        let effort = request.effort.map(|effort| effort_word(effort, dialect));
+        if turns.is_empty() {
+            messages.push(json!({"role": "user", "content": NOTHING}));
+        }
+        let effort =
+            request.effort.filter(|_| !manner.omits(Part::Effort)).map(|effort| effort_word(effort, dialect));
         let is_openrouter = dialect == Dialect::OpenRouter;
+        let usual =
+            if dialect == Dialect::OpenAi { MaxTokens::MaxCompletionTokens } else { MaxTokens::MaxTokens };
+        let max_tokens =
+            |name| (manner.max_tokens(usual) == name).then_some(manner.reply_tokens(request.max_tokens));
         Self {
             model: &request.model,
-            max_completion_tokens: is_openai.then_some(request.max_tokens),
-            max_tokens: (!is_openai).then_some(request.max_tokens),
+            max_completion_tokens: max_tokens(MaxTokens::MaxCompletionTokens),
+            max_tokens: max_tokens(MaxTokens::MaxTokens),
             stream: true,
-            stream_options: StreamOptions { include_usage: true },
+            stream_options: (!manner.omits(Part::StreamOptions))
+                .then_some(StreamOptions { include_usage: true }),
             messages,
             tools: request
                 .tools
                 .iter()
+                .filter(|_| sends_tools)
                 .map(|tool| {
                     json!({"type": "function", "function": {
                         "name": tool.name, "description": tool.description, "parameters": tool.input_schema
@@ -70,9 +91,7 @@ impl<'a> Body<'a> {
                 .collect(),
             reasoning_effort: effort.filter(|_| !is_openrouter),
             reasoning: effort.filter(|_| is_openrouter).map(|effort| json!({"effort": effort})),
-            response_format: answer
-                .flatten()
-                .map(|format| json!({"type": "json_schema", "json_schema": format})),
+            response_format: answer.map(|format| json!({"type": "json_schema", "json_schema": format})),
         }
     }
 }
@@ -83,25 +102,28 @@ impl<'a> Body<'a> {
 /// Strictly, every property must be there. A schema that leaves some out is sent
 /// whole instead and not enforced: a model forced to fill in an optional `error`
 /// invents one.
-pub(crate) fn answer_format(schema: &Value) -> Option<Value> {
+///
+/// Without `strictly` nothing is enforced in any case.
+pub(crate) fn answer_format(schema: &Value, strictly: bool) -> Option<Value> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return None;
     }
-    Some(match strict::enforceable(schema).filter(|_| !strict::has_optional(schema)) {
+    let enforceable = strictly.then(|| strict::enforceable(schema, Enforcer::OpenAi)).flatten();
+    Some(match enforceable {
         Some(schema) => json!({"name": "answer", "strict": true, "schema": schema}),
         None => json!({"name": "answer", "strict": false, "schema": schema}),
     })
 }
 
-/// Adds the one or more messages that `message` is in this API: every result of
-/// a tool is a message of its own.
-fn push(messages: &mut Vec<Value>, message: &Message, dialect: Dialect) {
-    let mut said = Vec::new();
+/// Adds the one or more messages that `turn` is in this API: every result of
+/// a tool is a message of its own. `before` is said before everything else.
+fn push(messages: &mut Vec<Value>, turn: &Turn<'_>, before: &[(&str, bool)], marks: bool) {
+    let mut said = before.to_vec();
     let mut calls = Vec::new();
     let mut kept = serde_json::Map::new();
     // What goes back on the next call.
     let mut of_next = None;
-    for block in &message.blocks {
+    for block in &turn.blocks {
         match block {
             Block::Text { text, cache } => said.push((&**text, *cache)),
             Block::ToolUse { id, name, input } => {
@@ -126,9 +148,8 @@ fn push(messages: &mut Vec<Value>, message: &Message, dialect: Dialect) {
     if said.is_empty() && calls.is_empty() {
         return;
     }
-    let mut sent =
-        json!({"role": match message.role { Role::User => "user", Role::Assistant => "assistant" }});
-    sent["content"] = if said.is_empty() { Value::Null } else { content(&said, dialect) };
+    let mut sent = json!({"role": match turn.role { Role::User => "user", Role::Assistant => "assistant" }});
+    sent["content"] = if said.is_empty() { Value::Null } else { content(&said, marks) };
     if !calls.is_empty() {
         sent["tool_calls"] = calls.into();
     }
@@ -139,8 +160,8 @@ fn push(messages: &mut Vec<Value>, message: &Message, dialect: Dialect) {
 }
 
 /// One text, or parts where a mark for the cache has to be passed on.
-fn content(texts: &[(&str, bool)], dialect: Dialect) -> Value {
-    if dialect != Dialect::OpenRouter || !texts.iter().any(|(_, cache)| *cache) {
+fn content(texts: &[(&str, bool)], marks: bool) -> Value {
+    if !marks || !texts.iter().any(|(_, cache)| *cache) {
         return texts.iter().map(|(text, _)| *text).collect::<Vec<_>>().join("\n\n").into();
     }
     let part = |(text, cache): &(&str, bool)| {
@@ -155,6 +176,7 @@ fn content(texts: &[(&str, bool)], dialect: Dialect) -> Value {
 
 /// The result of a tool for an API in which it cannot be marked as an error.
 pub(crate) fn result_text(content: &str, is_error: bool) -> String {
+    let content = output(content);
     if is_error { format!("error: {content}") } else { content.to_owned() }
 }
 
@@ -171,7 +193,7 @@ fn effort_word(effort: Effort, dialect: Dialect) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{SystemBlock, ToolDefinition};
+    use crate::request::{Message, SystemBlock, ToolDefinition};
     use std::sync::Arc;
 
     fn request() -> Request {
@@ -211,7 +233,7 @@ mod tests {
 
     #[test]
     fn says_everything_in_the_vendors_words() {
-        insta::assert_json_snapshot!(Body::of(&request(), Dialect::OpenAi), @r#"
+        insta::assert_json_snapshot!(Body::of(&request(), Dialect::OpenAi, &Manner::default()), @r#"
         {
           "model": "gpt-6-luna",
           "max_completion_tokens": 2000,
@@ -292,7 +314,7 @@ mod tests {
     #[test]
     fn speaks_the_dialects() {
         let differing = |dialect| {
-            let sent = serde_json::to_value(Body::of(&request(), dialect)).unwrap();
+            let sent = serde_json::to_value(Body::of(&request(), dialect, &Manner::default())).unwrap();
             let fields = ["max_completion_tokens", "max_tokens", "reasoning_effort", "reasoning"];
             let system = sent["messages"][0]["content"].clone();
             json!([fields.map(|field| sent.get(field).cloned().unwrap_or_default()), system])
@@ -315,7 +337,7 @@ mod tests {
     fn tells_the_model_of_a_schema_that_is_no_object() {
         let mut request = request();
         request.schema = Some(Arc::new(json!({"type": "array"})));
-        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible)).unwrap();
+        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
         assert_eq!(sent.get("response_format"), None);
         let system = sent["messages"][0]["content"].as_str().unwrap();
         assert!(
@@ -327,7 +349,7 @@ mod tests {
 
     #[test]
     fn enforces_a_schema_only_where_that_forces_no_inventions() {
-        let format = |schema: Value| answer_format(&schema).map(|format| format["strict"].clone());
+        let format = |schema: Value| answer_format(&schema, true).map(|format| format["strict"].clone());
         let all = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
         let optional = json!({"type": "object", "properties": {"a": {"type": "string"}}});
         assert_eq!(format(all), Some(json!(true)));
@@ -354,5 +376,84 @@ mod tests {
         assert_eq!(message["tool_calls"][0]["extra_content"], json!({"x": 1}));
         assert_eq!(message["tool_calls"][1].get("extra_content"), None);
         assert_eq!(message.get("fields_of_next"), None);
+    }
+
+    #[test]
+    fn leaves_out_what_a_server_does_not_take() {
+        let sent = |omitted: &[Part]| {
+            serde_json::to_value(Body::of(&request(), Dialect::Compatible, &Manner::omitting(omitted)))
+                .unwrap()
+        };
+        let system = |body: &Value| body["messages"][0]["content"].as_str().unwrap().to_owned();
+        assert_eq!(sent(&[Part::StreamOptions]).get("stream_options"), None);
+        assert_eq!(sent(&[Part::Effort]).get("reasoning_effort"), None);
+        let other = sent(&[Part::MaxTokensName]);
+        assert_eq!((other.get("max_tokens"), &other["max_completion_tokens"]), (None, &json!(2_000)));
+        assert_eq!(sent(&[Part::Strict])["response_format"]["json_schema"]["strict"], false);
+        for part in [Part::Schema, Part::SchemaWithTools] {
+            let without = sent(&[part]);
+            assert!(without.get("response_format").is_none() && without["tools"].is_array());
+            assert!(system(&without).contains("JSON Schema"));
+        }
+        let without = sent(&[Part::Tools, Part::SchemaWithTools]);
+        assert!(without.get("tools").is_none() && without["response_format"].is_object());
+        assert!(system(&without).ends_with(strict::WITHOUT_TOOLS));
+        let without = sent(&[Part::SystemRole]);
+        assert_eq!(
+            without["messages"][0],
+            json!({"role": "user", "content": "You audit code.\n\nStudy src."})
+        );
+    }
+
+    #[test]
+    fn no_blank_message_is_sent_and_sides_alternate() {
+        let mut request = Request::new("m", "p", 1);
+        request.system = vec![SystemBlock { text: " \n".into(), cache: false }];
+        request.messages.push(Message { role: Role::Assistant, blocks: vec![Block::text(" ")] });
+        request.messages.push(Message::user("Again."));
+        let call = Block::ToolUse { id: "t1".into(), name: "t".into(), input: json!({}) };
+        request.messages.push(Message { role: Role::Assistant, blocks: vec![Block::text("\n"), call] });
+        let result = Block::ToolResult {
+            tool_use_id: "t1".into(),
+            content: String::new(),
+            is_error: false,
+            cache: false,
+        };
+        request.messages.push(Message { role: Role::User, blocks: vec![Block::text("Go on."), result] });
+        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
+        insta::assert_json_snapshot!(sent["messages"], @r#"
+        [
+          {
+            "role": "user",
+            "content": "p\n\nAgain."
+          },
+          {
+            "role": "assistant",
+            "content": null,
+            "tool_calls": [
+              {
+                "id": "t1",
+                "type": "function",
+                "function": {
+                  "name": "t",
+                  "arguments": "{}"
+                }
+              }
+            ]
+          },
+          {
+            "role": "tool",
+            "tool_call_id": "t1",
+            "content": "(nothing)"
+          },
+          {
+            "role": "user",
+            "content": "Go on."
+          }
+        ]
+        "#);
+        request.messages = vec![Message::user(" ")];
+        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
+        assert_eq!(sent["messages"], json!([{"role": "user", "content": "(nothing)"}]));
     }
 }

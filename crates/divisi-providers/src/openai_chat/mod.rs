@@ -8,6 +8,7 @@
 mod body;
 pub(crate) mod chunks;
 
+use crate::dialect::{Manners, Part};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
@@ -26,7 +27,21 @@ pub(crate) use body::{answer_format, result_text};
 pub struct OpenAiChat {
     http: Http,
     dialect: Dialect,
+    manners: Manners,
 }
+
+/// What a server that speaks it may not take.
+const PARTS: &[Part] = &[
+    Part::StreamOptions,
+    Part::MaxTokensName,
+    Part::Schema,
+    Part::Strict,
+    Part::SchemaWithTools,
+    Part::Tools,
+    Part::Effort,
+    Part::CacheControl,
+    Part::SystemRole,
+];
 
 /// The shortest prefix that OpenAI caches, which it does unasked.
 pub(crate) const CACHED_TOKENS_MIN: u64 = 1_024;
@@ -47,7 +62,8 @@ impl OpenAiChat {
     /// when it cannot be an endpoint.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
         let dialect = Dialect::at(&endpoint.base_url);
-        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))?, dialect })
+        let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
+        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))?, dialect, manners })
     }
 
     /// The same in a dialect that its address does not tell.
@@ -90,15 +106,30 @@ impl Provider for OpenAiChat {
         request: &Request,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let body = body::Body::of(request, self.dialect);
-        let response = self.http.stream("/chat/completions", &body).await?;
-        let reply = stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await?;
-        Ok(calls::settle(estimate::counted(reply, request), request))
+        let manner = self.manners.of(request);
+        let sent = async {
+            let body = body::Body::of(request, self.dialect, &manner);
+            let response = self.http.stream("/chat/completions", &body).await?;
+            stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await
+        };
+        match sent.await {
+            Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
+            Err(error) => Err(self.manners.adapt(advised(error, &self.http.endpoint), request, &manner)),
+        }
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {
         models(&self.http).await
     }
+}
+
+/// The error with better advice where nothing answers under an address without a version.
+pub(crate) fn advised(error: ProviderError, endpoint: &Endpoint) -> ProviderError {
+    if error.status != Some(404) || !endpoint.lacks_a_version() {
+        return error;
+    }
+    let url = endpoint.shown_url();
+    error.hint(format!("check the model's id and the address {url}: most servers answer under {url}/v1"))
 }
 
 /// The header with the key, as every OpenAI API wants it.

@@ -1,8 +1,10 @@
 //! A request in the words of the Responses API.
 
+use crate::dialect::{Manner, Part};
 use crate::openai_chat::{answer_format, result_text};
-use crate::request::{Block, Message, Request, Role};
+use crate::request::{Block, Request, Role};
 use crate::strict;
+use crate::turns::{NOTHING, Turn, is_blank, turns};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -29,26 +31,42 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn of(request: &'a Request) -> Self {
-        let mut system: Vec<String> = request.system.iter().map(|block| block.text.to_string()).collect();
+    pub(super) fn of(request: &'a Request, manner: &Manner) -> Self {
+        let system = request.system.iter().filter(|block| !is_blank(&block.text));
+        let mut system: Vec<String> = system.map(|block| block.text.to_string()).collect();
+        let sends_tools = manner.sends_tools(request);
+        if !sends_tools && !request.tools.is_empty() {
+            system.push(strict::WITHOUT_TOOLS.to_owned());
+        }
         let format = request.schema.as_deref().and_then(|schema| {
-            let format = answer_format(schema);
+            let format =
+                answer_format(schema, !manner.omits(Part::Strict)).filter(|_| !manner.omits_schema(request));
             if format.is_none() {
                 system.push(strict::instruction(schema));
             }
             format
         });
         let reasons = !WITHOUT_REASONING.iter().any(|family| request.model.starts_with(family));
+        let mut instructions = system.join("\n\n");
+        let mut input: Vec<Value> = turns(request).iter().flat_map(items).collect();
+        if manner.omits(Part::SystemRole) && !instructions.is_empty() {
+            let said = std::mem::take(&mut instructions);
+            input.insert(0, json!({"role": "user", "content": [{"type": "input_text", "text": said}]}));
+        }
+        if input.is_empty() {
+            input.push(json!({"role": "user", "content": [{"type": "input_text", "text": NOTHING}]}));
+        }
         Self {
             model: &request.model,
-            max_output_tokens: request.max_tokens,
+            max_output_tokens: manner.reply_tokens(request.max_tokens),
             stream: true,
             store: false,
-            instructions: system.join("\n\n"),
-            input: request.messages.iter().flat_map(items).collect(),
+            instructions,
+            input,
             tools: request
                 .tools
                 .iter()
+                .filter(|_| sends_tools)
                 .map(|tool| {
                     json!({
                         "type": "function", "name": tool.name, "description": tool.description,
@@ -56,8 +74,14 @@ impl<'a> Body<'a> {
                     })
                 })
                 .collect(),
-            include: if reasons { vec!["reasoning.encrypted_content"] } else { Vec::new() },
-            reasoning: request.effort.map(|effort| json!({"effort": effort})),
+            include: match reasons && !manner.omits(Part::Include) {
+                true => vec!["reasoning.encrypted_content"],
+                false => Vec::new(),
+            },
+            reasoning: request
+                .effort
+                .filter(|_| !manner.omits(Part::Effort))
+                .map(|effort| json!({"effort": effort})),
             text: format.map(|mut format| {
                 format["type"] = "json_schema".into();
                 json!({"format": format})
@@ -66,18 +90,18 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The items that `message` is in this API: there are no blocks in messages, but
+/// The items that a turn is in this API: there are no blocks in messages, but
 /// calls, their outputs and reasoning stand beside them.
-fn items(message: &Message) -> Vec<Value> {
-    let mut items = Vec::with_capacity(message.blocks.len());
+fn items(turn: &Turn<'_>) -> Vec<Value> {
+    let mut items = Vec::with_capacity(turn.blocks.len());
     // What goes back on the next item.
     let mut of_next = None;
-    for block in &message.blocks {
+    for block in &turn.blocks {
         if let Some(fields) = block.as_fields_of_next() {
             of_next = Some(fields);
             continue;
         }
-        let mut item = item(block, message.role);
+        let mut item = item(block, turn.role);
         for (name, value) in of_next.take().into_iter().flatten() {
             item[name] = value.clone();
         }
@@ -107,7 +131,7 @@ fn item(block: &Block, role: Role) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{SystemBlock, ToolDefinition};
+    use crate::request::{Message, SystemBlock, ToolDefinition};
     use divisi_core::Effort;
     use std::sync::Arc;
 
@@ -144,7 +168,7 @@ mod tests {
                 cache: false,
             }],
         });
-        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        insta::assert_json_snapshot!(Body::of(&request, &Manner::default()), @r#"
         {
           "model": "gpt-6-luna",
           "max_output_tokens": 2000,
@@ -232,7 +256,7 @@ mod tests {
     fn asks_older_models_for_no_reasoning_and_tells_them_of_odd_schemas() {
         let mut request = Request::new("gpt-4o", "p", 1);
         request.schema = Some(Arc::new(json!({"type": "array"})));
-        insta::assert_json_snapshot!(Body::of(&request), @r#"
+        insta::assert_json_snapshot!(Body::of(&request, &Manner::default()), @r#"
         {
           "model": "gpt-4o",
           "max_output_tokens": 1,
@@ -259,7 +283,38 @@ mod tests {
         let kept =
             Block::fields_of_next(serde_json::Map::from_iter([("phase".to_owned(), "commentary".into())]));
         let blocks = vec![kept, Block::text("Let me look."), Block::text("Done.")];
-        let items = items(&Message { role: Role::Assistant, blocks });
+        let items = items(&Turn { role: Role::Assistant, blocks: blocks.iter().collect() });
         assert_eq!((items.len(), &items[0]["phase"], items[1].get("phase")), (2, &json!("commentary"), None));
+    }
+
+    #[test]
+    fn leaves_out_what_a_server_does_not_take() {
+        let mut request = Request::new("gpt-6-luna", " ", 1);
+        request.system = vec![SystemBlock { text: "Be brief.".into(), cache: false }];
+        request.effort = Some(Effort::High);
+        request.schema = Some(Arc::new(
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}),
+        ));
+        request.tools =
+            vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: json!({}) }]
+                .into();
+        let sent =
+            |omitted: &[Part]| serde_json::to_value(Body::of(&request, &Manner::omitting(omitted))).unwrap();
+        let whole = sent(&[]);
+        assert_eq!(whole["text"]["format"]["strict"], true);
+        assert_eq!(whole["input"][0]["content"][0]["text"], "(nothing)");
+        assert_eq!(sent(&[Part::Strict])["text"]["format"]["strict"], false);
+        let without = sent(&[Part::SchemaWithTools, Part::Effort, Part::Include]);
+        for field in ["text", "reasoning", "include"] {
+            assert_eq!(without.get(field), None, "{field}");
+        }
+        assert!(without["instructions"].as_str().unwrap().contains("JSON Schema"));
+        let without = sent(&[Part::Tools, Part::SystemRole]);
+        assert!(
+            without.get("tools").is_none()
+                && without.get("instructions").is_none()
+                && without["text"].is_object()
+        );
+        assert!(without["input"][0]["content"][0]["text"].as_str().unwrap().ends_with(strict::WITHOUT_TOOLS));
     }
 }

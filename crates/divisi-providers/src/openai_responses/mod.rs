@@ -7,10 +7,11 @@
 mod body;
 pub(crate) mod events;
 
+use crate::dialect::{Manners, Part};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
-use crate::openai_chat::{CACHED_TOKENS_MIN, bearer, models};
+use crate::openai_chat::{CACHED_TOKENS_MIN, advised, bearer, models};
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -20,12 +21,25 @@ use async_trait::async_trait;
 /// OpenAI's Responses API.
 pub struct OpenAiResponses {
     http: Http,
+    manners: Manners,
 }
+
+/// What a server that speaks it may not take.
+const PARTS: &[Part] = &[
+    Part::Schema,
+    Part::Strict,
+    Part::SchemaWithTools,
+    Part::Tools,
+    Part::Effort,
+    Part::Include,
+    Part::SystemRole,
+];
 
 impl OpenAiResponses {
     /// Prepares `endpoint`; fails only when it cannot be one.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
-        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))? })
+        let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
+        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))?, manners })
     }
 }
 
@@ -48,9 +62,15 @@ impl Provider for OpenAiResponses {
         request: &Request,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let response = self.http.stream("/responses", &body::Body::of(request)).await?;
-        let reply = stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await?;
-        Ok(calls::settle(estimate::counted(reply, request), request))
+        let manner = self.manners.of(request);
+        let sent = async {
+            let response = self.http.stream("/responses", &body::Body::of(request, &manner)).await?;
+            stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
+        };
+        match sent.await {
+            Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
+            Err(error) => Err(self.manners.adapt(advised(error, &self.http.endpoint), request, &manner)),
+        }
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {

@@ -8,7 +8,8 @@ use divisi_core::Digest;
 use divisi_engine::ProviderModels;
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{
-    Anthropic, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, Secret, endpoint::EndpointError,
+    Anthropic, Dialect, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, Secret,
+    endpoint::EndpointError,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub(crate) struct Candidate {
     pub(crate) tiers: BTreeMap<String, String>,
     /// What may be sent to it.
     rate: RateLimits,
+    /// How it wants to be asked.
+    pub(crate) dialect: Dialect,
 }
 
 /// Why we know of a provider.
@@ -135,6 +138,7 @@ impl Candidate {
                 .unwrap_or_else(|| vec!["*".to_owned()]),
             tiers,
             rate: provider.rate.unwrap_or_default(),
+            dialect: provider.dialect.clone(),
         }
     }
 
@@ -148,6 +152,7 @@ impl Candidate {
             models: vendor.models,
             tiers: vendor.tiers,
             rate: RateLimits::default(),
+            dialect: Dialect::default(),
             name: vendor.name,
         }
     }
@@ -166,6 +171,7 @@ impl Candidate {
             models: server.models.iter().map(|id| globset::escape(id)).collect(),
             tiers: divisi_engine::setup::TIERS.into_iter().map(tier).collect(),
             rate: RateLimits::default(),
+            dialect: Dialect::default(),
         })
     }
 
@@ -219,7 +225,8 @@ impl Candidate {
     }
 
     fn endpoint(&self) -> Endpoint {
-        let endpoint = Endpoint::new(self.name.as_str(), &self.base_url);
+        let mut endpoint = Endpoint::new(self.name.as_str(), &self.base_url);
+        endpoint.dialect = self.dialect.clone();
         match &self.key_env {
             Some(name) => endpoint.key(self.key.clone(), name.as_str()),
             None => endpoint,
@@ -292,6 +299,25 @@ mod tests {
         let refused = |text: &str| toml::from_str::<Settings>(text).is_err();
         assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nrequests = 5"));
         assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nburst = 0"));
+    }
+
+    #[test]
+    fn the_settings_say_how_a_server_wants_to_be_asked() {
+        let settings = "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'https://corp.example/v1'\n[providers.corp.dialect]\n";
+        let dialect = |more: &str| all(&format!("{settings}{more}"), [])[0].endpoint().dialect;
+        assert_eq!(dialect(""), Dialect::default());
+        let told = dialect("omit = ['stream_options', 'tools']\nmax_tokens = 'max_completion_tokens'");
+        assert_eq!(
+            told.omit.iter().map(|part| part.as_str()).collect::<Vec<_>>(),
+            ["stream_options", "tools"]
+        );
+        let refused =
+            |more: &str| toml::from_str::<Settings>(&format!("{settings}{more}")).unwrap_err().to_string();
+        assert!(refused("omit = ['temperature']").contains("unknown variant `temperature`"));
+        assert!(refused("tools = false").contains("unknown field `tools`"));
+        let known = all("[providers.openai.dialect]\nomit = ['include']", []);
+        assert_eq!((known[0].name.as_str(), known[0].dialect.omit.len()), ("anthropic", 0));
+        assert_eq!((known[1].name.as_str(), known[1].dialect.omit.len()), ("openai", 1));
     }
 
     #[test]

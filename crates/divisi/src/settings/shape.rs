@@ -10,6 +10,7 @@ use divisi_core::price::Rates;
 use divisi_core::{Limits, Millis, ModelPrice, RetryPolicy, Tier};
 use divisi_engine::executor::CommandLine;
 use divisi_engine::setup::KindTable;
+use divisi_providers::Dialect;
 use etcetera::BaseStrategy;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -134,6 +135,13 @@ pub(crate) struct ProviderSettings {
     /// What may be sent to each family of its models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<RateLimits>,
+    /// How it wants to be asked, where that is not found out by asking.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub(crate) dialect: Dialect,
+}
+
+fn is_usual(dialect: &Dialect) -> bool {
+    *dialect == Dialect::default()
 }
 
 /// What may be sent to a provider. What is left out is as the vendor tells.

@@ -1,50 +1,80 @@
 //! Tells apart why a vendor refuses.
 //!
-//! The vendor's most specific word decides, then the HTTP status. What a message
-//! says decides only where the vendor has no word for the case, because messages
-//! change without notice.
+//! What the body says decides, then the HTTP status: the same wall stands under 400, 401, 402,
+//! 403 and 429, and one status stands for walls and for waits. [`told`] gathers what a body says
+//! in any form, [`shapes`] is the table of what that means, [`waits`] reads how long to wait, and
+//! [`objections`] finds what of the request could be left out.
 
+mod told;
+
+mod shapes;
+
+mod objections;
+mod waits;
+
+use crate::dialect::{Objection, Part};
 use crate::endpoint::Endpoint;
 use crate::error::ProviderError;
 use crate::rate;
 use divisi_core::FailureClass::{self, *};
+use divisi_core::Millis;
+use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use shapes::Verdict;
+use told::Told;
+
+/// Up to this, a limit over hours or days is waited for: its window slides, and a request is
+/// let in as soon as an old one falls out of it.
+const SOON_MAX: Millis = Millis::from_secs(60);
+
+/// A limit that lets nothing in for longer is a quota, whatever it is called: the run parks
+/// with the moment, instead of asking every hour.
+const PACE_MAX: Millis = Millis::from_secs(3_600);
+
+/// East of Greenwich, in hours, where the vendors of GLM have their moments without a zone.
+const BEIJING: i8 = 8;
 
 /// The failure that a response without a reply stands for.
 pub(crate) fn response(endpoint: &Endpoint, status: u16, headers: &HeaderMap, body: &str) -> ProviderError {
-    let told = Told::read(body);
-    let class = told.class().unwrap_or_else(|| told.class_of_status(status));
-    let message = match told.message.as_deref().map(|message| endpoint.quoted(message)) {
-        Some(message) if !message.is_empty() => {
-            format!("provider `{}` answered {status}: {message}", endpoint.name)
+    let now = told::now(headers);
+    let told = Told::read(body, now);
+    // A body under HTTP 200 has the status inside.
+    let status_meant = if status < 300 { told.status.unwrap_or(status) } else { status };
+    let exhausted = || (status_meant == 429).then(|| rate::exhausted_for(headers)).flatten();
+    let read = Reading::of(endpoint, &told, status_meant, rate::retry_after(headers).or_else(exhausted), now);
+    let message = match told.reason().map(|reason| endpoint.quoted(reason)) {
+        Some(reason) if !reason.is_empty() => {
+            format!("provider `{}` answered {status}: {reason}", endpoint.name)
         }
         _ => format!("provider `{}` answered {status} without a reason", endpoint.name),
     };
     ProviderError {
-        hint: hint(endpoint, class, status),
+        hint: hint(endpoint, &read, status_meant),
         status: Some(status),
-        code: told.code(endpoint),
-        retry_after: rate::retry_after(headers),
+        code: read.code.map(|code| endpoint.quoted(&code)),
+        retry_after: read.wait,
         should_retry: header(headers, "x-should-retry").and_then(|text| text.parse().ok()),
-        maybe_billed: is_from_a_gateway(status),
+        maybe_billed: is_from_a_gateway(status) || read.has_worked,
         request_id: request_id(headers).or(told.request_id),
         rate: rate::read(headers),
-        ..ProviderError::new(class, message)
+        objection: read.objection,
+        ..ProviderError::new(read.class, message)
     }
 }
 
 /// The failure that an error in the middle of a reply stands for.
 pub(crate) fn event(endpoint: &Endpoint, error: &Value) -> ProviderError {
-    let told = Told::of(error);
-    let class = told
-        .class()
-        .or_else(|| told.kinds.iter().find_map(|kind| class_of_kind(kind)))
-        .or_else(|| told.status.map(|status| told.class_of_status(status)))
-        .unwrap_or(Server);
-    let message = told.message.as_deref().unwrap_or("it gave no reason");
-    let message = format!("provider `{}` broke off its reply: {}", endpoint.name, endpoint.quoted(message));
-    ProviderError { code: told.code(endpoint), ..ProviderError::new(class, message).maybe_billed() }
+    let now = Timestamp::now();
+    let told = Told::of(error, now);
+    let read = Reading::of(endpoint, &told, told.status.unwrap_or_default(), None, now);
+    let reason = told.reason().unwrap_or("it gave no reason");
+    let message = format!("provider `{}` broke off its reply: {}", endpoint.name, endpoint.quoted(reason));
+    ProviderError {
+        code: read.code.map(|code| endpoint.quoted(&code)),
+        retry_after: read.wait,
+        ..ProviderError::new(read.class, message).maybe_billed()
+    }
 }
 
 /// How vendors name the request in their logs.
@@ -52,67 +82,101 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     header(headers, "request-id").or_else(|| header(headers, "x-request-id")).map(str::to_owned)
 }
 
-/// What a vendor's error body says, in whichever of the usual shapes.
-#[derive(Default)]
-struct Told {
-    /// Its words for the case, most specific first.
-    kinds: Vec<String>,
-    message: Option<String>,
-    /// A status inside the body: gateways pass on errors in replies under HTTP 200.
-    status: Option<u16>,
-    /// Whether it names what in the prompt it objects to.
-    is_flagged: bool,
-    request_id: Option<String>,
+/// What a refusal comes to.
+struct Reading {
+    class: FailureClass,
+    /// The word for the case that decided, or else the first.
+    code: Option<String>,
+    wait: Option<Millis>,
+    /// Whether a model has written something, and may be charged for.
+    has_worked: bool,
+    /// Whether the model is not there.
+    no_model: bool,
+    /// How much was asked for at once, and how much is let in, where that is too much for ever.
+    too_much: Option<(u64, u64)>,
+    objection: Option<Objection>,
+}
+
+impl Reading {
+    /// `status` is zero where there is none.
+    fn of(endpoint: &Endpoint, told: &Told, status: u16, asked: Option<Millis>, now: Timestamp) -> Self {
+        let said = told.said();
+        let shape = shapes::find(told, &said, &endpoint.host());
+        let (verdict, word) = shape.unzip();
+        let is_beijing = ["z.ai", "bigmodel"].iter().any(|name| endpoint.host().contains(name))
+            || told.kinds.iter().any(|kind| matches!(&**kind, "1308" | "1310"));
+        let in_body = told.wait.or_else(|| waits::in_words(&said, now, if is_beijing { BEIJING } else { 0 }));
+        // The longest counts: some headers are about other limits than the one that was reached.
+        let wait = asked.max(in_body);
+        let too_much = too_much(&said).filter(|_| matches!(status, 0 | 413 | 429));
+        let objection = objections::find(told, &said).filter(|_| is_about_the_request(status));
+        let of_status = || told.class_of_status(status, &said);
+        let class = match verdict {
+            _ if too_much.is_some() => TooLong,
+            Some(Verdict::Class(class)) => class,
+            Some(Verdict::Window) if !matches!(status, 0 | 200..=299 | 401..=403 | 429) => of_status(),
+            Some(Verdict::Window) if wait.is_some_and(|wait| wait <= SOON_MAX) => RateLimited,
+            Some(Verdict::Window) => Quota,
+            _ if objection.is_some() => BadRequest,
+            Some(Verdict::NoModel) if status != 403 => BadRequest,
+            Some(Verdict::NoModel) | None => of_status(),
+        };
+        let class = match class {
+            RateLimited if wait.is_some_and(|wait| wait > PACE_MAX) => Quota,
+            class => class,
+        };
+        let word =
+            word.flatten().and_then(|word| told.kinds.iter().find(|kind| kind.eq_ignore_ascii_case(word)));
+        Self {
+            has_worked: matches!(word.map(String::as_str), Some("tool_use_failed" | "json_validate_failed")),
+            code: word.or(told.kinds.first()).cloned(),
+            // Google tells seconds where a day is meant.
+            wait: wait.filter(|wait| class != Quota || *wait > SOON_MAX || asked.is_some()),
+            no_model: verdict == Some(Verdict::NoModel),
+            objection: objection.filter(|_| class == BadRequest),
+            too_much,
+            class,
+        }
+    }
+}
+
+/// Whether a response with this status may be about what stands in the request. Some servers
+/// answer 500 for what they do not take.
+fn is_about_the_request(status: u16) -> bool {
+    matches!(status, 200..=299 | 400 | 404 | 405 | 415 | 422 | 500 | 501)
+}
+
+/// Tokens that were asked for at once and those that are let in in a minute, where the former
+/// are more: `Limit 6000, Used 0, Requested 12328`.
+fn too_much(said: &str) -> Option<(u64, u64)> {
+    let number = |rest: &str| {
+        let digits =
+            rest.trim_start_matches([' ', ':', '~']).chars().take_while(|c| c.is_ascii_digit() || *c == ',');
+        digits.filter(|c| *c != ',').collect::<String>().parse::<u64>().ok()
+    };
+    let after = |cue: &str| said.match_indices(cue).find_map(|(at, _)| number(&said[at + cue.len()..]));
+    let (requested, limit) = (after("requested")?, after("limit")?);
+    (requested > limit).then_some((requested, limit))
 }
 
 impl Told {
-    fn read(body: &str) -> Self {
-        match serde_json::from_str(body) {
-            Ok(json) => Self::of(&json),
-            Err(_) if body.trim_start().starts_with('<') => Self::default(),
-            Err(_) => Self { message: Some(body.to_owned()), ..Self::default() },
-        }
-    }
-
-    fn of(body: &Value) -> Self {
-        // Google's gateway wraps its errors into a list.
-        let body = body.get(0).unwrap_or(body);
-        let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(body);
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        let kinds =
-            [error.pointer("/details/error_code"), error.get("code"), error.get("type"), error.get("status")];
-        let flags = ["/metadata/reasons", "/metadata/flagged_input"];
-        Self {
-            kinds: kinds.into_iter().filter_map(text).collect(),
-            message: text(Some(error))
-                .or_else(|| text(error.get("message")))
-                .or_else(|| text(error.get("detail"))),
-            status: error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()),
-            is_flagged: flags.iter().any(|flag| error.pointer(flag).is_some_and(|value| !value.is_null())),
-            request_id: text(body.get("request_id")),
-        }
-    }
-
-    fn code(&self, endpoint: &Endpoint) -> Option<String> {
-        self.kinds.first().map(|kind| endpoint.quoted(kind))
-    }
-
-    fn class(&self) -> Option<FailureClass> {
-        self.kinds.iter().find_map(|kind| class_of_code(kind))
-    }
-
-    fn class_of_status(&self, status: u16) -> FailureClass {
-        let by_message = || self.message.as_deref().and_then(class_of_message);
+    fn class_of_status(&self, status: u16, said: &str) -> FailureClass {
+        let of_kind = || self.kinds.iter().find_map(|kind| class_of_kind(kind));
         match status {
             401 => Auth,
-            403 => by_message().unwrap_or_else(|| self.class_of_forbidden()),
+            403 => self.class_of_forbidden(),
             402 => Quota,
             408 | 409 => Server,
             413 => TooLong,
             429 => RateLimited,
             503 | 529 => Overloaded,
             500.. => Server,
-            _ => by_message().unwrap_or(BadRequest),
+            300.. => BadRequest,
+            // No status at all, or one that says that all is well.
+            _ => of_kind().unwrap_or(match said.contains("rate limit") {
+                true => RateLimited,
+                false => Server,
+            }),
         }
     }
 
@@ -129,53 +193,16 @@ impl Told {
     }
 }
 
-/// Words that say more than the status they come with.
-fn class_of_code(code: &str) -> Option<FailureClass> {
-    Some(match code {
-        "enforced_spend_limit_reached"
-        | "contract_spend_limit_reached"
-        | "linked_organization_spend_limit_reached"
-        | "billing_error"
-        | "billing_not_active"
-        | "billing_hard_limit_reached"
-        | "insufficient_quota" => Quota,
-        "rate_limit_exceeded" | "ramp_limit_exceeded" => RateLimited,
-        "overloaded_error" | "server_is_overloaded" | "slow_down" => Overloaded,
-        "context_length_exceeded" | "exceed_context_size_error" | "request_too_large" => TooLong,
-        "content_filter" | "content_policy_violation" | "cyber_policy" => Declined,
-        _ => return None,
-    })
-}
-
 /// Words that say no more than the status would, for errors that come without one.
 fn class_of_kind(kind: &str) -> Option<FailureClass> {
-    Some(match kind {
-        "authentication_error"
-        | "permission_error"
-        | "permission_denied"
-        | "PERMISSION_DENIED"
-        | "invalid_api_key" => Auth,
-        "invalid_request_error" | "not_found_error" | "invalid_prompt" | "model_not_found" => BadRequest,
-        "rate_limit_error" => RateLimited,
+    Some(match kind.to_ascii_lowercase().as_str() {
+        "authentication_error" | "permission_error" | "permission_denied" | "invalid_api_key" => Auth,
+        "invalid_request_error" | "not_found_error" | "invalid_prompt" | "badrequesterror" => BadRequest,
+        "rate_limit_error" | "resource_exhausted" => RateLimited,
+        "unavailable" => Overloaded,
         "api_error" | "timeout_error" | "server_error" | "internal_server_error" => Server,
         _ => return None,
     })
-}
-
-/// Messages of plain refusals that stand for something else, in lower case.
-const TELLING: [(&str, FailureClass); 7] = [
-    ("prompt is too long", TooLong),
-    ("maximum context length", TooLong),
-    ("exceeds the available context size", TooLong),
-    ("exceed context limit", TooLong),
-    ("credit balance is too low", Quota),
-    ("reached your specified api usage limits", Quota),
-    ("key limit exceeded", Quota),
-];
-
-fn class_of_message(message: &str) -> Option<FailureClass> {
-    let message = message.to_lowercase();
-    TELLING.iter().find(|(phrase, _)| message.contains(phrase)).map(|(_, class)| *class)
 }
 
 /// Whether the response comes from something that gave up waiting for a model
@@ -184,26 +211,50 @@ fn is_from_a_gateway(status: u16) -> bool {
     matches!(status, 502 | 504 | 520..=524)
 }
 
-fn hint(endpoint: &Endpoint, class: FailureClass, status: u16) -> Option<String> {
+fn hint(endpoint: &Endpoint, read: &Reading, status: u16) -> Option<String> {
     let Endpoint { name, key, key_env, .. } = endpoint;
-    Some(match (class, key_env, key) {
+    Some(match (read.class, key_env, key) {
         (Auth, Some(env), None) => format!("set {env} to a key of `{name}`"),
         (Auth, Some(env), Some(_)) => format!("check {env}: the key in it was refused"),
         (Auth, None, _) => format!("give provider `{name}` a key in the settings"),
         (Quota, ..) => format!("add credit or raise the spending limit of the account behind `{name}`"),
-        (Declined, ..) if status == 403 => {
-            "change the task's prompt, or give it a model that is not moderated".to_owned()
-        }
+        (TooLong, ..) => match read.too_much {
+            Some((requested, limit)) => format!(
+                "`{name}` lets in {limit} tokens a minute, prompt and longest reply together, and this request counts as {requested}: shorten the prompt, lower `max_reply_tokens`, or raise the account's limit"
+            ),
+            None => "shorten the prompt or split the task, lower `max_reply_tokens` where prompt and reply together are too long, or take a model with a longer context".to_owned(),
+        },
+        (Declined, ..) => "change the task's prompt, or give it a model that is not moderated".to_owned(),
         (Unavailable, ..) => format!(
             "see whether `{name}` gives your account and region this model, and whether a proxy or firewall is in the way"
         ),
-        (BadRequest, ..) if status == 404 => {
+        (BadRequest, ..) if read.objection.is_some() => objected(name, read.objection.as_ref()?)?,
+        (BadRequest, ..) if status == 404 || read.no_model => {
             format!("check the model's id and the address {}", endpoint.shown_url())
         }
         (BadRequest, ..) if (300..400).contains(&status) => {
             format!("the address {} redirects: name the one it leads to", endpoint.shown_url())
         }
         _ => return None,
+    })
+}
+
+/// What to do where a part of the request is not taken.
+fn objected(name: &str, objection: &Objection) -> Option<String> {
+    let part = match objection {
+        Objection { reply_tokens_max: Some(most), .. } => {
+            return Some(format!("set `max_reply_tokens` to {most} or less"));
+        }
+        Objection { to_this_schema: true, .. } => Part::Schema,
+        objection => *objection.parts.first()?,
+    };
+    Some(match part {
+        Part::MaxTokensName => {
+            format!("set `max_tokens` under [providers.{name}.dialect] to the name that it wants")
+        }
+        part => {
+            format!("leave it out with `omit = [\"{}\"]` under [providers.{name}.dialect]", part.as_str())
+        }
     })
 }
 
@@ -234,6 +285,102 @@ mod tests {
 
     fn anthropic(kind: &str, message: &str) -> Value {
         json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"})
+    }
+
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Report {
+        of: String,
+        from: String,
+        #[serde(default)]
+        host: Option<String>,
+        status: u16,
+        class: FailureClass,
+        body: String,
+        #[serde(default)]
+        wait: Option<u64>,
+        #[serde(default)]
+        says: Option<String>,
+        #[serde(default)]
+        omits: Vec<String>,
+        #[serde(default)]
+        this_schema: bool,
+        #[serde(default)]
+        reply_tokens_max: Option<u32>,
+        #[serde(default)]
+        billed: bool,
+    }
+
+    fn reports() -> Vec<Report> {
+        serde_norway::from_str(include_str!("reports.yaml")).unwrap()
+    }
+
+    #[test]
+    fn every_report_is_read_as_it_was_meant() {
+        let headers: HeaderMap =
+            [("date".parse().unwrap(), HeaderValue::from_static("Sun, 29 Nov 2026 12:00:00 GMT"))]
+                .into_iter()
+                .collect();
+        let mut wrong = vec![];
+        for report in reports() {
+            let mut endpoint = endpoint();
+            report.host.iter().for_each(|host| endpoint.base_url = format!("https://{host}/v1"));
+            let error = response(&endpoint, report.status, &headers, &report.body);
+            let objection = error.objection.unwrap_or_default();
+            let omits: Vec<String> = objection.parts.iter().map(|part| part.as_str().to_owned()).collect();
+            let found = (
+                error.class,
+                error.retry_after.map(|wait| wait.0),
+                omits,
+                objection.to_this_schema,
+                objection.reply_tokens_max,
+                error.maybe_billed,
+            );
+            let wanted = (
+                report.class,
+                report.wait.or(found.1.filter(|_| report.class == TooLong)),
+                report.omits,
+                report.this_schema,
+                report.reply_tokens_max,
+                report.billed,
+            );
+            let shown = format!("{}, {}: {}", report.of, report.from, error.message);
+            if found != wanted {
+                wrong.push(format!("{shown}\n  is {found:?}\n  not {wanted:?}"));
+            }
+            if error.message.ends_with("without a reason")
+                || !error.message.contains(report.says.as_deref().unwrap_or_default())
+            {
+                wrong.push(format!("{shown}\n  does not say {:?}", report.says));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn there_is_a_report_for_every_shape() {
+        let mut places = vec![];
+        for report in reports() {
+            let told = Told::read(&report.body, Timestamp::now());
+            places.extend(shapes::place(&told, &told.said(), report.host.as_deref().unwrap_or_default()));
+        }
+        let shapes: Vec<_> = shapes::rows().collect();
+        let missing: Vec<_> =
+            (0..shapes.len()).filter(|place| !places.contains(place)).map(|place| &shapes[place]).collect();
+        assert!(missing.is_empty(), "{missing:#?}");
+        assert!(shapes.len() >= 80, "{}", shapes.len());
+    }
+
+    #[test]
+    fn a_wait_is_believed_as_a_wait_up_to_an_hour() {
+        let after = |seconds: &'static str| {
+            let headers: HeaderMap =
+                [("retry-after".parse().unwrap(), HeaderValue::from_static(seconds))].into_iter().collect();
+            let error = response(&endpoint(), 429, &headers, r#"{"error": {"message": "slow down"}}"#);
+            (error.class, error.retry_after)
+        };
+        assert_eq!(after("3600"), (RateLimited, Some(Millis::from_secs(3_600))));
+        assert_eq!(after("3601"), (Quota, Some(Millis::from_secs(3_601))));
     }
 
     #[test]

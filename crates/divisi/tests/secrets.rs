@@ -424,7 +424,7 @@ fn programs_cannot_read_the_process_that_starts_them() {
         &format!("export const meta = {{name: 'leak', description: 'a test'}}\nreturn (await shell({line:?})).stdout"),
     );
     let args = ["run", "leak.js", "--demo", "--allow", "run"];
-    let is_root = fs::metadata("/proc/self").unwrap().permissions().mode() != 0 && is_root();
+    let is_root = is_root();
     let mut command = planted.divisi("http://127.0.0.1:1", &args);
     if is_root {
         // Root may read everything; so somebody else is taken, where that can be done.

@@ -25,6 +25,7 @@ pub mod process;
 pub mod workspace;
 pub mod store;
 mod lock;
+pub mod private;
 
 pub use divisi_core as core;
 pub use driver::{DriveError, TaskEnd, TaskReport};

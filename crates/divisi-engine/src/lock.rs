@@ -3,8 +3,9 @@
 //! The expected position of an append is what really keeps two drivers apart.
 //! The lock only says so earlier, before the second has replayed anything.
 
+use crate::private;
 use divisi_core::RunId;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -60,8 +61,9 @@ impl RunLock {
     pub(crate) fn take(folder: &Path, run: &RunId) -> Result<Self, LockError> {
         let path = folder.join(format!("{run}.lock"));
         let failed = |source| LockError::Io { run: run.clone(), path: path.clone(), source };
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let mut file = OpenOptions::new()
+        private::folder(folder).map_err(failed)?;
+        private::narrow(&path).map_err(failed)?;
+        let mut file = private::options()
             .read(true)
             .write(true)
             .create(true)

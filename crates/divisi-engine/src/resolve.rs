@@ -5,6 +5,7 @@
 //! cannot be resolved has its outcome before it starts.
 
 mod ahead;
+mod redacted;
 mod remembered;
 
 use crate::agents::{AgentDefinition, Agents};
@@ -27,6 +28,7 @@ use divisi_core::run::Submission;
 use divisi_core::{
     Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier, Timestamp,
 };
+use redacted::redacted;
 use remembered::{Known, Remembered, ToolWords};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,6 +92,8 @@ pub struct Resolved {
     pub blob: Option<Blob>,
     /// What is carried out; `None` for a task that has its outcome already.
     pub assignment: Option<Arc<Assignment>>,
+    /// Whether a secret was cut out of what was asked for.
+    pub is_cut: bool,
 }
 
 impl Resolver {
@@ -135,10 +139,11 @@ impl Resolver {
         let executor = task.executor.as_deref().unwrap_or("api");
         // What could not be resolved stands in the key as it was asked for.
         let key = Key::of(&KeyParts { models: &words, ..key_parts(&task, executor) });
+        let (task, is_cut) = redacted(task);
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
-            executor: executor.into(),
+            executor: task.executor.clone().unwrap_or_else(|| "api".into()),
             ..TaskFacts::default()
         };
         let (spec, blob) = spec(&task);
@@ -146,6 +151,7 @@ impl Resolver {
             submission: Submission { key, facts, spec, outcome: Some(outcome) },
             blob,
             assignment: None,
+            is_cut,
         }
     }
 
@@ -318,6 +324,7 @@ impl Resolver {
             inputs: &inputs,
             ..key_parts(&task, &executor_name)
         });
+        let (task, is_cut) = redacted(task);
         let retry = self.retry(&task);
         let bytes = self.first_request_bytes(&task, agent.as_deref(), &tools);
         let facts = TaskFacts {
@@ -353,6 +360,7 @@ impl Resolver {
             submission: Submission { key, facts, spec, outcome: None },
             blob,
             assignment: Some(Arc::new(assignment)),
+            is_cut,
         }
     }
 

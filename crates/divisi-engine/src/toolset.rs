@@ -3,7 +3,7 @@
 use crate::setup::Setup;
 use crate::tools::{Selection, ToolLimits, Toolbox};
 use divisi_core::{Failure, FailureClass};
-use divisi_providers::{ToolDefinition, Tools};
+use divisi_providers::{ToolDefinition, Tools, redact};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Toolset {
     fn of(toolbox: Toolbox, selection: Selection) -> Self {
         let definition = |tool: crate::tools::ToolDefinition| ToolDefinition {
             name: tool.name.to_owned(),
-            description: tool.description.into_owned(),
+            description: redact(&tool.description).into_owned(),
             input_schema: tool.input_schema,
         };
         let offered: Tools = toolbox.definitions().into_iter().map(definition).collect::<Vec<_>>().into();

@@ -1,12 +1,13 @@
 //! Replies kept in a file, so that the same conversation can be had again.
 //!
 //! Each line names a request by its digest and holds the reply. Requests
-//! themselves are not kept, nor is anything of the connection, so neither prompts
-//! nor keys are in the file. The n-th of several equal requests gets the n-th
+//! themselves are not kept, nor is anything of the connection, and replies are
+//! redacted, so neither prompts nor keys are in the file. The n-th of several equal requests gets the n-th
 //! reply to it. Failures are not kept: who replays wants what was good.
 
 use crate::error::ProviderError;
 use crate::provider::{Progress, Provider};
+use crate::redact;
 use crate::reply::Reply;
 use crate::request::Request;
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -99,7 +101,7 @@ impl Provider for Cassette {
             return Ok(reply);
         }
         let Some(inner) = &self.inner else { return Err(self.missing(request, digest)) };
-        let reply = inner.send(request, progress).await?;
+        let reply = redact::known().reply(inner.send(request, progress).await?);
         if let Err(error) = self.tape().record(digest, &reply) {
             // The reply is paid for: better unrecorded than lost.
             tracing::warn!(path = %self.path.display(), %error, "a reply could not be recorded");
@@ -144,7 +146,7 @@ impl Tape {
 
     /// Reads the file, which need not be there, and makes it ready to be appended to.
     fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let text = fs::read_to_string(path)?;
         file.set_len(whole_lines(&text).len() as u64)?;
         file.flush()?;

@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::error::ProviderError;
+use crate::redact;
 use crate::secret::Secret;
 use divisi_core::{Digest, FailureClass};
 use std::fmt;
@@ -84,10 +85,18 @@ impl Endpoint {
         }
     }
 
-    /// `text` without the key and without the values of the extra headers.
+    /// Makes what is secret in it known to the whole process.
+    pub(crate) fn make_known(&self) {
+        self.key.iter().for_each(|key| redact::add_secret(key.expose()));
+        self.headers.iter().for_each(|(name, value)| redact::add_setting(name, value.expose()));
+        redact::add_address(&self.base_url);
+    }
+
+    /// `text` without secrets; of ours, those too that are too short to be searched
+    /// for in everybody's words.
     fn redact(&self, text: &str) -> String {
         let secrets = self.key.iter().chain(self.headers.iter().map(|(_, value)| value));
-        secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
+        secrets.fold(redact::redact(text).into_owned(), |text, secret| secret.redact(&text))
     }
 }
 

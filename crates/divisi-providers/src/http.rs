@@ -68,6 +68,7 @@ impl Http {
         endpoint: Endpoint,
         headers: impl IntoIterator<Item = (&'static str, Secret)>,
     ) -> Result<Self, EndpointError> {
+        endpoint.make_known();
         let unusable = |what: String| EndpointError { name: endpoint.name.clone(), what };
         let url = Url::parse(&endpoint.base_url)
             .map_err(|error| unusable(format!("its address is wrong: {error}")))?;

@@ -16,6 +16,7 @@ pub mod error;
 pub mod provider;
 pub mod rate;
 pub mod reply;
+pub mod redact;
 pub mod secret;
 
 pub mod dialect;
@@ -63,6 +64,7 @@ pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
 pub use provider::{Progress, Provider};
 pub use rate::RateLimits;
+pub use redact::redact;
 pub use reply::{Reply, Stop};
 pub use request::{Block, Message, Request, Role, SystemBlock, ToolDefinition};
 pub use scripted::Scripted;

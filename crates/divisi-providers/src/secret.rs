@@ -5,8 +5,8 @@ use std::fmt;
 
 /// A key of a vendor.
 ///
-/// It prints as `***`, cannot be serialised, and is cut out of whatever a
-/// vendor says before anyone sees it.
+/// It prints as `***` and cannot be serialised. Once it is used it is known to the
+/// whole process, and cut out of whatever that writes: see [`redact`](crate::redact).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 

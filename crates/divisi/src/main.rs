@@ -20,6 +20,7 @@ mod settings;
 
 mod clock;
 mod exit;
+mod guard;
 mod log;
 mod output;
 mod problem;
@@ -37,12 +38,18 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    guard::close();
     let cli = match cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that nobody reads, or a complaint with nowhere to go.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+            let text = error.render().ansi().to_string();
+            if error.use_stderr() {
+                output::say(text.trim_end());
+                return Exit::Usage.into();
+            }
+            // Help that nobody reads.
+            let _ = output::print(text.trim_end());
+            return Exit::Ok.into();
         }
     };
     match run(cli) {

@@ -16,6 +16,7 @@ use crate::settings::SettingsError;
 use divisi_core::choice::BadKinds;
 use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
+use divisi_providers::redact;
 use divisi_script::ScriptError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use std::fmt::Display;
@@ -116,7 +117,7 @@ pub(crate) fn shown(error: &dyn Diagnostic, look: &Look) -> String {
     };
     let mut text = String::new();
     match GraphicalReportHandler::new_themed(theme).with_width(look.width).render_report(&mut text, error) {
-        Ok(()) => text,
+        Ok(()) => redact(&text).into_owned(),
         Err(_) => format!("{error}\n"),
     }
 }

@@ -17,6 +17,7 @@ mod attempt;
 
 mod journal;
 mod message;
+mod redacted;
 
 pub(crate) use journal::{read, replay};
 pub use message::{Answered, TaskEnd, TaskReport};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 impl Driver {
     /// Takes one message: decides what follows and applies it.
     pub(super) fn take(&mut self, message: Message) -> Result<(), DriveError> {
-        match message {
+        match message.redacted() {
             Message::Submit { resolved, waiter } => self.submit(*resolved, waiter),
             Message::Flow(FlowNews::Phase { title, cap }) => self.decide(Input::Phase { title, cap }),
             Message::Flow(FlowNews::Log(line)) => self.decide(Input::Log(line)),
@@ -37,7 +37,8 @@ impl Driver {
     }
 
     fn submit(&mut self, resolved: Resolved, waiter: Waiter) -> Result<(), DriveError> {
-        let Resolved { submission, blob, assignment } = resolved;
+        let Resolved { submission, blob, assignment, is_cut } = resolved;
+        let label = submission.facts.label.clone();
         let before = self.pending.events.len();
         self.decide(Input::Submit(Box::new(submission)))?;
         let (task, new) = match self.pending.events.get(before).map(|recorded| &recorded.event) {
@@ -50,6 +51,10 @@ impl Driver {
         };
         if new {
             self.pending.blobs.extend(blob);
+        }
+        if new && is_cut {
+            let line = format!("warning: `{label}` holds a key; `***` stands in its place");
+            self.decide(Input::Log(line.into()))?;
         }
         if let Some(assignment) =
             assignment.filter(|_| self.run.task(task).is_some_and(|t| t.outcome().is_none()))

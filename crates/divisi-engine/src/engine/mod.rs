@@ -18,6 +18,7 @@ use divisi_core::event::FlowSource;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
 use divisi_core::{Input, Position, Run, RunId};
+use divisi_providers::redact;
 use divisi_script::{HostOptions, ScriptError};
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
@@ -96,7 +97,14 @@ impl Engine {
     ) -> Result<RunHandle, StartError> {
         let script = flow.parse().map_err(Box::new)?;
         let opened = Opened::new(self.new_id().await?, Run::new());
-        self.drive_script(opened, flow, script, setup, options).await
+        let (flow, is_cut) = flow.with_args_redacted();
+        let handle = self.drive_script(opened, flow, script, setup, options).await?;
+        if is_cut {
+            let line = "warning: the arguments hold a key; `***` stands in its place";
+            // The driver is there until the handle is.
+            let _ = handle.inbox.send(Message::Flow(FlowNews::Log(line.into())));
+        }
+        Ok(handle)
     }
 
     /// Goes on with a run, whatever ended it. `flow` is what is executed now:
@@ -234,8 +242,9 @@ impl Engine {
             lock = self.store.locks().map(|folder| RunLock::take(&folder, &id)).transpose()?;
         }
         let mut blobs = vec![];
+        let known = redact::known();
         let mut keep = |text: Arc<str>| {
-            let (content, blob) = Content::of(text);
+            let (content, blob) = Content::of(known.json(text));
             blobs.extend(blob);
             content
         };
@@ -247,7 +256,7 @@ impl Engine {
         };
         let (limits, caps) = (resolver.setup().limits.clone(), options.caps);
         let first = match *run.stage() {
-            Stage::Unstarted => Input::Start { name: source.name, flow, limits, caps },
+            Stage::Unstarted => Input::Start { name: known.shared(source.name), flow, limits, caps },
             _ => Input::Resume { flow, limits, caps, reopen_failed: options.reopen_failed },
         };
         let channel = mpsc::unbounded_channel();

@@ -10,6 +10,7 @@ use divisi_core::event::Turn;
 use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
 use divisi_providers::{Again, Block, Message, Progress, ProviderError, Reply, Request, Stop};
+use divisi_providers::redact;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -232,7 +233,11 @@ impl Asker {
                 Progress::OutputTokens(tokens) => line.signal(|attempt| Signal::Writing { attempt, tokens }),
             }
         };
-        let reply = model.provider.send(request, &progress).await;
+        // Digests name the request as it was built, from recorded texts: so it is
+        // found again whatever keys are known by then.
+        let known = redact::known();
+        let reply = model.provider.send(&known.request(request), &progress).await;
+        let reply = reply.map(|reply| known.reply(reply)).map_err(|error| known.error(error));
         permit.report(&reply);
         if reply.is_ok() {
             admission.begun();

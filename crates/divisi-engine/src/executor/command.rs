@@ -6,17 +6,17 @@ use super::place::Place;
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Executor};
 use crate::framing;
-use crate::process::secrets::redact;
 use crate::process::{Exit, Limits, ProcessError, Program, Status, Stop};
 use async_trait::async_trait;
 use divisi_core::{Failure, FailureClass, Task};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A program and its arguments, as the settings name them.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandLine {
     /// The program and its arguments. `{model}` stands for the model the task
@@ -27,7 +27,16 @@ pub struct CommandLine {
     pub env: BTreeMap<String, String>,
 }
 
-/// Carries out attempts with a program: prompt in, result out.
+impl fmt::Debug for CommandLine {
+    /// Names the variables that are set: their values may be keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let env: Vec<_> = self.env.keys().collect();
+        f.debug_struct("CommandLine").field("command", &self.command).field("env", &env).finish()
+    }
+}
+
+/// Carries out attempts with a program: prompt in, result out. The program has our
+/// variables, keys among them, so that it can ask models of its own.
 ///
 /// Exit code 0 is success; with a schema, what it prints must fit.
 #[derive(Clone, Debug)]
@@ -78,8 +87,7 @@ impl Executor for CommandExecutor {
 
 impl CommandExecutor {
     fn result(&self, program: &str, task: &Task, exit: &Exit) -> AttemptResult {
-        // The program has our keys, so that it can ask its own models.
-        let (said, complaint) = (redact(exit.stdout.text()), redact(exit.stderr.text()));
+        let (said, complaint) = (exit.stdout.text(), exit.stderr.text());
         if !exit.status.is_ok() {
             let last = complaint.trim().lines().last().unwrap_or("it said nothing on stderr");
             let message = format!("`{program}` ended with {}: {last}", exit.status);

@@ -9,6 +9,7 @@ mod script;
 pub use library::{FlowFile, Library};
 pub(crate) use script::{ScriptEnd, on_stack, start};
 
+use divisi_providers::redact;
 use divisi_script::Script;
 use serde_json::Value;
 use std::sync::Arc;
@@ -36,6 +37,15 @@ impl Flow {
     pub fn args(mut self, args: Value) -> Self {
         self.args = Some(args);
         self
+    }
+
+    /// The same without secrets in its arguments, and whether there was one.
+    ///
+    /// The journal keeps arguments like that, and a resume has no others: so the
+    /// script is given none but these from the beginning.
+    pub(crate) fn with_args_redacted(mut self) -> (Self, bool) {
+        let is_cut = self.args.as_mut().is_some_and(|args| redact::known().value(args));
+        (self, is_cut)
     }
 
     /// Checks the script without running it.

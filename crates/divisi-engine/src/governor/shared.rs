@@ -9,13 +9,13 @@
 //! A process that dies takes nothing with it: the system gives back its lock,
 //! and buckets fill by themselves.
 
+use crate::private;
 use divisi_core::Digest;
 use divisi_core::governor::{Governor, Pace};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -166,12 +166,13 @@ fn booted_at() -> u64 {
 fn opened(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         // What a key may send is nobody else's business.
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        private::folder(folder)?;
         if !path.exists() {
             tidy(folder);
         }
     }
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    private::narrow(path)?;
+    private::options().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// Removes what nobody uses, where there is much of it.
@@ -228,6 +229,8 @@ mod tests {
     use super::*;
     use divisi_core::Timestamp;
     use divisi_core::governor::{Decision, Estimate, RateSettings};
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::fs::PermissionsExt;
 
     fn governor() -> Governor {

@@ -10,11 +10,11 @@
 //! this process itself is killed without warning.
 
 mod output;
-pub(crate) mod secrets;
 mod tree;
 
 pub use output::Output;
 
+use divisi_providers::redact;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -122,13 +122,10 @@ impl Program {
         self
     }
 
-    /// Without those of our variables that hold a secret by their name, such
-    /// as `ANTHROPIC_API_KEY`: what a model makes a program print is recorded.
+    /// Without those of our variables that hold a secret, such as
+    /// `ANTHROPIC_API_KEY`: what a model makes a program print is recorded.
     pub fn without_secrets(mut self) -> Self {
-        let names = std::env::vars_os().map(|(name, _)| name);
-        self.env.extend(
-            names.filter(|name| secrets::is_secret(&name.to_string_lossy())).map(|name| (name, None)),
-        );
+        self.env.extend(redact::known().variables().map(|name| (name.to_owned(), None)));
         self
     }
 

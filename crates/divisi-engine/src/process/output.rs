@@ -1,5 +1,6 @@
 //! What a program wrote, within a limit.
 
+use divisi_providers::redact::{self, Cut};
 use std::collections::VecDeque;
 
 /// The beginning and the end of what a program wrote to one of its outputs.
@@ -39,14 +40,23 @@ impl Output {
         self.bytes_omitted > 0
     }
 
-    /// The text, a line in place of what was left out, `\u{fffd}` for bytes
-    /// that are not UTF-8.
+    /// The text without secrets, a line in place of what was left out, `\u{fffd}`
+    /// for bytes that are not UTF-8.
     pub fn text(&self) -> String {
-        let mut bytes = self.head.clone();
-        if self.is_truncated() {
-            bytes.extend_from_slice(format!("\n… {} bytes left out …\n", self.bytes_omitted).as_bytes());
+        if !self.is_truncated() {
+            return redact::redact(&self.exact()).into_owned();
         }
-        bytes.extend(&self.tail);
+        let known = redact::known();
+        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        let (head, tail) = (String::from_utf8_lossy(&self.head), String::from_utf8_lossy(&tail));
+        // A secret may have been cut in two.
+        let (head, tail) = (known.part(&head, Cut::End), known.part(&tail, Cut::Start));
+        format!("{head}\n… {} bytes left out …\n{tail}", self.bytes_omitted)
+    }
+
+    /// What has been kept of it, for those who act on it and show it to nobody.
+    pub fn exact(&self) -> String {
+        let bytes = self.head.iter().chain(&self.tail).copied().collect();
         String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
     }
 }
@@ -69,6 +79,21 @@ mod tests {
     #[test]
     fn of_more_the_middle_is_left_out() {
         assert_eq!(kept(8, &["abcdefgh", "ijk", "lmnop"]), "abcd\n… 8 bytes left out …\nmnop");
+    }
+
+    #[test]
+    fn a_secret_is_cut_out_wherever_the_pipe_or_the_limit_cuts_it() {
+        const KEY: &str = "output-key-0123456789";
+        redact::add_secret(KEY);
+        for at in 0..KEY.len() {
+            let (a, b) = KEY.split_at(at);
+            assert_eq!(kept(1_000, &["before ", a, b, " after"]), "before *** after");
+            // The first half holds what stands before and `at` bytes of the key.
+            let text = kept(2 * ("before ".len() + at), &[&format!("before {KEY}"), &"x".repeat(100)]);
+            assert!(!text.contains(&KEY[..4]), "{text}");
+            let text = kept(2 * (KEY.len() - at + 6), &[&"x".repeat(100), &format!("{KEY} after")]);
+            assert!(!text.contains(&KEY[KEY.len() - 4..]), "{text}");
+        }
     }
 
     #[test]

@@ -8,10 +8,13 @@
 
 use super::format::prepare;
 use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
+use crate::private;
 use async_trait::async_trait;
 use divisi_core::{Digest, Event, PicoUsd, Position, Recorded, RunId, Timestamp};
+use divisi_providers::redact::{self, Known};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -54,13 +57,15 @@ impl SqliteStore {
     /// with [`StoreError::Foreign`] on a file of something else; none is changed.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
-        }
+        make(&path).map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
         let failed = |source| failure(&path, source);
         let connection = Connection::open(&path).map_err(failed)?;
         prepare(&connection, &path, &locks_of(&path))?;
+        // An older divisi made them readable for everybody.
+        for file in files_of(&path) {
+            private::narrow(&file)
+                .map_err(|source| StoreError::Open { path: file.display().to_string(), source })?;
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(&path, flags).map_err(failed)?;
         reader.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
@@ -159,6 +164,7 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 /// Writes batches in one transaction; returns which of them came too late.
 fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite::Result<Vec<usize>> {
     let mut moved = vec![];
+    let known = redact::known();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut position = transaction.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
@@ -187,17 +193,17 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
                 let text = std::str::from_utf8(&json)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-                row.execute(params![run, events[0].position.0 as i64, text])?;
+                row.execute(params![run, events[0].position.0 as i64, redacted(&known, text)])?;
             }
             for kept in &batch.blobs {
-                blob.execute(params![kept.digest.as_bytes(), &*kept.text])?;
+                blob.execute(params![kept.digest.as_bytes(), redacted(&known, &kept.text)])?;
             }
             let s = &batch.summary;
             let end = batch.position.after(batch.events.len()).0 as i64;
             summary.execute(params![
                 run,
                 end,
-                s.name,
+                known.text(&s.name),
                 s.status,
                 s.ok,
                 s.failed,
@@ -332,6 +338,34 @@ pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
     }
 }
 
+/// A text on its way into the file. What comes here has been redacted where it
+/// entered; this is for what was forgotten there.
+fn redacted<'a>(known: &Known, text: &'a str) -> Cow<'a, str> {
+    match known.finds_again(text) {
+        false => Cow::Borrowed(text),
+        true => Cow::Owned(known.json(text.into()).to_string()),
+    }
+}
+
+/// Makes the file, empty, and its folder, where they are not there: for nobody but
+/// the owner. SQLite gives its other files the same mode.
+fn make(path: &Path) -> std::io::Result<()> {
+    private::folder_of(path)?;
+    match private::options().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// The file and those that SQLite keeps beside it.
+fn files_of(path: &Path) -> impl Iterator<Item = PathBuf> {
+    ["", "-wal", "-shm", "-journal"].into_iter().map(|ending| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        name.into()
+    })
+}
+
 /// Where those that drive runs of the store at `path` say so.
 fn locks_of(path: &Path) -> PathBuf {
     path.with_extension("locks")
@@ -339,7 +373,7 @@ fn locks_of(path: &Path) -> PathBuf {
 
 /// The system's reason, of which SQLite only says that there is one.
 fn why_not_opened(path: &Path) -> std::io::Error {
-    let opened = std::fs::OpenOptions::new().read(true).append(true).create(true).open(path);
+    let opened = private::options().read(true).append(true).create(true).open(path);
     opened.err().unwrap_or_else(|| std::io::Error::other("SQLite cannot open it"))
 }
 
@@ -360,6 +394,68 @@ mod tests {
     use super::*;
 
     super::super::conformance::suite!(|folder: &Path| SqliteStore::open(folder.join("divisi.db")).unwrap());
+
+    #[test]
+    fn its_files_are_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".divisi/runs.db");
+        let modes = |path: &Path| {
+            let kept = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|file| file.unwrap().path());
+            let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
+            (mode(path.parent().unwrap().to_owned()), kept.map(mode).collect::<Vec<_>>())
+        };
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(modes(&path), (0o700, vec![0o600; 3]));
+        // As an older divisi has left them.
+        for (file, mode) in
+            files_of(&path).map(|file| (file, 0o644)).chain([(folder.path().join(".divisi"), 0o755)])
+        {
+            let widened = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode));
+            assert_eq!(widened.is_ok(), file.exists());
+        }
+        drop(SqliteStore::open(&path).unwrap());
+        assert_eq!(modes(&path), (0o700, vec![0o600; 3]));
+        drop(store);
+    }
+
+    #[test]
+    fn what_is_not_ours_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "no store at all, but long enough to be looked at".repeat(9)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        SqliteStore::open(&path).unwrap_err();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_elsewhere_is_not_written() {
+        const KEY: &str = "store-key-0123456789";
+        redact::add_secret(KEY);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let store = SqliteStore::open(&path).unwrap();
+        let mut batch = batch("a", 0, 1);
+        batch.summary.name = format!("flow {KEY}");
+        batch.events[0].event = Event::Logged { message: format!("\"{KEY}\"").into() };
+        let text: Arc<str> = format!("long {KEY}").into();
+        let digest = Digest::of(text.as_bytes());
+        batch.blobs.push(divisi_core::content::Blob { digest, text });
+        store.append(Arc::new(batch)).await.unwrap();
+        let run = RunId::new("a").unwrap();
+        assert_eq!(
+            store.events(&run, Position(0)).await.unwrap()[0].event,
+            Event::Logged { message: "\"***\"".into() }
+        );
+        assert_eq!(store.blob(digest).await.unwrap().as_deref(), Some("long ***"));
+        drop(store);
+        for file in files_of(&path).filter(|file| file.exists()) {
+            let bytes = std::fs::read(&file).unwrap();
+            assert!(!bytes.windows(KEY.len()).any(|part| part == KEY.as_bytes()), "{}", file.display());
+        }
+    }
 
     #[tokio::test]
     async fn a_gap_in_a_journal_is_no_end() {

@@ -23,6 +23,7 @@ mod path;
 mod read_file;
 mod run_command;
 mod search_files;
+mod secret;
 mod selection;
 mod walk;
 mod write_file;
@@ -31,6 +32,7 @@ pub use path::NoRoot;
 pub use selection::Selection;
 
 use command_rules::CommandRules;
+use divisi_providers::redact;
 use path::Root;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -181,6 +183,8 @@ impl Toolbox {
             None => Err(self.unknown(name)),
         };
         let mut output = ToolOutput::from(answer);
+        // First, because a cut could leave the beginning of a secret.
+        output.text = redact(&output.text).into_owned();
         shorten(&mut output.text, self.limits.output_bytes_max);
         output
     }

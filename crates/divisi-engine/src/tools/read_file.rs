@@ -2,6 +2,7 @@
 
 use super::path::Root;
 use super::{Answer, ToolDefinition, ToolLimits, file, input};
+use divisi_providers::redact;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,7 +52,9 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value) -> Answer {
     if bytes.iter().take(SNIFF_BYTES).any(|&byte| byte == 0) {
         return Err(format!("`{path}` is a binary file of {} bytes", bytes.len()));
     }
-    let content = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    let is_no_text = matches!(text, std::borrow::Cow::Owned(_));
+    let content = redact(&text);
     let count = content.lines().count();
     let first = offset.unwrap_or(1);
     if count == 0 {
@@ -62,7 +65,7 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value) -> Answer {
     }
 
     let mut text = String::new();
-    if matches!(content, std::borrow::Cow::Owned(_)) {
+    if is_no_text {
         text.push_str("(not valid UTF-8: `\u{fffd}` stands for bytes that are no text)\n");
     }
     let mut next = first;

@@ -3,10 +3,13 @@
 use super::path::Root;
 use super::walk::{Filter, walk};
 use super::{Answer, ToolDefinition, ToolLimits, file, input};
+use divisi_providers::redact;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::sinks::Bytes;
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkFinish, SinkMatch};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io;
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +105,8 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, cancel: &Cance
 
 /// What one file gave.
 #[derive(Default)]
-struct Hits {
+struct Hits<'a> {
+    matcher: Option<&'a RegexMatcher>,
     lines: Vec<String>,
     /// How many matches `lines` shows, and how many there are.
     shown: usize,
@@ -111,14 +115,14 @@ struct Hits {
     is_binary: bool,
 }
 
-impl Hits {
+impl<'a> Hits<'a> {
     fn find(
-        matcher: &RegexMatcher,
+        matcher: &'a RegexMatcher,
         file: &std::fs::File,
         context: usize,
         shown_max: usize,
     ) -> io::Result<Self> {
-        let mut hits = Self { shown_max, ..Self::default() };
+        let mut hits = Self { matcher: Some(matcher), shown_max, ..Self::default() };
         SearcherBuilder::new()
             .before_context(context)
             .after_context(context)
@@ -130,7 +134,7 @@ impl Hits {
     }
 
     fn push(&mut self, number: Option<u64>, mark: char, bytes: &[u8]) {
-        let mut line = String::from_utf8_lossy(bytes).trim_end().to_owned();
+        let mut line = redact(&String::from_utf8_lossy(bytes)).trim_end().to_owned();
         if line.len() > LINE_BYTES_MAX {
             line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
             line.push('…');
@@ -139,10 +143,29 @@ impl Hits {
     }
 }
 
-impl Sink for Hits {
+/// Whether what the pattern matches is no more than a secret in the line: whoever
+/// searches could otherwise try it out letter by letter.
+fn is_of_secret(matcher: &RegexMatcher, line: &[u8]) -> io::Result<bool> {
+    let line = String::from_utf8_lossy(line);
+    let Cow::Owned(left) = redact(&line) else { return Ok(false) };
+    let mut matches = false;
+    let first = Bytes(|_, _| {
+        matches = true;
+        Ok(false)
+    });
+    Searcher::new().search_slice(matcher, left.as_bytes(), first)?;
+    Ok(!matches)
+}
+
+impl Sink for Hits<'_> {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
+        if let Some(matcher) = self.matcher
+            && is_of_secret(matcher, found.bytes())?
+        {
+            return Ok(true);
+        }
         self.matches += 1;
         if self.shown < self.shown_max {
             self.shown += 1;
@@ -190,7 +213,7 @@ impl Report {
         self.shown_max - self.shown
     }
 
-    fn add_lines(&mut self, path: &str, hits: Hits) {
+    fn add_lines(&mut self, path: &str, hits: Hits<'_>) {
         self.matches += hits.matches;
         self.shown += hits.shown;
         if hits.shown > 0 {
@@ -203,7 +226,7 @@ impl Report {
         }
     }
 
-    fn add_count(&mut self, path: &str, hits: &Hits) {
+    fn add_count(&mut self, path: &str, hits: &Hits<'_>) {
         self.matches += hits.matches;
         match hits.matches {
             0 => {}

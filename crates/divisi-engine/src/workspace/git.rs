@@ -39,12 +39,13 @@ pub(super) async fn git(
         .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
         .args(args.iter().copied())
         .cwd(folder)
+        .without_secrets()
         .env("LC_ALL", "C")
         .env("GIT_TERMINAL_PROMPT", "0")
         .limits(limits);
     let exit = MISLEADING.into_iter().fold(program, Program::without_env).run(cancel).await?;
     match exit.status.is_ok() {
-        true => Ok(exit.stdout.text()),
+        true => Ok(exit.stdout.exact()),
         false => Err(GitError::Refused {
             command: args.iter().take(2).copied().collect::<Vec<_>>().join(" "),
             said: exit.stderr.text().trim().to_owned(),

@@ -9,6 +9,7 @@ mod git;
 
 pub use git::GitError;
 
+use crate::private;
 use crate::process::ProcessError;
 use git::{change_worktrees, git};
 use std::fs;
@@ -143,7 +144,8 @@ fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
         let path = path.to_owned();
         move |source| WorkspaceError::Folder { path, source }
     };
-    fs::create_dir_all(&folder).map_err(fail(&folder))?;
+    // Worktrees hold what agents have made of the files.
+    private::folder(&folder).map_err(fail(&folder))?;
     // Keeps git from showing the worktrees as files of the repository.
     let ignore = folder.join(".gitignore");
     if !ignore.exists() {

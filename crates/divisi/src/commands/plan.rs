@@ -14,6 +14,8 @@ use crate::problem::Problem;
 use crate::what_if;
 use anyhow::Context as _;
 use divisi_core::preflight::Graph;
+use divisi_engine::private;
+use divisi_providers::redact;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +64,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let Looked { graph, forecast, .. } = &looked;
     if let Some(path) = &args.svg {
         let drawing = svg::render(graph).context("cannot draw the plan")?;
-        std::fs::write(path, drawing).with_context(|| format!("cannot write {}", path.display()))?;
+        private::write(path, &redact(&drawing))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &args.save {
         save(graph, path)?;
@@ -99,7 +102,7 @@ fn save(graph: &Graph, path: &Path) -> Result<(), Problem> {
     }
     let plan = frozen::plan(graph).context("this flow makes no plan file")?;
     let text = plan_file::write(path, &plan)?;
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    private::write(path, &redact(&text)).with_context(|| format!("cannot write {}", path.display()))?;
     if !graph.open.is_empty() {
         let message = "what only results tell stands in the plan as it was assumed";
         output::say(&format!("note: {message}: see {}", path.display()));

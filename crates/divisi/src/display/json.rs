@@ -4,12 +4,14 @@
 //! are, because a person may well look at it there.
 
 use super::text::acts;
+use divisi_providers::redact::known;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// The value on one line.
+/// The value on one line, without secrets.
 pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<String> {
-    serde_json::to_string(value).map(|json| harmless(&json))
+    let json = serde_json::to_string(value)?;
+    Ok(harmless(&known().json(json.into())))
 }
 
 /// The same JSON without a character that acts on a terminal, but for the line

@@ -5,6 +5,7 @@
 //! cursor, change colours, set the title or turn the reading direction.
 
 use console::{AnsiCodeIterator, measure_text_width, truncate_str};
+use divisi_providers::redact;
 use std::fmt::Write;
 
 /// The text on one line: line breaks and runs of blanks become one blank.
@@ -55,9 +56,10 @@ pub(crate) fn width(safe: &str) -> usize {
     measure_text_width(safe)
 }
 
-/// Colours and cursor moves have no place in a text; what they enclose does.
+/// Colours, cursor moves and secrets have no place in a text; what they enclose does.
 fn without_ansi(text: &str) -> String {
-    AnsiCodeIterator::new(text).filter(|(_, is_ansi)| !is_ansi).map(|(plain, _)| plain).collect()
+    let plain = AnsiCodeIterator::new(text).filter(|(_, is_ansi)| !is_ansi).map(|(plain, _)| plain);
+    redact(&plain.collect::<String>()).into_owned()
 }
 
 /// Writes what would act on the terminal as what it is: `\u{1b}`.

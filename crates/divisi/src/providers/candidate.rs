@@ -9,13 +9,14 @@ use divisi_engine::ProviderModels;
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{
     Anthropic, Dialect, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, Secret,
-    endpoint::EndpointError,
+    endpoint::EndpointError, redact,
 };
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// A provider that could be asked, if it has what it needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Candidate {
     pub(crate) name: String,
     pub(crate) found: Found,
@@ -32,6 +33,12 @@ pub(crate) struct Candidate {
     rate: RateLimits,
     /// How it wants to be asked.
     pub(crate) dialect: Dialect,
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Candidate({} at {})", self.name, self.shown_url())
+    }
 }
 
 /// Why we know of a provider.
@@ -188,6 +195,7 @@ impl Candidate {
         let host = authority.rsplit('@').next().unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let url = format!("{scheme}://{host}{path}");
+        let url = redact(&url).into_owned();
         match &self.key {
             Some(key) => key.redact(&url),
             None => url,

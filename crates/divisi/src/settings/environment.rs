@@ -3,6 +3,7 @@
 use super::layer::{Leaf, Origin};
 use super::{SettingsError, layer};
 use std::collections::BTreeMap;
+use std::fmt;
 use toml::Value;
 
 /// What every variable of ours begins with.
@@ -26,8 +27,15 @@ const VARIABLES: [(&str, &[&str], Form); 10] = [
 pub(crate) const LOG: &str = "DIVISI_LOG";
 
 /// The variables of the environment. An empty one counts as not set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    /// Names only: values may be keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 /// How a variable is read.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Settings files: where they are, and what is wrong with them.
 
 use super::layer::{self, Leaf, Origin};
-use super::{Settings, SettingsError};
+use super::{Settings, SettingsError, secrets};
 use crate::slip::Unknown;
 use etcetera::BaseStrategy;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Leaf>, SettingsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
         Err(source) => return Err(SettingsError::Read { path: path.to_owned(), source }),
     };
+    secrets::make_known_in(&text);
     let wrong = |error| explain(path, &text, &error);
     toml::from_str::<Settings>(&text).map_err(wrong)?;
     let mut leaves = layer::leaves(toml::from_str(&text).map_err(wrong)?, &Origin::File(path.to_owned()));

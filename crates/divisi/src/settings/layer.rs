@@ -2,6 +2,7 @@
 //! comes from is kept.
 
 use super::Settings;
+use divisi_providers::redact;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +15,7 @@ use toml::{Table, Value};
 const WHOLE: [&str; 3] = ["providers", "prices", "executors"];
 
 /// One value, by the names that lead to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Leaf {
     pub(crate) path: Vec<String>,
     pub(crate) value: Value,
@@ -28,6 +29,12 @@ pub(crate) enum Origin {
     File(PathBuf),
     Variable(&'static str),
     Flag(&'static str),
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.name(), redact(&self.value.to_string()), self.origin)
+    }
 }
 
 impl Leaf {

@@ -11,6 +11,7 @@ mod values;
 mod environment;
 mod file;
 mod layer;
+mod secrets;
 
 pub(crate) use environment::{Environment, LOG};
 pub(crate) use file::{PROJECT_FILE, user_file};
@@ -54,6 +55,7 @@ fn load_with(
     // Every layer has been checked by itself, and values do not depend on each other.
     let settings =
         layer::settings(&leaves).map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
+    secrets::make_known(&settings);
     Ok(Loaded { settings, leaves })
 }
 

@@ -15,6 +15,7 @@ use etcetera::BaseStrategy;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
@@ -109,7 +110,7 @@ pub(crate) struct Retry {
 }
 
 /// A provider besides those that divisi knows, or one of them reached otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProviderSettings {
     /// The API that it speaks. A vendor that divisi knows by this name speaks
@@ -282,6 +283,17 @@ impl From<&Retry> for RetryPolicy {
             waits_max: retry.waits_max,
             overload_wait_max: retry.overload_wait_max.0,
         }
+    }
+}
+
+impl fmt::Debug for ProviderSettings {
+    /// Leaves out the address, in which a password may stand.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderSettings")
+            .field("kind", &self.kind)
+            .field("key_env", &self.key_env)
+            .field("models", &self.models)
+            .finish_non_exhaustive()
     }
 }
 

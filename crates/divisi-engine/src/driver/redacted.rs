@@ -1,0 +1,49 @@
+//! Messages without secrets.
+//!
+//! Replies, tool results and output of programs are redacted where they arrive.
+//! What is left are words of scripts, and results of executors that somebody else
+//! has written.
+
+use super::message::{FlowNews, Message, Ours};
+use crate::executor::AttemptResult;
+use divisi_core::Failure;
+use divisi_core::content::Content;
+use divisi_providers::redact::{Known, known};
+
+impl Message {
+    /// The same without the secrets that this process knows.
+    pub(super) fn redacted(self) -> Self {
+        let known = known();
+        match self {
+            Self::Flow(FlowNews::Phase { title, cap }) => {
+                Self::Flow(FlowNews::Phase { title: known.shared(title), cap })
+            }
+            Self::Flow(FlowNews::Log(line)) => Self::Flow(FlowNews::Log(known.shared(line))),
+            Self::Flow(FlowNews::Ended(result)) => {
+                let result = result.map(|json| known.json(json));
+                Self::Flow(FlowNews::Ended(result.map_err(|failed| failure(&known, failed))))
+            }
+            Self::Ours(Ours::Ended { attempt, result }) => {
+                let AttemptResult { result: value, findings, .. } = *result;
+                let value = value.map(|json| known.json(json)).map_err(|failed| failure(&known, failed));
+                let findings = findings.map(|findings| known.shared(findings));
+                let result = Box::new(AttemptResult { result: value, findings, ..*result });
+                Self::Ours(Ours::Ended { attempt, result })
+            }
+            other => other,
+        }
+    }
+}
+
+fn failure(known: &Known, failure: Failure) -> Failure {
+    let partial = failure.partial.map(|partial| match partial {
+        Content::Inline(json) => Content::Inline(known.json(json)),
+        stored @ Content::Stored { .. } => stored,
+    });
+    Failure {
+        message: known.text(&failure.message).into_owned(),
+        hint: failure.hint.map(|hint| known.text(&hint).into_owned()),
+        partial,
+        ..failure
+    }
+}

@@ -1,0 +1,269 @@
+//! What in a value is a secret, as far as the value tells.
+
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use serde_json::Value;
+
+/// How sure it is that a value is a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certainty {
+    /// A key in use.
+    Sure,
+    /// A password by its name, which may look like any word.
+    Password,
+    /// A secret by its name, which looks as random as keys do.
+    Likely,
+    /// Nothing is known but the value.
+    None,
+}
+
+/// Shortest key in use that is searched for. Shorter ones are found in innocent
+/// words and numbers.
+const SURE_CHARS_MIN: usize = 6;
+
+/// Shortest value of a variable that is searched for.
+const CHARS_MIN: usize = 8;
+
+/// From this length on a value without digits is no word any more.
+const WORD_CHARS_MAX: usize = 20;
+
+/// Shortest number that is searched for: others count tokens, cents and milliseconds.
+const NUMBER_DIGITS_MIN: usize = 16;
+
+/// What people write where a key is asked for and none is needed, and other words
+/// that are in every text. To cut them out would hide nothing.
+const PLACEHOLDERS: [&str; 35] = [
+    "administrator",
+    "anything",
+    "api-key",
+    "apikey",
+    "change-me",
+    "changeme",
+    "default",
+    "development",
+    "disabled",
+    "example",
+    "lm-studio",
+    "lmstudio",
+    "localhost",
+    "llama.cpp",
+    "minioadmin",
+    "mongodb",
+    "no-key",
+    "none-needed",
+    "not-needed",
+    "not-used",
+    "ollama",
+    "passw0rd",
+    "password",
+    "password1",
+    "placeholder",
+    "postgres",
+    "postgresql",
+    "production",
+    "rabbitmq",
+    "secret",
+    "sk-no-key-required",
+    "test1234",
+    "undefined",
+    "unused",
+    "username",
+];
+
+/// How keys begin, and how many characters they have at least.
+const FORMATS: [(&str, usize); 24] = [
+    ("sk-", 20),
+    ("sk_live_", 20),
+    ("sk_test_", 20),
+    ("rk_live_", 20),
+    ("whsec_", 20),
+    ("ghp_", 20),
+    ("gho_", 20),
+    ("ghu_", 20),
+    ("ghs_", 20),
+    ("ghr_", 20),
+    ("github_pat_", 20),
+    ("glpat-", 20),
+    ("AKIA", 20),
+    ("ASIA", 20),
+    ("AIza", 30),
+    ("ya29.", 20),
+    ("xoxb-", 15),
+    ("xoxp-", 15),
+    ("xoxa-", 15),
+    ("xoxs-", 15),
+    ("hf_", 20),
+    ("npm_", 20),
+    ("pypi-", 20),
+    ("eyJ", 40),
+];
+
+/// Shortest run of letters and digits in a key.
+const KEY_RUN_MIN: usize = 10;
+
+/// How many levels of JSON are looked into: service accounts have two.
+const JSON_DEPTH_MAX: usize = 4;
+
+/// The secrets in a value. Keys that have a known form, private keys and passwords
+/// in addresses are found whatever the value is.
+pub(super) fn parts(value: &str, certainty: Certainty) -> Vec<String> {
+    let value = value.trim();
+    let mut found = in_address(value, Certainty::Password);
+    if let Ok(json @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(value) {
+        in_json(&json, certainty, JSON_DEPTH_MAX, &mut found);
+        return found;
+    }
+    if is_private_key(value) {
+        // Line by line, because whoever prints it may put something before each line.
+        let lines = value.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+        found.extend(lines.filter(|line| line.len() >= SURE_CHARS_MIN).map(str::to_owned));
+        return found;
+    }
+    let words = value.split(|c| !is_of_key(c)).filter(|word| has_key_format(word));
+    for word in words.map(str::to_owned) {
+        if !found.contains(&word) {
+            found.push(word);
+        }
+    }
+    // `Bearer abc` is a secret because of what follows.
+    let scheme = value.split_once(' ').filter(|(scheme, rest)| is_scheme(scheme) && !rest.contains(' '));
+    let whole = scheme.map_or(value, |(_, rest)| rest);
+    if is_secret(whole, certainty) && !found.iter().any(|found| found == whole) {
+        found.push(whole.to_owned());
+    }
+    found
+}
+
+/// The secrets in an address: its password, what stands in the place of a user
+/// without one, parameters that hold a key. As written and as meant.
+pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
+    let Some((scheme, rest)) = value.split_once("://") else { return vec![] };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let written = match authority.rsplit_once('@').map(|(user, _)| (user, user.split_once(':'))) {
+        None => None,
+        // The password of a database on one's own machine.
+        Some((_, Some((user, password)))) if password == user || scheme.starts_with(password) => None,
+        Some((_, Some((_, password)))) => Some((password, certainty)),
+        // A name or a token: names look like words.
+        Some((user, None)) => Some((user, Certainty::Likely)),
+    };
+    let meant = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut found: Vec<String> = written
+        .into_iter()
+        .flat_map(|(text, certainty)| [(text.to_owned(), certainty), (meant(text), certainty)])
+        .filter(|(text, certainty)| is_secret(text, *certainty))
+        .map(|(text, _)| text)
+        .collect();
+    if let Ok(url) = Url::parse(value) {
+        let parameters = url.query_pairs().filter(|(name, _)| super::variables::is_secret(name));
+        found.extend(
+            parameters.map(|(_, value)| value.into_owned()).filter(|text| is_secret(text, certainty)),
+        );
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn in_json(value: &Value, certainty: Certainty, depth: usize, found: &mut Vec<String>) {
+    match value {
+        _ if depth == 0 => {}
+        Value::String(text) => found.extend(parts(text, certainty)),
+        Value::Array(items) => items.iter().for_each(|item| in_json(item, certainty, depth - 1, found)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) => found.extend(super::variables::secrets_in(name, text)),
+                    value => in_json(value, Certainty::None, depth - 1, found),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn is_secret(value: &str, certainty: Certainty) -> bool {
+    let chars = value.chars().count();
+    let is_number = value.bytes().all(|b| b.is_ascii_digit() || b".,-_ ".contains(&b));
+    let is_placeholder = PLACEHOLDERS.iter().any(|word| value.eq_ignore_ascii_case(word));
+    if is_placeholder || (is_number && chars < NUMBER_DIGITS_MIN) || is_path(value) {
+        return false;
+    }
+    match certainty {
+        Certainty::Sure => chars >= SURE_CHARS_MIN,
+        Certainty::Password => chars >= CHARS_MIN,
+        Certainty::Likely => chars >= CHARS_MIN && !value.contains("://") && looks_random(value),
+        Certainty::None => false,
+    }
+}
+
+/// Whether it is no word, nor several with a dash between them.
+fn looks_random(value: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| value.bytes().any(|byte| kind(&byte));
+    let letters = has(u8::is_ascii_alphabetic);
+    let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    (letters && has(u8::is_ascii_digit)) || mixed || value.len() > WORD_CHARS_MAX
+}
+
+/// Whether it says where something is. The place of a key is no key.
+fn is_path(value: &str) -> bool {
+    let is_rooted = ["/", "~/", "./", "../"].iter().any(|root| value.starts_with(root));
+    is_rooted && (value.starts_with("~/") || std::path::Path::new(value).exists())
+}
+
+fn is_private_key(value: &str) -> bool {
+    value.contains("-----BEGIN") && value.contains("PRIVATE KEY")
+}
+
+fn is_of_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+fn has_key_format(word: &str) -> bool {
+    let begins = FORMATS.iter().any(|(begin, chars_min)| word.starts_with(begin) && word.len() >= *chars_min);
+    // Names of folders may begin like keys; they are words with dashes in between.
+    begins && word.split(['-', '_', '.']).any(|run| run.len() >= KEY_RUN_MIN && looks_random(run))
+}
+
+fn is_scheme(word: &str) -> bool {
+    ["bearer", "basic", "token", "apikey"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_paths_and_numbers_are_no_secrets() {
+        for value in
+            ["ollama", "EMPTY", "x", "none", "true", "1234567890", "1.5", "/usr/bin", "~/.ssh/id", "Password"]
+        {
+            assert_eq!(parts(value, Certainty::Sure), [""; 0], "{value}");
+        }
+        assert_eq!(parts("plasmawayland", Certainty::Likely), [""; 0]);
+        assert_eq!(parts("https://vault.example.com/v1", Certainty::Likely), [""; 0]);
+        for value in
+            ["AKIA", "/home/me/sk-learn-experiments-2026/x", "postgres://postgres:postgres@localhost/db"]
+        {
+            assert_eq!(parts(value, Certainty::None), [""; 0], "{value}");
+        }
+        assert_eq!(parts("https://somebody@dev.example.com/x", Certainty::None), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_secret_in_a_value_is_found() {
+        let found = |value: &str, certainty| parts(value, certainty).join(" | ");
+        assert_eq!(found("hunter2", Certainty::Sure), "hunter2");
+        assert_eq!(found("correcthorse", Certainty::Password), "correcthorse");
+        assert_eq!(found("Bearer abc-123-def", Certainty::Likely), "abc-123-def");
+        assert_eq!(found("a AKIA0123456789ABCDEF b", Certainty::None), "AKIA0123456789ABCDEF");
+        assert_eq!(found("redis://:p%40ss-w0rd@h:1", Certainty::None), "p%40ss-w0rd | p@ss-w0rd");
+        assert_eq!(found("https://gate.example/v1?x=1&api-key=q-012345", Certainty::None), "q-012345");
+        let pem =
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B\n-----END RSA PRIVATE KEY-----";
+        assert_eq!(found(pem, Certainty::None), "MIIEvQIBADAN | BgkqhkiG9w0B");
+        let account =
+            r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n"}"#;
+        assert_eq!(found(account, Certainty::Likely), "MIIEvQIBADAN");
+    }
+}

@@ -1,0 +1,274 @@
+//! Cuts known values out of texts.
+
+use super::encodings::{FORM_BYTES_MIN, forms};
+use super::search::Search;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What stands in the place of a secret.
+pub const MARK: &str = "***";
+
+/// Shortest beginning or end of a secret that is cut out where a text was cut.
+const STUMP_BYTES_MIN: usize = 4;
+
+/// Finds known values in texts: as they are, in other encodings, in other letter
+/// case, and with blanks and line breaks in them, as in wrapped base64.
+///
+/// What it leaves it leaves again: redacting twice is redacting once.
+pub struct Redactor {
+    /// `None` where nothing is known.
+    search: Option<Search>,
+}
+
+/// Where a text was cut, by us or by who gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Something stood before it.
+    Start,
+    /// Something followed.
+    End,
+}
+
+impl Redactor {
+    /// A redactor of these values. For each it takes some twenty times its bytes; there
+    /// are no more of them than an environment and settings hold.
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let squeezed = values.into_iter().flat_map(forms).map(|form| squeezed(&form).into_boxed_slice());
+        let all: BTreeSet<_> = squeezed.filter(|form| form.len() >= FORM_BYTES_MIN).collect();
+        Self { search: Search::new(all.into_iter().collect()) }
+    }
+
+    /// Whether there is a secret in `text`.
+    pub fn finds(&self, text: &str) -> bool {
+        self.search.as_ref().is_some_and(|search| {
+            !search.is_too_long_for(text.len()) && search.spans(&squeezed(text)).next().is_some()
+        })
+    }
+
+    /// The same without a look for secrets with blanks in them: for texts that have
+    /// been redacted before.
+    pub fn finds_again(&self, text: &str) -> bool {
+        self.search.as_ref().is_some_and(|search| search.spans(text.as_bytes()).next().is_some())
+    }
+
+    /// `text` with `***` in the place of every secret. The line breaks within one
+    /// are kept, so that lines keep their numbers.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.search {
+            None => Cow::Borrowed(text),
+            Some(search) => replaced(text, &spans(search, text)),
+        }
+    }
+
+    /// The same of a text that is shared.
+    pub fn shared(&self, text: Arc<str>) -> Arc<str> {
+        match self.text(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(text) => text.into(),
+        }
+    }
+
+    /// The same of a part of a text: what is left of a secret at the cut goes too.
+    pub fn part<'a>(&self, text: &'a str, cut: Cut) -> Cow<'a, str> {
+        let Some(search) = &self.search else { return Cow::Borrowed(text) };
+        let mut spans = spans(search, text);
+        let stump = stump(search, text.as_bytes(), cut);
+        if stump > 0 {
+            spans.push(match cut {
+                Cut::Start => (0, stump),
+                Cut::End => (text.len() - stump, text.len()),
+            });
+        }
+        replaced(text, &merged(spans))
+    }
+
+    /// Parts of one text, of which a secret may begin in one and end in another.
+    pub(super) fn parts(&self, parts: &[&str]) -> Option<Vec<String>> {
+        let search = self.search.as_ref()?;
+        let spans = spans(search, &parts.concat());
+        let mut from = 0;
+        let cut = |part: &&str| {
+            let (begin, end) = (from, from + part.len());
+            from = end;
+            let within = spans.iter().filter(|span| span.0 < end && span.1 > begin);
+            let within: Vec<_> =
+                within.map(|span| (span.0.max(begin) - begin, span.1.min(end) - begin)).collect();
+            replaced(part, &within).into_owned()
+        };
+        (!spans.is_empty()).then(|| parts.iter().map(cut).collect())
+    }
+}
+
+/// Where secrets stand, in order and apart from each other.
+fn spans(search: &Search, text: &str) -> Vec<(usize, usize)> {
+    if search.is_too_long_for(text.len()) {
+        return vec![];
+    }
+    let squeezed = squeezed(text);
+    let found: Vec<_> = search.spans(&squeezed).collect();
+    if found.is_empty() {
+        return found;
+    }
+    let seen: Vec<usize> =
+        text.bytes().enumerate().filter(|(_, b)| !is_passed_over(*b)).map(|(at, _)| at).collect();
+    merged(found.into_iter().map(|(begin, end)| (seen[begin], seen[end - 1] + 1)).collect())
+}
+
+/// The bytes of `text` but for those that are passed over.
+fn squeezed(text: &str) -> Vec<u8> {
+    let mut squeezed = vec![0; text.len()];
+    let mut length = 0;
+    // Without a branch for each byte, which would cost more than the search.
+    for byte in text.bytes() {
+        squeezed[length] = byte;
+        length += usize::from(!is_passed_over(byte));
+    }
+    squeezed.truncate(length);
+    squeezed
+}
+
+/// How many bytes at a cut are the end, or the beginning, of a secret.
+fn stump(search: &Search, text: &[u8], cut: Cut) -> usize {
+    let most = search.words().map(|form| form.len()).max().unwrap_or(0);
+    let seen = || text.iter().enumerate().filter(|(_, byte)| !is_passed_over(**byte));
+    // The bytes next to the cut, in the order of the text, and how far each is from it.
+    let near: Vec<(usize, u8)> = match cut {
+        Cut::Start => seen().take(most).map(|(at, byte)| (at + 1, *byte)).collect(),
+        Cut::End => {
+            let mut near: Vec<_> = seen().rev().take(most).map(|(at, b)| (text.len() - at, *b)).collect();
+            near.reverse();
+            near
+        }
+    };
+    let is_stump = |form: &[u8], length: usize| {
+        let (piece, near) = match cut {
+            Cut::Start => (&form[form.len() - length..], &near[..length]),
+            Cut::End => (&form[..length], &near[near.len() - length..]),
+        };
+        piece.iter().zip(near).all(|(a, (_, b))| a.eq_ignore_ascii_case(b))
+    };
+    let longest = |form: &[u8]| {
+        let most = near.len().min(form.len().saturating_sub(1));
+        (STUMP_BYTES_MIN..=most).rev().find(|length| is_stump(form, *length)).unwrap_or(0)
+    };
+    match (search.words().map(longest).max().unwrap_or(0), cut) {
+        (0, _) => 0,
+        (length, Cut::Start) => near[length - 1].0,
+        (length, Cut::End) => near[near.len() - length].0,
+    }
+}
+
+/// Bytes that may stand between those of a secret: base64 is wrapped, dumps have
+/// blanks, UTF-16 has zeros.
+fn is_passed_over(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0 || byte == 0x0b
+}
+
+fn merged(mut spans: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    spans.sort_unstable();
+    let mut apart: Vec<(usize, usize)> = Vec::with_capacity(spans.len());
+    for (begin, end) in spans {
+        match apart.last_mut() {
+            Some(last) if begin <= last.1 => last.1 = last.1.max(end),
+            _ => apart.push((begin, end)),
+        }
+    }
+    apart
+}
+
+fn replaced<'a>(text: &'a str, spans: &[(usize, usize)]) -> Cow<'a, str> {
+    if spans.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut left = String::with_capacity(text.len());
+    let mut from = 0;
+    for (begin, end) in spans {
+        // Stumps may begin within a character.
+        let (begin, end) = (text.floor_char_boundary(*begin).max(from), text.ceil_char_boundary(*end));
+        left.push_str(&text[from..begin]);
+        left.push_str(MARK);
+        left.extend(text[begin..end].chars().filter(|c| *c == '\n'));
+        from = end;
+    }
+    left.push_str(&text[from..]);
+    Cow::Owned(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "sk-ant-PLANTED-KEY-0123456789abcdef";
+
+    fn redacted(text: &str) -> String {
+        Redactor::new([KEY, "p@ss/w0rd"]).text(text).into_owned()
+    }
+
+    #[test]
+    fn a_secret_is_cut_out_however_it_is_written() {
+        assert_eq!(redacted(&format!("key {KEY}, not {KEY}!")), "key ***, not ***!");
+        assert_eq!(redacted(&KEY.to_uppercase()), "***");
+        assert_eq!(redacted("a=p%40ss%2fw0rd&b"), "a=***&b");
+        assert_eq!(redacted(r"p@ss\/w0rd"), "***");
+        assert_eq!(redacted("70 40 73 73 2f 77 30 72 64"), "***");
+        assert_eq!(redacted("sk-ant-PLANTED\n-KEY-0123456789a\r\nbcdef."), "***\n\n.");
+        assert_eq!(redacted("fedcba9876543210-YEK-DETNALP-tna-ks"), "***");
+        assert_eq!(redacted("innocent sk-ant-PLANTED-KEY-0"), "innocent sk-ant-PLANTED-KEY-0");
+    }
+
+    #[test]
+    fn wrapped_base64_is_found() {
+        use base64::Engine;
+        let whole = format!("HOME=/home/me\nANTHROPIC_API_KEY={KEY}\nLANG=C\n");
+        let encoded = base64::engine::general_purpose::STANDARD.encode(whole);
+        let wrapped: Vec<&str> =
+            encoded.as_bytes().chunks(16).map(|line| str::from_utf8(line).unwrap()).collect();
+        let left = redacted(&wrapped.join("\n"));
+        assert!(left.len() < encoded.len() - KEY.len(), "{left}");
+        assert!(left.contains("***"), "{left}");
+    }
+
+    #[test]
+    fn what_overlaps_goes_as_a_whole() {
+        let redactor = Redactor::new(["abcdefgh12", "gh12xyzw99"]);
+        assert_eq!(redactor.text("-abcdefgh12xyzw99-"), "-***-");
+    }
+
+    #[test]
+    fn at_a_cut_what_is_left_goes_too() {
+        let redactor = Redactor::new([KEY]);
+        for length in STUMP_BYTES_MIN..KEY.len() {
+            let text = format!("end {}", &KEY[..length]);
+            assert_eq!(redactor.part(&text, Cut::End), "end ***", "{length}");
+            let text = format!("{} begin", &KEY[length..]);
+            let left = if KEY.len() - length < STUMP_BYTES_MIN { text.as_str() } else { "*** begin" };
+            assert_eq!(redactor.part(&text, Cut::Start), left, "{length}");
+        }
+        assert_eq!(redactor.part("an innocent end", Cut::End), "an innocent end");
+        assert_eq!(redactor.part("", Cut::End), "");
+    }
+
+    #[test]
+    fn a_secret_across_parts_is_cut_out_of_each() {
+        let redactor = Redactor::new([KEY]);
+        let (a, b) = KEY.split_at(9);
+        let parts = redactor.parts(&[&format!("x {a}"), b, " y"]);
+        assert_eq!(parts.unwrap(), ["x ***", "***", " y"]);
+        assert_eq!(redactor.parts(&["x", "y"]), None);
+    }
+
+    #[test]
+    fn twice_is_once_and_nothing_is_lost_beside_it() {
+        let text = format!("ä{KEY}ö\u{fffd}{}ü", "p@ss/w0rd");
+        let once = redacted(&text);
+        assert_eq!(once, "ä***ö\u{fffd}***ü");
+        assert_eq!(redacted(&once), once);
+    }
+
+    #[test]
+    fn who_knows_nothing_changes_nothing() {
+        assert!(matches!(Redactor::new([]).text("abc"), Cow::Borrowed("abc")));
+        assert_eq!(Redactor::new(["ab"]).text("ab"), "ab");
+    }
+}

@@ -1,0 +1,239 @@
+//! Which variables of the environment hold a secret, as far as names tell.
+
+use super::look::{self, Certainty};
+
+/// Words of a name that make its value a secret, as in `GITHUB_PAT`.
+const WORDS: [&str; 33] = [
+    "KEY",
+    "KEYS",
+    "APIKEYS",
+    "TOKEN",
+    "SECRET",
+    "SECRETS",
+    "PASSWORD",
+    "PASSWORDS",
+    "PASSWD",
+    "PASSPHRASE",
+    "PASS",
+    "PWD",
+    "PW",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "CRED",
+    "CREDS",
+    "AUTH",
+    "OAUTH",
+    "AUTHORIZATION",
+    "PAT",
+    "COOKIE",
+    "COOKIES",
+    "SESSION",
+    "BEARER",
+    "SIGNING",
+    "PRIVATE",
+    "DSN",
+    "JWT",
+    "HMAC",
+    "MNEMONIC",
+    "WEBHOOK",
+    "CONNSTR",
+];
+
+/// How such words end where they are grown together: `STRIPEKEY`, `PGPASSWORD`.
+const ENDINGS: [&str; 8] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "PWD", "AUTH"];
+
+/// Words with such an ending that mean something else.
+const OTHER_WORDS: [&str; 8] =
+    ["MONKEY", "TURKEY", "HOTKEY", "DONKEY", "BYPASS", "COMPASS", "TRESPASS", "OLDPWD"];
+
+/// Whole names whose values are addresses with a password, as a rule.
+const ADDRESSES: [&str; 8] = [
+    "DATABASE_URL",
+    "DB_URL",
+    "REDIS_URL",
+    "MONGO_URL",
+    "MONGODB_URI",
+    "AMQP_URL",
+    "CONNECTION_STRING",
+    "CONN_STR",
+];
+
+/// Names with such a word that hold no secret: where something is, what sort of
+/// session it is. Programs go wrong without them. The agent of ssh gives its keys
+/// to nobody, and builds fetch with it.
+const HARMLESS: [&str; 17] = [
+    "PWD",
+    "OLDPWD",
+    "SSH_AUTH_SOCK",
+    "DESKTOP_SESSION",
+    "GDMSESSION",
+    "SESSION_MANAGER",
+    "WT_SESSION",
+    "STARSHIP_SESSION_KEY",
+    "XDG_SESSION_",
+    "DBUS_SESSION_BUS_",
+    "KONSOLE_DBUS_SESSION",
+    "TERM_SESSION_ID",
+    "ITERM_SESSION_ID",
+    "ZELLIJ_SESSION_NAME",
+    "GNOME_DESKTOP_SESSION_ID",
+    "CODE_SIGNING_ALLOWED",
+    "CODE_SIGNING_REQUIRED",
+];
+
+/// Words that stand for what a person remembers, which may look like any word.
+const PASSWORDS: [&str; 7] = ["PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD", "PW", "SECRET"];
+
+/// Variables that no program does without, whatever a setting says of them.
+const NEEDED: [&str; 12] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TMPDIR", "PWD", "TZ", "HOSTNAME", "LC_ALL"];
+
+/// Whether the value of this variable is a secret by its name.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    if HARMLESS.iter().any(|known| name == *known || (known.ends_with('_') && name.starts_with(known))) {
+        return false;
+    }
+    words(&name).any(is_telling) || ADDRESSES.iter().any(|address| name.ends_with(address))
+}
+
+pub(super) fn is_needed(name: &str) -> bool {
+    NEEDED.contains(&name)
+}
+
+/// What is secret in the value of a variable, setting, header or parameter.
+pub(super) fn secrets_in(name: &str, value: &str) -> Vec<String> {
+    let name_upper = name.to_ascii_uppercase();
+    let certainty = match is_secret(name) {
+        false => Certainty::None,
+        true if words(&name_upper).any(|word| PASSWORDS.iter().any(|end| word.ends_with(end))) => {
+            Certainty::Password
+        }
+        true => Certainty::Likely,
+    };
+    look::parts(value, certainty)
+}
+
+/// The words of a name, without the numbers at their ends: `TOKEN2` is a token.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
+}
+
+fn is_telling(word: &str) -> bool {
+    let ends = || ENDINGS.iter().any(|ending| word.ends_with(ending));
+    WORDS.contains(&word) || (ends() && !OTHER_WORDS.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_secrets_from_the_rest() {
+        let secret = [
+            "ANTHROPIC_API_KEY",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "GITHUB_TOKEN",
+            "npm_token",
+            "NPM_AUTH",
+            "npm_config__auth",
+            "PASSWORD",
+            "MYPASS",
+            "PGPASSWORD",
+            "DB_PASS",
+            "DB_PW",
+            "MYSQL_PWD",
+            "GITHUB_PAT",
+            "AZURE_DEVOPS_EXT_PAT",
+            "STRIPEKEY",
+            "CORP_LLM_AUTH",
+            "OAUTH_CODE",
+            "SERVICE_CREDS",
+            "DB_CRED",
+            "LOGIN_COOKIE",
+            "BW_SESSION",
+            "OP_SESSION_home",
+            "BEARER",
+            "CODE_SIGNING_SECRET",
+            "TLS_PRIVATE",
+            "SENTRY_DSN",
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "DATABASE_URL",
+            "TEST_DATABASE_URL",
+            "SLACK_WEBHOOK",
+            "API_KEYS",
+            "TOKEN2",
+            "clientsecret",
+            "apiToken",
+            "JWT",
+            "GIT_ASKPASS",
+        ];
+        for name in secret {
+            assert!(is_secret(name), "{name}");
+        }
+        let plain = [
+            "PATH",
+            "HOME",
+            "PWD",
+            "OLDPWD",
+            "INIT_CWD",
+            "KEYBOARD",
+            "KEYMAP",
+            "XKB_DEFAULT_LAYOUT",
+            "SSH_AUTH_SOCK",
+            "XAUTHORITY",
+            "GIT_AUTHOR_NAME",
+            "GIT_AUTHOR_EMAIL",
+            "AUTHOR",
+            "TOKENIZERS_PARALLELISM",
+            "MAX_TOKENS",
+            "CARGO_HOME",
+            "GOPRIVATE",
+            "PATTERN",
+            "COMPASS",
+            "BYPASS",
+            "MONKEY",
+            "XDG_SESSION_TYPE",
+            "XDG_SESSION_ID",
+            "DESKTOP_SESSION",
+            "SESSION_MANAGER",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "TERM_SESSION_ID",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "NIX_SSL_CERT_FILE",
+            "CERTIFICATES",
+            "CODE_SIGNING_ALLOWED",
+            "SPAWN",
+            "PASSENGER_BASE",
+            "OPENAI_BASE_URL",
+            "DISPLAY",
+        ];
+        for name in plain {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_tell_what_names_do_not() {
+        let found = |name: &str, value: &str| secrets_in(name, value);
+        assert_eq!(found("OPENAI_BASE_URL", "https://me:PLANTED5@gate.example"), ["PLANTED5"]);
+        assert_eq!(found("DATABASE_URL", "postgres://u:PLANTED2@h/d"), ["PLANTED2"]);
+        assert_eq!(
+            found("REMOTE", "https://ghp_0123456789abcdefghij@github.com/a/b"),
+            ["ghp_0123456789abcdefghij"]
+        );
+        assert_eq!(
+            found("CONFIG", r#"{"k": "sk-ant-api03-0123456789abcdef"}"#),
+            ["sk-ant-api03-0123456789abcdef"]
+        );
+        assert_eq!(found("A_PASSWORD", "hunter hunter"), ["hunter hunter"]);
+        assert_eq!(found("LANG", "en_US.UTF-8"), [""; 0]);
+        assert_eq!(found("SORT_KEY", "created_at"), [""; 0]);
+        assert_eq!(found("APP_KEY", "true"), [""; 0]);
+        assert_eq!(found("AUTH", "disabled"), [""; 0]);
+    }
+}

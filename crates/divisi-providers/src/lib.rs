@@ -46,7 +46,7 @@ pub use openai_responses::OpenAiResponses;
 pub use provider::{Progress, Provider};
 pub use rate::RateLimits;
 pub use reply::{Reply, Stop};
-pub use request::{Block, Message, Request, Role, SystemBlock, ToolDefinition};
+pub use request::{Block, INVALID_INPUT, Message, Request, Role, SystemBlock, ToolDefinition};
 pub use scripted::Scripted;
 pub use secret::Secret;
 pub use tools::Tools;

@@ -7,7 +7,7 @@ pub use handle::{Control, Finished, RunHandle};
 pub use job::Job;
 
 use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
-use crate::flow::{self, Flow};
+use crate::flow::{self, Flow, Library};
 use crate::lock::{LockError, RunLock};
 use crate::resolve::Resolver;
 use crate::setup::Setup;
@@ -221,6 +221,15 @@ impl Engine {
         Ok(Job { handle, inbox, resolver })
     }
 
+    /// Keeps agents from writing to what decides over this run and others.
+    fn protect(&self, flow: Option<&str>, setup: &Setup) {
+        let protected = &setup.protected;
+        protected.add_git(&setup.workspace);
+        flow.iter().for_each(|path| protected.add(path));
+        self.store.locks().iter().for_each(|folder| protected.add(folder));
+        Library::new(&setup.workspace).folders().iter().for_each(|folder| protected.add(folder));
+    }
+
     async fn drive(
         &self,
         opened: Opened,
@@ -245,6 +254,7 @@ impl Engine {
             args: source.args.map(|args| keep(args.to_string().into())),
             options: options.kept.map(|kept| keep(kept.to_string().into())),
         };
+        self.protect(flow.path.as_deref(), resolver.setup());
         let (limits, caps) = (resolver.setup().limits.clone(), options.caps);
         let first = match *run.stage() {
             Stage::Unstarted => Input::Start { name: source.name, flow, limits, caps },

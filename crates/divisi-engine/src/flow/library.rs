@@ -70,7 +70,7 @@ impl Library {
 
     /// All folders, nearest first: from the root upwards to the repository's
     /// top, then the home folder's.
-    fn folders(&self) -> Vec<PathBuf> {
+    pub fn folders(&self) -> Vec<PathBuf> {
         let mut folders = vec![];
         for folder in self.root.ancestors() {
             folders.extend(FOLDERS.iter().map(|name| folder.join(name)));

@@ -114,7 +114,10 @@ impl Feed {
                 }
                 Call::Load { id, reference, .. } => {
                     let answer = match self.library.load(&reference) {
-                        Ok(file) => Answer::Source { name: file.path, source: file.source },
+                        Ok(file) => {
+                            self.resolver.setup().protected.add(&file.path);
+                            Answer::Source { name: file.path, source: file.source }
+                        }
                         Err(message) => Answer::LoadFailed { message },
                     };
                     calls.extend(host.resolve(id, answer)?);

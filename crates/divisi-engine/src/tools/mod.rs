@@ -17,17 +17,22 @@ mod edit_file;
 mod file;
 #[cfg(test)]
 mod fixture;
+mod git_files;
+mod ignored;
 mod input;
 mod list_files;
 mod path;
+mod protected;
 mod read_file;
 mod run_command;
 mod search_files;
 mod selection;
 mod walk;
+mod watch;
 mod write_file;
 
 pub use path::NoRoot;
+pub use protected::Protected;
 pub use selection::Selection;
 
 use command_rules::CommandRules;
@@ -38,6 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use watch::Watch;
 
 /// The tools of one attempt, bound to a workspace.
 #[derive(Clone)]
@@ -117,6 +123,9 @@ pub struct ToolOutput {
     pub text: String,
     /// Whether the call failed.
     pub is_error: bool,
+    /// Whether there is such a tool and the agent may not use it. The model hears
+    /// it in `text`; the user should hear it too.
+    pub is_refused: bool,
 }
 
 /// The text of a result, or of what the model should know about a failure.
@@ -124,22 +133,23 @@ type Answer = Result<String, String>;
 
 impl From<Answer> for ToolOutput {
     fn from(answer: Answer) -> Self {
-        match answer {
-            Ok(text) => Self { text, is_error: false },
-            Err(text) => Self { text, is_error: true },
-        }
+        let is_error = answer.is_err();
+        let (Ok(text) | Err(text)) = answer;
+        Self { text, is_error, is_refused: false }
     }
 }
 
 impl Toolbox {
-    /// The selected tools, as far as they are permitted, in the workspace at `root`.
+    /// The selected tools, as far as they are permitted, in the workspace at
+    /// `root`. None writes to what is `protected`.
     pub fn new(
         root: &Path,
         selection: &Selection,
         permissions: Permissions,
         limits: ToolLimits,
+        protected: &Protected,
     ) -> Result<Self, NoRoot> {
-        let root = Arc::new(Root::open(root)?);
+        let root = Arc::new(Root::open(root, protected.clone())?);
         let none = Self { root, tools: vec![], commands: selection.commands().clone(), limits };
         Ok(none.reselect(selection, permissions))
     }
@@ -170,35 +180,42 @@ impl Toolbox {
 
     /// Carries out one call of the model.
     ///
-    /// Dropping the future stops a command; a file that is being written is
-    /// written whole or not at all.
+    /// Dropping the future stops a command, and soon what walks or searches; a
+    /// file that is being written is written whole or not at all.
     pub async fn call(&self, name: &str, input: &Value, cancel: &CancellationToken) -> ToolOutput {
-        let answer = match self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name) {
-            Some((definition, tool)) => match input::check(&definition, input) {
-                Ok(()) => self.run(*tool, input.clone(), cancel).await,
+        let found = self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name);
+        let mut output = match found {
+            Some((definition, tool)) => ToolOutput::from(match input::checked(&definition, input) {
+                Ok(input) => self.run(*tool, input, cancel).await,
                 Err(problem) => Err(problem),
+            }),
+            None => ToolOutput {
+                is_refused: Tool::ALL.iter().any(|tool| tool.name() == name),
+                ..Err(self.unknown(name)).into()
             },
-            None => Err(self.unknown(name)),
         };
-        let mut output = ToolOutput::from(answer);
         shorten(&mut output.text, self.limits.output_bytes_max);
         output
     }
 
     async fn run(&self, tool: Tool, input: Value, cancel: &CancellationToken) -> Answer {
         let (root, limits) = (self.root.clone(), self.limits);
-        let stop = cancel.clone();
+        // Work on another thread goes on when this future is dropped, unless it hears of it.
+        let cancel = cancel.child_token();
+        let _stops_with_us = cancel.clone().drop_guard();
+        let watch = Watch::new(&cancel);
         match tool {
-            Tool::RunCommand => run_command::run(&root, &self.commands, &limits, input, cancel).await,
-            Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &stop)).await,
-            Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &stop)).await,
-            Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input)).await,
+            Tool::RunCommand => run_command::run(&root, &self.commands, &limits, input, &cancel).await,
+            Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &watch)).await,
+            Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &watch)).await,
+            Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input, &watch)).await,
             Tool::WriteFile => blocking(move || write_file::run(&root, input)).await,
-            Tool::EditFile => blocking(move || edit_file::run(&root, input)).await,
+            Tool::EditFile => blocking(move || edit_file::run(&root, input, &watch)).await,
         }
     }
 
     fn unknown(&self, name: &str) -> String {
+        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
         let names: Vec<_> = self.tools.iter().map(|tool| tool.name()).collect();
         let what = match Tool::ALL.iter().any(|tool| tool.name() == name) {
             true => "is not allowed here",
@@ -252,6 +269,9 @@ impl Tool {
     }
 }
 
+/// Bytes shown of the name of a tool that there is not.
+const NAME_BYTES_MAX: usize = 64;
+
 async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(format!("the tool broke down: {e}")))
 }
@@ -274,7 +294,14 @@ mod tests {
     const ALL: Permissions = Permissions { write: true, run: true };
 
     fn names(selection: &Selection, permissions: Permissions) -> Vec<&'static str> {
-        let toolbox = Toolbox::new(Path::new("."), selection, permissions, ToolLimits::default()).unwrap();
+        let toolbox = Toolbox::new(
+            Path::new("."),
+            selection,
+            permissions,
+            ToolLimits::default(),
+            &Protected::default(),
+        )
+        .unwrap();
         toolbox.definitions().iter().map(|definition| definition.name).collect()
     }
 
@@ -291,7 +318,14 @@ mod tests {
 
     #[test]
     fn definitions_are_valid_schemas_that_name_each_field() {
-        let toolbox = Toolbox::new(Path::new("."), &Selection::all(), ALL, ToolLimits::default()).unwrap();
+        let toolbox = Toolbox::new(
+            Path::new("."),
+            &Selection::all(),
+            ALL,
+            ToolLimits::default(),
+            &Protected::default(),
+        )
+        .unwrap();
         for ToolDefinition { name, input_schema, .. } in toolbox.definitions() {
             jsonschema::validator_for(&input_schema).unwrap();
             assert_eq!(input_schema["additionalProperties"], json!(false), "{name}");

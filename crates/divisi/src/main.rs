@@ -15,6 +15,7 @@ mod what_if;
 
 mod context;
 mod prices;
+mod protect;
 mod providers;
 mod settings;
 
@@ -37,11 +38,11 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    log::tell_of_panics();
     let cli = match cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that nobody reads, or a complaint with nowhere to go.
-            let _ = error.print();
+            say(&error);
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
         }
     };
@@ -52,6 +53,16 @@ fn main() -> ExitCode {
             problem.exit.into()
         }
     }
+}
+
+/// Prints help, or what is wrong with the arguments: one may be the name of a
+/// file, which a stranger has chosen.
+fn say(error: &clap::Error) {
+    if std::env::args_os().any(|word| word.to_string_lossy().chars().any(display::text::acts)) {
+        return output::say(&display::text::block(&error.render().to_string()));
+    }
+    // Help that nobody reads, or a complaint with nowhere to go.
+    let _ = error.print();
 }
 
 fn run(cli: Cli) -> Result<Exit, Problem> {

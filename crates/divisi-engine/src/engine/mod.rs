@@ -222,10 +222,9 @@ impl Engine {
     }
 
     /// Keeps agents from writing to what decides over this run and others.
-    fn protect(&self, flow: Option<&str>, setup: &Setup) {
+    fn protect(&self, setup: &Setup) {
         let protected = &setup.protected;
         protected.add_git(&setup.workspace);
-        flow.iter().for_each(|path| protected.add(path));
         self.store.locks().iter().for_each(|folder| protected.add(folder));
         Library::new(&setup.workspace).folders().iter().for_each(|folder| protected.add(folder));
     }
@@ -242,6 +241,9 @@ impl Engine {
         if lock.is_none() {
             lock = self.store.locks().map(|folder| RunLock::take(&folder, &id)).transpose()?;
         }
+        let setup = resolver.setup();
+        flow::protect(&setup.protected, source.path.as_deref(), &source.text, &setup.workspace);
+        self.protect(setup);
         let mut blobs = vec![];
         let mut keep = |text: Arc<str>| {
             let (content, blob) = Content::of(text);
@@ -254,7 +256,6 @@ impl Engine {
             args: source.args.map(|args| keep(args.to_string().into())),
             options: options.kept.map(|kept| keep(kept.to_string().into())),
         };
-        self.protect(flow.path.as_deref(), resolver.setup());
         let (limits, caps) = (resolver.setup().limits.clone(), options.caps);
         let first = match *run.stage() {
             Stage::Unstarted => Input::Start { name: source.name, flow, limits, caps },

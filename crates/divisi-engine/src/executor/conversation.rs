@@ -11,7 +11,7 @@ use super::{Attempt, AttemptResult, Signal};
 use crate::framing;
 use crate::resolve::Assignment;
 use crate::setup::Model;
-use crate::tools::{ToolOutput, Toolbox};
+use crate::tools::Toolbox;
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::{Failure, FailureClass};
@@ -209,7 +209,7 @@ impl Conversation {
             self.asker.line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
             let output = match may_run {
                 true => self.toolbox.call(name, input, self.asker.line.stop()).await,
-                false => ToolOutput { text: DEADLY.to_owned(), is_error: true, is_refused: false },
+                false => Err::<String, String>(DEADLY.to_owned()).into(),
             };
             let (content, is_error) = (output.text, output.is_error);
             results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });

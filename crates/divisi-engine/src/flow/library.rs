@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 3] = ["flows", ".divisi/flows", ".claude/workflows"];
 
 /// Endings of a flow's file.
-const ENDINGS: [&str; 2] = ["js", "mjs"];
+pub(super) const ENDINGS: [&str; 2] = ["js", "mjs"];
 
 /// Finds flows by name or path, from one folder upwards.
 #[derive(Clone, Debug)]

@@ -115,7 +115,13 @@ impl Feed {
                 Call::Load { id, reference, .. } => {
                     let answer = match self.library.load(&reference) {
                         Ok(file) => {
-                            self.resolver.setup().protected.add(&file.path);
+                            let setup = self.resolver.setup();
+                            super::protect(
+                                &setup.protected,
+                                Some(&file.path),
+                                &file.source,
+                                &setup.workspace,
+                            );
                             Answer::Source { name: file.path, source: file.source }
                         }
                         Err(message) => Answer::LoadFailed { message },

@@ -86,6 +86,6 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_named() {
         let error = OwnPrices::new([("a[".to_owned(), ModelPrice::default())]).unwrap_err();
-        insta::assert_snapshot!(error, @"`a[` is no pattern of model ids: unclosed character class; missing ']'");
+        insta::assert_snapshot!(error, @"the pattern of model ids `a[` is not valid: unclosed character class; missing ']'");
     }
 }

@@ -123,9 +123,6 @@ pub struct ToolOutput {
     pub text: String,
     /// Whether the call failed.
     pub is_error: bool,
-    /// Whether there is such a tool and the agent may not use it. The model hears
-    /// it in `text`; the user should hear it too.
-    pub is_refused: bool,
 }
 
 /// The text of a result, or of what the model should know about a failure.
@@ -133,9 +130,10 @@ type Answer = Result<String, String>;
 
 impl From<Answer> for ToolOutput {
     fn from(answer: Answer) -> Self {
-        let is_error = answer.is_err();
-        let (Ok(text) | Err(text)) = answer;
-        Self { text, is_error, is_refused: false }
+        match answer {
+            Ok(text) => Self { text, is_error: false },
+            Err(text) => Self { text, is_error: true },
+        }
     }
 }
 
@@ -183,17 +181,14 @@ impl Toolbox {
     /// Dropping the future stops a command, and soon what walks or searches; a
     /// file that is being written is written whole or not at all.
     pub async fn call(&self, name: &str, input: &Value, cancel: &CancellationToken) -> ToolOutput {
-        let found = self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name);
-        let mut output = match found {
-            Some((definition, tool)) => ToolOutput::from(match input::checked(&definition, input) {
+        let answer = match self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name) {
+            Some((definition, tool)) => match input::checked(&definition, input) {
                 Ok(input) => self.run(*tool, input, cancel).await,
                 Err(problem) => Err(problem),
-            }),
-            None => ToolOutput {
-                is_refused: Tool::ALL.iter().any(|tool| tool.name() == name),
-                ..Err(self.unknown(name)).into()
             },
+            None => Err(self.unknown(name)),
         };
+        let mut output = ToolOutput::from(answer);
         shorten(&mut output.text, self.limits.output_bytes_max);
         output
     }

@@ -57,7 +57,12 @@ impl Protected {
         let protected = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let is_held = |path: &PathBuf| {
             let there = path.metadata().ok().map(|there| (there.dev(), there.ino()));
-            there.is_some_and(|there| steps.contains(&there)) || leads_below(&real(path), &whole)
+            if there.is_some_and(|there| steps.contains(&there)) {
+                return true;
+            }
+            let real = real(path);
+            // A folder of flows that holds the whole workspace has its flows beside it.
+            leads_below(&real, &whole) && !root.starts_with(&real)
         };
         protected.iter().any(is_held).then(|| "it decides over runs and what they may do".to_owned())
     }
@@ -195,5 +200,7 @@ mod tests {
         for place in ["flows", "flows/g.js", "flows/deep/er.js", "Flows/g.js"] {
             assert!(refused(&protected, root, place), "{place}");
         }
+        fs::create_dir(root.join("flows/project")).unwrap();
+        assert!(!refused(&protected, &root.join("flows/project"), "src/main.rs"));
     }
 }

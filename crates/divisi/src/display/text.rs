@@ -151,9 +151,10 @@ fn push(safe: &mut String, c: char, next: Option<char>) {
 const MARKS_MAX: usize = 8;
 
 /// Whether `c` may stand after `before` and before `next`.
-fn is_harmless(before: &str, c: char, next: Option<char>) -> bool {
+pub(crate) fn is_harmless(before: &str, c: char, next: Option<char>) -> bool {
     let is_written = |c: char| !c.is_ascii() && !acts(c) && !joins(c);
     match c {
+        ' '..='~' => true,
         // Emoji and some scripts are made with them. Elsewhere they only hide things.
         '\u{200c}' | '\u{200d}' => {
             let last = before.chars().next_back();

@@ -20,13 +20,13 @@ fn an_edit_is_said_with_what_it_does_to_caps() {
     let said = home.ends(0, &["resume", "last"]).stderr;
     let told = format!(
         "note: ~/work/f.js differs from the flow that run {} knows, and so do the caps of phases: \
-         `Work` from $0.5000 to $20.0000",
+         `Work` from $0.5000 to $20.00",
         home.last()
     );
     assert!(said.contains(&told), "{said}");
     assert!(!home.ends(0, &["resume", "last"]).stderr.contains("differs"));
     home.write("f.js", &flow("true", ""));
-    assert!(home.ends(0, &["resume", "last"]).stderr.contains("`Work` from $20.0000 to none"));
+    assert!(home.ends(0, &["resume", "last"]).stderr.contains("`Work` from $20.00 to none"));
     home.write("f.js", &(flow("true", "") + "// a remark\n"));
     let said = home.ends(0, &["resume", "last"]).stderr;
     assert!(said.contains(&format!("differs from the flow that run {} knows\n", home.last())), "{said}");

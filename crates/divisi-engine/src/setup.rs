@@ -2,13 +2,14 @@
 
 use crate::choose::AUTO;
 use crate::executor::CommandLine;
+use crate::globs;
 use crate::governor::{Governors, SharedLimits};
 use crate::prices::Catalogue;
-use crate::tools::Permissions;
+use crate::tools::{Permissions, Protected};
 use divisi_core::governor::RateSettings;
 use divisi_core::{Failure, FailureClass, Kinds, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
 use divisi_providers::Provider;
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
@@ -26,6 +27,9 @@ pub struct Setup {
     pub permissions: Permissions,
     /// The folder that agents see.
     pub workspace: PathBuf,
+    /// What their tools do not write to, beside what they never do. The flow that
+    /// runs is added when it starts.
+    pub protected: Protected,
     /// Replaces the text that frames every agent.
     pub framing: Option<Arc<str>>,
     /// How large a run may grow.
@@ -60,6 +64,7 @@ impl Setup {
             executors: BTreeMap::new(),
             permissions: Permissions::default(),
             workspace: workspace.into(),
+            protected: Protected::default(),
             framing: None,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
@@ -207,11 +212,7 @@ impl ProviderModels {
             tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
             free: provider.is_free(),
             governors: Arc::default(),
-            known: known
-                .iter()
-                .filter_map(|known| Glob::new(known).ok())
-                .map(|g| g.compile_matcher())
-                .collect(),
+            known: known.iter().filter_map(|known| globs::compile(known, false).ok()).collect(),
             provider,
         }
     }

@@ -65,6 +65,6 @@ impl Toolset {
 }
 
 fn open(root: &Path, selection: &Selection, setup: &Setup) -> Result<Toolbox, Failure> {
-    Toolbox::new(root, selection, setup.permissions, ToolLimits::default())
+    Toolbox::new(root, selection, setup.permissions, ToolLimits::default(), &setup.protected)
         .map_err(|error| Failure::new(FailureClass::Unavailable, error.to_string()))
 }

@@ -245,10 +245,11 @@ interface GatherOptions extends AgentOptions {
 /**
  * Asks one agent to make one of many parts, and tells it which are missing and
  * why. Parts are results, or outcomes, by name or in a list; `null` is missing.
+ * Of an object, names that are numbers come first; a Map keeps its order.
  */
 declare function gather(
   prompt: string,
-  parts: readonly unknown[] | Record<string, unknown>,
+  parts: readonly unknown[] | ReadonlyMap<string, unknown> | Record<string, unknown>,
   options?: GatherOptions,
 ): Promise<any>;
 

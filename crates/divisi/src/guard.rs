@@ -1,9 +1,13 @@
 //! Keeps what this process knows to itself.
 
+use crate::display::text;
 use crate::output;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic;
 use std::thread;
+
+/// Bytes of a panic's message that are shown: the beginning says what it is.
+const PANIC_BYTES_MAX: usize = 4_096;
 
 /// Lets no other process of the user read this one's memory and environment, lets
 /// no core dump be written, and takes secrets out of what a panic says. To be
@@ -24,9 +28,11 @@ pub(crate) fn close() {
         let name = current.name().unwrap_or("<unnamed>");
         // Captured where RUST_BACKTRACE asks for it.
         let trace = Backtrace::capture();
+        let told = panic.to_string();
+        let told = text::block(&told[..told.floor_char_boundary(PANIC_BYTES_MAX)]);
         output::say(&match trace.status() {
-            BacktraceStatus::Captured => format!("thread '{name}' {panic}\n{trace}"),
-            _ => format!("thread '{name}' {panic}"),
+            BacktraceStatus::Captured => format!("thread '{name}' {told}\n{trace}"),
+            _ => format!("thread '{name}' {told}"),
         });
     }));
 }

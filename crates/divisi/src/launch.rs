@@ -6,6 +6,7 @@ use crate::display::{json, text};
 use crate::exit::Exit;
 use crate::follow::{self, Telling};
 use crate::problem::Problem;
+use crate::protect;
 use crate::settings::{self, Loaded, Settings, permissions};
 use crate::{clock, estimate, output, prices, providers};
 use anyhow::Context as _;
@@ -52,6 +53,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let Prepared { mut flags, settings, setup } = prepare(flags, context).await?;
     // What an agent writes to a settings file gives a resume no more rights.
     flags.allow = Some(settings.allow.clone());
+    protect::what_decides(&setup, &settings, &flags, &found, context)?;
     let engine = Engine::new(context.store()?);
     let (watcher, batches) = mpsc::unbounded_channel();
     let options = RunOptions {
@@ -158,7 +160,7 @@ fn print_result(finished: &Finished) -> anyhow::Result<()> {
         Value::Null => Ok(()),
         // On a terminal a text of a model must not act; a program gets its bytes.
         Value::String(text) if io::stdout().is_terminal() => Ok(output::print(&text::block(&text))?),
-        Value::String(text) => Ok(output::print(&text)?),
+        Value::String(text) => Ok(output::print_as_it_is(&text)?),
         value => Ok(output::print(&json::harmless(&serde_json::to_string_pretty(&value)?))?),
     }
 }

@@ -1,8 +1,8 @@
 //! The log: what happens inside, for those who ask.
 
 use crate::context::Context;
+use crate::display::text;
 use crate::settings::LOG;
-use divisi_providers::redact;
 use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 
@@ -18,15 +18,20 @@ pub(crate) fn start(context: &Context) {
         _ => "warn,divisi=trace,divisi_engine=trace,divisi_providers=trace",
     };
     let filter = EnvFilter::new(context.environment.get(LOG).unwrap_or(ours));
-    tracing_subscriber::fmt().with_writer(|| Lines).with_env_filter(filter).with_target(true).init();
+    tracing_subscriber::fmt()
+        .with_writer(|| Safe)
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .with_target(true)
+        .init();
 }
 
-/// Where log lines go. Each is written at once.
-struct Lines;
+/// Stderr for lines that may hold what a model or a vendor wrote.
+struct Safe;
 
-impl Write for Lines {
+impl Write for Safe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(redact(&String::from_utf8_lossy(line)).as_bytes())?;
+        writeln!(io::stderr(), "{}", text::block(&String::from_utf8_lossy(line)))?;
         Ok(line.len())
     }
 

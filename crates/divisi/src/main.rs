@@ -15,6 +15,7 @@ mod what_if;
 
 mod context;
 mod prices;
+mod protect;
 mod providers;
 mod settings;
 
@@ -42,14 +43,8 @@ fn main() -> ExitCode {
     let cli = match cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            let text = error.render().ansi().to_string();
-            if error.use_stderr() {
-                output::say(text.trim_end());
-                return Exit::Usage.into();
-            }
-            // Help that nobody reads.
-            let _ = output::print(text.trim_end());
-            return Exit::Ok.into();
+            say(&error);
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
         }
     };
     match run(cli) {
@@ -58,6 +53,21 @@ fn main() -> ExitCode {
             problem.print();
             problem.exit.into()
         }
+    }
+}
+
+/// Prints help, or what is wrong with the arguments: one may be the name of a
+/// file, which a stranger has chosen.
+fn say(error: &clap::Error) {
+    let is_odd = |word: std::ffi::OsString| word.to_string_lossy().chars().any(display::text::acts);
+    let text = match std::env::args_os().any(is_odd) {
+        true => display::text::block(&error.render().to_string()),
+        false => error.render().ansi().to_string(),
+    };
+    match error.use_stderr() {
+        true => output::say(text.trim_end()),
+        // The reader of the help may have gone.
+        false => _ = output::print(text.trim_end()),
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! Printed once, at the very top, on stderr.
 
-use crate::display::{Line, Look, Tone, look};
+use crate::display::{Line, Look, Tone, look, text};
 use crate::exit::Exit;
 use crate::output;
 use crate::plan_file::PlanFileError;
@@ -18,7 +18,7 @@ use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
 use divisi_providers::redact;
 use divisi_script::ScriptError;
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt::Display;
 
 /// Why a command could not do what it was asked.
@@ -111,14 +111,74 @@ impl Problem {
 
 /// An error of a flow with the line that it is about.
 pub(crate) fn shown(error: &dyn Diagnostic, look: &Look) -> String {
+    let error = Harmless::of(error);
     let theme = match look.color {
         true => GraphicalTheme::unicode(),
         false => GraphicalTheme::unicode_nocolor(),
     };
     let mut text = String::new();
-    match GraphicalReportHandler::new_themed(theme).with_width(look.width).render_report(&mut text, error) {
+    match GraphicalReportHandler::new_themed(theme).with_width(look.width).render_report(&mut text, &error) {
         Ok(()) => redact(&text).into_owned(),
         Err(_) => format!("{error}\n"),
+    }
+}
+
+/// An error whose message and source may hold what a model wrote, so that nothing
+/// of them acts on a terminal.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Harmless {
+    message: String,
+    code: Option<String>,
+    help: Option<String>,
+    source_text: Option<NamedSource<String>>,
+    labels: Vec<LabeledSpan>,
+}
+
+impl Harmless {
+    fn of(error: &dyn Diagnostic) -> Self {
+        let labels: Vec<LabeledSpan> = error.labels().into_iter().flatten().collect();
+        let whole = error
+            .source_code()
+            .zip(labels.first())
+            .and_then(|(source, label)| source.read_span(label.inner(), usize::MAX, usize::MAX).ok());
+        let source_text = whole.filter(|whole| whole.span().offset() == 0).map(|whole| {
+            let name = text::line(whole.name().unwrap_or_default());
+            NamedSource::new(name, text::in_place(&String::from_utf8_lossy(whole.data())))
+        });
+        let harmless = |label: LabeledSpan| {
+            let (offset, length) = (label.offset(), label.len());
+            let said = label.label().map(text::line);
+            match label.primary() {
+                true => LabeledSpan::new_primary_with_span(said, (offset, length)),
+                false => LabeledSpan::new(said, offset, length),
+            }
+        };
+        Self {
+            message: text::block(&error.to_string()),
+            code: error.code().map(|code| text::line(&code.to_string())),
+            help: error.help().map(|help| text::block(&help.to_string())),
+            source_text,
+            labels: labels.into_iter().map(harmless).collect(),
+        }
+    }
+}
+
+impl Diagnostic for Harmless {
+    fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        self.code.as_ref().map(|code| Box::new(code) as Box<dyn Display>)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source_text.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
     }
 }
 
@@ -229,6 +289,18 @@ mod tests {
          3 │ return a
            ╰────
         "#);
+    }
+
+    #[test]
+    fn nothing_in_an_error_or_its_source_acts_on_the_terminal() {
+        let hostile = "\u{1b}]0;t\u{7}\u{1b}[8m\u{202e}\u{9b}1m\u{e0041}é";
+        let source = format!("const a = 1 // {hostile}\r\nconst a = '{hostile}'");
+        let error = divisi_script::Script::parse(&format!("{hostile}.js"), &source).unwrap_err();
+        let shown = Problem::script(error).render(&LOOK);
+        assert!(!shown.chars().any(|c| c != '\n' && text::acts(c)), "{shown:?}");
+        assert!(shown.contains("const a = '?]0;t??[8m\u{fffd}\u{bf}1m\u{fffd}?é'"), "{shown}");
+        let coloured = Problem::failed(anyhow::anyhow!("{hostile}")).render(&Look { color: true, ..LOOK });
+        assert_eq!(text::printed(&coloured), coloured);
     }
 
     #[test]

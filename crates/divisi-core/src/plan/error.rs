@@ -21,7 +21,7 @@ pub enum PlanError {
         tasks_max: usize,
     },
     /// A task has no name, or one that cannot be referred to.
-    #[error("task {place} has the id `{id}`, which is no name")]
+    #[error("task {place} has the id `{}`, which is no name", shortened(id))]
     BadId {
         /// Its place in the list, from 0.
         place: usize,
@@ -41,7 +41,7 @@ pub enum PlanError {
         task: String,
     },
     /// A task needs one that is not in the plan.
-    #[error("task `{task}` needs `{need}`, which is not in the plan")]
+    #[error("task `{task}` needs `{}`, which is not in the plan", shortened(need))]
     UnknownNeed {
         /// The name of the task.
         task: String,
@@ -102,6 +102,12 @@ impl PlanError {
             Self::Cycle(_) => Some("take out the need that matters least".to_owned()),
         }
     }
+}
+
+/// The beginning of what may be of any length.
+fn shortened(id: &str) -> &str {
+    const BYTES_MAX: usize = 80;
+    &id[..id.floor_char_boundary(BYTES_MAX)]
 }
 
 fn path(ids: &[String]) -> String {

@@ -9,8 +9,7 @@ const ID_CHARS_MAX: usize = 64;
 
 /// Whether `text` can name a task.
 pub(super) fn is_id(text: &str) -> bool {
-    (1..=ID_CHARS_MAX).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    (1..=ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_id_byte)
 }
 
 /// The ids that `prompt` refers to, in order, repeated as often as they stand there.
@@ -59,17 +58,29 @@ fn pieces(prompt: &str) -> impl Iterator<Item = Piece<'_>> {
 fn first_reference(text: &str) -> Option<(usize, &str, usize)> {
     let mut from = 0;
     while let Some(open) = text[from..].find("{{").map(|at| from + at) {
-        let inner = open + 2;
-        if let Some(close) = text[inner..].find("}}").map(|at| inner + at) {
-            let id = text[inner..close].trim();
-            if is_id(id) {
-                return Some((open, id, close + 2));
-            }
+        if let Some((id, end)) = reference_at(text, open + 2) {
+            return Some((open, id, end));
         }
         // One brace on, so that the reference in `{{{a}}` is found.
         from = open + 1;
     }
     None
+}
+
+/// The id that begins at `inner`, after two braces, and where its reference ends.
+///
+/// Looks no further than the id and the blanks around it, so that a text full of
+/// braces is read in one pass.
+fn reference_at(text: &str, inner: usize) -> Option<(&str, usize)> {
+    let rest = text[inner..].trim_start();
+    let length = rest.bytes().take(ID_CHARS_MAX + 1).take_while(|&byte| is_id_byte(byte)).count();
+    let (id, after) = rest.split_at(length);
+    let end = after.trim_start().strip_prefix("}}")?;
+    is_id(id).then(|| (id, text.len() - end.len()))
+}
+
+fn is_id_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
 #[cfg(test)]
@@ -84,6 +95,14 @@ mod tests {
         for other in ["", "{a}", "{{}}", "{{a", "a}}", "{{ a | b }}", "${{ matrix.os }}", "{{é}}"] {
             assert_eq!(found(other), [""; 0], "{other}");
         }
+    }
+
+    #[test]
+    fn a_text_full_of_braces_is_read_in_one_pass() {
+        for text in ["{".repeat(1 << 17), "{{ ".repeat(1 << 17), format!("{}}}}}", "{{a".repeat(1 << 17))] {
+            assert_eq!(references(&text).filter(|id| *id != "a").count(), 0);
+        }
+        assert_eq!(references(&format!("{{{{{}}}}}", "a".repeat(65))).count(), 0);
     }
 
     #[test]

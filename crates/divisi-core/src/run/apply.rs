@@ -4,7 +4,9 @@ use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
 use crate::event::{Caps, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
-use crate::{AttemptId, Content, Digest, Event, FailureClass, Outcome, PicoUsd, TaskId, Timestamp, Usage};
+use crate::{
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+};
 use std::sync::Arc;
 
 /// An event that cannot follow what has been applied before it.
@@ -53,6 +55,7 @@ impl Run {
                 if failure.as_ref().is_none_or(|failure| failure.class == FailureClass::Check) {
                     self.has_quota(attempt.task);
                 }
+                self.count_death(attempt.task, failure.as_deref());
                 let task = &mut self.tasks[attempt.task];
                 task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
@@ -328,12 +331,26 @@ impl Run {
     /// that is being asked. An attempt that went on from kept replies may have
     /// none to add.
     fn keep_tool_results(&mut self, task: TaskId, results: Option<&Content>) {
-        let task = &mut self.tasks[task];
-        let asked = task.next_model().cloned();
-        let last = task.turns.iter_mut().rev().find(|turn| turn.model == asked);
-        if let (Some(turn), Some(results)) = (last, results) {
+        if let (Some(turn), Some(results)) = (self.last_turn(task), results) {
             turn.tool_results = Some(results.clone());
         }
+    }
+
+    /// Counts the end of an attempt for the reply whose calls had no results yet:
+    /// those are carried out first by the next one. An attempt that has ended in
+    /// another way than with its process shows that they can be.
+    fn count_death(&mut self, task: TaskId, failure: Option<&Failure>) {
+        let has_died = failure.is_some_and(|failure| failure.class == FailureClass::Lost);
+        if let Some(turn) = self.last_turn(task).filter(|turn| turn.tool_results.is_none()) {
+            turn.deaths = if has_died { turn.deaths.saturating_add(1) } else { 0 };
+        }
+    }
+
+    /// The last kept reply of the model that is asked.
+    fn last_turn(&mut self, task: TaskId) -> Option<&mut KeptTurn> {
+        let task = &mut self.tasks[task];
+        let asked = task.next_model().cloned();
+        task.turns.iter_mut().rev().find(|turn| turn.model == asked)
     }
 
     fn apply_turn(&mut self, attempt: AttemptId, turn: &Turn) -> Result<(), IllegalEvent> {
@@ -353,7 +370,7 @@ impl Run {
         task.turns_total += 1;
         task.next_turn = None;
         let (request, reply, model) = (turn.request, turn.reply.clone(), task.next_model().cloned());
-        task.turns.push(KeptTurn { request, reply, model, tool_results: None });
+        task.turns.push(KeptTurn { request, reply, model, tool_results: None, deaths: 0 });
         Ok(())
     }
 

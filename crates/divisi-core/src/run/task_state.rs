@@ -75,6 +75,9 @@ pub struct KeptTurn {
     pub model: Option<Arc<str>>,
     /// Results of the tools it called, if they have run: JSON text.
     pub tool_results: Option<Content>,
+    /// How many attempts in a row have died with their process before they had
+    /// these results. The second says that the calls themselves may be why.
+    pub deaths: u32,
 }
 
 impl TaskState {

@@ -73,12 +73,12 @@ async fn load(id: AttemptId, start: Start, line: Line, store: &dyn Store) -> Res
 
 async fn load_kept(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, DriveError> {
     let mut loaded = Vec::with_capacity(kept.len());
-    for KeptTurn { request, reply, tool_results, .. } in kept {
+    for KeptTurn { request, reply, tool_results, deaths, .. } in kept {
         let tool_results = match tool_results {
             Some(results) => Some(read(store, &results).await?),
             None => None,
         };
-        loaded.push(Kept { request, reply: read(store, &reply).await?, tool_results });
+        loaded.push(Kept { request, reply: read(store, &reply).await?, tool_results, deaths });
     }
     Ok(loaded)
 }

@@ -7,7 +7,7 @@ pub use handle::{Control, Finished, RunHandle};
 pub use job::Job;
 
 use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
-use crate::flow::{self, Flow};
+use crate::flow::{self, Flow, Library};
 use crate::lock::{LockError, RunLock};
 use crate::resolve::Resolver;
 use crate::setup::Setup;
@@ -229,6 +229,14 @@ impl Engine {
         Ok(Job { handle, inbox, resolver })
     }
 
+    /// Keeps agents from writing to what decides over this run and others.
+    fn protect(&self, setup: &Setup) {
+        let protected = &setup.protected;
+        protected.add_git(&setup.workspace);
+        self.store.locks().iter().for_each(|folder| protected.add(folder));
+        Library::new(&setup.workspace).folders().iter().for_each(|folder| protected.add(folder));
+    }
+
     async fn drive(
         &self,
         opened: Opened,
@@ -241,6 +249,9 @@ impl Engine {
         if lock.is_none() {
             lock = self.store.locks().map(|folder| RunLock::take(&folder, &id)).transpose()?;
         }
+        let setup = resolver.setup();
+        flow::protect(&setup.protected, source.path.as_deref(), &source.text, &setup.workspace);
+        self.protect(setup);
         let mut blobs = vec![];
         let known = redact::known();
         let mut keep = |text: Arc<str>| {

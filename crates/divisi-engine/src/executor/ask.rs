@@ -9,8 +9,8 @@ use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::governor::Estimate;
 use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
-use divisi_providers::{Again, Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use divisi_providers::redact;
+use divisi_providers::{Again, Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -70,6 +70,8 @@ pub(super) struct Answer {
     pub(super) turn: Option<(Turn, Arc<str>)>,
     /// Results of the tools it called, if they ran in an earlier attempt.
     pub(super) tool_results: Option<Arc<str>>,
+    /// How often in a row the process has died before there were any.
+    pub(super) deaths: u32,
     /// What the request may cost with all the room it wants, where the reply
     /// was cut off for want of money.
     pub(super) cut: Option<TurnBound>,
@@ -111,7 +113,8 @@ impl Asker {
         if let Some(found) = self.kept.iter().position(|kept| kept.request == digest) {
             let kept = self.kept.remove(found);
             if let Ok(reply) = serde_json::from_str(&kept.reply) {
-                return Ok(Answer { reply, turn: None, tool_results: kept.tool_results, cut: None });
+                let Kept { tool_results, deaths, .. } = kept;
+                return Ok(Answer { reply, turn: None, tool_results, deaths, cut: None });
             }
         }
         let bound = bound(model.price.as_deref(), bytes, request.max_tokens);
@@ -139,7 +142,7 @@ impl Asker {
             cost: self.cost(model, &reply),
             took: Millis(took.as_millis() as u64),
         };
-        Ok(Answer { reply, turn: Some((turn, json)), tool_results: None, cut })
+        Ok(Answer { reply, turn: Some((turn, json)), tool_results: None, deaths: 0, cut })
     }
 
     /// Waits until the prefix that the request shares with others is cached.

@@ -29,6 +29,16 @@ const SCHEMA_TRIES_MAX: u32 = 5;
 /// that is told so once mostly goes on; one that is told again mostly does not.
 const STALLS_MAX: u32 = 1;
 
+/// Deaths of the process in a row after which the calls that were under way are
+/// not carried out again. The first may have any reason, such as a kill; twice at
+/// the same place is a reason not to try a third time.
+const DEATHS_MAX: u32 = 2;
+
+/// What the model hears then.
+const DEADLY: &str = "this call was not carried out again: twice in a row the program that carries out calls \
+    has died while it, or another call of the same turn, was under way. If it may be the reason (a very large \
+    or strange argument, a command that ends other programs), find another way; if not, ask for it once more.";
+
 /// The conversation of one attempt.
 pub(super) struct Conversation {
     asker: Asker,
@@ -135,7 +145,7 @@ impl Conversation {
             return Ok(Some(failure.into()));
         }
         self.turns += 1;
-        let Answer { reply, turn, tool_results, cut } = self.ask().await?;
+        let Answer { reply, turn, tool_results, deaths, cut } = self.ask().await?;
         let text = reply.text();
         let said = answer(&text).to_owned();
         match reply.stop {
@@ -147,7 +157,7 @@ impl Conversation {
                 self.asker.record(turn).await?;
                 let results = match tool_results.and_then(|json| serde_json::from_str(&json).ok()) {
                     Some(results) => results,
-                    None => self.use_tools(&reply).await,
+                    None => self.use_tools(&reply, deaths < DEATHS_MAX).await,
                 };
                 self.say(reply.into_message());
                 self.say(Message { role: Role::User, blocks: results });
@@ -256,12 +266,17 @@ impl Conversation {
         self.asker.ask(wanted).await
     }
 
-    async fn use_tools(&mut self, reply: &Reply) -> Vec<Block> {
+    /// Carries out the calls of a reply; where it may not, each has an error as its
+    /// result.
+    async fn use_tools(&mut self, reply: &Reply, may_run: bool) -> Vec<Block> {
         let mut results = vec![];
         for block in &reply.blocks {
             let Block::ToolUse { id, name, input } = block else { continue };
             self.asker.line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
-            let output = self.toolbox.call(name, input, self.asker.line.stop()).await;
+            let output = match may_run {
+                true => self.toolbox.call(name, input, self.asker.line.stop()).await,
+                false => Err::<String, String>(DEADLY.to_owned()).into(),
+            };
             let (content, is_error) = (output.text, output.is_error);
             results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
         }
@@ -318,6 +333,7 @@ fn failed(
 fn describe(name: &str, input: &Value) -> Arc<str> {
     let first =
         input.as_object().and_then(|fields| fields.values().find_map(Value::as_str)).unwrap_or_default();
+    let name = &name[..name.floor_char_boundary(60)];
     let most = first.floor_char_boundary(60);
     format!("{name} {}", first[..most].lines().next().unwrap_or_default()).trim_end().into()
 }

@@ -74,6 +74,8 @@ pub struct Kept {
     pub reply: Arc<str>,
     /// Results of the tools it called, if they ran: JSON text.
     pub tool_results: Option<Arc<str>>,
+    /// How often in a row the process has died before there were any.
+    pub deaths: u32,
 }
 
 /// How an attempt ended.

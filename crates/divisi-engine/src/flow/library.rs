@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 3] = ["flows", ".divisi/flows", ".claude/workflows"];
 
 /// Endings of a flow's file.
-const ENDINGS: [&str; 2] = ["js", "mjs"];
+pub(super) const ENDINGS: [&str; 2] = ["js", "mjs"];
 
 /// Finds flows by name or path, from one folder upwards.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ impl Library {
 
     /// All folders, nearest first: from the root upwards to the repository's
     /// top, then the home folder's.
-    fn folders(&self) -> Vec<PathBuf> {
+    pub fn folders(&self) -> Vec<PathBuf> {
         let mut folders = vec![];
         for folder in self.root.ancestors() {
             folders.extend(FOLDERS.iter().map(|name| folder.join(name)));

@@ -3,9 +3,11 @@
 //! A run does not know what feeds it. Here are the two that do: a script on a
 //! thread of its own, and a Rust program. Both are clients of one door.
 
+mod called;
 mod library;
 mod script;
 
+pub(crate) use called::protect;
 pub use library::{FlowFile, Library};
 pub(crate) use script::{ScriptEnd, on_stack, start};
 

@@ -114,7 +114,16 @@ impl Feed {
                 }
                 Call::Load { id, reference, .. } => {
                     let answer = match self.library.load(&reference) {
-                        Ok(file) => Answer::Source { name: file.path, source: file.source },
+                        Ok(file) => {
+                            let setup = self.resolver.setup();
+                            super::protect(
+                                &setup.protected,
+                                Some(&file.path),
+                                &file.source,
+                                &setup.workspace,
+                            );
+                            Answer::Source { name: file.path, source: file.source }
+                        }
                         Err(message) => Answer::LoadFailed { message },
                     };
                     calls.extend(host.resolve(id, answer)?);

@@ -1,8 +1,9 @@
 //! Prices that the user gives.
 
 use super::Quote;
+use crate::globs;
 use divisi_core::ModelPrice;
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 
 /// The user's own prices, by patterns of model ids.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +14,7 @@ pub struct OwnPrices {
 
 /// A pattern of model ids that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` is no pattern of model ids: {message}")]
+#[error("the pattern of model ids `{pattern}` {message}")]
 pub struct PatternError {
     /// What was given.
     pub pattern: String,
@@ -26,9 +27,9 @@ impl OwnPrices {
     /// with a provider in front. Where several fit, the longest counts, and an
     /// id itself before any pattern.
     pub fn new(prices: impl IntoIterator<Item = (String, ModelPrice)>) -> Result<Self, PatternError> {
-        let entry = |(pattern, price): (String, ModelPrice)| match Glob::new(&pattern) {
-            Ok(glob) => Ok((glob.compile_matcher(), price)),
-            Err(error) => Err(PatternError { pattern, message: error.kind().to_string() }),
+        let entry = |(pattern, price): (String, ModelPrice)| match globs::compile(&pattern, false) {
+            Ok(glob) => Ok((glob, price)),
+            Err(message) => Err(PatternError { pattern, message }),
         };
         let mut entries = prices.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
         entries.sort_by_key(|(pattern, _)| {
@@ -85,6 +86,6 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_named() {
         let error = OwnPrices::new([("a[".to_owned(), ModelPrice::default())]).unwrap_err();
-        insta::assert_snapshot!(error, @"`a[` is no pattern of model ids: unclosed character class; missing ']'");
+        insta::assert_snapshot!(error, @"the pattern of model ids `a[` is not valid: unclosed character class; missing ']'");
     }
 }

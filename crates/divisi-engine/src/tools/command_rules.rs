@@ -62,11 +62,18 @@ fn fits(pattern: &str, command: &str) -> bool {
     }
 }
 
+/// Each part between stars is looked for once, at its first place after the one
+/// before: if the rest fits anywhere, it fits after that.
 fn fits_exactly(pattern: &str, command: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == command };
-    let Some(command) = command.strip_prefix(start) else { return false };
-    let ends = command.char_indices().map(|(at, _)| at).chain([command.len()]);
-    ends.into_iter().any(|at| fits_exactly(rest, &command[at..]))
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let inner = command.strip_prefix(start).and_then(|command| command.strip_suffix(end));
+    let after = |left: &mut &str, part: &str| {
+        let at = left.find(part)?;
+        *left = &left[at + part.len()..];
+        Some(())
+    };
+    inner.is_some_and(|mut left| middle.split('*').all(|part| after(&mut left, part).is_some()))
 }
 
 #[cfg(test)]
@@ -89,6 +96,18 @@ mod tests {
         }
         for command in ["git logs", "git push", "npmx", "git status -s", "cargo test", "", "env git log"] {
             assert!(rules.check(command).is_err(), "{command}");
+        }
+    }
+
+    #[test]
+    fn many_stars_take_no_more_time_than_one() {
+        let rules = allowing(&[&"*a".repeat(60), "x*yz*z"]);
+        assert!(rules.check(&"a".repeat(100_000)).is_ok());
+        assert!(rules.check(&format!("{}b", "a".repeat(100_000))).is_err());
+        for (command, fits) in
+            [("xyzz", true), ("xyz", false), ("x1yz2z", true), ("xyyzz", true), ("xzyz", false)]
+        {
+            assert_eq!(rules.check(command).is_ok(), fits, "{command}");
         }
     }
 

@@ -1,10 +1,12 @@
 //! The tool that changes a part of a file.
 
 use super::path::{Root, reason};
+use super::watch::Watch;
 use super::write_file::turn_to_write;
 use super::{Answer, ToolDefinition, file, input};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 pub(super) const NAME: &str = "edit_file";
 
@@ -40,47 +42,130 @@ struct Input {
     replace_all: bool,
 }
 
-pub(super) fn run(root: &Root, input: Value) -> Answer {
-    let Input { path, mut old_text, mut new_text, replace_all } = input::read(input)?;
+pub(super) fn run(root: &Root, input: Value, watch: &Watch) -> Answer {
+    let Input { path, old_text, new_text, replace_all } = input::read(input)?;
+    let (old_text, new_text) = (plain(&old_text), plain(&new_text));
     if old_text == new_text {
         return Err("`old_text` and `new_text` are the same".to_owned());
     }
+    if old_text.is_empty() {
+        return Err("`old_text` has nothing to look for".to_owned());
+    }
     let _turn = turn_to_write();
     let place = root.locate_writable(&path)?;
-    let bytes = file::read(root, &path, &place)?;
-    let content = String::from_utf8(bytes).map_err(|_| format!("`{path}` is not a UTF-8 text"))?;
-
-    // Models do not see which line ends a file has, and write the short one.
-    if !content.contains(&old_text) && content.contains("\r\n") {
-        old_text = old_text.replace("\r\n", "\n").replace('\n', "\r\n");
-        new_text = new_text.replace("\r\n", "\n").replace('\n', "\r\n");
-    }
-    let places: Vec<_> = content.match_indices(&old_text).map(|(at, _)| line_at(&content, at)).collect();
-    match places.as_slice() {
-        [] => return Err(not_found(&path, &content, &old_text)),
+    let bytes = file::read(root, &path, &place, watch)?;
+    let content = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("`{path}` is not a UTF-8 text: byte {at} is none, so the file stays as it is")
+    })?;
+    let text = Text::of(&content);
+    let places: Vec<usize> = text.plain.match_indices(&*old_text).map(|(at, _)| at).collect();
+    let lines = lines_at(&text.plain, &places);
+    match lines.as_slice() {
+        [] => return Err(not_found(&path, &text.plain, &old_text)),
         [_] => {}
         _ if replace_all => {}
         _ => {
             return Err(format!(
                 "`old_text` occurs {} times in `{path}`, {}; add lines around it, or set `replace_all`",
-                places.len(),
-                on_lines(&places)
+                lines.len(),
+                on_lines(&lines)
             ));
         }
     }
-    root.write_file(&place, content.replace(&old_text, &new_text).as_bytes())
+    watch.look()?;
+    let edited = text.replace(&places, old_text.len(), &new_text)?;
+    root.write_file(&place, edited.as_bytes())
         .map_err(|error| format!("`{path}` cannot be written: {}", reason(&error)))?;
-    Ok(format!("changed `{}` {}", place.display(), on_lines(&places)))
+    Ok(format!("changed `{}` {}", place.display(), on_lines(&lines)))
 }
 
-fn line_at(content: &str, at: usize) -> usize {
-    1 + content[..at].bytes().filter(|&byte| byte == b'\n').count()
+/// Models do not see which line ends a file has, nor a mark at its beginning.
+fn plain(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix(BOM).unwrap_or(text);
+    match text.contains("\r\n") {
+        true => text.replace("\r\n", "\n").into(),
+        false => text.into(),
+    }
 }
 
-fn on_lines(places: &[usize]) -> String {
-    let named: Vec<_> = places.iter().take(PLACES_MAX).map(usize::to_string).collect();
-    let more = if places.len() > PLACES_MAX { ", …" } else { "" };
-    format!("on line{} {}{more}", if places.len() == 1 { "" } else { "s" }, named.join(", "))
+const BOM: char = '\u{feff}';
+
+/// A text without its mark and with short line ends, which knows what it was.
+struct Text<'c> {
+    content: &'c str,
+    plain: Cow<'c, str>,
+    /// Where in `plain` a line end was long, in order.
+    long_ends: Vec<usize>,
+    /// Bytes of the mark.
+    mark: usize,
+}
+
+impl<'c> Text<'c> {
+    fn of(content: &'c str) -> Self {
+        let plain = plain(content);
+        let mark = content.len() - content.trim_start_matches(BOM).len();
+        let mark = mark.min(BOM.len_utf8());
+        let long = content[mark..].match_indices("\r\n").enumerate();
+        let long_ends = long.map(|(before, (at, _))| at - before).collect();
+        Self { content, plain, long_ends, mark }
+    }
+
+    /// The content with `new` in each of `places`, each of `length` bytes. Line ends
+    /// in it are like those that it replaces, or else like the next one.
+    fn replace(&self, places: &[usize], length: usize, new: &str) -> Result<String, String> {
+        let ends = new.bytes().filter(|&byte| byte == b'\n').count();
+        let most = self.content.len().saturating_add(places.len().saturating_mul(new.len() + ends));
+        let most = most.saturating_sub(places.len() * length);
+        if most as u64 > file::FILE_BYTES_MAX {
+            return Err(format!(
+                "the file would be larger than {} bytes; write less to it",
+                file::FILE_BYTES_MAX
+            ));
+        }
+        let long = new.replace('\n', "\r\n");
+        let mut edited = String::with_capacity(most);
+        let mut kept_to = 0;
+        for &place in places {
+            edited.push_str(&self.content[kept_to..self.at(place)]);
+            edited.push_str(if self.is_long(place) { &long } else { new });
+            kept_to = self.at(place + length);
+        }
+        edited.push_str(&self.content[kept_to..]);
+        Ok(edited)
+    }
+
+    /// The place in the content that is this one in the plain text.
+    fn at(&self, place: usize) -> usize {
+        self.mark + place + self.long_ends.partition_point(|&end| end < place)
+    }
+
+    /// Whether the first line end from `place` on is long; the last one where there
+    /// is none any more.
+    fn is_long(&self, place: usize) -> bool {
+        let next = self.plain[place..].find('\n').map(|end| place + end);
+        match next.or_else(|| self.plain.rfind('\n')) {
+            Some(end) => self.long_ends.binary_search(&end).is_ok(),
+            None => false,
+        }
+    }
+}
+
+/// The numbers of the lines in which these places are, which are in order.
+fn lines_at(content: &str, places: &[usize]) -> Vec<usize> {
+    let (mut line, mut counted_to) = (1, 0);
+    let number = |&place: &usize| {
+        line += content[counted_to..place].bytes().filter(|&byte| byte == b'\n').count();
+        counted_to = place;
+        line
+    };
+    places.iter().map(number).collect()
+}
+
+fn on_lines(lines: &[usize]) -> String {
+    let named: Vec<_> = lines.iter().take(PLACES_MAX).map(usize::to_string).collect();
+    let more = if lines.len() > PLACES_MAX { ", …" } else { "" };
+    format!("on line{} {}{more}", if lines.len() == 1 { "" } else { "s" }, named.join(", "))
 }
 
 /// Says that the text is not there, and where its first line stands if only
@@ -138,20 +223,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn line_ends_of_the_file_are_kept() {
-        let fixture = Fixture::new().file("a", "one\r\ntwo\r\n");
-        fixture.ok("edit_file", edit("one\ntwo", "1\n2")).await;
-        assert_eq!(fixture.read("a"), "1\r\n2\r\n");
+    async fn line_ends_and_the_mark_of_the_file_are_kept() {
+        for (before, old, new, after) in [
+            ("one\r\ntwo\r\n", "one\ntwo", "1\n2", "1\r\n2\r\n"),
+            ("one\r\ntwo\r\n", "two", "2\n3", "one\r\n2\r\n3\r\n"),
+            ("one\r\ntwo", "two", "2\n3", "one\r\n2\r\n3"),
+            ("one\r\ntwo\r\n", "one\r\ntwo", "1\r\n2", "1\r\n2\r\n"),
+            ("one\ntwo\n", "one\r\ntwo", "1\r\n2", "1\n2\n"),
+            ("a\r\nb\nc\r\nd\n", "b\nc", "B\nC", "a\r\nB\nC\r\nd\n"),
+            ("a\r\nb\nc\r\nd\n", "a\nb\nc", "A\nB", "A\r\nB\r\nd\n"),
+            ("a\rb\n", "b", "c", "a\rc\n"),
+            ("\u{feff}one\r\ntwo\r\n", "one\n", "1\n", "\u{feff}1\r\ntwo\r\n"),
+            ("\u{feff}one\n", "\u{feff}one", "\u{feff}1", "\u{feff}1\n"),
+        ] {
+            let fixture = Fixture::new().file("a", before);
+            fixture.ok("edit_file", edit(old, new)).await;
+            assert_eq!(fixture.read("a"), after, "{before:?}");
+        }
     }
 
     #[tokio::test]
     async fn what_cannot_be_edited_is_told() {
-        let fixture = Fixture::new().bytes("a", b"\xff");
-        assert_eq!(fixture.error("edit_file", edit("x", "y")).await, "`a` is not a UTF-8 text");
+        let fixture = Fixture::new().bytes("a", b"ab\xff");
+        assert_eq!(
+            fixture.error("edit_file", edit("x", "y")).await,
+            "`a` is not a UTF-8 text: byte 2 is none, so the file stays as it is"
+        );
         assert_eq!(
             fixture.error("edit_file", edit("x", "x")).await,
             "`old_text` and `new_text` are the same"
         );
+        assert_eq!(
+            fixture.error("edit_file", edit("\u{feff}", "x")).await,
+            "`old_text` has nothing to look for"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_million_matches_are_counted_in_one_pass() {
+        let fixture = Fixture::new().file("a", &"a\n".repeat(1 << 20));
+        let error = fixture.error("edit_file", edit("a", "x")).await;
+        assert!(error.starts_with("`old_text` occurs 1048576 times in `a`, on lines 1, 2, 3,"), "{error}");
+        let mut all = edit("a", &"long".repeat(1_000));
+        all["replace_all"] = json!(true);
+        let error = fixture.error("edit_file", all).await;
+        assert_eq!(error, "the file would be larger than 16777216 bytes; write less to it");
+    }
+
+    #[tokio::test]
+    async fn every_line_end_of_a_large_file_is_kept() {
+        let fixture = Fixture::new().file("a", &"a\r\n".repeat(1 << 19));
+        let mut all = edit("a\n", "b\n");
+        all["replace_all"] = json!(true);
+        fixture.ok("edit_file", all).await;
+        assert_eq!(fixture.read("a"), "b\r\n".repeat(1 << 19));
     }
 
     #[tokio::test]

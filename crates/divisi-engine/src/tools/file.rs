@@ -1,33 +1,40 @@
 //! Reading a whole file for a model, with errors that help it on.
 
 use super::path::{Place, Root, reason};
-use super::walk::walk;
+use super::walk::{Entry, walk};
+use super::watch::Watch;
 use std::io::{self, Read};
-use tokio_util::sync::CancellationToken;
 
-/// Largest file that is read. Nothing that large is meant to be read by a
-/// model; searching it and running commands on it still work.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest file that is read or written. Nothing that large is meant to be read
+/// by a model; searching it and running commands on it still work.
+pub(super) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Names proposed for one that does not exist.
 const PROPOSALS_MAX: usize = 3;
+
+/// Files among which a proposal is looked for: enough for nearly all projects, and
+/// comparing names takes longer than listing them.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// Characters of two paths that are compared, from their ends.
+const COMPARED_CHARS_MAX: usize = 200;
 
 /// How alike two names must be, from 0 to 1, for one to be a slip of the other.
 const LIKENESS_MIN: f64 = 0.75;
 
 /// Finds a place where something is.
-pub(super) fn locate_existing(root: &Root, asked: &str) -> Result<Place, String> {
+pub(super) fn locate_existing(root: &Root, asked: &str, watch: &Watch) -> Result<Place, String> {
     let place = root.locate(asked)?;
-    match root.path().join(place.path()).exists() {
-        true => Ok(place),
-        false => Err(missing(root, asked, &place)),
+    match root.kind(&place) {
+        Ok(_) => Ok(place),
+        Err(_) => Err(missing(root, asked, &place, watch)),
     }
 }
 
 /// Reads all of the file at `place`, which was asked for as `asked`.
-pub(super) fn read(root: &Root, asked: &str, place: &Place) -> Result<Vec<u8>, String> {
+pub(super) fn read(root: &Root, asked: &str, place: &Place, watch: &Watch) -> Result<Vec<u8>, String> {
     let fail = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => missing(root, asked, place),
+        io::ErrorKind::NotFound => missing(root, asked, place, watch),
         io::ErrorKind::IsADirectory => format!("`{asked}` is a folder; list_files shows what is in it"),
         _ => format!("`{asked}` cannot be read: {}", reason(&error)),
     };
@@ -40,8 +47,8 @@ pub(super) fn read(root: &Root, asked: &str, place: &Place) -> Result<Vec<u8>, S
     }
 }
 
-fn missing(root: &Root, asked: &str, place: &Place) -> String {
-    match proposals(root, place).as_slice() {
+fn missing(root: &Root, asked: &str, place: &Place, watch: &Watch) -> String {
+    match proposals(root, place, watch).as_slice() {
         [] => format!("`{asked}` does not exist"),
         names => format!("`{asked}` does not exist; did you mean {}?", names.join(" or ")),
     }
@@ -49,28 +56,30 @@ fn missing(root: &Root, asked: &str, place: &Place) -> String {
 
 /// Existing files that may be meant: the same name elsewhere before similar
 /// names, near folders before far ones.
-fn proposals(root: &Root, place: &Place) -> Vec<String> {
+fn proposals(root: &Root, place: &Place, watch: &Watch) -> Vec<String> {
     let Some(wanted) = place.path().file_name().map(|name| name.to_string_lossy().to_lowercase()) else {
         return Vec::new();
     };
-    let Ok(everything) =
-        root.locate(".").and_then(|start| walk(root, &start, None, &CancellationToken::new()))
-    else {
+    let Ok(everything) = root.locate(".").and_then(|start| walk(root, &start, None, watch)) else {
         return Vec::new();
     };
     let whole = place.display();
-    let mut ranked: Vec<_> = everything
-        .entries
-        .iter()
-        .filter_map(|entry| {
-            let name = entry.place.path().file_name()?.to_string_lossy().to_lowercase();
-            let likeness = strsim::jaro_winkler(&wanted, &name);
-            let path = entry.place.display();
-            let nearness = strsim::normalized_levenshtein(&whole, &path);
-            (likeness >= LIKENESS_MIN).then_some((likeness, nearness, path))
-        })
-        .collect();
+    let alike = |entry: &Entry| {
+        let name = entry.place.path().file_name()?.to_string_lossy().to_lowercase();
+        let likeness = strsim::jaro_winkler(&wanted, &name);
+        if likeness < LIKENESS_MIN {
+            return None;
+        }
+        let path = entry.place.display();
+        Some((likeness, strsim::normalized_levenshtein(end_of(&whole), end_of(&path)), path))
+    };
+    let looked_at = everything.entries.iter().take(LOOKED_AT_MAX).take_while(|_| watch.look().is_ok());
+    let mut ranked: Vec<_> = looked_at.filter_map(alike).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
     ranked.truncate(PROPOSALS_MAX);
     ranked.into_iter().map(|(_, _, path)| format!("`{path}`")).collect()
+}
+
+fn end_of(path: &str) -> &str {
+    &path[path.ceil_char_boundary(path.len().saturating_sub(COMPARED_CHARS_MAX))..]
 }

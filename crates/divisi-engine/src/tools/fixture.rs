@@ -1,6 +1,6 @@
 //! A workspace for tests of the tools.
 
-use super::{Permissions, Selection, ToolLimits, Toolbox};
+use super::{Permissions, Protected, Selection, ToolLimits, Toolbox};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ pub(super) struct Fixture {
     selection: Selection,
     permissions: Permissions,
     limits: ToolLimits,
+    pub(super) protected: Protected,
     pub(super) cancel: CancellationToken,
 }
 
@@ -27,6 +28,7 @@ impl Fixture {
             selection: Selection::all(),
             permissions: Permissions { write: true, run: true },
             limits: ToolLimits::default(),
+            protected: Protected::default(),
             cancel: CancellationToken::new(),
         }
     }
@@ -72,8 +74,12 @@ impl Fixture {
         self
     }
 
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
     pub(super) fn toolbox(&self) -> Toolbox {
-        Toolbox::new(&self.root, &self.selection, self.permissions, self.limits).unwrap()
+        Toolbox::new(&self.root, &self.selection, self.permissions, self.limits, &self.protected).unwrap()
     }
 
     pub(super) fn read(&self, path: &str) -> String {

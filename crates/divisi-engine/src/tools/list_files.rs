@@ -2,10 +2,10 @@
 
 use super::path::Root;
 use super::walk::{Entry, Filter, walk};
+use super::watch::Watch;
 use super::{Answer, ToolDefinition, ToolLimits, file, input};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 pub(super) const NAME: &str = "list_files";
 
@@ -40,11 +40,11 @@ struct Input {
     depth: Option<usize>,
 }
 
-pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, cancel: &CancellationToken) -> Answer {
+pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch) -> Answer {
     let Input { glob, path, depth } = input::read(input)?;
-    let start = file::locate_existing(root, path.as_deref().unwrap_or("."))?;
+    let start = file::locate_existing(root, path.as_deref().unwrap_or("."), watch)?;
     let filter = Filter::new(glob.as_deref(), &start)?;
-    let found = walk(root, &start, depth, cancel)?;
+    let found = walk(root, &start, depth, watch)?;
 
     let bottom = depth.map(|depth| start.path().components().count() + depth);
     let is_shown = |entry: &&Entry| match entry.is_folder {
@@ -148,6 +148,49 @@ mod tests {
     async fn links_are_neither_listed_nor_followed() {
         let fixture = Fixture::new().file("a", "").link("/etc", "etc").link("a", "b");
         assert_eq!(fixture.ok("list_files", json!({})).await, "a");
+    }
+
+    #[tokio::test]
+    async fn patterns_of_a_repository_are_bounded() {
+        let hostile = format!("{}a{}\n*.log\n", "{".repeat(20_000), "}".repeat(20_000));
+        let fixture = Fixture::new().file(".gitignore", &hostile).file("a", "").file("x.log", "");
+        assert_eq!(fixture.ok("list_files", json!({})).await, ".gitignore\na");
+    }
+
+    #[tokio::test]
+    async fn the_nearest_pattern_decides_and_only_regular_files_hold_any() {
+        let fixture = Fixture::new()
+            .file(".git/info/exclude", "private\n")
+            .file(".gitignore", "\u{feff}*.log\n/top\n")
+            .file("private", "")
+            .file("top", "")
+            .file("a/.gitignore", "!keep.log\n")
+            .file("a/keep.log", "")
+            .file("a/drop.log", "")
+            .file("a/top", "")
+            .file("b/keep.log", "")
+            .file("b/x", "");
+        let pipe = fixture.path("b/.gitignore");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(
+            fixture.ok("list_files", json!({})).await,
+            ".gitignore\na/.gitignore\na/keep.log\na/top\nb/x"
+        );
+        assert_eq!(fixture.ok("list_files", json!({"path": "b"})).await, "b/x");
+    }
+
+    #[tokio::test]
+    async fn very_deep_folders_are_said_to_be_left_out() {
+        let fixture = Fixture::new().file(&format!("{}x", "a/".repeat(200)), "").file("b", "");
+        assert_eq!(fixture.ok("list_files", json!({})).await, "b\n… 1 entries could not be read");
+    }
+
+    #[tokio::test]
+    async fn a_list_can_be_stopped() {
+        let fixture = Fixture::new().file("a", "");
+        fixture.cancel.cancel();
+        assert_eq!(fixture.error("list_files", json!({})).await, "cancelled");
+        assert_eq!(fixture.error("search_files", json!({"pattern": "a"})).await, "cancelled");
     }
 
     #[tokio::test]

@@ -17,18 +17,23 @@ mod edit_file;
 mod file;
 #[cfg(test)]
 mod fixture;
+mod git_files;
+mod ignored;
 mod input;
 mod list_files;
 mod path;
+mod protected;
 mod read_file;
 mod run_command;
 mod search_files;
 mod secret;
 mod selection;
 mod walk;
+mod watch;
 mod write_file;
 
 pub use path::NoRoot;
+pub use protected::Protected;
 pub use selection::Selection;
 
 use command_rules::CommandRules;
@@ -40,6 +45,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use watch::Watch;
 
 /// The tools of one attempt, bound to a workspace.
 #[derive(Clone)]
@@ -134,14 +140,16 @@ impl From<Answer> for ToolOutput {
 }
 
 impl Toolbox {
-    /// The selected tools, as far as they are permitted, in the workspace at `root`.
+    /// The selected tools, as far as they are permitted, in the workspace at
+    /// `root`. None writes to what is `protected`.
     pub fn new(
         root: &Path,
         selection: &Selection,
         permissions: Permissions,
         limits: ToolLimits,
+        protected: &Protected,
     ) -> Result<Self, NoRoot> {
-        let root = Arc::new(Root::open(root)?);
+        let root = Arc::new(Root::open(root, protected.clone())?);
         let none = Self { root, tools: vec![], commands: selection.commands().clone(), limits };
         Ok(none.reselect(selection, permissions))
     }
@@ -172,12 +180,12 @@ impl Toolbox {
 
     /// Carries out one call of the model.
     ///
-    /// Dropping the future stops a command; a file that is being written is
-    /// written whole or not at all.
+    /// Dropping the future stops a command, and soon what walks or searches; a
+    /// file that is being written is written whole or not at all.
     pub async fn call(&self, name: &str, input: &Value, cancel: &CancellationToken) -> ToolOutput {
         let answer = match self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name) {
-            Some((definition, tool)) => match input::check(&definition, input) {
-                Ok(()) => self.run(*tool, input.clone(), cancel).await,
+            Some((definition, tool)) => match input::checked(&definition, input) {
+                Ok(input) => self.run(*tool, input, cancel).await,
                 Err(problem) => Err(problem),
             },
             None => Err(self.unknown(name)),
@@ -191,18 +199,22 @@ impl Toolbox {
 
     async fn run(&self, tool: Tool, input: Value, cancel: &CancellationToken) -> Answer {
         let (root, limits) = (self.root.clone(), self.limits);
-        let stop = cancel.clone();
+        // Work on another thread goes on when this future is dropped, unless it hears of it.
+        let cancel = cancel.child_token();
+        let _stops_with_us = cancel.clone().drop_guard();
+        let watch = Watch::new(&cancel);
         match tool {
-            Tool::RunCommand => run_command::run(&root, &self.commands, &limits, input, cancel).await,
-            Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &stop)).await,
-            Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &stop)).await,
-            Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input)).await,
+            Tool::RunCommand => run_command::run(&root, &self.commands, &limits, input, &cancel).await,
+            Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &watch)).await,
+            Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &watch)).await,
+            Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input, &watch)).await,
             Tool::WriteFile => blocking(move || write_file::run(&root, input)).await,
-            Tool::EditFile => blocking(move || edit_file::run(&root, input)).await,
+            Tool::EditFile => blocking(move || edit_file::run(&root, input, &watch)).await,
         }
     }
 
     fn unknown(&self, name: &str) -> String {
+        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
         let names: Vec<_> = self.tools.iter().map(|tool| tool.name()).collect();
         let what = match Tool::ALL.iter().any(|tool| tool.name() == name) {
             true => "is not allowed here",
@@ -256,6 +268,9 @@ impl Tool {
     }
 }
 
+/// Bytes shown of the name of a tool that there is not.
+const NAME_BYTES_MAX: usize = 64;
+
 async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(format!("the tool broke down: {e}")))
 }
@@ -278,7 +293,14 @@ mod tests {
     const ALL: Permissions = Permissions { write: true, run: true };
 
     fn names(selection: &Selection, permissions: Permissions) -> Vec<&'static str> {
-        let toolbox = Toolbox::new(Path::new("."), selection, permissions, ToolLimits::default()).unwrap();
+        let toolbox = Toolbox::new(
+            Path::new("."),
+            selection,
+            permissions,
+            ToolLimits::default(),
+            &Protected::default(),
+        )
+        .unwrap();
         toolbox.definitions().iter().map(|definition| definition.name).collect()
     }
 
@@ -295,7 +317,14 @@ mod tests {
 
     #[test]
     fn definitions_are_valid_schemas_that_name_each_field() {
-        let toolbox = Toolbox::new(Path::new("."), &Selection::all(), ALL, ToolLimits::default()).unwrap();
+        let toolbox = Toolbox::new(
+            Path::new("."),
+            &Selection::all(),
+            ALL,
+            ToolLimits::default(),
+            &Protected::default(),
+        )
+        .unwrap();
         for ToolDefinition { name, input_schema, .. } in toolbox.definitions() {
             jsonschema::validator_for(&input_schema).unwrap();
             assert_eq!(input_schema["additionalProperties"], json!(false), "{name}");

@@ -6,7 +6,8 @@
 //! somebody puts in the way between the check and the act makes the act fail
 //! instead of leading it outside.
 
-use rustix::fs::{Mode, OFlags};
+use super::protected::Protected;
+use rustix::fs::{FileType, Mode, OFlags, RawMode};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,11 +19,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Longest path from a model in bytes, as on Linux.
 const PATH_BYTES_MAX: usize = 4096;
 
-/// Names that no tool writes to, at any depth. What stands there decides what
-/// programs do: hooks and settings of git, our own settings and agents, agents
-/// and hooks of Claude Code. An agent that could write there could
-/// give itself more rights than it has.
-const PROTECTED: [&str; 4] = [".git", ".divisi", ".claude", "divisi.toml"];
+/// What a file may keep of its mode when it is replaced, and what the user's
+/// mask may leave of a new one: no rights of another user or group, and no right
+/// of everybody to write.
+const MODE_MAX: RawMode = 0o775;
 
 /// The workspace that is no folder.
 #[derive(Debug, thiserror::Error)]
@@ -39,19 +39,25 @@ pub(super) struct Root {
     /// Absolute and free of links.
     path: PathBuf,
     folder: OwnedFd,
+    protected: Protected,
 }
 
 /// A place below the root, whether something is there or not.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Relative to the root, free of links and of `..`; empty for the root.
     path: PathBuf,
 }
 
 impl Place {
-    /// A place whose path was found from the root without following links.
-    pub(super) fn resolved(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+    /// What has this name in the folder at this place.
+    pub(super) fn child(&self, name: &OsStr) -> Self {
+        Self { path: self.path.join(name) }
+    }
+
+    /// The folders above it, the nearest first and the root last.
+    pub(super) fn folders(&self) -> impl Iterator<Item = Self> {
+        self.path.ancestors().skip(1).map(|path| Self { path: path.to_owned() })
     }
 
     /// Relative to the workspace, as models see it.
@@ -68,11 +74,11 @@ impl Place {
 }
 
 impl Root {
-    pub(super) fn open(path: &Path) -> Result<Self, NoRoot> {
+    pub(super) fn open(path: &Path, protected: Protected) -> Result<Self, NoRoot> {
         let fail = |source| NoRoot { path: path.to_owned(), source };
         let real = path.canonicalize().map_err(fail)?;
         let folder = rustix::fs::open(&real, FOLDER, Mode::empty()).map_err(|e| fail(e.into()))?;
-        Ok(Self { path: real, folder })
+        Ok(Self { path: real, folder, protected })
     }
 
     /// Absolute and free of links.
@@ -114,16 +120,32 @@ impl Root {
     /// Finds a place to write to.
     pub(super) fn locate_writable(&self, asked: &str) -> Result<Place, String> {
         let place = self.locate(asked)?;
-        let is_protected = |name: &OsStr| PROTECTED.iter().any(|p| name.eq_ignore_ascii_case(p));
-        match place.path.iter().find(|name| is_protected(name)) {
-            Some(name) => Err(format!(
-                "`{asked}` is protected: `{}` decides what programs may do; \
-                 answer with the content instead",
-                name.display()
-            )),
-            None if place.path.as_os_str().is_empty() => Err(format!("`{asked}` is a folder")),
+        if place.path.as_os_str().is_empty() {
+            return Err(format!("`{asked}` is a folder"));
+        }
+        match self.protected.why(&self.path, &place.path) {
+            Some(why) => Err(format!("`{asked}` is protected: {why}; answer with the content instead")),
             None => Ok(place),
         }
+    }
+
+    /// What stands there, which is no link.
+    pub(super) fn kind(&self, place: &Place) -> io::Result<FileType> {
+        if place.path.as_os_str().is_empty() {
+            return Ok(FileType::Directory);
+        }
+        let (folder, name) = self.open_parent(place, false)?;
+        let stat = rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(FileType::from_raw_mode(stat.st_mode))
+    }
+
+    /// Opens the folder there.
+    pub(super) fn open_folder(&self, place: &Place) -> io::Result<OwnedFd> {
+        if place.path.as_os_str().is_empty() {
+            return Ok(self.folder.try_clone()?);
+        }
+        let (folder, name) = self.open_parent(place, false)?;
+        Ok(rustix::fs::openat(&folder, name, FOLDER, Mode::empty())?)
     }
 
     /// Opens the regular file there, for reading.
@@ -140,16 +162,18 @@ impl Root {
         }
     }
 
-    /// Puts `content` there, whole or not at all, with the mode of the file
-    /// it replaces. Creates the folders on the way.
+    /// Puts `content` there, whole or not at all. The file keeps the mode of the
+    /// one it replaces, as far as that is harmless. Creates the folders on the way.
+    ///
+    /// Another name of a replaced file, a hard link, keeps the old content.
     pub(super) fn write_file(&self, place: &Place, content: &[u8]) -> io::Result<()> {
         let (folder, name) = self.open_parent(place, true)?;
         let (mode, there) = match rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() => {
+            Ok(stat) if !FileType::from_raw_mode(stat.st_mode).is_file() => {
                 return Err(io::Error::other("not a regular file"));
             }
-            Ok(stat) => (Mode::from_raw_mode(stat.st_mode), true),
-            Err(_) => (Mode::from_raw_mode(0o666), false),
+            Ok(stat) => (Mode::from_raw_mode(stat.st_mode & MODE_MAX), true),
+            Err(_) => (Mode::from_raw_mode(0o666 & MODE_MAX), false),
         };
         let draft = draft_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -176,7 +200,7 @@ impl Root {
         for step in place.path.parent().into_iter().flatten() {
             folder = match rustix::fs::openat(&folder, step, FOLDER, Mode::empty()) {
                 Err(Errno::NOENT) if create => {
-                    match rustix::fs::mkdirat(&folder, step, Mode::from_raw_mode(0o777)) {
+                    match rustix::fs::mkdirat(&folder, step, Mode::from_raw_mode(MODE_MAX)) {
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(e) => return Err(e.into()),
                     }
@@ -236,7 +260,7 @@ mod tests {
         symlink("a/file", inside.join("to-file")).unwrap();
         symlink(inside.join("a"), inside.join("to-a")).unwrap();
         symlink("loop", inside.join("loop")).unwrap();
-        let root = Root::open(&inside).unwrap();
+        let root = Root::open(&inside, Protected::default()).unwrap();
         House { _whole: whole, outside, root }
     }
 
@@ -329,21 +353,20 @@ mod tests {
     }
 
     #[test]
-    fn what_gives_rights_is_not_writable() {
+    fn modes_that_give_away_rights_are_not_kept() {
         let house = house();
-        for asked in [
-            ".git/hooks/pre-commit",
-            "a/.git/config",
-            ".GIT/config",
-            ".divisi/agents/a.md",
-            ".claude/settings.json",
-            "sub/divisi.toml",
-            ".git",
-        ] {
-            assert!(house.root.locate_writable(asked).unwrap_err().contains("protected"), "{asked}");
+        let inside = house.root.path().to_owned();
+        for (before, after) in [(0o4755, 0o755), (0o2771, 0o771), (0o1777, 0o775), (0o666, 0o664)] {
+            fs::set_permissions(inside.join("a/file"), fs::Permissions::from_mode(before)).unwrap();
+            house.root.write_file(&house.root.locate("a/file").unwrap(), b"new").unwrap();
+            let mode = fs::metadata(inside.join("a/file")).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode, after, "{before:o}");
         }
-        house.root.locate_writable(".gitignore").unwrap();
-        house.root.locate_writable(".github/workflows/ci.yml").unwrap();
+        house.root.write_file(&house.root.locate("new/file").unwrap(), b"new").unwrap();
+        for made in ["new", "new/file"] {
+            let mode = fs::metadata(inside.join(made)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7002, 0, "{made}: {mode:o}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The tool that shows a file.
 
 use super::path::Root;
+use super::watch::Watch;
 use super::{Answer, ToolDefinition, ToolLimits, file, input};
 use divisi_providers::redact;
 use serde::Deserialize;
@@ -46,13 +47,14 @@ struct Input {
     limit: Option<usize>,
 }
 
-pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value) -> Answer {
+pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch) -> Answer {
     let Input { path, offset, limit } = input::read(input)?;
-    let bytes = file::read(root, &path, &root.locate(&path)?)?;
+    let bytes = file::read(root, &path, &root.locate(&path)?, watch)?;
     if bytes.iter().take(SNIFF_BYTES).any(|&byte| byte == 0) {
         return Err(format!("`{path}` is a binary file of {} bytes", bytes.len()));
     }
-    let text = String::from_utf8_lossy(&bytes);
+    // The mark at its beginning is no part of the first line.
+    let text = String::from_utf8_lossy(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes));
     let is_no_text = matches!(text, std::borrow::Cow::Owned(_));
     let content = redact(&text);
     let count = content.lines().count();
@@ -128,6 +130,13 @@ mod tests {
             fixture.ok("read_file", json!({"path": "a"})).await,
             "1\t0123456789\n2\t0123456789\n3\t0123456789\n… 97 more lines; go on with offset 4"
         );
+    }
+
+    #[tokio::test]
+    async fn a_mark_at_the_beginning_is_not_shown() {
+        let fixture = Fixture::new().file("a", "\u{feff}one\r\ntwo\r\n").file("empty", "\u{feff}");
+        assert_eq!(fixture.ok("read_file", json!({"path": "a"})).await, "1\tone\n2\ttwo");
+        assert_eq!(fixture.ok("read_file", json!({"path": "empty"})).await, "the file is empty");
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::path::Root;
 use super::walk::{Filter, walk};
+use super::watch::Watch;
 use super::{Answer, ToolDefinition, ToolLimits, file, input};
 use divisi_providers::redact;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -10,8 +11,7 @@ use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContex
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::io;
-use tokio_util::sync::CancellationToken;
+use std::io::{self, Read};
 
 pub(super) const NAME: &str = "search_files";
 
@@ -23,6 +23,17 @@ const CONTEXT_MAX: u64 = 20;
 
 /// Memory for one line of a file, or for its context.
 const LINE_MEMORY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Memory for the pattern in its compiled form, and for what a search remembers of
+/// it. Some patterns are searched for in a time that grows with this and with the
+/// text, so it also says how slow a search can be.
+const PATTERN_MEMORY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Groups of a pattern in each other; the compiler calls itself for each.
+const PATTERN_DEPTH_MAX: u32 = 64;
+
+/// Bytes read of a file before the next look whether to stop.
+const PART_BYTES: usize = 32 * 1024;
 
 /// Matches that are counted. Beyond it the pattern is wrong, whatever the number.
 const COUNTED_MAX: usize = 10_000;
@@ -72,35 +83,55 @@ struct Input {
     files_only: bool,
 }
 
-pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, cancel: &CancellationToken) -> Answer {
+pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch) -> Answer {
     let input: Input = input::read(input)?;
-    let start = file::locate_existing(root, input.path.as_deref().unwrap_or("."))?;
+    let start = file::locate_existing(root, input.path.as_deref().unwrap_or("."), watch)?;
     let filter = Filter::new(input.glob.as_deref(), &start)?;
     let matcher = RegexMatcherBuilder::new()
         .case_insensitive(input.ignore_case)
         .line_terminator(Some(b'\n'))
+        .size_limit(PATTERN_MEMORY_BYTES)
+        .dfa_size_limit(PATTERN_MEMORY_BYTES)
+        .nest_limit(PATTERN_DEPTH_MAX)
         .build(&input.pattern)
         .map_err(|error| format!("the pattern is not valid: {error}"))?;
-    let found = walk(root, &start, None, cancel)?;
+    let found = walk(root, &start, None, watch)?;
     let files = found.entries.iter().filter(|entry| !entry.is_folder && filter.fits(&entry.place));
 
     let mut report = Report::new(limits.entries_max);
     for entry in files {
-        if cancel.is_cancelled() {
-            return Err("cancelled".to_owned());
-        }
+        watch.look()?;
         let path = entry.place.display();
         let file = root.open_file(&entry.place);
-        match file.and_then(|file| Hits::find(&matcher, &file, input.context, report.lines_left())) {
+        match file.and_then(|file| {
+            Hits::find(&matcher, &Watched { file, watch }, input.context, report.lines_left())
+        }) {
             Ok(hits) if input.files_only => report.add_count(&path, &hits),
             Ok(hits) => report.add_lines(&path, hits),
-            Err(_) => report.unreadable += 1,
+            Err(_) => {
+                watch.look()?;
+                report.unreadable += 1;
+            }
         }
         if report.matches >= COUNTED_MAX {
             break;
         }
     }
     Ok(report.text(&found.remarks))
+}
+
+/// A file that is read in small parts, with a look at the watch before each.
+struct Watched<'w> {
+    file: std::fs::File,
+    watch: &'w Watch,
+}
+
+impl Read for &Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.watch.look().map_err(io::Error::other)?;
+        let most = buffer.len().min(PART_BYTES);
+        (&self.file).read(&mut buffer[..most])
+    }
 }
 
 /// What one file gave.
@@ -118,7 +149,7 @@ struct Hits<'a> {
 impl<'a> Hits<'a> {
     fn find(
         matcher: &'a RegexMatcher,
-        file: &std::fs::File,
+        file: &Watched<'_>,
         context: usize,
         shown_max: usize,
     ) -> io::Result<Self> {
@@ -129,7 +160,7 @@ impl<'a> Hits<'a> {
             .binary_detection(BinaryDetection::quit(0))
             .heap_limit(Some(LINE_MEMORY_BYTES))
             .build()
-            .search_file(matcher, file, &mut hits)?;
+            .search_reader(matcher, file, &mut hits)?;
         Ok(if hits.is_binary { Self::default() } else { hits })
     }
 
@@ -342,6 +373,29 @@ mod tests {
             error.starts_with("the pattern is not valid: ") && error.contains("unclosed group"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn pipes_and_sockets_are_passed_over() {
+        let fixture = fixture();
+        assert!(std::process::Command::new("mkfifo").arg(fixture.path("pipe")).status().unwrap().success());
+        let _socket = std::os::unix::net::UnixListener::bind(fixture.path("socket")).unwrap();
+        assert_eq!(fixture.ok("search_files", json!({"pattern": "^run it"})).await, "a/notes.md\n1:run it");
+        for path in ["pipe", "socket"] {
+            let text = fixture.ok("search_files", json!({"pattern": "run", "path": path})).await;
+            assert_eq!(text, "no matches\n… 1 files could not be searched");
+            for (tool, input) in [
+                ("read_file", json!({"path": path})),
+                ("write_file", json!({"path": path, "content": "x"})),
+                ("edit_file", json!({"path": path, "old_text": "x", "new_text": "y"})),
+            ] {
+                let error = fixture.error(tool, input).await;
+                assert!(
+                    error.contains("not a regular file") || error.contains("No such device"),
+                    "{tool}: {error}"
+                );
+            }
+        }
     }
 
     #[tokio::test]

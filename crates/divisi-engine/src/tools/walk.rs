@@ -1,20 +1,33 @@
 //! The files below a folder, in an order that is always the same.
+//!
+//! Folders are opened step by step from the root, following no link, as files
+//! are: what is listed lies in the workspace, whatever is renamed meanwhile.
 
+use super::ignored::Ignored;
 use super::path::{Place, Root};
-use globset::{GlobBuilder, GlobMatcher};
-use ignore::WalkBuilder;
+use super::watch::Watch;
+use crate::globs;
+use globset::GlobMatcher;
+use rustix::fs::FileType;
+use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
-use tokio_util::sync::CancellationToken;
+use std::sync::Arc;
 
 /// Entries looked at by one call. A repository of this size can still be
 /// walked in seconds; what is larger has a folder that git should ignore.
 const ENTRIES_MAX: usize = 200_000;
+
+/// Folders in each other. Each is opened from the root, so the steps grow with
+/// the square of it; no source tree is nearly that deep.
+const DEPTH_MAX: usize = 128;
 
 /// Folders that hold no work: the history of git, and our own store with the
 /// worktrees of other agents.
 const SKIPPED: [&str; 2] = [".git", ".divisi"];
 
 /// What stands below a folder.
+#[derive(Default)]
 pub(super) struct Walk {
     /// In the order of their names.
     pub(super) entries: Vec<Entry>,
@@ -27,52 +40,108 @@ pub(super) struct Entry {
     pub(super) is_folder: bool,
 }
 
+/// An entry that has not been looked at, and what is ignored where it stands.
+struct Open {
+    entry: Entry,
+    depth: usize,
+    ignored: Arc<Ignored>,
+}
+
 /// Lists what is below `start`, down to `depth` if given, less what git
 /// ignores. Links are left out: what they lead to is listed where it lies.
 ///
 /// Ignored files can still be listed by starting in their folder.
-pub(super) fn walk(
-    root: &Root,
-    start: &Place,
-    depth: Option<usize>,
-    cancel: &CancellationToken,
-) -> Result<Walk, String> {
-    let in_repository = root.path().ancestors().any(|folder| folder.join(".git").exists());
-    let entries = WalkBuilder::new(root.path().join(start.path()))
-        .hidden(false)
-        .ignore(false)
-        .git_global(false)
-        .require_git(in_repository)
-        .max_depth(depth)
-        .sort_by_file_name(std::ffi::OsStr::cmp)
-        .filter_entry(|entry| entry.depth() == 0 || !SKIPPED.iter().any(|name| entry.file_name() == *name))
-        .build();
-    let (mut walk, mut seen, mut unreadable) = (Walk { entries: Vec::new(), remarks: String::new() }, 0, 0);
-    for entry in entries {
-        if cancel.is_cancelled() {
-            return Err("cancelled".to_owned());
-        }
+pub(super) fn walk(root: &Root, start: &Place, depth: Option<usize>, watch: &Watch) -> Result<Walk, String> {
+    let depth_max = depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX);
+    let is_folder = root.kind(start).is_ok_and(FileType::is_dir);
+    let first = Entry { place: start.clone(), is_folder };
+    let mut open = vec![Open { entry: first, depth: 0, ignored: Ignored::above(root, start) }];
+    let (mut walk, mut seen, mut unreadable) = (Walk::default(), 0, 0);
+    while let Some(Open { entry, depth, ignored }) = open.pop() {
+        watch.look()?;
         seen += 1;
         if seen > ENTRIES_MAX {
             walk.remarks.push_str(&format!("\n… only the first {ENTRIES_MAX} entries were looked at"));
             break;
         }
-        let Ok(entry) = entry else {
+        if entry.is_folder && (depth < depth_max) {
+            match children(root, &entry.place, depth, &ignored, watch)? {
+                Ok(children) => open.extend(children),
+                Err(_) => unreadable += 1,
+            }
+        } else if entry.is_folder && depth == DEPTH_MAX {
             unreadable += 1;
-            continue;
-        };
-        let kind = entry.file_type();
-        let is_folder = kind.is_some_and(|kind| kind.is_dir());
-        let is_start = is_folder && entry.depth() == 0;
-        if !is_start && (is_folder || kind.is_some_and(|kind| kind.is_file())) {
-            let path = entry.path().strip_prefix(root.path()).unwrap_or(entry.path());
-            walk.entries.push(Entry { place: Place::resolved(path), is_folder });
+        }
+        if depth > 0 || !entry.is_folder {
+            walk.entries.push(entry);
         }
     }
     if unreadable > 0 {
         walk.remarks.push_str(&format!("\n… {unreadable} entries could not be read"));
     }
     Ok(walk)
+}
+
+/// What stands in a folder, the first last, as a stack wants it. The outer error
+/// says that the call is to stop, the inner one that the folder cannot be read.
+fn children(
+    root: &Root,
+    folder: &Place,
+    depth: usize,
+    above: &Arc<Ignored>,
+    watch: &Watch,
+) -> Result<io::Result<Vec<Open>>, String> {
+    let opened = match root.open_folder(folder) {
+        Ok(opened) => opened,
+        Err(error) => return Ok(Err(error)),
+    };
+    let ignored = Ignored::below(above, root, folder, &opened);
+    let names = match names(&opened, watch)? {
+        Ok(names) => names,
+        Err(error) => return Ok(Err(error)),
+    };
+    let child = |(name, is_folder): (OsString, bool)| {
+        let entry = Entry { place: folder.child(&name), is_folder };
+        (!ignored.holds(root, &entry)).then(|| Open { entry, depth: depth + 1, ignored: ignored.clone() })
+    };
+    Ok(Ok(names.into_iter().rev().filter_map(child).collect()))
+}
+
+/// The files and folders in a folder by name, and whether each is a folder.
+fn names(
+    folder: &impl std::os::fd::AsFd,
+    watch: &Watch,
+) -> Result<io::Result<Vec<(OsString, bool)>>, String> {
+    let mut entries = match rustix::fs::Dir::read_from(folder) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let mut found = Vec::new();
+    while let Some(entry) = entries.read() {
+        watch.look()?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let name = entry.file_name();
+        let kind = match entry.file_type() {
+            // Some file systems do not say it in the list.
+            FileType::Unknown => rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+            kind => kind,
+        };
+        let name = name.to_bytes();
+        let is_skipped = [".", ".."].iter().chain(&SKIPPED).any(|skipped| name == skipped.as_bytes());
+        if !is_skipped && (kind.is_dir() || kind.is_file()) {
+            found.push((std::os::unix::ffi::OsStringExt::from_vec(name.to_vec()), kind.is_dir()));
+        }
+        // More than this is not looked at anyway.
+        if found.len() > ENTRIES_MAX {
+            break;
+        }
+    }
+    found.sort_unstable();
+    Ok(Ok(found))
 }
 
 /// Which files a call is about.
@@ -88,9 +157,8 @@ impl Filter {
     pub(super) fn new(glob: Option<&str>, start: &Place) -> Result<Self, String> {
         let glob = glob.map(|glob| glob.trim_start_matches("./").trim_start_matches('/'));
         let by_name = glob.is_some_and(|glob| !glob.contains('/'));
-        let matcher = glob.map(|glob| GlobBuilder::new(glob).literal_separator(true).build()).transpose();
-        let matcher = matcher.map_err(|e| format!("the glob is not valid: {}", e.kind()))?;
-        let glob = matcher.map(|glob| glob.compile_matcher());
+        let glob = glob.map(|glob| globs::compile(glob, true)).transpose();
+        let glob = glob.map_err(|why| format!("the glob {why}"))?;
         Ok(Self { glob, start: start.path().to_owned(), by_name })
     }
 

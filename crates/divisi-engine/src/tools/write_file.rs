@@ -67,6 +67,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_run_has_in_use_is_not_written() {
+        let fixture = Fixture::new().file("flows/f.js", "old").link("flows/f.js", "link.js");
+        std::fs::hard_link(fixture.path("flows/f.js"), fixture.path("twin.js")).unwrap();
+        fixture.protected.add(fixture.path("flows/f.js"));
+        for path in ["flows/f.js", "./flows/../flows/f.js", "link.js", "twin.js"] {
+            for (tool, input) in [
+                ("write_file", json!({"path": path, "content": "new"})),
+                ("edit_file", json!({"path": path, "old_text": "old", "new_text": "new"})),
+            ] {
+                let error = fixture.error(tool, input).await;
+                assert!(error.contains("is protected: it decides over runs"), "{path}: {error}");
+            }
+        }
+        assert_eq!(fixture.read("flows/f.js"), "old");
+    }
+
+    #[tokio::test]
     async fn nothing_is_written_outside() {
         let outside = tempfile::tempdir().unwrap();
         let target = outside.path().to_str().unwrap();

@@ -33,7 +33,13 @@
   };
 
   const copyParts = (value, made, seen) => {
-    for (const key of Object.keys(value)) made[key] = copy(value[key], seen);
+    for (const key of Object.keys(value)) put(made, key, copy(value[key], seen));
+  };
+
+  // Assigning to `__proto__` would change what the copy inherits from.
+  const put = (made, key, value) => {
+    if (key !== '__proto__') made[key] = value;
+    else Object.defineProperty(made, key, { value, writable: true, enumerable: true, configurable: true });
   };
 
   const copyMap = (value, made, seen) => {
@@ -50,8 +56,8 @@
   };
 
   const copyError = (value, keep, seen) => {
-    const known = { EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
-    const made = keep(new (known[value.name] ?? Error)(value.message));
+    const known = [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError];
+    const made = keep(new (known.find(({ name }) => name === value.name) ?? Error)(value.message));
     made.stack = value.stack;
     if ('cause' in value) made.cause = copy(value.cause, seen);
   };

@@ -75,7 +75,7 @@
   // Starts when all it needs has ended. What the user says of workers goes
   // before what the planner says of a task.
   const run = async ({ task, priority }, worker, optionsOf, start) => {
-    const texts = {};
+    const texts = byName([]);
     for (const need of task.needs) {
       const { status, value } = await start(need);
       if (status !== 'ok') return skip(task, need);
@@ -94,14 +94,18 @@
   };
 
   const conclude = async (goal, tasks, outcomes, gather) => {
-    const results = Object.fromEntries(Array.from(outcomes, ([id, { value }]) => [id, value]));
+    const results = byName(Array.from(outcomes, ([id, { value }]) => [id, value]));
     const failed = Array.from(outcomes).filter(([, { status }]) => status !== 'ok');
-    const missing = Object.fromEntries(failed.map(([id, { status, reason }]) => [id, reason ?? status]));
+    const missing = byName(failed.map(([id, { status, reason }]) => [id, reason ?? status]));
     const concluded = { plan: { goal, tasks }, results, missing };
     if (!gather) return concluded;
     const { prompt = defaultPrompt(goal), ...options } = gatherOptions(gather);
-    return { ...concluded, synthesis: await globals.gather(prompt, Object.fromEntries(outcomes), options) };
+    return { ...concluded, synthesis: await globals.gather(prompt, outcomes, options) };
   };
+
+  // Ids are an agent's words: without a prototype, `constructor` and `__proto__` are
+  // names like all others.
+  const byName = (entries) => Object.assign(Object.create(null), Object.fromEntries(entries));
 
   const gatherOptions = (gather) => {
     if (gather === true) return {};

@@ -15,12 +15,15 @@
 
   const readParts = (parts) => {
     if (typeof parts !== 'object' || parts === null) {
-      throw new TypeError('gather() takes an array of results second, or an object of results by name');
+      throw new TypeError('gather() takes an array of results second, or an object or a Map of results by name');
     }
-    const named = Array.isArray(parts)
-      ? Array.from(parts, (part, index) => [`part ${index + 1}`, part])
-      : Object.entries(parts);
-    return named.map(([name, part]) => readPart(name, part));
+    return named(parts).map(([name, part]) => readPart(name, part));
+  };
+
+  // An object puts names that are numbers first; a Map keeps the order of all.
+  const named = (parts) => {
+    if (Array.isArray(parts)) return Array.from(parts, (part, index) => [`part ${index + 1}`, part]);
+    return parts instanceof Map ? Array.from(parts) : Object.entries(parts);
   };
 
   const readPart = (name, part) => {

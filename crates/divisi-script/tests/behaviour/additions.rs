@@ -55,7 +55,7 @@ fn gather_tells_what_is_missing_and_why() {
 fn gather_throws_when_too_much_is_missing() {
     insta::assert_snapshot!(error_of("\nawait gather('Join', ['a', null, null], { minParts: 2 })"), @"script `flow.js` failed at line 2: Error: gather() has 1 of 3 parts and needs 2; missing: part 2 (no result), part 3 (no result)");
     insta::assert_snapshot!(error_of("await gather('Join', [])"), @"script `flow.js` failed at line 1: Error: gather() has 0 of 0 parts and needs 1; missing: all");
-    insta::assert_snapshot!(error_of("await gather('Join', 'x')"), @"script `flow.js` failed at line 1: TypeError: gather() takes an array of results second, or an object of results by name");
+    insta::assert_snapshot!(error_of("await gather('Join', 'x')"), @"script `flow.js` failed at line 1: TypeError: gather() takes an array of results second, or an object or a Map of results by name");
 }
 
 fn plan(tasks: serde_json::Value) -> TaskAnswer {
@@ -85,6 +85,50 @@ fn decompose_runs_what_the_planner_planned() {
     c4 ? Sum up⏎⏎## join⏎⏎Join Do a and Do b⏎⏎## a⏎⏎Do a⏎⏎## b⏎⏎Do b {"label":"gather"}
     = {"plan":{"goal":"Audit it","tasks":[{"id":"join","prompt":"Join {{a}} and {{b}}","model":"opus","needs":["a","b"]},{"id":"a","prompt":"Do a","label":"first","needs":[]},{"id":"b","prompt":"Do b","model":"haiku","needs":[]}]},"results":{"join":"Join Do a and Do b","a":"Do a","b":"Do b"},"missing":{},"synthesis":"Sum up⏎⏎## join⏎⏎Join Do a and Do b⏎⏎## a⏎⏎Do a⏎⏎## b⏎⏎Do b"}
     "#);
+}
+
+#[test]
+fn ids_of_a_planner_may_be_words_of_the_language() {
+    let ids = ["constructor", "__proto__", "toString", "2", "valueOf", "hasOwnProperty", "1"];
+    let tasks = ids.map(|id| json!({"id": id, "prompt": format!("do {id}"), "needs": []}));
+    let last =
+        json!({"id": "last", "prompt": "{{__proto__}} and {{constructor}} and {{missing}}", "needs": []});
+    let failing = json!({"id": "missing", "prompt": "fail", "needs": []});
+    let all: Vec<_> = tasks.into_iter().chain([last.clone(), failing.clone()]).collect();
+    let source = "const { results, missing } = await decompose('x', { gather: 'Sum up' });
+        return { ...results, missing: Object.entries(missing), has: 'toString' in missing }";
+    let played = play(source)
+        .agent(move |_, task| match &*task.prompt {
+            "fail" => failed(FailureClass::Declined, "no"),
+            prompt if prompt.starts_with("Split") => plan(json!(all)),
+            _ => ok(task),
+        })
+        .run();
+    let result: serde_json::Value = serde_json::from_str(&played.result()).unwrap();
+    for id in ids {
+        assert_eq!(result[id], format!("do {id}"), "{id}: {result}");
+    }
+    assert_eq!(result["missing"][0][0], "last");
+    assert_eq!(result["has"], false);
+    let tasks = played.tasks();
+    let asked = &tasks.last().unwrap().prompt;
+    let sections: Vec<&str> = asked.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    // In the order of the plan, numbers too.
+    assert_eq!(sections, [&ids[..], &["Missing"]].concat());
+}
+
+#[test]
+fn results_by_such_ids_stand_in_prompts() {
+    let tasks = json!([
+        {"id": "__proto__", "prompt": "one", "needs": []},
+        {"id": "constructor", "prompt": "two", "needs": []},
+        {"id": "last", "prompt": "{{__proto__}} and {{constructor}} and {{toString}}", "needs": []},
+        {"id": "toString", "prompt": "three", "needs": []},
+    ]);
+    let played = play("return (await decompose('x')).results.last")
+        .agent(move |turn, task| if turn == 0 { plan(tasks.clone()) } else { ok(task) })
+        .run();
+    assert_eq!(played.result(), "\"one and two and three\"");
 }
 
 #[test]

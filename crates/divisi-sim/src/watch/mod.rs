@@ -4,12 +4,14 @@
 
 mod books;
 mod circuit;
+mod deaths;
 mod gate;
 
 pub(crate) use gate::{GateWatch, Known};
 
 use books::{Account, Books};
 use circuit::Circuit;
+use deaths::Deaths;
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{ParkReason, Recorded};
 use divisi_core::run::{Counts, Stage, TaskStage, TaskState};
@@ -37,6 +39,7 @@ pub(crate) use ensure;
 pub(crate) struct Watch {
     books: Books,
     circuit: Circuit,
+    deaths: Deaths,
     /// Replies that are durable and must not be asked for again.
     recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
     /// Requests whose replies were cut, which need all the room they want.
@@ -53,6 +56,7 @@ impl Watch {
         let mut watch = Self { expected, ..Self::default() };
         for Recorded { event, .. } in journal {
             watch.books.book(event);
+            watch.deaths.book(event);
             // What it has against a journal has been said when that was written.
             let _ = watch.circuit.book(event);
         }
@@ -116,6 +120,7 @@ impl Watch {
             _ => {}
         }
         self.books.book(event);
+        self.deaths.book(event);
         self.circuit.book(event)?;
         self.forget(event);
         Ok(())
@@ -144,6 +149,7 @@ impl Watch {
         else {
             return Ok(());
         };
+        self.deaths.agree(run, attempt.task)?;
         let own = self.books.task(attempt.task).own;
         ensure!(own.keeps(), "{attempt}: {own:?} is over its cap");
         Ok(())

@@ -10,9 +10,9 @@ use crate::{output, prices};
 use anyhow::Context as _;
 use divisi_core::ledger::{Entry, Ledger, Review};
 use divisi_core::{ModelPrice, Position, RunId, Tier, Timestamp};
+use divisi_engine::globs;
 use divisi_engine::prices::Catalogue;
 use divisi_engine::store::Store;
-use globset::Glob;
 
 /// Show what a run cost: by phase, task, model, token class and attempt
 #[derive(Debug, clap::Args)]
@@ -92,7 +92,7 @@ impl List {
     }
 
     fn vendor_of(&self, model: &str) -> Option<&Candidate> {
-        let fits = |pattern: &String| Glob::new(pattern).is_ok_and(|g| g.compile_matcher().is_match(model));
+        let fits = |pattern: &String| globs::compile(pattern, false).is_ok_and(|glob| glob.is_match(model));
         self.vendors.iter().find(|vendor| vendor.models.iter().any(fits))
     }
 

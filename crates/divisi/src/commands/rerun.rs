@@ -1,6 +1,6 @@
 //! `divisi rerun`: tries failed tasks again.
 
-use super::resume::earlier;
+use super::resume::{How, earlier};
 use crate::cli::RunFlags;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -19,11 +19,15 @@ pub(crate) struct Args {
     /// Only what has failed
     #[arg(long, required = true)]
     failed: bool,
+    /// Go on although the flow has changed while agents of the run could write
+    #[arg(long)]
+    edited: bool,
     #[command(flatten)]
     flags: RunFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let launched = earlier(&args.run, args.flags, args.failed, context).await?;
+    let how = How { reopen_failed: args.failed, edited: args.edited };
+    let launched = earlier(&args.run, args.flags, how, context).await?;
     launch(launched, context).await
 }

@@ -1,5 +1,7 @@
 //! `divisi resume`: goes on with a run.
 
+mod edited;
+
 use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -8,6 +10,7 @@ use crate::output;
 use crate::problem::Problem;
 use anyhow::Context as _;
 use divisi_engine::{Engine, Flow};
+use edited::Edited;
 use std::sync::Arc;
 
 /// Go on with a run that was parked, killed or failed, or whose flow was edited
@@ -24,20 +27,32 @@ are given; `--hedge=false` and `--keep-going=false` take back what it was starte
 pub(crate) struct Args {
     /// The run's id, its beginning, or `last`
     run: String,
+    /// Go on although the flow has changed while agents of the run could write
+    #[arg(long)]
+    edited: bool,
     #[command(flatten)]
     flags: RunFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let launched = earlier(&args.run, args.flags, false, context).await?;
+    let how = How { reopen_failed: false, edited: args.edited };
+    let launched = earlier(&args.run, args.flags, how, context).await?;
     launch(launched, context).await
+}
+
+/// In which way a run goes on.
+pub(super) struct How {
+    /// Whether tasks that have failed are tried again.
+    pub(super) reopen_failed: bool,
+    /// Whether a flow is taken that an agent may have changed.
+    pub(super) edited: bool,
 }
 
 /// What it takes to go on with the run that `word` names.
 pub(super) async fn earlier(
     word: &str,
     flags: RunFlags,
-    reopen_failed: bool,
+    how: How,
     context: &Context,
 ) -> Result<Launch, Problem> {
     let store = context.store()?;
@@ -56,11 +71,14 @@ pub(super) async fn earlier(
             .with_context(|| format!("the flags that run {id} was started with cannot be read"))?,
         None => RunFlags::default(),
     };
-    let flow = current(kept_flow, context.global.quiet);
+    let flow = current(kept_flow.clone(), context.global.quiet);
+    if let Some(edited) = Edited::of(&kept_flow, &flow) {
+        edited.settle(&id, &run, &kept, how.edited, context.global.quiet)?;
+    }
     Ok(Launch {
         found: Found::Script(flow),
         flags: flags.or(kept),
-        earlier: Some(Earlier { id, run, reopen_failed }),
+        earlier: Some(Earlier { id, run, reopen_failed: how.reopen_failed }),
     })
 }
 

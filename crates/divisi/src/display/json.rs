@@ -3,7 +3,7 @@
 //! JSON escapes only some of the characters that act on a terminal. Here all
 //! are, because a person may well look at it there.
 
-use super::text::acts;
+use super::text::is_harmless;
 use divisi_providers::redact::known;
 use serde::Serialize;
 use std::fmt::Write;
@@ -18,11 +18,14 @@ pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<String> {
 /// breaks between its values.
 pub(crate) fn harmless(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
-    for c in json.chars() {
-        // Such characters stand in strings only, and all are of the first plane.
-        if c != '\n' && acts(c) {
-            // Writing to a string cannot fail.
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+    let mut chars = json.chars().peekable();
+    while let Some(c) = chars.next() {
+        // Such characters stand in strings only.
+        if c != '\n' && !is_harmless(&safe, c, chars.peek().copied()) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
         } else {
             safe.push(c);
         }
@@ -36,9 +39,9 @@ mod tests {
 
     #[test]
     fn nothing_in_it_acts_on_the_terminal() {
-        let text = "a\u{9b}31m\u{1b}[2J\u{7f}\u{202e}é";
+        let text = "a\u{200d}b\u{9b}31m\u{1b}[2J\u{7f}\u{202e}\u{e0041}é";
         let line = line(&[text]).expect("JSON");
-        assert_eq!(line, "[\"a\\u009b31m\\u001b[2J\\u007f\\u202eé\"]");
+        assert_eq!(line, "[\"a\\u200db\\u009b31m\\u001b[2J\\u007f\\u202e\\udb40\\udc41é\"]");
         assert_eq!(serde_json::from_str::<Vec<String>>(&line).expect("JSON"), [text]);
     }
 }

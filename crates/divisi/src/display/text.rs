@@ -1,21 +1,24 @@
 //! Texts that others wrote, made safe and fitting for a terminal.
 //!
-//! Labels, logs, results and error messages may come from a model. Whatever is
-//! shown to a person goes through here, so that none of them can move the
-//! cursor, change colours, set the title or turn the reading direction.
+//! Labels, logs, results, sources and error messages may come from a model, names
+//! of files from a stranger. Whatever is shown to a person goes through here, so
+//! that none of them can move the cursor, change colours, set the title, turn the
+//! reading direction or hide a text in another.
 
-use console::{AnsiCodeIterator, measure_text_width, truncate_str};
+use console::{measure_text_width, truncate_str};
 use divisi_providers::redact;
+use std::borrow::Cow;
 use std::fmt::Write;
+use unicode_width::UnicodeWidthChar;
 
 /// The text on one line: line breaks and runs of blanks become one blank.
 pub(crate) fn line(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for word in without_ansi(text).split_whitespace() {
+    for word in plain(text).split_whitespace() {
         if !safe.is_empty() {
             safe.push(' ');
         }
-        word.chars().for_each(|c| push(&mut safe, c));
+        each(word, |c, next| push(&mut safe, c, next));
     }
     safe
 }
@@ -23,25 +26,21 @@ pub(crate) fn line(text: &str) -> String {
 /// The text on one line with its blanks: what breaks a line becomes a blank.
 pub(crate) fn flat(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for c in without_ansi(text).chars() {
-        match c {
-            '\n' | '\r' | '\t' => safe.push(' '),
-            c => push(&mut safe, c),
-        }
-    }
+    each(&plain(text), |c, next| match c {
+        '\n' | '\r' | '\t' => safe.push(' '),
+        c => push(&mut safe, c, next),
+    });
     safe
 }
 
 /// The text with its line breaks; tabs become blanks.
 pub(crate) fn block(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for c in without_ansi(text).replace("\r\n", "\n").trim_end().chars() {
-        match c {
-            '\n' => safe.push('\n'),
-            '\t' => safe.push_str("    "),
-            c => push(&mut safe, c),
-        }
-    }
+    each(plain(text).replace("\r\n", "\n").trim_end(), |c, next| match c {
+        '\n' => safe.push('\n'),
+        '\t' => safe.push_str("    "),
+        c => push(&mut safe, c, next),
+    });
     safe
 }
 
@@ -56,26 +55,146 @@ pub(crate) fn width(safe: &str) -> usize {
     measure_text_width(safe)
 }
 
-/// Colours, cursor moves and secrets have no place in a text; what they enclose does.
-fn without_ansi(text: &str) -> String {
-    let plain = AnsiCodeIterator::new(text).filter(|(_, is_ansi)| !is_ansi).map(|(plain, _)| plain);
-    redact(&plain.collect::<String>()).into_owned()
+/// A page in our own colours, which are all that may act: the last look before
+/// the terminal, in case something has come by another way than the ones above.
+pub(crate) fn printed(page: &str) -> Cow<'_, str> {
+    if !page.chars().any(|c| acts(c) && !matches!(c, '\n' | '\t')) {
+        return page.into();
+    }
+    let mut safe = String::with_capacity(page.len());
+    let mut rest = page;
+    while let Some(c) = rest.chars().next() {
+        let length = match sequence(rest) {
+            Some(length) if rest[..length].ends_with('m') => {
+                safe.push_str(&rest[..length]);
+                length
+            }
+            _ => {
+                match c {
+                    '\n' | '\t' => safe.push(c),
+                    c => push(&mut safe, c, rest[c.len_utf8()..].chars().next()),
+                }
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    safe.into()
 }
 
-/// Writes what would act on the terminal as what it is: `\u{1b}`.
-fn push(safe: &mut String, c: char) {
-    if acts(c) {
-        // Writing to a string cannot fail.
-        let _ = write!(safe, "{}", c.escape_unicode());
-    } else {
-        safe.push(c);
+/// A text of the same length in bytes, so that places in it stay where they are:
+/// what would act becomes a question mark.
+pub(crate) fn in_place(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    each(text, |c, next| match c {
+        '\n' | '\t' => safe.push(c),
+        '\r' if next == Some('\n') => safe.push(' '),
+        c if is_harmless(&safe, c, next) => safe.push(c),
+        c => safe.push_str(match c.len_utf8() {
+            1 => "?",
+            2 => "\u{bf}",
+            3 => "\u{fffd}",
+            _ => "\u{fffd}?",
+        }),
+    });
+    safe
+}
+
+/// The text without colours, cursor moves and secrets; what those enclose belongs to it.
+fn plain(text: &str) -> Cow<'_, str> {
+    match stripped(text) {
+        Cow::Borrowed(text) => redact(text),
+        Cow::Owned(text) => redact(&text).into_owned().into(),
     }
 }
 
-/// Controls of both sets, and the marks that reverse the reading direction.
+fn stripped(text: &str) -> Cow<'_, str> {
+    if !text.contains(ESCAPE) {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(ESCAPE) {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        // What begins no sequence, or one that could swallow the rest, is shown.
+        let length = sequence(rest).unwrap_or_else(|| {
+            plain.push(ESCAPE);
+            ESCAPE.len_utf8()
+        });
+        rest = &rest[length..];
+    }
+    (plain + rest).into()
+}
+
+const ESCAPE: char = '\u{1b}';
+
+/// The length of the control sequence (`CSI`) at the beginning of `text`.
+fn sequence(text: &str) -> Option<usize> {
+    /// Longer ones are none that a terminal knows.
+    const BYTES_MAX: usize = 32;
+    let inner = text.strip_prefix("\u{1b}[")?.as_bytes();
+    let end = inner.iter().take(BYTES_MAX).position(|byte| !(0x20..=0x3f).contains(byte))?;
+    (0x40..=0x7e).contains(&inner[end]).then_some(2 + end + 1)
+}
+
+fn each(text: &str, mut take: impl FnMut(char, Option<char>)) {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        take(c, chars.peek().copied());
+    }
+}
+
+/// Writes what would act on the terminal, or would not be seen, as what it is: `\u{1b}`.
+fn push(safe: &mut String, c: char, next: Option<char>) {
+    if is_harmless(safe, c, next) {
+        safe.push(c);
+    } else {
+        // Writing to a string cannot fail.
+        let _ = write!(safe, "{}", c.escape_unicode());
+    }
+}
+
+/// Marks on one letter. Written languages need five; a hundred cover other lines.
+const MARKS_MAX: usize = 8;
+
+/// Whether `c` may stand after `before` and before `next`.
+pub(crate) fn is_harmless(before: &str, c: char, next: Option<char>) -> bool {
+    let is_written = |c: char| !c.is_ascii() && !acts(c) && !joins(c);
+    match c {
+        ' '..='~' => true,
+        // Emoji and some scripts are made with them. Elsewhere they only hide things.
+        '\u{200c}' | '\u{200d}' => {
+            let last = before.chars().next_back();
+            last.is_some_and(|last| is_written(last) || last == '\u{fe0f}') && next.is_some_and(is_written)
+        }
+        '\u{fe0e}' | '\u{fe0f}' => {
+            before.chars().next_back().is_some_and(|c| is_written(c) || matches!(c, '0'..='9' | '#' | '*'))
+        }
+        c if acts(c) => false,
+        c if c.width() == Some(0) => {
+            before.chars().rev().take_while(|c| c.width() == Some(0)).take(MARKS_MAX).count() < MARKS_MAX
+        }
+        _ => true,
+    }
+}
+
+fn joins(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
+}
+
+/// Controls of both sets; marks that turn the reading direction; separators of
+/// lines; and all that is never seen by itself, in which a text can hide another:
+/// blanks without width, fillers, variation selectors, tags. Not among them are the
+/// four that emoji and some scripts are made with, which depend on their neighbours.
 pub(crate) fn acts(c: char) -> bool {
-    let directs = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || directs || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -94,12 +213,17 @@ mod tests {
             "over\rwritten\u{8}\u{8}",
             "bell\u{7}",
             "\u{202e}drowssap",
+            "\u{61c}a\u{e0041}\u{e007f}\u{e0100}",
+            "a\u{200b}b\u{ad}c\u{3164}d\u{2063}e\u{fe01}f\u{34f}",
+            "a\u{2028}b\u{2029}c\u{85}d",
             "\u{1b}",
         ];
         for text in hostile {
-            for safe in [line(text), flat(text), block(text)] {
+            let printed = printed(text).replace("\u{1b}[31m", "");
+            for safe in [line(text), flat(text), block(text), in_place(text), printed] {
                 assert!(!safe.chars().any(acts), "{text:?} became {safe:?}");
             }
+            assert_eq!(in_place(text).len(), text.len());
         }
     }
 
@@ -109,6 +233,43 @@ mod tests {
         assert_eq!(flat("a  b\n c"), "a  b  c");
         assert_eq!(line("a\u{7}b"), "a\\u{7}b");
         assert_eq!(block("one\r\n\ttwo\n\n"), "one\n    two");
+    }
+
+    #[test]
+    fn nothing_disappears_behind_a_sequence_that_does_not_end() {
+        assert_eq!(line("a \u{1b}]0;b and c"), "a \\u{1b}]0;b and c");
+        assert_eq!(line("a \u{1b}[1;xb"), "a b");
+        assert_eq!(
+            line(&format!("a \u{1b}[{}b", "1;".repeat(99))),
+            format!("a \\u{{1b}}[{}b", "1;".repeat(99))
+        );
+        // In one pass, however many begin.
+        assert_eq!(line(&"\u{1b}]".repeat(1 << 20)).len(), 7 << 20);
+    }
+
+    #[test]
+    fn only_our_colours_pass_the_last_look() {
+        assert_eq!(printed("\u{1b}[1;31mred\u{1b}[0m\n\tx"), "\u{1b}[1;31mred\u{1b}[0m\n\tx");
+        assert_eq!(printed("\u{1b}[2Jx\u{1b}]0;t\u{7}\r"), "\\u{1b}[2Jx\\u{1b}]0;t\\u{7}\\u{d}");
+    }
+
+    #[test]
+    fn scripts_and_emoji_stay_whole() {
+        for text in [
+            "👨\u{200d}👩\u{200d}👧",
+            "❤\u{fe0f}\u{200d}🔥",
+            "1\u{fe0f}\u{20e3}",
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "ệ",
+            "e\u{302}\u{323}",
+        ] {
+            assert_eq!(line(text), text);
+        }
+        assert_eq!(line("a\u{200d}b"), "a\\u{200d}b");
+        assert_eq!(line("é\u{200d}\u{200d}é"), "é\\u{200d}\\u{200d}é");
+        assert_eq!(line("b\u{fe0f}"), "b\\u{fe0f}");
+        assert_eq!(line(&format!("a{}", "\u{301}".repeat(9))), format!("a{}\\u{{301}}", "\u{301}".repeat(8)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ if (synthesis) return answer;
 
 const text = (result) => (typeof result === 'string' ? result : JSON.stringify(result, null, 2));
 const section = ({ id, label }) => {
-  const body = id in missing ? `(no result: ${missing[id]})` : text(results[id]);
+  const body = Object.hasOwn(missing, id) ? `(no result: ${missing[id]})` : text(results[id]);
   return `## ${label ?? id}\n\n${body}`;
 };
 return plan.tasks.map(section).join('\n\n');

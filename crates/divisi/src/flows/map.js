@@ -24,9 +24,9 @@ const outcomes = await parallel(
 
 if (synthesis) {
   phase('Gather');
-  // Items may be alike, names of parts may not.
+  // Items may be alike, so each has its number.
   const parts = outcomes.map((outcome, index) => [`${index + 1}. ${items[index].name}`, outcome]);
-  return gather(synthesis, Object.fromEntries(parts), { model: synthesisModel });
+  return gather(synthesis, new Map(parts), { model: synthesisModel });
 }
 if (schema) {
   return outcomes.map(({ value }, index) => ({ item: items[index].name, result: value }));

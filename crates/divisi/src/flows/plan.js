@@ -43,7 +43,7 @@ const outcomes = await Promise.all(tasks.map(({ id }) => start(id)));
 if (synthesis) {
   const { prompt, ...options } = synthesis;
   const parts = tasks.map(({ id, label = id }, index) => [label === id ? id : `${id}: ${label}`, outcomes[index]]);
-  return gather(prompt, Object.fromEntries(parts), options);
+  return gather(prompt, new Map(parts), options);
 }
 
 // What no other task has read is what the plan was for.

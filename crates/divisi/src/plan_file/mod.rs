@@ -77,6 +77,11 @@ impl PlanFile {
         }
     }
 
+    /// The file it was read from, as it was named.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The line of the task at a place of the plan.
     pub(crate) fn site(&self, place: usize) -> Option<Site> {
         self.lines.get(place).map(|&line| Site { script: self.path.clone(), line })

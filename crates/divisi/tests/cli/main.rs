@@ -11,6 +11,7 @@ mod settings;
 
 mod plan;
 
+mod edited;
 mod later;
 mod patterns;
 mod pick;

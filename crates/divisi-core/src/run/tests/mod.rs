@@ -1,6 +1,7 @@
 //! What a run does, told in stories.
 
 mod attempts;
+mod deaths;
 mod hedge;
 mod hopeless;
 mod illegal;

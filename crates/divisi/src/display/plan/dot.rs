@@ -2,6 +2,7 @@
 
 use super::fold::Folded;
 use super::models;
+use crate::display::text;
 use divisi_core::preflight::Graph;
 use std::fmt::Write;
 
@@ -27,6 +28,6 @@ pub(crate) fn render(graph: &Graph) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let text = text::block(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{text}\"")
 }

@@ -1,0 +1,102 @@
+//! A flow that is no longer what the run knows.
+//!
+//! To edit a flow and resume is a main use, so it is said and no more. But where
+//! agents of the run could write, and the file changed while the run was at work,
+//! an agent may have done it: then a person has to agree, since the new text gives
+//! itself its caps, models and tools.
+
+use crate::cli::RunFlags;
+use crate::output;
+use crate::problem::Problem;
+use divisi_core::run::Stage;
+use divisi_core::{PicoUsd, Run, RunId, Timestamp};
+use divisi_engine::Flow;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Executors of ours that write only where a permission says so.
+const OURS: [&str; 2] = ["api", "shell"];
+
+/// A flow that is no longer what the run knows.
+pub(super) struct Edited<'f> {
+    path: &'f str,
+    before: &'f Flow,
+    now: &'f Flow,
+}
+
+impl<'f> Edited<'f> {
+    /// The difference between a flow as the journal has it and as it is now; `None`
+    /// where there is none.
+    pub(super) fn of(before: &'f Flow, now: &'f Flow) -> Option<Self> {
+        let path = now.path.as_deref()?;
+        (before.source != now.source).then_some(Self { path, before, now })
+    }
+
+    /// Says what is different, and asks where an agent may have done it. `agreed`
+    /// is what the command line says to that.
+    pub(super) fn settle(
+        &self,
+        id: &RunId,
+        run: &Run,
+        kept: &RunFlags,
+        agreed: bool,
+        quiet: bool,
+    ) -> Result<(), Problem> {
+        let told = format!("{} differs from the flow that run {id} knows{}", self.path, self.caps());
+        if !may_be_by_an_agent(run, kept) || !changed_at_work(Path::new(self.path), run) {
+            if !quiet {
+                output::say(&format!("note: {told}"));
+            }
+            return Ok(());
+        }
+        let told = format!("{told}; it changed while agents of the run could write");
+        if agreed {
+            output::say(&format!("warning: {told}"));
+            return Ok(());
+        }
+        match output::ask(&format!("{told}. Go on with it as it is now?")) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Problem::usage("the run stays as it is")),
+            None => Err(Problem::usage(told)
+                .hint(format!("look at it, then say so: `divisi resume {id} --edited`"))
+                .hint("or put the file back as it was")),
+        }
+    }
+
+    /// What becomes of the caps that the flow gives its phases, in words.
+    fn caps(&self) -> String {
+        let caps = |flow: &Flow| -> BTreeMap<String, PicoUsd> {
+            let phases = flow.parse().map(|script| script.meta().phases.clone()).unwrap_or_default();
+            phases.into_iter().filter_map(|phase| Some((phase.title, phase.cap?))).collect()
+        };
+        let (before, now) = (caps(self.before), caps(self.now));
+        let word = |cap: Option<&PicoUsd>| cap.map_or("none".to_owned(), ToString::to_string);
+        let titles = before.keys().chain(now.keys().filter(|title| !before.contains_key(*title)));
+        let changed = titles.filter(|title| before.get(*title) != now.get(*title));
+        let changed: Vec<String> = changed
+            .map(|title| format!("`{title}` from {} to {}", word(before.get(title)), word(now.get(title))))
+            .collect();
+        match changed.is_empty() {
+            true => String::new(),
+            false => format!(", and so do the caps of phases: {}", changed.join(", ")),
+        }
+    }
+}
+
+/// Whether something that a model decides could write files.
+fn may_be_by_an_agent(run: &Run, kept: &RunFlags) -> bool {
+    let by_programs = run.all_tasks().any(|(_, task)| !OURS.contains(&&*task.facts().executor));
+    by_programs || kept.allow.as_ref().is_some_and(|allow| !allow.is_empty())
+}
+
+/// Whether the file has changed between the run's start and its end. A run that was
+/// killed has no end: what it had begun may have gone on for a moment.
+///
+/// The moment is that of the system's record of the file, which programs cannot set.
+fn changed_at_work(path: &Path, run: &Run) -> bool {
+    let Ok(there) = path.metadata() else { return false };
+    let changed_at = Timestamp(there.ctime().max(0) as u64 * 1_000 + there.ctime_nsec() as u64 / 1_000_000);
+    let has_ended = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
+    changed_at >= run.started_at() && !(has_ended && changed_at > run.ended_at())
+}

@@ -1,0 +1,48 @@
+//! What agents that may write must not write to: files of the command line and
+//! the settings that decide over runs, wherever they are.
+
+use crate::cli::{Found, RunFlags};
+use crate::context::Context;
+use crate::problem::Problem;
+use crate::settings::{Settings, limits_folder, user_file};
+use divisi_engine::Setup;
+use divisi_engine::flow::Library;
+use std::path::{Path, PathBuf};
+
+/// Files that SQLite keeps beside a store, by what is added to its name.
+const BESIDE_THE_STORE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// Protects in `setup` what a run under these flags and settings is decided by.
+pub(crate) fn what_decides(
+    setup: &Setup,
+    settings: &Settings,
+    flags: &RunFlags,
+    found: &Found,
+    context: &Context,
+) -> Result<(), Problem> {
+    let protected = &setup.protected;
+    let mut paths: Vec<PathBuf> = Library::new(context.folder()).folders();
+    // A flow of the command line is known to the engine; a plan is only its arguments.
+    if let Found::Plan(plan) = found {
+        paths.push(context.folder().join(plan.path()));
+    }
+    // The store is that of the folder of the command, not of the workspace.
+    let store = context.settings()?.settings.store;
+    paths.extend(BESIDE_THE_STORE.iter().map(|end| PathBuf::from(format!("{}{end}", store.display()))));
+    paths.extend(user_file());
+    paths.extend(limits_folder());
+    paths.extend(settings.framing.clone());
+    paths.extend(flags.replay.iter().chain(&flags.record).cloned());
+    for executor in settings.executors.values() {
+        paths.extend(executor.command.iter().filter_map(|word| program_file(&setup.workspace, word)));
+    }
+    paths.iter().for_each(|path| protected.add(path));
+    Ok(())
+}
+
+/// The file that a word of a command line names, be it the program or a script
+/// that the program runs.
+fn program_file(workspace: &Path, word: &str) -> Option<PathBuf> {
+    let path = workspace.join(word);
+    path.is_file().then_some(path)
+}

@@ -91,7 +91,7 @@ fn begins_another(call: &Piece, piece: &Piece) -> bool {
     match (other_id, call.arguments.is_empty()) {
         (true, is_empty) => is_empty || is_whole(&call.arguments),
         (false, true) => false,
-        (false, false) => is_whole(&call.arguments) && !(repeats && !piece.id.is_empty()),
+        (false, false) => (!repeats || piece.id.is_empty()) && is_whole(&call.arguments),
     }
 }
 
@@ -514,7 +514,7 @@ mod tests {
             ("[{\"path\": \"a\"}]", path.clone()),
             ("read_file({\"path\": \"a\"})", path.clone()),
             ("{}{\"path\": \"a\"}", path.clone()),
-            ("{\"path\": \"a\"}{\"path\": \"a\"}", path.clone()),
+            ("{\"path\": \"a\"}{\"path\": \"a\"}", path),
             ("{\"path\": \"a\tb\"}", json!({"path": "a\tb"})),
             ("{\"path\": \"a", json!({"invalid_json": "{\"path\": \"a"})),
             (

@@ -291,7 +291,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| inner(name.clone(), value)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| inner(index.to_string(), value))
+            items.iter().enumerate().for_each(|(index, value)| inner(index.to_string(), value));
         }
         _ => {}
     }
@@ -346,7 +346,8 @@ impl Recorded {
         // The whole of a choice or of its delta is needed where it says something.
         let is_frame = ["/choices", "/choices/0", "/choices/0/delta", "/delta", "/response", "/message"]
             .contains(&pointer);
-        !is_frame && !self.needed.iter().any(touches) && !(name == "error" && form % 9 > 1)
+        let is_needed = self.needed.iter().any(touches);
+        !(is_frame || is_needed || name == "error" && form % 9 > 1)
     }
 
     /// The reply after `changes`: its events, and whether it stays readable.
@@ -480,6 +481,7 @@ fn essence(reply: &Reply) -> String {
 
 /// Fuzzes one format for its time, and says how often.
 #[expect(clippy::print_stderr, reason = "who fuzzes wants to know how often")]
+#[expect(clippy::result_large_err, reason = "as sends return it")]
 fn fuzz<A: Assembler>(name: &str, recorded: &Recorded, assembler: impl Fn() -> A) {
     let reader = Reader::new();
     let read = |pieces: &[&[u8]]| reader.read(pieces, assembler()).0;

@@ -32,7 +32,7 @@ pub(crate) fn values(data: &str) -> Option<Vec<Value>> {
 pub(crate) fn value(json: &str) -> Result<Value, serde_json::Error> {
     match serde_json::from_str(json) {
         Ok(value) => Ok(value),
-        Err(error) => value_keeping_halves(json).map(|value| clean(value)).ok_or(error),
+        Err(error) => value_keeping_halves(json).map(clean).ok_or(error),
     }
 }
 

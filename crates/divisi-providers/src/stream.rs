@@ -125,14 +125,14 @@ async fn read<E: Error>(
                     break;
                 }
                 progress(Progress::Alive);
-                reading.push(&chunk)?
+                reading.push(&chunk).map_err(|trouble| reading.failure(trouble))?
             }
             Some(Err(error)) => {
                 cause = Some(crate::http::innermost(&error));
                 break;
             }
             None => {
-                reading.end()?;
+                reading.end().map_err(|trouble| reading.failure(trouble))?;
                 break;
             }
         };
@@ -176,16 +176,16 @@ impl<'a, A: Assembler> Reading<'a, A> {
     }
 
     /// Takes in what has arrived. Returns whether it adds anything to the reply.
-    fn push(&mut self, chunk: &[u8]) -> Result<bool, ProviderError> {
+    fn push(&mut self, chunk: &[u8]) -> Result<bool, Trouble> {
         let room = HEAD_BYTES_MAX - self.head.len();
         self.head.extend_from_slice(&chunk[..chunk.len().min(room)]);
         self.frames.push(chunk);
-        self.events().map_err(|trouble| self.failure(trouble))
+        self.events()
     }
 
     /// Takes in what is left when nothing more arrives. Half an event says nothing
     /// but that the reply broke off.
-    fn end(&mut self) -> Result<(), ProviderError> {
+    fn end(&mut self) -> Result<(), Trouble> {
         self.frames.end();
         match self.events() {
             Ok(_) => Ok(()),
@@ -193,7 +193,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
                 self.is_cut = true;
                 Ok(())
             }
-            Err(trouble) => Err(self.failure(trouble)),
+            Err(trouble) => Err(trouble),
         }
     }
 
@@ -214,6 +214,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
         Ok(has_added)
     }
 
+    #[expect(clippy::result_large_err, reason = "once for each reply")]
     fn finish(self, cause: Option<String>) -> Result<Reply, ProviderError> {
         let Self { endpoint, headers, assembler, head, has_started, is_cut, .. } = self;
         match assembler.finish() {

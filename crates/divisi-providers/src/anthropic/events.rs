@@ -59,7 +59,7 @@ impl Assembler for Events {
             "message_delta" => {
                 let delta = event.delta.unwrap_or_default();
                 let bills = [event.usage, delta.usage].into_iter().flatten();
-                let has_bill = bills.fold(false, |any, bill| self.bill.raise(&bill) || any);
+                let has_bill = bills.filter(|bill| self.bill.raise(bill)).count() > 0;
                 self.stop(&delta.stop_reason) || has_bill
             }
             "message_stop" => {
@@ -128,7 +128,7 @@ impl Events {
                     .for_each(|block| _ = self.begin(None, block.clone()));
             }
             Some(Value::String(text)) => {
-                _ = self.begin(None, serde_json::json!({"type": "text", "text": text}))
+                _ = self.begin(None, serde_json::json!({"type": "text", "text": text}));
             }
             _ => {}
         }
@@ -246,7 +246,7 @@ impl Content {
         match (self, piece) {
             (Self::Text(said), Piece::Text(text)) => said.push_str(text),
             (Self::ToolUse { input, .. } | Self::Opaque { input, .. }, Piece::Input(json)) => {
-                input.push_str(json)
+                input.push_str(json);
             }
             (Self::Opaque { value, .. }, Piece::Thinking(text)) => append(value, "thinking", text),
             (Self::Opaque { value, .. }, Piece::Signature(text)) => append(value, "signature", text),
@@ -378,6 +378,7 @@ struct Delta<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::result_large_err, reason = "as sends return it")]
 mod tests {
     use super::*;
     use crate::provider::Progress;

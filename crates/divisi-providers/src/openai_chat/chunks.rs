@@ -80,10 +80,11 @@ impl Assembler for Chunks {
     }
 
     fn finish(mut self) -> Result<Reply, Unfinished> {
-        if self.said.is_empty() && self.calls.is_empty() {
-            if let Some(whole) = self.whole.take() {
-                self.add(Delta::deserialize(&whole).unwrap_or_default());
-            }
+        if self.said.is_empty()
+            && self.calls.is_empty()
+            && let Some(whole) = self.whole.take()
+        {
+            self.add(Delta::deserialize(&whole).unwrap_or_default());
         }
         let is_marked = self.is_done && self.calls.are_whole();
         let stop = match end::decided(self.end, !self.calls.is_empty(), is_marked)? {
@@ -205,7 +206,7 @@ fn keep_parts(kept: &mut Map<String, Value>, name: &str, parts: Value) {
         let continued = so_far.last_mut().filter(|last| is_same(last, "type") && is_same(last, "index"));
         match (continued.and_then(Value::as_object_mut), part) {
             (Some(last), Value::Object(more)) => {
-                more.into_iter().for_each(|(field, value)| extend(last, field, value))
+                more.into_iter().for_each(|(field, value)| extend(last, field, value));
             }
             (_, part) => so_far.push(part),
         }
@@ -217,7 +218,7 @@ fn extend(part: &mut Map<String, Value>, field: String, value: Value) {
     const GROWING: [&str; 5] = ["text", "summary", "data", "thinking", "signature"];
     match (part.get_mut(&field), value) {
         (Some(Value::String(text)), Value::String(more)) if GROWING.contains(&&*field) => {
-            text.push_str(&more)
+            text.push_str(&more);
         }
         (Some(_), Value::Null) => {}
         (_, value) => _ = part.insert(field, value),

@@ -173,7 +173,10 @@ impl Manners {
                 "{model} at `{name}` writes no more than {most} tokens: replies there are no longer than that; set `max_reply_tokens` to set less aside"
             );
         }
-        let (what, then): (Vec<_>, Vec<_>) = parts.iter().map(|part| part.consequence()).unzip();
+        let (mut what, then): (Vec<_>, Vec<_>) = parts.iter().map(|part| part.consequence()).unzip();
+        if of_schema && parts == [Part::Schema] {
+            what = vec!["this schema"];
+        }
         let setting = match parts {
             _ if of_schema => String::new(),
             [Part::MaxTokensName] => {

@@ -42,7 +42,7 @@ fn a_part_that_is_not_taken_is_left_out_after_one_refusal_and_said_once() {
         (Refusal::StreamOptions, "openrouter:anthropic/claude-haiku-5.5", "stream_options"),
         (Refusal::Tools, "openrouter:anthropic/claude-haiku-5.5", "tools"),
         (Refusal::OutputConfig, "haiku", "a schema for the answer"),
-        (Refusal::LargeGrammar, "haiku", "a schema for the answer"),
+        (Refusal::LargeGrammar, "haiku", "this schema"),
     ] {
         let machine = machine(&[refusal]);
         let run = run(&machine, model);

@@ -126,7 +126,7 @@ impl<'a> Body<'a> {
                 _ => messages.insert(0, first),
             }
         }
-        if messages.is_empty() {
+        if messages.is_empty() && !request.messages.is_empty() {
             messages.push(Turn { role: Role::User, content: vec![Part::text(NOTHING, false)] });
         }
         let effort =

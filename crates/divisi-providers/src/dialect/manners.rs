@@ -8,7 +8,9 @@
 use super::{Again, Dialect, MaxTokens, Objection, Part};
 use crate::error::ProviderError;
 use crate::request::{Block, Request};
+use crate::strict::{self, Enforcer};
 use divisi_core::Digest;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -171,7 +173,10 @@ impl Manners {
                 "{model} at `{name}` writes no more than {most} tokens: replies there are no longer than that; set `max_reply_tokens` to set less aside"
             );
         }
-        let (what, then): (Vec<_>, Vec<_>) = parts.iter().map(|part| part.consequence()).unzip();
+        let (mut what, then): (Vec<_>, Vec<_>) = parts.iter().map(|part| part.consequence()).unzip();
+        if of_schema && parts == [Part::Schema] {
+            what = vec!["this schema"];
+        }
         let setting = match parts {
             _ if of_schema => String::new(),
             [Part::MaxTokensName] => {
@@ -198,7 +203,11 @@ fn is_sent(part: Part, request: &Request, manner: &Manner) -> bool {
     let has_schema = request.schema.is_some() && !manner.omits_schema(request);
     match part {
         Part::StreamOptions | Part::Include | Part::MaxTokensName => true,
-        Part::Schema | Part::Strict => has_schema,
+        Part::Schema => has_schema,
+        Part::Strict => {
+            let is_strict = |schema: &Value| strict::enforceable(schema, Enforcer::OpenAi).is_some();
+            has_schema && request.schema.as_deref().is_some_and(is_strict)
+        }
         Part::SchemaWithTools => has_schema && manner.sends_tools(request),
         Part::Tools => manner.sends_tools(request),
         Part::Effort => request.effort.is_some(),
@@ -236,7 +245,9 @@ mod tests {
     fn request(model: &str, field: &str) -> Request {
         let mut request = Request::new(model, "p", 16_000);
         request.system = vec![SystemBlock { text: "Be brief.".into(), cache: false }];
-        request.schema = Some(Arc::new(json!({"type": "object", "properties": {field: {"type": "string"}}})));
+        request.schema = Some(Arc::new(
+            json!({"type": "object", "properties": {field: {"type": "string"}}, "required": [field]}),
+        ));
         request
     }
 

@@ -61,7 +61,7 @@ impl<'a> Body<'a> {
             let first = if place == 0 && manner.omits(Part::SystemRole) { &system[..] } else { &[] };
             push(&mut messages, turn, first, marks);
         }
-        if turns.is_empty() {
+        if turns.is_empty() && !request.messages.is_empty() {
             messages.push(json!({"role": "user", "content": NOTHING}));
         }
         let effort =

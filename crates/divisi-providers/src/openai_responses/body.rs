@@ -53,7 +53,7 @@ impl<'a> Body<'a> {
             let said = std::mem::take(&mut instructions);
             input.insert(0, json!({"role": "user", "content": [{"type": "input_text", "text": said}]}));
         }
-        if input.is_empty() {
+        if input.is_empty() && !request.messages.is_empty() {
             input.push(json!({"role": "user", "content": [{"type": "input_text", "text": NOTHING}]}));
         }
         Self {

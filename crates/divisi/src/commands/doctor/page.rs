@@ -43,10 +43,14 @@ fn providers(report: &Report) -> Vec<Line> {
     let names = width(report.providers.iter().map(|provider| provider.name.as_str()));
     let columns = width(states.iter().map(|(_, state)| state.as_str()));
     let line = |(provider, (tone, state)): (&ProviderFound, &(Tone, String))| {
+        let omits = match provider.omits.as_slice() {
+            [] => String::new(),
+            omits => format!(", without {}", omits.join(", ")),
+        };
         Line::new()
             .plain(format!("{:<names$}  ", provider.name))
             .put(*tone, format!("{state:<columns$}"))
-            .put(Tone::Dim, format!("  {}", provider.url))
+            .put(Tone::Dim, format!("  {}{omits}", provider.url))
     };
     let mut lines: Vec<Line> = report.providers.iter().zip(&states).map(line).collect();
     let servers = report.providers.iter().filter(|provider| provider.found == "local").count();

@@ -55,6 +55,9 @@ pub(super) struct ProviderFound {
     /// The variable that its key is missing from.
     pub(super) needs: Option<String>,
     pub(super) models: Vec<String>,
+    /// What the settings say that it does not take.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) omits: Vec<&'static str>,
 }
 
 /// What a tier means.
@@ -169,6 +172,7 @@ fn provider(candidate: &Candidate, models: Option<&Models>) -> ProviderFound {
         default: models.is_some_and(|models| models.provider == candidate.name),
         needs: candidate.key_env.clone().filter(|_| !candidate.is_ready()),
         models: candidate.models.clone(),
+        omits: candidate.dialect.omit.iter().map(|part| part.as_str()).collect(),
     }
 }
 

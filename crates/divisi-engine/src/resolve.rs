@@ -27,12 +27,19 @@ use divisi_core::run::Submission;
 use divisi_core::{
     Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier, Timestamp,
 };
+use divisi_files::Refusal;
 use remembered::{Known, Remembered, ToolWords};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 
 /// Judges when nothing else is said: reading and giving marks is light work.
 const JUDGE_TIER: &str = "haiku";
+
+/// Longest input of a task. To take the digest of more takes several seconds, in
+/// which no other task of the flow is resolved.
+const INPUT_BYTES_MAX: u64 = 4 << 30;
 
 /// Turns tasks into what can be carried out.
 pub struct Resolver {
@@ -392,13 +399,11 @@ impl Resolver {
     }
 
     fn digest(&self, path: &str) -> Result<Digest, Failure> {
-        match std::fs::read(self.setup.workspace.join(path)) {
-            Ok(bytes) => Ok(Digest::of(&bytes)),
-            Err(error) => Err(Failure::new(
-                FailureClass::Unavailable,
-                format!("cannot read `{path}`, which the task names as an input: {error}"),
-            )),
-        }
+        // Links may lead anywhere: of what they lead to only the digest is taken.
+        divisi_files::open(&self.setup.workspace.join(path)).and_then(digest).map_err(|refusal| {
+            let message = format!("cannot read `{path}`, which the task names as an input: {refusal}");
+            Failure::new(FailureClass::Unavailable, message)
+        })
     }
 
     fn no_executor(&self, name: &str) -> Failure {
@@ -406,6 +411,16 @@ impl Resolver {
             ["api", "shell"].into_iter().chain(self.commands.keys().map(String::as_str)).collect();
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
+    }
+}
+
+/// The digest of all of a file.
+fn digest(file: File) -> Result<Digest, Refusal> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(INPUT_BYTES_MAX + 1))?;
+    match hasher.count() > INPUT_BYTES_MAX {
+        true => Err(Refusal::TooLarge(INPUT_BYTES_MAX)),
+        false => Ok(hasher.finalize().into()),
     }
 }
 

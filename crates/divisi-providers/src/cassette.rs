@@ -14,10 +14,13 @@ use divisi_core::governor::IN_FLIGHT_MAX;
 use divisi_core::{Digest, FailureClass};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Largest file: the replies of some hundred thousand tasks.
+const BYTES_MAX: u64 = 1 << 30;
 
 /// A provider that plays replies from a file, and records into it what is missing.
 pub struct Cassette {
@@ -132,7 +135,7 @@ impl Provider for Cassette {
 impl Tape {
     fn read(path: &Path) -> io::Result<Self> {
         let mut tape = Self::default();
-        let text = fs::read_to_string(path)?;
+        let text = text(path)?;
         for (number, line) in whole_lines(&text).lines().enumerate() {
             let entry: Entry<'_> = serde_json::from_str(line).map_err(|error| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1))
@@ -144,8 +147,12 @@ impl Tape {
 
     /// Reads the file, which need not be there, and makes it ready to be appended to.
     fn open(path: &Path) -> io::Result<Self> {
+        if path.symlink_metadata().is_ok() {
+            // Replies are written to a file, not to whatever waits behind a pipe of that name.
+            divisi_files::open(path).map_err(io::Error::other)?;
+        }
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        let text = fs::read_to_string(path)?;
+        let text = text(path)?;
         file.set_len(whole_lines(&text).len() as u64)?;
         file.flush()?;
         Ok(Self { file: Some(file), ..Self::read(path)? })
@@ -174,6 +181,11 @@ impl Tape {
     }
 }
 
+fn text(path: &Path) -> io::Result<String> {
+    let bytes = divisi_files::read(path, BYTES_MAX);
+    bytes.and_then(divisi_files::text).map_err(io::Error::other)
+}
+
 /// Everything up to the last line break: what follows was cut off by a crash.
 fn whole_lines(text: &str) -> &str {
     &text[..text.rfind('\n').map_or(0, |end| end + 1)]
@@ -192,6 +204,7 @@ pub struct CassetteError {
 mod tests {
     use super::*;
     use crate::scripted::Scripted;
+    use std::fs;
 
     async fn text(provider: &dyn Provider, prompt: &str) -> Result<String, String> {
         let request = Request::new("haiku", prompt, 100);

@@ -18,19 +18,37 @@ pub(super) enum Field {
 }
 
 /// Splits a file into the fields of its head and its body.
+///
+/// Lines end as on any system, and blank ones may come first.
 pub(super) fn split(text: &str) -> Result<(BTreeMap<String, Field>, &str), String> {
-    let text = text.trim_start_matches('\u{feff}');
-    let mut lines = text.split_inclusive('\n');
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let mut lines = lines(text);
     let opening = lines.next().filter(|line| line.trim_end() == "---").ok_or("no front matter")?;
     let mut end = opening.len();
     for line in lines {
         if line.trim_end() == "---" {
             let (head, body) = (&text[opening.len()..end], &text[end + line.len()..]);
-            return Ok((read(head), body));
+            let head = head.replace("\r\n", "\n").replace('\r', "\n");
+            return Ok((read(&head), body));
         }
         end += line.len();
     }
     Err("front matter without an end".to_owned())
+}
+
+/// The lines with their ends: LF, CR LF or CR.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = match rest.find(['\n', '\r']) {
+            Some(at) if rest[at..].starts_with("\r\n") => at + 2,
+            Some(at) => at + 1,
+            None => rest.len(),
+        };
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 fn read(head: &str) -> BTreeMap<String, Field> {
@@ -133,6 +151,17 @@ mod tests {
             assert_eq!(head, BTreeMap::from([("name".to_owned(), text("a"))]));
             assert_eq!(body, "body\n---\n");
         }
+        for ends in ["\r", "\r\n"] {
+            let (head, body) =
+                split(&"\n---\nname: a\ntools:\n  - x\n---\nbody".replace('\n', ends)).unwrap();
+            assert_eq!(
+                head,
+                BTreeMap::from([("name".to_owned(), text("a")), ("tools".to_owned(), list(&["x"]))])
+            );
+            assert_eq!(body, "body");
+        }
+        let (head, _) = split("---\rname: a\r\ntools: [x\n---\r").unwrap();
+        assert_eq!(head["name"], text("a"));
         assert_eq!(split("---\nname: a\n---").unwrap().1, "");
         assert_eq!(split("# Notes\n").unwrap_err(), "no front matter");
         assert_eq!(split("").unwrap_err(), "no front matter");

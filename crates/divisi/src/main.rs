@@ -17,6 +17,7 @@ mod context;
 mod prices;
 mod providers;
 mod settings;
+mod trust;
 
 mod clock;
 mod exit;

@@ -56,14 +56,15 @@ pub(crate) fn note(project: Option<&Project>, context: &Context, untrusted: Untr
     }
     let names: Vec<String> = project.untrusted().iter().map(Claim::name).collect();
     let (path, names) = (project.path.display(), names.join(", "));
-    output::say(&match untrusted {
+    let note = match untrusted {
         Untrusted::LookedAt => {
             format!("note: {path} is not trusted yet: before it runs anything it asks about {names}")
         }
         Untrusted::LeftOut | Untrusted::Refused => {
             format!("note: {path} is not trusted, so this of it does not count: {names}")
         }
-    });
+    };
+    output::say(&text::line(&note));
 }
 
 /// What a file of settings would decide: every setting as it stands there, and what it does.

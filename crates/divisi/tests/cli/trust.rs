@@ -317,6 +317,24 @@ fn trust_is_kept_where_only_the_user_can_write() {
 }
 
 #[test]
+fn names_that_a_stranger_gives_do_not_act_on_the_terminal() {
+    let home = Home::with("flow.js", FLOW);
+    home.write("divisi.toml", r#"executors."\u001b]0;x\u0007\u202e" = { command = ["\u001b[2J"] }"#);
+    for (code, command) in [
+        (0, &["plan", "flow.js"][..]),
+        (2, &["run", "flow.js"]),
+        (0, &["run", "flow.js", "--demo"]),
+        (0, &["trust"]),
+        (0, &["trust", "--json"]),
+        (1, &["doctor"]),
+    ] {
+        let Said { stdout, stderr } = home.ends(code, command);
+        let acts = |text: &str| text.contains(['\u{1b}', '\u{7}', '\u{202e}']);
+        assert!(!acts(&stdout) && !acts(&stderr), "{command:?}\n{stdout}\n{stderr}");
+    }
+}
+
+#[test]
 fn there_has_to_be_something_to_trust() {
     let home = Home::new();
     insta::assert_snapshot!(home.ends(2, &["trust"]).stderr, @r"

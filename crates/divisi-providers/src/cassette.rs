@@ -136,7 +136,7 @@ impl Tape {
     fn read(path: &Path) -> io::Result<Self> {
         let mut tape = Self::default();
         let text = text(path)?;
-        for (number, line) in whole_lines(&text).lines().enumerate() {
+        for (number, line) in whole_lines(&text).trim_start_matches('\u{feff}').lines().enumerate() {
             let entry: Entry<'_> = serde_json::from_str(line).map_err(|error| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1))
             })?;
@@ -183,7 +183,8 @@ impl Tape {
 
 fn text(path: &Path) -> io::Result<String> {
     let bytes = divisi_files::read(path, BYTES_MAX);
-    bytes.and_then(divisi_files::text).map_err(io::Error::other)
+    // As it is: where its last whole line ends is counted in bytes.
+    bytes.and_then(divisi_files::utf8).map_err(io::Error::other)
 }
 
 /// Everything up to the last line break: what follows was cut off by a crash.
@@ -258,6 +259,26 @@ mod tests {
         assert_eq!(text(&recording, "b").await.unwrap(), "[scripted haiku] b");
         let replay = Cassette::replay(&path).unwrap();
         assert_eq!(text(&replay, "b").await.unwrap(), "[scripted haiku] b");
+    }
+
+    #[tokio::test]
+    async fn goes_on_with_a_file_that_an_editor_has_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape.jsonl");
+        text(&Cassette::record(counting(), &path).unwrap(), "a").await.unwrap();
+        let saved = format!("\u{feff}{}", fs::read_to_string(&path).unwrap().replace('\n', "\r\n"));
+        fs::write(&path, saved).unwrap();
+        text(&Cassette::record(Arc::new(Scripted::new()), &path).unwrap(), "b").await.unwrap();
+        let replay = Cassette::replay(&path).unwrap();
+        assert_eq!(text(&replay, "a").await.unwrap(), "first");
+        assert_eq!(text(&replay, "b").await.unwrap(), "[scripted haiku] b");
+    }
+
+    #[test]
+    fn is_a_regular_file() {
+        let device = std::path::Path::new("/dev/zero");
+        assert!(Cassette::replay(device).is_err());
+        assert!(Cassette::record(counting(), device).is_err());
     }
 
     #[test]

@@ -6,6 +6,10 @@
 use serde_norway::Value;
 use std::collections::BTreeMap;
 
+/// Brackets within brackets of a head. The time that reading takes grows with the
+/// product of their depth and their number; known heads have two.
+const DEPTH_MAX: usize = 32;
+
 /// What stands behind a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Field {
@@ -28,12 +32,29 @@ pub(super) fn split(text: &str) -> Result<(BTreeMap<String, Field>, &str), Strin
     for line in lines {
         if line.trim_end() == "---" {
             let (head, body) = (&text[opening.len()..end], &text[end + line.len()..]);
+            if depth(head) > DEPTH_MAX {
+                return Err(format!("front matter with brackets more than {DEPTH_MAX} deep"));
+            }
             let head = head.replace("\r\n", "\n").replace('\r', "\n");
             return Ok((read(&head), body));
         }
         end += line.len();
     }
     Err("front matter without an end".to_owned())
+}
+
+/// How many brackets are open at once, at the most.
+fn depth(head: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for character in head.chars() {
+        match character {
+            '[' | '{' => open += 1,
+            ']' | '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 /// The lines with their ends: LF, CR LF or CR.
@@ -152,8 +173,8 @@ mod tests {
             assert_eq!(body, "body\n---\n");
         }
         for ends in ["\r", "\r\n"] {
-            let (head, body) =
-                split(&"\n---\nname: a\ntools:\n  - x\n---\nbody".replace('\n', ends)).unwrap();
+            let file = "\n---\nname: a\ntools:\n  - x\n---\nbody".replace('\n', ends);
+            let (head, body) = split(&file).unwrap();
             assert_eq!(
                 head,
                 BTreeMap::from([("name".to_owned(), text("a")), ("tools".to_owned(), list(&["x"]))])
@@ -166,6 +187,17 @@ mod tests {
         assert_eq!(split("# Notes\n").unwrap_err(), "no front matter");
         assert_eq!(split("").unwrap_err(), "no front matter");
         assert_eq!(split("---\nname: a\n").unwrap_err(), "front matter without an end");
+    }
+
+    #[test]
+    fn a_head_that_would_take_for_ever_is_refused() {
+        for nested in ["[".repeat(100_000), "{a: ".repeat(50_000)] {
+            let refused = split(&format!("---\nx: {nested}\n---\nbody")).unwrap_err();
+            assert_eq!(refused, "front matter with brackets more than 32 deep");
+        }
+        // Names for names for names: not more than can be held.
+        let bomb: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
+        split(&format!("---\na0: &a0 [x, x]\n{bomb}---\nbody")).unwrap();
     }
 
     #[test]

@@ -26,6 +26,9 @@ const FOLDERS: [&str; 2] = [".divisi/agents", ".claude/agents"];
 /// Largest file that is read; the largest known definition has 44 kB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
+/// Bytes of all files together; all of them are kept.
+const BYTES_MAX: u64 = 32 << 20;
+
 /// Files read from one folder. The largest known collection has 370.
 const FILES_MAX: usize = 2_000;
 
@@ -50,6 +53,8 @@ pub struct Agents {
     /// Files that cannot be used, by the names that they would define. Nothing
     /// farther away stands in for them: it could have more tools.
     broken: BTreeMap<String, Problem>,
+    /// What has been read of the files.
+    bytes: u64,
     problems: Vec<Problem>,
 }
 
@@ -143,8 +148,14 @@ impl Agents {
             if count == FILES_MAX {
                 return self.skip(path, format!("only the first {FILES_MAX} files of a folder are read"));
             }
+            if self.bytes >= BYTES_MAX {
+                return self.skip(path, format!("only {BYTES_MAX} bytes of definitions are read"));
+            }
             match read(&path, within) {
-                Ok(text) => self.add(&text, Source::File(path)),
+                Ok(text) => {
+                    self.bytes += text.len() as u64;
+                    self.add(&text, Source::File(path));
+                }
                 Err(refusal) => self.refuse(path, refusal.to_string()),
             }
         }
@@ -358,6 +369,25 @@ mod tests {
                 .hint()
                 .ends_with("latin.md cannot be used: it is not UTF-8: byte 0xe9 in line 3")
         );
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be() {
+        let machine = Machine::new(&[]);
+        let folder = machine.0.path().join("repo/.claude/agents");
+        fs::create_dir_all(&folder).unwrap();
+        let prompt = "x".repeat(255 * 1024);
+        for n in 0..140 {
+            fs::write(
+                folder.join(format!("{n:03}.md")),
+                format!("---\nname: a{n}\ndescription: d\n---\n{prompt}"),
+            )
+            .unwrap();
+        }
+        let agents = machine.load();
+        assert!(agents.bytes <= BYTES_MAX + FILE_BYTES_MAX);
+        assert_eq!(agents.problems().len(), 1);
+        assert_eq!(agents.problems()[0].reason, "only 33554432 bytes of definitions are read");
     }
 
     #[test]

@@ -300,6 +300,44 @@ fn framing_of_the_project_cannot_be_a_link_out_of_it() {
 }
 
 #[test]
+fn files_of_a_clone_neither_hang_nor_lead_outside() {
+    let home = Home::with("flow.js", "return agent('x', { inputs: ['pipe'], tools: [], required: true })");
+    home.write(".claude/agents/b.md", "---\nname: b\ndescription: d\n---\n");
+    home.write("flows/good.js", FLOW);
+    home.write("odd.js", "return workflow({ scriptPath: 'pipe' })");
+    let path = |name: &str| home.folder().join(name);
+    for pipe in ["pipe", "flows/waits.js", ".claude/agents/a.md"] {
+        rustix::fs::mknodat(rustix::fs::CWD, path(pipe), FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+            .unwrap();
+    }
+    symlink("/dev/zero", path("flows/endless.js")).unwrap();
+    symlink("/", path(".divisi")).unwrap();
+    let said = |code: i32, args: &[&str]| home.ends(code, &[args, &["--demo"]].concat()).stderr;
+    for (code, args, why) in [
+        (
+            1,
+            &["run", "flow.js"][..],
+            "cannot read `pipe`, which the task names as an input: it is a named pipe",
+        ),
+        (1, &["run", "odd.js"], "pipe: it is a named pipe"),
+        (2, &["run", "waits"], "waits.js: it is a named pipe"),
+        (2, &["run", "endless"], "endless.js: it leads out of"),
+        (2, &["run", "pipe"], "pipe: it is a named pipe"),
+        (1, &["map", "x {}", "pipe", "--files"], "it is a named pipe"),
+        (1, &["map", "x {}", "a", "--schema", "pipe"], "it is a named pipe"),
+        (0, &["map", "x {}", "pipe"], ""),
+        (0, &["run", "audit"], ""),
+    ] {
+        // Messages with a line of the script are wrapped.
+        let unwrapped = |text: &str| text.replace([' ', '\n', '│'], "");
+        let said = said(code, args);
+        assert!(unwrapped(&said).contains(&unwrapped(why)), "{args:?}\n{said}");
+    }
+    let doctor = home.ends(1, &["doctor"]).stdout;
+    assert!(doctor.contains("a.md: it is a named pipe, not a regular file (not used)"), "{doctor}");
+}
+
+#[test]
 fn trust_is_kept_where_only_the_user_can_write() {
     let clone = Cloned::new();
     clone.home.ends(0, &["trust"]);

@@ -54,14 +54,16 @@ pub(crate) fn note(project: Option<&Project>, context: &Context, untrusted: Untr
     if context.global.quiet {
         return;
     }
-    let names: Vec<String> = project.untrusted().iter().map(Claim::name).collect();
-    let (path, names) = (project.path.display(), names.join(", "));
+    let path = project.path.display();
+    let asked: Vec<String> =
+        project.untrusted().iter().filter(|claim| claim.asks()).map(Claim::name).collect();
     let note = match untrusted {
-        Untrusted::LookedAt => {
-            format!("note: {path} is not trusted yet: before it runs anything it asks about {names}")
+        Untrusted::LookedAt if !asked.is_empty() => {
+            format!("note: {path} is not trusted yet: a run asks about {} first", asked.join(", "))
         }
-        Untrusted::LeftOut | Untrusted::Refused => {
-            format!("note: {path} is not trusted, so this of it does not count: {names}")
+        Untrusted::LookedAt | Untrusted::LeftOut | Untrusted::Refused => {
+            let names: Vec<String> = project.untrusted().iter().map(Claim::name).collect();
+            format!("note: {path} is not trusted, so this of it does not count: {}", names.join(", "))
         }
     };
     output::say(&text::line(&note));

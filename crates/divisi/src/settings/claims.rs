@@ -44,7 +44,7 @@ impl Claim {
     }
 
     /// Whether nothing is carried out before the user has been asked.
-    pub(super) fn asks(&self) -> bool {
+    pub(crate) fn asks(&self) -> bool {
         self.deed != Deed::Outbids
     }
 

@@ -105,7 +105,7 @@ fn what_only_looks_and_what_asks_nobody_needs_no_trust() {
     let plan = clone.home.ends(0, &["plan", "flow.js"]).stderr;
     assert_eq!(
         plan,
-        "note: ~/work/divisi.toml is not trusted yet: before it runs anything it asks about providers.helper, framing"
+        "note: ~/work/divisi.toml is not trusted yet: a run asks about providers.helper, framing first"
     );
     let doctor = clone.home.ends(0, &["doctor"]).stdout;
     assert!(

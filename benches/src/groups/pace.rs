@@ -32,7 +32,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
         let mock = MockProcess::start(&config)?;
         let machine = Machine::new(bench, mock.url())?;
         if known {
-            machine.file("divisi.toml", &settings(&mock.url()))?;
+            machine.file("divisi.toml", &settings())?;
         }
         let ours = run(&machine, &mock)?;
         let aim = |aim| if known { aim } else { Aim::Open };
@@ -62,10 +62,9 @@ fn run(machine: &Machine, mock: &MockProcess) -> Result<Run> {
 }
 
 /// The vendor's limit, as someone writes it down who knows it.
-fn settings(url: &str) -> String {
+fn settings() -> String {
     format!(
-        "[providers.anthropic]\nkind = 'anthropic'\nbase_url = '{url}'\nkey_env = 'ANTHROPIC_API_KEY'\n\
-         tiers = {{ sonnet = 'claude-sonnet-5-5' }}\n\
+        "[providers.anthropic]\nkind = 'anthropic'\ntiers = {{ sonnet = 'claude-sonnet-5-5' }}\n\
          rate = {{ requests_per_second = {PER_SECOND}, burst = {BURST} }}\n"
     )
 }

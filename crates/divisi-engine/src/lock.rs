@@ -5,9 +5,14 @@
 
 use crate::private;
 use divisi_core::RunId;
-use std::fs::{File, TryLockError};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Longest number of a process.
+const NAME_BYTES_MAX: u64 = 20;
 
 /// Held while a run is driven.
 #[derive(Debug)]
@@ -68,6 +73,8 @@ impl RunLock {
             .write(true)
             .create(true)
             .truncate(false)
+            // A link in its place would have another file overwritten.
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(failed)?;
         match file.try_lock() {
@@ -85,7 +92,7 @@ impl RunLock {
 
 /// Who holds the lock file at `path`, if somebody does.
 fn holder(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
+    let mut file = divisi_files::open(path).ok()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => Some(name_in(&mut file)),
         Ok(()) | Err(TryLockError::Error(_)) => None,
@@ -96,7 +103,7 @@ fn holder(path: &Path) -> Option<String> {
 fn name_in(file: &mut File) -> String {
     let mut holder = String::new();
     // A holder that has not written yet is still a holder.
-    let _ = file.read_to_string(&mut holder);
+    let _ = file.take(NAME_BYTES_MAX).read_to_string(&mut holder);
     if holder.is_empty() { "of unknown number".to_owned() } else { holder }
 }
 

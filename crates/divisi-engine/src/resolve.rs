@@ -28,13 +28,20 @@ use divisi_core::run::Submission;
 use divisi_core::{
     Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier, Timestamp,
 };
+use divisi_files::Refusal;
 use redacted::redacted;
 use remembered::{Known, Remembered, ToolWords};
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Judges when nothing else is said: reading and giving marks is light work.
 const JUDGE_TIER: &str = "haiku";
+
+/// Longest input of a task. To take the digest of this takes about a second, in
+/// which no other task of the flow is resolved; no agent reads as much.
+const INPUT_BYTES_MAX: u64 = 1 << 30;
 
 /// Turns tasks into what can be carried out.
 pub struct Resolver {
@@ -400,13 +407,11 @@ impl Resolver {
     }
 
     fn digest(&self, path: &str) -> Result<Digest, Failure> {
-        match std::fs::read(self.setup.workspace.join(path)) {
-            Ok(bytes) => Ok(Digest::of(&bytes)),
-            Err(error) => Err(Failure::new(
-                FailureClass::Unavailable,
-                format!("cannot read `{path}`, which the task names as an input: {error}"),
-            )),
-        }
+        // Links may lead anywhere: of what they lead to only the digest is taken.
+        digest(&self.setup.workspace.join(path)).map_err(|refusal| {
+            let message = format!("cannot read `{path}`, which the task names as an input: {refusal}");
+            Failure::new(FailureClass::Unavailable, message)
+        })
     }
 
     fn no_executor(&self, name: &str) -> Failure {
@@ -415,6 +420,20 @@ impl Resolver {
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
     }
+}
+
+/// The digest of all of a file.
+fn digest(path: &Path) -> Result<Digest, Refusal> {
+    let file = divisi_files::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    // A file with holes can say that it is longer than any disk.
+    if file.metadata()?.len() <= INPUT_BYTES_MAX {
+        hasher.update_reader(file.take(INPUT_BYTES_MAX + 1))?;
+        if hasher.count() <= INPUT_BYTES_MAX {
+            return Ok(hasher.finalize().into());
+        }
+    }
+    Err(Refusal::TooLarge(INPUT_BYTES_MAX))
 }
 
 fn forbidden(message: &str) -> Failure {
@@ -469,4 +488,29 @@ fn spec(task: &Task) -> (Content, Option<Blob>) {
     // A task is made of texts, numbers and JSON values: nothing that cannot be written.
     let json = serde_json::to_string(task).unwrap_or_default();
     Content::of(json.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn an_input_is_a_regular_file_of_a_length_that_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("file"), "content").unwrap();
+        symlink("file", path("link")).unwrap();
+        symlink("/dev/zero", path("endless")).unwrap();
+        File::create(path("holes")).unwrap().set_len(1 << 42).unwrap();
+        let (pipe, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), pipe, mode, 0).unwrap();
+        let said = |name: &str| digest(&path(name)).map_err(|refusal| refusal.to_string());
+        assert_eq!(said("file").unwrap(), Digest::of(b"content"));
+        assert_eq!(said("link"), said("file"));
+        insta::assert_snapshot!(said("endless").unwrap_err(), @"it is a device, not a regular file");
+        insta::assert_snapshot!(said("pipe").unwrap_err(), @"it is a named pipe, not a regular file");
+        insta::assert_snapshot!(said("holes").unwrap_err(), @"it is larger than 1073741824 bytes");
+    }
 }

@@ -15,11 +15,14 @@ use divisi_core::governor::IN_FLIGHT_MAX;
 use divisi_core::{Digest, FailureClass};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Largest file: the replies of some hundred thousand tasks.
+const BYTES_MAX: u64 = 1 << 30;
 
 /// A provider that plays replies from a file, and records into it what is missing.
 pub struct Cassette {
@@ -134,8 +137,8 @@ impl Provider for Cassette {
 impl Tape {
     fn read(path: &Path) -> io::Result<Self> {
         let mut tape = Self::default();
-        let text = fs::read_to_string(path)?;
-        for (number, line) in whole_lines(&text).lines().enumerate() {
+        let text = text(path)?;
+        for (number, line) in whole_lines(&text).trim_start_matches('\u{feff}').lines().enumerate() {
             let entry: Entry<'_> = serde_json::from_str(line).map_err(|error| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1))
             })?;
@@ -146,8 +149,12 @@ impl Tape {
 
     /// Reads the file, which need not be there, and makes it ready to be appended to.
     fn open(path: &Path) -> io::Result<Self> {
+        if path.symlink_metadata().is_ok() {
+            // Replies are written to a file, not to whatever waits behind a pipe of that name.
+            divisi_files::open(path).map_err(io::Error::other)?;
+        }
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        let text = fs::read_to_string(path)?;
+        let text = text(path)?;
         file.set_len(whole_lines(&text).len() as u64)?;
         file.flush()?;
         Ok(Self { file: Some(file), ..Self::read(path)? })
@@ -176,6 +183,12 @@ impl Tape {
     }
 }
 
+fn text(path: &Path) -> io::Result<String> {
+    let bytes = divisi_files::read(path, BYTES_MAX);
+    // As it is: where its last whole line ends is counted in bytes.
+    bytes.and_then(divisi_files::utf8).map_err(io::Error::other)
+}
+
 /// Everything up to the last line break: what follows was cut off by a crash.
 fn whole_lines(text: &str) -> &str {
     &text[..text.rfind('\n').map_or(0, |end| end + 1)]
@@ -194,6 +207,7 @@ pub struct CassetteError {
 mod tests {
     use super::*;
     use crate::scripted::Scripted;
+    use std::fs;
 
     async fn text(provider: &dyn Provider, prompt: &str) -> Result<String, String> {
         let request = Request::new("haiku", prompt, 100);
@@ -247,6 +261,26 @@ mod tests {
         assert_eq!(text(&recording, "b").await.unwrap(), "[scripted haiku] b");
         let replay = Cassette::replay(&path).unwrap();
         assert_eq!(text(&replay, "b").await.unwrap(), "[scripted haiku] b");
+    }
+
+    #[tokio::test]
+    async fn goes_on_with_a_file_that_an_editor_has_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape.jsonl");
+        text(&Cassette::record(counting(), &path).unwrap(), "a").await.unwrap();
+        let saved = format!("\u{feff}{}", fs::read_to_string(&path).unwrap().replace('\n', "\r\n"));
+        fs::write(&path, saved).unwrap();
+        text(&Cassette::record(Arc::new(Scripted::new()), &path).unwrap(), "b").await.unwrap();
+        let replay = Cassette::replay(&path).unwrap();
+        assert_eq!(text(&replay, "a").await.unwrap(), "first");
+        assert_eq!(text(&replay, "b").await.unwrap(), "[scripted haiku] b");
+    }
+
+    #[test]
+    fn is_a_regular_file() {
+        let device = std::path::Path::new("/dev/zero");
+        assert!(Cassette::replay(device).is_err());
+        assert!(Cassette::record(counting(), device).is_err());
     }
 
     #[test]

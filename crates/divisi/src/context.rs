@@ -3,7 +3,8 @@
 
 use crate::cli::GlobalFlags;
 use crate::problem::Problem;
-use crate::settings::{self, Environment, Loaded};
+use crate::settings::{self, Environment, Loaded, Project, Untrusted};
+use crate::trust;
 use anyhow::Context as _;
 use divisi_core::RunId;
 use divisi_engine::store::{RunSummary, SqliteStore, Store};
@@ -36,9 +37,15 @@ impl Context {
         &self.folder
     }
 
-    /// The settings that hold in the folder of the command.
-    pub(crate) fn settings(&self) -> Result<Loaded, Problem> {
-        Ok(settings::load(&self.environment, &self.folder, self.global.leaves())?)
+    /// The settings that hold in the folder of the command, for those who carry
+    /// nothing out.
+    pub(crate) fn settings(&self, untrusted: Untrusted) -> Result<Loaded, Problem> {
+        Ok(settings::load(&self.environment, &self.folder, self.global.leaves()?, untrusted)?)
+    }
+
+    /// The project's file of settings that holds in `folder`.
+    pub(crate) fn project(&self, folder: &Path) -> Result<Option<Project>, Problem> {
+        Ok(settings::load(&self.environment, folder, vec![], Untrusted::LeftOut)?.project)
     }
 
     /// The store, opened when first asked for.
@@ -46,7 +53,11 @@ impl Context {
         if let Some(store) = self.store.get() {
             return Ok(store.clone());
         }
-        let opened = Arc::new(SqliteStore::open(self.settings()?.settings.store)?);
+        let Loaded { settings, project, .. } = self.settings(Untrusted::LeftOut)?;
+        if project.iter().flat_map(Project::untrusted).any(|claim| claim.name() == "store") {
+            trust::note(project.as_ref(), self, Untrusted::LeftOut);
+        }
+        let opened = Arc::new(SqliteStore::open(settings.store)?);
         Ok(self.store.get_or_init(|| opened).clone())
     }
 

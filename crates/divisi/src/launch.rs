@@ -7,18 +7,22 @@ use crate::exit::Exit;
 use crate::follow::{self, Telling};
 use crate::problem::Problem;
 use crate::protect;
-use crate::settings::{self, Loaded, Settings, permissions};
-use crate::{clock, estimate, output, prices, providers};
+use crate::settings::{self, Leaf, Loaded, Settings, Untrusted, permissions};
+use crate::{clock, estimate, output, prices, providers, trust};
 use anyhow::Context as _;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
 use divisi_core::{Run, RunId};
 use divisi_engine::{Engine, Finished, Models, RunOptions, Setup};
+use divisi_files::Refusal;
 use serde_json::Value;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+/// Longest text that frames every agent: as much as the longest prompts hold.
+const FRAMING_BYTES_MAX: u64 = 4 << 20;
 
 /// A run to be started, or to go on with.
 pub(crate) struct Launch {
@@ -98,7 +102,7 @@ pub(crate) struct Prepared {
 
 /// Finds the settings and the models that a run under these flags would have.
 pub(crate) async fn prepare(flags: RunFlags, context: &Context) -> Result<Prepared, Problem> {
-    let (flags, settings, workspace) = settle(flags, context)?;
+    let (flags, settings, workspace) = settle(flags, context, Purpose::Run)?;
     let models = providers::choose(&settings, &context.environment, flags.stand()).await?;
     let setup = setup(&settings, models, &workspace)?;
     Ok(Prepared { flags, settings, setup })
@@ -108,22 +112,45 @@ pub(crate) async fn prepare(flags: RunFlags, context: &Context) -> Result<Prepar
 /// whose models are taken where nobody can be asked.
 pub(crate) async fn prepare_ahead(
     flags: RunFlags,
+    purpose: Purpose,
     context: &Context,
 ) -> Result<(Prepared, Option<String>), Problem> {
-    let (flags, settings, workspace) = settle(flags, context)?;
+    let (flags, settings, workspace) = settle(flags, context, purpose)?;
     let (models, note) = providers::choose_ahead(&settings, &context.environment, flags.stand()).await?;
     let setup = setup(&settings, models, &workspace)?;
     Ok((Prepared { flags, settings, setup }, note))
 }
 
-fn settle(flags: RunFlags, context: &Context) -> Result<(RunFlags, Settings, PathBuf), Problem> {
-    let flags = flags.anchored().context("cannot tell which folder is meant")?;
+/// What settings are loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Something is carried out, or sent.
+    Run,
+    /// Nobody is asked and nothing runs.
+    Look,
+}
+
+fn settle(
+    flags: RunFlags,
+    context: &Context,
+    purpose: Purpose,
+) -> Result<(RunFlags, Settings, PathBuf), Problem> {
+    let flags = flags.anchored()?;
     let workspace = flags.workspace.clone().unwrap_or_default();
     if !workspace.is_dir() {
         return Err(Problem::usage(format!("the workspace {} is no folder", workspace.display())));
     }
-    let leaves = flags.leaves().into_iter().chain(context.global.leaves()).collect();
-    let Loaded { settings, .. } = settings::load(&context.environment, &workspace, leaves)?;
+    let leaves: Vec<Leaf> = flags.leaves().into_iter().chain(context.global.leaves()?).collect();
+    let untrusted = match purpose {
+        Purpose::Look => Untrusted::LookedAt,
+        Purpose::Run if flags.demo || flags.untrusted == Some(true) => Untrusted::LeftOut,
+        Purpose::Run => Untrusted::Refused,
+    };
+    let Loaded { settings, project, .. } = match untrusted {
+        Untrusted::Refused => trust::settings(context, &workspace, &leaves)?,
+        untrusted => settings::load(&context.environment, &workspace, leaves, untrusted)?,
+    };
+    trust::note(project.as_ref(), context, untrusted);
     Ok((flags, settings, workspace))
 }
 
@@ -132,8 +159,8 @@ fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup,
     let prices = prices::of(settings)?;
     let checked = models.find(None).and_then(|model| prices.known(&model, clock::now()));
     checked.map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
-    let framing = settings.framing.as_ref().map(|path| {
-        std::fs::read_to_string(path).with_context(|| format!("cannot read the framing {}", path.display()))
+    let framing = settings.framing.as_deref().map(|path| {
+        framing(path, workspace).with_context(|| format!("cannot read the framing {}", path.display()))
     });
     Ok(Setup {
         executors: settings.executors.clone(),
@@ -151,6 +178,17 @@ fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup,
         prices: Arc::new(prices),
         ..Setup::new(models, workspace)
     })
+}
+
+/// The text that frames every agent. A file that the project's settings name as
+/// one of the project has to be one, whatever links say.
+fn framing(path: &Path, workspace: &Path) -> Result<String, Refusal> {
+    let root = divisi_files::repository(workspace).unwrap_or(workspace);
+    let bytes = match settings::is_below(root, path) {
+        true => divisi_files::read_below(root, path, FRAMING_BYTES_MAX),
+        false => divisi_files::read(path, FRAMING_BYTES_MAX),
+    };
+    divisi_files::text(bytes?)
 }
 
 /// A text as it is, anything else as JSON; nothing where the flow returned nothing.

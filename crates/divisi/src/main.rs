@@ -18,6 +18,7 @@ mod prices;
 mod protect;
 mod providers;
 mod settings;
+mod trust;
 
 mod clock;
 mod exit;

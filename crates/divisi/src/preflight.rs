@@ -2,7 +2,7 @@
 
 use crate::cli::{Found, RunFlags};
 use crate::context::Context;
-use crate::launch::{Prepared, prepare_ahead};
+use crate::launch::{Prepared, Purpose, prepare_ahead};
 use crate::problem::Problem;
 use crate::{clock, output};
 use divisi_core::choice::{Kind, Needs};
@@ -56,8 +56,10 @@ pub(crate) async fn look(
     context: &Context,
 ) -> Result<Looked, Problem> {
     let max_cost = found.max_cost(flags.max_cost, context)?;
+    // Counts are asked for where prompts would be sent.
+    let purpose = if exact { Purpose::Run } else { Purpose::Look };
     let (Prepared { settings, setup, .. }, note) =
-        prepare_ahead(RunFlags { max_cost, ..flags }, context).await?;
+        prepare_ahead(RunFlags { max_cost, ..flags }, purpose, context).await?;
     if let Some(note) = note.filter(|_| !context.global.quiet) {
         output::say(&format!("note: {note}"));
     }

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::plan_file::PlanFileError;
 use crate::settings::SettingsError;
+use crate::trust;
 use divisi_core::choice::BadKinds;
 use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
@@ -204,7 +205,14 @@ impl From<PlanFileError> for Problem {
 impl From<SettingsError> for Problem {
     fn from(error: SettingsError) -> Self {
         let hint = error.hint().map(str::to_owned);
-        Self { exit: Exit::Usage, ..Self::failed(error) }.hints(hint)
+        let trust = match &error {
+            SettingsError::Untrusted(project) => trust::hints(project),
+            SettingsError::Read { .. }
+            | SettingsError::Wrong { .. }
+            | SettingsError::Variable { .. }
+            | SettingsError::Merged(_) => vec![],
+        };
+        Self { exit: Exit::Usage, ..Self::failed(error) }.hints(hint).hints(trust)
     }
 }
 

@@ -35,6 +35,7 @@ fn fan_out(machine: &Machine, what: &str, tasks: u32, jobs: u32, settings: &str)
     );
     std::fs::write(folder.join("divisi.toml"), format!("provider = 'main'\n{provider}")).unwrap();
     std::fs::write(folder.join("flow.js"), FLOW).unwrap();
+    assert!(machine.divisi(&["trust", "-q"]).current_dir(&folder).status().unwrap().success());
     let parts: Vec<u32> = (0..tasks).collect();
     let args = serde_json::json!({ "what": what, "parts": parts }).to_string();
     let mut command = machine.divisi(&["run", "flow.js", "--args", &args, "--model", "claude-haiku-5-5"]);

@@ -6,6 +6,10 @@
 use serde_norway::Value;
 use std::collections::BTreeMap;
 
+/// Brackets within brackets of a head. The time that reading takes grows with the
+/// product of their depth and their number; known heads have two.
+const DEPTH_MAX: usize = 32;
+
 /// What stands behind a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Field {
@@ -18,19 +22,54 @@ pub(super) enum Field {
 }
 
 /// Splits a file into the fields of its head and its body.
+///
+/// Lines end as on any system, and blank ones may come first.
 pub(super) fn split(text: &str) -> Result<(BTreeMap<String, Field>, &str), String> {
-    let text = text.trim_start_matches('\u{feff}');
-    let mut lines = text.split_inclusive('\n');
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let mut lines = lines(text);
     let opening = lines.next().filter(|line| line.trim_end() == "---").ok_or("no front matter")?;
     let mut end = opening.len();
     for line in lines {
         if line.trim_end() == "---" {
             let (head, body) = (&text[opening.len()..end], &text[end + line.len()..]);
-            return Ok((read(head), body));
+            if depth(head) > DEPTH_MAX {
+                return Err(format!("front matter with brackets more than {DEPTH_MAX} deep"));
+            }
+            let head = head.replace("\r\n", "\n").replace('\r', "\n");
+            return Ok((read(&head), body));
         }
         end += line.len();
     }
     Err("front matter without an end".to_owned())
+}
+
+/// How many brackets are open at once, at the most.
+fn depth(head: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for character in head.chars() {
+        match character {
+            '[' | '{' => open += 1,
+            ']' | '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
+/// The lines with their ends: LF, CR LF or CR.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = match rest.find(['\n', '\r']) {
+            Some(at) if rest[at..].starts_with("\r\n") => at + 2,
+            Some(at) => at + 1,
+            None => rest.len(),
+        };
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 fn read(head: &str) -> BTreeMap<String, Field> {
@@ -133,10 +172,32 @@ mod tests {
             assert_eq!(head, BTreeMap::from([("name".to_owned(), text("a"))]));
             assert_eq!(body, "body\n---\n");
         }
+        for ends in ["\r", "\r\n"] {
+            let file = "\n---\nname: a\ntools:\n  - x\n---\nbody".replace('\n', ends);
+            let (head, body) = split(&file).unwrap();
+            assert_eq!(
+                head,
+                BTreeMap::from([("name".to_owned(), text("a")), ("tools".to_owned(), list(&["x"]))])
+            );
+            assert_eq!(body, "body");
+        }
+        let (head, _) = split("---\rname: a\r\ntools: [x\n---\r").unwrap();
+        assert_eq!(head["name"], text("a"));
         assert_eq!(split("---\nname: a\n---").unwrap().1, "");
         assert_eq!(split("# Notes\n").unwrap_err(), "no front matter");
         assert_eq!(split("").unwrap_err(), "no front matter");
         assert_eq!(split("---\nname: a\n").unwrap_err(), "front matter without an end");
+    }
+
+    #[test]
+    fn a_head_that_would_take_for_ever_is_refused() {
+        for nested in ["[".repeat(100_000), "{a: ".repeat(50_000)] {
+            let refused = split(&format!("---\nx: {nested}\n---\nbody")).unwrap_err();
+            assert_eq!(refused, "front matter with brackets more than 32 deep");
+        }
+        // Names for names for names: not more than can be held.
+        let bomb: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
+        split(&format!("---\na0: &a0 [x, x]\n{bomb}---\nbody")).unwrap();
     }
 
     #[test]

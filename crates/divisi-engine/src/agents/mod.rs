@@ -13,10 +13,10 @@ mod front_matter;
 
 pub use definition::{AgentDefinition, Source};
 
-use ignore::WalkBuilder;
+use divisi_files::{Limits, Refusal, files_below, up_to_repository};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,11 +26,15 @@ const FOLDERS: [&str; 2] = [".divisi/agents", ".claude/agents"];
 /// Largest file that is read; the largest known definition has 44 kB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
+/// Bytes of all files together; all of them are kept.
+const BYTES_MAX: u64 = 32 << 20;
+
 /// Files read from one folder. The largest known collection has 370.
 const FILES_MAX: usize = 2_000;
 
-/// Levels of folders below the folder of definitions.
-const DEPTH_MAX: usize = 8;
+/// How far a folder of definitions is walked: several times what the largest
+/// known collection has of anything.
+const LIMITS: Limits = Limits { depth_max: 8, entries_max: 10_000 };
 
 /// How alike two names must be, from 0 to 1, for one to be a slip of the other.
 const LIKENESS_MIN: f64 = 0.8;
@@ -46,6 +50,11 @@ const BUILT_IN: [&str; 3] = [
 #[derive(Clone, Debug, Default)]
 pub struct Agents {
     definitions: BTreeMap<String, Arc<AgentDefinition>>,
+    /// Files that cannot be used, by the names that they would define. Nothing
+    /// farther away stands in for them: it could have more tools.
+    broken: BTreeMap<String, Problem>,
+    /// What has been read of the files.
+    bytes: u64,
     problems: Vec<Problem>,
 }
 
@@ -82,11 +91,16 @@ impl Agents {
     /// The nearest definition of a name counts: those of the workspace, then
     /// of each folder above it up to the root of the repository, then those in
     /// `home`, then the built-in ones. Reads files; unreadable ones are problems.
+    ///
+    /// What links of a repository lead out of it is not used; those of `home` are
+    /// its owner's and may lead anywhere.
     pub fn load(root: &Path, home: Option<&Path>) -> Self {
         let mut agents = Self::default();
-        for place in up_to_repository(root).into_iter().chain(home) {
+        let top = up_to_repository(root).last();
+        let places = up_to_repository(root).map(|place| (place, top)).chain(home.map(|home| (home, None)));
+        for (place, within) in places {
             for folder in FOLDERS {
-                agents.add_folder(&place.join(folder));
+                agents.add_folder(&place.join(folder), within);
             }
         }
         for (name, definition) in Self::built_in().definitions {
@@ -97,7 +111,10 @@ impl Agents {
 
     /// The agent of this name.
     pub fn get(&self, name: &str) -> Result<&Arc<AgentDefinition>, UnknownAgent> {
-        self.definitions.get(name).ok_or_else(|| self.unknown(name))
+        match (self.broken.get(name), self.definitions.get(name)) {
+            (None, Some(definition)) => Ok(definition),
+            (broken, _) => Err(self.unknown(name, broken)),
+        }
     }
 
     /// All agents, by name.
@@ -110,45 +127,36 @@ impl Agents {
         &self.problems
     }
 
-    fn unknown(&self, name: &str) -> UnknownAgent {
+    fn unknown(&self, name: &str, broken: Option<&Problem>) -> UnknownAgent {
         let likeness = |known: &&String| strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase());
         let nearest = self.definitions.keys().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         UnknownAgent {
             name: name.to_owned(),
+            broken: broken.cloned(),
             meant: nearest.filter(|known| likeness(known) >= LIKENESS_MIN).cloned(),
             known: self.definitions.keys().cloned().collect(),
         }
     }
 
-    fn add_folder(&mut self, folder: &Path) {
-        if !folder.is_dir() {
-            return;
+    fn add_folder(&mut self, folder: &Path, within: Option<&Path>) {
+        let is_definition = |name: &OsStr| Path::new(name).extension().is_some_and(|ending| ending == "md");
+        let found = files_below(folder, within, LIMITS, is_definition);
+        for (path, reason) in found.left_out {
+            self.refuse(path, reason);
         }
-        let files = WalkBuilder::new(folder)
-            .standard_filters(false)
-            .follow_links(true)
-            .max_depth(Some(DEPTH_MAX))
-            .sort_by_file_name(std::ffi::OsStr::cmp)
-            .build();
-        let mut count = 0;
-        for file in files {
-            let path = match file {
-                Ok(file) => file.into_path(),
-                Err(error) => {
-                    self.skip(folder.to_owned(), error.to_string());
-                    continue;
-                }
-            };
-            if path.extension().is_none_or(|extension| extension != "md") {
-                continue;
-            }
+        for (count, path) in found.files.into_iter().enumerate() {
             if count == FILES_MAX {
                 return self.skip(path, format!("only the first {FILES_MAX} files of a folder are read"));
             }
-            count += 1;
-            match read(&path) {
-                Ok(text) => self.add(&text, Source::File(path)),
-                Err(reason) => self.skip(path, reason),
+            if self.bytes >= BYTES_MAX {
+                return self.skip(path, format!("only {BYTES_MAX} bytes of definitions are read"));
+            }
+            match read(&path, within) {
+                Ok(text) => {
+                    self.bytes += text.len() as u64;
+                    self.add(&text, Source::File(path));
+                }
+                Err(refusal) => self.refuse(path, refusal.to_string()),
             }
         }
     }
@@ -168,8 +176,18 @@ impl Agents {
                 }
                 self.definitions.insert(definition.name.clone(), Arc::new(definition));
             }
-            Err(reason) => self.skip(path, reason),
+            Err(reason) => self.refuse(path, reason),
         }
+    }
+
+    /// Notes a file that would define an agent of its name, and cannot be used.
+    fn refuse(&mut self, path: PathBuf, reason: String) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !self.definitions.contains_key(&name) {
+            let problem = Problem { path: path.clone(), reason: reason.clone(), skipped: true };
+            self.broken.entry(name).or_insert(problem);
+        }
+        self.skip(path, reason);
     }
 
     fn skip(&mut self, path: PathBuf, reason: String) {
@@ -177,21 +195,12 @@ impl Agents {
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(format!("larger than {FILE_BYTES_MAX} bytes"));
-    }
-    fs::read_to_string(path).map_err(|error| error.to_string())
-}
-
-/// The folders from `root` up to the one that holds `.git`; only `root` itself
-/// outside of a repository.
-fn up_to_repository(root: &Path) -> Vec<&Path> {
-    match root.ancestors().position(|folder| folder.join(".git").exists()) {
-        Some(steps) => root.ancestors().take(steps + 1).collect(),
-        None => vec![root],
-    }
+fn read(path: &Path, within: Option<&Path>) -> Result<String, Refusal> {
+    let bytes = match within {
+        Some(folder) => divisi_files::read_below(folder, path, FILE_BYTES_MAX),
+        None => divisi_files::read(path, FILE_BYTES_MAX),
+    };
+    divisi_files::text(bytes?)
 }
 
 /// A name that no agent has.
@@ -200,6 +209,8 @@ fn up_to_repository(root: &Path) -> Vec<&Path> {
 pub struct UnknownAgent {
     /// The name.
     pub name: String,
+    /// The file that would define it, if there is one that cannot be used.
+    pub broken: Option<Problem>,
     /// A name that it may be a slip of.
     pub meant: Option<String>,
     /// The names there are.
@@ -209,9 +220,10 @@ pub struct UnknownAgent {
 impl UnknownAgent {
     /// What the user can do about it.
     pub fn hint(&self) -> String {
-        match &self.meant {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("known agents: {}", self.known.join(", ")),
+        match (&self.broken, &self.meant) {
+            (Some(broken), _) => format!("{} cannot be used: {}", broken.path.display(), broken.reason),
+            (None, Some(meant)) => format!("did you mean `{meant}`?"),
+            (None, None) => format!("known agents: {}", self.known.join(", ")),
         }
     }
 }
@@ -219,6 +231,8 @@ impl UnknownAgent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
     /// A repository with a package in it, and a home beside it.
     struct Machine(tempfile::TempDir);
@@ -305,6 +319,96 @@ mod tests {
                 "repo/.claude/agents/odd.md: `effort`: `turbo` is no effort: it is one of low, medium, high, \
                  xhigh, max; ignored",
             ]
+        );
+    }
+
+    #[test]
+    fn what_a_clone_can_hold_is_passed_over_with_the_reason() {
+        let machine = Machine::new(&[("repo/.claude/agents/a.md", "works"), ("elsewhere/b.md", "elsewhere")]);
+        let folder = machine.0.path().join("repo/.claude/agents");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, folder.join("pipe.md"), pipe, mode, 0).unwrap();
+        fs::write(folder.join("large.md"), " ".repeat(300_000)).unwrap();
+        fs::write(folder.join("latin.md"), b"---\nname: latin\ndescription: caf\xe9\n---\n").unwrap();
+        fs::write(folder.join("wide.md"), b"\xff\xfe-\0-\0-\0").unwrap();
+        for (link, to) in [("endless.md", "/dev/zero"), ("all", "/"), ("far.md", "../../../elsewhere/b.md")] {
+            symlink(to, folder.join(link)).unwrap();
+        }
+        fs::create_dir_all(machine.0.path().join("repo/.divisi")).unwrap();
+        symlink("../../elsewhere", machine.0.path().join("repo/.divisi/agents")).unwrap();
+        fs::create_dir_all(machine.0.path().join("home/.claude")).unwrap();
+        symlink("../../elsewhere", machine.0.path().join("home/.claude/agents")).unwrap();
+        let problems: Vec<_> = machine
+            .problems()
+            .iter()
+            .map(|line| line.split(" (not used)").next().unwrap().to_owned())
+            .collect();
+        let outside = format!("it leads out of {}", machine.0.path().join("repo").display());
+        let outside = outside.replace(&format!("{}/", machine.0.path().display()), "");
+        assert_eq!(
+            problems,
+            [
+                format!("repo/.divisi/agents: {outside}"),
+                format!("repo/.claude/agents/all: {outside}"),
+                format!("repo/.claude/agents/endless.md: {outside}"),
+                format!("repo/.claude/agents/far.md: {outside}"),
+                "repo/.claude/agents/large.md: it is larger than 262144 bytes".to_owned(),
+                "repo/.claude/agents/latin.md: it is not UTF-8: byte 0xe9 in line 3".to_owned(),
+                "repo/.claude/agents/pipe.md: it is a named pipe, not a regular file".to_owned(),
+                "repo/.claude/agents/wide.md: it is UTF-16, not UTF-8: save it as UTF-8".to_owned(),
+            ]
+        );
+        // The owner of a home may keep what is in it elsewhere.
+        let agents = machine.load();
+        assert_eq!((agents.get("a").is_ok(), agents.get("b").is_ok()), (true, true));
+        assert!(
+            agents
+                .get("latin")
+                .unwrap_err()
+                .hint()
+                .ends_with("latin.md cannot be used: it is not UTF-8: byte 0xe9 in line 3")
+        );
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be() {
+        let machine = Machine::new(&[]);
+        let folder = machine.0.path().join("repo/.claude/agents");
+        fs::create_dir_all(&folder).unwrap();
+        let prompt = "x".repeat(255 * 1024);
+        for n in 0..140 {
+            fs::write(
+                folder.join(format!("{n:03}.md")),
+                format!("---\nname: a{n}\ndescription: d\n---\n{prompt}"),
+            )
+            .unwrap();
+        }
+        let agents = machine.load();
+        assert!(agents.bytes <= BYTES_MAX + FILE_BYTES_MAX);
+        assert_eq!(agents.problems().len(), 1);
+        assert_eq!(agents.problems()[0].reason, "only 33554432 bytes of definitions are read");
+    }
+
+    #[test]
+    fn nothing_farther_away_stands_in_for_a_definition_that_cannot_be_used() {
+        let machine = Machine::new(&[
+            ("repo/package/.claude/agents/near.md", "near"),
+            ("repo/.claude/agents/near.md", "---\nname: near\n---\n"),
+            (
+                "repo/.claude/agents/Explore.md",
+                "---\nname: Explore\ndescription: d\ntools: {read: true}\n---\n",
+            ),
+            ("home/.claude/agents/Explore.md", "more tools"),
+        ]);
+        let agents = machine.load();
+        assert!(agents.get("near").is_ok());
+        assert!(
+            agents
+                .get("Explore")
+                .unwrap_err()
+                .hint()
+                .contains("Explore.md cannot be used: `tools` is no list of names")
         );
     }
 

@@ -1,11 +1,25 @@
 //! Finds flows by name or path.
 
+use divisi_files::{Refusal, up_to_repository};
 use divisi_script::{Script, ScriptRef};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Folders, below a project's, in which flows are saved; nearer ones first.
 const FOLDERS: [&str; 3] = ["flows", ".divisi/flows", ".claude/workflows"];
+
+/// The same below a home.
+const HOME_FOLDERS: [&str; 2] = [".divisi/flows", ".claude/workflows"];
+
+/// Longest flow or plan; far more than the engine of scripts compiles.
+const FLOW_BYTES_MAX: u64 = 64 << 20;
+
+/// Files of one folder that are looked at for a name.
+const FILES_MAX: usize = 2_000;
+
+/// Bytes of one folder's files that are read to find the one whose `meta` has a
+/// name: some thousand flows of the usual length.
+const SEARCHED_BYTES_MAX: u64 = 16 << 20;
 
 /// Endings of a flow's file.
 pub(super) const ENDINGS: [&str; 2] = ["js", "mjs"];
@@ -34,25 +48,31 @@ impl Library {
     /// Loads what a script refers to. The error is a lower-case phrase.
     pub fn load(&self, reference: &ScriptRef) -> Result<FlowFile, String> {
         match reference {
-            ScriptRef::Path(path) => read(&self.root.join(path)),
-            ScriptRef::Name(name) => self.find(name),
+            ScriptRef::Path(path) => file(&self.root.join(path), divisi_files::read),
+            ScriptRef::Name(name) => self.named(name, divisi_files::read),
         }
     }
 
-    /// Finds a flow by a path, or else by the name it is saved under.
+    /// Finds a flow by a path that a person has typed, or else by the name it is saved under.
     pub fn find(&self, name: &str) -> Result<FlowFile, String> {
+        self.named(name, divisi_files::read_typed)
+    }
+
+    /// The flow in the file at `path`, which an earlier run was started from.
+    pub fn reread(path: &str) -> Result<FlowFile, String> {
+        file(Path::new(path), divisi_files::read)
+    }
+
+    fn named(&self, name: &str, read: Read) -> Result<FlowFile, String> {
         let path = self.root.join(name);
-        // Not only plain files: a pipe can hold a flow, too.
-        if path.exists() && !path.is_dir() {
-            return read(&path);
+        if path.symlink_metadata().is_ok() && !path.is_dir() {
+            return file(&path, read);
         }
         if looks_like_path(name) {
             return Err(format!("there is no file {name}"));
         }
-        for folder in self.folders() {
-            if let Some(file) = find_in(&folder, name) {
-                return Ok(file);
-            }
+        if let Some(found) = self.folders().iter().find_map(|folder| folder.find(name)) {
+            return found;
         }
         let looked = FOLDERS.join(", ");
         Err(format!("there is no flow `{name}` in {looked} here, further up, or in your home folder"))
@@ -60,29 +80,69 @@ impl Library {
 
     /// The names under which flows are saved, by their files; for advice.
     pub fn names(&self) -> BTreeSet<String> {
-        let files = self.folders().into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
-        let name = |path: PathBuf| {
-            let is_flow = ENDINGS.iter().any(|ending| path.extension().is_some_and(|own| own == *ending));
-            is_flow.then(|| Some(path.file_stem()?.to_string_lossy().into_owned())).flatten()
-        };
-        files.filter_map(|entry| name(entry.ok()?.path())).collect()
+        let files = self.folders().into_iter().flat_map(|folder| folder.files());
+        files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect()
     }
 
     /// All folders, nearest first: from the root upwards to the repository's
     /// top, then the home folder's.
     pub fn folders(&self) -> Vec<PathBuf> {
-        let mut folders = vec![];
-        for folder in self.root.ancestors() {
-            folders.extend(FOLDERS.iter().map(|name| folder.join(name)));
-            if folder.join(".git").exists() {
-                break;
-            }
+        self.searched().into_iter().map(|folder| folder.path).collect()
+    }
+
+    fn searched(&self) -> Vec<Folder> {
+        let top = up_to_repository(&self.root).last().map(Path::to_owned);
+        let of_project = up_to_repository(&self.root).flat_map(|place| FOLDERS.map(|name| place.join(name)));
+        let of_project = of_project.map(|path| Folder { path, within: top.clone() });
+        let of_home =
+            etcetera::home_dir().into_iter().flat_map(|home| HOME_FOLDERS.map(|name| home.join(name)));
+        of_project.chain(of_home.map(|path| Folder { path, within: None })).collect()
+    }
+}
+
+/// Reads a file of so many bytes at the most.
+type Read = fn(&Path, u64) -> Result<Vec<u8>, Refusal>;
+
+/// A folder in which flows are saved.
+struct Folder {
+    path: PathBuf,
+    /// What no link of it may lead out of: the repository. A home's may lead anywhere.
+    within: Option<PathBuf>,
+}
+
+impl Folder {
+    /// The file of that name, or else the one whose `meta` says that name.
+    fn find(&self, name: &str) -> Option<Result<FlowFile, String>> {
+        let by_file = ENDINGS.iter().map(|ending| self.path.join(format!("{name}.{ending}")));
+        if let Some(path) = by_file.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+            return Some(self.read(&path, FLOW_BYTES_MAX));
         }
-        if let Ok(home) = etcetera::home_dir() {
-            folders.push(home.join(".divisi/flows"));
-            folders.push(home.join(".claude/workflows"));
-        }
-        folders
+        let mut left = SEARCHED_BYTES_MAX;
+        self.files().into_iter().find_map(|path| {
+            // What cannot be read has no name to be found by.
+            let file = self.read(&path, left).ok()?;
+            left = left.saturating_sub(file.source.len() as u64);
+            let script = Script::parse(&file.path, &file.source).ok()?;
+            (script.meta().name == name).then_some(Ok(file))
+        })
+    }
+
+    /// The files of flows in it, by their names.
+    fn files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().take(FILES_MAX);
+        let is_flow =
+            |path: &PathBuf| path.extension().is_some_and(|own| ENDINGS.iter().any(|ending| own == *ending));
+        let mut files: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_flow).collect();
+        files.sort();
+        files
+    }
+
+    fn read(&self, path: &Path, bytes_max: u64) -> Result<FlowFile, String> {
+        file(path, |path, _| match &self.within {
+            Some(within) => divisi_files::read_below(within, path, bytes_max),
+            None => divisi_files::read(path, bytes_max),
+        })
     }
 }
 
@@ -90,46 +150,82 @@ fn looks_like_path(name: &str) -> bool {
     name.contains('/') || ENDINGS.iter().any(|ending| name.ends_with(&format!(".{ending}")))
 }
 
-/// The file of that name, or else the one whose `meta` says that name.
-fn find_in(folder: &Path, name: &str) -> Option<FlowFile> {
-    let by_file = ENDINGS.iter().map(|ending| folder.join(format!("{name}.{ending}")));
-    if let Some(file) = by_file.filter(|path| path.is_file()).find_map(|path| read(&path).ok()) {
-        return Some(file);
-    }
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
-    let ours = |path: &PathBuf| path.extension().is_some_and(|e| ENDINGS.iter().any(|ending| e == *ending));
-    let named = |file: &FlowFile| {
-        Script::parse(&file.path, &file.source).is_ok_and(|script| script.meta().name == name)
-    };
-    paths.into_iter().filter(ours).filter_map(|path| read(&path).ok()).find(named)
-}
-
-fn read(path: &Path) -> Result<FlowFile, String> {
-    match std::fs::read_to_string(path) {
+/// The text at `path` as `read` reads it.
+fn file(path: &Path, read: impl Fn(&Path, u64) -> Result<Vec<u8>, Refusal>) -> Result<FlowFile, String> {
+    match read(path, FLOW_BYTES_MAX).and_then(divisi_files::source) {
         Ok(source) => Ok(FlowFile { path: path.display().to_string(), source }),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        Err(refusal) => Err(format!("cannot read {}: {refusal}", path.display())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// A repository with flows, seen from deep within it.
+    fn repository(flows: &[(&str, &str)]) -> (tempfile::TempDir, Library) {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [".git", "deep/er", "flows", ".claude/workflows"] {
+            fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        for (path, source) in flows {
+            fs::write(folder.path().join(path), source).unwrap();
+        }
+        let library = Library::new(folder.path().join("deep/er"));
+        (folder, library)
+    }
+
+    const AUDIT: &str = "export const meta = {name: 'check-all', description: 'd'}\nreturn 1";
 
     #[test]
     fn flows_are_found_by_path_file_name_and_meta_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let flows = folder.path().join(".claude/workflows");
-        std::fs::create_dir_all(&flows).unwrap();
-        std::fs::create_dir_all(folder.path().join("deep/er")).unwrap();
-        let audit = "export const meta = {name: 'check-all', description: 'd'}\nreturn 1";
-        std::fs::write(flows.join("audit.js"), audit).unwrap();
-        let library = Library::new(folder.path().join("deep/er"));
+        let (_folder, library) = repository(&[(".claude/workflows/audit.js", AUDIT)]);
         for name in ["audit", "check-all", "../../.claude/workflows/audit.js"] {
-            assert_eq!(library.find(name).unwrap().source, audit, "{name}");
+            assert_eq!(library.find(name).unwrap().source, AUDIT, "{name}");
         }
         insta::assert_snapshot!(library.find("nothing").unwrap_err(), @"there is no flow `nothing` in flows, .divisi/flows, .claude/workflows here, further up, or in your home folder");
         insta::assert_snapshot!(library.find("x.js").unwrap_err(), @"there is no file x.js");
+    }
+
+    #[test]
+    fn outside_of_a_repository_nothing_above_is_found() {
+        let (folder, library) = repository(&[("flows/audit.js", AUDIT)]);
+        assert!(library.names().contains("audit"));
+        fs::remove_dir(folder.path().join(".git")).unwrap();
+        assert!(library.find("audit").is_err());
+        assert!(library.names().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_flow_of_the_repository_is_refused_with_the_reason() {
+        let (folder, library) = repository(&[
+            ("secret.js", AUDIT),
+            ("flows/latin.js", ""),
+            ("flows/marked.js", "\u{feff}return 1\r\n"),
+        ]);
+        let flows = folder.path().join("flows");
+        fs::write(flows.join("latin.js"), b"return 'caf\xe9'").unwrap();
+        symlink("../../../../../../etc/hosts", flows.join("far.js")).unwrap();
+        symlink("/dev/zero", flows.join("endless.js")).unwrap();
+        symlink("../secret.js", flows.join("near.js")).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, flows.join("pipe.js"), pipe, mode, 0).unwrap();
+        let said = |name: &str| {
+            let prefix = folder.path().display().to_string();
+            library.find(name).map_or_else(|said| said, |file| file.source).replace(&prefix, "")
+        };
+        insta::assert_snapshot!(said("pipe"), @"cannot read /flows/pipe.js: it is a named pipe, not a regular file");
+        insta::assert_snapshot!(said("../../flows/pipe.js"), @"cannot read /deep/er/../../flows/pipe.js: it is a named pipe, not a regular file");
+        insta::assert_snapshot!(said("endless"), @"cannot read /flows/endless.js: it leads out of ");
+        insta::assert_snapshot!(said("../../flows/endless.js"), @"cannot read /deep/er/../../flows/endless.js: it is a device, not a regular file");
+        insta::assert_snapshot!(said("far"), @"cannot read /flows/far.js: it leads out of ");
+        insta::assert_snapshot!(said("latin"), @"cannot read /flows/latin.js: it is not UTF-8: byte 0xe9 in line 1");
+        assert_eq!(said("near"), AUDIT);
+        assert_eq!(said("marked"), "return 1\n");
+        // Those that cannot be read do not keep others from being found by their meta.
+        assert_eq!(said("check-all"), AUDIT);
     }
 }

@@ -12,8 +12,8 @@ pub use git::GitError;
 use crate::private;
 use crate::process::ProcessError;
 use git::{change_worktrees, git};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -144,12 +144,19 @@ fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
         let path = path.to_owned();
         move |source| WorkspaceError::Folder { path, source }
     };
+    // A repository can hold links of these names, which would lead checkouts elsewhere.
+    for path in folder.ancestors().take_while(|path| *path != root) {
+        if path.is_symlink() {
+            return Err(fail(path)(io::Error::other("it is a link")));
+        }
+    }
     // Worktrees hold what agents have made of the files.
     private::folder(&folder).map_err(fail(&folder))?;
     // Keeps git from showing the worktrees as files of the repository.
     let ignore = folder.join(".gitignore");
-    if !ignore.exists() {
-        fs::write(&ignore, "*\n").map_err(fail(&ignore))?;
+    match File::create_new(&ignore).and_then(|mut file| file.write_all(b"*\n")) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fail(&ignore)(error)),
+        Ok(()) | Err(_) => {}
     }
     let names = (1..=NAMES_MAX).map(|n| if n == 1 { name.to_owned() } else { format!("{name}-{n}") });
     for path in names.map(|name| folder.join(name)) {

@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 
+/// Largest file of rules, which people write by hand.
+const BYTES_MAX: u64 = 16 << 20;
+
 /// Reads the rules in `text`, which is JSON.
 pub(super) fn from_json(text: &str) -> Result<Vec<Rule>, RulesError> {
     serde_json::from_str(text).map_err(|error| RulesError { whose: String::new(), what: error.to_string() })
@@ -14,7 +17,8 @@ pub(super) fn from_json(text: &str) -> Result<Vec<Rule>, RulesError> {
 /// Reads the rules in the file at `path`, which is YAML if its name says so.
 pub(super) fn from_file(path: &Path) -> Result<Vec<Rule>, RulesError> {
     let wrong = |what: String| RulesError { whose: format!(" in {}", path.display()), what };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = divisi_files::read(path, BYTES_MAX);
+    let text = bytes.and_then(divisi_files::text).map_err(|refusal| wrong(refusal.to_string()))?;
     let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     if is_yaml {
         serde_norway::from_str(&text).map_err(|error| wrong(error.to_string()))

@@ -289,9 +289,10 @@ impl Reader<'_> {
     }
 
     fn skip_line(&mut self) {
-        while self.peek(0).is_some_and(|byte| byte != b'\n') {
-            self.at += 1;
-        }
+        // All that ends a line in JavaScript: what the engine runs must not be a
+        // comment to us.
+        let ends = ['\n', '\r', '\u{2028}', '\u{2029}'];
+        self.at += self.rest().find(ends).unwrap_or(self.rest().len());
     }
 
     fn skip_until(&mut self, end: &str, skip: usize) {

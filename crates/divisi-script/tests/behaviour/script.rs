@@ -198,6 +198,16 @@ fn a_byte_order_mark_and_a_hashbang_are_passed_over() {
 }
 
 #[test]
+fn a_comment_ends_with_any_line_end() {
+    for end in ["\n", "\r\n", "\r", "\u{2028}", "\u{2029}"] {
+        let source =
+            format!("// a comment{end}export const meta = {{ name: 'm', description: 'd' }};{end}return 1");
+        let script = Script::parse("flow.js", &source).unwrap();
+        assert_eq!((script.meta().name.as_str(), result_of(&source).as_str()), ("m", "1"), "{end:?}");
+    }
+}
+
+#[test]
 fn a_script_may_end_in_a_comment() {
     assert_eq!(result_of("return 1 // done"), "1");
 }

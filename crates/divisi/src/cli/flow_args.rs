@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::plan_file::{self, PlanFile};
 use crate::problem::Problem;
-use crate::settings::Dollars;
+use crate::settings::{Dollars, Untrusted};
 use crate::{output, slip};
 use clap::Args;
 use divisi_core::PicoUsd;
@@ -90,8 +90,11 @@ impl Found {
     ) -> Result<Option<Dollars>, Problem> {
         let Self::Plan(PlanFile { plan, .. }) = self else { return Ok(flag) };
         let Some(of_plan) = plan.head().max_cost.filter(|_| flag.is_none()) else { return Ok(flag) };
-        let of_settings =
-            context.settings()?.settings.max_cost.map_or(PicoUsd(u64::MAX), |dollars| dollars.0);
+        let of_settings = context
+            .settings(Untrusted::LeftOut)?
+            .settings
+            .max_cost
+            .map_or(PicoUsd(u64::MAX), |dollars| dollars.0);
         Ok(Some(Dollars(of_plan.min(of_settings))))
     }
 }

@@ -1,5 +1,7 @@
 //! Flags that every command takes.
 
+use super::text_of;
+use crate::problem::Problem;
 use crate::settings::{Leaf, Origin};
 use clap::{ArgAction, Args};
 use std::path::PathBuf;
@@ -23,8 +25,8 @@ pub(crate) struct GlobalFlags {
 
 impl GlobalFlags {
     /// The settings that stand in them.
-    pub(crate) fn leaves(&self) -> Vec<Leaf> {
-        let store = self.store.as_ref().map(|path| path.display().to_string());
-        store.into_iter().map(|path| Leaf::new(&["store"], path, Origin::Flag("--store"))).collect()
+    pub(crate) fn leaves(&self) -> Result<Vec<Leaf>, Problem> {
+        let store = self.store.as_deref().map(|path| text_of("--store", path)).transpose()?;
+        Ok(store.into_iter().map(|path| Leaf::new(&["store"], path, Origin::Flag("--store"))).collect())
     }
 }

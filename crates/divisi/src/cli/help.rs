@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Look ahead", &["plan", "check", "pick"]),
     ("Go on", &["resume", "rerun"]),
     ("Look back", &["runs", "show", "cost"]),
-    ("Set up", &["init", "doctor", "models", "types", "completions", "man"]),
+    ("Set up", &["init", "doctor", "trust", "models", "types", "completions", "man"]),
 ];
 
 /// The four patterns, as they are typed.

@@ -15,9 +15,11 @@ pub(crate) use run_flags::RunFlags;
 
 use crate::commands::{
     check, completions, cost, decompose, doctor, init, man, map, models, pick, pipe, plan, rerun, resume,
-    run, runs, show, types,
+    run, runs, show, trust, types,
 };
+use crate::problem::Problem;
 use clap::{Parser, Subcommand};
+use std::path::Path;
 
 /// Orchestrates many LLM agents as one job: parallel, durable, capped in dollars.
 #[derive(Debug, Parser)]
@@ -46,7 +48,16 @@ pub(crate) enum Command {
     Models(models::Args),
     Init(init::Args),
     Doctor(doctor::Args),
+    Trust(trust::Args),
     Types(types::Args),
     Completions(completions::Args),
     Man(man::Args),
+}
+
+/// A path that is kept as text, which must stay the same path. `what` gives it.
+pub(crate) fn text_of<'a>(what: &str, path: &'a Path) -> Result<&'a str, Problem> {
+    path.to_str().ok_or_else(|| {
+        Problem::usage(format!("{what}: the path {} is not UTF-8", path.display()))
+            .hint("rename it, or reach it by a link with another name")
+    })
 }

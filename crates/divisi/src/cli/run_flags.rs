@@ -1,10 +1,12 @@
 //! Flags of everything that runs tasks.
 
+use super::text_of;
+use crate::problem::Problem;
 use crate::providers::Stand;
 use crate::settings::{Dollars, Grant, Leaf, Origin, Span};
+use anyhow::Context as _;
 use clap::{Args, value_parser};
 use serde::{Deserialize, Serialize};
-use std::io;
 use std::path::{Path, PathBuf, absolute};
 
 /// Flags of everything that runs tasks.
@@ -69,6 +71,10 @@ pub(crate) struct RunFlags {
         hide_possible_values = true
     )]
     pub(crate) allow: Option<Vec<Grant>>,
+    /// Run although the project's divisi.toml is not trusted, without what of it needs trust
+    #[arg(long, help_heading = "Agents", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) untrusted: Option<bool>,
     /// The folder that agents see; the current one by default
     #[arg(long, value_name = "DIR", help_heading = "Agents")]
     pub(crate) workspace: Option<PathBuf>,
@@ -94,14 +100,23 @@ impl RunFlags {
             hedge: self.hedge.or(others.hedge),
             wait: self.wait,
             allow: self.allow.or(others.allow),
+            untrusted: self.untrusted.or(others.untrusted),
             workspace: self.workspace.or(others.workspace),
         }
     }
 
     /// The same with paths that mean the same from everywhere.
-    pub(crate) fn anchored(mut self) -> io::Result<Self> {
-        self.workspace = Some(absolute(self.workspace.as_deref().unwrap_or(Path::new(".")))?);
-        self.replay = self.replay.map(absolute).transpose()?;
+    ///
+    /// They are kept with the run, which is text, so each has to be UTF-8.
+    pub(crate) fn anchored(mut self) -> Result<Self, Problem> {
+        let anchored = |flag, path: &Path| {
+            let path = absolute(path).context("cannot tell which folder is meant")?;
+            text_of(flag, &path)?;
+            Ok::<_, Problem>(path)
+        };
+        let workspace = self.workspace.as_deref().unwrap_or(Path::new("."));
+        self.workspace = Some(anchored("the workspace", workspace)?);
+        self.replay = self.replay.as_deref().map(|path| anchored("--replay", path)).transpose()?;
         Ok(self)
     }
 
@@ -146,6 +161,7 @@ impl RunFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Untrusted;
     use clap::Parser as _;
 
     #[test]
@@ -180,7 +196,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("divisi.toml"), "hedge = true").unwrap();
         let load = |flags: &RunFlags| {
-            crate::settings::load(&[].into(), folder.path(), flags.leaves()).unwrap().settings
+            crate::settings::load(&[].into(), folder.path(), flags.leaves(), Untrusted::Refused)
+                .unwrap()
+                .settings
         };
         let (with, without) = (load(&flags), load(&RunFlags::default()));
         assert_eq!((with.hedge, without.hedge), (false, true));
@@ -204,7 +222,9 @@ mod tests {
             ..RunFlags::default()
         };
         let folder = tempfile::tempdir().unwrap();
-        let settings = crate::settings::load(&[].into(), folder.path(), flags.leaves()).unwrap().settings;
+        let settings = crate::settings::load(&[].into(), folder.path(), flags.leaves(), Untrusted::Refused)
+            .unwrap()
+            .settings;
         assert_eq!(settings.limits.in_flight_max, 3);
         assert_eq!(settings.retry.retries_max, 0);
         assert_eq!(settings.retry.overload_wait_max, "8h".parse().unwrap());

@@ -6,6 +6,7 @@ use crate::display::{Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::providers::{Candidate, candidates_with_tiers};
+use crate::settings::Untrusted;
 use crate::{output, prices};
 use anyhow::Context as _;
 use divisi_core::ledger::{Entry, Ledger, Review};
@@ -31,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let settings = context.settings()?.settings;
+    let settings = context.settings(Untrusted::LookedAt)?.settings;
     let id = context.find_run(&args.run).await?;
     let ledger = ledger(&*context.store()?, &id).await?;
     let vendors = candidates_with_tiers(&settings, &context.environment);

@@ -1,6 +1,6 @@
 //! `divisi map`: the same prompt for many items, all at once.
 
-use crate::cli::{Found, RunFlags};
+use crate::cli::{Found, RunFlags, text_of};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::launch::{Launch, launch};
@@ -8,11 +8,22 @@ use crate::problem::Problem;
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 use divisi_engine::Flow;
+use divisi_files::Refusal;
 use divisi_script::HostLimits;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
+
+/// Longest list of items on stdin: as many as there may be, each a long path.
+const STDIN_BYTES_MAX: u64 = 64 << 20;
+
+/// Longest file whose text is put into a prompt, as with the tools of agents.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Longest schema; those that vendors take are shorter.
+const SCHEMA_BYTES_MAX: u64 = 4 << 20;
 
 /// Give many items the same prompt, all at once; with --gather, make one answer of them
 #[derive(Debug, clap::Args)]
@@ -30,7 +41,7 @@ pub(crate) struct Args {
     prompt: String,
     /// The items; `-` takes one from each line of stdin
     #[arg(required = true)]
-    items: Vec<String>,
+    items: Vec<OsString>,
     /// Put the text of each file in the place of `{}`, not its path
     #[arg(long)]
     files: bool,
@@ -82,19 +93,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
 }
 
 /// The items that were typed, and the lines of stdin in the place of a `-`.
-fn names(typed: Vec<String>, stdin: impl BufRead) -> Result<Vec<String>, Problem> {
+fn names(typed: Vec<OsString>, stdin: impl BufRead) -> Result<Vec<String>, Problem> {
     let most = HostLimits::default().items_max as usize;
     let mut names = vec![];
     let mut stdin = Some(stdin);
     for name in typed {
         match stdin.take_if(|_| name == "-") {
-            None => names.push(name),
-            Some(stdin) => {
-                // One line more than there may be is enough to know.
-                for line in stdin.lines().take(most + 1) {
-                    names.push(line.context("cannot read the items from stdin")?);
-                }
-            }
+            None => names.push(item_of(name)?),
+            // One line more than there may be is enough to know.
+            Some(stdin) => names.extend(lines(stdin, most + 1)?.lines().map(str::to_owned)),
         }
     }
     names.retain(|name| !name.trim().is_empty());
@@ -108,20 +115,45 @@ fn names(typed: Vec<String>, stdin: impl BufRead) -> Result<Vec<String>, Problem
     }
 }
 
+/// An item goes into a prompt and into the journal, which are text.
+fn item_of(typed: OsString) -> Result<String, Problem> {
+    typed.into_string().map_err(|typed| {
+        Problem::usage(format!("the item {} is not UTF-8", typed.display()))
+            .hint("rename the file, or leave it out")
+    })
+}
+
+/// The first lines of stdin, as text.
+fn lines(stdin: impl BufRead, lines_max: usize) -> Result<String, Problem> {
+    let mut stdin = stdin.take(STDIN_BYTES_MAX + 1);
+    let mut bytes = vec![];
+    let read = (0..lines_max).try_for_each(|_| stdin.read_until(b'\n', &mut bytes).map(drop));
+    let text = read.map_err(Refusal::from).and_then(|()| match bytes.len() as u64 > STDIN_BYTES_MAX {
+        true => Err(Refusal::TooLarge(STDIN_BYTES_MAX)),
+        false => divisi_files::text(bytes),
+    });
+    Ok(text.context("cannot read the items from stdin")?)
+}
+
 fn item(folder: &Path, name: String, with_text: bool) -> Result<Item, Problem> {
     let path = folder.join(&name);
     if with_text {
-        let text = std::fs::read_to_string(&path)
+        let text = divisi_files::read_typed(&path, FILE_BYTES_MAX)
+            .and_then(divisi_files::utf8)
             .with_context(|| format!("cannot read {name}, which --files asks for"))?;
         return Ok(Item { name, text, inputs: vec![] });
     }
-    let inputs = if path.is_file() { vec![path.display().to_string()] } else { vec![] };
+    let inputs = match path.is_file() {
+        true => vec![text_of("an item", &path)?.to_owned()],
+        false => vec![],
+    };
     Ok(Item { text: name.clone(), name, inputs })
 }
 
 /// The schema in a file.
 fn schema(path: &Path) -> Result<Value, Problem> {
-    let text = std::fs::read_to_string(path)
+    let text = divisi_files::read_typed(path, SCHEMA_BYTES_MAX)
+        .and_then(divisi_files::text)
         .with_context(|| format!("cannot read the schema {}", path.display()))?;
     serde_json::from_str(&text)
         .map_err(|error| Problem::usage(format!("the schema {} is no JSON: {error}", path.display())))
@@ -130,17 +162,30 @@ fn schema(path: &Path) -> Result<Value, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     fn typed(items: &[&str], stdin: &str) -> Result<Vec<String>, Problem> {
-        names(items.iter().map(|&item| item.to_owned()).collect(), stdin.as_bytes())
+        names(items.iter().map(OsString::from).collect(), stdin.as_bytes())
     }
 
     #[test]
     fn items_come_from_the_command_line_and_from_stdin() {
         assert_eq!(typed(&["a", "-", "b"], "x\n\ny\n").unwrap(), ["a", "x", "y", "b"]);
         assert_eq!(typed(&["-", "-"], "x").unwrap(), ["x", "-"]);
+        assert_eq!(typed(&["-"], "\u{feff}x\r\ny\r\n").unwrap(), ["x", "y"]);
         assert!(typed(&["-"], "").is_err());
         assert!(typed(&["-"], &"x\n".repeat(5_000)).is_err());
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_refused_by_name_or_line() {
+        let said = |item: &[u8], stdin: &[u8]| {
+            let problem = names(vec![OsString::from_vec(item.to_vec())], stdin).unwrap_err();
+            problem.message()
+        };
+        insta::assert_snapshot!(said(b"caf\xe9.txt", b""), @"the item caf�.txt is not UTF-8");
+        insta::assert_snapshot!(said(b"-", b"a\nb\xe9"), @"cannot read the items from stdin: it is not UTF-8: byte 0xe9 in line 2");
+        insta::assert_snapshot!(said(b"-", b"\xff\xfea\0"), @"cannot read the items from stdin: it is UTF-16, not UTF-8: save it as UTF-8");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod models;
+pub(crate) mod trust;
 pub(crate) mod types;
 
 use crate::cli::Command;
@@ -51,6 +52,7 @@ pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exi
         Command::Models(args) => models::run(&args, context),
         Command::Init(args) => init::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Trust(args) => trust::run(args, context),
         Command::Types(args) => types::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -6,7 +6,8 @@ use crate::display::{Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::providers::{Candidate, candidates_with_tiers};
-use crate::{clock, output, prices};
+use crate::settings::{Loaded, Untrusted};
+use crate::{clock, output, prices, trust};
 use anyhow::Context as _;
 use divisi_core::Timestamp;
 use divisi_engine::prices::Catalogue;
@@ -26,7 +27,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
-    let settings = context.settings()?.settings;
+    let Loaded { settings, project, .. } = context.settings(Untrusted::LookedAt)?;
+    trust::note(project.as_ref(), context, Untrusted::LookedAt);
     let catalogue = prices::of(&settings)?;
     let now = clock::now();
     let listing = match &args.all {

@@ -6,20 +6,25 @@ use crate::display::{Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::providers::{self, Stand};
-use crate::settings::{Leaf, Loaded, Origin};
-use crate::{output, prices, settings};
+use crate::settings::{Leaf, Loaded, Origin, Untrusted};
+use crate::{output, prices, settings, trust};
 use anyhow::Context as _;
 use divisi_core::choice::Kind;
 use divisi_core::{Effort, PicoUsd, Task, Tier};
 use divisi_engine::Setup;
 use divisi_engine::agents::Agents;
 use divisi_engine::choose::choose;
+use divisi_files::Refusal;
 use serde_json::Value;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Longest prompt that is read from stdin: far more than any model reads.
 const PROMPT_BYTES_MAX: u64 = 64 << 20;
+
+/// Longest schema; those that vendors take are shorter.
+const SCHEMA_BYTES_MAX: u64 = 4 << 20;
 
 /// Show which kind of task a prompt is, the model that suffices, and why
 #[derive(Debug, clap::Args)]
@@ -55,8 +60,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let flag = |name: String| Leaf::new(&["provider"], name, Origin::Flag("--provider"));
-    let flags = args.provider.clone().map(flag).into_iter().chain(context.global.leaves()).collect();
-    let Loaded { settings, .. } = settings::load(&context.environment, context.folder(), flags)?;
+    let flags = args.provider.clone().map(flag).into_iter().chain(context.global.leaves()?).collect();
+    let untrusted = Untrusted::LookedAt;
+    let Loaded { settings, project, .. } =
+        settings::load(&context.environment, context.folder(), flags, untrusted)?;
+    trust::note(project.as_ref(), context, untrusted);
     let (models, note) = providers::choose_ahead(&settings, &context.environment, Stand::default()).await?;
     let (kinds, prices) = (settings.kinds()?, Arc::new(prices::of(&settings)?));
     let setup = Setup { kinds, prices, ..Setup::new(models, context.folder()) };
@@ -94,19 +102,18 @@ impl Args {
 }
 
 fn stdin() -> Result<String, Problem> {
-    let mut prompt = String::new();
-    std::io::stdin()
-        .lock()
-        .take(PROMPT_BYTES_MAX)
-        .read_to_string(&mut prompt)
-        .context("cannot read the prompt from stdin")?;
-    Ok(prompt)
+    let mut prompt = Vec::new();
+    let read = std::io::stdin().lock().take(PROMPT_BYTES_MAX).read_to_end(&mut prompt);
+    let text = read.map_err(Refusal::from).and_then(|_| divisi_files::text(prompt));
+    Ok(text.context("cannot read the prompt from stdin")?)
 }
 
 fn read_schema(given: &str) -> Result<Value, Problem> {
     let text = match given.trim_start().starts_with('{') {
         true => given.to_owned(),
-        false => std::fs::read_to_string(given).with_context(|| format!("cannot read the schema {given}"))?,
+        false => divisi_files::read_typed(Path::new(given), SCHEMA_BYTES_MAX)
+            .and_then(divisi_files::text)
+            .with_context(|| format!("cannot read the schema {given}"))?,
     };
     serde_json::from_str(&text).map_err(|error| Problem::usage(format!("the schema is no JSON: {error}")))
 }

@@ -9,6 +9,7 @@ use crate::launch::{Earlier, Launch, launch};
 use crate::output;
 use crate::problem::Problem;
 use anyhow::Context as _;
+use divisi_engine::flow::Library;
 use divisi_engine::{Engine, Flow};
 use edited::Edited;
 use std::sync::Arc;
@@ -85,13 +86,11 @@ pub(super) async fn earlier(
 /// The flow as its file says now; as the journal says where there is none.
 fn current(kept: Flow, quiet: bool) -> Flow {
     let Some(path) = kept.path.as_deref() else { return kept };
-    match std::fs::read_to_string(path) {
-        Ok(source) => Flow { source: Arc::from(source), ..kept },
+    match Library::reread(path) {
+        Ok(file) => Flow { source: Arc::from(file.source), ..kept },
         Err(_) if quiet => kept,
         Err(error) => {
-            output::say(&format!(
-                "note: cannot read {path} ({error}); going on with the flow as the run knows it"
-            ));
+            output::say(&format!("note: {error}; going on with the flow as the run knows it"));
             kept
         }
     }

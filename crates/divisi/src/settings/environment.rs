@@ -3,6 +3,7 @@
 use super::layer::{Leaf, Origin};
 use super::{SettingsError, layer};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use toml::Value;
 
@@ -28,12 +29,16 @@ pub(crate) const LOG: &str = "DIVISI_LOG";
 
 /// The variables of the environment. An empty one counts as not set.
 #[derive(Clone, Default)]
-pub(crate) struct Environment(BTreeMap<String, String>);
+pub(crate) struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Those whose value is not UTF-8.
+    garbled: Vec<String>,
+}
 
 impl fmt::Debug for Environment {
     /// Names only: values may be keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
@@ -48,21 +53,35 @@ enum Form {
 }
 
 impl Environment {
-    /// The variables of this process, except those that are no text.
+    /// The variables of this process.
     pub(crate) fn of_process() -> Self {
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        Self(std::env::vars_os().filter_map(text).collect())
+        Self::of(std::env::vars_os())
+    }
+
+    fn of(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => _ = environment.variables.insert(name, value),
+                (Ok(name), Err(_)) => environment.garbled.push(name),
+                // None that anybody asks for.
+                (Err(_), _) => {}
+            }
+        }
+        environment
     }
 
     /// The value of a variable that is set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// The settings that stand in it.
     pub(super) fn leaves(&self) -> Result<Vec<Leaf>, SettingsError> {
+        let is_garbled = |name: &str| self.garbled.iter().any(|garbled| garbled == name);
+        if let Some(&(name, ..)) = VARIABLES.iter().find(|(name, ..)| is_garbled(name)) {
+            return Err(SettingsError::Variable { name, message: "its value is not UTF-8".to_owned() });
+        }
         let set = VARIABLES
             .iter()
             .filter_map(|(name, path, form)| Some((*name, *path, form.read(self.get(name)?))));
@@ -77,7 +96,7 @@ impl Environment {
     /// Variables that look like ours and are none.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = &str> {
         let known = |name: &str| name == LOG || VARIABLES.iter().any(|(known, ..)| *known == name);
-        self.0.keys().map(String::as_str).filter(move |name| name.starts_with(PREFIX) && !known(name))
+        self.variables.keys().map(String::as_str).filter(move |name| name.starts_with(PREFIX) && !known(name))
     }
 }
 
@@ -101,6 +120,21 @@ impl Form {
 #[cfg(test)]
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        Self::of(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn a_setting_that_is_not_utf8_is_refused_and_other_variables_are_not() {
+        let garbled =
+            |name: &str| Environment::of([(name.into(), OsString::from_vec(vec![0xe9]))].into_iter());
+        let said = garbled("DIVISI_STORE").leaves().unwrap_err().to_string();
+        insta::assert_snapshot!(said, @"the environment variable DIVISI_STORE: its value is not UTF-8");
+        assert!(garbled("OTHER").leaves().unwrap().is_empty());
     }
 }

@@ -3,6 +3,8 @@
 use super::layer::{self, Leaf, Origin};
 use super::{Settings, SettingsError, secrets};
 use crate::slip::Unknown;
+use divisi_core::Digest;
+use divisi_files::{Refusal, up_to_repository};
 use etcetera::BaseStrategy;
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -16,37 +18,71 @@ pub(crate) fn user_file() -> Option<PathBuf> {
     Some(folders.config_dir().join("divisi").join("config.toml"))
 }
 
+/// Longest file of settings, a hundred times what anybody writes.
+const BYTES_MAX: u64 = 1 << 20;
+
 /// The nearest project file: in the workspace, or above it up to the root of
 /// the repository.
 pub(super) fn project_file(workspace: &Path) -> Option<PathBuf> {
-    let root = workspace.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(workspace);
-    let inside = workspace.ancestors().take_while(|folder| folder.starts_with(root));
-    inside.map(|folder| folder.join(PROJECT_FILE)).find(|path| path.is_file())
+    let paths = up_to_repository(workspace).map(|folder| folder.join(PROJECT_FILE));
+    // Also what is there and cannot be read, so that it is told.
+    paths.into_iter().find(|path| path.symlink_metadata().is_ok())
 }
 
-/// The settings in the file at `path`; none if it is not there.
-pub(super) fn read(path: &Path) -> Result<Vec<Leaf>, SettingsError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(source) => return Err(SettingsError::Read { path: path.to_owned(), source }),
-    };
+/// A settings file that was read.
+pub(super) struct Read {
+    pub(super) leaves: Vec<Leaf>,
+    /// What it says, with defaults for the rest.
+    pub(super) settings: Settings,
+    /// The digest of its bytes.
+    pub(super) digest: Digest,
+}
+
+/// Reads the user's file at `path`; no leaves if it is not there.
+pub(super) fn read_users(path: &Path) -> Result<Read, SettingsError> {
+    match divisi_files::read(path, BYTES_MAX) {
+        Err(refusal) if refusal.is_missing() => parse(path, vec![]),
+        bytes => parse(path, bytes.map_err(refused(path))?),
+    }
+}
+
+/// Reads the project's file at `path`, which has to be in the project, below `root`.
+pub(super) fn read_projects(path: &Path, root: &Path) -> Result<Read, SettingsError> {
+    parse(path, divisi_files::read_below(root, path, BYTES_MAX).map_err(refused(path))?)
+}
+
+fn refused(path: &Path) -> impl Fn(Refusal) -> SettingsError {
+    |source| SettingsError::Read { path: path.to_owned(), source }
+}
+
+fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
+    let digest = Digest::of(&bytes);
+    let text = divisi_files::source(bytes).map_err(refused(path))?;
     secrets::make_known_in(&text);
     let wrong = |error| explain(path, &text, &error);
-    toml::from_str::<Settings>(&text).map_err(wrong)?;
+    let settings = toml::from_str::<Settings>(&text).map_err(wrong)?;
     let mut leaves = layer::leaves(toml::from_str(&text).map_err(wrong)?, &Origin::File(path.to_owned()));
     for leaf in &mut leaves {
         anchor(leaf, path);
     }
-    Ok(leaves)
+    let settings = Settings {
+        store: anchored(&settings.store, path),
+        framing: settings.framing.map(|framing| anchored(&framing, path)),
+        ..settings
+    };
+    Ok(Read { leaves, settings, digest })
 }
 
 /// Paths in a file are meant from where the file is.
-fn anchor(leaf: &mut Leaf, file: &Path) {
+pub(super) fn anchor(leaf: &mut Leaf, file: &Path) {
     let is_path = matches!(leaf.path[..], [ref name] if name == "store" || name == "framing");
-    if let (true, Value::String(path), Some(folder)) = (is_path, &mut leaf.value, file.parent()) {
-        *path = folder.join(&*path).display().to_string();
+    if let (true, Value::String(path)) = (is_path, &mut leaf.value) {
+        *path = anchored(Path::new(path.as_str()), file).display().to_string();
     }
+}
+
+fn anchored(path: &Path, file: &Path) -> PathBuf {
+    file.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
 }
 
 fn explain(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {

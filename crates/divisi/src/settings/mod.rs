@@ -4,6 +4,10 @@
 //! file, the environment, flags. Where each value comes from is kept, because
 //! "why does it do that" is asked more often than "what can I set". Keys of
 //! vendors are never part of it: settings name the variable that holds one.
+//!
+//! The project's file comes with the folder, perhaps from a stranger. What in it
+//! is more than a choice of models and limits ([`claims`]) counts once the user
+//! has trusted the file as it is ([`trusted`]).
 
 mod shape;
 mod values;
@@ -13,13 +17,19 @@ mod file;
 mod layer;
 mod secrets;
 
+mod claims;
+mod trusted;
+
+pub(crate) use claims::{Claim, is_below};
 pub(crate) use environment::{Environment, LOG};
 pub(crate) use file::{PROJECT_FILE, user_file};
 pub(crate) use layer::{Leaf, Origin};
 pub(crate) use shape::{Kind, ProviderSettings, RateLimits, Settings, limits_folder};
+pub(crate) use trusted::{Standing, TrustedFile, TrustedFiles};
 pub(crate) use values::{Dollars, Grant, Span, permissions};
 
-use std::io;
+use divisi_core::Digest;
+use divisi_files::Refusal;
 use std::path::{Path, PathBuf};
 
 /// The settings, and where each comes from.
@@ -28,6 +38,30 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// Every value, in the order of their names.
     pub(crate) leaves: Vec<Leaf>,
+    /// The project's file, if there is one.
+    pub(crate) project: Option<Project>,
+}
+
+/// A project's file of settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Project {
+    pub(crate) path: PathBuf,
+    /// The digest of what it says.
+    pub(crate) digest: Digest,
+    /// What of it needs trust.
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) standing: Standing,
+}
+
+/// What becomes of what in a project's file needs trust and has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Untrusted {
+    /// It keeps anything from being carried out.
+    Refused,
+    /// It does not count.
+    LeftOut,
+    /// It counts, but for files that would be opened: for those who only look.
+    LookedAt,
 }
 
 /// Loads the settings that hold in `workspace`, with `flags` on top.
@@ -35,28 +69,77 @@ pub(crate) fn load(
     environment: &Environment,
     workspace: &Path,
     flags: Vec<Leaf>,
+    untrusted: Untrusted,
 ) -> Result<Loaded, SettingsError> {
-    load_with(user_file(), environment, workspace, flags)
+    let files = Files { of_user: user_file(), trusted: TrustedFiles::of_user() };
+    load_with(&files, environment, workspace, flags, untrusted)
+}
+
+/// What of the user's the settings depend on.
+struct Files {
+    of_user: Option<PathBuf>,
+    trusted: Option<TrustedFiles>,
 }
 
 fn load_with(
-    user_file: Option<PathBuf>,
+    files: &Files,
     environment: &Environment,
     workspace: &Path,
     flags: Vec<Leaf>,
+    untrusted: Untrusted,
 ) -> Result<Loaded, SettingsError> {
-    let mut layers = vec![defaults()];
-    for path in user_file.into_iter().chain(file::project_file(workspace)) {
-        layers.push(file::read(&path)?);
-    }
-    layers.push(environment.leaves()?);
-    layers.push(flags);
-    let leaves = layer::merge(layers);
+    let of_user = files.of_user.as_deref().map(file::read_users).transpose()?;
+    let (user, of_user) = of_user.map_or_else(Default::default, |read| (read.settings, read.leaves));
+    let (project, of_project) = match file::project_file(workspace) {
+        None => (None, vec![]),
+        Some(path) => {
+            let (project, leaves) = projects(path, workspace, &user, files, untrusted)?;
+            (Some(project), leaves)
+        }
+    };
+    let leaves = layer::merge([defaults(), of_user, of_project, environment.leaves()?, flags]);
     // Every layer has been checked by itself, and values do not depend on each other.
     let settings =
         layer::settings(&leaves).map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
     secrets::make_known(&settings);
-    Ok(Loaded { settings, leaves })
+    Ok(Loaded { settings, leaves, project })
+}
+
+/// The project's file, and what of it counts.
+fn projects(
+    path: PathBuf,
+    workspace: &Path,
+    user: &Settings,
+    files: &Files,
+    untrusted: Untrusted,
+) -> Result<(Project, Vec<Leaf>), SettingsError> {
+    let root = divisi_files::repository(workspace).unwrap_or(workspace);
+    let file::Read { mut leaves, settings, digest } = file::read_projects(&path, root)?;
+    let claims = claims::of(&leaves, &settings, user, root);
+    let trusted = files.trusted.as_ref();
+    let standing = trusted.map_or(Standing::Unknown, |trusted| trusted.standing(&path, digest));
+    let project = Project { path, digest, claims, standing };
+    if project.standing != Standing::Trusted {
+        if untrusted == Untrusted::Refused && project.claims.iter().any(Claim::asks) {
+            return Err(SettingsError::Untrusted(Box::new(project)));
+        }
+        let counts = |claim: &Claim| untrusted == Untrusted::LookedAt && claim.harmless_to_look_at();
+        leaves.retain(|leaf| project.claims.iter().all(|claim| claim.path != leaf.path || counts(claim)));
+        claims::confine_prices(&mut leaves, &settings);
+    }
+    Ok((project, leaves))
+}
+
+impl Project {
+    /// The folder it is the file of.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// What of it has no trust, although it needs some.
+    pub(crate) fn untrusted(&self) -> &[Claim] {
+        if self.standing == Standing::Trusted { &[] } else { &self.claims }
+    }
 }
 
 fn defaults() -> Vec<Leaf> {
@@ -70,13 +153,16 @@ fn defaults() -> Vec<Leaf> {
 pub(crate) enum SettingsError {
     /// A file is there but cannot be read.
     #[error("cannot read the settings file {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    Read { path: PathBuf, source: Refusal },
     /// A file says something that makes no sense.
     #[error("{}, line {line}, column {column}: {message}", path.display())]
     Wrong { path: PathBuf, line: usize, column: usize, message: String, hint: Option<String> },
     /// So does a variable.
     #[error("the environment variable {name}: {message}")]
     Variable { name: &'static str, message: String },
+    /// A project's file decides what only the user may decide.
+    #[error("the settings of this folder need your trust: {}", .0.path.display())]
+    Untrusted(Box<Project>),
     /// The layers do not fit together.
     #[error("the settings do not fit together: {0}")]
     Merged(String),
@@ -87,7 +173,7 @@ impl SettingsError {
     pub(crate) fn hint(&self) -> Option<&str> {
         match self {
             Self::Wrong { hint, .. } => hint.as_deref(),
-            Self::Read { .. } | Self::Variable { .. } | Self::Merged(_) => None,
+            Self::Read { .. } | Self::Variable { .. } | Self::Untrusted(_) | Self::Merged(_) => None,
         }
     }
 }

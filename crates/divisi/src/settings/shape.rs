@@ -1,6 +1,6 @@
 //! Every setting there is, with its default.
 
-use super::values::{Dollars, Grant, PerMillion, Span};
+use super::values::{Dollars, Grant, PerMillion, Span, check_pattern};
 use crate::providers::vendors;
 use crate::slip;
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
@@ -61,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     /// What models cost that have another price than the published one, or
     /// none, by patterns of their ids.
+    #[serde(deserialize_with = "prices")]
     pub(crate) prices: BTreeMap<String, PriceSettings>,
     /// Sorts of work: changes to ours, and new ones.
     pub(crate) kinds: BTreeMap<String, KindChange>,
@@ -309,6 +310,9 @@ fn providers<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, ProviderSettings>, D::Error> {
     let providers = BTreeMap::<String, ProviderSettings>::deserialize(deserializer)?;
+    for pattern in providers.values().flat_map(|provider| provider.models.iter().flatten()) {
+        check_pattern(pattern).map_err(D::Error::custom)?;
+    }
     match providers.iter().find(|(name, provider)| provider.kind(name).is_none()) {
         None => Ok(providers),
         Some((name, _)) => {
@@ -320,6 +324,13 @@ fn providers<'de, D: Deserializer<'de>>(
             )))
         }
     }
+}
+
+/// Reads prices by patterns that are no work to understand.
+fn prices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, PriceSettings>, D::Error> {
+    let prices = BTreeMap::<String, PriceSettings>::deserialize(deserializer)?;
+    prices.keys().try_for_each(|pattern| check_pattern(pattern)).map_err(D::Error::custom)?;
+    Ok(prices)
 }
 
 /// Reads the name of a variable. What is none may be a key by mistake, so the
@@ -337,8 +348,14 @@ fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
 /// Where the processes of a person share what they know of vendors' limits;
 /// `None` for someone without a home. No setting: what is in it is lost in a reboot.
 pub(crate) fn limits_folder() -> Option<PathBuf> {
+    Some(state_folder()?.join("limits"))
+}
+
+/// Where divisi keeps what it has to remember of a person besides runs; `None` for
+/// someone without a home.
+pub(crate) fn state_folder() -> Option<PathBuf> {
     let folders = etcetera::choose_base_strategy().ok()?;
-    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("divisi").join("limits"))
+    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("divisi"))
 }
 
 /// One store for all of a person's runs, so that they are found from any folder.

@@ -21,7 +21,8 @@ impl Project {
 
     fn load<const N: usize>(&self, variables: [(&str, &str); N]) -> Result<Loaded, String> {
         let flags = vec![Leaf::new(&["limits", "in_flight_max"], 9, Origin::Flag("--jobs"))];
-        load_with(None, &variables.into(), &self.package(), flags).map_err(|error| {
+        let files = Files { of_user: None, trusted: None };
+        load_with(&files, &variables.into(), &self.package(), flags, Untrusted::LookedAt).map_err(|error| {
             let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             format!("{error}{hint}").replace(&self.0.path().display().to_string(), "")
         })
@@ -58,8 +59,8 @@ fn the_nearest_project_file_counts_and_no_other() {
 
 #[test]
 fn paths_are_meant_from_where_the_file_is() {
-    let project = Project::new(&[("divisi.toml", "store = 'runs.db'")]);
-    assert_eq!(project.load([]).unwrap().settings.store, project.0.path().join("runs.db"));
+    let project = Project::new(&[("divisi.toml", "framing = 'frame.txt'")]);
+    assert_eq!(project.load([]).unwrap().settings.framing, Some(project.0.path().join("frame.txt")));
 }
 
 #[test]
@@ -114,6 +115,15 @@ fn mistakes_are_named_with_their_place() {
     insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"/divisi.toml, line 1, column 10: unknown variant `everything`, expected `write` or `run`");
     insta::assert_snapshot!(Project::complaint("model = "), @"/divisi.toml, line 1, column 9: string values must be quoted, expected literal string");
     insta::assert_snapshot!(Project::new(&[]).load([("DIVISI_LOCAL", "perhaps")]).unwrap_err(), @r#"the environment variable DIVISI_LOCAL: invalid type: string "perhaps", expected a boolean"#);
+}
+
+#[test]
+fn patterns_are_no_larger_than_any_that_is_meant() {
+    let nested = format!("{}x{}", "{".repeat(15_000), "}".repeat(15_000));
+    let prices = format!("[prices.'{nested}']\ninput = 1\noutput = 1");
+    insta::assert_snapshot!(Project::complaint(&prices), @"/divisi.toml, line 1, column 2: a pattern of model ids may have 1000 bytes and 32 braces; this one has 30001 and 15000");
+    let models = format!("[providers.anthropic]\nmodels = ['{nested}']");
+    insta::assert_snapshot!(Project::complaint(&models), @"/divisi.toml, line 1, column 2: a pattern of model ids may have 1000 bytes and 32 braces; this one has 30001 and 15000");
 }
 
 #[test]

@@ -142,6 +142,25 @@ pub(crate) enum Grant {
     Run,
 }
 
+/// Longest pattern of model ids, several times the longest id.
+const PATTERN_BYTES_MAX: usize = 1_000;
+
+/// Braces of a pattern. What understands them goes one level deeper for each, and
+/// a file of settings may be anybody's.
+const PATTERN_BRACES_MAX: usize = 32;
+
+/// Refuses a pattern of model ids that is larger than any that is meant.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), String> {
+    let braces = pattern.matches('{').count();
+    match pattern.len() > PATTERN_BYTES_MAX || braces > PATTERN_BRACES_MAX {
+        false => Ok(()),
+        true => Err(format!(
+            "a pattern of model ids may have {PATTERN_BYTES_MAX} bytes and {PATTERN_BRACES_MAX} braces; this one has {} and {braces}",
+            pattern.len()
+        )),
+    }
+}
+
 /// What these grants come to.
 pub(crate) fn permissions(grants: &[Grant]) -> Permissions {
     Permissions { write: grants.contains(&Grant::Write), run: grants.contains(&Grant::Run) }

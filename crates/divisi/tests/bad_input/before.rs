@@ -79,7 +79,7 @@ fn a_script_that_is_no_text() {
     file(&machine, "image.js", b"\xff\xfe\x00");
     assert_snapshot!(told(&machine, &["run", "image.js"]), @"
     exit 2
-    error: cannot read [home]/image.js: stream did not contain valid UTF-8
+    error: cannot read [home]/image.js: it is UTF-16, not UTF-8: save it as UTF-8
     ");
     assert_untouched(&machine, &["image.js"]);
 }

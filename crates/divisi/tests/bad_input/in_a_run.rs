@@ -1,6 +1,6 @@
 //! In a run: the run is told as failed, and so is its exit code.
 
-use crate::tools::{file, flow, machine, runs, told};
+use crate::tools::{divisi, file, flow, machine, runs, told};
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -150,6 +150,7 @@ fn five_thousand_items() {
 fn tasks_that_ask_for_what_is_not_there() {
     let machine = machine();
     file(&machine, "divisi.toml", "[executors.gone]\ncommand = ['no-such-program']\n");
+    assert!(divisi(&machine, &["trust", "-q"]).status().unwrap().success());
     flow(
         &machine,
         "missing",

@@ -146,6 +146,8 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       Plan  built in
       general-purpose  built in
 
+    problem: ~/work/divisi.toml is not trusted, so a run asks about providers.corp, executors.mine first
+      hint: read it, then: divisi trust ~/work
     problem: DIVISI_MODLE is set, but no setting has that name
       hint: unset it, or correct its name
     problem: agent definition ~/work/.claude/agents/bad.md: no front matter (not used)

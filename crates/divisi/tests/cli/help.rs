@@ -20,6 +20,7 @@ fn every_page_reads_well() {
         "models",
         "init",
         "doctor",
+        "trust",
         "types",
         "completions",
         "man",

@@ -42,6 +42,7 @@ fn failed_tasks_are_tried_again_when_asked() {
     let note = format!("nothing to run: every task has its outcome; `divisi rerun {} --failed`", home.last());
     assert!(resumed.stderr.contains(&note), "{}", resumed.stderr);
     home.write("divisi.toml", "[executors.echo]\ncommand = ['cat']\n");
+    home.ends(0, &["trust"]);
     let rerun = home.ends(0, &["rerun", "last", "--failed", "-q"]);
     insta::assert_snapshot!(rerun.stdout, @r#"
     {

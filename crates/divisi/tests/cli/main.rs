@@ -8,6 +8,7 @@ mod home;
 mod help;
 mod refusals;
 mod settings;
+mod trust;
 
 mod plan;
 

@@ -3,8 +3,8 @@
 use crate::context::Context;
 use crate::problem::Problem;
 use crate::providers::{Candidate, Found, Stand, candidates, choose, local_candidates};
-use crate::settings::{Leaf, Loaded, Settings};
-use crate::{clock, prices};
+use crate::settings::{Claim, Leaf, Loaded, Project, Settings, Standing, Untrusted};
+use crate::{clock, prices, trust};
 use divisi_core::{Failure, FailureClass};
 use divisi_engine::agents::{Agents, Source};
 use divisi_engine::store::FORMAT;
@@ -32,6 +32,8 @@ pub(super) struct Report {
     pub(super) local: bool,
     pub(super) models: Vec<ModelFound>,
     pub(super) settings: Vec<SettingFound>,
+    /// How the project's file stands, if it says anything that needs trust.
+    pub(super) trust: Option<TrustFound>,
     pub(super) store: StoreFound,
     pub(super) agents: Vec<AgentFound>,
     pub(super) findings: Vec<Finding>,
@@ -77,6 +79,14 @@ pub(super) struct SettingFound {
 }
 
 #[derive(Serialize)]
+pub(super) struct TrustFound {
+    pub(super) file: String,
+    pub(super) trusted: bool,
+    /// The settings that need it.
+    pub(super) needed_by: Vec<String>,
+}
+
+#[derive(Serialize)]
 pub(super) struct StoreFound {
     pub(super) path: String,
     pub(super) exists: bool,
@@ -107,8 +117,10 @@ impl Finding {
 
 /// Looks at everything that a run would use. Sends nothing to any vendor.
 pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
-    let Loaded { settings, leaves } = context.settings()?;
+    let Loaded { settings, leaves, project } = context.settings(Untrusted::LookedAt)?;
     let mut findings = vec![];
+    let trust =
+        project.filter(|project| !project.claims.is_empty()).map(|project| trust(&project, &mut findings));
     let mut candidates = candidates(&settings, &context.environment);
     if settings.local {
         candidates.extend(local_candidates(&discover().await));
@@ -140,6 +152,7 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
         local: settings.local,
         models: models.as_ref().map(tiers).unwrap_or_default(),
         settings: leaves.iter().map(setting).collect(),
+        trust,
         store,
         agents,
         findings,
@@ -190,6 +203,23 @@ fn tiers(models: &Models) -> Vec<ModelFound> {
 
 fn setting(leaf: &Leaf) -> SettingFound {
     SettingFound { name: leaf.name(), value: shown(leaf), origin: leaf.origin.to_string() }
+}
+
+fn trust(project: &Project, findings: &mut Vec<Finding>) -> TrustFound {
+    let found = TrustFound {
+        file: project.path.display().to_string(),
+        trusted: project.standing == Standing::Trusted,
+        needed_by: project.claims.iter().map(Claim::name).collect(),
+    };
+    if !found.trusted {
+        let what = format!(
+            "{} is not trusted, so a run asks about {} first",
+            found.file,
+            found.needed_by.join(", ")
+        );
+        findings.push(Finding::new(what, format!("read it, then: {}", trust::command(project))));
+    }
+    found
 }
 
 /// The value without what may be secret in it: settings of programs and

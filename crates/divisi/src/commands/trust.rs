@@ -1,0 +1,140 @@
+//! `divisi trust`: lets a project's settings decide what only the user may decide.
+
+use crate::context::Context;
+use crate::display::{Line, Look, Tone, json, look, text};
+use crate::exit::Exit;
+use crate::output;
+use crate::problem::Problem;
+use crate::settings::{Claim, PROJECT_FILE, Project, Standing, TrustedFile, TrustedFiles};
+use crate::trust;
+use anyhow::Context as _;
+use divisi_core::Digest;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Longest file that is compared with what was trusted.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Trust the settings of a project, as they are now
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi trust
+  divisi trust ~/work/shop
+  divisi trust --revoke
+  divisi trust --list
+
+A divisi.toml may choose models, limits and labels without being asked. Where prompts and keys go (a \
+`base_url` elsewhere, `key_env`), what runs (`executors`, `allow`), what is opened outside the project \
+(`store`, `framing`) and what caps are held by (`prices`) count once you have trusted the file. Trust ends \
+when the file changes.")]
+pub(crate) struct Args {
+    /// The project's folder, or one in it
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Take the trust back
+    #[arg(long, conflicts_with = "list")]
+    revoke: bool,
+    /// List what is trusted
+    #[arg(long)]
+    list: bool,
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    if args.list {
+        return list(context);
+    }
+    let folder = context.folder().join(&args.folder);
+    let folder = folder.canonicalize().unwrap_or(folder);
+    match args.revoke {
+        true => revoke(&folder, context),
+        false => add(&folder, context),
+    }
+}
+
+fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
+    let Some(project) = context.project(folder)? else {
+        let message = format!("there is no {PROJECT_FILE} in {}", folder.display());
+        return Err(Problem::usage(message).hint("name the folder of a project, or one in it"));
+    };
+    let state = match (project.claims.is_empty(), project.standing) {
+        (true, _) => "says nothing that needs trust",
+        (false, Standing::Trusted) => "is trusted already, as it is now. It says:",
+        (false, Standing::Changed | Standing::Unknown) => {
+            trust::add(&project)?;
+            "is trusted now, until it changes. It says:"
+        }
+    };
+    if context.global.json {
+        print_json(&described(&project, true))?;
+    } else if !context.global.quiet {
+        let mut lines =
+            vec![Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}"))];
+        lines.extend(trust::claims(&project));
+        let look = Look::of_stderr(false);
+        output::say(look::page(&lines, &look).trim_end());
+    }
+    Ok(Exit::Ok)
+}
+
+fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
+    // A file that is wrong or gone loses its trust as well.
+    let project = context.project(folder).ok().flatten();
+    let path = project.map_or_else(|| folder.join(PROJECT_FILE), |project| project.path);
+    let had = trusted_files()?.remove(&path)?;
+    if context.global.json {
+        print_json(&json!({ "file": path, "trusted": false, "was_trusted": had }))?;
+    } else if !context.global.quiet {
+        let state = if had { "is no longer trusted" } else { "was not trusted" };
+        output::say(&text::line(&format!("{} {state}", path.display())));
+    }
+    Ok(Exit::Ok)
+}
+
+fn list(context: &Context) -> Result<Exit, Problem> {
+    let files = trusted_files()?.list();
+    if context.global.json {
+        let rows = files.iter().map(|kept| json!({ "file": kept.file, "state": state(kept) }));
+        print_json(&rows.collect())?;
+        return Ok(Exit::Ok);
+    }
+    let look = Look::of_stdout(false);
+    let line = |kept: &TrustedFile| {
+        let tone = if state(kept) == TRUSTED { Tone::Good } else { Tone::Dim };
+        Line::of(tone, format!("{:<8}  ", state(kept))).plain(kept.file.display().to_string())
+    };
+    let lines: Vec<Line> = match files.is_empty() {
+        true => vec![Line::of(Tone::Dim, "no settings of any project are trusted")],
+        false => files.iter().map(line).collect(),
+    };
+    output::print(look::page(&lines, &look).trim_end()).context("cannot write to stdout")?;
+    Ok(Exit::Ok)
+}
+
+const TRUSTED: &str = "trusted";
+
+fn state(kept: &TrustedFile) -> &'static str {
+    match divisi_files::read(&kept.file, BYTES_MAX) {
+        Err(_) => "gone",
+        Ok(bytes) if Digest::of(&bytes) == kept.digest => TRUSTED,
+        Ok(_) => "changed",
+    }
+}
+
+fn described(project: &Project, trusted: bool) -> Value {
+    let claim = |claim: &Claim| json!({ "setting": claim.name(), "would": claim.would });
+    json!({
+        "file": project.path,
+        "trusted": trusted,
+        "claims": project.claims.iter().map(claim).collect::<Vec<_>>(),
+    })
+}
+
+fn trusted_files() -> anyhow::Result<TrustedFiles> {
+    TrustedFiles::of_user().context("there is no home folder in which trust is remembered")
+}
+
+fn print_json(value: &Value) -> Result<(), Problem> {
+    let text = serde_json::to_string_pretty(value).context("cannot write it as JSON")?;
+    Ok(output::print(&json::harmless(&text)).context("cannot write to stdout")?)
+}

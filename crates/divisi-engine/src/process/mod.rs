@@ -15,6 +15,7 @@ mod tree;
 
 pub use output::Output;
 
+use crate::workspace::{CEILING, git_environment};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -200,6 +201,10 @@ impl Program {
         let mut command = tokio::process::Command::new(&self.program);
         if !self.env_inherited {
             command.env_clear();
+        }
+        if let Some((misleading, ceiling)) = self.cwd.as_deref().and_then(git_environment) {
+            misleading.iter().for_each(|name| _ = command.env_remove(name));
+            command.env(CEILING, ceiling);
         }
         for (key, value) in &self.env {
             match value {

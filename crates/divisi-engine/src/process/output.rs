@@ -42,12 +42,17 @@ impl Output {
     /// The text, a line in place of what was left out, `\u{fffd}` for bytes
     /// that are not UTF-8.
     pub fn text(&self) -> String {
+        String::from_utf8(self.bytes()).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    }
+
+    /// The same, byte by byte.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.head.clone();
         if self.is_truncated() {
             bytes.extend_from_slice(format!("\n… {} bytes left out …\n", self.bytes_omitted).as_bytes());
         }
         bytes.extend(&self.tail);
-        String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+        bytes
     }
 }
 

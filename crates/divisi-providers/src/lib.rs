@@ -22,6 +22,7 @@ pub mod anthropic;
 pub mod openai_chat;
 pub mod openai_responses;
 
+pub mod absent;
 pub mod cassette;
 pub mod scripted;
 
@@ -35,6 +36,7 @@ mod stream;
 mod strict;
 mod tools;
 
+pub use absent::Absent;
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;
 pub use digest::Prefix;

@@ -12,6 +12,8 @@ mod settings;
 mod plan;
 
 mod later;
+mod place;
+mod vendors;
 mod patterns;
 mod pick;
 mod plans;

@@ -417,16 +417,16 @@ fn the_list_of_runs() {
         page(&runs(&summaries(), &Place::of(Path::new("/")), Timestamp(90_200_000), &look), &look)
     };
     assert_snapshot!(told(120), @r"
-    run       flow                                  status   ok  failed  skipped  waiting  tokens     cost  started     took
-    9xw0c4tt  migrate everything from the old wor…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   0:41
-    aaaabbbb  日本語の監査                          ok       41       -        1        -   1.2 M  $0.8400  20 min ago  0:41
-    k3f97a2m  audit                                 partial  41       2        1        -   1.2 M  $0.8400  1 day ago   0:41
+    run       flow               status   ok  failed  skipped  waiting  tokens     cost  started     took  folder
+    9xw0c4tt  migrate everythi…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   0:41  elsewhere/project
+    aaaabbbb  日本語の監査       ok       41       -        1        -   1.2 M  $0.8400  20 min ago  0:41  elsewhere/project
+    k3f97a2m  audit              partial  41       2        1        -   1.2 M  $0.8400  1 day ago   0:41  elsewhere/project
     ");
     assert_snapshot!(told(80), @r"
-    run       flow            status   ok  failed  tokens     cost  started     took
-    9xw0c4tt  migrate every…  parked   41       -   1.2 M  $0.8400  3 min ago   0:41
-    aaaabbbb  日本語の監査    ok       41       -   1.2 M  $0.8400  20 min ago  0:41
-    k3f97a2m  audit           partial  41       2   1.2 M  $0.8400  1 day ago   0:41
+    run       flow        status   ok  failed     cost  started     took  folder
+    9xw0c4tt  migrate e…  parked   41       -  $0.8400  3 min ago   0:41  elsewhere…
+    aaaabbbb  日本語の…   ok       41       -  $0.8400  20 min ago  0:41  elsewhere…
+    k3f97a2m  audit       partial  41       2  $0.8400  1 day ago   0:41  elsewhere…
     ");
     assert_snapshot!(told(60), @r"
     run       flow      status   ok  failed     cost  started

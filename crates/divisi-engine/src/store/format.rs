@@ -58,7 +58,7 @@ UPDATE runs SET folder = (
             json_extract(events, '$[0][1].flow.options.inline'),
             (SELECT text FROM blobs WHERE digest = unhex(json_extract(events, '$[0][1].flow.options.stored.digest')))
         ) AS options
-        FROM journal WHERE run = runs.id AND position = 0
+        FROM journal WHERE run = runs.id AND position = 0 AND json_valid(events)
     )
 ) WHERE folder IS NULL;
 ";
@@ -240,6 +240,8 @@ mod tests {
             ("b", stored.as_str()),
             ("c", r#"{"inline":"no JSON"}"#),
             ("d", "null"),
+            // A journal that cannot be read does not keep others from being opened.
+            ("e", "{"),
         ];
         for (run, options) in runs {
             let event = format!(r#"{{"event":"run_started","flow":{{"options":{options}}}}}"#);
@@ -253,7 +255,7 @@ mod tests {
         let mut folders: Vec<_> = folders.collect();
         folders.sort();
         let told: Vec<_> = folders.iter().map(|(run, folder)| (run.as_str(), folder.as_deref())).collect();
-        assert_eq!(told, [("a", Some("/work")), ("b", Some("/long")), ("c", None), ("d", None)]);
+        assert_eq!(told, [("a", Some("/work")), ("b", Some("/long")), ("c", None), ("d", None), ("e", None)]);
     }
 
     #[tokio::test]

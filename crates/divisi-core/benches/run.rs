@@ -44,7 +44,7 @@ fn all(keys: &[Key], in_flight_max: u32, cap: Option<PicoUsd>) -> Run {
     };
     let mut run = Run::new();
     let mut under_way = VecDeque::new();
-    let flow = FlowSource { path: None, source: text.clone(), args: None, options: None };
+    let flow = FlowSource { path: None, source: text.clone(), args: None, folder: None, options: None };
     let limits = Limits { in_flight_max, ..Limits::default() };
     drive(
         &mut run,

@@ -272,6 +272,10 @@ pub struct FlowSource {
     /// Its arguments: JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Content>,
+    /// The folder that the run belongs to: where it was started. Only for
+    /// people and lists; what agents see is the caller's to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Arc<str>>,
     /// What else the caller needs to execute it again (workspace, settings
     /// given on the command line): JSON text that the core does not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

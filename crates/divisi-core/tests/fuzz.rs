@@ -506,7 +506,7 @@ fn limits(in_flight_max: u32) -> Limits {
 }
 
 fn flow() -> FlowSource {
-    FlowSource { path: None, source: text("// fuzz"), args: None, options: None }
+    FlowSource { path: None, source: text("// fuzz"), args: None, folder: None, options: None }
 }
 
 fn text(text: &str) -> Content {

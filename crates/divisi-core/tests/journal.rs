@@ -85,6 +85,7 @@ fn every_event() -> Vec<Recorded> {
         path: Some("audit.js".into()),
         source: text(source),
         args: Some(text("{\"modules\":[\"auth\"]}")),
+        folder: None,
         options: Some(text("{}")),
     };
     let submitted = |task: u32, prompt: &str, occurrence| {

@@ -291,7 +291,7 @@ fn request(number: usize) -> Digest {
 }
 
 fn flow() -> FlowSource {
-    FlowSource { path: None, source: text("// jobs"), args: None, options: None }
+    FlowSource { path: None, source: text("// jobs"), args: None, folder: None, options: None }
 }
 
 fn text(text: &str) -> Content {

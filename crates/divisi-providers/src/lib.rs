@@ -26,6 +26,7 @@ pub mod anthropic;
 pub mod openai_chat;
 pub mod openai_responses;
 
+pub mod absent;
 pub mod cassette;
 pub mod scripted;
 
@@ -53,6 +54,7 @@ mod usage;
 #[cfg(test)]
 mod fuzz;
 
+pub use absent::Absent;
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;
 pub use dialect::{Again, Dialect, Objection, Part};

@@ -118,7 +118,8 @@ impl World {
     /// One process, from what is durable to what is durable.
     pub(crate) fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
         self.tally.executions += 1;
-        let source = FlowSource { path: None, source: text("// simulated"), args: None, options: None };
+        let source =
+            FlowSource { path: None, source: text("// simulated"), args: None, folder: None, options: None };
         let (limits, caps) = (self.limits.clone(), self.caps.clone());
         let first = match run.stage() {
             Stage::Unstarted => Input::Start { name: "simulation".into(), flow: source, limits, caps },

@@ -2,6 +2,8 @@
 //! flags that all commands take, and the store these lead to.
 
 use crate::cli::GlobalFlags;
+use crate::output;
+use crate::place::Place;
 use crate::problem::Problem;
 use crate::settings::{self, Environment, Loaded, Project, Untrusted};
 use crate::trust;
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// Runs among which the beginning of an id is looked for, latest first.
-const RUNS_SEARCHED_MAX: usize = 10_000;
+pub(crate) const RUNS_SEARCHED_MAX: usize = 10_000;
 
 /// Runs that are named when the beginning of an id fits several.
 const RUNS_NAMED_MAX: usize = 5;
@@ -61,8 +63,22 @@ impl Context {
         Ok(self.store.get_or_init(|| opened).clone())
     }
 
-    /// The run that `word` names: an id, the beginning of one, or `last`.
-    pub(crate) async fn find_run(&self, word: &str) -> Result<RunId, Problem> {
+    /// The same, and which runs belong to it.
+    pub(crate) fn place(&self) -> Place {
+        Place::of(&self.folder)
+    }
+
+    /// Says something on stderr, unless only results are wanted.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.global.quiet {
+            output::say(&format!("note: {text}"));
+        }
+    }
+
+    /// The run that `word` names: an id, the beginning of one, or `last`, which is
+    /// the last one of this folder. Where there is none, only a command that
+    /// looks takes the last one of another folder.
+    pub(crate) async fn find_run(&self, word: &str, intent: Intent) -> Result<RunId, Problem> {
         let store = self.store()?;
         if let Ok(id) = RunId::new(word)
             && store.run(&id).await?.is_some()
@@ -71,10 +87,7 @@ impl Context {
         }
         let runs = store.runs(RUNS_SEARCHED_MAX).await?;
         match (word, &fitting(word, &runs)[..]) {
-            ("last", _) => match runs.first() {
-                Some(last) => Ok(last.id.clone()),
-                None => Err(Problem::usage("there are no runs yet").hint("start one with `divisi run`")),
-            },
+            ("last", _) => self.last(&runs, intent),
             (_, [one]) => Ok(one.id.clone()),
             (_, []) => {
                 Err(Problem::usage(format!("there is no run `{word}`")).hint("`divisi runs` lists them"))
@@ -85,6 +98,50 @@ impl Context {
                 let names: Vec<String> = names.collect();
                 Err(Problem::usage(format!("{} runs begin with `{word}`", several.len()))
                     .hint(format!("say more of the id: {}", names.join(", "))))
+            }
+        }
+    }
+}
+
+/// What a run is named for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// To look at it.
+    Look,
+    /// To go on with it, which acts and costs.
+    Act,
+}
+
+impl Context {
+    fn last(&self, runs: &[RunSummary], intent: Intent) -> Result<RunId, Problem> {
+        let place = self.place();
+        let here = runs.iter().find(|run| place.has(run.folder.as_deref()));
+        let elsewhere = |run: &RunSummary| place.shown(run.folder.as_deref());
+        match (here, runs.first(), intent) {
+            (Some(run), ..) => {
+                if run.folder.as_ref() != Some(&place.name()) {
+                    self.note(&format!("the last run of this project is {} of {}", run.id, elsewhere(run)));
+                }
+                Ok(run.id.clone())
+            }
+            (None, Some(run), Intent::Look) => {
+                self.note(&format!(
+                    "there is no run of this folder; {} is the last one of {}",
+                    run.id,
+                    elsewhere(run)
+                ));
+                Ok(run.id.clone())
+            }
+            (None, Some(run), Intent::Act) => {
+                Err(Problem::usage("there is no run of this folder, so `last` names none").hint(format!(
+                    "the last one of another folder is {} ({}) of {}: name it by its id to go on with it",
+                    run.id,
+                    run.name,
+                    elsewhere(run)
+                )))
+            }
+            (None, None, _) => {
+                Err(Problem::usage("there are no runs yet").hint("start one with `divisi run`"))
             }
         }
     }

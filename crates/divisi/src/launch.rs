@@ -1,5 +1,6 @@
 //! From a flow and flags to a run that is driven to its end.
 
+use crate::again;
 use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::display::{json, text};
@@ -7,6 +8,7 @@ use crate::exit::Exit;
 use crate::follow::{self, Telling};
 use crate::problem::Problem;
 use crate::protect;
+use crate::providers::{Answering, Vendors};
 use crate::settings::{self, Leaf, Loaded, Settings, Untrusted, permissions};
 use crate::{clock, estimate, output, prices, providers, trust};
 use anyhow::Context as _;
@@ -15,6 +17,7 @@ use divisi_core::run::Stage;
 use divisi_core::{Run, RunId};
 use divisi_engine::{Engine, Finished, Models, RunOptions, Setup};
 use divisi_files::Refusal;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -38,6 +41,17 @@ pub(crate) struct Earlier {
     pub(crate) run: Run,
     /// Whether tasks that have failed are tried again.
     pub(crate) reopen_failed: bool,
+    /// Who has answered it; `None` of a run of an older divisi, which has not kept it.
+    pub(crate) vendors: Option<Vendors>,
+}
+
+/// What is kept with a run, to go on with it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    #[serde(flatten)]
+    pub(crate) flags: RunFlags,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vendors: Option<Vendors>,
 }
 
 impl Launch {
@@ -54,7 +68,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let Launch { found, flags, earlier } = launch;
     let flow = found.flow();
     flow.parse().map_err(Problem::script)?;
-    let Prepared { mut flags, settings, setup } = prepare(flags, context).await?;
+    let Prepared { mut flags, settings, setup, vendors } = prepare(flags, earlier.as_ref(), context).await?;
     // What an agent writes to a settings file gives a resume no more rights.
     flags.allow = Some(settings.allow.clone());
     protect::what_decides(&setup, &settings, &flags, &found, context)?;
@@ -63,7 +77,8 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let options = RunOptions {
         caps: settings.caps(),
         token_budget: flags.token_budget,
-        kept: serde_json::to_value(&flags).ok(),
+        folder: Some(context.place().name().into()),
+        kept: Some(serde_json::to_value(Kept { flags: flags.clone(), vendors }).map_err(cannot_keep)?),
         reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
         watcher: Some(watcher),
         quota_wait: flags.wait.then(QuotaWait::default),
@@ -71,6 +86,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let telling = Telling { global: &context.global, demo: flags.demo, script_is_ours: flow.path.is_none() };
     let (handle, before) = match earlier {
         None => {
+            again::say_if_done_before(&engine, &flow, flags.demo, context).await?;
             let estimating = settings.estimate && !flags.demo;
             let ahead = estimating.then(|| (found, setup.clone()));
             let handle = engine.start(flow, setup, options).await?;
@@ -87,10 +103,16 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);
     }
-    if !context.global.json {
-        print_result(&finished).context("cannot write the result to stdout")?;
+    if let (false, Some(Ok(result))) = (context.global.json, &finished.result) {
+        print_result(result).context("cannot write the result to stdout")?;
     }
     Ok(Exit::of(finished.status()))
+}
+
+/// Without what is kept with it, a demo could go on as a run that costs money.
+fn cannot_keep(error: serde_json::Error) -> Problem {
+    Problem::failed(anyhow::Error::new(error).context("the flags of this run cannot be kept with it"))
+        .hint("a folder or file whose name is no UTF-8 cannot be named by them")
 }
 
 /// What a run needs beside its flow.
@@ -98,14 +120,28 @@ pub(crate) struct Prepared {
     pub(crate) flags: RunFlags,
     pub(crate) settings: Settings,
     pub(crate) setup: Setup,
+    /// Who answers, to be kept with the run; `None` where nobody will be asked.
+    pub(crate) vendors: Option<Vendors>,
 }
 
-/// Finds the settings and the models that a run under these flags would have.
-pub(crate) async fn prepare(flags: RunFlags, context: &Context) -> Result<Prepared, Problem> {
+/// Finds the settings and the models that a run under these flags has.
+async fn prepare(flags: RunFlags, earlier: Option<&Earlier>, context: &Context) -> Result<Prepared, Problem> {
     let (flags, settings, workspace) = settle(flags, context, Purpose::Run)?;
-    let models = providers::choose(&settings, &context.environment, flags.stand()).await?;
+    let (environment, stand) = (&context.environment, flags.stand());
+    let kept = earlier.and_then(|earlier| Some((&earlier.id, earlier.vendors.as_ref()?)));
+    let Answering { models, vendors, notes } = match kept {
+        Some(kept) => providers::choose_again(&settings, environment, stand, kept).await?,
+        None => providers::choose_first(&settings, environment, stand).await?,
+    };
+    notes.iter().for_each(|note| context.note(note));
+    if earlier.is_some() && kept.is_none() {
+        context.note(&format!(
+            "the run does not say who has answered it so far; from here on {} does",
+            vendors.shown()
+        ));
+    }
     let setup = setup(&settings, models, &workspace)?;
-    Ok(Prepared { flags, settings, setup })
+    Ok(Prepared { flags, settings, setup, vendors: Some(vendors) })
 }
 
 /// The same for commands that ask nobody, and so need no key. The note says
@@ -118,7 +154,7 @@ pub(crate) async fn prepare_ahead(
     let (flags, settings, workspace) = settle(flags, context, purpose)?;
     let (models, note) = providers::choose_ahead(&settings, &context.environment, flags.stand()).await?;
     let setup = setup(&settings, models, &workspace)?;
-    Ok((Prepared { flags, settings, setup }, note))
+    Ok((Prepared { flags, settings, setup, vendors: None }, note))
 }
 
 /// What settings are loaded for.
@@ -192,8 +228,7 @@ fn framing(path: &Path, workspace: &Path) -> Result<String, Refusal> {
 }
 
 /// A text as it is, anything else as JSON; nothing where the flow returned nothing.
-fn print_result(finished: &Finished) -> anyhow::Result<()> {
-    let Some(Ok(result)) = &finished.result else { return Ok(()) };
+pub(crate) fn print_result(result: &str) -> anyhow::Result<()> {
     match serde_json::from_str(result)? {
         Value::Null => Ok(()),
         // On a terminal a text of a model must not act; a program gets its bytes.

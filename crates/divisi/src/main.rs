@@ -10,6 +10,8 @@ mod estimate;
 mod stop;
 
 mod plan_file;
+mod again;
+mod place;
 mod preflight;
 mod what_if;
 

@@ -283,5 +283,5 @@ fn time_between_executions_does_not_count() {
 }
 
 fn source() -> FlowSource {
-    FlowSource { path: None, source: Content::Inline("".into()), args: None, options: None }
+    FlowSource { path: None, source: Content::Inline("".into()), args: None, folder: None, options: None }
 }

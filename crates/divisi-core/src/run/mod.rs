@@ -248,6 +248,11 @@ impl Run {
         self.all_tasks().filter(|(_, task)| task.claimed_in == self.execution)
     }
 
+    /// Tasks of earlier executions that the current one has not asked for.
+    pub fn earlier_tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
+        self.all_tasks().filter(|(_, task)| task.claimed_in != self.execution)
+    }
+
     /// All tasks there ever were, those of earlier executions included.
     pub fn all_tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
         self.tasks.iter()

@@ -43,6 +43,9 @@ pub struct RunOptions {
     pub token_budget: Option<u64>,
     /// Whether tasks that have failed are tried again. Only in a resume.
     pub reopen_failed: bool,
+    /// The folder that a new run belongs to, in lists of runs; the workspace
+    /// where this says nothing. A resume does not move a run.
+    pub folder: Option<Arc<str>>,
     /// What the caller needs to go on with the run later; kept as it is.
     pub kept: Option<Value>,
     /// Gets every batch of events once it is durable. No bound: it holds no
@@ -259,7 +262,12 @@ impl Engine {
             blobs.extend(blob);
             content
         };
+        let belongs_to = match run.flow() {
+            Some(flow) => flow.folder.clone(),
+            None => options.folder,
+        };
         let flow = FlowSource {
+            folder: Some(belongs_to.unwrap_or_else(|| resolver.setup().workspace.to_string_lossy().into())),
             path: source.path,
             source: keep(source.text),
             args: source.args.map(|args| keep(args.to_string().into())),

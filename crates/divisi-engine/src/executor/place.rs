@@ -13,12 +13,14 @@ pub(super) struct Place {
 impl Place {
     /// The place that the attempt's task asks for.
     pub(super) async fn of(attempt: &Attempt) -> Result<Self, Failure> {
-        let root = &attempt.assignment.setup.workspace;
+        let setup = &attempt.assignment.setup;
+        let root = &setup.workspace;
         let workspace = match attempt.assignment.isolation {
             Isolation::None => Workspace::shared(root),
             Isolation::Worktree => {
                 let name = attempt.id.to_string();
-                Workspace::worktree(root, &name, attempt.line.stop()).await.map_err(failure)?
+                let programs = setup.permissions.run;
+                Workspace::worktree(root, &name, programs, attempt.line.stop()).await.map_err(failure)?
             }
         };
         Ok(Self { workspace })

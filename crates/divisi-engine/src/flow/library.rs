@@ -71,7 +71,7 @@ impl Library {
         if looks_like_path(name) {
             return Err(format!("there is no file {name}"));
         }
-        if let Some(found) = self.folders().iter().find_map(|folder| folder.find(name)) {
+        if let Some(found) = self.searched().iter().find_map(|folder| folder.find(name)) {
             return found;
         }
         let looked = FOLDERS.join(", ");
@@ -80,7 +80,7 @@ impl Library {
 
     /// The names under which flows are saved, by their files; for advice.
     pub fn names(&self) -> BTreeSet<String> {
-        let files = self.folders().into_iter().flat_map(|folder| folder.files());
+        let files = self.searched().into_iter().flat_map(|folder| folder.files());
         files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect()
     }
 

@@ -14,6 +14,7 @@ mod tree;
 
 pub use output::Output;
 
+use crate::workspace::{CEILING, git_environment};
 use divisi_providers::redact;
 use std::ffi::OsString;
 use std::io;
@@ -197,6 +198,10 @@ impl Program {
         let mut command = tokio::process::Command::new(&self.program);
         if !self.env_inherited {
             command.env_clear();
+        }
+        if let Some((misleading, ceiling)) = self.cwd.as_deref().and_then(git_environment) {
+            misleading.iter().for_each(|name| _ = command.env_remove(name));
+            command.env(CEILING, ceiling);
         }
         for (key, value) in &self.env {
             match value {

@@ -44,7 +44,7 @@ impl Output {
     /// for bytes that are not UTF-8.
     pub fn text(&self) -> String {
         if !self.is_truncated() {
-            return redact::redact(&self.exact()).into_owned();
+            return redact::redact(&String::from_utf8_lossy(&self.exact())).into_owned();
         }
         let known = redact::known();
         let tail: Vec<u8> = self.tail.iter().copied().collect();
@@ -54,10 +54,9 @@ impl Output {
         format!("{head}\n… {} bytes left out …\n{tail}", self.bytes_omitted)
     }
 
-    /// What has been kept of it, for those who act on it and show it to nobody.
-    pub fn exact(&self) -> String {
-        let bytes = self.head.iter().chain(&self.tail).copied().collect();
-        String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    /// What has been kept of it byte by byte, for what acts on it and shows it to nobody.
+    pub fn exact(&self) -> Vec<u8> {
+        self.head.iter().chain(&self.tail).copied().collect()
     }
 }
 

@@ -111,6 +111,7 @@ pub(super) async fn runs_are_listed_newest_first(store: &dyn Store) {
     assert_eq!(listed(store.runs(2).await.unwrap()), "cb");
     let mut second = batch("a", 1, 1);
     second.summary.ok = 5;
+    second.summary.folder = Some("/work".to_owned());
     second.summary.started_at = Timestamp(1);
     append(store, second.clone()).await.unwrap();
     assert_eq!(store.run(&second.run).await.unwrap(), Some(second.summary));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const APPLICATION_ID: i32 = 0x6476_7369;
 
 /// Version of what is in the file: the tables below, and the vocabulary of their events.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
 /// Pages of the log after which it begins anew, over what it has held. A sync of
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
     ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
     tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, folder TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
 CREATE TABLE IF NOT EXISTS journal (
@@ -46,6 +46,21 @@ INSERT INTO journal (run, position, events)
     SELECT run, min(position), '[' || group_concat('[' || at || ',' || event || ']' ORDER BY position) || ']'
     FROM single_events GROUP BY run, position / 1024;
 DROP TABLE single_events;
+";
+
+/// Formats 1 to 3 did not say which folder a run belongs to. The command has kept
+/// what agents saw, which nearly always was where it was typed.
+const ADD_FOLDER: &str = "ALTER TABLE runs ADD COLUMN folder TEXT;";
+const FILL_FOLDER: &str = "
+UPDATE runs SET folder = (
+    SELECT CASE WHEN json_valid(options) THEN json_extract(options, '$.workspace') END FROM (
+        SELECT coalesce(
+            json_extract(events, '$[0][1].flow.options.inline'),
+            (SELECT text FROM blobs WHERE digest = unhex(json_extract(events, '$[0][1].flow.options.stored.digest')))
+        ) AS options
+        FROM journal WHERE run = runs.id AND position = 0 AND json_valid(events)
+    )
+) WHERE folder IS NULL;
 ";
 
 /// Checks what the file is and brings it to the current format, unless runs of
@@ -111,9 +126,12 @@ fn bring_up_to_date(connection: &Connection, path: &Path, locks: &Path) -> Resul
         return Err(StoreError::InUse { path: path.display().to_string(), found, run, holder });
     }
     let had_single_events = (1..3).contains(&found);
-    let [before, after] = if had_single_events { [SET_ASIDE, TAKE_OVER] } else { ["", ""] };
+    let [set_aside, take_over] = if had_single_events { [SET_ASIDE, TAKE_OVER] } else { ["", ""] };
+    let had_no_folder = (1..4).contains(&found);
+    let [add_folder, fill_folder] = if had_no_folder { [ADD_FOLDER, FILL_FOLDER] } else { ["", ""] };
     let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
-    transaction.execute_batch(&format!("{before} {SCHEMA} {after} {marks}")).map_err(failed)?;
+    let steps = [set_aside, add_folder, SCHEMA, take_over, fill_folder, &marks].concat();
+    transaction.execute_batch(&steps).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 
@@ -205,6 +223,39 @@ mod tests {
                 all.into_iter().for_each(|one| one.join().unwrap().unwrap());
             });
         }
+    }
+
+    #[tokio::test]
+    async fn runs_of_an_older_store_belong_to_the_folder_that_their_agents_saw() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let old = of_format_2(&path);
+        let long = format!(r#"{{"workspace":"/long","model":"{}"}}"#, "x".repeat(600));
+        let digest = divisi_core::Digest::of(long.as_bytes());
+        let blob = params![digest.as_bytes(), long];
+        old.execute("INSERT INTO blobs VALUES (?1, ?2)", blob).unwrap();
+        let stored = format!(r#"{{"stored":{{"digest":"{digest}","bytes":{}}}}}"#, long.len());
+        let runs = [
+            ("a", r#"{"inline":"{\"workspace\":\"/work\"}"}"#),
+            ("b", stored.as_str()),
+            ("c", r#"{"inline":"no JSON"}"#),
+            ("d", "null"),
+            // A journal that cannot be read does not keep others from being opened.
+            ("e", "{"),
+        ];
+        for (run, options) in runs {
+            let event = format!(r#"{{"event":"run_started","flow":{{"options":{options}}}}}"#);
+            old.execute("INSERT INTO events VALUES (?1, 0, 0, ?2)", params![run, event]).unwrap();
+            let row = "INSERT INTO runs VALUES (?1, 1, 'n', 'ok', 0, 0, 0, 0, 0, 0, 0, 0)";
+            old.execute(row, [run]).unwrap();
+        }
+        drop(old);
+        let store = SqliteStore::open(&path).unwrap();
+        let folders = store.runs(9).await.unwrap().into_iter().map(|run| (run.id.to_string(), run.folder));
+        let mut folders: Vec<_> = folders.collect();
+        folders.sort();
+        let told: Vec<_> = folders.iter().map(|(run, folder)| (run.as_str(), folder.as_deref())).collect();
+        assert_eq!(told, [("a", Some("/work")), ("b", Some("/long")), ("c", None), ("d", None), ("e", None)]);
     }
 
     #[tokio::test]

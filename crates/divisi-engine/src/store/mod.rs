@@ -78,6 +78,8 @@ pub struct RunSummary {
     pub id: RunId,
     /// The flow's name.
     pub name: String,
+    /// The folder that it belongs to; `None` of a run that has told none.
+    pub folder: Option<String>,
     /// Where it stands: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`.
     pub status: String,
     /// Tasks with a result.
@@ -106,6 +108,7 @@ impl RunSummary {
         Self {
             id: id.clone(),
             name: run.name().to_owned(),
+            folder: run.flow().and_then(|flow| flow.folder.as_deref()).map(str::to_owned),
             status: status_word(run.stage()).to_owned(),
             ok,
             failed,

@@ -174,9 +174,10 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
             transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
             "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
-             cost_pico_usd, started_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             cost_pico_usd, started_at, updated_at, folder)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
              ON CONFLICT (id) DO UPDATE SET position = ?2, name = ?3, status = ?4, ok = ?5, failed = ?6,
-             skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12",
+             skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12, folder = ?13",
         )?;
         let mut json = Vec::new();
         for (index, (batch, _)) in queued.iter().enumerate() {
@@ -212,7 +213,8 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
                 s.tokens as i64,
                 s.cost.0 as i64,
                 s.started_at.0 as i64,
-                s.updated_at.0 as i64
+                s.updated_at.0 as i64,
+                s.folder
             ])?;
         }
     }
@@ -306,6 +308,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     Ok(RunSummary {
         id,
         name: row.get("name")?,
+        folder: row.get("folder")?,
         status: row.get("status")?,
         ok: row.get("ok")?,
         failed: row.get("failed")?,

@@ -1,6 +1,11 @@
-//! The git program, as worktrees need it.
+//! The git program, as copies of a repository need it.
+//!
+//! Git is told nothing by the surroundings of this process and runs no program
+//! that a repository names: its hooks, its file monitor and its transports are
+//! off, and it never prompts. Filters are another matter, see `repository.rs`.
 
 use crate::process::{Limits, ProcessError, Program};
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -13,10 +18,42 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Bytes kept of what git says: about 100,000 paths.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Variables that would lead git to another repository than the one meant;
-/// they are set when we are started from a hook.
-const MISLEADING: [&str; 6] =
-    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
+/// Variables that lead git to another repository, index or object than the
+/// folder it is run in: those that hooks and filters are started with, of
+/// `git rev-parse --local-env-vars`, and two more.
+/// Settings given by variables (`GIT_CONFIG_COUNT`) are the user's and stay.
+pub(super) const MISLEADING: [&str; 16] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_QUARANTINE_PATH",
+    "GIT_CONFIG",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+    "GIT_NAMESPACE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_ATTR_SOURCE",
+];
+
+/// Folders at which git stops looking further up for a repository.
+pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
+
+/// What holds for every command, over all settings of the repository.
+const SETTINGS: [&str; 5] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "submodule.recurse=false",
+    // A folder laid out like a repository is none because a repository contains it.
+    "safe.bareRepository=explicit",
+    // Git 2.48 would note in the repository's settings that paths are relative.
+    "worktree.useRelativePaths=false",
+];
 
 /// What git says of an entry that another git has not finished.
 const HALF_WRITTEN: &str = "/commondir";
@@ -25,31 +62,33 @@ const HALF_WRITTEN: &str = "/commondir";
 /// than a try takes.
 const TRIES_MAX: usize = 5;
 
-/// Runs git in `folder` and returns what it says.
-///
-/// Hooks of the repository do not run: nobody asked for them here, and a
-/// worktree per agent would run them as often.
+/// Runs git in `folder` and returns what it says, byte by byte: paths need not be UTF-8.
 pub(super) async fn git(
     folder: &Path,
-    args: &[&str],
+    args: &[&OsStr],
     cancel: &CancellationToken,
-) -> Result<String, GitError> {
+) -> Result<Vec<u8>, GitError> {
     let limits = Limits { timeout: Some(TIMEOUT), idle_timeout: None, output_bytes_max: OUTPUT_BYTES_MAX };
     let program = Program::new("git")
-        .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
+        .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
         .args(args.iter().copied())
         .cwd(folder)
         .without_secrets()
         .env("LC_ALL", "C")
         .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ASKPASS", "")
+        // What is only looked at is not locked, nor is an index refreshed on the way.
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        // An object that is not here is missing: fetching it would run transports.
+        .env("GIT_NO_LAZY_FETCH", "1")
         .limits(limits);
     let exit = MISLEADING.into_iter().fold(program, Program::without_env).run(cancel).await?;
     match exit.status.is_ok() {
         true => Ok(exit.stdout.exact()),
-        false => Err(GitError::Refused {
-            command: args.iter().take(2).copied().collect::<Vec<_>>().join(" "),
-            said: exit.stderr.text().trim().to_owned(),
-        }),
+        false => {
+            let words = args.iter().take(2).map(|word| word.to_string_lossy()).collect::<Vec<_>>();
+            Err(GitError::Refused { command: words.join(" "), said: exit.stderr.text().trim().to_owned() })
+        }
     }
 }
 
@@ -60,12 +99,12 @@ pub(super) async fn git(
 /// given time to finish its entry.
 pub(super) async fn change_worktrees(
     folder: &Path,
-    args: &[&str],
+    args: &[&OsStr],
     cancel: &CancellationToken,
 ) -> Result<(), GitError> {
     static TURN: Mutex<()> = Mutex::const_new(());
     let _turn = TURN.lock().await;
-    let args = [&["worktree"], args].concat();
+    let args = [&[OsStr::new("worktree")], args].concat();
     let mut tries = 1;
     loop {
         match git(folder, &args, cancel).await {
@@ -73,6 +112,20 @@ pub(super) async fn change_worktrees(
             result => return result.map(drop),
         }
     }
+}
+
+/// Words of a command.
+pub(super) fn words<const N: usize>(words: [&str; N]) -> [&OsStr; N] {
+    words.map(OsStr::new)
+}
+
+/// What git has written as one line: all but its line break, since a path may end in one.
+pub(super) fn line(mut said: Vec<u8>) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+    if said.last() == Some(&b'\n') {
+        said.pop();
+    }
+    OsString::from_vec(said)
 }
 
 /// Why git did not do it.
@@ -95,5 +148,27 @@ impl GitError {
     /// Whether git gave this reason.
     pub(super) fn says(&self, reason: &str) -> bool {
         matches!(self, Self::Refused { said, .. } if said.contains(reason))
+    }
+
+    /// Whether git had nothing to say, which is how it answers that there is none.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self, Self::Refused { said, .. } if said.is_empty())
+    }
+
+    /// What the user can do about it.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        const TOO_OLD: [&str; 4] = ["unknown option", "unknown switch", "is not a git command", "usage: git"];
+        if matches!(self, Self::Process(ProcessError::NotFound { .. })) {
+            return Some("install git");
+        }
+        if self.says("dubious ownership") {
+            return Some(
+                "the repository belongs to another user; if you trust it, add it to git's `safe.directory`",
+            );
+        }
+        if TOO_OLD.into_iter().any(|reason| self.says(reason)) {
+            return Some("git 2.26 or newer is needed");
+        }
+        None
     }
 }

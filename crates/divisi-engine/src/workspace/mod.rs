@@ -1,24 +1,31 @@
 //! Where an agent works: in the user's folder, or in a copy of its own.
 //!
 //! A copy is a git worktree at the commit that is checked out, without branch.
-//! It begins as committed: changes that are not committed stay where they are.
-//! When the agent is done, an unchanged copy is removed and a changed one is
-//! kept and reported; bringing its changes home is the flow's business.
+//! It begins as committed: changes that are not committed, files that git does
+//! not know and the files of submodules are not in it. When the agent is done,
+//! an unchanged copy is removed and a changed one is kept and reported; bringing
+//! its changes home is the flow's business.
+//!
+//! Of the user's repository nothing changes but the list of its worktrees.
 
 mod git;
+mod repository;
 
 pub use git::GitError;
 
+pub(crate) use git::CEILING;
+
 use crate::private;
-use crate::process::ProcessError;
-use git::{change_worktrees, git};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use git::{MISLEADING, change_worktrees, git, line, words};
+use repository::{Seen, agree, commit_of, place_of, refuse_filters, still_agrees};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// Where worktrees stand, below the root of the workspace.
-const FOLDER: &str = ".divisi/worktrees";
+const FOLDER: [&str; 2] = [".divisi", "worktrees"];
 
 /// Longest name of a worktree in bytes; git adds to it in its own files.
 const NAME_BYTES_MAX: usize = 80;
@@ -39,10 +46,14 @@ pub struct Workspace {
 
 #[derive(Debug)]
 struct Worktree {
+    /// The folder that it was made for.
+    of: PathBuf,
     /// The root of the worktree, of which the workspace may be a subfolder.
     path: PathBuf,
     /// The commit it began with.
     base: String,
+    /// What git takes it for.
+    seen: Seen,
 }
 
 /// A worktree that was not removed, because there is work in it.
@@ -65,35 +76,35 @@ impl Workspace {
     /// A fresh worktree of the repository that `root` lies in.
     ///
     /// It stands below `root`, under `name` or, if that is taken, under `name`
-    /// with a number. Without [`Workspace::close`] it stays there.
+    /// with a number. Without [`Workspace::close`] it stays there. Only where
+    /// `programs` may run, filters run that the repository's own settings name.
+    ///
+    /// Nothing is written where git takes another folder for the repository's
+    /// files, and no file is checked out before git takes the worktree for its own.
     pub async fn worktree(
         root: &Path,
         name: &str,
+        programs: bool,
         cancel: &CancellationToken,
     ) -> Result<Self, WorkspaceError> {
-        let no_repository = || WorkspaceError::NoRepository { root: root.to_owned() };
-        let no_commit = || WorkspaceError::NoCommit { root: root.to_owned() };
-        let prefix = git(root, &["rev-parse", "--show-prefix"], cancel).await;
-        let prefix = prefix.map_err(|error| match error.says("not a git repository") {
-            true => no_repository(),
-            false => error.into(),
-        })?;
-        let base = git(root, &["rev-parse", "--verify", "HEAD^{commit}"], cancel).await;
-        let base = base.map_err(|error| match error.says("Needed a single revision") {
-            true => no_commit(),
-            false => error.into(),
-        })?;
-        let base = base.trim().to_owned();
-        let path = reserve(root, &safe(name))?;
-        if let Err(error) = check_out(root, &path, &base, cancel).await {
-            remove(root, &path).await;
-            return Err(error.into());
+        let of = root.canonicalize().map_err(failed_at(root))?;
+        let inside = place_of(&of, cancel).await?;
+        let base = commit_of(&of, cancel).await?;
+        if !programs {
+            refuse_filters(&of, cancel).await?;
         }
-        let workspace = path.join(prefix.trim_end_matches('\n'));
+        let path = reserve(&of, &safe(name))?;
+        let seen = match check_out(&of, &path, &base, cancel).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                remove(&of, &path).await;
+                return Err(error);
+            }
+        };
+        let workspace = path.join(inside);
         // A folder that is not committed yet does not exist in the worktree.
-        fs::create_dir_all(&workspace)
-            .map_err(|source| WorkspaceError::Folder { path: workspace.clone(), source })?;
-        Ok(Self { root: workspace, worktree: Some(Worktree { path, base }) })
+        fs::create_dir_all(&workspace).map_err(failed_at(&workspace))?;
+        Ok(Self { root: workspace, worktree: Some(Worktree { of, path, base, seen }) })
     }
 
     /// The folder that the agent's paths are relative to.
@@ -108,15 +119,16 @@ impl Workspace {
     /// the worktree stays. To be called after a cancelled attempt too, which
     /// is why it cannot be cancelled itself.
     pub async fn close(self) -> Result<Option<Kept>, WorkspaceError> {
-        let Some(Worktree { path, base }) = self.worktree else { return Ok(None) };
+        let Some(Worktree { of, path, base, seen }) = self.worktree else { return Ok(None) };
         let cancel = &CancellationToken::new();
-        let differing = git(&path, &["diff", "--name-only", "--no-renames", "-z", &base], cancel).await?;
-        let untracked = git(&path, &["ls-files", "--others", "--exclude-standard", "-z"], cancel).await?;
-        let head = git(&path, &["rev-parse", "HEAD"], cancel).await?;
-        let files = differing.split('\0').chain(untracked.split('\0')).filter(|file| !file.is_empty());
-        let mut changed: Vec<_> = files.map(str::to_owned).collect();
-        if changed.is_empty() && head.trim() == base {
-            change_worktrees(&path, &["remove", "--force", &path.display().to_string()], cancel).await?;
+        // An agent can have taken the worktree away from git: then what git says
+        // below would be of the user's own files.
+        still_agrees(&path, Some(&seen), cancel).await?;
+        let mut changed = changed_since(&base, &path, cancel).await?;
+        let head = line(git(&path, &words(["rev-parse", "HEAD"]), cancel).await?);
+        if changed.is_empty() && head == *base {
+            let args = [OsStr::new("remove"), OsStr::new("--force"), path.as_os_str()];
+            change_worktrees(&of, &args, cancel).await?;
             return Ok(None);
         }
         changed.sort();
@@ -125,6 +137,33 @@ impl Workspace {
         changed.truncate(CHANGED_MAX);
         Ok(Some(Kept { path, changed, changed_count }))
     }
+}
+
+/// The files in the worktree at `path` that differ from the commit `base`.
+async fn changed_since(
+    base: &str,
+    path: &Path,
+    cancel: &CancellationToken,
+) -> Result<Vec<String>, WorkspaceError> {
+    let flags = ["--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "-z"];
+    let asked = [&words(["diff"])[..], &words(flags), &words([base])].concat();
+    let differing = git(path, &asked, cancel).await?;
+    let asked = words(["ls-files", "--others", "--exclude-standard", "-z"]);
+    let untracked = git(path, &asked, cancel).await?;
+    let files = differing.split(|byte| *byte == 0).chain(untracked.split(|byte| *byte == 0));
+    let files = files.filter(|file| !file.is_empty());
+    Ok(files.map(|file| String::from_utf8_lossy(file).into_owned()).collect())
+}
+
+/// For a program that is started in a copy: the variables that it goes without,
+/// and one that it gets, so that git finds the copy or nothing. `None` elsewhere,
+/// where the user's own variables hold.
+///
+/// The copies stand inside the user's repository. If one is no longer a worktree,
+/// because an agent has removed its `.git`, git would go up and work there.
+pub(crate) fn git_environment(folder: &Path) -> Option<(&'static [&'static str], OsString)> {
+    let copies = folder.ancestors().skip(1).find(|folder| folder.ends_with(FOLDER.join("/")))?;
+    Some((&MISLEADING, copies.into()))
 }
 
 /// A name that is one folder and no option: everything odd becomes a dash.
@@ -139,50 +178,73 @@ fn safe(name: &str) -> String {
 
 /// Creates an empty folder that nobody else has.
 fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
-    let folder = root.join(FOLDER);
-    let fail = |path: &Path| {
-        let path = path.to_owned();
-        move |source| WorkspaceError::Folder { path, source }
-    };
-    // A repository can hold links of these names, which would lead checkouts elsewhere.
-    for path in folder.ancestors().take_while(|path| *path != root) {
-        if path.is_symlink() {
-            return Err(fail(path)(io::Error::other("it is a link")));
-        }
+    let mut folder = root.to_owned();
+    for part in FOLDER {
+        folder.push(part);
+        real_folder(&folder)?;
     }
-    // Worktrees hold what agents have made of the files.
-    private::folder(&folder).map_err(fail(&folder))?;
     // Keeps git from showing the worktrees as files of the repository.
     let ignore = folder.join(".gitignore");
-    match File::create_new(&ignore).and_then(|mut file| file.write_all(b"*\n")) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fail(&ignore)(error)),
-        Ok(()) | Err(_) => {}
+    match fs::File::create_new(&ignore).and_then(|mut file| io::Write::write_all(&mut file, b"*\n")) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed_at(&ignore)(error)),
     }
     let names = (1..=NAMES_MAX).map(|n| if n == 1 { name.to_owned() } else { format!("{name}-{n}") });
     for path in names.map(|name| folder.join(name)) {
         match fs::create_dir(&path) {
-            Ok(()) => return path.canonicalize().map_err(fail(&path)),
+            Ok(()) => return path.canonicalize().map_err(failed_at(&path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(fail(&path)(error)),
+            Err(error) => return Err(failed_at(&path)(error)),
         }
     }
     Err(WorkspaceError::Crowded { folder, name: name.to_owned() })
 }
 
+/// Makes sure that there is a folder at `path`. A link there, which a repository
+/// can contain, would let the copies stand anywhere.
+fn real_folder(path: &Path) -> Result<(), WorkspaceError> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed_at(path)(error)),
+        Ok(()) | Err(_) => {}
+    }
+    match fs::symlink_metadata(path).map_err(failed_at(path))?.is_dir() {
+        // The copies hold what agents have made of the files.
+        true => private::narrow(path).map_err(failed_at(path)),
+        false => Err(WorkspaceError::NoFolder { path: path.to_owned() }),
+    }
+}
+
+fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> WorkspaceError {
+    let path = path.to_owned();
+    move |source| WorkspaceError::Folder { path, source }
+}
+
 /// Makes the folder at `path` a worktree of `base`. The files are written by a
-/// command of their own, which many worktrees can do at the same time.
-async fn check_out(root: &Path, path: &Path, base: &str, cancel: &CancellationToken) -> Result<(), GitError> {
-    let text = path.display().to_string();
-    change_worktrees(root, &["add", "--no-checkout", "--detach", &text, base], cancel).await?;
-    git(path, &["reset", "--hard", "--quiet"], cancel).await?;
-    Ok(())
+/// command of their own, which many worktrees can do at the same time, and only
+/// once git takes the folder for that worktree.
+async fn check_out(
+    root: &Path,
+    path: &Path,
+    base: &str,
+    cancel: &CancellationToken,
+) -> Result<Seen, WorkspaceError> {
+    // The folder is new. An entry of the same path, which `--force` replaces, is of
+    // one that somebody has deleted.
+    let flags = words(["add", "--force", "--no-checkout", "--detach"]);
+    change_worktrees(root, &[&flags[..], &[path.as_os_str(), OsStr::new(base)]].concat(), cancel).await?;
+    let seen = agree(path, cancel).await?;
+    git(path, &words(["reset", "--hard", "--quiet"]), cancel).await?;
+    Ok(seen)
 }
 
 /// Takes away what a failed checkout has left, as far as possible: the
-/// failure itself is what the caller must hear about.
+/// failure itself is what the caller must hear about. Other entries of the list,
+/// such as one on a disk that is not mounted now, are the user's.
 async fn remove(root: &Path, path: &Path) {
+    let args = [OsStr::new("remove"), OsStr::new("--force"), path.as_os_str()];
+    let _ = change_worktrees(root, &args, &CancellationToken::new()).await;
     let _ = fs::remove_dir_all(path);
-    let _ = change_worktrees(root, &["prune"], &CancellationToken::new()).await;
 }
 
 /// Why there is no workspace, or why it could not be closed.
@@ -199,6 +261,34 @@ pub enum WorkspaceError {
     NoCommit {
         /// The folder.
         root: PathBuf,
+    },
+    /// There are no files to copy.
+    #[error("the git repository of `{}` has no files there: it is bare, or this is its own folder", root.display())]
+    NoFiles {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// A command there would work on other files.
+    #[error("git, run in `{}`, works on `{}`", folder.display(), top.display())]
+    Elsewhere {
+        /// The folder.
+        folder: PathBuf,
+        /// What git takes for it.
+        top: PathBuf,
+    },
+    /// A checkout would run a program of the repository.
+    #[error("the settings of the git repository of `{}` name a program, the filter `{name}`, that a checkout would run", root.display())]
+    Filter {
+        /// The folder.
+        root: PathBuf,
+        /// The filter.
+        name: String,
+    },
+    /// Worktrees would not stand where they belong.
+    #[error("`{}` is no folder", path.display())]
+    NoFolder {
+        /// What is a link or a file.
+        path: PathBuf,
     },
     /// Too many worktrees have been left under one name.
     #[error("`{}` holds {NAMES_MAX} worktrees named `{name}`", folder.display())]
@@ -229,23 +319,34 @@ impl WorkspaceError {
                 Some("run `git init` and commit, or leave out `isolation: 'worktree'`")
             }
             Self::NoCommit { .. } => Some("commit once: a worktree is a checkout of a commit"),
+            Self::NoFiles { .. } => Some("start from a worktree of it, or leave out `isolation: 'worktree'`"),
+            Self::Elsewhere { .. } => Some(
+                "look at `core.worktree` and `core.bare` in the repository's settings, and at the `.git` there",
+            ),
+            Self::Filter { .. } => Some(
+                "allow it with `--allow run`, or define the filter in your own settings: `git config --global`",
+            ),
+            Self::NoFolder { .. } => Some("move it away: worktrees of agents stand there"),
             Self::Crowded { .. } => Some("take what you need from them, then `git worktree remove` them"),
-            Self::Git(GitError::Process(ProcessError::NotFound { .. })) => Some("install git"),
-            Self::Folder { .. } | Self::Git(_) => None,
+            Self::Git(error) => error.hint(),
+            Self::Folder { .. } => None,
         }
     }
 }
+
+#[cfg(test)]
+mod odd_repositories;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::process::Command;
 
-    struct Repository(tempfile::TempDir);
+    pub(super) struct Repository(tempfile::TempDir);
 
     impl Repository {
         /// A repository with one commit of `a`, `sub/b` and an ignore rule.
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let repository = Self(tempfile::tempdir().unwrap());
             repository.git(&["init", "--quiet"]);
             fs::create_dir(repository.path().join("sub")).unwrap();
@@ -257,31 +358,31 @@ mod tests {
             repository
         }
 
-        fn path(&self) -> &Path {
+        pub(super) fn path(&self) -> &Path {
             self.0.path()
         }
 
-        fn git(&self, args: &[&str]) -> String {
+        pub(super) fn git(&self, args: &[&str]) -> String {
             git_in(self.path(), args)
         }
 
         async fn worktree(&self, name: &str) -> Workspace {
-            Workspace::worktree(self.path(), name, &CancellationToken::new()).await.unwrap()
+            Workspace::worktree(self.path(), name, false, &CancellationToken::new()).await.unwrap()
         }
 
-        fn worktree_count(&self) -> usize {
+        pub(super) fn worktree_count(&self) -> usize {
             self.git(&["worktree", "list"]).lines().count() - 1
         }
     }
 
-    fn git_in(folder: &Path, args: &[&str]) -> String {
+    pub(super) fn git_in(folder: &Path, args: &[&str]) -> String {
         let identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
         let output = Command::new("git").args(identity).args(args).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    async fn close(workspace: Workspace) -> Option<Kept> {
+    pub(super) async fn close(workspace: Workspace) -> Option<Kept> {
         workspace.close().await.unwrap()
     }
 
@@ -340,7 +441,7 @@ mod tests {
         let sub = repository.path().join("sub");
         fs::create_dir(sub.join("not committed")).unwrap();
         for (root, end) in [(sub.clone(), "x/sub"), (sub.join("not committed"), "x/sub/not committed")] {
-            let workspace = Workspace::worktree(&root, "x", &CancellationToken::new()).await.unwrap();
+            let workspace = Workspace::worktree(&root, "x", false, &CancellationToken::new()).await.unwrap();
             assert!(workspace.root().ends_with(end) && workspace.root().is_dir(), "{:?}", workspace.root());
             assert_eq!(close(workspace).await, None);
         }
@@ -369,7 +470,8 @@ mod tests {
     async fn without_repository_or_commit_the_error_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let problem = async || {
-            let error = Workspace::worktree(folder.path(), "x", &CancellationToken::new()).await.unwrap_err();
+            let error =
+                Workspace::worktree(folder.path(), "x", false, &CancellationToken::new()).await.unwrap_err();
             (error.to_string().replace(&folder.path().display().to_string(), "DIR"), error.hint().unwrap())
         };
         assert_eq!(

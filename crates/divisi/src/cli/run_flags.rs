@@ -84,8 +84,7 @@ impl RunFlags {
     /// These, and where they say nothing, `others`.
     pub(crate) fn or(self, others: Self) -> Self {
         Self {
-            // Whoever now names a provider wants no scripted answers any more.
-            demo: self.demo || (others.demo && self.provider.is_none()),
+            demo: self.demo || others.demo,
             record: self.record,
             replay: self.replay.or(others.replay),
             model: self.model.or(others.model),

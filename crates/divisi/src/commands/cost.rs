@@ -1,6 +1,6 @@
 //! `divisi cost`: where the money of a run went, and what it would have been.
 
-use crate::context::Context;
+use crate::context::{Context, Intent};
 use crate::display::cost::{Bill, cost};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
@@ -23,7 +23,7 @@ Examples:
   divisi cost k3f9 --top 50
   divisi cost last --json")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`
+    /// The run's id, its beginning, or `last`: the last one of this folder
     #[arg(default_value = "last")]
     run: String,
     /// How many tasks to list, dearest first
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let settings = context.settings(Untrusted::LookedAt)?.settings;
-    let id = context.find_run(&args.run).await?;
+    let id = context.find_run(&args.run, Intent::Look).await?;
     let ledger = ledger(&*context.store()?, &id).await?;
     let vendors = candidates_with_tiers(&settings, &context.environment);
     let list = List { catalogue: prices::of(&settings)?, vendors, strongest: Tier::Opus }.of(&ledger);

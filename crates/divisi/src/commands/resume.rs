@@ -2,63 +2,72 @@
 
 mod edited;
 
+use crate::again;
 use crate::cli::{Found, RunFlags};
-use crate::context::Context;
+use crate::context::{Context, Intent};
 use crate::exit::Exit;
-use crate::launch::{Earlier, Launch, launch};
-use crate::output;
+use crate::launch::{Earlier, Kept, Launch, launch};
 use crate::problem::Problem;
+use crate::providers::Vendors;
 use anyhow::Context as _;
+use divisi_core::event::RunStatus;
+use divisi_core::run::Stage;
+use divisi_core::{Run, RunId, Task};
 use divisi_engine::flow::Library;
 use divisi_engine::{Engine, Flow};
 use edited::Edited;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Go on with a run that was parked, killed or failed, or whose flow was edited
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  divisi resume last
+  divisi resume
   divisi resume k3f9 --max-cost 10
   divisi resume k3f9 --model opus
 
 What is finished is kept; only what is missing or was edited since runs. The flow's file is read again \
 if it is still there, and so are the settings; flags of the run hold unless others \
-are given; `--hedge=false` and `--keep-going=false` take back what it was started with.")]
+are given; `--hedge=false` and `--keep-going=false` take back what it was started with.
+
+The run stays with the provider and the models that it began with; `--provider` takes another one, and \
+the models of today. A run that is finished and whose flow has not changed gives its result again; \
+`--again` executes it again, for what else has changed: files that it reads, flows that it calls.")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`
+    /// The run's id, its beginning, or `last`: the last one of this folder
+    #[arg(default_value = "last")]
     run: String,
     /// Go on although the flow has changed while agents of the run could write
     #[arg(long)]
     edited: bool,
+    /// Execute a finished run again; what has not changed is not asked again
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     flags: RunFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let how = How { reopen_failed: false, edited: args.edited };
-    let launched = earlier(&args.run, args.flags, how, context).await?;
-    launch(launched, context).await
+    let Args { run, edited, again, flags } = args;
+    go_on(&run, flags, How { reopen_failed: false, edited, again }, context).await
 }
 
-/// In which way a run goes on.
+/// How a run goes on.
 pub(super) struct How {
     /// Whether tasks that have failed are tried again.
     pub(super) reopen_failed: bool,
     /// Whether a flow is taken that an agent may have changed.
     pub(super) edited: bool,
+    /// Whether it is executed again where it is finished.
+    pub(super) again: bool,
 }
 
-/// What it takes to go on with the run that `word` names.
-pub(super) async fn earlier(
-    word: &str,
-    flags: RunFlags,
-    how: How,
-    context: &Context,
-) -> Result<Launch, Problem> {
-    let store = context.store()?;
-    let id = context.find_run(word).await?;
-    let engine = Engine::new(store);
+/// Goes on with the run that `word` names.
+pub(super) async fn go_on(word: &str, flags: RunFlags, how: How, context: &Context) -> Result<Exit, Problem> {
+    let engine = Engine::new(context.store()?);
+    let id = context.find_run(word, Intent::Act).await?;
     let run = engine.load(&id).await?;
     let (kept_flow, kept) = engine.flow_of(&run).await?;
     if kept_flow.source.is_empty() {
@@ -66,31 +75,81 @@ pub(super) async fn earlier(
             "run {id} is fed by a program, and only that program can go on with it"
         )));
     }
-    let kept: RunFlags = match kept {
+    let kept: Kept = match kept {
         // Without them a demo could turn into a run that costs money.
         Some(kept) => serde_json::from_value(kept)
             .with_context(|| format!("the flags that run {id} was started with cannot be read"))?,
-        None => RunFlags::default(),
+        None => Kept::default(),
     };
-    let flow = current(kept_flow.clone(), context.global.quiet);
+    refuse_mixture(&id, &flags, &kept.flags)?;
+    let flow = current(kept_flow.clone(), context);
     if let Some(edited) = Edited::of(&kept_flow, &flow) {
-        edited.settle(&id, &run, &kept, how.edited, context.global.quiet)?;
+        edited.settle(&id, &run, &kept.flags, how.edited, context)?;
+    } else if *run.stage() == Stage::Ended(RunStatus::Ok) && !how.again {
+        match newer_input(&engine, &run, kept.flags.workspace.as_deref()).await? {
+            None => return again::give_result(&engine, (&id, &run), kept.flags.demo, context).await,
+            Some(path) => context
+                .note(&format!("{path} has changed since {id} was last executed; what depends on it runs")),
+        }
     }
-    Ok(Launch {
-        found: Found::Script(flow),
-        flags: flags.or(kept),
-        earlier: Some(Earlier { id, run, reopen_failed: how.reopen_failed }),
-    })
+    let vendors = kept.vendors.map(|vendors| still(vendors, &id, &flags, context));
+    let earlier = Earlier { id, run, reopen_failed: how.reopen_failed, vendors };
+    let launched = Launch { found: Found::Script(flow), flags: flags.or(kept.flags), earlier: Some(earlier) };
+    launch(launched, context).await
+}
+
+/// A file that a task of the finished run names as an input, and that was written
+/// after its end, or is gone. What agents themselves wrote in the run is no news.
+async fn newer_input(
+    engine: &Engine,
+    run: &Run,
+    workspace: Option<&Path>,
+) -> Result<Option<String>, Problem> {
+    let ended = UNIX_EPOCH + Duration::from_millis(run.ended_at().0);
+    let is_newer = |path: &str| {
+        let modified = std::fs::metadata(workspace.unwrap_or(Path::new(".")).join(path));
+        modified.and_then(|found| found.modified()).map_or(true, |modified| modified > ended)
+    };
+    for (_, task) in run.tasks() {
+        let spec = engine.read(task.spec()).await?;
+        let inputs = serde_json::from_str::<Task>(&spec).map(|task| task.inputs).unwrap_or_default();
+        if let Some(path) = inputs.iter().find(|path| is_newer(path)) {
+            return Ok(Some(path.to_string()));
+        }
+    }
+    Ok(None)
+}
+
+/// Answers of a script and answers of a model are not told apart in one run.
+fn refuse_mixture(id: &RunId, now: &RunFlags, kept: &RunFlags) -> Result<(), Problem> {
+    let problem = if kept.demo && now.provider.is_some() {
+        Problem::usage(format!("run {id} is a demo: its answers are scripted, and no model goes on with it"))
+            .hint("start the flow anew, without `--demo`")
+    } else if now.demo && !kept.demo {
+        Problem::usage(format!("run {id} is no demo: scripted answers do not go on with it"))
+            .hint("start the flow anew with `--demo`")
+    } else {
+        return Ok(());
+    };
+    Err(problem)
+}
+
+/// Who answers from here on: those who have so far, but for what is now named.
+fn still(kept: Vendors, id: &RunId, now: &RunFlags, context: &Context) -> Vendors {
+    if let Some(other) = now.provider.as_ref().filter(|other| **other != kept.provider) {
+        context
+            .note(&format!("{id} was answered by {} so far; from here on `{other}` answers", kept.shown()));
+    }
+    kept.changed_to(now.provider.as_deref(), now.model.as_deref())
 }
 
 /// The flow as its file says now; as the journal says where there is none.
-fn current(kept: Flow, quiet: bool) -> Flow {
+fn current(kept: Flow, context: &Context) -> Flow {
     let Some(path) = kept.path.as_deref() else { return kept };
     match Library::reread(path) {
         Ok(file) => Flow { source: Arc::from(file.source), ..kept },
-        Err(_) if quiet => kept,
         Err(error) => {
-            output::say(&format!("note: {error}; going on with the flow as the run knows it"));
+            context.note(&format!("{error}; going on with the flow as the run knows it"));
             kept
         }
     }

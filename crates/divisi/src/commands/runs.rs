@@ -1,6 +1,6 @@
 //! `divisi runs`: the list of runs.
 
-use crate::context::Context;
+use crate::context::{Context, RUNS_SEARCHED_MAX};
 use crate::display::show::INTERRUPTED;
 use crate::display::{Look, json, look, runs};
 use crate::exit::Exit;
@@ -9,8 +9,9 @@ use crate::{clock, output};
 use anyhow::Context as _;
 use clap::value_parser;
 use divisi_engine::Engine;
+use divisi_engine::store::RunSummary;
 
-/// List the runs, latest first
+/// List the runs, those of this folder first, each latest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,7 +25,14 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let engine = Engine::new(context.store()?);
-    let mut found = engine.store().runs(args.limit as usize).await?;
+    let place = context.place();
+    let all = engine.store().runs(RUNS_SEARCHED_MAX.max(args.limit as usize)).await?;
+    let is_here = |run: &RunSummary| place.has(run.folder.as_deref());
+    let (mut found, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_here);
+    let here_count = found.len();
+    found.extend(others);
+    let (count, most) = (found.len(), args.limit as usize);
+    found.truncate(most);
     for run in &mut found {
         // Its process was killed: the journal could not say so.
         if run.status == "running" && !engine.is_driven(&run.id) {
@@ -35,8 +43,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         json::harmless(&serde_json::to_string_pretty(&found).context("cannot write the list")?)
     } else {
         let look = Look::of_stdout(false);
-        look::page(&runs::runs(&found, clock::now(), &look), &look)
+        look::page(&runs::runs(&found, &place, clock::now(), &look), &look)
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
+    if count > most {
+        let here = here_count.saturating_sub(most);
+        let (more, of_here) =
+            (count - most, if here == 0 { String::new() } else { format!(", {here} of this folder") });
+        context.note(&format!("{more} more are not listed{of_here}; `--limit {count}` lists all"));
+    }
     Ok(Exit::Ok)
 }

@@ -1,14 +1,14 @@
 //! `divisi show`: what a run did, or one of its tasks.
 
 use crate::cli::RunFlags;
-use crate::context::Context;
-use crate::display::show::{INTERRUPTED, RunForm, TaskPage, TaskPageForm, Texts, tree};
+use crate::context::{Context, Intent};
+use crate::display::show::{Executions, INTERRUPTED, RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::{Line, Look, json, look};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::{clock, output};
 use anyhow::Context as _;
-use divisi_core::run::Stage;
+use divisi_core::run::{Stage, TaskState};
 use divisi_core::{Content, Event, Position, Recorded, Run, RunId, TaskId};
 use divisi_engine::Engine;
 use divisi_engine::store::{Store, status_word};
@@ -22,7 +22,7 @@ Examples:
   divisi show k3f9 t7
   divisi show k3f9 \"audit auth\" --all")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`
+    /// The run's id, its beginning, or `last`: the last one of this folder
     #[arg(default_value = "last")]
     run: String,
     /// One task, by its number or its label: its prompt, attempts, turns, result
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let id = context.find_run(&args.run).await?;
+    let id = context.find_run(&args.run, Intent::Look).await?;
     let engine = Engine::new(context.store()?);
     let run = engine.load(&id).await?;
     let kept = engine.flow_of(&run).await?.1.and_then(|kept| serde_json::from_value::<RunFlags>(kept).ok());
@@ -77,9 +77,14 @@ async fn show_run(
     all: bool,
     page: &Page,
 ) -> Result<(), Problem> {
-    let texts = load(engine, run.result().and_then(Result::ok)).await?;
-    page.print(&RunForm::new(id, run, status, &texts), || {
-        tree(id, run, status, all, clock::now(), &page.look)
+    let mut executions = Executions::default();
+    each_event(&**engine.store(), id, |recorded| executions.record(&recorded)).await?;
+    let earlier = executions.earlier();
+    let returned = earlier.iter().map(|before| before.result.as_ref().ok());
+    let returned = returned.chain([run.result().and_then(Result::ok)]).flatten();
+    let texts = load(engine, returned).await?;
+    page.print(&RunForm::new(id, run, status, &earlier, &texts), || {
+        tree(id, (run, &earlier), status, all, clock::now(), &page.look)
     })
 }
 
@@ -111,14 +116,24 @@ async fn load<'a>(
 /// The events that tell of a task.
 async fn events_of(store: &dyn Store, id: &RunId, task: TaskId) -> Result<Vec<Recorded>, Problem> {
     let mut events = vec![];
+    each_event(store, id, |recorded| {
+        if task_of(&recorded.event) == Some(task) {
+            events.push(recorded);
+        }
+    })
+    .await?;
+    Ok(events)
+}
+
+async fn each_event(store: &dyn Store, id: &RunId, mut take: impl FnMut(Recorded)) -> Result<(), Problem> {
     let mut position = Position::default();
     loop {
         let page = store.events(id, position).await?;
         if page.is_empty() {
-            return Ok(events);
+            return Ok(());
         }
         position = position.after(page.len());
-        events.extend(page.into_iter().filter(|recorded| task_of(&recorded.event) == Some(task)));
+        page.into_iter().for_each(&mut take);
     }
 }
 
@@ -156,7 +171,11 @@ fn find_task(run: &Run, word: &str) -> Result<TaskId, Problem> {
     if let Some(id) = number.ok().filter(|id| run.task(*id).is_some()) {
         return Ok(id);
     }
-    let mut labelled = run.tasks().filter(|(_, task)| &*task.facts().label == word);
+    let is_it = |(_, task): &(TaskId, &TaskState)| &*task.facts().label == word;
+    // A task of an earlier execution is meant where the latest one has none of that label.
+    let has_now = run.tasks().any(|task| is_it(&task));
+    let (now, earlier) = (run.tasks().filter(|_| has_now), run.earlier_tasks().filter(|_| !has_now));
+    let mut labelled = now.chain(earlier).filter(is_it);
     match (labelled.next(), labelled.next()) {
         (Some((id, _)), None) => Ok(id),
         (Some((first, _)), Some((second, _))) => {

@@ -57,7 +57,7 @@ mod tests {
         }
         let look = Look { color: false, unicode: true, width: 100, demo: false };
         insta::assert_snapshot!(page(&lines(&story.run), &look), @"other model: claude-opus-5-5 answered 1 task that asked for claude-haiku-5-5");
-        let tree = page(&tree(&Story::id(), &story.run, "running", true, story.now(), &look), &look);
+        let tree = page(&tree(&Story::id(), (&story.run, &[]), "running", true, story.now(), &look), &look);
         assert!(tree.contains("claude-opus-5-5, not claude-haiku-5-5"), "{tree}");
         assert!(tree.contains("claude-haiku-5-5-20261007 "), "{tree}");
     }

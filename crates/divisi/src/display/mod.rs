@@ -38,4 +38,4 @@ mod story;
 mod tests;
 
 pub(crate) use look::{Line, Look, Tone};
-pub(crate) use reporter::{Mode, Reporter};
+pub(crate) use reporter::{Mode, Reporter, told};

@@ -43,6 +43,11 @@ struct Told<'a> {
     recorded: &'a Recorded,
 }
 
+/// An event of a run on a line, as machines are told it.
+pub(crate) fn told(run: &RunId, recorded: &Recorded) -> serde_json::Result<String> {
+    json::line(&Told { run, recorded })
+}
+
 /// Tells what a run does.
 ///
 /// It asks for no time and waits for nothing: it is given events, signals and,
@@ -90,8 +95,7 @@ impl Reporter {
                 self.tell(&lines);
             }
             View::Json => {
-                let told = Told { run: &self.progress.id, recorded };
-                writeln!(self.out, "{}", json::line(&told)?)?;
+                writeln!(self.out, "{}", told(&self.progress.id, recorded)?)?;
             }
             View::Quiet => {}
         }

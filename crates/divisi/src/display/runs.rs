@@ -3,11 +3,13 @@
 use super::look::{Line, Look, Tone};
 use super::number;
 use super::table::{Column, Table};
+use crate::place::Place;
 use divisi_core::{PicoUsd, Timestamp};
 use divisi_engine::store::RunSummary;
 
-/// The list of runs, newest first. For programs, [`RunSummary`] is its own form.
-pub(crate) fn runs(runs: &[RunSummary], now: Timestamp, look: &Look) -> Vec<Line> {
+/// The list of runs in their order, with their folders as seen from `place`. For
+/// programs, [`RunSummary`] is its own form.
+pub(crate) fn runs(runs: &[RunSummary], place: &Place, now: Timestamp, look: &Look) -> Vec<Line> {
     if runs.is_empty() {
         return vec![
             Line::new().plain("no runs yet"),
@@ -23,25 +25,24 @@ pub(crate) fn runs(runs: &[RunSummary], now: Timestamp, look: &Look) -> Vec<Line
             Column::left("status"),
             Column::right("ok"),
             Column::right("failed").rank(1),
-            Column::right("skipped").rank(6),
-            Column::right("waiting").rank(7),
-            Column::right("tokens").rank(5),
+            Column::right("skipped").rank(7),
+            Column::right("waiting").rank(8),
+            Column::right("tokens").rank(6),
             Column::right("cost").rank(3),
             Column::left("started").rank(2),
-            Column::right("took").rank(4),
+            Column::right("took").rank(5),
+            Column::left("folder").at_least(8).rank(4),
         ],
         0,
     );
     table.titles();
-    let mut newest_first: Vec<&RunSummary> = runs.iter().collect();
-    newest_first.sort_by_key(|run| std::cmp::Reverse(run.started_at));
-    for run in newest_first {
-        table.row(cells(run, now));
+    for run in runs {
+        table.row(cells(run, place, now));
     }
     table.render(look)
 }
 
-fn cells(run: &RunSummary, now: Timestamp) -> Vec<(Tone, String)> {
+fn cells(run: &RunSummary, place: &Place, now: Timestamp) -> Vec<(Tone, String)> {
     let status = match run.status.as_str() {
         "ok" => Tone::Good,
         "failed" => Tone::Bad,
@@ -61,5 +62,6 @@ fn cells(run: &RunSummary, now: Timestamp) -> Vec<(Tone, String)> {
         (Tone::Plain, if run.cost == PicoUsd::ZERO { "-".to_owned() } else { run.cost.to_string() }),
         (Tone::Dim, number::ago(now, run.started_at)),
         (Tone::Dim, number::took(run.updated_at.since(run.started_at))),
+        (Tone::Dim, place.shown(run.folder.as_deref())),
     ]
 }

@@ -181,7 +181,7 @@ impl Story {
 }
 
 fn flow() -> FlowSource {
-    FlowSource { path: None, source: text("// a story"), args: None, options: None }
+    FlowSource { path: None, source: text("// a story"), args: None, folder: None, options: None }
 }
 
 fn text(text: &str) -> Content {

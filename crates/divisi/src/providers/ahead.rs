@@ -1,9 +1,9 @@
 //! Who would answer, for those who only look ahead and send nothing.
 
-use super::{AUTO, Ready, Stand, candidates, choose};
+use super::{AUTO, Stand, candidates, choose};
 use crate::problem::Problem;
 use crate::settings::{Environment, Settings};
-use divisi_engine::Models;
+use divisi_engine::{Models, ProviderModels};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,7 +32,10 @@ pub(crate) async fn choose_ahead(
     Ok((Models { default: settings.model.as_str().into(), provider: default, providers: ready }, Some(note)))
 }
 
-fn without_keys(settings: &Settings, environment: &Environment) -> Result<Ready, Problem> {
+fn without_keys(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<(String, BTreeMap<String, ProviderModels>), Problem> {
     let default = if settings.provider == AUTO { USUAL } else { &settings.provider };
     let mut ready = BTreeMap::new();
     for candidate in candidates(settings, environment) {

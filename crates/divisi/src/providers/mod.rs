@@ -7,6 +7,8 @@ mod candidate;
 
 mod ahead;
 
+mod kept;
+
 pub(crate) use vendors::vendors;
 
 pub(crate) use ahead::choose_ahead;
@@ -15,9 +17,11 @@ pub(crate) use candidate::{
     Candidate, Found, candidates, candidates_with_tiers, local_candidates, local_name,
 };
 
+pub(crate) use kept::Vendors;
+
 use crate::problem::Problem;
 use crate::settings::{self, Environment, Settings};
-use divisi_core::Digest;
+use divisi_core::{Digest, RunId};
 use divisi_engine::{Models, ProviderModels, SharedLimits};
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{Cassette, Provider, Scripted, discover};
@@ -51,26 +55,96 @@ pub(crate) async fn choose(
     environment: &Environment,
     stand: Stand<'_>,
 ) -> Result<Models, Problem> {
-    let (default, mut ready) = match stand {
+    chosen(settings, environment, stand).await.map(|(models, _)| models)
+}
+
+/// Who answers a run.
+pub(crate) struct Answering {
+    pub(crate) models: Models,
+    /// What is kept of it with the run.
+    pub(crate) vendors: Vendors,
+    /// What is to be said of it, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Chooses who answers a new run.
+pub(crate) async fn choose_first(
+    settings: &Settings,
+    environment: &Environment,
+    stand: Stand<'_>,
+) -> Result<Answering, Problem> {
+    let (models, candidates) = chosen(settings, environment, stand).await?;
+    Ok(Answering { vendors: Vendors::of(&models, &candidates), models, notes: vec![] })
+}
+
+/// Finds those again who have answered `run` so far, by what was `kept` with it.
+pub(crate) async fn choose_again(
+    settings: &Settings,
+    environment: &Environment,
+    stand: Stand<'_>,
+    (run, kept): (&RunId, &Vendors),
+) -> Result<Answering, Problem> {
+    let (settings, mut notes) = kept.held(settings);
+    let is_asked = stand.replay.is_none() && !stand.demo;
+    let (mut models, mut candidates) = match chosen(&settings, environment, stand).await {
+        Ok(found) => found,
+        // Why the one that is needed cannot be asked says more than that some cannot.
+        Err(problem) if is_asked => {
+            return Err(kept.gone(run, &self::candidates(&settings, environment)).unwrap_or(problem));
+        }
+        Err(problem) => return Err(problem),
+    };
+    if let Some(path) = stand.replay {
+        let cassette: Arc<dyn Provider> = Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
+        kept.answered_by(&cassette, &mut models);
+    } else if settings.local && kept.misses_local(&models) {
+        let found = local_candidates(&discover().await);
+        for candidate in &found {
+            let connected = candidate.models_of(taped(candidate.connect()?, stand)?);
+            models.providers.entry(candidate.name.clone()).or_insert(connected);
+        }
+        candidates.extend(found);
+    }
+    let held = kept.hold(run, &mut models, if is_asked { &candidates } else { &[] })?;
+    notes.extend(held.notes);
+    let now = Vendors::of(&models, &candidates);
+    let vendors = now.with(kept, |name| !is_asked || held.lost.contains(name));
+    Ok(Answering { models, vendors, notes })
+}
+
+/// Who answers, and of whom they were chosen.
+async fn chosen(
+    settings: &Settings,
+    environment: &Environment,
+    stand: Stand<'_>,
+) -> Result<(Models, Vec<Candidate>), Problem> {
+    let (default, mut ready, candidates) = match stand {
         Stand { replay: Some(path), demo, .. } => replayed(settings, environment, path, demo).await?,
-        Stand { demo: true, .. } => (DEMO.to_owned(), BTreeMap::from([(DEMO.to_owned(), demo())])),
+        Stand { demo: true, .. } => (DEMO.to_owned(), BTreeMap::from([(DEMO.to_owned(), demo())]), vec![]),
         Stand { .. } => connected(settings, environment).await?,
     };
-    if let Some(path) = stand.record {
-        for models in ready.values_mut() {
-            models.provider =
-                Arc::new(Cassette::record(models.provider.clone(), path).map_err(Problem::failed)?);
-        }
+    for models in ready.values_mut() {
+        models.provider = taped(models.provider.clone(), stand)?;
     }
     if let Some(models) = ready.get_mut(&default) {
         let tiers = settings.tiers.iter().map(|(tier, id)| (tier.clone(), Arc::from(id.as_str())));
         models.tiers.extend(tiers);
     }
-    Ok(Models { default: settings.model.as_str().into(), provider: default, providers: ready })
+    let models = Models { default: settings.model.as_str().into(), provider: default, providers: ready };
+    Ok((models, candidates))
 }
 
-/// The default provider's name, and all providers by name.
-type Ready = (String, BTreeMap<String, ProviderModels>);
+/// The same provider, with its replies written to a cassette where that is asked for.
+fn taped(provider: Arc<dyn Provider>, stand: Stand<'_>) -> Result<Arc<dyn Provider>, Problem> {
+    match stand.record {
+        None => Ok(provider),
+        Some(path) => Ok(Arc::new(Cassette::record(provider, path).map_err(Problem::failed)?)),
+    }
+}
+
+/// The default provider's name, all providers that can be asked by name, and all
+/// that were looked at.
+type Ready = (String, BTreeMap<String, ProviderModels>, Vec<Candidate>);
 
 /// Everyone who can be asked.
 async fn connected(settings: &Settings, environment: &Environment) -> Result<Ready, Problem> {
@@ -85,7 +159,7 @@ async fn connected(settings: &Settings, environment: &Environment) -> Result<Rea
         let models = shared(models, candidate.account(), &ready);
         ready.insert(candidate.name.clone(), models);
     }
-    Ok((default, ready))
+    Ok((default, ready, candidates))
 }
 
 /// The same models in step with all who use the account: other processes of this
@@ -127,7 +201,7 @@ async fn replayed(
         name => name.to_owned(),
     };
     ready.insert(DEMO.to_owned(), ProviderModels { provider: cassette, ..demo() });
-    Ok((default, ready))
+    Ok((default, ready, candidates))
 }
 
 /// Scripted answers under the names of all tiers.

@@ -201,12 +201,12 @@ fn a_store_of_a_later_version() {
     let (there, before) = (files(&machine), std::fs::read(machine.store()).unwrap());
     assert_snapshot!(told(&machine, &["map", "look at {}", "b"]), @r"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 3
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 4
       hint: update divisi, or name another store with `--store`
     ");
     assert_snapshot!(told(&machine, &["runs"]), @r"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 3
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 4
       hint: update divisi, or name another store with `--store`
     ");
     assert_eq!(files(&machine), there);
@@ -282,7 +282,7 @@ fn an_abbreviated_id_that_fits_several() {
     told(&machine, &["map", "look at {}", "a"]);
     let store = rusqlite::Connection::open(machine.store()).unwrap();
     let copy = "INSERT INTO runs SELECT ?1, position, name, status, ok, failed, skipped, open, tokens,
-                cost_pico_usd, started_at, updated_at FROM runs LIMIT 1";
+                cost_pico_usd, started_at, updated_at, folder FROM runs LIMIT 1";
     for id in ["k3f90000", "k3f91111"] {
         store.execute(copy, [id]).unwrap();
     }

@@ -88,9 +88,20 @@ impl Home {
         self.ends_with(code, args, "")
     }
 
+    /// The same in another folder.
+    pub(crate) fn ends_in(&self, folder: &std::path::Path, code: i32, args: &[&str]) -> Said {
+        let mut command = self.divisi(args);
+        command.current_dir(folder);
+        self.said(command, code, args, "")
+    }
+
     /// The same with `stdin` to read.
     pub(crate) fn ends_with(&self, code: i32, args: &[&str], stdin: &str) -> Said {
-        let output = Command::from_std(self.divisi(args)).write_stdin(stdin).output().unwrap();
+        self.said(self.divisi(args), code, args, stdin)
+    }
+
+    fn said(&self, command: std::process::Command, code: i32, args: &[&str], stdin: &str) -> Said {
+        let output = Command::from_std(command).write_stdin(stdin).output().unwrap();
         let said = Said { stdout: self.shown(&output.stdout), stderr: self.shown(&output.stderr) };
         assert_eq!(output.status.code(), Some(code), "{args:?}\n{}\n{}", said.stdout, said.stderr);
         said

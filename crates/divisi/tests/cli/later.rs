@@ -3,17 +3,6 @@
 use crate::home::{FLOW, HALF, Home};
 
 #[test]
-fn a_finished_run_has_nothing_left_to_run() {
-    let home = Home::with("flow.js", FLOW);
-    let first = home.ends(0, &["run", "flow.js", "--demo"]);
-    let again = home.ends(0, &["resume", "last"]);
-    assert_eq!(first.stdout, again.stdout);
-    for part in ["nothing to run", "4 reused, 0 to run", "DEMO"] {
-        assert!(again.stderr.contains(part), "{part}\n{}", again.stderr);
-    }
-}
-
-#[test]
 fn after_an_edit_only_what_it_touches_runs() {
     let home = Home::with("flow.js", FLOW);
     home.ends(0, &["run", "flow.js", "--demo"]);
@@ -28,7 +17,7 @@ fn a_run_goes_on_from_another_folder_without_its_file() {
     let home = Home::with("flow.js", FLOW);
     let first = home.ends(0, &["run", "flow.js", "--demo"]);
     std::fs::remove_file(home.folder().join("flow.js")).unwrap();
-    let mut command = home.divisi(&["resume", &home.last()[..4]]);
+    let mut command = home.divisi(&["resume", &home.last()[..4], "--again"]);
     let output = command.current_dir("/").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), first.stdout);
     assert!(String::from_utf8_lossy(&output.stderr).contains("going on with the flow as the run knows it"));

@@ -14,6 +14,8 @@ mod plan;
 
 mod edited;
 mod later;
+mod place;
+mod vendors;
 mod patterns;
 mod pick;
 mod plans;

@@ -56,7 +56,7 @@ fn ended(attempt: AttemptId, result: Result<Content, Failure>) -> Input {
 }
 
 fn flow_source() -> FlowSource {
-    FlowSource { path: None, source: text("// a story"), args: None, options: None }
+    FlowSource { path: None, source: text("// a story"), args: None, folder: None, options: None }
 }
 
 fn key(prompt: &str) -> Key {

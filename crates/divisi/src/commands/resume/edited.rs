@@ -6,11 +6,13 @@
 //! itself its caps, models and tools.
 
 use crate::cli::RunFlags;
+use crate::context::Context;
 use crate::output;
 use crate::problem::Problem;
 use divisi_core::run::Stage;
 use divisi_core::{PicoUsd, Run, RunId, Timestamp};
 use divisi_engine::Flow;
+use divisi_providers::redact;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -30,7 +32,8 @@ impl<'f> Edited<'f> {
     /// where there is none.
     pub(super) fn of(before: &'f Flow, now: &'f Flow) -> Option<Self> {
         let path = now.path.as_deref()?;
-        (before.source != now.source).then_some(Self { path, before, now })
+        // The journal has no secrets in it.
+        (*before.source != *redact(&now.source)).then_some(Self { path, before, now })
     }
 
     /// Says what is different, and asks where an agent may have done it. `agreed`
@@ -41,13 +44,11 @@ impl<'f> Edited<'f> {
         run: &Run,
         kept: &RunFlags,
         agreed: bool,
-        quiet: bool,
+        context: &Context,
     ) -> Result<(), Problem> {
         let told = format!("{} differs from the flow that run {id} knows{}", self.path, self.caps());
         if !may_be_by_an_agent(run, kept) || !changed_at_work(Path::new(self.path), run) {
-            if !quiet {
-                output::say(&format!("note: {told}"));
-            }
+            context.note(&told);
             return Ok(());
         }
         let told = format!("{told}; it changed while agents of the run could write");

@@ -1,8 +1,8 @@
 //! What `show` gives to programs. Money is in picodollars, time in milliseconds
 //! since the Unix epoch, as in the journal.
 
-use super::history::attempts;
-use super::page::{TaskPage, reply, result, tools};
+use super::history::{Execution, attempts};
+use super::page::{TaskPage, reply, result, tools, value_of};
 use super::status;
 use super::texts::Texts;
 use divisi_core::event::ParkReason;
@@ -37,18 +37,50 @@ pub(crate) struct RunForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
     tasks: Vec<TaskForm<'a>>,
+    /// Tasks of earlier executions that the latest one has not asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<TaskForm<'a>>,
+    /// What earlier executions came to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier_results: Vec<EarlierForm<'a>>,
+}
+
+/// What an earlier execution of the flow came to.
+#[derive(Serialize)]
+struct EarlierForm<'a> {
+    execution: u32,
+    status: &'static str,
+    at: Timestamp,
+    /// What the flow returned.
+    result: Option<Value>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
 }
 
 impl<'a> RunForm<'a> {
     /// The form of a run that stands at `status`; `texts` holds what its flow returned.
-    pub(crate) fn new(id: &'a RunId, run: &'a Run, status: &'a str, texts: &Texts) -> Self {
+    pub(crate) fn new(
+        id: &'a RunId,
+        run: &'a Run,
+        status: &'a str,
+        earlier: &'a [Execution],
+        texts: &Texts,
+    ) -> Self {
         let Counts { ok, failed, skipped, cancelled, open } = run.counts();
         let parked = match run.stage() {
             Stage::Parking(reason) | Stage::Parked(reason) => Some(reason),
             Stage::Unstarted | Stage::Replaying | Stage::Running | Stage::Ended(_) => None,
         };
         let over = matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_));
-        let returned = run.result().and_then(Result::ok).and_then(|content| texts.get(content));
+        let json = |content| texts.get(content).and_then(|json| serde_json::from_str(json).ok());
+        let earlier_results = earlier.iter().map(|before| EarlierForm {
+            execution: before.number,
+            status: before.status,
+            at: before.at,
+            result: before.result.as_ref().ok().and_then(json),
+            failure: before.result.as_ref().err().map(|failure| &**failure),
+        });
         Self {
             id,
             name: run.name(),
@@ -65,9 +97,11 @@ impl<'a> RunForm<'a> {
             cap: run.budget().cap,
             started_at: run.started_at(),
             ended_at: over.then(|| run.ended_at()),
-            result: returned.and_then(|json| serde_json::from_str(json).ok()),
+            result: run.result().and_then(Result::ok).and_then(json),
             failure: run.result().and_then(Result::err),
             tasks: run.tasks().map(|(id, task)| TaskForm::new(id, task)).collect(),
+            earlier: run.earlier_tasks().map(|(id, task)| TaskForm::new(id, task)).collect(),
+            earlier_results: earlier_results.collect(),
         }
     }
 }
@@ -133,6 +167,20 @@ pub(crate) struct TaskPageForm<'a> {
     history: Vec<AttemptForm<'a>>,
     /// What came of it, whole or in part.
     result: Option<Value>,
+    /// What came of it before it was tried again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier_outcomes: Vec<OutcomeForm<'a>>,
+}
+
+#[derive(Serialize)]
+struct OutcomeForm<'a> {
+    at: Timestamp,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+    /// What there was of a result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -173,7 +221,18 @@ impl<'a> TaskPageForm<'a> {
             cost: attempt.cost,
             turns: attempt.turns.into_iter().map(|turn| TurnForm::new(turn, texts)).collect(),
         });
+        let earlier = page.earlier_outcomes().into_iter().map(|(at, outcome)| OutcomeForm {
+            at,
+            status: outcome.status(),
+            failure: match outcome {
+                Outcome::Failed(failure) => Some(failure),
+                Outcome::Ok { .. } | Outcome::Skipped { .. } | Outcome::Cancelled => None,
+            },
+            result: value_of(outcome).and_then(json),
+        });
+        let earlier_outcomes = earlier.collect();
         Some(Self {
+            earlier_outcomes,
             run: page.id,
             task: TaskForm::new(page.task, state),
             key: state.key().0.to_string(),

@@ -1,7 +1,7 @@
 //! What became of a task, attempt by attempt, as the journal tells it.
 
-use divisi_core::event::Turn;
-use divisi_core::{Event, Failure, PicoUsd, Recorded, TaskId, Timestamp, Usage};
+use divisi_core::event::{RunStatus, Turn};
+use divisi_core::{Content, Event, Failure, PicoUsd, Recorded, TaskId, Timestamp, Usage};
 
 /// One attempt.
 pub(super) struct Attempt<'a> {
@@ -15,6 +15,57 @@ pub(super) struct Attempt<'a> {
     pub(super) turns: Vec<&'a Turn>,
     pub(super) usage: Usage,
     pub(super) cost: PicoUsd,
+}
+
+/// An execution of a run's flow that came to an end, and was followed by another.
+pub(crate) struct Execution {
+    /// Which one, from 1.
+    pub(super) number: u32,
+    /// How the run ended with it.
+    pub(super) status: &'static str,
+    /// When.
+    pub(super) at: Timestamp,
+    /// What the flow returned, or why it failed.
+    pub(crate) result: Result<Content, Box<Failure>>,
+}
+
+/// Gathers the executions before the latest one, event by event.
+#[derive(Default)]
+pub(crate) struct Executions {
+    number: u32,
+    returned: Option<Result<Content, Box<Failure>>>,
+    latest: Option<Execution>,
+    earlier: Vec<Execution>,
+}
+
+impl Executions {
+    /// Takes in the next event.
+    pub(crate) fn record(&mut self, Recorded { at, event, .. }: &Recorded) {
+        match event {
+            Event::RunStarted(_) | Event::RunResumed(_) => {
+                self.number += 1;
+                self.returned = None;
+                self.earlier.extend(self.latest.take());
+            }
+            Event::FlowEnded { result } => self.returned = Some(result.clone()),
+            Event::RunEnded { status } => {
+                let status = match status {
+                    RunStatus::Ok => "ok",
+                    RunStatus::Partial => "partial",
+                    RunStatus::Failed => "failed",
+                    RunStatus::Cancelled => "cancelled",
+                };
+                let (number, at) = (self.number, *at);
+                self.latest = self.returned.take().map(|result| Execution { number, status, at, result });
+            }
+            _ => {}
+        }
+    }
+
+    /// Those before the latest one, first one first.
+    pub(crate) fn earlier(self) -> Vec<Execution> {
+        self.earlier
+    }
 }
 
 /// All attempts of a task, first one first.

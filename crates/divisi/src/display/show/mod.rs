@@ -11,6 +11,7 @@ mod texts;
 mod form;
 
 pub(crate) use form::{RunForm, TaskPageForm};
+pub(crate) use history::Executions;
 pub(crate) use page::TaskPage;
 pub(crate) use texts::Texts;
 pub(crate) use tree::tree;

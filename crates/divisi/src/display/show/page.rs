@@ -41,7 +41,21 @@ impl<'a> TaskPage<'a> {
                 _ => {}
             }
         }
+        contents.extend(self.earlier_outcomes().into_iter().filter_map(|(_, outcome)| value_of(outcome)));
         contents
+    }
+
+    /// How the task ended before it was tried again.
+    pub(super) fn earlier_outcomes(&self) -> Vec<(Timestamp, &'a Outcome)> {
+        let ended = self.events.iter().filter_map(|Recorded { at, event, .. }| match event {
+            Event::TaskEnded { task, outcome } if *task == self.task => Some((*at, outcome)),
+            _ => None,
+        });
+        let mut ended: Vec<_> = ended.collect();
+        if self.run.task(self.task).is_some_and(|state| state.outcome().is_some()) {
+            ended.pop();
+        }
+        ended
     }
 
     /// The page. With `all`, replies are shown whole.
@@ -59,6 +73,21 @@ impl<'a> TaskPage<'a> {
             lines.push(Line::new());
             lines.extend(attempt_lines(&attempt, texts, all, now, look));
             lines.extend(why_failed(&attempt, state));
+        }
+        for (_, before) in self.earlier_outcomes() {
+            lines.push(Line::new());
+            lines.push(Line::of(Tone::Strong, format!("earlier: {}", before.status())));
+            let why = match before {
+                Outcome::Failed(failure) => failure.to_string(),
+                Outcome::Skipped { reason } => reason.clone(),
+                Outcome::Ok { .. } | Outcome::Cancelled => String::new(),
+            };
+            let kept = value_of(before).and_then(|value| texts.get(value)).map(|json| {
+                serde_json::from_str(json).map_or_else(|_| json.to_owned(), |value| shown(&value))
+            });
+            let told = [why, kept.unwrap_or_default()].map(|text| text::block(&text)).join("\n");
+            let told = told.lines().filter(|line| !line.is_empty());
+            lines.extend(told.map(|line| Line::new().plain(format!("  {line}"))));
         }
         lines.extend(outcome(self.task, state, texts, look));
         lines
@@ -198,7 +227,12 @@ fn outcome(id: TaskId, state: &TaskState, texts: &Texts, look: &Look) -> Vec<Lin
 
 /// The text of what came of a task, whole or in part.
 pub(super) fn result(state: &TaskState) -> Option<&Content> {
-    match state.outcome()? {
+    value_of(state.outcome()?)
+}
+
+/// The same of an outcome.
+pub(super) fn value_of(outcome: &Outcome) -> Option<&Content> {
+    match outcome {
         Outcome::Ok { value } => Some(value),
         Outcome::Failed(failure) => failure.partial.as_ref(),
         Outcome::Skipped { .. } | Outcome::Cancelled => None,

@@ -1,5 +1,6 @@
 //! The tree of a run: its tasks under its phases.
 
+use super::history::Execution;
 use super::{INTERRUPTED, status};
 use crate::display::look::{Line, Look, Tone};
 use crate::display::news::why_parked;
@@ -18,7 +19,14 @@ const LISTED_OF_MANY_MAX: usize = 10;
 
 /// The tree of a run that stands at `status`. With `all`, every task is listed,
 /// however many there are.
-pub(crate) fn tree(id: &RunId, run: &Run, status: &str, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+pub(crate) fn tree(
+    id: &RunId,
+    (run, executions): (&Run, &[Execution]),
+    status: &str,
+    all: bool,
+    now: Timestamp,
+    look: &Look,
+) -> Vec<Line> {
     let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
     lines.extend(head(id, run, status, now, look));
     let mut table = Table::new(
@@ -42,7 +50,21 @@ pub(crate) fn tree(id: &RunId, run: &Run, status: &str, all: bool, now: Timestam
     for group in &groups {
         group.tell(&mut table, all, now, look);
     }
+    let earlier = Group { title: Some("earlier".into()), tasks: run.earlier_tasks().collect() };
+    if !earlier.tasks.is_empty() {
+        table.line(Line::new());
+        table.line(Line::of(
+            Tone::Dim,
+            "  tasks of earlier executions, which the latest one has not asked for; their results are kept",
+        ));
+        earlier.tell(&mut table, all, now, look);
+    }
     lines.extend(table.render(look));
+    for before in executions {
+        let what =
+            format!("execution {} ended {} {}", before.number, before.status, number::ago(now, before.at));
+        lines.push(Line::of(Tone::Dim, format!("  {what}; `divisi show {id} --json` has its result")));
+    }
     if let Some(Err(failure)) = run.result() {
         lines.push(Line::new());
         lines.extend(crate::display::failures::error(

@@ -34,7 +34,7 @@ fn nothing_it_writes_acts_on_the_terminal() {
     let attempt = AttemptId { task: runs_on, number: 1 };
     progress.signal(Signal::Tool { attempt, what: HOSTILE.into() });
     seen += &frame(&progress, &look, 24, story.now()).join("\n");
-    seen += &page(&tree(&Story::id(), &story.run, "running", true, story.now(), &look), &look);
+    seen += &page(&tree(&Story::id(), (&story.run, &[]), "running", true, story.now(), &look), &look);
     for task in 0..5 {
         let id = Story::id();
         let shown = TaskPage { id: &id, run: &story.run, task: TaskId(task), events: &story.events };
@@ -42,7 +42,10 @@ fn nothing_it_writes_acts_on_the_terminal() {
     }
     let summary =
         RunSummary { name: HOSTILE.into(), ..RunSummary::of(&Story::id(), &story.run, story.now()) };
-    seen += &page(&runs(&[summary], story.now(), &look), &look);
+    seen += &page(
+        &runs(&[summary], &crate::place::Place::of(std::path::Path::new("/")), story.now(), &look),
+        &look,
+    );
     story.throws(HOSTILE);
     seen += &summed_up(&story, &look);
 

@@ -5,16 +5,18 @@ use crate::display::look::{Look, page};
 use crate::display::runs::runs;
 use crate::display::show::{RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::story::Story;
+use crate::place::Place;
 use divisi_core::{Failure, FailureClass, Input, Millis, PicoUsd, RunId, TaskId, Timestamp};
 use divisi_engine::store::{RunSummary, status_word};
 use insta::{assert_json_snapshot, assert_snapshot};
+use std::path::Path;
 
 fn tree_of(story: &Story, width: usize, all: bool) -> String {
     let look = look(width);
     page(
         &tree(
             &Story::id(),
-            &story.run,
+            (&story.run, &[]),
             status_word(story.run.stage()),
             all,
             story.now() + Millis(180_000),
@@ -244,7 +246,7 @@ fn the_page_of_a_task_that_was_skipped() {
 fn forms_for_programs() {
     let (story, id, texts) = (over(), Story::id(), Texts::default());
     let mut form =
-        serde_json::to_value(RunForm::new(&id, &story.run, status_word(story.run.stage()), &texts))
+        serde_json::to_value(RunForm::new(&id, &story.run, status_word(story.run.stage()), &[], &texts))
             .expect("JSON");
     let tasks = form["tasks"].as_array_mut().expect("tasks");
     tasks.retain(|task| matches!(task["task"].as_u64(), Some(2 | 7)));
@@ -390,6 +392,7 @@ fn summaries() -> Vec<RunSummary> {
     let row = |id: &str, name: &str, status: &str, failed, started: u64| RunSummary {
         id: RunId::new(id).expect("an id"),
         name: name.to_owned(),
+        folder: Some("/elsewhere/project".to_owned()),
         status: status.to_owned(),
         ok: 41,
         failed,
@@ -401,9 +404,9 @@ fn summaries() -> Vec<RunSummary> {
         updated_at: Timestamp(started + 41_300),
     };
     vec![
-        row("k3f97a2m", "audit", "partial", 2, 1_000_000),
         row("9xw0c4tt", "migrate everything from the old world to the new", "parked", 0, 90_000_000),
         row("aaaabbbb", "日本語の監査", "ok", 0, 89_000_000),
+        row("k3f97a2m", "audit", "partial", 2, 1_000_000),
     ]
 }
 
@@ -411,19 +414,19 @@ fn summaries() -> Vec<RunSummary> {
 fn the_list_of_runs() {
     let told = |width| {
         let look = look(width);
-        page(&runs(&summaries(), Timestamp(90_200_000), &look), &look)
+        page(&runs(&summaries(), &Place::of(Path::new("/")), Timestamp(90_200_000), &look), &look)
     };
     assert_snapshot!(told(120), @r"
-    run       flow                                  status   ok  failed  skipped  waiting  tokens     cost  started     took
-    9xw0c4tt  migrate everything from the old wor…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   0:41
-    aaaabbbb  日本語の監査                          ok       41       -        1        -   1.2 M  $0.8400  20 min ago  0:41
-    k3f97a2m  audit                                 partial  41       2        1        -   1.2 M  $0.8400  1 day ago   0:41
+    run       flow               status   ok  failed  skipped  waiting  tokens     cost  started     took  folder
+    9xw0c4tt  migrate everythi…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   0:41  elsewhere/project
+    aaaabbbb  日本語の監査       ok       41       -        1        -   1.2 M  $0.8400  20 min ago  0:41  elsewhere/project
+    k3f97a2m  audit              partial  41       2        1        -   1.2 M  $0.8400  1 day ago   0:41  elsewhere/project
     ");
     assert_snapshot!(told(80), @r"
-    run       flow            status   ok  failed  tokens     cost  started     took
-    9xw0c4tt  migrate every…  parked   41       -   1.2 M  $0.8400  3 min ago   0:41
-    aaaabbbb  日本語の監査    ok       41       -   1.2 M  $0.8400  20 min ago  0:41
-    k3f97a2m  audit           partial  41       2   1.2 M  $0.8400  1 day ago   0:41
+    run       flow        status   ok  failed     cost  started     took  folder
+    9xw0c4tt  migrate e…  parked   41       -  $0.8400  3 min ago   0:41  elsewhere…
+    aaaabbbb  日本語の…   ok       41       -  $0.8400  20 min ago  0:41  elsewhere…
+    k3f97a2m  audit       partial  41       2  $0.8400  1 day ago   0:41  elsewhere…
     ");
     assert_snapshot!(told(60), @r"
     run       flow      status   ok  failed     cost  started
@@ -435,7 +438,7 @@ fn the_list_of_runs() {
 
 #[test]
 fn the_list_of_no_runs() {
-    assert_snapshot!(page(&runs(&[], Timestamp(0), &look(80)), &look(80)), @r"
+    assert_snapshot!(page(&runs(&[], &Place::of(Path::new("/")), Timestamp(0), &look(80)), &look(80)), @r"
     no runs yet
       divisi run <flow>  starts one; `divisi init` writes an example flow
     ");

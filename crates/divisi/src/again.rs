@@ -1,0 +1,110 @@
+//! Work that has been done: a finished run is not executed again because it is
+//! asked for again.
+
+use crate::context::Context;
+use crate::display::{Look, look, told};
+use crate::exit::Exit;
+use crate::launch::{Kept, print_result};
+use crate::output;
+use crate::problem::Problem;
+use anyhow::Context as _;
+use divisi_core::{Content, Event, Position, Recorded, Run, RunId};
+use divisi_engine::{Engine, Flow};
+use std::sync::Arc;
+
+/// Gives the result of a run that is finished, from its journal, and says how it
+/// would be executed again.
+pub(crate) async fn give_result(
+    engine: &Engine,
+    (id, run): (&RunId, &Run),
+    is_demo: bool,
+    context: &Context,
+) -> Result<Exit, Problem> {
+    if context.global.json {
+        for end in ends(engine, id).await? {
+            output::print(&told(id, &end).context("cannot write the events")?)
+                .context("cannot write to stdout")?;
+        }
+        return Ok(Exit::Ok);
+    }
+    if !context.global.quiet {
+        let look = Look::of_stderr(is_demo);
+        let demo: Vec<_> = look.demo_line().into_iter().collect();
+        output::say(
+            &(look::page(&demo, &look)
+                + &format!(
+                    "note: nothing to run: {id} is finished, and its flow has not changed; this is its result\n\
+                     \u{20}     `divisi resume {id} --again` executes it again, after a change of what else it uses"
+                )),
+        );
+    }
+    if let Some(Ok(result)) = run.result() {
+        print_result(&engine.read(result).await?).context("cannot write the result to stdout")?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// The last events of its kind: what the flow returned, in full, and how the run ended.
+async fn ends(engine: &Engine, id: &RunId) -> Result<Vec<Recorded>, Problem> {
+    let (mut returned, mut ended, mut position) = (None, None, Position::default());
+    loop {
+        let page = engine.store().events(id, position).await?;
+        if page.is_empty() {
+            break;
+        }
+        position = position.after(page.len());
+        for recorded in page {
+            match recorded.event {
+                Event::FlowEnded { .. } => returned = Some(recorded),
+                Event::RunEnded { .. } => ended = Some(recorded),
+                _ => {}
+            }
+        }
+    }
+    if let Some(Recorded { event: Event::FlowEnded { result: Ok(content) }, .. }) = &mut returned {
+        *content = Content::Inline(engine.read(content).await?);
+    }
+    Ok(returned.into_iter().chain(ended).collect())
+}
+
+/// Says so where the last run of this folder was of the same flow and arguments, and
+/// has results that a new one will pay for again.
+pub(crate) async fn say_if_done_before(
+    engine: &Engine,
+    flow: &Flow,
+    is_demo: bool,
+    context: &Context,
+) -> Result<(), Problem> {
+    /// Runs that are looked through for one of this folder.
+    const RUNS_MAX: usize = 100;
+    if context.global.json || context.global.quiet {
+        return Ok(());
+    }
+    let place = context.place();
+    let runs = engine.store().runs(RUNS_MAX).await?;
+    let here = runs.into_iter().find(|run| place.has(run.folder.as_deref()));
+    let Some(before) = here.filter(|run| run.ok > 0 && run.status != "running") else { return Ok(()) };
+    let Some(first) = engine.store().events(&before.id, Position::default()).await?.into_iter().next() else {
+        return Ok(());
+    };
+    let Event::RunStarted(started) = first.event else { return Ok(()) };
+    let mut args = None;
+    if let Some(kept) = &started.flow.args {
+        args = serde_json::from_str(&engine.read(kept).await?).ok();
+    }
+    let mut kept = Kept::default();
+    if let Some(options) = &started.flow.options {
+        kept = serde_json::from_str(&engine.read(options).await?).unwrap_or_default();
+    }
+    let is_same = started.flow.source == Content::of(Arc::clone(&flow.source)).0
+        && started.flow.path == flow.path
+        && args == flow.args;
+    if is_same && kept.flags.demo == is_demo {
+        let results = if before.ok == 1 { "1 result" } else { &format!("{} results", before.ok) };
+        context.note(&format!(
+            "{} has {results} of the same flow and arguments; `divisi resume {}` uses them again",
+            before.id, before.id
+        ));
+    }
+    Ok(())
+}

@@ -5,6 +5,7 @@
 
 mod library;
 mod script;
+mod watchdog;
 
 pub use library::{FlowFile, Library};
 pub(crate) use script::{ScriptEnd, on_stack, start};

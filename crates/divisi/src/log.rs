@@ -1,8 +1,8 @@
 //! The log: what happens inside, for those who ask.
 
 use crate::context::Context;
+use crate::output;
 use crate::settings::LOG;
-use std::io;
 use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to stderr: warnings always, more with `-v`, and whatever
@@ -16,5 +16,5 @@ pub(crate) fn start(context: &Context) {
         _ => "warn,divisi=trace,divisi_engine=trace,divisi_providers=trace",
     };
     let filter = EnvFilter::new(context.environment.get(LOG).unwrap_or(ours));
-    tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).with_target(true).init();
+    tracing_subscriber::fmt().with_writer(output::talk).with_env_filter(filter).with_target(true).init();
 }

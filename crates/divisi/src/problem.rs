@@ -16,7 +16,7 @@ use crate::settings::SettingsError;
 use divisi_core::choice::BadKinds;
 use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
-use divisi_script::ScriptError;
+use divisi_script::{ErrorKind, ScriptError};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use std::fmt::Display;
 
@@ -55,9 +55,14 @@ impl Problem {
         Self { exit: Exit::Usage, ..Self::failed(anyhow::Error::msg(message.into())) }
     }
 
-    /// A flow that cannot be read.
+    /// A flow that cannot be read, or computes without an end.
     pub(crate) fn script(error: ScriptError) -> Self {
-        Self { exit: Exit::Usage, reason: Reason::Script(Box::new(error)), hints: vec![] }
+        let exit = match error.kind() {
+            // It can be read; what it asks for is known up to there.
+            ErrorKind::Busy => Exit::Partial,
+            _ => Exit::Usage,
+        };
+        Self { exit, reason: Reason::Script(Box::new(error)), hints: vec![] }
     }
 
     /// The same with advice.

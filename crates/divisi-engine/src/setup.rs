@@ -38,8 +38,11 @@ pub struct Setup {
     pub retry: RetryPolicy,
     /// Longest time one attempt may take.
     pub timeout: Millis,
-    /// Longest time one attempt may go without any sign of progress.
+    /// Longest time one request may go without any sign of progress. Programs that
+    /// carry out tasks are held to it only where their task says so.
     pub idle_timeout: Millis,
+    /// Longest time one check that is a command may take.
+    pub check_timeout: Millis,
     /// Whether a request that takes far longer than others may be sent a second
     /// time, of tasks that say nothing else. Both are paid for.
     pub hedge: bool,
@@ -56,6 +59,10 @@ pub struct Setup {
     pub kinds: KindTable,
 }
 
+/// Longest time of one check that is a command, where nothing else is said: enough
+/// for a test suite, and as long as a command of an agent may ask for.
+pub const CHECK_TIMEOUT: Millis = Millis::from_secs(15 * 60);
+
 impl Setup {
     /// Everything at its default, for agents that work in `workspace`.
     pub fn new(models: Models, workspace: impl Into<PathBuf>) -> Self {
@@ -70,6 +77,7 @@ impl Setup {
             retry: RetryPolicy::default(),
             timeout: Millis::from_secs(30 * 60),
             idle_timeout: Millis::from_secs(3 * 60),
+            check_timeout: CHECK_TIMEOUT,
             hedge: false,
             turns_max: 50,
             reply_tokens_max: 16_384,

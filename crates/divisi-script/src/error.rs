@@ -1,9 +1,10 @@
 //! What goes wrong with scripts, told so that the author finds the place.
 
-use crate::Site;
+use crate::{Script, Site};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a script cannot run, or why it has ended.
 ///
@@ -146,9 +147,24 @@ pub(crate) struct Problem {
     pub(crate) frames: Vec<Frame>,
 }
 
+impl ScriptError {
+    /// The error of a script that is left behind, see [`Pulse`](crate::Pulse).
+    pub fn stuck(script: &Script, busy_max: Duration) -> Self {
+        Problem::busy(busy_max)
+            .hint("look for a loop that does not end, or a built-in function over a huge array or text")
+            .of(script.name(), script.source())
+    }
+}
+
 impl Problem {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), hint: None, line: None, frames: Vec::new() }
+    }
+
+    /// A script that computed for longer than it may.
+    pub(crate) fn busy(busy_max: Duration) -> Self {
+        Self::new(ErrorKind::Busy, format!("it computed for more than {busy_max:?} without waiting"))
+            .hint("look for a loop that does not end")
     }
 
     pub(crate) fn line(mut self, line: u32) -> Self {

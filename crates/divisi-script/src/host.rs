@@ -67,6 +67,7 @@ impl Host {
             }
             Err(failure) => host.end(Err(failure)),
         }
+        host.watch.rest();
         let calls = host.shared.borrow_mut().take_calls();
         Ok((host, calls))
     }
@@ -90,6 +91,7 @@ impl Host {
             Ok(()) => self.settle(),
             Err(failure) => self.end(Err(failure)),
         }
+        self.watch.rest();
         Ok(self.shared.borrow_mut().take_calls())
     }
 
@@ -126,7 +128,7 @@ impl Host {
         runtime.set_memory_limit(limits.memory_bytes_max);
         runtime.set_max_stack_size(limits.stack_bytes_max);
         runtime.set_gc_threshold(GC_BYTES.min(limits.memory_bytes_max / 4));
-        let watch = Watch::over(&runtime, limits.busy_max);
+        let watch = Watch::over(&runtime, limits.busy_max, options.pulse.clone());
         let context = Context::full(&runtime)?;
         context.with(|ctx| globals::install(&ctx))?;
         let shared = State::new(options);

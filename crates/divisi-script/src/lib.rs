@@ -30,6 +30,7 @@ mod groups;
 mod host;
 mod limits;
 mod options;
+mod pulse;
 mod schema;
 mod source;
 mod stack;
@@ -44,6 +45,7 @@ pub use error::{ErrorKind, Frame, ScriptError};
 pub use groups::GroupId;
 pub use host::Host;
 pub use limits::{HostLimits, HostOptions};
+pub use pulse::Pulse;
 pub use source::{Meta, NO_META, Phase, Script, Warning};
 
 /// TypeScript declarations of everything a script can use, for editors.

@@ -1,5 +1,6 @@
 //! What a script may use, and what it is told about where it runs.
 
+use crate::Pulse;
 use divisi_core::PicoUsd;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct HostOptions {
     pub assumes_checks: bool,
     /// What `process.cwd()` answers; `/` when absent.
     pub cwd: Option<String>,
+    /// By which another thread sees that the script computes.
+    pub pulse: Pulse,
 }
 
 /// Bounds on what a script may use.

@@ -4,6 +4,7 @@
 //! on a busy machine a script may wait long for its turn. The clock here
 //! decides nothing but that; no script can see it.
 
+use crate::Pulse;
 use rquickjs::Runtime;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
@@ -13,6 +14,7 @@ use std::time::Duration;
 /// Watches how long an engine computes.
 pub(crate) struct Watch {
     busy_max: Duration,
+    pulse: Pulse,
     inner: Rc<Inner>,
 }
 
@@ -23,7 +25,7 @@ struct Inner {
 
 impl Watch {
     /// Watches `runtime`, which asks every some thousand steps whether to stop.
-    pub(crate) fn over(runtime: &Runtime, busy_max: Duration) -> Self {
+    pub(crate) fn over(runtime: &Runtime, busy_max: Duration, pulse: Pulse) -> Self {
         let inner = Rc::new(Inner { until: Cell::new(Duration::MAX), fired: Cell::new(false) });
         let watched = inner.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || {
@@ -31,12 +33,19 @@ impl Watch {
             watched.fired.set(watched.fired.get() || over);
             watched.fired.get()
         })));
-        Self { busy_max, inner }
+        Self { busy_max, pulse, inner }
     }
 
     /// From now on counts.
     pub(crate) fn begin(&self) {
-        self.inner.until.set(computed().saturating_add(self.busy_max));
+        let until = computed().saturating_add(self.busy_max);
+        self.inner.until.set(until);
+        self.pulse.begin(until);
+    }
+
+    /// The script waits.
+    pub(crate) fn rest(&self) {
+        self.pulse.rest();
     }
 
     /// Whether the script was stopped. It will not go on.

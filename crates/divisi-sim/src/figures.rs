@@ -41,6 +41,7 @@ impl Figures {
             refusals,
             stand_ins,
             waited,
+            withdrawn,
             turned_away,
             limited,
             warm,
@@ -53,7 +54,7 @@ impl Figures {
             "{} seeds from {from}: {executions} executions, {kills} kills, {requests} requests, {events} events in {seconds:.1} s\n\
              {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget, up to {at_once} attempts at once\n\
              {hedges} requests sent a second time, {wakes} waits for quota that were over\n\
-             {waited} requests waited at a gate, {turned_away} came to a closed one, {limited} were too many for the vendor, {warm} found their prefix cached",
+             {waited} requests waited at a gate, {withdrawn} of them until the run parked, {turned_away} came to a closed one, {limited} were too many for the vendor, {warm} found their prefix cached",
             self.runs,
         );
         let count = self.usable.len() as f64;

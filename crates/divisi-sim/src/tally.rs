@@ -23,6 +23,8 @@ pub struct Tally {
     pub stand_ins: u64,
     /// Requests that had to wait at a gate.
     pub waited: u64,
+    /// Requests that did not leave because the run parked.
+    pub withdrawn: u64,
     /// Requests that came to a closed gate.
     pub turned_away: u64,
     /// Requests that the vendor had too many of.
@@ -50,6 +52,7 @@ impl std::ops::AddAssign for Tally {
             refusals,
             stand_ins,
             waited,
+            withdrawn,
             turned_away,
             limited,
             warm,
@@ -66,6 +69,7 @@ impl std::ops::AddAssign for Tally {
         self.refusals += refusals;
         self.stand_ins += stand_ins;
         self.waited += waited;
+        self.withdrawn += withdrawn;
         self.turned_away += turned_away;
         self.limited += limited;
         self.warm += warm;

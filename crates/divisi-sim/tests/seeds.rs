@@ -19,7 +19,9 @@ fn every_seed_keeps_the_promises() {
         }
     }
     // Whatever is never seen is not tested.
-    let Tally { kills, cut, refusals, stand_ins, waited, turned_away, limited, warm, parks, .. } = all;
+    let Tally {
+        kills, cut, refusals, stand_ins, waited, withdrawn, turned_away, limited, warm, parks, ..
+    } = all;
     let Tally { hedges, wakes, .. } = all;
     for (seen, what) in [
         (kills, "kill"),
@@ -27,6 +29,7 @@ fn every_seed_keeps_the_promises() {
         (refusals, "refusal"),
         (stand_ins, "stand-in"),
         (waited, "wait at a gate"),
+        (withdrawn, "withdrawn request"),
         (turned_away, "closed gate"),
         (limited, "refusal by a limit"),
         (warm, "warm prefix"),

@@ -3,13 +3,13 @@
 use crate::cli::GlobalFlags;
 use crate::clock;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
+use crate::output;
 use crate::problem::{self, Problem};
 use crate::stop::StopRequests;
-use divisi_core::{AttemptId, Content, Event, Recorded, Run};
+use divisi_core::{Content, Event, Recorded, Run};
 use divisi_engine::store::Batch;
 use divisi_engine::{Control, Finished, RunHandle, Signal};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,8 +46,9 @@ pub(crate) async fn follow(
     };
     let look = Look::of_stderr(telling.demo);
     let reporter = Reporter::new(mode, look, handle.id().clone(), before);
-    let mut follower = Follower { reporter, control: handle.control(), in_flight: BTreeSet::new(), stops: 0 };
-    let heard = follower.hear(batches, handle.signals()).await;
+    let mut follower = Follower { reporter, control: handle.control() };
+    let mut stop_requests = StopRequests::of_run();
+    let heard = follower.hear(batches, handle.signals(), &mut stop_requests).await;
     let finished = handle.finished().await;
     let script_error = finished.as_ref().ok().and_then(|finished| finished.script_error.as_ref());
     let script_error = script_error.filter(|_| !telling.script_is_ours);
@@ -62,9 +63,6 @@ pub(crate) async fn follow(
 struct Follower {
     reporter: Reporter,
     control: Control,
-    in_flight: BTreeSet<AttemptId>,
-    /// How often a person has asked to stop.
-    stops: u32,
 }
 
 impl Follower {
@@ -76,8 +74,8 @@ impl Follower {
         &mut self,
         mut batches: mpsc::UnboundedReceiver<Arc<Batch>>,
         mut signals: broadcast::Receiver<Signal>,
+        stop_requests: &mut StopRequests,
     ) -> io::Result<()> {
-        let mut stop_requests = StopRequests::listen()?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Ok(());
@@ -92,8 +90,8 @@ impl Follower {
                     Ok(())
                 }
                 _ = ticks.tick(), if told.is_ok() => self.reporter.tick(clock::now()),
-                () = stop_requests.next() => {
-                    self.stop();
+                requests = stop_requests.next() => {
+                    self.stop(requests);
                     Ok(())
                 }
             };
@@ -102,13 +100,6 @@ impl Follower {
     }
 
     fn batch(&mut self, batch: &Batch, is_told: bool) -> io::Result<()> {
-        for recorded in &batch.events {
-            match &recorded.event {
-                Event::AttemptScheduled { attempt, .. } => _ = self.in_flight.insert(*attempt),
-                Event::AttemptEnded { attempt, .. } => _ = self.in_flight.remove(attempt),
-                _ => {}
-            }
-        }
         let mut told = batch.events.iter().filter(|_| is_told);
         told.try_for_each(|recorded| self.reporter.event(&with_result(recorded, batch)))
     }
@@ -122,19 +113,41 @@ impl Follower {
     }
 
     /// Once to rest, twice to end.
-    fn stop(&mut self) {
-        self.stops += 1;
-        if self.stops > 1 {
+    fn stop(&mut self, requests: u32) {
+        let (asking, working) = self.reporter.at_work();
+        if requests > 1 {
             self.control.cancel();
-            return self.reporter.say(Line::of(Tone::Warn, "stopping: ").plain("what is under way is lost"));
+            return self.reporter.say(Line::of(Tone::Warn, "stopping: ").plain(lost(asking)));
         }
         self.control.park();
-        let what = match self.in_flight.len() {
-            0 => "nothing is under way".to_owned(),
-            1 => "waiting for 1 request to finish; Ctrl-C again to stop now".to_owned(),
-            n => format!("waiting for {n} requests to finish; Ctrl-C again to stop now"),
-        };
-        self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(what));
+        self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working)));
+    }
+}
+
+/// What a run that parks waits for.
+fn awaited(asking: usize, working: usize) -> String {
+    let counted =
+        [counted(asking, "request", "requests"), counted(working, "tool or program", "tools or programs")];
+    match counted.into_iter().flatten().collect::<Vec<_>>().join(" and ") {
+        none if none.is_empty() => "nothing is under way".to_owned(),
+        all => format!("waiting for {all} to finish; Ctrl-C again to stop now"),
+    }
+}
+
+/// What a run that is cancelled loses.
+fn lost(asking: usize) -> String {
+    let lost = "what is under way is lost";
+    match counted(asking, "request", "requests") {
+        None => lost.to_owned(),
+        Some(asking) => format!("{lost}; {asking} may be billed"),
+    }
+}
+
+fn counted(count: usize, one: &str, several: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{count} {several}")),
     }
 }
 
@@ -153,10 +166,11 @@ fn with_result<'a>(recorded: &'a Recorded, batch: &Batch) -> Cow<'a, Recorded> {
     }
 }
 
-/// A reader of stdout that has gone counts as having read all.
+/// A reader of stdout that has gone counts as having read all. Other failures of
+/// stdout are told when the process ends.
 fn reader_gone(error: io::Error) -> Result<(), Problem> {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(Problem::failed(anyhow::Error::new(error).context("cannot tell what the run does"))),
+    match output::is_gone(&error) || error.raw_os_error().is_some() {
+        true => Ok(()),
+        false => Err(Problem::failed(anyhow::Error::new(error).context("cannot tell what the run does"))),
     }
 }

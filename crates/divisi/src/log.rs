@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::display::text;
+use crate::output;
 use crate::settings::LOG;
 use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
@@ -26,16 +27,16 @@ pub(crate) fn start(context: &Context) {
         .init();
 }
 
-/// Stderr for lines that may hold what a model or a vendor wrote.
+/// The way to stderr for lines that may hold what a model or a vendor wrote.
 struct Safe;
 
 impl Write for Safe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        writeln!(io::stderr(), "{}", text::block(&String::from_utf8_lossy(line)))?;
+        writeln!(output::talk(), "{}", text::block(&String::from_utf8_lossy(line)))?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        output::talk().flush()
     }
 }

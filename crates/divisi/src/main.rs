@@ -30,8 +30,10 @@ mod output;
 mod problem;
 mod slip;
 
+use anyhow::Context as _;
 use clap::FromArgMatches;
 use cli::Cli;
+use divisi_engine::process;
 use exit::Exit;
 use problem::Problem;
 use std::process::ExitCode;
@@ -42,6 +44,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(exit) = process::be_supervisor() {
+        return exit;
+    }
     guard::close();
     let cli = match cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
@@ -50,13 +55,25 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
         }
     };
-    match run(cli) {
-        Ok(exit) => exit.into(),
-        Err(problem) => {
-            problem.print();
-            problem.exit.into()
+    let exit = match (ended(run(cli)), output::finish(stop::is_asked()).context("cannot write to stdout")) {
+        (exit, Ok(())) => exit,
+        (_, Err(error)) if !stop::is_asked() => ended(Err(error.into())),
+        (exit, Err(error)) => {
+            output::say(&format!("warning: {error:#}"));
+            exit
         }
-    }
+    };
+    output::finish_talk();
+    process::end_all();
+    exit.into()
+}
+
+/// What the process ends with; a problem is said.
+fn ended(result: Result<Exit, Problem>) -> Exit {
+    result.unwrap_or_else(|problem| {
+        problem.print();
+        problem.exit
+    })
 }
 
 /// Prints help, or what is wrong with the arguments: one may be the name of a
@@ -75,11 +92,16 @@ fn say(error: &clap::Error) {
 }
 
 fn run(cli: Cli) -> Result<Exit, Problem> {
+    stop::listen().context("cannot listen for signals")?;
+    process::supervise();
     let context = context::Context::new(cli.global)?;
     log::start(&context);
     // One thread: what costs time here is waiting, and to hand each reply from
     // one thread to another costs a fifth of all that a call takes.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Problem::failed)?;
-    runtime.block_on(commands::carry_out(cli.command, &context))
+    let exit = runtime.block_on(commands::carry_out(cli.command, &context));
+    // What a blocked thread still does is of no use to anybody, and may never end.
+    runtime.shutdown_background();
+    exit
 }

@@ -18,7 +18,7 @@ use divisi_core::choice::BadKinds;
 use divisi_engine::store::StoreError;
 use divisi_engine::{DriveError, LockError, StartError};
 use divisi_providers::redact;
-use divisi_script::ScriptError;
+use divisi_script::{ErrorKind, ScriptError};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt::Display;
 
@@ -57,9 +57,14 @@ impl Problem {
         Self { exit: Exit::Usage, ..Self::failed(anyhow::Error::msg(message.into())) }
     }
 
-    /// A flow that cannot be read.
+    /// A flow that cannot be read, or computes without an end.
     pub(crate) fn script(error: ScriptError) -> Self {
-        Self { exit: Exit::Usage, reason: Reason::Script(Box::new(error)), hints: vec![] }
+        let exit = match error.kind() {
+            // It can be read; what it asks for is known up to there.
+            ErrorKind::Busy => Exit::Partial,
+            _ => Exit::Usage,
+        };
+        Self { exit, reason: Reason::Script(Box::new(error)), hints: vec![] }
     }
 
     /// The same with advice.

@@ -54,7 +54,7 @@ impl Drop for Report {
         let mut result = self.result.take().unwrap_or_else(|| {
             let failure =
                 Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
-            AttemptResult { unanswered: true, ..failure.into() }
+            AttemptResult { unanswered: self.line.may_be_billed(), ..failure.into() }
         });
         result.waited = Millis(self.line.waited().as_millis() as u64);
         self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result: Box::new(result) }));
@@ -87,10 +87,8 @@ async fn carry_out(attempt: Attempt) -> AttemptResult {
     let Assignment { timeout, idle_timeout, executor, .. } = &*attempt.assignment;
     let (timeout, idle_timeout, executor, line) =
         (*timeout, *idle_timeout, executor.clone(), attempt.line.clone());
-    // What has been sent by then may be billed, so a dropped attempt counts as
-    // unanswered, unless it has just begun to wait for its next turn to send.
     let dropped = |class, message| AttemptResult {
-        unanswered: !line.is_waiting(),
+        unanswered: line.may_be_billed(),
         ..Failure::new(class, message).into()
     };
     tokio::select! {
@@ -121,12 +119,13 @@ async fn overdue(line: &Line, most: Millis) {
     }
 }
 
-/// Returns when there has been no sign of life for `most`.
+/// Returns when a request has been out for `most` without a sign of life. Waits,
+/// tools and checks have limits of their own.
 async fn idle(line: &Line, most: Millis) {
     loop {
         let before = line.signs_of_life();
         sleep(duration(most)).await;
-        if line.signs_of_life() == before && !line.is_waiting() {
+        if line.signs_of_life() == before && line.is_asking() {
             return;
         }
     }

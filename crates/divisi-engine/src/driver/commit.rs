@@ -3,6 +3,7 @@
 use super::attempt;
 use super::message::{Message, Ours, Room};
 use super::{DriveError, Driver};
+use crate::executor::Line;
 use crate::store::{Batch, RunSummary};
 use divisi_core::content::Blob;
 use divisi_core::event::Recorded;
@@ -54,15 +55,20 @@ impl Driver {
                 self.start(*attempt, model.as_deref(), *reply_tokens);
             }
             Event::AttemptEnded { attempt, .. } => {
-                if let Some(stop) = self.stops.remove(attempt) {
-                    stop.cancel();
+                if let Some(line) = self.lines.remove(attempt) {
+                    line.stop().cancel();
                 }
             }
             Event::TaskEnded { task, .. } => {
                 self.assignments.remove(task);
                 self.delivery.ended(*task);
             }
-            Event::RunWoken => self.reopen(false),
+            // What has not left stays, whatever the reason: it has not begun.
+            Event::ParkingStarted { .. } => self.parking.cancel(),
+            Event::RunWoken => {
+                self.parking = CancellationToken::new();
+                self.reopen(false);
+            }
             Event::RunStarted(_)
             | Event::RunResumed(_)
             | Event::CaughtUp { .. }
@@ -77,7 +83,6 @@ impl Driver {
             | Event::RetryPlanned { .. }
             | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
-            | Event::ParkingStarted { .. }
             | Event::RunParked { .. }
             | Event::WaitStarted { .. }
             | Event::FlowEnded { .. }
@@ -96,11 +101,10 @@ impl Driver {
             let _ = self.sender.send(Message::Ours(ended));
             return;
         };
-        let stop = CancellationToken::new();
-        self.stops.insert(attempt, stop.clone());
         let turn = (self.number, task.facts().priority);
         let (inbox, signals) = (self.sender.clone(), self.signals.clone());
-        let line = crate::executor::Line::new(attempt, turn, inbox, signals, stop);
+        let line = Line::new(attempt, turn, inbox, signals, self.parking.clone());
+        self.lines.insert(attempt, line.clone());
         let start = attempt::Start {
             assignment: assignment.clone(),
             model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),

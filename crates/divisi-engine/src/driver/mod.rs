@@ -23,7 +23,7 @@ pub(crate) use journal::{read, replay};
 pub use message::{Answered, TaskEnd, TaskReport};
 pub(crate) use message::{FlowNews, Message, Ours, Waiter};
 
-use crate::executor::Signal;
+use crate::executor::{Line, Signal};
 use crate::governor::{Governors, RunNumber};
 use crate::resolve::Assignment;
 use crate::store::{Batch, Store, StoreError};
@@ -67,7 +67,10 @@ pub(crate) struct Driver {
     watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
     delivery: Delivery,
     assignments: FxHashMap<TaskId, Arc<Assignment>>,
-    stops: FxHashMap<AttemptId, CancellationToken>,
+    /// Of the attempts under way.
+    lines: FxHashMap<AttemptId, Line>,
+    /// Fires when the run parks.
+    parking: CancellationToken,
     pending: Pending,
     /// The model of each attempt under way.
     asked: FxHashMap<AttemptId, Arc<str>>,
@@ -134,7 +137,8 @@ impl Driver {
             watchers,
             delivery,
             assignments: FxHashMap::default(),
-            stops: FxHashMap::default(),
+            lines: FxHashMap::default(),
+            parking: CancellationToken::new(),
             pending: Pending::default(),
             asked: FxHashMap::default(),
             substitutions: Substitutions::default(),
@@ -151,8 +155,8 @@ impl Driver {
     pub(crate) async fn drive(mut self, first: Input, blobs: Vec<Blob>) -> Result<Run, DriveError> {
         self.pending.blobs = blobs;
         let ended = self.drive_on(first).await;
-        for stop in self.stops.values() {
-            stop.cancel();
+        for line in self.lines.values() {
+            line.stop().cancel();
         }
         ended.map(|()| self.run)
     }

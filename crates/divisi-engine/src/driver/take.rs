@@ -2,10 +2,11 @@
 
 use super::{DriveError, Driver};
 use crate::driver::message::{FlowNews, Message, Ours, Waiter};
+use crate::executor::Line;
 use crate::resolve::Resolved;
 use divisi_core::content::{Blob, Content};
 use divisi_core::run::{AttemptEnd, Stage};
-use divisi_core::{Event, Input};
+use divisi_core::{Event, Failure, FailureClass, Input, Millis};
 use std::sync::Arc;
 
 impl Driver {
@@ -32,8 +33,28 @@ impl Driver {
                 self.patience.quota_wait = None;
                 self.decide(Input::Park)
             }
-            Message::Cancel => self.decide(Input::Cancel),
+            Message::Cancel => self.cancel(),
         }
+    }
+
+    /// Ends the run. The core settles each attempt under way at its reservation,
+    /// so those that have no request out end before.
+    fn cancel(&mut self) -> Result<(), DriveError> {
+        let mut lines: Vec<Line> = self.lines.values().cloned().collect();
+        lines.sort_by_key(Line::attempt);
+        for line in lines {
+            let (attempt, owed) = (line.attempt(), line.withdraw());
+            if !owed.second {
+                self.decide(Input::HedgeEnded { attempt, billed: false })?;
+            }
+            if !owed.first {
+                let withdrawn = Failure::new(FailureClass::Interrupted, "the run was cancelled");
+                let waited = Millis(line.waited().as_millis() as u64);
+                let end = AttemptEnd { waited, ..AttemptEnd::of(Err(withdrawn)) };
+                self.decide(Input::AttemptEnded { attempt, end: Box::new(end) })?;
+            }
+        }
+        self.decide(Input::Cancel)
     }
 
     fn submit(&mut self, resolved: Resolved, waiter: Waiter) -> Result<(), DriveError> {
@@ -102,7 +123,7 @@ impl Driver {
             }
             Ours::HedgeEnded { attempt, billed } => self.decide(Input::HedgeEnded { attempt, billed }),
             Ours::Ended { attempt, result } => {
-                self.stops.remove(&attempt);
+                self.lines.remove(&attempt);
                 let last_turn = result.last_turn.map(|(turn, reply)| {
                     if let Content::Stored { digest, .. } = &turn.reply {
                         self.pending.blobs.push(Blob { digest: *digest, text: reply });

@@ -32,7 +32,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// Lets what is in flight finish its turn and starts nothing new.
+    /// Lets what is in flight finish its turn and starts nothing new. What only
+    /// waits for its turn to send a request ends at once.
     pub fn park(&self) {
         // A run that is over cannot be parked any more.
         let _ = self.inbox.send(Message::Park);
@@ -44,7 +45,8 @@ impl Control {
         let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
     }
 
-    /// Ends the run at once. What is in flight is lost and may be billed.
+    /// Ends the run at once. What is in flight is lost; requests that have left may
+    /// be billed.
     pub fn cancel(&self) {
         let _ = self.inbox.send(Message::Cancel);
     }

@@ -8,7 +8,7 @@ use divisi_core::budget::TurnBound;
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::governor::Estimate;
-use divisi_core::{Failure, Millis, ModelPrice, PicoUsd};
+use divisi_core::{Failure, FailureClass, Millis, ModelPrice, PicoUsd};
 use divisi_providers::redact;
 use divisi_providers::{Again, Block, Message, Progress, ProviderError, Reply, Request, Stop};
 use std::sync::Arc;
@@ -96,6 +96,12 @@ impl From<Closed> for ProviderError {
     }
 }
 
+impl From<Stopped> for ProviderError {
+    fn from(_: Stopped) -> Self {
+        Self::new(FailureClass::Interrupted, "the run stopped")
+    }
+}
+
 impl From<Stopped> for Halt {
     fn from(_: Stopped) -> Self {
         Self::Stopped
@@ -124,7 +130,7 @@ impl Asker {
         };
         let shortened = room.map(|max_tokens| Request { max_tokens, ..request.clone() });
         let sent = shortened.as_ref().unwrap_or(request);
-        let admission = self.admitted(sent, model).await;
+        let admission = self.admitted(sent, model).await?;
         let (reply, took) =
             self.send(&Sending { request: sent, model, bytes, admission: &admission }).await?;
         let cut = (shortened.is_some() && reply.stop == Stop::MaxTokens).then(|| {
@@ -146,16 +152,16 @@ impl Asker {
     }
 
     /// Waits until the prefix that the request shares with others is cached.
-    async fn admitted(&self, request: &Request, model: &Model) -> Admission {
+    async fn admitted(&self, request: &Request, model: &Model) -> Result<Admission, Stopped> {
         let held = |left| {
             let until = wall_clock() + left;
             self.line.begin_waiting(|attempt| Signal::Held { attempt, until });
         };
-        let admission = model.governors.admit(model, request, held).await;
+        let admission = self.line.unless_parking(model.governors.admit(model, request, held)).await?;
         if admission.was_held {
             self.line.end_waiting();
         }
-        admission
+        Ok(admission)
     }
 
     /// Sends a request as soon as the vendor takes one more: the reply, and how
@@ -163,14 +169,17 @@ impl Asker {
     async fn send(&self, sending: &Sending<'_>) -> Result<(Reply, Duration), Halt> {
         let line = &self.line;
         let waits = |outlook| line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
-        let entered = self.permit(sending, waits).await;
+        let entered = line.unless_parking(self.permit(sending, waits)).await?;
         line.end_waiting();
-        let first = self.settled(sending, entered?);
+        let permit = entered?;
+        line.asks()?;
+        let first = self.settled(sending, permit);
         let sent_at = Instant::now();
         let reply = match &self.hedge {
             None => first.await,
             Some(durations) => self.hedged(sending, first, durations).await,
         };
+        line.answered(reply.is_ok());
         let reply = reply.map_err(|error| Halt::Failed(Box::new(unanswered(error))))?;
         Ok((reply, sent_at.elapsed()))
     }
@@ -202,9 +211,11 @@ impl Asker {
                 self.line.log(format!("warning: {notice}"));
             }
             let waits = |outlook| self.line.begin_waiting(|attempt| Signal::waiting(attempt, outlook));
-            let entered = self.permit(sending, waits).await;
+            self.line.answered(false);
+            let entered = self.line.unless_parking(self.permit(sending, waits)).await?;
             self.line.end_waiting();
             permit = entered?;
+            self.line.asks()?;
         }
     }
 

@@ -6,9 +6,9 @@
 
 use super::ask::{Answer, Asker, Halt, Wanted, request_bytes};
 use super::schema::Checked;
-use super::{Attempt, AttemptResult};
+use super::{Attempt, AttemptResult, Signal};
 use crate::framing;
-use crate::process::{Limits, Program};
+use crate::process::{Limits, ProcessError, Program, Stop};
 use crate::resolve::Assignment;
 use crate::setup::Model;
 use divisi_core::check::{Check, Judge};
@@ -92,13 +92,13 @@ impl Checks {
 
     /// What a command has against the result: what it prints when it fails.
     async fn run(&self, command: &str, value: &str, root: &Path) -> Result<Option<String>, Failure> {
-        let limits =
-            Limits { timeout: Some(Duration::from_millis(self.assignment.timeout.0)), ..Limits::default() };
+        let most = Duration::from_millis(self.assignment.setup.check_timeout.0);
+        let limits = Limits { timeout: Some(most), ..Limits::default() };
+        let at_work = format!("check {}", command.lines().next().unwrap_or_default());
+        self.asker.line.signal(|attempt| Signal::Tool { attempt, what: at_work.into() });
         // What it prints goes into prompts: it gets no keys.
         let program = Program::shell(command).without_secrets().stdin(plain(value)).cwd(root).limits(limits);
-        let exit = program.run(self.asker.line.stop()).await.map_err(|error| {
-            Failure::new(FailureClass::Program, format!("the check `{command}` did not run: {error}"))
-        })?;
+        let exit = program.run(self.asker.line.stop()).await.map_err(|error| did_not_run(command, &error))?;
         if exit.status.is_ok() {
             return Ok(None);
         }
@@ -205,6 +205,26 @@ fn verdict_schema() -> Value {
 
 fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
     Ok(Checked::new(schema)?.check(value).err())
+}
+
+/// Says nothing against the result: the check itself has come to nothing.
+fn did_not_run(command: &str, error: &ProcessError) -> Failure {
+    match error {
+        ProcessError::Stopped { why: Stop::Timeout(most), .. } => {
+            let message = format!("the check `{command}` took longer than {most:?}");
+            Failure::new(FailureClass::Timeout, message).hint("raise `check_timeout`, or check less")
+        }
+        ProcessError::Stopped { why: Stop::Cancelled, .. } => {
+            Failure::new(FailureClass::Interrupted, format!("the check `{command}` was stopped"))
+        }
+        ProcessError::NotFound { .. }
+        | ProcessError::NoFolder { .. }
+        | ProcessError::NotStarted { .. }
+        | ProcessError::Lost { .. }
+        | ProcessError::Stopped { why: Stop::Stalled(_), .. } => {
+            Failure::new(FailureClass::Program, format!("the check `{command}` did not run: {error}"))
+        }
+    }
 }
 
 /// A result as people and programs read it: a text without its quotes.

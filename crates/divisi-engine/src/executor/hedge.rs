@@ -80,8 +80,9 @@ impl Asker {
         let given_up = GivenUp { line, billed: &billed };
         let mut second = pin!(async {
             line.hedge_wanted().await.ok()?;
-            // The first one is under way, so nobody waits on behalf of the attempt.
-            let permit = self.permit(sending, |_| ()).await.ok()?;
+            // The first one is out, so the attempt as a whole does not wait.
+            let permit = line.unless_parking(self.permit(sending, |_| ())).await.ok()?.ok()?;
+            line.asks_again().ok()?;
             billed.store(true, Ordering::Relaxed);
             Some(self.exchange(sending, permit).await)
         });

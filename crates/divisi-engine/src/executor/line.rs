@@ -1,5 +1,6 @@
 //! The line from an attempt to its driver.
 
+use super::activity::{Activity, Doing, Owed};
 use crate::driver::{FlowNews, Message, Ours, wall_clock};
 use crate::governor::{Outlook, RunNumber};
 use divisi_core::budget::TurnBound;
@@ -10,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The line from an attempt to its driver.
@@ -25,20 +25,13 @@ struct Ends {
     priority: u32,
     inbox: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
+    /// Fires when the attempt is to end at once.
     stop: CancellationToken,
-    /// Counts signs of life; whoever watches for idleness compares it.
+    /// Fires when the run parks: what has not left by then stays.
+    parking: CancellationToken,
+    /// Counts signs of life; the clock for silence compares it.
     alive: AtomicU64,
-    waits: Mutex<Waits>,
-}
-
-/// When an attempt waits for its turn to send a request: that is no idleness,
-/// it takes nothing of the attempt's time, and nobody sends a bill for it.
-#[derive(Debug, Default)]
-struct Waits {
-    /// Since when it waits now, if it does.
-    since: Option<Instant>,
-    /// How long it has waited before.
-    before: Duration,
+    activity: Mutex<Activity>,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -105,10 +98,10 @@ impl Line {
         (run, priority): (RunNumber, u32),
         inbox: mpsc::UnboundedSender<Message>,
         signals: broadcast::Sender<Signal>,
-        stop: CancellationToken,
+        parking: CancellationToken,
     ) -> Self {
-        let (alive, waits) = (AtomicU64::new(0), Mutex::default());
-        Self(Arc::new(Ends { attempt, run, priority, inbox, signals, stop, alive, waits }))
+        let (stop, alive, activity) = (CancellationToken::new(), AtomicU64::new(0), Mutex::default());
+        Self(Arc::new(Ends { attempt, run, priority, inbox, signals, stop, parking, alive, activity }))
     }
 
     /// Whose line it is.
@@ -136,8 +129,11 @@ impl Line {
     pub async fn turn_ended(&self, turn: Turn, reply: Arc<str>) -> Result<(), Stopped> {
         self.sign_of_life();
         let blob = blob_of(&turn.reply, reply);
-        self.ask(|answer| Ours::TurnEnded { attempt: self.0.attempt, turn: Box::new(turn), blob, answer })
-            .await
+        let (attempt, turn) = (self.0.attempt, Box::new(turn));
+        let durable = self.hand_over(|answer| Ours::TurnEnded { attempt, turn, blob, answer });
+        // The driver takes it before whatever it is told next.
+        self.activity().settled();
+        durable.await.map_err(|_| Stopped)
     }
 
     /// Asks to send a further request. Returns once it is written down that it
@@ -170,10 +166,15 @@ impl Line {
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
+        self.hand_over(message).await.map_err(|_| Stopped)
+    }
+
+    /// Tells the driver something that it answers. It drops the other end of what
+    /// it turns down, and of all when it is gone.
+    fn hand_over<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
-        self.0.inbox.send(Message::Ours(message(answer))).map_err(|_| Stopped)?;
-        // The driver drops the other end of what it turns down.
-        answered.await.map_err(|_| Stopped)
+        self.tell(Message::Ours(message(answer)));
+        answered
     }
 
     /// Shows something that is no fact.
@@ -198,35 +199,75 @@ impl Line {
 
     /// Says that the attempt waits for its turn to send a request.
     pub(crate) fn begin_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
-        self.waits().since.get_or_insert_with(Instant::now);
+        self.activity().begin_waiting();
         self.signal(signal);
     }
 
     /// Says that it is its turn.
     pub(crate) fn end_waiting(&self) {
-        let has_waited = {
-            let mut waits = self.waits();
-            let waited = waits.since.take().map(|since| since.elapsed());
-            waits.before += waited.unwrap_or_default();
-            waited.is_some()
-        };
+        let has_waited = self.activity().end_waiting();
         if has_waited {
             self.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.waits().since.is_some()
+    /// What `turn` gives once it is the attempt's turn to send a request, unless
+    /// the run parks first: what has not left by then is not sent.
+    pub(super) async fn unless_parking<T>(&self, turn: impl Future<Output = T>) -> Result<T, Stopped> {
+        if self.0.parking.is_cancelled() {
+            return Err(Stopped);
+        }
+        tokio::select! {
+            biased;
+            come = turn => Ok(come),
+            () = self.0.parking.cancelled() => Err(Stopped),
+        }
+    }
+
+    /// Says that a request leaves now. Fails where it must not.
+    pub(super) fn asks(&self) -> Result<(), Stopped> {
+        self.sign_of_life();
+        if self.activity().ask() { Ok(()) } else { Err(Stopped) }
+    }
+
+    /// The same for a request that is sent a second time.
+    pub(super) fn asks_again(&self) -> Result<(), Stopped> {
+        if self.activity().ask_again() { Ok(()) } else { Err(Stopped) }
+    }
+
+    /// Says that no request is out any more; `by_reply` where a reply has come,
+    /// which the driver is to be told of.
+    pub(super) fn answered(&self, by_reply: bool) {
+        self.activity().answered(by_reply);
+    }
+
+    /// Sees to it that no further request leaves. Returns what has left and may be
+    /// billed; an attempt of which nothing has, ends.
+    pub(crate) fn withdraw(&self) -> Owed {
+        let owed = self.activity().withdraw();
+        if !owed.first {
+            self.0.stop.cancel();
+        }
+        owed
+    }
+
+    /// Whether a request is out.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.activity().doing() == Doing::Asking
+    }
+
+    /// Whether a request has left of whose reply the driver does not know.
+    pub(crate) fn may_be_billed(&self) -> bool {
+        self.activity().owed().first
     }
 
     /// How long it has waited for its turn so far.
     pub(crate) fn waited(&self) -> Duration {
-        let waits = self.waits();
-        waits.before + waits.since.map(|since| since.elapsed()).unwrap_or_default()
+        self.activity().waited()
     }
 
-    fn waits(&self) -> MutexGuard<'_, Waits> {
-        self.0.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.0.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn signs_of_life(&self) -> u64 {

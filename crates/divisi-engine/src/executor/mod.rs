@@ -5,6 +5,7 @@
 //! request it asks its [`Line`] to the driver, which answers once the request
 //! is written down, or tells it to stop.
 
+mod activity;
 mod api;
 mod ask;
 mod check;

@@ -6,6 +6,7 @@
 mod called;
 mod library;
 mod script;
+mod watchdog;
 
 pub(crate) use called::protect;
 pub use library::{FlowFile, Library};

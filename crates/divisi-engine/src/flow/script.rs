@@ -6,7 +6,9 @@
 //! what a replay must repeat.
 
 use super::Library;
+use super::watchdog::{LOOK_EVERY, Watchdog};
 use crate::driver::{FlowNews, Message, TaskEnd, TaskReport, Waiter};
+use crate::engine::StartError;
 use crate::resolve::{Resolved, Resolver};
 use divisi_core::{Failure, FailureClass};
 use divisi_script::{Answer, Call, CallId, Host, HostOptions, Script, ScriptError, TaskAnswer};
@@ -14,7 +16,10 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Stack of the thread: the script's own limit is a quarter of it.
@@ -23,15 +28,40 @@ const STACK_BYTES: usize = 4 * 1024 * 1024;
 /// The error that a script ended with, for a display with its source.
 pub(crate) type ScriptEnd = oneshot::Receiver<ScriptError>;
 
-/// Computes something with scripts on a thread that has the stack for it.
-pub(crate) fn on_stack<T: Send>(compute: impl FnOnce() -> T + Send) -> std::io::Result<T> {
-    std::thread::scope(|scope| {
-        let name = "divisi-script".into();
-        let thread =
-            std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, compute)?;
-        // What went wrong there goes wrong here.
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
+/// Computes something with `script` on a thread that has the stack for it. A thread
+/// that does not come back, as the pulse of `options` tells, is left behind.
+pub(crate) fn on_stack<T: Send + 'static>(
+    script: &Script,
+    options: &HostOptions,
+    compute: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StartError> {
+    let watchdog = Watchdog::new(options.pulse.clone());
+    let (sender, computed) = std::sync::mpsc::channel();
+    let watched = watchdog.clone();
+    let thread = on_thread(move || {
+        watched.watch_this_thread();
+        // Where it was left behind, the result is of no use.
+        let _ = sender.send(compute());
+    });
+    let thread = thread.map_err(StartError::Thread)?;
+    loop {
+        match computed.recv_timeout(LOOK_EVERY) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) if watchdog.is_stuck() => {
+                return Err(Box::new(ScriptError::stuck(script, options.limits.busy_max)).into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // What went wrong there goes wrong here.
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => return Err(StartError::Thread(std::io::ErrorKind::BrokenPipe.into())),
+            },
+        }
+    }
+}
+
+fn on_thread(work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("divisi-script".into()).stack_size(STACK_BYTES).spawn(work)
 }
 
 /// Starts `script`. Its calls go to `inbox`, its answers come over `answers`.
@@ -44,18 +74,61 @@ pub(crate) fn start(
     answers: mpsc::UnboundedReceiver<(u64, TaskReport)>,
 ) -> std::io::Result<ScriptEnd> {
     let (failed, end) = oneshot::channel();
-    std::thread::Builder::new().name("divisi-script".into()).stack_size(STACK_BYTES).spawn(move || {
+    let (goes_on, over) = oneshot::channel::<()>();
+    let watchdog = Watchdog::new(options.pulse.clone());
+    let end_of = End { inbox: inbox.clone(), failed: Arc::new(Mutex::new(Some(failed))) };
+    tokio::spawn(leave_behind_if_stuck(
+        watchdog.clone(),
+        over,
+        end_of.clone(),
+        (script.clone(), options.limits.busy_max),
+    ));
+    on_thread(move || {
+        watchdog.watch_this_thread();
         let library = Library::new(&resolver.setup().workspace);
         let feed = Feed { resolver, inbox, library, warned: RefCell::default() };
-        let result = feed.run(&script, args, options, answers).map_err(|error| {
-            let failure = Failure::new(FailureClass::Flow, error.to_string());
-            // Whoever started the run may have no use for the source.
-            let _ = failed.send(error);
-            failure
-        });
-        feed.tell(FlowNews::Ended(result));
+        end_of.tell(feed.run(&script, args, options, answers));
+        drop(goes_on);
     })?;
     Ok(end)
+}
+
+/// Ends the flow of a script that computes and cannot be stopped; its thread stays
+/// at it until the process ends. `over` closes when the thread is done.
+async fn leave_behind_if_stuck(
+    watchdog: Watchdog,
+    mut over: oneshot::Receiver<()>,
+    end: End,
+    (script, busy_max): (Script, Duration),
+) {
+    while tokio::time::timeout(LOOK_EVERY, &mut over).await.is_err() {
+        if watchdog.is_stuck() {
+            return end.tell(Err(ScriptError::stuck(&script, busy_max)));
+        }
+    }
+}
+
+/// Where the end of a flow is told.
+#[derive(Clone)]
+struct End {
+    inbox: mpsc::UnboundedSender<Message>,
+    /// Whoever started the run may want the source, once.
+    failed: Arc<Mutex<Option<oneshot::Sender<ScriptError>>>>,
+}
+
+impl End {
+    /// The driver takes the first end that it is told.
+    fn tell(&self, result: Result<Arc<str>, ScriptError>) {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = result.map_err(|error| {
+            let failure = Failure::new(FailureClass::Flow, error.to_string());
+            // It may have no use for it, or have been told of an earlier one.
+            let _ = failed.map(|failed| failed.send(error));
+            failure
+        });
+        // A driver that is gone needs to hear nothing.
+        let _ = self.inbox.send(Message::Flow(FlowNews::Ended(result)));
+    }
 }
 
 struct Feed {

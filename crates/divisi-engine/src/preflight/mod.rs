@@ -58,8 +58,8 @@ impl Default for TraceLimits {
 ///
 /// A script that fails on placeholders, or asks for too much, gives the graph
 /// up to there. Blocks for as long as the script computes, on a thread of its
-/// own. Fails only when the script cannot be read, or there is no engine or no
-/// thread to run it.
+/// own. Fails when the script cannot be read or cannot be stopped, or there is no
+/// engine or no thread to run it.
 pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Graph, StartError> {
     let script = flow.parse().map_err(Box::new)?;
     let options = HostOptions {
@@ -69,13 +69,17 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
         cwd: Some(setup.workspace.display().to_string()),
         ..HostOptions::default()
     };
-    let library = Library::new(&setup.workspace);
-    let resolver = Resolver::new(setup);
-    let stage =
-        Stage { script: &script, args: flow.args.as_ref(), options: &options, library: &library, limits };
-    let compute = || Tracer { stage, resolver: &resolver, tasks: 0, answered: 0 }.graph(&flow.name);
-    let graph = crate::flow::on_stack(compute).map_err(StartError::Thread)?;
-    Ok(graph.map_err(Box::new)?)
+    let graph = {
+        let (flow, script, options, limits) = (flow.clone(), script.clone(), options.clone(), limits.clone());
+        move || {
+            let library = Library::new(&setup.workspace);
+            let args = flow.args.as_ref();
+            let stage =
+                Stage { script: &script, args, options: &options, library: &library, limits: &limits };
+            Tracer { stage, resolver: &Resolver::new(setup), tasks: 0, answered: 0 }.graph(&flow.name)
+        }
+    };
+    Ok(crate::flow::on_stack(&script, &options, graph)?.map_err(Box::new)?)
 }
 
 struct Tracer<'a> {

@@ -6,13 +6,20 @@
 //! is dropped, and not after a normal end either, because a thousand agents
 //! that each leave a server behind would take the machine down.
 //!
-//! Left out on purpose: terminals, pipelines (ask a shell), and rescue when
-//! this process itself is killed without warning.
+//! Left out on purpose: terminals, and pipelines (ask a shell).
 
 mod output;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod tree;
+#[cfg(not(target_os = "linux"))]
+mod unsupervised;
 
 pub use output::Output;
+#[cfg(target_os = "linux")]
+pub use supervisor::{be_supervisor, end_all, supervise};
+#[cfg(not(target_os = "linux"))]
+pub use unsupervised::{be_supervisor, end_all, supervise};
 
 use crate::workspace::{CEILING, git_environment};
 use divisi_providers::redact;
@@ -20,6 +27,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -195,7 +203,7 @@ impl Program {
             return Err(ProcessError::NoFolder { program: name.to_owned(), folder: cwd.clone() });
         }
         let mark = tree::Mark::new();
-        let mut command = tokio::process::Command::new(&self.program);
+        let mut command = self.command(name)?;
         if !self.env_inherited {
             command.env_clear();
         }
@@ -212,8 +220,8 @@ impl Program {
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
+        ANY_STARTED.store(true, Ordering::Relaxed);
         let child = command
-            .args(&self.args)
             .env(tree::MARK_VARIABLE, mark.as_str())
             .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -228,6 +236,58 @@ impl Program {
         let tree = Tree::new(child.id(), mark);
         Ok((child, tree))
     }
+
+    /// The command to start: the program, or its supervisor.
+    fn command(&self, name: &str) -> Result<tokio::process::Command, ProcessError> {
+        #[cfg(target_os = "linux")]
+        if let Some(command) = supervisor::command(&self.program, &self.args) {
+            // Where a supervisor cannot start the program, only its exit code would tell.
+            return self.can_start(name).map(|()| command);
+        }
+        let mut command = tokio::process::Command::new(&self.program);
+        command.args(&self.args);
+        Ok(command)
+    }
+
+    /// Whether there is a program of that name that may be executed.
+    #[cfg(target_os = "linux")]
+    fn can_start(&self, name: &str) -> Result<(), ProcessError> {
+        use rustix::fs::{Access, access};
+        let at = |path: PathBuf| self.cwd.as_deref().map_or(path.clone(), |folder| folder.join(path));
+        let places: Vec<PathBuf> = match self.program.as_encoded_bytes().contains(&b'/') {
+            true => vec![at(PathBuf::from(&self.program))],
+            false => {
+                let path = self.path().unwrap_or_else(|| "/bin:/usr/bin".into());
+                std::env::split_paths(&path).map(|folder| at(folder.join(&self.program))).collect()
+            }
+        };
+        let mut found = places.iter().filter(|place| place.exists()).peekable();
+        if found.peek().is_none() {
+            return Err(ProcessError::NotFound { program: name.to_owned() });
+        }
+        match found.any(|place| place.is_file() && access(place.as_path(), Access::EXEC_OK).is_ok()) {
+            true => Ok(()),
+            false => {
+                let source = io::ErrorKind::PermissionDenied.into();
+                Err(ProcessError::NotStarted { program: name.to_owned(), source })
+            }
+        }
+    }
+
+    /// Where the program will be looked for.
+    #[cfg(target_os = "linux")]
+    fn path(&self) -> Option<OsString> {
+        let own = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        own.unwrap_or_else(|| std::env::var_os("PATH").filter(|_| self.env_inherited))
+    }
+}
+
+/// Whether this process has started any program.
+static ANY_STARTED: AtomicBool = AtomicBool::new(false);
+
+#[cfg(target_os = "linux")]
+fn any_started() -> bool {
+    ANY_STARTED.load(Ordering::Relaxed)
 }
 
 /// Waits for the program, then a little for what is left in its pipes.

@@ -4,7 +4,9 @@
 //! session, and a daemon leaves its parent behind. On Linux three signs tell
 //! who belongs to the tree, read from `/proc`: the process group, the parents,
 //! and a variable in the environment which children inherit wherever they go.
-//! Elsewhere it is the group alone.
+//! A daemon that takes off all three at once has still a
+//! [supervisor](super::supervisor) above it, where there is one. Elsewhere it is
+//! the group alone.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,23 +74,20 @@ impl Tree {
     /// Dropping the future does not keep it from happening.
     pub(super) async fn kill(&mut self) {
         if let Some(members) = self.members.take() {
-            let _ = tokio::task::spawn_blocking(move || members.kill()).await;
+            let _ = tokio::task::spawn_blocking(move || drop(members)).await;
         }
     }
 }
 
-impl Drop for Tree {
+/// However it is let go of: work for a thread that never gets to it is dropped.
+impl Drop for Members {
     fn drop(&mut self) {
-        if let Some(members) = self.members.take() {
-            members.kill();
-        }
-    }
-}
-
-impl Members {
-    fn kill(mut self) {
         #[cfg(target_os = "linux")]
-        self.known.look();
+        {
+            self.known.look();
+            // While a supervisor lives, orphans cannot get away from it.
+            self.known.kill_all_but_leader();
+        }
         // The group is one act that nobody in it can outrun by forking.
         let _ = kill_process_group(self.leader, Signal::KILL);
         #[cfg(target_os = "linux")]
@@ -97,7 +96,7 @@ impl Members {
 }
 
 #[cfg(target_os = "linux")]
-mod linux {
+pub(super) mod linux {
     use super::{MARK_VARIABLE, Mark};
     use rustix::process::{Pid, Signal, kill_process};
     use std::collections::{BTreeMap, BTreeSet};
@@ -161,10 +160,18 @@ mod linux {
             self.started.len() > before
         }
 
+        pub(super) fn kill_all_but_leader(&mut self) {
+            self.kill_where(|known, id| id != known.leader);
+        }
+
         pub(super) fn kill(&mut self) {
+            self.kill_where(|_, _| true);
+        }
+
+        fn kill_where(&mut self, is_meant: impl Fn(&Self, i32) -> bool) {
             let mut killed = BTreeSet::new();
             for _ in 0..ROUNDS_MAX {
-                for (&id, &started) in &self.started {
+                for (&id, &started) in self.started.iter().filter(|(id, _)| is_meant(self, **id)) {
                     let same = stat(id).is_some_and(|stat| stat.started == started);
                     if let Some(pid) = Pid::from_raw(id).filter(|_| same && killed.insert(id)) {
                         let _ = kill_process(pid, Signal::KILL);
@@ -184,6 +191,49 @@ mod linux {
             // Unreadable for processes of other users: those are not ours.
             std::fs::read(format!("/proc/{id}/environ"))
                 .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|entry| entry == self.mark))
+        }
+    }
+
+    /// All processes below one that is itself left alone.
+    pub(in crate::process) struct Descendants {
+        of: i32,
+    }
+
+    impl Descendants {
+        pub(in crate::process) fn of(process: Pid) -> Self {
+            Self { of: process.as_raw_nonzero().get() }
+        }
+
+        pub(in crate::process) fn is_empty(&self) -> bool {
+            self.all().is_empty()
+        }
+
+        /// Kills them, and those that they start meanwhile. Where the process is a
+        /// subreaper, none can get away.
+        pub(in crate::process) fn kill(&self) {
+            for _ in 0..ROUNDS_MAX {
+                let all = self.all();
+                if all.is_empty() {
+                    break;
+                }
+                for pid in all.into_iter().filter_map(Pid::from_raw) {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+            }
+        }
+
+        fn all(&self) -> BTreeSet<i32> {
+            let running = running();
+            let mut found = BTreeSet::from([self.of]);
+            loop {
+                let below = |(id, stat): (&i32, &Stat)| found.contains(&stat.parent).then_some(*id);
+                let new: Vec<_> = running.iter().filter_map(below).filter(|id| !found.contains(id)).collect();
+                if new.is_empty() {
+                    found.remove(&self.of);
+                    return found;
+                }
+                found.extend(new);
+            }
         }
     }
 

@@ -93,11 +93,7 @@ impl Failure {
     fn problem(self, state: &State, busy: Option<Duration>) -> Problem {
         let kind = if busy.is_some() { ErrorKind::Busy } else { self.kind };
         match kind {
-            ErrorKind::Busy => {
-                let busy = busy.unwrap_or_default();
-                Problem::new(kind, format!("it computed for more than {busy:?} without waiting"))
-                    .hint("look for a loop that does not end")
-            }
+            ErrorKind::Busy => Problem::busy(busy.unwrap_or_default()),
             ErrorKind::Memory => {
                 let mebibytes = state.options.limits.memory_bytes_max >> 20;
                 Problem::new(kind, format!("it used more than {mebibytes} MiB of memory"))

@@ -1,11 +1,11 @@
 //! From the text of a script to what the engine evaluates.
 
 use super::tokens::Tokens;
-use crate::HostLimits;
 use crate::error::{ErrorKind, Problem};
 use crate::globals;
 use crate::stack::{self, RawFrame};
 use crate::watch::Watch;
+use crate::{HostLimits, Pulse};
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Runtime, context::EvalOptions};
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ pub(super) fn check(name: &str, body: &str, tokens: &Tokens, limits: &HostLimits
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(limits.memory_bytes_max);
         runtime.set_max_stack_size(limits.stack_bytes_max);
-        Watch::over(&runtime, limits.busy_max).begin();
+        Watch::over(&runtime, limits.busy_max, Pulse::default()).begin();
         Context::full(&runtime)
     };
     let context = engine().map_err(|error| Problem::new(ErrorKind::Memory, error.to_string()))?;

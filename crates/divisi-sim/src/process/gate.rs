@@ -59,6 +59,9 @@ impl Gate {
 impl Process<'_, '_> {
     /// A request wants to leave.
     pub(super) fn enter(&mut self, who: Who, request: Request, priority: u32) -> Result<(), String> {
+        if self.is_withdrawn(who) {
+            return self.withdraw(who);
+        }
         self.planned += 1;
         let sending = Sending { who, request, priority, ticket: self.planned };
         let Some(family) = request.family else { return self.depart(sending, None) };
@@ -77,8 +80,10 @@ impl Process<'_, '_> {
         self.world.story.tell(now, || format!("waits     {who}"));
         let place = gate.queue.enter(run, priority, estimate, sending);
         let is_next = asked.is_none() && gate.queue.is_next(place);
-        if let Who::Second(attempt, _) = who {
-            self.second_is(attempt, Whereabouts::InLine(family, place));
+        match who {
+            Who::Attempt(attempt, turn) => _ = self.in_line.insert(attempt, (turn, family, place)),
+            Who::Second(attempt, _) => self.second_is(attempt, Whereabouts::InLine(family, place)),
+            Who::Other(_) => {}
         }
         if let (Who::Other(other), true) = (who, self.chance.percent(10)) {
             let patience = self.chance.within(1..3_000);
@@ -196,6 +201,13 @@ impl Process<'_, '_> {
             match gate.queue.next_through(now) {
                 Next::Through(sending, permit) => {
                     gate.watch.turn_of(sending.who.run(), sending.priority, sending.ticket)?;
+                    self.forget_place(sending.who);
+                    if self.is_withdrawn(sending.who) {
+                        self.take_back(family, permit);
+                        self.withdraw(sending.who)?;
+                        continue;
+                    }
+                    let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
                     if let (Who::Other(_), true) = (sending.who, self.chance.percent(3)) {
                         // Gone at the very moment.
                         gate.queue.withdraw(now, permit);
@@ -205,6 +217,7 @@ impl Process<'_, '_> {
                 }
                 Next::Closed(sending, until) => {
                     gate.watch.goes_away(sending.who.run(), sending.priority, sending.ticket)?;
+                    self.forget_place(sending.who);
                     self.turn_away(sending, until)?;
                 }
                 Next::Wait(until) => {
@@ -213,6 +226,19 @@ impl Process<'_, '_> {
                 }
                 Next::Full | Next::Nobody => return Ok(()),
             }
+        }
+    }
+
+    fn forget_place(&mut self, who: Who) {
+        if let Who::Attempt(attempt, _) = who {
+            self.in_line.remove(&attempt);
+        }
+    }
+
+    fn take_back(&mut self, family: Family, permit: PermitId) {
+        let now = self.world.now;
+        if let Some(gate) = self.gates.get_mut(&family) {
+            gate.queue.withdraw(now, permit);
         }
     }
 
@@ -226,6 +252,7 @@ impl Process<'_, '_> {
         if let Who::Attempt(attempt, turn) | Who::Second(attempt, turn) = who {
             let Request { room, bound, .. } = sending.request;
             ensure!(self.is_under_way(attempt), "{attempt} asks although it has ended");
+            ensure!(!self.is_withdrawn(who), "{attempt} asks although the run parks");
             self.watch.request(attempt, self.request(attempt, turn), room, bound)?;
             self.has_left(who, sending.request, sending.priority);
         }

@@ -125,6 +125,22 @@ impl Process<'_, '_> {
         }
     }
 
+    /// The second requests that wait at a gate.
+    pub(super) fn seconds_in_line(&self) -> Vec<(AttemptId, usize)> {
+        let waits = |second: &Second| matches!(second.whereabouts, Whereabouts::InLine(..));
+        let waiting = self.seconds.iter().filter(|(_, second)| waits(second));
+        waiting.map(|(attempt, second)| (*attempt, second.turn)).collect()
+    }
+
+    /// Whether a request of the attempt has left and is waited for.
+    pub(super) fn has_request_out(&self, attempt: AttemptId) -> bool {
+        self.asked.contains_key(&attempt)
+    }
+
+    pub(super) fn has_second_out(&self, attempt: AttemptId) -> bool {
+        self.seconds.get(&attempt).is_some_and(|second| second.whereabouts == Whereabouts::Left)
+    }
+
     fn waits_for(&self, attempt: AttemptId, turn: usize) -> bool {
         self.asked.get(&attempt).is_some_and(|asked| asked.turn == turn)
     }

@@ -9,6 +9,7 @@ mod attempt;
 mod gate;
 mod hedge;
 mod others;
+mod withdraw;
 
 use crate::ask::{Ask, Fate};
 use crate::chance::Chance;
@@ -21,6 +22,7 @@ use crate::world::World;
 use agenda::Happening;
 use attempt::failed;
 use divisi_core::event::Recorded;
+use divisi_core::governor::Place;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage};
 use divisi_core::{
@@ -64,6 +66,8 @@ pub(crate) struct Process<'w, 'f> {
     script: Script<'f>,
     inbox: VecDeque<Message<'f>>,
     gates: BTreeMap<Family, Gate>,
+    /// Where the request of an attempt waits, and which one it is.
+    in_line: BTreeMap<AttemptId, (usize, Family, Place<u32>)>,
     /// The request of each attempt that has left, and the second one for the same.
     asked: BTreeMap<AttemptId, Asked>,
     seconds: BTreeMap<AttemptId, Second>,
@@ -103,6 +107,7 @@ impl<'w, 'f> Process<'w, 'f> {
             script: Script::start(flow),
             inbox: VecDeque::new(),
             gates: gates.into_iter().collect(),
+            in_line: BTreeMap::new(),
             asked: BTreeMap::new(),
             seconds: BTreeMap::new(),
             patience: Chance::of(world.scenario.seed, &format!("patience {}", world.tally.executions)),
@@ -181,6 +186,9 @@ impl<'w, 'f> Process<'w, 'f> {
         let at = self.world.now;
         // Whoever wants it to rest does not want it to go on by itself.
         self.waits &= !matches!(input, Input::Park);
+        if matches!(input, Input::Cancel) {
+            self.withdraw_all(batch)?;
+        }
         for event in self.run.decide(at, input) {
             ensure!(self.waits || event != Event::RunWoken, "it goes on although somebody has parked it");
             self.world.story.tell(at, || line(&event));
@@ -263,6 +271,7 @@ impl<'w, 'f> Process<'w, 'f> {
                 self.rest(*until);
                 Ok(())
             }
+            Event::ParkingStarted { .. } => self.withdraw_waiting(),
             Event::RunWoken => self.reopen_gates(),
             Event::TaskEnded { task, .. } | Event::TaskClaimed { task, .. } => {
                 if let Some(TaskStage::Ended { order, .. }) = self.run.task(*task).map(|task| task.stage()) {

@@ -4,6 +4,8 @@ use super::frame::frame;
 use super::look::{Line, Look};
 use super::news::{Detail, News};
 use super::progress::Progress;
+use super::screen::Screen;
+use crate::output;
 use divisi_core::{Millis, Recorded, Timestamp};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
@@ -14,14 +16,26 @@ pub(crate) struct LiveView {
     size: Box<dyn Fn() -> (u16, u16) + Send>,
     /// Draws the frame, which is its message, and keeps it below the news.
     bar: ProgressBar,
+    /// Whether the screen has taken what was drawn before.
+    is_free: fn() -> bool,
     news: News,
     unsaid: Vec<String>,
+    /// Lines that were left out because the screen took nothing.
+    left_out: usize,
     drawn_at: Option<Timestamp>,
 }
 
 impl LiveView {
     /// Ten frames a second look alive and cost little.
     const FRAME_EVERY: Millis = Millis(100);
+    /// News that wait for a screen that takes nothing, as after Ctrl-S: more lines
+    /// than a terminal keeps for scrolling back.
+    const UNSAID_MAX: usize = 10_000;
+
+    /// A display on stderr.
+    pub(crate) fn on_stderr(look: Look) -> Self {
+        Self { is_free: output::is_talk_heard, ..Self::new(look, Screen::new()) }
+    }
 
     /// A display on `screen`. Its width, not the look's, is what counts.
     pub(crate) fn new(look: Look, screen: impl TermLike + Clone + 'static) -> Self {
@@ -35,7 +49,8 @@ impl LiveView {
         bar.set_style(
             ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
-        Self { look, size, bar, news: News::default(), unsaid: vec![], drawn_at: None }
+        let (news, unsaid) = (News::default(), vec![]);
+        Self { look, size, bar, is_free: || true, news, unsaid, left_out: 0, drawn_at: None }
     }
 
     /// Takes up what is to be said of an event, and draws if it is time.
@@ -49,13 +64,16 @@ impl LiveView {
     /// Says these lines above the frame, with the next one.
     pub(crate) fn say(&mut self, lines: &[Line]) {
         self.unsaid.extend(lines.iter().map(|line| line.render(&self.look)));
+        let excess = self.unsaid.len().saturating_sub(Self::UNSAID_MAX);
+        self.unsaid.drain(..excess);
+        self.left_out += excess;
     }
 
     /// Draws if it is time.
     pub(crate) fn tick(&mut self, progress: &Progress, now: Timestamp) {
         // A clock that was set back must not stop the display.
         let due = self.drawn_at.is_none_or(|at| now < at || now.since(at) >= Self::FRAME_EVERY);
-        if due {
+        if due && (self.is_free)() {
             self.drawn_at = Some(now);
             let (rows, columns) = (self.size)();
             self.look.width = columns.into();
@@ -72,6 +90,10 @@ impl LiveView {
     }
 
     fn flush(&mut self) {
+        if self.left_out > 0 {
+            let note = format!("… {} lines left out", std::mem::take(&mut self.left_out));
+            self.unsaid.insert(0, note);
+        }
         if !self.unsaid.is_empty() {
             self.bar.println(std::mem::take(&mut self.unsaid).join("\n"));
         }

@@ -14,6 +14,7 @@ pub(crate) mod json;
 mod live;
 mod news;
 mod plain;
+mod screen;
 
 mod failures;
 mod instead;

@@ -156,6 +156,17 @@ impl Progress {
         }
     }
 
+    /// How many requests are out, and how many tools and programs are at work. What
+    /// waits for its turn is neither.
+    pub(crate) fn at_work(&self) -> (usize, usize) {
+        let asks =
+            |attempt: AttemptId| self.run.task(attempt.task).is_some_and(|task| task.model().is_some());
+        let busy = self.under_way.iter().filter(|(_, under_way)| under_way.waits.is_none());
+        let (asking, working): (Vec<_>, Vec<_>) =
+            busy.partition(|(attempt, under_way)| under_way.tool.is_none() && asks(**attempt));
+        (asking.len(), working.len())
+    }
+
     /// The name of a task, for people.
     pub(crate) fn label(&self, task: TaskId) -> String {
         self.run.task(task).map_or_else(|| task.to_string(), |state| label(task, state))

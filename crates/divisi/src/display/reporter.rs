@@ -6,6 +6,7 @@ use super::look::{Line, Look, page};
 use super::plain::PlainView;
 use super::progress::Progress;
 use super::summary::{errors, summary};
+use crate::output;
 use divisi_core::{Recorded, Run, RunId, Timestamp};
 use divisi_engine::Signal;
 use std::io::{self, IsTerminal, Write};
@@ -73,13 +74,13 @@ impl Reporter {
     /// journal has it before it is resumed.
     pub(crate) fn new(mode: Mode, look: Look, id: RunId, run: Run) -> Self {
         let view = match mode {
-            Mode::Live => View::Live(Box::new(LiveView::new(look, console::Term::buffered_stderr()))),
+            Mode::Live => View::Live(Box::new(LiveView::on_stderr(look))),
             Mode::Plain => View::Plain(PlainView::new(look)),
             Mode::Json => View::Json,
             Mode::Quiet => View::Quiet,
         };
-        let out = Box::new(io::BufWriter::new(io::stdout()));
-        Self { progress: Progress::new(id, run), look, view, out, err: Box::new(io::stderr()) }
+        let (out, err) = (Box::new(io::BufWriter::new(output::results())), Box::new(output::talk()));
+        Self { progress: Progress::new(id, run), look, view, out, err }
     }
 
     /// Takes in one recorded event.
@@ -105,6 +106,11 @@ impl Reporter {
     /// Takes in something that is no fact.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.progress.signal(signal);
+    }
+
+    /// How many requests are out, and how many tools and programs are at work.
+    pub(crate) fn at_work(&self) -> (usize, usize) {
+        self.progress.at_work()
     }
 
     /// Says something that does not come from the run, above what is shown.

@@ -40,8 +40,10 @@ pub(crate) struct Settings {
     pub(crate) estimate: bool,
     /// Longest time of one attempt.
     pub(crate) timeout: Span,
-    /// Longest time of one attempt without any sign of progress.
+    /// Longest time of one request without any sign of progress.
     pub(crate) idle_timeout: Span,
+    /// Longest time of one check that is a command.
+    pub(crate) check_timeout: Span,
     /// Whether a request that takes far longer than others may be sent a second time.
     pub(crate) hedge: bool,
     /// Requests one attempt may send.
@@ -233,6 +235,7 @@ impl Default for Settings {
             estimate: true,
             timeout: Span(Millis::from_secs(30 * 60)),
             idle_timeout: Span(Millis::from_secs(3 * 60)),
+            check_timeout: Span(divisi_engine::CHECK_TIMEOUT),
             hedge: false,
             max_turns: 50,
             max_reply_tokens: 16_384,

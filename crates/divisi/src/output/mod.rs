@@ -1,0 +1,336 @@
+//! The two ways out: results on stdout, talk on stderr.
+//!
+//! A reader may go away at any time, as `head` does: that is no failure, a run
+//! goes on, and its journal is complete. A reader may also stop reading, as a pager
+//! does: then nothing here waits for it but the end of the process. Each way has a
+//! thread of its own that writes what has queued up. Results are kept until they
+//! are read ([`backlog`]); of talk, what does not fit is left out and counted.
+//!
+//! Nothing goes out here with a secret in it.
+
+mod backlog;
+
+use crate::display::text;
+use backlog::{Backlog, Overflow};
+use divisi_providers::redact;
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Bytes written at a time: little enough that a slow reader is seen to read.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// How long an output that takes nothing at this moment is left alone, where
+/// somebody has told the system that it must not block.
+const FULL_REST: Duration = Duration::from_millis(10);
+
+/// How long the end of the process waits for a reader of results that reads
+/// nothing: a person looks at the first page that long, a stuck collector for ever.
+const RESULTS_STALL_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// The same for talk, and for everything once somebody has asked to stop.
+const TALK_STALL_MAX: Duration = Duration::from_secs(1);
+
+static RESULTS: LazyLock<Way> = LazyLock::new(|| Way::open(io::stdout().as_fd(), Overflow::Spill));
+static TALK: LazyLock<Way> = LazyLock::new(|| Way::open(io::stderr().as_fd(), Overflow::Drop));
+
+/// Longest answer to a question.
+const ANSWER_BYTES_MAX: u64 = 1_024;
+
+/// Writes a page to stdout, with a line break at its end. What goes wrong later is
+/// told by [`finish`].
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    print_as_it_is(&text::printed(text))
+}
+
+/// The same for a result that a program reads.
+pub(crate) fn print_as_it_is(text: &str) -> io::Result<()> {
+    let mut line = adapted(&redact(text), &io::stdout());
+    line.push('\n');
+    // On a terminal both ways come together: what was said before stands before.
+    finish_talk();
+    match results().write_all(line.as_bytes()) {
+        Err(error) if is_gone(&error) => Ok(()),
+        written => written,
+    }
+}
+
+/// Says something on stderr.
+pub(crate) fn say(text: &str) {
+    let mut line = adapted(&text::printed(&redact(text)), &io::stderr());
+    line.push('\n');
+    // There is no other place left to say that this failed.
+    let _ = talk().write_all(line.as_bytes());
+}
+
+/// Asks on the terminal; `None` where there is none to ask and to answer on.
+pub(crate) fn ask(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    let _ = write!(talk(), "{} [y/N] ", text::line(question));
+    finish_talk();
+    let mut answer = String::new();
+    let is_yes = |answer: &str| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
+    Some(io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer).is_ok() && is_yes(&answer))
+}
+
+/// Stdout, to be written to by others. Never waits; fails once a write has failed.
+pub(crate) fn results() -> impl Write + Send + 'static {
+    &*RESULTS
+}
+
+/// The same for stderr.
+pub(crate) fn talk() -> impl Write + Send + 'static {
+    &*TALK
+}
+
+/// Whether stderr has taken all that was said.
+pub(crate) fn is_talk_heard() -> bool {
+    TALK.lock().is_done()
+}
+
+/// Whether this is how writing to a reader fails that has gone: a closed pipe, or
+/// a terminal that has been hung up.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe || Errno::from_io_error(error) == Some(Errno::IO)
+}
+
+/// Waits until everything is written; not longer than a reader may stall.
+///
+/// Fails where results are lost. A reader that has gone has lost nothing.
+pub(crate) fn finish(is_stopping: bool) -> io::Result<()> {
+    let most = if is_stopping { TALK_STALL_MAX } else { RESULTS_STALL_MAX };
+    let written = match RESULTS.drain(most) {
+        Err(error) if is_gone(&error) => Ok(()),
+        written => written,
+    };
+    finish_talk();
+    written
+}
+
+/// The same for stderr alone.
+pub(crate) fn finish_talk() {
+    // There is no other place left to say that this failed.
+    let _ = TALK.drain(TALK_STALL_MAX);
+}
+
+/// The text as `stream` takes it: with its colours, or without.
+fn adapted(text: &str, stream: &impl anstream::stream::RawStream) -> String {
+    match anstream::AutoStream::choice(stream) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
+        _ => text.to_owned(),
+    }
+}
+
+/// One way out.
+struct Way(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or something has been written.
+    changed: Condvar,
+}
+
+struct State {
+    backlog: Backlog,
+    /// Whether the thread has taken something that is not yet written.
+    is_writing: bool,
+    /// Bytes written so far.
+    written: u64,
+    /// Why nothing more is written.
+    failed: Option<io::Error>,
+}
+
+impl Way {
+    fn open(stream: BorrowedFd<'_>, overflow: Overflow) -> Self {
+        let state = State { backlog: Backlog::new(overflow), is_writing: false, written: 0, failed: None };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let of_thread = shared.clone();
+        let started = stream.try_clone_to_owned().and_then(|stream| {
+            let write = move || of_thread.write_all_to(&File::from(stream));
+            thread::Builder::new().name("divisi-output".into()).spawn(write)
+        });
+        shared.lock().failed = started.err();
+        Self(shared)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock()
+    }
+
+    /// Waits until all is written. Fails where it is not, or nothing is taken for `most`.
+    fn drain(&self, most: Duration) -> io::Result<()> {
+        let mut state = self.lock();
+        let (mut written, mut since) = (state.written, Instant::now());
+        while !state.is_done() {
+            if state.written != written {
+                (written, since) = (state.written, Instant::now());
+            }
+            let Some(left) = most.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
+                let message = format!("its reader has read nothing for {most:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            };
+            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.check()
+    }
+}
+
+impl Write for &'static Way {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.lock();
+        state.check()?;
+        state.backlog.push(bytes)?;
+        self.0.changed.notify_all();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock().check()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the thread does, until the process ends.
+    fn write_all_to(&self, stream: &File) {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        loop {
+            let mut state = self.lock();
+            while state.backlog.is_empty() {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            chunk.clear();
+            let mut ended = state.backlog.take(&mut chunk, CHUNK_BYTES);
+            state.is_writing = true;
+            drop(state);
+            let mut left = &chunk[..];
+            while ended.is_ok() && !left.is_empty() {
+                ended = write_some(stream, &mut left);
+                let mut state = self.lock();
+                state.written += 1;
+                self.changed.notify_all();
+            }
+            let mut state = self.lock();
+            state.is_writing = false;
+            state.failed = ended.err();
+            self.changed.notify_all();
+            if state.failed.is_some() {
+                state.backlog.clear();
+                return;
+            }
+        }
+    }
+}
+
+/// Writes as much as the stream takes at once.
+fn write_some(mut stream: &File, left: &mut &[u8]) -> io::Result<()> {
+    match stream.write(left) {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        Ok(taken) => {
+            *left = &left[taken..];
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            thread::sleep(FULL_REST);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl State {
+    fn is_done(&self) -> bool {
+        self.failed.is_some() || (self.backlog.is_empty() && !self.is_writing)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(error) => Err(match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{PipeReader, Read};
+
+    /// A way into a pipe, and the end to read from.
+    fn piped(overflow: Overflow) -> (&'static Way, PipeReader) {
+        let (reader, writer) = io::pipe().unwrap();
+        (Box::leak(Box::new(Way::open(writer.as_fd(), overflow))), reader)
+    }
+
+    /// Far more than a pipe holds, in lines.
+    fn lines(count: usize) -> String {
+        (0..count).map(|line| format!("{line:>99}\n")).collect()
+    }
+
+    #[test]
+    fn nothing_waits_for_a_reader_of_results_and_it_gets_them_all() {
+        let (mut way, mut reader) = piped(Overflow::Spill);
+        let text = lines(80_000);
+        way.write_all(text.as_bytes()).unwrap();
+        assert_eq!(way.drain(Duration::ZERO).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut read = vec![0; text.len()];
+        reader.read_exact(&mut read).unwrap();
+        assert!(read == text.as_bytes());
+        way.drain(Duration::from_secs(60)).unwrap();
+        way.write_all(b"more").unwrap();
+        reader.read_exact(&mut read[..4]).unwrap();
+        assert_eq!(&read[..4], b"more");
+    }
+
+    #[test]
+    fn of_talk_what_does_not_fit_is_counted() {
+        let (mut way, mut reader) = piped(Overflow::Drop);
+        let text = lines(1);
+        let total = 40_000;
+        (0..total).for_each(|_| way.write_all(text.as_bytes()).unwrap());
+        let mut read = String::new();
+        let mut read_some = |until: &dyn Fn(&str) -> bool| {
+            let mut bytes = [0; 64 * 1024];
+            while !until(&read) {
+                let count = reader.read(&mut bytes).unwrap();
+                read.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+            }
+            read.clone()
+        };
+        // Less than what was kept, so that this ends; and then there is room.
+        read_some(&|read| read.len() > 1024 * 1024);
+        way.write_all(b"last\n").unwrap();
+        let read = read_some(&|read| read.ends_with("last\n"));
+        let kept = read.lines().filter(|line| line.ends_with(" 0")).count();
+        let left_out = format!("… {} lines left out: nothing read them\n", total - kept);
+        assert!(kept < total && read.contains(&left_out), "{kept} kept");
+    }
+
+    #[test]
+    fn a_reader_that_goes_is_told_once_it_is_written_to() {
+        let (mut way, reader) = piped(Overflow::Spill);
+        drop(reader);
+        way.write_all(b"a").unwrap();
+        assert!(is_gone(&way.drain(Duration::from_secs(60)).unwrap_err()));
+        assert!(is_gone(&way.write_all(b"b").unwrap_err()));
+    }
+
+    #[test]
+    fn a_hung_up_terminal_is_a_reader_that_has_gone_and_a_full_disk_is_not() {
+        assert!(is_gone(&Errno::IO.into()));
+        assert!(!is_gone(&Errno::NOSPC.into()));
+    }
+}

@@ -7,6 +7,10 @@ use divisi_core::Effort;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+/// OpenAI's word for the service at list prices. Without it, the project's settings
+/// decide, and what was set aside for a request may not cover its price.
+pub(crate) const USUAL_SERVICE: &str = "default";
+
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
     model: &'a str,
@@ -16,6 +20,9 @@ pub(super) struct Body<'a> {
     max_tokens: Option<u32>,
     stream: bool,
     stream_options: StreamOptions,
+    /// The usual service: a project can be set up to buy a dearer one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     messages: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Value>,
@@ -58,6 +65,7 @@ impl<'a> Body<'a> {
             max_tokens: (!is_openai).then_some(request.max_tokens),
             stream: true,
             stream_options: StreamOptions { include_usage: true },
+            service_tier: is_openai.then_some(USUAL_SERVICE),
             messages,
             tools: request
                 .tools
@@ -208,6 +216,7 @@ mod tests {
           "stream_options": {
             "include_usage": true
           },
+          "service_tier": "default",
           "messages": [
             {
               "role": "system",

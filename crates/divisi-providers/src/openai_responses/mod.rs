@@ -10,7 +10,7 @@ mod events;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
-use crate::openai_chat::{CACHED_TOKENS_MIN, bearer, models};
+use crate::openai_chat::{CACHED_TOKENS_MIN, USUAL_SERVICE, bearer, is_openai, models};
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -48,7 +48,10 @@ impl Provider for OpenAiResponses {
         request: &Request,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let response = self.http.stream("/responses", &body::Body::of(request)).await?;
+        // Others that speak this dialect may not know the word.
+        let service_tier = is_openai(&self.http.endpoint.base_url).then_some(USUAL_SERVICE);
+        let body = body::Body::of(request).by(service_tier);
+        let response = self.http.stream("/responses", &body).await?;
         let reply = stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await?;
         Ok(estimate::counted(reply, request))
     }

@@ -30,6 +30,7 @@ mod groups;
 mod host;
 mod limits;
 mod options;
+mod rejections;
 mod schema;
 mod source;
 mod stack;

@@ -11,7 +11,7 @@ use super::{Attempt, AttemptResult, Signal};
 use crate::framing;
 use crate::resolve::Assignment;
 use crate::setup::Model;
-use crate::tools::Toolbox;
+use crate::tools::{NotPermitted, Toolbox};
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::{Failure, FailureClass};
@@ -196,6 +196,9 @@ impl Conversation {
             let Block::ToolUse { id, name, input } = block else { continue };
             self.asker.line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
             let output = self.toolbox.call(name, input, self.asker.line.stop()).await;
+            if let Some(NotPermitted { tool, permission }) = output.not_permitted {
+                self.asker.line.tool_refused(tool, permission);
+            }
             let (content, is_error) = (output.text, output.is_error);
             results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const APPLICATION_ID: i32 = 0x6476_7369;
 
 /// Version of what is in the file: the tables below, and the vocabulary of their events.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
 /// Pages of the log after which it begins anew, over what it has held. A sync of
@@ -26,7 +26,9 @@ CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
     ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
     tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+    unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0, over_pico_usd INTEGER NOT NULL DEFAULT 0,
+    refused INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
 CREATE TABLE IF NOT EXISTS journal (
@@ -46,6 +48,14 @@ INSERT INTO journal (run, position, events)
     SELECT run, min(position), '[' || group_concat('[' || at || ',' || event || ']' ORDER BY position) || ']'
     FROM single_events GROUP BY run, position / 1024;
 DROP TABLE single_events;
+";
+
+/// Before format 4, runs told nothing of costs that are not confirmed, of those
+/// above a reservation and of calls that were refused.
+const TELL_MORE: &str = "
+ALTER TABLE runs ADD COLUMN unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN over_pico_usd INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Checks what the file is and brings it to the current format, unless runs of
@@ -112,8 +122,9 @@ fn bring_up_to_date(connection: &Connection, path: &Path, locks: &Path) -> Resul
     }
     let had_single_events = (1..3).contains(&found);
     let [before, after] = if had_single_events { [SET_ASIDE, TAKE_OVER] } else { ["", ""] };
+    let more = if (1..4).contains(&found) { TELL_MORE } else { "" };
     let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
-    transaction.execute_batch(&format!("{before} {SCHEMA} {after} {marks}")).map_err(failed)?;
+    transaction.execute_batch(&format!("{before} {more} {SCHEMA} {after} {marks}")).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 
@@ -220,7 +231,8 @@ mod tests {
                 old.execute("INSERT INTO events VALUES (?1, ?2, ?3, ?4)", row).unwrap();
             }
         }
-        old.execute_batch("COMMIT").unwrap();
+        old.execute_batch("INSERT INTO runs VALUES ('a', 5000, 'f', 'ok', 1, 0, 0, 0, 9, 7, 0, 0); COMMIT")
+            .unwrap();
         drop(old);
         let store = SqliteStore::open(&path).unwrap();
         for (run, events) in [("a", 5_000), ("b", 3)] {
@@ -241,6 +253,9 @@ mod tests {
             store.read(|reader| reader.query_row(count, [], |row| row.get::<_, i64>(0))).unwrap(),
             5_000
         );
+        let listed = store.runs(10).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].spent().billed, divisi_core::PicoUsd(7));
         drop(store);
         assert!(SqliteStore::open(&path).is_ok());
     }

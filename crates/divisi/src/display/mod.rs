@@ -17,6 +17,7 @@ mod plain;
 
 mod failures;
 mod instead;
+mod refused;
 mod summary;
 
 pub(crate) mod check;

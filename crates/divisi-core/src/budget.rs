@@ -11,14 +11,65 @@ use std::sync::Arc;
 /// Before a request leaves, the most it can cost is reserved; when its reply
 /// has arrived, that is replaced by what it did cost. A request that was sent
 /// and never answered settles at its reservation, because it may be billed.
+/// What a vendor claims above a reservation is booked apart: it counts as spent,
+/// but no request was allowed to cost it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Most that may be spent; without one there is no limit.
     pub cap: Option<PicoUsd>,
     /// Set aside for requests under way.
     pub reserved: PicoUsd,
-    /// Spent.
+    /// Spent, each request up to what was set aside for it.
     pub settled: PicoUsd,
+    /// The part of it that is reservations of requests whose reply never came:
+    /// at most this much, and perhaps nothing, will be billed.
+    pub unconfirmed: PicoUsd,
+    /// What replies have cost above what was set aside for them.
+    pub over: PicoUsd,
+}
+
+/// What was spent, by how sure it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Spent {
+    /// What replies have cost, up to what was set aside for them.
+    pub billed: PicoUsd,
+    /// Reservations of requests whose reply never came.
+    pub unconfirmed: PicoUsd,
+    /// What replies have cost above what was set aside for them.
+    pub over: PicoUsd,
+}
+
+impl Spent {
+    /// What one request has cost for which `reserved` was set aside. `unconfirmed`
+    /// of it is a reservation.
+    pub fn of(reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Self {
+        let billed = cost.saturating_sub(unconfirmed);
+        let within = billed.min(reserved.saturating_sub(unconfirmed));
+        Self { billed: within, unconfirmed, over: billed.saturating_sub(within) }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> PicoUsd {
+        self.billed + self.unconfirmed + self.over
+    }
+
+    /// What it is more than `earlier`.
+    pub fn since(&self, earlier: Self) -> Self {
+        Self {
+            billed: self.billed.saturating_sub(earlier.billed),
+            unconfirmed: self.unconfirmed.saturating_sub(earlier.unconfirmed),
+            over: self.over.saturating_sub(earlier.over),
+        }
+    }
+}
+
+impl std::ops::AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        self.billed += other.billed;
+        self.unconfirmed += other.unconfirmed;
+        self.over += other.over;
+    }
 }
 
 impl Budget {
@@ -29,16 +80,24 @@ impl Budget {
 
     /// What may still be reserved.
     pub fn left(&self) -> PicoUsd {
-        self.cap.map_or(PicoUsd::MAX, |cap| cap.saturating_sub(self.settled + self.reserved))
+        self.cap.map_or(PicoUsd::MAX, |cap| cap.saturating_sub(self.spent().total() + self.reserved))
+    }
+
+    /// What was spent.
+    pub fn spent(&self) -> Spent {
+        let billed = self.settled.saturating_sub(self.unconfirmed);
+        Spent { billed, unconfirmed: self.unconfirmed, over: self.over }
     }
 
     fn reserve(&mut self, amount: PicoUsd) {
         self.reserved += amount;
     }
 
-    fn settle(&mut self, reserved: PicoUsd, cost: PicoUsd) {
+    fn settle(&mut self, reserved: PicoUsd, spent: Spent) {
         self.reserved = self.reserved.saturating_sub(reserved);
-        self.settled += cost;
+        self.settled += spent.billed + spent.unconfirmed;
+        self.unconfirmed += spent.unconfirmed;
+        self.over += spent.over;
     }
 }
 
@@ -93,9 +152,9 @@ impl Budgets {
     }
 
     /// Takes back a reservation and books what was spent of it.
-    pub(crate) fn settle(&mut self, phase: Phase<'_>, reserved: PicoUsd, cost: PicoUsd) {
-        self.run.settle(reserved, cost);
-        self.of_phase(phase, reserved.max(cost), |budget| budget.settle(reserved, cost));
+    pub(crate) fn settle(&mut self, phase: Phase<'_>, reserved: PicoUsd, spent: Spent) {
+        self.run.settle(reserved, spent);
+        self.of_phase(phase, reserved.max(spent.total()), |budget| budget.settle(reserved, spent));
     }
 
     /// Free tasks leave no trace in the budgets of phases.
@@ -151,12 +210,14 @@ impl TurnBound {
     ///
     /// The prompt is taken at the dearest class that a request of ours can
     /// use, the five-minute write, and at the dearest rates that its length may
-    /// lead to.
+    /// lead to; all of it at the dearest that a vendor may serve it by without being asked.
     pub fn of(price: &ModelPrice, prompt_tokens_max: u64, reply_tokens_max: u32) -> Self {
         let reached = price.above.iter().filter(|(threshold, _)| prompt_tokens_max > *threshold);
         let rates = || reached.clone().map(|(_, rates)| rates).chain([&price.base]);
-        let dearest = |class: fn(&Rates) -> PicoUsd| rates().map(class).max().unwrap_or_default();
-        let token = dearest(|rates| rates.input.max(rates.cache_write_5m));
+        let dearest = |class: fn(&Rates) -> PicoUsd| {
+            price.factors.dearest(rates().map(class).max().unwrap_or_default())
+        };
+        let token = dearest(|rates| rates.input.max(rates.cache_write_5m).max(rates.cache_read));
         let prompt = PicoUsd(token.0.saturating_mul(prompt_tokens_max));
         Self::new(prompt, dearest(|rates| rates.output), reply_tokens_max)
     }
@@ -269,9 +330,31 @@ mod tests {
         budgets.reserve(Some(&phase), PicoUsd(20));
         assert_eq!(budgets.left(Some(&phase)), PicoUsd(10));
         assert_eq!(budgets.left(None), PicoUsd(80));
-        budgets.settle(Some(&phase), PicoUsd(20), PicoUsd(5));
+        budgets.settle(Some(&phase), PicoUsd(20), Spent { billed: PicoUsd(5), ..Spent::default() });
         budgets.reserve(None, PicoUsd(90));
         assert_eq!(budgets.left(Some(&phase)), PicoUsd(5));
+    }
+
+    #[test]
+    fn what_is_claimed_above_a_reservation_is_spent_and_not_settled() {
+        let spent = |reserved, cost, unconfirmed| {
+            let spent = Spent::of(PicoUsd(reserved), PicoUsd(cost), PicoUsd(unconfirmed));
+            (spent.billed.0, spent.unconfirmed.0, spent.over.0)
+        };
+        assert_eq!(spent(20, 5, 0), (5, 0, 0));
+        assert_eq!(spent(20, 20, 20), (0, 20, 0));
+        assert_eq!(spent(20, 50, 0), (20, 0, 30));
+        assert_eq!(spent(20, 50, 20), (0, 20, 30), "beside what was never answered");
+        assert_eq!(spent(20, u64::MAX, 0), (20, 0, u64::MAX - 20));
+        let mut budget = Budget::new(Some(PicoUsd(100)));
+        budget.reserve(PicoUsd(20));
+        budget.settle(PicoUsd(20), Spent::of(PicoUsd(20), PicoUsd(50), PicoUsd(0)));
+        assert_eq!(
+            (budget.settled, budget.spent().total(), budget.left()),
+            (PicoUsd(20), PicoUsd(50), PicoUsd(50))
+        );
+        budget.settle(PicoUsd(0), Spent::of(PicoUsd(0), PicoUsd::MAX, PicoUsd(0)));
+        assert_eq!((budget.settled, budget.left()), (PicoUsd(20), PicoUsd::ZERO));
     }
 
     #[test]

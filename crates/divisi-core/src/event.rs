@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 /// Version of the vocabulary below; a store of a later one is not opened.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,9 +136,13 @@ pub enum Event {
         /// What it used besides its recorded turns.
         #[serde(default, skip_serializing_if = "is_default")]
         usage: Usage,
-        /// What that cost.
+        /// What that cost, what was set aside for a request without a reply included.
         #[serde(default, skip_serializing_if = "is_default")]
         cost: PicoUsd,
+        /// The part of it that was set aside for such a request, and may or may
+        /// not be billed.
+        #[serde(default, skip_serializing_if = "is_default")]
+        unconfirmed: PicoUsd,
         /// What its next turn may cost, where the budget did not hold that.
         #[serde(default, rename = "next_turn_max", skip_serializing_if = "Option::is_none")]
         next_turn: Option<TurnBound>,
@@ -153,6 +157,22 @@ pub enum Event {
         /// a prefix to be cached.
         #[serde(default, skip_serializing_if = "is_default")]
         waited: Millis,
+    },
+    /// Something that the flow or an agent asked for was not done. Alike ones
+    /// that come together are one event.
+    Refused {
+        /// What, and why not.
+        refusal: Refusal,
+        /// How often.
+        count: u32,
+    },
+    /// The flow has ended, and exceptions in it had no handler, so that what was to
+    /// come of them is missing.
+    Uncaught {
+        /// The first of them, with the line where it was thrown.
+        message: Arc<str>,
+        /// How many there were.
+        count: u32,
     },
     /// A task rests and is tried again.
     RetryPlanned {
@@ -409,17 +429,87 @@ pub enum ParkReason {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
+    /// A reply has cost more than was set aside for its request: what the vendor
+    /// bills is not what requests were allowed to cost.
+    Overcharged {
+        /// The task it belongs to.
+        task: TaskId,
+        /// The model that the reply names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<Arc<str>>,
+        /// What was set aside.
+        reserved: PicoUsd,
+        /// What it cost.
+        cost: PicoUsd,
+    },
+}
+
+/// Something that was asked for and not done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Refusal {
+    /// A task, because the run has as many as it may have.
+    Task {
+        /// So many.
+        tasks_max: u32,
+    },
+    /// A call of a script, because it has made as many as it may make.
+    Call {
+        /// So many.
+        calls_max: u32,
+    },
+    /// A task, because the output tokens that the flow may spend are spent.
+    Tokens {
+        /// So many.
+        total: u64,
+    },
+    /// A line of the log, because there are as many as are kept. Said for the
+    /// first of them in an execution.
+    Log {
+        /// So many.
+        logs_max: u32,
+    },
+    /// A progress group and its cap, because the run has as many as it may have.
+    /// Said for the first of them in an execution.
+    Phase {
+        /// Its title.
+        title: Arc<str>,
+        /// So many.
+        phases_max: u32,
+    },
+    /// A tool that an agent called and the run does not permit.
+    Tool {
+        /// Whose agent.
+        task: TaskId,
+        /// The tool.
+        tool: Arc<str>,
+        /// The permission that it takes.
+        permission: Arc<str>,
+    },
+}
+
+impl Refusal {
+    /// Whether the flow got less than it asked for. What an agent was refused it
+    /// has been told, and its task has an outcome of its own; and a line of the
+    /// log is no work.
+    pub fn is_of_work(&self) -> bool {
+        match self {
+            Self::Task { .. } | Self::Call { .. } | Self::Tokens { .. } | Self::Phase { .. } => true,
+            Self::Log { .. } | Self::Tool { .. } => false,
+        }
+    }
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// The flow returned and no task failed.
+    /// The flow returned, no task failed, none was refused, and no reply cost more
+    /// than was set aside for it.
     Ok,
-    /// The flow returned, but some tasks did not succeed.
+    /// The flow returned, but not all of that holds.
     Partial,
-    /// The flow failed, or no task succeeded.
+    /// The flow failed, an exception in it had no handler, or no task succeeded.
     Failed,
     /// A person ended it for good.
     Cancelled,

@@ -1,8 +1,8 @@
 //! Whatever happens to a run, in whatever order: what is decided follows, the
 //! journal tells the same, the money adds up, and every count is right.
 
-use divisi_core::budget::TurnBound;
-use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, TaskFacts, Turn};
+use divisi_core::budget::{Spent, TurnBound};
+use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Turn};
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
@@ -127,7 +127,7 @@ proptest! {
             replayed.apply(read.at, &read.event).expect("a journal can be replayed");
         }
         prop_assert_eq!(&replayed, &live.run);
-        prop_assert_eq!(ledger.total().cost, live.run.budget().settled);
+        prop_assert_eq!(ledger.spent(), live.run.budget().spent());
         prop_assert_eq!(ledger.total().usage, live.run.usage());
     }
 
@@ -161,12 +161,12 @@ struct Live {
     under_way: BTreeMap<AttemptId, PicoUsd>,
     /// The same for requests that were sent a second time.
     hedges: BTreeMap<AttemptId, PicoUsd>,
-    settled: PicoUsd,
-    settled_by_phase: BTreeMap<Arc<str>, PicoUsd>,
-    /// Whether replies have cost more than was reserved for them.
+    spent: Spent,
+    spent_by_phase: BTreeMap<Arc<str>, Spent>,
+    /// Whether a reply of this execution has cost more than was reserved for it.
     overcharged: bool,
-    /// The same, whatever cap has been set since.
-    ever_overcharged: bool,
+    /// Whether the run's cap was set below what it had in hand.
+    below: bool,
     /// Phases whose cap was set below what they had in hand.
     recapped: BTreeSet<Arc<str>>,
     /// Tasks whose own budget was set anew.
@@ -273,10 +273,14 @@ impl Live {
         }
     }
 
-    /// Vendors mostly charge no more than was reserved.
+    /// Vendors mostly charge no more than was reserved, and sometimes absurdly much.
     fn charge(&self, attempt: AttemptId, cost: u64) -> u64 {
         let reserved = self.under_way.get(&attempt).copied().unwrap_or_default();
-        if cost > 58 { cost } else { cost.min(reserved.0) }
+        match cost {
+            59 => u64::MAX / 100,
+            57.. => cost + reserved.0,
+            _ => cost.min(reserved.0),
+        }
     }
 
     /// Ticks until nothing follows, which must not take long.
@@ -315,6 +319,7 @@ impl Live {
     fn check(&mut self, event: &Event) {
         match event {
             Event::AttemptScheduled { attempt, reserved, .. } => {
+                assert!(!self.overcharged, "{attempt} starts after an overcharge");
                 assert_eq!(*self.run.stage(), Stage::Running, "a start while {:?}", self.run.stage());
                 let rests = self.run.task(attempt.task).map(|task| task.stage().clone());
                 assert!(
@@ -326,10 +331,12 @@ impl Live {
                 assert!(self.under_way.len() <= most, "{} are in flight", self.under_way.len());
             }
             Event::TurnScheduled { attempt, reserved, .. } => {
+                assert!(!self.overcharged, "{attempt} goes on after an overcharge");
                 assert_eq!(*self.run.stage(), Stage::Running);
                 assert!(self.under_way.insert(*attempt, *reserved).is_some());
             }
             Event::TurnHedged { attempt, reserved } => {
+                assert!(!self.overcharged, "{attempt} is hedged after an overcharge");
                 assert_eq!(*self.run.stage(), Stage::Running);
                 assert_eq!(self.under_way.get(attempt), Some(reserved), "it may cost as much as the first");
                 assert_eq!(self.hedges.insert(*attempt, *reserved), None, "{attempt} is hedged twice");
@@ -337,22 +344,27 @@ impl Live {
             Event::HedgeEnded { attempt, cost } => {
                 let reserved = self.hedges.remove(attempt).expect("a second request");
                 assert!(*cost <= reserved, "{cost} of {reserved}");
-                self.book(*attempt, *cost);
+                self.book(*attempt, Spent { unconfirmed: *cost, ..Spent::default() });
             }
             Event::TurnEnded { attempt, turn } => {
                 assert!(!self.hedges.contains_key(attempt), "two requests, and one reply for both");
                 let reserved = self.under_way.insert(*attempt, PicoUsd::ZERO).expect("in flight");
-                self.overcharge(turn.cost > reserved);
-                self.book(*attempt, turn.cost);
+                let over = turn.cost.saturating_sub(reserved);
+                self.book(*attempt, Spent { billed: turn.cost.min(reserved), over, ..Spent::default() });
             }
-            Event::AttemptEnded { attempt, cost, .. } => {
+            Event::AttemptEnded { attempt, cost, unconfirmed, .. } => {
                 assert!(!self.hedges.contains_key(attempt), "a second request is left");
                 let reserved = self.under_way.remove(attempt).expect("in flight");
-                self.overcharge(*cost > reserved);
-                self.book(*attempt, *cost);
+                assert!(*unconfirmed == PicoUsd::ZERO || *unconfirmed == reserved, "all of it, or nothing");
+                let (left, billed) =
+                    (reserved.saturating_sub(*unconfirmed), cost.saturating_sub(*unconfirmed));
+                let over = billed.saturating_sub(left);
+                self.book(*attempt, Spent { billed: billed.min(left), unconfirmed: *unconfirmed, over });
             }
             Event::RunResumed(resumed) => {
-                self.overcharged = resumed.caps.run.is_some_and(|cap| self.settled > cap);
+                self.overcharged = false;
+                let held = self.spent.billed + self.spent.unconfirmed;
+                self.below = resumed.caps.run.is_some_and(|cap| held > cap);
                 self.recapped.extend(resumed.caps.phases.keys().cloned());
             }
             Event::PhaseStarted { title, cap: Some(_) } => {
@@ -361,7 +373,8 @@ impl Live {
             Event::TaskClaimed { task, .. } => {
                 self.reclaimed.insert(*task);
             }
-            Event::RunEnded { .. } => {
+            Event::RunEnded { status } => {
+                assert!(*status != RunStatus::Ok || !self.overcharged, "it is not ok after an overcharge");
                 assert!(self.run.tasks().all(|(_, task)| task.outcome().is_some()), "a task without outcome");
             }
             Event::WaitStarted { until } => {
@@ -369,6 +382,7 @@ impl Live {
                 assert!(*until >= self.now && self.run.waits_until().is_none());
             }
             Event::RunWoken => {
+                assert!(!self.overcharged, "it goes on by itself after an overcharge");
                 let until = self.run.waits_until().expect("it waits");
                 assert!(until <= self.now, "it goes on at {}, not at {}", self.now.0, until.0);
             }
@@ -390,16 +404,12 @@ impl Live {
         }
     }
 
-    fn overcharge(&mut self, over: bool) {
-        self.overcharged |= over;
-        self.ever_overcharged |= over;
-    }
-
-    fn book(&mut self, attempt: AttemptId, cost: PicoUsd) {
-        self.settled += cost;
+    fn book(&mut self, attempt: AttemptId, spent: Spent) {
+        self.spent += spent;
+        self.overcharged |= spent.over > PicoUsd::ZERO;
         let phase = self.run.task(attempt.task).and_then(|task| task.facts().phase.clone());
-        if let Some(phase) = phase.filter(|_| cost > PicoUsd::ZERO) {
-            *self.settled_by_phase.entry(phase).or_default() += cost;
+        if let Some(phase) = phase.filter(|_| spent.total() > PicoUsd::ZERO) {
+            *self.spent_by_phase.entry(phase).or_default() += spent;
         }
     }
 
@@ -414,13 +424,13 @@ impl Live {
         let by_phase: BTreeMap<_, _> = self
             .run
             .phase_budgets()
-            .filter(|(_, budget)| budget.settled > PicoUsd::ZERO)
-            .map(|(phase, budget)| (phase.clone(), budget.settled))
+            .filter(|(_, budget)| budget.spent().total() > PicoUsd::ZERO)
+            .map(|(phase, budget)| (phase.clone(), budget.spent()))
             .collect();
-        assert_eq!(by_phase, self.settled_by_phase);
+        assert_eq!(by_phase, self.spent_by_phase);
         for (phase, budget) in self.run.phase_budgets() {
             let most = budget.cap.unwrap_or(PicoUsd::MAX);
-            let excused = self.ever_overcharged || self.recapped.contains(phase);
+            let excused = self.recapped.contains(phase);
             assert!(excused || budget.settled + budget.reserved <= most, "{phase}: {budget:?}");
         }
         for (id, task) in self.run.all_tasks() {
@@ -430,18 +440,16 @@ impl Live {
                 .chain(&self.hedges)
                 .filter(|(attempt, _)| attempt.task == id)
                 .map(|(_, reserved)| *reserved);
-            let held = task.cost() + reserved.sum();
+            let spent = task.spent();
+            let held = spent.billed + spent.unconfirmed + reserved.sum();
             let most = task.facts().cost_max.unwrap_or(PicoUsd::MAX);
-            assert!(
-                self.ever_overcharged || held <= most || self.reclaimed.contains(&id),
-                "{id}: {held} of {most}"
-            );
+            assert!(held <= most || self.reclaimed.contains(&id), "{id}: {held} of {most}");
         }
         let budget = self.run.budget();
-        assert_eq!(budget.settled, self.settled);
+        assert_eq!(budget.spent(), self.spent);
         let reserved = self.under_way.values().chain(self.hedges.values());
         assert_eq!(budget.reserved, reserved.copied().sum());
-        if let (Some(cap), false) = (budget.cap, self.overcharged) {
+        if let (Some(cap), false) = (budget.cap, self.below) {
             assert!(budget.settled + budget.reserved <= cap, "{budget:?}");
         }
     }
@@ -467,7 +475,10 @@ impl Live {
                 None => counts.open += 1,
             }
         }
-        assert_eq!((counts, usage, cost), (self.run.counts(), self.run.usage(), self.run.budget().settled));
+        assert_eq!(
+            (counts, usage, cost),
+            (self.run.counts(), self.run.usage(), self.run.budget().spent().total())
+        );
         let outcomes = orders.len();
         orders.sort_unstable();
         orders.dedup();

@@ -2,7 +2,7 @@
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{
-    Caps, FORMAT, FlowSource, ParkReason, Recorded, RunResumed, RunStarted, RunStatus, TaskFacts,
+    Caps, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed, RunStarted, RunStatus, TaskFacts,
     TaskSubmitted, Turn,
 };
 use divisi_core::preflight::{Estimate, Spread};
@@ -17,6 +17,7 @@ use divisi_core::{
 const V1: &str = include_str!("fixtures/journal-v1.jsonl");
 const V2: &str = include_str!("fixtures/journal-v2.jsonl");
 const V3: &str = include_str!("fixtures/journal-v3.jsonl");
+const V4: &str = include_str!("fixtures/journal-v4.jsonl");
 
 fn read(journal: &str) -> Vec<Recorded> {
     journal.lines().map(|line| serde_json::from_str(line).expect("an event can be read")).collect()
@@ -30,7 +31,7 @@ fn a_journal_of_version_1_is_read_and_replayed() {
     }
     assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
     assert_eq!((run.name(), run.execution(), run.counts().total()), ("audit", 2, 4));
-    assert_eq!(run.budget().settled, PicoUsd(1_610));
+    assert_eq!(run.budget().spent().total(), PicoUsd(1_610));
     let statuses: Vec<_> = run.tasks().filter_map(|(_, task)| task.outcome()).map(Outcome::status).collect();
     assert_eq!(statuses, ["ok", "failed", "skipped", "ok"]);
 }
@@ -42,7 +43,7 @@ fn a_journal_of_version_2_is_read_and_replayed() {
         run.apply(at, &event).expect("it follows");
     }
     assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
-    assert_eq!(run.budget().settled, PicoUsd(1_610));
+    assert_eq!(run.budget().spent().total(), PicoUsd(1_610));
 }
 
 #[test]
@@ -52,23 +53,34 @@ fn a_journal_of_version_3_is_read_and_replayed() {
         run.apply(at, &event).expect("it follows");
     }
     assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
-    assert_eq!(run.budget().settled, PicoUsd(2_210));
+    assert_eq!(run.budget().spent().total(), PicoUsd(2_210));
 }
 
 #[test]
-fn a_journal_of_version_3_is_still_what_is_written() {
+fn a_journal_of_version_4_is_read_and_replayed() {
+    let mut run = Run::new();
+    for Recorded { at, event, .. } in read(V4) {
+        run.apply(at, &event).expect("it follows");
+    }
+    assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
+    assert_eq!(run.budget().spent().total(), PicoUsd(2_210));
+    assert_eq!(run.budget().unconfirmed, PicoUsd(1_000));
+}
+
+#[test]
+fn a_journal_of_version_4_is_still_what_is_written() {
     let written: Vec<_> =
         every_event().iter().map(|event| serde_json::to_string(event).expect("written")).collect();
     assert_eq!(
         written,
-        V3.lines().collect::<Vec<_>>(),
+        V4.lines().collect::<Vec<_>>(),
         "the format has changed: old journals must stay readable"
     );
 }
 
 #[test]
 fn every_event_survives_being_written() {
-    assert_eq!(read(V3), every_event());
+    assert_eq!(read(V4), every_event());
 }
 
 /// A run in which everything happens that can happen.
@@ -103,11 +115,19 @@ fn every_event() -> Vec<Recorded> {
         reserved: PicoUsd(reserved),
         reply_tokens: (reserved == 600).then_some(2_000),
     };
+    let refused = |refusal| Event::Refused { refusal, count: 3 };
+    let overcharged = || ParkReason::Overcharged {
+        task: TaskId(0),
+        model: Some("claude-opus-4-1".into()),
+        reserved: PicoUsd(500),
+        cost: PicoUsd(900),
+    };
     let ended = |attempt, failure: Option<Failure>, cost| Event::AttemptEnded {
         attempt,
         failure: failure.map(Box::new),
         usage: Usage { input: 1, output: 2, ..Usage::default() },
         cost: PicoUsd(cost),
+        unconfirmed: PicoUsd(cost / 2),
         next_turn: Some(TurnBound::new(PicoUsd(30), PicoUsd(1), 10)),
         findings: Some(text("\"too short\"")),
         tool_results: None,
@@ -157,6 +177,11 @@ fn every_event() -> Vec<Recorded> {
         })),
         Event::PhaseStarted { title: "Scan".into(), cap: Some(PicoUsd(3_000)) },
         Event::Logged { message: "four modules".into() },
+        refused(Refusal::Log { logs_max: 50 }),
+        refused(Refusal::Phase { title: "Last".into(), phases_max: 1_000 }),
+        refused(Refusal::Task { tasks_max: 100 }),
+        refused(Refusal::Call { calls_max: 100_000 }),
+        refused(Refusal::Tokens { total: 9_000 }),
         Event::Estimated {
             estimate: Box::new(Estimate {
                 cost: Spread { p10: PicoUsd(900), p50: PicoUsd(1_500), p90: PicoUsd(2_500) },
@@ -179,6 +204,7 @@ fn every_event() -> Vec<Recorded> {
             reserved: PicoUsd(600),
             reply_tokens: Some(3_000),
         },
+        refused(Refusal::Tool { task: TaskId(0), tool: "write_file".into(), permission: "write".into() }),
         Event::TurnHedged { attempt: first(0), reserved: PicoUsd(600) },
         Event::HedgeEnded { attempt: first(0), cost: PicoUsd(600) },
         Event::TurnEnded { attempt: first(0), turn: Box::new(turn("2")) },
@@ -196,7 +222,8 @@ fn every_event() -> Vec<Recorded> {
         Event::WaitStarted { until: Timestamp(9_000) },
         Event::RunWoken,
         Event::ParkingStarted { reason: hopeless() },
-        Event::RunParked { reason: hopeless() },
+        Event::ParkingStarted { reason: overcharged() },
+        Event::RunParked { reason: overcharged() },
         Event::RunResumed(Box::new(RunResumed {
             flow: flow("agent('…') // edited"),
             limits: limits(),
@@ -212,6 +239,7 @@ fn every_event() -> Vec<Recorded> {
         scheduled(first(3), 600),
         ended(first(3), None, 600),
         outcome(3, Outcome::Ok { value: text("{}") }),
+        Event::Uncaught { message: "audit.js:7: Error: lost".into(), count: 2 },
         Event::FlowEnded { result: Ok(text("null")) },
         Event::RunEnded { status: RunStatus::Partial },
     ];

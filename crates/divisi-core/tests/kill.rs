@@ -240,7 +240,8 @@ impl<'a> World<'a> {
                 if let (false, Some(inputs)) = (known, inputs) {
                     let key = Key(Digest::of(format!("{at} {inputs:?}").as_bytes()));
                     self.asked.insert(key, at);
-                    let facts = TaskFacts::default();
+                    let first_turns = vec![TurnBound::fixed(PicoUsd(10))];
+                    let facts = TaskFacts { first_turns, ..TaskFacts::default() };
                     let submission = Submission { key, facts, spec: text("{}"), outcome: None };
                     self.inbox.push(Input::Submit(Box::new(submission)));
                 }

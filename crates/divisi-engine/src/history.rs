@@ -126,6 +126,7 @@ mod tests {
                     failure: None,
                     usage: Usage::default(),
                     cost: PicoUsd(5),
+                    unconfirmed: PicoUsd::ZERO,
                     next_turn: None,
                     findings: None,
                     tool_results: None,

@@ -12,7 +12,7 @@ use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
 use crate::driver::wall_clock;
 use crate::executor::{
-    ApiExecutor, CommandExecutor, Durations, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound,
+    ApiExecutor, CommandExecutor, CommandLine, Durations, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound,
 };
 use crate::framing;
 use crate::setup::{Model, Setup};
@@ -107,7 +107,7 @@ impl Resolver {
     /// A resolver for these surroundings. Reads the agent definitions there are.
     pub fn new(setup: Arc<Setup>) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
-        let command = |(name, line): (&String, &crate::executor::CommandLine)| {
+        let command = |(name, line): (&String, &CommandLine)| {
             (name.clone(), Arc::new(CommandExecutor::new(line.clone())) as Arc<dyn Executor>)
         };
         Self {
@@ -179,6 +179,7 @@ impl Resolver {
             }
             "shell" => ("shell", self.shell.clone(), Models::default()),
             name => match self.commands.get_key_value(name) {
+                // The words are the program's to understand.
                 Some((name, executor)) => (name.as_str(), executor.clone(), Models::default()),
                 None => return Err(self.no_executor(name)),
             },
@@ -316,7 +317,16 @@ impl Resolver {
             inputs,
         } = parts;
         let ids = |models: &[Model]| models.iter().map(|model| model.id.clone()).collect::<Vec<_>>();
-        let models = ids(&rungs);
+        let program = self.setup.executors.get(&*executor_name);
+        let models = match program {
+            None => ids(&rungs),
+            Some(_) => words_of_program(&task),
+        };
+        // Another program of the same name is another executor.
+        let carried_out_by = match program {
+            None => executor_name.clone(),
+            Some(line) => format!("{executor_name} {}", digest_of(line)).into(),
+        };
         let effort = task.effort.or(agent.as_deref().and_then(|agent| agent.effort));
         let isolation = match (task.isolation, &agent) {
             (Isolation::None, Some(agent)) => agent.isolation,
@@ -329,7 +339,7 @@ impl Resolver {
             tools: &tool_words(&task, &tools),
             isolation,
             inputs: &inputs,
-            ..key_parts(&task, &executor_name)
+            ..key_parts(&task, &carried_out_by)
         });
         let (task, is_cut) = redacted(task);
         let retry = self.retry(&task);
@@ -459,6 +469,22 @@ struct Parts {
 struct Models {
     rungs: Vec<Model>,
     fallbacks: Vec<Model>,
+}
+
+/// The words for models of a task that a program carries out, as it is given them.
+/// Where a check decides, the only one is tried once more with what was found.
+fn words_of_program(task: &Task) -> Vec<Arc<str>> {
+    let words = task.model.0.clone();
+    match (words.as_slice(), task.check.is_empty()) {
+        ([only], false) => vec![only.clone(), only.clone()],
+        _ => words,
+    }
+}
+
+/// The identity of a program with its arguments and variables.
+fn digest_of(line: &CommandLine) -> Digest {
+    // Made of texts: nothing that cannot be written.
+    Digest::of(serde_json::to_string(line).unwrap_or_default().as_bytes())
 }
 
 fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {

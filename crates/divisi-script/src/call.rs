@@ -1,6 +1,7 @@
 //! What a script asks for, and what it is told.
 
 use crate::GroupId;
+use divisi_core::event::Refusal;
 use divisi_core::preflight::GroupKind;
 use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use std::collections::BTreeMap;
@@ -69,6 +70,23 @@ pub enum Call {
         /// Names the group.
         id: GroupId,
     },
+    /// Tasks that the script asked for were not handed out.
+    Refused {
+        /// What was refused, and why.
+        refusal: Refusal,
+        /// How often since the engine was last told.
+        count: u32,
+    },
+    /// The script has ended, and exceptions in it had no handler: they were thrown
+    /// in promises that nothing awaits or catches.
+    Uncaught {
+        /// The first of them.
+        message: String,
+        /// Where it was thrown, if that is known.
+        site: Option<Site>,
+        /// How many there were.
+        count: u32,
+    },
     /// A progress group begins.
     Phase {
         /// Its title.
@@ -97,6 +115,8 @@ impl Call {
             Self::Task { id, .. } | Self::Load { id, .. } => Some(*id),
             Self::GroupBegan { .. }
             | Self::GroupEnded { .. }
+            | Self::Refused { .. }
+            | Self::Uncaught { .. }
             | Self::Phase { .. }
             | Self::Log { .. }
             | Self::Warning { .. } => None,

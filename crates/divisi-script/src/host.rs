@@ -132,6 +132,16 @@ impl Host {
         let context = Context::full(&runtime)?;
         context.with(|ctx| globals::install(&ctx))?;
         let shared = State::new(options);
+        let tracked = shared.clone();
+        runtime.set_host_promise_rejection_tracker(Some(Box::new(
+            move |ctx, promise, reason, is_handled| {
+                let rejections = &mut tracked.borrow_mut().rejections;
+                match is_handled {
+                    true => rejections.handled(&ctx, &promise),
+                    false => rejections.add(&ctx, promise, reason),
+                }
+            },
+        )));
         shared.borrow_mut().add_source(script.name().clone(), script.source().clone());
         Ok(Self { script: script.clone(), shared, watch, promise: None, ended: None, context, runtime })
     }
@@ -152,8 +162,26 @@ impl Host {
         match self.context.with(|ctx| look(&ctx, promise)) {
             Ok(None) if self.shared.borrow().open() > 0 => {}
             Ok(None) => self.end(Err(Failure::stuck())),
-            Ok(Some(result)) => self.end(Ok(result)),
+            Ok(Some(result)) => {
+                self.tell_uncaught();
+                self.end(Ok(result));
+            }
             Err(failure) => self.end(Err(failure)),
+        }
+    }
+
+    /// Tells of what was thrown where the script does not listen: its result may
+    /// lack what was to come of that.
+    fn tell_uncaught(&self) {
+        let first = self.context.with(|ctx| {
+            let (reason, count) = self.shared.borrow().rejections.first(&ctx)?;
+            Some((Failure::of_exception(&ctx, reason), count))
+        });
+        if let Some((failure, count)) = first {
+            let site = failure.site(&self.shared.borrow());
+            let mut state = self.shared.borrow_mut();
+            let message = state.cut(failure.message().to_owned());
+            state.tell(Call::Uncaught { message, site, count: u32::try_from(count).unwrap_or(u32::MAX) });
         }
     }
 

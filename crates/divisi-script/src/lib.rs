@@ -31,6 +31,7 @@ mod host;
 mod limits;
 mod options;
 mod pulse;
+mod rejections;
 mod schema;
 mod source;
 mod stack;

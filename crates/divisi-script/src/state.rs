@@ -5,13 +5,15 @@
 //! come back here.
 
 use crate::groups::Groups;
+use crate::rejections::Rejections;
 use crate::trial::Trial;
 use crate::{Call, CallId, GroupId, HostOptions, Script, Site, TaskAnswer};
 use divisi_core::PicoUsd;
+use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +26,9 @@ pub(crate) struct State {
     /// By call id; answered ones are gone.
     waiting: Vec<Option<Waiting>>,
     open: usize,
+    /// Calls that a limit has refused since the engine was last told.
+    refused: BTreeMap<Refusal, u32>,
+    pub(crate) rejections: Rejections,
     messages: u32,
     /// Warnings that were given, so that a loop gives each once.
     warned: HashSet<String>,
@@ -95,6 +100,8 @@ impl State {
             calls: Vec::new(),
             waiting: Vec::new(),
             open: 0,
+            refused: BTreeMap::new(),
+            rejections: Rejections::default(),
             messages: 0,
             warned: HashSet::new(),
             spent: 0,
@@ -148,12 +155,33 @@ impl State {
     }
 
     pub(crate) fn take_calls(&mut self) -> Vec<Call> {
+        let refused = std::mem::take(&mut self.refused).into_iter();
+        self.calls.extend(refused.map(|(refusal, count)| Call::Refused { refusal, count }));
         std::mem::take(&mut self.calls)
+    }
+
+    /// Hands out what waits for no answer.
+    pub(crate) fn tell(&mut self, call: Call) {
+        self.calls.push(call);
+    }
+
+    /// The limit that keeps the next task from being asked for; counted.
+    pub(crate) fn refuse(&mut self) -> Option<Refusal> {
+        let calls_max = self.options.limits.agents_max;
+        let refusal = match self.options.budget_total {
+            _ if self.next_id().0 >= calls_max => Refusal::Call { calls_max },
+            Some(total) if self.spent() >= total => Refusal::Tokens { total },
+            Some(_) | None => return None,
+        };
+        let count = self.refused.entry(refusal.clone()).or_default();
+        *count = count.saturating_add(1);
+        Some(refusal)
     }
 
     /// Lets go of everything that belongs to the engine, before the engine goes.
     pub(crate) fn forget_waiting(&mut self) {
         self.waiting.iter_mut().for_each(|waiting| *waiting = None);
+        self.rejections.clear();
         self.open = 0;
         self.checker = None;
     }

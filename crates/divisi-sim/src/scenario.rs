@@ -69,6 +69,8 @@ pub struct Scenario {
     pub hedges: bool,
     /// Whether a process stays while there is no quota, to go on by itself.
     pub waits: bool,
+    /// Whether the vendor now and then claims more than a request could cost.
+    pub overcharges: bool,
 }
 
 impl Scenario {
@@ -107,6 +109,7 @@ impl Scenario {
             cramped: chance.percent(5),
             hedges: chance.percent(40),
             waits: chance.percent(50),
+            overcharges: chance.percent(10),
         }
     }
 
@@ -131,6 +134,7 @@ impl Scenario {
             ladders: false,
             stand_ins: false,
             cramped: false,
+            overcharges: false,
             ..all
         }
     }
@@ -170,6 +174,7 @@ impl Scenario {
             Self { cramped: false, ..self },
             Self { hedges: false, ..self },
             Self { waits: false, ..self },
+            Self { overcharges: false, ..self },
         ];
         candidates.into_iter().filter(move |simpler| *simpler != self && simpler.tasks > 0)
     }

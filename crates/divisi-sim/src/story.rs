@@ -56,6 +56,8 @@ pub(crate) fn line(event: &Event) -> String {
         }
         Event::CaughtUp { reused, to_run, .. } => format!("caught up {reused} reused, {to_run} to run"),
         Event::PhaseStarted { title, cap: most } => format!("phase     {title}, cap {}", cap(*most)),
+        Event::Refused { refusal, count } => format!("refused   {count}: {refusal:?}"),
+        Event::Uncaught { message, .. } => format!("uncaught  {message}"),
         Event::Logged { message } => format!("logged    {message}"),
         Event::TaskSubmitted(task) => {
             let first = task.facts.first_turns.first().map(bound).unwrap_or_default();
@@ -104,6 +106,9 @@ fn why(reason: &ParkReason) -> String {
         ParkReason::Asked => "asked".into(),
         ParkReason::Budget { phase: None } => "budget".into(),
         ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
+        ParkReason::Overcharged { task, reserved, cost, .. } => {
+            format!("{task} cost {} of {}", cost.0, reserved.0)
+        }
         ParkReason::Hopeless { failed, class, .. } => format!("hopeless: {failed}, {class}"),
         ParkReason::Quota { .. } => "quota".into(),
     }

@@ -129,7 +129,7 @@ impl World {
             if calm || self.tally.kills >= self.scenario.kills.into() { Kill::Never } else { self.kill() };
         let disturbed = !calm && self.scenario.people && self.people.percent(60);
         let flow = self.flow.clone();
-        let watch = Watch::of(&self.journal, self.expected.take());
+        let watch = Watch::of(&self.journal, self.expected.take(), self.scenario.overcharges && !calm);
         let mut process = Process::new(self, run, watch, &flow, kill);
         if disturbed {
             process.disturb();

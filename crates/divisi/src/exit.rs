@@ -12,7 +12,8 @@ pub(crate) enum Exit {
     Failed,
     /// The call makes no sense: flags, settings, or a flow that cannot be read.
     Usage,
-    /// The run is over, but some of its tasks did not succeed.
+    /// The run is over, but tasks did not succeed, calls were refused, or a reply cost
+    /// more than was set aside for it.
     Partial,
     /// The run rests and can be resumed.
     Parked,
@@ -42,9 +43,9 @@ impl Exit {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Failed => "failed: the run, or something before it started",
+            Self::Failed => "failed: the run or its flow, or something before it started",
             Self::Usage => "usage: wrong flags, wrong settings, no such flow, or a flow that cannot be read",
-            Self::Partial => "partial: the run is over, but some of its tasks did not succeed",
+            Self::Partial => "partial: the run is over, but tasks did not succeed, or calls were refused",
             Self::Parked => "parked: the run rests, and `divisi resume` goes on with it",
             Self::Cancelled => "cancelled: stopped by a person",
         }

@@ -226,6 +226,12 @@ impl From<StoreError> for Problem {
         let hint = match &error {
             StoreError::TooNew { .. } => Some("update divisi, or name another store with `--store`"),
             StoreError::Foreign(_) | StoreError::Open { .. } => Some("name another file with `--store`"),
+            StoreError::Gone { .. } => Some(
+                "if it was moved, move it back and resume the run; what was written after its last event is lost",
+            ),
+            StoreError::Linked { .. } => {
+                Some("remove the other names, or copy the file and name the copy with `--store`")
+            }
             StoreError::Full(_) => Some("make room, then resume the run; what had been written is kept"),
             StoreError::InUse { .. } => {
                 Some("let that run end or stop it with Ctrl-C, which keeps what is finished; then try again")

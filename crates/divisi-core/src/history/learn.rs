@@ -71,14 +71,11 @@ impl Reader {
                     }
                 }
             }
-            Event::HedgeEnded { attempt, cost } => {
+            Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, waited, .. } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
-                    open.gave_up(*cost);
-                }
-            }
-            Event::AttemptEnded { attempt, failure, usage, cost, waited, .. } => {
-                if let Some(open) = self.tasks.get_mut(&attempt.task) {
-                    open.used(*attempt, usage, *cost, false);
+                    // What was set aside for a reply that never came is the most it can
+                    // have cost, which says nothing of what such tasks do cost.
+                    open.used(*attempt, usage, cost.saturating_sub(*unconfirmed), false);
                     history.extend(open.end(*attempt, failure.as_deref(), *waited, at));
                 }
             }
@@ -95,6 +92,9 @@ impl Reader {
             | Event::TaskClaimed { facts: None, .. }
             | Event::TurnScheduled { .. }
             | Event::TurnHedged { .. }
+            | Event::HedgeEnded { .. }
+            | Event::Refused { .. }
+            | Event::Uncaught { .. }
             | Event::RetryPlanned { .. }
             | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
@@ -136,7 +136,9 @@ impl Open {
         model: Option<&Arc<str>>,
         at: Timestamp,
     ) -> Option<Sample> {
-        let model: Arc<str> = model.cloned().unwrap_or_default();
+        // What a word for a model means to a program, only the program knows.
+        let model: Arc<str> =
+            model.filter(|_| matches!(&*self.facts.executor, "api" | "")).cloned().unwrap_or_default();
         let ended = self.part.take_if(|part| part.model != model);
         let facts = &self.facts;
         let rung = facts.models.iter().position(|known| *known == model).unwrap_or(0);
@@ -159,14 +161,6 @@ impl Open {
     fn judged(&mut self, cost: PicoUsd) {
         if let Some(part) = &mut self.part {
             part.check_cost += cost;
-        }
-    }
-
-    /// Of two requests for the same, one was in vain.
-    fn gave_up(&mut self, cost: PicoUsd) {
-        if let Some(part) = &mut self.part {
-            part.cost += cost;
-            part.lost += cost;
         }
     }
 

@@ -152,10 +152,14 @@ mod tests {
     }
 
     fn reply(judges: bool, cost: u64) -> Event {
+        reply_to(1, judges, cost)
+    }
+
+    fn reply_to(number: u32, judges: bool, cost: u64) -> Event {
         let (model, usage) = ("m".into(), Usage { input: 7, ..Usage::default() });
         let (request, took, cost) = (Digest::of(b""), Millis(1), PicoUsd(cost));
         let turn = Turn { request, reply: text(), model, judges, usage, cost, took };
-        Event::TurnEnded { attempt: attempt(1), turn: Box::new(turn) }
+        Event::TurnEnded { attempt: attempt(number), turn: Box::new(turn) }
     }
 
     fn ended(number: u32, class: Option<FailureClass>, waited: u64) -> Event {
@@ -164,6 +168,7 @@ mod tests {
             failure: class.map(|class| Box::new(Failure::new(class, "no"))),
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
+            unconfirmed: PicoUsd::ZERO,
             next_turn: None,
             findings: None,
             tool_results: None,
@@ -184,11 +189,26 @@ mod tests {
     }
 
     #[test]
-    fn a_second_request_costs_what_it_may_and_is_lost() {
+    fn what_was_only_set_aside_is_not_learnt_as_a_cost() {
         let given_up = Event::HedgeEnded { attempt: attempt(1), cost: PicoUsd(30) };
-        let events = [scheduled(1), given_up, reply(false, 50), ended(1, None, 0), ok()];
+        let cut = match ended(1, Some(FailureClass::Network), 0) {
+            Event::AttemptEnded { attempt, failure, usage, waited, .. } => Event::AttemptEnded {
+                attempt,
+                failure,
+                usage,
+                cost: PicoUsd(903),
+                unconfirmed: PicoUsd(900),
+                next_turn: None,
+                findings: None,
+                tool_results: None,
+                waited,
+            },
+            other => other,
+        };
+        let events =
+            [scheduled(1), given_up, cut, scheduled(2), reply_to(2, false, 50), ended(2, None, 0), ok()];
         let sample = learnt(events.map(|event| (0, event)));
-        assert_eq!((sample.cost, sample.lost, sample.turns), (PicoUsd(80), PicoUsd(30), 1));
+        assert_eq!((sample.cost, sample.lost, sample.turns), (PicoUsd(53), PicoUsd(3), 1));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod review;
 pub use ladders::{Instead, LadderRecord, RungRecord};
 pub use review::{ClassCost, Review};
 
+use crate::budget::Spent;
 use crate::event::{Recorded, TaskFacts, Turn};
 use crate::preflight::Estimate;
 use crate::price::is_same_model;
@@ -94,6 +95,7 @@ pub struct Ledger {
     tries: Tries,
     estimate: Option<Estimate>,
     span: Span,
+    spent: Spent,
 }
 
 /// The time that a run was driven.
@@ -151,14 +153,16 @@ impl Ledger {
             }
             Event::HedgeEnded { attempt, cost } => self.given_up(at, *attempt, *cost),
             Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
-            Event::AttemptEnded { attempt, failure, usage, cost, .. } => {
-                self.end(at, *attempt, failure.is_some(), *usage, *cost);
+            Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, .. } => {
+                self.end(at, *attempt, *usage, *cost, *unconfirmed);
                 self.tries.end(*attempt, failure.as_deref());
             }
             Event::RunStarted(_)
             | Event::RunResumed(_)
             | Event::PhaseStarted { .. }
             | Event::Logged { .. }
+            | Event::Refused { .. }
+            | Event::Uncaught { .. }
             | Event::TaskClaimed { facts: None, .. }
             | Event::TurnHedged { .. }
             | Event::RetryPlanned { .. }
@@ -177,7 +181,7 @@ impl Ledger {
         let Turn { model, usage, cost, judges, .. } = turn;
         let begun = self.under_way.get_mut(&attempt);
         let (asked, number) = begun.map_or((None, 1), |begun| {
-            begun.reserved = PicoUsd::ZERO;
+            self.spent += Spent::of(std::mem::take(&mut begun.reserved), *cost, PicoUsd::ZERO);
             begun.turns += 1;
             (begun.model.clone(), begun.turns)
         });
@@ -189,6 +193,7 @@ impl Ledger {
 
     /// Of two requests for the same, the one whose reply is not used.
     fn given_up(&mut self, at: Timestamp, attempt: AttemptId, cost: PicoUsd) {
+        self.spent += Spent { unconfirmed: cost, ..Spent::default() };
         if cost != PicoUsd::ZERO {
             let asked = self.under_way.get(&attempt).and_then(|begun| begun.model.clone());
             let (kind, usage) = (Kind::Unanswered, Usage::default());
@@ -196,14 +201,13 @@ impl Ledger {
         }
     }
 
-    fn end(&mut self, at: Timestamp, attempt: AttemptId, failed: bool, usage: Usage, cost: PicoUsd) {
+    fn end(&mut self, at: Timestamp, attempt: AttemptId, usage: Usage, cost: PicoUsd, unconfirmed: PicoUsd) {
         let begun = self.under_way.remove(&attempt);
         let (asked, reserved) = begun.map_or((None, PicoUsd::ZERO), |begun| (begun.model, begun.reserved));
-        // Only a failure leaves a request unanswered, and then its whole reservation is in the cost.
-        let unanswered = if failed && cost >= reserved { reserved } else { PicoUsd::ZERO };
+        self.spent += Spent::of(reserved, cost, unconfirmed);
         let parts = [
-            (Kind::Unanswered, Usage::default(), unanswered),
-            (Kind::Executor, usage, cost.saturating_sub(unanswered)),
+            (Kind::Unanswered, Usage::default(), unconfirmed),
+            (Kind::Executor, usage, cost.saturating_sub(unconfirmed)),
         ];
         for (kind, usage, cost) in parts {
             if usage != Usage::default() || cost != PicoUsd::ZERO {
@@ -226,6 +230,11 @@ impl Ledger {
     /// What all of it comes to.
     pub fn total(&self) -> Total {
         self.entries.iter().fold(Total::default(), |total, entry| total.and(entry))
+    }
+
+    /// The money of all of it, by how sure it is.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// How many results later executions of the flow took from the journal, and

@@ -54,10 +54,27 @@ fn judged(attempt: AttemptId, model: &str, cost: u64) -> Event {
 fn checked(attempt: AttemptId, accepted: bool) -> Event {
     let refused = || Box::new(Failure::new(FailureClass::Check, "too short"));
     match ended(attempt, false, 0) {
-        Event::AttemptEnded { attempt, usage, cost, next_turn, findings, tool_results, waited, .. } => {
-            let failure = (!accepted).then(refused);
-            Event::AttemptEnded { attempt, failure, usage, cost, next_turn, findings, tool_results, waited }
-        }
+        Event::AttemptEnded {
+            attempt,
+            usage,
+            cost,
+            unconfirmed,
+            next_turn,
+            findings,
+            tool_results,
+            waited,
+            ..
+        } => Event::AttemptEnded {
+            attempt,
+            failure: (!accepted).then(refused),
+            usage,
+            cost,
+            unconfirmed,
+            next_turn,
+            findings,
+            tool_results,
+            waited,
+        },
         other => other,
     }
 }
@@ -102,6 +119,7 @@ fn ended(attempt: AttemptId, failed: bool, cost: u64) -> Event {
         failure: failed.then(|| Box::new(Failure::new(FailureClass::Network, "cut"))),
         usage: Usage::default(),
         cost: PicoUsd(cost),
+        unconfirmed: PicoUsd(if failed { cost } else { 0 }),
         next_turn: None,
         findings: None,
         tool_results: None,

@@ -16,6 +16,14 @@ pub struct Billing {
     pub us_only: bool,
 }
 
+impl Billing {
+    /// How requests of ours may be served without our having asked for it.
+    pub const UNASKED: [Self; 2] = [
+        Self { service: Service::Standard, us_only: false },
+        Self { service: Service::Standard, us_only: true },
+    ];
+}
+
 /// The services that vendors sell the same model by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,6 +68,14 @@ impl Default for Factors {
 }
 
 impl Factors {
+    /// The most that what costs `list` may cost without our having asked for it:
+    /// accounts can be set up to keep every request within the United States.
+    /// Services are another matter. Those are bought, and requests of ours name
+    /// the usual one where a vendor lets an account choose another.
+    pub fn dearest(&self, list: PicoUsd) -> PicoUsd {
+        Billing::UNASKED.map(|billing| self.apply(list, billing)).into_iter().max().unwrap_or(list)
+    }
+
     /// What a request costs that would cost `list` as usual. A fraction of a
     /// picodollar counts as one.
     pub fn apply(&self, list: PicoUsd, billing: Billing) -> PicoUsd {

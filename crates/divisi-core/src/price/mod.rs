@@ -160,9 +160,11 @@ mod tests {
     #[test]
     fn the_most_is_looked_for_among_all_rates_within_reach() {
         let most = |prompt, reply| TurnBound::of(&tiered(), prompt, reply).most().0;
-        assert_eq!(most(100, 10), 100 * 20 + 10 * 50);
+        assert_eq!(most(100, 10), (100 * 20 + 10 * 50) * 11 / 10);
         // A prompt counted from above may in fact be short, so the dearer step before it counts.
-        assert_eq!(most(201, 10), 201 * 100 + 10 * 250);
+        assert_eq!(most(201, 10), (201 * 100 + 10 * 250) * 11 / 10);
+        let at_home = ModelPrice { factors: Factors { us_only: 1_000, ..Factors::default() }, ..tiered() };
+        assert_eq!(TurnBound::of(&at_home, 100, 10).most().0, 100 * 20 + 10 * 50, "where prices say so");
     }
 
     #[test]
@@ -180,7 +182,10 @@ mod tests {
             // Requests of ours ask for no hour-long cache.
             let [input, cache_write_5m, cache_read] = parts;
             let usage = Usage { input, cache_write_5m, cache_read, output: output.into(), ..Usage::default() };
-            prop_assert!(tiered().cost(&usage) <= TurnBound::of(&tiered(), usage.prompt() + room, output).most());
+            let most = TurnBound::of(&tiered(), usage.prompt() + room, output).most();
+            for billing in Billing::UNASKED {
+                prop_assert!(tiered().billed(&usage, billing) <= most, "{billing:?}");
+            }
         }
     }
 }

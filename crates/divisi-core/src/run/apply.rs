@@ -2,11 +2,13 @@
 
 use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
-use crate::event::{Caps, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
+use crate::budget::Spent;
+use crate::event::{Caps, ParkReason, Refusal, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
 use crate::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Outcome, PicoUsd, TaskId, Timestamp, Usage,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An event that cannot follow what has been applied before it.
@@ -49,9 +51,17 @@ impl Run {
             Event::HedgeEnded { attempt, cost } => self.apply_hedge_ended(*attempt, *cost)?,
             Event::TurnEnded { attempt, turn } => self.apply_turn(*attempt, turn)?,
             Event::AttemptEnded {
-                attempt, failure, usage, cost, next_turn, findings, tool_results, ..
+                attempt,
+                failure,
+                usage,
+                cost,
+                unconfirmed,
+                next_turn,
+                findings,
+                tool_results,
+                ..
             } => {
-                self.apply_attempt_ended(*attempt, *usage, *cost)?;
+                self.apply_attempt_ended(*attempt, *usage, *cost, *unconfirmed)?;
                 if failure.as_ref().is_none_or(|failure| failure.class == FailureClass::Check) {
                     self.has_quota(attempt.task);
                 }
@@ -60,6 +70,8 @@ impl Run {
                 task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
+            Event::Uncaught { message, count } => self.uncaught = Some((message.clone(), *count)),
+            Event::Refused { refusal, count } => self.apply_refused(refusal, *count)?,
             Event::RetryPlanned { task, due } => {
                 let id = *task;
                 let task = self.known(id)?;
@@ -95,7 +107,7 @@ impl Run {
 
     /// Whether such an event can follow where the run stands; what it says of
     /// its task or attempt is checked where it is applied.
-    fn can_follow(&self, event: &Event) -> bool {
+    pub(super) fn can_follow(&self, event: &Event) -> bool {
         let idle = self.in_flight.is_empty();
         match event {
             Event::RunStarted(_) => self.stage == Stage::Unstarted,
@@ -104,6 +116,8 @@ impl Run {
             Event::Estimated { .. } => self.is_alive() && !self.is_estimated(),
             Event::PhaseStarted { .. }
             | Event::Logged { .. }
+            | Event::Refused { .. }
+            | Event::Uncaught { .. }
             | Event::TaskSubmitted(_)
             | Event::TaskClaimed { .. }
             | Event::HedgeEnded { .. }
@@ -122,6 +136,12 @@ impl Run {
                 self.stage == Stage::Running && self.holds(*attempt, *reserved)
             }
             Event::SoftLimitReached { .. } => self.stage == Stage::Running,
+            // Whatever it was to rest for, it does not go on by itself after this.
+            Event::ParkingStarted { reason: ParkReason::Overcharged { .. } } => match &self.stage {
+                Stage::Replaying | Stage::Running => true,
+                Stage::Parking(reason) => !matches!(reason, ParkReason::Overcharged { .. }),
+                Stage::Unstarted | Stage::Parked(_) | Stage::Ended(_) => false,
+            },
             Event::ParkingStarted { .. } => matches!(self.stage, Stage::Replaying | Stage::Running),
             Event::RunParked { .. } => {
                 matches!(self.stage, Stage::Parking(_)) && idle || self.waits_until().is_some()
@@ -161,6 +181,9 @@ impl Run {
         self.siblings = Siblings::default();
         self.reused = 0;
         self.saved = PicoUsd::ZERO;
+        self.refused.clear();
+        self.uncaught = None;
+        self.over_before = self.budgets.run.over;
         self.flow_ended = None;
         self.wakes_at = None;
         self.wakes = 0;
@@ -250,7 +273,8 @@ impl Run {
             findings: None,
             model: None,
             usage: Usage::default(),
-            cost: PicoUsd::ZERO,
+            spent: Spent::default(),
+            refused_tools: BTreeMap::new(),
             started_at: None,
             ended_at: None,
             sibling: self.siblings.join(facts),
@@ -273,7 +297,7 @@ impl Run {
         }
         if let TaskStage::Ended { outcome, .. } = &task.stage {
             self.reused += 1;
-            self.saved += task.cost;
+            self.saved += task.cost();
             self.counts.count(outcome);
         } else {
             task.stage = TaskStage::Ready;
@@ -321,7 +345,7 @@ impl Run {
         in_flight.asks = true;
         let released = std::mem::replace(&mut in_flight.reserved, reserved);
         let phase = self.tasks[attempt.task].facts.phase.as_ref();
-        self.budgets.settle(phase, released, PicoUsd::ZERO);
+        self.budgets.settle(phase, released, Spent::default());
         self.budgets.reserve(phase, reserved);
         self.keep_tool_results(attempt.task, tool_results);
         Ok(())
@@ -360,9 +384,10 @@ impl Run {
         self.usage += turn.usage;
         self.has_quota(attempt.task);
         let task = &mut self.tasks[attempt.task];
-        self.budgets.settle(task.facts.phase.as_ref(), reserved, turn.cost);
+        let spent = Spent::of(reserved, turn.cost, PicoUsd::ZERO);
+        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
         task.usage += turn.usage;
-        task.cost += turn.cost;
+        task.spent += spent;
         if !turn.judges {
             task.model = Some(turn.model.clone());
         }
@@ -387,14 +412,16 @@ impl Run {
         attempt: AttemptId,
         usage: Usage,
         cost: PicoUsd,
+        unconfirmed: PicoUsd,
     ) -> Result<(), IllegalEvent> {
         let reserved = self.under_way(attempt)?.reserved;
         self.in_flight.remove(&attempt);
         self.usage += usage;
         let task = &mut self.tasks[attempt.task];
-        self.budgets.settle(task.facts.phase.as_ref(), reserved, cost);
+        let spent = Spent::of(reserved, cost, unconfirmed.min(reserved));
+        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
         task.usage += usage;
-        task.cost += cost;
+        task.spent += spent;
         task.stage = TaskStage::Between;
         self.siblings.stopped(task.sibling);
         Ok(())
@@ -421,6 +448,24 @@ impl Run {
         self.outcomes += 1;
         self.counts.open -= 1;
         self.counts.count(outcome);
+        Ok(())
+    }
+
+    fn apply_refused(&mut self, refusal: &Refusal, count: u32) -> Result<(), IllegalEvent> {
+        match refusal {
+            Refusal::Tool { task, tool, permission } => {
+                let refused = &mut self.known(*task)?.refused_tools;
+                let known = refused.entry(tool.clone()).or_insert_with(|| (permission.clone(), 0));
+                known.1 = known.1.saturating_add(count);
+            }
+            Refusal::Task { .. }
+            | Refusal::Call { .. }
+            | Refusal::Tokens { .. }
+            | Refusal::Log { .. }
+            | Refusal::Phase { .. } => {
+                *self.refused.entry(refusal.clone()).or_default() += u64::from(count);
+            }
+        }
         Ok(())
     }
 

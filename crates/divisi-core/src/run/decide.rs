@@ -2,7 +2,7 @@
 
 use super::{AttemptEnd, Input, Run, Stage, Submission};
 use crate::budget::{Grant, TurnBound};
-use crate::event::{ParkReason, RunResumed, RunStarted, RunStatus, TaskSubmitted};
+use crate::event::{ParkReason, Refusal, RunResumed, RunStarted, RunStatus, TaskSubmitted, Turn};
 use crate::retry::{Told, Verdict};
 use crate::run::TaskStage;
 use crate::{
@@ -34,6 +34,8 @@ impl Run {
             Input::Submit(_)
             | Input::Phase { .. }
             | Input::Log(_)
+            | Input::Refused { .. }
+            | Input::Uncaught { .. }
             | Input::Estimate(_)
             | Input::FlowEnded(_)
                 if !self.is_alive() =>
@@ -46,13 +48,12 @@ impl Run {
             }
             Input::HedgeWanted { attempt } => self.hedge(attempt),
             Input::HedgeEnded { attempt, billed } => self.end_hedge(attempt, billed).into_iter().collect(),
-            Input::TurnEnded { attempt, turn } => match self.in_flight.contains_key(&attempt) {
-                true => self.after_hedge(attempt, [Event::TurnEnded { attempt, turn }]),
-                false => vec![],
-            },
+            Input::TurnEnded { attempt, turn } => self.turn_ended(attempt, turn),
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
             Input::Phase { title, cap } => self.phase(title, cap),
             Input::Log(message) => self.log(message),
+            Input::Uncaught { message, count } => vec![Event::Uncaught { message: self.cut(message), count }],
+            Input::Refused { refusal, count } => vec![Event::Refused { refusal, count }],
             Input::Estimate(estimate) => match self.is_estimated() {
                 true => vec![],
                 false => vec![Event::Estimated { estimate }],
@@ -90,14 +91,38 @@ impl Run {
             events.extend(ended(task, outcome.filter(|_| known.outcome().is_none())));
             return events;
         }
-        if self.tasks.len() >= self.limits.tasks_max as usize {
-            return vec![];
+        let tasks_max = self.limits.tasks_max;
+        if self.tasks.len() >= tasks_max as usize {
+            return vec![Event::Refused { refusal: Refusal::Task { tasks_max }, count: 1 }];
         }
         let task = TaskId(self.tasks.len() as u32);
         let submitted = TaskSubmitted { task, key, occurrence, facts: Arc::new(facts), spec };
         let mut events = vec![Event::TaskSubmitted(Box::new(submitted))];
         events.extend(ended(task, outcome));
         events
+    }
+
+    fn turn_ended(&self, attempt: AttemptId, turn: Box<Turn>) -> Vec<Event> {
+        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        let overcharge = self.overcharge(attempt, in_flight.reserved, turn.cost, Some(&turn.model));
+        let mut events = self.after_hedge(attempt, [Event::TurnEnded { attempt, turn }]);
+        events.extend(overcharge);
+        events
+    }
+
+    /// What follows when a reply costs more than was set aside for its request:
+    /// nothing new starts, because what others may cost is not known either.
+    fn overcharge(
+        &self,
+        attempt: AttemptId,
+        reserved: PicoUsd,
+        cost: PicoUsd,
+        model: Option<&Arc<str>>,
+    ) -> Option<Event> {
+        let model = model.filter(|model| !model.is_empty()).cloned();
+        let reason = ParkReason::Overcharged { task: attempt.task, model, reserved, cost };
+        let event = Event::ParkingStarted { reason };
+        (cost > reserved && self.can_follow(&event)).then_some(event)
     }
 
     fn turn(
@@ -157,7 +182,7 @@ impl Run {
     pub(super) fn over_own_budget(&self, id: TaskId, bound: TurnBound) -> Failure {
         let task = &self.tasks[id];
         let most = task.facts.cost_max.unwrap_or_default();
-        let (spent, least) = (task.cost, bound.least());
+        let (spent, least) = (task.cost(), bound.least());
         let message =
             format!("of its own {most} it has spent {spent}, and its next request may cost {least}");
         Failure::new(FailureClass::Budget, message).hint("raise `maxCost` of the task, or ask for less")
@@ -177,6 +202,7 @@ impl Run {
             failure: Some(Box::new(Failure::new(class, message))),
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
+            unconfirmed: PicoUsd::ZERO,
             next_turn: Some(bound),
             findings: None,
             tool_results,
@@ -189,8 +215,12 @@ impl Run {
         let recapped = cap.is_some() && self.budgets.phases.get(&title).and_then(|budget| budget.cap) != cap;
         match known {
             true if recapped => vec![Event::PhaseStarted { title, cap }],
+            true => vec![],
             false if self.phases.len() < Self::PHASES_MAX => vec![Event::PhaseStarted { title, cap }],
-            true | false => vec![],
+            false => {
+                let is_it = |known: &Refusal| matches!(known, Refusal::Phase { .. });
+                self.said_once(Refusal::Phase { title, phases_max: Self::PHASES_MAX as u32 }, is_it)
+            }
         }
     }
 
@@ -199,14 +229,20 @@ impl Run {
         let task = &self.tasks[attempt.task];
         let mut events = Vec::with_capacity(3);
         events.extend(self.end_hedge(attempt, true));
+        // What is set aside for whatever else it has cost.
+        let mut left = in_flight.reserved;
+        let mut overcharge = None;
         let unanswered = match end.last_turn {
             Some(turn) => {
+                let reserved = std::mem::take(&mut left);
+                overcharge = self.overcharge(attempt, reserved, turn.cost, Some(&turn.model));
                 events.push(Event::TurnEnded { attempt, turn });
                 PicoUsd::ZERO
             }
-            None if end.unanswered => in_flight.reserved,
+            None if end.unanswered => std::mem::take(&mut left),
             None => PicoUsd::ZERO,
         };
+        let overcharge = overcharge.or_else(|| self.overcharge(attempt, left, end.cost, None));
         let (failure, outcome) = match end.result {
             Ok(value) => (None, Ok(Outcome::Ok { value })),
             Err(failure) => (Some(Box::new(failure.clone())), Err(failure)),
@@ -216,6 +252,7 @@ impl Run {
             failure,
             usage: end.usage,
             cost: end.cost + unanswered,
+            unconfirmed: unanswered,
             next_turn: end.next_turn,
             findings: end.findings,
             tool_results: None,
@@ -245,18 +282,43 @@ impl Run {
                 }
             }
         }
+        if overcharge.is_some() {
+            // Of several reasons, the one that a person has to know.
+            events.retain(|event| !matches!(event, Event::ParkingStarted { .. }));
+        }
+        events.extend(overcharge);
         events
     }
 
-    fn log(&self, message: Arc<str>) -> Vec<Event> {
+    /// A refusal of a sort that is told for the first of an execution only.
+    fn said_once(&self, refusal: Refusal, is_it: impl Fn(&Refusal) -> bool) -> Vec<Event> {
+        match self.refused.keys().any(is_it) {
+            true => vec![],
+            false => vec![Event::Refused { refusal, count: 1 }],
+        }
+    }
+
+    /// As much of a text of the flow as is kept.
+    fn cut(&self, message: Arc<str>) -> Arc<str> {
         let most = self.limits.log_bytes_max as usize;
-        let message = match message.len() > most {
+        match message.len() > most {
             true => format!("{}…", &message[..message.floor_char_boundary(most)]).into(),
             false => message,
-        };
-        let full = self.logs >= self.limits.logs_max;
+        }
+    }
+
+    fn log(&self, message: Arc<str>) -> Vec<Event> {
+        let message = self.cut(message);
+        let logs_max = self.limits.logs_max;
         let known = self.stage == Stage::Replaying && self.logged.contains(&Digest::of(message.as_bytes()));
-        if full || known { vec![] } else { vec![Event::Logged { message }] }
+        match self.logs >= logs_max {
+            _ if known => vec![],
+            false => vec![Event::Logged { message }],
+            true => {
+                let is_it = |known: &Refusal| matches!(known, Refusal::Log { .. });
+                self.said_once(Refusal::Log { logs_max }, is_it)
+            }
+        }
     }
 
     fn caught_up(&self) -> Event {
@@ -283,6 +345,7 @@ impl Run {
                 failure: Some(Box::new(Failure::new(class, message))),
                 usage: Usage::default(),
                 cost: in_flight.reserved,
+                unconfirmed: in_flight.reserved,
                 next_turn: None,
                 findings: None,
                 tool_results: None,

@@ -6,6 +6,7 @@
 
 use super::apply::IllegalEvent;
 use super::{Run, Stage};
+use crate::budget::Spent;
 use crate::{AttemptId, Event, PicoUsd};
 
 impl Run {
@@ -62,8 +63,9 @@ impl Run {
             return Err(IllegalEvent(format!("{attempt} has no second request")));
         };
         let task = &mut self.tasks[attempt.task];
-        self.budgets.settle(task.facts.phase.as_ref(), reserved, cost);
-        task.cost += cost;
+        let spent = Spent::of(reserved, cost, cost);
+        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
+        task.spent += spent;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What happens to a run.
 
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, TaskFacts, Turn};
+use crate::event::{Caps, FlowSource, Refusal, TaskFacts, Turn};
 use crate::preflight::Estimate;
 use crate::retry::QuotaWait;
 use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, Usage};
@@ -36,8 +36,8 @@ pub enum Input {
     /// The flow waits, and the journal can answer none of what it waits for.
     CaughtUp,
     /// The flow asks for a task. The first event decided is `TaskSubmitted` or
-    /// `TaskClaimed`; none is when the run has as many tasks as it may
-    /// have, or is over.
+    /// `TaskClaimed`; `Refused` is when the run has as many tasks as it may
+    /// have, and there is none when it is over.
     Submit(Box<Submission>),
     /// An attempt wants to send a further request. Decides `TurnScheduled`, or
     /// ends the attempt when the run is parking or a budget is too small.
@@ -87,6 +87,20 @@ pub enum Input {
         title: Arc<str>,
         /// Most that its tasks may spend, where the flow says so.
         cap: Option<PicoUsd>,
+    },
+    /// Something that was asked for was not done, which the run could not see.
+    Refused {
+        /// What, and why not.
+        refusal: Refusal,
+        /// How often.
+        count: u32,
+    },
+    /// The flow has ended, and exceptions in it had no handler.
+    Uncaught {
+        /// The first of them, with the line where it was thrown.
+        message: Arc<str>,
+        /// How many there were.
+        count: u32,
     },
     /// The flow says something.
     Log(Arc<str>),

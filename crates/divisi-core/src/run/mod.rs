@@ -23,7 +23,7 @@ pub use input::{AttemptEnd, Input, Submission};
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::budget::Budgets;
-use crate::event::{Caps, FlowSource, ParkReason, RunStatus};
+use crate::event::{Caps, FlowSource, ParkReason, Refusal, RunStatus};
 use crate::preflight::Estimate;
 use crate::{
     AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
@@ -60,6 +60,12 @@ pub struct Run {
     outcomes: u32,
     phases: Vec<Arc<str>>,
     logs: u32,
+    /// What the current execution asked for and was not done, and how often.
+    refused: BTreeMap<Refusal, u64>,
+    /// The first exception of the current execution that had no handler, and how many.
+    uncaught: Option<(Arc<str>, u32)>,
+    /// What replies had cost above their reservations when it began.
+    over_before: PicoUsd,
     logged: BTreeSet<Digest>,
     /// What it was expected to cost, and in which execution that was said.
     estimate: Option<(u32, Estimate)>,
@@ -173,7 +179,7 @@ impl Run {
     pub fn cap_least(&self) -> Option<PicoUsd> {
         let waiting = self.waiting.all().map(|id| &self.tasks[id]);
         let least = waiting.filter(|task| task.wanted().is_some()).map(|task| task.bound().least()).min()?;
-        Some(self.budgets.run.settled + self.budgets.run.reserved + least)
+        Some(self.budgets.run.spent().total() + self.budgets.run.reserved + least)
     }
 
     /// The money of its phases, of those that have spent something or have a cap.
@@ -189,6 +195,23 @@ impl Run {
     /// Tasks of the current execution, counted.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// What the flow asked for in the current execution and was not done, and how
+    /// often. What agents asked for stands with their tasks.
+    pub fn refused(&self) -> impl Iterator<Item = (&Refusal, u64)> {
+        self.refused.iter().map(|(refusal, count)| (refusal, *count))
+    }
+
+    /// The first exception in the flow that had no handler, with its line, and how
+    /// many there were, in the current execution.
+    pub fn uncaught(&self) -> Option<(&str, u32)> {
+        self.uncaught.as_ref().map(|(message, count)| (&**message, *count))
+    }
+
+    /// What replies have cost in the current execution above what was set aside for them.
+    pub fn overcharged(&self) -> PicoUsd {
+        self.budgets.run.over.saturating_sub(self.over_before)
     }
 
     /// How many tasks the current execution found in the journal with an outcome.

@@ -2,8 +2,8 @@
 
 use super::{Run, Stage, TaskStage};
 use crate::budget::{Budgets, Grant};
-use crate::event::{ParkReason, RunStatus};
-use crate::{Event, Outcome, TaskId, Timestamp};
+use crate::event::{ParkReason, Refusal, RunStatus};
+use crate::{Event, Outcome, PicoUsd, TaskId, Timestamp};
 use std::sync::Arc;
 
 impl Run {
@@ -59,9 +59,11 @@ impl Run {
             return if events.is_empty() { None } else { Some(events) };
         }
         let unsuccessful = self.counts.failed + self.counts.skipped + self.counts.cancelled;
+        let whole = self.overcharged() == PicoUsd::ZERO && !self.refused.keys().any(Refusal::is_of_work);
         let status = match ended {
             Err(_) => RunStatus::Failed,
-            Ok(_) if unsuccessful == 0 => RunStatus::Ok,
+            Ok(_) if self.uncaught.is_some() => RunStatus::Failed,
+            Ok(_) if unsuccessful == 0 && whole => RunStatus::Ok,
             Ok(_) if self.counts.ok == 0 => RunStatus::Failed,
             Ok(_) => RunStatus::Partial,
         };
@@ -72,7 +74,7 @@ impl Run {
     /// Says once that most of the budget is spent.
     fn soft_limit(&self) -> Option<Event> {
         let (cap, percent) = (self.caps.run?, self.caps.warn_percent?);
-        let spent = self.budgets.run.settled;
+        let spent = self.budgets.run.spent().total();
         let reached = u128::from(spent.0) * 100 >= u128::from(cap.0) * u128::from(percent);
         (reached && !self.warned && self.stage == Stage::Running)
             .then_some(Event::SoftLimitReached { spent, cap })

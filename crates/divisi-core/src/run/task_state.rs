@@ -2,13 +2,14 @@
 
 use super::siblings;
 use super::waiting::Place;
-use crate::budget::{Grant, TurnBound};
+use crate::budget::{Grant, Spent, TurnBound};
 use crate::climb::{Climb, climb};
 use crate::event::TaskFacts;
 use crate::retry::Tries;
 use crate::{
     AttemptId, Content, Digest, Failure, FailureClass, Key, Outcome, PicoUsd, TaskId, Timestamp, Usage,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One task of a run.
@@ -34,7 +35,10 @@ pub struct TaskState {
     pub(super) findings: Option<Content>,
     pub(super) model: Option<Arc<str>>,
     pub(super) usage: Usage,
-    pub(super) cost: PicoUsd,
+    pub(super) spent: Spent,
+    /// Tools that its agents called and the run does not permit: the permission
+    /// each takes, and how often. No more than there are tools.
+    pub(super) refused_tools: BTreeMap<Arc<str>, (Arc<str>, u32)>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) sibling: siblings::Place,
@@ -160,7 +164,18 @@ impl TaskState {
 
     /// Cost of all its attempts.
     pub fn cost(&self) -> PicoUsd {
-        self.cost
+        self.spent.total()
+    }
+
+    /// The same by how sure it is.
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    /// Tools that its agents called and the run does not permit, the permission
+    /// that each takes, and how often it was called.
+    pub fn refused_tools(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u32)> {
+        self.refused_tools.iter().map(|(tool, (permission, count))| (tool, permission, *count))
     }
 
     /// When its latest attempt started.
@@ -219,6 +234,7 @@ impl TaskState {
             // Given another chance, it begins at the foot of its ladder.
             self.rung = 0;
             self.findings = None;
+            self.refused_tools.clear();
         }
         self.forget_next_turn_unless_at(place);
         self.stage = TaskStage::Unclaimed;
@@ -265,7 +281,7 @@ impl TaskState {
 
     /// What is left of its own budget.
     pub(super) fn own_left(&self) -> PicoUsd {
-        self.facts.cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(self.cost))
+        self.facts.cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(self.spent.total()))
     }
 
     /// What its next attempt reserves where only its own budget counts; `None`

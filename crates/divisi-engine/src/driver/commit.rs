@@ -6,8 +6,9 @@ use super::{DriveError, Driver};
 use crate::executor::Line;
 use crate::store::{Batch, RunSummary};
 use divisi_core::content::Blob;
-use divisi_core::event::Recorded;
-use divisi_core::{AttemptId, Event, Failure, FailureClass};
+use divisi_core::event::{Recorded, Refusal};
+use divisi_core::{AttemptId, Event, Failure, FailureClass, Position, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -21,12 +22,30 @@ pub(super) struct Pending {
     pub(super) acknowledge: Vec<oneshot::Sender<()>>,
     /// The same for those who may send a request, with the room for its reply.
     pub(super) granted: Vec<(oneshot::Sender<Room>, Room)>,
+    /// Where the refusals of the batch stand among its events: alike ones are one event.
+    pub(super) refusals: BTreeMap<Refusal, usize>,
+}
+
+impl Pending {
+    /// Takes an event in, at the place where it stands in the journal.
+    pub(super) fn add(&mut self, first: Position, at: Timestamp, event: Event) {
+        if let Event::Refused { refusal, count } = &event {
+            let place = self.refusals.get(refusal).and_then(|place| self.events.get_mut(*place));
+            if let Some(Recorded { event: Event::Refused { count: before, .. }, .. }) = place {
+                *before = before.saturating_add(*count);
+                return;
+            }
+            self.refusals.insert(refusal.clone(), self.events.len());
+        }
+        let position = first.after(self.events.len());
+        self.events.push(Recorded { position, at, event });
+    }
 }
 
 impl Driver {
     /// Makes the batch durable, then lets the world know.
     pub(super) async fn commit(&mut self) -> Result<(), DriveError> {
-        let Pending { events, blobs, acknowledge, granted } = std::mem::take(&mut self.pending);
+        let Pending { events, blobs, acknowledge, granted, .. } = std::mem::take(&mut self.pending);
         if events.is_empty() {
             return self.delivery.deliver(&self.run, &[]).await;
         }
@@ -74,6 +93,8 @@ impl Driver {
             | Event::CaughtUp { .. }
             | Event::PhaseStarted { .. }
             | Event::Logged { .. }
+            | Event::Refused { .. }
+            | Event::Uncaught { .. }
             | Event::TaskSubmitted(_)
             | Event::TaskClaimed { .. }
             | Event::TurnScheduled { .. }

@@ -4,7 +4,7 @@ use crate::executor::AttemptResult;
 use crate::resolve::Resolved;
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
-use divisi_core::event::Turn;
+use divisi_core::event::{Refusal, Turn};
 use divisi_core::preflight::Estimate;
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(crate) enum Message {
     Submit { resolved: Box<Resolved>, waiter: Waiter },
     /// The flow says something.
     Flow(FlowNews),
+    /// Something that the flow or an agent asked for was not done.
+    Refused { refusal: Refusal, count: u32 },
     /// An attempt says something.
     Ours(Ours),
     /// What the run is expected to cost.
@@ -36,6 +38,11 @@ pub(crate) enum FlowNews {
         cap: Option<PicoUsd>,
     },
     Log(Arc<str>),
+    /// Exceptions in it had no handler: the first, with its line, and how many.
+    Uncaught {
+        message: Arc<str>,
+        count: u32,
+    },
     /// It waits, after this many answers.
     Quiet {
         answered: u64,

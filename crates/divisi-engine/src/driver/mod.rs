@@ -30,7 +30,7 @@ use crate::store::{Batch, Store, StoreError};
 use commit::Pending;
 use delivery::Delivery;
 use divisi_core::content::Blob;
-use divisi_core::event::{ParkReason, Recorded};
+use divisi_core::event::ParkReason;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
 use divisi_core::{AttemptId, Event, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp};
@@ -265,8 +265,7 @@ impl Driver {
                 Event::AttemptEnded { attempt, .. } => _ = self.asked.remove(attempt),
                 _ => {}
             }
-            let position = self.position.after(self.pending.events.len());
-            self.pending.events.push(Recorded { position, at: self.latest, event });
+            self.pending.add(self.position, self.latest, event);
         }
         for notice in notices {
             self.decide(Input::Log(notice))?;

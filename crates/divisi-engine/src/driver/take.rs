@@ -16,6 +16,10 @@ impl Driver {
             Message::Submit { resolved, waiter } => self.submit(*resolved, waiter),
             Message::Flow(FlowNews::Phase { title, cap }) => self.decide(Input::Phase { title, cap }),
             Message::Flow(FlowNews::Log(line)) => self.decide(Input::Log(line)),
+            Message::Flow(FlowNews::Uncaught { message, count }) => {
+                self.decide(Input::Uncaught { message, count })
+            }
+            Message::Refused { refusal, count } => self.decide(Input::Refused { refusal, count }),
             Message::Flow(FlowNews::Quiet { answered }) => self.quiet(answered),
             Message::Flow(FlowNews::Ended(result)) => {
                 let result = match result {

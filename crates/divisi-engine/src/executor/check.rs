@@ -73,11 +73,12 @@ impl Checks {
 
     async fn first_refusal(&mut self, value: &Arc<str>, root: &Path) -> Result<Option<String>, Halt> {
         let assignment = self.assignment.clone();
+        let are_opinions = assignment.task.check.iter().all(|check| matches!(check, Check::Judge(_)));
         for (check, judge) in assignment.task.check.iter().zip(&assignment.judges) {
             let findings = match (check, judge) {
-                // An opinion is asked for where it decides something: with nobody
-                // stronger to ask, the result would stand all the same.
-                (Check::Judge(_), _) if !self.can_climb => None,
+                // An opinion is asked for where it decides something: where there are
+                // only opinions and no stronger model, the result stands all the same.
+                (Check::Judge(_), _) if !self.can_climb && are_opinions => None,
                 (Check::Schema(schema), _) => misfit(schema, value).map_err(failed)?,
                 (Check::Command(command), _) => self.run(command, value, root).await.map_err(failed)?,
                 (Check::Judge(judge), Some(model)) => self.judge(judge, model, value).await?,

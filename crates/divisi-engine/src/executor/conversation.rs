@@ -12,7 +12,7 @@ use super::{Attempt, AttemptResult, Signal};
 use crate::framing;
 use crate::resolve::Assignment;
 use crate::setup::Model;
-use crate::tools::Toolbox;
+use crate::tools::{NotPermitted, Toolbox};
 use divisi_core::content::Content;
 use divisi_core::event::Turn;
 use divisi_core::{Failure, FailureClass};
@@ -277,6 +277,9 @@ impl Conversation {
                 true => self.toolbox.call(name, input, self.asker.line.stop()).await,
                 false => Err::<String, String>(DEADLY.to_owned()).into(),
             };
+            if let Some(NotPermitted { tool, permission }) = output.not_permitted {
+                self.asker.line.tool_refused(tool, permission);
+            }
             let (content, is_error) = (output.text, output.is_error);
             results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
         }

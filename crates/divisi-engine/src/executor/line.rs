@@ -5,7 +5,7 @@ use crate::driver::{FlowNews, Message, Ours, wall_clock};
 use crate::governor::{Outlook, RunNumber};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
-use divisi_core::event::Turn;
+use divisi_core::event::{Refusal, Turn};
 use divisi_core::{AttemptId, Timestamp};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,6 +118,13 @@ impl Line {
     /// Adds a line to the run's log.
     pub fn log(&self, line: String) {
         self.tell(Message::Flow(FlowNews::Log(line.into())));
+    }
+
+    /// Records that the run does not permit a tool that the agent has called.
+    pub fn tool_refused(&self, tool: &str, permission: &str) {
+        let task = self.0.attempt.task;
+        let refusal = Refusal::Tool { task, tool: tool.into(), permission: permission.into() };
+        self.tell(Message::Refused { refusal, count: 1 });
     }
 
     /// Fires when the attempt is to end at once.

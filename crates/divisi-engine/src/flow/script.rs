@@ -203,6 +203,11 @@ impl Feed {
                 }
                 // What belongs together matters to a plan only.
                 Call::GroupBegan { .. } | Call::GroupEnded { .. } => {}
+                Call::Uncaught { message, site, count } => {
+                    let site = site.map(|site| format!("{site}: ")).unwrap_or_default();
+                    self.tell(FlowNews::Uncaught { message: format!("{site}{message}").into(), count });
+                }
+                Call::Refused { refusal, count } => self.send(Message::Refused { refusal, count }),
                 Call::Phase { title, cap } => self.tell(FlowNews::Phase { title: title.into(), cap }),
                 Call::Log { message } => self.log(message),
                 Call::Warning { message, site: Some(site) } => {
@@ -247,6 +252,8 @@ fn longest_chains_first(calls: &mut [Call]) {
         Call::Load { .. }
         | Call::GroupBegan { .. }
         | Call::GroupEnded { .. }
+        | Call::Refused { .. }
+        | Call::Uncaught { .. }
         | Call::Phase { .. }
         | Call::Log { .. }
         | Call::Warning { .. } => None,

@@ -248,6 +248,9 @@ impl Player<'_> {
                     self.played.groups.push(Together { kind, width, site, parent, is_planned });
                 }
                 Call::GroupEnded { .. } => {}
+                // A plan shows what the flow asks for; limits are the run's, and a
+                // placeholder is not what its code was written for.
+                Call::Refused { .. } | Call::Uncaught { .. } => {}
                 Call::Phase { title, cap } => {
                     if let Some(cap) = cap {
                         self.played.phase_caps.insert(title.as_str().into(), cap);

@@ -26,7 +26,9 @@ CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, position INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
     ok INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, open INTEGER NOT NULL,
     tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, folder TEXT
+    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+    unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0, over_pico_usd INTEGER NOT NULL DEFAULT 0,
+    refused INTEGER NOT NULL DEFAULT 0, folder TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
 CREATE TABLE IF NOT EXISTS journal (
@@ -61,6 +63,14 @@ UPDATE runs SET folder = (
         FROM journal WHERE run = runs.id AND position = 0 AND json_valid(events)
     )
 ) WHERE folder IS NULL;
+";
+
+/// Before format 4, runs told nothing of costs that are not confirmed, of those
+/// above a reservation and of calls that were refused.
+const TELL_MORE: &str = "
+ALTER TABLE runs ADD COLUMN unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN over_pico_usd INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Checks what the file is and brings it to the current format, unless runs of
@@ -127,10 +137,11 @@ fn bring_up_to_date(connection: &Connection, path: &Path, locks: &Path) -> Resul
     }
     let had_single_events = (1..3).contains(&found);
     let [set_aside, take_over] = if had_single_events { [SET_ASIDE, TAKE_OVER] } else { ["", ""] };
-    let had_no_folder = (1..4).contains(&found);
-    let [add_folder, fill_folder] = if had_no_folder { [ADD_FOLDER, FILL_FOLDER] } else { ["", ""] };
+    let told_less = (1..4).contains(&found);
+    let [tell_more, add_folder, fill_folder] =
+        if told_less { [TELL_MORE, ADD_FOLDER, FILL_FOLDER] } else { [""; 3] };
     let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
-    let steps = [set_aside, add_folder, SCHEMA, take_over, fill_folder, &marks].concat();
+    let steps = [set_aside, tell_more, add_folder, SCHEMA, take_over, fill_folder, &marks].concat();
     transaction.execute_batch(&steps).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
@@ -271,7 +282,8 @@ mod tests {
                 old.execute("INSERT INTO events VALUES (?1, ?2, ?3, ?4)", row).unwrap();
             }
         }
-        old.execute_batch("COMMIT").unwrap();
+        old.execute_batch("INSERT INTO runs VALUES ('a', 5000, 'f', 'ok', 1, 0, 0, 0, 9, 7, 0, 0); COMMIT")
+            .unwrap();
         drop(old);
         let store = SqliteStore::open(&path).unwrap();
         for (run, events) in [("a", 5_000), ("b", 3)] {
@@ -292,6 +304,9 @@ mod tests {
             store.read(|reader| reader.query_row(count, [], |row| row.get::<_, i64>(0))).unwrap(),
             5_000
         );
+        let listed = store.runs(10).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].spent().billed, divisi_core::PicoUsd(7));
         drop(store);
         assert!(SqliteStore::open(&path).is_ok());
     }

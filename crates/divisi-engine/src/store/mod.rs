@@ -6,6 +6,7 @@
 
 mod format;
 mod memory;
+mod place;
 mod sqlite;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
+use divisi_core::budget::Spent;
 use divisi_core::content::Blob;
 use divisi_core::run::{Counts, Stage};
 use divisi_core::{Digest, PicoUsd, Position, Recorded, Run, RunId, Timestamp, Usage};
@@ -92,8 +94,17 @@ pub struct RunSummary {
     pub open: u32,
     /// Tokens, in and out.
     pub tokens: u64,
-    /// Money spent.
+    /// Money spent, each request up to what was set aside for it.
     pub cost: PicoUsd,
+    /// The part of it that was set aside for requests whose reply never came.
+    #[serde(default)]
+    pub unconfirmed: PicoUsd,
+    /// What replies have cost above what was set aside for them.
+    #[serde(default)]
+    pub over: PicoUsd,
+    /// Calls of the flow that were refused in its latest execution.
+    #[serde(default)]
+    pub refused: u64,
     /// When it began: the same in every batch of a run.
     pub started_at: Timestamp,
     /// When it last wrote something.
@@ -101,6 +112,12 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
+    /// What was spent, by how sure it is.
+    pub fn spent(&self) -> Spent {
+        let Self { cost, unconfirmed, over, .. } = *self;
+        Spent { billed: cost.saturating_sub(unconfirmed), unconfirmed, over }
+    }
+
     /// The summary of `run` at this moment.
     pub fn of(id: &RunId, run: &Run, now: Timestamp) -> Self {
         let Counts { ok, failed, skipped, cancelled, open } = run.counts();
@@ -116,6 +133,9 @@ impl RunSummary {
             open,
             tokens: usage.total(),
             cost: run.budget().settled,
+            unconfirmed: run.budget().unconfirmed,
+            over: run.budget().over,
+            refused: run.refused().filter(|(refusal, _)| refusal.is_of_work()).map(|(_, count)| count).sum(),
             started_at: run.started_at(),
             updated_at: now,
         }
@@ -178,6 +198,22 @@ pub enum StoreError {
         position: Position,
         /// Why.
         source: serde_json::Error,
+    },
+    /// Its name no longer leads to the file that is open.
+    #[error("the store has gone: {path} {how}")]
+    Gone {
+        /// Which of its files.
+        path: String,
+        /// What has become of it.
+        how: String,
+    },
+    /// Its file has several names, each of which would have a log of its own.
+    #[error("the store {path} has {names} names (hard links); a store can have only one")]
+    Linked {
+        /// Which store.
+        path: String,
+        /// How many.
+        names: u64,
     },
     /// The store has no room left.
     #[error("no room left to write the store {0}")]

@@ -7,6 +7,7 @@
 //! and never wait for the writer.
 
 use super::format::prepare;
+use super::place::{Place, name_of};
 use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
 use crate::private;
 use async_trait::async_trait;
@@ -53,13 +54,16 @@ impl SqliteStore {
     /// Opens the store at `path`, making it and its folder where they are not there.
     ///
     /// Fails with [`StoreError::TooNew`] on a store of a later format, with
-    /// [`StoreError::InUse`] on one of an older format in which a run goes on, and
-    /// with [`StoreError::Foreign`] on a file of something else; none is changed.
+    /// [`StoreError::InUse`] on one of an older format in which a run goes on,
+    /// with [`StoreError::Linked`] on one with several names, and with
+    /// [`StoreError::Foreign`] on a file of something else; none is changed.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         make(&path).map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
         let failed = |source| failure(&path, source);
         let connection = Connection::open(&path).map_err(failed)?;
+        let path = name_of(&path)?;
+        let failed = |source| failure(&path, source);
         prepare(&connection, &path, &locks_of(&path))?;
         // An older divisi made them readable for everybody.
         for file in files_of(&path) {
@@ -69,11 +73,14 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(&path, flags).map_err(failed)?;
         reader.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        // Reading makes its log, where nothing has been written yet.
+        reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
+        let place = Place::of(&path)?;
         let (queue, writes) = mpsc::unbounded_channel();
         let of = path.clone();
         let writer = std::thread::Builder::new()
             .name("divisi-store".into())
-            .spawn(move || write_all(connection, &of, writes))
+            .spawn(move || write_all(connection, &of, &place, writes))
             .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
         Ok(Self { path, reader: Mutex::new(reader), queue: Some(queue), writer: Some(writer) })
     }
@@ -123,15 +130,29 @@ impl Serialize for Events<'_> {
 }
 
 /// The writer: takes what has queued up, writes it, answers, until nobody asks.
-fn write_all(mut connection: Connection, path: &Path, mut writes: mpsc::UnboundedReceiver<Write>) {
+///
+/// What is written where nobody will find it is no commit: before each one, and
+/// before it is acknowledged, the store has to be where it was opened.
+fn write_all(
+    mut connection: Connection,
+    path: &Path,
+    place: &Place,
+    mut writes: mpsc::UnboundedReceiver<Write>,
+) {
     let mut queued = Vec::with_capacity(COMMIT_BATCHES_MAX);
     while writes.blocking_recv_many(&mut queued, COMMIT_BATCHES_MAX) > 0 {
+        if let Err(gone) = place.check() {
+            queued.drain(..).for_each(|(_, answer)| _ = answer.send(Err(gone.clone().into())));
+            continue;
+        }
         let result = write_patiently(&mut connection, path, &queued);
+        let gone = place.check().err();
         for (index, (batch, answer)) in queued.drain(..).enumerate() {
-            let answered = match &result {
-                Ok(moved) if moved.contains(&index) => Err(StoreError::Moved(batch.run.clone())),
-                Ok(_) => Ok(()),
-                Err(source) => Err(failure_from(path, source)),
+            let answered = match (&result, &gone) {
+                (Ok(_), Some(gone)) => Err(gone.clone().into()),
+                (Ok(moved), None) if moved.contains(&index) => Err(StoreError::Moved(batch.run.clone())),
+                (Ok(_), None) => Ok(()),
+                (Err(source), _) => Err(failure_from(path, source)),
             };
             // A driver that no longer listens has been dropped; the events stand.
             let _ = answer.send(answered);
@@ -174,10 +195,11 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
             transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
             "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
-             cost_pico_usd, started_at, updated_at, folder)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             cost_pico_usd, started_at, updated_at, unconfirmed_pico_usd, over_pico_usd, refused, folder)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT (id) DO UPDATE SET position = ?2, name = ?3, status = ?4, ok = ?5, failed = ?6,
-             skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12, folder = ?13",
+             skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12,
+             unconfirmed_pico_usd = ?13, over_pico_usd = ?14, refused = ?15, folder = ?16",
         )?;
         let mut json = Vec::new();
         for (index, (batch, _)) in queued.iter().enumerate() {
@@ -210,10 +232,13 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
                 s.failed,
                 s.skipped,
                 s.open,
-                s.tokens as i64,
-                s.cost.0 as i64,
-                s.started_at.0 as i64,
-                s.updated_at.0 as i64,
+                most(s.tokens),
+                most(s.cost.0),
+                most(s.started_at.0),
+                most(s.updated_at.0),
+                most(s.unconfirmed.0),
+                most(s.over.0),
+                most(s.refused),
                 s.folder
             ])?;
         }
@@ -304,7 +329,8 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     let id = RunId::new(id).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
     })?;
-    let number = |column| row.get::<_, i64>(column).map(|n| n as u64);
+    // An older divisi let the largest turn negative.
+    let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(i64::MAX as u64));
     Ok(RunSummary {
         id,
         name: row.get("name")?,
@@ -316,9 +342,18 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         open: row.get("open")?,
         tokens: number("tokens")?,
         cost: PicoUsd(number("cost_pico_usd")?),
+        unconfirmed: PicoUsd(number("unconfirmed_pico_usd")?),
+        over: PicoUsd(number("over_pico_usd")?),
+        refused: number("refused")?,
         started_at: Timestamp(number("started_at")?),
         updated_at: Timestamp(number("updated_at")?),
     })
+}
+
+/// As SQLite has numbers: none is larger than half of ours. What comes from
+/// outside may be.
+fn most(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
@@ -478,6 +513,62 @@ mod tests {
                 format!("the journal of run a cannot be read at position {missing}")
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_would_find_is_not_written() {
+        for end in ["", "-wal", "-shm"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("divisi.db");
+            let store = SqliteStore::open(&path).unwrap();
+            store.append(Arc::new(batch("a", 0, 2))).await.unwrap();
+            std::fs::remove_file(format!("{}{end}", path.canonicalize().unwrap().display())).unwrap();
+            for _ in 0..2 {
+                let gone = store.append(Arc::new(batch("a", 2, 2))).await.unwrap_err();
+                assert!(matches!(gone, StoreError::Gone { .. }), "{end}: {gone}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn another_process_that_comes_and_goes_leaves_the_store_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        let store = SqliteStore::open(&path).unwrap();
+        for position in 0..5 {
+            store.append(Arc::new(batch("a", position, 1))).await.unwrap();
+            drop(SqliteStore::open(&path).unwrap());
+            let by_hand = Connection::open(&path).unwrap();
+            by_hand.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM").unwrap();
+        }
+        assert_eq!(store.events(&RunId::new("a").unwrap(), Position(0)).await.unwrap().len(), 5);
+    }
+
+    #[test]
+    fn a_second_name_leads_to_the_same_locks_or_to_a_refusal() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("divisi.db"), folder.path().join("link.db"));
+        let store = SqliteStore::open(&path).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(SqliteStore::open(&link).unwrap().locks(), store.locks());
+        let hard = folder.path().join("hard.db");
+        std::fs::hard_link(&path, &hard).unwrap();
+        for name in [path, hard] {
+            assert!(matches!(SqliteStore::open(name), Err(StoreError::Linked { names: 2, .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn absurd_costs_stay_what_they_are_as_far_as_the_file_can_hold() {
+        let mut absurd = batch("a", 0, 1);
+        absurd.summary.cost = PicoUsd(u64::MAX);
+        absurd.summary.over = PicoUsd(u64::MAX);
+        absurd.summary.tokens = u64::MAX;
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("a.db")).unwrap();
+        store.append(Arc::new(absurd)).await.unwrap();
+        let read = store.run(&RunId::new("a").unwrap()).await.unwrap().unwrap();
+        assert_eq!([read.cost.0, read.over.0, read.tokens], [i64::MAX as u64; 3]);
     }
 
     /// Who keeps the store, and how often a writer is still sent away before it is let go.

@@ -52,6 +52,8 @@ use watch::Watch;
 pub struct Toolbox {
     root: Arc<Root>,
     tools: Vec<Tool>,
+    /// Those that were selected and are not permitted.
+    withheld: Vec<Tool>,
     commands: CommandRules,
     limits: ToolLimits,
 }
@@ -125,6 +127,17 @@ pub struct ToolOutput {
     pub text: String,
     /// Whether the call failed.
     pub is_error: bool,
+    /// The tool that was meant and what it takes, where the run does not permit it.
+    pub not_permitted: Option<NotPermitted>,
+}
+
+/// A tool that a run does not permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPermitted {
+    /// Its name.
+    pub tool: &'static str,
+    /// The permission that it takes, in the word that allows it.
+    pub permission: &'static str,
 }
 
 /// The text of a result, or of what the model should know about a failure.
@@ -133,8 +146,8 @@ type Answer = Result<String, String>;
 impl From<Answer> for ToolOutput {
     fn from(answer: Answer) -> Self {
         match answer {
-            Ok(text) => Self { text, is_error: false },
-            Err(text) => Self { text, is_error: true },
+            Ok(text) => Self { text, is_error: false, not_permitted: None },
+            Err(text) => Self { text, is_error: true, not_permitted: None },
         }
     }
 }
@@ -150,14 +163,16 @@ impl Toolbox {
         protected: &Protected,
     ) -> Result<Self, NoRoot> {
         let root = Arc::new(Root::open(root, protected.clone())?);
-        let none = Self { root, tools: vec![], commands: selection.commands().clone(), limits };
+        let commands = selection.commands().clone();
+        let none = Self { root, tools: vec![], withheld: vec![], commands, limits };
         Ok(none.reselect(selection, permissions))
     }
 
     /// Other tools in the same workspace, which is not opened again.
     pub fn reselect(&self, selection: &Selection, permissions: Permissions) -> Self {
-        let tools = selection.tools().filter(|tool| tool.is_permitted(permissions)).collect();
-        Self { root: self.root.clone(), tools, commands: selection.commands().clone(), limits: self.limits }
+        let (tools, withheld) = selection.tools().partition(|tool| tool.is_permitted(permissions));
+        let commands = selection.commands().clone();
+        Self { root: self.root.clone(), tools, withheld, commands, limits: self.limits }
     }
 
     /// Whether there is no tool at all.
@@ -191,6 +206,7 @@ impl Toolbox {
             None => Err(self.unknown(name)),
         };
         let mut output = ToolOutput::from(answer);
+        output.not_permitted = self.not_permitted(name);
         // First, because a cut could leave the beginning of a secret.
         output.text = redact(&output.text).into_owned();
         shorten(&mut output.text, self.limits.output_bytes_max);
@@ -211,6 +227,12 @@ impl Toolbox {
             Tool::WriteFile => blocking(move || write_file::run(&root, input)).await,
             Tool::EditFile => blocking(move || edit_file::run(&root, input, &watch)).await,
         }
+    }
+
+    /// The tool that an agent means by this name, where a permission keeps it away.
+    fn not_permitted(&self, name: &str) -> Option<NotPermitted> {
+        let tool = selection::tool(name).filter(|tool| self.withheld.contains(tool))?;
+        Some(NotPermitted { tool: tool.name(), permission: tool.permission()? })
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -264,6 +286,15 @@ impl Tool {
             Self::ListFiles | Self::SearchFiles | Self::ReadFile => true,
             Self::WriteFile | Self::EditFile => permissions.write,
             Self::RunCommand => permissions.run,
+        }
+    }
+
+    /// The permission that it takes, in the word that allows it.
+    fn permission(self) -> Option<&'static str> {
+        match self {
+            Self::ListFiles | Self::SearchFiles | Self::ReadFile => None,
+            Self::WriteFile | Self::EditFile => Some("write"),
+            Self::RunCommand => Some("run"),
         }
     }
 }
@@ -347,6 +378,16 @@ mod tests {
             reader.error("write_file", json!({})).await,
             "tool `write_file` is not allowed here; use one of: list_files, search_files, read_file"
         );
+        let not_permitted = async |fixture: &Fixture, tool| {
+            let output = fixture.toolbox().call(tool, &json!({}), &CancellationToken::new()).await;
+            output.not_permitted.map(|refused| refused.permission)
+        };
+        assert_eq!(not_permitted(&reader, "write_file").await, Some("write"));
+        assert_eq!(not_permitted(&reader, "run_command").await, Some("run"));
+        assert_eq!(not_permitted(&reader, "Bash").await, Some("run"), "by its name elsewhere");
+        assert_eq!(not_permitted(&reader, "read_file").await, None, "wrong input, but permitted");
+        assert_eq!(not_permitted(&reader, "fly").await, None);
+        assert_eq!(not_permitted(&fixture, "write_file").await, None);
     }
 
     #[tokio::test]

@@ -107,7 +107,8 @@ impl Name {
     }
 }
 
-fn tool(name: &str) -> Option<Tool> {
+/// The tool of ours that goes by this name, here or in other programs.
+pub(super) fn tool(name: &str) -> Option<Tool> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
         "glob" | "ls" => Some(Tool::ListFiles),

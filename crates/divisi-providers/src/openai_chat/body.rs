@@ -9,6 +9,10 @@ use divisi_core::Effort;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+/// OpenAI's word for the service at list prices. Without it, the project's settings
+/// decide, and what was set aside for a request may not cover its price.
+pub(crate) const USUAL_SERVICE: &str = "default";
+
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
     model: &'a str,
@@ -19,6 +23,9 @@ pub(super) struct Body<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
+    /// The usual service: a project can be set up to buy a dearer one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     messages: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Value>,
@@ -78,6 +85,7 @@ impl<'a> Body<'a> {
             stream: true,
             stream_options: (!manner.omits(Part::StreamOptions))
                 .then_some(StreamOptions { include_usage: true }),
+            service_tier: (dialect == Dialect::OpenAi).then_some(USUAL_SERVICE),
             messages,
             tools: request
                 .tools
@@ -241,6 +249,7 @@ mod tests {
           "stream_options": {
             "include_usage": true
           },
+          "service_tier": "default",
           "messages": [
             {
               "role": "system",

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use divisi_core::price::Service;
 use serde::Deserialize;
 
-pub(crate) use body::{answer_format, result_text};
+pub(crate) use body::{USUAL_SERVICE, answer_format, result_text};
 
 /// OpenAI's Chat Completions API, which nearly every other server speaks too.
 pub struct OpenAiChat {
@@ -71,6 +71,11 @@ impl OpenAiChat {
         self.dialect = dialect;
         self
     }
+}
+
+/// Whether this is the address of OpenAI itself.
+pub(crate) fn is_openai(base_url: &str) -> bool {
+    Dialect::at(base_url) == Dialect::OpenAi
 }
 
 impl Dialect {

@@ -17,6 +17,9 @@ pub(super) struct Body<'a> {
     max_output_tokens: u32,
     stream: bool,
     store: bool,
+    /// The usual service: a project can be set up to buy a dearer one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     #[serde(skip_serializing_if = "String::is_empty")]
     instructions: String,
     input: Vec<Value>,
@@ -61,6 +64,7 @@ impl<'a> Body<'a> {
             max_output_tokens: manner.reply_tokens(request.max_tokens),
             stream: true,
             store: false,
+            service_tier: None,
             instructions,
             input,
             tools: request
@@ -87,6 +91,13 @@ impl<'a> Body<'a> {
                 json!({"format": format})
             }),
         }
+    }
+}
+
+impl Body<'_> {
+    /// The same by this service.
+    pub(super) fn by(self, service_tier: Option<&'static str>) -> Self {
+        Self { service_tier, ..self }
     }
 }
 

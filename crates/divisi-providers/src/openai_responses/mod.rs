@@ -11,7 +11,7 @@ use crate::dialect::{Manners, Part};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
-use crate::openai_chat::{CACHED_TOKENS_MIN, advised, bearer, models};
+use crate::openai_chat::{CACHED_TOKENS_MIN, USUAL_SERVICE, advised, bearer, is_openai, models};
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -63,8 +63,11 @@ impl Provider for OpenAiResponses {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
         let manner = self.manners.of(request);
+        // Others that speak this dialect may not know the word.
+        let service_tier = is_openai(&self.http.endpoint.base_url).then_some(USUAL_SERVICE);
         let sent = async {
-            let response = self.http.stream("/responses", &body::Body::of(request, &manner)).await?;
+            let body = body::Body::of(request, &manner).by(service_tier);
+            let response = self.http.stream("/responses", &body).await?;
             stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
         };
         match sent.await {

@@ -5,6 +5,7 @@ use super::{Scope, checked::checked, convert, outcome, site};
 use crate::options::{self, Wanted};
 use crate::state::{Asked, Form, Next, Shared, Waiting};
 use crate::{Call, Expect, GroupId, Site};
+use divisi_core::event::Refusal as Limit;
 use divisi_core::{PicoUsd, Task};
 use rquickjs::{Ctx, Function, Promise, Result, Value, function::Opt};
 use std::rc::Rc;
@@ -65,19 +66,20 @@ pub(super) fn ask<'js>(
     Ok(promise)
 }
 
-/// Whether the run's limits allow one more call.
+/// Whether the run's limits allow one more call; one that they do not is counted.
 pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
-    let state = shared.borrow();
-    let agents_max = state.options.limits.agents_max;
-    if state.next_id().0 >= agents_max {
-        return Err(Refusal::Range(format!("this run has made {agents_max} calls, no more are allowed")));
-    }
-    match state.options.budget_total {
-        Some(total) if state.spent() >= total => Err(Refusal::Other(format!(
-            "the token budget is spent: {} of {total} output tokens",
-            state.spent()
-        ))),
-        Some(_) | None => Ok(()),
+    let refused = shared.borrow_mut().refuse();
+    let spent = shared.borrow().spent();
+    match refused {
+        None => Ok(()),
+        Some(Limit::Tokens { total }) => {
+            let message = format!("the token budget is spent: {spent} of {total} output tokens");
+            Err(Refusal::Other(message))
+        }
+        Some(_) => {
+            let calls_max = shared.borrow().options.limits.agents_max;
+            Err(Refusal::Range(format!("this run has made {calls_max} calls, no more are allowed")))
+        }
     }
 }
 

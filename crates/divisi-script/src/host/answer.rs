@@ -22,7 +22,12 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
             shared.borrow_mut().spend(&answer);
             match outcome::told(ctx, form, &Named { title: &title, required }, &answer)? {
                 Ok(value) => settle.resolve.call((value,)),
-                Err(message) => settle.with_error(&message),
+                Err(message) => {
+                    shared.borrow_mut().rejections.is_told = true;
+                    let settled = settle.with_error(&message);
+                    shared.borrow_mut().rejections.is_told = false;
+                    settled
+                }
             }
         }
         (Asked::Try(trial), Answer::Task(answer)) => {

@@ -35,7 +35,8 @@ impl Failure {
         }
     }
 
-    fn of_exception<'js>(ctx: &Ctx<'js>, thrown: Value<'js>) -> Self {
+    /// This exception.
+    pub(super) fn of_exception<'js>(ctx: &Ctx<'js>, thrown: Value<'js>) -> Self {
         // What the engine throws when there is no room left for an exception.
         if thrown.is_null() {
             return Self::without_stack(ErrorKind::Memory, "null");
@@ -63,6 +64,12 @@ impl Failure {
     /// What was thrown.
     pub(super) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The innermost line of a script on its way.
+    pub(super) fn site(&self, state: &State) -> Option<Site> {
+        let mut frames = stack::frames(&self.stack).map(|frame| owned(&frame).site);
+        frames.find(|site| state.source(&site.script).is_some())
     }
 
     /// Whether the engine itself cannot go on.

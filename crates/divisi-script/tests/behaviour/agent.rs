@@ -117,12 +117,14 @@ fn halves_of_characters_do_not_stop_a_run() {
 }
 
 #[test]
-fn a_rejection_that_nobody_awaits_ends_nothing() {
+fn a_rejection_that_nobody_awaits_ends_nothing_and_is_told() {
     let source = "agent('a', { required: true }); Promise.reject(new Error('never awaited')); const late = agent('b', { required: true }); await agent('c'); return await late.catch(() => 'late')";
     let played = play(source)
         .agent(|turn, task| if turn < 2 { failed(FailureClass::Server, "boom") } else { ok(task) })
         .run();
     assert_eq!(played.result(), "\"late\"");
+    // Tasks that have failed are told by the run, whoever looks at them.
+    insta::assert_snapshot!(played.uncaught(), @"uncaught flow.js:1 Error: never awaited, 1 in all");
 }
 
 #[test]

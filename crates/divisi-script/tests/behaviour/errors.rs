@@ -94,3 +94,37 @@ fn the_line_is_marked_for_reports() {
     assert_eq!(std::str::from_utf8(marked.data()).unwrap().trim(), "null.x // here");
     assert_eq!(error.code().unwrap().to_string(), "script::runtime");
 }
+
+#[test]
+fn a_rejection_that_nothing_handles_is_told_with_its_line() {
+    let uncaught = |source: &str| play(source).run().uncaught();
+    insta::assert_snapshot!(
+        uncaught("const lost = async () => {\n  throw new Error('lost')\n}\nlost()\nreturn await agent('x')"),
+        @"uncaught flow.js:2 Error: lost, 1 in all"
+    );
+    insta::assert_snapshot!(
+        uncaught("Promise.reject('a')\nnew Promise((_, no) => no(2))\nagent('').catch(() => { throw 3 })\nreturn await agent('x')"),
+        @r#"uncaught "a", 3 in all"#
+    );
+    insta::assert_snapshot!(
+        uncaught("agent('x').then((x) => x.y.z)\nreturn await agent('x')"),
+        @"uncaught flow.js:1 TypeError: cannot read property 'z' of undefined, 1 in all"
+    );
+}
+
+#[test]
+fn a_rejection_that_is_handled_in_time_is_none() {
+    for source in [
+        "const p = Promise.reject(new Error('no')); await agent('x'); try { await p } catch {} return 1",
+        "const ps = [1, 2, 3].map((n) => Promise.reject(n)); await agent('x'); await Promise.allSettled(ps); return 1",
+        "const ps = [1, 2, 3].map((n) => Promise.reject(n)); for (const p of ps.reverse()) p.catch(() => {}); return 1",
+        "await parallel([() => Promise.reject(new Error('no')), async () => { throw 1 }]); return 1",
+        "await pipeline([1, 2], async () => { throw new Error('no') }, (x) => x); return 1",
+        "await Promise.race([agent('x'), Promise.reject(1)]).catch(() => {}); return 1",
+        "await Promise.all([Promise.reject(1), Promise.reject(2)]).catch(() => {}); return 1",
+        "await agent('').catch(() => {}); await agent.outcome(''); return 1",
+    ] {
+        let played = play(source).run();
+        assert_eq!((played.result(), played.uncaught()), ("1".to_owned(), String::new()), "{source}");
+    }
+}

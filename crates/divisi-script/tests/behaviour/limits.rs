@@ -131,3 +131,20 @@ fn fatal_errors_end_nothing_but_the_script() {
     }
     assert_eq!(play("return 1").run().result(), "1");
 }
+
+#[test]
+fn calls_that_a_limit_refuses_are_counted() {
+    let asks =
+        "await parallel([1, 2, 3].map((n) => () => agent(`${n}`))); await agent.outcome('4'); return 1";
+    let played = limited(asks, |limits| limits.agents_max = 1).run();
+    assert_eq!(played.refused(), ["refused 2: Call { calls_max: 1 }", "refused 1: Call { calls_max: 1 }"]);
+    let checked =
+        "return await agent('x', { check: (x) => 'no', model: ['haiku', 'opus'] }).catch(() => 'refused')";
+    let played = limited(checked, |limits| limits.agents_max = 1).run();
+    assert_eq!((played.result(), played.refused().len()), ("\"refused\"".to_owned(), 1));
+    let played = play("await agent('1'); return await parallel([() => agent('2'), () => agent('3')])")
+        .options(|options| options.budget_total = Some(1))
+        .run();
+    assert_eq!(played.refused(), ["refused 2: Tokens { total: 1 }"]);
+    assert_eq!(limited(asks, |_| ()).run().refused(), [""; 0]);
+}

@@ -140,6 +140,18 @@ impl Played {
         self.calls.extend(calls);
     }
 
+    /// What was thrown where nothing listens; empty when nothing was.
+    pub(crate) fn uncaught(&self) -> String {
+        let uncaught = self.calls.iter().filter(|call| matches!(call, Call::Uncaught { .. }));
+        uncaught.map(call_line).collect()
+    }
+
+    /// What limits have refused.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let refused = self.calls.iter().filter(|call| matches!(call, Call::Refused { .. }));
+        refused.map(call_line).collect()
+    }
+
     /// The result as JSON text; panics when the script failed.
     pub(crate) fn result(&self) -> String {
         match &self.result {
@@ -184,7 +196,12 @@ impl Played {
                 group.map_or("none".into(), |g| g.to_string())
             )),
             Call::GroupBegan { .. } | Call::GroupEnded { .. } => Some(call_line(call)),
-            Call::Load { .. } | Call::Phase { .. } | Call::Log { .. } | Call::Warning { .. } => None,
+            Call::Load { .. }
+            | Call::Refused { .. }
+            | Call::Uncaught { .. }
+            | Call::Phase { .. }
+            | Call::Log { .. }
+            | Call::Warning { .. } => None,
         };
         self.calls.iter().filter_map(line).collect::<Vec<_>>().join("\n")
     }
@@ -201,7 +218,12 @@ fn text(call: &Call) -> &str {
     match call {
         Call::Log { message } | Call::Warning { message, .. } => message,
         Call::Phase { title, .. } => title,
-        Call::Task { .. } | Call::Load { .. } | Call::GroupBegan { .. } | Call::GroupEnded { .. } => "",
+        Call::Task { .. }
+        | Call::Load { .. }
+        | Call::Refused { .. }
+        | Call::Uncaught { .. }
+        | Call::GroupBegan { .. }
+        | Call::GroupEnded { .. } => "",
     }
 }
 
@@ -227,6 +249,11 @@ fn call_line(call: &Call) -> String {
             format!("{id} {line} {kind:?} of {width}{parent}")
         }
         Call::GroupEnded { id } => format!("{id} ended"),
+        Call::Uncaught { message, site, count } => {
+            let site = site.as_ref().map(|site| format!("{site} ")).unwrap_or_default();
+            format!("uncaught {site}{message}, {count} in all")
+        }
+        Call::Refused { refusal, count } => format!("refused {count}: {refusal:?}"),
         Call::Phase { title, cap: None } => format!("phase {title}"),
         Call::Phase { title, cap: Some(cap) } => format!("phase {title} for {cap}"),
         Call::Log { message } => format!("log {}", short(message)),

@@ -129,3 +129,38 @@ fn the_language_is_that_of_2023() {
     let source = "let a = null; a ??= 1_000; return [a, 'x-x'.replaceAll('x', 'y'), [3, 1].toSorted(), [1, 2].at(-1), Object.hasOwn({ b: 1 }, 'b'), [...'a1b2'.matchAll(/(?<l>[a-z])\\d/g)].map(m => m.groups.l), [1, 2, 3].findLast(n => n < 3), Math.imul(3, 4), 'é'.localeCompare('f') < 0]";
     assert_eq!(result_of(source), r#"[1000,"y-y",[1,3],2,true,["a","b"],2,12,false]"#);
 }
+
+#[test]
+fn local_times_are_utc() {
+    for (expression, utc) in [
+        ("new Date(0).toString()", "Thu Jan 01 1970 00:00:00 GMT+0000"),
+        ("`${new Date(86399999)}`", "Thu Jan 01 1970 23:59:59 GMT+0000"),
+        ("new Date(0).toDateString()", "Thu Jan 01 1970"),
+        ("new Date(0).toTimeString()", "00:00:00 GMT+0000"),
+        ("new Date(45296000).toLocaleString()", "01/01/1970, 12:34:56 PM"),
+        ("new Date(0).toLocaleDateString()", "01/01/1970"),
+        ("new Date(0).toLocaleTimeString()", "12:00:00 AM"),
+        ("new Date(2024, 5, 30, 12, 1, 2, 3).toISOString()", "2024-06-30T12:01:02.003Z"),
+        ("new Date(99, 0).toISOString()", "1999-01-01T00:00:00.000Z"),
+        ("new Date('2024-03-10T02:30:00').toISOString()", "2024-03-10T02:30:00.000Z"),
+        ("new Date('2024-03-10T02:30:00+09:00').toISOString()", "2024-03-09T17:30:00.000Z"),
+        ("new Date('2024-03-10').toISOString()", "2024-03-10T00:00:00.000Z"),
+        ("new Date('Mar 10 2024 02:30').toISOString()", "2024-03-10T02:30:00.000Z"),
+        ("new Date('Sun, 10 Mar 2024 02:30:00 GMT').toISOString()", "2024-03-10T02:30:00.000Z"),
+        ("new Date(new Date(7)).toISOString()", "1970-01-01T00:00:00.007Z"),
+        ("new Date(Date.parse('2024-03-10 02:30')).toISOString()", "2024-03-10T02:30:00.000Z"),
+        ("new Date('no date').toString()", "Invalid Date"),
+    ] {
+        assert_eq!(value(expression), format!("{utc:?}"), "{expression}");
+    }
+    let parts = "(d => [d.getFullYear(), d.getMonth(), d.getDate(), d.getDay(), d.getHours(), d.getMinutes(), d.getTimezoneOffset(), d.getYear()])(new Date(3600000))";
+    assert_eq!(value(parts), "[1970,0,1,4,1,0,0,70]");
+    let set = "(d => (d.setHours(5, 6), d.setDate(2), d.setYear(85), d.toISOString()))(new Date(0))";
+    assert_eq!(value(set), "\"1985-01-02T05:06:00.000Z\"");
+    assert_eq!(
+        value(
+            "[new Date(undefined).getTimezoneOffset(), new Date(null).getTime(), new Date(true).getTime()]"
+        ),
+        "[null,null,1]"
+    );
+}

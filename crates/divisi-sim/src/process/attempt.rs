@@ -74,12 +74,15 @@ impl Process<'_, '_> {
     /// What follows from the answer to a request, whichever of two brought it.
     pub(super) fn hear(&mut self, attempt: AttemptId, turn: usize, reply: Reply) {
         let ask = self.asks[&attempt.task];
+        let most = ask.bound(turn, self.model(attempt)).most();
         match reply {
             Reply::Answer { cost, .. } if ask.by_program => {
                 let usage = Usage { output: 1, ..Usage::default() };
+                let cost = self.world.vendor.claim(cost, most);
                 self.end(attempt, AttemptEnd { usage, cost, ..self.result(attempt) });
             }
             Reply::Answer { cost, usage, cut } => {
+                let cost = self.world.vendor.claim(cost, most);
                 let model = self.model(attempt).filter(|_| !ask.judges(turn));
                 let reply = Box::new(Turn {
                     request: self.request(attempt, turn),

@@ -63,6 +63,9 @@ pub(crate) struct Vendor {
     warm: BTreeMap<(Family, u8), Timestamp>,
     /// What it will ask of us, from the moment a request arrives.
     pub(crate) billed: PicoUsd,
+    /// Replies in a hundred for which it claims more than they could cost.
+    overcharges: u64,
+    claims: Chance,
     /// The part of it for replies that were cut.
     pub(crate) billed_for_cut: PicoUsd,
     pub(crate) requests: u64,
@@ -138,6 +141,8 @@ impl Vendor {
             key: scenario.refused_keys.then_some(key),
             caches: scenario.caches,
             warm: BTreeMap::new(),
+            overcharges: if scenario.overcharges { 5 } else { 0 },
+            claims: Chance::of(scenario.seed, "claims"),
             billed: PicoUsd::ZERO,
             billed_for_cut: PicoUsd::ZERO,
             requests: 0,
@@ -187,9 +192,18 @@ impl Vendor {
 
     /// Nothing goes wrong from now on. Limits that are known remain.
     pub(crate) fn calm(&mut self) {
-        (self.faults, self.drops, self.outages) = (0, 0, 0);
+        (self.faults, self.drops, self.outages, self.overcharges) = (0, 0, 0, 0);
         (self.quota, self.key) = (None, None);
         self.desks.values_mut().for_each(Desk::calm);
+    }
+
+    /// What it claims for a reply that costs this much, where `most` is all that it
+    /// could cost. What is above that is in none of its own books.
+    pub(crate) fn claim(&mut self, cost: PicoUsd, most: PicoUsd) -> PicoUsd {
+        match self.overcharges > 0 && self.claims.percent(self.overcharges) {
+            true => most + PicoUsd(1 + self.claims.within(0..1_000)),
+            false => cost,
+        }
     }
 
     /// What becomes of a request that arrives now, and when that is known.

@@ -25,6 +25,10 @@ pub(super) struct Books {
 pub(super) struct Account {
     pub(super) cap: Option<PicoUsd>,
     pub(super) settled: PicoUsd,
+    /// The part of it for which there is no reply.
+    pub(super) unconfirmed: PicoUsd,
+    /// What replies cost above what was set aside for them.
+    pub(super) over: PicoUsd,
     pub(super) reserved: PicoUsd,
     /// Whether its cap was set below what it had in hand, and nothing has been
     /// set aside since.
@@ -51,7 +55,12 @@ impl Account {
     }
 
     pub(super) fn left(&self) -> PicoUsd {
-        self.cap.map_or(PicoUsd::MAX, |cap| cap.saturating_sub(self.held()))
+        self.cap.map_or(PicoUsd::MAX, |cap| cap.saturating_sub(self.held() + self.over))
+    }
+
+    /// All that is spent.
+    pub(super) fn spent(&self) -> PicoUsd {
+        self.settled + self.over
     }
 
     /// Whether it keeps its cap, or has an excuse.
@@ -64,9 +73,12 @@ impl Account {
         self.excused = cap.is_some_and(|cap| self.held() > cap);
     }
 
-    fn book(&mut self, Booking { released, settled, reserved }: Booking) {
+    fn book(&mut self, Booking { released, settled, unconfirmed, reserved }: Booking) {
         self.reserved = PicoUsd(self.reserved.0 - released.0) + reserved;
-        self.settled += settled;
+        let within = settled.min(released);
+        self.settled += within;
+        self.over += settled.saturating_sub(within);
+        self.unconfirmed += unconfirmed;
         self.excused &= reserved == PicoUsd::ZERO;
     }
 }
@@ -76,6 +88,7 @@ impl Account {
 struct Booking {
     released: PicoUsd,
     settled: PicoUsd,
+    unconfirmed: PicoUsd,
     reserved: PicoUsd,
 }
 
@@ -111,16 +124,18 @@ impl Books {
             }
             Event::HedgeEnded { attempt, cost } => {
                 let released = self.hedged.remove(attempt).unwrap_or_default();
-                self.of(*attempt, Booking { released, settled: *cost, ..Booking::default() });
+                let booking = Booking { released, settled: *cost, unconfirmed: *cost, ..Booking::default() };
+                self.of(*attempt, booking);
             }
             Event::TurnEnded { attempt, turn } => {
                 let released = self.in_flight.insert(*attempt, PicoUsd::ZERO).unwrap_or_default();
                 self.of(*attempt, Booking { released, settled: turn.cost, ..Booking::default() });
                 self.tasks[attempt.task.index()].next_turn = None;
             }
-            Event::AttemptEnded { attempt, cost, failure, next_turn, .. } => {
+            Event::AttemptEnded { attempt, cost, unconfirmed, failure, next_turn, .. } => {
                 let released = self.in_flight.remove(attempt).unwrap_or_default();
-                self.of(*attempt, Booking { released, settled: *cost, ..Booking::default() });
+                let (settled, unconfirmed) = (*cost, *unconfirmed);
+                self.of(*attempt, Booking { released, settled, unconfirmed, ..Booking::default() });
                 let class = failure.as_ref().map(|failure| failure.class);
                 self.tasks[attempt.task.index()].attempt_ended(class, *next_turn);
             }

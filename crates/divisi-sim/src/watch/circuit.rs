@@ -34,6 +34,8 @@ impl Circuit {
     pub(super) fn book(&mut self, event: &Event) -> Result<(), String> {
         let parks = match event {
             Event::ParkingStarted { reason: ParkReason::Hopeless { class, .. } } => Some(*class),
+            // Of two reasons this one is told.
+            Event::ParkingStarted { reason: ParkReason::Overcharged { .. } } => self.due,
             _ => None,
         };
         ensure!(self.due == parks, "the circuit opens for {parks:?}, and should for {:?}", self.due);

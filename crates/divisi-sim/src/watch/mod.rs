@@ -13,7 +13,7 @@ use books::{Account, Books};
 use circuit::Circuit;
 use deaths::Deaths;
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{ParkReason, Recorded};
+use divisi_core::event::{ParkReason, Recorded, RunStatus};
 use divisi_core::run::{Counts, Stage, TaskStage, TaskState};
 use divisi_core::{
     AttemptId, Budget, Content, Digest, Event, FailureClass, Outcome, PicoUsd, Run, TaskId, Timestamp,
@@ -48,12 +48,16 @@ pub(crate) struct Watch {
     expected: Option<BTreeSet<TaskId>>,
     /// When the parked run has said that it goes on.
     wakes_at: Option<Timestamp>,
+    /// Whether the vendor may claim more than a request could cost.
+    may_overcharge: bool,
+    /// Whether a reply of this execution has cost more than was set aside for it.
+    overcharged: bool,
 }
 
 impl Watch {
     /// Takes up the books where the journal has left them.
-    pub(crate) fn of(journal: &[Recorded], expected: Option<BTreeSet<TaskId>>) -> Self {
-        let mut watch = Self { expected, ..Self::default() };
+    pub(crate) fn of(journal: &[Recorded], expected: Option<BTreeSet<TaskId>>, may_overcharge: bool) -> Self {
+        let mut watch = Self { expected, may_overcharge, ..Self::default() };
         for Recorded { event, .. } in journal {
             watch.books.book(event);
             watch.deaths.book(event);
@@ -68,10 +72,12 @@ impl Watch {
     pub(crate) fn before(&mut self, run: &Run, now: Timestamp, event: &Event) -> Result<(), String> {
         match event {
             Event::AttemptScheduled { attempt, model, .. } => {
+                ensure!(!self.overcharged, "{attempt} starts after an overcharge");
                 self.may_start(run, now, *attempt)?;
                 self.is_its_turn(*attempt, model.as_ref())?;
             }
             Event::TurnScheduled { attempt, .. } => {
+                ensure!(!self.overcharged, "{attempt} goes on after an overcharge");
                 ensure!(
                     *run.stage() == Stage::Running,
                     "a turn of {attempt} in a run that is {:?}",
@@ -80,6 +86,7 @@ impl Watch {
             }
             Event::TurnHedged { attempt, reserved } => {
                 let first = self.books.in_flight.get(attempt);
+                ensure!(!self.overcharged, "{attempt} is sent twice after an overcharge");
                 ensure!(*run.stage() == Stage::Running, "{attempt} is sent twice, {:?}", run.stage());
                 ensure!(first == Some(reserved), "a second request of {attempt} is worth {}", reserved.0);
                 ensure!(!self.books.hedged.contains_key(attempt), "{attempt} is sent three times");
@@ -92,16 +99,21 @@ impl Watch {
             Event::WaitStarted { until } => self.wakes_at = Some(*until),
             Event::RunWoken => {
                 let due = self.wakes_at.take();
+                ensure!(!self.overcharged, "it wakes after an overcharge");
                 ensure!(due.is_some_and(|due| due <= now), "it wakes at {}, and said {due:?}", now.0);
             }
             Event::TurnEnded { attempt, turn } => {
                 ensure!(!self.books.hedged.contains_key(attempt), "{attempt} is answered, and asks twice");
                 let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
-                ensure!(turn.cost <= reserved, "{attempt} costs {} of {}", turn.cost.0, reserved.0);
+                self.costs(turn.cost, reserved)?;
+            }
+            Event::AttemptEnded { attempt, cost, .. } => {
+                let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
+                self.costs(*cost, reserved)?;
             }
             Event::CaughtUp { .. } => self.all_are_claimed(run)?,
             Event::SoftLimitReached { spent, cap } => {
-                let Account { cap: most, settled, .. } = self.books.run;
+                let (most, settled) = (self.books.run.cap, self.books.run.spent());
                 ensure!(!self.books.warned, "it warns twice");
                 ensure!(self.is_mostly_spent(), "it warns too early");
                 ensure!((*spent, Some(*cap)) == (settled, most), "it warns of {} of {}", spent.0, cap.0);
@@ -110,8 +122,10 @@ impl Watch {
                 self.holds_nothing(run)?;
                 self.is_to_blame(run, phase.as_ref())?;
             }
-            Event::RunParked { .. } | Event::RunResumed(_) => self.wakes_at = None,
-            Event::RunEnded { .. } => {
+            Event::RunParked { .. } => self.wakes_at = None,
+            Event::RunResumed(_) => (self.wakes_at, self.overcharged) = (None, false),
+            Event::RunEnded { status } => {
+                ensure!(*status != RunStatus::Ok || !self.overcharged, "it is ok after an overcharge");
                 ensure!(
                     run.tasks().all(|(_, task)| task.outcome().is_some()),
                     "it is over without an outcome of each"
@@ -175,10 +189,10 @@ impl Watch {
         }
         ensure!(counts == run.counts(), "{counts:?} are counted as {:?}", run.counts());
         ensure!(
-            cost == self.books.run.settled,
+            cost == self.books.run.spent(),
             "tasks cost {}, the run {}",
             cost.0,
-            self.books.run.settled.0
+            self.books.run.spent().0
         );
         ensure!(run.in_flight() == self.books.in_flight.len(), "{} attempts are in flight", run.in_flight());
         ensure!(
@@ -272,6 +286,14 @@ impl Watch {
         }
     }
 
+    /// A reply costs this much of what was set aside: rarely more, and only where
+    /// the vendor does so.
+    fn costs(&mut self, cost: PicoUsd, reserved: PicoUsd) -> Result<(), String> {
+        self.overcharged |= cost > reserved;
+        ensure!(cost <= reserved || self.may_overcharge, "{} is paid of {}", cost.0, reserved.0);
+        Ok(())
+    }
+
     fn may_start(&self, run: &Run, now: Timestamp, attempt: AttemptId) -> Result<(), String> {
         let flow_failed = matches!(run.result(), Some(Err(_)));
         ensure!(!flow_failed, "{attempt} starts although nobody waits for it");
@@ -326,12 +348,10 @@ impl Watch {
     }
 
     fn is_mostly_spent(&self) -> bool {
-        let (Some(percent), Account { cap: Some(cap), settled, .. }) =
-            (self.books.warn_percent, self.books.run)
-        else {
+        let (Some(percent), Some(cap)) = (self.books.warn_percent, self.books.run.cap) else {
             return false;
         };
-        u128::from(settled.0) * 100 >= u128::from(cap.0) * u128::from(percent)
+        u128::from(self.books.run.spent().0) * 100 >= u128::from(cap.0) * u128::from(percent)
     }
 
     fn all_are_claimed(&self, run: &Run) -> Result<(), String> {
@@ -359,8 +379,8 @@ fn waits(task: &TaskState) -> bool {
 
 /// Whether the run's books are the watcher's, and the cap is kept.
 fn agree(whose: &str, account: &Account, budget: &Budget) -> Result<(), String> {
-    let Account { cap, settled, reserved, .. } = *account;
-    let same = *budget == Budget { cap, settled, reserved };
+    let Account { cap, settled, unconfirmed, over, reserved, .. } = *account;
+    let same = *budget == Budget { cap, reserved, settled, unconfirmed, over };
     ensure!(same, "{whose} has booked {budget:?}, not {account:?}");
     ensure!(account.keeps(), "{whose} is over its cap: {account:?}");
     Ok(())

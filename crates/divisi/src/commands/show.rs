@@ -156,6 +156,8 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::Logged { .. }
         | Event::Estimated { .. }
         | Event::SoftLimitReached { .. }
+        | Event::Refused { .. }
+        | Event::Uncaught { .. }
         | Event::ParkingStarted { .. }
         | Event::RunParked { .. }
         | Event::WaitStarted { .. }

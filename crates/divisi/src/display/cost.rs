@@ -6,6 +6,7 @@ mod ladders;
 use super::look::{Line, Look, Tone};
 use super::number;
 use super::table::{Column, Table};
+use divisi_core::budget::Spent;
 use divisi_core::ledger::{
     ClassCost, Entry, Instead, LadderRecord, Ledger, Review, Substitution, Total, Try,
 };
@@ -21,6 +22,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Bill {
     run: RunId,
     total: Total,
+    /// The total by how sure it is.
+    spent: Spent,
     /// Where the run was estimated as it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan_against_actual: Option<Expected>,
@@ -136,6 +139,7 @@ impl Bill {
         Self {
             run: run.clone(),
             total: ledger.total(),
+            spent: ledger.spent(),
             plan_against_actual: Expected::of(ledger),
             ladders: ladders.into_iter().map(Ladder::new).collect(),
             phases: named(ledger.by(phase), String::clone),
@@ -193,7 +197,7 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
     let tokens = format!("{} tokens", number::tokens(bill.total.usage.total()));
     let mut lines = vec![
         Line::of(Tone::Strong, format!("{} ", bill.run))
-            .put(Tone::Strong, bill.total.cost.to_string())
+            .put(Tone::Strong, number::spent(bill.spent))
             .plain(format!("{}{replies}{}{tokens}", look.dot(), look.dot())),
     ];
     lines.extend(bill.substitutions.iter().map(|Substituted { models, replies }| {

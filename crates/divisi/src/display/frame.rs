@@ -286,8 +286,8 @@ fn figures(progress: &Progress, look: &Look, now: Timestamp) -> Line {
     let mut parts = vec![number::clock(now.since(progress.began))];
     parts.push(format!("{} tokens", number::tokens(run.usage().total() + writing)));
     parts.push(match run.budget().cap {
-        Some(cap) => format!("{} of {cap}", run.budget().settled),
-        None => run.budget().settled.to_string(),
+        Some(cap) => format!("{} of {cap}", number::spent(run.budget().spent())),
+        None => number::spent(run.budget().spent()),
     });
     if run.reused() > 0 {
         parts.push(format!("{} reused", number::count(run.reused().into())));

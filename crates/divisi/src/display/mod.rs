@@ -18,6 +18,7 @@ mod screen;
 
 mod failures;
 mod instead;
+mod refused;
 mod summary;
 
 pub(crate) mod check;

@@ -2,16 +2,18 @@
 
 use super::look::{Line, Look, Tone};
 use super::progress::{Progress, label};
-use super::{number, text};
-use divisi_core::event::ParkReason;
+use super::{number, refused, text};
+use divisi_core::event::{ParkReason, Refusal};
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::{Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Says what happens, event by event.
 #[derive(Default)]
 pub(crate) struct News {
     failed_alike: BTreeMap<FailureClass, u32>,
+    /// Refusals that have been told. The end counts all of them.
+    refused: BTreeSet<Refusal>,
 }
 
 /// How much is said.
@@ -48,6 +50,10 @@ impl News {
                 vec![Line::of(Tone::Strong, reused).put(Tone::Strong, saved).put(Tone::Strong, to_run)]
             }
             Event::Logged { message } => logged(message, look),
+            Event::Refused { refusal, count } => self.refused(progress, refusal, *count),
+            Event::Uncaught { message, count } => {
+                vec![Line::of(Tone::Warn, "warning: ").plain(refused::uncaught(message, *count))]
+            }
             Event::SoftLimitReached { spent, cap } => {
                 vec![Line::of(Tone::Warn, "warning: ").plain(format!("{spent} of {cap} are spent"))]
             }
@@ -88,6 +94,30 @@ impl News {
             | Event::FlowEnded { .. }
             | Event::RunEnded { .. } => vec![],
         }
+    }
+
+    /// The first of several alike.
+    fn refused(&mut self, progress: &Progress, refusal: &Refusal, count: u32) -> Vec<Line> {
+        let alike = match refusal {
+            // Whichever task it was.
+            Refusal::Tool { tool, permission, .. } => {
+                Refusal::Tool { task: TaskId(0), tool: tool.clone(), permission: permission.clone() }
+            }
+            other => other.clone(),
+        };
+        if !self.refused.insert(alike) {
+            return vec![];
+        }
+        let told = match refusal {
+            Refusal::Tool { task, tool, permission } => {
+                let (name, tool) = (progress.label(*task), text::line(tool));
+                format!(
+                    "`{name}` called `{tool}`, which the run does not permit; `--allow {permission}` does"
+                )
+            }
+            other => refused::told(other, count.into()),
+        };
+        vec![Line::of(Tone::Warn, "warning: ").plain(told)]
     }
 
     fn failed(&mut self, progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> Vec<Line> {
@@ -154,7 +184,7 @@ fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Lin
             }
             if task.usage().total() > 0 {
                 facts.push(format!("{} tokens", number::tokens(task.usage().total())));
-                facts.push(task.cost().to_string());
+                facts.push(number::spent_short(task.spent()));
             }
             if task.attempts() > 1 {
                 facts.push(format!("{} attempts", task.attempts()));
@@ -212,6 +242,13 @@ pub(crate) fn why_parked(reason: &ParkReason) -> String {
         ParkReason::Hopeless { class, phase, message, .. } => {
             let phase = phase.as_ref().map(|phase| format!(" of {}", text::line(phase))).unwrap_or_default();
             format!("the first tasks{phase} have all failed alike: {class}: {}", text::line(message))
+        }
+        ParkReason::Overcharged { task, model, reserved, cost } => {
+            let of = model.as_ref().map(|model| format!(" of `{}`", text::line(model))).unwrap_or_default();
+            format!(
+                "a reply{of} to {task} cost {cost}, and {reserved} was the most its request could cost: \
+                 what others may cost is not known either"
+            )
         }
         ParkReason::Quota { message, .. } => {
             format!("the account's quota is used up: {}", text::line(message))

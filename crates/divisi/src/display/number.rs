@@ -1,6 +1,7 @@
 //! Numbers as people read them.
 
-use divisi_core::{Millis, Timestamp};
+use divisi_core::budget::Spent;
+use divisi_core::{Millis, PicoUsd, Timestamp};
 
 /// A count with its thousands apart: `10,000`.
 pub(crate) fn count(n: u64) -> String {
@@ -13,6 +14,32 @@ pub(crate) fn count(n: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// What was spent: what replies have cost, and apart from it what is not sure.
+pub(crate) fn spent(spent: Spent) -> String {
+    let Spent { billed, unconfirmed, over } = spent;
+    let mut told = billed.to_string();
+    if unconfirmed > PicoUsd::ZERO {
+        told += &format!(" + at most {unconfirmed} unconfirmed");
+    }
+    if over > PicoUsd::ZERO {
+        told += &format!(" + {over} above what was set aside");
+    }
+    told
+}
+
+/// The same in few words, for a column.
+pub(crate) fn spent_short(spent: Spent) -> String {
+    let Spent { billed, unconfirmed, over } = spent;
+    let mut told = billed.to_string();
+    if unconfirmed > PicoUsd::ZERO {
+        told += &format!(" + at most {unconfirmed}");
+    }
+    if over > PicoUsd::ZERO {
+        told += &format!(" + {over} over");
+    }
+    told
 }
 
 /// A count with the word for what is counted: `1 task`, `2 tasks`.
@@ -85,6 +112,20 @@ pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_sure_is_told_apart() {
+        let of = |billed, unconfirmed, over| Spent {
+            billed: PicoUsd(billed * 10_000_000_000),
+            unconfirmed: PicoUsd(unconfirmed * 10_000_000_000),
+            over: PicoUsd(over * 10_000_000_000),
+        };
+        assert_eq!(spent(of(2, 0, 0)), "$0.0200");
+        assert_eq!(spent(of(2, 59, 0)), "$0.0200 + at most $0.5900 unconfirmed");
+        assert_eq!(spent(of(2, 0, 400)), "$0.0200 + $4.00 above what was set aside");
+        assert_eq!(spent_short(of(0, 59, 0)), "$0.0000 + at most $0.5900");
+        assert_eq!(spent_short(of(2, 1, 3)), "$0.0200 + at most $0.0100 + $0.0300 over");
+    }
 
     #[test]
     fn counts_and_tokens() {

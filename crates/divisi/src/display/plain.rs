@@ -79,7 +79,7 @@ impl PlainView {
         }
         parts.push(format!("{} running", number::count(progress.under_way.len() as u64)));
         parts.push(format!("{} tokens", number::tokens(progress.run.usage().total())));
-        parts.push(progress.run.budget().settled.to_string());
+        parts.push(number::spent(progress.run.budget().spent()));
         Some(stamped(progress, now, Line::new().plain(parts.join(self.look.dot()))))
     }
 }

@@ -4,12 +4,12 @@
 //! only what a display needs at every frame and could not look up as fast, and
 //! what is no fact.
 
+use divisi_core::budget::Spent;
 use divisi_core::event::TaskSubmitted;
 use divisi_core::outcome::Remedy;
 use divisi_core::run::TaskState;
 use divisi_core::{
-    AttemptId, Event, Failure, FailureClass, IllegalEvent, Outcome, PicoUsd, Recorded, Run, RunId, TaskId,
-    Timestamp,
+    AttemptId, Event, Failure, FailureClass, IllegalEvent, Outcome, Recorded, Run, RunId, TaskId, Timestamp,
 };
 use divisi_engine::{Signal, WaitsFor};
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(crate) struct Progress {
     /// When the current execution of the flow began.
     pub(crate) began: Timestamp,
     /// What earlier executions had spent.
-    pub(crate) spent_before: PicoUsd,
+    pub(crate) spent_before: Spent,
     pub(crate) phases: Vec<PhaseProgress>,
     phase_of: BTreeMap<Arc<str>, usize>,
     pub(crate) under_way: BTreeMap<AttemptId, UnderWay>,
@@ -82,7 +82,7 @@ impl Progress {
             id,
             began: run.started_at(),
             run,
-            spent_before: PicoUsd::ZERO,
+            spent_before: Spent::default(),
             phases: vec![],
             phase_of: BTreeMap::new(),
             under_way: BTreeMap::new(),
@@ -121,6 +121,8 @@ impl Progress {
             | Event::Estimated { .. }
             | Event::SoftLimitReached { .. }
             | Event::Logged { .. }
+            | Event::Refused { .. }
+            | Event::Uncaught { .. }
             | Event::ParkingStarted { .. }
             | Event::TurnHedged { .. }
             | Event::HedgeEnded { .. }
@@ -173,13 +175,13 @@ impl Progress {
     }
 
     /// What this execution has spent.
-    pub(crate) fn spent(&self) -> PicoUsd {
-        self.run.budget().settled.saturating_sub(self.spent_before)
+    pub(crate) fn spent(&self) -> Spent {
+        self.run.budget().spent().since(self.spent_before)
     }
 
     fn begin_again(&mut self, at: Timestamp) {
         self.began = at;
-        self.spent_before = self.run.budget().settled;
+        self.spent_before = self.run.budget().spent();
         self.phases.clear();
         self.phase_of.clear();
         self.under_way.clear();

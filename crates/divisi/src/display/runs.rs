@@ -59,7 +59,14 @@ fn cells(run: &RunSummary, place: &Place, now: Timestamp) -> Vec<(Tone, String)>
         (Tone::Plain, number(run.skipped)),
         (Tone::Plain, number(run.open)),
         (Tone::Plain, number::tokens(run.tokens)),
-        (Tone::Plain, if run.cost == PicoUsd::ZERO { "-".to_owned() } else { run.cost.to_string() }),
+        (
+            Tone::Plain,
+            if run.spent().total() == PicoUsd::ZERO {
+                "-".to_owned()
+            } else {
+                number::spent_short(run.spent())
+            },
+        ),
         (Tone::Dim, number::ago(now, run.started_at)),
         (Tone::Dim, number::took(run.updated_at.since(run.started_at))),
         (Tone::Dim, place.shown(run.folder.as_deref())),

@@ -1,14 +1,14 @@
 //! What is said when a run is over, or rests.
 
 use super::failures::{error, failures};
-use super::instead;
 use super::look::{Line, Look, Tone};
 use super::news::why_parked;
 use super::number;
 use super::progress::Progress;
-use divisi_core::Timestamp;
+use super::{instead, refused};
 use divisi_core::event::{ParkReason, RunStatus};
 use divisi_core::run::Stage;
+use divisi_core::{PicoUsd, Timestamp};
 
 /// What is said when a run is over, or rests.
 ///
@@ -37,6 +37,7 @@ pub(crate) fn errors(progress: &Progress, flow_error_told: bool, look: &Look) ->
     {
         lines.extend(error(&format!("flow `{}` failed", progress.run.name()), failure, look));
     }
+    lines.extend(refused::lines(&progress.run));
     lines
 }
 
@@ -44,9 +45,12 @@ fn verdict(progress: &Progress) -> Line {
     let line = Line::of(Tone::Strong, progress.run.name()).put(Tone::Dim, format!(" {} ", progress.id));
     match progress.run.stage() {
         Stage::Ended(RunStatus::Ok) => line.put(Tone::Good, "ok"),
-        Stage::Ended(RunStatus::Partial) => line.put(Tone::Warn, "partial: some tasks did not succeed"),
+        Stage::Ended(RunStatus::Partial) => {
+            line.put(Tone::Warn, format!("partial: {}", why_partial(progress)))
+        }
         Stage::Ended(RunStatus::Failed) => line.put(Tone::Bad, "failed").plain(match progress.run.result() {
             Some(Err(_)) => ": the flow did not come to its end",
+            _ if progress.run.uncaught().is_some() => ": an exception in the flow had no handler",
             _ => ": no task succeeded",
         }),
         Stage::Ended(RunStatus::Cancelled) => line.put(Tone::Warn, "cancelled"),
@@ -55,6 +59,19 @@ fn verdict(progress: &Progress) -> Line {
             line.put(Tone::Bad, "stopped").plain(": what is finished is kept")
         }
     }
+}
+
+/// What keeps a run that is over from being ok.
+fn why_partial(progress: &Progress) -> String {
+    let (run, counts) = (&progress.run, progress.run.counts());
+    let is_refused = run.refused().any(|(refusal, _)| refusal.is_of_work());
+    let reasons = [
+        (counts.total() > counts.ok, "some tasks did not succeed"),
+        (is_refused, "calls of the flow were refused"),
+        (run.overcharged() > PicoUsd::ZERO, "a reply cost more than was set aside for it"),
+    ];
+    let reasons = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason);
+    reasons.collect::<Vec<_>>().join(", ")
 }
 
 fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
@@ -76,8 +93,11 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
         number::took(ended.since(progress.began)),
         format!("{} tokens", number::tokens(run.usage().total())),
     ];
-    let (all, now) = (run.budget().settled, progress.spent());
-    figures.push(if all == now { all.to_string() } else { format!("{now} ({all} in all)") });
+    let (all, now) = (run.budget().spent(), progress.spent());
+    figures.push(match all == now {
+        true => number::spent(all),
+        false => format!("{} ({} in all)", number::spent(now), number::spent(all)),
+    });
     line.plain(look.dot()).plain(figures.join(look.dot()))
 }
 
@@ -101,9 +121,13 @@ fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
             may_type(format!("divisi resume {id}"), does);
         }
         Stage::Parked(ParkReason::Budget { phase: None }) => {
-            let least = run.cap_least().unwrap_or(run.budget().settled).typed();
+            let least = run.cap_least().unwrap_or(run.budget().spent().total()).typed();
             let command = format!("divisi resume {id} --max-cost {least}");
             may_type(command, "the least with which a task can start");
+        }
+        Stage::Parked(ParkReason::Overcharged { .. }) => {
+            may_type(format!("divisi cost {id}"), "which model answered, and what it cost");
+            may_type(format!("divisi resume {id}"), "go on, at the risk that it happens again");
         }
         Stage::Parked(ParkReason::Hopeless { .. }) => {
             may_type(format!("divisi resume {id}"), "try the rest, once the reason is mended");

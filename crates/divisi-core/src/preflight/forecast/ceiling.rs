@@ -1,12 +1,12 @@
 //! The most a task can cost, whatever the models do.
 
 use super::Bounds;
+use crate::budget::TurnBound;
 use crate::preflight::{Assigned, Node, Rung};
-use crate::price::Rates;
 use crate::{ModelPrice, PicoUsd};
 
 /// The most that all attempts of a task on one rung can cost: every turn has a
-/// full context in the dearest class of input, and a full reply. `check` is the
+/// full context, and a full reply. `check` is the
 /// most that looking at the result costs.
 ///
 /// Nothing where nobody sends a bill. A `maxCost` of the task is held by
@@ -20,29 +20,21 @@ pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds)
     }
     let attempts = u64::from(task.retries_max) + 1;
     let turns = u64::from(task.turns_max.max(1)) * (1 + u64::from(task.hedge));
-    let turn = turn_max(price, context_max(node, bounds), task.reply_tokens_max.into());
+    let turn = turn_max(price, context_max(node, bounds), task.reply_tokens_max);
     let all = PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check;
     node.task.max_cost.map_or(all, |most| most.min(all))
 }
 
-/// The most that one turn can cost with so long a prompt at the most. The
-/// thresholds need not be reached for the dearest rates to be below them.
-fn turn_max(price: &ModelPrice, context: u64, reply: u64) -> PicoUsd {
-    let above = price.above.iter().filter(|(threshold, _)| *threshold < context).map(|(_, rates)| rates);
-    let of = |rates: &Rates| {
-        let input = [rates.input, rates.cache_write_5m, rates.cache_write_1h, rates.cache_read]
-            .into_iter()
-            .max()
-            .unwrap_or_default();
-        PicoUsd(context.saturating_mul(input.0)) + PicoUsd(reply.saturating_mul(rates.output.0))
-    };
-    above.chain([&price.base]).map(of).max().unwrap_or_default()
+/// The most that one turn can cost with so long a prompt at the most: what a
+/// run would set aside for it.
+fn turn_max(price: &ModelPrice, context: u64, reply: u32) -> PicoUsd {
+    TurnBound::of(price, context, reply).most()
 }
 
 /// The most that one judge's look at a result of this task can cost.
 pub(super) fn judge_max(task: &Assigned, judge: &Rung, bounds: &Bounds) -> PicoUsd {
-    let reply = u64::from(task.reply_tokens_max);
-    judge.price.as_ref().map_or(PicoUsd::ZERO, |price| turn_max(price, bounds.context_tokens_max, reply))
+    let turn = |price| turn_max(price, bounds.context_tokens_max, task.reply_tokens_max);
+    judge.price.as_ref().map_or(PicoUsd::ZERO, turn)
 }
 
 /// The longest prompt that a turn of this task can have.
@@ -70,7 +62,9 @@ mod tests {
         let task = node.assigned.as_ref().unwrap();
         let rung = &task.rungs[0];
         let rates = rung.price.as_ref().unwrap().base;
-        let turn = 1_000_000 * rates.cache_write_1h.0 + u64::from(task.reply_tokens_max) * rates.output.0;
+        let list = 1_000_000 * rates.cache_write_5m.0 + u64::from(task.reply_tokens_max) * rates.output.0;
+        // An account may keep its requests within the United States.
+        let turn = list * 11 / 10;
         let all = turn * u64::from(task.turns_max) * (u64::from(task.retries_max) + 1);
         let bounds = Bounds::default();
         assert_eq!(ceiling(&node, rung, PicoUsd(7), &bounds), PicoUsd(all + 7));
@@ -83,14 +77,5 @@ mod tests {
         assert_eq!(ceiling(&capped, rung, PicoUsd::ZERO, &bounds), PicoUsd::DOLLAR);
         let free = Rung { price: None, ..rung.clone() };
         assert_eq!(ceiling(&node, &free, PicoUsd::ZERO, &bounds), PicoUsd::ZERO);
-    }
-
-    #[test]
-    fn a_threshold_counts_only_where_the_context_can_pass_it() {
-        let base = Rates { input: PicoUsd(1), output: PicoUsd(2), ..Rates::default() };
-        let dear = Rates { input: PicoUsd(5), output: PicoUsd(10), ..Rates::default() };
-        let price = ModelPrice { base, above: vec![(100, dear)], ..ModelPrice::default() };
-        assert_eq!(turn_max(&price, 100, 10), PicoUsd(100 + 20));
-        assert_eq!(turn_max(&price, 101, 10), PicoUsd(505 + 100));
     }
 }

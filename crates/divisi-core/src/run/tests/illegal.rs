@@ -3,7 +3,7 @@
 
 use super::{ended, facts, flow_source, key, resumed, started, step, text, turn};
 use crate::budget::TurnBound;
-use crate::event::{Caps, ParkReason, RunStatus, TaskSubmitted};
+use crate::event::{Caps, ParkReason, Refusal, RunStatus, TaskSubmitted};
 use crate::run::Submission;
 use crate::{
     AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId, Timestamp,
@@ -93,6 +93,7 @@ fn attempt_ended(task: u32) -> Event {
         failure: None,
         usage,
         cost,
+        unconfirmed: PicoUsd::ZERO,
         next_turn: None,
         findings: None,
         tool_results: None,
@@ -243,6 +244,8 @@ fn inputs_that_come_too_late_lead_to_nothing() {
             ended(attempt, Ok(text("{}"))),
             Input::Phase { title: "x".into(), cap: None },
             Input::Log("x".into()),
+            Input::Uncaught { message: "x".into(), count: 1 },
+            Input::Refused { refusal: Refusal::Call { calls_max: 1 }, count: 1 },
             Input::FlowEnded(Ok(text("null"))),
             Input::Park,
             Input::Cancel,

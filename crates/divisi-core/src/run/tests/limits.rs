@@ -1,11 +1,18 @@
 //! What may not grow, and numbers from outside that are out of all proportion.
 
-use super::{resumed, started, step, trace};
+use super::{facts, key, resumed, started, step, text, trace};
+use crate::event::{Refusal, RunStatus};
 use crate::preflight::{Estimate, Spread};
 use crate::retry::{RetryPolicy, Told, Tries};
-use crate::run::Run;
-use crate::{AttemptId, Event, FailureClass, Input, Limits, Millis, PicoUsd, TaskId, Timestamp, Usage};
+use crate::run::{Run, Stage, Submission};
+use crate::{
+    AttemptId, Event, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+};
 use insta::assert_snapshot;
+
+fn ok() -> Outcome {
+    Outcome::Ok { value: text("{}") }
+}
 
 #[test]
 fn a_run_has_as_many_tasks_as_it_may_have() {
@@ -15,7 +22,7 @@ fn a_run_has_as_many_tasks_as_it_may_have() {
         b: success after 10 ms
         c: success after 10 ms
     "), @r"
-     0 ms  refused   c
+     0 ms  refused   1: Task { tasks_max: 2 }
      0 ms  scheduled a#1
      0 ms  scheduled b#1
     10 ms  reply     a#1
@@ -24,7 +31,7 @@ fn a_run_has_as_many_tasks_as_it_may_have() {
     10 ms  reply     b#1
     10 ms  ended     b#1 success
     10 ms  outcome   b ok
-    10 ms  finished  ok
+    10 ms  finished  partial
     ");
 }
 
@@ -46,17 +53,107 @@ fn a_run_with_no_slots_still_has_one() {
 #[test]
 fn a_flow_that_repeats_itself_is_heard_only_so_often() {
     let mut run = started(Limits { logs_max: 3, ..Limits::default() });
-    let heard: usize = (0..10).map(|_| step(&mut run, Input::Log("again".into())).len()).sum();
-    assert_eq!(heard, 3);
+    let said: Vec<Event> = (0..10).flat_map(|_| step(&mut run, Input::Log("again".into()))).collect();
+    let refused = Event::Refused { refusal: Refusal::Log { logs_max: 3 }, count: 1 };
+    assert_eq!((said.len(), &said[3]), (4, &refused), "that lines are dropped is said once");
+    step(&mut run, Input::FlowEnded(Ok(text("null"))));
+    assert_eq!(step(&mut run, Input::Tick), [Event::RunEnded { status: RunStatus::Ok }]);
+}
+
+#[test]
+fn what_a_limit_refuses_is_counted_and_leaves_the_run_partial() {
+    let limits = Limits { tasks_max: 1, ..Limits::default() };
+    let mut run = started(limits.clone());
+    let submit = |run: &mut Run, prompt: &str| {
+        let (facts, spec, outcome) = (facts(prompt, 0, PicoUsd::ZERO), text("{}"), Some(ok()));
+        step(run, Input::Submit(Box::new(Submission { key: key(prompt), facts, spec, outcome })))
+    };
+    submit(&mut run, "a");
+    let refused = Event::Refused { refusal: Refusal::Task { tasks_max: 1 }, count: 1 };
+    assert_eq!(submit(&mut run, "b"), [refused.clone()]);
+    assert_eq!(submit(&mut run, "c"), [refused]);
+    let more = [
+        (Refusal::Call { calls_max: 7 }, 4_000),
+        (Refusal::Tokens { total: 100 }, 2),
+        (Refusal::Call { calls_max: 7 }, 5),
+    ];
+    for (refusal, count) in more {
+        step(&mut run, Input::Refused { refusal, count });
+    }
+    let counted: Vec<u64> = run.refused().map(|(_, count)| count).collect();
+    assert_eq!(counted, [2, 4_005, 2]);
+    let end = |run: &mut Run| {
+        step(run, Input::FlowEnded(Ok(text("null"))));
+        step(run, Input::Tick)
+    };
+    assert_eq!(end(&mut run), [Event::RunEnded { status: RunStatus::Partial }]);
+    // Another execution, which asks for less, is whole.
+    let mut run = resumed(run);
+    submit(&mut run, "a");
+    assert_eq!(run.refused().count(), 0);
+    assert!(end(&mut run).is_empty() || *run.stage() == Stage::Ended(RunStatus::Ok));
+    assert_eq!(*run.stage(), Stage::Ended(RunStatus::Ok));
+}
+
+#[test]
+fn a_run_that_was_refused_everything_has_failed() {
+    let mut run = started(Limits { tasks_max: 0, ..Limits::default() });
+    let (facts, spec) = (facts("a", 0, PicoUsd::ZERO), text("{}"));
+    step(&mut run, Input::Submit(Box::new(Submission { key: key("a"), facts, spec, outcome: None })));
+    step(&mut run, Input::FlowEnded(Ok(text("null"))));
+    assert_eq!(step(&mut run, Input::Tick), [Event::RunEnded { status: RunStatus::Failed }]);
+}
+
+#[test]
+fn a_run_has_failed_whose_flow_threw_where_nothing_listens() {
+    let mut run = started(Limits { log_bytes_max: 5, ..Limits::default() });
+    step(&mut run, Input::Uncaught { message: "f.js:2: lost".into(), count: 2 });
+    assert_eq!(run.uncaught(), Some(("f.js:…", 2)));
+    step(&mut run, Input::FlowEnded(Ok(text("1"))));
+    assert_eq!(step(&mut run, Input::Tick), [Event::RunEnded { status: RunStatus::Failed }]);
+    assert!(run.result().is_some_and(|result| result.is_ok()), "what it returned is kept");
+    assert_eq!(resumed(run).uncaught(), None);
+}
+
+#[test]
+fn what_an_agent_was_refused_stands_with_its_task() {
+    let mut run = started(Limits::default());
+    let (facts, spec) = (facts("a", 0, PicoUsd::ZERO), text("{}"));
+    let task = TaskId(0);
+    let tool = |tool: &str, permission: &str| Refusal::Tool {
+        task,
+        tool: tool.into(),
+        permission: permission.into(),
+    };
+    step(&mut run, Input::Submit(Box::new(Submission { key: key("a"), facts, spec, outcome: Some(ok()) })));
+    for refusal in [tool("write_file", "write"), tool("write_file", "write"), tool("run_command", "run")] {
+        step(&mut run, Input::Refused { refusal, count: 1 });
+    }
+    let of_task = |run: &Run| -> Vec<(String, u32)> {
+        let task = run.task(task).unwrap();
+        task.refused_tools().map(|(tool, permission, n)| (format!("{tool}: {permission}"), n)).collect()
+    };
+    let expected = vec![("run_command: run".to_owned(), 1), ("write_file: write".to_owned(), 2)];
+    assert_eq!(of_task(&run), expected);
+    step(&mut run, Input::FlowEnded(Ok(text("null"))));
+    assert_eq!(step(&mut run, Input::Tick), [Event::RunEnded { status: RunStatus::Ok }]);
+    assert_eq!(of_task(&resumed(run)), expected, "its result is still that of an agent that was refused");
+    let other = Event::Refused {
+        refusal: Refusal::Tool { task: TaskId(9), tool: "x".into(), permission: "y".into() },
+        count: 1,
+    };
+    assert!(started(Limits::default()).apply(Timestamp(0), &other).is_err());
 }
 
 #[test]
 fn a_flow_has_only_so_many_phases() {
     let mut run = started(Limits::default());
-    let begun: usize = (0..2_000)
-        .map(|i| step(&mut run, Input::Phase { title: format!("{i}").into(), cap: None }).len())
-        .sum();
-    assert_eq!(begun, Run::PHASES_MAX);
+    let begun: Vec<Event> = (0..2_000)
+        .flat_map(|i| step(&mut run, Input::Phase { title: format!("{i}").into(), cap: None }))
+        .collect();
+    assert_eq!(begun.len(), Run::PHASES_MAX + 1);
+    let refusal = Refusal::Phase { title: "1000".into(), phases_max: 1_000 };
+    assert_eq!(begun.last(), Some(&Event::Refused { refusal, count: 1 }), "said for the first of them");
 }
 
 #[test]

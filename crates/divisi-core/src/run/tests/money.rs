@@ -2,8 +2,8 @@
 
 use super::{ended, facts, flow_source, key, started, step, text, trace, traced, turn};
 use crate::budget::TurnBound;
-use crate::event::{Caps, TaskFacts};
-use crate::run::{AttemptEnd, Submission};
+use crate::event::{Caps, ParkReason, RunStatus, TaskFacts};
+use crate::run::{AttemptEnd, Stage, Submission};
 use crate::{
     AttemptId, Event, Failure, FailureClass, Input, Limits, PicoUsd, RetryPolicy, Run, TaskId, Timestamp,
     Usage,
@@ -171,13 +171,14 @@ fn a_reply_that_cost_more_than_reserved_is_booked_as_it_is() {
     100 ms  reply     a#1 $1.50
     100 ms  ended     a#1 success
     100 ms  outcome   a ok
+    100 ms  parking   t0 of haiku: $1.50 of $0.4000
     200 ms  reply     b#1 $0.0100
     200 ms  ended     b#1 interrupted
     200 ms  retry     b at 200 ms
-    200 ms  parking   budget
-    200 ms  parked    budget
+    200 ms  parked    t0 of haiku: $1.50 of $0.4000
     ");
-    assert_eq!(run.budget().settled.to_string(), "$1.51");
+    assert_eq!(run.budget().spent().total().to_string(), "$1.51");
+    assert_eq!(run.budget().settled.to_string(), "$0.4100");
 }
 
 #[test]
@@ -251,7 +252,7 @@ fn an_attempt_is_billed_for_all_it_did() {
     step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
     let task = run.task(TaskId(0)).expect("the task");
     assert_eq!(
-        (task.cost(), run.budget().settled, run.budget().reserved),
+        (task.cost(), run.budget().spent().total(), run.budget().reserved),
         (PicoUsd(77), PicoUsd(77), PicoUsd::ZERO)
     );
     assert_eq!((task.usage().input, run.usage().input), (25, 25));
@@ -264,7 +265,7 @@ fn an_attempt_is_billed_for_all_it_did() {
 #[test]
 fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     let mut run = Run::new();
-    let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(246))));
+    let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(198))));
     step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps });
     let bound = |prompt, token, max, min| TurnBound {
         prompt: PicoUsd(prompt),
@@ -273,14 +274,14 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
         reply_tokens_min: min,
     };
     let mut own = facts("a", 1, PicoUsd(0));
-    (own.first_turns, own.cost_max) = (vec![bound(27, 1, 4, 0)], Some(PicoUsd(147)));
+    (own.first_turns, own.cost_max) = (vec![bound(27, 1, 4, 0)], Some(PicoUsd(99)));
     for (name, facts) in [("a", own), ("b", facts("b", 0, PicoUsd(100)))] {
         let submission = Submission { key: key(name), facts, spec: text("{}"), outcome: None };
         step(&mut run, Input::Submit(Box::new(submission)));
     }
     step(&mut run, Input::Tick);
     let attempt = |task, number| AttemptId { task: TaskId(task), number };
-    step(&mut run, Input::TurnEnded { attempt: attempt(0, 1), turn: Box::new(turn("1", PicoUsd(79))) });
+    step(&mut run, Input::TurnEnded { attempt: attempt(0, 1), turn: Box::new(turn("1", PicoUsd(31))) });
     let wants = |number| Input::TurnWanted {
         attempt: attempt(0, number),
         tool_results: None,
@@ -294,4 +295,117 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     assert!(matches!(events[..], [Event::AttemptScheduled { reserved: PicoUsd(68), .. }]), "{events:?}");
     let events = step(&mut run, wants(2));
     assert!(matches!(events[..], [Event::TurnScheduled { reserved: PicoUsd(68), .. }]), "{events:?}");
+}
+
+#[test]
+fn after_a_reply_that_costs_more_than_was_set_aside_nothing_new_starts() {
+    let (told, run) = traced(
+        "
+        cap $1.00
+        2 at once
+        a ($0.30): success $0.90 after 100 ms
+        b ($0.30): success $0.20 after 200 ms
+        c ($0.30): success $0.20 after 100 ms
+    ",
+    );
+    assert_snapshot!(told, @r"
+      0 ms  scheduled a#1 $0.3000
+      0 ms  scheduled b#1 $0.3000
+    100 ms  reply     a#1 $0.9000
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    100 ms  parking   t0 of haiku: $0.9000 of $0.3000
+    200 ms  reply     b#1 $0.2000
+    200 ms  ended     b#1 success
+    200 ms  outcome   b ok
+    200 ms  parked    t0 of haiku: $0.9000 of $0.3000
+    ");
+    let spent = run.budget().spent();
+    let shown = [spent.billed, spent.unconfirmed, spent.over].map(|amount| amount.to_string());
+    assert_eq!(shown, ["$0.5000", "$0.0000", "$0.6000"]);
+    assert_eq!(run.budget().settled.to_string(), "$0.5000", "what requests were allowed to cost");
+    assert_eq!(run.overcharged().to_string(), "$0.6000");
+}
+
+#[test]
+fn a_run_without_a_cap_parks_as_well() {
+    assert_snapshot!(trace("
+        1 at once
+        a ($0.30): success $0.90 after 100 ms
+        b ($0.30): success $0.20 after 200 ms
+    "), @r"
+      0 ms  scheduled a#1 $0.3000
+    100 ms  reply     a#1 $0.9000
+    100 ms  ended     a#1 success
+    100 ms  outcome   a ok
+    100 ms  parking   t0 of haiku: $0.9000 of $0.3000
+    100 ms  parked    t0 of haiku: $0.9000 of $0.3000
+    ");
+}
+
+/// A run of one task, and its attempt with this much set aside.
+fn under_way(reserved: u64) -> (Run, AttemptId) {
+    let mut run = started(Limits::default());
+    let (facts, spec) = (facts("a", 0, PicoUsd(reserved)), text("{}"));
+    step(&mut run, Input::Submit(Box::new(Submission { key: key("a"), facts, spec, outcome: None })));
+    step(&mut run, Input::Tick);
+    (run, AttemptId { task: TaskId(0), number: 1 })
+}
+
+#[test]
+fn whatever_a_run_was_to_rest_for_an_overcharge_is_told() {
+    let (mut run, attempt) = under_way(10);
+    step(&mut run, Input::Park);
+    step(&mut run, Input::FlowEnded(Ok(text("null"))));
+    let end =
+        AttemptEnd { last_turn: Some(Box::new(turn("1", PicoUsd(11)))), ..AttemptEnd::of(Ok(text("{}"))) };
+    let events = step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
+    let reason = ParkReason::Overcharged {
+        task: attempt.task,
+        model: Some("haiku".into()),
+        reserved: PicoUsd(10),
+        cost: PicoUsd(11),
+    };
+    assert_eq!(events.last(), Some(&Event::ParkingStarted { reason }));
+    // All is done, and yet it is not ok.
+    assert_eq!(step(&mut run, Input::Tick), [Event::RunEnded { status: RunStatus::Partial }]);
+}
+
+#[test]
+fn what_an_executor_has_spent_beside_its_requests_was_not_set_aside() {
+    let (mut run, attempt) = under_way(10);
+    let end = AttemptEnd { cost: PicoUsd(11), ..AttemptEnd::of(Ok(text("{}"))) };
+    let events = step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
+    assert!(matches!(events.last(), Some(Event::ParkingStarted { reason: ParkReason::Overcharged { .. } })));
+    let (mut run, attempt) = under_way(10);
+    let failure = Failure::new(FailureClass::Network, "gone");
+    let end = AttemptEnd { cost: PicoUsd(2), unanswered: true, ..AttemptEnd::of(Err(failure)) };
+    step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
+    let spent = run.budget().spent();
+    assert_eq!((spent.billed.0, spent.unconfirmed.0, spent.over.0), (0, 10, 2));
+}
+
+#[test]
+fn a_bill_beyond_all_numbers_is_recorded_and_does_not_overflow() {
+    let (mut run, attempt) = under_way(10);
+    for _ in 0..2 {
+        step(&mut run, Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd::MAX)) });
+    }
+    let budget = run.budget();
+    assert_eq!((budget.settled, budget.spent().total()), (PicoUsd(10), PicoUsd::MAX));
+    assert!(matches!(run.stage(), Stage::Parking(ParkReason::Overcharged { .. })));
+}
+
+#[test]
+fn what_was_set_aside_for_a_lost_request_is_told_apart() {
+    let (mut run, attempt) = under_way(10);
+    step(&mut run, Input::HedgeWanted { attempt });
+    step(&mut run, Input::HedgeEnded { attempt, billed: true });
+    step(&mut run, Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(4))) });
+    let spent = run.budget().spent();
+    assert_eq!((spent.billed, spent.unconfirmed), (PicoUsd(4), PicoUsd(10)));
+    let mut killed = under_way(10).0;
+    step(&mut killed, Input::Cancel);
+    assert_eq!(killed.budget().spent().unconfirmed, PicoUsd(10));
+    assert_eq!(killed.task(TaskId(0)).unwrap().spent().unconfirmed, PicoUsd(10));
 }

@@ -260,8 +260,10 @@ impl Stand {
                     Input::Submit(submission) => Some(submission.facts.label.to_string()),
                     _ => None,
                 };
-                if let (false, Some(name)) = (self.decide(input), asks) {
-                    self.say(&format!("refused   {name}"));
+                let tasks = self.run.all_tasks().count() + self.run.counts().total() as usize;
+                self.decide(input);
+                let asked = self.run.all_tasks().count() + self.run.counts().total() as usize;
+                if let (true, Some(name)) = (asked == tasks, asks) {
                     self.answered.insert(name);
                 }
             }
@@ -475,6 +477,8 @@ impl Stand {
             Event::SoftLimitReached { spent, cap } => format!("warned    {spent} of {cap}"),
             Event::Estimated { estimate } => format!("estimated {}", estimate.cost.p50),
             Event::Logged { message } => format!("logged    {message}"),
+            Event::Uncaught { message, count } => format!("uncaught  {count}: {message}"),
+            Event::Refused { refusal, count } => format!("refused   {count}: {refusal:?}"),
             Event::TaskClaimed { task, facts } => {
                 let changed = if facts.is_some() { ", changed" } else { "" };
                 format!("claimed   {}{changed}", self.name(*task))
@@ -519,6 +523,10 @@ fn why(reason: &ParkReason) -> String {
         ParkReason::Asked => "asked".into(),
         ParkReason::Budget { phase: None } => "budget".into(),
         ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
+        ParkReason::Overcharged { task, model, reserved, cost } => {
+            let model = model.as_deref().unwrap_or("nobody");
+            format!("{task} of {model}: {cost} of {reserved}")
+        }
         ParkReason::Hopeless { class, failed, .. } => format!("hopeless: {failed} tasks, {class}"),
         ParkReason::Quota { message, until: None } => format!("quota: {message}"),
         ParkReason::Quota { message, until: Some(until) } => {

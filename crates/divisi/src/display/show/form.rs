@@ -5,7 +5,7 @@ use super::history::{Execution, attempts};
 use super::page::{TaskPage, reply, result, tools, value_of};
 use super::status;
 use super::texts::Texts;
-use divisi_core::event::ParkReason;
+use divisi_core::event::{ParkReason, Refusal};
 use divisi_core::run::{Counts, Stage, TaskState};
 use divisi_core::{Failure, Outcome, PicoUsd, Run, RunId, TaskId, Timestamp, Usage};
 use serde::Serialize;
@@ -26,13 +26,24 @@ pub(crate) struct RunForm<'a> {
     open: u32,
     reused: u32,
     usage: Usage,
+    /// Up to what was set aside for each request.
     cost: PicoUsd,
+    /// The part of it that was set aside for requests whose reply never came.
+    unconfirmed: PicoUsd,
+    /// What replies have cost above what was set aside for them.
+    over: PicoUsd,
     #[serde(skip_serializing_if = "Option::is_none")]
     cap: Option<PicoUsd>,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
     /// What the flow returned.
     result: Option<Value>,
+    /// What the flow asked for and was refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<RefusedForm<'a>>,
+    /// The first exception in the flow that had no handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncaught: Option<&'a str>,
     /// Why the flow failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
@@ -94,16 +105,36 @@ impl<'a> RunForm<'a> {
             reused: run.reused(),
             usage: run.usage(),
             cost: run.budget().settled,
+            unconfirmed: run.budget().unconfirmed,
+            over: run.budget().over,
             cap: run.budget().cap,
             started_at: run.started_at(),
             ended_at: over.then(|| run.ended_at()),
             result: run.result().and_then(Result::ok).and_then(json),
+            refused: run.refused().map(|(refusal, count)| RefusedForm { refusal, count }).collect(),
+            uncaught: run.uncaught().map(|(message, _)| message),
             failure: run.result().and_then(Result::err),
             tasks: run.tasks().map(|(id, task)| TaskForm::new(id, task)).collect(),
             earlier: run.earlier_tasks().map(|(id, task)| TaskForm::new(id, task)).collect(),
             earlier_results: earlier_results.collect(),
         }
     }
+}
+
+/// Something that was refused, and how often.
+#[derive(Serialize)]
+struct RefusedForm<'a> {
+    #[serde(flatten)]
+    refusal: &'a Refusal,
+    count: u64,
+}
+
+/// A tool that an agent called and the run does not permit.
+#[derive(Serialize)]
+struct RefusedTool<'a> {
+    tool: &'a str,
+    permission: &'a str,
+    count: u32,
 }
 
 /// One task, without its texts.
@@ -123,6 +154,10 @@ pub(crate) struct TaskForm<'a> {
     turns: u32,
     usage: Usage,
     cost: PicoUsd,
+    /// The part of it that was set aside for requests whose reply never came.
+    unconfirmed: PicoUsd,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused_tools: Vec<RefusedTool<'a>>,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
 }
@@ -146,6 +181,11 @@ impl<'a> TaskForm<'a> {
             turns: state.turns_total(),
             usage: state.usage(),
             cost: state.cost(),
+            unconfirmed: state.spent().unconfirmed,
+            refused_tools: state
+                .refused_tools()
+                .map(|(tool, permission, count)| RefusedTool { tool, permission, count })
+                .collect(),
             started_at: state.started_at(),
             ended_at: state.ended_at(),
         }

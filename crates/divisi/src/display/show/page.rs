@@ -120,7 +120,11 @@ impl<'a> TaskPage<'a> {
         };
         fact("key", format!("{}{occurrence}", state.key().0));
         let tokens = number::tokens(state.usage().total());
-        fact("used", format!("{tokens} tokens{}{}", look.dot(), state.cost()));
+        fact("used", format!("{tokens} tokens{}{}", look.dot(), number::spent(state.spent())));
+        let refused = state.refused_tools();
+        let refused =
+            refused.map(|(tool, permission, n)| format!("{tool} ({n}, takes --allow {permission})"));
+        fact("refused", refused.collect::<Vec<_>>().join(", "));
         lines
     }
 }

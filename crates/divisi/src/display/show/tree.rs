@@ -6,7 +6,8 @@ use crate::display::look::{Line, Look, Tone};
 use crate::display::news::why_parked;
 use crate::display::progress::label;
 use crate::display::table::{Cell, Column, Table};
-use crate::display::{instead, number, text};
+use crate::display::{instead, number, refused, text};
+use divisi_core::budget::Spent;
 use divisi_core::run::{Stage, TaskStage, TaskState};
 use divisi_core::{Outcome, PicoUsd, Run, RunId, TaskId, Timestamp};
 use std::collections::BTreeMap;
@@ -65,6 +66,11 @@ pub(crate) fn tree(
             format!("execution {} ended {} {}", before.number, before.status, number::ago(now, before.at));
         lines.push(Line::of(Tone::Dim, format!("  {what}; `divisi show {id} --json` has its result")));
     }
+    let refused = refused::lines(run);
+    if !refused.is_empty() {
+        lines.push(Line::new());
+        lines.extend(refused);
+    }
     if let Some(Err(failure)) = run.result() {
         lines.push(Line::new());
         lines.extend(crate::display::failures::error(
@@ -104,8 +110,8 @@ fn head(id: &RunId, run: &Run, status: &str, now: Timestamp, look: &Look) -> Vec
         format!("took {}", number::took(end.since(run.started_at()))),
         format!("{} tokens", number::tokens(run.usage().total())),
         match run.budget().cap {
-            Some(cap) => format!("{} of {cap}", run.budget().settled),
-            None => run.budget().settled.to_string(),
+            Some(cap) => format!("{} of {cap}", number::spent(run.budget().spent())),
+            None => number::spent(run.budget().spent()),
         },
     ];
     vec![title, Line::new().plain(parts.join(look.dot())), Line::of(Tone::Dim, figures.join(look.dot()))]
@@ -165,7 +171,7 @@ impl Group<'_> {
                 (Tone::Dim, or_blank(task.attempts() > 0, || task.attempts().to_string())),
                 (Tone::Plain, or_blank(task.usage().total() > 0, || number::tokens(task.usage().total()))),
                 (Tone::Plain, took(task, now).unwrap_or_default()),
-                (Tone::Plain, or_blank(task.cost() > PicoUsd::ZERO, || task.cost().to_string())),
+                (Tone::Plain, or_blank(task.cost() > PicoUsd::ZERO, || number::spent_short(task.spent()))),
             ]);
             if let Some(why) = why(task) {
                 let room = look.width.saturating_sub(6);
@@ -205,10 +211,10 @@ impl Group<'_> {
                 .map(|word| (word, 0))
                 .to_vec();
         let mut usage = 0;
-        let mut cost = PicoUsd::ZERO;
+        let mut spent = Spent::default();
         for (_, task) in &self.tasks {
             usage += task.usage().total();
-            cost += task.cost();
+            spent += task.spent();
             let word = status::word(task);
             if let Some((_, n)) = words.iter_mut().find(|(known, _)| *known == word) {
                 *n += 1;
@@ -221,7 +227,7 @@ impl Group<'_> {
         }
         if usage > 0 {
             parts.push(format!("{} tokens", number::tokens(usage)));
-            parts.push(cost.to_string());
+            parts.push(number::spent_short(spent));
         }
         parts.join(look.dot())
     }

@@ -400,6 +400,9 @@ fn summaries() -> Vec<RunSummary> {
         open: if status == "parked" { 12 } else { 0 },
         tokens: 1_240_000,
         cost: PicoUsd(840_000_000_000),
+        unconfirmed: PicoUsd::ZERO,
+        over: PicoUsd::ZERO,
+        refused: 0,
         started_at: Timestamp(started),
         updated_at: Timestamp(started + 41_300),
     };

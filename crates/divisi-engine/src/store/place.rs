@@ -1,0 +1,150 @@
+//! Where a store stands: whether its name still leads to the file that is open.
+//!
+//! A file that was deleted, renamed or replaced can be written to as before, and
+//! its journal is read by nobody any more. SQLite keeps three files: the store, its
+//! log and the memory that processes share. All three have to be those that were
+//! opened, or another process would see another journal.
+
+use super::StoreError;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What SQLite appends to the name of a store for the files beside it.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
+
+/// The files of an open store.
+#[derive(Debug)]
+pub(super) struct Place {
+    files: Vec<(PathBuf, Identity)>,
+}
+
+/// What stays the same whatever a file is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// A store whose name no longer leads to it.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    path: String,
+    how: String,
+}
+
+impl From<Gone> for StoreError {
+    fn from(Gone { path, how }: Gone) -> Self {
+        Self::Gone { path, how }
+    }
+}
+
+impl From<&Metadata> for Identity {
+    fn from(file: &Metadata) -> Self {
+        Self { device: file.dev(), inode: file.ino() }
+    }
+}
+
+impl Place {
+    /// The files of the store at `path`, which has just been opened and has its log.
+    pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
+        let mut files = vec![path.to_owned()];
+        files.extend(BESIDE.map(|end| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        }));
+        let identity = |file: PathBuf| match std::fs::metadata(&file) {
+            Ok(found) => Ok((file.clone(), Identity::from(&found))),
+            Err(source) => Err(StoreError::Open { path: file.display().to_string(), source }),
+        };
+        Ok(Self { files: files.into_iter().map(identity).collect::<Result<_, _>>()? })
+    }
+
+    /// Fails where one of the files is no longer there, or another has its name.
+    pub(super) fn check(&self) -> Result<(), Gone> {
+        for (file, identity) in &self.files {
+            let how = match std::fs::metadata(file) {
+                Ok(found) if Identity::from(&found) == *identity => continue,
+                Ok(_) => "was replaced".to_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => "was deleted or renamed".to_owned(),
+                Err(error) => format!("cannot be looked at ({error})"),
+            };
+            return Err(Gone { path: file.display().to_string(), how });
+        }
+        Ok(())
+    }
+}
+
+/// The one name of the store at `path`, which exists: without links, and from the
+/// root. By it runs are locked, and SQLite finds its log.
+///
+/// Fails where the file has several names: SQLite would keep a log for each of
+/// them, and what one process writes the others would not see.
+pub(super) fn name_of(path: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |source| StoreError::Open { path: path.display().to_string(), source };
+    let name = path.canonicalize().map_err(failed)?;
+    match std::fs::metadata(&name).map_err(failed)?.nlink() {
+        0 | 1 => Ok(name),
+        names => Err(StoreError::Linked { path: path.display().to_string(), names }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn store() -> (tempfile::TempDir, PathBuf, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        for end in ["", "-wal", "-shm"] {
+            fs::write(format!("{}{end}", path.display()), "x").unwrap();
+        }
+        let place = Place::of(&path).unwrap();
+        (folder, path, place)
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_stays_where_it_is() {
+        let (_folder, path, place) = store();
+        fs::write(&path, "more").unwrap();
+        place.check().unwrap();
+    }
+
+    #[test]
+    fn whichever_file_goes_away_the_store_is_gone() {
+        for end in ["", "-wal", "-shm"] {
+            let (folder, path, place) = store();
+            let file = format!("{}{end}", path.display());
+            fs::rename(&file, folder.path().join("elsewhere")).unwrap();
+            let error = StoreError::from(place.check().unwrap_err()).to_string();
+            assert_eq!(error, format!("the store has gone: {file} was deleted or renamed"));
+            // Another file of that name is another store.
+            fs::write(&file, "x").unwrap();
+            let error = StoreError::from(place.check().unwrap_err()).to_string();
+            assert_eq!(error, format!("the store has gone: {file} was replaced"));
+            fs::rename(folder.path().join("elsewhere"), &file).unwrap();
+            place.check().unwrap();
+        }
+        let (folder, _, place) = store();
+        let moved = folder.path().with_extension("moved");
+        fs::rename(folder.path(), &moved).unwrap();
+        assert!(place.check().is_err(), "its folder is another one");
+        fs::remove_dir_all(moved).unwrap();
+    }
+
+    #[test]
+    fn links_lead_to_one_name_and_a_second_name_is_refused() {
+        let (folder, path, _) = store();
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(name_of(&link).unwrap(), name_of(&path).unwrap());
+        let dots = folder.path().join("x/../a.db");
+        fs::create_dir(folder.path().join("x")).unwrap();
+        assert_eq!(name_of(&dots).unwrap(), name_of(&path).unwrap());
+        fs::hard_link(&path, folder.path().join("hard.db")).unwrap();
+        assert!(matches!(name_of(&path), Err(StoreError::Linked { names: 2, .. })));
+    }
+}

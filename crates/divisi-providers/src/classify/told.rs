@@ -160,7 +160,7 @@ impl Told {
             _ if depth > DEPTH_MAX => {}
             Value::String(text) => self.text(text, now, depth),
             Value::Array(items) => {
-                items.iter().take(ITEMS_MAX).for_each(|item| self.value(item, now, depth + 1))
+                items.iter().take(ITEMS_MAX).for_each(|item| self.value(item, now, depth + 1));
             }
             Value::Object(fields) => self.object(fields, now, depth),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}

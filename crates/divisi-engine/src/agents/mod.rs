@@ -132,7 +132,7 @@ impl Agents {
         let nearest = self.definitions.keys().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         UnknownAgent {
             name: name.to_owned(),
-            broken: broken.cloned(),
+            broken: broken.cloned().map(Box::new),
             meant: nearest.filter(|known| likeness(known) >= LIKENESS_MIN).cloned(),
             known: self.definitions.keys().cloned().collect(),
         }
@@ -210,7 +210,7 @@ pub struct UnknownAgent {
     /// The name.
     pub name: String,
     /// The file that would define it, if there is one that cannot be used.
-    pub broken: Option<Problem>,
+    pub broken: Option<Box<Problem>>,
     /// A name that it may be a slip of.
     pub meant: Option<String>,
     /// The names there are.

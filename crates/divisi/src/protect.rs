@@ -4,7 +4,7 @@
 use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::problem::Problem;
-use crate::settings::{Settings, limits_folder, user_file};
+use crate::settings::{Settings, Untrusted, limits_folder, user_file};
 use divisi_engine::Setup;
 use divisi_engine::flow::Library;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) fn what_decides(
         paths.push(context.folder().join(plan.path()));
     }
     // The store is that of the folder of the command, not of the workspace.
-    let store = context.settings()?.settings.store;
+    let store = context.settings(Untrusted::LookedAt)?.settings.store;
     paths.extend(BESIDE_THE_STORE.iter().map(|end| PathBuf::from(format!("{}{end}", store.display()))));
     paths.extend(user_file());
     paths.extend(limits_folder());

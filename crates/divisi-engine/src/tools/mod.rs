@@ -224,7 +224,7 @@ impl Toolbox {
             Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &watch)).await,
             Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &watch)).await,
             Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input, &watch)).await,
-            Tool::WriteFile => blocking(move || write_file::run(&root, input)).await,
+            Tool::WriteFile => blocking(move || write_file::run(&root, input, &watch)).await,
             Tool::EditFile => blocking(move || edit_file::run(&root, input, &watch)).await,
         }
     }

@@ -2,15 +2,22 @@
 
 use super::file;
 use super::path::{Place, Root};
+use super::watch::Watch;
 use divisi_providers::redact;
 
 /// Refuses to write a file anew in which there is a key that the agent has been
 /// shown as `***`: the person's key would be lost.
-pub(super) fn keep(root: &Root, asked: &str, place: &Place, content: &str) -> Result<(), String> {
+pub(super) fn keep(
+    root: &Root,
+    asked: &str,
+    place: &Place,
+    content: &str,
+    watch: &Watch,
+) -> Result<(), String> {
     if !content.contains(redact::MARK) {
         return Ok(());
     }
-    let before = file::read(root, asked, place).unwrap_or_default();
+    let before = file::read(root, asked, place, watch).unwrap_or_default();
     match redact::known().finds(&String::from_utf8_lossy(&before)) {
         true => Err(format!(
             "`{asked}` holds a key, which is shown as `{}`; change the rest with edit_file, so that the key is kept",

@@ -1,6 +1,7 @@
 //! The tool that creates or replaces a file.
 
 use super::path::{Root, reason};
+use super::watch::Watch;
 use super::{Answer, ToolDefinition, input, secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,11 +42,11 @@ struct Input {
     content: String,
 }
 
-pub(super) fn run(root: &Root, input: Value) -> Answer {
+pub(super) fn run(root: &Root, input: Value, watch: &Watch) -> Answer {
     let Input { path, content } = input::read(input)?;
     let _turn = turn_to_write();
     let place = root.locate_writable(&path)?;
-    secret::keep(root, &path, &place, &content)?;
+    secret::keep(root, &path, &place, &content, watch)?;
     root.write_file(&place, content.as_bytes())
         .map_err(|error| format!("`{path}` cannot be written: {}", reason(&error)))?;
     Ok(format!("wrote {} lines to `{}`", content.lines().count(), place.display()))

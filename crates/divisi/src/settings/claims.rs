@@ -67,6 +67,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         retry: _,
         timeout: _,
         idle_timeout: _,
+        check_timeout: _,
         hedge: _,
         max_turns: _,
         max_reply_tokens: _,
@@ -167,7 +168,7 @@ impl Claims<'_> {
 
 /// What a provider would send where; `None` where that is no more than choosing a model.
 fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Option<String> {
-    let ProviderSettings { kind: _, base_url, key_env, models: _, tiers: _, kinds: _, rate: _ } = provider;
+    let ProviderSettings { kind: _, base_url, key_env, models: _, tiers: _, kinds: _, rate: _, dialect: _ } = provider;
     let host = base_url.as_deref().map_or_else(|| "the vendor".to_owned(), shown);
     match (key_env, base_url) {
         (Some(key), _) => Some(format!("sends prompts, files and the key in {key} to {host}")),

@@ -288,7 +288,6 @@ async fn odd_ways_of_saying_it_cost_nothing() {
             Oddity::JsonLines,
             Oddity::PlainLabel,
             Oddity::NotStreamed,
-            Oddity::Compressed,
             Oddity::KeptOpen,
             Oddity::NoEndMark,
             Oddity::UnknownFields,

@@ -59,8 +59,8 @@ struct Vendor {
 impl Vendor {
     /// `answer` is given the body and how often the model has spoken in it.
     fn start(answer: impl Fn(&Value, usize) -> String + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let bodies = Arc::new(Mutex::new(vec![]));
         let (kept, answer) = (bodies.clone(), Arc::new(answer));
         std::thread::spawn(move || {
@@ -73,18 +73,18 @@ impl Vendor {
     }
 
     fn requests(&self) -> usize {
-        self.bodies.lock().unwrap().len()
+        self.bodies.lock().expect("no panic").len()
     }
 
     fn assert_clean(&self) {
-        for body in self.bodies.lock().unwrap().iter() {
+        for body in self.bodies.lock().expect("no panic").iter() {
             assert_clean("a request", body.as_bytes());
         }
     }
 }
 
 fn serve(mut stream: TcpStream, kept: &Mutex<Vec<String>>, answer: &dyn Fn(&Value, usize) -> String) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -92,17 +92,17 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Vec<String>>, answer: &dyn Fn(&Valu
             return;
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
+            length = value.trim().parse().expect("a length");
         }
         if line == "\r\n" {
             break;
         }
     }
     let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    let body = String::from_utf8(body).unwrap();
+    reader.read_exact(&mut body).expect("the body");
+    let body = String::from_utf8(body).expect("text");
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
-    kept.lock().unwrap().push(body);
+    kept.lock().expect("no panic").push(body);
     let said = json["messages"]
         .as_array()
         .map_or(0, |messages| messages.iter().filter(|message| message["role"] == "assistant").count());
@@ -167,7 +167,7 @@ const OWN: [&str; 4] = [".env", "divisi.toml", "leak.js", "plan.js"];
 
 impl Planted {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let planted = Self { folder };
         let lines: Vec<String> = ALL.iter().map(|secret| format!("MY_KEY={secret}")).collect();
         planted.file(".env", &lines.join("\n"));
@@ -184,7 +184,7 @@ impl Planted {
     }
 
     fn file(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).unwrap();
+        fs::write(self.folder.path().join(name), text).expect("a file");
     }
 
     fn home(&self) -> std::path::PathBuf {
@@ -213,7 +213,7 @@ impl Planted {
 
     /// Runs it to its end, and looks at all it says.
     fn run(&self, url: &str, args: &[&str]) -> Output {
-        self.look(args, self.divisi(url, args).output().unwrap())
+        self.look(args, self.divisi(url, args).output().expect("divisi runs"))
     }
 
     fn look(&self, args: &[&str], output: Output) -> Output {
@@ -227,9 +227,9 @@ impl Planted {
     fn assert_clean(&self) {
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).unwrap() {
-                let path = entry.unwrap().path();
-                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            for entry in fs::read_dir(&folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                let name = path.file_name().expect("a name").to_string_lossy().into_owned();
                 if path.is_dir() {
                     folders.push(path);
                 } else if !OWN.contains(&&*name) && !name.starts_with("named-") {
@@ -451,12 +451,12 @@ fn programs_cannot_read_the_process_that_starts_them() {
 #[cfg(target_os = "linux")]
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").unwrap().uid() == 0
+    fs::metadata("/proc/self").expect("/proc").uid() == 0
 }
 
 #[cfg(target_os = "linux")]
 fn open(folder: &Path) {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("a folder of ours");
 }
 
 #[test]

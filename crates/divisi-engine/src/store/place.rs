@@ -56,7 +56,7 @@ impl Place {
             PathBuf::from(name)
         }));
         let identity = |file: PathBuf| match std::fs::metadata(&file) {
-            Ok(found) => Ok((file.clone(), Identity::from(&found))),
+            Ok(found) => Ok((file, Identity::from(&found))),
             Err(source) => Err(StoreError::Open { path: file.display().to_string(), source }),
         };
         Ok(Self { files: files.into_iter().map(identity).collect::<Result<_, _>>()? })

@@ -373,21 +373,21 @@ mod tests {
             "tool `fly` does not exist; use one of: list_files, search_files, read_file, write_file, \
              edit_file, run_command"
         );
+        let not_permitted = async |fixture: &Fixture, tool| {
+            let output = fixture.toolbox().call(tool, &json!({}), &CancellationToken::new()).await;
+            output.not_permitted.map(|refused| refused.permission)
+        };
+        assert_eq!(not_permitted(&fixture, "write_file").await, None);
         let reader = fixture.permit(Permissions::default());
         assert_eq!(
             reader.error("write_file", json!({})).await,
             "tool `write_file` is not allowed here; use one of: list_files, search_files, read_file"
         );
-        let not_permitted = async |fixture: &Fixture, tool| {
-            let output = fixture.toolbox().call(tool, &json!({}), &CancellationToken::new()).await;
-            output.not_permitted.map(|refused| refused.permission)
-        };
         assert_eq!(not_permitted(&reader, "write_file").await, Some("write"));
         assert_eq!(not_permitted(&reader, "run_command").await, Some("run"));
         assert_eq!(not_permitted(&reader, "Bash").await, Some("run"), "by its name elsewhere");
         assert_eq!(not_permitted(&reader, "read_file").await, None, "wrong input, but permitted");
         assert_eq!(not_permitted(&reader, "fly").await, None);
-        assert_eq!(not_permitted(&fixture, "write_file").await, None);
     }
 
     #[tokio::test]

@@ -76,7 +76,7 @@ fn named<'p>(root: &Path, place: &'p Path) -> Option<&'p OsStr> {
         let is_same = |name: &&str| {
             alike(step, OsStr::new(name)) || (there.is_some() && identity(&folder.join(name)) == there)
         };
-        if NAMES.iter().any(|name| is_same(&name)) {
+        if NAMES.iter().any(is_same) {
             return Some(step);
         }
         folder.push(step);
@@ -187,7 +187,7 @@ mod tests {
         fs::hard_link(root.join("flows/f.js"), root.join("twin.js")).unwrap();
         symlink("../lib/real.js", root.join("flows/link.js")).unwrap();
         let protected = Protected::default();
-        protected.clone().add(root.join("flows/f.js"));
+        protected.add(root.join("flows/f.js"));
         protected.add(root.join("flows/link.js"));
         protected.add(root.join("not/yet.db"));
         for place in ["flows/f.js", "twin.js", "lib/real.js", "not/yet.db", "not/YET.db", "flows/F.js"] {

@@ -245,7 +245,7 @@ async fn stays_as_it_is(what: &str, odd: Odd) {
     let path = copy.worktree.as_ref().unwrap().path.clone();
     assert!(path.starts_with(odd.root.canonicalize().unwrap().join(".divisi/worktrees")), "{what}");
     let top = Program::new("git").args(["rev-parse", "--show-toplevel"]).cwd(copy.root());
-    let top = top.run(&CancellationToken::new()).await.unwrap().stdout.bytes();
+    let top = top.run(&CancellationToken::new()).await.unwrap().stdout.exact();
     assert_eq!(Path::new(&line(top)), path, "{what}");
     assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "a\n", "{what}");
     fs::write(copy.root().join("made"), "").unwrap();

@@ -379,7 +379,7 @@ mod tests {
         request
             .messages
             .push(Message { role: Role::Assistant, blocks: vec![details, kept, call("a"), call("b")] });
-        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible)).unwrap();
+        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
         let message = &sent["messages"][1];
         assert_eq!(message["reasoning_details"], json!([{"type": "reasoning.encrypted"}]));
         assert_eq!(message["tool_calls"][0]["extra_content"], json!({"x": 1}));

@@ -293,7 +293,7 @@ mod tests {
     fn what_came_with_an_item_goes_back_with_it() {
         let kept =
             Block::fields_of_next(serde_json::Map::from_iter([("phase".to_owned(), "commentary".into())]));
-        let blocks = vec![kept, Block::text("Let me look."), Block::text("Done.")];
+        let blocks = [kept, Block::text("Let me look."), Block::text("Done.")];
         let items = items(&Turn { role: Role::Assistant, blocks: blocks.iter().collect() });
         assert_eq!((items.len(), &items[0]["phase"], items[1].get("phase")), (2, &json!("commentary"), None));
     }

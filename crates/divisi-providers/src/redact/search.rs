@@ -38,8 +38,8 @@ impl Search {
                 *step = (*step).min((last - at) as u8);
             }
         }
-        let end = |(number, word): (usize, &Box<[u8]>)| (hash(&word[last..]), number);
-        let mut ends: Vec<_> = words.iter().enumerate().map(end).collect();
+        let numbered = words.iter().enumerate().map(|(number, word)| (hash(&word[last..]), number));
+        let mut ends: Vec<_> = numbered.collect();
         ends.sort_unstable();
         Some(Self { words, window, steps, ends })
     }

@@ -94,7 +94,7 @@ fn ids_of_a_planner_may_be_words_of_the_language() {
     let last =
         json!({"id": "last", "prompt": "{{__proto__}} and {{constructor}} and {{missing}}", "needs": []});
     let failing = json!({"id": "missing", "prompt": "fail", "needs": []});
-    let all: Vec<_> = tasks.into_iter().chain([last.clone(), failing.clone()]).collect();
+    let all: Vec<_> = tasks.into_iter().chain([last, failing]).collect();
     let source = "const { results, missing } = await decompose('x', { gather: 'Sum up' });
         return { ...results, missing: Object.entries(missing), has: 'toString' in missing }";
     let played = play(source)

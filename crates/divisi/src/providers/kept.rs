@@ -206,12 +206,8 @@ impl KeptProvider {
             return Some((format!("`{name}` was at {before} and is now at {address}"), hint));
         }
         let has = |id: &Arc<str>| now.models.iter().any(|known| *known == globset::escape(id));
-        match self.tiers.values().find(|id| now.found == Found::Local && !has(id)) {
-            Some(id) => {
-                Some((format!("{name} no longer has the model `{id}`"), "get the model again".to_owned()))
-            }
-            None => None,
-        }
+        let gone = self.tiers.values().find(|id| now.found == Found::Local && !has(id));
+        gone.map(|id| (format!("{name} no longer has the model `{id}`"), "get the model again".to_owned()))
     }
 
     /// What is to be said where the same provider differs from what it was.

@@ -168,7 +168,8 @@ impl Claims<'_> {
 
 /// What a provider would send where; `None` where that is no more than choosing a model.
 fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Option<String> {
-    let ProviderSettings { kind: _, base_url, key_env, models: _, tiers: _, kinds: _, rate: _, dialect: _ } = provider;
+    let ProviderSettings { kind: _, base_url, key_env, models: _, tiers: _, kinds: _, rate: _, dialect: _ } =
+        provider;
     let host = base_url.as_deref().map_or_else(|| "the vendor".to_owned(), shown);
     match (key_env, base_url) {
         (Some(key), _) => Some(format!("sends prompts, files and the key in {key} to {host}")),

@@ -30,11 +30,11 @@ pub(super) fn hooks(top: &Path) -> Option<PathBuf> {
         .into_iter()
         .flat_map(|folder| ["config", "config.worktree"].map(|name| folder.join(name)));
     let named = |text: String| {
-        let values = text.lines().filter_map(|line| line.split_once('='));
-        let hooks = values.filter(|(key, _)| key.trim().eq_ignore_ascii_case("hookspath")).last()?.1;
+        let mut values = text.lines().filter_map(|line| line.split_once('='));
+        let hooks = values.rfind(|(key, _)| key.trim().eq_ignore_ascii_case("hookspath"))?.1;
         Some(top.join(hooks.trim().trim_matches('"')))
     };
-    files.filter_map(|file| read(&file)).filter_map(named).last()
+    files.rev().filter_map(|file| read(&file)).find_map(named)
 }
 
 /// A small regular file. A pipe must not be waited for.

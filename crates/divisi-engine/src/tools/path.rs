@@ -142,7 +142,7 @@ impl Root {
     /// Opens the folder there.
     pub(super) fn open_folder(&self, place: &Place) -> io::Result<OwnedFd> {
         if place.path.as_os_str().is_empty() {
-            return Ok(self.folder.try_clone()?);
+            return self.folder.try_clone();
         }
         let (folder, name) = self.open_parent(place, false)?;
         Ok(rustix::fs::openat(&folder, name, FOLDER, Mode::empty())?)

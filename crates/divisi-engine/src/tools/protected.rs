@@ -76,7 +76,7 @@ fn named<'p>(root: &Path, place: &'p Path) -> Option<&'p OsStr> {
         let is_same = |name: &&str| {
             alike(step, OsStr::new(name)) || (there.is_some() && identity(&folder.join(name)) == there)
         };
-        if NAMES.iter().any(|name| is_same(&name)) {
+        if NAMES.iter().any(is_same) {
             return Some(step);
         }
         folder.push(step);

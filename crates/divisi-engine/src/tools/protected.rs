@@ -187,7 +187,7 @@ mod tests {
         fs::hard_link(root.join("flows/f.js"), root.join("twin.js")).unwrap();
         symlink("../lib/real.js", root.join("flows/link.js")).unwrap();
         let protected = Protected::default();
-        protected.clone().add(root.join("flows/f.js"));
+        protected.add(root.join("flows/f.js"));
         protected.add(root.join("flows/link.js"));
         protected.add(root.join("not/yet.db"));
         for place in ["flows/f.js", "twin.js", "lib/real.js", "not/yet.db", "not/YET.db", "flows/F.js"] {

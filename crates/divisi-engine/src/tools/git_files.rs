@@ -34,7 +34,7 @@ pub(super) fn hooks(top: &Path) -> Option<PathBuf> {
         let hooks = values.rfind(|(key, _)| key.trim().eq_ignore_ascii_case("hookspath"))?.1;
         Some(top.join(hooks.trim().trim_matches('"')))
     };
-    files.filter_map(|file| read(&file)).filter_map(named).next_back()
+    files.rev().filter_map(|file| read(&file)).find_map(named)
 }
 
 /// A small regular file. A pipe must not be waited for.

@@ -64,7 +64,7 @@ pub(super) fn walk(root: &Root, start: &Place, depth: Option<usize>, watch: &Wat
             walk.remarks.push_str(&format!("\n… only the first {ENTRIES_MAX} entries were looked at"));
             break;
         }
-        if entry.is_folder && (depth < depth_max) {
+        if entry.is_folder && depth < depth_max {
             match children(root, &entry.place, depth, &ignored, watch)? {
                 Ok(children) => open.extend(children),
                 Err(_) => unreadable += 1,

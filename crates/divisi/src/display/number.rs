@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_is_not_sure_is_told_apart() {
-        let of = |billed, unconfirmed, over| Spent {
+        let of = |billed: u64, unconfirmed: u64, over: u64| Spent {
             billed: PicoUsd(billed * 10_000_000_000),
             unconfirmed: PicoUsd(unconfirmed * 10_000_000_000),
             over: PicoUsd(over * 10_000_000_000),

@@ -21,6 +21,9 @@ impl Story {
     /// When stories begin.
     pub(super) const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
 
+    /// What each reply costs, and at least is set aside for it.
+    const REPLY_COST: PicoUsd = PicoUsd(3_300_000_000);
+
     pub(super) fn id() -> RunId {
         RunId::new("k3f97a2m").expect("an id")
     }
@@ -90,7 +93,7 @@ impl Story {
             phase: Some(phase).filter(|phase| !phase.is_empty()).map(Into::into),
             executor: "api".into(),
             models: vec![model.into()],
-            first_turns: vec![TurnBound::fixed(first_turn_max)],
+            first_turns: vec![TurnBound::fixed(first_turn_max.max(Self::REPLY_COST))],
             ..TaskFacts::default()
         };
         let spec = text(&serde_json::to_string(&spec).expect("JSON"));
@@ -109,7 +112,7 @@ impl Story {
         self.input(Input::TurnWanted {
             attempt,
             tool_results: Some(text("[]")),
-            bound: TurnBound::default(),
+            bound: TurnBound::fixed(Self::REPLY_COST),
         });
     }
 
@@ -162,7 +165,7 @@ impl Story {
             model,
             judges: false,
             usage,
-            cost: PicoUsd(3_300_000_000),
+            cost: Self::REPLY_COST,
             took: Millis(1_900),
         }
     }

@@ -95,7 +95,7 @@ fn many_tasks_are_summed_up() {
             _ => story.ok(TaskId(i), "fine"),
         }
     }
-    story.returns("null");
+    story.returns("\"done\"");
     let told = told_plainly(&story, &look(120));
     assert_snapshot!(told, @r"
     [0:00] audit k3f97a2m started

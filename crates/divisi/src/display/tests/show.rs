@@ -266,6 +266,8 @@ fn forms_for_programs() {
         "output": 1080
       },
       "cost": 19800000000,
+      "unconfirmed": 0,
+      "over": 0,
       "started_at": 1700000000000,
       "ended_at": 1700000041000,
       "result": "one hole",
@@ -287,6 +289,7 @@ fn forms_for_programs() {
             "output": 0
           },
           "cost": 0,
+          "unconfirmed": 0,
           "started_at": 1700000000000,
           "ended_at": 1700000006000
         },
@@ -303,6 +306,7 @@ fn forms_for_programs() {
             "output": 0
           },
           "cost": 0,
+          "unconfirmed": 0,
           "started_at": null,
           "ended_at": 1700000041000
         }
@@ -325,6 +329,7 @@ fn forms_for_programs() {
         "output": 360
       },
       "cost": 6600000000,
+      "unconfirmed": 0,
       "started_at": 1700000004900,
       "ended_at": 1700000012000,
       "key": "3e74d0339dd2896872df8102bdec5d40beed87044e94a23af4b71289a523041b",

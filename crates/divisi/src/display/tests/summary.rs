@@ -27,7 +27,7 @@ fn ok_in_a_demo() {
     let mut story = Story::begin(2);
     let task = story.task("auth", "", "haiku");
     story.at(400).ok(task, "fine");
-    story.returns("null");
+    story.returns("\"done\"");
     assert_snapshot!(summed_up(&story, &Look { demo: true, ..look(80) }), @r"
     DEMO · answers are scripted, no model is asked
     audit k3f97a2m ok
@@ -198,7 +198,7 @@ fn failures_that_are_alike_are_told_once() {
             ),
         }
     }
-    story.returns("null");
+    story.returns("\"done\"");
     assert_snapshot!(summed_up(&story, &look(80)), @r"
     error: 6 tasks failed alike: `module 4`, `module 5`, `module 6` and 3 more
       caused by: not authorised: the key is wrong
@@ -222,7 +222,7 @@ fn more_failures_than_anyone_reads() {
         let task = story.task(&format!("module {i}"), "", "haiku");
         story.fail(task, FailureClass::Declined, &format!("declined for reason {i}"));
     }
-    story.returns("null");
+    story.returns("\"done\"");
     let told = summed_up(&story, &look(80));
     assert_eq!(told.matches("error: task").count(), 10);
     assert_snapshot!(told.lines().skip_while(|line| !line.contains("error: and")).collect::<Vec<_>>().join("\n"), @r"
@@ -245,7 +245,7 @@ fn a_resumed_run_tells_what_it_cost_now_and_in_all() {
     let user = story.task("user", "find", "claude-haiku-4-5");
     story.input(Input::CaughtUp);
     story.at(104_000).ok(user, "fine");
-    story.returns("null");
+    story.returns("\"done\"");
     assert_snapshot!(summed_up(&story, &look(80)), @r"
     audit k3f97a2m ok
     3 ok · 2 reused · 4.0 s · 18 k tokens · $0.0033 ($0.0231 in all)

@@ -27,7 +27,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -185,7 +184,11 @@ impl Program {
                 }
             }
         };
-        tree.kill().await;
+        match &ended {
+            // A supervisor that was not killed itself has left nothing.
+            Ok(Ok(status)) if status.code().is_some() && is_supervised() => tree.is_over(),
+            Ok(_) | Err(_) => tree.kill().await,
+        }
 
         match ended {
             Ok(status) => {
@@ -220,7 +223,6 @@ impl Program {
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
-        ANY_STARTED.store(true, Ordering::Relaxed);
         let child = command
             .env(tree::MARK_VARIABLE, mark.as_str())
             .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
@@ -282,12 +284,14 @@ impl Program {
     }
 }
 
-/// Whether this process has started any program.
-static ANY_STARTED: AtomicBool = AtomicBool::new(false);
-
 #[cfg(target_os = "linux")]
-fn any_started() -> bool {
-    ANY_STARTED.load(Ordering::Relaxed)
+fn is_supervised() -> bool {
+    supervisor::is_on()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_supervised() -> bool {
+    false
 }
 
 /// Waits for the program, then a little for what is left in its pipes.

@@ -8,14 +8,15 @@
 //! program did. The system also tells it when we die, be it by `kill -9`.
 //!
 //! The `divisi` binary is its own supervisor: it starts itself again, which takes
-//! about two milliseconds. Programs that use the library do without, because no
+//! some milliseconds. Programs that use the library do without, because no
 //! safe code sets these attributes in a child; for them [`tree`](super::tree) finds
 //! what it can. Linux only.
 
 use super::tree::linux::Descendants;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process,
-    kill_process_group, set_child_subreaper, set_parent_process_death_signal, setrlimit, wait,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid,
+    kill_process, kill_process_group, set_child_subreaper, set_parent_process_death_signal, setrlimit, wait,
+    waitid,
 };
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -62,12 +63,7 @@ pub fn be_supervisor() -> Option<ExitCode> {
 /// killed come to this process, and are killed by [`end_all`].
 pub fn supervise() {
     // Children that are here already are not ours to kill: a shell has become this process.
-    let is_alone = match std::fs::read_to_string(format!("/proc/self/task/{}/children", getpid())) {
-        Ok(children) => children.trim().is_empty(),
-        // Not every system has this list; to look through all processes takes longer.
-        Err(_) => Descendants::of(getpid()).is_empty(),
-    };
-    if is_alone && Path::new(OURSELVES).exists() && set_child_subreaper(Some(getpid())).is_ok() {
+    if !has_children() && Path::new(OURSELVES).exists() && set_child_subreaper(Some(getpid())).is_ok() {
         let _ = BINARY.set(OURSELVES.into());
     }
 }
@@ -75,9 +71,27 @@ pub fn supervise() {
 /// Kills whatever programs of this process have left, to be called at its end.
 /// Does nothing where [`supervise`] was not called.
 pub fn end_all() {
-    if BINARY.get().is_some() && super::any_started() {
+    if BINARY.get().is_some() {
+        end_descendants();
+    }
+}
+
+/// Kills all below this process, a subreaper: none can get away from it.
+fn end_descendants() {
+    if has_children() {
         Descendants::of(getpid()).kill();
     }
+}
+
+/// Whether this process has children, ended ones that were not waited for included.
+fn has_children() -> bool {
+    let looked = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
+    !matches!(looked, Err(rustix::io::Errno::CHILD))
+}
+
+/// Whether programs of this process are supervised.
+pub(super) fn is_on() -> bool {
+    BINARY.get().is_some()
 }
 
 /// The command that runs `program` supervised; `None` where that is not done.
@@ -122,7 +136,7 @@ fn watch_over(driver: i32, program: &OsStr, args: impl Iterator<Item = OsString>
         }
     };
     let _ = kill_process_group(program, Signal::KILL);
-    Descendants::of(getpid()).kill();
+    end_descendants();
     Ok(status)
 }
 

@@ -41,6 +41,7 @@ pub(super) struct Tree {
 struct Members {
     /// The program, which leads a process group of its own.
     leader: Pid,
+    are_gone: bool,
     #[cfg(target_os = "linux")]
     known: linux::Known,
 }
@@ -54,6 +55,7 @@ impl Tree {
         Self {
             members: leader.map(|leader| Members {
                 leader,
+                are_gone: false,
                 #[cfg(target_os = "linux")]
                 known: linux::Known::new(leader, mark),
             }),
@@ -69,6 +71,13 @@ impl Tree {
         let _ = kill_process_group(members.leader, Signal::TERM);
     }
 
+    /// Nothing is left of it.
+    pub(super) fn is_over(&mut self) {
+        if let Some(members) = &mut self.members {
+            members.are_gone = true;
+        }
+    }
+
     /// Kills what is left, away from the async threads: it reads `/proc`.
     ///
     /// Dropping the future does not keep it from happening.
@@ -82,6 +91,9 @@ impl Tree {
 /// However it is let go of: work for a thread that never gets to it is dropped.
 impl Drop for Members {
     fn drop(&mut self) {
+        if self.are_gone {
+            return;
+        }
         #[cfg(target_os = "linux")]
         {
             self.known.look();
@@ -202,10 +214,6 @@ pub(super) mod linux {
     impl Descendants {
         pub(in crate::process) fn of(process: Pid) -> Self {
             Self { of: process.as_raw_nonzero().get() }
-        }
-
-        pub(in crate::process) fn is_empty(&self) -> bool {
-            self.all().is_empty()
         }
 
         /// Kills them, and those that they start meanwhile. Where the process is a

@@ -13,8 +13,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Most tokens that a count can mean: ten times the largest context there is.
-/// What is beyond is no count, and the reply is estimated.
+/// Most tokens that a count can mean: ten times the largest context there is. A
+/// larger one is taken for this: still a bill that no request was allowed to run
+/// up, so the run stops and says so.
 const TOKENS_MAX: u64 = 100_000_000;
 
 /// A text, empty where there is none. Numbers are texts too: some servers number
@@ -39,7 +40,7 @@ pub(crate) fn tokens(value: &Value) -> Option<u64> {
         Value::String(text) => text.trim().parse().ok()?,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    natural(number).filter(|tokens| *tokens <= TOKENS_MAX)
+    natural(number).map(|tokens| tokens.min(TOKENS_MAX))
 }
 
 /// A place in a list: also as `1.0` or `"1"`.

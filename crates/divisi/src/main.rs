@@ -52,6 +52,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             say(&error);
+            // A reader of the help that has gone has lost nothing.
+            let _ = output::finish(false);
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
         }
     };

@@ -167,6 +167,12 @@ const OWN: [&str; 4] = [".env", "divisi.toml", "leak.js", "plan.js"];
 
 impl Planted {
     fn new() -> Self {
+        let planted = Self::untrusted();
+        assert!(planted.run("http://127.0.0.1:1", &["trust"]).status.success());
+        planted
+    }
+
+    fn untrusted() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let planted = Self { folder };
         let lines: Vec<String> = ALL.iter().map(|secret| format!("MY_KEY={secret}")).collect();
@@ -417,8 +423,9 @@ fn another_key_after_a_crash_pays_for_nothing_twice() {
 #[test]
 #[cfg(target_os = "linux")]
 fn programs_cannot_read_the_process_that_starts_them() {
-    let planted = Planted::new();
-    let line = "for file in environ mem; do head -c 1 /proc/$PPID/$file > /dev/null 2>&1 && echo $file; done; echo end";
+    let planted = Planted::untrusted();
+    // The parent is what watches over the program; its parent is the one with keys.
+    let line = "keys=$(cut -d' ' -f4 /proc/$PPID/stat); for file in environ mem; do head -c 1 /proc/$keys/$file > /dev/null 2>&1 && echo $file; done; echo end";
     planted.file(
         "leak.js",
         &format!("export const meta = {{name: 'leak', description: 'a test'}}\nreturn (await shell({line:?})).stdout"),

@@ -137,17 +137,20 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
 
 /// Without trust the prices of a project hold for the servers that it names on
 /// this machine and for nobody who sends a bill.
-pub(super) fn confine_prices(leaves: &mut [Leaf], project: &Settings) {
+pub(super) fn confine_prices(leaves: &mut Vec<Leaf>, project: &Settings) {
     if !is_without_bill(&project.provider, project) {
         return;
     }
-    for leaf in leaves {
-        if let [group, pattern] = &mut leaf.path[..]
-            && group == "prices"
-            && of_provider(pattern, project).is_none()
-        {
-            *pattern = format!("{}:{pattern}", globset::escape(&project.provider));
-        }
+    let names_no_provider = |leaf: &mut Leaf| match &leaf.path[..] {
+        [group, pattern] => group == "prices" && of_provider(pattern, project).is_none(),
+        _ => false,
+    };
+    let open: Vec<Leaf> = leaves.extract_if(.., names_no_provider).collect();
+    for name in project.providers.keys().filter(|name| is_without_bill(name, project)) {
+        leaves.extend(open.iter().cloned().map(|mut leaf| {
+            leaf.path[1] = format!("{}:{}", globset::escape(name), leaf.path[1]);
+            leaf
+        }));
     }
 }
 

@@ -281,7 +281,8 @@ fn an_abbreviated_id_that_fits_several() {
     let machine = machine();
     told(&machine, &["map", "look at {}", "a"]);
     let store = rusqlite::Connection::open(machine.store()).unwrap();
-    let copy = "INSERT INTO runs SELECT ?1, position, name, status, ok, failed, skipped, open, tokens,
+    let copy = "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
+                cost_pico_usd, started_at, updated_at, folder) SELECT ?1, position, name, status, ok, failed, skipped, open, tokens,
                 cost_pico_usd, started_at, updated_at, folder FROM runs LIMIT 1";
     for id in ["k3f90000", "k3f91111"] {
         store.execute(copy, [id]).unwrap();

@@ -132,7 +132,7 @@ fn what_a_resume_replaces_stays_listed_and_readable() {
     home.ends(0, &["run", "flow.js", "--demo"]);
     home.write("flow.js", &FLOW.replace("Write a report", "Write a poem").replace("'user'", "'order'"));
     let said = home.ends(0, &["resume"]).stderr.replace(&home.last(), "ID");
-    assert!(said.contains("note: ~/work/flow.js has changed since ID was last executed"), "{said}");
+    assert!(said.contains("note: ~/work/flow.js differs from the flow that run ID knows"), "{said}");
     let shown = home.ends(0, &["show"]).stdout;
     let earlier = shown.split("tasks of earlier executions").nth(1).unwrap();
     assert!(earlier.contains("earlier  2 ok") && earlier.contains("t2    user"), "{shown}");
@@ -154,6 +154,7 @@ fn what_came_of_a_task_before_it_was_tried_again_stays_readable() {
         "divisi.toml",
         "[executors.echo]\ncommand = ['sh', '-c', 'cat answer']\n[retry]\nretries_max = 0\n",
     );
+    home.ends(0, &["trust"]);
     home.ends(3, &["run", "flow.js", "--demo"]);
     home.write("answer", "found");
     home.ends(0, &["rerun", "--failed"]);

@@ -177,7 +177,7 @@ fn a_resume_asks_again_when_the_settings_have_changed() {
     clone.home.write("divisi.toml", "model = 'haiku'\n");
     clone.run(0, &[]);
     clone.home.write("divisi.toml", &settings);
-    for command in [&["resume", "last"][..], &["rerun", "last", "--failed"]] {
+    for command in [&["resume", "last", "--again"][..], &["rerun", "last", "--failed", "--again"]] {
         assert!(clone.home.ends(2, command).stderr.contains("need your trust"));
     }
     assert_eq!(clone.requests(), (0, 1));

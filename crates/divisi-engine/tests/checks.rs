@@ -283,7 +283,7 @@ async fn a_task_over_its_own_budget_fails_and_says_so() {
     let (_, job) = job(&vendor, Caps::default()).await;
     let task = Task { max_cost: Some(cents(1)), tools: Some(vec![]), ..Task::new("work").model("opus") };
     let failure = job.run(task).await.value().unwrap_err();
-    insta::assert_snapshot!(failure, @"over its budget: of its own $0.0100 it has spent $0.0000, and its next request may cost $0.0335");
+    insta::assert_snapshot!(failure, @"over its budget: of its own $0.0100 it has spent $0.0000, and its next request may cost $0.0369");
     assert_eq!(vendor.models(), [""; 0]);
 }
 

@@ -61,6 +61,8 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
     secrets::make_known_in(&text);
     let wrong = |error| explain(path, &text, &error);
     let settings = toml::from_str::<Settings>(&text).map_err(wrong)?;
+    // Also of settings that will not count: they are shown when trust is asked for.
+    secrets::make_known(&settings);
     let mut leaves = layer::leaves(toml::from_str(&text).map_err(wrong)?, &Origin::File(path.to_owned()));
     for leaf in &mut leaves {
         anchor(leaf, path);

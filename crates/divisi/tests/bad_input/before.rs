@@ -177,10 +177,10 @@ fn settings_with_an_unknown_key() {
       hint: did you mean `in_flight_max`?
     ");
     file(&machine, "divisi.toml", "[providers.mine]\nkind = 'openai-chat'\nsecret = 'hush'\n");
-    assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @r"
+    assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @"
     exit 2
     error: [home]/divisi.toml, line 3, column 1: there is no setting `secret`
-      hint: there are kind, base_url, key_env, models, tiers, kinds, rate
+      hint: there are kind, base_url, key_env, models, tiers, kinds, rate, dialect
     ");
     std::fs::remove_file(machine.home().join("divisi.toml")).unwrap();
     let command = &mut divisi(&machine, &["map", "look at {}", "a"]);
@@ -227,12 +227,12 @@ fn a_store_that_is_something_else() {
     let map = |store| told(&machine, &["map", "look at {}", "a", "--store", store]);
     assert_snapshot!(map("notes.txt"), @"
     exit 1
-    error: notes.txt is not a divisi store
+    error: [home]/notes.txt is not a divisi store
       hint: name another file with `--store`
     ");
     assert_snapshot!(map("other.db"), @"
     exit 1
-    error: other.db is not a divisi store
+    error: [home]/other.db is not a divisi store
       hint: name another file with `--store`
     ");
     assert_snapshot!(map("folder"), @"

@@ -183,6 +183,7 @@ fn tasks_that_ask_for_what_is_not_there() {
       hint: known agents: Explore, Plan, general-purpose
     error: task `task 4` could not start
       caused by: not available: cannot read `no/such/file`, which the task names as an input: No such file or directory (os error 2)
+    warning: there is no result: the flow returned nothing
 
     missing [run-id] partial: some tasks did not succeed
     1 ok · 5 failed · [time] · [tokens] · [cost]

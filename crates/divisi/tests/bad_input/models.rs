@@ -19,6 +19,7 @@ fn a_tool_loop_that_never_ends() {
     error: task `look around` failed
       caused by: out of turns: did not finish in 3 turns
       hint: raise `maxTurns` of the task or `max_turns` of the settings, or ask for less
+    warning: there is no result, because `look around` failed: out of turns: did not finish in 3 turns
 
     turns [run-id] failed: no task succeeded
     0 ok · 1 failed · [time] · [tokens] · [cost]
@@ -53,7 +54,10 @@ fn a_tool_that_reaches_out_of_the_workspace() {
     assert_snapshot!(told(&machine, &["run", "reach.js", "--allow", "write"]), @"
     exit 0
     [m:ss] reach [run-id] started
+    [m:ss] warning: `look around` called `run_command`, which the run does not permit; `--allow run` does
     [m:ss] ✓ look around · claude-sonnet-5-5 · [time] · [tokens] · [cost]
+
+    warning: agents were refused `run_command` (1 call): it takes `--allow run`
 
     reach [run-id] ok
     1 ok · [time] · [tokens] · [cost]

@@ -6,7 +6,7 @@ use crate::home::{FLOW, HALF, Home};
 fn a_plan_needs_no_key_and_leaves_nothing_behind() {
     let home = Home::with("flows/audit.js", FLOW);
     let said = home.ends(0, &["plan", "audit"]);
-    insta::assert_snapshot!(said.stdout, @r"
+    insta::assert_snapshot!(said.stdout, @"
     audit · 4 tasks · 2 waves
 
     Audit
@@ -19,7 +19,7 @@ fn a_plan_needs_no_key_and_leaves_nothing_behind() {
     Longest chain  2 steps: auth → gather
 
       cost       about $0.0954 · $0.0263 to $0.2926 in eight runs of ten · $0.1439 on average
-      budget     --max-cost 0.30 holds nine runs of ten; without a cap, $4163.84 at the very worst
+      budget     --max-cost 0.30 holds nine runs of ten; without a cap, $2930.22 at the very worst
       time       about 0:22, 0:51 in one of ten · 2 waves, the longest chain has 2 tasks
       tokens     2.0 k fresh · 9.1 k out
       by phase   Report $0.1058, Audit $0.0381 on average
@@ -271,18 +271,18 @@ fn a_simulation_says_what_holds_a_run_back() {
     doubled    input tokens a minute to anthropic no gain, tasks at once no gain
     no limits  0:25 if nothing but tasks had to be waited for
     ");
-    insta::assert_snapshot!(part(&plan(&["--max-cost", "0.50", "--jobs", "4"]).stdout), @r"
+    insta::assert_snapshot!(part(&plan(&["--max-cost", "0.50", "--jobs", "4"]).stdout), @"
     200 runs · 4 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 6:38 · 2:07 to 8:47 in eight runs of ten
-    run cost   about $0.3984 · $0.1140 to $0.4936 in eight runs of ten
+    run time   about 6:58 · 2:09 to 9:12 in eight runs of ten
+    run cost   about $0.3984 · $0.1140 to $0.4926 in eight runs of ten
     cap        $0.5000 stops 80 of 200 runs, with about 36 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
     held up by the cap: without it 2:39 for all tasks
     doubled    tasks at once 1:33 instead of 2:39, requests a minute to anthropic 2:34 instead of 2:39, input tokens a minute to anthropic no gain (without the cap)
     no limits  0:25 if nothing but tasks had to be waited for
     ");
-    insta::assert_snapshot!(part(&plan(&["--max-cost", "3", "--jobs", "16"]).stdout), @r"
+    insta::assert_snapshot!(part(&plan(&["--max-cost", "3", "--jobs", "16"]).stdout), @"
     200 runs · 16 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 1:22 · 1:04 to 2:32 in eight runs of ten
+    run time   about 1:22 · 1:04 to 2:36 in eight runs of ten
     run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
     cap        $3.00 stops 2 of 200 runs, with about 58 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
     held up by requests a minute to anthropic: with twice as many 0:52 instead of 1:22

@@ -74,8 +74,8 @@ fn shown(bill: &Bill) -> String {
 
 #[test]
 fn every_breakdown_has_its_table() {
-    insta::assert_snapshot!(shown(&bill(2)), @r"
-    k3f97a2m $0.0132 · 4 replies · 10 k tokens
+    insta::assert_snapshot!(shown(&bill(2)), @"
+    k3f97a2m $0.0099 + $0.0033 above what was set aside · 4 replies · 10 k tokens
     other model: claude-sonnet-5-5 gave 1 reply for claude-opus-5-5
 
       phase  replies  tokens     cost  share

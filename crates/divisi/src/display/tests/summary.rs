@@ -158,12 +158,12 @@ fn a_flow_that_threw() {
 fn cancelled() {
     let mut story = under_way();
     story.input(Input::Cancel);
-    assert_snapshot!(summed_up(&story, &look(80)), @r"
+    assert_snapshot!(summed_up(&story, &look(80)), @"
     error: task `user` failed
       caused by: too long: prompt and files do not fit the model
 
     audit k3f97a2m cancelled
-    2 ok · 1 failed · 4 cancelled · 0:12 · 7.7 k tokens · $0.0099
+    2 ok · 1 failed · 4 cancelled · 0:12 · 7.7 k tokens · $0.0099 + at most $0.0099 unconfirmed
       divisi show k3f97a2m    what each task did
       divisi resume k3f97a2m  go on; what is finished is kept
     ");

@@ -40,6 +40,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
     Settings
       allow = []  default
       budget.warn_percent = 80  default
+      check_timeout = "15m"  default
       estimate = false  DIVISI_ESTIMATE
       hedge = false  default
       idle_timeout = "3m"  default
@@ -114,6 +115,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
     Settings
       allow = []  default
       budget.warn_percent = 80  default
+      check_timeout = "15m"  default
       estimate = false  DIVISI_ESTIMATE
       executors.mine = "mine"  ~/work/divisi.toml
       hedge = false  default

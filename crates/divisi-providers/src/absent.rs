@@ -33,6 +33,11 @@ impl Provider for Absent {
         &self.name
     }
 
+    /// Nothing is sent.
+    fn is_free(&self) -> bool {
+        true
+    }
+
     async fn send(
         &self,
         _request: &Request,

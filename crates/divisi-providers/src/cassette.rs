@@ -21,6 +21,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What recorded replies are called where no provider stands behind them.
+pub const NAME: &str = "cassette";
+
 /// Largest file: the replies of some hundred thousand tasks.
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -81,7 +84,7 @@ impl Cassette {
 #[async_trait]
 impl Provider for Cassette {
     fn name(&self) -> &str {
-        self.inner.as_ref().map_or("cassette", |inner| inner.name())
+        self.inner.as_ref().map_or(NAME, |inner| inner.name())
     }
 
     fn cached_tokens_min(&self) -> Option<u64> {

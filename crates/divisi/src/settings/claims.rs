@@ -11,6 +11,7 @@
 use super::layer::Leaf;
 use super::shape::{Budget, ProviderSettings, Settings};
 use super::values::{Dollars, Grant};
+use divisi_providers::cassette;
 use std::net::IpAddr;
 use std::path::{Component, Path};
 
@@ -136,7 +137,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
 }
 
 /// Without trust the prices of a project hold for the servers that it names on
-/// this machine and for nobody who sends a bill.
+/// this machine and for recorded replies: for none that sends a bill.
 pub(super) fn confine_prices(leaves: &mut Vec<Leaf>, project: &Settings) {
     if !is_without_bill(&project.provider, project) {
         return;
@@ -146,7 +147,8 @@ pub(super) fn confine_prices(leaves: &mut Vec<Leaf>, project: &Settings) {
         _ => false,
     };
     let open: Vec<Leaf> = leaves.extract_if(.., names_no_provider).collect();
-    for name in project.providers.keys().filter(|name| is_without_bill(name, project)) {
+    let own = project.providers.keys().map(String::as_str).filter(|name| is_without_bill(name, project));
+    for name in own.chain([cassette::NAME]) {
         leaves.extend(open.iter().cloned().map(|mut leaf| {
             leaf.path[1] = format!("{}:{}", globset::escape(name), leaf.path[1]);
             leaf

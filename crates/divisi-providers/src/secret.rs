@@ -6,7 +6,7 @@ use std::fmt;
 /// A key of a vendor.
 ///
 /// It prints as `***` and cannot be serialised. Once it is used it is known to the
-/// whole process, and cut out of whatever that writes: see [`redact`](crate::redact).
+/// whole process, and cut out of whatever that writes: see [`redact`](mod@crate::redact).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 

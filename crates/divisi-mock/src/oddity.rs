@@ -141,7 +141,8 @@ fn data(frame: &str) -> Option<Value> {
     serde_json::from_str(line).ok()
 }
 
-/// A frame whose objects have all been edited.
+/// A frame whose objects have all been edited, the innermost first: what an edit adds
+/// is not edited again.
 fn edited(frame: &str, edit: &mut dyn FnMut(&mut serde_json::Map<String, Value>)) -> String {
     let Some(mut event) = data(frame) else { return frame.to_owned() };
     walk(&mut event, edit);
@@ -152,8 +153,8 @@ fn edited(frame: &str, edit: &mut dyn FnMut(&mut serde_json::Map<String, Value>)
 fn walk(value: &mut Value, edit: &mut dyn FnMut(&mut serde_json::Map<String, Value>)) {
     match value {
         Value::Object(fields) => {
-            edit(fields);
             fields.values_mut().for_each(|value| walk(value, edit));
+            edit(fields);
         }
         Value::Array(items) => items.iter_mut().for_each(|value| walk(value, edit)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

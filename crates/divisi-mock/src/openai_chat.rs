@@ -154,7 +154,10 @@ fn message(answer: &Answer<'_>) -> Value {
     for part in &answer.parts {
         match part {
             Part::Thinking(_) => {}
-            Part::Text(text) => message["content"] = text.as_str().into(),
+            Part::Text(text) => {
+                let before = message["content"].as_str().unwrap_or_default();
+                message["content"] = format!("{before}{text}").into();
+            }
             Part::Refusal(text) => message["refusal"] = text.as_str().into(),
             Part::ToolCall { name, input } => {
                 calls.push(tool_call(answer, calls.len(), name, &input.to_string()));

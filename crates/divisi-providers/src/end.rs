@@ -92,6 +92,11 @@ impl End {
         if self.is_proper() { later } else { self }
     }
 
+    /// Whether its reason is not understood.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken(_))
+    }
+
     fn is_proper(&self) -> bool {
         matches!(self, Self::Known(Stop::EndTurn | Stop::StopSequence | Stop::ToolUse | Stop::PauseTurn))
     }

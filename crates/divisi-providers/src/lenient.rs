@@ -358,10 +358,10 @@ mod tests {
     }
 
     #[test]
-    fn what_no_model_can_count_is_no_count() {
+    fn what_is_no_count_is_none_and_one_beyond_reason_is_the_most() {
         let read = FORMS.map(|json| tokens(&serde_json::from_str(json).unwrap_or_default()));
-        assert_eq!(read, [None, None, None, Some(12), Some(12), None, None, None]);
-        assert_eq!(tokens(&serde_json::json!(100_000_000)), Some(100_000_000));
-        assert_eq!(tokens(&serde_json::json!(1_u64 << 63)), None);
+        assert_eq!(read, [None, None, None, Some(12), Some(12), None, None, Some(TOKENS_MAX)]);
+        assert_eq!(tokens(&serde_json::json!(TOKENS_MAX - 1)), Some(TOKENS_MAX - 1));
+        assert_eq!(tokens(&serde_json::json!(1_u64 << 63)), Some(TOKENS_MAX));
     }
 }

@@ -179,26 +179,23 @@ impl Events {
     }
 
     /// Takes in the response as it is at its end. Status, name of the event and
-    /// details say how it ended; one that is no success counts.
+    /// details say how it ended; one that is no success counts. Details that are no
+    /// object with a reason count only if their word is understood, or if nothing else
+    /// says that the reply is whole.
     fn finish_with(&mut self, mut response: Response, event: &str) -> Result<(), Trouble> {
-        let cut = response.incomplete_details.take().map(|details| match details {
-            Value::String(reason) => reason,
-            details => field(&details, "reason").to_owned(),
+        let event = event.trim_start_matches("response.");
+        let is_marked = response.status == "completed" || event == "completed";
+        let cut = response.incomplete_details.take().and_then(|details| match details {
+            Value::String(word) => End::of(&word).filter(|end| !(is_marked && end.is_broken())),
+            details => End::of(field(&details, "reason")),
         });
         let is_odd = |word: &&str| !matches!(*word, "" | "completed" | "done" | "in_progress" | "queued");
-        let words = [&response.status, event.trim_start_matches("response.")];
-        let odd = words.into_iter().find(is_odd);
-        let status = odd.unwrap_or(if cut.as_deref().is_some_and(|cut| !cut.is_empty()) {
-            "incomplete"
-        } else {
-            "completed"
-        });
+        let odd = [&response.status, event].into_iter().find(is_odd);
+        let status = odd.unwrap_or(if cut.is_some() { "incomplete" } else { "completed" });
         response.how = match status {
             "completed" => Some(End::Known(Stop::EndTurn)),
             "failed" => return Err(Trouble::Vendor(json!({"error": response.error.take()}))),
-            "incomplete" => {
-                cut.as_deref().and_then(End::of).or_else(|| Some(End::Broken("incomplete".to_owned())))
-            }
+            "incomplete" => cut.or_else(|| Some(End::Broken("incomplete".to_owned()))),
             other => Some(End::Broken(other.to_owned())),
         };
         self.end = Some(response);
@@ -473,6 +470,28 @@ mod tests {
         }
         let refusal = json!({"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]});
         assert_eq!(read(&[done(refusal), completed()]).stop, Stop::Refusal);
+    }
+
+    /// Details in a form of their own say nothing against a reply that is whole by its marks.
+    #[test]
+    fn odd_details_cost_no_whole_reply() {
+        let ended = |status: &str, details: Value| {
+            let mut end = completed();
+            end["response"]["status"] = status.into();
+            end["response"]["incomplete_details"] = details;
+            let bytes = stream(&[done(message("fine")), end]);
+            read_pieces(&[bytes.as_bytes()], Events::default()).0.map(|reply| reply.stop).ok()
+        };
+        for details in
+            [json!("odd"), json!("none"), json!({"reason": "none"}), json!({"x": 1}), json!(true), json!([])]
+        {
+            assert_eq!(ended("completed", details.clone()), Some(Stop::EndTurn), "{details}");
+        }
+        assert_eq!(ended("completed", json!("max_output_tokens")), Some(Stop::MaxTokens));
+        assert_eq!(ended("completed", json!({"reason": "max_output_tokens"})), Some(Stop::MaxTokens));
+        assert_eq!(ended("completed", json!({"reason": "odd"})), None);
+        assert_eq!(ended("incomplete", json!("odd")), None);
+        assert_eq!(ended("odd", Value::Null), None);
     }
 
     #[test]

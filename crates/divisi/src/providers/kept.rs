@@ -214,10 +214,12 @@ impl KeptProvider {
     fn differences(&self, now: &Candidate, tiers: &BTreeMap<String, Arc<str>>) -> Vec<String> {
         let (name, address) = (&now.name, now.shown_url());
         let mut notes = vec![];
-        if let Some(before) = self.address.as_ref().filter(|before| **before != address) {
+        let moved_from = self.address.as_ref().filter(|before| **before != address);
+        if let Some(before) = moved_from {
             notes.push(format!("`{name}` is now at {address}; it was at {before}"));
         }
-        let account = now.account().map(|account| account.short());
+        // The digest of an account is one of its address, too.
+        let account = now.account().filter(|_| moved_from.is_none()).map(|account| account.short());
         if self.account.is_some() && account.is_some() && self.account != account {
             notes.push(format!(
                 "`{name}` is now asked with another key, which may be billed to another account"

@@ -126,6 +126,11 @@ fn projects(
         let counts = |claim: &Claim| untrusted == Untrusted::LookedAt && claim.harmless_to_look_at();
         leaves.retain(|leaf| project.claims.iter().all(|claim| claim.path != leaf.path || counts(claim)));
         claims::confine_prices(&mut leaves, &settings);
+        // To choose a provider that does not count would leave none.
+        let is_gone = |name: &str| {
+            project.claims.iter().any(|claim| claim.path[..] == ["providers", name] && !counts(claim))
+        };
+        leaves.retain(|leaf| leaf.path[..] != ["provider"] || !leaf.value.as_str().is_some_and(is_gone));
     }
     Ok((project, leaves))
 }

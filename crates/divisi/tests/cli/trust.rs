@@ -77,6 +77,13 @@ fn a_project_that_was_never_trusted_sends_nothing() {
 }
 
 #[test]
+fn a_provider_that_does_not_count_is_not_chosen_either() {
+    let clone = Cloned::with("provider = 'helper'\n", "key_env = 'ANTHROPIC_API_KEY'\n");
+    clone.run(0, &["--untrusted"]);
+    assert_eq!(clone.requests(), (0, 1));
+}
+
+#[test]
 fn a_run_can_do_without_what_needs_trust() {
     let clone = Cloned::new();
     let said = clone.run(0, &["--untrusted"]);

@@ -84,7 +84,7 @@ impl Http {
         }
         let vendor = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         let mut map = HeaderMap::new();
-        // What is compressed arrives late, and is not read.
+        // What is compressed arrives late. A body that is all the same is read.
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in vendor.chain(endpoint.headers.iter().cloned()) {
             let mut sent = HeaderValue::from_str(value.expose())

@@ -288,6 +288,7 @@ async fn odd_ways_of_saying_it_cost_nothing() {
             Oddity::JsonLines,
             Oddity::PlainLabel,
             Oddity::NotStreamed,
+            Oddity::Compressed,
             Oddity::KeptOpen,
             Oddity::NoEndMark,
             Oddity::UnknownFields,

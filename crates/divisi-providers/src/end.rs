@@ -7,7 +7,9 @@ use crate::reply::Stop;
 
 /// Words of a proper end, or of an end that is understood. Compared without case
 /// and separators, so that `MAX_TOKENS`, `max_tokens` and `maxTokens` are one.
-const WORDS: [(&str, Stop); 54] = [
+const WORDS: [(&str, Stop); 56] = [
+    ("done", Stop::EndTurn),
+    ("finished", Stop::EndTurn),
     ("stop", Stop::EndTurn),
     ("endturn", Stop::EndTurn),
     ("end", Stop::EndTurn),

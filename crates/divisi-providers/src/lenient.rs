@@ -28,6 +28,15 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Cow<'de, str>,
     })
 }
 
+/// JSON in a text; the text of what stands there as JSON itself.
+pub(crate) fn json<'de, D: Deserializer<'de>>(field: D) -> Result<Cow<'de, str>, D::Error> {
+    Ok(match Value::deserialize(field)? {
+        Value::String(text) => text.into(),
+        value @ (Value::Object(_) | Value::Array(_)) => value.to_string().into(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Cow::Borrowed(""),
+    })
+}
+
 /// A text that is kept, empty where there is none.
 pub(crate) fn string<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
     text(field).map(Cow::into_owned)

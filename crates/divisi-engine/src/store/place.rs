@@ -10,6 +10,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What SQLite appends to the name of a store for the files beside it.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
@@ -18,6 +19,9 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 #[derive(Debug)]
 pub(super) struct Place {
     files: Vec<(PathBuf, Identity)>,
+    /// The most bytes that the store has had. SQLite makes it shorter only where
+    /// somebody asks for it, and we do not.
+    length: AtomicU64,
 }
 
 /// What stays the same whatever a file is called.
@@ -59,14 +63,28 @@ impl Place {
             Ok(found) => Ok((file, Identity::from(&found))),
             Err(source) => Err(StoreError::Open { path: file.display().to_string(), source }),
         };
-        Ok(Self { files: files.into_iter().map(identity).collect::<Result<_, _>>()? })
+        let files = files.into_iter().map(identity).collect::<Result<_, _>>()?;
+        let place = Self { files, length: AtomicU64::new(0) };
+        place.check()?;
+        Ok(place)
     }
 
-    /// Fails where one of the files is no longer there, or another has its name.
+    /// Fails where one of the files is no longer there, another has its name, or
+    /// the store has been cut off.
     pub(super) fn check(&self) -> Result<(), Gone> {
-        for (file, identity) in &self.files {
+        for (number, (file, identity)) in self.files.iter().enumerate() {
             let how = match std::fs::metadata(file) {
-                Ok(found) if Identity::from(&found) == *identity => continue,
+                Ok(found) if Identity::from(&found) == *identity => {
+                    // Its log is begun anew from time to time, and then is shorter.
+                    let before = match number {
+                        0 => self.length.fetch_max(found.len(), Ordering::Relaxed),
+                        _ => 0,
+                    };
+                    match found.len() < before {
+                        false => continue,
+                        true => format!("was cut off: it had {before} bytes and has {}", found.len()),
+                    }
+                }
                 Ok(_) => "was replaced".to_owned(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => "was deleted or renamed".to_owned(),
                 Err(error) => format!("cannot be looked at ({error})"),
@@ -111,6 +129,10 @@ mod tests {
         let (_folder, path, place) = store();
         fs::write(&path, "more").unwrap();
         place.check().unwrap();
+        fs::write(&path, "").unwrap();
+        let error = StoreError::from(place.check().unwrap_err()).to_string();
+        let told = format!("the store has gone: {} was cut off: it had 4 bytes and has 0", path.display());
+        assert_eq!(error, told);
     }
 
     #[test]

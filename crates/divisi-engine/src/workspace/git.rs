@@ -22,7 +22,7 @@ const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// folder it is run in: those that hooks and filters are started with, of
 /// `git rev-parse --local-env-vars`, and two more.
 /// Settings given by variables (`GIT_CONFIG_COUNT`) are the user's and stay.
-pub(super) const MISLEADING: [&str; 16] = [
+pub(super) const MISLEADING: [&str; 22] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_IMPLICIT_WORK_TREE",
@@ -39,6 +39,13 @@ pub(super) const MISLEADING: [&str; 16] = [
     "GIT_REPLACE_REF_BASE",
     "GIT_NO_REPLACE_OBJECTS",
     "GIT_ATTR_SOURCE",
+    // What they add to what git says is not said of the repository.
+    "GIT_TRACE",
+    "GIT_TRACE_SETUP",
+    "GIT_TRACE_PERFORMANCE",
+    "GIT_TRACE2",
+    "GIT_TRACE2_EVENT",
+    "GIT_TRACE2_PERF",
 ];
 
 /// Folders at which git stops looking further up for a repository.

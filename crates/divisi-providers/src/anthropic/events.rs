@@ -366,7 +366,7 @@ struct Delta<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow, deserialize_with = "lenient::text")]
     text: Cow<'a, str>,
-    #[serde(borrow, deserialize_with = "lenient::text")]
+    #[serde(borrow, deserialize_with = "lenient::json")]
     partial_json: Cow<'a, str>,
     #[serde(borrow, deserialize_with = "lenient::text")]
     thinking: Cow<'a, str>,

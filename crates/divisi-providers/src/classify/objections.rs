@@ -18,6 +18,7 @@ const NAMES: [(Part, &[&str]); 6] = [
             "json_schema",
             "output_config.format",
             "output_format",
+            "output format",
             "text.format",
             "json mode",
             "response mime type",
@@ -62,7 +63,8 @@ const NAMES: [(Part, &[&str]); 6] = [
 ];
 
 /// Words with which vendors refuse a part.
-const REFUSALS: [&str; 24] = [
+const REFUSALS: [&str; 25] = [
+    "no endpoints found",
     "not support",
     "unsupported",
     "not permitted",
@@ -90,7 +92,9 @@ const REFUSALS: [&str; 24] = [
 ];
 
 /// Phrases that say that there can be no tools.
-const NO_TOOLS: [&str; 13] = [
+const NO_TOOLS: [&str; 15] = [
+    "tools are not supported",
+    "does not support function call",
     "does not support tools",                // Ollama
     "support tool use",                      // OpenRouter: no endpoints found that …
     "auto\" tool choice requires",           // vLLM
@@ -107,17 +111,18 @@ const NO_TOOLS: [&str; 13] = [
 ];
 
 /// Phrases about the words of one schema, while others may be taken.
-const THIS_SCHEMA: [&str; 11] = [
-    "invalid schema for response_format", // OpenAI
-    "schemas contains too many",          // Anthropic
-    "too many optional parameters",       // Anthropic
-    "compiled grammar is too large",      // Anthropic
-    "grammar compilation",                // Anthropic
-    "schema is too complex",              // Anthropic
-    "output_config.format.schema",        // Anthropic
-    "invalid json schema",                // Groq, Together
-    "failed to parse grammar",            // llama.cpp
-    "json schema conversion failed",      // llama.cpp
+const THIS_SCHEMA: [&str; 12] = [
+    "failed to parse json schema",                                     // llama.cpp
+    "invalid schema for response_format",                              // OpenAI
+    "schemas contains too many",                                       // Anthropic
+    "too many optional parameters",                                    // Anthropic
+    "compiled grammar is too large",                                   // Anthropic
+    "grammar compilation",                                             // Anthropic
+    "schema is too complex",                                           // Anthropic
+    "output_config.format.schema",                                     // Anthropic
+    "invalid json schema",                                             // Groq, Together
+    "failed to parse grammar",                                         // llama.cpp
+    "json schema conversion failed",                                   // llama.cpp
     "specified schema produces a constraint that has too many states", // Gemini
 ];
 

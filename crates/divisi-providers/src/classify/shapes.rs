@@ -87,16 +87,18 @@ static SHAPES: &[Shape] = &[
     row(Class(TooLong), Says("when context the overflows")), // LM Studio
     row(Class(TooLong), Says("greater than the context length")), // LM Studio
     row(Class(TooLong), Says("max_tokens must be at least 1, got -")), // vLLM
+    row(Class(TooLong), Says("longer than the maximum model length")), // vLLM
     row(Class(TooLong), Says("`inputs` tokens + `max_new_tokens` must be")), // Text Generation Inference
     row(Class(TooLong), Says("total number of tokens in the prompt cannot exceed")), // Cohere
     row(Class(TooLong), Says("request entity too large")), // nginx
     // A limit by the minute in the words of a quota.
-    row(Class(Quota), CodePart("perday")), // Gemini
+    row(Class(RateLimited), Says("rate limit exceeded(rpm)")), // MiniMax
+    row(Class(Quota), CodePart("perday")),                     // Gemini
     row(Class(Quota), Says("quota exceeded for metric … limit: 0,")), // Gemini, without a free tier
-    row(Class(RateLimited), CodePart("perminute")), // Gemini
-    row(Class(RateLimited), Says("per_minute_per_project")), // Vertex
-    row(Class(Quota), CodePart("freetieronly")), // DashScope
-    row(Class(Quota), Says("free allocated quota exceeded")), // DashScope
+    row(Class(RateLimited), CodePart("perminute")),            // Gemini
+    row(Class(RateLimited), Says("per_minute_per_project")),   // Vertex
+    row(Class(Quota), CodePart("freetieronly")),               // DashScope
+    row(Class(Quota), Says("free allocated quota exceeded")),  // DashScope
     row(Class(RateLimited), Says("allocated quota exceeded")), // DashScope
     row(Class(RateLimited), Both("insufficient_quota", "token-limit")), // DashScope
     row(Class(RateLimited), Both("insufficient_quota", "aliyun.com")), // DashScope
@@ -119,6 +121,8 @@ static SHAPES: &[Shape] = &[
     row(Class(Quota), Says("insufficient account")),         // Xiaomi
     row(Class(Quota), Code("creditserror")),                 // OpenCode
     row(Class(Quota), Says("余额不足")),                     // z.ai
+    row(Class(Quota), Says("balance is insufficient")),      // SiliconFlow
+    row(Class(Quota), Code("accountoverdueerror")),          // Volcengine
     row(Class(Quota), Code("arrearage")),                    // DashScope
     row(Class(Quota), Says("account is in good standing")),  // DashScope
     row(Class(Quota), Says("used all available credits")),   // xAI
@@ -133,23 +137,25 @@ static SHAPES: &[Shape] = &[
     row(Class(Quota), Says("exceededbudget")),               // LiteLLM
     row(Class(Quota), Says("crossed budget")),               // LiteLLM
     // What a plan allows in hours, days or months is used up.
-    row(Window, Code("1304")),                           // z.ai
-    row(Window, Code("1308")),                           // z.ai
-    row(Window, Code("1310")),                           // z.ai
-    row(Window, Code("usage_limit_reached")),            // OpenAI
-    row(Window, Says("limit will reset at")),            // z.ai
-    row(Window, Says("将在 … 重置")),                    // z.ai
-    row(Window, Code("openrouter_free_tier_daily")),     // OpenRouter
-    row(Window, Says("free-models-per-day")),            // OpenRouter
-    row(Window, Says("exceeded your current quota")),    // Gemini, without details
-    row(Window, Says("per day (")),                      // Groq, OpenAI
-    row(Window, Says("tokens per day")),                 // Bedrock, Cerebras
-    row(Window, Says("requests per day")),               // Cerebras
-    row(Window, Says("exceeded your daily rate limit")), // Anthropic
-    row(Window, Says("api calls / month")),              // Cohere
-    row(Window, Says("hourly usage limit")),             // Ollama
-    row(Window, Says("session usage limit")),            // Ollama
-    row(Window, Says("weekly usage limit")),             // Ollama
+    row(Window, Code("1304")),                               // z.ai
+    row(Window, Code("1308")),                               // z.ai
+    row(Window, Code("1310")),                               // z.ai
+    row(Window, Code("usage_limit_reached")),                // OpenAI
+    row(Window, Says("limit will reset at")),                // z.ai
+    row(Window, Says("将在 … 重置")),                        // z.ai
+    row(Window, Code("openrouter_free_tier_daily")),         // OpenRouter
+    row(Window, Says("free-models-per-day")),                // OpenRouter
+    row(Window, Says("exceeded your current quota")),        // Gemini, without details
+    row(Window, Says("per day (")),                          // Groq, OpenAI
+    row(Window, Says("tokens per day")),                     // Bedrock, Cerebras
+    row(Window, Says("requests per day")),                   // Cerebras
+    row(Window, Says("exceeded your daily rate limit")),     // Anthropic
+    row(Window, Says("api calls / month")),                  // Cohere
+    row(Window, Says("used up your daily free allocation")), // Cloudflare
+    row(Window, Says("daily request limit reached")),        // Baidu
+    row(Window, Says("hourly usage limit")),                 // Ollama
+    row(Window, Says("session usage limit")),                // Ollama
+    row(Window, Says("weekly usage limit")),                 // Ollama
     // There is no capacity now.
     row(Class(Overloaded), Code("overloaded_error")), // Anthropic
     row(Class(Overloaded), Code("server_is_overloaded")), // OpenAI

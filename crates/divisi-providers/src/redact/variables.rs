@@ -3,7 +3,10 @@
 use super::look::{self, Certainty};
 
 /// Words of a name that make its value a secret, as in `GITHUB_PAT`.
-const WORDS: [&str; 33] = [
+const WORDS: [&str; 36] = [
+    "HEADERS",
+    "NETRC",
+    "KUBECONFIG_DATA",
     "KEY",
     "KEYS",
     "APIKEYS",

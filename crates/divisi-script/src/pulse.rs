@@ -49,7 +49,7 @@ mod tests {
         assert!(!pulse.is_overdue(seconds(100)));
         pulse.begin(seconds(5));
         assert!(!pulse.is_overdue(seconds(4)));
-        assert!(pulse.clone().is_overdue(seconds(5)));
+        assert!(pulse.is_overdue(seconds(5)));
         pulse.rest();
         assert!(!pulse.is_overdue(seconds(100)));
     }

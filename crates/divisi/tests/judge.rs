@@ -157,7 +157,10 @@ fn a_public_judge_has_nothing_against_the_client() {
                  [providers.judge]\nkind = \"{kind}\"\nbase_url = \"http://{}{path}\"\nkey_env = \"JUDGE_KEY\"\n",
                 judge.address
             );
-            std::fs::write(folder.path().join("divisi.toml"), settings).unwrap();
+            // Among the user's own settings, which need no trust.
+            let own = folder.path().join(".config/divisi");
+            std::fs::create_dir_all(&own).unwrap();
+            std::fs::write(own.join("config.toml"), settings).unwrap();
             judge.behave(&behaviors);
             let output = run(folder.path(), &["map", "Say something about {}.", "colours"]);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -135,12 +135,16 @@ impl Events {
         true
     }
 
-    /// Begins a block. One that is begun twice without anything in between is one.
+    /// Begins a block. One that is begun twice without anything in between is one; a
+    /// call is known by its id, even after its end.
     fn begin(&mut self, index: Option<usize>, block: Value) -> bool {
         let Value::Object(block) = block else { return false };
         let index = index.unwrap_or(self.parts.len());
         let content = Content::of(block);
-        let is_again = |part: &Part| part.index == index && !part.is_closed && part.content.is_like(&content);
+        let is_again = |part: &Part| {
+            let may_go_on = !part.is_closed || content.has_id();
+            part.index == index && may_go_on && part.content.is_like(&content)
+        };
         if !self.parts.last().is_some_and(is_again) {
             self.written += content.len();
             self.parts.push(Part { index, is_closed: false, content });
@@ -216,12 +220,17 @@ impl Content {
         }
     }
 
+    /// Whether it is a call that is told from all others.
+    fn has_id(&self) -> bool {
+        matches!(self, Self::ToolUse { id, .. } if !id.is_empty())
+    }
+
     /// Whether it is as `other` was when that began.
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(one), Self::Text(other)) => one == other,
-            (Self::ToolUse { id, input, .. }, Self::ToolUse { id: other, .. }) => {
-                id == other && input.is_empty()
+            (Self::ToolUse { id, name, input, .. }, Self::ToolUse { id: other, name: named, .. }) => {
+                id == other && name == named && input.is_empty()
             }
             (Self::Opaque { value, input }, Self::Opaque { value: other, .. }) => {
                 value == other && input.is_empty()
@@ -695,6 +704,18 @@ data: {"type":"message_stop"}
             right
         );
         assert_eq!(inputs(vec![call(0, "a", json!({"n": 1})), call(1, "b", json!({"n": 2}))]), right);
+        assert_eq!(
+            inputs(vec![
+                call(0, "a", json!({})),
+                closed(0),
+                call(0, "a", json!({})),
+                input(0, one),
+                call(1, "b", json!({})),
+                input(1, two)
+            ]),
+            right,
+            "begun twice"
+        );
         assert_eq!(
             inputs(vec![
                 call(0, "a", json!({"n": 1})),

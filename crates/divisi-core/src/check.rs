@@ -64,6 +64,25 @@ pub enum Check {
     Judge(Judge),
 }
 
+/// What sort of check it is, as far as that decides whether it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckKind {
+    /// A schema or a command: what it says is so.
+    Fact,
+    /// What a model thinks of the result, which costs a request.
+    Opinion,
+}
+
+impl Check {
+    /// What sort of check it is.
+    pub fn kind(&self) -> CheckKind {
+        match self {
+            Self::Schema(_) | Self::Command(_) => CheckKind::Fact,
+            Self::Judge(_) => CheckKind::Opinion,
+        }
+    }
+}
+
 /// A model that reads a result and gives it marks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,6 +1,6 @@
 //! What follows on a ladder once a check has decided.
 
-use crate::check::Check;
+use crate::check::CheckKind;
 
 /// What is done with a result that a check has looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub fn climb(rung: usize, rungs: usize, accepted: bool, last_is_kept: bool) -> C
 /// Whether a ladder of so many rungs keeps what its last rung made and these
 /// checks refused: where all of them are opinions, and a weaker model has been
 /// tried before.
-pub fn last_is_kept(checks: &[Check], rungs: usize) -> bool {
-    rungs > 1 && checks.iter().all(|check| matches!(check, Check::Judge(_)))
+pub fn last_is_kept(checks: impl IntoIterator<Item = CheckKind>, rungs: usize) -> bool {
+    rungs > 1 && checks.into_iter().all(|check| check == CheckKind::Opinion)
 }
 
 /// Whether the result of a rung needs to be checked at all: not where it is

@@ -13,6 +13,7 @@
 //! and [`price`] say what models are and cost, [`ledger`] where the money went,
 //! [`preflight`] what can be known of a flow before it runs.
 
+pub mod attempt;
 pub mod budget;
 pub mod check;
 pub mod choice;

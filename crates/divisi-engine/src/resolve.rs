@@ -12,7 +12,7 @@ use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
 use crate::driver::wall_clock;
 use crate::executor::{
-    ApiExecutor, CommandExecutor, CommandLine, Durations, Executor, FINDINGS_BYTES_MAX, ShellExecutor, bound,
+    CommandExecutor, CommandLine, Executor, FINDINGS_BYTES_MAX, SharedDurations, ShellExecutor, bound,
 };
 use crate::framing;
 use crate::setup::{Model, Setup};
@@ -47,7 +47,6 @@ const INPUT_BYTES_MAX: u64 = 1 << 30;
 pub struct Resolver {
     setup: Arc<Setup>,
     agents: Agents,
-    api: Arc<dyn Executor>,
     shell: Arc<dyn Executor>,
     commands: BTreeMap<String, Arc<dyn Executor>>,
     /// Tools of a task that says nothing of tools.
@@ -56,7 +55,7 @@ pub struct Resolver {
     known: Remembered<Known>,
     /// Selections of tools that tasks have made so far.
     toolsets: Remembered<(ToolWords, Arc<Toolset>)>,
-    durations: Arc<Durations>,
+    durations: Arc<SharedDurations>,
 }
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
@@ -65,8 +64,8 @@ const DAY_MILLIS: u64 = 24 * 3_600_000;
 pub struct Assignment {
     /// As the flow asked for it.
     pub task: Task,
-    /// What carries it out.
-    pub executor: Arc<dyn Executor>,
+    /// The program that carries it out; `None` for agents of our own.
+    pub executor: Option<Arc<dyn Executor>>,
     /// The models of its ladder, then those that stand in for them; none where
     /// no model is asked.
     pub models: Vec<Model>,
@@ -86,7 +85,7 @@ pub struct Assignment {
     pub idle_timeout: Millis,
     /// How long requests of the run have taken, where one that takes far longer
     /// than others may be sent a second time.
-    pub hedge: Option<Arc<Durations>>,
+    pub hedge: Option<Arc<SharedDurations>>,
     /// The surroundings.
     pub setup: Arc<Setup>,
 }
@@ -112,7 +111,6 @@ impl Resolver {
         };
         Self {
             agents,
-            api: Arc::new(ApiExecutor),
             shell: Arc::new(ShellExecutor),
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
@@ -173,14 +171,14 @@ impl Resolver {
         // Asked for only where the choice is there.
         let tier = choice.as_ref().map_or(Tier::Sonnet, |choice| choice.tier);
         let (executor_name, executor, ladder) = match executor {
-            "api" => ("api", self.api.clone(), self.ladder(task, agent.as_deref(), tier)?),
+            "api" => ("api", None, self.ladder(task, agent.as_deref(), tier)?),
             "shell" if !self.setup.permissions.run => {
                 return Err(forbidden("the flow wants to run a shell command, which is not allowed"));
             }
-            "shell" => ("shell", self.shell.clone(), Models::default()),
+            "shell" => ("shell", Some(self.shell.clone()), Models::default()),
             name => match self.commands.get_key_value(name) {
                 // The words are the program's to understand.
-                Some((name, executor)) => (name.as_str(), executor.clone(), Models::default()),
+                Some((name, executor)) => (name.as_str(), Some(executor.clone()), Models::default()),
                 None => return Err(self.no_executor(name)),
             },
         };
@@ -454,7 +452,7 @@ fn forbidden(message: &str) -> Failure {
 /// What is known of a task once all its words are resolved.
 struct Parts {
     executor_name: Arc<str>,
-    executor: Arc<dyn Executor>,
+    executor: Option<Arc<dyn Executor>>,
     models: Models,
     judges: Vec<Option<Model>>,
     /// The sort of work it is, where the flow says so or the model depends on it.

@@ -3,6 +3,7 @@
 use crate::rate::RateLimits;
 use crate::request::{Block, Message, Role};
 use divisi_core::Usage;
+pub use divisi_core::attempt::Stop;
 use divisi_core::price::Billing;
 use serde::{Deserialize, Serialize};
 
@@ -45,24 +46,4 @@ impl Reply {
 
 fn is_usual(billing: &Billing) -> bool {
     *billing == Billing::default()
-}
-
-/// Why a reply ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stop {
-    /// The model had said everything.
-    EndTurn,
-    /// It reached the longest allowed length.
-    MaxTokens,
-    /// It waits for the results of tools.
-    ToolUse,
-    /// It came to a text at which it was told to stop.
-    StopSequence,
-    /// It, or a filter of the vendor, declined.
-    Refusal,
-    /// The vendor interrupted a long turn; sending the conversation again goes on.
-    PauseTurn,
-    /// Prompt and reply filled the model's context.
-    ContextExceeded,
 }

@@ -1,11 +1,15 @@
 //! One task as a flow asks for it.
 
 use crate::chance::Chance;
+use divisi_core::attempt::Reading;
 use divisi_core::budget::TurnBound;
 use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
-use divisi_core::{FailureClass, Isolation, Key, PicoUsd};
+use divisi_core::{FailureClass, Isolation, Key, Millis, PicoUsd};
 use std::sync::Arc;
+
+/// Longest time of most attempts.
+const TIMEOUT: Millis = Millis::from_secs(1_800);
 
 /// The phases that a flow has.
 pub(crate) const PHASES: [&str; 3] = ["Search", "Audit", "Fix"];
@@ -45,6 +49,8 @@ pub(crate) struct Ask {
     pub(crate) judge: TurnBound,
     /// Models that stand in for those of its ladder.
     pub(crate) stand_ins: usize,
+    /// Longest time that one attempt may take.
+    pub(crate) timeout: Millis,
 }
 
 /// How a task ends if nothing disturbs it.
@@ -97,6 +103,7 @@ impl Ask {
             judged: chance.percent(50),
             judge,
             stand_ins: chance.within(0..3) as usize,
+            timeout: if chance.percent(20) { Millis(chance.within(4_000..40_000)) } else { TIMEOUT },
         }
     }
 
@@ -124,6 +131,11 @@ impl Ask {
         }
     }
 
+    /// Takes away what could keep it from its result.
+    pub(crate) fn unlimit(&mut self) {
+        (self.own, self.timeout) = (None, TIMEOUT);
+    }
+
     /// Requests of one attempt, the judge's included.
     pub(crate) fn requests(&self) -> usize {
         self.turns + usize::from(self.judged && !self.by_program)
@@ -131,7 +143,26 @@ impl Ask {
 
     /// Whether this request of an attempt judges its result.
     pub(crate) fn judges(&self, turn: usize) -> bool {
-        turn == self.turns
+        turn >= self.turns
+    }
+
+    /// What the reply to this request says, where there is room for all of it: always
+    /// the same. The last turn answers, and a judge may miss the form of its verdict once.
+    pub(crate) fn reading(&self, turn: usize, rung: usize) -> Reading {
+        let dice = (self.text >> (turn % 16 * 4)) % 10;
+        match turn.checked_sub(self.turns) {
+            None if turn + 1 == self.turns => Reading::Answers,
+            None => match dice {
+                0 => Reading::Pauses,
+                1 if turn < 4 => Reading::Misses,
+                2 if turn == 0 => Reading::Empty,
+                3 if turn == 0 => Reading::NoCall,
+                _ => Reading::Calls,
+            },
+            Some(0) if dice == 0 => Reading::NoVerdict,
+            Some(_) if self.refuses(rung) => Reading::Refuses,
+            Some(_) => Reading::Passes,
+        }
     }
 
     /// What `turn` may cost on one of its models; a conversation grows, and so
@@ -199,7 +230,9 @@ impl Ask {
 
     /// Whether it comes to a result if nothing disturbs it.
     pub(crate) fn succeeds(&self) -> bool {
-        self.fate == Fate::Succeeds && (self.by_program || self.refused < self.rungs)
+        // Where a weaker model was refused, the strongest one's result is not judged.
+        let is_unjudged = self.judged && self.rungs > 1;
+        self.fate == Fate::Succeeds && (self.by_program || is_unjudged || self.refused < self.rungs)
     }
 
     /// Whether its check refuses what an attempt on this rung comes to.

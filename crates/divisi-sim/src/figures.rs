@@ -42,6 +42,8 @@ impl Figures {
             stand_ins,
             waited,
             withdrawn,
+            held,
+            timeouts,
             turned_away,
             limited,
             warm,
@@ -53,8 +55,8 @@ impl Figures {
         let mut text = format!(
             "{} seeds from {from}: {executions} executions, {kills} kills, {requests} requests, {events} events in {seconds:.1} s\n\
              {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget, up to {at_once} attempts at once\n\
-             {hedges} requests sent a second time, {wakes} waits for quota that were over\n\
-             {waited} requests waited at a gate, {withdrawn} of them until the run parked, {turned_away} came to a closed one, {limited} were too many for the vendor, {warm} found their prefix cached",
+             {hedges} requests sent a second time, {wakes} waits for quota that were over, {held} waits for a prefix, {timeouts} attempts that took too long\n\
+             {waited} requests waited at a gate, {withdrawn} of them in vain, {turned_away} came to a closed one, {limited} were too many for the vendor, {warm} found their prefix cached",
             self.runs,
         );
         let count = self.usable.len() as f64;

@@ -25,6 +25,10 @@ pub struct Tally {
     pub waited: u64,
     /// Requests that did not leave because the run parked.
     pub withdrawn: u64,
+    /// Requests that waited for another one to write their prefix.
+    pub held: u64,
+    /// Attempts that took longer than they might.
+    pub timeouts: u64,
     /// Requests that came to a closed gate.
     pub turned_away: u64,
     /// Requests that the vendor had too many of.
@@ -53,6 +57,8 @@ impl std::ops::AddAssign for Tally {
             stand_ins,
             waited,
             withdrawn,
+            held,
+            timeouts,
             turned_away,
             limited,
             warm,
@@ -70,6 +76,8 @@ impl std::ops::AddAssign for Tally {
         self.stand_ins += stand_ins;
         self.waited += waited;
         self.withdrawn += withdrawn;
+        self.held += held;
+        self.timeouts += timeouts;
         self.turned_away += turned_away;
         self.limited += limited;
         self.warm += warm;

@@ -2,7 +2,7 @@
 //! file, and the people who resume the run.
 
 use crate::Tally;
-use crate::ask::PHASES;
+use crate::ask::{Ask, PHASES};
 use crate::chance::Chance;
 use crate::flow::Flow;
 use crate::process::{End, Kill, Process};
@@ -104,7 +104,7 @@ impl World {
         self.vendor.calm();
         self.caps = Caps::default();
         self.flow_caps.clear();
-        self.flow.each(|ask| ask.own = None);
+        self.flow.each(Ask::unlimit);
         self.expected = None;
         let in_flight_max = self.limits.in_flight_max;
         self.limits = Limits { in_flight_max, hopeless_after: 0, ..Limits::default() };

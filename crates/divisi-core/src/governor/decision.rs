@@ -1,6 +1,7 @@
 //! The words between a governor and those who send requests.
 
-use crate::{Millis, Timestamp};
+use crate::retry::Told;
+use crate::{FailureClass, Millis, Timestamp};
 
 /// What a request is likely to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,4 +50,38 @@ pub enum Ending {
     Auth,
     /// It failed, or was given up, for a reason of its own.
     Other,
+}
+
+impl Ending {
+    /// How a request ended that failed with this class at `now`, and of which the vendor
+    /// has said this.
+    pub fn of(class: FailureClass, told: Told, now: Timestamp) -> Self {
+        match class {
+            // The vendor says that pace has nothing to do with it.
+            FailureClass::RateLimited if told.should_retry == Some(false) => Self::Other,
+            FailureClass::RateLimited => Self::RateLimited { retry_after: told.retry_after },
+            FailureClass::Overloaded => Self::Overloaded,
+            FailureClass::Quota => Self::Quota { until: told.retry_after.map(|wait| now + wait) },
+            FailureClass::Auth if told.should_retry == Some(true) => Self::Other,
+            FailureClass::Auth => Self::Auth,
+            FailureClass::Server
+            | FailureClass::Network
+            | FailureClass::Timeout
+            | FailureClass::Stalled
+            | FailureClass::Lost
+            | FailureClass::Interrupted
+            | FailureClass::BadRequest
+            | FailureClass::TooLong
+            | FailureClass::Declined
+            | FailureClass::Truncated
+            | FailureClass::Schema
+            | FailureClass::Empty
+            | FailureClass::Turns
+            | FailureClass::Check
+            | FailureClass::Budget
+            | FailureClass::Program
+            | FailureClass::Unavailable
+            | FailureClass::Flow => Self::Other,
+        }
+    }
 }

@@ -20,12 +20,14 @@ mod flight;
 mod concurrency;
 
 mod pace;
+mod prefixes;
 mod queue;
 
 pub use concurrency::IN_FLIGHT_MAX;
 pub use decision::{Decision, Ending, Estimate, PermitId};
 pub use headers::{RateLimits, Window};
 pub use pace::Pace;
+pub use prefixes::{Lead, Leader, PrefixCache};
 pub use queue::{Next, Place, Queue};
 pub use settings::RateSettings;
 

@@ -128,6 +128,25 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         }
     }
 
+    /// Lets all through whose turn it is, and turns all away when it is closed: each
+    /// gets a permit, or when it may open again. Those that `answer` does not reach any
+    /// more give the permit back. Returns when to look again, if only time has to pass.
+    pub fn let_through(
+        &mut self,
+        now: Timestamp,
+        mut answer: impl FnMut(T, Result<PermitId, Option<Timestamp>>) -> Option<PermitId>,
+    ) -> Option<Timestamp> {
+        loop {
+            let unused = match self.next_through(now) {
+                Next::Through(waiter, permit) => answer(waiter, Ok(permit)),
+                Next::Closed(waiter, until) => answer(waiter, Err(until)),
+                Next::Wait(until) => return Some(until),
+                Next::Full | Next::Nobody => return None,
+            };
+            unused.into_iter().for_each(|permit| self.withdraw(now, permit));
+        }
+    }
+
     /// Takes back a permit that was not used: nothing was sent.
     /// [`Queue::next_through`] is to be called next.
     pub fn withdraw(&mut self, now: Timestamp, permit: PermitId) {

@@ -5,9 +5,11 @@ use super::message::{Message, Ours, Room};
 use super::{DriveError, Driver};
 use crate::executor::Line;
 use crate::store::{Batch, RunSummary};
+use divisi_core::attempt::{Attempt, Known, Spec, Work};
+use divisi_core::check::Check;
 use divisi_core::content::Blob;
 use divisi_core::event::{Recorded, Refusal};
-use divisi_core::{AttemptId, Event, Failure, FailureClass, Position, Timestamp};
+use divisi_core::{AttemptId, Event, Failure, FailureClass, Isolation, Position, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -122,17 +124,34 @@ impl Driver {
             let _ = self.sender.send(Message::Ours(ended));
             return;
         };
+        // What earlier attempts changed stands in a worktree of theirs, so their
+        // replies describe files that are not here.
+        let kept = match assignment.isolation {
+            Isolation::None => task.kept_turns(),
+            Isolation::Worktree => &[],
+        };
+        let rung = task.rung() as usize;
+        let state = Attempt::new(Spec {
+            work: if assignment.executor.is_some() { Work::Program } else { Work::Conversation },
+            turns_max: assignment.turns_max,
+            checks: assignment.task.check.iter().map(Check::kind).collect(),
+            rung,
+            can_climb: task.can_climb(),
+            timeout: assignment.timeout,
+            idle_timeout: assignment.idle_timeout,
+            hedges: assignment.hedge.is_some(),
+            room,
+            kept: kept.iter().map(Known::from).collect(),
+        });
         let turn = (self.number, task.facts().priority);
         let (inbox, signals) = (self.sender.clone(), self.signals.clone());
-        let line = Line::new(attempt, turn, inbox, signals, self.parking.clone());
+        let line = Line::new(attempt, state, turn, inbox, signals, self.parking.clone());
         self.lines.insert(attempt, line.clone());
         let start = attempt::Start {
             assignment: assignment.clone(),
             model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),
-            rung: task.rung() as usize,
-            can_climb: task.can_climb(),
-            room,
-            kept: task.kept_turns().to_vec(),
+            rung,
+            kept: kept.to_vec(),
             findings: task.findings().cloned(),
         };
         attempt::start(attempt, start, line, self.store.clone());

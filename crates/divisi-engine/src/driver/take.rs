@@ -6,7 +6,7 @@ use crate::executor::Line;
 use crate::resolve::Resolved;
 use divisi_core::content::{Blob, Content};
 use divisi_core::run::{AttemptEnd, Stage};
-use divisi_core::{Event, Failure, FailureClass, Input, Millis};
+use divisi_core::{Event, Failure, FailureClass, Input};
 use std::sync::Arc;
 
 impl Driver {
@@ -53,8 +53,7 @@ impl Driver {
             }
             if !owed.first {
                 let withdrawn = Failure::new(FailureClass::Interrupted, "the run was cancelled");
-                let waited = Millis(line.waited().as_millis() as u64);
-                let end = AttemptEnd { waited, ..AttemptEnd::of(Err(withdrawn)) };
+                let end = AttemptEnd { waited: line.waited(), ..AttemptEnd::of(Err(withdrawn)) };
                 self.decide(Input::AttemptEnded { attempt, end: Box::new(end) })?;
             }
         }

@@ -1,8 +1,6 @@
 //! Tasks carried out by other programs: a shell command, or a program that
 //! takes a prompt on its standard input and prints its result.
 
-use super::check::Checks;
-use super::place::Place;
 use super::schema::Checked;
 use super::{Attempt, AttemptResult, Executor};
 use crate::framing;
@@ -12,6 +10,7 @@ use divisi_core::{Failure, FailureClass, Task};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +52,7 @@ impl CommandExecutor {
 
 #[async_trait]
 impl Executor for CommandExecutor {
-    async fn run(&self, attempt: Attempt) -> AttemptResult {
+    async fn run(&self, attempt: &Attempt, root: &Path) -> AttemptResult {
         let task = &attempt.assignment.task;
         let Some((program, args)) = self.line.command.split_first() else {
             return Failure::new(FailureClass::Unavailable, "the executor's `command` is empty").into();
@@ -68,20 +67,10 @@ impl Executor for CommandExecutor {
         for (name, value) in &self.line.env {
             run = run.env(name, value);
         }
-        let place = match Place::of(&attempt).await {
-            Ok(place) => place,
-            Err(failure) => return failure.into(),
-        };
-        let result = match run_in(&place, run, &attempt).await {
+        match run_in(root, run, attempt).await {
             Ok(exit) => self.result(program, task, &exit),
             Err(failure) => failure.into(),
-        };
-        let result = match Checks::of(&attempt) {
-            Some(checks) => checks.stand(result, place.root()).await,
-            None => result,
-        };
-        place.leave(&attempt.line).await;
-        result
+        }
     }
 }
 
@@ -111,16 +100,10 @@ pub struct ShellExecutor;
 
 #[async_trait]
 impl Executor for ShellExecutor {
-    async fn run(&self, attempt: Attempt) -> AttemptResult {
+    async fn run(&self, attempt: &Attempt, root: &Path) -> AttemptResult {
         // What it prints goes into the journal and into prompts: it gets no keys.
         let run = Program::shell(&*attempt.assignment.task.prompt).without_secrets();
-        let place = match Place::of(&attempt).await {
-            Ok(place) => place,
-            Err(failure) => return failure.into(),
-        };
-        let ended = run_in(&place, run, &attempt).await;
-        place.leave(&attempt.line).await;
-        match ended {
+        match run_in(root, run, attempt).await {
             Ok(exit) => {
                 let code = match exit.status {
                     Status::Code(code) => code,
@@ -136,7 +119,7 @@ impl Executor for ShellExecutor {
 }
 
 /// Runs the program where the task works and within its times.
-async fn run_in(place: &Place, program: Program, attempt: &Attempt) -> Result<Exit, Failure> {
+async fn run_in(root: &Path, program: Program, attempt: &Attempt) -> Result<Exit, Failure> {
     let assignment = &attempt.assignment;
     let limits = Limits {
         timeout: Some(Duration::from_millis(assignment.timeout.0)),
@@ -144,7 +127,7 @@ async fn run_in(place: &Place, program: Program, attempt: &Attempt) -> Result<Ex
         idle_timeout: assignment.task.idle_timeout.map(|idle| Duration::from_millis(idle.0)),
         ..Limits::default()
     };
-    program.cwd(place.root()).limits(limits).run(attempt.line.stop()).await.map_err(failure)
+    program.cwd(root).limits(limits).run(attempt.line.stop()).await.map_err(failure)
 }
 
 fn failure(error: ProcessError) -> Failure {

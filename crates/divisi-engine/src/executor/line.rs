@@ -1,16 +1,16 @@
 //! The line from an attempt to its driver.
 
-use super::activity::{Activity, Doing, Owed};
 use crate::driver::{FlowNews, Message, Ours, wall_clock};
 use crate::governor::{Outlook, RunNumber};
+use divisi_core::attempt::{Attempt, Owed, Signs};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::{Refusal, Turn};
-use divisi_core::{AttemptId, Timestamp};
-use std::sync::atomic::{AtomicU64, Ordering};
+use divisi_core::{AttemptId, Millis, Timestamp};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The line from an attempt to its driver.
@@ -29,9 +29,14 @@ struct Ends {
     stop: CancellationToken,
     /// Fires when the run parks: what has not left by then stays.
     parking: CancellationToken,
-    /// Counts signs of life; the clock for silence compares it.
-    alive: AtomicU64,
-    activity: Mutex<Activity>,
+    /// The attempt itself. Its time is what has passed since `since`.
+    state: Mutex<Attempt>,
+    since: Instant,
+    /// When there was the last sign of life, and when its reply last grew.
+    alive_at: AtomicU64,
+    grew_at: AtomicU64,
+    /// Whether it is shown as waiting.
+    is_shown_waiting: AtomicBool,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -95,13 +100,26 @@ pub struct Stopped;
 impl Line {
     pub(crate) fn new(
         attempt: AttemptId,
+        state: Attempt,
         (run, priority): (RunNumber, u32),
         inbox: mpsc::UnboundedSender<Message>,
         signals: broadcast::Sender<Signal>,
         parking: CancellationToken,
     ) -> Self {
-        let (stop, alive, activity) = (CancellationToken::new(), AtomicU64::new(0), Mutex::default());
-        Self(Arc::new(Ends { attempt, run, priority, inbox, signals, stop, parking, alive, activity }))
+        Self(Arc::new(Ends {
+            attempt,
+            run,
+            priority,
+            inbox,
+            signals,
+            stop: CancellationToken::new(),
+            parking,
+            state: Mutex::new(state),
+            since: Instant::now(),
+            alive_at: AtomicU64::new(0),
+            grew_at: AtomicU64::new(0),
+            is_shown_waiting: AtomicBool::new(false),
+        }))
     }
 
     /// Whose line it is.
@@ -132,27 +150,33 @@ impl Line {
         &self.0.stop
     }
 
-    /// Reports a reply that is not the last. Returns once it is durable.
-    pub async fn turn_ended(&self, turn: Turn, reply: Arc<str>) -> Result<(), Stopped> {
-        self.sign_of_life();
+    /// Fires when the run parks.
+    pub(super) fn parking(&self) -> &CancellationToken {
+        &self.0.parking
+    }
+
+    /// Hands over a reply that is not the last. What is returned comes once it is durable.
+    pub(super) fn turn_ended(
+        &self,
+        turn: Turn,
+        reply: Arc<str>,
+    ) -> impl Future<Output = Result<(), Stopped>> + Send + 'static {
         let blob = blob_of(&turn.reply, reply);
         let (attempt, turn) = (self.0.attempt, Box::new(turn));
-        let durable = self.hand_over(|answer| Ours::TurnEnded { attempt, turn, blob, answer });
         // The driver takes it before whatever it is told next.
-        self.activity().settled();
-        durable.await.map_err(|_| Stopped)
+        let durable = self.hand_over(|answer| Ours::TurnEnded { attempt, turn, blob, answer });
+        async { durable.await.map_err(|_| Stopped) }
     }
 
     /// Asks to send a further request. Returns once it is written down that it
     /// is sent, together with the results of the tools that the last reply
     /// called (JSON text). The answer is the longest reply there is money for,
     /// where that is less than `bound` has.
-    pub async fn turn_wanted(
+    pub(super) async fn turn_wanted(
         &self,
         tool_results: Option<Arc<str>>,
         bound: TurnBound,
     ) -> Result<Option<u32>, Stopped> {
-        self.sign_of_life();
         let (tool_results, blob) = match tool_results.map(Content::of) {
             Some((content, blob)) => (Some(content), blob),
             None => (None, None),
@@ -184,101 +208,87 @@ impl Line {
         answered
     }
 
-    /// Shows something that is no fact.
+    /// Shows something that is no fact, and is a sign of life.
     pub fn signal(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.sign_of_life();
+        self.show(signal);
+    }
+
+    /// Says that there is progress, though nothing to show.
+    pub fn sign_of_life(&self) {
+        self.0.alive_at.store(self.now().0, Ordering::Relaxed);
+    }
+
+    /// Says that the reply grows.
+    pub(super) fn grows(&self) {
+        self.0.grew_at.store(self.now().0, Ordering::Relaxed);
+    }
+
+    pub(super) fn signs(&self) -> Signs {
+        let at = |moment: &AtomicU64| Timestamp(moment.load(Ordering::Relaxed));
+        Signs { alive_at: at(&self.0.alive_at), grew_at: at(&self.0.grew_at) }
+    }
+
+    /// Shows something without being a sign of life.
+    pub(super) fn show(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         if self.0.signals.receiver_count() > 0 {
-            // Nobody may be watching any more; then there is nothing to show.
+            // Where no display listens any more, there is nothing to show.
             let _ = self.0.signals.send(signal(self.0.attempt));
+        }
+    }
+
+    /// Shows that the attempt waits for its turn to send a request.
+    pub(super) fn shows_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+        self.0.is_shown_waiting.store(true, Ordering::Relaxed);
+        self.show(signal);
+    }
+
+    /// Shows that it waits no longer.
+    pub(super) fn shows_asking(&self) {
+        if self.0.is_shown_waiting.swap(false, Ordering::Relaxed) {
+            self.show(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
     /// Says something that needs no answer.
     pub(crate) fn tell(&self, message: Message) {
-        // A driver that is gone has nobody left to tell.
+        // A driver that is gone listens no more.
         let _ = self.0.inbox.send(message);
     }
 
-    /// Says that there is progress, though nothing to show.
-    pub fn sign_of_life(&self) {
-        self.0.alive.fetch_add(1, Ordering::Relaxed);
+    /// The time of the attempt.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp(self.0.since.elapsed().as_millis() as u64)
     }
 
-    /// Says that the attempt waits for its turn to send a request.
-    pub(crate) fn begin_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
-        self.activity().begin_waiting();
-        self.signal(signal);
+    /// The moment at which the attempt's time is `at`.
+    pub(super) fn instant(&self, at: Timestamp) -> Instant {
+        self.0.since + std::time::Duration::from_millis(at.0)
     }
 
-    /// Says that it is its turn.
-    pub(crate) fn end_waiting(&self) {
-        let has_waited = self.activity().end_waiting();
-        if has_waited {
-            self.signal(|attempt| Signal::Writing { attempt, tokens: 0 });
-        }
-    }
-
-    /// What `turn` gives once it is the attempt's turn to send a request, unless
-    /// the run parks first: what has not left by then is not sent.
-    pub(super) async fn unless_parking<T>(&self, turn: impl Future<Output = T>) -> Result<T, Stopped> {
-        if self.0.parking.is_cancelled() {
-            return Err(Stopped);
-        }
-        tokio::select! {
-            biased;
-            come = turn => Ok(come),
-            () = self.0.parking.cancelled() => Err(Stopped),
-        }
-    }
-
-    /// Says that a request leaves now. Fails where it must not.
-    pub(super) fn asks(&self) -> Result<(), Stopped> {
-        self.sign_of_life();
-        if self.activity().ask() { Ok(()) } else { Err(Stopped) }
-    }
-
-    /// The same for a request that is sent a second time.
-    pub(super) fn asks_again(&self) -> Result<(), Stopped> {
-        if self.activity().ask_again() { Ok(()) } else { Err(Stopped) }
-    }
-
-    /// Says that no request is out any more; `by_reply` where a reply has come,
-    /// which the driver is to be told of.
-    pub(super) fn answered(&self, by_reply: bool) {
-        self.activity().answered(by_reply);
+    /// The attempt itself.
+    pub(super) fn state(&self) -> MutexGuard<'_, Attempt> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sees to it that no further request leaves. Returns what has left and may be
     /// billed; an attempt of which nothing has, ends.
     pub(crate) fn withdraw(&self) -> Owed {
-        let owed = self.activity().withdraw();
+        let owed = self.state().withdraw();
         if !owed.first {
             self.0.stop.cancel();
         }
         owed
     }
 
-    /// Whether a request is out.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.activity().doing() == Doing::Asking
-    }
-
     /// Whether a request has left of whose reply the driver does not know.
     pub(crate) fn may_be_billed(&self) -> bool {
-        self.activity().owed().first
+        self.state().owed().first
     }
 
     /// How long it has waited for its turn so far.
-    pub(crate) fn waited(&self) -> Duration {
-        self.activity().waited()
-    }
-
-    fn activity(&self) -> MutexGuard<'_, Activity> {
-        self.0.activity.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn signs_of_life(&self) -> u64 {
-        self.0.alive.load(Ordering::Relaxed)
+    pub(crate) fn waited(&self) -> Millis {
+        self.state().waited(self.now())
     }
 }
 

@@ -1,46 +1,45 @@
 //! What carries out attempts.
 //!
-//! An executor gets one attempt and returns how it ended. It decides nothing
-//! about retries and starts nothing of its own accord: before each further
-//! request it asks its [`Line`] to the driver, which answers once the request
-//! is written down, or tells it to stop.
+//! What an attempt does next is decided by the core ([`divisi_core::attempt`]);
+//! `perform` does it: with models for agents of ours (`dialogue`, `send`), with an
+//! [`Executor`] for what another program carries out. Its [`Line`] leads to the driver.
 
-mod activity;
-mod api;
-mod ask;
 mod check;
 mod command;
-mod conversation;
-mod hedge;
+mod dialogue;
 mod line;
+mod perform;
 mod place;
 mod said;
 mod schema;
+mod send;
 
-pub use api::ApiExecutor;
-pub(crate) use ask::bound;
 pub(crate) use check::FINDINGS_BYTES_MAX;
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
-pub(crate) use conversation::opening;
-pub use hedge::Durations;
+pub(crate) use dialogue::opening;
 pub use line::{Line, Signal, Stopped, WaitsFor};
+pub(crate) use perform::carry_out;
+pub use send::SharedDurations;
+pub(crate) use send::bound;
 
 use crate::resolve::Assignment;
 use crate::setup::Model;
 use async_trait::async_trait;
 use divisi_core::budget::TurnBound;
 use divisi_core::event::Turn;
-use divisi_core::{AttemptId, Digest, Failure, Millis, PicoUsd, Usage};
+use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Usage};
+use std::path::Path;
 use std::sync::Arc;
 
-/// Carries out attempts of one sort.
+/// A program that carries out attempts in its own way. Checks, times and places are
+/// seen to outside of it.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// Carries out one attempt.
+    /// Carries out one attempt in the folder `root`.
     ///
-    /// Wall and idle time are watched outside: when one is up, the future is
-    /// dropped, and whatever it holds must stop with it.
-    async fn run(&self, attempt: Attempt) -> AttemptResult;
+    /// When its time is up, the future is dropped, and whatever it holds must stop
+    /// with it.
+    async fn run(&self, attempt: &Attempt, root: &Path) -> AttemptResult;
 }
 
 /// One attempt to be carried out.
@@ -53,13 +52,8 @@ pub struct Attempt {
     pub model: Option<Model>,
     /// How many results of the task have been refused.
     pub rung: usize,
-    /// Whether a stronger model is asked if its result is refused.
-    pub can_climb: bool,
     /// What was wrong with the result of the attempt before, if it was refused.
     pub findings: Option<Arc<str>>,
-    /// Longest reply to its first request, where the budget leaves less room
-    /// than the settings do.
-    pub room: Option<u32>,
     /// Replies of earlier attempts that need not be asked for again.
     pub kept: Vec<Kept>,
     /// Leads to the driver.
@@ -69,14 +63,10 @@ pub struct Attempt {
 /// A reply of an earlier attempt, with its text.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// Identity of the request it answers.
-    pub request: Digest,
     /// The reply: JSON text.
     pub reply: Arc<str>,
     /// Results of the tools it called, if they ran: JSON text.
     pub tool_results: Option<Arc<str>>,
-    /// How often in a row the process has died before there were any.
-    pub deaths: u32,
 }
 
 /// How an attempt ended.

@@ -26,7 +26,7 @@ impl Place {
         Ok(Self { workspace })
     }
 
-    /// The folder.
+    /// The folder in which it works.
     pub(super) fn root(&self) -> &Path {
         self.workspace.root()
     }

@@ -6,8 +6,7 @@ mod doorkeeper;
 use super::permit::Permit;
 use super::shared::{SharedPace, machine_millis};
 use divisi_core::governor::{
-    Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, Next, PermitId, Place, Queue, RateLimits,
-    RateSettings,
+    Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, RateLimits, RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
 use doorkeeper::Doorkeeper;
@@ -66,9 +65,6 @@ struct State {
 /// By which somebody who waits is answered.
 type Answer = oneshot::Sender<Result<Permit, Closed>>;
 
-/// What somebody is answered: a permit, or when the gate reopens.
-type Answered = (Answer, Result<PermitId, Option<Timestamp>>);
-
 /// A place in the line, given up when it is dropped.
 struct Waiting<'a> {
     gate: &'a Arc<Gate>,
@@ -124,7 +120,9 @@ impl Gate {
             let asked = state.step(false, |queue| queue.ask(now, estimate));
             match asked {
                 Some(Decision::Go(id)) => return Ok(Permit::new(self.clone(), id)),
-                Some(Decision::Closed(until)) => return Err(state.closed(now, until)),
+                Some(Decision::Closed(until)) => {
+                    return Err(Closed::new(state.closed_by.as_ref(), now, until));
+                }
                 Some(Decision::Wait(until)) => state.wake_at = Some(until),
                 Some(Decision::Full) | None => {}
             }
@@ -202,7 +200,7 @@ impl Gate {
         self.let_through(self.lock(), false, |queue| queue.withdraw(now, id));
     }
 
-    /// Answers everybody whose turn has come after `change`.
+    /// Answers all whose turn has come after `change`.
     fn let_through(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State>,
@@ -210,31 +208,21 @@ impl Gate {
         change: impl FnOnce(&mut Queue<RunNumber, Answer>),
     ) {
         let now = self.now();
-        let (mut answers, wake_at) = state.step(is_news, |queue| {
+        let closed_by = state.closed_by.clone();
+        state.wake_at = state.step(is_news, |queue| {
             change(queue);
-            everybody(queue, now)
-        });
-        state.wake_at = wake_at;
-        while !answers.is_empty() {
-            let mut unused = vec![];
-            for (answer, answered) in answers {
+            queue.let_through(now, |answer, answered| {
                 let answered = match answered {
                     Ok(id) => Ok(Permit::new(self.clone(), id)),
-                    Err(until) => Err(state.closed(now, until)),
+                    Err(until) => Err(Closed::new(closed_by.as_ref(), now, until)),
                 };
-                // Whoever has gone meanwhile hands it back, and it is the next one's.
-                if let Err(Ok(permit)) = answer.send(answered) {
-                    unused.extend(permit.take());
+                // What has gone meanwhile hands it back, and it is the next one's.
+                match answer.send(answered) {
+                    Err(Ok(permit)) => permit.take(),
+                    Ok(()) | Err(Err(_)) => None,
                 }
-            }
-            if unused.is_empty() {
-                break;
-            }
-            (answers, state.wake_at) = state.step(false, |queue| {
-                unused.into_iter().for_each(|id| queue.withdraw(now, id));
-                everybody(queue, now)
-            });
-        }
+            })
+        });
         self.keep_watch(&state);
     }
 
@@ -298,28 +286,16 @@ impl State {
             Some(_) | None => step(&mut self.queue),
         }
     }
+}
 
-    fn closed(&self, now: Timestamp, until: Option<Timestamp>) -> Closed {
+impl Closed {
+    fn new(closed_by: Option<&Failure>, now: Timestamp, until: Option<Timestamp>) -> Self {
         let unknown = || Failure::new(FailureClass::Quota, "the provider takes no requests");
-        Closed {
-            failure: self.closed_by.clone().unwrap_or_else(unknown),
+        Self {
+            failure: closed_by.cloned().unwrap_or_else(unknown),
             reopens_in: until.map(|until| until.since(now)),
         }
     }
-}
-
-/// Those who may leave or are turned away now, and when to look again.
-fn everybody(queue: &mut Queue<RunNumber, Answer>, now: Timestamp) -> (Vec<Answered>, Option<Timestamp>) {
-    let mut answers = vec![];
-    let wake_at = loop {
-        match queue.next_through(now) {
-            Next::Through(answer, id) => answers.push((answer, Ok(id))),
-            Next::Closed(answer, until) => answers.push((answer, Err(until))),
-            Next::Wait(until) => break Some(until),
-            Next::Full | Next::Nobody => break None,
-        }
-    };
-    (answers, wake_at)
 }
 
 impl Drop for Waiting<'_> {

@@ -9,22 +9,21 @@ mod shared;
 mod permit;
 
 mod prefixes;
-mod warmth;
 
 pub use shared::SharedLimits;
 
 pub(crate) use gate::{Closed, Gate, Outlook, RunNumber};
 pub(crate) use permit::Permit;
-pub(crate) use warmth::Admission;
+pub(crate) use prefixes::{Admission, Held};
 
 use crate::setup::Model;
 use divisi_core::governor::RateSettings;
-use divisi_core::{Digest, Millis, Tier};
+use divisi_core::{Digest, Tier};
 use divisi_providers::Request;
+use prefixes::Prefixes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use warmth::Warmth;
 
 /// Bytes that every vendor's tokeniser makes at least one token of, in texts as
 /// they are. Taken from below: to hold a request whose prefix is a little too
@@ -41,7 +40,7 @@ pub struct Governors {
     cautious: AtomicBool,
     /// Whether one that others have found shut for long lets one out, too.
     hopeful: AtomicBool,
-    warmth: Arc<Warmth>,
+    prefixes: Arc<Prefixes>,
 }
 
 impl Governors {
@@ -66,19 +65,11 @@ impl Governors {
         &self.settings
     }
 
-    /// Returns when `request` to `model` need not wait for others that share its
-    /// prefix; calls `held` at once and then every second while it has to, with the
-    /// longest time that is left.
-    ///
-    /// Dropping the future gives up the place. The request counts as under way
-    /// until the [`Admission`] is dropped.
-    pub(crate) async fn admit(
-        &self,
-        model: &Model,
-        request: &Request,
-        held: impl Fn(Millis) + Send,
-    ) -> Admission {
-        self.warmth.admit(cacheable(model, request), held).await
+    /// Lets `request` to `model` be under way, if it need not wait for others that share
+    /// its prefix, or is not `patient`. It counts as under way until the [`Admission`]
+    /// is dropped.
+    pub(crate) fn admit(&self, model: &Model, request: &Request, patient: bool) -> Result<Admission, Held> {
+        self.prefixes.ask(cacheable(model, request), patient)
     }
 
     /// Lets requests leave again through gates that are shut, one at first; so, too,
@@ -134,8 +125,8 @@ fn cacheable(model: &Model, request: &Request) -> Vec<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use divisi_core::FailureClass;
     use divisi_core::governor::Estimate;
+    use divisi_core::{FailureClass, Millis};
     use divisi_providers::ProviderError;
 
     #[tokio::test(start_paused = true)]

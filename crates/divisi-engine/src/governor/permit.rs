@@ -2,6 +2,7 @@
 
 use super::Gate;
 use divisi_core::governor::{Ending, PermitId, RateLimits};
+use divisi_core::retry::Told;
 use divisi_core::{Failure, FailureClass};
 use divisi_providers::{ProviderError, Reply};
 use std::sync::Arc;
@@ -39,7 +40,8 @@ impl Permit {
             Err(error) => {
                 let closes = matches!(error.class, FailureClass::Quota | FailureClass::Auth);
                 let failure = closes.then(|| Failure::from(error.clone()));
-                self.gate.done(id, None, |now| ending(error, now), &error.rate, failure);
+                let told = Told { retry_after: error.retry_after, should_retry: error.should_retry };
+                self.gate.done(id, None, |now| Ending::of(error.class, told, now), &error.rate, failure);
             }
         }
     }
@@ -59,35 +61,5 @@ impl Drop for Permit {
             Some(id) => self.gate.withdraw(id),
             None => {}
         }
-    }
-}
-
-fn ending(error: &ProviderError, now: divisi_core::Timestamp) -> Ending {
-    match error.class {
-        // The vendor says that pace has nothing to do with it.
-        FailureClass::RateLimited if error.should_retry == Some(false) => Ending::Other,
-        FailureClass::RateLimited => Ending::RateLimited { retry_after: error.retry_after },
-        FailureClass::Overloaded => Ending::Overloaded,
-        FailureClass::Quota => Ending::Quota { until: error.retry_after.map(|wait| now + wait) },
-        FailureClass::Auth if error.should_retry == Some(true) => Ending::Other,
-        FailureClass::Auth => Ending::Auth,
-        FailureClass::Server
-        | FailureClass::Network
-        | FailureClass::Timeout
-        | FailureClass::Stalled
-        | FailureClass::Lost
-        | FailureClass::Interrupted
-        | FailureClass::BadRequest
-        | FailureClass::TooLong
-        | FailureClass::Declined
-        | FailureClass::Truncated
-        | FailureClass::Schema
-        | FailureClass::Empty
-        | FailureClass::Turns
-        | FailureClass::Check
-        | FailureClass::Budget
-        | FailureClass::Program
-        | FailureClass::Unavailable
-        | FailureClass::Flow => Ending::Other,
     }
 }

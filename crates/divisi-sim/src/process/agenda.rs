@@ -11,9 +11,12 @@ pub(super) enum Happening {
     /// A request comes to the vendor.
     Arrives(Sending, Option<PermitId>),
     Reply(Sending, Option<PermitId>, Box<Answered>),
-    /// An answer has taken long.
-    Slow(AttemptId, usize),
-    ToolsDone(AttemptId, usize),
+    /// The reply to a request begins.
+    Begins(Sending, Option<PermitId>),
+    /// Tools have results, which are new or recorded.
+    ToolsDone(AttemptId, bool),
+    /// A check has looked at a result.
+    Checked(AttemptId),
     /// Another run wants to send something.
     OtherAsks(u32),
     /// The same, once it has been parked.
@@ -38,11 +41,13 @@ impl Process<'_, '_> {
     pub(super) fn time_passes(&mut self) -> Result<(), String> {
         let next = self.agenda.keys().next().map(|(due, _)| *due);
         let wake_at = self.run.wake_at();
-        let Some(now) = next.into_iter().chain(wake_at).chain(self.gates_wake_at()).min() else {
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        let Some(now) = next.into_iter().chain(wake_at).chain(alarm).chain(self.gates_wake_at()).min() else {
             return Err(format!("it waits for ever, {:?}", self.run.stage()));
         };
-        self.world.now = now;
+        self.world.now = self.world.now.max(now);
         self.look_at_gates()?;
+        self.look_at_clocks()?;
         if next != Some(now) {
             return Ok(());
         }
@@ -50,8 +55,9 @@ impl Process<'_, '_> {
         match happening {
             Happening::Arrives(sending, permit) => self.arrive(sending, permit)?,
             Happening::Reply(sending, permit, answered) => self.reply(sending, permit, &answered)?,
-            Happening::Slow(attempt, turn) => self.lose_patience(attempt, turn),
-            Happening::ToolsDone(attempt, turn) => self.want_turn(attempt, turn),
+            Happening::Begins(sending, permit) => self.begins(sending, permit)?,
+            Happening::ToolsDone(attempt, are_new) => self.tools_are_done(attempt, are_new)?,
+            Happening::Checked(attempt) => self.is_checked(attempt)?,
             Happening::OtherAsks(number) => self.other_asks(number)?,
             Happening::OtherResumes(number) => {
                 self.reopen_gates()?;

@@ -1,91 +1,354 @@
-//! What carries an attempt out: a conversation of one request or more.
+//! Does what an attempt says is to be done: the core's own attempt, as it ships, with a
+//! seeded vendor, tools that take some time, and a cache of prefixes.
 
-use super::gate::Who;
-use super::{Process, text};
-use crate::ask::Fate;
+use super::gate::{Sending, Who};
+use super::{Happening, Process, text};
+use crate::ask::{Ask, Fate};
 use crate::script::value_of;
 use crate::vendor::{Family, Reply, Request};
 use crate::watch::{CUT, ensure, is_cut};
+use divisi_core::attempt::{
+    Attempt, End, Ended, Input as Step, Known, Output, Purpose, Reading, Signs, Slot, Spec, Work,
+};
+use divisi_core::check::CheckKind;
 use divisi_core::event::Turn;
+use divisi_core::governor::{Lead, Leader, PermitId, Place};
 use divisi_core::retry::Told;
 use divisi_core::run::{AttemptEnd, KeptTurn, TaskStage};
-use divisi_core::{AttemptId, Digest, Failure, FailureClass, Input, Key, Millis, Usage};
+use divisi_core::{AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, Timestamp, Usage};
 use std::sync::Arc;
 
-impl Process<'_, '_> {
-    /// An attempt begins. Replies that are kept are not asked for again.
-    pub(super) fn begin(&mut self, attempt: AttemptId, room: Option<u32>) -> Result<(), String> {
-        if !self.is_under_way(attempt) {
+/// Longest time a request may be out without a sign of life.
+const IDLE_TIMEOUT: Millis = Millis(10_000);
+
+/// One attempt under way, and what it is made of.
+pub(super) struct Carried<'f> {
+    attempt: Attempt,
+    ask: &'f Ask,
+    kept: Vec<KeptTurn>,
+    /// Requests built so far: of its conversation, and to its judge.
+    turns: usize,
+    verdicts: usize,
+    /// The place among them of the one that is asked, and what that may cost.
+    turn: usize,
+    /// Results of tools that no request has taken along.
+    tool_results: Option<Content>,
+    /// What is to be recorded of the last reply, if it is new.
+    reply: Option<Box<Turn>>,
+    /// Its part in writing a prefix, and when the request left.
+    lead: Option<(Lead, Option<Timestamp>)>,
+    /// The request that it waits for, which is to write its prefix.
+    waits_for: Option<Lead>,
+    slots: [At; 2],
+    /// Why each of the two requests has failed.
+    errors: [Option<AttemptEnd>; 2],
+    /// What a program has made.
+    made: Option<AttemptEnd>,
+    /// How long its requests may take before they are called slow.
+    patience: Millis,
+    /// When it wants to be asked again.
+    alarm: Option<Timestamp>,
+    /// Whether it has been told that the run parks.
+    is_parking: bool,
+}
+
+/// Where one of its two requests is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum At {
+    Nowhere,
+    InLine(Family, Place<u32>),
+    /// It may leave.
+    Permit(Family, PermitId),
+    Out {
+        ticket: u64,
+        gate: Option<(Family, PermitId)>,
+        /// Since when nothing has been heard of it, where nothing ever will.
+        silent_since: Option<Timestamp>,
+    },
+}
+
+impl<'f> Process<'_, 'f> {
+    /// An attempt begins.
+    pub(super) fn begin(&mut self, id: AttemptId, room: Option<u32>) -> Result<(), String> {
+        if !self.is_under_way(id) {
             // Ended again by a later input of the same batch.
             return Ok(());
         }
-        let ask = self.asks[&attempt.task];
-        let task = self.run.task(attempt.task);
-        let told = task.is_some_and(|task| task.rung() == 0 || task.findings().is_some());
-        ensure!(told, "{attempt} is not told what was wrong with the result before");
-        let progress = self.progress(attempt);
-        for turn in 0..progress {
-            let results = self.kept(attempt, turn).is_some_and(|kept| kept.tool_results.is_some());
-            let none_due = turn + 1 >= ask.turns || turn + 1 == progress;
-            ensure!(results || none_due, "{attempt} has lost the tool results of turn {turn}");
+        let ask = self.asks[&id.task];
+        let Some(task) = self.run.task(id.task) else { return Ok(()) };
+        let told = task.rung() == 0 || task.findings().is_some();
+        ensure!(told, "{id} is not told what was wrong with the result before");
+        let kept: Vec<KeptTurn> = task.kept_turns().to_vec();
+        let spec = Spec {
+            work: if ask.by_program { Work::Program } else { Work::Conversation },
+            turns_max: 50,
+            checks: checks(ask),
+            rung: task.rung() as usize,
+            can_climb: task.can_climb(),
+            timeout: ask.timeout,
+            idle_timeout: IDLE_TIMEOUT,
+            hedges: self.world.scenario.hedges && !ask.by_program,
+            room,
+            kept: kept.iter().map(known).collect(),
+        };
+        // Longer than any request is on its way.
+        let patience = Millis(self.patience.within(150..3_000));
+        self.carried.insert(id, Carried::new(Attempt::new(spec), ask, kept, patience));
+        self.steps.push((id, Step::Begin));
+        Ok(())
+    }
+
+    /// Tells an attempt what has happened, and does what it then wants.
+    pub(super) fn step(&mut self, id: AttemptId, step: Step) -> Result<(), String> {
+        let now = self.world.now;
+        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        if self.is_parking && !std::mem::replace(&mut carried.is_parking, true) {
+            // Looked at first, whatever else there is.
+            carried.attempt.handle(now, Step::Park);
         }
-        match progress {
-            0 => self.send(attempt, room)?,
-            all if all == ask.requests() => self.answer(attempt, None),
-            some => self.want_turn(attempt, some),
+        carried.attempt.handle(now, step);
+        while let Some(output) = self.carried.get_mut(&id).and_then(|carried| carried.attempt.poll()) {
+            self.perform(id, output)?;
+        }
+        if let Some(carried) = self.carried.get_mut(&id) {
+            let alarm = carried.attempt.timeout();
+            let before = std::mem::replace(&mut carried.alarm, alarm);
+            before.map(|at| self.alarms.remove(&(at, id)));
+            alarm.map(|at| self.alarms.insert((at, id)));
         }
         Ok(())
     }
 
-    pub(super) fn want_turn(&mut self, attempt: AttemptId, turn: usize) {
-        let ask = self.asks[&attempt.task];
-        let bound = ask.bound(turn, self.model(attempt));
-        // A tool that has run before the kill does not run again; what is judged calls none.
-        let last = self.kept(attempt, turn.wrapping_sub(1));
-        let known = last.is_some_and(|turn| turn.tool_results.is_some()) || ask.judges(turn);
-        let tool_results = (!known).then(|| text(&format!("results of {turn}")));
-        self.say(Input::TurnWanted { attempt, tool_results, bound });
+    /// The attempts whose time it is look at their clocks.
+    pub(super) fn look_at_clocks(&mut self) -> Result<(), String> {
+        let now = self.world.now;
+        while let Some(&(at, id)) = self.alarms.first().filter(|(at, _)| *at <= now) {
+            self.alarms.remove(&(at, id));
+            let Some(carried) = self.carried.get_mut(&id) else { continue };
+            carried.alarm = None;
+            // What is out and not silent gives signs of life at every moment.
+            let since = |at: &At| match at {
+                At::Out { silent_since, .. } => Some(silent_since.unwrap_or(now)),
+                _ => None,
+            };
+            let heard_at = carried.slots.iter().filter_map(since).max().unwrap_or(now);
+            let signs = Signs { alive_at: heard_at, grew_at: heard_at };
+            let patience = Some(carried.patience);
+            self.step(id, Step::Tick { signs, patience })?;
+            let next = self.carried.get(&id).and_then(|carried| carried.alarm);
+            ensure!(next.is_none_or(|next| next >= now), "{id} wants to be looked at in the past");
+        }
+        Ok(())
     }
 
-    /// The next request of an attempt leaves.
-    pub(super) fn send(&mut self, attempt: AttemptId, room: Option<u32>) -> Result<(), String> {
-        if !self.is_under_way(attempt) {
+    fn perform(&mut self, id: AttemptId, output: Output) -> Result<(), String> {
+        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let ask = carried.ask;
+        match output {
+            Output::Open => self.step(id, Step::Opened { ok: true }),
+            Output::Build(purpose) => {
+                let (built, first) = match purpose {
+                    Purpose::Turn => (&mut carried.turns, 0),
+                    Purpose::Verdict(_) => (&mut carried.verdicts, ask.turns),
+                };
+                carried.turn = first + *built;
+                *built += 1;
+                let turn = carried.turn;
+                let bound = ask.bound(turn, self.model(id));
+                self.step(id, Step::Built { request: self.request(id, turn), bound })
+            }
+            Output::Reuse(_) => {
+                let reading = self.reading(id);
+                self.step(id, Step::Reused(Some(reading)))
+            }
+            Output::Order(bound) => {
+                let tool_results = carried.tool_results.take();
+                self.say(Input::TurnWanted { attempt: id, tool_results, bound });
+                Ok(())
+            }
+            Output::AskPrefix { patient } => self.ask_prefix(id, patient),
+            Output::AwaitPermit(slot) => self.await_permit(id, slot),
+            Output::Withdraw(slot) | Output::Abandon(slot) => {
+                self.world.tally.withdrawn += u64::from(matches!(output, Output::Withdraw(_)));
+                self.take_back(id, slot)
+            }
+            Output::Send(slot, room) => self.send(id, slot, room),
+            Output::Hedge => {
+                self.say(Input::HedgeWanted { attempt: id });
+                Ok(())
+            }
+            Output::HedgeEnded { billed } => {
+                self.say(Input::HedgeEnded { attempt: id, billed });
+                Ok(())
+            }
+            Output::Record => {
+                if let Some(turn) = carried.reply.take() {
+                    self.say(Input::TurnEnded { attempt: id, turn });
+                }
+                self.step(id, Step::HandedOver)
+            }
+            Output::UseTools { kept, may_run } => self.use_tools(id, kept, may_run),
+            Output::Say(_) => Ok(()),
+            Output::Work => {
+                let request = self.request_of(id, None);
+                self.planned += 1;
+                let ticket = self.planned;
+                let sending = Sending { who: Who::Attempt(id, 0, Slot::First), request, priority: 0, ticket };
+                self.out(id, Slot::First, ticket, None);
+                self.depart(sending, None)
+            }
+            Output::Check(_) => {
+                let after = Millis(self.chance.within(0..400));
+                self.plan(after, Happening::Checked(id));
+                Ok(())
+            }
+            Output::End(ended) => self.ended(id, ended),
+        }
+    }
+
+    /// Asks whether the prefix can be read.
+    fn ask_prefix(&mut self, id: AttemptId, patient: bool) -> Result<(), String> {
+        let (now, family) = (self.world.now, self.family(id));
+        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        carried.waits_for = None;
+        let wanted = prefix(carried.ask);
+        let asked = match self.prefixes.get_mut(&family).filter(|_| !wanted.is_empty()) {
+            Some(prefixes) => prefixes.ask(&wanted, now, patient).map(Some),
+            None => Ok(None),
+        };
+        let step = match asked {
+            Ok(lead) => {
+                carried.lead = lead.map(|lead| (lead, None));
+                Step::PrefixReady
+            }
+            Err(Leader { lead, has_left }) => {
+                carried.waits_for = Some(lead);
+                self.world.tally.held += 1;
+                Step::PrefixHeld { has_left }
+            }
+        };
+        self.step(id, step)?;
+        self.prefix_news(family)
+    }
+
+    /// The reply to a request has begun, or the request is over.
+    pub(super) fn prefix_is(&mut self, id: AttemptId, begun: bool) -> Result<(), String> {
+        let (now, family) = (self.world.now, self.family(id));
+        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        if let (Some((lead, left_at)), Some(prefixes)) = (carried.lead.take(), self.prefixes.get_mut(&family))
+        {
+            match begun {
+                true => prefixes.begun(&prefix(carried.ask), lead, left_at.unwrap_or(now)),
+                false => prefixes.failed(&prefix(carried.ask), lead),
+            }
+        }
+        self.prefix_news(family)
+    }
+
+    /// Those that wait for what is over ask again.
+    fn prefix_news(&mut self, family: Family) -> Result<(), String> {
+        let over = self.prefixes.get_mut(&family).map(|prefixes| prefixes.take_over()).unwrap_or_default();
+        if over.is_empty() {
             return Ok(());
         }
-        let (ask, turn, model) = (self.asks[&attempt.task], self.progress(attempt), self.model(attempt));
-        let bound = ask.bound(turn, model);
-        let room = room.unwrap_or(u32::MAX).min(bound.reply_tokens_max);
-        let least = bound.reply_tokens_min;
-        ensure!(room >= least, "{attempt} leaves a reply of {least} tokens only {room}");
-        let name = if ask.judges(turn) { "judge" } else { model.map_or("none", |model| model) };
-        let request = Request {
-            ours: true,
-            family: (!ask.by_program).then(|| Family::of(name)),
-            bound,
-            input: ask.tokens(turn),
-            prefix: ask.prefix,
-            room,
-            reply_usual: ask.reply_usual,
-        };
-        let priority = self.run.task(attempt.task).map_or(0, |task| task.facts().priority);
-        self.enter(Who::Attempt(attempt, turn), request, priority)
+        let waits = |carried: &Carried<'_>| carried.waits_for.is_some_and(|lead| over.contains(&lead));
+        let waiting: Vec<_> =
+            self.carried.iter().filter(|(_, carried)| waits(carried)).map(|(id, _)| *id).collect();
+        for id in waiting {
+            if self.family(id) == family {
+                self.step(id, Step::PrefixNews)?;
+            }
+        }
+        Ok(())
     }
 
-    /// What follows from the answer to a request, whichever of two brought it.
-    pub(super) fn hear(&mut self, attempt: AttemptId, turn: usize, reply: Reply) {
-        let ask = self.asks[&attempt.task];
-        let most = ask.bound(turn, self.model(attempt)).most();
+    fn await_permit(&mut self, id: AttemptId, slot: Slot) -> Result<(), String> {
+        let Some(carried) = self.carried.get(&id) else { return Ok(()) };
+        let turn = carried.turn;
+        let request = self.request_of(id, None);
+        let priority = self.run.task(id.task).map_or(0, |task| task.facts().priority);
+        self.enter(Who::Attempt(id, turn, slot), request, priority)
+    }
+
+    /// A request leaves, with so much room for its reply.
+    fn send(&mut self, id: AttemptId, slot: Slot, room: Option<u32>) -> Result<(), String> {
+        let (now, family) = (self.world.now, self.family(id));
+        let request = self.request_of(id, room);
+        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let (turn, priority) = (carried.turn, 0);
+        let At::Permit(_, permit) = carried.slots[place(slot)] else {
+            return Err(format!("{id} sends without a permit"));
+        };
+        if let (Some((lead, left_at)), Some(prefixes)) = (&mut carried.lead, self.prefixes.get_mut(&family)) {
+            left_at.get_or_insert(now);
+            prefixes.leaves(&prefix(carried.ask), *lead);
+        }
+        let least = request.bound.reply_tokens_min;
+        ensure!(request.room >= least, "{id} leaves a reply of {least} tokens only {}", request.room);
+        self.planned += 1;
+        let ticket = self.planned;
+        self.out(id, slot, ticket, Some((family, permit)));
+        self.depart(Sending { who: Who::Attempt(id, turn, slot), request, priority, ticket }, Some(permit))
+    }
+
+    fn out(&mut self, id: AttemptId, slot: Slot, ticket: u64, gate: Option<(Family, PermitId)>) {
+        self.at(id, slot, At::Out { ticket, gate, silent_since: None });
+    }
+
+    pub(super) fn at(&mut self, id: AttemptId, slot: Slot, at: At) {
+        if let Some(carried) = self.carried.get_mut(&id) {
+            carried.slots[place(slot)] = at;
+        }
+    }
+
+    /// One of its requests is of no use any more, wherever it is.
+    fn take_back(&mut self, id: AttemptId, slot: Slot) -> Result<(), String> {
+        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        match std::mem::replace(&mut carried.slots[place(slot)], At::Nowhere) {
+            At::Nowhere | At::Out { gate: None, .. } => Ok(()),
+            At::InLine(family, place) => self.give_up(family, place),
+            At::Permit(family, permit) => self.give_back(family, permit),
+            At::Out { gate: Some((family, permit)), .. } => self.abandon(family, permit),
+        }
+    }
+
+    /// Whether this request of an attempt has this permit.
+    pub(super) fn holds(&self, id: AttemptId, slot: Slot, family: Family, permit: PermitId) -> bool {
+        self.carried.get(&id).is_some_and(|carried| carried.slots[place(slot)] == At::Permit(family, permit))
+    }
+
+    /// Whether this request of an attempt is still waited for.
+    pub(super) fn is_out(&self, id: AttemptId, slot: Slot, ticket: u64) -> bool {
+        let at = self.carried.get(&id).map(|carried| carried.slots[place(slot)]);
+        matches!(at, Some(At::Out { ticket: of, .. }) if of == ticket)
+    }
+
+    /// Nothing more will be heard of a request.
+    pub(super) fn falls_silent(&mut self, id: AttemptId, slot: Slot) {
+        let now = self.world.now;
+        if let Some(Carried { slots, .. }) = self.carried.get_mut(&id)
+            && let At::Out { silent_since, .. } = &mut slots[place(slot)]
+        {
+            *silent_since = Some(now);
+        }
+    }
+
+    /// What becomes of a request is known.
+    pub(super) fn hear(&mut self, id: AttemptId, slot: Slot, reply: Reply) -> Result<(), String> {
+        self.at(id, slot, At::Nowhere);
+        let Some(carried) = self.carried.get(&id) else { return Ok(()) };
+        let (ask, turn) = (carried.ask, carried.turn);
+        let most = ask.bound(turn, self.model(id)).most();
+        if ask.by_program {
+            return self.worked(id, reply, most);
+        }
         match reply {
-            Reply::Answer { cost, .. } if ask.by_program => {
-                let usage = Usage { output: 1, ..Usage::default() };
-                let cost = self.world.vendor.claim(cost, most);
-                self.end(attempt, AttemptEnd { usage, cost, ..self.result(attempt) });
-            }
             Reply::Answer { cost, usage, cut } => {
+                self.prefix_is(id, true)?;
                 let cost = self.world.vendor.claim(cost, most);
-                let model = self.model(attempt).filter(|_| !ask.judges(turn));
+                let model = self.model(id).filter(|_| !ask.judges(turn));
                 let reply = Box::new(Turn {
-                    request: self.request(attempt, turn),
+                    request: self.request(id, turn),
                     reply: text(if cut { CUT } else { "reply" }),
                     model: model.cloned().unwrap_or_else(|| "judge".into()),
                     judges: ask.judges(turn),
@@ -93,39 +356,178 @@ impl Process<'_, '_> {
                     cost,
                     took: Millis(1),
                 });
-                match turn + 1 == ask.requests() {
-                    _ if cut => {
-                        let next_turn = Some(ask.bound(turn, self.model(attempt)).whole());
-                        let cut = failed(FailureClass::Interrupted);
-                        self.end(attempt, AttemptEnd { last_turn: Some(reply), next_turn, ..cut });
-                    }
-                    true => self.answer(attempt, Some(reply)),
-                    false => self.say(Input::TurnEnded { attempt, turn: reply }),
+                let reading = if cut { Reading::Truncated } else { self.reading(id) };
+                if let Some(carried) = self.carried.get_mut(&id) {
+                    carried.reply = Some(reply);
                 }
+                self.step(id, Step::Replied { slot, reading })
             }
-            Reply::Refusal { class, told: Told { retry_after, should_retry } } => {
-                self.end(attempt, AttemptEnd { retry_after, should_retry, ..failed(class) });
-            }
-            Reply::Lost { class } => self.end(attempt, AttemptEnd { unanswered: true, ..failed(class) }),
+            Reply::Refusal { class, told } => self.fails(id, slot, end_of(class, told), false),
+            Reply::Lost { class } => self.fails(id, slot, failed(class), true),
         }
     }
 
-    /// The attempt ends by what its last reply says.
-    fn answer(&mut self, attempt: AttemptId, last_turn: Option<Box<Turn>>) {
-        self.end(attempt, AttemptEnd { last_turn, ..self.result(attempt) });
+    fn fails(
+        &mut self,
+        id: AttemptId,
+        slot: Slot,
+        end: AttemptEnd,
+        maybe_billed: bool,
+    ) -> Result<(), String> {
+        if let Some(carried) = self.carried.get_mut(&id) {
+            carried.errors[place(slot)] = Some(end);
+        }
+        self.step(id, Step::Failed { slot, maybe_billed, again: false })
     }
 
-    fn result(&self, attempt: AttemptId) -> AttemptEnd {
-        let ask = self.asks[&attempt.task];
-        let rung = self.run.task(attempt.task).map_or(0, |task| task.rung());
-        match ask.fate {
+    /// The gate has turned a request away.
+    pub(super) fn is_turned_away(
+        &mut self,
+        id: AttemptId,
+        slot: Slot,
+        end: AttemptEnd,
+    ) -> Result<(), String> {
+        self.at(id, slot, At::Nowhere);
+        if let Some(carried) = self.carried.get_mut(&id) {
+            carried.errors[place(slot)] = Some(end);
+        }
+        self.step(id, Step::Closed(slot))
+    }
+
+    /// A program has ended, and says what it has cost.
+    fn worked(&mut self, id: AttemptId, reply: Reply, most: divisi_core::PicoUsd) -> Result<(), String> {
+        let made = match reply {
+            Reply::Answer { cost, .. } => {
+                let usage = Usage { output: 1, ..Usage::default() };
+                let cost = self.world.vendor.claim(cost, most);
+                AttemptEnd { usage, cost, ..self.result(id) }
+            }
+            Reply::Refusal { class, told } => end_of(class, told),
+            Reply::Lost { class } => AttemptEnd { unanswered: true, ..failed(class) },
+        };
+        let ok = made.result.is_ok();
+        if let Some(carried) = self.carried.get_mut(&id) {
+            carried.made = Some(made);
+        }
+        self.step(id, Step::Worked { ok })
+    }
+
+    fn use_tools(&mut self, id: AttemptId, kept: Option<usize>, may_run: bool) -> Result<(), String> {
+        let Some(carried) = self.carried.get(&id) else { return Ok(()) };
+        let request = self.request(id, carried.turn);
+        let known = carried.kept.iter().find(|known| known.request == request && !is_cut(&known.reply));
+        let has_results = known.is_some_and(|known| known.tool_results.is_some());
+        ensure!(
+            has_results == kept.is_some(),
+            "{id} uses the tools of a reply again, or has lost their results"
+        );
+        let deaths = known.map_or(0, |known| known.deaths);
+        ensure!(may_run == (deaths < 2), "{id} uses tools after {deaths} deaths: {may_run}");
+        let after = if has_results { Millis(0) } else { Millis(self.chance.within(0..400)) };
+        self.plan(after, Happening::ToolsDone(id, !has_results));
+        Ok(())
+    }
+
+    /// Its tools have results, which are new or recorded.
+    pub(super) fn tools_are_done(&mut self, id: AttemptId, are_new: bool) -> Result<(), String> {
+        if let Some(carried) = self.carried.get_mut(&id) {
+            carried.tool_results = are_new.then(|| text(&format!("results of {}", carried.turn)));
+        }
+        self.step(id, Step::ToolsDone)
+    }
+
+    /// Its check has looked at the result.
+    pub(super) fn is_checked(&mut self, id: AttemptId) -> Result<(), String> {
+        let rung = self.rung(id);
+        let refuses = self.carried.get(&id).is_some_and(|carried| carried.ask.refuses(rung));
+        self.step(id, Step::Checked(Some(!refuses)))
+    }
+
+    fn ended(&mut self, id: AttemptId, ended: Ended) -> Result<(), String> {
+        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let Ended { end, unrecorded, unanswered } = ended;
+        let last_turn = carried.reply.take().filter(|_| unrecorded);
+        let result = match end {
+            End::NoReply(slot) => {
+                carried.errors[place(slot)].take().unwrap_or_else(|| failed(FailureClass::Server))
+            }
+            End::Done | End::NoResult => carried.made.take().unwrap_or_else(|| self.result(id)),
+            End::Refused | End::NoVerdict(_) => {
+                let made = carried.made.take().unwrap_or_else(|| failed(FailureClass::Check));
+                let refused = Err(Failure::new(FailureClass::Check, "it did not work out"));
+                AttemptEnd { result: refused, findings: Some(text("it is wrong")), ..made }
+            }
+            End::Cut(_, bound) => AttemptEnd { next_turn: Some(bound), ..failed(FailureClass::Interrupted) },
+            End::Stopped => failed(FailureClass::Interrupted),
+            End::Timeout => failed(FailureClass::Timeout),
+            End::Stalled => failed(FailureClass::Stalled),
+            other => return Err(format!("{id} ends with {other:?}")),
+        };
+        self.world.tally.timeouts += u64::from(end == End::Timeout);
+        let unanswered = unanswered || result.unanswered;
+        self.say(Input::AttemptEnded {
+            attempt: id,
+            end: Box::new(AttemptEnd { last_turn, unanswered, ..result }),
+        });
+        self.let_go(id)
+    }
+
+    /// An attempt is over, and all that it holds is given back.
+    pub(super) fn let_go(&mut self, id: AttemptId) -> Result<(), String> {
+        if !self.carried.contains_key(&id) {
+            // Ended before it began, or lost with the process before.
+            return Ok(());
+        }
+        for slot in [Slot::First, Slot::Second] {
+            self.take_back(id, slot)?;
+        }
+        self.prefix_is(id, false)?;
+        if let Some(alarm) = self.carried.remove(&id).and_then(|carried| carried.alarm) {
+            self.alarms.remove(&(alarm, id));
+        }
+        Ok(())
+    }
+
+    /// The run parks: what has not left stays.
+    pub(super) fn park_all(&mut self) -> Result<(), String> {
+        self.is_parking = true;
+        for id in self.carried.keys().copied().collect::<Vec<_>>() {
+            self.step(id, Step::Park)?;
+        }
+        Ok(())
+    }
+
+    /// The run is about to be cancelled: what has nothing out ends before.
+    pub(super) fn withdraw_all(&mut self, batch: &mut Vec<divisi_core::Recorded>) -> Result<(), String> {
+        for id in self.carried.keys().copied().collect::<Vec<_>>() {
+            let Some(carried) = self.carried.get_mut(&id) else { continue };
+            let owed = carried.attempt.withdraw();
+            if !owed.second {
+                self.decide(Input::HedgeEnded { attempt: id, billed: false }, batch)?;
+            }
+            if !owed.first {
+                let end = Box::new(failed(FailureClass::Interrupted));
+                self.decide(Input::AttemptEnded { attempt: id, end }, batch)?;
+                ensure!(!self.is_under_way(id), "{id} goes on though it was withdrawn");
+            }
+        }
+        Ok(())
+    }
+
+    /// What the last reply says, or would say: the same whenever it is read.
+    fn reading(&self, id: AttemptId) -> Reading {
+        let Some(carried) = self.carried.get(&id) else { return Reading::Empty };
+        carried.ask.reading(carried.turn, self.rung(id))
+    }
+
+    fn rung(&self, id: AttemptId) -> usize {
+        self.run.task(id.task).map_or(0, |task| task.rung() as usize)
+    }
+
+    fn result(&self, id: AttemptId) -> AttemptEnd {
+        match self.asks[&id.task].fate {
             Fate::Fails(class) => failed(class),
-            Fate::Succeeds | Fate::Useless if ask.refuses(rung as usize) => {
-                AttemptEnd { findings: Some(text("it is wrong")), ..failed(FailureClass::Check) }
-            }
-            Fate::Succeeds | Fate::Useless => {
-                AttemptEnd::of(Ok(text(&value_of(&self.key(attempt)).to_string())))
-            }
+            Fate::Succeeds | Fate::Useless => AttemptEnd::of(Ok(text(&value_of(&self.key(id)).to_string()))),
         }
     }
 
@@ -135,20 +537,29 @@ impl Process<'_, '_> {
         stage == Some(&TaskStage::InFlight(attempt))
     }
 
-    pub(super) fn end(&mut self, attempt: AttemptId, end: AttemptEnd) {
-        self.say(Input::AttemptEnded { attempt, end: Box::new(end) });
+    /// The request that is asked, as the vendor sees it.
+    fn request_of(&self, id: AttemptId, room: Option<u32>) -> Request {
+        let ask = self.asks[&id.task];
+        let turn = self.carried.get(&id).map_or(0, |carried| carried.turn);
+        let bound = ask.bound(turn, self.model(id));
+        Request {
+            ours: true,
+            family: (!ask.by_program).then(|| self.family(id)),
+            bound,
+            input: ask.tokens(turn),
+            prefix: ask.prefix,
+            room: room.unwrap_or(u32::MAX).min(bound.reply_tokens_max),
+            reply_usual: ask.reply_usual,
+        }
     }
 
-    /// How many of its requests are answered by replies that are kept.
-    pub(super) fn progress(&self, attempt: AttemptId) -> usize {
-        (0..).take_while(|turn| self.kept(attempt, *turn).is_some()).count()
-    }
-
-    /// The kept reply to this request of an attempt. One that was cut is of no use.
-    fn kept(&self, attempt: AttemptId, turn: usize) -> Option<&KeptTurn> {
-        let kept = self.run.task(attempt.task).map(|task| task.kept_turns()).unwrap_or_default();
-        let request = (!kept.is_empty()).then(|| self.request(attempt, turn))?;
-        kept.iter().find(|kept| kept.request == request && !is_cut(&kept.reply))
+    fn family(&self, id: AttemptId) -> Family {
+        let turn = self.carried.get(&id).map_or(0, |carried| carried.turn);
+        let name = match self.asks[&id.task].judges(turn) {
+            true => "judge",
+            false => self.model(id).map_or("none", |model| model),
+        };
+        Family::of(name)
     }
 
     fn model(&self, attempt: AttemptId) -> Option<&Arc<str>> {
@@ -168,6 +579,62 @@ impl Process<'_, '_> {
     fn key(&self, attempt: AttemptId) -> Key {
         self.run.task(attempt.task).map_or(Key(Digest::of(b"")), |task| task.key())
     }
+}
+
+impl<'f> Carried<'f> {
+    fn new(attempt: Attempt, ask: &'f Ask, kept: Vec<KeptTurn>, patience: Millis) -> Self {
+        Self {
+            attempt,
+            ask,
+            kept,
+            turns: 0,
+            verdicts: 0,
+            turn: 0,
+            tool_results: None,
+            reply: None,
+            lead: None,
+            waits_for: None,
+            slots: [At::Nowhere; 2],
+            errors: [None, None],
+            made: None,
+            patience,
+            alarm: None,
+            is_parking: false,
+        }
+    }
+}
+
+/// The checks of a task.
+fn checks(ask: &Ask) -> Vec<CheckKind> {
+    match ask.by_program {
+        true => vec![],
+        false if ask.judged => vec![CheckKind::Opinion],
+        false if ask.refused > 0 => vec![CheckKind::Fact],
+        false => vec![],
+    }
+}
+
+/// A recorded reply. One that was cut answers another request, as in the engine: the
+/// same with less room.
+fn known(kept: &KeptTurn) -> Known {
+    let known = Known::from(kept);
+    match is_cut(&kept.reply) {
+        true => Known { request: Digest::of(known.request.as_bytes()), ..known },
+        false => known,
+    }
+}
+
+/// What its prompt begins with, where that is shared.
+fn prefix(ask: &Ask) -> Vec<Digest> {
+    ask.prefix.map(|prefix| Digest::of(&[prefix])).into_iter().collect()
+}
+
+pub(super) fn place(slot: Slot) -> usize {
+    usize::from(slot == Slot::Second)
+}
+
+fn end_of(class: FailureClass, Told { retry_after, should_retry }: Told) -> AttemptEnd {
+    AttemptEnd { retry_after, should_retry, ..failed(class) }
 }
 
 pub(super) fn failed(class: FailureClass) -> AttemptEnd {

@@ -1,22 +1,21 @@
-//! The gates of a process: the real governor and the real line, one for each
-//! family of models, kept as the engine keeps them.
+//! The gates of a process: the core's queue, one for each family of models.
 
-use super::hedge::Whereabouts;
-use super::{Happening, Process, failed};
+use super::attempt::{At, failed};
+use super::{Happening, Process};
 use crate::vendor::{Answered, Family, Reply, Request, Vendor};
 use crate::watch::{GateWatch, ensure};
-use divisi_core::governor::{Decision, Ending, Estimate, Governor, Next, PermitId, Place, Queue};
+use divisi_core::attempt::{Input as Step, Slot};
+use divisi_core::governor::{Decision, Ending, Estimate, Governor, PermitId, Place, Queue, RateLimits};
 use divisi_core::retry::Told;
-use divisi_core::run::AttemptEnd;
+use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::{AttemptId, FailureClass, Timestamp};
 use std::fmt;
 
 /// Whose request it is: the run's, or another one's of the same process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    Attempt(AttemptId, usize),
-    /// The same, sent a second time.
-    Second(AttemptId, usize),
+    /// The request of this turn of an attempt, the first or the second time.
+    Attempt(AttemptId, usize, Slot),
     Other(u32),
 }
 
@@ -31,7 +30,7 @@ pub(super) struct Sending {
     /// The longer the chain behind it, the sooner it is its turn.
     pub(super) priority: u32,
     /// Tells it apart from all others.
-    ticket: u64,
+    pub(super) ticket: u64,
 }
 
 /// Through which the requests to one family leave.
@@ -59,17 +58,14 @@ impl Gate {
 impl Process<'_, '_> {
     /// A request wants to leave.
     pub(super) fn enter(&mut self, who: Who, request: Request, priority: u32) -> Result<(), String> {
-        if self.is_withdrawn(who) {
-            return self.withdraw(who);
-        }
         self.planned += 1;
         let sending = Sending { who, request, priority, ticket: self.planned };
-        let Some(family) = request.family else { return self.depart(sending, None) };
+        let Some(family) = request.family else { return Err(format!("{who} has no gate")) };
         let (now, estimate) = (self.world.now, estimate(request));
         let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
         let asked = gate.queue.ask(now, estimate);
         match asked {
-            Some(Decision::Go(permit)) => return self.depart(sending, Some(permit)),
+            Some(Decision::Go(permit)) => return self.through(family, sending, permit),
             Some(Decision::Closed(until)) => return self.turn_away(sending, until),
             Some(Decision::Wait(until)) => gate.wake_at = Some(until),
             Some(Decision::Full) | None => {}
@@ -81,16 +77,29 @@ impl Process<'_, '_> {
         let place = gate.queue.enter(run, priority, estimate, sending);
         let is_next = asked.is_none() && gate.queue.is_next(place);
         match who {
-            Who::Attempt(attempt, turn) => _ = self.in_line.insert(attempt, (turn, family, place)),
-            Who::Second(attempt, _) => self.second_is(attempt, Whereabouts::InLine(family, place)),
-            Who::Other(_) => {}
-        }
-        if let (Who::Other(other), true) = (who, self.chance.percent(10)) {
-            let patience = self.chance.within(1..3_000);
-            self.plan(divisi_core::Millis(patience), Happening::GivesUp(family, place, other));
+            Who::Attempt(attempt, _, slot) => self.at(attempt, slot, At::InLine(family, place)),
+            Who::Other(other) => {
+                if self.chance.percent(10) {
+                    let patience = self.chance.within(1..3_000);
+                    self.plan(divisi_core::Millis(patience), Happening::GivesUp(family, place, other));
+                }
+            }
         }
         // It wants less than those whom it has overtaken; nobody else's turn has come.
         if is_next { self.let_through(family) } else { Ok(()) }
+    }
+
+    /// A request has its permit.
+    fn through(&mut self, family: Family, sending: Sending, permit: PermitId) -> Result<(), String> {
+        match sending.who {
+            Who::Attempt(attempt, _, slot) => {
+                self.at(attempt, slot, At::Permit(family, permit));
+                self.step(attempt, Step::Permit(slot))
+            }
+            // Gone at the very moment.
+            Who::Other(_) if self.chance.percent(3) => self.give_back(family, permit),
+            Who::Other(_) => self.depart(sending, Some(permit)),
+        }
     }
 
     /// Somebody goes on, and hopes that what was refused is granted now.
@@ -113,7 +122,7 @@ impl Process<'_, '_> {
     pub(super) fn give_up(&mut self, family: Family, place: Place<u32>) -> Result<(), String> {
         let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
         if let Some(sending) = gate.queue.leave(place) {
-            self.world.story.tell(self.world.now, || format!("gives up  {}", sending.who));
+            self.world.story.tell(self.world.now, || format!("leaves    the line: {}", sending.who));
             gate.watch.goes_away(sending.who.run(), sending.priority, sending.ticket)?;
         }
         self.let_through(family)
@@ -150,13 +159,47 @@ impl Process<'_, '_> {
         let billed = self.world.vendor.billed;
         let bill = billed.saturating_sub(before);
         match sending.who {
-            Who::Attempt(attempt, _) if self.is_under_way(attempt) => {
+            Who::Attempt(attempt, _, Slot::First) if self.is_under_way(attempt) => {
                 self.watch.billed(attempt, bill, billed)?;
             }
-            Who::Second(attempt, _) => self.watch.second_billed(attempt, bill, billed)?,
+            Who::Attempt(attempt, _, Slot::Second) => self.watch.second_billed(attempt, bill, billed)?,
             Who::Attempt(..) | Who::Other(_) => {}
         }
+        match (sending.who, answered.reply) {
+            // Nothing will ever come of it.
+            (Who::Attempt(attempt, _, slot), Reply::Lost { class: FailureClass::Timeout })
+                if permit.is_some() && self.is_out(attempt, slot, sending.ticket) =>
+            {
+                self.falls_silent(attempt, slot);
+                return Ok(());
+            }
+            (_, Reply::Answer { .. }) => {
+                let begins = divisi_core::Millis(self.chance.within(0..answered.after.0 + 1));
+                self.plan(begins, Happening::Begins(sending, permit));
+            }
+            _ => {}
+        }
         self.plan(answered.after, Happening::Reply(sending, permit, Box::new(answered)));
+        Ok(())
+    }
+
+    /// The reply to a request begins: it was not refused.
+    pub(super) fn begins(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
+        if let Who::Attempt(attempt, _, slot) = sending.who {
+            if !self.is_out(attempt, slot, sending.ticket) {
+                return Ok(());
+            }
+            self.prefix_is(attempt, true)?;
+        }
+        let (Some(permit), Some(family)) = (permit, sending.request.family) else { return Ok(()) };
+        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        if gate.queue.governor().is_unsure() {
+            gate.queue.governor_mut().begun(permit);
+            if !gate.queue.governor().is_unsure() {
+                gate.watch.begins();
+            }
+            return self.let_through(family);
+        }
         Ok(())
     }
 
@@ -168,10 +211,20 @@ impl Process<'_, '_> {
         answered: &Answered,
     ) -> Result<(), String> {
         let (now, who) = (self.world.now, sending.who);
+        if let Who::Attempt(attempt, _, slot) = who
+            && !self.is_out(attempt, slot, sending.ticket)
+        {
+            // It has been given up.
+            return Ok(());
+        }
         if let (Some(permit), Some(family)) = (permit, sending.request.family)
             && let Some(gate) = self.gates.get_mut(&family)
         {
-            let (usage, ending) = ending(answered.reply, now);
+            let (usage, ending) = match answered.reply {
+                Reply::Answer { usage, .. } => (Some(usage), Ending::Ok),
+                Reply::Lost { class } => (None, Ending::of(class, Told::default(), now)),
+                Reply::Refusal { class, told } => (None, Ending::of(class, told, now)),
+            };
             self.world.story.tell(now, || format!("answered  {who} {ending:?}"));
             self.world.tally.limited += u64::from(matches!(ending, Ending::RateLimited { .. }));
             self.world.tally.warm += u64::from(usage.is_some_and(|usage| usage.cache_read > 0));
@@ -185,76 +238,87 @@ impl Process<'_, '_> {
             self.let_through(family)?;
         }
         match who {
-            Who::Attempt(attempt, turn) => self.arrives(attempt, turn, answered.reply)?,
-            Who::Second(attempt, turn) => self.second_arrives(attempt, turn, answered.reply),
-            Who::Other(other) => self.other_hears(other, answered.reply),
-        }
-        Ok(())
-    }
-
-    /// Lets everybody through whose turn has come.
-    fn let_through(&mut self, family: Family) -> Result<(), String> {
-        let now = self.world.now;
-        loop {
-            let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
-            gate.wake_at = None;
-            match gate.queue.next_through(now) {
-                Next::Through(sending, permit) => {
-                    gate.watch.turn_of(sending.who.run(), sending.priority, sending.ticket)?;
-                    self.forget_place(sending.who);
-                    if self.is_withdrawn(sending.who) {
-                        self.take_back(family, permit);
-                        self.withdraw(sending.who)?;
-                        continue;
-                    }
-                    let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
-                    if let (Who::Other(_), true) = (sending.who, self.chance.percent(3)) {
-                        // Gone at the very moment.
-                        gate.queue.withdraw(now, permit);
-                        continue;
-                    }
-                    self.depart(sending, Some(permit))?;
-                }
-                Next::Closed(sending, until) => {
-                    gate.watch.goes_away(sending.who.run(), sending.priority, sending.ticket)?;
-                    self.forget_place(sending.who);
-                    self.turn_away(sending, until)?;
-                }
-                Next::Wait(until) => {
-                    gate.wake_at = Some(until);
-                    return Ok(());
-                }
-                Next::Full | Next::Nobody => return Ok(()),
+            // Those that were let through before may have changed that.
+            Who::Attempt(attempt, _, slot) if self.is_out(attempt, slot, sending.ticket) => {
+                self.hear(attempt, slot, answered.reply)
+            }
+            Who::Attempt(..) => Ok(()),
+            Who::Other(other) => {
+                self.other_hears(other, answered.reply);
+                Ok(())
             }
         }
     }
 
-    fn forget_place(&mut self, who: Who) {
-        if let Who::Attempt(attempt, _) = who {
-            self.in_line.remove(&attempt);
+    /// A request that is out is given up.
+    pub(super) fn abandon(&mut self, family: Family, permit: PermitId) -> Result<(), String> {
+        let now = self.world.now;
+        if let Some(gate) = self.gates.get_mut(&family) {
+            gate.watch.ends(now, Ending::Other)?;
+            gate.queue.done(now, permit, None, Ending::Other, &RateLimits::default());
         }
+        self.let_through(family)
     }
 
-    fn take_back(&mut self, family: Family, permit: PermitId) {
+    /// A permit is not used.
+    pub(super) fn give_back(&mut self, family: Family, permit: PermitId) -> Result<(), String> {
         let now = self.world.now;
         if let Some(gate) = self.gates.get_mut(&family) {
             gate.queue.withdraw(now, permit);
         }
+        self.let_through(family)
+    }
+
+    /// Lets all through whose turn has come.
+    pub(super) fn let_through(&mut self, family: Family) -> Result<(), String> {
+        let now = self.world.now;
+        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        let mut answered = vec![];
+        gate.wake_at = gate.queue.let_through(now, |sending, answer| {
+            answered.push((sending, answer));
+            None
+        });
+        for (sending, answer) in &answered {
+            let run = sending.who.run();
+            match answer {
+                Ok(_) => gate.watch.turn_of(run, sending.priority, sending.ticket)?,
+                Err(_) => gate.watch.goes_away(run, sending.priority, sending.ticket)?,
+            }
+        }
+        // They wait no longer, and hold their permits until they are told.
+        for (sending, answer) in &answered {
+            if let Who::Attempt(attempt, _, slot) = sending.who {
+                let permit = |permit: &PermitId| At::Permit(family, *permit);
+                self.at(attempt, slot, answer.as_ref().map_or(At::Nowhere, permit));
+            }
+        }
+        for (sending, answer) in answered {
+            match (answer, sending.who) {
+                (Ok(permit), Who::Attempt(attempt, _, slot)) if self.holds(attempt, slot, family, permit) => {
+                    self.step(attempt, Step::Permit(slot))?;
+                }
+                // Given back while another one was told.
+                (Ok(_), Who::Attempt(..)) => {}
+                (Ok(permit), Who::Other(_)) => self.through(family, sending, permit)?,
+                (Err(until), _) => self.turn_away(sending, until)?,
+            }
+        }
+        Ok(())
     }
 
     /// A request leaves.
-    fn depart(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
+    pub(super) fn depart(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
         let (now, who) = (self.world.now, sending.who);
         if let Some(gate) = sending.request.family.and_then(|family| self.gates.get_mut(&family)) {
             gate.watch.leaves(now)?;
         }
         self.world.story.tell(now, || format!("leaves    {who}"));
-        if let Who::Attempt(attempt, turn) | Who::Second(attempt, turn) = who {
+        if let Who::Attempt(attempt, turn, _) = who {
             let Request { room, bound, .. } = sending.request;
             ensure!(self.is_under_way(attempt), "{attempt} asks although it has ended");
-            ensure!(!self.is_withdrawn(who), "{attempt} asks although the run parks");
+            let parks = matches!(self.run.stage(), Stage::Parking(_) | Stage::Parked(_));
+            ensure!(!parks || permit.is_none(), "{attempt} asks although the run parks");
             self.watch.request(attempt, self.request(attempt, turn), room, bound)?;
-            self.has_left(who, sending.request, sending.priority);
         }
         let path = self.world.vendor.path();
         self.plan(path, Happening::Arrives(sending, permit));
@@ -272,8 +336,10 @@ impl Process<'_, '_> {
         gate.watch.turned_away(now)?;
         let (class, retry_after) = (gate.closed_by, until.map(|until| until.since(now)));
         match who {
-            Who::Attempt(attempt, _) => self.end(attempt, AttemptEnd { retry_after, ..failed(class) }),
-            Who::Second(attempt, _) => self.give_up_second(attempt)?,
+            Who::Attempt(attempt, _, slot) => {
+                let end = AttemptEnd { retry_after, ..failed(class) };
+                self.is_turned_away(attempt, slot, end)?;
+            }
             Who::Other(other) => {
                 let told = Told { retry_after, should_retry: None };
                 self.other_hears(other, Reply::Refusal { class, told });
@@ -296,7 +362,7 @@ impl Process<'_, '_> {
 impl Who {
     fn run(self) -> u32 {
         match self {
-            Self::Attempt(..) | Self::Second(..) => OURS,
+            Self::Attempt(..) => OURS,
             Self::Other(other) => other,
         }
     }
@@ -305,8 +371,8 @@ impl Who {
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Attempt(attempt, turn) => write!(f, "{attempt} turn {turn}"),
-            Self::Second(attempt, turn) => write!(f, "{attempt} turn {turn} again"),
+            Self::Attempt(attempt, turn, Slot::First) => write!(f, "{attempt} turn {turn}"),
+            Self::Attempt(attempt, turn, Slot::Second) => write!(f, "{attempt} turn {turn} again"),
             Self::Other(other) => write!(f, "one of run {other}"),
         }
     }
@@ -315,22 +381,4 @@ impl fmt::Display for Who {
 /// What the engine takes a request to have, before it is answered: rather too much.
 fn estimate(request: Request) -> Estimate {
     Estimate { input: request.input * 5 / 4, output: request.room.into() }
-}
-
-/// What the engine's permits say of it.
-fn ending(reply: Reply, now: Timestamp) -> (Option<divisi_core::Usage>, Ending) {
-    match reply {
-        Reply::Answer { usage, .. } => (Some(usage), Ending::Ok),
-        Reply::Lost { .. } => (None, Ending::Other),
-        Reply::Refusal { class, told: Told { retry_after, .. } } => {
-            let ending = match class {
-                FailureClass::RateLimited => Ending::RateLimited { retry_after },
-                FailureClass::Overloaded => Ending::Overloaded,
-                FailureClass::Quota => Ending::Quota { until: retry_after.map(|wait| now + wait) },
-                FailureClass::Auth => Ending::Auth,
-                _ => Ending::Other,
-            };
-            (None, ending)
-        }
-    }
 }

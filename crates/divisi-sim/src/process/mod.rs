@@ -7,9 +7,7 @@
 mod agenda;
 mod attempt;
 mod gate;
-mod hedge;
 mod others;
-mod withdraw;
 
 use crate::ask::{Ask, Fate};
 use crate::chance::Chance;
@@ -20,18 +18,17 @@ use crate::vendor::Family;
 use crate::watch::{Watch, ensure};
 use crate::world::World;
 use agenda::Happening;
-use attempt::failed;
+use attempt::Carried;
+use divisi_core::attempt::Input as Step;
 use divisi_core::event::Recorded;
-use divisi_core::governor::Place;
+use divisi_core::governor::PrefixCache;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage};
 use divisi_core::{
-    AttemptId, Content, Event, Failure, FailureClass, Input, Millis, Outcome, Position, Run, TaskId,
-    Timestamp,
+    AttemptId, Content, Event, Failure, FailureClass, Input, Outcome, Position, Run, TaskId, Timestamp,
 };
 use gate::Gate;
-use hedge::{Asked, Second};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Ticks after which a decision is said never to come to an end.
 const TICKS_MAX: usize = 1_000;
@@ -66,11 +63,17 @@ pub(crate) struct Process<'w, 'f> {
     script: Script<'f>,
     inbox: VecDeque<Message<'f>>,
     gates: BTreeMap<Family, Gate>,
-    /// Where the request of an attempt waits, and which one it is.
-    in_line: BTreeMap<AttemptId, (usize, Family, Place<u32>)>,
-    /// The request of each attempt that has left, and the second one for the same.
-    asked: BTreeMap<AttemptId, Asked>,
-    seconds: BTreeMap<AttemptId, Second>,
+    /// What is known of the prefixes in the vendor's cache.
+    prefixes: BTreeMap<Family, PrefixCache>,
+    /// The attempts under way, and when they want to look at their clocks.
+    carried: BTreeMap<AttemptId, Carried<'f>>,
+    alarms: BTreeSet<(Timestamp, AttemptId)>,
+    /// Whether the run parks, and has not woken since.
+    is_parking: bool,
+    /// What attempts are told once all that follows from a batch has begun.
+    steps: Vec<(AttemptId, Step)>,
+    /// What attempts wanted and the run does not let them.
+    denied: Vec<(AttemptId, Step)>,
     /// How long an answer may take.
     patience: Chance,
     /// Whether it stays while there is no quota.
@@ -107,9 +110,12 @@ impl<'w, 'f> Process<'w, 'f> {
             script: Script::start(flow),
             inbox: VecDeque::new(),
             gates: gates.into_iter().collect(),
-            in_line: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            seconds: BTreeMap::new(),
+            prefixes: Family::ALL.map(|family| (family, PrefixCache::default())).into_iter().collect(),
+            carried: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            is_parking: false,
+            steps: vec![],
+            denied: vec![],
             patience: Chance::of(world.scenario.seed, &format!("patience {}", world.tally.executions)),
             waits: world.scenario.waits,
             others: BTreeMap::new(),
@@ -189,7 +195,16 @@ impl<'w, 'f> Process<'w, 'f> {
         if matches!(input, Input::Cancel) {
             self.withdraw_all(batch)?;
         }
-        for event in self.run.decide(at, input) {
+        let denied = match &input {
+            Input::HedgeWanted { attempt } => Some((*attempt, Step::HedgeDenied)),
+            Input::TurnEnded { attempt, .. } | Input::TurnWanted { attempt, .. } => {
+                Some((*attempt, Step::Denied))
+            }
+            _ => None,
+        };
+        let events = self.run.decide(at, input);
+        self.denied.extend(denied.filter(|_| events.is_empty()));
+        for event in events {
             ensure!(self.waits || event != Event::RunWoken, "it goes on although somebody has parked it");
             self.world.story.tell(at, || line(&event));
             self.watch.before(&self.run, at, &event)?;
@@ -235,6 +250,7 @@ impl<'w, 'f> Process<'w, 'f> {
     /// Makes the batch durable, then lets it have its effects, unless it dies.
     fn commit(&mut self, batch: Vec<Recorded>) -> Result<End, String> {
         if batch.is_empty() {
+            self.goes_on()?;
             return Ok(End::Stopped);
         }
         self.appends += 1;
@@ -250,29 +266,49 @@ impl<'w, 'f> Process<'w, 'f> {
         }
         for (place, recorded) in batch.iter().enumerate() {
             if self.kill == Kill::Amid(self.appends) && place > batch.len() / 2 {
+                self.goes_on()?;
                 return Ok(End::Killed);
             }
             self.react(&recorded.event)?;
         }
+        self.goes_on()?;
         Ok(if self.kill == Kill::Amid(self.appends) { End::Killed } else { End::Stopped })
+    }
+
+    /// Attempts are told what they may, and what they may not.
+    fn goes_on(&mut self) -> Result<(), String> {
+        let steps = std::mem::take(&mut self.steps);
+        for (attempt, step) in steps.into_iter().chain(std::mem::take(&mut self.denied)) {
+            self.step(attempt, step)?;
+        }
+        Ok(())
     }
 
     fn react(&mut self, event: &Event) -> Result<(), String> {
         match event {
             Event::AttemptScheduled { attempt, reply_tokens, .. } => self.begin(*attempt, *reply_tokens),
-            Event::TurnScheduled { attempt, reply_tokens, .. } => self.send(*attempt, *reply_tokens),
-            Event::TurnEnded { attempt, .. } if self.is_under_way(*attempt) => {
-                let tools = Millis(self.chance.within(0..400));
-                self.plan(tools, Happening::ToolsDone(*attempt, self.progress(*attempt)));
+            Event::TurnScheduled { attempt, reply_tokens, .. } => {
+                self.steps.push((*attempt, Step::Granted { room: *reply_tokens }));
                 Ok(())
             }
-            Event::TurnHedged { attempt, .. } => self.send_again(*attempt),
+            Event::TurnEnded { attempt, .. } => {
+                self.steps.push((*attempt, Step::Recorded));
+                Ok(())
+            }
+            Event::TurnHedged { attempt, .. } => {
+                self.steps.push((*attempt, Step::HedgeGranted));
+                Ok(())
+            }
+            Event::AttemptEnded { attempt, .. } => self.let_go(*attempt),
             Event::WaitStarted { until } => {
                 self.rest(*until);
                 Ok(())
             }
-            Event::ParkingStarted { .. } => self.withdraw_waiting(),
-            Event::RunWoken => self.reopen_gates(),
+            Event::ParkingStarted { .. } => self.park_all(),
+            Event::RunWoken => {
+                self.is_parking = false;
+                self.reopen_gates()
+            }
             Event::TaskEnded { task, .. } | Event::TaskClaimed { task, .. } => {
                 if let Some(TaskStage::Ended { order, .. }) = self.run.task(*task).map(|task| task.stage()) {
                     self.answers.insert(*order, *task);

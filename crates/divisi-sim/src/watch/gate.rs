@@ -131,6 +131,11 @@ impl GateWatch {
         Ok(())
     }
 
+    /// The reply to one that was to find out whether it is open has begun.
+    pub(crate) fn begins(&mut self) {
+        self.tries = false;
+    }
+
     /// A request has ended.
     pub(crate) fn ends(&mut self, now: Timestamp, ending: Ending) -> Result<(), String> {
         self.in_flight -= 1;

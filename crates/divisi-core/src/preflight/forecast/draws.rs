@@ -128,7 +128,7 @@ impl Cast {
             }
             let alone = instead.is_some() && !task.rungs.is_empty();
             Some(Prepared {
-                last_is_kept: last_is_kept(&node.task.check, steps.len()),
+                last_is_kept: last_is_kept(node.task.check.iter().map(Check::kind), steps.len()),
                 checked: task.checked && !alone,
                 cost_max: node.task.max_cost.map_or(f64::INFINITY, |most| most.0 as f64),
                 rungs: steps,

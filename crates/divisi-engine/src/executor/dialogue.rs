@@ -1,0 +1,214 @@
+//! What is said in an attempt: its requests, and what its replies are.
+//!
+//! Each request is a pure function of the task, the replies and the tool
+//! results before it. That is what makes a conversation durable: an attempt
+//! that follows a lost one builds the same requests, finds their replies among
+//! those kept, and asks only for what is missing. What follows from a reply is
+//! the core's to say ([`divisi_core::attempt`]).
+
+use super::said::answer;
+use super::schema::Checked;
+use super::{Line, Signal};
+use crate::framing;
+use crate::resolve::Assignment;
+use crate::setup::Model;
+use crate::tools::{NotPermitted, Toolbox};
+use divisi_core::Failure;
+use divisi_core::attempt::{Reading, Say};
+use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What the model hears where its calls are not carried out.
+const DEADLY: &str = "this call was not carried out again: twice in a row the program that carries out calls \
+    has died while it, or another call of the same turn, was under way. If it may be the reason (a very large \
+    or strange argument, a command that ends other programs), find another way; if not, ask for it once more.";
+
+/// A conversation with a model, as far as it has come.
+pub(super) struct Dialogue {
+    request: Arc<Request>,
+    /// Bytes of all texts in the request so far.
+    bytes: u64,
+    checked: Option<Checked>,
+    /// The last answer, if it is a result: JSON text.
+    value: Option<Arc<str>>,
+    /// What is wrong with it, if it is none.
+    violations: String,
+}
+
+/// The first request of an attempt on `model`. `findings` says what was wrong
+/// with the result of the attempt before.
+pub(crate) fn opening(assignment: &Assignment, model: &Model, findings: Option<&str>) -> Request {
+    let Assignment { task, setup, tools, agent, .. } = assignment;
+    let offered = tools.offered();
+    let agent = agent.as_deref();
+    let framing =
+        framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), task.schema.is_some());
+    // Only what others share is worth a mark: framing alone is too short to be cached.
+    let shared = !offered.is_empty() || task.context.is_some() || agent.is_some();
+    let last = framing.len().saturating_sub(1);
+    let block = |(i, text): (usize, String)| SystemBlock { text: text.into(), cache: shared && i == last };
+    let context = task.context.iter().map(|text| Block::Text { text: text.clone(), cache: true });
+    let findings = findings.map(|findings| Block::text(framing::refused(findings)));
+    Request {
+        model: model.id.clone(),
+        system: framing.into_iter().enumerate().map(block).collect(),
+        messages: vec![Message {
+            role: Role::User,
+            blocks: context.chain([Block::text(task.prompt.clone())]).chain(findings).collect(),
+        }],
+        tools: offered.clone(),
+        max_tokens: setup.reply_tokens_max,
+        effort: task.effort.or(agent.and_then(|agent| agent.effort)),
+        schema: task.schema.clone(),
+    }
+}
+
+impl Dialogue {
+    /// A conversation that begins with `request`. Answers have to fit `schema`, where
+    /// there is one.
+    pub(super) fn new(request: Request, schema: Option<&Value>) -> Result<Self, Failure> {
+        let checked = schema.map(Checked::new).transpose()?;
+        let bytes = request_bytes(&request);
+        Ok(Self { request: request.into(), bytes, checked, value: None, violations: String::new() })
+    }
+
+    /// The next request.
+    pub(super) fn request(&self) -> &Arc<Request> {
+        &self.request
+    }
+
+    /// Bytes of all texts in it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The last answer, where it is a result: JSON text.
+    pub(super) fn value(&self) -> Option<&Arc<str>> {
+        self.value.as_ref()
+    }
+
+    /// What is wrong with the last answer, in words for the model.
+    pub(super) fn violations(&self) -> &str {
+        &self.violations
+    }
+
+    /// What a reply is.
+    pub(super) fn read(&mut self, reply: &Reply) -> Reading {
+        self.value = None;
+        let text = reply.text();
+        let said = answer(&text);
+        let fits = || {
+            let value = match &self.checked {
+                Some(checked) => checked.check(said).map(|value| value.to_string()),
+                // A text is always JSON.
+                None => Ok(serde_json::to_string(said).unwrap_or_default()),
+            };
+            match value {
+                Ok(json) => self.value = Some(json.into()),
+                Err(violations) => self.violations = violations,
+            }
+            self.value.is_some()
+        };
+        Reading::of(reply.stop, has_calls(reply), !reply.blocks.is_empty(), !said.is_empty(), fits)
+    }
+
+    /// Adds a reply, and what the model is told after it.
+    pub(super) fn say(&mut self, reply: Reply, say: Say) {
+        let told = match say {
+            Say::GoOn => None,
+            Say::Repair | Say::VerdictForm => Some(framing::repair(&self.violations)),
+            Say::NoCall => Some(framing::NO_CALL.to_owned()),
+            // What is empty cannot be sent back, and two messages of one side in a
+            // row are more than some servers take.
+            Say::Empty => return self.append(Block::text(framing::EMPTY)),
+        };
+        self.add(reply.into_message());
+        if let Some(told) = told {
+            self.add(Message::user(told));
+        }
+    }
+
+    /// Adds a reply, and the results of the tools that it has called.
+    pub(super) fn use_results(&mut self, reply: Reply, results: Vec<Block>) {
+        self.add(reply.into_message());
+        self.add(Message { role: Role::User, blocks: results });
+    }
+
+    fn add(&mut self, message: Message) {
+        let request = Arc::make_mut(&mut self.request);
+        // Only the latest results mark the cache: vendors take four marks.
+        for earlier in request.messages.iter_mut().skip(1).flat_map(|message| &mut message.blocks) {
+            if let Block::ToolResult { cache, .. } = earlier {
+                *cache = false;
+            }
+        }
+        self.bytes += message_bytes(&message);
+        request.messages.push(message);
+    }
+
+    /// Adds to what was said last, by us.
+    fn append(&mut self, block: Block) {
+        let added = Message { role: Role::User, blocks: vec![block] };
+        self.bytes += message_bytes(&added);
+        let request = Arc::make_mut(&mut self.request);
+        match request.messages.last_mut() {
+            Some(last) if last.role == Role::User => last.blocks.extend(added.blocks),
+            _ => request.messages.push(added),
+        }
+    }
+}
+
+/// Carries out the calls of a reply; where it may not, each has an error as its result.
+pub(super) async fn use_tools(toolbox: &Toolbox, reply: &Reply, may_run: bool, line: &Line) -> Vec<Block> {
+    let mut results = vec![];
+    for block in &reply.blocks {
+        let Block::ToolUse { id, name, input } = block else { continue };
+        line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
+        let output = match may_run {
+            true => toolbox.call(name, input, line.stop()).await,
+            false => Err::<String, String>(DEADLY.to_owned()).into(),
+        };
+        if let Some(NotPermitted { tool, permission }) = output.not_permitted {
+            line.tool_refused(tool, permission);
+        }
+        let (content, is_error) = (output.text, output.is_error);
+        results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
+    }
+    // The conversation so far is read again by the next request.
+    if let Some(Block::ToolResult { cache, .. }) = results.last_mut() {
+        *cache = true;
+    }
+    results
+}
+
+fn has_calls(reply: &Reply) -> bool {
+    reply.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }))
+}
+
+/// A tool at work, in a few words: its name and the first text it was given.
+fn describe(name: &str, input: &Value) -> Arc<str> {
+    let first =
+        input.as_object().and_then(|fields| fields.values().find_map(Value::as_str)).unwrap_or_default();
+    let name = &name[..name.floor_char_boundary(60)];
+    let most = first.floor_char_boundary(60);
+    format!("{name} {}", first[..most].lines().next().unwrap_or_default()).trim_end().into()
+}
+
+/// Bytes of all texts in a request.
+fn request_bytes(request: &Request) -> u64 {
+    let system: usize = request.system.iter().map(|block| block.text.len()).sum();
+    let schema = request.schema.as_ref().map_or(0, |schema| schema.to_string().len());
+    (system + request.tools.bytes() + schema) as u64 + request.messages.iter().map(message_bytes).sum::<u64>()
+}
+
+/// Bytes of all texts in a message.
+fn message_bytes(message: &Message) -> u64 {
+    let bytes = |block: &Block| match block {
+        Block::Text { text, .. } => text.len(),
+        Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
+        Block::ToolResult { content, .. } => content.len(),
+        Block::Opaque(value) => value.to_string().len(),
+    };
+    message.blocks.iter().map(bytes).sum::<usize>() as u64
+}

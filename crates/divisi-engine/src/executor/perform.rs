@@ -1,0 +1,672 @@
+//! Does what an attempt says is to be done.
+//!
+//! An attempt is a machine without IO, the core's [`divisi_core::attempt::Attempt`].
+//! Here are the clock, the texts, the vendor and the tools: each output is performed,
+//! and what comes of it is told. At most two things are under way at once: the step
+//! that the attempt waits for, and a second request for the same.
+
+use super::check::{self, Verdicts};
+use super::dialogue::{Dialogue, opening, use_tools};
+use super::place::Place;
+use super::send::{Sending, bound, json};
+use super::{Attempt, AttemptResult, Signal};
+use crate::driver::wall_clock;
+use crate::governor::{Admission, Closed, Held, Permit};
+use crate::setup::Model;
+use crate::tools::Toolbox;
+use divisi_core::attempt::{
+    End, Ended, HOLD_MAX, Input, Output, Purpose, Reading, SCHEMA_TRIES_MAX, Say, Slot,
+};
+use divisi_core::check::Check;
+use divisi_core::content::Content;
+use divisi_core::event::Turn;
+use divisi_core::{Digest, Failure, FailureClass, Millis, PicoUsd};
+use divisi_providers::{Block, ProviderError, Reply, Request};
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::time::{Instant, sleep_until};
+
+/// What has come of an output.
+enum Event {
+    Opened(Result<Place, Failure>),
+    Granted(Option<u32>),
+    Denied,
+    PrefixNews,
+    Permit(Slot, Result<Permit, Closed>),
+    Came(Slot, Result<Reply, ProviderError>),
+    HedgeGranted(bool),
+    Recorded,
+    ToolsDone(Vec<Block>),
+    Checked(Result<Option<String>, Failure>),
+    Worked(AttemptResult),
+}
+
+/// Something that is under way.
+type Step = Option<BoxFuture<'static, Event>>;
+
+/// Carries out one attempt to its end.
+pub(crate) async fn carry_out(attempt: Attempt) -> AttemptResult {
+    let mut performer = Performer::new(attempt);
+    performer.tell(Input::Begin);
+    let result = performer.perform().await;
+    // Nothing works there any more: what did has been dropped.
+    if let Some(place) = performer.place.take().filter(|_| performer.is_tidied_up).and_then(Arc::into_inner) {
+        place.leave(&performer.attempt.line).await;
+    }
+    result
+}
+
+struct Performer {
+    attempt: Arc<Attempt>,
+    place: Option<Arc<Place>>,
+    /// Whether its place is tidied up at the end: not where it was stopped amid its work.
+    is_tidied_up: bool,
+    toolbox: Option<Arc<Toolbox>>,
+    dialogue: Option<Dialogue>,
+    verdicts: Option<Verdicts>,
+    /// The request that is being asked.
+    asked: Option<Asked>,
+    admission: Option<Arc<Admission>>,
+    permits: [Option<Permit>; 2],
+    /// Why each of the two requests has failed.
+    errors: [Option<ProviderError>; 2],
+    /// The reply that is being followed, and what is to be recorded of it if it is new.
+    reply: Option<Reply>,
+    turn: Option<(Turn, Arc<str>)>,
+    /// Results of tools that ran since the last request: JSON text.
+    tool_results: Option<Arc<str>>,
+    /// What a program made.
+    made: Option<AttemptResult>,
+    /// What a check has against the result.
+    findings: Option<String>,
+    /// Why there is no place, or a check could not be made.
+    failure: Option<Failure>,
+    main: Step,
+    second: Step,
+    is_parking: bool,
+}
+
+/// A request that is being asked.
+struct Asked {
+    purpose: Purpose,
+    request: Arc<Request>,
+    model: Model,
+    bytes: u64,
+    digest: Digest,
+    /// The longest reply, where that is less than was wanted.
+    room: Option<u32>,
+    /// When it left.
+    sent_at: Option<Instant>,
+}
+
+impl Performer {
+    fn new(attempt: Attempt) -> Self {
+        Self {
+            attempt: Arc::new(attempt),
+            place: None,
+            is_tidied_up: true,
+            toolbox: None,
+            dialogue: None,
+            verdicts: None,
+            asked: None,
+            admission: None,
+            permits: [None, None],
+            errors: [None, None],
+            reply: None,
+            turn: None,
+            tool_results: None,
+            made: None,
+            findings: None,
+            failure: None,
+            main: None,
+            second: None,
+            is_parking: false,
+        }
+    }
+
+    fn tell(&self, input: Input) {
+        let line = &self.attempt.line;
+        line.state().handle(line.now(), input);
+    }
+
+    async fn perform(&mut self) -> AttemptResult {
+        let line = self.attempt.line.clone();
+        let mut stop = pin!(line.stop().cancelled());
+        let mut parking = pin!(line.parking().cancelled());
+        let mut alarm = pin!(sleep_until(Instant::now()));
+        loop {
+            let timeout = loop {
+                let (output, timeout) = {
+                    let mut state = line.state();
+                    let output = state.poll();
+                    (output, if output.is_none() { state.timeout() } else { None })
+                };
+                match output {
+                    Some(Output::End(ended)) => return self.end(ended),
+                    Some(output) => self.does(output),
+                    None => break timeout.map(|at| line.instant(at)),
+                }
+            };
+            if let Some(at) = timeout.filter(|at| alarm.deadline() != *at) {
+                alarm.as_mut().reset(at);
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop => return self.stopped(),
+                () = &mut parking, if !self.is_parking => {
+                    self.is_parking = true;
+                    self.tell(Input::Park);
+                }
+                event = next(&mut self.main) => self.happened(event),
+                event = next(&mut self.second) => self.happened(event),
+                () = &mut alarm, if timeout.is_some() => self.tick(),
+            }
+        }
+    }
+
+    fn tick(&self) {
+        let model = self.asked.as_ref().map(|asked| &asked.model.id);
+        let durations = self.attempt.assignment.hedge.as_ref();
+        let patience = durations.zip(model).and_then(|(durations, model)| durations.patience(model));
+        self.tell(Input::Tick { signs: self.attempt.line.signs(), patience });
+    }
+
+    /// Performs an output.
+    fn does(&mut self, output: Output) {
+        let line = self.attempt.line.clone();
+        match output {
+            Output::Open => {
+                let attempt = self.attempt.clone();
+                self.main = step(async move { Event::Opened(Place::of(&attempt).await) });
+            }
+            Output::Build(purpose) => self.build(purpose),
+            Output::Reuse(place) => self.reuse(place),
+            Output::Order(bound) => {
+                let results = self.tool_results.take();
+                self.main = step(async move {
+                    line.turn_wanted(results, bound).await.map_or(Event::Denied, Event::Granted)
+                });
+            }
+            Output::AskPrefix { patient } => self.ask_prefix(patient),
+            Output::AwaitPermit(slot) => {
+                if let Some(sending) = self.sending() {
+                    // While the first one is out, the attempt as a whole does not wait.
+                    let shows = slot == Slot::First;
+                    *self.step(slot) = step(async move { Event::Permit(slot, sending.permit(shows).await) });
+                }
+            }
+            Output::Withdraw(slot) => {
+                *self.step(slot) = None;
+                self.permits[place(slot)] = None;
+            }
+            Output::Abandon(slot) => *self.step(slot) = None,
+            Output::Send(slot, room) => self.send(slot, room),
+            Output::Hedge => {
+                self.second = step(async move { Event::HedgeGranted(line.hedge_wanted().await.is_ok()) });
+            }
+            Output::HedgeEnded { billed } => line.hedge_ended(billed),
+            Output::Record => {
+                if let Some((turn, json)) = self.turn.take() {
+                    let durable = line.turn_ended(turn, json);
+                    self.tell(Input::HandedOver);
+                    self.main =
+                        step(async move { durable.await.map_or(Event::Denied, |()| Event::Recorded) });
+                }
+            }
+            Output::UseTools { kept, may_run } => self.use_tools(kept, may_run),
+            Output::Say(say) => self.say(say),
+            Output::Work => {
+                let (attempt, root) = (self.attempt.clone(), self.place.clone());
+                self.main = step(async move { Event::Worked(work(&attempt, root.as_deref()).await) });
+            }
+            Output::Check(check) => self.check(check),
+            Output::End(_) => {}
+        }
+    }
+
+    /// Tells what has come of an output.
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Opened(place) => {
+                let opened = place.and_then(|place| self.open(place));
+                let ok = opened.is_ok();
+                self.failure = opened.err();
+                self.tell(Input::Opened { ok });
+            }
+            Event::Granted(room) => self.tell(Input::Granted { room }),
+            Event::Denied => self.tell(Input::Denied),
+            Event::PrefixNews => self.tell(Input::PrefixNews),
+            Event::Permit(slot, Ok(permit)) => {
+                self.permits[place(slot)] = Some(permit);
+                self.tell(Input::Permit(slot));
+            }
+            Event::Permit(slot, Err(closed)) => {
+                self.errors[place(slot)] = Some(closed.into());
+                self.tell(Input::Closed(slot));
+            }
+            Event::Came(slot, Ok(reply)) => self.replied(slot, reply),
+            Event::Came(slot, Err(error)) => self.failed(slot, error),
+            Event::HedgeGranted(true) => self.tell(Input::HedgeGranted),
+            Event::HedgeGranted(false) => self.tell(Input::HedgeDenied),
+            Event::Recorded => self.tell(Input::Recorded),
+            Event::ToolsDone(results) => {
+                self.tool_results = serde_json::to_string(&results).ok().map(Into::into);
+                self.use_results(results);
+            }
+            Event::Checked(Ok(findings)) => {
+                let accepted = findings.is_none();
+                self.findings = findings;
+                self.tell(Input::Checked(Some(accepted)));
+            }
+            Event::Checked(Err(failure)) => {
+                self.failure = Some(failure);
+                self.tell(Input::Checked(None));
+            }
+            Event::Worked(result) => {
+                let ok = result.result.is_ok();
+                self.made = Some(result);
+                self.tell(Input::Worked { ok });
+            }
+        }
+    }
+
+    /// Prepares what the attempt works with, in its place.
+    fn open(&mut self, place: Place) -> Result<(), Failure> {
+        let place = self.place.insert(Arc::new(place));
+        let Attempt { assignment, model, findings, .. } = &*self.attempt;
+        if assignment.executor.is_some() {
+            return Ok(());
+        }
+        let Some(model) = model else {
+            return Err(Failure::new(FailureClass::Unavailable, "the task has no model"));
+        };
+        self.toolbox = Some(Arc::new(assignment.tools.at(place.root(), &assignment.setup)?));
+        let request = opening(assignment, model, findings.as_deref());
+        self.dialogue = Some(Dialogue::new(request, assignment.task.schema.as_deref())?);
+        Ok(())
+    }
+
+    fn build(&mut self, purpose: Purpose) {
+        match self.asked(purpose) {
+            Ok(asked) => {
+                let (request, price) = (asked.digest, asked.model.price.as_deref());
+                let bound = bound(price, asked.bytes, asked.request.max_tokens);
+                self.asked = Some(asked);
+                self.tell(Input::Built { request, bound });
+            }
+            Err(failure) => {
+                self.failure = Some(failure);
+                self.tell(Input::Unbuilt);
+            }
+        }
+    }
+
+    fn asked(&mut self, purpose: Purpose) -> Result<Asked, Failure> {
+        if let Purpose::Verdict(place) = purpose
+            && self.verdicts.as_ref().is_none_or(|verdicts| verdicts.place != place)
+        {
+            self.verdicts = Some(self.verdicts_of(place)?);
+        }
+        let (dialogue, model) = match (purpose, &self.dialogue, &self.attempt.model, &self.verdicts) {
+            (Purpose::Turn, Some(dialogue), Some(model), _) => (dialogue, model),
+            (Purpose::Verdict(_), _, _, Some(verdicts)) => (&verdicts.dialogue, &verdicts.model),
+            _ => return Err(Failure::new(FailureClass::Unavailable, "the task has no model")),
+        };
+        let (request, bytes) = (dialogue.request().clone(), dialogue.bytes());
+        // A request is named by what it asks, not by how long the reply may be:
+        // so a reply that had less room and was long enough is found again.
+        let digest = request.digest();
+        Ok(Asked { purpose, request, model: model.clone(), bytes, digest, room: None, sent_at: None })
+    }
+
+    fn verdicts_of(&self, place: usize) -> Result<Verdicts, Failure> {
+        let assignment = &self.attempt.assignment;
+        match (assignment.task.check.get(place), assignment.judges.get(place)) {
+            (Some(Check::Judge(judge)), Some(Some(model))) => {
+                Verdicts::of(place, judge, model, assignment, &self.value().unwrap_or_default())
+            }
+            _ => Err(Failure::new(FailureClass::Unavailable, "the check has no judge")),
+        }
+    }
+
+    /// The result as far as there is one: JSON text.
+    fn value(&self) -> Option<Arc<str>> {
+        match &self.made {
+            Some(made) => made.result.as_ref().ok().cloned(),
+            None => self.dialogue.as_ref().and_then(|dialogue| dialogue.value().cloned()),
+        }
+    }
+
+    fn reuse(&mut self, place: usize) {
+        let kept = self.attempt.kept.get(place);
+        let reply: Option<Reply> = kept.and_then(|kept| serde_json::from_str(&kept.reply).ok());
+        let reading = reply.map(|reply| self.read(reply));
+        self.tell(Input::Reused(reading));
+    }
+
+    /// What a reply is, which is followed from now on.
+    fn read(&mut self, reply: Reply) -> Reading {
+        let purpose = self.asked.as_ref().map(|asked| (asked.purpose, asked.room));
+        let reading = match (purpose, &mut self.dialogue, &mut self.verdicts) {
+            (Some((Purpose::Verdict(_), room)), _, Some(verdicts)) => verdicts.read(&reply, room.is_some()),
+            (Some(_), Some(dialogue), _) => dialogue.read(&reply),
+            _ => Reading::Empty,
+        };
+        self.reply = Some(reply);
+        reading
+    }
+
+    /// Lets the request be under way, or waits for the one that writes its prefix.
+    fn ask_prefix(&mut self, patient: bool) {
+        let Some(Asked { request, model, .. }) = &self.asked else { return };
+        match model.governors.admit(model, request, patient) {
+            Ok(admission) => {
+                self.admission = Some(Arc::new(admission));
+                self.tell(Input::PrefixReady);
+            }
+            Err(Held { over, has_left }) => {
+                let until = wall_clock() + HOLD_MAX;
+                self.attempt.line.shows_waiting(|attempt| Signal::Held { attempt, until });
+                self.main = step(async move {
+                    over.cancelled().await;
+                    Event::PrefixNews
+                });
+                self.tell(Input::PrefixHeld { has_left });
+            }
+        }
+    }
+
+    /// The request as it is sent.
+    fn sending(&self) -> Option<Sending> {
+        let Asked { purpose, request, model, bytes, room, .. } = self.asked.as_ref()?;
+        let request = match room {
+            Some(max_tokens) => Arc::new(Request { max_tokens: *max_tokens, ..(**request).clone() }),
+            None => request.clone(),
+        };
+        let durations = self.attempt.assignment.hedge.clone().filter(|_| *purpose == Purpose::Turn);
+        let (admission, line) = (self.admission.clone()?, self.attempt.line.clone());
+        Some(Sending { request, model: model.clone(), bytes: *bytes, admission, durations, line })
+    }
+
+    fn send(&mut self, slot: Slot, room: Option<u32>) {
+        if let Some(asked) = &mut self.asked {
+            asked.room = room;
+            asked.sent_at.get_or_insert_with(Instant::now);
+        }
+        if let (Some(permit), Some(sending)) = (self.permits[place(slot)].take(), self.sending()) {
+            self.attempt.line.shows_asking();
+            *self.step(slot) = step(async move { Event::Came(slot, sending.exchange(permit).await) });
+        }
+    }
+
+    fn replied(&mut self, slot: Slot, reply: Reply) {
+        self.turn = self.turn_of(&reply);
+        let reading = self.read(reply);
+        self.tell(Input::Replied { slot, reading });
+    }
+
+    /// What is to be recorded of a reply.
+    fn turn_of(&self, reply: &Reply) -> Option<(Turn, Arc<str>)> {
+        let asked = self.asked.as_ref()?;
+        let is_cut = asked.room.is_some() && reply.stop == divisi_core::attempt::Stop::MaxTokens;
+        // Half an answer is no answer to the whole question.
+        let request = match is_cut {
+            true => self.sending()?.request.digest(),
+            false => asked.digest,
+        };
+        let json = json(reply);
+        let prices = &self.attempt.assignment.setup.prices;
+        let turn = Turn {
+            request,
+            reply: Content::of(json.clone()).0,
+            model: reply.model.as_str().into(),
+            judges: asked.purpose != Purpose::Turn,
+            usage: reply.usage,
+            cost: prices.cost(&asked.model, reply, wall_clock()).unwrap_or(PicoUsd::ZERO),
+            took: Millis(asked.sent_at?.elapsed().as_millis() as u64),
+        };
+        Some((turn, json))
+    }
+
+    fn failed(&mut self, slot: Slot, error: ProviderError) {
+        let (maybe_billed, again) = (error.maybe_billed, error.again.is_some() && slot == Slot::First);
+        if let Some(notice) = error.again.as_ref().filter(|_| again).and_then(|again| again.notice.as_ref()) {
+            self.attempt.line.log(format!("warning: {notice}"));
+        }
+        self.errors[place(slot)] = Some(error);
+        self.tell(Input::Failed { slot, maybe_billed, again });
+    }
+
+    fn use_tools(&mut self, kept: Option<usize>, may_run: bool) {
+        let recorded = kept.and_then(|place| self.attempt.kept.get(place));
+        let recorded = recorded.and_then(|kept| kept.tool_results.as_ref());
+        if let Some(results) = recorded.and_then(|json| serde_json::from_str(json).ok()) {
+            return self.use_results(results);
+        }
+        let (Some(toolbox), Some(reply)) = (self.toolbox.clone(), self.reply.clone()) else { return };
+        let line = self.attempt.line.clone();
+        self.main = step(async move { Event::ToolsDone(use_tools(&toolbox, &reply, may_run, &line).await) });
+    }
+
+    fn use_results(&mut self, results: Vec<Block>) {
+        self.asked = None;
+        if let (Some(dialogue), Some(reply)) = (&mut self.dialogue, self.reply.take()) {
+            dialogue.use_results(reply, results);
+        }
+        self.tell(Input::ToolsDone);
+    }
+
+    fn say(&mut self, say: Say) {
+        // Nothing else holds the request any more, so that it is not copied.
+        let purpose = self.asked.take().map(|asked| asked.purpose);
+        let Some(reply) = self.reply.take() else { return };
+        match (purpose, &mut self.dialogue, &mut self.verdicts) {
+            (Some(Purpose::Verdict(_)), _, Some(verdicts)) => verdicts.dialogue.say(reply, say),
+            (_, Some(dialogue), _) => dialogue.say(reply, say),
+            _ => {}
+        }
+    }
+
+    fn check(&mut self, check: usize) {
+        let (attempt, root, value) = (self.attempt.clone(), self.place.clone(), self.value());
+        self.main = step(async move {
+            let Attempt { assignment, line, .. } = &*attempt;
+            let value = value.unwrap_or_default();
+            Event::Checked(match (assignment.task.check.get(check), &root) {
+                (Some(Check::Schema(schema)), _) => check::misfit(schema, &value),
+                (Some(Check::Command(command)), Some(place)) => {
+                    check::run(command, assignment, &value, place.root(), line).await
+                }
+                _ => Ok(None),
+            })
+        });
+    }
+
+    fn end(&mut self, Ended { end, unrecorded, unanswered }: Ended) -> AttemptResult {
+        (self.main, self.second, self.permits) = (None, None, [None, None]);
+        let result = match end {
+            End::Done | End::NoResult => self.made.take().unwrap_or_else(|| self.answered()),
+            End::Refused | End::NoVerdict(_) => self.refused(end),
+            End::Cut(_, next_turn) => {
+                AttemptResult { next_turn: Some(next_turn), ..self.without_result(end) }
+            }
+            End::NoReply(slot) => match self.errors[place(slot)].take() {
+                Some(error) => unanswered_by(error),
+                None => self.without_result(end),
+            },
+            _ => self.without_result(end),
+        };
+        self.is_tidied_up = !matches!(end, End::Timeout | End::Stalled);
+        let last_turn = self.turn.take().filter(|_| unrecorded);
+        AttemptResult { last_turn, unanswered: result.unanswered || unanswered, ..result }
+    }
+
+    /// The end of an attempt that is stopped amid whatever it does.
+    fn stopped(&mut self) -> AttemptResult {
+        self.is_tidied_up = false;
+        let unanswered = self.attempt.line.may_be_billed();
+        AttemptResult { unanswered, ..Failure::new(FailureClass::Interrupted, "stopped").into() }
+    }
+
+    fn answered(&self) -> AttemptResult {
+        let none = || Failure::new(FailureClass::Unavailable, "there is no answer");
+        AttemptResult::of(self.value().ok_or_else(none))
+    }
+
+    /// The end of an attempt whose result a check has something against.
+    fn refused(&mut self, end: End) -> AttemptResult {
+        let verdicts = self.verdicts.as_ref();
+        let findings = match (end, self.findings.take()) {
+            (End::NoVerdict(_), _) => verdicts.map(Verdicts::no_verdict).unwrap_or_default(),
+            (_, Some(findings)) => findings,
+            (_, None) => verdicts.map(|verdicts| verdicts.findings.clone()).unwrap_or_default(),
+        };
+        let first = findings.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let mut failure = Failure::new(FailureClass::Check, first.trim_end_matches(':'))
+            .hint("look at the result and at what the check says, with `divisi show`");
+        let value = self.value().unwrap_or_default();
+        failure.partial = Some(match value.len() {
+            0..=Content::INLINE_BYTES_MAX => Content::Inline(value),
+            _ => beginning(&value),
+        });
+        let made = self.made.take().unwrap_or_else(|| self.answered());
+        AttemptResult { result: Err(failure), findings: Some(findings.into()), ..made }
+    }
+
+    /// The end of an attempt that came to no result.
+    fn without_result(&mut self, end: End) -> AttemptResult {
+        let assignment = &self.attempt.assignment;
+        let max_tokens = self.asked.as_ref().map_or(0, |asked| asked.request.max_tokens);
+        let failure = match end {
+            End::NoPlace | End::Unbuilt | End::CheckFailed => self.failure.take(),
+            _ => None,
+        };
+        let failure = failure.unwrap_or_else(|| match end {
+            End::Turns => {
+                let message = format!("did not finish in {} turns", assignment.turns_max);
+                Failure::new(FailureClass::Turns, message)
+                    .hint("raise `maxTurns` of the task or `max_turns` of the settings, or ask for less")
+            }
+            End::Schema => {
+                let violations = self.dialogue.as_ref().map_or("", Dialogue::violations);
+                let message = format!(
+                    "no answer fitted the schema in {SCHEMA_TRIES_MAX} tries; the last: {violations}"
+                );
+                Failure::new(FailureClass::Schema, message)
+            }
+            End::Empty => {
+                let message = "the answer was empty, and again when the model was asked once more";
+                Failure::new(FailureClass::Empty, message)
+                    .hint("ask another model, or raise `max_reply_tokens` for one that thinks at length")
+            }
+            End::NoCall => {
+                let message =
+                    "the model stopped to call a tool, but called none, and again when it was told so";
+                Failure::new(FailureClass::Empty, message)
+                    .hint("ask another model, or a server that passes on calls of tools")
+            }
+            End::Truncated => {
+                let message = format!("the answer was cut off at {max_tokens} tokens");
+                Failure::new(FailureClass::Truncated, message)
+            }
+            End::Cut(Purpose::Turn, _) => {
+                let message = "the answer was cut off at the length that the budget had room for";
+                Failure::new(FailureClass::Interrupted, message)
+            }
+            End::Cut(Purpose::Verdict(_), _) => {
+                Failure::new(FailureClass::Interrupted, "the judge was cut off for want of money")
+            }
+            End::Declined => Failure::new(FailureClass::Declined, "the model declined to answer"),
+            End::TooLong => {
+                Failure::new(FailureClass::TooLong, "the conversation filled the model's context")
+            }
+            End::Timeout => {
+                let message = format!("took longer than {}", seconds(assignment.timeout));
+                Failure::new(FailureClass::Timeout, message)
+            }
+            End::Stalled => {
+                let message = format!("no sign of progress for {}", seconds(assignment.idle_timeout));
+                Failure::new(FailureClass::Stalled, message)
+            }
+            End::Stopped => Failure::new(FailureClass::Interrupted, "the run stopped"),
+            End::NoPlace
+            | End::Unbuilt
+            | End::CheckFailed
+            | End::Done
+            | End::NoResult
+            | End::Refused
+            | End::NoVerdict(_)
+            | End::NoReply(_) => Failure::new(FailureClass::Unavailable, "the attempt came to nothing"),
+        });
+        let is_about_the_reply = matches!(
+            end,
+            End::Schema
+                | End::Empty
+                | End::NoCall
+                | End::Truncated
+                | End::Cut(Purpose::Turn, _)
+                | End::Declined
+                | End::TooLong
+        );
+        let said = self.reply.as_ref().map(Reply::text).filter(|_| is_about_the_reply);
+        let said = said.as_deref().map(super::said::answer).filter(|said| !said.is_empty());
+        let partial = said.map(beginning);
+        AttemptResult::from(Failure { partial, ..failure })
+    }
+
+    fn step(&mut self, slot: Slot) -> &mut Step {
+        match slot {
+            Slot::First => &mut self.main,
+            Slot::Second => &mut self.second,
+        }
+    }
+}
+
+/// Carries out an attempt with its program.
+async fn work(attempt: &Attempt, place: Option<&Place>) -> AttemptResult {
+    match (&attempt.assignment.executor, place) {
+        (Some(executor), Some(place)) => executor.run(attempt, place.root()).await,
+        _ => Failure::new(FailureClass::Unavailable, "the task has no executor").into(),
+    }
+}
+
+fn step(step: impl Future<Output = Event> + Send + 'static) -> Step {
+    Some(Box::pin(step))
+}
+
+async fn next(step: &mut Step) -> Event {
+    match step {
+        Some(under_way) => {
+            let event = under_way.await;
+            *step = None;
+            event
+        }
+        None => pending().await,
+    }
+}
+
+fn place(slot: Slot) -> usize {
+    match slot {
+        Slot::First => 0,
+        Slot::Second => 1,
+    }
+}
+
+/// An attempt that got no reply.
+fn unanswered_by(error: ProviderError) -> AttemptResult {
+    let (retry_after, should_retry) = (error.retry_after, error.should_retry);
+    AttemptResult { retry_after, should_retry, ..Failure::from(error).into() }
+}
+
+/// The beginning of a result that is no result, to be looked at: JSON text.
+fn beginning(text: &str) -> Content {
+    let most = text.floor_char_boundary(Content::INLINE_BYTES_MAX / 2);
+    Content::Inline(Value::from(&text[..most]).to_string().into())
+}
+
+fn seconds(span: Millis) -> String {
+    format!("{} s", span.0 as f64 / 1_000.0)
+}

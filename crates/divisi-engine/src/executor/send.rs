@@ -1,0 +1,123 @@
+//! One request on its way to a vendor and back.
+
+use super::{Line, Signal};
+use crate::governor::{Admission, Closed, Permit};
+use crate::setup::Model;
+use divisi_core::attempt::Durations;
+use divisi_core::budget::TurnBound;
+use divisi_core::governor::Estimate;
+use divisi_core::{Millis, ModelPrice};
+use divisi_providers::redact;
+use divisi_providers::{Progress, ProviderError, Reply, Request};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// What vendors add to a request of their own: marks of roles and turns, and
+/// the text that introduces tools and schemas, of some hundred tokens.
+const VENDOR_TOKENS_MAX: u64 = 2_048;
+
+/// How many bytes of a prompt make a token, for pacing only: rather too few,
+/// so that too much is set aside. What was not used is given back.
+const BYTES_PER_TOKEN: u64 = 3;
+
+/// How long the requests of a run have taken, for all its attempts.
+#[derive(Debug, Default)]
+pub struct SharedDurations(Mutex<Durations>);
+
+impl SharedDurations {
+    fn learn(&self, model: &Arc<str>, took: Millis) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).learn(model, took);
+    }
+
+    /// How long a request to this model may take before it is sent again.
+    pub(super) fn patience(&self, model: &str) -> Option<Millis> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).patience(model)
+    }
+}
+
+/// A request that is paid for.
+#[derive(Clone)]
+pub(super) struct Sending {
+    pub(super) request: Arc<Request>,
+    pub(super) model: Model,
+    /// Bytes of all texts in the request.
+    pub(super) bytes: u64,
+    pub(super) admission: Arc<Admission>,
+    /// What learns how long it takes, where requests may be sent twice.
+    pub(super) durations: Option<Arc<SharedDurations>>,
+    pub(super) line: Line,
+}
+
+impl From<Closed> for ProviderError {
+    fn from(Closed { failure, reopens_in }: Closed) -> Self {
+        let error = Self { retry_after: reopens_in, ..Self::new(failure.class, failure.message) };
+        Self { hint: failure.hint, ..error }
+    }
+}
+
+impl Sending {
+    /// Leave to send it; `shows` whether that it waits for it is shown.
+    pub(super) async fn permit(&self, shows: bool) -> Result<Permit, Closed> {
+        let Self { request, model, bytes, line, .. } = self;
+        let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
+        let gate = model.governors.of(&model.id);
+        gate.limit_in_flight(model.provider.in_flight_max());
+        let (run, priority) = line.turn();
+        let waits = |outlook| {
+            if shows {
+                line.shows_waiting(|attempt| Signal::waiting(attempt, outlook));
+            }
+        };
+        gate.enter(run, priority, estimate, waits).await
+    }
+
+    /// Sends it with a permit, and waits for the reply.
+    pub(super) async fn exchange(self, mut permit: Permit) -> Result<Reply, ProviderError> {
+        let Self { request, model, admission, durations, line, .. } = self;
+        let sent_at = Instant::now();
+        permit.sends();
+        admission.leaves();
+        let progress = |progress| match progress {
+            Progress::Started => {
+                admission.begun();
+                permit.begun();
+                line.grows();
+            }
+            Progress::Alive => line.sign_of_life(),
+            Progress::OutputTokens(tokens) => {
+                line.grows();
+                line.show(|attempt| Signal::Writing { attempt, tokens });
+            }
+        };
+        // Digests name the request as it was built, from recorded texts: so it is
+        // found again whatever keys are known by then.
+        let known = redact::known();
+        let reply = model.provider.send(&known.request(&request), &progress).await;
+        let reply = reply.map(|reply| known.reply(reply)).map_err(|error| known.error(error));
+        permit.report(&reply);
+        if reply.is_ok() {
+            admission.begun();
+            let took = Millis(sent_at.elapsed().as_millis() as u64);
+            durations.iter().for_each(|durations| durations.learn(&model.id, took));
+        }
+        reply
+    }
+}
+
+/// A reply as JSON text.
+pub(super) fn json(reply: &Reply) -> Arc<str> {
+    /// What stands around the texts of a short reply.
+    const FRAME_BYTES: usize = 512;
+    let mut json = Vec::with_capacity(FRAME_BYTES);
+    // Made of texts, numbers and JSON: nothing that cannot be written, or is no text.
+    let _ = serde_json::to_writer(&mut json, reply);
+    String::from_utf8(json).unwrap_or_default().into()
+}
+
+/// What a request may cost whose texts have so many bytes: no tokeniser makes
+/// more tokens than bytes. Nothing for a model that nobody sends a bill for.
+pub(crate) fn bound(price: Option<&ModelPrice>, bytes: u64, reply_tokens_max: u32) -> TurnBound {
+    price.map_or_else(TurnBound::default, |price| {
+        TurnBound::of(price, bytes.saturating_add(VENDOR_TOKENS_MAX), reply_tokens_max)
+    })
+}

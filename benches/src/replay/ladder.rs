@@ -4,6 +4,7 @@
 use super::estimates::Mean;
 use super::stage::{Stage, flow, rung};
 use super::table::{Need, Table};
+use divisi_core::check::Check;
 use divisi_core::climb::{Climb, climb, last_is_kept, needs_check};
 use divisi_core::history::Sample;
 use divisi_core::preflight::{Forecaster, Priors};
@@ -85,7 +86,7 @@ fn play(stage: &Stage<'_>, cases: &[usize], models: [&str; 2], check: CheckCost,
     let mut played = Played::default();
     for &case in cases {
         let checks = stage.node(case, &models.map(|model| rung(model, Tier::Sonnet))).task.check;
-        let keeps = last_is_kept(&checks, models.len());
+        let keeps = last_is_kept(checks.iter().map(Check::kind), models.len());
         let mut place = 0;
         loop {
             let model = models[place];

@@ -402,7 +402,7 @@ proptest! {
         let kept = kept.into_iter().map(|(n, has_results, deaths)| Known { request: digest(n), has_results, deaths });
         let work = if program { Work::Program } else { Work::Conversation };
         let mut attempt = Attempt::new(Spec { work, checks, can_climb, hedges: true, kept: kept.collect(), ..spec() });
-        let (mut orders, mut sent, mut hedges, mut hedges_over) = (u32::from(!program), 0_u32, 0_u32, 0_u32);
+        let (mut orders, mut seconds, mut hedges, mut hedges_over) = (u32::from(!program), 0_u32, 0_u32, 0_u32);
         let (mut permits, mut parked, mut ended, mut now) = ([0_i32; 2], false, false, 0);
         let place = |slot: Slot| usize::from(slot == Slot::Second);
         attempt.handle(Timestamp(0), Input::Begin);
@@ -418,7 +418,7 @@ proptest! {
             while let Some(output) = attempt.poll() {
                 prop_assert!(!ended, "{output:?} after the end");
                 match output {
-                    Output::Order(_) => { orders += 1; sent = 0; }
+                    Output::Order(_) => orders += 1,
                     Output::Hedge => hedges += 1,
                     Output::HedgeEnded { .. } => {
                         hedges_over += 1;
@@ -428,8 +428,8 @@ proptest! {
                         prop_assert!(!parked && orders > 0);
                         permits[place(slot)] -= 1;
                         prop_assert!(permits[place(slot)] >= 0);
-                        sent += 1;
-                        prop_assert!(slot == Slot::First || hedges > hedges_over);
+                        seconds += u32::from(slot == Slot::Second);
+                        prop_assert!(seconds <= hedges && (slot == Slot::First || hedges > hedges_over));
                     }
                     Output::End(end) => {
                         ended = true;

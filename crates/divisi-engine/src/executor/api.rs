@@ -32,7 +32,6 @@ impl Executor for ApiExecutor {
             Some(checks) => checks.stand(result, place.root()).await,
             None => result,
         };
-        place.leave(&line).await;
-        result
+        place.leave(&line, result).await
     }
 }

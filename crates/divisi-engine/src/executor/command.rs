@@ -80,8 +80,7 @@ impl Executor for CommandExecutor {
             Some(checks) => checks.stand(result, place.root()).await,
             None => result,
         };
-        place.leave(&attempt.line).await;
-        result
+        place.leave(&attempt.line, result).await
     }
 }
 
@@ -119,8 +118,7 @@ impl Executor for ShellExecutor {
             Err(failure) => return failure.into(),
         };
         let ended = run_in(&place, run, &attempt).await;
-        place.leave(&attempt.line).await;
-        match ended {
+        let result = match ended {
             Ok(exit) => {
                 let code = match exit.status {
                     Status::Code(code) => code,
@@ -131,7 +129,8 @@ impl Executor for ShellExecutor {
                 AttemptResult::of(Ok(value.to_string().into()))
             }
             Err(failure) => failure.into(),
-        }
+        };
+        place.leave(&attempt.line, result).await
     }
 }
 

@@ -29,7 +29,7 @@ use crate::resolve::Assignment;
 use crate::setup::Model;
 use async_trait::async_trait;
 use divisi_core::budget::TurnBound;
-use divisi_core::event::Turn;
+use divisi_core::event::{Turn, Worktree};
 use divisi_core::{AttemptId, Digest, Failure, Millis, PicoUsd, Usage};
 use std::sync::Arc;
 
@@ -104,6 +104,8 @@ pub struct AttemptResult {
     /// How long it waited for its turn to send requests. Its [`Line`] knows, and
     /// whoever watches the attempt enters it.
     pub waited: Millis,
+    /// The worktree that was kept of it.
+    pub worktree: Option<Box<Worktree>>,
 }
 
 impl AttemptResult {
@@ -120,6 +122,7 @@ impl AttemptResult {
             next_turn: None,
             findings: None,
             waited: Millis(0),
+            worktree: None,
         }
     }
 }

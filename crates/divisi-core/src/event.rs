@@ -157,6 +157,10 @@ pub enum Event {
         /// a prefix to be cached.
         #[serde(default, skip_serializing_if = "is_default")]
         waited: Millis,
+        /// The copy of the repository that it worked in and that was kept, because
+        /// it has changed something there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worktree: Option<Box<Worktree>>,
     },
     /// Something that the flow or an agent asked for was not done. Alike ones
     /// that come together are one event.
@@ -370,6 +374,17 @@ impl TaskFacts {
 
 fn one_or_many<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<TurnBound>, D::Error> {
     OneOrMany::deserialize(given).map(Vec::from)
+}
+
+/// A git worktree with work in it, which was kept for the user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worktree {
+    /// Where it is.
+    pub path: Arc<str>,
+    /// The commit that it was made of. It is on no branch, unless an agent made one.
+    pub base: Arc<str>,
+    /// Files in it that differ from that commit.
+    pub changed: u64,
 }
 
 /// One request and its reply.

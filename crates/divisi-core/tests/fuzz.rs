@@ -223,6 +223,7 @@ impl Live {
                     should_retry: None,
                     next_turn: (cut && class.is_some()).then(|| bound(cost).whole()),
                     findings: (class == Some(FailureClass::Check)).then(|| text("it is wrong")),
+                    worktree: None,
                     waited: Millis(0),
                 };
                 self.take(Input::AttemptEnded { attempt, end: Box::new(end) });

@@ -132,6 +132,7 @@ fn every_event() -> Vec<Recorded> {
         findings: Some(text("\"too short\"")),
         tool_results: None,
         waited: Millis(0),
+        worktree: None,
     };
     let turn = |request: &str| Turn {
         request: Digest::of(request.as_bytes()),

@@ -131,6 +131,7 @@ mod tests {
                     findings: None,
                     tool_results: None,
                     waited: Millis(0),
+                    worktree: None,
                 },
                 Event::TaskEnded { task, outcome: Outcome::Ok { value: text.clone() } },
             ]

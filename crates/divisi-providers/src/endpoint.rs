@@ -140,8 +140,19 @@ impl fmt::Debug for Endpoint {
 pub struct EndpointError {
     /// What the provider is called.
     pub name: Arc<str>,
+    /// What of it is wrong.
+    pub part: EndpointPart,
     /// What is wrong with it, without secrets.
     pub what: String,
+}
+
+/// What of an endpoint is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointPart {
+    /// Where it is.
+    Address,
+    /// Its key, a header, or the machine's means to reach it.
+    Other,
 }
 
 /// A provider that cannot be set up is one that is not there.

@@ -6,7 +6,7 @@
 //! a repeated request is paid for twice.
 
 use crate::classify;
-use crate::endpoint::{Endpoint, EndpointError};
+use crate::endpoint::{Endpoint, EndpointError, EndpointPart};
 use crate::error::ProviderError;
 use crate::secret::Secret;
 use divisi_core::FailureClass;
@@ -69,11 +69,17 @@ impl Http {
         headers: impl IntoIterator<Item = (&'static str, Secret)>,
     ) -> Result<Self, EndpointError> {
         endpoint.make_known();
-        let unusable = |what: String| EndpointError { name: endpoint.name.clone(), what };
+        let wrong = |part, what| EndpointError { name: endpoint.name.clone(), part, what };
+        let unusable = |what: String| wrong(EndpointPart::Other, what);
+        let elsewhere = |what: String| wrong(EndpointPart::Address, what);
+        // `localhost:8080` would be read as a scheme with a path.
+        if !endpoint.base_url.contains("://") {
+            return Err(elsewhere("its address does not begin with http:// or https://".to_owned()));
+        }
         let url = Url::parse(&endpoint.base_url)
-            .map_err(|error| unusable(format!("its address is wrong: {error}")))?;
+            .map_err(|error| elsewhere(format!("its address is wrong: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(unusable(format!(
+            return Err(elsewhere(format!(
                 "its address begins with `{}:`, and only http and https are spoken",
                 url.scheme()
             )));

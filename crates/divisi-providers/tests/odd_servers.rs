@@ -90,7 +90,7 @@ fn an_endpoint_that_cannot_be_one_is_refused_at_once() {
     let refused = |endpoint: Endpoint| OpenAiChat::new(endpoint).err().map(|error| error.to_string());
     assert_eq!(
         refused(Endpoint::new("main", "api.example.com")).as_deref(),
-        Some("provider `main` cannot be set up: its address is wrong: relative URL without a base")
+        Some("provider `main` cannot be set up: its address does not begin with http:// or https://")
     );
     let endpoint = Endpoint::new("main", "http://localhost").key(Some(Secret::new("a\nb")), "MAIN_API_KEY");
     assert_eq!(

@@ -2,46 +2,56 @@
 //! asked for again.
 
 use crate::context::Context;
-use crate::display::{Look, look, told};
+use crate::display::{Look, look, number, told};
 use crate::exit::Exit;
 use crate::launch::{Kept, print_result};
 use crate::output;
 use crate::problem::Problem;
 use anyhow::Context as _;
+use divisi_core::run::Stage;
 use divisi_core::{Content, Event, Position, Recorded, Run, RunId};
 use divisi_engine::{Engine, Flow};
 use std::sync::Arc;
 
 /// Gives the result of a run that is finished, from its journal, and says how it
-/// would be executed again.
+/// would be executed again, or what of it tried again.
 pub(crate) async fn give_result(
     engine: &Engine,
     (id, run): (&RunId, &Run),
     is_demo: bool,
     context: &Context,
 ) -> Result<Exit, Problem> {
+    let exit = match run.stage() {
+        Stage::Ended(status) => Exit::of(Some(*status)),
+        _ => Exit::Ok,
+    };
     if context.global.json {
         for end in ends(engine, id).await? {
             output::print(&told(id, &end).context("cannot write the events")?)
                 .context("cannot write to stdout")?;
         }
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
     if !context.global.quiet {
         let look = Look::of_stderr(is_demo);
         let demo: Vec<_> = look.demo_line().into_iter().collect();
-        output::say(
-            &(look::page(&demo, &look)
-                + &format!(
-                    "note: nothing to run: {id} is finished, and its flow has not changed; this is its result\n\
-                     \u{20}     `divisi resume {id} --again` executes it again, after a change of what else it uses"
-                )),
-        );
+        let note = match run.counts().failed {
+            0 => format!(
+                "note: nothing to run: {id} is finished, and its flow has not changed; this is its result\n\
+                 \u{20}     `divisi resume {id} --again` executes it again, after a change of what else it uses"
+            ),
+            failed => format!(
+                "note: nothing to run: {} of {id} failed before, and a resume keeps that; \
+                 `divisi rerun {id} --failed` tries again what failed",
+                number::counted(failed.into(), "task", "tasks")
+            ),
+        };
+        output::say(&(look::page(&demo, &look) + &note));
     }
     if let Some(Ok(result)) = run.result() {
         print_result(&engine.read(result).await?).context("cannot write the result to stdout")?;
     }
-    Ok(Exit::Ok)
+    Ok(exit)
 }
 
 /// The last events of its kind: what the flow returned, in full, and how the run ended.
@@ -72,7 +82,7 @@ async fn ends(engine: &Engine, id: &RunId) -> Result<Vec<Recorded>, Problem> {
 pub(crate) async fn say_if_done_before(
     engine: &Engine,
     flow: &Flow,
-    is_demo: bool,
+    now: &Kept,
     context: &Context,
 ) -> Result<(), Problem> {
     /// Runs that are looked through for one of this folder.
@@ -99,12 +109,34 @@ pub(crate) async fn say_if_done_before(
     let is_same = started.flow.source == Content::of(Arc::clone(&flow.source)).0
         && started.flow.path == flow.path
         && args == flow.args;
-    if is_same && kept.flags.demo == is_demo {
-        let results = if before.ok == 1 { "1 result" } else { &format!("{} results", before.ok) };
-        context.note(&format!(
-            "{} has {results} of the same flow and arguments; `divisi resume {}` uses them again",
-            before.id, before.id
-        ));
+    if !is_same || kept.flags.demo != now.flags.demo {
+        return Ok(());
     }
+    let results = number::counted(before.ok.into(), "result", "results");
+    let id = &before.id;
+    let others = differences(&kept, now);
+    context.note(&match others.is_empty() {
+        true => format!(
+            "{id} has {results} of the same flow and arguments; `divisi resume {id}` uses them again"
+        ),
+        false => format!(
+            "{id} has {results} of the same flow and arguments, with another {}; `divisi resume {id}` goes on with those",
+            others.join(" and another ")
+        ),
+    });
     Ok(())
+}
+
+/// What else than the flow and its arguments results depend on, where it differs.
+fn differences(before: &Kept, now: &Kept) -> Vec<&'static str> {
+    let answering = |kept: &Kept| kept.vendors.clone().unwrap_or_default();
+    let (then, today) = (answering(before), answering(now));
+    let allowed = |kept: &Kept| kept.flags.allow.clone().unwrap_or_default();
+    let differs = [
+        ("provider", then.provider != today.provider),
+        ("model", then.model != today.model),
+        ("workspace", before.flags.workspace != now.flags.workspace),
+        ("`--allow`", allowed(before) != allowed(now)),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
 }

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::output;
 use crate::problem::{self, Problem};
-use crate::stop::StopRequests;
+use crate::stop::{StopRequests, SuspendRequests, suspend};
 use divisi_core::{Content, Event, Recorded, Run};
 use divisi_engine::store::Batch;
 use divisi_engine::{Control, Finished, RunHandle, Signal};
@@ -47,8 +47,8 @@ pub(crate) async fn follow(
     let look = Look::of_stderr(telling.demo);
     let reporter = Reporter::new(mode, look, handle.id().clone(), before);
     let mut follower = Follower { reporter, control: handle.control() };
-    let mut stop_requests = StopRequests::of_run();
-    let heard = follower.hear(batches, handle.signals(), &mut stop_requests).await;
+    let mut stops = (StopRequests::of_run(), SuspendRequests::of_display(mode == Mode::Live));
+    let heard = follower.hear(batches, handle.signals(), &mut stops).await;
     let finished = handle.finished().await;
     let script_error = finished.as_ref().ok().and_then(|finished| finished.script_error.as_ref());
     let script_error = script_error.filter(|_| !telling.script_is_ours);
@@ -74,7 +74,7 @@ impl Follower {
         &mut self,
         mut batches: mpsc::UnboundedReceiver<Arc<Batch>>,
         mut signals: broadcast::Receiver<Signal>,
-        stop_requests: &mut StopRequests,
+        (stop_requests, suspend_requests): &mut (StopRequests, SuspendRequests),
     ) -> io::Result<()> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,6 +92,10 @@ impl Follower {
                 _ = ticks.tick(), if told.is_ok() => self.reporter.tick(clock::now()),
                 requests = stop_requests.next() => {
                     self.stop(requests);
+                    Ok(())
+                }
+                () = suspend_requests.next() => {
+                    self.reporter.suspended(suspend);
                     Ok(())
                 }
             };

@@ -73,12 +73,13 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     flags.allow = Some(settings.allow.clone());
     protect::what_decides(&setup, &settings, &flags, &found, context)?;
     let engine = Engine::new(context.store()?);
+    let kept = Kept { flags: flags.clone(), vendors };
     let (watcher, batches) = mpsc::unbounded_channel();
     let options = RunOptions {
         caps: settings.caps(),
         token_budget: flags.token_budget,
         folder: Some(context.place().name().into()),
-        kept: Some(serde_json::to_value(Kept { flags: flags.clone(), vendors }).map_err(cannot_keep)?),
+        kept: Some(serde_json::to_value(&kept).map_err(cannot_keep)?),
         reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
         watcher: Some(watcher),
         quota_wait: flags.wait.then(QuotaWait::default),
@@ -86,7 +87,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let telling = Telling { global: &context.global, demo: flags.demo, script_is_ours: flow.path.is_none() };
     let (handle, before) = match earlier {
         None => {
-            again::say_if_done_before(&engine, &flow, flags.demo, context).await?;
+            again::say_if_done_before(&engine, &flow, &kept, context).await?;
             let estimating = settings.estimate && !flags.demo;
             let ahead = estimating.then(|| (found, setup.clone()));
             let handle = engine.start(flow, setup, options).await?;

@@ -68,6 +68,35 @@ impl StopRequests {
     }
 }
 
+/// Hears the wish to suspend the process, as Ctrl-Z sends it, on behalf of somebody who
+/// has something to put away first. As long as this is there, nothing else suspends it.
+pub(crate) struct SuspendRequests(Option<Signal>);
+
+impl SuspendRequests {
+    /// Those of a live display; without one the system suspends the process by itself.
+    pub(crate) fn of_display(is_live: bool) -> Self {
+        let number = rustix::process::Signal::TSTP.as_raw();
+        let hear = || signal(SignalKind::from_raw(number)).ok();
+        let is_heard = is_live && !is_ignored(SignalKind::from_raw(number));
+        Self(is_heard.then(hear).flatten())
+    }
+
+    /// Waits for the next one, which is answered with [`suspend`].
+    pub(crate) async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signal) => _ = signal.recv().await,
+            None => pending().await,
+        }
+    }
+}
+
+/// Suspends the process until somebody lets it go on.
+pub(crate) fn suspend() {
+    // What cannot be suspended goes on, which loses nothing.
+    let own = rustix::process::getpid();
+    let _ = rustix::process::kill_process(own, rustix::process::Signal::STOP);
+}
+
 impl Drop for StopRequests {
     fn drop(&mut self) {
         RUNS.fetch_sub(1, Ordering::SeqCst);

@@ -6,7 +6,6 @@ use crate::output;
 use crate::problem::Problem;
 use crate::settings::{self, Claim, Leaf, Loaded, Project, SettingsError, Standing, TrustedFiles, Untrusted};
 use anyhow::Context as _;
-use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 
 /// Settings that are shown; a file with more is read as a file.
@@ -14,9 +13,6 @@ const SHOWN_MAX: usize = 20;
 
 /// Columns that one of them may take.
 const WHOLE_COLUMNS_MAX: usize = 2_000;
-
-/// Longest answer that is read.
-const ANSWER_BYTES_MAX: u64 = 100;
 
 /// The settings for something that is carried out in `workspace`.
 ///
@@ -104,6 +100,7 @@ pub(crate) fn command(project: &Project) -> String {
     format!("divisi trust {}", quoted(&project.folder().display().to_string()))
 }
 
+#[derive(Clone, Copy)]
 enum Answer {
     Yes,
     No,
@@ -111,8 +108,7 @@ enum Answer {
 }
 
 fn can_ask(context: &Context) -> bool {
-    let attended = io::stdin().is_terminal() && io::stderr().is_terminal();
-    attended && !context.global.json && !context.global.quiet
+    output::can_ask() && !context.global.json && !context.global.quiet
 }
 
 fn ask(project: &Project) -> Result<Answer, Problem> {
@@ -124,18 +120,10 @@ fn ask(project: &Project) -> Result<Answer, Problem> {
     let mut lines =
         vec![Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}"))];
     lines.extend(claims(project));
-    lines.push(
-        Line::new()
-            .plain("trust it until it changes (yes), run without these settings (without), or stop (no)?"),
-    );
     output::say(look::page(&lines, &look).trim_end());
-    let mut answer = String::new();
-    io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer).context("cannot read the answer")?;
-    Ok(match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Answer::Yes,
-        "w" | "without" => Answer::Without,
-        _ => Answer::No,
-    })
+    let question = "trust it until it changes (yes), run without these settings (without), or stop (no)?";
+    let answers = [("yes", Answer::Yes), ("without", Answer::Without), ("no", Answer::No)];
+    Ok(output::ask(question, &answers).context("cannot read the answer")?.unwrap_or(Answer::No))
 }
 
 /// The word as a shell takes it for one.

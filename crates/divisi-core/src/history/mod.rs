@@ -173,6 +173,7 @@ mod tests {
             findings: None,
             tool_results: None,
             waited: Millis(waited),
+            worktree: None,
         }
     }
 
@@ -202,6 +203,7 @@ mod tests {
                 findings: None,
                 tool_results: None,
                 waited,
+                worktree: None,
             },
             other => other,
         };

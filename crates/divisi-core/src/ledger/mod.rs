@@ -1,7 +1,7 @@
 //! Where the money of a run went: a fold over its events, entry by entry.
 //!
-//! A [`Ledger`] holds what was recorded and nothing else; its total is to the
-//! last unit what the run has settled. What entries would have cost otherwise
+//! A [`Ledger`] holds what was recorded and nothing else; what it confirms and what
+//! it does not are together, to the last unit, what the run has settled. What entries would have cost otherwise
 //! is a question to a price list: see [`Review`].
 
 mod ladders;
@@ -14,6 +14,7 @@ use crate::budget::Spent;
 use crate::event::{Recorded, TaskFacts, Turn};
 use crate::preflight::Estimate;
 use crate::price::is_same_model;
+use crate::run::Span;
 use crate::{AttemptId, Event, Millis, PicoUsd, TaskId, Timestamp, Usage};
 use ladders::Tries;
 use serde::Serialize;
@@ -71,8 +72,11 @@ pub struct Total {
     pub replies: u64,
     /// Tokens.
     pub usage: Usage,
-    /// Money.
+    /// Money that replies and executors have cost.
     pub cost: PicoUsd,
+    /// Set aside for requests whose reply never came: at most this much was billed
+    /// besides.
+    pub unconfirmed: PicoUsd,
 }
 
 /// A model that was asked for, and another that answered.
@@ -95,17 +99,8 @@ pub struct Ledger {
     tries: Tries,
     estimate: Option<Estimate>,
     span: Span,
-    spent: Spent,
-}
-
-/// The time that a run was driven.
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    /// By the executions before the latest.
-    before: Millis,
-    since: Timestamp,
-    latest: Timestamp,
     is_over: bool,
+    spent: Spent,
 }
 
 /// An attempt as far as it has come.
@@ -113,6 +108,8 @@ struct Span {
 struct UnderWay {
     model: Option<Arc<str>>,
     reserved: PicoUsd,
+    /// Set aside for the same request sent a second time.
+    hedged: PicoUsd,
     turns: u32,
 }
 
@@ -129,6 +126,7 @@ impl Ledger {
     /// Enters one more event.
     pub fn record(&mut self, at: Timestamp, event: &Event) {
         self.span.record(at, event);
+        self.is_over = matches!(event, Event::RunEnded { .. });
         match event {
             Event::Estimated { estimate } => self.estimate = Some(**estimate),
             Event::TaskSubmitted(submitted) => {
@@ -142,13 +140,19 @@ impl Ledger {
                 self.reused += u64::from(*reused);
             }
             Event::AttemptScheduled { attempt, model, reserved, .. } => {
-                let begun = UnderWay { model: model.clone(), reserved: *reserved, turns: 0 };
+                let begun =
+                    UnderWay { model: model.clone(), reserved: *reserved, hedged: PicoUsd::ZERO, turns: 0 };
                 self.under_way.insert(*attempt, begun);
                 self.tries.begin(*attempt, model.as_deref(), self.tasks.get(&attempt.task));
             }
             Event::TurnScheduled { attempt, reserved, .. } => {
                 if let Some(begun) = self.under_way.get_mut(attempt) {
                     begun.reserved = *reserved;
+                }
+            }
+            Event::TurnHedged { attempt, reserved } => {
+                if let Some(begun) = self.under_way.get_mut(attempt) {
+                    begun.hedged = *reserved;
                 }
             }
             Event::HedgeEnded { attempt, cost } => self.given_up(at, *attempt, *cost),
@@ -164,7 +168,6 @@ impl Ledger {
             | Event::Refused { .. }
             | Event::Uncaught { .. }
             | Event::TaskClaimed { facts: None, .. }
-            | Event::TurnHedged { .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. }
             | Event::SoftLimitReached { .. }
@@ -194,6 +197,9 @@ impl Ledger {
     /// Of two requests for the same, the one whose reply is not used.
     fn given_up(&mut self, at: Timestamp, attempt: AttemptId, cost: PicoUsd) {
         self.spent += Spent { unconfirmed: cost, ..Spent::default() };
+        if let Some(begun) = self.under_way.get_mut(&attempt) {
+            begun.hedged = PicoUsd::ZERO;
+        }
         if cost != PicoUsd::ZERO {
             let asked = self.under_way.get(&attempt).and_then(|begun| begun.model.clone());
             let (kind, usage) = (Kind::Unanswered, Usage::default());
@@ -237,6 +243,18 @@ impl Ledger {
         self.spent
     }
 
+    /// Books every request under way as unanswered, as a resume does: the process
+    /// that sent them has died.
+    pub fn end_in_flight(&mut self) {
+        let at = self.span.latest();
+        let died: Vec<_> =
+            self.under_way.iter().map(|(attempt, begun)| (*attempt, begun.reserved, begun.hedged)).collect();
+        for (attempt, reserved, hedged) in died {
+            self.given_up(at, attempt, hedged);
+            self.end(at, attempt, Usage::default(), reserved, reserved);
+        }
+    }
+
     /// How many results later executions of the flow took from the journal, and
     /// what those had cost, added up over all of its executions.
     pub fn reused(&self) -> (u64, PicoUsd) {
@@ -250,12 +268,17 @@ impl Ledger {
 
     /// Whether the run has ended; what it has cost is all there is then.
     pub fn is_over(&self) -> bool {
-        self.span.is_over
+        self.is_over
     }
 
-    /// How long it was driven, by all executions together.
+    /// How long it was at work, in all executions together, up to its latest event.
     pub fn took(&self) -> Millis {
-        self.span.whole()
+        self.span.worked(self.span.latest())
+    }
+
+    /// How long it rested between its first event and its latest.
+    pub fn rested(&self) -> Millis {
+        self.span.rested(self.span.latest())
     }
 
     /// What the entries come to that have the same `key`.
@@ -313,27 +336,17 @@ impl Entry {
     }
 }
 
-impl Span {
-    fn record(&mut self, at: Timestamp, event: &Event) {
-        if matches!(event, Event::RunStarted(_) | Event::RunResumed(_)) {
-            self.before = self.whole();
-            self.since = at;
-        }
-        self.is_over = matches!(event, Event::RunEnded { .. });
-        self.latest = at;
-    }
-
-    fn whole(&self) -> Millis {
-        Millis(self.before.0 + self.latest.since(self.since).0)
-    }
-}
-
 impl Total {
     fn and(self, entry: &Entry) -> Self {
+        let (cost, unconfirmed) = match entry.kind {
+            Kind::Unanswered => (PicoUsd::ZERO, entry.cost),
+            Kind::Turn(_) | Kind::Judgement | Kind::Executor => (entry.cost, PicoUsd::ZERO),
+        };
         Self {
             replies: self.replies + u64::from(entry.is_reply()),
             usage: self.usage + entry.usage,
-            cost: self.cost + entry.cost,
+            cost: self.cost + cost,
+            unconfirmed: self.unconfirmed + unconfirmed,
         }
     }
 }

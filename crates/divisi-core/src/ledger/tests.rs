@@ -63,6 +63,7 @@ fn checked(attempt: AttemptId, accepted: bool) -> Event {
             findings,
             tool_results,
             waited,
+            worktree,
             ..
         } => Event::AttemptEnded {
             attempt,
@@ -74,6 +75,7 @@ fn checked(attempt: AttemptId, accepted: bool) -> Event {
             findings,
             tool_results,
             waited,
+            worktree,
         },
         other => other,
     }
@@ -124,6 +126,7 @@ fn ended(attempt: AttemptId, failed: bool, cost: u64) -> Event {
         findings: None,
         tool_results: None,
         waited: Millis(0),
+        worktree: None,
     }
 }
 
@@ -160,12 +163,16 @@ fn ledger() -> Ledger {
 fn every_picodollar_has_its_entry() {
     let ledger = ledger();
     let total = ledger.total();
-    assert_eq!((total.cost, total.replies), (PicoUsd(20 + 15 + 900 + 400), 3));
+    assert_eq!((total.cost, total.replies), (PicoUsd(20 + 15 + 400), 3));
+    assert_eq!(total.unconfirmed, PicoUsd(900));
+    assert_eq!(total.cost + total.unconfirmed, ledger.spent().total());
     assert_eq!(total.usage, usage(24, 10, 7));
-    let costs = |totals: Vec<Total>| totals.iter().map(|total| total.cost.0).collect::<Vec<_>>();
-    assert_eq!(costs(ledger.by(|entry| ledger.phase(entry)).into_values().collect()), [35, 1_300]);
-    assert_eq!(costs(ledger.by(|entry| entry.attempt.task).into_values().collect()), [35, 1_300]);
-    assert_eq!(costs(ledger.by(Entry::attempt).into_values().collect()), [35, 400, 900]);
+    let costs = |totals: Vec<Total>| {
+        totals.iter().map(|total| (total.cost.0, total.unconfirmed.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(costs(ledger.by(|entry| ledger.phase(entry)).into_values().collect()), [(35, 0), (400, 900)]);
+    assert_eq!(costs(ledger.by(|entry| entry.attempt.task).into_values().collect()), [(35, 0), (400, 900)]);
+    assert_eq!(costs(ledger.by(Entry::attempt).into_values().collect()), [(35, 0), (400, 0), (0, 900)]);
     assert_eq!(ledger.reused(), (1, PicoUsd(35)));
 }
 
@@ -175,6 +182,20 @@ fn a_request_without_an_answer_stands_at_its_reservation() {
     let unanswered: Vec<_> = ledger.entries().iter().filter(|e| e.kind == Kind::Unanswered).collect();
     assert_eq!(unanswered.len(), 1);
     assert_eq!((unanswered[0].cost, unanswered[0].asked.as_deref()), (PicoUsd(900), Some("large")));
+}
+
+#[test]
+fn what_was_under_way_when_a_process_died_is_booked_as_a_resume_does() {
+    let mut ledger = Ledger::default();
+    let task = attempt(0, 1);
+    ledger.record(Timestamp(1), &submitted(0, "find", "look"));
+    ledger.record(Timestamp(2), &scheduled(task, "small", 50));
+    ledger.record(Timestamp(3), &Event::TurnHedged { attempt: task, reserved: PicoUsd(40) });
+    assert_eq!(ledger.total().unconfirmed, PicoUsd::ZERO);
+    ledger.end_in_flight();
+    assert_eq!((ledger.total().unconfirmed, ledger.spent().unconfirmed), (PicoUsd(90), PicoUsd(90)));
+    ledger.end_in_flight();
+    assert_eq!(ledger.total().unconfirmed, PicoUsd(90));
 }
 
 #[test]
@@ -298,6 +319,7 @@ fn time_between_executions_does_not_count() {
     assert_eq!((ledger.took(), ledger.is_over()), (Millis(500), false));
     ledger.record(Timestamp(9_200), &Event::RunEnded { status: RunStatus::Ok });
     assert_eq!((ledger.took(), ledger.is_over()), (Millis(700), true));
+    assert_eq!(ledger.rested(), Millis(7_500));
 }
 
 fn source() -> FlowSource {

@@ -59,6 +59,7 @@ impl Run {
                 next_turn,
                 findings,
                 tool_results,
+                worktree,
                 ..
             } => {
                 self.apply_attempt_ended(*attempt, *usage, *cost, *unconfirmed)?;
@@ -68,6 +69,7 @@ impl Run {
                 self.count_death(attempt.task, failure.as_deref());
                 let task = &mut self.tasks[attempt.task];
                 task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
+                task.worktrees.extend(worktree.as_deref().cloned());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
             Event::Uncaught { message, count } => self.uncaught = Some((message.clone(), *count)),
@@ -102,7 +104,15 @@ impl Run {
                 self.ended_at = at;
             }
         }
+        self.span.record(at, event);
         Ok(())
+    }
+
+    /// Takes what is under way for lost, as a resume will record it: for those who
+    /// look at a run whose process has died. Nothing of it is in the journal yet.
+    pub fn assume_dead(&mut self) -> Result<(), IllegalEvent> {
+        let at = self.span.latest();
+        self.lost().iter().try_for_each(|event| self.apply(at, event))
     }
 
     /// Whether such an event can follow where the run stands; what it says of
@@ -275,6 +285,7 @@ impl Run {
             usage: Usage::default(),
             spent: Spent::default(),
             refused_tools: BTreeMap::new(),
+            worktrees: vec![],
             started_at: None,
             ended_at: None,
             sibling: self.siblings.join(facts),

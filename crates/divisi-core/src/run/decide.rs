@@ -22,7 +22,7 @@ impl Run {
             }
             Input::Resume { .. } if self.stage == Stage::Unstarted => vec![],
             Input::Resume { flow, limits, caps, reopen_failed } => {
-                let mut events = self.end_in_flight(FailureClass::Lost, "the process that ran it died");
+                let mut events = self.lost();
                 events.push(Event::RunResumed(Box::new(RunResumed { flow, limits, caps, reopen_failed })));
                 events
             }
@@ -207,6 +207,7 @@ impl Run {
             findings: None,
             tool_results,
             waited: Millis(0),
+            worktree: None,
         }
     }
 
@@ -257,6 +258,7 @@ impl Run {
             findings: end.findings,
             tool_results: None,
             waited: end.waited,
+            worktree: end.worktree,
         });
         let id = attempt.task;
         match outcome {
@@ -336,6 +338,11 @@ impl Run {
         events
     }
 
+    /// What a resume records of the attempts that were under way when a process died.
+    pub(super) fn lost(&self) -> Vec<Event> {
+        self.end_in_flight(FailureClass::Lost, "the process that ran it died")
+    }
+
     /// Ends every attempt under way. Each may have a request out, so each is
     /// settled at its reservation.
     fn end_in_flight(&self, class: FailureClass, message: &str) -> Vec<Event> {
@@ -350,6 +357,7 @@ impl Run {
                 findings: None,
                 tool_results: None,
                 waited: Millis(0),
+                worktree: None,
             };
             self.after_hedge(attempt, [ended])
         };

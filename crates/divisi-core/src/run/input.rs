@@ -1,7 +1,7 @@
 //! What happens to a run.
 
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, Refusal, TaskFacts, Turn};
+use crate::event::{Caps, FlowSource, Refusal, TaskFacts, Turn, Worktree};
 use crate::preflight::Estimate;
 use crate::retry::QuotaWait;
 use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, Usage};
@@ -159,6 +159,8 @@ pub struct AttemptEnd {
     pub findings: Option<Content>,
     /// How long it waited for its turn to send requests.
     pub waited: Millis,
+    /// The worktree of it that was kept.
+    pub worktree: Option<Box<Worktree>>,
 }
 
 impl AttemptEnd {
@@ -175,6 +177,7 @@ impl AttemptEnd {
             next_turn: None,
             findings: None,
             waited: Millis(0),
+            worktree: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod keys;
 mod parking;
 mod schedule;
 mod siblings;
+mod span;
 mod task_state;
 mod tasks;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod waiting;
 
 pub use apply::IllegalEvent;
 pub use input::{AttemptEnd, Input, Submission};
+pub use span::Span;
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::budget::Budgets;
@@ -77,6 +79,7 @@ pub struct Run {
     wakes: u32,
     started_at: Timestamp,
     ended_at: Timestamp,
+    span: Span,
 }
 
 /// An attempt under way.
@@ -259,6 +262,11 @@ impl Run {
     /// When it last parked or ended; the start of the run before that.
     pub fn ended_at(&self) -> Timestamp {
         self.ended_at
+    }
+
+    /// How long it was at work, and how long at rest.
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// One task, if there is one of that number.

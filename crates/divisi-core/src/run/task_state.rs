@@ -4,7 +4,7 @@ use super::siblings;
 use super::waiting::Place;
 use crate::budget::{Grant, Spent, TurnBound};
 use crate::climb::{Climb, climb};
-use crate::event::TaskFacts;
+use crate::event::{TaskFacts, Worktree};
 use crate::retry::Tries;
 use crate::{
     AttemptId, Content, Digest, Failure, FailureClass, Key, Outcome, PicoUsd, TaskId, Timestamp, Usage,
@@ -39,6 +39,8 @@ pub struct TaskState {
     /// Tools that its agents called and the run does not permit: the permission
     /// each takes, and how often. No more than there are tools.
     pub(super) refused_tools: BTreeMap<Arc<str>, (Arc<str>, u32)>,
+    /// Of its attempts, those that were kept.
+    pub(super) worktrees: Vec<Worktree>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) sibling: siblings::Place,
@@ -176,6 +178,11 @@ impl TaskState {
     /// that each takes, and how often it was called.
     pub fn refused_tools(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u32)> {
         self.refused_tools.iter().map(|(tool, (permission, count))| (tool, permission, *count))
+    }
+
+    /// The worktrees of its attempts that were kept, because there is work in them.
+    pub fn worktrees(&self) -> &[Worktree] {
+        &self.worktrees
     }
 
     /// When its latest attempt started.

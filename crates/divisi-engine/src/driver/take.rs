@@ -144,6 +144,7 @@ impl Driver {
                     next_turn: result.next_turn,
                     findings: result.findings.map(|findings| self.keep(findings)),
                     waited: result.waited,
+                    worktree: result.worktree,
                 };
                 self.decide(Input::AttemptEnded { attempt, end: Box::new(end) })
             }

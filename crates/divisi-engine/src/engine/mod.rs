@@ -165,6 +165,20 @@ impl Engine {
         self.store.locks().is_some_and(|folder| RunLock::is_held(&folder, id))
     }
 
+    /// The run for those who look at it, and whether it was interrupted: then what was
+    /// under way counts as lost, as it will once the run is resumed.
+    pub async fn look(&self, id: &RunId) -> Result<(Run, bool), DriveError> {
+        // Before the journal is read: who drives it then may have ended it since.
+        let is_driven = self.is_driven(id);
+        let mut run = self.load(id).await?;
+        let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
+        let is_interrupted = !is_over && !is_driven;
+        if is_interrupted {
+            run.assume_dead()?;
+        }
+        Ok((run, is_interrupted))
+    }
+
     /// A text of a journal.
     pub async fn read(&self, content: &Content) -> Result<Arc<str>, DriveError> {
         driver::read(&*self.store, content).await

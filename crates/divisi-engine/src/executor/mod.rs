@@ -26,7 +26,7 @@ use crate::resolve::Assignment;
 use crate::setup::Model;
 use async_trait::async_trait;
 use divisi_core::budget::TurnBound;
-use divisi_core::event::Turn;
+use divisi_core::event::{Turn, Worktree};
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Usage};
 use std::path::Path;
 use std::sync::Arc;
@@ -94,6 +94,8 @@ pub struct AttemptResult {
     /// How long it waited for its turn to send requests. Its [`Line`] knows, and
     /// whoever watches the attempt enters it.
     pub waited: Millis,
+    /// The worktree that was kept of it.
+    pub worktree: Option<Box<Worktree>>,
 }
 
 impl AttemptResult {
@@ -110,6 +112,7 @@ impl AttemptResult {
             next_turn: None,
             findings: None,
             waited: Millis(0),
+            worktree: None,
         }
     }
 }

@@ -53,10 +53,10 @@ pub(crate) async fn carry_out(attempt: Attempt) -> AttemptResult {
     performer.tell(Input::Begin);
     let result = performer.perform().await;
     // Nothing works there any more: what did has been dropped.
-    if let Some(place) = performer.place.take().filter(|_| performer.is_tidied_up).and_then(Arc::into_inner) {
-        place.leave(&performer.attempt.line).await;
+    match performer.place.take().filter(|_| performer.is_tidied_up).and_then(Arc::into_inner) {
+        Some(place) => place.leave(&performer.attempt.line, result).await,
+        None => result,
     }
-    result
 }
 
 struct Performer {

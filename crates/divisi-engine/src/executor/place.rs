@@ -1,7 +1,8 @@
 //! Where an attempt works, and what is left of it there.
 
-use super::{Attempt, Line};
+use super::{Attempt, AttemptResult, Line};
 use crate::workspace::{Workspace, WorkspaceError};
+use divisi_core::event::Worktree;
 use divisi_core::{Failure, FailureClass, Isolation};
 use std::path::Path;
 
@@ -31,18 +32,21 @@ impl Place {
         self.workspace.root()
     }
 
-    /// Tidies up. A worktree with work in it is kept, and the run's log says so.
-    pub(super) async fn leave(self, line: &Line) {
-        match self.workspace.close().await {
-            Ok(None) => {}
-            Ok(Some(kept)) => line.log(format!(
-                "{} changed {} files in {}; the worktree is kept",
-                line.attempt().task,
-                kept.changed_count,
-                kept.path.display(),
-            )),
-            Err(error) => line.log(format!("warning: {}: {error}", line.attempt().task)),
-        }
+    /// Tidies up. A worktree with work in it is kept: the run's log says so, and so
+    /// does the end of the attempt, which becomes of `result`.
+    pub(super) async fn leave(self, line: &Line, result: AttemptResult) -> AttemptResult {
+        let kept = match self.workspace.close().await {
+            Ok(None) => return result,
+            Ok(Some(kept)) => kept,
+            Err(error) => {
+                line.log(format!("warning: {}: {error}", line.attempt().task));
+                return result;
+            }
+        };
+        let (path, changed) = (kept.path.display().to_string(), kept.changed_count);
+        line.log(format!("{} changed {changed} files in {path}; the worktree is kept", line.attempt().task));
+        let worktree = Worktree { path: path.into(), base: kept.base.into(), changed: changed as u64 };
+        AttemptResult { worktree: Some(Box::new(worktree)), ..result }
     }
 }
 

@@ -61,6 +61,8 @@ struct Worktree {
 pub struct Kept {
     /// Where it is.
     pub path: PathBuf,
+    /// The commit it began with.
+    pub base: String,
     /// The files that differ from the commit it began with, sorted.
     pub changed: Vec<String>,
     /// How many there are; `changed` names the first of them.
@@ -135,7 +137,7 @@ impl Workspace {
         changed.dedup();
         let changed_count = changed.len();
         changed.truncate(CHANGED_MAX);
-        Ok(Some(Kept { path, changed, changed_count }))
+        Ok(Some(Kept { path, base, changed, changed_count }))
     }
 }
 

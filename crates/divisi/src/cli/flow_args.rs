@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::plan_file::{self, PlanFile};
 use crate::problem::Problem;
 use crate::settings::{Dollars, Untrusted};
-use crate::{output, slip};
+use crate::slip;
 use clap::Args;
 use divisi_core::PicoUsd;
 use divisi_engine::Flow;
@@ -22,7 +22,7 @@ pub(crate) struct FlowArgs {
     args: Option<String>,
     /// One entry of `args`; its value is JSON, or else plain text. May be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
-    arg: Vec<(String, Value)>,
+    arg: Vec<(String, String)>,
 }
 
 /// A flow that was found.
@@ -53,12 +53,15 @@ impl FlowArgs {
             path: Some(file.path.into()),
             source: file.source.into(),
             args: match (self.args, self.arg) {
-                (Some(text), _) => {
-                    say_if_broken(&text, context);
-                    Some(json_or_text(&text))
-                }
+                (Some(text), _) => Some(json_or_text("--args", &text)?),
                 (None, entries) if entries.is_empty() => None,
-                (None, entries) => Some(Value::Object(Map::from_iter(entries))),
+                (None, entries) => {
+                    let value = |(key, text): (String, String)| {
+                        json_or_text(&format!("--arg {key}"), &text).map(|value| (key, value))
+                    };
+                    let entries: Result<Map<_, _>, _> = entries.into_iter().map(value).collect();
+                    Some(Value::Object(entries?))
+                }
             },
         }))
     }
@@ -99,22 +102,28 @@ impl Found {
     }
 }
 
-/// A quote that the shell has eaten must not turn arguments into a text unseen.
-fn say_if_broken(text: &str, context: &Context) {
-    let Err(error) = serde_json::from_str::<Value>(text) else { return };
-    if text.trim_start().starts_with(['{', '[']) && !context.global.quiet {
-        output::say(&format!("note: `--args` is no JSON ({error}), so the script gets it as a text"));
+/// Scripts expect what is typed after their name as it is, and JSON as what it means.
+/// What begins like JSON and is none has lost a quote to the shell, or a bracket.
+fn json_or_text(flag: &str, text: &str) -> Result<Value, Problem> {
+    let error = match serde_json::from_str(text) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    match text.trim_start().chars().next() {
+        Some(first @ ('{' | '[' | '"')) => {
+            Err(Problem::usage(format!("`{flag}` begins like JSON and cannot be read as JSON: {error}"))
+                .hint(
+                    r#"put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'"#,
+                )
+                .hint(format!(r#"a text that begins with `{first}` is given as a JSON string: '"a text"'"#)))
+        }
+        _ => Ok(text.into()),
     }
 }
 
-/// Scripts expect what is typed after their name as it is, and JSON as what it means.
-fn json_or_text(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
-}
-
-fn entry(text: &str) -> Result<(String, Value), String> {
+fn entry(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), json_or_text(value))),
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it must look like KEY=VALUE".to_owned()),
     }
 }
@@ -126,10 +135,11 @@ mod tests {
 
     #[test]
     fn arguments_are_json_or_else_text() {
-        assert_eq!(json_or_text(r#"{"a": [1]}"#), json!({"a": [1]}));
-        assert_eq!(json_or_text("src/auth and more"), json!("src/auth and more"));
-        assert_eq!(entry("depth=2").unwrap(), ("depth".into(), json!(2)));
-        assert_eq!(entry("where=a=b").unwrap(), ("where".into(), json!("a=b")));
+        let read = |text| json_or_text("--args", text).unwrap();
+        assert_eq!(read(r#"{"a": [1]}"#), json!({"a": [1]}));
+        assert_eq!(read("src/auth and more"), json!("src/auth and more"));
+        assert_eq!(read("2 files"), json!("2 files"));
+        assert_eq!(entry("where=a=b").unwrap(), ("where".into(), "a=b".into()));
         assert!(entry("=2").is_err());
     }
 }

@@ -11,9 +11,9 @@ use crate::{output, prices};
 use anyhow::Context as _;
 use divisi_core::ledger::{Entry, Ledger, Review};
 use divisi_core::{ModelPrice, Position, RunId, Tier, Timestamp};
-use divisi_engine::globs;
 use divisi_engine::prices::Catalogue;
 use divisi_engine::store::Store;
+use divisi_engine::{Engine, globs};
 
 /// Show what a run cost: by phase, task, model, token class and attempt
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let settings = context.settings(Untrusted::LookedAt)?.settings;
     let id = context.find_run(&args.run, Intent::Look).await?;
-    let ledger = ledger(&*context.store()?, &id).await?;
+    // Before the journal is read: who drives it then may have ended it since.
+    let is_driven = Engine::new(context.store()?).is_driven(&id);
+    let mut ledger = ledger(&*context.store()?, &id).await?;
+    if !is_driven {
+        ledger.end_in_flight();
+    }
     let vendors = candidates_with_tiers(&settings, &context.environment);
     let list = List { catalogue: prices::of(&settings)?, vendors, strongest: Tier::Opus }.of(&ledger);
     let review = Review::of(&ledger, |entry| list.price(entry), |entry| list.strongest(entry));

@@ -85,7 +85,7 @@ pub(super) async fn go_on(word: &str, flags: RunFlags, how: How, context: &Conte
     let flow = current(kept_flow.clone(), context);
     if let Some(edited) = Edited::of(&kept_flow, &flow) {
         edited.settle(&id, &run, &kept.flags, how.edited, context)?;
-    } else if *run.stage() == Stage::Ended(RunStatus::Ok) && !how.again {
+    } else if is_done(&run, &flags, how.reopen_failed) && !how.again {
         match newer_input(&engine, &run, kept.flags.workspace.as_deref()).await? {
             None => return again::give_result(&engine, (&id, &run), kept.flags.demo, context).await,
             Some(path) => context
@@ -96,6 +96,21 @@ pub(super) async fn go_on(word: &str, flags: RunFlags, how: How, context: &Conte
     let earlier = Earlier { id, run, reopen_failed: how.reopen_failed, vendors };
     let launched = Launch { found: Found::Script(flow), flags: flags.or(kept.flags), earlier: Some(earlier) };
     launch(launched, context).await
+}
+
+/// Whether an unchanged flow leads to the same end again: each task has its outcome,
+/// and where some have failed, nothing is asked for that might change that.
+fn is_done(run: &Run, now: &RunFlags, reopen_failed: bool) -> bool {
+    match run.stage() {
+        Stage::Ended(RunStatus::Ok) => true,
+        Stage::Ended(RunStatus::Partial | RunStatus::Failed) => {
+            let counts = run.counts();
+            let is_known = counts.failed > 0 && counts.ok + counts.failed == counts.total();
+            let is_same = *now == RunFlags::default() && run.refused().next().is_none();
+            is_known && is_same && !reopen_failed
+        }
+        _ => false,
+    }
 }
 
 /// A file that a task of the finished run names as an input, and that was written

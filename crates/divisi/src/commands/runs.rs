@@ -36,7 +36,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     for run in &mut found {
         // Its process was killed: the journal could not say so.
         if run.status == "running" && !engine.is_driven(&run.id) {
-            run.status = INTERRUPTED.to_owned();
+            let (looked, is_interrupted) = engine.look(&run.id).await?;
+            *run = RunSummary::of(&run.id, &looked, run.updated_at);
+            if is_interrupted {
+                run.status = INTERRUPTED.to_owned();
+            }
         }
     }
     let text = if context.global.json {

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::{clock, output};
 use anyhow::Context as _;
-use divisi_core::run::{Stage, TaskState};
+use divisi_core::run::TaskState;
 use divisi_core::{Content, Event, Position, Recorded, Run, RunId, TaskId};
 use divisi_engine::Engine;
 use divisi_engine::store::{Store, status_word};
@@ -35,12 +35,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let id = context.find_run(&args.run, Intent::Look).await?;
     let engine = Engine::new(context.store()?);
-    let run = engine.load(&id).await?;
+    let (run, is_interrupted) = engine.look(&id).await?;
     let kept = engine.flow_of(&run).await?.1.and_then(|kept| serde_json::from_value::<RunFlags>(kept).ok());
     let page =
         Page { json: context.global.json, look: Look::of_stdout(kept.is_some_and(|flags| flags.demo)) };
-    let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
-    let is_interrupted = !is_over && !engine.is_driven(&id);
     let status = if is_interrupted { INTERRUPTED } else { status_word(run.stage()) };
     if is_interrupted {
         output::say(&format!(

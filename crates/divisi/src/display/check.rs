@@ -73,7 +73,7 @@ mod tests {
         insta::assert_snapshot!(look::page(&checklist(&nothing, &look), &look), @r"
         ! pattern identified?
           ! it asks for no task when it is run on placeholders
-            give it the arguments that it needs, with `--args`
+            if it needs arguments, give them with `--args`
         ✓ dependencies mapped?            0 tasks, no result goes from one to another
         ✓ parallelisation opportunities?  nothing runs at the same time
         ✓ right model per agent?          no task has a model

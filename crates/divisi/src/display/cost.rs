@@ -167,7 +167,9 @@ impl Bill {
 fn named<K>(totals: BTreeMap<K, Total>, name: impl Fn(&K) -> String) -> Vec<Part> {
     let mut parts: Vec<Part> =
         totals.into_iter().map(|(key, total)| Part { name: name(&key), total }).collect();
-    parts.sort_by_key(|part| std::cmp::Reverse((part.total.cost, part.total.usage.total())));
+    parts.sort_by_key(|part| {
+        std::cmp::Reverse((part.total.cost, part.total.unconfirmed, part.total.usage.total()))
+    });
     parts
 }
 
@@ -182,7 +184,7 @@ fn tried(attempt: Try) -> &'static str {
     match attempt {
         Try::First => "first tries",
         Try::Again => "further tries",
-        Try::Unanswered => "unanswered, at their reservation",
+        Try::Unanswered => "without a reply",
     }
 }
 
@@ -227,23 +229,31 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
 }
 
 fn table(title: &'static str, parts: &[Part], whole: PicoUsd, look: &Look) -> Vec<Line> {
-    let columns = vec![
+    // Of a run that got all its replies there is nothing of the sort.
+    let is_unsure = parts.iter().any(|part| part.total.unconfirmed > PicoUsd::ZERO);
+    let mut columns = vec![
         Column::left(title).at_least(12),
         Column::right("replies").rank(2),
         Column::right("tokens").rank(1),
         Column::right("cost"),
         Column::right("share"),
     ];
+    columns.extend(is_unsure.then(|| Column::right("unconfirmed")));
     let mut table = Table::new(columns, 2);
     table.titles();
     for Part { name, total } in parts {
-        table.row(vec![
+        let mut row = vec![
             (Tone::Plain, name.clone()),
             (Tone::Dim, number::count(total.replies)),
             (Tone::Dim, number::tokens(total.usage.total())),
             (Tone::Plain, total.cost.to_string()),
             (Tone::Dim, share(total.cost, whole)),
-        ]);
+        ];
+        row.extend(is_unsure.then(|| match total.unconfirmed {
+            PicoUsd::ZERO => (Tone::Dim, String::new()),
+            most => (Tone::Warn, format!("at most {most}")),
+        }));
+        table.row(row);
     }
     table.render(look)
 }

@@ -83,6 +83,16 @@ impl LiveView {
         }
     }
 
+    /// Does `act` while the frame is taken away, so that what others write meanwhile
+    /// stands below what was said.
+    pub(crate) fn suspended(&mut self, act: impl FnOnce()) {
+        self.flush();
+        self.bar.suspend(|| {
+            output::finish_talk();
+            act();
+        });
+    }
+
     /// Takes the frame away; what was said stays.
     pub(crate) fn finish(&mut self) {
         self.flush();

@@ -46,7 +46,11 @@ impl News {
             Event::CaughtUp { reused, saved, to_run } => {
                 let reused = format!("{} reused", number::count((*reused).into()));
                 let saved = if saved.0 == 0 { String::new() } else { format!(" ({saved})") };
-                let to_run = format!(", {} to run", number::count((*to_run).into()));
+                // What comes after these only their results tell.
+                let to_run = match to_run {
+                    0 => ", 0 to run".to_owned(),
+                    n => format!(", at least {} to run", number::count((*n).into())),
+                };
                 vec![Line::of(Tone::Strong, reused).put(Tone::Strong, saved).put(Tone::Strong, to_run)]
             }
             Event::Logged { message } => logged(message, look),

@@ -82,6 +82,16 @@ pub(crate) fn took(span: Millis) -> String {
     }
 }
 
+/// How long a run was at work, and apart from it how long it rested: `took 0:41
+/// (rested 2:00:07)`.
+pub(crate) fn took_and_rested(worked: Millis, rested: Millis) -> String {
+    match rested.0 {
+        // Between two events of one decision there may be a moment.
+        0..1_000 => format!("took {}", took(worked)),
+        _ => format!("took {} (rested {})", took(worked), took(rested)),
+    }
+}
+
 /// How long something rests yet, never less than it does: `12 s`, `2 min`.
 pub(crate) fn rest(span: Millis) -> String {
     match span.0.div_ceil(1_000) {
@@ -143,6 +153,9 @@ mod tests {
     fn spans_and_moments() {
         assert_eq!([0, 41_000, 3_723_000].map(|ms| clock(Millis(ms))), ["0:00", "0:41", "1:02:03"]);
         assert_eq!([85, 4_270, 41_000].map(|ms| took(Millis(ms))), ["85 ms", "4.2 s", "0:41"]);
+        let both = |worked, rested| took_and_rested(Millis(worked), Millis(rested));
+        assert_eq!(both(41_000, 0), "took 0:41");
+        assert_eq!(both(41_000, 7_207_000), "took 0:41 (rested 2:00:07)");
         assert_eq!(
             [1, 11_001, 121_000, 7_201_000].map(|ms| rest(Millis(ms))),
             ["1 s", "12 s", "3 min", "3 h"]

@@ -136,6 +136,14 @@ impl Reporter {
         Ok(())
     }
 
+    /// Does `act` while nothing of what is redrawn is on the screen.
+    pub(crate) fn suspended(&mut self, act: impl FnOnce()) {
+        match &mut self.view {
+            View::Live(view) => view.suspended(act),
+            View::Plain(_) | View::Json | View::Quiet => act(),
+        }
+    }
+
     /// Says how it ended and what can be done next.
     ///
     /// `flow_error` is the flow's own error as it is to be shown, with the line

@@ -30,7 +30,7 @@ pub(crate) fn runs(runs: &[RunSummary], place: &Place, now: Timestamp, look: &Lo
             Column::right("tokens").rank(6),
             Column::right("cost").rank(3),
             Column::left("started").rank(2),
-            Column::right("took").rank(5),
+            Column::left("latest").rank(5),
             Column::left("folder").at_least(8).rank(4),
         ],
         0,
@@ -68,7 +68,8 @@ fn cells(run: &RunSummary, place: &Place, now: Timestamp) -> Vec<(Tone, String)>
             },
         ),
         (Tone::Dim, number::ago(now, run.started_at)),
-        (Tone::Dim, number::took(run.updated_at.since(run.started_at))),
+        // How long it was at work only its journal tells.
+        (Tone::Dim, number::ago(now, run.updated_at)),
         (Tone::Dim, place.shown(run.folder.as_deref())),
     ]
 }

@@ -69,7 +69,13 @@ impl TermLike for Screen {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let drawn = std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
-        if drawn.is_empty() { Ok(()) } else { output::talk().write_all(drawn.as_bytes()) }
+        let mut drawn = std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
+        if drawn.is_empty() {
+            return Ok(());
+        }
+        // Lines are filled to their end, where the `^C` or `^Z` that a terminal shows would
+        // wrap, and the next frame would begin a line too low.
+        drawn.push('\r');
+        output::talk().write_all(drawn.as_bytes())
     }
 }

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::{instead, refused};
 use divisi_core::event::{ParkReason, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{PicoUsd, Timestamp};
+use divisi_core::{Failure, PicoUsd, Run, Timestamp};
 
 /// What is said when a run is over, or rests.
 ///
@@ -64,14 +64,18 @@ fn verdict(progress: &Progress) -> Line {
 /// What keeps a run that is over from being ok.
 fn why_partial(progress: &Progress) -> String {
     let (run, counts) = (&progress.run, progress.run.counts());
-    let is_refused = run.refused().any(|(refusal, _)| refusal.is_of_work());
     let reasons = [
         (counts.total() > counts.ok, "some tasks did not succeed"),
-        (is_refused, "calls of the flow were refused"),
+        (is_refused(run), "calls of the flow were refused"),
         (run.overcharged() > PicoUsd::ZERO, "a reply cost more than was set aside for it"),
     ];
     let reasons = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason);
     reasons.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a limit kept work from being done.
+fn is_refused(run: &Run) -> bool {
+    run.refused().any(|(refusal, _)| refusal.is_of_work())
 }
 
 fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
@@ -107,6 +111,14 @@ fn question(progress: &Progress) -> Option<Line> {
     let waiting = number::counted(progress.run.counts().open.into(), "task", "tasks");
     let asks = format!("is it worth trying the rest, {waiting}? What is mended first may well succeed.");
     Some(Line::of(Tone::Warn, "question: ").plain(asks))
+}
+
+/// Whether the flow probably failed because it has read arguments that it was not
+/// given. They are the run's: no resume can add them.
+fn lacks_args(run: &Run) -> bool {
+    let is_undefined = |failure: &Failure| failure.message.contains("of undefined");
+    let failed = run.result().and_then(Result::err);
+    failed.is_some_and(|failure| is_undefined(failure)) && run.flow().is_some_and(|flow| flow.args.is_none())
 }
 
 /// What may be typed next, and what it does.
@@ -150,7 +162,17 @@ fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
             may_type(format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others");
         }
         Stage::Ended(RunStatus::Failed) => {
-            may_type(format!("divisi resume {id}"), "once the flow is mended; what is finished is kept");
+            if lacks_args(run) {
+                may_type("divisi run … --args JSON".to_owned(), "with arguments: the flow was given none");
+            }
+            may_type(format!("divisi resume {id}"), "once its cause is mended; what is finished is kept");
+        }
+        // What was refused is refused again under the same limits.
+        Stage::Ended(RunStatus::Partial) if is_refused(run) => {
+            may_type(format!("divisi resume {id}"), "once that limit is raised; what is finished is kept");
+        }
+        Stage::Ended(RunStatus::Partial) if run.overcharged() > PicoUsd::ZERO => {
+            may_type(format!("divisi cost {id}"), "which model answered, and what it cost");
         }
         Stage::Ended(_)
         | Stage::Parked(ParkReason::Asked)

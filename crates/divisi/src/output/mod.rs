@@ -41,6 +41,10 @@ static TALK: LazyLock<Way> = LazyLock::new(|| Way::open(io::stderr().as_fd(), Ov
 /// Longest answer to a question.
 const ANSWER_BYTES_MAX: u64 = 1_024;
 
+/// How often a question is put at the most: whoever is not understood three times
+/// may be no person.
+const ASKED_MAX: u32 = 3;
+
 /// Writes a page to stdout, with a line break at its end. What goes wrong later is
 /// told by [`finish`].
 pub(crate) fn print(text: &str) -> io::Result<()> {
@@ -67,16 +71,51 @@ pub(crate) fn say(text: &str) {
     let _ = talk().write_all(line.as_bytes());
 }
 
-/// Asks on the terminal; `None` where there is none to ask and to answer on.
-pub(crate) fn ask(question: &str) -> Option<bool> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return None;
+/// Whether there is a terminal to ask and to answer on.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks on the terminal, and again where the answer is none of `answers`: words
+/// that are understood in full or by their first letter, with what they mean. The
+/// last of them is meant by an empty line, by the end of the input, and by somebody
+/// who has not been understood [`ASKED_MAX`] times. `question` comes without the words.
+pub(crate) fn ask<T: Copy>(question: &str, answers: &[(&str, T)]) -> io::Result<Option<T>> {
+    if !can_ask() {
+        return Ok(None);
     }
-    let _ = write!(talk(), "{} [y/N] ", text::line(question));
-    finish_talk();
-    let mut answer = String::new();
-    let is_yes = |answer: &str| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
-    Some(io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer).is_ok() && is_yes(&answer))
+    let mut put = |text: &str| {
+        let _ = write!(talk(), "{text}");
+        finish_talk();
+    };
+    answer(&text::line(question), answers, &mut io::stdin().lock(), &mut put)
+}
+
+fn answer<T: Copy>(
+    question: &str,
+    answers: &[(&str, T)],
+    lines: &mut impl BufRead,
+    put: &mut impl FnMut(&str),
+) -> io::Result<Option<T>> {
+    let words = answers.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("/");
+    put(&format!("{question} [{words}] "));
+    let last = answers.last().map(|(_, meant)| *meant);
+    for asked in 1..=ASKED_MAX {
+        let mut line = String::new();
+        let read = lines.by_ref().take(ANSWER_BYTES_MAX).read_line(&mut line)?;
+        let said = line.trim().to_lowercase();
+        if read == 0 || said.is_empty() {
+            break;
+        }
+        let is_meant = |word: &str| word == said || (said.len() == 1 && word.starts_with(&said));
+        if let Some((_, meant)) = answers.iter().find(|(word, _)| is_meant(word)) {
+            return Ok(Some(*meant));
+        }
+        if asked < ASKED_MAX {
+            put(&format!("please answer with one of [{words}] "));
+        }
+    }
+    Ok(last)
 }
 
 /// Stdout, to be written to by others. Never waits; fails once a write has failed.
@@ -326,6 +365,22 @@ mod tests {
         way.write_all(b"a").unwrap();
         assert!(is_gone(&way.drain(Duration::from_secs(60)).unwrap_err()));
         assert!(is_gone(&way.write_all(b"b").unwrap_err()));
+    }
+
+    #[test]
+    fn a_question_is_put_again_where_the_answer_is_none() {
+        let asked = |said: &str| {
+            let mut shown = String::new();
+            let answers = [("yes", 'y'), ("without", 'w'), ("no", 'n')];
+            let meant =
+                answer("trust it?", &answers, &mut said.as_bytes(), &mut |text: &str| shown += text).unwrap();
+            (meant.unwrap(), shown.matches('[').count())
+        };
+        assert_eq!(asked("Yes\n"), ('y', 1));
+        assert_eq!(asked("w\n"), ('w', 1));
+        assert_eq!(asked("maybe\nwithout\n"), ('w', 2));
+        assert_eq!(asked("maybe\nye\nhm\nyes\n"), ('n', 3));
+        assert_eq!([asked("\n"), asked(""), asked("maybe\n")], [('n', 1), ('n', 1), ('n', 2)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::error::{Kind, Wrong};
 use super::tree::{Entry, Node, Tree};
-use crate::slip::Unknown;
+use crate::slip::{self, Unknown};
 use divisi_core::plan::{Gather, Head, PlanTask};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -84,7 +84,12 @@ fn one<T: DeserializeOwned>(field: &Entry, others: &[&str]) -> Result<(), Wrong>
                 Tree::Scalar(_) => field.value.bytes.clone(),
                 Tree::List(_) | Tree::Map(_) => field.key_bytes.clone(),
             };
-            Wrong::new(Kind::Form, format!("`{}`: {message}", field.key), bytes)
+            let (message, hint) = slip::told(&message, "field");
+            let wrong = Wrong::new(Kind::Form, format!("`{}`: {message}", field.key), bytes);
+            match hint {
+                Some(hint) => wrong.hint(hint),
+                None => wrong,
+            }
         }
     })
 }

@@ -244,30 +244,30 @@ fn wrong_types_and_values() {
      2 │ tasks:
        ╰────
     ");
-    assert_snapshot!(yaml("tasks:\n  - id: a\n    prompt: x\n    effort: huge\n"), @r"
+    assert_snapshot!(yaml("tasks:\n  - id: a\n    prompt: x\n    effort: huge\n"), @"
     plan::form
 
-      × plan `p.yaml` cannot be used at line 4, column 13: `effort`: unknown
-      │ variant `huge`, expected one of `low`, `medium`, `high`, `xhigh`, `max`
+      × plan `p.yaml` cannot be used at line 4, column 13: `effort`: `huge` is
+      │ none of `low`, `medium`, `high`, `xhigh`, `max`
        ╭─[p.yaml:4:13]
      3 │     prompt: x
      4 │     effort: huge
        ·             ──┬─
-       ·               ╰── `effort`: unknown variant `huge`, expected one of `low`, `medium`, `high`, `xhigh`, `max`
+       ·               ╰── `effort`: `huge` is none of `low`, `medium`, `high`, `xhigh`, `max`
        ╰────
     ");
-    assert_snapshot!(yaml("tasks:\n  - id: a\n    prompt: x\n    check: {comand: 'true'}\n"), @r"
+    assert_snapshot!(yaml("tasks:\n  - id: a\n    prompt: x\n    check: {comand: 'true'}\n"), @"
     plan::form
 
-      × plan `p.yaml` cannot be used at line 4, column 5: `check`: unknown field
-      │ `comand`, expected one of `command`, `schema`, `judge`, `model`,
-      │ `threshold`
+      × plan `p.yaml` cannot be used at line 4, column 5: `check`: there is no
+      │ field `comand`
        ╭─[p.yaml:4:5]
      3 │     prompt: x
      4 │     check: {comand: 'true'}
        ·     ──┬──
-       ·       ╰── `check`: unknown field `comand`, expected one of `command`, `schema`, `judge`, `model`, `threshold`
+       ·       ╰── `check`: there is no field `comand`
        ╰────
+      help: did you mean `command`?
     ");
 }
 

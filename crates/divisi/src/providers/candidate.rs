@@ -9,7 +9,8 @@ use divisi_engine::ProviderModels;
 use divisi_providers::discover::ServerKind;
 use divisi_providers::{
     Anthropic, Dialect, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, Secret,
-    endpoint::EndpointError, redact,
+    endpoint::{EndpointError, EndpointPart},
+    redact,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,8 @@ pub(crate) struct Candidate {
     pub(crate) found: Found,
     pub(crate) kind: Kind,
     base_url: String,
+    /// The variable that says where it is reached, where one does.
+    base_url_env: Option<String>,
     /// The variable that holds its key; `None` for one that asks for none.
     pub(crate) key_env: Option<String>,
     key: Option<Secret>,
@@ -131,6 +134,7 @@ impl Candidate {
             name: name.to_owned(),
             found: Found::Settings,
             kind,
+            base_url_env: vendor.and_then(|vendor| vendor.url_env(environment)).map(str::to_owned),
             base_url: provider
                 .base_url
                 .clone()
@@ -154,6 +158,7 @@ impl Candidate {
             found: Found::Known,
             kind: vendor.kind,
             base_url: vendor.url(environment).to_owned(),
+            base_url_env: vendor.url_env(environment).map(str::to_owned),
             key: environment.get(&vendor.key_env).map(Secret::new),
             key_env: Some(vendor.key_env),
             models: vendor.models,
@@ -173,6 +178,7 @@ impl Candidate {
             found: Found::Local,
             kind: Kind::OpenaiChat,
             base_url: server.base_url.clone(),
+            base_url_env: None,
             key_env: None,
             key: None,
             models: server.models.iter().map(|id| globset::escape(id)).collect(),
@@ -229,7 +235,16 @@ impl Candidate {
             Kind::Openai => OpenAiResponses::new(endpoint).map(|provider| Arc::new(provider) as _),
             Kind::OpenaiChat => OpenAiChat::new(endpoint).map(|provider| Arc::new(provider) as _),
         };
-        provider.map_err(|error| Problem::usage(error.to_string()))
+        provider.map_err(|error| {
+            let place = match &self.base_url_env {
+                Some(variable) => format!("the variable {variable}"),
+                None => format!("`base_url` under [providers.{}]", self.name),
+            };
+            let is_ours = self.found == Found::Known && self.base_url_env.is_none();
+            let hint = (error.part == EndpointPart::Address && !is_ours)
+                .then(|| format!("it comes from {place}: write it whole, like http://127.0.0.1:8080"));
+            Problem::usage(error.to_string()).hints(hint)
+        })
     }
 
     fn endpoint(&self) -> Endpoint {

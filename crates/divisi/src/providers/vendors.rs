@@ -26,6 +26,11 @@ impl Vendor {
     pub(crate) fn url<'a>(&'a self, environment: &'a Environment) -> &'a str {
         environment.get(&self.base_url_env).unwrap_or(&self.base_url)
     }
+
+    /// The variable that leads elsewhere, where it is set.
+    pub(crate) fn url_env(&self, environment: &Environment) -> Option<&str> {
+        environment.get(&self.base_url_env).map(|_| self.base_url_env.as_str())
+    }
 }
 
 /// All of them, in the order in which they are preferred.

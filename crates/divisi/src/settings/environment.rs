@@ -80,14 +80,15 @@ impl Environment {
     pub(super) fn leaves(&self) -> Result<Vec<Leaf>, SettingsError> {
         let is_garbled = |name: &str| self.garbled.iter().any(|garbled| garbled == name);
         if let Some(&(name, ..)) = VARIABLES.iter().find(|(name, ..)| is_garbled(name)) {
-            return Err(SettingsError::Variable { name, message: "its value is not UTF-8".to_owned() });
+            let message = "its value is not UTF-8".to_owned();
+            return Err(SettingsError::Variable { name, message, hint: None });
         }
         let set = VARIABLES
             .iter()
             .filter_map(|(name, path, form)| Some((*name, *path, form.read(self.get(name)?))));
         set.map(|(name, path, value)| {
             let leaf = Leaf::new(path, value, Origin::Variable(name));
-            layer::check(&leaf).map_err(|message| SettingsError::Variable { name, message })?;
+            layer::check(&leaf).map_err(|(message, hint)| SettingsError::Variable { name, message, hint })?;
             Ok(leaf)
         })
         .collect()

@@ -2,6 +2,7 @@
 //! comes from is kept.
 
 use super::Settings;
+use crate::slip;
 use divisi_providers::redact;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -110,7 +111,8 @@ fn put(table: &mut Table, path: &[String], value: Value) {
     }
 }
 
-/// Whether a value is one that its setting may have; says why not.
-pub(super) fn check(leaf: &Leaf) -> Result<(), String> {
-    settings(std::slice::from_ref(leaf)).map(drop).map_err(|error| error.message().to_owned())
+/// Whether a value is one that its setting may have; says why not, and what may
+/// have been meant.
+pub(super) fn check(leaf: &Leaf) -> Result<(), (String, Option<String>)> {
+    settings(std::slice::from_ref(leaf)).map(drop).map_err(|error| slip::told(error.message(), "setting"))
 }

@@ -164,7 +164,7 @@ pub(crate) enum SettingsError {
     Wrong { path: PathBuf, line: usize, column: usize, message: String, hint: Option<String> },
     /// So does a variable.
     #[error("the environment variable {name}: {message}")]
-    Variable { name: &'static str, message: String },
+    Variable { name: &'static str, message: String, hint: Option<String> },
     /// A project's file decides what only the user may decide.
     #[error("the settings of this folder need your trust: {}", .0.path.display())]
     Untrusted(Box<Project>),
@@ -177,8 +177,8 @@ impl SettingsError {
     /// What the user can do about it.
     pub(crate) fn hint(&self) -> Option<&str> {
         match self {
-            Self::Wrong { hint, .. } => hint.as_deref(),
-            Self::Read { .. } | Self::Variable { .. } | Self::Untrusted(_) | Self::Merged(_) => None,
+            Self::Wrong { hint, .. } | Self::Variable { hint, .. } => hint.as_deref(),
+            Self::Read { .. } | Self::Untrusted(_) | Self::Merged(_) => None,
         }
     }
 }

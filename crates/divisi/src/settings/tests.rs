@@ -102,8 +102,8 @@ fn mistakes_are_named_with_their_place() {
     /divisi.toml, line 2, column 1: there is no setting `teir`
     hint: did you mean `tier`?
     ");
-    insta::assert_snapshot!(Project::complaint("[kinds.search]\ntier = 'large'"), @"/divisi.toml, line 2, column 8: unknown variant `large`, expected one of `haiku`, `sonnet`, `opus`, `fable`");
-    insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkinds = { search = 'large' }"), @"/divisi.toml, line 3, column 20: unknown variant `large`, expected one of `haiku`, `sonnet`, `opus`, `fable`");
+    insta::assert_snapshot!(Project::complaint("[kinds.search]\ntier = 'large'"), @"/divisi.toml, line 2, column 8: `large` is none of `haiku`, `sonnet`, `opus`, `fable`");
+    insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkinds = { search = 'large' }"), @"/divisi.toml, line 3, column 20: `large` is none of `haiku`, `sonnet`, `opus`, `fable`");
     insta::assert_snapshot!(Project::complaint("timeout = 10"), @r#"/divisi.toml, line 1, column 11: invalid type: integer `10`, expected a span of time with its unit, like "90s", "10m" or "1h30m""#);
     insta::assert_snapshot!(Project::complaint("timeout = '10'"), @"/divisi.toml, line 1, column 11: `10` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
     insta::assert_snapshot!(Project::complaint("max_cost = 'a lot'"), @r#"/divisi.toml, line 1, column 12: invalid value: string "a lot", expected an amount of dollars, like 5 or 0.35"#);
@@ -112,9 +112,55 @@ fn mistakes_are_named_with_their_place() {
     /divisi.toml, line 4, column 1: there is no setting `cache_reed`
     hint: did you mean `cache_read`?
     ");
-    insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"/divisi.toml, line 1, column 10: unknown variant `everything`, expected `write` or `run`");
+    insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"/divisi.toml, line 1, column 10: `everything` is neither `write` nor `run`");
     insta::assert_snapshot!(Project::complaint("model = "), @"/divisi.toml, line 1, column 9: string values must be quoted, expected literal string");
     insta::assert_snapshot!(Project::new(&[]).load([("DIVISI_LOCAL", "perhaps")]).unwrap_err(), @r#"the environment variable DIVISI_LOCAL: invalid type: string "perhaps", expected a boolean"#);
+}
+
+#[test]
+fn what_was_mistyped_is_named_at_every_depth() {
+    let mistyped = [
+        "[provider.corp]\nkind = 'openai'",
+        "provider.corp.kind = 'openai'",
+        "providers = 'openai'",
+        "[price.'x']\ninput = 1\noutput = 1",
+        "[executors.x]\ncomand = ['x']",
+        "[providers.corp]\nkind = 'openai-caht'",
+        "[providers.corp]\nkind = 'openai'\n[providers.corp.rate]\nbrust = 3",
+        "[providers.corp]\nkind = 'openai'\ndialect = { omit = ['shcema'] }",
+        "[budget]\nphase = { A = 1 }",
+        "[kinds.search]\ntier = 'hiaku'",
+        "allow = ['wirte']",
+    ];
+    insta::assert_snapshot!(mistyped.map(Project::complaint).join("\n"), @r#"
+    /divisi.toml, line 1, column 2: invalid type: map, expected a string
+    hint: did you mean `[providers]`? `provider` is a single value
+    /divisi.toml, line 1, column 1: invalid type: map, expected a string
+    hint: did you mean `[providers]`? `provider` is a single value
+    /divisi.toml, line 1, column 13: invalid type: string "openai", expected a map
+    hint: did you mean `provider`? `[providers]` is a table
+    /divisi.toml, line 1, column 2: there is no setting `price`
+    hint: did you mean `prices`?
+    /divisi.toml, line 2, column 1: there is no setting `comand`
+    hint: did you mean `command`?
+    /divisi.toml, line 2, column 8: `openai-caht` is none of `anthropic`, `openai`, `openai-chat`
+    hint: did you mean `openai-chat`?
+    /divisi.toml, line 4, column 1: there is no setting `brust`
+    hint: did you mean `burst`?
+    /divisi.toml, line 3, column 21: `shcema` is none of `stream_options`, `schema`, `strict`, `schema_with_tools`, `tools`, `effort`, `cache_control`, `system_role`, `include`
+    hint: did you mean `schema`?
+    /divisi.toml, line 2, column 1: there is no setting `phase`
+    hint: did you mean `phases`?
+    /divisi.toml, line 2, column 8: `hiaku` is none of `haiku`, `sonnet`, `opus`, `fable`
+    hint: did you mean `haiku`?
+    /divisi.toml, line 1, column 10: `wirte` is neither `write` nor `run`
+    hint: did you mean `write`?
+    "#);
+    let variables = [("DIVISI_ALLOW", "wirte")];
+    insta::assert_snapshot!(Project::new(&[]).load(variables).unwrap_err(), @"
+    the environment variable DIVISI_ALLOW: `wirte` is neither `write` nor `run`
+    hint: did you mean `write`?
+    ");
 }
 
 #[test]

@@ -157,9 +157,27 @@ fn an_address_that_is_none() {
     let command = &mut divisi(&machine, &["map", "look at {}", "a"]);
     assert_snapshot!(tell(&machine, command.env("ANTHROPIC_BASE_URL", "here")), @"
     exit 2
-    error: provider `anthropic` cannot be set up: its address is wrong: relative URL without a base
+    error: provider `anthropic` cannot be set up: its address does not begin with http:// or https://
+      hint: it comes from the variable ANTHROPIC_BASE_URL: write it whole, like http://127.0.0.1:8080
     ");
-    assert_untouched(&machine, &[]);
+    let command = &mut divisi(&machine, &["map", "look at {}", "a"]);
+    assert_snapshot!(tell(&machine, command.env("OPENAI_BASE_URL", "localhost:8080").env("OPENAI_API_KEY", "k")), @"
+    exit 2
+    error: provider `openai` cannot be set up: its address does not begin with http:// or https://
+      hint: it comes from the variable OPENAI_BASE_URL: write it whole, like http://127.0.0.1:8080
+    ");
+    std::fs::create_dir_all(machine.home().join(".config/divisi")).unwrap();
+    file(
+        &machine,
+        ".config/divisi/config.toml",
+        "[providers.corp]\nkind = 'openai-chat'\nbase_url = '127.0.0.1:8080'\n",
+    );
+    assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @"
+    exit 2
+    error: provider `corp` cannot be set up: its address does not begin with http:// or https://
+      hint: it comes from `base_url` under [providers.corp]: write it whole, like http://127.0.0.1:8080
+    ");
+    assert_untouched(&machine, &[".config/divisi/config.toml"]);
 }
 
 #[test]

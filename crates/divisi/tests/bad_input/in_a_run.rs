@@ -27,7 +27,7 @@ fn an_endless_loop() {
     endless [run-id] failed: the flow did not come to its end
     1 ok · [time] · [tokens] · [cost]
       divisi show [run-id]    what each task did
-      divisi resume [run-id]  once the flow is mended; what is finished is kept
+      divisi resume [run-id]  once its cause is mended; what is finished is kept
     ");
     assert_eq!(runs(&machine), ["endless failed, 1 ok"]);
 }
@@ -54,7 +54,7 @@ fn a_memory_hog() {
     hog [run-id] failed: the flow did not come to its end
     0 ok · [time] · [tokens] · [cost]
       divisi show [run-id]    what each task did
-      divisi resume [run-id]  once the flow is mended; what is finished is kept
+      divisi resume [run-id]  once its cause is mended; what is finished is kept
     ");
     assert_eq!(runs(&machine), ["hog failed"]);
 }
@@ -84,7 +84,7 @@ fn a_schema_that_contradicts_itself() {
     schema [run-id] failed: the flow did not come to its end
     0 ok · [time] · [tokens] · [cost]
       divisi show [run-id]    what each task did
-      divisi resume [run-id]  once the flow is mended; what is finished is kept
+      divisi resume [run-id]  once its cause is mended; what is finished is kept
     ");
     assert_eq!(runs(&machine), ["schema failed"]);
     assert_eq!(machine.requests(), 0);
@@ -110,7 +110,7 @@ fn an_empty_prompt_in_a_script() {
     empty [run-id] failed: the flow did not come to its end
     0 ok · [time] · [tokens] · [cost]
       divisi show [run-id]    what each task did
-      divisi resume [run-id]  once the flow is mended; what is finished is kept
+      divisi resume [run-id]  once its cause is mended; what is finished is kept
     ");
     assert_eq!(runs(&machine), ["empty failed"]);
 }
@@ -140,7 +140,7 @@ fn five_thousand_items() {
     many [run-id] failed: the flow did not come to its end
     0 ok · [time] · [tokens] · [cost]
       divisi show [run-id]    what each task did
-      divisi resume [run-id]  once the flow is mended; what is finished is kept
+      divisi resume [run-id]  once its cause is mended; what is finished is kept
     ");
     assert_eq!(runs(&machine), ["many failed"]);
     assert_eq!(machine.requests(), 0);
@@ -227,7 +227,7 @@ fn a_shell_command_that_is_not_allowed() {
     assert_snapshot!(told(&machine, &["rerun", "last", "--failed", "--allow", "run"]), @"
     exit 0
     [m:ss] build [run-id] resumed
-    [m:ss] 0 reused, 1 to run
+    [m:ss] 0 reused, at least 1 to run
     [m:ss] ✓ touch built · [time]
 
     build [run-id] ok
@@ -240,19 +240,14 @@ fn a_shell_command_that_is_not_allowed() {
 }
 
 #[test]
-fn arguments_that_are_no_json_are_text() {
+fn arguments_that_are_broken_json_are_refused() {
     let machine = machine();
     flow(&machine, "args", "return typeof args + ' ' + args");
     assert_snapshot!(told(&machine, &["run", "args.js", "--args", "{\"a\": "]), @r#"
-    exit 0
-    note: `--args` is no JSON (EOF while parsing a value at line 1 column 6), so the script gets it as a text
-    [m:ss] args [run-id] started
-
-    args [run-id] ok
-    0 ok · [time] · [tokens] · [cost]
-      divisi show [run-id]  what each task did
-    stdout:
-    string {"a":
+    exit 2
+    error: `--args` begins like JSON and cannot be read as JSON: EOF while parsing a value at line 1 column 6
+      hint: put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'
+      hint: a text that begins with `{` is given as a JSON string: '"a text"'
     "#);
 }
 

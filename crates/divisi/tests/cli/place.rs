@@ -123,7 +123,7 @@ fn a_changed_input_of_a_finished_run_is_a_reason_to_execute_it() {
         said.contains("note: ~/work/a.txt has changed since ID was last executed; what depends on it runs"),
         "{said}"
     );
-    assert!(said.contains("0 reused, 1 to run"), "{said}");
+    assert!(said.contains("0 reused, at least 1 to run"), "{said}");
 }
 
 #[test]
@@ -186,6 +186,11 @@ fn a_flow_that_has_results_is_said_to_have_them() {
     let has = |said: &str| said.contains("has 4 results of the same flow and arguments; `divisi resume ");
     assert!(!has(&said("one", &[])));
     assert!(has(&said("one", &[])));
+    let other = said("one", &["--model", "opus"]);
+    assert!(
+        other.contains("with another model; `divisi resume ") && !has(&other.replace(", with", "; with")),
+        "{other}"
+    );
     assert!(!has(&said("one", &["--args", "x"])));
     assert!(!has(&said("two", &[])));
     fs::write(home.folder().join("two/flow.js"), FLOW.replace("report", "poem")).unwrap();
@@ -213,6 +218,26 @@ fn a_run_that_is_started_by_a_hook_works_in_its_own_copy() {
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("/.divisi/worktrees/"), "{said}");
+    // What was not changed is not kept, what was is named.
+    assert!(!home.ends(0, &["show"]).stdout.contains("worktree"));
+    home.write(
+        "flow.js",
+        "export const meta = { name: 'a', description: 'd' };\n\
+         return agent('echo new > made', { executor: 'shell', isolation: 'worktree' });\n",
+    );
+    home.ends(0, &["run", "flow.js", "--demo", "--allow", "run"]);
+    let shown: serde_json::Value = serde_json::from_str(&home.ends(0, &["show", "--json"]).stdout).unwrap();
+    let kept = &shown["tasks"][0]["worktrees"][0];
+    let path = kept["path"].as_str().unwrap();
+    assert!(path.contains("/.divisi/worktrees/") && kept["base"].as_str().unwrap().len() == 40, "{kept}");
+    for args in [&["show"][..], &["show", "last", "t0"]] {
+        let page = home.ends(0, args).stdout;
+        let named = format!(
+            "1 file changed in {path} (from commit {}, on no branch)",
+            &kept["base"].as_str().unwrap()[..10]
+        );
+        assert!(page.contains(&named), "{page}");
+    }
     assert!(!home.folder().join("elsewhere").exists());
 }
 

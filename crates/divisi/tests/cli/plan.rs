@@ -142,7 +142,7 @@ fn of_a_flow_that_breaks_off_only_its_beginning_is_judged() {
     insta::assert_snapshot!(home.ends(0, &["check", "f.js", "--demo"]).stdout, @r"
     ✗ pattern identified?             single task `a`
       ✗ f.js:2  it did not get to its end on placeholders: script `~/work/f.js` failed at line 2: TypeError: cannot read property 'files' of undefined
-        give it the arguments that it needs, with `--args`, and make it bear any result
+        if it needs arguments, give them with `--args`, and make it bear any result
     – dependencies mapped?            cannot be said
     – parallelisation opportunities?  cannot be said
     – right model per agent?          cannot be said

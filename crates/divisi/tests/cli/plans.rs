@@ -187,11 +187,11 @@ fn check_asks_six_questions_of_a_plan() {
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
     home.write("release.yaml", &RELEASE.replace("    label: release notes", "    executor: echo"));
-    insta::assert_snapshot!(home.ends(0, &["check", "release.yaml", "--demo", "--max-cost", "1"]).stdout, @r"
+    insta::assert_snapshot!(home.ends(0, &["check", "release.yaml", "--demo", "--max-cost", "1"]).stdout, @"
     ✓ pattern identified?             graph of 4 tasks in 3 waves (2, 1, 1)
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
-    ✗ right model per agent?          3 on sonnet
+    ✗ right model per agent?          3 on sonnet, 1 cannot run like this
                                       1 task stands one tier above the table
       ✗ release.yaml:12  there is no executor `echo`
         there are api, shell; add others as [executors.NAME] in divisi.toml

@@ -62,8 +62,12 @@ fn flows_that_are_not_there_or_cannot_be_read() {
     insta::assert_snapshot!(refused(2, &Home::new(), &["run", "flow.js", "--demo"]), @"error: there is no file flow.js");
     let saved = Home::with("flows/audit.js", crate::home::FLOW);
     assert!(refused(2, &saved, &["run", "audti", "--demo"]).ends_with("hint: did you mean `audit`?"));
-    let broken = saved.ends(0, &["plan", "audit", "--demo", "--args", "{bad"]).stderr;
-    insta::assert_snapshot!(broken, @"note: `--args` is no JSON (key must be a string at line 1 column 2), so the script gets it as a text");
+    let broken = saved.ends(2, &["plan", "audit", "--demo", "--args", "{bad"]).stderr;
+    insta::assert_snapshot!(broken, @r#"
+    error: `--args` begins like JSON and cannot be read as JSON: key must be a string at line 1 column 2
+      hint: put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'
+      hint: a text that begins with `{` is given as a JSON string: '"a text"'
+    "#);
     insta::assert_snapshot!(refused(2, &Home::new(), &["run", "audit", "--demo"]), @"error: there is no flow `audit` in flows, .divisi/flows, .claude/workflows here, further up, or in your home folder");
     insta::assert_snapshot!(refused(2, &with_flow("const a = 1\nconst a = 2\n"), &["run", "flow.js", "--demo"]), @r#"
     script::syntax
@@ -176,4 +180,30 @@ fn stores_that_are_none_or_too_new() {
       hint: name another file with `--store`
     "#);
     assert!(home.read("letter.txt").starts_with("this is no database"));
+}
+
+#[test]
+fn arguments_that_begin_like_json_and_are_none() {
+    let home = with_flow(FLOW);
+    let said = |args: &[&str]| refused(2, &home, &[&["run", "flow.js", "--demo"], args].concat());
+    insta::assert_snapshot!(said(&["--args", "{modules: [auth]}"]), @r#"
+    error: `--args` begins like JSON and cannot be read as JSON: key must be a string at line 1 column 2
+      hint: put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'
+      hint: a text that begins with `{` is given as a JSON string: '"a text"'
+    "#);
+    insta::assert_snapshot!(said(&["--args", r#"{"modules": ["auth"}"#]), @r#"
+    error: `--args` begins like JSON and cannot be read as JSON: expected `,` or `]` at line 1 column 20
+      hint: put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'
+      hint: a text that begins with `{` is given as a JSON string: '"a text"'
+    "#);
+    insta::assert_snapshot!(said(&["--arg", "depth=2", "--arg", "modules=[auth]"]), @r#"
+    error: `--arg modules` begins like JSON and cannot be read as JSON: expected value at line 1 column 2
+      hint: put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'
+      hint: a text that begins with `[` is given as a JSON string: '"a text"'
+    "#);
+    insta::assert_snapshot!(said(&["--args", r#""draft" of a text"#]), @r#"
+    error: `--args` begins like JSON and cannot be read as JSON: trailing characters at line 1 column 9
+      hint: put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'
+      hint: a text that begins with `"` is given as a JSON string: '"a text"'
+    "#);
 }

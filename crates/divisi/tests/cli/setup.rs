@@ -17,6 +17,37 @@ fn init_writes_what_can_be_run_at_once() {
     assert!(home.ends(1, &["doctor"]).stdout.contains("Settings"));
 }
 
+/// The lines of README that name the flow of `divisi init`, which a newcomer types
+/// one after the other, and the flow that README shows.
+#[test]
+fn what_readme_types_works_with_its_own_flow_and_with_that_of_init() {
+    let readme = include_str!("../../../../README.md");
+    let shown = readme.split("```js\n").nth(1).unwrap().split("```").next().unwrap();
+    let lines = readme.lines().filter(|line| line.starts_with("divisi ") && line.contains("flows/audit.js"));
+    let commands: Vec<&str> = lines.map(|line| line.split(" #").next().unwrap().trim()).collect();
+    assert!(commands.len() > 4, "{commands:?}");
+    let of_init = Home::new();
+    of_init.ends(0, &["init"]);
+    for home in [of_init, Home::with("flows/audit.js", shown)] {
+        for command in commands.iter().filter(|command| **command != "divisi init") {
+            let words = command.strip_prefix("divisi").unwrap();
+            let mut shell = home.divisi(&[]);
+            let binary = shell.get_program().to_owned();
+            let demo = if words.contains("--demo") { "" } else { " --demo" };
+            let typed = format!("'{}'{words}{demo}", binary.display());
+            let of_home: Vec<_> = shell
+                .get_envs()
+                .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+                .collect();
+            shell = std::process::Command::new("sh");
+            shell.args(["-c", &typed]).current_dir(home.folder()).env_clear();
+            shell.envs(of_home.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            let output = shell.output().unwrap();
+            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
 #[test]
 fn init_writes_over_nothing_unless_told_to() {
     let home = Home::with("flows/audit.js", "mine");

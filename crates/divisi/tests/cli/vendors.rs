@@ -86,7 +86,7 @@ fn another_provider_of_the_settings_is_named_and_not_taken() {
         "note: the run stays with provider `lab`, though the settings now name `other`; `--provider` changes it",
         "note: the run stays with model `sonnet`, though the settings now name `opus`; `--model` changes it",
         "3 reused ($",
-        ", 1 to run",
+        ", at least 1 to run",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }

@@ -26,9 +26,12 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
 /// How many tasks start on which model.
 fn share(flow: &Flow<'_>) -> String {
     let mut models: BTreeMap<(Option<Tier>, &str), usize> = BTreeMap::new();
-    let mut without = 0;
+    let (mut without, mut refused) = (0, 0);
     for (_, node) in flow.tasks() {
-        let Ok(assigned) = &node.assigned else { continue };
+        let Ok(assigned) = &node.assigned else {
+            refused += 1;
+            continue;
+        };
         match assigned.rungs.first() {
             Some(rung) => {
                 let name = rung.tier.map_or(&*rung.model, |tier| tier.as_str());
@@ -41,6 +44,9 @@ fn share(flow: &Flow<'_>) -> String {
         models.iter().map(|((_, name), tasks)| format!("{tasks} on {name}")).collect();
     if without > 0 {
         share.push(format!("{without} without a model"));
+    }
+    if refused > 0 {
+        share.push(format!("{refused} cannot run like this"));
     }
     match share.is_empty() {
         true => "no task has a model".to_owned(),

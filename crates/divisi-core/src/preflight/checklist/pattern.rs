@@ -14,14 +14,14 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut findings = vec![];
     if graph.tasks.is_empty() && graph.broke_off.is_none() {
         let what = "it asks for no task when it is run on placeholders";
-        findings.push(Finding::warning(None, what, "give it the arguments that it needs, with `--args`"));
+        findings.push(Finding::warning(None, what, "if it needs arguments, give them with `--args`"));
     }
     if let Some(why) = &graph.broke_off {
         let what = format!("it did not get to its end on placeholders: {}", why.what);
         findings.push(Finding::wrong(
             why.site.clone(),
             what,
-            "give it the arguments that it needs, with `--args`, and make it bear any result",
+            "if it needs arguments, give them with `--args`, and make it bear any result",
         ));
     }
     // That a width is a guess is said with the pattern, and is what a hierarchy is.

@@ -98,6 +98,7 @@ fn attempt_ended(task: u32) -> Event {
         findings: None,
         tool_results: None,
         waited: Millis(0),
+        worktree: None,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::cli::RunFlags;
 use crate::context::Context;
 use crate::output;
 use crate::problem::Problem;
+use anyhow::Context as _;
 use divisi_core::run::Stage;
 use divisi_core::{PicoUsd, Run, RunId, Timestamp};
 use divisi_engine::Flow;
@@ -56,7 +57,8 @@ impl<'f> Edited<'f> {
             output::say(&format!("warning: {told}"));
             return Ok(());
         }
-        match output::ask(&format!("{told}. Go on with it as it is now?")) {
+        let question = format!("{told}. Go on with it as it is now?");
+        match output::ask(&question, &[("yes", true), ("no", false)]).context("cannot read the answer")? {
             Some(true) => Ok(()),
             Some(false) => Err(Problem::usage("the run stays as it is")),
             None => Err(Problem::usage(told)

@@ -11,11 +11,17 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(super) struct Expected {
     estimate: Estimate,
+    /// What is confirmed.
     actual: PicoUsd,
+    /// At most this much more, for requests whose reply never came.
+    unconfirmed: PicoUsd,
+    /// At work.
     took: Millis,
+    rested: Millis,
     /// Whether more may be spent: the run goes on, or rests.
     so_far: bool,
-    /// How far the estimate was off; nothing while the run is not over.
+    /// How far the estimate was off; nothing while the run is not over, and where
+    /// not all of what it cost is confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<EstimateError>,
 }
@@ -24,17 +30,31 @@ impl Expected {
     /// For a run that was estimated.
     pub(super) fn of(ledger: &Ledger) -> Option<Self> {
         let estimate = *ledger.estimate()?;
-        let (actual, so_far) = (ledger.total().cost, !ledger.is_over());
-        let error = estimate.error(actual).filter(|error| !so_far || error.above_ceiling);
-        Some(Self { estimate, actual, took: ledger.took(), so_far, error })
+        let (total, so_far) = (ledger.total(), !ledger.is_over());
+        let (actual, unconfirmed) = (total.cost, total.unconfirmed);
+        let is_known = !so_far && unconfirmed == PicoUsd::ZERO;
+        let error = estimate.error(actual).filter(|error| is_known || error.above_ceiling);
+        Some(Self {
+            estimate,
+            actual,
+            unconfirmed,
+            took: ledger.took(),
+            rested: ledger.rested(),
+            so_far,
+            error,
+        })
     }
 }
 
 /// The section for people.
 pub(super) fn lines(expected: &Expected) -> Vec<Line> {
-    let Expected { estimate, actual, took, so_far, error } = expected;
+    let Expected { estimate, actual, unconfirmed, took, rested, so_far, error } = expected;
     let Spread { p10, p50, p90 } = estimate.cost;
     let came = match (so_far, error) {
+        (_, _) if *unconfirmed > PicoUsd::ZERO => {
+            let share = share_of(*actual, p50);
+            format!("{actual} confirmed{share}; at most {unconfirmed} more is not")
+        }
         (false, Some(error)) => error.to_string(),
         (false, None) => actual.to_string(),
         (true, _) => format!("{actual}{}", share_of(*actual, p50)),
@@ -48,7 +68,7 @@ pub(super) fn lines(expected: &Expected) -> Vec<Line> {
         named(
             "time",
             Tone::Plain,
-            format!("about {}; took {}", number::took(estimate.took.p50), number::took(*took)),
+            format!("about {}; {}", number::took(estimate.took.p50), number::took_and_rested(*took, *rested)),
         ),
     ];
     if error.is_some_and(|error| error.above_ceiling) {

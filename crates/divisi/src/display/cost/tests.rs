@@ -130,6 +130,11 @@ fn what_there_is_none_of_is_not_shown() {
 
 /// The bill of a run that was estimated at $0.006 and has cost $0.0066.
 fn estimated(is_over: bool, ceiling: Option<PicoUsd>) -> Bill {
+    estimated_and_lost(is_over, ceiling, PicoUsd::ZERO)
+}
+
+/// The same, where so much was set aside for a request whose reply never came.
+fn estimated_and_lost(is_over: bool, ceiling: Option<PicoUsd>, lost: PicoUsd) -> Bill {
     let mut story = Story::begin(4);
     let find = story.task("find it", "look", "claude-haiku-5-5");
     let other = story.task("find more", "look", "claude-haiku-5-5");
@@ -151,6 +156,13 @@ fn estimated(is_over: bool, ceiling: Option<PicoUsd>) -> Bill {
         guessed: 1,
     };
     let is_last = ledger.is_over();
+    if lost > PicoUsd::ZERO {
+        let attempt = AttemptId { task: find, number: 2 };
+        let model = Some("claude-haiku-5-5".into());
+        let sent = Event::AttemptScheduled { attempt, model, reserved: lost, reply_tokens: None };
+        ledger.record(story.now(), &sent);
+        ledger.end_in_flight();
+    }
     ledger.record(story.now(), &Event::Estimated { estimate: Box::new(estimate) });
     if is_last {
         ledger.record(story.now(), &Event::RunEnded { status: RunStatus::Ok });
@@ -188,8 +200,40 @@ fn a_plan_is_held_against_what_came_of_it() {
       warning  more than it ever should have cost: please report this
       from     rough figures for 1 of 2 tasks: no history then
     ");
+    let unsure = estimated_and_lost(true, None, PicoUsd(20_000_000_000));
+    insta::assert_snapshot!(against(&unsure), @"
+    plan against actual
+      plan     about $0.0060 ($0.0040 to $0.0090)
+      actual   $0.0066 confirmed, 110 % of the estimate; at most $0.0200 more is not
+      time     about 3.0 s; took 2.0 s
+      from     rough figures for 1 of 2 tasks: no history then
+    ");
+    insta::assert_snapshot!(shown(&unsure), @"
+    k3f97a2m $0.0066 + at most $0.0200 unconfirmed · 2 replies · 5.2 k tokens
+
+      plan against actual
+        plan     about $0.0060 ($0.0040 to $0.0090)
+        actual   $0.0066 confirmed, 110 % of the estimate; at most $0.0200 more is not
+        time     about 3.0 s; took 2.0 s
+        from     rough figures for 1 of 2 tasks: no history then
+
+      phase  replies  tokens     cost  share      unconfirmed
+      look         2   5.2 k  $0.0066  100 %  at most $0.0200
+
+      model             replies  tokens     cost  share      unconfirmed
+      claude-haiku-5-5        2   5.2 k  $0.0066  100 %  at most $0.0200
+
+      attempt          replies  tokens     cost  share      unconfirmed
+      first tries            2   5.2 k  $0.0066  100 %
+      without a reply        0       0  $0.0000    0 %  at most $0.0200
+      … and 2 more; --top lists them
+
+      tokens at list prices  tokens  cost
+    ");
+    let json = serde_json::to_value(unsure).unwrap();
+    insta::assert_snapshot!(json["total"], @r#"{"replies":2,"usage":{"input":4800,"output":360},"cost":6600000000,"unconfirmed":20000000000}"#);
     let json = serde_json::to_value(estimated(true, None)).unwrap();
-    insta::assert_snapshot!(json["plan_against_actual"], @r#"{"estimate":{"cost":{"p10":4000000000,"p50":6000000000,"p90":9000000000},"took":{"p10":0,"p50":3000,"p90":0},"tasks":2,"guessed":1},"actual":6600000000,"took":2000,"so_far":false,"error":{"actual":6600000000,"ratio":1.1,"inside":true,"above_ceiling":false}}"#);
+    insta::assert_snapshot!(json["plan_against_actual"], @r#"{"estimate":{"cost":{"p10":4000000000,"p50":6000000000,"p90":9000000000},"took":{"p10":0,"p50":3000,"p90":0},"tasks":2,"guessed":1},"actual":6600000000,"unconfirmed":0,"took":2000,"rested":0,"so_far":false,"error":{"actual":6600000000,"ratio":1.1,"inside":true,"above_ceiling":false}}"#);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use super::history::{Execution, attempts};
 use super::page::{TaskPage, reply, result, tools, value_of};
 use super::status;
 use super::texts::Texts;
-use divisi_core::event::{ParkReason, Refusal};
+use divisi_core::event::{ParkReason, Refusal, Worktree};
 use divisi_core::run::{Counts, Stage, TaskState};
-use divisi_core::{Failure, Outcome, PicoUsd, Run, RunId, TaskId, Timestamp, Usage};
+use divisi_core::{Failure, Millis, Outcome, PicoUsd, Run, RunId, TaskId, Timestamp, Usage};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -36,6 +36,10 @@ pub(crate) struct RunForm<'a> {
     cap: Option<PicoUsd>,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
+    /// At work, up to its latest event.
+    took: Millis,
+    /// At rest since it began: between executions, parked, or waiting for a quota.
+    rested: Millis,
     /// What the flow returned.
     result: Option<Value>,
     /// What the flow asked for and was refused.
@@ -110,6 +114,8 @@ impl<'a> RunForm<'a> {
             cap: run.budget().cap,
             started_at: run.started_at(),
             ended_at: over.then(|| run.ended_at()),
+            took: run.span().worked(run.span().latest()),
+            rested: run.span().rested(run.span().latest()),
             result: run.result().and_then(Result::ok).and_then(json),
             refused: run.refused().map(|(refusal, count)| RefusedForm { refusal, count }).collect(),
             uncaught: run.uncaught().map(|(message, _)| message),
@@ -158,6 +164,9 @@ pub(crate) struct TaskForm<'a> {
     unconfirmed: PicoUsd,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused_tools: Vec<RefusedTool<'a>>,
+    /// Copies of the repository with its changes, which were kept.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    worktrees: &'a [Worktree],
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
 }
@@ -186,6 +195,7 @@ impl<'a> TaskForm<'a> {
                 .refused_tools()
                 .map(|(tool, permission, count)| RefusedTool { tool, permission, count })
                 .collect(),
+            worktrees: state.worktrees(),
             started_at: state.started_at(),
             ended_at: state.ended_at(),
         }
@@ -241,7 +251,7 @@ struct TurnForm<'a> {
     model: &'a str,
     usage: Usage,
     cost: PicoUsd,
-    took: divisi_core::Millis,
+    took: Millis,
     text: Option<String>,
     tools: Vec<Value>,
 }

@@ -3,6 +3,7 @@
 use super::history::{Attempt, attempts};
 use super::status;
 use super::texts::Texts;
+use super::tree::kept;
 use crate::display::failures::error;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::progress::label;
@@ -114,6 +115,7 @@ impl<'a> TaskPage<'a> {
         fact("phase", facts.phase.as_deref().unwrap_or_default().to_owned());
         fact("model", models(state));
         fact("executor", facts.executor.to_string());
+        state.worktrees().iter().for_each(|worktree| fact("worktree", kept(worktree)));
         let occurrence = match state.occurrence() {
             0 => String::new(),
             n => format!(" (number {} with this key)", n + 1),

@@ -1,5 +1,6 @@
 //! Where a task stands, in one word and one sign.
 
+use super::INTERRUPTED;
 use crate::display::look::{Look, Tone};
 use divisi_core::Outcome;
 use divisi_core::run::{TaskStage, TaskState};
@@ -10,7 +11,9 @@ pub(super) fn word(task: &TaskState) -> &'static str {
         TaskStage::Unclaimed => "unclaimed",
         TaskStage::Ready => "waiting",
         TaskStage::Resting(_) => "resting",
-        TaskStage::InFlight(_) | TaskStage::Between => "running",
+        TaskStage::InFlight(_) => "running",
+        // Nothing follows an attempt at once but where a process has died.
+        TaskStage::Between => INTERRUPTED,
         TaskStage::Ended { outcome, .. } => outcome.status(),
     }
 }
@@ -20,7 +23,8 @@ pub(super) fn sign(task: &TaskState, look: &Look) -> (Tone, &'static str) {
     match task.stage() {
         TaskStage::Unclaimed | TaskStage::Ready => (Tone::Dim, look.waiting()),
         TaskStage::Resting(_) => (Tone::Warn, look.waiting()),
-        TaskStage::InFlight(_) | TaskStage::Between => (Tone::Busy, look.running()),
+        TaskStage::InFlight(_) => (Tone::Busy, look.running()),
+        TaskStage::Between => (Tone::Warn, look.waiting()),
         TaskStage::Ended { outcome, .. } => match outcome {
             Outcome::Ok { .. } => (Tone::Good, look.ok()),
             Outcome::Failed(_) => (Tone::Bad, look.failed()),

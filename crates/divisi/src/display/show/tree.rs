@@ -8,6 +8,7 @@ use crate::display::progress::label;
 use crate::display::table::{Cell, Column, Table};
 use crate::display::{instead, number, refused, text};
 use divisi_core::budget::Spent;
+use divisi_core::event::Worktree;
 use divisi_core::run::{Stage, TaskStage, TaskState};
 use divisi_core::{Outcome, PicoUsd, Run, RunId, TaskId, Timestamp};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 /// Tasks of one phase that are listed one by one: about what a terminal shows.
 const LISTED_MAX: usize = 50;
+/// As much of a commit's name as git shows.
+const COMMIT_CHARS: usize = 10;
 /// Of a larger phase, those that failed or are at work, up to so many each.
 const LISTED_OF_MANY_MAX: usize = 10;
 
@@ -103,11 +106,14 @@ fn head(id: &RunId, run: &Run, status: &str, now: Timestamp, look: &Look) -> Vec
     ];
     let parts = parts.into_iter().filter(|(n, word)| *n > 0 || *word == "ok");
     let parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", number::count(n.into()))).collect();
-    let over = matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_));
-    let end = if over { run.ended_at() } else { now };
+    let end = match run.stage() {
+        Stage::Ended(_) | Stage::Parked(_) => run.ended_at(),
+        _ if status == INTERRUPTED => run.span().latest(),
+        _ => now,
+    };
     let figures = [
         format!("started {}", number::ago(now, run.started_at())),
-        format!("took {}", number::took(end.since(run.started_at()))),
+        number::took_and_rested(run.span().worked(end), run.span().rested(end)),
         format!("{} tokens", number::tokens(run.usage().total())),
         match run.budget().cap {
             Some(cap) => format!("{} of {cap}", number::spent(run.budget().spent())),
@@ -173,6 +179,9 @@ impl Group<'_> {
                 (Tone::Plain, took(task, now).unwrap_or_default()),
                 (Tone::Plain, or_blank(task.cost() > PicoUsd::ZERO, || number::spent_short(task.spent()))),
             ]);
+            for worktree in task.worktrees() {
+                table.line(Line::of(Tone::Plain, format!("      {}", kept(worktree))));
+            }
             if let Some(why) = why(task) {
                 let room = look.width.saturating_sub(6);
                 table.line(Line::of(Tone::Bad, format!("      {}", text::cut(&why, room, look.ellipsis()))));
@@ -207,7 +216,7 @@ impl Group<'_> {
 
     fn counted(&self, look: &Look) -> String {
         let mut words: Vec<(&str, u64)> =
-            ["ok", "failed", "skipped", "cancelled", "running", "resting", "waiting"]
+            ["ok", "failed", "skipped", "cancelled", "running", INTERRUPTED, "resting", "waiting"]
                 .map(|word| (word, 0))
                 .to_vec();
         let mut usage = 0;
@@ -231,6 +240,13 @@ impl Group<'_> {
         }
         parts.join(look.dot())
     }
+}
+
+/// Where the changes of a task are.
+pub(super) fn kept(Worktree { path, base, changed }: &Worktree) -> String {
+    let files = number::counted(*changed, "file", "files");
+    let base = base.get(..COMMIT_CHARS).unwrap_or(base);
+    text::line(&format!("{files} changed in {path} (from commit {base}, on no branch)"))
 }
 
 /// Why a task has no result.

@@ -64,7 +64,7 @@ fn a_demo_and_a_resume_say_so_first() {
     [0:00] DEMO | answers are scripted, no model is asked
     [0:00] audit k3f97a2m started
     [0:00] audit k3f97a2m resumed
-    [0:00] 1 reused ($0.0033), 1 to run
+    [0:00] 1 reused ($0.0033), at least 1 to run
     [0:01] + user | claude-haiku-4-5 | 1.0 s | 2.6 k tokens | $0.0033 | 2 attempts
     ");
 }

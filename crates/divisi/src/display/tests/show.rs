@@ -270,6 +270,8 @@ fn forms_for_programs() {
       "over": 0,
       "started_at": 1700000000000,
       "ended_at": 1700000041000,
+      "took": 41000,
+      "rested": 0,
       "result": "one hole",
       "tasks": [
         {
@@ -424,17 +426,17 @@ fn the_list_of_runs() {
         let look = look(width);
         page(&runs(&summaries(), &Place::of(Path::new("/")), Timestamp(90_200_000), &look), &look)
     };
-    assert_snapshot!(told(120), @r"
-    run       flow               status   ok  failed  skipped  waiting  tokens     cost  started     took  folder
-    9xw0c4tt  migrate everythi…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   0:41  elsewhere/project
-    aaaabbbb  日本語の監査       ok       41       -        1        -   1.2 M  $0.8400  20 min ago  0:41  elsewhere/project
-    k3f97a2m  audit              partial  41       2        1        -   1.2 M  $0.8400  1 day ago   0:41  elsewhere/project
+    assert_snapshot!(told(120), @"
+    run       flow            status   ok  failed  skipped  waiting  tokens     cost  started     latest      folder
+    9xw0c4tt  migrate every…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   2 min ago   elsewhere/pro…
+    aaaabbbb  日本語の監査    ok       41       -        1        -   1.2 M  $0.8400  20 min ago  19 min ago  elsewhere/pro…
+    k3f97a2m  audit           partial  41       2        1        -   1.2 M  $0.8400  1 day ago   1 day ago   elsewhere/pro…
     ");
-    assert_snapshot!(told(80), @r"
-    run       flow        status   ok  failed     cost  started     took  folder
-    9xw0c4tt  migrate e…  parked   41       -  $0.8400  3 min ago   0:41  elsewhere…
-    aaaabbbb  日本語の…   ok       41       -  $0.8400  20 min ago  0:41  elsewhere…
-    k3f97a2m  audit       partial  41       2  $0.8400  1 day ago   0:41  elsewhere…
+    assert_snapshot!(told(80), @"
+    run       flow           status   ok  failed     cost  started     folder
+    9xw0c4tt  migrate ever…  parked   41       -  $0.8400  3 min ago   elsewhere/pr…
+    aaaabbbb  日本語の監査   ok       41       -  $0.8400  20 min ago  elsewhere/pr…
+    k3f97a2m  audit          partial  41       2  $0.8400  1 day ago   elsewhere/pr…
     ");
     assert_snapshot!(told(60), @r"
     run       flow      status   ok  failed     cost  started

@@ -150,7 +150,7 @@ fn a_flow_that_threw() {
     audit k3f97a2m failed: the flow did not come to its end
     1 ok · 900 ms · 2.6 k tokens · $0.0033
       divisi show k3f97a2m    what each task did
-      divisi resume k3f97a2m  once the flow is mended; what is finished is kept
+      divisi resume k3f97a2m  once its cause is mended; what is finished is kept
     ");
 }
 

@@ -121,7 +121,7 @@ fn words_that_mean_nothing_are_wrong() {
     }
     assert_eq!(flow.checked().verdict(), Verdict::Wrong);
     assert_snapshot!(only(&flow.checked(), Question::Models), @r"
-    ✗ right model per agent?  no task has a model
+    ✗ right model per agent?  2 cannot run like this
       ✗ x.js:1 no provider has the model `hiaku` (2 tasks)
         did you mean `haiku`?
     ");

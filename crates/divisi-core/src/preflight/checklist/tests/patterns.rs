@@ -78,14 +78,14 @@ fn what_is_open_is_said() {
     assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
     ✗ pattern identified?  single task `a`
       ✗ it did not get to its end on placeholders: TypeError: x is not a function
-        give it the arguments that it needs, with `--args`, and make it bear any result
+        if it needs arguments, give them with `--args`, and make it bear any result
       ! x.js:4 a loop goes on until a result says otherwise
         bound it, so that the price has a bound, too
     ");
     assert_snapshot!(only(&Builder::new().checked(), Question::Pattern), @r"
     ! pattern identified?  
       ! it asks for no task when it is run on placeholders
-        give it the arguments that it needs, with `--args`
+        if it needs arguments, give them with `--args`
     ");
 }
 

@@ -18,65 +18,113 @@ const SEQUENCE_BYTES_MAX: usize = 256;
 const ENTITIES: [(&[u8], u8); 6] =
     [(b"amp;", b'&'), (b"lt;", b'<'), (b"gt;", b'>'), (b"quot;", b'"'), (b"apos;", b'\''), (b"nbsp;", b' ')];
 
+/// Bytes that are looked at together.
+const BLOCK_BYTES: usize = 64;
+
 /// A text with its escapes undone.
 pub(super) struct Undone {
     pub(super) bytes: Vec<u8>,
-    /// Where in the text that it was made of each byte begins, and at last its end.
-    pub(super) starts: Vec<usize>,
+    /// What was taken as it was, and what each escape meant, in order.
+    runs: Vec<Run>,
+    /// How long the text was that it was made of.
+    length: usize,
+}
+
+struct Run {
+    /// Where it begins.
+    begin: usize,
+    /// Where that was in the text that it was made of.
+    was: usize,
+    is_as_it_was: bool,
+}
+
+impl Undone {
+    /// Where in the text that it was made of the byte at `at` begins; its end for the end.
+    pub(super) fn was_at(&self, at: usize) -> usize {
+        if at == self.bytes.len() {
+            return self.length;
+        }
+        let run = self.runs.partition_point(|run| run.begin <= at).checked_sub(1);
+        run.and_then(|run| self.runs.get(run)).map_or(at, |run| match run.is_as_it_was {
+            true => run.was + (at - run.begin),
+            false => run.was,
+        })
+    }
+
+    fn take(&mut self, meant: &[u8], was: usize, is_as_it_was: bool) {
+        if !meant.is_empty() {
+            self.runs.push(Run { begin: self.bytes.len(), was, is_as_it_was });
+            self.bytes.extend_from_slice(meant);
+        }
+    }
 }
 
 /// `text` with one layer of escapes undone; `None` where it has none.
 pub(super) fn undone(text: &[u8]) -> Option<Undone> {
     let mut at = next(text, 0)?;
-    let mut undone = Undone { bytes: text[..at].to_vec(), starts: (0..at).collect() };
-    while at < text.len() {
-        match escape(&text[at..]) {
-            Some(Escape { length, meant }) => {
-                let mut utf8 = [0; 4];
-                let meant = match &meant {
-                    Meant::Nothing => &[][..],
-                    Meant::Byte(byte) => std::slice::from_ref(byte),
-                    Meant::Char(char) => char.encode_utf8(&mut utf8).as_bytes(),
-                };
-                undone.bytes.extend_from_slice(meant);
-                undone.starts.extend(meant.iter().map(|_| at));
-                at += length;
-            }
-            None => {
-                let end = next(text, at + 1).unwrap_or(text.len());
-                undone.bytes.extend_from_slice(&text[at..end]);
-                undone.starts.extend(at..end);
-                at = end;
-            }
+    let bytes = Vec::with_capacity(text.len());
+    let mut undone = Undone { bytes, runs: vec![], length: text.len() };
+    undone.take(&text[..at], 0, true);
+    while let Some(Escape { length, meant }) = text.get(at..).and_then(escape) {
+        match meant {
+            Meant::Nothing => {}
+            Meant::Byte(byte) => undone.take(&[byte], at, false),
+            Meant::Char(char) => undone.take(char.encode_utf8(&mut [0; 4]).as_bytes(), at, false),
         }
+        let after = at + length;
+        at = next(text, after).unwrap_or(text.len());
+        undone.take(&text[after..at], after, true);
     }
-    undone.starts.push(text.len());
     Some(undone)
 }
 
 /// Where the next escape begins, from `from` on.
 fn next(text: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    loop {
-        at += text.get(at..)?.iter().position(|byte| BEGINS[usize::from(*byte)])?;
-        if escape(&text[at..]).is_some() {
+    let begins = |at: &usize| may_begin(text[*at]) && escape(&text[*at..]).is_some();
+    let mut begin = from;
+    // Each block together with the byte after it, which decides about its last.
+    while let Some(block) = text.get(begin..).and_then(|rest| rest.first_chunk()) {
+        if may_have_escapes(block)
+            && let Some(at) = (begin..begin + BLOCK_BYTES).find(begins)
+        {
             return Some(at);
         }
-        at += 1;
+        begin += BLOCK_BYTES;
     }
+    (begin..text.len()).find(begins)
 }
 
-/// The bytes that an escape begins with.
-static BEGINS: [bool; 256] = {
-    let mut begins = [false; 256];
-    let all = *b"\\&%=\x1b\xc2\xe1\xe2\xef\xf3";
-    let mut at = 0;
-    while at < all.len() {
-        begins[all[at] as usize] = true;
-        at += 1;
+/// Whether an escape may begin with this byte.
+fn may_begin(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'&' | b'%' | b'=' | 0x1b | 0xc2 | 0xe1 | 0xe2 | 0xef | 0xf3)
+}
+
+/// Whether two bytes in a row could begin an escape. Without branches, so that many bytes are
+/// looked at in one step.
+fn may_have_escapes(block: &[u8; BLOCK_BYTES + 1]) -> bool {
+    let mut any = 0_u8;
+    for at in 0..BLOCK_BYTES {
+        let (a, b) = (block[at], block[at + 1]);
+        let is = |one: u8, other: u8| u8::from(one == other);
+        let within = |byte: u8, first: u8, count: u8| u8::from(byte.wrapping_sub(first) < count);
+        let digit = within(b, b'0', 10);
+        let hex = digit | within(b & !0x20, b'A', 6);
+        let slashed =
+            digit | is(b, b'u') | is(b, b'x') | is(b, b'\\') | is(b, b'/') | is(b, b'"') | is(b, b'\'');
+        let named = is(b, b'#') | is(b, b'a') | is(b, b'l') | is(b, b'g') | is(b, b'q') | is(b, b'n');
+        any |= (is(a, b'\\') & slashed)
+            | (is(a, b'&') & named)
+            | ((is(a, b'%') | is(a, b'=')) & hex)
+            | (is(a, b'=') & (is(b, b'\n') | is(b, b'\r')))
+            | is(a, 0x1b)
+            | (is(a, 0xc2) & is(b, 0xad))
+            | (is(a, 0xe1) & is(b, 0xa0))
+            | (is(a, 0xe2) & within(b, 0x80, 2))
+            | (is(a, 0xef) & (is(b, 0xb8) | is(b, 0xbb)))
+            | is(a, 0xf3);
     }
-    begins
-};
+    any != 0
+}
 
 struct Escape {
     length: usize,
@@ -186,11 +234,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_says_of_each_byte_where_it_was(text in r"[\\ux0-9a&#;%=\u{200b}\u{1b}\[m é]{0,40}") {
-            if let Some(Undone { bytes, starts }) = undone(text.as_bytes()) {
-                prop_assert_eq!(starts.len(), bytes.len() + 1);
-                prop_assert!(starts.is_sorted());
-                prop_assert_eq!(starts.last(), Some(&text.len()));
+        fn it_says_of_each_byte_where_it_was(text in r"[\\ux0-9a&#;%=\u{200b}\u{1b}\[m é]{0,200}") {
+            let has_escape = (0..text.len()).any(|at| escape(&text.as_bytes()[at..]).is_some());
+            let undone = undone(text.as_bytes());
+            prop_assert_eq!(undone.is_some(), has_escape);
+            if let Some(undone) = undone {
+                let places: Vec<_> = (0..=undone.bytes.len()).map(|at| undone.was_at(at)).collect();
+                prop_assert!(places.is_sorted());
+                prop_assert_eq!(places.last(), Some(&text.len()));
             }
         }
     }

@@ -106,17 +106,14 @@ impl Redactor {
 /// Where secrets stand, in order and apart from each other.
 fn spans(search: &Search, text: &str) -> Vec<(usize, usize)> {
     let mut found = as_written(search, text.as_bytes());
-    let mut layer: Option<Undone> = None;
-    for _ in 0..LAYERS_MAX {
-        let Some(mut inner) = undone(layer.as_ref().map_or(text.as_bytes(), |layer| &layer.bytes)) else {
-            break;
-        };
-        if let Some(layer) = &layer {
-            inner.starts.iter_mut().for_each(|start| *start = layer.starts[*start]);
-        }
-        let within = as_written(search, &inner.bytes).into_iter();
-        found.extend(within.map(|(begin, end)| (inner.starts[begin], inner.starts[end])));
-        layer = Some(inner);
+    let mut layers: Vec<Undone> = vec![];
+    while layers.len() < LAYERS_MAX
+        && let Some(inner) = undone(layers.last().map_or(text.as_bytes(), |layer| &layer.bytes))
+    {
+        let within = as_written(search, &inner.bytes);
+        layers.push(inner);
+        let was_at = |at: usize| layers.iter().rev().fold(at, |at, layer| layer.was_at(at));
+        found.extend(within.into_iter().map(|(begin, end)| (was_at(begin), was_at(end))));
     }
     merged(found)
 }

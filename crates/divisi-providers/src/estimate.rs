@@ -10,16 +10,33 @@ pub(crate) fn tokens(chars: usize) -> u64 {
     chars.div_ceil(4) as u64
 }
 
-/// The reply with our guess wherever its server counted nothing. No prompt and no
-/// reply is free of tokens, so zero is no count.
+/// Most characters that one token holds on average: tokens for runs of blanks or dashes hold
+/// more, words a handful. A count below that is of something else.
+const CHARS_PER_TOKEN_MAX: u64 = 32;
+
+/// Texts up to this long may be counted however it may be: it is about less than a cent, and
+/// some servers leave out a short system prompt, or count what they had in a cache already.
+const CHARS_IN_DOUBT: u64 = 16_000;
+
+/// The reply with our guess wherever its server counted nothing, or too little to be true
+/// beside what was sent and has arrived. No prompt and no reply is free of tokens, so zero
+/// is no count.
 pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
+    let (asked, said) = (prompt_tokens(request), output_tokens(&reply.blocks));
+    // Thoughts in encrypted form are longer than what they hide.
+    let open = reply.blocks.iter().filter(|block| !matches!(block, Block::Opaque(_)));
+    let open = open.map(block_chars).sum::<usize>() as u64;
+    let is_too_few =
+        |count: u64, chars: u64| chars > CHARS_IN_DOUBT && count.saturating_mul(CHARS_PER_TOKEN_MAX) < chars;
+    let (prompt, output) = (reply.usage.prompt(), reply.usage.output);
     let counts = [
-        (reply.usage.prompt() == 0, &mut reply.usage.input, prompt_tokens(request)),
-        (reply.usage.output == 0, &mut reply.usage.output, output_tokens(&reply.blocks)),
+        (prompt == 0 || is_too_few(prompt, asked * 4), &mut reply.usage.input, asked, prompt),
+        (output == 0 || is_too_few(output, open), &mut reply.usage.output, said, output),
     ];
-    for (is_missing, count, guess) in counts {
-        if is_missing && guess > 0 {
-            *count = guess;
+    for (is_missing, count, guess, whole) in counts {
+        if is_missing && guess > whole {
+            // What a cache gave of a prompt is counted elsewhere.
+            *count = count.saturating_add(guess - whole);
             reply.usage_estimated = true;
         }
     }
@@ -97,5 +114,38 @@ mod tests {
         assert_eq!(estimated(of(9, 9), "four"), (9, 9, false));
         assert_eq!(estimated(of(9, 0), ""), (9, 0, false));
         assert_eq!(estimated(Usage { cache_read: 9, ..of(0, 9) }, "four"), (0, 9, false));
+        // One token beside a megabyte.
+        let megabyte = "x".repeat(1 << 20);
+        assert_eq!(estimated(of(9, 1), &megabyte), (9, 1 << 18, true));
+        // As many as there can be for blanks.
+        assert_eq!(estimated(of(9, 1 << 15), &megabyte), (9, 1 << 15, false));
+    }
+
+    #[test]
+    fn a_prompt_is_counted_by_more_than_a_token() {
+        let request = Request::new("m", "x".repeat(1 << 20), 1);
+        let input = |usage: Usage| {
+            let reply = Reply {
+                model: String::new(),
+                blocks: vec![Block::text("four")],
+                stop: Stop::EndTurn,
+                usage: Usage { output: 1, ..usage },
+                billing: Default::default(),
+                usage_estimated: false,
+                request_id: None,
+                rate: Default::default(),
+            };
+            let reply = counted(reply, &request);
+            (reply.usage.input, reply.usage.prompt(), reply.usage_estimated)
+        };
+        assert_eq!(input(Usage { input: 1, ..Usage::default() }), (1 << 18, 1 << 18, true));
+        assert_eq!(
+            input(Usage { input: 1, cache_read: 9, ..Usage::default() }),
+            ((1 << 18) - 9, 1 << 18, true)
+        );
+        assert_eq!(
+            input(Usage { input: 1, cache_read: 1 << 18, ..Usage::default() }),
+            (1, (1 << 18) + 1, false)
+        );
     }
 }

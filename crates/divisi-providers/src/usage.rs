@@ -8,6 +8,7 @@
 
 use crate::lenient::tokens;
 use divisi_core::Usage;
+use divisi_core::price::Billing;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -27,6 +28,8 @@ pub(crate) struct Counted {
     written: Option<u64>,
     short: Option<u64>,
     long: Option<u64>,
+    /// How often the web was searched.
+    searches: Option<u64>,
     /// Whether what a cache gave is counted in Anthropic's words.
     in_words_of_anthropic: bool,
 }
@@ -79,6 +82,13 @@ impl From<Map<String, Value>> for Counted {
                 "/input_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
                 "/prompt_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
             ]),
+            searches: most(&[
+                "/server_tool_use/web_search_requests",
+                // LiteLLM, xAI, Perplexity.
+                "/prompt_tokens_details/web_search_requests",
+                "/server_side_tool_usage_details/web_search_calls",
+                "/num_search_queries",
+            ]),
             in_words_of_anthropic: counts.get("cache_read_input_tokens").is_some(),
         }
     }
@@ -97,9 +107,16 @@ impl Counted {
             (&mut self.written, new.written),
             (&mut self.short, new.short),
             (&mut self.long, new.long),
+            (&mut self.searches, new.searches),
         ];
         fields.into_iter().for_each(|(count, new)| *count = (*count).max(new));
         self.in_words_of_anthropic |= new.in_words_of_anthropic;
+    }
+
+    /// What is billed beside tokens.
+    pub(crate) fn billing(&self) -> Billing {
+        let searches = u32::try_from(self.searches.unwrap_or(0)).unwrap_or(u32::MAX);
+        Billing { searches, ..Billing::default() }
     }
 
     /// The tokens by class.
@@ -231,6 +248,15 @@ mod tests {
             ),
             "40 in, 0+0 written, 60 read, 5 out, 0 thought"
         );
+    }
+
+    #[test]
+    fn searches_are_counted_where_vendors_count_them() {
+        let searches = |counts: Value| Counted::deserialize(counts).unwrap().billing().searches;
+        assert_eq!(searches(json!({"server_tool_use": {"web_search_requests": 3}})), 3);
+        assert_eq!(searches(json!({"prompt_tokens_details": {"web_search_requests": "2"}})), 2);
+        assert_eq!(searches(json!({"server_side_tool_usage_details": {"web_search_calls": 4}})), 4);
+        assert_eq!(searches(json!({"num_search_queries": 5, "server_tool_use": null})), 5);
     }
 
     #[test]

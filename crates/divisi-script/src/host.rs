@@ -157,6 +157,10 @@ impl Host {
             if let Err(failure) = ran {
                 return self.end(Err(failure));
             }
+            // It may have been stopped within a question of ours, which nothing throws out of.
+            if self.watch.has_fired() {
+                return self.end(Err(Failure::interrupted()));
+            }
         }
         let Some(promise) = self.promise.clone() else { return };
         match self.context.with(|ctx| look(&ctx, promise)) {
@@ -208,6 +212,8 @@ impl Host {
 
     fn end(&mut self, result: Result<String, Failure>) {
         let interrupted = self.watch.has_fired();
+        // Then it came to an end, but to another than its own.
+        let result = if interrupted { result.and_then(|_| Err(Failure::interrupted())) } else { result };
         self.ended = Some(result.map(Into::into).map_err(|failure| {
             failure.error(&self.script, &self.shared.borrow(), interrupted.then(|| self.watch.busy_max()))
         }));

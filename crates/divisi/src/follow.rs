@@ -5,7 +5,7 @@ use crate::clock;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::output;
 use crate::problem::{self, Problem};
-use crate::stop::{StopRequests, SuspendRequests, suspend};
+use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
 use divisi_core::{Content, Event, Recorded, Run};
 use divisi_engine::store::Batch;
 use divisi_engine::{Control, Finished, RunHandle, Signal};
@@ -117,24 +117,27 @@ impl Follower {
     }
 
     /// Once to rest, twice to end.
-    fn stop(&mut self, requests: u32) {
+    fn stop(&mut self, requests: Requests) {
         let (asking, working) = self.reporter.at_work();
-        if requests > 1 {
+        if requests.count > 1 {
             self.control.cancel();
             return self.reporter.say(Line::of(Tone::Warn, "stopping: ").plain(lost(asking)));
         }
         self.control.park();
-        self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working)));
+        self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working, requests)));
     }
 }
 
 /// What a run that parks waits for.
-fn awaited(asking: usize, working: usize) -> String {
+fn awaited(asking: usize, working: usize, requests: Requests) -> String {
     let counted =
         [counted(asking, "request", "requests"), counted(working, "tool or program", "tools or programs")];
     match counted.into_iter().flatten().collect::<Vec<_>>().join(" and ") {
         none if none.is_empty() => "nothing is under way".to_owned(),
-        all => format!("waiting for {all} to finish; Ctrl-C again to stop now"),
+        all => {
+            let most = requests.patience.map(|most| format!(" at most {} s", most.as_secs()));
+            format!("waiting{} for {all} to finish; Ctrl-C again to stop now", most.unwrap_or_default())
+        }
     }
 }
 

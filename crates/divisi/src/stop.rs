@@ -3,8 +3,9 @@
 //! Once, a run parks: it goes on to the end of what is under way. Twice, it ends at
 //! once, and the process within [`END_MAX`], whatever it is doing: a store may be
 //! locked, an output stuck, a name unresolved. Where no run is under way, once is
-//! enough. Signals are heard on a thread of their own, so that nothing on any other
-//! thread delays them.
+//! enough. Whoever is not there to ask twice, a supervisor or a closed terminal, is
+//! taken to do so after some time. Signals are heard on a thread of their own, so that
+//! nothing on any other thread delays them.
 
 use crate::exit::Exit;
 use crate::output;
@@ -27,8 +28,22 @@ const END_MAX: Duration = Duration::from_millis(1_500);
 /// second time.
 const HANGUP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long after SIGTERM it may take. Supervisors ask once and kill later: Kubernetes
+/// after 30 seconds, systemd after 90. Docker does after 10, unless it is told
+/// otherwise; that loses nothing either, since what is durable is so at any moment.
+const TERM_PATIENCE: Duration = Duration::from_secs(25);
+
+/// What the process has been asked.
+static REQUESTS: LazyLock<watch::Sender<Requests>> = LazyLock::new(watch::Sender::default);
+
 /// How often the process has been asked to stop.
-static REQUESTS: LazyLock<watch::Sender<u32>> = LazyLock::new(|| watch::Sender::new(0));
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Requests {
+    pub(crate) count: u32,
+    /// How long after the first one what is under way may take; `None` where a person
+    /// decides that.
+    pub(crate) patience: Option<Duration>,
+}
 
 /// Runs that are under way.
 static RUNS: AtomicU32 = AtomicU32::new(0);
@@ -45,12 +60,12 @@ pub(crate) fn listen() -> io::Result<()> {
 
 /// Whether the process has been asked to stop.
 pub(crate) fn is_asked() -> bool {
-    *REQUESTS.borrow() > 0
+    REQUESTS.borrow().count > 0
 }
 
 /// Hears requests to stop on behalf of a run. As long as this is there, the first
 /// one ends nothing by itself.
-pub(crate) struct StopRequests(watch::Receiver<u32>);
+pub(crate) struct StopRequests(watch::Receiver<Requests>);
 
 impl StopRequests {
     pub(crate) fn of_run() -> Self {
@@ -58,8 +73,8 @@ impl StopRequests {
         Self(REQUESTS.subscribe())
     }
 
-    /// Waits for the next one; returns how many there have been.
-    pub(crate) async fn next(&mut self) -> u32 {
+    /// Waits for the next one; returns all there have been.
+    pub(crate) async fn next(&mut self) -> Requests {
         match self.0.changed().await {
             Ok(()) => *self.0.borrow_and_update(),
             // The other end is there as long as the process.
@@ -114,12 +129,50 @@ struct Signals {
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
-    /// To stop, by the signal of this number.
-    Stop(i32),
-    /// The same; nothing more will be said.
-    HangUp,
+    /// To stop, by the signal of this number; in this time, if nothing more is said.
+    Stop(i32, Option<Duration>),
     /// To end at once.
     Quit,
+}
+
+/// What follows from what was asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// The run hears of it.
+    Tell,
+    /// The process ends with this code, and says this.
+    End(i32, &'static str),
+}
+
+/// What has been asked, and until when there is time.
+#[derive(Debug, Default)]
+struct Heard {
+    requests: Requests,
+    /// When the process ends.
+    ends_at: Option<Instant>,
+    /// When nobody else will have asked a second time, and by which signal the first was.
+    patience_ends: Option<(Instant, i32)>,
+}
+
+impl Heard {
+    fn hear(&mut self, asked: Asked, now: Instant, has_run: bool) -> Next {
+        let (number, patience) = match asked {
+            Asked::Quit => return Next::End(128 + SignalKind::quit().as_raw_value(), "by SIGQUIT"),
+            Asked::Stop(number, _) if !has_run => return Next::End(128 + number, ""),
+            Asked::Stop(number, patience) => (number, patience),
+        };
+        self.requests.count += 1;
+        self.patience_ends = None;
+        match self.requests.count {
+            1 => {
+                self.requests.patience = patience;
+                self.patience_ends = patience.map(|patience| (now + patience, number));
+            }
+            2 => self.ends_at = Some(now + END_MAX),
+            _ => return Next::End(Exit::Cancelled.code().into(), "at once"),
+        }
+        Next::Tell
+    }
 }
 
 impl Signals {
@@ -138,28 +191,17 @@ impl Signals {
     }
 
     async fn heed(mut self) {
-        let mut ends_at = None;
-        let mut patience_ends_at = None;
+        let mut heard = Heard::default();
         loop {
+            let (patience_ends, number) = heard.patience_ends.unzip();
             let asked = tokio::select! {
                 asked = self.next() => asked,
-                () = at(ends_at) => end(Exit::Cancelled.code().into(), "not everything could be written down in time"),
-                () = at(patience_ends_at.take()) => Asked::Stop(SignalKind::hangup().as_raw_value()),
+                () = at(heard.ends_at) => end(Exit::Cancelled.code().into(), "not everything could be written down in time"),
+                () = at(patience_ends) => Asked::Stop(number.unwrap_or_default(), None),
             };
-            match asked {
-                Asked::Quit => end(128 + SignalKind::quit().as_raw_value(), "by SIGQUIT"),
-                Asked::Stop(number) if RUNS.load(Ordering::SeqCst) == 0 => end(128 + number, ""),
-                Asked::HangUp if RUNS.load(Ordering::SeqCst) == 0 => {
-                    end(128 + SignalKind::hangup().as_raw_value(), "")
-                }
-                Asked::HangUp => patience_ends_at = Some(Instant::now() + HANGUP_PATIENCE),
-                Asked::Stop(_) => {}
-            }
-            REQUESTS.send_modify(|requests| *requests += 1);
-            match *REQUESTS.borrow() {
-                1 => {}
-                2 => ends_at = Some(Instant::now() + END_MAX),
-                _ => end(Exit::Cancelled.code().into(), "at once"),
+            match heard.hear(asked, Instant::now(), RUNS.load(Ordering::SeqCst) > 0) {
+                Next::End(code, why) => end(code, why),
+                Next::Tell => _ = REQUESTS.send_replace(heard.requests),
             }
         }
     }
@@ -171,11 +213,12 @@ impl Signals {
                 None => pending().await,
             }
         };
+        let stop = |kind: SignalKind, patience| Asked::Stop(kind.as_raw_value(), patience);
         tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop(SignalKind::interrupt().as_raw_value()),
-            _ = self.terminate.recv() => Asked::Stop(SignalKind::terminate().as_raw_value()),
+            _ = self.interrupt.recv() => stop(SignalKind::interrupt(), None),
+            _ = self.terminate.recv() => stop(SignalKind::terminate(), Some(TERM_PATIENCE)),
             _ = self.quit.recv() => Asked::Quit,
-            _ = hangup => Asked::HangUp,
+            _ = hangup => stop(SignalKind::hangup(), Some(HANGUP_PATIENCE)),
         }
     }
 }
@@ -222,6 +265,23 @@ fn ignores(status: &str, signal: i32) -> bool {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_asks_once_is_taken_to_ask_again_after_a_while() {
+        let now = Instant::now();
+        for (patience, waits) in [(None, None), (Some(TERM_PATIENCE), Some((now + TERM_PATIENCE, 15)))] {
+            let mut heard = Heard::default();
+            assert_eq!(heard.hear(Asked::Stop(15, patience), now, true), Next::Tell);
+            assert_eq!(heard.requests, Requests { count: 1, patience });
+            assert_eq!((heard.ends_at, heard.patience_ends), (None, waits));
+            assert_eq!(heard.hear(Asked::Stop(15, None), now, true), Next::Tell);
+            assert_eq!((heard.requests.count, heard.patience_ends), (2, None));
+            assert_eq!(heard.ends_at, Some(now + END_MAX));
+            assert_eq!(heard.hear(Asked::Stop(2, patience), now, true), Next::End(130, "at once"));
+        }
+        assert_eq!(Heard::default().hear(Asked::Stop(15, None), now, false), Next::End(143, ""));
+        assert_eq!(Heard::default().hear(Asked::Quit, now, true), Next::End(131, "by SIGQUIT"));
+    }
 
     #[test]
     fn what_a_process_ignores_stands_in_its_status() {

@@ -14,13 +14,26 @@ pub struct Billing {
     pub service: Service,
     /// Whether it was kept within the United States.
     pub us_only: bool,
+    /// How often the vendor searched the web for it. No request of ours asks for that, but
+    /// gateways and accounts can be set up to.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub searches: u32,
 }
 
+/// What a search of the web costs, beside its tokens: the price of OpenAI and Anthropic. Others
+/// ask for as much or less.
+const SEARCH: PicoUsd = PicoUsd(PicoUsd::DOLLAR.0 / 100);
+
 impl Billing {
+    /// What the vendor did for the request beside reading and writing tokens.
+    pub(super) fn beside(&self) -> PicoUsd {
+        PicoUsd(SEARCH.0.saturating_mul(u64::from(self.searches)))
+    }
+
     /// How requests of ours may be served without our having asked for it.
     pub const UNASKED: [Self; 2] = [
-        Self { service: Service::Standard, us_only: false },
-        Self { service: Service::Standard, us_only: true },
+        Self { service: Service::Standard, us_only: false, searches: 0 },
+        Self { service: Service::Standard, us_only: true, searches: 0 },
     ];
 }
 
@@ -95,12 +108,16 @@ impl Factors {
     }
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn cost(list: u64, service: Service, us_only: bool) -> u64 {
-        Factors::default().apply(PicoUsd(list), Billing { service, us_only }).0
+        Factors::default().apply(PicoUsd(list), Billing { service, us_only, searches: 0 }).0
     }
 
     #[test]

@@ -110,9 +110,14 @@ impl ModelPrice {
     }
 
     /// The same for a request that was served as `billing` says. A fraction of
-    /// a picodollar counts as one, once for the request.
+    /// a picodollar counts as one, once for the request. Where tokens cost nothing, so
+    /// does all else: a server of one's own sends no bill.
     pub fn billed(&self, usage: &Usage, billing: Billing) -> PicoUsd {
-        self.factors.apply(self.cost(usage), billing)
+        let tokens = self.factors.apply(self.cost(usage), billing);
+        match self.base == Rates::default() {
+            true => tokens,
+            false => PicoUsd(tokens.0.saturating_add(billing.beside().0)),
+        }
     }
 }
 
@@ -133,6 +138,17 @@ mod tests {
     use super::*;
     use crate::budget::TurnBound;
     use proptest::prelude::*;
+
+    #[test]
+    fn searches_are_paid_for_where_tokens_are() {
+        let billing = Billing { searches: 3, us_only: true, ..Billing::default() };
+        let usage = Usage { input: 1_000, ..Usage::default() };
+        let paid = ModelPrice { base: rates(1), ..ModelPrice::default() };
+        assert_eq!(paid.billed(&usage, billing), PicoUsd(30_000_000_000 + 1_100));
+        assert_eq!(ModelPrice::default().billed(&usage, billing), PicoUsd::ZERO);
+        let many = Billing { searches: u32::MAX, ..billing };
+        assert!(paid.billed(&Usage { input: u64::MAX, ..usage }, many) == PicoUsd(u64::MAX));
+    }
 
     /// Rates of one, two, three … times `unit`.
     fn rates(unit: u64) -> Rates {

@@ -199,7 +199,7 @@ mod tests {
             blocks: vec![Block::text("x")],
             stop: Stop::EndTurn,
             usage: Usage { input: 1_000_000, ..Usage::default() },
-            billing: Billing { service: Service::Fast, us_only: false },
+            billing: Billing { service: Service::Fast, ..Billing::default() },
             usage_estimated: false,
             request_id: None,
             rate: Default::default(),

@@ -11,9 +11,15 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Longest time of one git command. A checkout of the largest repositories
-/// takes minutes, one that hangs on a lock takes for ever.
+/// Longest time of a git command that goes through all files. A checkout of the largest
+/// repositories takes minutes, one that hangs on a lock takes for ever.
 const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Longest time of one that only looks something up: in moments, or it waits for something.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Commands that only look something up.
+const LOOKUPS: [&str; 2] = ["rev-parse", "config"];
 
 /// Bytes kept of what git says: about 100,000 paths.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -75,7 +81,9 @@ pub(super) async fn git(
     args: &[&OsStr],
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>, GitError> {
-    let limits = Limits { timeout: Some(TIMEOUT), idle_timeout: None, output_bytes_max: OUTPUT_BYTES_MAX };
+    let is_lookup = args.first().is_some_and(|command| LOOKUPS.iter().any(|lookup| command == lookup));
+    let timeout = if is_lookup { LOOKUP_TIMEOUT } else { TIMEOUT };
+    let limits = Limits { timeout: Some(timeout), idle_timeout: None, output_bytes_max: OUTPUT_BYTES_MAX };
     let program = Program::new("git")
         .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
         .args(args.iter().copied())
@@ -89,13 +97,15 @@ pub(super) async fn git(
         // An object that is not here is missing: fetching it would run transports.
         .env("GIT_NO_LAZY_FETCH", "1")
         .limits(limits);
-    let exit = MISLEADING.into_iter().fold(program, Program::without_env).run(cancel).await?;
+    let command = || args.iter().take(2).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let exit = MISLEADING.into_iter().fold(program, Program::without_env).run(cancel).await;
+    let exit = exit.map_err(|source| match source {
+        source @ ProcessError::Stopped { .. } => GitError::Stopped { command: command(), source },
+        source => source.into(),
+    })?;
     match exit.status.is_ok() {
         true => Ok(exit.stdout.exact()),
-        false => {
-            let words = args.iter().take(2).map(|word| word.to_string_lossy()).collect::<Vec<_>>();
-            Err(GitError::Refused { command: words.join(" "), said: exit.stderr.text().trim().to_owned() })
-        }
+        false => Err(GitError::Refused { command: command(), said: exit.stderr.text().trim().to_owned() }),
     }
 }
 
@@ -141,6 +151,14 @@ pub enum GitError {
     /// It could not run to its end.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// It was stopped by us.
+    #[error("git {command} did not come to its end")]
+    Stopped {
+        /// What it was asked to do.
+        command: String,
+        /// Why it was stopped.
+        source: ProcessError,
+    },
     /// It ended with an error.
     #[error("git {command} failed: {said}")]
     Refused {

@@ -10,6 +10,7 @@
 
 mod git;
 mod repository;
+mod special;
 
 pub use git::GitError;
 
@@ -90,6 +91,7 @@ impl Workspace {
         cancel: &CancellationToken,
     ) -> Result<Self, WorkspaceError> {
         let of = root.canonicalize().map_err(failed_at(root))?;
+        special::refuse_in_repository(&of).await?;
         let inside = place_of(&of, cancel).await?;
         let base = commit_of(&of, cancel).await?;
         if !programs {
@@ -123,6 +125,8 @@ impl Workspace {
     pub async fn close(self) -> Result<Option<Kept>, WorkspaceError> {
         let Some(Worktree { of, path, base, seen }) = self.worktree else { return Ok(None) };
         let cancel = &CancellationToken::new();
+        special::refuse_in_repository(&path).await?;
+        special::refuse_among_files(&path).await?;
         // An agent can have taken the worktree away from git: then what git says
         // below would be of the user's own files.
         still_agrees(&path, Some(&seen), cancel).await?;
@@ -286,6 +290,12 @@ pub enum WorkspaceError {
         /// The filter.
         name: String,
     },
+    /// Git would wait for what stands in the place of one of its files.
+    #[error("`{}` is no regular file: git would wait for it without end", path.display())]
+    Special {
+        /// What it is.
+        path: PathBuf,
+    },
     /// Worktrees would not stand where they belong.
     #[error("`{}` is no folder", path.display())]
     NoFolder {
@@ -328,6 +338,7 @@ impl WorkspaceError {
             Self::Filter { .. } => Some(
                 "allow it with `--allow run`, or define the filter in your own settings: `git config --global`",
             ),
+            Self::Special { .. } => Some("remove it: git keeps no pipes or devices"),
             Self::NoFolder { .. } => Some("move it away: worktrees of agents stand there"),
             Self::Crowded { .. } => Some("take what you need from them, then `git worktree remove` them"),
             Self::Git(error) => error.hint(),

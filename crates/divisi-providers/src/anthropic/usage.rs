@@ -51,7 +51,7 @@ impl Bill {
             (_, "fast") => Service::Fast,
             _ => Service::Standard,
         };
-        Billing { service, us_only: self.served.inference_geo == "us" }
+        Billing { service, us_only: self.served.inference_geo == "us", ..self.counted.billing() }
     }
 
     /// The tokens by class.
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn how_it_was_served_stands_in_the_usage() {
         let billing = |usage: &str| counted(usage, r#"{"output_tokens":1}"#).billing;
-        let of = |service, us_only| Billing { service, us_only };
+        let of = |service, us_only| Billing { service, us_only, searches: 0 };
         assert_eq!(
             billing(r#"{"service_tier":"standard","inference_geo":"not_available"}"#),
             Billing::default()
@@ -104,6 +104,8 @@ mod tests {
         assert_eq!(billing(r#"{"service_tier":"priority","speed":"standard"}"#), Billing::default());
         assert_eq!(billing(r#"{"service_tier":"batch"}"#), of(Service::Batch, false));
         assert_eq!(billing(r#"{"speed":"fast","inference_geo":"us"}"#), of(Service::Fast, true));
+        let searched = billing(r#"{"server_tool_use":{"web_search_requests":2}}"#);
+        assert_eq!(searched, Billing { searches: 2, ..Billing::default() });
         assert_eq!(billing(r#"{"speed":null,"inference_geo":["us"]}"#), Billing::default());
     }
 }

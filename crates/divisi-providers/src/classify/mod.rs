@@ -149,14 +149,22 @@ fn is_about_the_request(status: u16) -> bool {
 /// Tokens that were asked for at once and those that are let in in a minute, where the former
 /// are more: `Limit 6000, Used 0, Requested 12328`.
 fn too_much(said: &str) -> Option<(u64, u64)> {
-    let number = |rest: &str| {
-        let digits =
-            rest.trim_start_matches([' ', ':', '~']).chars().take_while(|c| c.is_ascii_digit() || *c == ',');
-        digits.filter(|c| *c != ',').collect::<String>().parse::<u64>().ok()
-    };
+    let number = |rest: &str| number(rest.trim_start_matches([' ', ':', '~'])).map(|(number, _)| number);
     let after = |cue: &str| said.match_indices(cue).find_map(|(at, _)| number(&said[at + cue.len()..]));
     let (requested, limit) = (after("requested")?, after("limit")?);
     (requested > limit).then_some((requested, limit))
+}
+
+/// The whole number that `text` begins with, and what follows. People divide thousands.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim_start_matches([' ', '`', '\'', '"', '=', ':']);
+    let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let mut end = digits(text);
+    while text[end..].starts_with([',', '_']) && digits(&text[end + 1..]) == 3 {
+        end += 4;
+    }
+    let (number, rest) = text.split_at(end);
+    Some((number.replace([',', '_'], "").parse().ok()?, rest))
 }
 
 impl Told {

@@ -4,12 +4,13 @@
 //! To leave out tools changes what an agent can do, so for them nothing but a plain word that
 //! they are not supported will do; the words for a broken call do not.
 
+use super::number;
 use super::shapes::says;
 use super::told::Told;
 use crate::dialect::{Objection, Part};
 
-/// The names under which vendors speak of a part.
-const NAMES: [(Part, &[&str]); 6] = [
+/// The names under which vendors speak of a part, where no other thing is called so.
+const NAMES: [(Part, &[&str]); 5] = [
     (Part::StreamOptions, &["stream_options", "include_usage"]),
     (
         Part::Schema,
@@ -40,27 +41,53 @@ const NAMES: [(Part, &[&str]); 6] = [
             "think value",
             "support thinking",
             "support parameter reasoning",
-            "reasoning: extra",
-            "`reasoning`",
-            "'reasoning'",
-            "argument supplied: thinking",
-            "argument supplied: reasoning",
-        ],
-    ),
-    (
-        Part::MaxTokensName,
-        &[
-            "'max_tokens'",
-            "'max_completion_tokens'",
-            "`max_tokens`",
-            "`max_completion_tokens`",
-            "max_tokens: extra",
-            "max_completion_tokens: extra",
-            "argument supplied: max_tokens",
-            "argument supplied: max_completion_tokens",
         ],
     ),
 ];
+
+/// The fields of a part whose names are also words, in all three wire formats: they count
+/// where they are spoken of as fields, see [`is_field`].
+const FIELDS: [(Part, &[&str]); 7] = [
+    (Part::Schema, &["text"]),
+    (Part::Include, &["include"]),
+    (Part::Effort, &["reasoning", "thinking"]),
+    (Part::SystemRole, &["instructions", "system"]),
+    (Part::Store, &["store"]),
+    (Part::MaxTokensName, &["max_tokens", "max_completion_tokens"]),
+    (Part::MaxOutputTokens, &["max_output_tokens"]),
+];
+
+/// Words before a name by which it is a field's.
+const BEFORE_FIELDS: [&str; 15] = [
+    "parameter",
+    "parameters",
+    "param",
+    "params",
+    "argument",
+    "arguments",
+    "supplied",
+    "field",
+    "fields",
+    "property",
+    "properties",
+    "key",
+    "keys",
+    "option",
+    "not allowed", // Additional properties are not allowed ('store' was unexpected)
+];
+
+/// What follows a name by which it is a field's.
+const AFTER_FIELDS: [&str; 5] = [": extra", ": unknown", ": unrecognized", ": unexpected", " parameter"];
+
+/// The same where a sentence begins with the name.
+const AFTER_FIRST: [&str; 3] = [" is not supported", " is unsupported", " is not allowed"];
+
+/// Words about how large a number is: to leave it out is no answer to them.
+const ABOUT_SIZE: [&str; 7] =
+    ["at least", "minimum", ">=", "greater than", "less than", "too large", "too small"];
+
+/// Words by which a server knows a field, and wants another value in it.
+const OTHER_VALUE: [&str; 4] = ["must be", "requires", "cannot be", "can't be"];
 
 /// Words with which vendors refuse a part.
 const REFUSALS: [&str; 25] = [
@@ -161,10 +188,20 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
     if !is_refused {
         return None;
     }
-    let named = NAMES
-        .iter()
-        .filter(|(part, names)| any(names) || told.params.iter().any(|param| param == part.as_str()));
-    let mut parts: Vec<Part> = named.map(|(part, _)| *part).collect();
+    let by_param = |part: &Part| told.params.iter().any(|param| param == part.as_str());
+    let by_name = NAMES.iter().filter(|(part, names)| any(names) || by_param(part));
+    let by_field = FIELDS.iter().filter(|(part, names)| {
+        names.iter().any(|name| is_field(&said, name) || told.params.iter().any(|param| param == name))
+            && match part {
+                Part::MaxTokensName | Part::MaxOutputTokens => !any(&ABOUT_SIZE),
+                // Without it the vendor may keep what it is told, so it has to be unknown there.
+                Part::Store => !any(&OTHER_VALUE),
+                _ => true,
+            }
+    });
+    let mut parts: Vec<Part> = by_name.chain(by_field).map(|(part, _)| *part).collect();
+    parts.sort_unstable();
+    parts.dedup();
     if parts.is_empty() && any(&["output_config"]) {
         // Anthropic has both in it.
         parts = vec![Part::Schema, Part::Effort];
@@ -172,33 +209,165 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
     (!parts.is_empty()).then_some(Objection { parts, ..Objection::default() })
 }
 
+/// Whether `said` speaks of `name` as of a field of the request.
+fn is_field(said: &str, name: &str) -> bool {
+    let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
+    said.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&said[..at], &said[at + name.len()..]);
+        let before = before.strip_suffix("body.").unwrap_or(before);
+        // A full stop may end a sentence.
+        let goes_on = after.starts_with(is_of_word)
+            && after.strip_prefix('.').is_none_or(|rest| rest.starts_with(char::is_alphanumeric));
+        if before.ends_with(is_of_word) || goes_on {
+            return false;
+        }
+        let around = |c: char| matches!(c, ' ' | ':' | '\'' | '`' | '"' | '(' | '[' | '\\');
+        let before = before.trim_end_matches(around);
+        let is_quoted = said[before.len()..at].contains(['\'', '`', '"']);
+        let after = after.trim_start_matches(['\'', '`', '"', '\\']);
+        BEFORE_FIELDS.iter().any(|cue| before.ends_with(cue))
+            || AFTER_FIELDS.iter().any(|cue| after.starts_with(cue))
+            || (before.is_empty() || before.ends_with(['.', '\n']))
+                && AFTER_FIRST.iter().any(|cue| after.starts_with(cue))
+            // A name of several words is nothing else.
+            || (is_quoted && name.contains('_'))
+    })
+}
+
+/// Of what a limit has to be to be about the longest reply.
+const OF_REPLIES: [&str; 10] = [
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "maxoutputtokens",
+    "max tokens",
+    "maximum tokens",
+    "max output",
+    "maximum output",
+    "output token limit",
+];
+
+/// Words by which a limit is about prompt and reply together.
+const OF_BOTH: [&str; 7] = [
+    "context length",
+    "context window",
+    "context limit",
+    "prompt tokens",
+    "input tokens",
+    "input length",
+    "prompt and",
+];
+
 /// Words after which stands how long a reply may be.
-const LIMITS: [&str; 7] = [
-    "supports at most ",                 // OpenAI
-    "range of max_tokens is [1,",        // DeepSeek
+const LIMITS: [&str; 29] = [
+    "max_tokens: ",               // Anthropic: max_tokens: 16384 > 8192, which is the maximum …
+    "supports at most ",          // OpenAI
+    "range of max_tokens is [1,", // DeepSeek
     "range of max_tokens should be [1,", // DashScope
-    "the model limit of ",               // Bedrock
-    "less than or equal to ",            // Groq
-    "expected a value <= ",              // Volcengine
-    "max_tokens: ",                      // Anthropic: max_tokens: 16384 > 8192, which is the maximum …
+    "范围[1,",                    // z.ai
+    "range is from 1 (inclusive) to ", // Vertex
+    "the model limit of ",        // Bedrock
+    "less than or equal to ",     // Groq, Mistral, Cohere
+    "expected a value <= ",       // Volcengine
+    "exceeds the limit of ",
+    "exceeds limit of ",
+    "exceeds the model's limit of ",
+    "exceeds the maximum of ",
+    "exceeds maximum of ",
+    "exceeds the maximum allowed value of ",
+    "exceeds the maximum output tokens of ",
+    "exceeds ",
+    "must be <= ",
+    "must be at most ",
+    "must not exceed ",
+    "cannot exceed ",
+    "may not exceed ",
+    "between 1 and ",
+    "max output is ",
+    "maximum output is ",
+    "max output tokens is ",
+    "maximum output tokens is ",
+    "maximum allowed is ",
+    "limit is ",
 ];
 
 /// How long a reply of the model may be, where more was asked for.
 fn reply_tokens_max(said: &str) -> Option<u32> {
-    let is_about = ["max_tokens", "max_completion_tokens", "max_output_tokens", "maximum tokens"];
-    if !is_about.iter().any(|name| said.contains(name)) || said.contains("context length") {
+    let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if !any(&OF_REPLIES) || any(&OF_BOTH) {
         return None;
     }
-    LIMITS.into_iter().find_map(|cue| {
-        let rest = &said[said.find(cue)? + cue.len()..];
+    let after =
+        |cue: &'static str| said.match_indices(cue).map(move |(at, _)| (cue, &said[at + cue.len()..]));
+    LIMITS.into_iter().flat_map(after).find_map(|(cue, rest)| {
         let rest = match cue {
             "max_tokens: " => {
                 rest.split_once(" > ").filter(|_| said.contains("maximum allowed number of output tokens"))?.1
             }
             _ => rest,
         };
-        let number: String =
-            rest.trim_start_matches([' ', '`']).chars().take_while(char::is_ascii_digit).collect();
-        number.parse().ok().filter(|most| *most > 0)
+        let (number, after) = number(rest)?;
+        let most = number - u64::from(after.starts_with(" (exclusive)") && number > 0);
+        u32::try_from(most).ok().filter(|most| *most > 0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_replies_is_read_however_it_is_put() {
+        for (said, most) in [
+            ("max_tokens (16000) exceeds the limit of 4096", Some(4_096)),
+            ("this model's max output is 8,192 tokens", Some(8_192)),
+            ("max_tokens must be <= 1_024", Some(1_024)),
+            (
+                "too many tokens: max tokens must be less than or equal to 4096, the maximum output for this model",
+                Some(4_096),
+            ),
+            ("max_tokens: input should be less than or equal to 8192", Some(8_192)),
+            ("`max_new_tokens` must be <= 2048. given: 16000", Some(2_048)),
+            ("max_tokens must be between 1 and 32,768, inclusive", Some(32_768)),
+            (
+                "the maxoutputtokens value of 100000 is wrong: the supported range is from 1 (inclusive) to 8193 (exclusive)",
+                Some(8_192),
+            ),
+            ("max_tokens 参数非法。限制数值范围[1,4095]", Some(4_095)),
+            ("requested max_output_tokens 16000 exceeds 4,096", Some(4_096)),
+            ("max_tokens must be at least 1024", None),
+            ("max_tokens exceeds the limit of your plan", None),
+            ("prompt tokens + max_tokens exceeds the limit of 8192", None),
+            ("your request exceeds the limit of 20 images", None),
+        ] {
+            assert_eq!(reply_tokens_max(said), most, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_told_from_a_word() {
+        for said in [
+            "unknown parameter: 'store'.",
+            "unsupported parameter: store",
+            "unrecognized request argument supplied: store",
+            "property 'store' is unsupported",
+            "additional properties are not allowed ('store' was unexpected)",
+            "store: extra inputs are not permitted",
+            "body.store: extra inputs are not permitted",
+            "json: unknown field \"store\"",
+            "json: unknown field \\\"store\\\"",
+            "unknown field `store`, expected one of `model`",
+            "bad request. store is not supported",
+            "the 'store' parameter is not available",
+        ] {
+            assert!(is_field(said, "store"), "{said}");
+        }
+        for said in ["restore: extra inputs", "the vector_store: extra inputs", "store it"] {
+            assert!(!is_field(said, "store"), "{said}");
+        }
+        assert!(!is_field("messages.0.text: extra inputs are not permitted", "text"));
+        assert!(!is_field("messages: text content blocks must contain non-whitespace text", "text"));
+        assert!(!is_field("content of type 'text' is not supported with 'audio'", "text"));
+    }
 }

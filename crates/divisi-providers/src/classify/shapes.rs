@@ -156,6 +156,13 @@ static SHAPES: &[Shape] = &[
     row(Window, Says("hourly usage limit")),                 // Ollama
     row(Window, Says("session usage limit")),                // Ollama
     row(Window, Says("weekly usage limit")),                 // Ollama
+    row(Window, Says("usage limit for this billing cycle")), // Kimi
+    row(Window, Says("(7-day) usage limit")),                // Kimi
+    row(Window, Says("exceeded the … usage quota")),         // Volcengine
+    row(Window, Says("monthly usage limit")),                // Kiro, Anthropic
+    row(Window, Code("monthly_request_count")),              // Kiro
+    row(Window, Says("exceeded your monthly quota")),        // GitHub Copilot
+    row(Window, Says("monthly included")),                   // Hugging Face
     // There is no capacity now.
     row(Class(Overloaded), Code("overloaded_error")), // Anthropic
     row(Class(Overloaded), Code("server_is_overloaded")), // OpenAI

@@ -70,6 +70,11 @@ impl Manner {
         self.reply_tokens_max.map_or(wanted, |most| most.min(wanted))
     }
 
+    /// The same where a server may do without being told.
+    pub(crate) fn told_reply_tokens(&self, wanted: u32) -> Option<u32> {
+        (!self.omits(Part::MaxOutputTokens)).then(|| self.reply_tokens(wanted))
+    }
+
     /// The name of the longest reply, which usually is `usual`.
     pub(crate) fn max_tokens(&self, usual: MaxTokens) -> MaxTokens {
         match (self.max_tokens.unwrap_or(usual), self.omits(Part::MaxTokensName)) {
@@ -140,6 +145,8 @@ impl Manners {
         // Without tools on offer, what is refused together with them is refused by itself.
         let meant = |part: &Part| match part {
             Part::SchemaWithTools if !manner.sends_tools(request) => Part::Schema,
+            // The other name is not taken either.
+            Part::MaxTokensName if manner.omits(Part::MaxTokensName) => Part::MaxOutputTokens,
             part => *part,
         };
         objection.parts.iter().map(meant).filter(can).collect()
@@ -202,7 +209,8 @@ impl Manners {
 fn is_sent(part: Part, request: &Request, manner: &Manner) -> bool {
     let has_schema = request.schema.is_some() && !manner.omits_schema(request);
     match part {
-        Part::StreamOptions | Part::Include | Part::MaxTokensName => true,
+        Part::StreamOptions | Part::Include | Part::Store | Part::MaxOutputTokens => true,
+        Part::MaxTokensName => !manner.omits(Part::MaxOutputTokens),
         Part::Schema => has_schema,
         Part::Strict => {
             let is_strict = |schema: &Value| strict::enforceable(schema, Enforcer::OpenAi).is_some();

@@ -56,6 +56,10 @@ pub enum Part {
     SystemRole,
     /// The wish for encrypted reasoning.
     Include,
+    /// The wish that nothing is kept.
+    Store,
+    /// The longest reply.
+    MaxOutputTokens,
     /// The usual one of the two names of the longest reply.
     #[serde(skip)]
     MaxTokensName,
@@ -74,6 +78,8 @@ impl Part {
             Self::CacheControl => "cache_control",
             Self::SystemRole => "system_role",
             Self::Include => "include",
+            Self::Store => "store",
+            Self::MaxOutputTokens => "max_output_tokens",
             Self::MaxTokensName => "max_tokens",
         }
     }
@@ -92,6 +98,10 @@ impl Part {
             Self::CacheControl => ("marks for the cache", "nothing is marked"),
             Self::SystemRole => ("a system message", "the first message tells it instead"),
             Self::Include => ("the wish for its reasoning", "reasoning is not given back to it"),
+            Self::Store => ("the wish that nothing is kept", "what it keeps is up to it"),
+            Self::MaxOutputTokens => {
+                ("a longest reply", "a reply may be longer, and dearer, than what is set aside for it")
+            }
             Self::MaxTokensName => ("the usual name of the longest reply", "the other name is sent"),
         }
     }

@@ -77,7 +77,7 @@ impl<'a> Body<'a> {
         let usual =
             if dialect == Dialect::OpenAi { MaxTokens::MaxCompletionTokens } else { MaxTokens::MaxTokens };
         let max_tokens =
-            |name| (manner.max_tokens(usual) == name).then_some(manner.reply_tokens(request.max_tokens));
+            |name| manner.told_reply_tokens(request.max_tokens).filter(|_| manner.max_tokens(usual) == name);
         Self {
             model: &request.model,
             max_completion_tokens: max_tokens(MaxTokens::MaxCompletionTokens),

@@ -18,8 +18,21 @@ use std::borrow::Cow;
 #[derive(Default)]
 pub(crate) struct Chunks {
     model: String,
-    /// The place of the choice that is read: the first one's.
-    choice: Option<usize>,
+    /// What stands at each place, the first that came first.
+    choices: Vec<(usize, Spoken)>,
+    usage: Counted,
+    service: Service,
+    written: usize,
+    is_done: bool,
+}
+
+/// Most places of choices that are read. One reply is asked for, so there is no use for more
+/// than one; but which one it is shows only at the end.
+const CHOICES_MAX: usize = 8;
+
+/// What has arrived at one place.
+#[derive(Default)]
+struct Spoken {
     said: String,
     /// What the model thought, under the name by which it goes back.
     reasoning: Option<(&'static str, String)>,
@@ -30,10 +43,6 @@ pub(crate) struct Chunks {
     whole: Option<Value>,
     is_refused: bool,
     end: Option<End>,
-    usage: Counted,
-    service: Service,
-    written: usize,
-    is_done: bool,
 }
 
 impl Assembler for Chunks {
@@ -55,11 +64,13 @@ impl Assembler for Chunks {
         if !chunk.service_tier.is_empty() {
             self.service = crate::openai_chat::service(&chunk.service_tier);
         }
-        for choice in chunk.choices {
-            has_added |= self.choose(choice)?;
+        let are_many = chunk.choices.len() > 1;
+        for (place, choice) in chunk.choices.into_iter().enumerate() {
+            has_added |= self.choose(choice, are_many.then_some(place))?;
         }
         // A whole reply in one piece is marked as such.
-        self.is_done |= chunk.object == "chat.completion" && self.whole.is_some() && self.end.is_some();
+        self.is_done |= chunk.object == "chat.completion"
+            && self.reply().is_some_and(|reply| reply.whole.is_some() && reply.end.is_some());
         Ok(has_added)
     }
 
@@ -72,7 +83,7 @@ impl Assembler for Chunks {
     }
 
     fn has_ended(&self) -> bool {
-        self.end.is_some()
+        self.reply().is_some_and(|reply| reply.end.is_some())
     }
 
     fn is_complete(&self) -> bool {
@@ -80,30 +91,18 @@ impl Assembler for Chunks {
     }
 
     fn finish(mut self) -> Result<Reply, Unfinished> {
-        if self.said.is_empty()
-            && self.calls.is_empty()
-            && let Some(whole) = self.whole.take()
-        {
-            self.add(Delta::deserialize(&whole).unwrap_or_default());
-        }
-        let is_marked = self.is_done && self.calls.are_whole();
-        let stop = match end::decided(self.end, !self.calls.is_empty(), is_marked)? {
-            Stop::EndTurn | Stop::StopSequence if self.is_refused => Stop::Refusal,
+        let mut reply = self.taken();
+        let is_marked = self.is_done && reply.calls.are_whole();
+        let stop = match end::decided(reply.end.take(), !reply.calls.is_empty(), is_marked)? {
+            Stop::EndTurn | Stop::StopSequence if reply.is_refused => Stop::Refusal,
             stop => stop,
         };
-        let mut blocks = Vec::new();
-        blocks.extend(self.reasoning.map(|(name, text)| Block::Opaque(json!({name: joined(&text)}))));
-        blocks.extend((!self.kept.is_empty()).then(|| Block::Opaque(self.kept.into())));
-        if !self.said.is_empty() {
-            blocks.push(Block::text(&*joined(&self.said)));
-        }
-        blocks.extend(self.calls.into_blocks());
         Ok(Reply {
             model: self.model,
-            blocks,
+            blocks: reply.into_blocks(),
             stop,
             usage_estimated: false,
-            billing: Billing { service: self.service, us_only: false },
+            billing: Billing { service: self.service, ..self.usage.billing() },
             usage: self.usage.usage(false),
             request_id: None,
             rate: Default::default(),
@@ -112,15 +111,75 @@ impl Assembler for Chunks {
 }
 
 impl Chunks {
-    /// Takes in a choice, if it is the one that is read. Returns whether it adds anything.
-    fn choose(&mut self, choice: Choice<'_>) -> Result<bool, Trouble> {
-        let place = choice.index.unwrap_or(0);
-        if *self.choice.get_or_insert(place) != place {
-            return Ok(false);
+    /// Takes in a choice, whose place in the chunk is told where there are several. Returns
+    /// whether it adds anything.
+    fn choose(&mut self, choice: Choice<'_>, among: Option<usize>) -> Result<bool, Trouble> {
+        // Who leaves out the index goes on with what is there.
+        let begun = || self.reply_place().and_then(|at| self.choices.get(at)).map(|(place, _)| *place);
+        let place = choice.index.or(among).or_else(begun).unwrap_or(0);
+        if let Some(error) = choice.error.as_ref().map(|error| json!({"error": error}))
+            && fault::of(&error).is_some()
+        {
+            // One that is about another reply than ours.
+            return match self.reply().is_some_and(Spoken::says_something) && begun() != Some(place) {
+                true => Ok(false),
+                false => Err(Trouble::Vendor(error)),
+            };
         }
-        if let Some(error) = choice.error.filter(|error| fault::of(&json!({"error": error})).is_some()) {
-            return Err(Trouble::Vendor(json!({"error": error})));
+        let at = match self.choices.iter().position(|(known, _)| *known == place) {
+            Some(at) => at,
+            None if self.choices.len() == CHOICES_MAX => return Ok(false),
+            None => {
+                self.choices.push((place, Spoken::default()));
+                self.choices.len() - 1
+            }
+        };
+        let (has_added, written) = self.choices[at].1.take(choice);
+        self.written += written;
+        Ok(has_added)
+    }
+
+    /// Where among the choices the reply is: at the lowest place at which anything is said.
+    fn reply_place(&self) -> Option<usize> {
+        let lowest = |is_asked: fn(&Spoken) -> bool| {
+            let choices = self.choices.iter().enumerate().filter(|(_, (_, spoken))| is_asked(spoken));
+            choices.min_by_key(|(_, (place, _))| *place).map(|(at, _)| at)
+        };
+        lowest(Spoken::says_something).or_else(|| lowest(|_| true))
+    }
+
+    fn reply(&self) -> Option<&Spoken> {
+        Some(&self.choices.get(self.reply_place()?)?.1)
+    }
+
+    /// The reply. Some gateways say the text at one place and make the calls at the next; so
+    /// calls that it says it ended for, and does not make, are those of another place.
+    fn taken(&mut self) -> Spoken {
+        let Some(at) = self.reply_place() else { return Spoken::default() };
+        self.choices.iter_mut().for_each(|(_, spoken)| spoken.fill());
+        let mut reply = std::mem::take(&mut self.choices[at].1);
+        if reply.calls.is_empty() && reply.end == Some(End::Known(Stop::ToolUse)) {
+            let mut others = self.choices.iter_mut().map(|(_, spoken)| &mut spoken.calls);
+            if let Some(calls) = others.find(|calls| !calls.is_empty()) {
+                reply.calls = std::mem::take(calls);
+            }
         }
+        reply
+    }
+}
+
+impl Spoken {
+    fn says_something(&self) -> bool {
+        let has_whole = self.whole.as_ref().is_some_and(|whole| {
+            let field = |name: &str| whole.get(name).is_some_and(|value| !is_empty(value));
+            ["content", "refusal", "tool_calls", "function_call"].into_iter().any(field)
+        });
+        !self.said.is_empty() || !self.calls.is_empty() || has_whole
+    }
+
+    /// Takes in what stands in a choice. Returns whether it adds anything, and how much was
+    /// written.
+    fn take(&mut self, choice: Choice<'_>) -> (bool, usize) {
         let end = End::of(&choice.finish_reason);
         let mut has_added = end.is_some() || choice.message.is_some();
         self.end = match (self.end.take(), end) {
@@ -128,25 +187,48 @@ impl Chunks {
             (before, end) => before.or(end),
         };
         self.whole = choice.message.or(self.whole.take());
+        let mut written = 0;
         if !choice.text.is_empty() {
-            has_added |= self
-                .add(Delta { content: Said { text: choice.text, ..Said::default() }, ..Delta::default() });
+            let text = Said { text: choice.text, ..Said::default() };
+            has_added |= self.add(Delta { content: text, ..Delta::default() }, &mut written);
         }
-        Ok(self.add(choice.delta.unwrap_or_default()) || has_added)
+        has_added |= self.add(choice.delta.unwrap_or_default(), &mut written);
+        (has_added, written)
     }
 
-    /// Adds what is new. Returns whether there is anything.
-    fn add(&mut self, delta: Delta<'_>) -> bool {
+    /// Takes what a whole message says, where nothing came in pieces.
+    fn fill(&mut self) {
+        if self.said.is_empty()
+            && self.calls.is_empty()
+            && let Some(whole) = self.whole.take()
+        {
+            self.add(Delta::deserialize(&whole).unwrap_or_default(), &mut 0);
+        }
+    }
+
+    fn into_blocks(self) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        blocks.extend(self.reasoning.map(|(name, text)| Block::Opaque(json!({name: joined(&text)}))));
+        blocks.extend((!self.kept.is_empty()).then(|| Block::Opaque(self.kept.into())));
+        if !self.said.is_empty() {
+            blocks.push(Block::text(&*joined(&self.said)));
+        }
+        blocks.extend(self.calls.into_blocks());
+        blocks
+    }
+
+    /// Adds what is new, and counts it as `written`. Returns whether there is anything.
+    fn add(&mut self, delta: Delta<'_>, written: &mut usize) -> bool {
         self.is_refused |= !delta.refusal.is_empty();
         let mut has_added = false;
         for said in [&delta.content.text, &delta.refusal] {
             has_added |= !said.is_empty();
-            self.written += said.len();
+            *written += said.len();
             self.said.push_str(said);
         }
         // Thoughts among what is said, Mistral's way: no field is known to take them back.
         has_added |= !delta.content.thought.is_empty();
-        self.written += delta.content.thought.len();
+        *written += delta.content.thought.len();
         let thought = |said: &Said<'_>| format!("{}{}", said.text, said.thought);
         let reasoning = [
             ("reasoning_content", thought(&delta.reasoning_content)),
@@ -157,7 +239,7 @@ impl Chunks {
                 continue;
             }
             has_added = true;
-            self.written += text.len();
+            *written += text.len();
             let (kept, so_far) = self.reasoning.get_or_insert_with(|| (name, String::new()));
             // A server that sends both names says the same under each.
             if *kept == name {
@@ -175,20 +257,24 @@ impl Chunks {
             self.kept.insert("extra_content".into(), value);
         }
         let are_many = delta.tool_calls.len() > 1;
-        for (place, call) in delta.tool_calls.into_iter().enumerate() {
-            self.call(call.piece(are_many.then_some(place)));
-            has_added = true;
-        }
-        if let Some(function) = delta.function_call {
-            self.call(function.piece());
+        let calls = delta.tool_calls.into_iter().enumerate();
+        let pieces = calls.map(|(place, call)| call.piece(are_many.then_some(place)));
+        for piece in pieces.chain(delta.function_call.map(calls::Function::piece)) {
+            *written += piece.arguments.len();
+            self.calls.add(piece);
             has_added = true;
         }
         has_added
     }
+}
 
-    fn call(&mut self, piece: calls::Piece) {
-        self.written += piece.arguments.len();
-        self.calls.add(piece);
+/// Whether nothing stands there.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
     }
 }
 
@@ -526,6 +612,61 @@ mod tests {
             let reply = read(&stream(&chunks));
             assert_eq!((reply.text().as_str(), reply.stop), ("fine", Stop::EndTurn), "{name}");
         }
+    }
+
+    #[test]
+    fn the_reply_is_at_the_lowest_place_that_says_something() {
+        let at = |index: Value, said: &str, reason: Value| json!({"choices": [{"index": index, "delta": {"content": said}, "finish_reason": reason}]});
+        let whole = json!({"object": "chat.completion", "choices": [
+            {"index": 0, "message": {"content": "fine"}, "finish_reason": "stop"}]});
+        let both = json!({"choices": [
+            {"message": {"content": "fine"}, "finish_reason": "stop"},
+            {"message": {"content": "other"}, "finish_reason": "stop"}]});
+        let empty_first = json!({"object": "chat.completion", "choices": [
+            {"index": 0, "message": {"content": null}, "finish_reason": "stop"},
+            {"index": 1, "message": {"content": "fine"}, "finish_reason": "stop"}]});
+        for (name, chunks) in [
+            ("another before a whole one", vec![at(1.into(), "other", Value::Null), whole]),
+            (
+                "another before pieces",
+                vec![
+                    at(1.into(), "other", Value::Null),
+                    at(0.into(), "fi", Value::Null),
+                    at(0.into(), "ne", "stop".into()),
+                ],
+            ),
+            (
+                "mixed",
+                vec![
+                    at(0.into(), "fi", Value::Null),
+                    at(1.into(), "other", "length".into()),
+                    at("0".into(), "ne", "stop".into()),
+                ],
+            ),
+            ("only another", vec![at(1.into(), "fine", "stop".into())]),
+            (
+                "then without an index",
+                vec![at(1.into(), "fi", Value::Null), at(Value::Null, "ne", "stop".into())],
+            ),
+            ("several without an index", vec![both]),
+            ("nothing at the first", vec![empty_first]),
+            (
+                "more than anybody asks for",
+                (0..100).rev().map(|n| at(n.into(), "fine", "stop".into())).collect(),
+            ),
+        ] {
+            let reply = read(&(stream(&chunks) + "data: [DONE]\n\n"));
+            assert_eq!((reply.text().as_str(), reply.stop), ("fine", Stop::EndTurn), "{name}");
+        }
+        let apart = json!({"object": "chat.completion", "choices": [
+            {"index": 0, "message": {"content": "Let me look."}, "finish_reason": "tool_calls"},
+            {"index": 1, "finish_reason": "tool_calls", "message": {"tool_calls": [
+                {"id": "c1", "function": {"name": "read", "arguments": "{}"}}]}}]});
+        let reply = read(&stream(&[apart]));
+        assert_eq!(
+            (reply.text().as_str(), reply.stop, reply.blocks.len()),
+            ("Let me look.", Stop::ToolUse, 2)
+        );
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub struct OpenAiChat {
 const PARTS: &[Part] = &[
     Part::StreamOptions,
     Part::MaxTokensName,
+    Part::MaxOutputTokens,
     Part::Schema,
     Part::Strict,
     Part::SchemaWithTools,

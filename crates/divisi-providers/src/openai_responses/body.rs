@@ -14,9 +14,11 @@ const WITHOUT_REASONING: [&str; 3] = ["gpt-3", "gpt-4", "chatgpt-4"];
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
     model: &'a str,
-    max_output_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
     stream: bool,
-    store: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<bool>,
     /// The usual service: a project can be set up to buy a dearer one.
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'static str>,
@@ -61,9 +63,9 @@ impl<'a> Body<'a> {
         }
         Self {
             model: &request.model,
-            max_output_tokens: manner.reply_tokens(request.max_tokens),
+            max_output_tokens: manner.told_reply_tokens(request.max_tokens),
             stream: true,
-            store: false,
+            store: (!manner.omits(Part::Store)).then_some(false),
             service_tier: None,
             instructions,
             input,

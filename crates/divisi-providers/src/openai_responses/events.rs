@@ -134,6 +134,8 @@ impl Assembler for Events {
         let streamed = self.items.into_iter().map(Item::finish).filter(Value::is_object).collect();
         let items = most_of(streamed, end.output);
         let mut is_refused = false;
+        let counted = end.usage.unwrap_or_default();
+        let billed = counted.billing().searches.max(searches(&items));
         let blocks: Vec<_> = items.into_iter().flat_map(|item| blocks(item, &mut is_refused)).collect();
         let has_calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
         let stop = match end::decided(end.how, has_calls, true)? {
@@ -145,9 +147,13 @@ impl Assembler for Events {
             model,
             stop,
             blocks,
-            billing: Billing { service: crate::openai_chat::service(&end.service_tier), us_only: false },
+            billing: Billing {
+                service: crate::openai_chat::service(&end.service_tier),
+                searches: billed,
+                ..Billing::default()
+            },
             usage_estimated: false,
-            usage: end.usage.unwrap_or_default().usage(false),
+            usage: counted.usage(false),
             request_id: None,
             rate: Default::default(),
         })
@@ -233,6 +239,16 @@ impl Item {
         }
         whole
     }
+}
+
+/// How often the web was searched: OpenAI bills each search, and does not count them. To open a
+/// page that was found costs nothing.
+fn searches(items: &[Value]) -> u32 {
+    let is_search = |item: &&Value| {
+        let action = item.pointer("/action/type").and_then(Value::as_str).unwrap_or("search");
+        field(item, "type") == "web_search_call" && action == "search"
+    };
+    u32::try_from(items.iter().filter(is_search).count()).unwrap_or(u32::MAX)
 }
 
 /// What is said in an item that is a message.

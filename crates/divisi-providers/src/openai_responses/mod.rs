@@ -33,6 +33,8 @@ const PARTS: &[Part] = &[
     Part::Effort,
     Part::Include,
     Part::SystemRole,
+    Part::Store,
+    Part::MaxOutputTokens,
 ];
 
 impl OpenAiResponses {

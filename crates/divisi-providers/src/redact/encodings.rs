@@ -25,7 +25,8 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b')');
 
 /// All forms of a value: as it is, backwards, in JSON, percent-encoded, in
-/// hexadecimal, and in base64 wherever it begins in what is encoded.
+/// hexadecimal as programs print it, and in base64, also twice, wherever it begins in
+/// what is encoded.
 pub(super) fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![];
     let mut rest = value;
@@ -55,9 +56,14 @@ fn of_piece(piece: &str, forms: &mut Vec<String>) {
         in_hex(bytes, "%"),
         in_hex(bytes, ""),
         in_hex(bytes, "\\x"),
+        in_hex(bytes, ":")[1..].to_owned(),
+        in_hex(bytes, "-")[1..].to_owned(),
+        in_hex(bytes, ",0x")[1..].to_owned(),
     ]);
     for before in 0..3 {
-        forms.push(in_base64(&STANDARD_NO_PAD, bytes, before));
+        let once = in_base64(&STANDARD_NO_PAD, bytes, before);
+        forms.extend((0..3).map(|before| in_base64(&STANDARD_NO_PAD, once.as_bytes(), before)));
+        forms.push(once);
         forms.push(in_base64(&URL_SAFE_NO_PAD, bytes, before));
     }
 }
@@ -122,6 +128,6 @@ mod tests {
     #[test]
     fn long_values_are_searched_for_in_pieces() {
         let forms = forms(&"0123456789".repeat(200));
-        assert!(forms.iter().all(|form| form.len() <= 4 * PIECE_BYTES_MAX));
+        assert!(forms.iter().all(|form| form.len() <= 5 * PIECE_BYTES_MAX));
     }
 }

@@ -15,9 +15,12 @@
 //! makes no difference whether the key has changed in the meantime.
 //!
 //! Left out on purpose: what somebody has disguised with intent, such as a key that
-//! is encrypted or spelt in words. Programs do not get the keys in the first place.
+//! is encrypted, compressed, in base32, in base64 three times or spelt in words, and
+//! one of which only a part was written. Programs do not get the keys in the first
+//! place.
 
 mod encodings;
+mod escapes;
 mod look;
 mod redactor;
 mod search;

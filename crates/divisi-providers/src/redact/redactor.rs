@@ -1,6 +1,7 @@
 //! Cuts known values out of texts.
 
 use super::encodings::{FORM_BYTES_MIN, forms};
+use super::escapes::{LAYERS_MAX, Undone, undone};
 use super::search::Search;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,6 +15,9 @@ const STUMP_BYTES_MIN: usize = 4;
 
 /// Finds known values in texts: as they are, in other encodings, in other letter
 /// case, and with blanks and line breaks in them, as in wrapped base64.
+///
+/// That is one pass. Only a text that has escapes in it, or marks that nobody sees,
+/// is searched once more without them, up to three times where they are nested.
 ///
 /// What it leaves it leaves again: redacting twice is redacting once.
 pub struct Redactor {
@@ -34,16 +38,15 @@ impl Redactor {
     /// A redactor of these values. For each it takes some twenty times its bytes; there
     /// are no more of them than an environment and settings hold.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
-        let squeezed = values.into_iter().flat_map(forms).map(|form| squeezed(&form).into_boxed_slice());
+        let squeezed =
+            values.into_iter().flat_map(forms).map(|form| squeezed(form.as_bytes()).into_boxed_slice());
         let all: BTreeSet<_> = squeezed.filter(|form| form.len() >= FORM_BYTES_MIN).collect();
         Self { search: Search::new(all.into_iter().collect()) }
     }
 
     /// Whether there is a secret in `text`.
     pub fn finds(&self, text: &str) -> bool {
-        self.search.as_ref().is_some_and(|search| {
-            !search.is_too_long_for(text.len()) && search.spans(&squeezed(text)).next().is_some()
-        })
+        self.search.as_ref().is_some_and(|search| !spans(search, text).is_empty())
     }
 
     /// The same without a look for secrets with blanks in them: for texts that have
@@ -102,6 +105,21 @@ impl Redactor {
 
 /// Where secrets stand, in order and apart from each other.
 fn spans(search: &Search, text: &str) -> Vec<(usize, usize)> {
+    let mut found = as_written(search, text.as_bytes());
+    let mut layers: Vec<Undone> = vec![];
+    while layers.len() < LAYERS_MAX
+        && let Some(inner) = undone(layers.last().map_or(text.as_bytes(), |layer| &layer.bytes))
+    {
+        let within = as_written(search, &inner.bytes);
+        layers.push(inner);
+        let was_at = |at: usize| layers.iter().rev().fold(at, |at, layer| layer.was_at(at));
+        found.extend(within.into_iter().map(|(begin, end)| (was_at(begin), was_at(end))));
+    }
+    merged(found)
+}
+
+/// Where secrets stand in a text whose bytes mean what they are.
+fn as_written(search: &Search, text: &[u8]) -> Vec<(usize, usize)> {
     if search.is_too_long_for(text.len()) {
         return vec![];
     }
@@ -111,18 +129,18 @@ fn spans(search: &Search, text: &str) -> Vec<(usize, usize)> {
         return found;
     }
     let seen: Vec<usize> =
-        text.bytes().enumerate().filter(|(_, b)| !is_passed_over(*b)).map(|(at, _)| at).collect();
-    merged(found.into_iter().map(|(begin, end)| (seen[begin], seen[end - 1] + 1)).collect())
+        text.iter().enumerate().filter(|(_, byte)| !is_passed_over(**byte)).map(|(at, _)| at).collect();
+    found.into_iter().map(|(begin, end)| (seen[begin], seen[end - 1] + 1)).collect()
 }
 
 /// The bytes of `text` but for those that are passed over.
-fn squeezed(text: &str) -> Vec<u8> {
+fn squeezed(text: &[u8]) -> Vec<u8> {
     let mut squeezed = vec![0; text.len()];
     let mut length = 0;
     // Without a branch for each byte, which would cost more than the search.
-    for byte in text.bytes() {
-        squeezed[length] = byte;
-        length += usize::from(!is_passed_over(byte));
+    for byte in text {
+        squeezed[length] = *byte;
+        length += usize::from(!is_passed_over(*byte));
     }
     squeezed.truncate(length);
     squeezed
@@ -215,6 +233,48 @@ mod tests {
         assert_eq!(redacted("sk-ant-PLANTED\n-KEY-0123456789a\r\nbcdef."), "***\n\n.");
         assert_eq!(redacted("fedcba9876543210-YEK-DETNALP-tna-ks"), "***");
         assert_eq!(redacted("innocent sk-ant-PLANTED-KEY-0"), "innocent sk-ant-PLANTED-KEY-0");
+    }
+
+    #[test]
+    fn escapes_and_what_nobody_sees_hide_nothing() {
+        let each = |escape: fn(u32) -> String| KEY.chars().map(|c| escape(c.into())).collect::<String>();
+        for written in [
+            each(|c| format!("\\u{c:04x}")),
+            each(|c| format!("\\\\u{c:04X}")),
+            each(|c| format!("\\x{c:02X}")),
+            each(|c| format!("\\{c:03o}")),
+            each(|c| format!("&#{c};")),
+            each(|c| format!("&#x{c:x};")),
+            each(|c| format!("&amp;#{c};")),
+            each(|c| format!("%25{c:02X}")),
+            each(|c| format!("={c:02X}")),
+            KEY.replacen('s', "\\u0073", 1),
+            KEY.replace('-', "&#45;"),
+            KEY.replace("PLANTED", "\u{200b}PLAN\u{200d}TED\u{feff}"),
+            KEY.replace('P', "\u{1b}[1;31mP\u{1b}[0m"),
+            KEY.replace('-', "=\r\n-"),
+            KEY.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"),
+            KEY.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join("-"),
+            KEY.bytes().map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(", "),
+        ] {
+            assert_eq!(
+                redacted(&format!("it is {written}, é.")).replace('\n', ""),
+                "it is ***, é.",
+                "{written}"
+            );
+        }
+        let innocent = r#"{"a": "\u00e4 &amp; 100 %25 \x73 \\ \"}"#;
+        assert_eq!(redacted(innocent), innocent);
+    }
+
+    #[test]
+    fn base64_of_base64_is_found() {
+        use base64::Engine;
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        for before in ["", "a", "ab", "abc", "abcd"] {
+            let left = redacted(&encode(&encode(&format!("{before}{KEY} and more"))));
+            assert!(left.contains("***"), "{before}: {left}");
+        }
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::{Script, ScriptError, Site};
 use rquickjs::{Coerced, Ctx, Object, Value};
 use std::time::Duration;
 
+/// Longest stack that is looked at. The engine writes some hundred bytes for each call, but
+/// a script may put anything in its place.
+const STACK_BYTES_MAX: usize = 256 * 1024;
+
 /// Why a script has ended without a result.
 pub(super) struct Failure {
     kind: ErrorKind,
@@ -25,6 +29,11 @@ impl Failure {
     /// What it returned has no JSON.
     pub(super) fn of_result(message: impl Into<String>) -> Self {
         Self::without_stack(ErrorKind::Result, message)
+    }
+
+    /// The script was stopped.
+    pub(super) fn interrupted() -> Self {
+        Self::without_stack(ErrorKind::Busy, "interrupted")
     }
 
     /// The exception that the engine holds, or whatever else went wrong with it.
@@ -54,7 +63,9 @@ impl Failure {
             ("RangeError", "Maximum call stack size exceeded") => ErrorKind::Stack,
             _ => ErrorKind::Runtime,
         };
-        Self { kind, message: format!("{name}: {message}"), stack: part("stack") }
+        let mut stack = part("stack");
+        stack.truncate(stack.floor_char_boundary(STACK_BYTES_MAX));
+        Self { kind, message: format!("{name}: {message}"), stack }
     }
 
     fn without_stack(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -97,7 +108,9 @@ impl Failure {
         }
     }
 
-    fn problem(self, state: &State, busy: Option<Duration>) -> Problem {
+    fn problem(mut self, state: &State, busy: Option<Duration>) -> Problem {
+        // People have to read it, and a script may throw any amount.
+        self.message = state.cut(self.message);
         let kind = if busy.is_some() { ErrorKind::Busy } else { self.kind };
         match kind {
             ErrorKind::Busy => Problem::busy(busy.unwrap_or_default()),

@@ -34,6 +34,52 @@ fn an_endless_loop_cannot_be_caught() {
     assert_eq!((played.error().kind(), played.error().site().unwrap().line), (ErrorKind::Busy, 2));
 }
 
+/// What is asked of values that a script throws, returns, logs or passes on runs code of the
+/// script, and counts as its computing.
+#[test]
+fn endless_answers_to_our_own_questions_are_stopped() {
+    let error = |name: &str| {
+        format!(
+            "const e = new Error('x'); Object.defineProperty(e, '{name}', {{get() {{ for (;;) {{}} }}}});\n"
+        )
+    };
+    let endless = "{ for (;;) {} }";
+    for source in [
+        error("message") + "throw e",
+        error("name") + "throw e",
+        error("stack") + "throw e",
+        error("message") + "Promise.reject(e); await agent('x')",
+        error("message") + "queueMicrotask(() => { throw e }); await agent('x'); await agent('y')",
+        error("stack") + "return await parallel([() => { throw e }])",
+        error("message") + "return await parallel([() => { throw e }])",
+        error("message") + "log(e)",
+        error("message") + "console.error(e)",
+        format!("return await parallel([() => {{ throw {{toString() {endless}}} }}])"),
+        format!("return await pipeline([1], () => {{ throw {{[Symbol.toPrimitive]() {endless}}} }})"),
+        format!("throw {{toJSON() {endless}}}"),
+        format!("return {{toJSON() {endless}}}"),
+        format!("return {{get a() {endless}}}"),
+        format!("log({{toJSON() {endless}}})"),
+        format!("throw new Proxy({{}}, {{has() {endless}}})"),
+        format!("throw new Proxy(new Error('x'), {{get() {endless}}})"),
+        format!("return new Proxy({{}}, {{ownKeys() {endless}}})"),
+        format!("await agent('x', {{get label() {endless}}})"),
+        format!("throw {{get stack() {{ return {{toString() {endless}}} }}}}"),
+    ] {
+        let played = hurried(&source).run();
+        assert_eq!(played.error().kind(), ErrorKind::Busy, "{source}");
+    }
+}
+
+#[test]
+fn what_is_thrown_is_cut_to_what_can_be_read() {
+    for field in ["message", "stack"] {
+        let source = format!("const e = new Error('x'); e.{field} = 'é'.repeat(5_000_000); throw e");
+        let error = play(&source).run().error().to_string();
+        assert!(error.len() < 100_000, "{field}: {}", error.len());
+    }
+}
+
 #[test]
 fn endless_small_steps_are_stopped_too() {
     let played = hurried("while (true) await null").run();

@@ -118,7 +118,7 @@ fn question(progress: &Progress) -> Option<Line> {
 fn lacks_args(run: &Run) -> bool {
     let is_undefined = |failure: &Failure| failure.message.contains("of undefined");
     let failed = run.result().and_then(Result::err);
-    failed.is_some_and(|failure| is_undefined(failure)) && run.flow().is_some_and(|flow| flow.args.is_none())
+    failed.is_some_and(is_undefined) && run.flow().is_some_and(|flow| flow.args.is_none())
 }
 
 /// What may be typed next, and what it does.

@@ -58,11 +58,14 @@ impl UnderWay {
 
 #[test]
 fn once_parks_the_run_and_it_can_be_resumed() {
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for (signal, most) in [(Signal::INT, ""), (Signal::TERM, " at most 25 s"), (Signal::HUP, " at most 10 s")]
+    {
         let home = Home::with("slow.js", SLOW);
         let mut run = UnderWay::new(&home);
         run.signal(signal);
-        run.wait_for("parking: waiting for 1 tool or program to finish; Ctrl-C again to stop now");
+        run.wait_for(&format!(
+            "parking: waiting{most} for 1 tool or program to finish; Ctrl-C again to stop now"
+        ));
         home.write("go", "");
         run.wait_for(&format!("divisi resume {}", home.last()));
         assert_eq!(run.code(), Some(4));
@@ -79,6 +82,17 @@ fn twice_ends_the_run_at_once() {
     run.signal(Signal::INT);
     run.wait_for("parking: ");
     run.signal(Signal::INT);
+    run.wait_for("stopping: what is under way is lost");
+    assert_eq!(run.code(), Some(130));
+    home.write("go", "");
+    assert_eq!(home.ends(0, &["resume", "last"]).stdout, "done");
+}
+
+#[test]
+fn a_hang_up_is_taken_for_two_requests_after_a_while() {
+    let home = Home::with("slow.js", SLOW);
+    let mut run = UnderWay::new(&home);
+    run.signal(Signal::HUP);
     run.wait_for("stopping: what is under way is lost");
     assert_eq!(run.code(), Some(130));
     home.write("go", "");

@@ -147,7 +147,7 @@ fn what_was_mistyped_is_named_at_every_depth() {
     hint: did you mean `openai-chat`?
     /divisi.toml, line 4, column 1: there is no setting `brust`
     hint: did you mean `burst`?
-    /divisi.toml, line 3, column 21: `shcema` is none of `stream_options`, `schema`, `strict`, `schema_with_tools`, `tools`, `effort`, `cache_control`, `system_role`, `include`
+    /divisi.toml, line 3, column 21: `shcema` is none of `stream_options`, `schema`, `strict`, `schema_with_tools`, `tools`, `effort`, `cache_control`, `system_role`, `include`, `store`, `max_output_tokens`
     hint: did you mean `schema`?
     /divisi.toml, line 2, column 1: there is no setting `phase`
     hint: did you mean `phases`?

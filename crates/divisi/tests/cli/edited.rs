@@ -14,8 +14,6 @@ fn flow(step: &str, cap: &str) -> String {
 fn an_edit_is_said_with_what_it_does_to_caps() {
     let home = Home::with("f.js", &flow("true", ", maxCost: 0.5"));
     home.ends(0, &["run", "f.js", "--demo", "--allow", "run"]);
-    // The system's record of files is some milliseconds behind the clock.
-    home.last();
     home.write("f.js", &flow("true", ", maxCost: 20"));
     let said = home.ends(0, &["resume", "last"]).stderr;
     let told = format!(

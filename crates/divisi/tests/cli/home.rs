@@ -61,7 +61,13 @@ impl Home {
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.folder().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        let (is_edit, now) = (path.exists(), std::time::SystemTime::now());
+        std::fs::write(&path, text).unwrap();
+        // An edit is after all that has been run by the clock of the file system, too,
+        // which lags behind by some milliseconds.
+        while is_edit && std::fs::metadata(&path).unwrap().modified().unwrap() <= now {
+            std::fs::write(&path, text).unwrap();
+        }
     }
 
     pub(crate) fn read(&self, path: &str) -> String {

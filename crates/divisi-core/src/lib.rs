@@ -33,6 +33,7 @@ pub mod preflight;
 pub mod price;
 pub mod retry;
 pub mod run;
+pub mod run_loop;
 pub mod task;
 pub mod tier;
 pub mod time;

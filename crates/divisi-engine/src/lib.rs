@@ -14,6 +14,7 @@ pub mod flow;
 pub mod choose;
 pub mod resolve;
 pub mod preflight;
+mod clock;
 pub mod driver;
 pub mod governor;
 pub mod executor;

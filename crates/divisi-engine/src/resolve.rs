@@ -10,7 +10,7 @@ mod remembered;
 
 use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
-use crate::driver::wall_clock;
+use crate::clock::wall_clock;
 use crate::executor::{
     CommandExecutor, CommandLine, Executor, FINDINGS_BYTES_MAX, SharedDurations, ShellExecutor, bound,
 };

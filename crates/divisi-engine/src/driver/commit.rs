@@ -1,123 +1,119 @@
 //! A batch becomes durable, and what happens in the world because of it.
 
 use super::attempt;
-use super::message::{Message, Ours, Room};
-use super::{DriveError, Driver};
+use super::message::{Message, Ours, Reply, Room, TaskEnd, TaskReport, Waiter};
+use super::{DriveError, Driver, read};
 use crate::executor::Line;
 use crate::store::{Batch, RunSummary};
 use divisi_core::attempt::{Attempt, Known, Spec, Work};
 use divisi_core::check::Check;
-use divisi_core::content::Blob;
-use divisi_core::event::{Recorded, Refusal};
-use divisi_core::{AttemptId, Event, Failure, FailureClass, Isolation, Position, Timestamp};
-use std::collections::BTreeMap;
+use divisi_core::content::{Blob, Content};
+use divisi_core::run_loop::Effect;
+use divisi_core::{AttemptId, Failure, FailureClass, Isolation, Outcome, TaskId};
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// What the current batch has come to so far.
-#[derive(Default)]
-pub(super) struct Pending {
-    pub(super) events: Vec<Recorded>,
-    pub(super) blobs: Vec<Blob>,
-    /// Told once the batch is durable.
-    pub(super) acknowledge: Vec<oneshot::Sender<()>>,
-    /// The same for those who may send a request, with the room for its reply.
-    pub(super) granted: Vec<(oneshot::Sender<Room>, Room)>,
-    /// Where the refusals of the batch stand among its events: alike ones are one event.
-    pub(super) refusals: BTreeMap<Refusal, usize>,
-}
-
-impl Pending {
-    /// Takes an event in, at the place where it stands in the journal.
-    pub(super) fn add(&mut self, first: Position, at: Timestamp, event: Event) {
-        if let Event::Refused { refusal, count } = &event {
-            let place = self.refusals.get(refusal).and_then(|place| self.events.get_mut(*place));
-            if let Some(Recorded { event: Event::Refused { count: before, .. }, .. }) = place {
-                *before = before.saturating_add(*count);
-                return;
-            }
-            self.refusals.insert(refusal.clone(), self.events.len());
-        }
-        let position = first.after(self.events.len());
-        self.events.push(Recorded { position, at, event });
-    }
-}
-
 impl Driver {
-    /// Makes the batch durable, then lets the world know.
+    /// Makes the batch durable, then lets happen what follows from it.
     pub(super) async fn commit(&mut self) -> Result<(), DriveError> {
-        let Pending { events, blobs, acknowledge, granted, .. } = std::mem::take(&mut self.pending);
-        if events.is_empty() {
-            return self.delivery.deliver(&self.run, &[]).await;
+        self.tell_of_substitutions()?;
+        let blobs = std::mem::take(&mut self.blobs);
+        if self.runs.batch().is_empty() {
+            let answers = self.runs.answers();
+            return self.give(answers, &blobs).await.map(drop);
         }
-        let summary = RunSummary::of(&self.id, &self.run, self.latest);
-        let batch = Arc::new(Batch { run: self.id.clone(), position: self.position, events, blobs, summary });
+        let summary = RunSummary::of(&self.id, self.runs.run(), self.runs.latest());
+        let (position, events) = self.runs.take_batch();
+        let batch = Arc::new(Batch { run: self.id.clone(), position, events, blobs, summary });
         self.store.append(batch.clone()).await?;
-        self.position = self.position.after(batch.events.len());
-        for answer in acknowledge {
-            // Whoever asked may have been stopped in the meantime.
-            let _ = answer.send(());
-        }
-        for (answer, room) in granted {
-            let _ = answer.send(room);
-        }
-        for recorded in &batch.events {
-            self.react(&recorded.event);
+        for effect in self.runs.committed(&batch.events) {
+            self.perform(effect);
         }
         self.watchers.retain(|watcher| watcher.send(batch.clone()).is_ok());
-        self.delivery.deliver(&self.run, &batch.blobs).await
+        let answers = self.runs.answers();
+        self.give(answers, &batch.blobs).await.map(drop)
     }
 
-    /// What happens in the world because of an event, now that it is durable.
-    fn react(&mut self, event: &Event) {
-        match event {
-            Event::AttemptScheduled { attempt, model, reply_tokens, .. } => {
-                self.start(*attempt, model.as_deref(), *reply_tokens);
-            }
-            Event::AttemptEnded { attempt, .. } => {
-                if let Some(line) = self.lines.remove(attempt) {
+    fn perform(&mut self, effect: Effect<Reply>) {
+        match effect {
+            Effect::Start { attempt, model, room } => self.start(attempt, model.as_deref(), room),
+            // What has asked may have been stopped in the meantime.
+            Effect::Granted(Reply::Room(answer), room) => _ = answer.send(room),
+            Effect::Recorded(Reply::Done(answer)) => _ = answer.send(()),
+            // Each sort of question has its sort of answer.
+            Effect::Granted(Reply::Done(_), _) | Effect::Recorded(Reply::Room(_)) => {}
+            Effect::Ended(attempt) => {
+                if let Some(line) = self.lines.remove(&attempt) {
                     line.stop().cancel();
                 }
             }
-            Event::TaskEnded { task, .. } => {
-                self.assignments.remove(task);
-                self.delivery.ended(*task);
-            }
-            // What has not left stays, whatever the reason: it has not begun.
-            Event::ParkingStarted { .. } => self.parking.cancel(),
-            Event::RunWoken => {
+            Effect::TaskEnded(task) => _ = self.assignments.remove(&task),
+            Effect::Park => self.parking.cancel(),
+            Effect::Wake => {
                 self.parking = CancellationToken::new();
                 self.reopen(false);
             }
-            Event::RunStarted(_)
-            | Event::RunResumed(_)
-            | Event::CaughtUp { .. }
-            | Event::PhaseStarted { .. }
-            | Event::Logged { .. }
-            | Event::Refused { .. }
-            | Event::Uncaught { .. }
-            | Event::TaskSubmitted(_)
-            | Event::TaskClaimed { .. }
-            | Event::TurnScheduled { .. }
-            | Event::TurnHedged { .. }
-            | Event::HedgeEnded { .. }
-            | Event::TurnEnded { .. }
-            | Event::RetryPlanned { .. }
-            | Event::Estimated { .. }
-            | Event::SoftLimitReached { .. }
-            | Event::RunParked { .. }
-            | Event::WaitStarted { .. }
-            | Event::FlowEnded { .. }
-            | Event::RunEnded { .. } => {}
+            Effect::Wait(_) => {}
+        }
+    }
+
+    /// Gives outcomes to what waits for them, in this order; returns whether a script
+    /// hears any. Texts that came with the batch are in `blobs`.
+    pub(super) async fn give(
+        &self,
+        answers: Vec<(Waiter, TaskId)>,
+        blobs: &[Blob],
+    ) -> Result<bool, DriveError> {
+        if answers.is_empty() {
+            return Ok(false);
+        }
+        let texts: FxHashMap<_, _> = blobs.iter().map(|blob| (blob.digest, &blob.text)).collect();
+        let mut is_heard = false;
+        for (waiter, id) in answers {
+            let Some(task) = self.runs.run().task(id) else { continue };
+            let end = match task.outcome() {
+                Some(Outcome::Ok { value }) => TaskEnd::Ok(match value {
+                    Content::Stored { digest, .. } if texts.contains_key(digest) => texts[digest].clone(),
+                    other => read(&*self.store, other).await?,
+                }),
+                Some(Outcome::Failed(failure)) => TaskEnd::Failed(failure.clone()),
+                Some(Outcome::Skipped { reason }) => TaskEnd::Skipped(reason.clone()),
+                Some(Outcome::Cancelled) => TaskEnd::Cancelled,
+                None => continue,
+            };
+            let report = TaskReport {
+                task: Some(id),
+                end,
+                model: task.model().cloned(),
+                attempts: task.attempts(),
+                cost: task.cost(),
+                usage: task.usage(),
+            };
+            is_heard |= self.hand(waiter, report);
+        }
+        Ok(is_heard)
+    }
+
+    /// Hands over a report; returns whether a script hears it.
+    pub(super) fn hand(&self, waiter: Waiter, report: TaskReport) -> bool {
+        match (waiter, &self.answers) {
+            // A script that has ended listens no more, and needs no answer.
+            (Waiter::Script(call), Some(answers)) => answers.send((call, report)).is_ok(),
+            (Waiter::Script(_), None) => false,
+            (Waiter::Caller(caller), _) => {
+                // A caller that no longer waits has dropped its end.
+                let _ = caller.send(report);
+                false
+            }
         }
     }
 
     fn start(&mut self, attempt: AttemptId, model: Option<&str>, room: Room) {
         let (Some(assignment), Some(task)) =
-            (self.assignments.get(&attempt.task), self.run.task(attempt.task))
+            (self.assignments.get(&attempt.task), self.runs.run().task(attempt.task))
         else {
-            let message = format!("{attempt} was scheduled, but nobody knows what it is");
+            let message = format!("{attempt} was scheduled, but what it is to do is not known");
             let failure = Failure::new(FailureClass::Unavailable, message);
             let ended = Ours::Ended { attempt, result: Box::new(failure.into()) };
             // The driver holds the receiver.

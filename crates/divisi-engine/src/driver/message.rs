@@ -6,6 +6,7 @@ use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::{Refusal, Turn};
 use divisi_core::preflight::Estimate;
+use divisi_core::run::{Run, Stage};
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -79,6 +80,14 @@ pub(crate) enum Ours {
     },
 }
 
+/// By what an attempt is answered.
+pub(crate) enum Reply {
+    /// What it has said is durable.
+    Done(oneshot::Sender<()>),
+    /// It may send a request.
+    Room(oneshot::Sender<Room>),
+}
+
 /// Longest reply that the budget leaves room for, where that is less than was wanted.
 pub(crate) type Room = Option<u32>;
 
@@ -125,6 +134,18 @@ pub enum TaskEnd {
 }
 
 impl TaskReport {
+    /// The report of a task that the run does not take.
+    pub(crate) fn refused(run: &Run) -> Self {
+        Self::without_task(match run.stage() {
+            Stage::Ended(_) => Failure::new(FailureClass::Interrupted, "the run is over"),
+            _ => {
+                let tasks_max = run.limits().tasks_max;
+                let message = format!("the run has {tasks_max} tasks, which is as many as it may have");
+                Failure::new(FailureClass::Unavailable, message).hint("raise `limits.tasks_max`")
+            }
+        })
+    }
+
     /// The report of a task that never came to be.
     pub(crate) fn without_task(failure: Failure) -> Self {
         let (cost, usage) = (PicoUsd::ZERO, Usage::default());

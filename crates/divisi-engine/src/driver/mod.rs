@@ -1,16 +1,17 @@
-//! Drives one run: decide, append, apply, react.
+//! Drives one run: decide, append, then let things happen.
 //!
-//! One inbox, one owner of the state. Whatever has queued up is decided and
-//! applied input by input; then all events of the batch are appended at once;
-//! only then does anything happen because of them: attempts start, requests
-//! leave, answers reach the flow, the screen changes. State that is ahead of
-//! the journal for the length of one append is seen by nobody, and if the
-//! append fails, the driver ends and the state with it.
+//! What follows from what, in which order, and when to stop is the core's
+//! [`RunLoop`]. Here are the inbox, the store, the clock and the tasks that carry out
+//! attempts. Whatever has queued up is taken in message by message; then all events of
+//! the batch are appended at once; only then does anything happen because of them:
+//! attempts start, requests leave, answers reach the flow, the screen changes. State
+//! that is ahead of the journal for the length of one append is seen by nothing outside,
+//! but by a flow for which everything waits (`hear_flow`); and if the append fails, the
+//! driver ends and the state with it.
 
 mod take;
 
 mod commit;
-mod delivery;
 mod substitution;
 
 mod attempt;
@@ -23,20 +24,21 @@ pub(crate) use journal::{read, replay};
 pub use message::{Answered, TaskEnd, TaskReport};
 pub(crate) use message::{FlowNews, Message, Ours, Waiter};
 
+use crate::clock::wall_clock;
 use crate::executor::{Line, Signal};
 use crate::governor::{Governors, RunNumber};
 use crate::resolve::Assignment;
 use crate::store::{Batch, Store, StoreError};
-use commit::Pending;
-use delivery::Delivery;
 use divisi_core::content::Blob;
 use divisi_core::event::ParkReason;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
+use divisi_core::run_loop::RunLoop;
 use divisi_core::{AttemptId, Event, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp};
+use message::Reply;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use substitution::Substitutions;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 /// that arrived during the last one, little enough to bound one transaction.
 const BATCH_MESSAGES_MAX: usize = 4_096;
 
-/// How long nobody looks at the clock. A computer that was asleep finds out soon
+/// Longest time without a look at the clock. A computer that was asleep finds out soon
 /// that what it waits for is past.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -57,26 +59,27 @@ pub(crate) struct Driver {
     id: RunId,
     /// For governors, who let runs take turns.
     number: RunNumber,
-    run: Run,
-    position: Position,
+    runs: RunLoop<Waiter, Reply>,
     store: Arc<dyn Store>,
     inbox: mpsc::UnboundedReceiver<Message>,
     /// For attempts, to report by.
     sender: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
     watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
-    delivery: Delivery,
+    /// Leads answers to the flow, where that is a script.
+    answers: Option<Answered>,
     assignments: FxHashMap<TaskId, Arc<Assignment>>,
     /// Of the attempts under way.
     lines: FxHashMap<AttemptId, Line>,
     /// Fires when the run parks.
     parking: CancellationToken,
-    pending: Pending,
+    /// Texts that become durable with the batch.
+    blobs: Vec<Blob>,
     /// The model of each attempt under way.
     asked: FxHashMap<AttemptId, Arc<str>>,
     substitutions: Substitutions,
-    patience: Patience,
-    latest: Timestamp,
+    /// What is to let requests leave again when the run goes on.
+    governors: Vec<Arc<Governors>>,
 }
 
 /// Who hears of a run.
@@ -122,28 +125,25 @@ impl Driver {
         store: Arc<dyn Store>,
         (sender, inbox): (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
         Audience { signals, watchers, answers }: Audience,
-        patience: Patience,
+        Patience { quota_wait, governors }: Patience,
     ) -> Self {
-        let delivery = Delivery::new(store.clone(), answers);
         Self {
             id,
             number: RunNumber::next(),
-            run,
-            position,
+            runs: RunLoop::new(run, position, quota_wait, ()),
             store,
             inbox,
             sender,
             signals,
             watchers,
-            delivery,
+            answers,
             assignments: FxHashMap::default(),
             lines: FxHashMap::default(),
             parking: CancellationToken::new(),
-            pending: Pending::default(),
+            blobs: vec![],
             asked: FxHashMap::default(),
             substitutions: Substitutions::default(),
-            patience,
-            latest: Timestamp::default(),
+            governors,
         }
     }
 
@@ -153,45 +153,41 @@ impl Driver {
     /// Dropping the future is like a kill: the journal stays true, and
     /// attempts under way are lost.
     pub(crate) async fn drive(mut self, first: Input, blobs: Vec<Blob>) -> Result<Run, DriveError> {
-        self.pending.blobs = blobs;
+        self.blobs = blobs;
         let ended = self.drive_on(first).await;
         for line in self.lines.values() {
             line.stop().cancel();
         }
-        ended.map(|()| self.run)
+        ended.map(|()| self.runs.into_run())
     }
 
     async fn drive_on(&mut self, first: Input) -> Result<(), DriveError> {
-        if *self.run.stage() != Stage::Unstarted {
-            self.reopen(matches!(self.run.stage(), Stage::Parked(ParkReason::Quota { .. })));
+        let stage = self.runs.run().stage();
+        if *stage != Stage::Unstarted {
+            self.reopen(matches!(stage, Stage::Parked(ParkReason::Quota { .. })));
         }
-        self.decide(first)?;
-        self.delivery.remember(&self.run);
+        self.runs.begin(wall_clock(), first)?;
         let mut messages = Vec::new();
         loop {
             for message in messages.drain(..) {
                 self.take(message)?;
             }
-            self.tick()?;
-            if let Some(wait) = self.patience.quota_wait {
-                self.decide(Input::Wait(wait))?;
-            }
+            self.runs.settle(wall_clock())?;
             self.hear_flow().await?;
             self.commit().await?;
-            let waits = self.patience.quota_wait.is_some() && self.run.waits_until().is_some();
-            if !waits && matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
+            if self.runs.is_over() {
                 return Ok(());
             }
             tokio::select! {
                 // The driver keeps a sender of its own, so the inbox never closes.
                 _ = self.inbox.recv_many(&mut messages, BATCH_MESSAGES_MAX) => self.gather(&mut messages).await,
-                () = sleep_until(self.run.wake_at(), self.latest) => {}
+                () = sleep_until(self.runs.wake_at()) => {}
             }
         }
     }
 
-    /// Hears those who are about to speak, so that they share the next append
-    /// with those who have spoken.
+    /// Takes in what is about to be sent, so that it shares the next append with what
+    /// has been sent.
     async fn gather(&mut self, messages: &mut Vec<Message>) {
         tokio::task::yield_now().await;
         while messages.len() < BATCH_MESSAGES_MAX
@@ -201,24 +197,22 @@ impl Driver {
         }
     }
 
-    /// Where everything waits for the script, it is heard before the append, so
-    /// that an outcome and what it leads to are made durable together: a chain
-    /// takes one append for each step. A script reaches nothing but us, so nobody
-    /// has seen what is not durable.
+    /// Where everything waits for the script, it is answered and heard before the append:
+    /// see [`RunLoop::answers_ahead`].
     async fn hear_flow(&mut self) -> Result<(), DriveError> {
-        if !self.delivery.is_of_script() || *self.run.stage() != Stage::Running || self.run.in_flight() > 0 {
+        if self.answers.is_none() {
             return Ok(());
         }
-        let ended = self.pending.events.iter().filter_map(|recorded| match &recorded.event {
-            Event::TaskEnded { task, .. } => Some(*task),
-            _ => None,
-        });
-        let before = self.delivery.answered();
-        ended.for_each(|task| self.delivery.ended(task));
-        self.delivery.deliver(&self.run, &self.pending.blobs).await?;
-        let given = self.delivery.answered();
+        let answers = self.runs.answers_ahead();
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let blobs = std::mem::take(&mut self.blobs);
+        let is_heard = self.give(answers, &blobs).await;
+        self.blobs = blobs;
+        let mut is_heard = !is_heard?;
+        let given = self.runs.answered();
         let up_to = tokio::time::Instant::now() + FLOW_TIME_MAX;
-        let mut is_heard = given == before;
         while !is_heard && let Ok(Some(message)) = tokio::time::timeout_at(up_to, self.inbox.recv()).await {
             is_heard = match &message {
                 Message::Flow(FlowNews::Quiet { answered }) => *answered == given,
@@ -227,37 +221,23 @@ impl Driver {
             };
             self.take(message)?;
         }
-        self.tick()
+        Ok(self.runs.settle(wall_clock())?)
     }
 
-    /// Whoever goes on hopes that what was refused is granted now.
+    /// What goes on may find granted now what was refused.
     fn reopen(&self, found_closed: bool) {
-        self.patience.governors.iter().for_each(|governors| governors.reopen(found_closed));
+        self.governors.iter().for_each(|governors| governors.reopen(found_closed));
     }
 
-    fn tick(&mut self) -> Result<(), DriveError> {
-        while self.decides(Input::Tick)? {}
-        Ok(())
-    }
-
-    fn decide(&mut self, input: Input) -> Result<(), DriveError> {
-        self.decides(input).map(drop)
-    }
-
-    /// Decides and applies; tells whether anything followed.
-    fn decides(&mut self, input: Input) -> Result<bool, DriveError> {
-        // Wall clocks can be set back; a journal's cannot.
-        self.latest = self.latest.max(wall_clock());
-        let events = self.run.decide(self.latest, input);
-        let any = !events.is_empty();
+    /// Tells the run's log where another model has answered than the one that was asked.
+    fn tell_of_substitutions(&mut self) -> Result<(), DriveError> {
         let mut notices = vec![];
-        for event in events {
-            self.run.apply(self.latest, &event)?;
-            match &event {
+        for recorded in self.runs.batch() {
+            match &recorded.event {
                 Event::AttemptScheduled { attempt, model: Some(model), .. } => {
                     self.asked.insert(*attempt, model.clone());
                 }
-                // Whom a judge's reply should be of, the journal does not say.
+                // The journal does not record which model a judge call asked.
                 Event::TurnEnded { attempt, turn } if !turn.judges => {
                     let asked = self.asked.get(attempt);
                     notices.extend(asked.and_then(|asked| self.substitutions.notice(asked, &turn.model)));
@@ -265,24 +245,17 @@ impl Driver {
                 Event::AttemptEnded { attempt, .. } => _ = self.asked.remove(attempt),
                 _ => {}
             }
-            self.pending.add(self.position, self.latest, event);
         }
         for notice in notices {
-            self.decide(Input::Log(notice))?;
+            self.runs.input(wall_clock(), Input::Log(notice))?;
         }
-        Ok(any)
+        Ok(())
     }
 }
 
-/// The wall clock in the core's form.
-pub(crate) fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(since_epoch.as_millis() as u64)
-}
-
-/// Sleeps until `due`; for ever when there is nothing due or it has been seen to already.
-async fn sleep_until(due: Option<Timestamp>, seen: Timestamp) {
-    match due.filter(|due| *due > seen) {
+/// Sleeps until `due`; for ever when nothing is due.
+async fn sleep_until(due: Option<Timestamp>) {
+    match due {
         Some(due) => {
             let rest = Duration::from_millis(due.since(wall_clock()).0);
             tokio::time::sleep(rest.min(SLEEP_MAX)).await;

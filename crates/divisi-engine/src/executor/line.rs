@@ -1,6 +1,7 @@
 //! The line from an attempt to its driver.
 
-use crate::driver::{FlowNews, Message, Ours, wall_clock};
+use crate::clock::wall_clock;
+use crate::driver::{FlowNews, Message, Ours};
 use crate::governor::{Outlook, RunNumber};
 use divisi_core::attempt::{Attempt, Owed, Signs};
 use divisi_core::budget::TurnBound;

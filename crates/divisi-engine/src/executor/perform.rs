@@ -10,7 +10,7 @@ use super::dialogue::{Dialogue, opening, use_tools};
 use super::place::Place;
 use super::send::{Sending, bound, json};
 use super::{Attempt, AttemptResult, Signal};
-use crate::driver::wall_clock;
+use crate::clock::wall_clock;
 use crate::governor::{Admission, Closed, Held, Permit};
 use crate::setup::Model;
 use crate::tools::Toolbox;

@@ -40,10 +40,10 @@ impl Process<'_, '_> {
     /// The next thing happens, or a rest ends.
     pub(super) fn time_passes(&mut self) -> Result<(), String> {
         let next = self.agenda.keys().next().map(|(due, _)| *due);
-        let wake_at = self.run.wake_at();
+        let wake_at = self.runs.wake_at();
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let Some(now) = next.into_iter().chain(wake_at).chain(alarm).chain(self.gates_wake_at()).min() else {
-            return Err(format!("it waits for ever, {:?}", self.run.stage()));
+            return Err(format!("it waits for ever, {:?}", self.run().stage()));
         };
         self.world.now = self.world.now.max(now);
         self.look_at_gates()?;

@@ -15,6 +15,7 @@ use divisi_core::event::Turn;
 use divisi_core::governor::{Lead, Leader, PermitId, Place};
 use divisi_core::retry::Told;
 use divisi_core::run::{AttemptEnd, KeptTurn, TaskStage};
+use divisi_core::run_loop::UnderWay;
 use divisi_core::{AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, Timestamp, Usage};
 use std::sync::Arc;
 
@@ -75,7 +76,7 @@ impl<'f> Process<'_, 'f> {
             return Ok(());
         }
         let ask = self.asks[&id.task];
-        let Some(task) = self.run.task(id.task) else { return Ok(()) };
+        let Some(task) = self.run().task(id.task) else { return Ok(()) };
         let told = task.rung() == 0 || task.findings().is_some();
         ensure!(told, "{id} is not told what was wrong with the result before");
         let kept: Vec<KeptTurn> = task.kept_turns().to_vec();
@@ -266,7 +267,7 @@ impl<'f> Process<'_, 'f> {
         let Some(carried) = self.carried.get(&id) else { return Ok(()) };
         let turn = carried.turn;
         let request = self.request_of(id, None);
-        let priority = self.run.task(id.task).map_or(0, |task| task.facts().priority);
+        let priority = self.run().task(id.task).map_or(0, |task| task.facts().priority);
         self.enter(Who::Attempt(id, turn, slot), request, priority)
     }
 
@@ -313,7 +314,7 @@ impl<'f> Process<'_, 'f> {
     }
 
     /// Whether this request of an attempt has this permit.
-    pub(super) fn holds(&self, id: AttemptId, slot: Slot, family: Family, permit: PermitId) -> bool {
+    pub(super) fn has_permit(&self, id: AttemptId, slot: Slot, family: Family, permit: PermitId) -> bool {
         self.carried.get(&id).is_some_and(|carried| carried.slots[place(slot)] == At::Permit(family, permit))
     }
 
@@ -497,21 +498,15 @@ impl<'f> Process<'_, 'f> {
         Ok(())
     }
 
-    /// The run is about to be cancelled: what has nothing out ends before.
-    pub(super) fn withdraw_all(&mut self, batch: &mut Vec<divisi_core::Recorded>) -> Result<(), String> {
-        for id in self.carried.keys().copied().collect::<Vec<_>>() {
-            let Some(carried) = self.carried.get_mut(&id) else { continue };
-            let owed = carried.attempt.withdraw();
-            if !owed.second {
-                self.decide(Input::HedgeEnded { attempt: id, billed: false }, batch)?;
-            }
-            if !owed.first {
-                let end = Box::new(failed(FailureClass::Interrupted));
-                self.decide(Input::AttemptEnded { attempt: id, end }, batch)?;
-                ensure!(!self.is_under_way(id), "{id} goes on though it was withdrawn");
-            }
-        }
-        Ok(())
+    /// The run is about to be cancelled: from now on nothing leaves.
+    pub(super) fn withdraw_all(&mut self) -> Vec<UnderWay> {
+        let now = self.world.now;
+        let withdrawn = |(id, carried): (&AttemptId, &mut Carried<'_>)| UnderWay {
+            attempt: *id,
+            owed: carried.attempt.withdraw(),
+            waited: carried.attempt.waited(now),
+        };
+        self.carried.iter_mut().map(withdrawn).collect()
     }
 
     /// What the last reply says, or would say: the same whenever it is read.
@@ -521,7 +516,7 @@ impl<'f> Process<'_, 'f> {
     }
 
     fn rung(&self, id: AttemptId) -> usize {
-        self.run.task(id.task).map_or(0, |task| task.rung() as usize)
+        self.run().task(id.task).map_or(0, |task| task.rung() as usize)
     }
 
     fn result(&self, id: AttemptId) -> AttemptEnd {
@@ -533,7 +528,7 @@ impl<'f> Process<'_, 'f> {
 
     /// Whether it has begun and not ended.
     pub(super) fn is_under_way(&self, attempt: AttemptId) -> bool {
-        let stage = self.run.task(attempt.task).map(|task| task.stage());
+        let stage = self.run().task(attempt.task).map(|task| task.stage());
         stage == Some(&TaskStage::InFlight(attempt))
     }
 
@@ -563,7 +558,7 @@ impl<'f> Process<'_, 'f> {
     }
 
     fn model(&self, attempt: AttemptId) -> Option<&Arc<str>> {
-        self.run.task(attempt.task).and_then(|task| task.model())
+        self.run().task(attempt.task).and_then(|task| task.model())
     }
 
     /// Identity of a request: what is asked of whom, and how far the
@@ -577,7 +572,7 @@ impl<'f> Process<'_, 'f> {
     }
 
     fn key(&self, attempt: AttemptId) -> Key {
-        self.run.task(attempt.task).map_or(Key(Digest::of(b"")), |task| task.key())
+        self.run().task(attempt.task).map_or(Key(Digest::of(b"")), |task| task.key())
     }
 }
 

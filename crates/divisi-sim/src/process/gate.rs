@@ -160,9 +160,9 @@ impl Process<'_, '_> {
         let bill = billed.saturating_sub(before);
         match sending.who {
             Who::Attempt(attempt, _, Slot::First) if self.is_under_way(attempt) => {
-                self.watch.billed(attempt, bill, billed)?;
+                self.watch().billed(attempt, bill, billed)?;
             }
-            Who::Attempt(attempt, _, Slot::Second) => self.watch.second_billed(attempt, bill, billed)?,
+            Who::Attempt(attempt, _, Slot::Second) => self.watch().second_billed(attempt, bill, billed)?,
             Who::Attempt(..) | Who::Other(_) => {}
         }
         match (sending.who, answered.reply) {
@@ -294,7 +294,9 @@ impl Process<'_, '_> {
         }
         for (sending, answer) in answered {
             match (answer, sending.who) {
-                (Ok(permit), Who::Attempt(attempt, _, slot)) if self.holds(attempt, slot, family, permit) => {
+                (Ok(permit), Who::Attempt(attempt, _, slot))
+                    if self.has_permit(attempt, slot, family, permit) =>
+                {
                     self.step(attempt, Step::Permit(slot))?;
                 }
                 // Given back while another one was told.
@@ -316,9 +318,9 @@ impl Process<'_, '_> {
         if let Who::Attempt(attempt, turn, _) = who {
             let Request { room, bound, .. } = sending.request;
             ensure!(self.is_under_way(attempt), "{attempt} asks although it has ended");
-            let parks = matches!(self.run.stage(), Stage::Parking(_) | Stage::Parked(_));
+            let parks = matches!(self.run().stage(), Stage::Parking(_) | Stage::Parked(_));
             ensure!(!parks || permit.is_none(), "{attempt} asks although the run parks");
-            self.watch.request(attempt, self.request(attempt, turn), room, bound)?;
+            self.watch().request(attempt, self.request(attempt, turn), room, bound)?;
         }
         let path = self.world.vendor.path();
         self.plan(path, Happening::Arrives(sending, permit));

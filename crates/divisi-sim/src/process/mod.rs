@@ -1,8 +1,7 @@
 //! One process that drives the run, until it stops or is killed.
 //!
-//! It does what the engine's driver does: takes what has queued up, decides
-//! and applies input by input, ticks until nothing follows, appends all of it
-//! at once, and only then lets anything happen.
+//! What follows from what is the core's [`RunLoop`], as it ships. Here are the queue of
+//! what happens, the journal, and the moments at which a process dies.
 
 mod agenda;
 mod attempt;
@@ -13,25 +12,24 @@ use crate::ask::{Ask, Fate};
 use crate::chance::Chance;
 use crate::flow::Flow;
 use crate::script::{Said, Script, value_of};
-use crate::story::line;
+use crate::story::{Story, line};
 use crate::vendor::Family;
 use crate::watch::{Watch, ensure};
 use crate::world::World;
 use agenda::Happening;
 use attempt::Carried;
 use divisi_core::attempt::Input as Step;
-use divisi_core::event::Recorded;
 use divisi_core::governor::PrefixCache;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage};
+use divisi_core::run_loop::{Effect, Observer, RunLoop, Submitted};
 use divisi_core::{
-    AttemptId, Content, Event, Failure, FailureClass, Input, Outcome, Position, Run, TaskId, Timestamp,
+    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Outcome, Position, Run, TaskId,
+    Timestamp,
 };
 use gate::Gate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Ticks after which a decision is said never to come to an end.
-const TICKS_MAX: usize = 1_000;
 /// Batches after which a process is said never to come to an end.
 const BATCHES_MAX: u64 = 200_000;
 
@@ -58,9 +56,13 @@ pub(crate) enum End {
 /// One process.
 pub(crate) struct Process<'w, 'f> {
     world: &'w mut World,
-    run: Run,
-    watch: Watch,
+    runs: RunLoop<usize, (AttemptId, Step), Eyes>,
     script: Script<'f>,
+    /// Answers that the script has heard.
+    heard: u64,
+    /// The order number of the last recorded outcome that it was told in a replay of the
+    /// same flow.
+    told: Option<u32>,
     inbox: VecDeque<Message<'f>>,
     gates: BTreeMap<Family, Gate>,
     /// What is known of the prefixes in the vendor's cache.
@@ -76,14 +78,9 @@ pub(crate) struct Process<'w, 'f> {
     denied: Vec<(AttemptId, Step)>,
     /// How long an answer may take.
     patience: Chance,
-    /// Whether it stays while there is no quota.
-    waits: bool,
     /// How many requests each of the other runs sends yet.
     others: BTreeMap<u32, u32>,
-    calls: BTreeMap<TaskId, usize>,
     asks: BTreeMap<TaskId, &'f Ask>,
-    /// Outcomes on their way to the script, in order.
-    answers: BTreeMap<u32, TaskId>,
     /// What will happen, in order.
     agenda: BTreeMap<(Timestamp, u64), Happening>,
     planned: u64,
@@ -95,7 +92,45 @@ pub(crate) struct Process<'w, 'f> {
 #[expect(clippy::large_enum_variant, reason = "few are queued, and most are the large one")]
 enum Message<'f> {
     Input(Input),
-    Call { call: usize, ask: &'f Ask, prompt: String },
+    Call {
+        call: usize,
+        ask: &'f Ask,
+        prompt: String,
+    },
+    /// The script waits, after so many answers.
+    Quiet(u64),
+}
+
+/// Watches every event, and tells the story.
+pub(super) struct Eyes {
+    pub(super) watch: Watch,
+    story: Story,
+    /// Whether the run may go on by itself.
+    may_wake: bool,
+    /// What does not hold.
+    broken: Option<String>,
+}
+
+impl Observer for Eyes {
+    fn before(&mut self, run: &Run, now: Timestamp, event: &Event) {
+        self.story.tell(now, || line(event));
+        let watched = match event {
+            Event::RunWoken if !self.may_wake => Err("it goes on although somebody has parked it".into()),
+            _ => self.watch.before(run, now, event),
+        };
+        self.note(watched);
+    }
+
+    fn after(&mut self, run: &Run, event: &Event) {
+        let watched = self.watch.after(run, event);
+        self.note(watched);
+    }
+}
+
+impl Eyes {
+    fn note(&mut self, watched: Result<(), String>) {
+        self.broken = self.broken.take().or(watched.err());
+    }
 }
 
 impl<'w, 'f> Process<'w, 'f> {
@@ -104,10 +139,14 @@ impl<'w, 'f> Process<'w, 'f> {
         let chance = Chance::of(world.scenario.seed, &format!("process {}", world.tally.executions));
         let now = world.now;
         let gates = Family::ALL.map(|family| (family, Gate::new(&mut world.vendor, family, now)));
+        let waits = world.scenario.waits;
+        let eyes = Eyes { watch, story: world.story.clone(), may_wake: waits, broken: None };
+        let position = Position(world.journal.len() as u64);
         Self {
-            run,
-            watch,
+            runs: RunLoop::new(run, position, waits.then(QuotaWait::default), eyes),
             script: Script::start(flow),
+            heard: 0,
+            told: None,
             inbox: VecDeque::new(),
             gates: gates.into_iter().collect(),
             prefixes: Family::ALL.map(|family| (family, PrefixCache::default())).into_iter().collect(),
@@ -117,11 +156,8 @@ impl<'w, 'f> Process<'w, 'f> {
             steps: vec![],
             denied: vec![],
             patience: Chance::of(world.scenario.seed, &format!("patience {}", world.tally.executions)),
-            waits: world.scenario.waits,
             others: BTreeMap::new(),
-            calls: BTreeMap::new(),
             asks: BTreeMap::new(),
-            answers: BTreeMap::new(),
             agenda: BTreeMap::new(),
             planned: 0,
             chance,
@@ -137,26 +173,25 @@ impl<'w, 'f> Process<'w, 'f> {
         self.others_begin();
         let end = self.go_on()?;
         self.all_arrive()?;
-        Ok((end, self.run))
+        Ok((end, self.runs.into_run()))
     }
 
     fn go_on(&mut self) -> Result<End, String> {
         for batches in 0..BATCHES_MAX {
-            let batch = self.decide_batch()?;
-            if self.commit(batch)? == End::Killed {
+            self.decide_batch()?;
+            if self.commit()? == End::Killed {
                 return Ok(End::Killed);
             }
-            let waits = self.waits && self.run.waits_until().is_some();
-            if !waits && matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_)) {
-                ensure!(self.run.in_flight() == 0, "it stops with attempts in flight");
+            if self.runs.is_over() {
+                ensure!(self.run().in_flight() == 0, "it stops with attempts in flight");
                 return Ok(End::Stopped);
             }
             // What looks at every task is done less often where there are many.
-            if batches % (1 + u64::from(self.run.counts().total()) / 100) == 0 {
-                self.watch.at_rest(&self.run, self.world.now)?;
+            if batches % (1 + u64::from(self.run().counts().total()) / 100) == 0 {
+                self.watch().at_rest(self.run(), self.world.now)?;
             }
             self.watch_gates()?;
-            self.script_goes_on();
+            self.script_goes_on()?;
             if self.inbox.is_empty() {
                 self.time_passes()?;
             }
@@ -164,112 +199,125 @@ impl<'w, 'f> Process<'w, 'f> {
         Err("it never comes to an end".into())
     }
 
-    /// Decides and applies some of what has queued up.
-    fn decide_batch(&mut self) -> Result<Vec<Recorded>, String> {
-        let mut batch = vec![];
+    /// Takes in some of what has queued up, and lets follow what follows.
+    fn decide_batch(&mut self) -> Result<(), String> {
         let most = if self.chance.percent(50) { self.inbox.len() as u64 } else { self.chance.within(0..4) };
         for _ in 0..most.max(1) {
-            match self.inbox.pop_front() {
-                Some(Message::Input(input)) => self.decide(input, &mut batch)?,
-                Some(Message::Call { call, ask, prompt }) => self.submit(call, ask, &prompt, &mut batch)?,
-                None => {}
-            }
+            let Some(message) = self.inbox.pop_front() else { break };
+            self.take(message)?;
         }
-        for _ in 0..TICKS_MAX {
-            let before = batch.len();
-            self.decide(Input::Tick, &mut batch)?;
-            if batch.len() == before {
-                if self.waits {
-                    self.decide(Input::Wait(QuotaWait::default()), &mut batch)?;
-                }
-                return Ok(batch);
-            }
+        self.holds(|runs, now| runs.settle(now))?;
+        let ahead = self.runs.answers_ahead();
+        if ahead.is_empty() {
+            return Ok(());
         }
-        Err("ticks never come to an end".into())
+        self.tell_script(ahead)?;
+        while let Some(message) = self.inbox.pop_front() {
+            self.take(message)?;
+        }
+        self.holds(|runs, now| runs.settle(now))
     }
 
-    fn decide(&mut self, input: Input, batch: &mut Vec<Recorded>) -> Result<(), String> {
-        let at = self.world.now;
-        // Whoever wants it to rest does not want it to go on by itself.
-        self.waits &= !matches!(input, Input::Park);
-        if matches!(input, Input::Cancel) {
-            self.withdraw_all(batch)?;
+    fn take(&mut self, message: Message<'f>) -> Result<(), String> {
+        match message {
+            Message::Input(input) => self.decide(input),
+            Message::Call { call, ask, prompt } => self.submit(call, ask, &prompt),
+            Message::Quiet(heard) => self.holds(|runs, now| runs.flow_waits(now, heard)),
         }
-        let denied = match &input {
-            Input::HedgeWanted { attempt } => Some((*attempt, Step::HedgeDenied)),
-            Input::TurnEnded { attempt, .. } | Input::TurnWanted { attempt, .. } => {
-                Some((*attempt, Step::Denied))
+    }
+
+    fn decide(&mut self, input: Input) -> Result<(), String> {
+        let answered_by = match &input {
+            Input::Start { .. } | Input::Resume { .. } => {
+                return self.holds(|runs, now| runs.begin(now, input));
             }
-            _ => None,
+            Input::FlowEnded(result) => {
+                let result = result.clone();
+                return self.holds(|runs, now| runs.flow_ended(now, result));
+            }
+            Input::Park => {
+                self.runs.observer_mut().may_wake = false;
+                return self.holds(|runs, now| runs.park(now));
+            }
+            Input::Cancel => {
+                let under_way = self.withdraw_all();
+                return self.holds(|runs, now| runs.cancel(now, under_way));
+            }
+            Input::HedgeWanted { attempt } => (*attempt, Step::HedgeGranted),
+            Input::TurnEnded { attempt, .. } => (*attempt, Step::Recorded),
+            Input::TurnWanted { attempt, .. } => (*attempt, Step::Granted { room: None }),
+            _ => return self.holds(|runs, now| runs.input(now, input)),
         };
-        let events = self.run.decide(at, input);
-        self.denied.extend(denied.filter(|_| events.is_empty()));
-        for event in events {
-            ensure!(self.waits || event != Event::RunWoken, "it goes on although somebody has parked it");
-            self.world.story.tell(at, || line(&event));
-            self.watch.before(&self.run, at, &event)?;
-            self.run.apply(at, &event).map_err(|illegal| format!("{event:?} was decided: {illegal}"))?;
-            self.watch.after(&self.run, &event)?;
-            let position = Position(self.world.journal.len() as u64).after(batch.len());
-            batch.push(Recorded { position, at, event });
-        }
+        let denied = self.holds(|runs, now| runs.ask(now, input, answered_by))?;
+        self.denied.extend(denied.map(|(attempt, step)| match step {
+            Step::HedgeGranted => (attempt, Step::HedgeDenied),
+            _ => (attempt, Step::Denied),
+        }));
         Ok(())
     }
 
-    fn submit(
+    /// Does something with the run, and fails where a promise does not hold.
+    fn holds<T>(
         &mut self,
-        call: usize,
-        ask: &'f Ask,
-        prompt: &str,
-        batch: &mut Vec<Recorded>,
-    ) -> Result<(), String> {
-        let before = batch.len();
+        act: impl FnOnce(&mut RunLoop<usize, (AttemptId, Step), Eyes>, Timestamp) -> Result<T, IllegalEvent>,
+    ) -> Result<T, String> {
+        let done =
+            act(&mut self.runs, self.world.now).map_err(|illegal| format!("it was decided: {illegal}"));
+        match self.runs.observer_mut().broken.take() {
+            Some(broken) => Err(broken),
+            None => done,
+        }
+    }
+
+    fn submit(&mut self, call: usize, ask: &'f Ask, prompt: &str) -> Result<(), String> {
         let facts = ask.facts();
         let useless = Failure::new(FailureClass::Unavailable, "there is no agent of that name");
         let outcome = (ask.fate == Fate::Useless).then_some(Outcome::Failed(useless));
         let submission =
             Submission { key: ask.key(prompt), facts: facts.clone(), spec: text(prompt), outcome };
-        self.decide(Input::Submit(Box::new(submission)), batch)?;
-        let task = match batch.get(before).map(|recorded| &recorded.event) {
-            Some(Event::TaskSubmitted(submitted)) => submitted.task,
-            Some(Event::TaskClaimed { task, .. }) => *task,
-            _ => {
-                let full = self.run.all_tasks().count() >= self.run.limits().tasks_max as usize;
+        match self.holds(|runs, now| runs.submit(now, submission, call))? {
+            Submitted::Taken { task, .. } => {
+                let known = self.run().task(task).map(|task| task.facts());
+                ensure!(known == Some(&facts), "{task} does not take what is now said of it");
+                self.asks.insert(task, ask);
+            }
+            Submitted::Refused(call) => {
+                let full = self.run().all_tasks().count() >= self.run().limits().tasks_max as usize;
                 ensure!(full || !self.is_alive(), "a task was refused without need");
                 self.script.resolve(call, None);
-                return Ok(());
+                self.heard += 1;
             }
-        };
-        let told = self.run.task(task).map(|task| task.facts());
-        ensure!(told == Some(&facts), "{task} does not take what is now said of it");
-        self.calls.insert(task, call);
-        self.asks.insert(task, ask);
+        }
         Ok(())
     }
 
     /// Makes the batch durable, then lets it have its effects, unless it dies.
-    fn commit(&mut self, batch: Vec<Recorded>) -> Result<End, String> {
+    fn commit(&mut self) -> Result<End, String> {
+        let (first, batch) = self.runs.take_batch();
         if batch.is_empty() {
             self.goes_on()?;
             return Ok(End::Stopped);
         }
+        ensure!(first.0 == self.world.journal.len() as u64, "a batch begins at {first:?}");
         self.appends += 1;
         if self.kill == Kill::Before(self.appends) {
             return Ok(End::Killed);
         }
-        self.watch.durable(&batch);
-        self.world.tally.at_once = self.world.tally.at_once.max(self.run.in_flight() as u64);
+        self.runs.observer_mut().watch.durable(&batch);
+        self.world.tally.at_once = self.world.tally.at_once.max(self.run().in_flight() as u64);
         batch.iter().for_each(|recorded| self.world.tally.count(&recorded.event));
         self.world.journal.extend(batch.iter().cloned());
         if self.kill == Kill::After(self.appends) {
             return Ok(End::Killed);
         }
-        for (place, recorded) in batch.iter().enumerate() {
-            if self.kill == Kill::Amid(self.appends) && place > batch.len() / 2 {
+        let effects = self.runs.committed(&batch);
+        let half = effects.len() / 2;
+        for (place, effect) in effects.into_iter().enumerate() {
+            if self.kill == Kill::Amid(self.appends) && place > half {
                 self.goes_on()?;
                 return Ok(End::Killed);
             }
-            self.react(&recorded.event)?;
+            self.react(effect)?;
         }
         self.goes_on()?;
         Ok(if self.kill == Kill::Amid(self.appends) { End::Killed } else { End::Stopped })
@@ -284,69 +332,64 @@ impl<'w, 'f> Process<'w, 'f> {
         Ok(())
     }
 
-    fn react(&mut self, event: &Event) -> Result<(), String> {
-        match event {
-            Event::AttemptScheduled { attempt, reply_tokens, .. } => self.begin(*attempt, *reply_tokens),
-            Event::TurnScheduled { attempt, reply_tokens, .. } => {
-                self.steps.push((*attempt, Step::Granted { room: *reply_tokens }));
-                Ok(())
-            }
-            Event::TurnEnded { attempt, .. } => {
-                self.steps.push((*attempt, Step::Recorded));
-                Ok(())
-            }
-            Event::TurnHedged { attempt, .. } => {
-                self.steps.push((*attempt, Step::HedgeGranted));
-                Ok(())
-            }
-            Event::AttemptEnded { attempt, .. } => self.let_go(*attempt),
-            Event::WaitStarted { until } => {
-                self.rest(*until);
-                Ok(())
-            }
-            Event::ParkingStarted { .. } => self.park_all(),
-            Event::RunWoken => {
+    fn react(&mut self, effect: Effect<(AttemptId, Step)>) -> Result<(), String> {
+        match effect {
+            Effect::Start { attempt, room, .. } => self.begin(attempt, room)?,
+            Effect::Granted((attempt, _), room) => self.steps.push((attempt, Step::Granted { room })),
+            Effect::Recorded(step) => self.steps.push(step),
+            Effect::Ended(attempt) => self.let_go(attempt)?,
+            Effect::TaskEnded(_) => {}
+            Effect::Park => self.park_all()?,
+            Effect::Wait(until) => self.rest(until),
+            Effect::Wake => {
                 self.is_parking = false;
-                self.reopen_gates()
+                self.reopen_gates()?;
             }
-            Event::TaskEnded { task, .. } | Event::TaskClaimed { task, .. } => {
-                if let Some(TaskStage::Ended { order, .. }) = self.run.task(*task).map(|task| task.stage()) {
-                    self.answers.insert(*order, *task);
-                }
-                Ok(())
-            }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
-    /// The script is told what there is to tell. While the run catches up, it
-    /// is heard out before it is told the next thing.
-    fn script_goes_on(&mut self) {
+    /// The script is told what there is to tell, and says what it has to say.
+    fn script_goes_on(&mut self) -> Result<(), String> {
         self.listen();
-        while self.inbox.is_empty() || *self.run.stage() != Stage::Replaying {
-            let Some((_, task)) = self.answers.pop_first() else { break };
-            let state = self.run.task(task);
-            let value = state
-                .filter(|task| task.outcome().is_some_and(Outcome::is_ok))
-                .map(|task| value_of(&task.key()));
-            if let Some(call) = self.calls.remove(&task) {
-                self.script.resolve(call, value);
-            }
-            self.listen();
-        }
-        if !self.inbox.is_empty() || !self.is_alive() {
-            return;
+        let answers = self.runs.answers();
+        self.tell_script(answers)?;
+        let waits = !self.inbox.iter().any(|message| !matches!(message, Message::Input(_)));
+        if !waits || !self.is_alive() {
+            return Ok(());
         }
         match self.script.result() {
-            Some(_) if self.run.result().is_some() => {}
+            Some(_) if self.run().result().is_some() => {}
             Some(Ok(value)) => self.say(Input::FlowEnded(Ok(text(&value.to_string())))),
             Some(Err(())) => {
                 let failure = Failure::new(FailureClass::Flow, "a required task has failed");
                 self.say(Input::FlowEnded(Err(Box::new(failure))));
             }
-            None if *self.run.stage() == Stage::Replaying => self.say(Input::CaughtUp),
+            None if *self.run().stage() == Stage::Replaying => {
+                self.inbox.push_back(Message::Quiet(self.heard));
+            }
             None => {}
         }
+        Ok(())
+    }
+
+    fn tell_script(&mut self, answers: Vec<(usize, TaskId)>) -> Result<(), String> {
+        for (call, task) in answers {
+            self.heard += 1;
+            let Some(state) = self.run().task(task) else { continue };
+            if let (Stage::Replaying, true, TaskStage::Ended { order, .. }) =
+                (self.run().stage(), self.watch().is_same_flow(), state.stage())
+            {
+                ensure!(self.told < Some(*order), "{task} is told after one that ended later");
+                self.told = Some(*order);
+            }
+            let Some(state) = self.run().task(task) else { continue };
+            let is_ok = state.outcome().is_some_and(Outcome::is_ok);
+            let value = is_ok.then(|| value_of(&state.key()));
+            self.script.resolve(call, value);
+            self.listen();
+        }
+        Ok(())
     }
 
     fn listen(&mut self) {
@@ -362,12 +405,20 @@ impl<'w, 'f> Process<'w, 'f> {
         }
     }
 
+    pub(super) fn run(&self) -> &Run {
+        self.runs.run()
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.runs.observer().watch
+    }
+
     fn say(&mut self, input: Input) {
         self.inbox.push_back(Message::Input(input));
     }
 
     fn is_alive(&self) -> bool {
-        !matches!(self.run.stage(), Stage::Unstarted | Stage::Ended(_))
+        !matches!(self.run().stage(), Stage::Unstarted | Stage::Ended(_))
     }
 }
 

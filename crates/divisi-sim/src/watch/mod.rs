@@ -68,6 +68,12 @@ impl Watch {
         watch
     }
 
+    /// Whether the flow is the one of the execution before, which a replay must answer in
+    /// the same order.
+    pub(crate) fn is_same_flow(&self) -> bool {
+        self.expected.is_some()
+    }
+
     /// Before an event is applied.
     pub(crate) fn before(&mut self, run: &Run, now: Timestamp, event: &Event) -> Result<(), String> {
         match event {

@@ -1,0 +1,103 @@
+//! In which order a flow is answered.
+//!
+//! A flow is deterministic only as long as it gets the same answers in the
+//! same order. So while a run catches up, answers from the journal are given
+//! in the order in which they were recorded, and where an answer that comes
+//! between two has not been asked for yet, the flow is heard first.
+
+use crate::run::{Stage, TaskStage, TaskState};
+use crate::{Run, TaskId};
+use std::collections::BTreeMap;
+
+/// What waits for outcomes, and the outcomes that have not been given.
+#[derive(Clone, Debug)]
+pub(super) struct Delivery<W> {
+    waiting: BTreeMap<TaskId, W>,
+    /// Outcomes of earlier executions that have not been given, in recorded order.
+    recorded: BTreeMap<u32, TaskId>,
+    /// Outcomes recorded in this execution, in order, to be given now.
+    fresh: Vec<TaskId>,
+    /// Answers the flow has been given.
+    answered: u64,
+}
+
+impl<W> Delivery<W> {
+    pub(super) fn new() -> Self {
+        Self { waiting: BTreeMap::new(), recorded: BTreeMap::new(), fresh: vec![], answered: 0 }
+    }
+
+    /// Learns which outcomes the journal holds when an execution begins.
+    pub(super) fn remember(&mut self, run: &Run) {
+        let order = |(id, task): (TaskId, &TaskState)| match task.stage() {
+            TaskStage::Ended { order, .. } => Some((*order, id)),
+            _ => None,
+        };
+        self.recorded = run.all_tasks().filter_map(order).collect();
+    }
+
+    /// `waiter` waits for `task`.
+    pub(super) fn wait(&mut self, run: &Run, task: TaskId, waiter: W) {
+        self.waiting.insert(task, waiter);
+        let known = run.task(task).is_some_and(|task| task.outcome().is_some());
+        // While the run catches up, recorded outcomes wait for their turn.
+        if known && *run.stage() != Stage::Replaying {
+            self.fresh.push(task);
+        }
+    }
+
+    /// `task` has its outcome.
+    pub(super) fn ended(&mut self, task: TaskId) {
+        self.fresh.push(task);
+    }
+
+    /// A task was refused, which answers its waiter at once.
+    pub(super) fn refused(&mut self) {
+        self.answered += 1;
+    }
+
+    /// How many answers the flow has been given.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Whether the flow has heard everything it was told, and the journal has
+    /// nothing more for it. Otherwise the next answers of the journal are due.
+    pub(super) fn is_quiet(&mut self, answered: u64) -> bool {
+        if answered != self.answered {
+            return false;
+        }
+        let next = self.next_recorded();
+        self.fresh.extend(next);
+        self.fresh.is_empty()
+    }
+
+    /// The recorded outcomes that may be given now: the first that is asked
+    /// for, and those right behind it.
+    fn next_recorded(&mut self) -> Vec<TaskId> {
+        let asked_for = |task: &TaskId| self.waiting.contains_key(task);
+        let next: Vec<(u32, TaskId)> = self
+            .recorded
+            .iter()
+            .skip_while(|(_, task)| !asked_for(task))
+            .take_while(|(_, task)| asked_for(task))
+            .map(|(order, task)| (*order, *task))
+            .collect();
+        for (order, _) in &next {
+            self.recorded.remove(order);
+        }
+        next.into_iter().map(|(_, task)| task).collect()
+    }
+
+    /// The outcomes that are to be given now.
+    pub(super) fn answers(&mut self, run: &Run) -> Vec<(W, TaskId)> {
+        let mut answers = vec![];
+        for task in std::mem::take(&mut self.fresh) {
+            let has_outcome = run.task(task).is_some_and(|task| task.outcome().is_some());
+            if let Some(waiter) = has_outcome.then(|| self.waiting.remove(&task)).flatten() {
+                self.answered += 1;
+                answers.push((waiter, task));
+            }
+        }
+        answers
+    }
+}

@@ -1,0 +1,154 @@
+//! The order of answers, and what follows when.
+
+use super::*;
+use crate::budget::TurnBound;
+use crate::event::{Caps, FlowSource, TaskFacts};
+use crate::{Digest, Key, Limits, PicoUsd};
+
+const NOW: Timestamp = Timestamp(7);
+
+type Loop = RunLoop<u32, AttemptId>;
+
+fn text(text: &str) -> Content {
+    Content::Inline(text.into())
+}
+
+fn source() -> FlowSource {
+    FlowSource { path: None, source: text("// a story"), args: None, folder: None, options: None }
+}
+
+fn submission(name: &str) -> Submission {
+    let first_turns = vec![TurnBound::fixed(PicoUsd(1))];
+    let facts = TaskFacts { label: name.into(), executor: "api".into(), first_turns, ..TaskFacts::default() };
+    Submission { key: Key(Digest::of(name.as_bytes())), facts, spec: text("{}"), outcome: None }
+}
+
+fn begun(run: Run, position: Position, limits: Limits) -> Loop {
+    let mut runs = RunLoop::new(run, position, None, ());
+    let first = match runs.run().stage() {
+        Stage::Unstarted => {
+            Input::Start { name: "test".into(), flow: source(), limits, caps: Caps::default() }
+        }
+        _ => Input::Resume { flow: source(), limits, caps: Caps::default(), reopen_failed: false },
+    };
+    runs.begin(NOW, first).unwrap();
+    runs
+}
+
+fn commits(runs: &mut Loop) -> Vec<Effect<AttemptId>> {
+    runs.settle(NOW).unwrap();
+    let (_, batch) = runs.take_batch();
+    runs.committed(&batch)
+}
+
+fn starts(effects: &[Effect<AttemptId>]) -> Vec<AttemptId> {
+    let start = |effect: &Effect<AttemptId>| match effect {
+        Effect::Start { attempt, .. } => Some(*attempt),
+        _ => None,
+    };
+    effects.iter().filter_map(start).collect()
+}
+
+fn ends(runs: &mut Loop, attempt: AttemptId) {
+    let end = Box::new(AttemptEnd::of(Ok(text("1"))));
+    runs.input(NOW, Input::AttemptEnded { attempt, end }).unwrap();
+}
+
+#[test]
+fn a_replay_answers_in_recorded_order_and_hears_the_flow_in_between() {
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    for (waiter, name) in ["a", "b", "c"].into_iter().enumerate() {
+        runs.submit(NOW, submission(name), waiter as u32).unwrap();
+    }
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempts = starts(&commits(&mut runs));
+    // The last one ends first, the first one last.
+    for attempt in attempts.iter().rev() {
+        ends(&mut runs, *attempt);
+    }
+    commits(&mut runs);
+    assert_eq!(runs.answers().iter().map(|(waiter, _)| *waiter).collect::<Vec<_>>(), [2, 1, 0]);
+    let position = runs.take_batch().0;
+
+    let mut again = begun(runs.into_run(), position, Limits::default());
+    for (waiter, name) in ["a", "b"].into_iter().enumerate() {
+        again.submit(NOW, submission(name), waiter as u32).unwrap();
+    }
+    commits(&mut again);
+    assert_eq!(again.answers(), [], "the flow may not have asked for all of them yet");
+    again.flow_waits(NOW, 0).unwrap();
+    let given = again.answers();
+    assert_eq!(given.iter().map(|(waiter, _)| *waiter).collect::<Vec<_>>(), [1, 0]);
+    again.flow_waits(NOW, 1).unwrap();
+    assert_eq!(*again.run().stage(), Stage::Replaying, "it has not heard all of them");
+    again.submit(NOW, submission("c"), 2).unwrap();
+    again.flow_waits(NOW, 2).unwrap();
+    assert_eq!(again.answers().len(), 1);
+    again.flow_waits(NOW, 3).unwrap();
+    assert_eq!(*again.run().stage(), Stage::Running, "nothing is left that it has not heard");
+}
+
+#[test]
+fn what_is_refused_is_answered_at_once_and_alike_refusals_are_one_event() {
+    let mut runs = begun(Run::new(), Position(0), Limits { tasks_max: 1, ..Limits::default() });
+    runs.submit(NOW, submission("a"), 0).unwrap();
+    for waiter in [1, 2] {
+        assert_eq!(
+            runs.submit(NOW, submission(&waiter.to_string()), waiter).unwrap(),
+            Submitted::Refused(waiter)
+        );
+    }
+    assert_eq!(runs.answered(), 2);
+    let refused = |recorded: &&Recorded| matches!(recorded.event, Event::Refused { count: 2, .. });
+    assert_eq!(runs.batch().iter().filter(refused).count(), 1);
+}
+
+#[test]
+fn what_an_attempt_asks_is_granted_once_it_is_durable_or_given_back() {
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    runs.submit(NOW, submission("a"), 0).unwrap();
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempt = starts(&commits(&mut runs))[0];
+    let wants = |attempt| Input::TurnWanted { attempt, tool_results: None, bound: TurnBound::default() };
+    assert_eq!(runs.ask(NOW, wants(attempt), attempt).unwrap(), None);
+    assert!(commits(&mut runs).contains(&Effect::Granted(attempt, None)));
+    runs.park(NOW).unwrap();
+    assert_eq!(runs.ask(NOW, wants(attempt), attempt).unwrap(), Some(attempt));
+    let effects = commits(&mut runs);
+    assert!(effects.contains(&Effect::Park) && effects.contains(&Effect::Ended(attempt)), "{effects:?}");
+    assert!(runs.is_over());
+}
+
+#[test]
+fn the_flow_is_answered_ahead_only_where_everything_waits_for_it() {
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    runs.submit(NOW, submission("a"), 0).unwrap();
+    runs.submit(NOW, submission("b"), 1).unwrap();
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempts = starts(&commits(&mut runs));
+    ends(&mut runs, attempts[0]);
+    assert_eq!(runs.answers_ahead(), []);
+    ends(&mut runs, attempts[1]);
+    assert_eq!(runs.answers_ahead().len(), 2);
+    commits(&mut runs);
+    assert_eq!(runs.answers(), [], "each is given once");
+}
+
+#[test]
+fn a_cancelled_run_settles_only_what_has_left() {
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    for (waiter, name) in ["a", "b"].into_iter().enumerate() {
+        runs.submit(NOW, submission(name), waiter as u32).unwrap();
+    }
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempts = starts(&commits(&mut runs));
+    let under_way = attempts.iter().enumerate().map(|(place, attempt)| UnderWay {
+        attempt: *attempt,
+        owed: Owed { first: place == 0, second: false },
+        waited: Millis(0),
+    });
+    runs.cancel(NOW, under_way).unwrap();
+    assert_eq!(runs.run().budget().settled, PicoUsd(1), "of two, one had left");
+    runs.settle(NOW).unwrap();
+    assert!(runs.is_over());
+}

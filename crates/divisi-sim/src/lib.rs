@@ -2,36 +2,45 @@
 //!
 //! A seed makes a flow, a vendor with its limits and whims, other runs that ask
 //! the same vendor, people who park, cancel, edit and resume, and kills at the
-//! worst moments. The core decides, its governor lets requests leave, a driver
-//! like the engine's carries it out, and watchers check at every event what divisi
+//! worst moments. What drives them is what ships: the core's [`RunLoop`] decides and
+//! says what follows, its [`Attempt`] says what each attempt does next, its queue,
+//! governor and prefix cache let requests leave. Watchers check at every event what divisi
 //! promises: nothing is spent over the cap of the run, of a phase or of a task,
-//! no recorded reply is asked for again, no task runs on a model that is not
-//! its turn, none is lost, nothing waits for ever, a replay is the run that was
-//! live; nothing leaves through a closed gate or faster than the settings say,
-//! whoever may leave does, and no run waits for more than one of each other. A
-//! request that is sent a second time is paid for twice at the most, and a run
-//! that rests for want of quota goes on when it has said so, unless somebody
+//! no recorded reply is asked for again and no recorded tool used again, no task runs on a
+//! model that is not its turn, none is lost, nothing waits for ever, a replay is the run
+//! that was live and is answered in the same order; nothing leaves through a closed gate or
+//! faster than the settings say, what may leave does, and no run waits for more than one of
+//! each other. A request that is sent a second time is paid for twice at the most, and a run
+//! that rests for want of quota goes on when it has said so, unless a person
 //! parks it. In the end a calm execution must come to what the flow means.
 //!
 //! One seed is one story, on every machine. [`simulate`] tells the story of a
 //! seed only when it broke something, cut down to what it takes to break it.
 //! [`spend`] asks of a seed how much of a budget can be used.
 //!
-//! Left out on purpose: threads, IO and real time, which are the engine's, with
-//! the wait for a prefix to be cached, the timeout of an attempt, and by what the
-//! engine knows that a request takes long: here any may be sent again, but a
-//! judge's. One that is given up keeps its place at the gate until it would have
-//! been answered, and gates are not closed when a process begins. There is one
-//! process at a time, so nothing of the pace that several share is seen here; and
-//! a gate hears of a reply when it is whole, not when it begins. Left out too is
-//! whatever a script does besides asking for tasks. The other runs are no more than
-//! what a gate knows of them.
+//! There is no rule here about attempts, gates, hedges or the loop. Modelled are:
+//!
+//! - the vendor: how long it takes, what it refuses, what it bills, what it caches, and
+//!   requests of which nothing is ever heard (`vendor`);
+//! - the flow and what its tasks are asked for and answer (`flow`, `script`, `ask`);
+//! - the store, as a list of events that is written and read as on a disk, and the death
+//!   of a process before, after or amid what follows from an append (`world`, `process`);
+//! - people, other runs at the same gates, tools and checks that take some time (`process`).
+//!
+//! Left out: threads, IO and real time, which are the engine's; when a request is slow
+//! ([`Durations`]), in whose place here any may take long; the pace that several processes
+//! share, because there is one at a time; worktrees; and whatever a script does besides
+//! asking for tasks. The other runs are no more than what a gate knows of them.
 //!
 //! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
-//! `script` what is asked for, `vendor` who answers, `process` what drives it
+//! `script` what is asked for, `vendor` who answers, `process` what is done for the run
 //! until it stops or is killed, `watch` what must hold, `world` what is left
 //! when a process is gone, `fan_out` how much of a budget is used, `story` how
 //! it is told, `tally` what is counted.
+//!
+//! [`RunLoop`]: divisi_core::run_loop::RunLoop
+//! [`Attempt`]: divisi_core::attempt::Attempt
+//! [`Durations`]: divisi_core::attempt::Durations
 
 mod ask;
 mod chance;

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 /// What waits for outcomes, and the outcomes that have not been given.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery<W> {
-    waiting: BTreeMap<TaskId, W>,
+    /// By task, whose ids are numbers in a row.
+    waiting: Vec<Option<W>>,
     /// Outcomes of earlier executions that have not been given, in recorded order.
     recorded: BTreeMap<u32, TaskId>,
     /// Outcomes recorded in this execution, in order, to be given now.
@@ -23,7 +24,7 @@ pub(super) struct Delivery<W> {
 
 impl<W> Delivery<W> {
     pub(super) fn new() -> Self {
-        Self { waiting: BTreeMap::new(), recorded: BTreeMap::new(), fresh: vec![], answered: 0 }
+        Self { waiting: vec![], recorded: BTreeMap::new(), fresh: vec![], answered: 0 }
     }
 
     /// Learns which outcomes the journal holds when an execution begins.
@@ -37,7 +38,11 @@ impl<W> Delivery<W> {
 
     /// `waiter` waits for `task`.
     pub(super) fn wait(&mut self, run: &Run, task: TaskId, waiter: W) {
-        self.waiting.insert(task, waiter);
+        let place = task.0 as usize;
+        if place >= self.waiting.len() {
+            self.waiting.resize_with(place + 1, || None);
+        }
+        self.waiting[place] = Some(waiter);
         let known = run.task(task).is_some_and(|task| task.outcome().is_some());
         // While the run catches up, recorded outcomes wait for their turn.
         if known && *run.stage() != Stage::Replaying {
@@ -74,7 +79,7 @@ impl<W> Delivery<W> {
     /// The recorded outcomes that may be given now: the first that is asked
     /// for, and those right behind it.
     fn next_recorded(&mut self) -> Vec<TaskId> {
-        let asked_for = |task: &TaskId| self.waiting.contains_key(task);
+        let asked_for = |task: &TaskId| self.waiting.get(task.0 as usize).is_some_and(Option::is_some);
         let next: Vec<(u32, TaskId)> = self
             .recorded
             .iter()
@@ -93,7 +98,8 @@ impl<W> Delivery<W> {
         let mut answers = vec![];
         for task in std::mem::take(&mut self.fresh) {
             let has_outcome = run.task(task).is_some_and(|task| task.outcome().is_some());
-            if let Some(waiter) = has_outcome.then(|| self.waiting.remove(&task)).flatten() {
+            if let Some(waiter) = has_outcome.then(|| self.waiting.get_mut(task.0 as usize)?.take()).flatten()
+            {
                 self.answered += 1;
                 answers.push((waiter, task));
             }

@@ -23,22 +23,20 @@ pub(super) struct Start {
 /// Starts `attempt`. However it ends, by a panic too, the driver is told.
 pub(super) fn start(id: AttemptId, start: Start, line: Line, store: Arc<dyn Store>) {
     let report = Report { id, line: line.clone(), result: None };
-    // In a box, because the runtime moves what it is given several times.
-    tokio::spawn(Box::pin(async move {
+    // In boxes, because the runtime moves what it is given several times.
+    let start = Box::new(start);
+    tokio::spawn(async move {
         // All of it, so that it is dropped here and not before.
         let mut report = report;
-        report.result = Some(match load(id, start, line, &*store).await {
-            Ok(attempt) => carry_out(attempt).await,
-            Err(error) => Failure::new(FailureClass::Unavailable, error.to_string()).into(),
-        });
-    }));
+        report.result = Some(Box::pin(carried_out(id, start, line, store)).await);
+    });
 }
 
 /// Tells the driver how the attempt ended once it goes out of scope.
 struct Report {
     id: AttemptId,
     line: Line,
-    result: Option<AttemptResult>,
+    result: Option<Box<AttemptResult>>,
 }
 
 impl Drop for Report {
@@ -46,21 +44,38 @@ impl Drop for Report {
         let mut result = self.result.take().unwrap_or_else(|| {
             let failure =
                 Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
-            AttemptResult { unanswered: self.line.may_be_billed(), ..failure.into() }
+            Box::new(AttemptResult { unanswered: self.line.may_be_billed(), ..failure.into() })
         });
         result.waited = self.line.waited();
-        self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result: Box::new(result) }));
+        self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result }));
     }
 }
 
-async fn load(id: AttemptId, start: Start, line: Line, store: &dyn Store) -> Result<Attempt, DriveError> {
-    let Start { assignment, model, rung, kept, findings } = start;
+async fn carried_out(
+    id: AttemptId,
+    start: Box<Start>,
+    line: Line,
+    store: Arc<dyn Store>,
+) -> Box<AttemptResult> {
+    Box::new(match load(id, start, line, &*store).await {
+        Ok(attempt) => carry_out(attempt).await,
+        Err(error) => Failure::new(FailureClass::Unavailable, error.to_string()).into(),
+    })
+}
+
+async fn load(
+    id: AttemptId,
+    start: Box<Start>,
+    line: Line,
+    store: &dyn Store,
+) -> Result<Box<Attempt>, DriveError> {
+    let Start { assignment, model, rung, kept, findings } = *start;
     let findings = match findings {
         Some(findings) => Some(read(store, &findings).await?),
         None => None,
     };
     let kept = load_kept(store, kept).await?;
-    Ok(Attempt { id, assignment, model, rung, findings, kept, line })
+    Ok(Box::new(Attempt { id, assignment, model, rung, findings, kept, line }))
 }
 
 async fn load_kept(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, DriveError> {

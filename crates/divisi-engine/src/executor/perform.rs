@@ -31,25 +31,25 @@ use tokio::time::{Instant, sleep_until};
 
 /// What has come of an output.
 enum Event {
-    Opened(Result<Place, Failure>),
+    Opened(Box<Result<Place, Failure>>),
     Granted(Option<u32>),
     Denied,
     PrefixNews,
-    Permit(Slot, Result<Permit, Closed>),
-    Came(Slot, Result<Reply, ProviderError>),
+    Permit(Slot, Result<Permit, Box<Closed>>),
+    Came(Slot, Box<Result<Reply, ProviderError>>),
     HedgeGranted(bool),
     Recorded,
     ToolsDone(Vec<Block>),
-    Checked(Result<Option<String>, Failure>),
-    Worked(AttemptResult),
+    Checked(Box<Result<Option<String>, Failure>>),
+    Worked(Box<AttemptResult>),
 }
 
 /// Something that is under way.
 type Step = Option<BoxFuture<'static, Event>>;
 
 /// Carries out one attempt to its end.
-pub(crate) async fn carry_out(attempt: Attempt) -> AttemptResult {
-    let mut performer = Performer::new(attempt);
+pub(crate) async fn carry_out(attempt: Box<Attempt>) -> AttemptResult {
+    let mut performer = Box::new(Performer::new(attempt));
     performer.tell(Input::Begin);
     let result = performer.perform().await;
     // Nothing works there any more: what did has been dropped.
@@ -66,24 +66,24 @@ struct Performer {
     is_tidied_up: bool,
     toolbox: Option<Arc<Toolbox>>,
     dialogue: Option<Dialogue>,
-    verdicts: Option<Verdicts>,
+    verdicts: Option<Box<Verdicts>>,
     /// The request that is being asked.
     asked: Option<Asked>,
     admission: Option<Arc<Admission>>,
     permits: [Option<Permit>; 2],
     /// Why each of the two requests has failed.
-    errors: [Option<ProviderError>; 2],
+    errors: [Option<Box<ProviderError>>; 2],
     /// The reply that is being followed, and what is to be recorded of it if it is new.
     reply: Option<Reply>,
     turn: Option<(Turn, Arc<str>)>,
     /// Results of tools that ran since the last request: JSON text.
     tool_results: Option<Arc<str>>,
     /// What a program made.
-    made: Option<AttemptResult>,
+    made: Option<Box<AttemptResult>>,
     /// What a check has against the result.
     findings: Option<String>,
     /// Why there is no place, or a check could not be made.
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
     main: Step,
     second: Step,
     is_parking: bool,
@@ -103,9 +103,9 @@ struct Asked {
 }
 
 impl Performer {
-    fn new(attempt: Attempt) -> Self {
+    fn new(attempt: Box<Attempt>) -> Self {
         Self {
-            attempt: Arc::new(attempt),
+            attempt: attempt.into(),
             place: None,
             is_tidied_up: true,
             toolbox: None,
@@ -180,7 +180,7 @@ impl Performer {
         match output {
             Output::Open => {
                 let attempt = self.attempt.clone();
-                self.main = step(async move { Event::Opened(Place::of(&attempt).await) });
+                self.main = step(async move { Event::Opened(Box::new(Place::of(&attempt).await)) });
             }
             Output::Build(purpose) => self.build(purpose),
             Output::Reuse(place) => self.reuse(place),
@@ -195,7 +195,10 @@ impl Performer {
                 if let Some(sending) = self.sending() {
                     // While the first one is out, the attempt as a whole does not wait.
                     let shows = slot == Slot::First;
-                    *self.step(slot) = step(async move { Event::Permit(slot, sending.permit(shows).await) });
+                    *self.step(slot) =
+                        step(
+                            async move { Event::Permit(slot, sending.permit(shows).await.map_err(Box::new)) },
+                        );
                 }
             }
             Output::Withdraw(slot) => {
@@ -220,7 +223,8 @@ impl Performer {
             Output::Say(say) => self.say(say),
             Output::Work => {
                 let (attempt, root) = (self.attempt.clone(), self.place.clone());
-                self.main = step(async move { Event::Worked(work(&attempt, root.as_deref()).await) });
+                self.main =
+                    step(async move { Event::Worked(Box::new(work(&attempt, root.as_deref()).await)) });
             }
             Output::Check(check) => self.check(check),
             Output::End(_) => {}
@@ -231,9 +235,9 @@ impl Performer {
     fn happened(&mut self, event: Event) {
         match event {
             Event::Opened(place) => {
-                let opened = place.and_then(|place| self.open(place));
+                let opened = (*place).and_then(|place| self.open(place));
                 let ok = opened.is_ok();
-                self.failure = opened.err();
+                self.failure = opened.err().map(Box::new);
                 self.tell(Input::Opened { ok });
             }
             Event::Granted(room) => self.tell(Input::Granted { room }),
@@ -244,11 +248,13 @@ impl Performer {
                 self.tell(Input::Permit(slot));
             }
             Event::Permit(slot, Err(closed)) => {
-                self.errors[place(slot)] = Some(closed.into());
+                self.errors[place(slot)] = Some(Box::new((*closed).into()));
                 self.tell(Input::Closed(slot));
             }
-            Event::Came(slot, Ok(reply)) => self.replied(slot, reply),
-            Event::Came(slot, Err(error)) => self.failed(slot, error),
+            Event::Came(slot, came) => match *came {
+                Ok(reply) => self.replied(slot, reply),
+                Err(error) => self.failed(slot, error),
+            },
             Event::HedgeGranted(true) => self.tell(Input::HedgeGranted),
             Event::HedgeGranted(false) => self.tell(Input::HedgeDenied),
             Event::Recorded => self.tell(Input::Recorded),
@@ -256,14 +262,13 @@ impl Performer {
                 self.tool_results = serde_json::to_string(&results).ok().map(Into::into);
                 self.use_results(results);
             }
-            Event::Checked(Ok(findings)) => {
-                let accepted = findings.is_none();
-                self.findings = findings;
-                self.tell(Input::Checked(Some(accepted)));
-            }
-            Event::Checked(Err(failure)) => {
-                self.failure = Some(failure);
-                self.tell(Input::Checked(None));
+            Event::Checked(checked) => {
+                let accepted = checked.as_ref().as_ref().ok().map(Option::is_none);
+                match *checked {
+                    Ok(findings) => self.findings = findings,
+                    Err(failure) => self.failure = Some(Box::new(failure)),
+                }
+                self.tell(Input::Checked(accepted));
             }
             Event::Worked(result) => {
                 let ok = result.result.is_ok();
@@ -298,7 +303,7 @@ impl Performer {
                 self.tell(Input::Built { request, bound });
             }
             Err(failure) => {
-                self.failure = Some(failure);
+                self.failure = Some(Box::new(failure));
                 self.tell(Input::Unbuilt);
             }
         }
@@ -308,7 +313,7 @@ impl Performer {
         if let Purpose::Verdict(place) = purpose
             && self.verdicts.as_ref().is_none_or(|verdicts| verdicts.place != place)
         {
-            self.verdicts = Some(self.verdicts_of(place)?);
+            self.verdicts = Some(Box::new(self.verdicts_of(place)?));
         }
         let (dialogue, model) = match (purpose, &self.dialogue, &self.attempt.model, &self.verdicts) {
             (Purpose::Turn, Some(dialogue), Some(model), _) => (dialogue, model),
@@ -398,7 +403,8 @@ impl Performer {
         }
         if let (Some(permit), Some(sending)) = (self.permits[place(slot)].take(), self.sending()) {
             self.attempt.line.shows_asking();
-            *self.step(slot) = step(async move { Event::Came(slot, sending.exchange(permit).await) });
+            *self.step(slot) =
+                step(async move { Event::Came(slot, Box::new(sending.exchange(permit).await)) });
         }
     }
 
@@ -436,7 +442,7 @@ impl Performer {
         if let Some(notice) = error.again.as_ref().filter(|_| again).and_then(|again| again.notice.as_ref()) {
             self.attempt.line.log(format!("warning: {notice}"));
         }
-        self.errors[place(slot)] = Some(error);
+        self.errors[place(slot)] = Some(Box::new(error));
         self.tell(Input::Failed { slot, maybe_billed, again });
     }
 
@@ -475,26 +481,26 @@ impl Performer {
         self.main = step(async move {
             let Attempt { assignment, line, .. } = &*attempt;
             let value = value.unwrap_or_default();
-            Event::Checked(match (assignment.task.check.get(check), &root) {
+            Event::Checked(Box::new(match (assignment.task.check.get(check), &root) {
                 (Some(Check::Schema(schema)), _) => check::misfit(schema, &value),
                 (Some(Check::Command(command)), Some(place)) => {
                     check::run(command, assignment, &value, place.root(), line).await
                 }
                 _ => Ok(None),
-            })
+            }))
         });
     }
 
     fn end(&mut self, Ended { end, unrecorded, unanswered }: Ended) -> AttemptResult {
         (self.main, self.second, self.permits) = (None, None, [None, None]);
         let result = match end {
-            End::Done | End::NoResult => self.made.take().unwrap_or_else(|| self.answered()),
+            End::Done | End::NoResult => self.made.take().map_or_else(|| self.answered(), |made| *made),
             End::Refused | End::NoVerdict(_) => self.refused(end),
             End::Cut(_, next_turn) => {
                 AttemptResult { next_turn: Some(next_turn), ..self.without_result(end) }
             }
             End::NoReply(slot) => match self.errors[place(slot)].take() {
-                Some(error) => unanswered_by(error),
+                Some(error) => unanswered_by(*error),
                 None => self.without_result(end),
             },
             _ => self.without_result(end),
@@ -518,7 +524,7 @@ impl Performer {
 
     /// The end of an attempt whose result a check has something against.
     fn refused(&mut self, end: End) -> AttemptResult {
-        let verdicts = self.verdicts.as_ref();
+        let verdicts = self.verdicts.as_deref();
         let findings = match (end, self.findings.take()) {
             (End::NoVerdict(_), _) => verdicts.map(Verdicts::no_verdict).unwrap_or_default(),
             (_, Some(findings)) => findings,
@@ -532,7 +538,7 @@ impl Performer {
             0..=Content::INLINE_BYTES_MAX => Content::Inline(value),
             _ => beginning(&value),
         });
-        let made = self.made.take().unwrap_or_else(|| self.answered());
+        let made = self.made.take().map_or_else(|| self.answered(), |made| *made);
         AttemptResult { result: Err(failure), findings: Some(findings.into()), ..made }
     }
 
@@ -544,7 +550,7 @@ impl Performer {
             End::NoPlace | End::Unbuilt | End::CheckFailed => self.failure.take(),
             _ => None,
         };
-        let failure = failure.unwrap_or_else(|| match end {
+        let failure = failure.map(|failure| *failure).unwrap_or_else(|| match end {
             End::Turns => {
                 let message = format!("did not finish in {} turns", assignment.turns_max);
                 Failure::new(FailureClass::Turns, message)

@@ -162,6 +162,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<Box<Worktree>>,
     },
+    /// An attempt waits for something outside of the process, by a handle that outlives
+    /// it. It holds no slot and no timeout, and a resume does not call it lost. It ends
+    /// with `AttemptEnded`, whoever brings the answer.
+    AttemptSuspended {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What it waits for.
+        suspension: Box<Suspension>,
+    },
     /// Something that the flow or an agent asked for was not done. Alike ones
     /// that come together are one event.
     Refused {
@@ -376,6 +385,20 @@ fn one_or_many<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<TurnBound>, D:
     OneOrMany::deserialize(given).map(Vec::from)
 }
 
+/// What a suspended attempt waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// What sort of thing that is, in a word: `person`.
+    pub kind: Arc<str>,
+    /// By what it is found again: JSON text that only its executor reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Content>,
+    /// Most that it may cost from now on, which stays reserved; no more than the
+    /// attempt has reserved.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reserved: PicoUsd,
+}
+
 /// A git worktree with work in it, which was kept for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worktree {
@@ -443,6 +466,12 @@ pub enum ParkReason {
         /// When there is quota again, where the vendor says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
+    },
+    /// All that is left waits for something outside of the process: an answer is given
+    /// while the run rests, and the run is resumed then.
+    Suspended {
+        /// How many tasks wait for one.
+        tasks: u32,
     },
     /// A reply has cost more than was set aside for its request: what the vendor
     /// bills is not what requests were allowed to cost.

@@ -31,7 +31,7 @@ pub mod private;
 
 pub use divisi_core as core;
 pub use driver::{DriveError, TaskEnd, TaskReport};
-pub use engine::{Control, Engine, Finished, Job, RunHandle, RunOptions, StartError};
+pub use engine::{AnswerError, Control, Engine, Finished, Job, RunHandle, RunOptions, StartError};
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
 pub use governor::SharedLimits;

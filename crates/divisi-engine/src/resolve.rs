@@ -12,7 +12,8 @@ use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
 use crate::clock::wall_clock;
 use crate::executor::{
-    CommandExecutor, CommandLine, Executor, FINDINGS_BYTES_MAX, SharedDurations, ShellExecutor, bound,
+    CommandExecutor, CommandLine, Executor, FINDINGS_BYTES_MAX, PersonExecutor, SharedDurations,
+    ShellExecutor, bound,
 };
 use crate::framing;
 use crate::setup::{Model, Setup};
@@ -48,6 +49,7 @@ pub struct Resolver {
     setup: Arc<Setup>,
     agents: Agents,
     shell: Arc<dyn Executor>,
+    person: Arc<dyn Executor>,
     commands: BTreeMap<String, Arc<dyn Executor>>,
     /// Tools of a task that says nothing of tools.
     tools: Result<Arc<Toolset>, Failure>,
@@ -112,6 +114,7 @@ impl Resolver {
         Self {
             agents,
             shell: Arc::new(ShellExecutor),
+            person: Arc::new(PersonExecutor),
             commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
             known: Remembered::default(),
@@ -176,6 +179,11 @@ impl Resolver {
                 return Err(forbidden("the flow wants to run a shell command, which is not allowed"));
             }
             "shell" => ("shell", Some(self.shell.clone()), Models::default()),
+            PersonExecutor::NAME if !task.check.is_empty() => {
+                let message = "what a person answers is not checked; a `schema` is held to";
+                return Err(Failure::new(FailureClass::BadRequest, message));
+            }
+            PersonExecutor::NAME => (PersonExecutor::NAME, Some(self.person.clone()), Models::default()),
             name => match self.commands.get_key_value(name) {
                 // The words are the program's to understand.
                 Some((name, executor)) => (name.as_str(), Some(executor.clone()), Models::default()),
@@ -423,8 +431,10 @@ impl Resolver {
     }
 
     fn no_executor(&self, name: &str) -> Failure {
-        let known: Vec<&str> =
-            ["api", "shell"].into_iter().chain(self.commands.keys().map(String::as_str)).collect();
+        let known: Vec<&str> = ["api", "shell", PersonExecutor::NAME]
+            .into_iter()
+            .chain(self.commands.keys().map(String::as_str))
+            .collect();
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
     }

@@ -32,6 +32,8 @@ pub(crate) struct Ask {
     pub(crate) fate: Fate,
     /// Whether another program carries it out, which reports its cost at the end.
     pub(crate) by_program: bool,
+    /// Whether it waits for something outside of the process, such as a person.
+    pub(crate) outside: bool,
     pub(crate) awaited: bool,
     /// Whether the flow throws if it fails.
     pub(crate) required: bool,
@@ -94,6 +96,7 @@ impl Ask {
                 _ => Fate::Useless,
             },
             by_program: chance.percent(15),
+            outside: false,
             awaited: !chance.percent(5),
             required: chance.percent(6),
             phase: chance.percent(60).then(|| chance.place(PHASES.len())),
@@ -128,6 +131,15 @@ impl Ask {
             awaited: true,
             required: false,
             ..Self::new(chance)
+        }
+    }
+
+    /// Makes some tasks wait for something outside of the process.
+    pub(crate) fn may_be_outside(&mut self) {
+        self.outside = self.text % 12 == 0;
+        self.by_program |= self.outside;
+        if self.outside {
+            self.fate = Fate::Succeeds;
         }
     }
 
@@ -242,7 +254,11 @@ impl Ask {
 
     /// The identity of this call with this prompt.
     pub(crate) fn key(&self, prompt: &str) -> Key {
-        let executor = if self.by_program { "command" } else { "api" };
+        let executor = match (self.outside, self.by_program) {
+            (true, _) => "person",
+            (false, true) => "command",
+            (false, false) => "api",
+        };
         Key::of(&KeyParts {
             prompt,
             context: None,

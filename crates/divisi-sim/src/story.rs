@@ -74,6 +74,9 @@ pub(crate) fn line(event: &Event) -> String {
             format!("turn      {attempt} for {}{}", reserved.0, room(*reply_tokens))
         }
         Event::TurnHedged { attempt, reserved } => format!("hedged    {attempt} for {}", reserved.0),
+        Event::AttemptSuspended { attempt, suspension } => {
+            format!("suspended {attempt}, {} kept", suspension.reserved.0)
+        }
         Event::HedgeEnded { attempt, cost } => format!("given up  {attempt} cost {}", cost.0),
         Event::TurnEnded { attempt, turn } => format!("reply     {attempt} cost {}", turn.cost.0),
         Event::AttemptEnded { attempt, failure, cost, next_turn, .. } => {
@@ -110,6 +113,7 @@ fn why(reason: &ParkReason) -> String {
             format!("{task} cost {} of {}", cost.0, reserved.0)
         }
         ParkReason::Hopeless { failed, class, .. } => format!("hopeless: {failed}, {class}"),
+        ParkReason::Suspended { tasks } => format!("{tasks} wait for answers"),
         ParkReason::Quota { .. } => "quota".into(),
     }
 }

@@ -29,6 +29,8 @@ pub struct Tally {
     pub held: u64,
     /// Attempts that took longer than they might.
     pub timeouts: u64,
+    /// Answers given while nothing drove the run.
+    pub answered: u64,
     /// Requests that came to a closed gate.
     pub turned_away: u64,
     /// Requests that the vendor had too many of.
@@ -59,6 +61,7 @@ impl std::ops::AddAssign for Tally {
             withdrawn,
             held,
             timeouts,
+            answered,
             turned_away,
             limited,
             warm,
@@ -78,6 +81,7 @@ impl std::ops::AddAssign for Tally {
         self.withdrawn += withdrawn;
         self.held += held;
         self.timeouts += timeouts;
+        self.answered += answered;
         self.turned_away += turned_away;
         self.limited += limited;
         self.warm += warm;

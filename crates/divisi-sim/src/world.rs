@@ -2,10 +2,10 @@
 //! file, and the people who resume the run.
 
 use crate::Tally;
-use crate::ask::{Ask, PHASES};
+use crate::ask::{Ask, Fate, PHASES};
 use crate::chance::Chance;
 use crate::flow::Flow;
-use crate::process::{End, Kill, Process};
+use crate::process::{End, Kill, Process, answer};
 use crate::scenario::Scenario;
 use crate::script::{ideal, value_of};
 use crate::story::Story;
@@ -13,7 +13,8 @@ use crate::vendor::Vendor;
 use crate::watch::{Watch, ensure};
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{Content, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp};
+use divisi_core::run_loop::RunLoop;
+use divisi_core::{Content, Event, Input, Limits, Outcome, PicoUsd, Position, Run, TaskId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions before the calm one; more find little that these do not.
@@ -62,6 +63,7 @@ impl World {
             warn_percent: scenario.warned.then(|| people.within(0..110) as u8),
         };
         let mut flow = Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks);
+        flow.each(Ask::may_be_outside);
         flow.each(|ask| scenario.strip(ask));
         Self {
             flow,
@@ -98,6 +100,7 @@ impl World {
             if self.tally.executions >= EXECUTIONS_MAX || (done && self.people.percent(50)) {
                 break;
             }
+            run = self.answer(run, 60)?;
             reopen_failed = self.people.percent(30);
             self.prepare(&run, reopen_failed);
         }
@@ -109,7 +112,11 @@ impl World {
         let in_flight_max = self.limits.in_flight_max;
         self.limits = Limits { in_flight_max, hopeless_after: 0, ..Limits::default() };
         self.story.tell(self.now, || "and now in peace".into());
-        let run = self.execute(run, true, true)?;
+        let mut run = self.execute(run, true, true)?;
+        while matches!(run.stage(), Stage::Parked(ParkReason::Suspended { .. })) {
+            run = self.answer(run, 100)?;
+            run = self.execute(run, false, true)?;
+        }
         self.judge(&run)?;
         self.tally.requests = self.vendor.requests;
         Ok(self.tally)
@@ -143,6 +150,33 @@ impl World {
             ensure!(replayed == live, "the replay is not the run that was live");
         }
         Ok(replayed)
+    }
+
+    /// People answer some of what a run waits for while nothing drives it, as
+    /// `Engine::answer` does; each answer is taken once.
+    fn answer(&mut self, run: Run, percent: u64) -> Result<Run, String> {
+        let waiting: Vec<TaskId> = run.suspended().collect();
+        let position = Position(self.journal.len() as u64);
+        let mut runs: RunLoop<(), ()> = RunLoop::new(run, position, None, ());
+        for task in waiting {
+            if self.people.percent(100 - percent) {
+                continue;
+            }
+            self.story.tell(self.now, || format!("answered  {task}, with nothing at work"));
+            for _ in 0..2 {
+                let Some(state) = runs.run().task(task) else { continue };
+                let end = Box::new(answer(state, Fate::Succeeds));
+                runs.input(self.now, Input::Resolve { task, end }).map_err(|illegal| illegal.to_string())?;
+            }
+            self.tally.answered += 1;
+        }
+        let (_, batch) = runs.take_batch();
+        let ends = |recorded: &&Recorded| matches!(recorded.event, Event::AttemptEnded { .. });
+        let tasks: BTreeSet<_> =
+            batch.iter().filter(ends).map(|recorded| format!("{:?}", recorded.event)).collect();
+        ensure!(tasks.len() == batch.iter().filter(ends).count(), "an answer is taken twice");
+        self.journal.extend(batch);
+        self.reload()
     }
 
     /// The run as the journal tells it, read as it would be from a disk.

@@ -193,6 +193,8 @@ pub enum Input {
         /// Whether there is a result.
         ok: bool,
     },
+    /// The program waits from now on for something outside of the process.
+    Suspended,
     /// The run parks: what has not left stays.
     Park,
     /// Time has passed.
@@ -252,7 +254,7 @@ pub enum Output {
     },
     /// Add to the conversation what the model is told after its reply.
     Say(Say),
-    /// Start the program. Answered by [`Input::Worked`].
+    /// Start the program. Answered by [`Input::Worked`] or [`Input::Suspended`].
     Work,
     /// Make the check at this place, which is a fact. Answered by [`Input::Checked`].
     Check(usize),
@@ -282,6 +284,8 @@ pub enum End {
     Unbuilt,
     /// The program came to no result.
     NoResult,
+    /// It waits for something outside of the process.
+    Suspended,
     /// A check has refused the result.
     Refused,
     /// The judge of the check at this place gave no verdict, which counts as refused.
@@ -433,6 +437,10 @@ impl Attempt {
             (Stage::Working, Input::Worked { ok }) => {
                 self.owed = Owed::default();
                 if ok { self.check(now, 0) } else { self.end(End::NoResult) }
+            }
+            (Stage::Working, Input::Suspended) => {
+                self.owed = Owed::default();
+                self.end(End::Suspended);
             }
             (Stage::Checking(place), Input::Checked(Some(true))) => self.check(now, place + 1),
             (Stage::Checking(_), Input::Checked(Some(false))) => self.end(End::Refused),

@@ -93,6 +93,7 @@ impl Reader {
             | Event::TurnScheduled { .. }
             | Event::TurnHedged { .. }
             | Event::HedgeEnded { .. }
+            | Event::AttemptSuspended { .. }
             | Event::Refused { .. }
             | Event::Uncaught { .. }
             | Event::RetryPlanned { .. }

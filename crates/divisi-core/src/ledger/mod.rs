@@ -111,6 +111,8 @@ struct UnderWay {
     /// Set aside for the same request sent a second time.
     hedged: PicoUsd,
     turns: u32,
+    /// Whether it waits for something outside of the process that drives the run.
+    is_suspended: bool,
 }
 
 impl Ledger {
@@ -140,8 +142,13 @@ impl Ledger {
                 self.reused += u64::from(*reused);
             }
             Event::AttemptScheduled { attempt, model, reserved, .. } => {
-                let begun =
-                    UnderWay { model: model.clone(), reserved: *reserved, hedged: PicoUsd::ZERO, turns: 0 };
+                let begun = UnderWay {
+                    model: model.clone(),
+                    reserved: *reserved,
+                    hedged: PicoUsd::ZERO,
+                    turns: 0,
+                    is_suspended: false,
+                };
                 self.under_way.insert(*attempt, begun);
                 self.tries.begin(*attempt, model.as_deref(), self.tasks.get(&attempt.task));
             }
@@ -153,6 +160,12 @@ impl Ledger {
             Event::TurnHedged { attempt, reserved } => {
                 if let Some(begun) = self.under_way.get_mut(attempt) {
                     begun.hedged = *reserved;
+                }
+            }
+            Event::AttemptSuspended { attempt, suspension } => {
+                if let Some(begun) = self.under_way.get_mut(attempt) {
+                    begun.reserved = suspension.reserved;
+                    begun.is_suspended = true;
                 }
             }
             Event::HedgeEnded { attempt, cost } => self.given_up(at, *attempt, *cost),
@@ -247,8 +260,12 @@ impl Ledger {
     /// that sent them has died.
     pub fn end_in_flight(&mut self) {
         let at = self.span.latest();
-        let died: Vec<_> =
-            self.under_way.iter().map(|(attempt, begun)| (*attempt, begun.reserved, begun.hedged)).collect();
+        let died: Vec<_> = self
+            .under_way
+            .iter()
+            .filter(|(_, begun)| !begun.is_suspended)
+            .map(|(attempt, begun)| (*attempt, begun.reserved, begun.hedged))
+            .collect();
         for (attempt, reserved, hedged) in died {
             self.given_up(at, attempt, hedged);
             self.end(at, attempt, Usage::default(), reserved, reserved);

@@ -3,6 +3,7 @@
 use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
 use crate::budget::Spent;
+use crate::event::Suspension;
 use crate::event::{Caps, ParkReason, Refusal, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
 use crate::retry::Tries;
 use crate::{
@@ -72,6 +73,9 @@ impl Run {
                 task.worktrees.extend(worktree.as_deref().cloned());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
+            Event::AttemptSuspended { attempt, suspension } => {
+                self.apply_suspended(*attempt, suspension)?;
+            }
             Event::Uncaught { message, count } => self.uncaught = Some((message.clone(), *count)),
             Event::Refused { refusal, count } => self.apply_refused(refusal, *count)?,
             Event::RetryPlanned { task, due } => {
@@ -134,7 +138,9 @@ impl Run {
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. } => self.is_alive(),
             // Of two requests, the one that is given up ends first.
-            Event::TurnEnded { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
+            Event::TurnEnded { attempt, .. }
+            | Event::AttemptSuspended { attempt, .. }
+            | Event::AttemptEnded { attempt, .. } => {
                 self.is_alive() && self.end_hedge(*attempt, true).is_none()
             }
             Event::TurnHedged { attempt, reserved } => {
@@ -200,7 +206,7 @@ impl Run {
         self.stage = Stage::Replaying;
         for task in self.tasks.iter_mut() {
             let kept = match &task.stage {
-                TaskStage::Ended { outcome: Outcome::Ok { .. }, .. } => true,
+                TaskStage::Ended { outcome: Outcome::Ok { .. }, .. } | TaskStage::Suspended(_) => true,
                 TaskStage::Ended { outcome: Outcome::Failed(_), .. } => !resumed.reopen_failed,
                 // Never tried or stopped by a person: not finished work.
                 TaskStage::Ended { outcome: Outcome::Skipped { .. } | Outcome::Cancelled, .. }
@@ -286,6 +292,7 @@ impl Run {
             spent: Spent::default(),
             refused_tools: BTreeMap::new(),
             worktrees: vec![],
+            suspension: None,
             started_at: None,
             ended_at: None,
             sibling: self.siblings.join(facts),
@@ -310,6 +317,11 @@ impl Run {
             self.reused += 1;
             self.saved += task.cost();
             self.counts.count(outcome);
+        } else if matches!(task.stage, TaskStage::Suspended(_)) {
+            // It waits for the same as before.
+            task.sibling = self.siblings.join(&task.facts);
+            self.siblings.started(&mut task.sibling);
+            self.counts.open += 1;
         } else {
             task.stage = TaskStage::Ready;
             self.waiting.insert(&TaskStage::Ready, task.place(id));
@@ -425,8 +437,14 @@ impl Run {
         cost: PicoUsd,
         unconfirmed: PicoUsd,
     ) -> Result<(), IllegalEvent> {
-        let reserved = self.under_way(attempt)?.reserved;
-        self.in_flight.remove(&attempt);
+        let reserved = match self.suspended.remove(&attempt) {
+            Some(reserved) => reserved,
+            None => {
+                let reserved = self.under_way(attempt)?.reserved;
+                self.in_flight.remove(&attempt);
+                reserved
+            }
+        };
         self.usage += usage;
         let task = &mut self.tasks[attempt.task];
         let spent = Spent::of(reserved, cost, unconfirmed.min(reserved));
@@ -434,7 +452,23 @@ impl Run {
         task.usage += usage;
         task.spent += spent;
         task.stage = TaskStage::Between;
+        task.suspension = None;
         self.siblings.stopped(task.sibling);
+        Ok(())
+    }
+
+    fn apply_suspended(&mut self, attempt: AttemptId, suspension: &Suspension) -> Result<(), IllegalEvent> {
+        let before = self.under_way(attempt)?.reserved;
+        let kept = suspension.reserved;
+        if kept > before {
+            return Err(IllegalEvent(format!("{attempt} keeps more than it has reserved")));
+        }
+        self.in_flight.remove(&attempt);
+        let task = &mut self.tasks[attempt.task];
+        self.budgets.settle(task.facts.phase.as_ref(), PicoUsd(before.0 - kept.0), Spent::default());
+        task.stage = TaskStage::Suspended(attempt);
+        task.suspension = Some(suspension.clone());
+        self.suspended.insert(attempt, kept);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! What follows from what happens.
 
-use super::{AttemptEnd, Input, Run, Stage, Submission};
+use super::{AttemptEnd, InFlight, Input, Run, Stage, Submission};
 use crate::budget::{Grant, TurnBound};
-use crate::event::{ParkReason, Refusal, RunResumed, RunStarted, RunStatus, TaskSubmitted, Turn};
+use crate::event::{ParkReason, Refusal, RunResumed, RunStarted, RunStatus, Suspension, TaskSubmitted, Turn};
 use crate::retry::{Told, Verdict};
 use crate::run::TaskStage;
 use crate::{
@@ -64,6 +64,9 @@ impl Run {
                 None if self.stage == Stage::Replaying => vec![self.caught_up(), Event::FlowEnded { result }],
                 None => vec![Event::FlowEnded { result }],
             },
+            Input::AttemptSuspended { attempt, suspension } => self.suspend(attempt, suspension),
+            Input::Resolve { task, end } => self.resolve(task, *end, now),
+            Input::FlowWaits => self.rests_for_answers().unwrap_or_default(),
             Input::Park => match &self.stage {
                 Stage::Replaying | Stage::Running => {
                     vec![Event::ParkingStarted { reason: ParkReason::Asked }]
@@ -86,7 +89,9 @@ impl Run {
         let (occurrence, known) = self.keys.next(&key);
         if let Some(task) = known {
             let known = &self.tasks[task];
-            let facts = (*known.facts != facts).then(|| Arc::new(facts));
+            // What is set aside for one that is suspended stands where it was set aside.
+            let is_suspended = matches!(known.stage, TaskStage::Suspended(_));
+            let facts = (*known.facts != facts && !is_suspended).then(|| Arc::new(facts));
             let mut events = vec![Event::TaskClaimed { task, facts }];
             events.extend(ended(task, outcome.filter(|_| known.outcome().is_none())));
             return events;
@@ -225,8 +230,27 @@ impl Run {
         }
     }
 
-    fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
+    fn suspend(&self, attempt: AttemptId, mut suspension: Box<Suspension>) -> Vec<Event> {
         let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        suspension.reserved = suspension.reserved.min(in_flight.reserved);
+        self.after_hedge(attempt, [Event::AttemptSuspended { attempt, suspension }])
+    }
+
+    fn resolve(&self, task: TaskId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
+        match self.task(task).map(|task| &task.stage) {
+            Some(TaskStage::Suspended(attempt)) if self.is_alive() && self.is_open(task) => {
+                self.attempt_ended(*attempt, end, now)
+            }
+            _ => vec![],
+        }
+    }
+
+    fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
+        let suspended = || {
+            let reserved = *self.suspended.get(&attempt)?;
+            Some(InFlight { reserved, ..InFlight::default() })
+        };
+        let Some(in_flight) = self.in_flight.get(&attempt).copied().or_else(suspended) else { return vec![] };
         let task = &self.tasks[attempt.task];
         let mut events = Vec::with_capacity(3);
         events.extend(self.end_hedge(attempt, true));
@@ -332,6 +356,11 @@ impl Run {
             return vec![];
         }
         let mut events = self.end_in_flight(FailureClass::Interrupted, "the run was cancelled");
+        // Nothing will be heard of what is outside, so it counts as what it may cost.
+        let outside = self.suspended.iter().filter(|(attempt, _)| self.is_claimed(attempt.task));
+        events.extend(outside.map(|(attempt, reserved)| {
+            ended_at_reservation(*attempt, *reserved, FailureClass::Interrupted, "the run was cancelled")
+        }));
         let open = self.tasks().filter(|(_, task)| task.outcome().is_none());
         events.extend(open.map(|(task, _)| Event::TaskEnded { task, outcome: Outcome::Cancelled }));
         events.push(Event::RunEnded { status: RunStatus::Cancelled });
@@ -347,18 +376,7 @@ impl Run {
     /// settled at its reservation.
     fn end_in_flight(&self, class: FailureClass, message: &str) -> Vec<Event> {
         let end = |(&attempt, in_flight): (&AttemptId, &super::InFlight)| {
-            let ended = Event::AttemptEnded {
-                attempt,
-                failure: Some(Box::new(Failure::new(class, message))),
-                usage: Usage::default(),
-                cost: in_flight.reserved,
-                unconfirmed: in_flight.reserved,
-                next_turn: None,
-                findings: None,
-                tool_results: None,
-                waited: Millis(0),
-                worktree: None,
-            };
+            let ended = ended_at_reservation(attempt, in_flight.reserved, class, message);
             self.after_hedge(attempt, [ended])
         };
         self.in_flight.iter().flat_map(end).collect()
@@ -388,5 +406,21 @@ impl Run {
             task.claimed_in == self.execution
                 && !matches!(task.stage, TaskStage::InFlight(_) | TaskStage::Ended { .. })
         })
+    }
+}
+
+/// The end of an attempt of which nothing more will be heard.
+fn ended_at_reservation(attempt: AttemptId, reserved: PicoUsd, class: FailureClass, message: &str) -> Event {
+    Event::AttemptEnded {
+        attempt,
+        failure: Some(Box::new(Failure::new(class, message))),
+        usage: Usage::default(),
+        cost: reserved,
+        unconfirmed: reserved,
+        next_turn: None,
+        findings: None,
+        tool_results: None,
+        waited: Millis(0),
+        worktree: None,
     }
 }

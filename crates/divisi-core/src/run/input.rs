@@ -1,10 +1,10 @@
 //! What happens to a run.
 
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, Refusal, TaskFacts, Turn, Worktree};
+use crate::event::{Caps, FlowSource, Refusal, Suspension, TaskFacts, Turn, Worktree};
 use crate::preflight::Estimate;
 use crate::retry::QuotaWait;
-use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, Usage};
+use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 
 /// Something that happens to a run.
@@ -81,6 +81,24 @@ pub enum Input {
         /// How.
         end: Box<AttemptEnd>,
     },
+    /// An attempt waits from now on for something outside of the process.
+    AttemptSuspended {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// For what.
+        suspension: Box<Suspension>,
+    },
+    /// What a suspended task waits for has come. Decides how its attempt ends, also where
+    /// the run is parked and nothing drives it; nothing, where the task waits for nothing.
+    Resolve {
+        /// Which task.
+        task: TaskId,
+        /// How its attempt ends.
+        end: Box<AttemptEnd>,
+    },
+    /// The flow waits, and has been given every answer there is: a run of which all the
+    /// rest is suspended parks.
+    FlowWaits,
     /// A progress group begins.
     Phase {
         /// Its title.

@@ -59,6 +59,8 @@ pub struct Run {
     waiting: Waiting,
     siblings: Siblings,
     in_flight: BTreeMap<AttemptId, InFlight>,
+    /// Attempts that wait for something outside, and what stays reserved for each.
+    suspended: BTreeMap<AttemptId, PicoUsd>,
     outcomes: u32,
     phases: Vec<Arc<str>>,
     logs: u32,
@@ -230,6 +232,15 @@ impl Run {
     /// How many attempts are under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Tasks of this execution that wait for something outside of the process.
+    pub fn suspended(&self) -> impl Iterator<Item = TaskId> {
+        self.suspended.keys().map(|attempt| attempt.task).filter(|task| self.is_claimed(*task))
+    }
+
+    fn is_claimed(&self, task: TaskId) -> bool {
+        self.task(task).is_some_and(|task| task.claimed_in == self.execution)
     }
 
     /// Progress groups in the order in which they began.

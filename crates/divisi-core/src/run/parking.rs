@@ -14,6 +14,15 @@ impl Run {
         }
     }
 
+    /// Parks a run of which all the rest waits for something outside of the process.
+    pub(super) fn rests_for_answers(&self) -> Option<Vec<Event>> {
+        let tasks = self.suspended().count() as u32;
+        let rests =
+            self.stage == Stage::Running && tasks > 0 && self.in_flight.is_empty() && self.waiting.is_empty();
+        let reason = ParkReason::Suspended { tasks };
+        rests.then(|| vec![Event::ParkingStarted { reason: reason.clone() }, Event::RunParked { reason }])
+    }
+
     /// Goes on when it is time.
     pub(super) fn wake(&self, now: Timestamp) -> Vec<Event> {
         match self.waits_until() {

@@ -19,6 +19,9 @@ impl Run {
         if let Some(warning) = self.soft_limit() {
             return vec![warning];
         }
+        if let Some(rest) = self.flow_ended.as_ref().and_then(|_| self.rests_for_answers()) {
+            return rest;
+        }
         match &self.stage {
             Stage::Running => self.schedule(now),
             Stage::Parking(reason) if self.in_flight.is_empty() => {

@@ -4,7 +4,7 @@ use super::siblings;
 use super::waiting::Place;
 use crate::budget::{Grant, Spent, TurnBound};
 use crate::climb::{Climb, climb};
-use crate::event::{TaskFacts, Worktree};
+use crate::event::{Suspension, TaskFacts, Worktree};
 use crate::retry::Tries;
 use crate::{
     AttemptId, Content, Digest, Failure, FailureClass, Key, Outcome, PicoUsd, TaskId, Timestamp, Usage,
@@ -41,6 +41,8 @@ pub struct TaskState {
     pub(super) refused_tools: BTreeMap<Arc<str>, (Arc<str>, u32)>,
     /// Of its attempts, those that were kept.
     pub(super) worktrees: Vec<Worktree>,
+    /// What its attempt waits for, while that is suspended.
+    pub(super) suspension: Option<Suspension>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) sibling: siblings::Place,
@@ -57,6 +59,8 @@ pub enum TaskStage {
     Resting(Timestamp),
     /// This attempt is under way.
     InFlight(AttemptId),
+    /// This attempt waits for something outside of the process.
+    Suspended(AttemptId),
     /// Its attempt has ended; what follows is not recorded yet.
     Between,
     /// It has an outcome.
@@ -124,6 +128,7 @@ impl TaskState {
             | TaskStage::Ready
             | TaskStage::Resting(_)
             | TaskStage::InFlight(_)
+            | TaskStage::Suspended(_)
             | TaskStage::Between => None,
         }
     }
@@ -178,6 +183,11 @@ impl TaskState {
     /// that each takes, and how often it was called.
     pub fn refused_tools(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u32)> {
         self.refused_tools.iter().map(|(tool, (permission, count))| (tool, permission, *count))
+    }
+
+    /// What it waits for outside of the process, while its attempt is suspended.
+    pub fn suspension(&self) -> Option<&Suspension> {
+        self.suspension.as_ref()
     }
 
     /// The worktrees of its attempts that were kept, because there is work in them.

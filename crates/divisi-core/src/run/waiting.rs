@@ -131,9 +131,11 @@ impl Pool {
         let new = match stage {
             TaskStage::Ready => self.ready.insert((Reverse(priority), id)),
             TaskStage::Resting(due) => self.resting.insert((*due, id)),
-            TaskStage::Unclaimed | TaskStage::InFlight(_) | TaskStage::Between | TaskStage::Ended { .. } => {
-                false
-            }
+            TaskStage::Unclaimed
+            | TaskStage::InFlight(_)
+            | TaskStage::Suspended(_)
+            | TaskStage::Between
+            | TaskStage::Ended { .. } => false,
         };
         if let (true, Some(by_cost)) = (new, &mut self.by_cost) {
             by_cost.insert((cost, id));
@@ -144,9 +146,11 @@ impl Pool {
         let known = match stage {
             TaskStage::Ready => self.ready.remove(&(Reverse(priority), id)),
             TaskStage::Resting(due) => self.resting.remove(&(*due, id)),
-            TaskStage::Unclaimed | TaskStage::InFlight(_) | TaskStage::Between | TaskStage::Ended { .. } => {
-                false
-            }
+            TaskStage::Unclaimed
+            | TaskStage::InFlight(_)
+            | TaskStage::Suspended(_)
+            | TaskStage::Between
+            | TaskStage::Ended { .. } => false,
         };
         if let (true, Some(by_cost)) = (known, &mut self.by_cost) {
             by_cost.remove(&(cost, id));

@@ -36,23 +36,30 @@ impl<W> Delivery<W> {
         self.recorded = run.all_tasks().filter_map(order).collect();
     }
 
-    /// `waiter` waits for `task`.
-    pub(super) fn wait(&mut self, run: &Run, task: TaskId, waiter: W) {
+    /// `waiter` waits for `task`, whose outcome, if there is one, `is_known` from before.
+    pub(super) fn wait(&mut self, run: &Run, task: TaskId, waiter: W, is_known: bool) {
         let place = task.0 as usize;
         if place >= self.waiting.len() {
             self.waiting.resize_with(place + 1, || None);
         }
         self.waiting[place] = Some(waiter);
-        let known = run.task(task).is_some_and(|task| task.outcome().is_some());
+        let has_outcome = run.task(task).is_some_and(|task| task.outcome().is_some());
         // While the run catches up, recorded outcomes wait for their turn.
-        if known && *run.stage() != Stage::Replaying {
+        if has_outcome && is_known && *run.stage() != Stage::Replaying {
             self.fresh.push(task);
         }
     }
 
-    /// `task` has its outcome.
-    pub(super) fn ended(&mut self, task: TaskId) {
-        self.fresh.push(task);
+    /// `task` has its outcome. One that comes while the run catches up, because it was
+    /// known when the task was asked for, waits for its turn behind those recorded
+    /// before: the next replay will give it there.
+    pub(super) fn ended(&mut self, run: &Run, task: TaskId) {
+        match (run.stage(), run.task(task).map(TaskState::stage)) {
+            (Stage::Replaying, Some(TaskStage::Ended { order, .. })) => {
+                self.recorded.insert(*order, task);
+            }
+            _ => self.fresh.push(task),
+        }
     }
 
     /// A task was refused, which answers its waiter at once.
@@ -74,6 +81,11 @@ impl<W> Delivery<W> {
         let next = self.next_recorded();
         self.fresh.extend(next);
         self.fresh.is_empty()
+    }
+
+    /// Whether the flow has heard everything it can be told.
+    pub(super) fn has_told_all(&self, answered: u64) -> bool {
+        answered == self.answered && self.fresh.is_empty()
     }
 
     /// The recorded outcomes that may be given now: the first that is asked

@@ -89,7 +89,7 @@ pub enum Effect<A> {
     Granted(A, Option<u32>),
     /// What an attempt has said is durable: a reply, or that a request is sent twice.
     Recorded(A),
-    /// An attempt has ended, whoever has said so.
+    /// An attempt has ended, whoever has said so, or is suspended.
     Ended(AttemptId),
     /// A task has its outcome.
     TaskEnded(TaskId),
@@ -186,7 +186,11 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                 return Ok(Submitted::Refused(waiter));
             }
         };
-        self.delivery.wait(&self.run, task, waiter);
+        // An outcome of this batch is given with the others of the batch, in their order.
+        let ends_now =
+            |recorded: &Recorded| matches!(recorded.event, Event::TaskEnded { task: of, .. } if of == task);
+        let is_known = !self.batch[from..].iter().any(ends_now);
+        self.delivery.wait(&self.run, task, waiter, is_known);
         Ok(Submitted::Taken { task, is_new })
     }
 
@@ -208,8 +212,14 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
     /// The flow waits, after so many answers. If the journal has none for it either, the
     /// run has caught up.
     pub fn flow_waits(&mut self, now: Timestamp, answered: u64) -> Result<(), IllegalEvent> {
-        if *self.run.stage() == Stage::Replaying && self.delivery.is_quiet(answered) {
-            self.decide(now, Input::CaughtUp)?;
+        match self.run.stage() {
+            Stage::Replaying if self.delivery.is_quiet(answered) => {
+                self.decide(now, Input::CaughtUp)?;
+            }
+            Stage::Running if self.delivery.has_told_all(answered) && !self.has_outcomes() => {
+                self.decide(now, Input::FlowWaits)?;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -269,10 +279,15 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         }
         for recorded in &self.batch {
             if let Event::TaskEnded { task, .. } = &recorded.event {
-                self.delivery.ended(*task);
+                self.delivery.ended(&self.run, *task);
             }
         }
         self.answers()
+    }
+
+    /// Whether the batch holds an outcome, which the flow has not been told.
+    fn has_outcomes(&self) -> bool {
+        self.batch.iter().any(|recorded| matches!(recorded.event, Event::TaskEnded { .. }))
     }
 
     /// What has been decided since the last batch, and the position of its first event.
@@ -293,9 +308,12 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                 Event::AttemptScheduled { attempt, model, reply_tokens, .. } => {
                     Some(Effect::Start { attempt: *attempt, model: model.clone(), room: *reply_tokens })
                 }
-                Event::AttemptEnded { attempt, .. } => Some(Effect::Ended(*attempt)),
+                // What is suspended is carried out elsewhere.
+                Event::AttemptSuspended { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
+                    Some(Effect::Ended(*attempt))
+                }
                 Event::TaskEnded { task, .. } => {
-                    self.delivery.ended(*task);
+                    self.delivery.ended(&self.run, *task);
                     Some(Effect::TaskEnded(*task))
                 }
                 // What has not left stays, whatever the reason: it has not begun.

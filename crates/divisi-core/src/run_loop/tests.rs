@@ -3,7 +3,7 @@
 use super::*;
 use crate::budget::TurnBound;
 use crate::event::{Caps, FlowSource, TaskFacts};
-use crate::{Digest, Key, Limits, PicoUsd};
+use crate::{Digest, Key, Limits, Outcome, PicoUsd};
 
 const NOW: Timestamp = Timestamp(7);
 
@@ -86,6 +86,41 @@ fn a_replay_answers_in_recorded_order_and_hears_the_flow_in_between() {
     assert_eq!(again.answers().len(), 1);
     again.flow_waits(NOW, 3).unwrap();
     assert_eq!(*again.run().stage(), Stage::Running, "nothing is left that it has not heard");
+}
+
+#[test]
+fn an_outcome_that_comes_during_a_replay_waits_behind_those_recorded_before() {
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    runs.submit(NOW, submission("a"), 0).unwrap();
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempts = starts(&commits(&mut runs));
+    ends(&mut runs, attempts[0]);
+    commits(&mut runs);
+    let position = runs.take_batch().0;
+    let mut again = begun(runs.into_run(), position, Limits::default());
+    again.submit(NOW, submission("a"), 0).unwrap();
+    let useless = Outcome::Failed(Failure::new(FailureClass::Unavailable, "there is no such agent"));
+    let new = Submission { outcome: Some(useless), ..submission("b") };
+    again.submit(NOW, new, 1).unwrap();
+    commits(&mut again);
+    assert_eq!(again.answers(), []);
+    again.flow_waits(NOW, 0).unwrap();
+    let given: Vec<_> = again.answers().into_iter().map(|(waiter, _)| waiter).collect();
+    assert_eq!(given, [0, 1]);
+}
+
+#[test]
+fn outcomes_of_a_batch_are_given_in_the_order_in_which_they_are_recorded() {
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    runs.submit(NOW, submission("a"), 0).unwrap();
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempts = starts(&commits(&mut runs));
+    ends(&mut runs, attempts[0]);
+    let useless = Outcome::Failed(Failure::new(FailureClass::Unavailable, "there is no such agent"));
+    runs.submit(NOW, Submission { outcome: Some(useless), ..submission("b") }, 1).unwrap();
+    commits(&mut runs);
+    let given: Vec<_> = runs.answers().into_iter().map(|(waiter, _)| waiter).collect();
+    assert_eq!(given, [0, 1]);
 }
 
 #[test]

@@ -97,6 +97,10 @@ impl Driver {
             }
             Ours::Ended { attempt, result } => {
                 self.lines.remove(&attempt);
+                if let Some(suspension) = result.suspension {
+                    self.runs.input(now, Input::AttemptSuspended { attempt, suspension })?;
+                    return Ok(());
+                }
                 let last_turn = result.last_turn.map(|(turn, reply)| {
                     if let Content::Stored { digest, .. } = &turn.reply {
                         self.blobs.push(Blob { digest: *digest, text: reply });

@@ -6,18 +6,21 @@ mod job;
 pub use handle::{Control, Finished, RunHandle};
 pub use job::Job;
 
+use crate::clock::wall_clock;
 use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
+use crate::executor::misfit;
 use crate::flow::{self, Flow, Library};
 use crate::lock::{LockError, RunLock};
 use crate::resolve::Resolver;
 use crate::setup::Setup;
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{Batch, RunSummary, Store, StoreError};
 use divisi_core::content::Content;
 use divisi_core::event::Caps;
 use divisi_core::event::FlowSource;
 use divisi_core::retry::QuotaWait;
-use divisi_core::run::Stage;
-use divisi_core::{Input, Position, Run, RunId};
+use divisi_core::run::{AttemptEnd, Stage};
+use divisi_core::run_loop::RunLoop;
+use divisi_core::{Input, Millis, Position, Run, RunId, Task, TaskId};
 use divisi_providers::redact;
 use divisi_script::{HostOptions, ScriptError};
 use serde_json::Value;
@@ -78,6 +81,23 @@ impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self::Drive(error.into())
     }
+}
+
+/// Why an answer was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The run cannot be opened: it is not there, or another process drives it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// The task waits for no answer.
+    #[error("{0} waits for no answer")]
+    NotWaiting(TaskId),
+    /// The answer is not what was asked for.
+    #[error("the answer does not fit the task's schema: {0}")]
+    Misfit(String),
 }
 
 impl Engine {
@@ -182,6 +202,40 @@ impl Engine {
     /// A text of a journal.
     pub async fn read(&self, content: &Content) -> Result<Arc<str>, DriveError> {
         driver::read(&*self.store, content).await
+    }
+
+    /// Answers a task that waits for something outside of the process: `answer` is its
+    /// result, a text, or JSON that fits its schema where it has one. The run goes on
+    /// with it when it is resumed.
+    ///
+    /// Fails while another process drives the run.
+    pub async fn answer(&self, id: &RunId, task: TaskId, answer: &str) -> Result<(), AnswerError> {
+        let Opened { run, position, lock: _lock, .. } = self.reopen(id).await?;
+        let state = run.task(task).filter(|_| run.suspended().any(|suspended| suspended == task));
+        let Some(state) = state else { return Err(AnswerError::NotWaiting(task)) };
+        let spec: Task = serde_json::from_str(&driver::read(&*self.store, state.spec()).await?)
+            .map_err(|error| AnswerError::Misfit(error.to_string()))?;
+        let value = match &spec.schema {
+            None => Value::from(answer),
+            Some(schema) => match misfit(schema, answer) {
+                Ok(None) => {
+                    serde_json::from_str(answer).map_err(|error| AnswerError::Misfit(error.to_string()))?
+                }
+                Ok(Some(violations)) => return Err(AnswerError::Misfit(violations)),
+                Err(failure) => return Err(AnswerError::Misfit(failure.message)),
+            },
+        };
+        let now = wall_clock();
+        let (content, blob) = Content::of(redact::known().json(value.to_string().into()));
+        let waited = state.started_at().map_or(Millis(0), |started| now.since(started));
+        let end = Box::new(AttemptEnd { waited, ..AttemptEnd::of(Ok(content)) });
+        let mut runs: RunLoop<(), ()> = RunLoop::new(run, position, None, ());
+        runs.input(now, Input::Resolve { task, end }).map_err(DriveError::from)?;
+        let summary = RunSummary::of(id, runs.run(), now);
+        let (position, events) = runs.take_batch();
+        let blobs = blob.into_iter().collect();
+        let batch = Batch { run: id.clone(), position, events, blobs, summary };
+        Ok(self.store.append(batch.into()).await.map_err(DriveError::from)?)
     }
 
     async fn reopen(&self, id: &RunId) -> Result<Opened, StartError> {

@@ -29,7 +29,7 @@ pub(crate) const FINDINGS_BYTES_MAX: u64 = 8 * 1024;
 const VERDICT_TOKENS_MAX: u32 = 4_096;
 
 /// What a schema has against the result.
-pub(super) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
+pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
     Ok(Checked::new(schema)?.check(value).err())
 }
 

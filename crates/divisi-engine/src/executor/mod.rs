@@ -9,16 +9,18 @@ mod command;
 mod dialogue;
 mod line;
 mod perform;
+mod person;
 mod place;
 mod said;
 mod schema;
 mod send;
 
-pub(crate) use check::FINDINGS_BYTES_MAX;
+pub(crate) use check::{FINDINGS_BYTES_MAX, misfit};
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
 pub(crate) use dialogue::opening;
 pub use line::{Line, Signal, Stopped, WaitsFor};
 pub(crate) use perform::carry_out;
+pub use person::PersonExecutor;
 pub use send::SharedDurations;
 pub(crate) use send::bound;
 
@@ -26,8 +28,8 @@ use crate::resolve::Assignment;
 use crate::setup::Model;
 use async_trait::async_trait;
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Turn, Worktree};
-use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Usage};
+use divisi_core::event::{Suspension, Turn, Worktree};
+use divisi_core::{AttemptId, Failure, FailureClass, Millis, PicoUsd, Usage};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,6 +96,9 @@ pub struct AttemptResult {
     /// How long it waited for its turn to send requests. Its [`Line`] knows, and
     /// whoever watches the attempt enters it.
     pub waited: Millis,
+    /// What it waits for from now on, outside of the process: then there is no result
+    /// yet.
+    pub suspension: Option<Box<Suspension>>,
     /// The worktree that was kept of it.
     pub worktree: Option<Box<Worktree>>,
 }
@@ -112,8 +117,16 @@ impl AttemptResult {
             next_turn: None,
             findings: None,
             waited: Millis(0),
+            suspension: None,
             worktree: None,
         }
+    }
+}
+
+impl From<Suspension> for AttemptResult {
+    fn from(suspension: Suspension) -> Self {
+        let none_yet = Failure::new(FailureClass::Interrupted, "it waits for an answer");
+        Self { suspension: Some(Box::new(suspension)), ..Self::of(Err(none_yet)) }
     }
 }
 

@@ -271,9 +271,12 @@ impl Performer {
                 self.tell(Input::Checked(accepted));
             }
             Event::Worked(result) => {
-                let ok = result.result.is_ok();
+                let input = match result.suspension.is_some() {
+                    true => Input::Suspended,
+                    false => Input::Worked { ok: result.result.is_ok() },
+                };
                 self.made = Some(result);
-                self.tell(Input::Worked { ok });
+                self.tell(input);
             }
         }
     }
@@ -494,7 +497,9 @@ impl Performer {
     fn end(&mut self, Ended { end, unrecorded, unanswered }: Ended) -> AttemptResult {
         (self.main, self.second, self.permits) = (None, None, [None, None]);
         let result = match end {
-            End::Done | End::NoResult => self.made.take().map_or_else(|| self.answered(), |made| *made),
+            End::Done | End::NoResult | End::Suspended => {
+                self.made.take().map_or_else(|| self.answered(), |made| *made)
+            }
             End::Refused | End::NoVerdict(_) => self.refused(end),
             End::Cut(_, next_turn) => {
                 AttemptResult { next_turn: Some(next_turn), ..self.without_result(end) }
@@ -603,6 +608,7 @@ impl Performer {
             | End::CheckFailed
             | End::Done
             | End::NoResult
+            | End::Suspended
             | End::Refused
             | End::NoVerdict(_)
             | End::NoReply(_) => Failure::new(FailureClass::Unavailable, "the attempt came to nothing"),

@@ -4,7 +4,7 @@ use super::Process;
 use super::gate::Sending;
 use crate::vendor::{Answered, Family};
 use divisi_core::governor::{PermitId, Place};
-use divisi_core::{AttemptId, Input, Millis, Timestamp};
+use divisi_core::{AttemptId, Input, Millis, TaskId, Timestamp};
 
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
@@ -17,6 +17,8 @@ pub(super) enum Happening {
     ToolsDone(AttemptId, bool),
     /// A check has looked at a result.
     Checked(AttemptId),
+    /// What a task waits for outside of the process is there.
+    Answered(TaskId),
     /// Another run wants to send something.
     OtherAsks(u32),
     /// The same, once it has been parked.
@@ -58,6 +60,7 @@ impl Process<'_, '_> {
             Happening::Begins(sending, permit) => self.begins(sending, permit)?,
             Happening::ToolsDone(attempt, are_new) => self.tools_are_done(attempt, are_new)?,
             Happening::Checked(attempt) => self.is_checked(attempt)?,
+            Happening::Answered(task) => self.is_answered(task),
             Happening::OtherAsks(number) => self.other_asks(number)?,
             Happening::OtherResumes(number) => {
                 self.reopen_gates()?;

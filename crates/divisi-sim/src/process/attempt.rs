@@ -11,12 +11,14 @@ use divisi_core::attempt::{
     Attempt, End, Ended, Input as Step, Known, Output, Purpose, Reading, Signs, Slot, Spec, Work,
 };
 use divisi_core::check::CheckKind;
-use divisi_core::event::Turn;
+use divisi_core::event::{Suspension, Turn};
 use divisi_core::governor::{Lead, Leader, PermitId, Place};
 use divisi_core::retry::Told;
-use divisi_core::run::{AttemptEnd, KeptTurn, TaskStage};
+use divisi_core::run::{AttemptEnd, KeptTurn, TaskStage, TaskState};
 use divisi_core::run_loop::UnderWay;
-use divisi_core::{AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, Timestamp, Usage};
+use divisi_core::{
+    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, PicoUsd, TaskId, Timestamp, Usage,
+};
 use std::sync::Arc;
 
 /// Longest time a request may be out without a sign of life.
@@ -190,6 +192,7 @@ impl<'f> Process<'_, 'f> {
             }
             Output::UseTools { kept, may_run } => self.use_tools(id, kept, may_run),
             Output::Say(_) => Ok(()),
+            Output::Work if ask.outside => self.step(id, Step::Suspended),
             Output::Work => {
                 let request = self.request_of(id, None);
                 self.planned += 1;
@@ -396,7 +399,7 @@ impl<'f> Process<'_, 'f> {
     }
 
     /// A program has ended, and says what it has cost.
-    fn worked(&mut self, id: AttemptId, reply: Reply, most: divisi_core::PicoUsd) -> Result<(), String> {
+    fn worked(&mut self, id: AttemptId, reply: Reply, most: PicoUsd) -> Result<(), String> {
         let made = match reply {
             Reply::Answer { cost, .. } => {
                 let usage = Usage { output: 1, ..Usage::default() };
@@ -444,7 +447,32 @@ impl<'f> Process<'_, 'f> {
         self.step(id, Step::Checked(Some(!refuses)))
     }
 
+    /// From now on it waits for something outside.
+    fn suspend(&mut self, id: AttemptId) -> Result<(), String> {
+        let reserved = PicoUsd(self.asks[&id.task].bound(0, None).most().0 / 2);
+        let suspension = Box::new(Suspension { kind: "person".into(), handle: None, reserved });
+        self.say(Input::AttemptSuspended { attempt: id, suspension });
+        self.will_be_answered(id.task);
+        self.let_go(id)
+    }
+
+    /// What a task waits for outside comes at some time, if the process is there by then.
+    pub(super) fn will_be_answered(&mut self, task: TaskId) {
+        let after = Millis(self.chance.within(0..20_000));
+        self.plan(after, Happening::Answered(task));
+    }
+
+    /// What a task waits for outside is there.
+    pub(super) fn is_answered(&mut self, task: TaskId) {
+        let Some(state) = self.run().task(task) else { return };
+        let end = Box::new(answer(state, self.asks[&task].fate));
+        self.say(Input::Resolve { task, end });
+    }
+
     fn ended(&mut self, id: AttemptId, ended: Ended) -> Result<(), String> {
+        if ended.end == End::Suspended {
+            return self.suspend(id);
+        }
         let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
         let Ended { end, unrecorded, unanswered } = ended;
         let last_turn = carried.reply.take().filter(|_| unrecorded);
@@ -597,6 +625,16 @@ impl<'f> Carried<'f> {
             is_parking: false,
         }
     }
+}
+
+/// How a suspended attempt ends, once what it waits for is there.
+pub(crate) fn answer(task: &TaskState, fate: Fate) -> AttemptEnd {
+    let cost = task.suspension().map_or(PicoUsd::ZERO, |suspension| PicoUsd(suspension.reserved.0 / 2));
+    let result = match fate {
+        Fate::Fails(class) => failed(class),
+        Fate::Succeeds | Fate::Useless => AttemptEnd::of(Ok(text(&value_of(&task.key()).to_string()))),
+    };
+    AttemptEnd { cost, ..result }
 }
 
 /// The checks of a task.

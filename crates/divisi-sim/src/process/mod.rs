@@ -18,6 +18,7 @@ use crate::watch::{Watch, ensure};
 use crate::world::World;
 use agenda::Happening;
 use attempt::Carried;
+pub(crate) use attempt::answer;
 use divisi_core::attempt::Input as Step;
 use divisi_core::governor::PrefixCache;
 use divisi_core::retry::QuotaWait;
@@ -277,9 +278,14 @@ impl<'w, 'f> Process<'w, 'f> {
             Submission { key: ask.key(prompt), facts: facts.clone(), spec: text(prompt), outcome };
         match self.holds(|runs, now| runs.submit(now, submission, call))? {
             Submitted::Taken { task, .. } => {
-                let known = self.run().task(task).map(|task| task.facts());
-                ensure!(known == Some(&facts), "{task} does not take what is now said of it");
                 self.asks.insert(task, ask);
+                let Some(state) = self.run().task(task) else { return Ok(()) };
+                let is_suspended = matches!(state.stage(), TaskStage::Suspended(_));
+                let is_known = *state.facts() == facts || is_suspended;
+                ensure!(is_known, "{task} does not take what is now said of it");
+                if is_suspended {
+                    self.will_be_answered(task);
+                }
             }
             Submitted::Refused(call) => {
                 let full = self.run().all_tasks().count() >= self.run().limits().tasks_max as usize;
@@ -386,6 +392,7 @@ impl<'w, 'f> Process<'w, 'f> {
             let Some(state) = self.run().task(task) else { continue };
             let is_ok = state.outcome().is_some_and(Outcome::is_ok);
             let value = is_ok.then(|| value_of(&state.key()));
+            self.world.story.tell(self.world.now, || format!("tells     the flow of {task}"));
             self.script.resolve(call, value);
             self.listen();
         }

@@ -13,6 +13,8 @@ pub(super) struct Books {
     pub(super) phases: BTreeMap<Arc<str>, Account>,
     tasks: Vec<TaskBook>,
     pub(super) in_flight: BTreeMap<AttemptId, PicoUsd>,
+    /// What is kept for attempts that wait for something outside.
+    pub(super) suspended: BTreeMap<AttemptId, PicoUsd>,
     /// Set aside for requests that were sent a second time.
     pub(super) hedged: BTreeMap<AttemptId, PicoUsd>,
     pub(super) warn_percent: Option<u8>,
@@ -132,8 +134,15 @@ impl Books {
                 self.of(*attempt, Booking { released, settled: turn.cost, ..Booking::default() });
                 self.tasks[attempt.task.index()].next_turn = None;
             }
-            Event::AttemptEnded { attempt, cost, unconfirmed, failure, next_turn, .. } => {
+            Event::AttemptSuspended { attempt, suspension } => {
                 let released = self.in_flight.remove(attempt).unwrap_or_default();
+                let reserved = suspension.reserved;
+                self.suspended.insert(*attempt, reserved);
+                self.of(*attempt, Booking { released, reserved, ..Booking::default() });
+            }
+            Event::AttemptEnded { attempt, cost, unconfirmed, failure, next_turn, .. } => {
+                let known = self.in_flight.remove(attempt).or_else(|| self.suspended.remove(attempt));
+                let released = known.unwrap_or_default();
                 let (settled, unconfirmed) = (*cost, *unconfirmed);
                 self.of(*attempt, Booking { released, settled, unconfirmed, ..Booking::default() });
                 let class = failure.as_ref().map(|failure| failure.class);

@@ -21,6 +21,8 @@ pub(super) struct Circuit {
     started: BTreeMap<Sort, Vec<TaskId>>,
     waiting: BTreeSet<TaskId>,
     in_flight: BTreeSet<TaskId>,
+    /// Tasks that wait for something outside, which are under way in every execution.
+    suspended: BTreeSet<TaskId>,
     /// How tasks ended in this execution that were tried; `None` is a success.
     ended: BTreeMap<TaskId, Option<FailureClass>>,
     first: usize,
@@ -52,12 +54,10 @@ impl Circuit {
             Event::TaskClaimed { task, facts } => self.join(*task, facts.as_ref()),
             Event::AttemptScheduled { attempt, .. } => {
                 self.waiting.remove(&attempt.task);
-                self.in_flight.insert(attempt.task);
-                let started = self.started.entry(self.sorts[&attempt.task].clone()).or_default();
-                if !started.contains(&attempt.task) {
-                    started.push(attempt.task);
-                }
+                self.starts(attempt.task);
             }
+            Event::AttemptSuspended { attempt, .. } => _ = self.suspended.insert(attempt.task),
+            Event::AttemptEnded { attempt, .. } => _ = self.suspended.remove(&attempt.task),
             Event::RetryPlanned { task, .. } => {
                 self.in_flight.remove(task);
                 self.waiting.insert(*task);
@@ -70,7 +70,8 @@ impl Circuit {
 
     fn begin(&mut self, first: u32, is_running: bool) {
         let (sorts, done) = (std::mem::take(&mut self.sorts), std::mem::take(&mut self.done));
-        *self = Self { sorts, done, first: first as usize, is_running, ..Self::default() };
+        let suspended = std::mem::take(&mut self.suspended);
+        *self = Self { sorts, done, suspended, first: first as usize, is_running, ..Self::default() };
     }
 
     fn join(&mut self, task: TaskId, facts: Option<&Arc<TaskFacts>>) {
@@ -78,8 +79,18 @@ impl Circuit {
             let TaskFacts { phase, executor, kind, models, .. } = &**facts;
             self.sorts.insert(task, (phase.clone(), executor.clone(), kind.clone(), models.clone()));
         }
-        if !self.done.contains_key(&task) {
+        if self.suspended.contains(&task) {
+            self.starts(task);
+        } else if !self.done.contains_key(&task) {
             self.waiting.insert(task);
+        }
+    }
+
+    fn starts(&mut self, task: TaskId) {
+        self.in_flight.insert(task);
+        let started = self.started.entry(self.sorts[&task].clone()).or_default();
+        if !started.contains(&task) {
+            started.push(task);
         }
     }
 

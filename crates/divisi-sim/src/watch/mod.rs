@@ -113,8 +113,14 @@ impl Watch {
                 let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
                 self.costs(turn.cost, reserved)?;
             }
+            Event::AttemptSuspended { attempt, suspension } => {
+                let reserved = self.books.in_flight.get(attempt).copied();
+                ensure!(reserved >= Some(suspension.reserved), "{attempt} keeps more than it has");
+            }
             Event::AttemptEnded { attempt, cost, .. } => {
-                let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
+                let known = self.books.in_flight.get(attempt).or_else(|| self.books.suspended.get(attempt));
+                ensure!(known.is_some(), "{attempt} ends twice");
+                let reserved = known.copied().unwrap_or_default();
                 self.costs(*cost, reserved)?;
             }
             Event::CaughtUp { .. } => self.all_are_claimed(run)?,

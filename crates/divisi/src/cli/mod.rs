@@ -14,8 +14,8 @@ pub(crate) use help::command;
 pub(crate) use run_flags::RunFlags;
 
 use crate::commands::{
-    check, completions, cost, decompose, doctor, init, man, map, models, pick, pipe, plan, rerun, resume,
-    run, runs, show, trust, types,
+    answer, check, completions, cost, decompose, doctor, init, man, map, models, pick, pipe, plan, rerun,
+    resume, run, runs, show, trust, types,
 };
 use crate::problem::Problem;
 use clap::{Parser, Subcommand};
@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Pipe(pipe::Args),
     Decompose(decompose::Args),
     Check(check::Args),
+    Answer(answer::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
     Plan(plan::Args),

@@ -11,6 +11,7 @@ pub(crate) mod pipe;
 
 pub(crate) mod check;
 
+pub(crate) mod answer;
 pub(crate) mod rerun;
 pub(crate) mod resume;
 
@@ -42,6 +43,7 @@ pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exi
         Command::Pipe(args) => pipe::run(args, context).await,
         Command::Decompose(args) => decompose::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
+        Command::Answer(args) => answer::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Rerun(args) => rerun::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,

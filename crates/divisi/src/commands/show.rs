@@ -145,6 +145,7 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::TurnScheduled { attempt, .. }
         | Event::TurnHedged { attempt, .. }
         | Event::HedgeEnded { attempt, .. }
+        | Event::AttemptSuspended { attempt, .. }
         | Event::TurnEnded { attempt, .. }
         | Event::AttemptEnded { attempt, .. } => Some(attempt.task),
         Event::RunStarted(_)
@@ -166,7 +167,7 @@ fn task_of(event: &Event) -> Option<TaskId> {
 }
 
 /// The task of that number or label. A label that several have names none.
-fn find_task(run: &Run, word: &str) -> Result<TaskId, Problem> {
+pub(super) fn find_task(run: &Run, word: &str) -> Result<TaskId, Problem> {
     let number = word.strip_prefix('t').unwrap_or(word).parse().map(TaskId);
     if let Some(id) = number.ok().filter(|id| run.task(*id).is_some()) {
         return Ok(id);

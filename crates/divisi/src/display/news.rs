@@ -89,6 +89,7 @@ impl News {
             | Event::TurnScheduled { .. }
             | Event::TurnHedged { .. }
             | Event::HedgeEnded { .. }
+            | Event::AttemptSuspended { .. }
             | Event::TurnEnded { .. }
             | Event::AttemptEnded { .. }
             | Event::RetryPlanned { .. }
@@ -253,6 +254,10 @@ pub(crate) fn why_parked(reason: &ParkReason) -> String {
                 "a reply{of} to {task} cost {cost}, and {reserved} was the most its request could cost: \
                  what others may cost is not known either"
             )
+        }
+        ParkReason::Suspended { tasks } => {
+            let tasks = number::counted((*tasks).into(), "task waits", "tasks wait");
+            format!("{tasks} for an answer, and nothing else is left to do")
         }
         ParkReason::Quota { message, .. } => {
             format!("the account's quota is used up: {}", text::line(message))

@@ -115,6 +115,7 @@ impl Progress {
                 }
             }
             Event::AttemptEnded { attempt, failure, .. } => self.attempt_ended(*attempt, failure.as_deref()),
+            Event::AttemptSuspended { attempt, .. } => _ = self.under_way.remove(attempt),
             Event::RetryPlanned { task, due } => self.retry_planned(*task, *due),
             Event::TaskEnded { task, outcome } => self.ended(*task, outcome),
             Event::CaughtUp { .. }

@@ -5,10 +5,10 @@ use super::look::{Line, Look, Tone};
 use super::news::why_parked;
 use super::number;
 use super::progress::Progress;
-use super::{instead, refused};
+use super::{instead, refused, text};
 use divisi_core::event::{ParkReason, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{Failure, PicoUsd, Run, Timestamp};
+use divisi_core::{Failure, PicoUsd, Run, TaskId, Timestamp};
 
 /// What is said when a run is over, or rests.
 ///
@@ -121,6 +121,15 @@ fn lacks_args(run: &Run) -> bool {
     failed.is_some_and(is_undefined) && run.flow().is_some_and(|flow| flow.args.is_none())
 }
 
+/// Questions that are listed at the end of a run; `divisi show` lists all.
+const QUESTIONS_MAX: usize = 5;
+
+/// Which question a task asks.
+fn asked(run: &Run, task: TaskId) -> String {
+    let label = run.task(task).map(|task| text::line(&task.facts().label)).unwrap_or_default();
+    format!("answer `{label}`")
+}
+
 /// What may be typed next, and what it does.
 fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
     let (run, id) = (&progress.run, &progress.id);
@@ -155,6 +164,12 @@ fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
         Stage::Parked(ParkReason::Quota { .. }) => {
             may_type(format!("divisi resume {id}"), "go on once there is quota again");
             may_type(format!("divisi resume {id} --wait"), "try until there is");
+        }
+        Stage::Parked(ParkReason::Suspended { .. }) => {
+            for task in run.suspended().take(QUESTIONS_MAX) {
+                may_type(format!("divisi answer {id} {task} TEXT"), &asked(run, task));
+            }
+            may_type(format!("divisi resume {id}"), "go on with the answers");
         }
         Stage::Ended(RunStatus::Ok) => {}
         // A resume alone would keep the failures, and a flow that needs those results would fail again.

@@ -11,6 +11,7 @@ mod money;
 mod nested;
 mod parking;
 mod resume;
+mod suspended;
 mod trace;
 
 use super::{AttemptEnd, Run};

@@ -493,6 +493,9 @@ impl Stand {
             Event::TurnHedged { attempt, reserved } => {
                 format!("hedged    {}{}", of(attempt), amount(*reserved))
             }
+            Event::AttemptSuspended { attempt, suspension } => {
+                format!("suspended {} for a {}", of(attempt), suspension.kind)
+            }
             Event::HedgeEnded { attempt, cost } => format!("given up  {}{}", of(attempt), amount(*cost)),
             Event::TurnEnded { attempt, turn } => format!("reply     {}{}", of(attempt), amount(turn.cost)),
             Event::AttemptEnded { attempt, failure, cost, .. } => {
@@ -523,6 +526,7 @@ fn why(reason: &ParkReason) -> String {
         ParkReason::Asked => "asked".into(),
         ParkReason::Budget { phase: None } => "budget".into(),
         ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
+        ParkReason::Suspended { tasks } => format!("{tasks} wait for an answer"),
         ParkReason::Overcharged { task, model, reserved, cost } => {
             let model = model.as_deref().unwrap_or("nobody");
             format!("{task} of {model}: {cost} of {reserved}")

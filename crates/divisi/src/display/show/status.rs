@@ -5,6 +5,9 @@ use crate::display::look::{Look, Tone};
 use divisi_core::Outcome;
 use divisi_core::run::{TaskStage, TaskState};
 
+/// What is said of a task that waits for something outside of the process.
+pub(super) const SUSPENDED: &str = "waits for an answer";
+
 /// The word for where a task stands.
 pub(super) fn word(task: &TaskState) -> &'static str {
     match task.stage() {
@@ -12,6 +15,7 @@ pub(super) fn word(task: &TaskState) -> &'static str {
         TaskStage::Ready => "waiting",
         TaskStage::Resting(_) => "resting",
         TaskStage::InFlight(_) => "running",
+        TaskStage::Suspended(_) => SUSPENDED,
         // Nothing follows an attempt at once but where a process has died.
         TaskStage::Between => INTERRUPTED,
         TaskStage::Ended { outcome, .. } => outcome.status(),
@@ -24,7 +28,7 @@ pub(super) fn sign(task: &TaskState, look: &Look) -> (Tone, &'static str) {
         TaskStage::Unclaimed | TaskStage::Ready => (Tone::Dim, look.waiting()),
         TaskStage::Resting(_) => (Tone::Warn, look.waiting()),
         TaskStage::InFlight(_) => (Tone::Busy, look.running()),
-        TaskStage::Between => (Tone::Warn, look.waiting()),
+        TaskStage::Suspended(_) | TaskStage::Between => (Tone::Warn, look.waiting()),
         TaskStage::Ended { outcome, .. } => match outcome {
             Outcome::Ok { .. } => (Tone::Good, look.ok()),
             Outcome::Failed(_) => (Tone::Bad, look.failed()),

@@ -205,7 +205,10 @@ impl Group<'_> {
         let to_look_at = |(_, task): &&(TaskId, &TaskState)| {
             let seen = match task.stage() {
                 TaskStage::Ended { outcome: Outcome::Failed(_), .. } => &mut failed,
-                TaskStage::InFlight(_) | TaskStage::Between | TaskStage::Resting(_) => &mut running,
+                TaskStage::InFlight(_)
+                | TaskStage::Suspended(_)
+                | TaskStage::Between
+                | TaskStage::Resting(_) => &mut running,
                 TaskStage::Ended { .. } | TaskStage::Unclaimed | TaskStage::Ready => return false,
             };
             *seen += 1;
@@ -215,10 +218,19 @@ impl Group<'_> {
     }
 
     fn counted(&self, look: &Look) -> String {
-        let mut words: Vec<(&str, u64)> =
-            ["ok", "failed", "skipped", "cancelled", "running", INTERRUPTED, "resting", "waiting"]
-                .map(|word| (word, 0))
-                .to_vec();
+        let mut words: Vec<(&str, u64)> = [
+            "ok",
+            "failed",
+            "skipped",
+            "cancelled",
+            "running",
+            status::SUSPENDED,
+            INTERRUPTED,
+            "resting",
+            "waiting",
+        ]
+        .map(|word| (word, 0))
+        .to_vec();
         let mut usage = 0;
         let mut spent = Spent::default();
         for (_, task) in &self.tasks {
@@ -263,7 +275,7 @@ fn took(task: &TaskState, now: Timestamp) -> Option<String> {
     let started = task.started_at()?;
     match task.stage() {
         TaskStage::Ended { .. } => Some(number::took(task.ended_at()?.since(started))),
-        TaskStage::InFlight(_) => Some(number::took(now.since(started))),
+        TaskStage::InFlight(_) | TaskStage::Suspended(_) => Some(number::took(now.since(started))),
         TaskStage::Unclaimed | TaskStage::Ready | TaskStage::Resting(_) | TaskStage::Between => None,
     }
 }

@@ -1,0 +1,46 @@
+//! `divisi answer`: answers a task that waits for a person.
+
+use super::show::find_task;
+use crate::context::{Context, Intent};
+use crate::exit::Exit;
+use crate::output;
+use crate::problem::Problem;
+use divisi_engine::{AnswerError, Engine};
+
+/// Answer a task that waits for a person
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi answer last t3 yes
+  divisi answer k3f9 \"which database\" postgres
+  divisi answer k3f9 t3 '{\"approved\": true}'
+
+A task waits for a person where the flow says so: `agent('Deploy?', { executor: 'person' })`. The run rests \
+once nothing else is left to do; the answer is kept in its journal, and `divisi resume` goes on with it.")]
+pub(crate) struct Args {
+    /// The run's id, its beginning, or `last`: the last one of this folder
+    run: String,
+    /// The task, by its number or its label
+    task: String,
+    /// The answer: text, or JSON where the task has a schema
+    value: String,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let Args { run: word, task, value } = args;
+    let engine = Engine::new(context.store()?);
+    let id = context.find_run(&word, Intent::Act).await?;
+    let run = engine.load(&id).await?;
+    let task = find_task(&run, &task)?;
+    engine.answer(&id, task, &value).await.map_err(|error| match error {
+        AnswerError::NotWaiting(_) => Problem::usage(format!("{task} of run {id} waits for no answer"))
+            .hint(format!("`divisi show {id}` says what each task does")),
+        AnswerError::Misfit(_) => {
+            Problem::usage(error.to_string()).hint(format!("`divisi show {id} {task}` shows the schema"))
+        }
+        AnswerError::Start(error) => error.into(),
+        AnswerError::Drive(error) => error.into(),
+    })?;
+    output::say(&format!("{task} is answered; `divisi resume {id}` goes on with it"));
+    Ok(Exit::Ok)
+}

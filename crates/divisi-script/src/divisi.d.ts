@@ -108,7 +108,11 @@ interface AgentOptions {
   isolation?: 'worktree' | 'none';
   /** The name of an agent definition. */
   agentType?: string;
-  /** What carries the task out: `api`, or a name from the settings. */
+  /**
+   * What carries the task out: `api`, a name from the settings, or `person`: then the
+   * prompt is a question, the run rests once nothing else is left to do, and
+   * `divisi answer` gives the result.
+   */
   executor?: string;
   /** The tools it may use; a list, or a text with commas. */
   tools?: string | readonly string[];

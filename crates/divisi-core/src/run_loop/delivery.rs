@@ -83,6 +83,11 @@ impl<W> Delivery<W> {
         self.fresh.is_empty()
     }
 
+    /// Whether anything waits for `task`.
+    pub(super) fn is_waited_for(&self, task: TaskId) -> bool {
+        self.waiting.get(task.0 as usize).is_some_and(Option::is_some)
+    }
+
     /// Whether the flow has heard everything it can be told.
     pub(super) fn has_told_all(&self, answered: u64) -> bool {
         answered == self.answered && self.fresh.is_empty()
@@ -91,7 +96,7 @@ impl<W> Delivery<W> {
     /// The recorded outcomes that may be given now: the first that is asked
     /// for, and those right behind it.
     fn next_recorded(&mut self) -> Vec<TaskId> {
-        let asked_for = |task: &TaskId| self.waiting.get(task.0 as usize).is_some_and(Option::is_some);
+        let asked_for = |task: &TaskId| self.is_waited_for(*task);
         let next: Vec<(u32, TaskId)> = self
             .recorded
             .iter()

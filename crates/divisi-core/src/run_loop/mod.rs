@@ -43,6 +43,8 @@ pub struct RunLoop<W, A, O = ()> {
     /// What attempts are answered once the batch is durable.
     granted: Vec<Effect<A>>,
     delivery: Delivery<W>,
+    /// After how many answers the flow has last said that it waits.
+    flow_waits_after: Option<u64>,
     observer: O,
 }
 
@@ -124,6 +126,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             refusals: BTreeMap::new(),
             granted: vec![],
             delivery: Delivery::new(),
+            flow_waits_after: None,
             observer,
         }
     }
@@ -212,14 +215,9 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
     /// The flow waits, after so many answers. If the journal has none for it either, the
     /// run has caught up.
     pub fn flow_waits(&mut self, now: Timestamp, answered: u64) -> Result<(), IllegalEvent> {
-        match self.run.stage() {
-            Stage::Replaying if self.delivery.is_quiet(answered) => {
-                self.decide(now, Input::CaughtUp)?;
-            }
-            Stage::Running if self.delivery.has_told_all(answered) && !self.has_outcomes() => {
-                self.decide(now, Input::FlowWaits)?;
-            }
-            _ => {}
+        self.flow_waits_after = Some(answered);
+        if *self.run.stage() == Stage::Replaying && self.delivery.is_quiet(answered) {
+            self.decide(now, Input::CaughtUp)?;
         }
         Ok(())
     }
@@ -263,6 +261,11 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
     /// Starts what may start, until nothing more follows from what was taken in.
     pub fn settle(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
         while self.decide(now, Input::Tick)? < self.batch.len() {}
+        if self.flow_waits_after.is_some_and(|answered| self.delivery.has_told_all(answered))
+            && !self.has_outcomes()
+        {
+            self.decide(now, Input::FlowWaits)?;
+        }
         if let Some(wait) = self.quota_wait {
             self.decide(now, Input::Wait(wait))?;
         }
@@ -285,9 +288,13 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         self.answers()
     }
 
-    /// Whether the batch holds an outcome, which the flow has not been told.
+    /// Whether the batch holds an outcome that the flow has not been told.
     fn has_outcomes(&self) -> bool {
-        self.batch.iter().any(|recorded| matches!(recorded.event, Event::TaskEnded { .. }))
+        let is_untold = |recorded: &Recorded| match recorded.event {
+            Event::TaskEnded { task, .. } => self.delivery.is_waited_for(task),
+            _ => false,
+        };
+        self.batch.iter().any(is_untold)
     }
 
     /// What has been decided since the last batch, and the position of its first event.

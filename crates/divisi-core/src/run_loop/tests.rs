@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, TaskFacts};
+use crate::event::{Caps, FlowSource, Suspension, TaskFacts};
 use crate::{Digest, Key, Limits, Outcome, PicoUsd};
 
 const NOW: Timestamp = Timestamp(7);
@@ -136,6 +136,21 @@ fn what_is_refused_is_answered_at_once_and_alike_refusals_are_one_event() {
     assert_eq!(runs.answered(), 2);
     let refused = |recorded: &&Recorded| matches!(recorded.event, Event::Refused { count: 2, .. });
     assert_eq!(runs.batch().iter().filter(refused).count(), 1);
+}
+
+#[test]
+fn a_flow_that_waited_before_the_last_attempt_was_suspended_lets_the_run_rest() {
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    runs.submit(NOW, submission("a"), 0).unwrap();
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempt = starts(&commits(&mut runs))[0];
+    runs.flow_waits(NOW, 0).unwrap();
+    commits(&mut runs);
+    assert!(!runs.is_over());
+    let suspension = Suspension { kind: "person".into(), handle: None, reserved: PicoUsd(0) };
+    runs.input(NOW, Input::AttemptSuspended { attempt, suspension: Box::new(suspension) }).unwrap();
+    commits(&mut runs);
+    assert!(runs.is_over());
 }
 
 #[test]

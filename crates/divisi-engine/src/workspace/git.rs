@@ -58,7 +58,7 @@ pub(super) const MISLEADING: [&str; 22] = [
 pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
 /// What holds for every command, over all settings of the repository.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 6] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "submodule.recurse=false",
@@ -66,6 +66,8 @@ const SETTINGS: [&str; 5] = [
     "safe.bareRepository=explicit",
     // Git 2.48 would note in the repository's settings that paths are relative.
     "worktree.useRelativePaths=false",
+    // It would go on in the background after the command.
+    "maintenance.auto=false",
 ];
 
 /// What git says of an entry that another git has not finished.

@@ -389,7 +389,8 @@ mod tests {
     }
 
     pub(super) fn git_in(folder: &Path, args: &[&str]) -> String {
-        let identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
+        let identity =
+            ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "maintenance.auto=false"];
         let output = Command::new("git").args(identity).args(args).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()

@@ -59,8 +59,9 @@ pub(crate) struct Process<'w, 'f> {
     world: &'w mut World,
     runs: RunLoop<usize, (AttemptId, Step), Eyes>,
     script: Script<'f>,
-    /// Answers that the script has heard.
+    /// Answers that the script has heard, and after how many it has said that it waits.
     heard: u64,
+    quiet_after: Option<u64>,
     /// The order number of the last recorded outcome that it was told in a replay of the
     /// same flow.
     told: Option<u32>,
@@ -147,6 +148,7 @@ impl<'w, 'f> Process<'w, 'f> {
             runs: RunLoop::new(run, position, waits.then(QuotaWait::default), eyes),
             script: Script::start(flow),
             heard: 0,
+            quiet_after: None,
             told: None,
             inbox: VecDeque::new(),
             gates: gates.into_iter().collect(),
@@ -371,7 +373,9 @@ impl<'w, 'f> Process<'w, 'f> {
                 let failure = Failure::new(FailureClass::Flow, "a required task has failed");
                 self.say(Input::FlowEnded(Err(Box::new(failure))));
             }
-            None if *self.run().stage() == Stage::Replaying => {
+            // Said once after each answer, and in a replay until it has caught up.
+            None if *self.run().stage() == Stage::Replaying || self.quiet_after != Some(self.heard) => {
+                self.quiet_after = Some(self.heard);
                 self.inbox.push_back(Message::Quiet(self.heard));
             }
             None => {}

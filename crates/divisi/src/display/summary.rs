@@ -80,13 +80,14 @@ fn is_refused(run: &Run) -> bool {
 
 fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
     let run = &progress.run;
-    let counts = run.counts();
+    let (counts, asking) = (run.counts(), run.suspended().count() as u32);
     let mut line = Line::of(Tone::Good, format!("{} ok", number::count(counts.ok.into())));
     let parts = [
         (Tone::Bad, counts.failed, "failed"),
         (Tone::Plain, counts.skipped, "skipped"),
         (Tone::Plain, counts.cancelled, "cancelled"),
-        (Tone::Plain, counts.open, "waiting"),
+        (Tone::Plain, counts.open - asking, "waiting"),
+        (Tone::Warn, asking, "waiting for an answer"),
         (Tone::Plain, run.reused(), "reused"),
     ];
     for (tone, n, word) in parts.into_iter().filter(|(_, n, _)| *n > 0) {

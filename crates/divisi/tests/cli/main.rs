@@ -12,6 +12,7 @@ mod trust;
 
 mod plan;
 
+mod answer;
 mod edited;
 mod later;
 mod place;

@@ -205,7 +205,8 @@ fn a_run_that_is_started_by_a_hook_works_in_its_own_copy() {
          return agent('git rev-parse --show-toplevel', { executor: 'shell', isolation: 'worktree' });\n",
     );
     let git = |args: &[&str]| {
-        let identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
+        let identity =
+            ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "maintenance.auto=false"];
         let mut command = std::process::Command::new("git");
         assert!(command.args(identity).args(args).current_dir(home.folder()).status().unwrap().success());
     };

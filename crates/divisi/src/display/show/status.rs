@@ -6,7 +6,7 @@ use divisi_core::Outcome;
 use divisi_core::run::{TaskStage, TaskState};
 
 /// What is said of a task that waits for something outside of the process.
-pub(super) const SUSPENDED: &str = "waits for an answer";
+pub(super) const SUSPENDED: &str = "waiting for an answer";
 
 /// The word for where a task stands.
 pub(super) fn word(task: &TaskState) -> &'static str {

@@ -97,12 +97,14 @@ fn head(id: &RunId, run: &Run, status: &str, now: Timestamp, look: &Look) -> Vec
     if let Stage::Parked(reason) | Stage::Parking(reason) = run.stage() {
         title = title.plain(": ").plain(why_parked(reason));
     }
+    let asking = run.suspended().count() as u32;
     let parts = [
         (counts.ok, "ok"),
         (counts.failed, "failed"),
         (counts.skipped, "skipped"),
         (counts.cancelled, "cancelled"),
-        (counts.open, "waiting"),
+        (counts.open - asking, "waiting"),
+        (asking, "waiting for an answer"),
     ];
     let parts = parts.into_iter().filter(|(n, word)| *n > 0 || *word == "ok");
     let parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", number::count(n.into()))).collect();

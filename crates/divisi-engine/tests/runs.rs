@@ -182,7 +182,7 @@ async fn a_killed_run_goes_on_where_it_was() {
     }
     let refused =
         engine.resume(&id, Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await;
-    assert!(matches!(refused, Err(StartError::Lock(_))), "two drivers of one run");
+    assert!(matches!(refused, Err(StartError::Lease(_))), "two drivers of one run");
     run.kill();
     let echo = Arc::new(Echo::default());
     let finished = loop {
@@ -190,7 +190,7 @@ async fn a_killed_run_goes_on_where_it_was() {
             engine.resume(&id, Flow::script("test", SCATTER), setup(&echo), RunOptions::default()).await;
         match again {
             Ok(run) => break run.finished().await.unwrap(),
-            Err(StartError::Lock(_)) => tokio::task::yield_now().await,
+            Err(StartError::Lease(_)) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
         }
     };

@@ -22,7 +22,7 @@ use divisi_script::{HostOptions, ScriptError};
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Mutex, broadcast, mpsc};
 
 /// Signals kept for a display that is slow; older ones are dropped.
 const SIGNALS_MAX: usize = 1_024;
@@ -242,7 +242,7 @@ impl Engine {
         // Nobody can tell what a program will ask for, so nothing waits for it.
         // The driver is there until the handle is.
         let _ = inbox.send(Message::Flow(FlowNews::Quiet { answered: 0 }));
-        Ok(Job { handle, inbox, resolver })
+        Ok(Job { handle, inbox, resolver, turn: Mutex::default() })
     }
 
     /// Keeps agents from writing to what decides over this run and others.

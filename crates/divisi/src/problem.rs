@@ -352,7 +352,7 @@ mod tests {
                 holder: "process 41".into(),
             }),
             cause(StoreError::Busy(path())),
-            cause(StoreError::Unreadable { run: run.clone(), position, source: broken }),
+            cause(StoreError::Unreadable { run, position, source: broken }),
             cause(StoreError::Closed),
             Problem::from(DriveError::Missing("a1b2".into())).render(&LOOK),
             cause(StoreError::Backend(failed())),

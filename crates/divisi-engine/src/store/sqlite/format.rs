@@ -301,10 +301,9 @@ mod tests {
             }
         }
         let count = "SELECT count(*) FROM events WHERE run = 'a' AND position = at / 2";
-        assert_eq!(
-            store.read(|reader| reader.query_row(count, [], |row| row.get::<_, i64>(0))).unwrap(),
-            5_000
-        );
+        let by_hand = Connection::open(&path).unwrap();
+        assert_eq!(by_hand.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 5_000);
+        drop(by_hand);
         let listed = store.runs(10).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].spent().billed, divisi_core::PicoUsd(7));

@@ -10,6 +10,7 @@ test:
 lint:
     cargo fmt --all
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy -p divisi-engine --no-default-features -- -D warnings
 
 # The demo: reviews this repository, on a model if there is a key.
 demo *ARGS:

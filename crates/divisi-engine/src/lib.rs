@@ -3,6 +3,13 @@
 //! An [`Engine`] keeps runs in a [`Store`](store::Store). A flow is a script
 //! ([`Engine::start`]) or a Rust program ([`Engine::open`]) that asks for
 //! tasks; the four [`patterns`] are functions over the latter.
+//!
+//! # Features
+//!
+//! - `sqlite` (default): the durable store, `store::SqliteStore`. Without it there
+//!   is the [`MemoryStore`](store::MemoryStore), and stores of your own.
+//! - `conformance`: the tests that every [`Store`](store::Store) and its
+//!   [`Leases`](store::Leases) have to pass, in `store::conformance`.
 
 pub mod engine;
 pub mod patterns;
@@ -26,7 +33,6 @@ pub mod toolset;
 pub mod process;
 pub mod workspace;
 pub mod store;
-mod lock;
 pub mod private;
 
 pub use divisi_core as core;
@@ -35,6 +41,5 @@ pub use engine::{AnswerError, Control, Engine, Finished, Job, RunHandle, RunOpti
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
 pub use governor::SharedLimits;
-pub use lock::LockError;
 pub use setup::{CHECK_TIMEOUT, Model, Models, ProviderModels, Setup};
 pub use tools::{Permissions, Protected};

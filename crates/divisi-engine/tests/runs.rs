@@ -11,6 +11,7 @@ use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup, StartErro
 use divisi_providers::{Block, Message, Progress, Provider, ProviderError, Reply, Request, Stop};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Answers every prompt with `<prompt>!`, except as it is told, and counts.
@@ -182,7 +183,7 @@ async fn a_killed_run_goes_on_where_it_was() {
     }
     let refused =
         engine.resume(&id, Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await;
-    assert!(matches!(refused, Err(StartError::Lock(_))), "two drivers of one run");
+    assert!(matches!(refused, Err(StartError::Lease(_))), "two drivers of one run");
     run.kill();
     let echo = Arc::new(Echo::default());
     let finished = loop {
@@ -190,7 +191,7 @@ async fn a_killed_run_goes_on_where_it_was() {
             engine.resume(&id, Flow::script("test", SCATTER), setup(&echo), RunOptions::default()).await;
         match again {
             Ok(run) => break run.finished().await.unwrap(),
-            Err(StartError::Lock(_)) => tokio::task::yield_now().await,
+            Err(StartError::Lease(_)) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
         }
     };
@@ -304,4 +305,43 @@ async fn a_program_feeds_a_run_and_goes_on_with_it() {
     let finished = job.finish("second".into()).await.unwrap();
     assert_eq!(*finished.run.stage(), Stage::Ended(RunStatus::Ok));
     assert_eq!(echo.asked(), ["one ×1", "two ×1"]);
+}
+
+#[test]
+fn while_inputs_are_read_others_go_on_and_tasks_keep_their_order() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let order = runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("input"), "content").unwrap();
+        // Files are read on the one thread for them, which is busy.
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || held.recv_timeout(Duration::from_secs(30)));
+        let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+        let workspace = folder.path().to_owned();
+        let setup = Setup { workspace, ..setup(&echo) };
+        let job = engine.open("job", setup, RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+        let mut both = std::pin::pin!(async {
+            let reads = Task { inputs: vec!["input".into()], ..Task::new("reads") };
+            tokio::join!(job.run(reads), job.run(Task::new("comes after")))
+        });
+        tokio::select! {
+            biased;
+            _ = &mut both => panic!("nobody can have read the input"),
+            other = start(&engine, &echo, "return agent('other')") => assert_eq!(result(&other), "\"other!\""),
+        }
+        go_on.send(()).unwrap();
+        let (reads, comes_after) = both.await;
+        assert_eq!((&*reads.text().unwrap(), &*comes_after.text().unwrap()), ("reads!", "comes after!"));
+        let events = engine.store().events(job.handle().id(), Position(0)).await.unwrap();
+        let submitted = events.iter().filter_map(|recorded| match &recorded.event {
+            Event::TaskSubmitted(submitted) => Some(submitted.facts.label.to_string()),
+            _ => None,
+        });
+        submitted.collect::<Vec<_>>()
+    });
+    assert_eq!(order, ["reads", "comes after"]);
 }

@@ -15,12 +15,23 @@
 //! Left out on purpose: writing, and what models open (the tools of the engine
 //! have a wall of their own).
 
+#[cfg(not(unix))]
+compile_error!("divisi needs a Unix system, such as Linux or macOS; on Windows, build it within WSL");
+
+#[cfg(unix)]
 mod open;
+#[cfg(unix)]
 mod text;
+#[cfg(unix)]
 mod walk;
+#[cfg(unix)]
 mod repository;
 
+#[cfg(unix)]
 pub use open::{Refusal, open, open_below, read, read_below, read_typed};
+#[cfg(unix)]
 pub use repository::{repository, up_to_repository};
+#[cfg(unix)]
 pub use text::{source, text, utf8};
+#[cfg(unix)]
 pub use walk::{Files, Limits, files_below};

@@ -23,6 +23,9 @@
 //! Doing what the calls ask for, and remembering the answers, is the engine's
 //! part.
 
+#[cfg(not(unix))]
+compile_error!("divisi needs a Unix system, such as Linux or macOS; on Windows, build it within WSL");
+
 mod call;
 mod error;
 mod globals;

@@ -15,8 +15,8 @@ use crate::plan_file::PlanFileError;
 use crate::settings::SettingsError;
 use crate::trust;
 use divisi_core::choice::BadKinds;
-use divisi_engine::store::StoreError;
-use divisi_engine::{DriveError, LockError, StartError};
+use divisi_engine::store::{LeaseError, StoreError};
+use divisi_engine::{DriveError, StartError};
 use divisi_providers::redact;
 use divisi_script::{ErrorKind, ScriptError};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
@@ -241,11 +241,10 @@ impl From<StoreError> for Problem {
             ),
             StoreError::Moved(_) => Some("that process goes on with the run"),
             StoreError::Unreadable { .. } => Some(DAMAGED),
-            StoreError::Sqlite { .. } => {
-                Some("see whether its disk is sound, then resume the run: what was written is kept")
-            }
+            StoreError::Backend(error) => error.hint(),
             StoreError::Closed => Some("resume the run: what was written is kept"),
         };
+        let hint = hint.map(str::to_owned);
         Self::failed(error).hints(hint)
     }
 }
@@ -254,8 +253,23 @@ impl From<DriveError> for Problem {
     fn from(error: DriveError) -> Self {
         match error {
             DriveError::Store(error) => error.into(),
+            DriveError::Lease(error) => error.into(),
             DriveError::Illegal(_) | DriveError::Missing(_) => Self::failed(error).hint(DAMAGED),
             DriveError::Unknown(_) => Self::failed(error).hint("`divisi runs` lists them"),
+        }
+    }
+}
+
+impl From<LeaseError> for Problem {
+    fn from(error: LeaseError) -> Self {
+        match &error {
+            LeaseError::Held { .. } => {
+                Self::failed(error).hint("wait until it is done, or stop that process with Ctrl-C")
+            }
+            LeaseError::Backend(backend) => {
+                let hint = backend.hint().map(str::to_owned);
+                Self::failed(error).hints(hint).hint("or name another store with `--store`")
+            }
         }
     }
 }
@@ -265,11 +279,7 @@ impl From<StartError> for Problem {
         match error {
             StartError::Script(error) => Self::script(*error),
             StartError::Drive(error) => error.into(),
-            StartError::Lock(error @ LockError::Held { .. }) => {
-                Self::failed(error).hint("wait until it is done, or stop that process with Ctrl-C")
-            }
-            StartError::Lock(error @ LockError::Io { .. }) => Self::failed(error)
-                .hint("make its folder one that you may write in, or name another store with `--store`"),
+            StartError::Lease(error) => error.into(),
             StartError::Thread(_) => Self::failed(error),
         }
     }
@@ -279,6 +289,7 @@ impl From<StartError> for Problem {
 mod tests {
     use super::*;
     use anyhow::Context;
+    use divisi_engine::store::BackendError;
 
     const LOOK: Look = Look { color: false, unicode: true, width: 80, demo: false };
 
@@ -326,18 +337,26 @@ mod tests {
     fn every_failure_of_a_store_comes_with_advice() {
         let run = divisi_core::RunId::new("k3f9").unwrap();
         let path = || "runs.db".to_owned();
-        let source = || std::io::Error::other("it is not allowed");
+        let failed = || {
+            let what = BackendError::new("cannot lock run k3f9 with runs.db", "it is not allowed");
+            what.with_hint("make its folder one that you may write in")
+        };
         let cause = |error: StoreError| Problem::from(error).render(&LOOK);
         let position = divisi_core::Position(7);
         let broken = <serde_json::Error as serde::de::Error>::custom("events are missing");
         let all = [
-            cause(StoreError::InUse { path: path(), found: 2, run: run.clone(), holder: "41".into() }),
+            cause(StoreError::InUse {
+                path: path(),
+                found: 2,
+                run: run.clone(),
+                holder: "process 41".into(),
+            }),
             cause(StoreError::Busy(path())),
-            cause(StoreError::Unreadable { run: run.clone(), position, source: broken }),
+            cause(StoreError::Unreadable { run, position, source: broken }),
             cause(StoreError::Closed),
             Problem::from(DriveError::Missing("a1b2".into())).render(&LOOK),
-            Problem::from(StartError::Lock(LockError::Io { run, path: path().into(), source: source() }))
-                .render(&LOOK),
+            cause(StoreError::Backend(failed())),
+            Problem::from(StartError::Lease(failed().into())).render(&LOOK),
         ];
         insta::assert_snapshot!(all.concat(), @r"
         error: the store runs.db has format 2 and cannot be changed while process 41 drives run k3f9 in it
@@ -353,7 +372,11 @@ mod tests {
           hint: take the store back from a backup, or start the run anew; other runs in it can be read
         error: cannot lock run k3f9 with runs.db
           caused by: it is not allowed
-          hint: make its folder one that you may write in, or name another store with `--store`
+          hint: make its folder one that you may write in
+        error: cannot lock run k3f9 with runs.db
+          caused by: it is not allowed
+          hint: make its folder one that you may write in
+          hint: or name another store with `--store`
         ");
     }
 }

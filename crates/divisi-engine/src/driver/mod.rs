@@ -28,7 +28,7 @@ use crate::clock::wall_clock;
 use crate::executor::{Line, Signal};
 use crate::governor::{Governors, RunNumber};
 use crate::resolve::Assignment;
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{Batch, Lease, LeaseError, Store, StoreError, lease};
 use divisi_core::content::Blob;
 use divisi_core::event::ParkReason;
 use divisi_core::retry::QuotaWait;
@@ -106,6 +106,9 @@ pub enum DriveError {
     /// The store did not take or give what it should.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The lease of the run was lost, or nobody could say who has it.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// The journal makes no sense.
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
@@ -148,13 +151,22 @@ impl Driver {
     }
 
     /// Drives until the run is over or parked, beginning with `first` and the
-    /// texts it refers to.
+    /// texts it refers to; no longer than `lease` lasts, which is given back then.
     ///
     /// Dropping the future is like a kill: the journal stays true, and
     /// attempts under way are lost.
-    pub(crate) async fn drive(mut self, first: Input, blobs: Vec<Blob>) -> Result<Run, DriveError> {
+    pub(crate) async fn drive(
+        mut self,
+        first: Input,
+        blobs: Vec<Blob>,
+        lease: Box<dyn Lease>,
+    ) -> Result<Run, DriveError> {
         self.blobs = blobs;
-        let ended = self.drive_on(first).await;
+        let ended = tokio::select! {
+            biased;
+            lost = lease::renewed(&*lease) => Err(lost.into()),
+            ended = self.drive_on(first) => ended,
+        };
         for line in self.lines.values() {
             line.stop().cancel();
         }

@@ -5,8 +5,10 @@ use crate::driver::{DriveError, FlowNews, Message, TaskReport, Waiter};
 use crate::resolve::{Resolved, Resolver};
 use divisi_core::{Failure, FailureClass, Outcome, Task};
 use serde_json::Value;
+use std::panic::resume_unwind;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
 /// A run that this program feeds.
 ///
@@ -16,6 +18,9 @@ pub struct Job {
     pub(super) handle: RunHandle,
     pub(super) inbox: mpsc::UnboundedSender<Message>,
     pub(super) resolver: Arc<Resolver>,
+    /// Held while a task is resolved, so that tasks are handed over in the order of the
+    /// calls, whatever there is to read for each.
+    pub(super) turn: Mutex<()>,
 }
 
 impl Job {
@@ -26,20 +31,40 @@ impl Job {
 
     /// Runs one task to its end.
     ///
-    /// Dropping the future does not stop the task. If the run parks first, the
-    /// report says that the task was interrupted.
+    /// Dropping the future does not stop the task, once its input files and those of
+    /// tasks asked for before are read. If the run parks first, the report says that
+    /// the task was interrupted.
     pub async fn run(&self, task: Task) -> TaskReport {
-        reported(self.send(self.resolver.resolve(task, 0))).await
+        self.submit(task, 0).await
     }
 
     /// The same for a task for which a chain of `waiting` others is known to wait.
     pub(crate) async fn submit(&self, task: Task, waiting: u32) -> TaskReport {
-        reported(self.send(self.resolver.resolve(task, waiting))).await
+        let turn = self.turn.lock().await;
+        let report = match task.inputs.is_empty() {
+            true => self.send(self.resolver.resolve(task, waiting)),
+            false => {
+                let resolver = self.resolver.clone();
+                // Reads whole files.
+                match spawn_blocking(move || resolver.resolve(task, waiting)).await {
+                    Ok(resolved) => self.send(resolved),
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => resume_unwind(panic),
+                        Err(_) => return interrupted(),
+                    },
+                }
+            }
+        };
+        drop(turn);
+        reported(report).await
     }
 
     /// Records that a task is not run, and why.
     pub(crate) async fn skip(&self, task: Task, reason: String) -> TaskReport {
-        reported(self.send(self.resolver.settled(task, Outcome::Skipped { reason }))).await
+        let turn = self.turn.lock().await;
+        let report = self.send(self.resolver.settled(task, Outcome::Skipped { reason }));
+        drop(turn);
+        reported(report).await
     }
 
     /// Hands a task over. Not async, so that those who wait hold none of it.
@@ -75,8 +100,10 @@ impl Job {
 
 /// The report, or what is to be said where the run stops first.
 async fn reported(report: oneshot::Receiver<TaskReport>) -> TaskReport {
-    report.await.unwrap_or_else(|_| {
-        let message = "the run stopped before the task was done";
-        TaskReport::without_task(Failure::new(FailureClass::Interrupted, message))
-    })
+    report.await.unwrap_or_else(|_| interrupted())
+}
+
+fn interrupted() -> TaskReport {
+    let message = "the run stopped before the task was done";
+    TaskReport::without_task(Failure::new(FailureClass::Interrupted, message))
 }

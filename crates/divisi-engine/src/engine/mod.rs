@@ -10,10 +10,9 @@ use crate::clock::wall_clock;
 use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
 use crate::executor::misfit;
 use crate::flow::{self, Flow, Library};
-use crate::lock::{LockError, RunLock};
 use crate::resolve::Resolver;
 use crate::setup::Setup;
-use crate::store::{Batch, RunSummary, Store, StoreError};
+use crate::store::{Batch, Lease, LeaseError, RunSummary, Store, StoreError};
 use divisi_core::content::Content;
 use divisi_core::event::Caps;
 use divisi_core::event::FlowSource;
@@ -26,7 +25,7 @@ use divisi_script::{HostOptions, ScriptError};
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Mutex, broadcast, mpsc};
 
 /// Signals kept for a display that is slow; older ones are dropped.
 const SIGNALS_MAX: usize = 1_024;
@@ -66,9 +65,9 @@ pub enum StartError {
     /// The script is not one.
     #[error(transparent)]
     Script(#[from] Box<ScriptError>),
-    /// Another process drives the run.
+    /// Somebody else drives the run.
     #[error(transparent)]
-    Lock(#[from] LockError),
+    Lease(#[from] LeaseError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Drive(#[from] DriveError),
@@ -179,17 +178,17 @@ impl Engine {
         driver::replay(&*self.store, id).await.map(|(run, _)| run)
     }
 
-    /// Whether a process drives the run at this moment. A run that is neither
+    /// Whether somebody drives the run at this moment. A run that is neither
     /// driven nor over was interrupted, and waits to be resumed.
-    pub fn is_driven(&self, id: &RunId) -> bool {
-        self.store.locks().is_some_and(|folder| RunLock::is_held(&folder, id))
+    pub async fn is_driven(&self, id: &RunId) -> Result<bool, LeaseError> {
+        Ok(self.store.leases().holder(id).await?.is_some())
     }
 
     /// The run for those who look at it, and whether it was interrupted: then what was
     /// under way counts as lost, as it will once the run is resumed.
     pub async fn look(&self, id: &RunId) -> Result<(Run, bool), DriveError> {
         // Before the journal is read: who drives it then may have ended it since.
-        let is_driven = self.is_driven(id);
+        let is_driven = self.is_driven(id).await?;
         let mut run = self.load(id).await?;
         let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
         let is_interrupted = !is_over && !is_driven;
@@ -210,7 +209,7 @@ impl Engine {
     ///
     /// Fails while another process drives the run.
     pub async fn answer(&self, id: &RunId, task: TaskId, answer: &str) -> Result<(), AnswerError> {
-        let Opened { run, position, lock: _lock, .. } = self.reopen(id).await?;
+        let Opened { run, position, lease: _lease, .. } = self.reopen(id).await?;
         let state = run.task(task).filter(|_| run.suspended().any(|suspended| suspended == task));
         let Some(state) = state else { return Err(AnswerError::NotWaiting(task)) };
         let spec: Task = serde_json::from_str(&driver::read(&*self.store, state.spec()).await?)
@@ -239,9 +238,9 @@ impl Engine {
     }
 
     async fn reopen(&self, id: &RunId) -> Result<Opened, StartError> {
-        let lock = self.store.locks().map(|folder| RunLock::take(&folder, id)).transpose()?;
+        let lease = Some(self.store.leases().take(id).await?);
         let (run, position) = driver::replay(&*self.store, id).await?;
-        Ok(Opened { id: id.clone(), run, position, lock })
+        Ok(Opened { id: id.clone(), run, position, lease })
     }
 
     /// A name that no run has.
@@ -297,14 +296,14 @@ impl Engine {
         // Nobody can tell what a program will ask for, so nothing waits for it.
         // The driver is there until the handle is.
         let _ = inbox.send(Message::Flow(FlowNews::Quiet { answered: 0 }));
-        Ok(Job { handle, inbox, resolver })
+        Ok(Job { handle, inbox, resolver, turn: Mutex::default() })
     }
 
     /// Keeps agents from writing to what decides over this run and others.
     fn protect(&self, setup: &Setup) {
         let protected = &setup.protected;
         protected.add_git(&setup.workspace);
-        self.store.locks().iter().for_each(|folder| protected.add(folder));
+        self.store.files().iter().for_each(|path| protected.add(path));
         Library::new(&setup.workspace).folders().iter().for_each(|folder| protected.add(folder));
     }
 
@@ -316,10 +315,11 @@ impl Engine {
         options: RunOptions,
         answers: Option<driver::Answered>,
     ) -> Result<(RunHandle, mpsc::UnboundedSender<Message>), StartError> {
-        let Opened { id, run, position, mut lock } = opened;
-        if lock.is_none() {
-            lock = self.store.locks().map(|folder| RunLock::take(&folder, &id)).transpose()?;
-        }
+        let Opened { id, run, position, lease } = opened;
+        let lease = match lease {
+            Some(lease) => lease,
+            None => self.store.leases().take(&id).await?,
+        };
         let setup = resolver.setup();
         flow::protect(&setup.protected, source.path.as_deref(), &source.text, &setup.workspace);
         self.protect(setup);
@@ -357,11 +357,7 @@ impl Engine {
         };
         let driver =
             Driver::new(id.clone(), (run, position), self.store.clone(), channel, audience, patience);
-        let drive = tokio::spawn(async move {
-            let ended = driver.drive(first, blobs).await;
-            drop(lock);
-            ended
-        });
+        let drive = tokio::spawn(driver.drive(first, blobs, lease));
         let handle =
             RunHandle { id, inbox: inbox.clone(), signals, drive, engine: self.clone(), script_end: None };
         Ok((handle, inbox))
@@ -373,12 +369,12 @@ struct Opened {
     id: RunId,
     run: Run,
     position: Position,
-    lock: Option<RunLock>,
+    lease: Option<Box<dyn Lease>>,
 }
 
 impl Opened {
     fn new(id: RunId, run: Run) -> Self {
-        Self { id, run, position: Position::default(), lock: None }
+        Self { id, run, position: Position::default(), lease: None }
     }
 }
 

@@ -94,7 +94,7 @@ impl Sending {
         let known = redact::known();
         let reply = model.provider.send(&known.request(&request), &progress).await;
         let reply = reply.map(|reply| known.reply(reply)).map_err(|error| known.error(error));
-        permit.report(&reply);
+        permit.report(&reply).await;
         if reply.is_ok() {
             admission.begun();
             let took = Millis(sent_at.elapsed().as_millis() as u64);

@@ -2,17 +2,20 @@
 //! queue, with a clock and somebody who waits.
 
 mod doorkeeper;
+mod steps;
 
 use super::permit::Permit;
-use super::shared::{SharedPace, machine_millis};
+use super::shared::machine_millis;
 use divisi_core::governor::{
     Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, RateLimits, RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
 use doorkeeper::Doorkeeper;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use steps::{Changed, Step, Steps};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
@@ -35,6 +38,8 @@ impl RunNumber {
 /// The gate through which the requests of one model family leave.
 pub(crate) struct Gate {
     state: Mutex<State>,
+    /// Takes the steps in which other processes have a say, if any have.
+    shared: Option<Steps>,
     /// As the governor last heard it.
     in_flight_max: AtomicU32,
     clock: Clock,
@@ -54,8 +59,9 @@ enum Clock {
 
 struct State {
     queue: Queue<RunNumber, Answer>,
-    /// By which the queue's governor keeps in step with other processes.
-    shared: Option<SharedPace>,
+    /// Steps that have been sent to `shared` and are not taken yet. While there are any,
+    /// all others are sent after them, so that the order of calls is kept.
+    steps_ahead: usize,
     /// When the next one may leave, if that only takes time.
     wake_at: Option<Timestamp>,
     /// What closed it.
@@ -66,9 +72,15 @@ struct State {
 type Answer = oneshot::Sender<Result<Permit, Closed>>;
 
 /// A place in the line, given up when it is dropped.
-struct Waiting<'a> {
-    gate: &'a Arc<Gate>,
+struct Waiting {
+    gate: Arc<Gate>,
     place: Place<RunNumber>,
+}
+
+/// What a request gets when it asks to leave.
+enum Asked {
+    Answered(Result<Permit, Closed>),
+    Waits(Waiting, oneshot::Receiver<Result<Permit, Closed>>),
 }
 
 /// Nothing leaves any more, for the reason that the first request was given.
@@ -89,18 +101,25 @@ pub(crate) enum Outlook {
 }
 
 impl Gate {
-    pub(super) fn new(settings: &RateSettings, shared: Option<SharedPace>) -> Self {
+    /// A gate that keeps to limits; in step with all who use the file at `shared`.
+    pub(super) fn new(settings: &RateSettings, shared: Option<PathBuf>) -> Arc<Self> {
         let clock = match shared {
             Some(_) => Clock::Machine,
             None => Clock::Own(Instant::now()),
         };
         let queue = Queue::new(Governor::new(settings));
-        let mut state = State { queue, shared, wake_at: None, closed_by: None };
+        let state = State { queue, steps_ahead: 0, wake_at: None, closed_by: None };
+        let gate = Arc::new(Self {
+            state: Mutex::new(state),
+            shared: shared.and_then(Steps::start),
+            in_flight_max: AtomicU32::new(IN_FLIGHT_MAX),
+            clock,
+            has_doorkeeper: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
         // What others have found out holds from the first request on.
-        state.step(true, |_| ());
-        let in_flight_max = AtomicU32::new(IN_FLIGHT_MAX);
-        let has_doorkeeper = AtomicBool::new(false);
-        Self { state: Mutex::new(state), in_flight_max, clock, has_doorkeeper, changed: Notify::new() }
+        gate.change(true, |_, _| ());
+        gate
     }
 
     /// Leave to send a request, for a task for which a chain of `priority` others
@@ -115,25 +134,11 @@ impl Gate {
         estimate: Estimate,
         waits: impl Fn(Outlook) + Send,
     ) -> Result<Permit, Closed> {
-        let (mut answered, waiting) = {
-            let (mut state, now) = (self.lock(), self.now());
-            let asked = state.step(false, |queue| queue.ask(now, estimate));
-            match asked {
-                Some(Decision::Go(id)) => return Ok(Permit::new(self.clone(), id)),
-                Some(Decision::Closed(until)) => {
-                    return Err(Closed::new(state.closed_by.as_ref(), now, until));
-                }
-                Some(Decision::Wait(until)) => state.wake_at = Some(until),
-                Some(Decision::Full) | None => {}
-            }
-            let (answer, answered) = oneshot::channel();
-            let place = state.queue.enter(run, priority, estimate, answer);
-            match asked.is_none() && state.queue.is_next(place) {
-                // It wants less than those whom it has overtaken.
-                true => self.let_through(state, false, |_| ()),
-                false => self.keep_watch(&state),
-            }
-            (answered, Waiting { gate: self, place })
+        let asked = self.change(false, move |gate, state| gate.ask(state, run, priority, estimate));
+        let (waiting, mut answered) = match asked.done().await {
+            Some(Asked::Waits(waiting, answered)) => (waiting, answered),
+            Some(Asked::Answered(answer)) => return answer,
+            None => return Err(Closed::gone()),
         };
         let answer = loop {
             waits(self.outlook());
@@ -142,36 +147,67 @@ impl Gate {
             }
         };
         drop(waiting);
-        answer.unwrap_or_else(|_| {
-            // The state answers everybody that it lets go of.
-            let failure = Failure::new(FailureClass::Interrupted, "the gate for requests is gone");
-            Err(Closed { failure, reopens_in: None })
-        })
+        // The state answers everybody that it lets go of.
+        answer.unwrap_or_else(|_| Err(Closed::gone()))
+    }
+
+    /// Decides whether a request may leave, and queues it if not.
+    fn ask(self: &Arc<Self>, state: &mut State, run: RunNumber, priority: u32, estimate: Estimate) -> Asked {
+        let now = self.now();
+        let asked = state.queue.ask(now, estimate);
+        match asked {
+            Some(Decision::Go(id)) => return Asked::Answered(Ok(Permit::new(self.clone(), id))),
+            Some(Decision::Closed(until)) => {
+                return Asked::Answered(Err(Closed::new(state.closed_by.as_ref(), now, until)));
+            }
+            Some(Decision::Wait(until)) => state.wake_at = Some(until),
+            Some(Decision::Full) | None => {}
+        }
+        let (answer, answered) = oneshot::channel();
+        let place = state.queue.enter(run, priority, estimate, answer);
+        match asked.is_none() && state.queue.is_next(place) {
+            // It wants less than those whom it has overtaken.
+            true => self.let_through(state),
+            false => self.keep_watch(state),
+        }
+        Asked::Waits(Waiting { gate: self.clone(), place }, answered)
     }
 
     /// Lets no more than `most` requests be under way at once.
     pub(crate) fn limit_in_flight(self: &Arc<Self>, most: u32) {
         if self.in_flight_max.swap(most, Ordering::Relaxed) != most {
-            self.let_through(self.lock(), false, |queue| queue.governor_mut().limit_in_flight(most));
+            self.change(false, move |gate, state| {
+                state.queue.governor_mut().limit_in_flight(most);
+                gate.let_through(state);
+            });
         }
-    }
-
-    /// Whether nothing leaves, for good or for long.
-    pub(super) fn is_shut(&self) -> bool {
-        let now = self.now();
-        self.lock().step(true, |queue| queue.governor().is_shut(now))
     }
 
     /// Lets requests leave again, one at first.
     pub(super) fn reopen(self: &Arc<Self>) {
-        self.let_through(self.lock(), true, |queue| queue.governor_mut().reopen());
+        self.change(true, |gate, state| {
+            state.queue.governor_mut().reopen();
+            gate.let_through(state);
+        });
+    }
+
+    /// The same where nothing leaves, for good or for long.
+    pub(super) fn reopen_if_shut(self: &Arc<Self>) {
+        self.change(true, |gate, state| {
+            if state.queue.governor().is_shut(gate.now()) {
+                state.queue.governor_mut().reopen();
+                gate.let_through(state);
+            }
+        });
     }
 
     /// Learns that the reply to a request has begun: it was not refused.
     pub(super) fn begun(self: &Arc<Self>, id: PermitId) {
-        let state = self.lock();
-        if state.queue.governor().is_unsure() {
-            self.let_through(state, true, |queue| queue.governor_mut().begun(id));
+        if self.lock().queue.governor().is_unsure() {
+            self.change(true, move |gate, state| {
+                state.queue.governor_mut().begun(id);
+                gate.let_through(state);
+            });
         }
     }
 
@@ -184,46 +220,67 @@ impl Gate {
         ending: impl FnOnce(Timestamp) -> Ending,
         limits: &RateLimits,
         failure: Option<Failure>,
-    ) {
-        let (mut state, now) = (self.lock(), self.now());
-        let ending = ending(now);
-        if failure.is_some() {
-            state.closed_by = failure;
-        }
+    ) -> Changed<()> {
+        let ending = ending(self.now());
         let is_news = !matches!(ending, Ending::Ok | Ending::Other) || *limits != RateLimits::default();
-        self.let_through(state, is_news, |queue| queue.done(now, id, usage, ending, limits));
+        let (usage, limits) = (usage.copied(), limits.clone());
+        self.change(is_news, move |gate, state| {
+            if failure.is_some() {
+                state.closed_by = failure;
+            }
+            state.queue.done(gate.now(), id, usage.as_ref(), ending, &limits);
+            gate.let_through(state);
+        })
     }
 
     /// Takes back a permit that was not used: nothing was sent.
     pub(super) fn withdraw(self: &Arc<Self>, id: PermitId) {
-        let now = self.now();
-        self.let_through(self.lock(), false, |queue| queue.withdraw(now, id));
+        self.change(false, move |gate, state| {
+            state.queue.withdraw(gate.now(), id);
+            gate.let_through(state);
+        });
     }
 
-    /// Answers all whose turn has come after `change`.
-    fn let_through(
+    /// Changes the state: on the thread of `shared`, after all changes before it, where
+    /// there is anything to share (limits are known, or this is news); otherwise at once.
+    ///
+    /// The change is made even if the result is dropped.
+    fn change<T: Send + 'static>(
         self: &Arc<Self>,
-        mut state: MutexGuard<'_, State>,
         is_news: bool,
-        change: impl FnOnce(&mut Queue<RunNumber, Answer>),
-    ) {
+        change: impl FnOnce(&Arc<Self>, &mut State) -> T + Send + 'static,
+    ) -> Changed<T> {
+        let mut state = self.lock();
+        let waits = state.steps_ahead > 0 || is_news || state.queue.governor().is_paced();
+        let Some(shared) = self.shared.as_ref().filter(|_| waits) else {
+            return Changed::Now(change(self, &mut state));
+        };
+        let (step, changed) = Step::new(self.clone(), is_news, change);
+        state.steps_ahead += 1;
+        if let Err(step) = shared.send(step) {
+            let answer = step.take_alone(&mut state);
+            drop(state);
+            answer();
+        }
+        changed
+    }
+
+    /// Answers all whose turn has come.
+    fn let_through(self: &Arc<Self>, state: &mut State) {
         let now = self.now();
-        let closed_by = state.closed_by.clone();
-        state.wake_at = state.step(is_news, |queue| {
-            change(queue);
-            queue.let_through(now, |answer, answered| {
-                let answered = match answered {
-                    Ok(id) => Ok(Permit::new(self.clone(), id)),
-                    Err(until) => Err(Closed::new(closed_by.as_ref(), now, until)),
-                };
-                // What has gone meanwhile hands it back, and it is the next one's.
-                match answer.send(answered) {
-                    Err(Ok(permit)) => permit.take(),
-                    Ok(()) | Err(Err(_)) => None,
-                }
-            })
+        let State { queue, closed_by, wake_at, .. } = state;
+        *wake_at = queue.let_through(now, |answer, answered| {
+            let answered = match answered {
+                Ok(id) => Ok(Permit::new(self.clone(), id)),
+                Err(until) => Err(Closed::new(closed_by.as_ref(), now, until)),
+            };
+            // What has gone meanwhile hands it back, and it is the next one's.
+            match answer.send(answered) {
+                Err(Ok(permit)) => permit.take(),
+                Ok(()) | Err(Err(_)) => None,
+            }
         });
-        self.keep_watch(&state);
+        self.keep_watch(state);
     }
 
     /// What those who wait have to expect.
@@ -276,18 +333,6 @@ impl Gate {
     }
 }
 
-impl State {
-    /// Changes the queue, in step with other processes where there is anything to
-    /// share: limits are known, or there is news.
-    fn step<T>(&mut self, is_news: bool, step: impl FnOnce(&mut Queue<RunNumber, Answer>) -> T) -> T {
-        let is_shared = is_news || self.queue.governor().is_paced();
-        match &mut self.shared {
-            Some(shared) if is_shared => shared.step(&mut self.queue, Queue::governor_mut, step),
-            Some(_) | None => step(&mut self.queue),
-        }
-    }
-}
-
 impl Closed {
     fn new(closed_by: Option<&Failure>, now: Timestamp, until: Option<Timestamp>) -> Self {
         let unknown = || Failure::new(FailureClass::Quota, "the provider takes no requests");
@@ -296,14 +341,20 @@ impl Closed {
             reopens_in: until.map(|until| until.since(now)),
         }
     }
+
+    /// The thread that decides has panicked.
+    fn gone() -> Self {
+        let failure = Failure::new(FailureClass::Interrupted, "the gate for requests is gone");
+        Self { failure, reopens_in: None }
+    }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
-        if state.queue.leave(self.place).is_some() {
+        let has_left = self.gate.lock().queue.leave(self.place).is_some();
+        if has_left {
             // Whoever is first now may want less.
-            self.gate.let_through(state, false, |_| ());
+            self.gate.change(false, |gate, state| gate.let_through(state));
         }
     }
 }

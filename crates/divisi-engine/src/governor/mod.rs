@@ -79,7 +79,7 @@ impl Governors {
         self.cautious.fetch_or(found_closed, Ordering::Relaxed);
         self.hopeful.store(true, Ordering::Relaxed);
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.values().filter(|gate| gate.is_shut()).for_each(Gate::reopen);
+        gates.values().for_each(Gate::reopen_if_shut);
     }
 
     /// The gate through which requests to `model` leave.
@@ -89,11 +89,11 @@ impl Governors {
         if let Some(gate) = gates.get(family) {
             return gate.clone();
         }
-        let shared = self.shared.as_ref().map(|shared| shared.of(family));
-        let gate = Arc::new(Gate::new(&self.settings, shared));
-        let hopes = self.hopeful.load(Ordering::Relaxed) && gate.is_shut();
-        if hopes || self.cautious.load(Ordering::Relaxed) {
+        let gate = Gate::new(&self.settings, self.shared.as_ref().map(|shared| shared.file_of(family)));
+        if self.cautious.load(Ordering::Relaxed) {
             gate.reopen();
+        } else if self.hopeful.load(Ordering::Relaxed) {
+            gate.reopen_if_shut();
         }
         gates.insert(family.into(), gate.clone());
         gate
@@ -137,12 +137,16 @@ mod tests {
         let run = RunNumber::next();
         let refused = earlier.of("opus").enter(run, 0, Estimate::default(), |_| ()).await.unwrap();
         let error = ProviderError::new(FailureClass::RateLimited, "later");
-        refused.report(&Err(ProviderError { retry_after: Some(Millis::from_secs(28_800)), ..error }));
+        refused.report(&Err(ProviderError { retry_after: Some(Millis::from_secs(28_800)), ..error })).await;
 
         resumed.reopen(false);
-        let leaves = |governors: &Governors| {
+        let leaves = async |governors: &Governors| {
+            let (says, mut waits) = tokio::sync::mpsc::unbounded_channel();
             let gate = governors.of("opus");
-            async move { futures::poll!(Box::pin(gate.enter(run, 0, Estimate::default(), |_| ()))).is_ready() }
+            tokio::select! {
+                permit = gate.enter(run, 0, Estimate::default(), |_| _ = says.send(())) => permit.is_ok(),
+                _ = waits.recv() => false,
+            }
         };
         assert_eq!((leaves(&anew).await, leaves(&resumed).await), (false, true));
         anew.reopen(false);

@@ -32,16 +32,18 @@ impl Permit {
         }
     }
 
-    /// Reports how the request ended.
-    pub(crate) fn report(mut self, result: &Result<Reply, ProviderError>) {
+    /// Reports how the request ended. After an error it returns when other processes
+    /// can read of it, so that they do even if this one ends now.
+    pub(crate) async fn report(mut self, result: &Result<Reply, ProviderError>) {
         let Some(id) = self.id.take() else { return };
         match result {
-            Ok(reply) => self.gate.done(id, Some(&reply.usage), |_| Ending::Ok, &reply.rate, None),
+            Ok(reply) => _ = self.gate.done(id, Some(&reply.usage), |_| Ending::Ok, &reply.rate, None),
             Err(error) => {
                 let closes = matches!(error.class, FailureClass::Quota | FailureClass::Auth);
                 let failure = closes.then(|| Failure::from(error.clone()));
                 let told = Told { retry_after: error.retry_after, should_retry: error.should_retry };
-                self.gate.done(id, None, |now| Ending::of(error.class, told, now), &error.rate, failure);
+                let ending = |now| Ending::of(error.class, told, now);
+                self.gate.done(id, None, ending, &error.rate, failure).done().await;
             }
         }
     }

@@ -8,10 +8,13 @@
 //!
 //! A process that dies takes nothing with it: the system gives back its lock,
 //! and buckets fill by themselves.
+//!
+//! Its use blocks, by the disk and by [`LOCK_WAIT_MAX`]: only the thread in
+//! `gate/steps.rs` does it.
 
 use crate::private;
 use divisi_core::Digest;
-use divisi_core::governor::{Governor, Pace};
+use divisi_core::governor::Pace;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
@@ -60,6 +63,11 @@ pub(super) struct SharedPace {
     alone_until: Option<Instant>,
 }
 
+/// The lock, held for one step, and what others had left.
+pub(super) struct Turn {
+    found: Option<Pace>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Kept<P> {
     /// When the machine started, as far as its clocks tell.
@@ -73,14 +81,22 @@ impl SharedLimits {
         Self { folder: folder.into(), account }
     }
 
-    pub(super) fn of(&self, family: &str) -> SharedPace {
+    /// The file of a model family.
+    pub(super) fn file_of(&self, family: &str) -> PathBuf {
         let name = Digest::of(format!("{} {family}", self.account).as_bytes()).to_string();
-        SharedPace::open(self.folder.join(format!("{}.json", &name[..32])))
+        self.folder.join(format!("{}.json", &name[..32]))
+    }
+}
+
+impl Turn {
+    /// What others had left; `None` where that is nothing, or nothing of use.
+    pub(super) fn found(&self) -> Option<&Pace> {
+        self.found.as_ref()
     }
 }
 
 impl SharedPace {
-    fn open(path: PathBuf) -> Self {
+    pub(super) fn open(path: PathBuf) -> Self {
         let mut shared = Self { path, file: None, alone_until: None };
         match opened(&shared.path) {
             Ok(file) => shared.file = Some(file),
@@ -89,37 +105,31 @@ impl SharedPace {
         shared
     }
 
-    /// Carries out one step of `whole`, whose governor is `governor`, by what others
-    /// have left, and lets them know what it leaves. Where that cannot be done,
-    /// the step is carried out nevertheless.
-    pub(super) fn step<W, T>(
-        &mut self,
-        whole: &mut W,
-        governor: impl Fn(&mut W) -> &mut Governor,
-        step: impl FnOnce(&mut W) -> T,
-    ) -> T {
+    /// Begins a step in which others have a say: takes the lock and reads what they
+    /// have left. `None` where that cannot be done; then the step is taken alone.
+    pub(super) fn begin(&mut self) -> Option<Turn> {
         if !self.is_ours() {
-            return step(whole);
+            return None;
         }
-        let Some(file) = self.file.as_mut() else { return step(whole) };
-        let read = read(file);
-        let done = match &read {
-            Ok(Some(pace)) => {
-                governor(whole).adopt(pace.clone());
-                step(whole)
+        match read(self.file.as_mut()?) {
+            Ok(found) => Some(Turn { found }),
+            Err(error) => {
+                self.give_up(&error);
+                None
             }
-            Ok(None) | Err(_) => step(whole),
-        };
-        let left = governor(whole).share();
-        let written = match read {
-            Ok(before) if before.as_ref().unwrap_or(&Pace::default()) == left => Ok(()),
-            Ok(_) => write(file, left),
-            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a step: lets others know what it has left.
+    pub(super) fn end(&mut self, turn: Turn, left: &Pace) {
+        let Some(file) = self.file.as_mut() else { return };
+        let written = match turn.found.as_ref().unwrap_or(&Pace::default()) == left {
+            true => Ok(()),
+            false => write(file, left),
         };
         if let Err(error) = written.and_then(|()| file.unlock()) {
             self.give_up(&error);
         }
-        done
     }
 
     /// Whether the lock is ours now.
@@ -228,7 +238,7 @@ fn write(file: &mut File, pace: &Pace) -> io::Result<()> {
 mod tests {
     use super::*;
     use divisi_core::Timestamp;
-    use divisi_core::governor::{Decision, Estimate, RateSettings};
+    use divisi_core::governor::{Decision, Estimate, Governor, RateSettings};
     use std::fs::OpenOptions;
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::fs::PermissionsExt;
@@ -239,18 +249,27 @@ mod tests {
         Governor::new(&settings)
     }
 
+    fn of(limits: &SharedLimits, family: &str) -> SharedPace {
+        SharedPace::open(limits.file_of(family))
+    }
+
     fn ask(shared: &mut SharedPace, governor: &mut Governor) -> bool {
-        let now = Timestamp(machine_millis());
-        let decision =
-            shared.step(governor, |governor| governor, |governor| governor.ask(now, Estimate::default()));
-        matches!(decision, Decision::Go(_))
+        matches!(ask_at(machine_millis(), shared, governor), Decision::Go(_))
+    }
+
+    fn ask_at(now: u64, shared: &mut SharedPace, governor: &mut Governor) -> Decision {
+        let turn = shared.begin();
+        turn.as_ref().and_then(Turn::found).cloned().into_iter().for_each(|found| governor.adopt(found));
+        let decision = governor.ask(Timestamp(now), Estimate::default());
+        turn.into_iter().for_each(|turn| shared.end(turn, governor.share()));
+        decision
     }
 
     #[test]
     fn two_handles_share_and_two_families_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
-        let [mut one, mut two, mut other] = ["opus", "opus", "haiku"].map(|family| limits.of(family));
+        let [mut one, mut two, mut other] = ["opus", "opus", "haiku"].map(|family| of(&limits, family));
         let [mut a, mut b, mut c] = [governor(), governor(), governor()];
         assert!(ask(&mut one, &mut a) && ask(&mut two, &mut b));
         assert!(!ask(&mut one, &mut a) && !ask(&mut two, &mut b));
@@ -261,7 +280,7 @@ mod tests {
     fn what_is_broken_or_of_another_boot_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
-        let mut shared = limits.of("opus");
+        let mut shared = of(&limits, "opus");
         assert!(ask(&mut shared, &mut governor()) && ask(&mut shared, &mut governor()));
         assert!(!ask(&mut shared, &mut governor()));
         let path = shared.path.clone();
@@ -281,7 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("limits"), "a file where a folder should be").unwrap();
         let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
-        let (mut shared, mut governor) = (limits.of("opus"), governor());
+        let (mut shared, mut governor) = (of(&limits, "opus"), governor());
         assert!(shared.file.is_none());
         assert!(ask(&mut shared, &mut governor) && ask(&mut shared, &mut governor));
         assert!(!ask(&mut shared, &mut governor));
@@ -291,7 +310,7 @@ mod tests {
     fn a_lock_that_is_not_given_back_is_left_alone_for_a_second() {
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
-        let (mut shared, mut stopped) = (limits.of("opus"), limits.of("opus"));
+        let (mut shared, mut stopped) = (of(&limits, "opus"), of(&limits, "opus"));
         stopped.file.as_ref().unwrap().lock().unwrap();
         let [mut alone, mut other] = [governor(), governor()];
         assert!(ask(&mut shared, &mut alone));
@@ -302,9 +321,7 @@ mod tests {
         shared.alone_until = None;
         assert!(!ask(&mut shared, &mut alone));
         let mut third = governor();
-        let later = Timestamp(machine_millis() + 2_500);
-        let step = |third: &mut Governor| third.ask(later, Estimate::default());
-        let decision = limits.of("opus").step(&mut third, |third| third, step);
+        let decision = ask_at(machine_millis() + 2_500, &mut of(&limits, "opus"), &mut third);
         // What was taken meanwhile is told afterwards: two were too many.
         assert!(matches!(decision, Decision::Wait(_)), "{decision:?}");
     }
@@ -316,7 +333,7 @@ mod tests {
         const O_PATH: i32 = 0o10_000_000;
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
-        let (mut shared, mut governor) = (limits.of("opus"), governor());
+        let (mut shared, mut governor) = (of(&limits, "opus"), governor());
         let file = OpenOptions::new().read(true).custom_flags(O_PATH).open(&shared.path).unwrap();
         shared.file = Some(file);
         assert!(ask(&mut shared, &mut governor));
@@ -326,7 +343,8 @@ mod tests {
     #[test]
     fn nobody_else_can_read_it() {
         let folder = tempfile::tempdir().unwrap();
-        let shared = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account")).of("opus");
+        let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
+        let shared = of(&limits, "opus");
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&folder.path().join("limits")), mode(&shared.path)), (0o700, 0o600));
     }
@@ -341,7 +359,7 @@ mod tests {
                 file.set_modified(long_ago).unwrap();
             }
         }
-        SharedLimits::new(folder.path(), Digest::of(b"account")).of("opus");
+        of(&SharedLimits::new(folder.path(), Digest::of(b"account")), "opus");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

@@ -1,42 +1,59 @@
-//! What every store must do.
+//! What every store must do, as tests for implementers.
+//!
+//! Behind the feature `conformance`, for `[dev-dependencies]`:
+//!
+//! ```
+//! use divisi_engine::store::{MemoryStore, conformance};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! conformance::run(MemoryStore::new).await;
+//! # }
+//! ```
 
-use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
+use super::{Batch, Lease, LeaseError, Leases, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
 use divisi_core::content::Blob;
 use divisi_core::{Digest, Event, Position, Recorded, Run, RunId, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The shared tests, for a store made in an empty folder.
-macro_rules! suite {
-    ($open:expr) => {
-        mod conformance {
-            #[allow(unused_imports)]
-            use super::*;
-            use crate::store::conformance as shared;
+/// Longest time in which a lease that was dropped is free again.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(10);
 
-            $crate::store::conformance::suite!(@each $open;
-                what_is_appended_is_read_back,
-                a_batch_out_of_place_is_refused_whole,
-                long_journals_are_read_in_pages,
-                texts_are_kept_by_digest,
-                runs_are_listed_newest_first,
-                many_writers_share_commits,
-            );
-        }
-    };
-    (@each $open:expr; $($name:ident,)*) => {
-        $(
-            #[tokio::test]
-            async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                shared::$name(&$open(folder.path())).await;
-            }
-        )*
-    };
+/// Checks that stores made by `open` do what the engine relies on.
+///
+/// `open` makes an empty store each time it is called. The leases that the store
+/// hands out are checked as by [`leases`].
+///
+/// # Panics
+///
+/// Panics with the promise that is not kept.
+pub async fn run<S: Store>(mut open: impl FnMut() -> S) {
+    what_is_appended_is_read_back(&open()).await;
+    a_batch_out_of_place_is_refused_whole(&open()).await;
+    of_many_appends_at_one_position_one_is_taken(&open()).await;
+    long_journals_are_read_in_pages(&open()).await;
+    texts_are_kept_by_digest(&open()).await;
+    runs_are_listed_newest_first(&open()).await;
+    many_append_at_once(&open()).await;
+    leases(open().leases()).await;
 }
-pub(super) use suite;
 
+/// Checks that leases do what the engine relies on. No run that is called `a` or `b`
+/// may be leased at the beginning; none is at the end.
+///
+/// # Panics
+///
+/// Panics with the promise that is not kept.
+pub async fn leases(leases: &dyn Leases) {
+    a_lease_is_for_one_holder_and_one_run(leases).await;
+    of_many_that_take_a_lease_at_once_one_gets_it(leases).await;
+    a_lease_that_is_renewed_lasts(leases).await;
+}
+
+/// A batch of `lines` events that say at which position they stand.
 pub(super) fn batch(run: &str, position: u64, lines: usize) -> Batch {
-    let id = RunId::new(run).unwrap();
+    let id = id(run);
     let event = |i: usize| Recorded {
         position: Position(position).after(i),
         at: Timestamp(7),
@@ -52,78 +69,200 @@ pub(super) fn batch(run: &str, position: u64, lines: usize) -> Batch {
     }
 }
 
+fn id(name: &str) -> RunId {
+    RunId::new(name).expect("the name of a run")
+}
+
 async fn append(store: &dyn Store, batch: Batch) -> Result<(), StoreError> {
     store.append(Arc::new(batch)).await
 }
 
-pub(super) async fn what_is_appended_is_read_back(store: &dyn Store) {
-    append(store, batch("a", 0, 2)).await.unwrap();
-    append(store, batch("a", 2, 1)).await.unwrap();
-    append(store, batch("b", 0, 1)).await.unwrap();
-    let a = RunId::new("a").unwrap();
-    let read = store.events(&a, Position(0)).await.unwrap();
-    assert_eq!(read, [batch("a", 0, 2).events, batch("a", 2, 1).events].concat());
-    assert_eq!(store.events(&a, Position(1)).await.unwrap(), read[1..]);
-    assert_eq!(store.events(&a, Position(3)).await.unwrap(), []);
-    assert_eq!(store.events(&RunId::new("nobody").unwrap(), Position(0)).await.unwrap(), []);
+/// Appends what has to be taken.
+async fn appended(store: &dyn Store, batch: Batch) {
+    let position = batch.position.0;
+    if let Err(error) = append(store, batch).await {
+        panic!("a batch at the end of its journal, {position}, is refused: {error}");
+    }
 }
 
-pub(super) async fn a_batch_out_of_place_is_refused_whole(store: &dyn Store) {
-    append(store, batch("a", 0, 2)).await.unwrap();
+async fn events(store: &dyn Store, run: &str, from: u64) -> Vec<Recorded> {
+    match store.events(&id(run), Position(from)).await {
+        Ok(events) => events,
+        Err(error) => panic!("the journal of run {run} cannot be read from {from} on: {error}"),
+    }
+}
+
+async fn blob(store: &dyn Store, digest: Digest) -> Option<Arc<str>> {
+    match store.blob(digest).await {
+        Ok(text) => text,
+        Err(error) => panic!("a text cannot be read: {error}"),
+    }
+}
+
+async fn what_is_appended_is_read_back(store: &dyn Store) {
+    appended(store, batch("a", 0, 2)).await;
+    appended(store, batch("a", 2, 1)).await;
+    appended(store, batch("b", 0, 1)).await;
+    let all = [batch("a", 0, 2).events, batch("a", 2, 1).events].concat();
+    for from in 0..=3 {
+        let read = events(store, "a", from).await;
+        assert_eq!(read, all[from as usize..], "events are read as appended, from {from} on");
+    }
+    assert_eq!(events(store, "nobody", 0).await, [], "a run that is not there has no events");
+    let unknown = store.run(&id("nobody")).await;
+    assert!(matches!(unknown, Ok(None)), "a run that is not there has no summary: {unknown:?}");
+}
+
+async fn a_batch_out_of_place_is_refused_whole(store: &dyn Store) {
+    appended(store, batch("a", 0, 2)).await;
     for wrong in [0, 1, 3] {
         let mut late = batch("a", wrong, 1);
         late.blobs.push(Blob { digest: Digest::of(b"late"), text: "late".into() });
-        assert!(matches!(append(store, late).await, Err(StoreError::Moved(_))));
+        let refused = append(store, late).await;
+        assert!(
+            matches!(refused, Err(StoreError::Moved(_))),
+            "a batch at {wrong} of a journal that ends at 2 is refused as moved: {refused:?}"
+        );
     }
-    let a = RunId::new("a").unwrap();
-    assert_eq!(store.events(&a, Position(0)).await.unwrap().len(), 2);
-    assert_eq!(store.blob(Digest::of(b"late")).await.unwrap(), None);
-    append(store, batch("a", 2, 1)).await.unwrap();
+    assert_eq!(events(store, "a", 0).await.len(), 2, "of a batch that is refused no event is kept");
+    assert_eq!(blob(store, Digest::of(b"late")).await, None, "of a batch that is refused no text is kept");
+    appended(store, batch("a", 2, 1)).await;
 }
 
-pub(super) async fn long_journals_are_read_in_pages(store: &dyn Store) {
-    append(store, batch("a", 0, PAGE_EVENTS_MAX + 3)).await.unwrap();
-    let a = RunId::new("a").unwrap();
-    assert_eq!(store.events(&a, Position(0)).await.unwrap().len(), PAGE_EVENTS_MAX);
-    assert_eq!(store.events(&a, Position(PAGE_EVENTS_MAX as u64)).await.unwrap().len(), 3);
+async fn of_many_appends_at_one_position_one_is_taken(store: &dyn Store) {
+    for position in 0..5 {
+        let all = futures::future::join_all((0..8).map(|_| append(store, batch("a", position, 1)))).await;
+        let taken = all.iter().filter(|result| result.is_ok()).count();
+        let moved = all.iter().filter(|result| matches!(result, Err(StoreError::Moved(_)))).count();
+        assert_eq!((taken, moved), (1, 7), "of eight batches at one position one is taken: {all:?}");
+    }
 }
 
-pub(super) async fn texts_are_kept_by_digest(store: &dyn Store) {
+async fn long_journals_are_read_in_pages(store: &dyn Store) {
+    appended(store, batch("a", 0, PAGE_EVENTS_MAX + 3)).await;
+    let pages = [events(store, "a", 0).await.len(), events(store, "a", PAGE_EVENTS_MAX as u64).await.len()];
+    assert_eq!(pages, [PAGE_EVENTS_MAX, 3], "at most PAGE_EVENTS_MAX events are read at once");
+}
+
+async fn texts_are_kept_by_digest(store: &dyn Store) {
     let text: Arc<str> = "long text ".repeat(1_000).into();
     let digest = Digest::of(text.as_bytes());
     for position in [0, 1] {
         let mut with = batch("a", position, 1);
         with.blobs.push(Blob { digest, text: text.clone() });
-        append(store, with).await.unwrap();
+        appended(store, with).await;
     }
-    assert_eq!(store.blob(digest).await.unwrap(), Some(text));
-    assert_eq!(store.blob(Digest::of(b"unknown")).await.unwrap(), None);
+    assert_eq!(blob(store, digest).await, Some(text), "a text is found by its digest");
+    assert_eq!(blob(store, Digest::of(b"unknown")).await, None, "a text that is not there is none");
 }
 
-pub(super) async fn runs_are_listed_newest_first(store: &dyn Store) {
+async fn runs_are_listed_newest_first(store: &dyn Store) {
     for (run, started_at) in [("a", 1), ("c", 3), ("b", 2)] {
         let mut first = batch(run, 0, 1);
         first.summary.started_at = Timestamp(started_at);
-        append(store, first).await.unwrap();
+        appended(store, first).await;
     }
-    let listed = |runs: Vec<RunSummary>| runs.iter().map(|run| run.id.to_string()).collect::<String>();
-    assert_eq!(listed(store.runs(9).await.unwrap()), "cba");
-    assert_eq!(listed(store.runs(2).await.unwrap()), "cb");
+    for (most, expected) in [(9, "cba"), (2, "cb")] {
+        let listed = match store.runs(most).await {
+            Ok(runs) => runs.iter().map(|run| run.id.as_str()).collect::<String>(),
+            Err(error) => panic!("runs cannot be listed: {error}"),
+        };
+        assert_eq!(listed, expected, "the latest {most} runs, newest first");
+    }
     let mut second = batch("a", 1, 1);
     second.summary.ok = 5;
     second.summary.folder = Some("/work".to_owned());
     second.summary.started_at = Timestamp(1);
-    append(store, second.clone()).await.unwrap();
-    assert_eq!(store.run(&second.run).await.unwrap(), Some(second.summary));
+    appended(store, second.clone()).await;
+    let summary = store.run(&second.run).await.ok().flatten();
+    assert_eq!(summary, Some(second.summary), "the summary of a run is that of its latest batch");
 }
 
-pub(super) async fn many_writers_share_commits(store: &dyn Store) {
+async fn many_append_at_once(store: &dyn Store) {
     let run = |name: String| async move {
         for position in 0..20 {
-            append(store, batch(&name, position, 1)).await.unwrap();
+            appended(store, batch(&name, position, 1)).await;
         }
-        store.events(&RunId::new(&*name).unwrap(), Position(0)).await.unwrap().len()
+        events(store, &name, 0).await.len()
     };
     let lengths = futures::future::join_all((0..20).map(|i| run(format!("run{i}")))).await;
-    assert_eq!(lengths, [20; 20]);
+    assert_eq!(lengths, [20; 20], "runs side by side do not mix");
+}
+
+async fn taken(leases: &dyn Leases, run: &str) -> Box<dyn Lease> {
+    match leases.take(&id(run)).await {
+        Ok(lease) => lease,
+        Err(error) => panic!("a lease that is free is refused: {error}"),
+    }
+}
+
+async fn holder(leases: &dyn Leases, run: &str) -> Option<String> {
+    match leases.holder(&id(run)).await {
+        Ok(holder) => holder,
+        Err(error) => panic!("the holder of the lease of run {run} cannot be told: {error}"),
+    }
+}
+
+async fn refused(leases: &dyn Leases, run: &str) -> String {
+    match leases.take(&id(run)).await {
+        Err(LeaseError::Held { run: refused, holder }) => {
+            assert_eq!(refused.as_str(), run, "a refusal names the run");
+            holder
+        }
+        Err(error) => panic!("a lease that is held is refused as held, not: {error}"),
+        Ok(_) => panic!("a lease that is held is refused"),
+    }
+}
+
+async fn given_back(leases: &dyn Leases, run: &str) {
+    let is_free = async {
+        while holder(leases, run).await.is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(GIVEN_BACK_WITHIN, is_free).await;
+    assert!(in_time.is_ok(), "a lease that was dropped is free within {GIVEN_BACK_WITHIN:?}");
+}
+
+async fn a_lease_is_for_one_holder_and_one_run(leases: &dyn Leases) {
+    assert_eq!(holder(leases, "a").await, None, "a lease that is free has no holder");
+    let lease = taken(leases, "a").await;
+    let named = refused(leases, "a").await;
+    assert!(!named.is_empty(), "a refusal names the holder");
+    assert_eq!(holder(leases, "a").await, Some(named), "a refusal names the holder as `holder` does");
+    assert_eq!(holder(leases, "b").await, None, "the lease of one run is not that of another");
+    let other = taken(leases, "b").await;
+    drop(lease);
+    given_back(leases, "a").await;
+    assert!(holder(leases, "b").await.is_some(), "with one lease no other is given back");
+    let again = taken(leases, "a").await;
+    refused(leases, "a").await;
+    drop((again, other));
+    given_back(leases, "a").await;
+    given_back(leases, "b").await;
+}
+
+async fn of_many_that_take_a_lease_at_once_one_gets_it(leases: &dyn Leases) {
+    let run = id("a");
+    let all = futures::future::join_all((0..8).map(|_| leases.take(&run))).await;
+    assert_eq!(
+        all.iter().filter(|taken| taken.is_ok()).count(),
+        1,
+        "of eight that take a lease at once one gets it"
+    );
+    drop(all);
+    given_back(leases, "a").await;
+}
+
+async fn a_lease_that_is_renewed_lasts(leases: &dyn Leases) {
+    let lease = taken(leases, "a").await;
+    for _ in 0..3 {
+        tokio::time::sleep(lease.renew_every().unwrap_or_default()).await;
+        if let Err(error) = lease.renew().await {
+            panic!("a lease that is renewed in time lasts: {error}");
+        }
+        refused(leases, "a").await;
+    }
+    drop(lease);
+    given_back(leases, "a").await;
 }

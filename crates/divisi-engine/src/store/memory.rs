@@ -1,17 +1,18 @@
 //! A store that forgets everything with the process: for tests and for runs
 //! that need no durability.
 
+use super::lease::{Leases, MemoryLeases};
 use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
 use async_trait::async_trait;
 use divisi_core::{Digest, Position, Recorded, RunId};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps journals in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
+    leases: MemoryLeases,
 }
 
 #[derive(Debug, Default)]
@@ -83,14 +84,7 @@ impl Store for MemoryStore {
         Ok(runs)
     }
 
-    fn locks(&self) -> Option<PathBuf> {
-        None
+    fn leases(&self) -> &dyn Leases {
+        &self.leases
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    super::super::conformance::suite!(|_: &std::path::Path| MemoryStore::new());
 }

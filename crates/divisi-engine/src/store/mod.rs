@@ -1,20 +1,23 @@
 //! Where journals and long texts are kept.
 //!
 //! A store makes the events of one decision durable, all or none, at the
-//! position the driver expects. It is the only place that two processes share,
-//! and the expected position is what keeps two drivers out of one run.
+//! position the driver expects, and the expected position is what keeps two
+//! drivers out of one run. It also hands out the [`Leases`] of its runs.
 
-mod format;
+pub(crate) mod lease;
+mod error;
 mod memory;
-mod place;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
-#[cfg(test)]
-mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
-pub use format::FORMAT;
+pub use error::{BackendError, StoreError};
+pub use lease::{FileLeases, Lease, LeaseError, Leases};
 pub use memory::MemoryStore;
-pub use sqlite::SqliteStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{FORMAT, SqliteStore};
 
 use async_trait::async_trait;
 use divisi_core::budget::Spent;
@@ -26,7 +29,10 @@ use std::sync::Arc;
 
 /// Keeps journals, long texts and a summary of each run.
 ///
-/// Every implementation passes the suite in `store/conformance.rs`.
+/// Every implementation passes the suite that the feature `conformance` has; as
+/// a test of your own: `divisi_engine::store::conformance::run(|| store).await`.
+///
+/// The methods must not block their thread: the binary has one for all its tasks.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Appends the events of one decision, and the texts that they refer to.
@@ -50,9 +56,14 @@ pub trait Store: Send + Sync {
     /// The latest runs, newest first.
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError>;
 
-    /// Where the lock files of runs belong; `None` when no other process can
-    /// reach this store.
-    fn locks(&self) -> Option<PathBuf>;
+    /// The leases of its runs, shared by all processes that reach the store.
+    fn leases(&self) -> &dyn Leases;
+
+    /// Files and folders of this machine in which it keeps what it knows. Agents are
+    /// kept from writing to them.
+    fn files(&self) -> Vec<PathBuf> {
+        vec![]
+    }
 }
 
 /// Most events returned at once: a replay of any length needs little memory.
@@ -154,90 +165,4 @@ pub fn status_word(stage: &Stage) -> &'static str {
         Stage::Ended(RunStatus::Failed) => "failed",
         Stage::Ended(RunStatus::Cancelled) => "cancelled",
     }
-}
-
-/// Why a store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The journal does not end where the driver thought.
-    #[error("another process has written to the journal of run {0}")]
-    Moved(RunId),
-    /// The store was written by a later version of divisi.
-    #[error("the store {path} has format {found}; this divisi reads formats up to {known}")]
-    TooNew {
-        /// Which store.
-        path: String,
-        /// Its format.
-        found: u32,
-        /// The latest format known here.
-        known: u32,
-    },
-    /// The store has an older format, in which another process writes now.
-    #[error(
-        "the store {path} has format {found} and cannot be changed while process {holder} drives run {run} in it"
-    )]
-    InUse {
-        /// Which store.
-        path: String,
-        /// Its format.
-        found: u32,
-        /// The run that goes on.
-        run: RunId,
-        /// The process that drives it, as far as it has said.
-        holder: String,
-    },
-    /// The file is no store.
-    #[error("{0} is not a divisi store")]
-    Foreign(String),
-    /// An event in it cannot be read, or is not there.
-    #[error("the journal of run {run} cannot be read at position {}", position.0)]
-    Unreadable {
-        /// Whose journal.
-        run: RunId,
-        /// Where.
-        position: Position,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// Its name no longer leads to the file that is open.
-    #[error("the store has gone: {path} {how}")]
-    Gone {
-        /// Which of its files.
-        path: String,
-        /// What has become of it.
-        how: String,
-    },
-    /// Its file has several names, each of which would have a log of its own.
-    #[error("the store {path} has {names} names (hard links); a store can have only one")]
-    Linked {
-        /// Which store.
-        path: String,
-        /// How many.
-        names: u64,
-    },
-    /// The store has no room left.
-    #[error("no room left to write the store {0}")]
-    Full(String),
-    /// Another process kept the store for so long that nothing could be written or read.
-    #[error("another process keeps the store {0} locked")]
-    Busy(String),
-    /// SQLite failed.
-    #[error("the store {path} failed")]
-    Sqlite {
-        /// Which store.
-        path: String,
-        /// Why.
-        source: rusqlite::Error,
-    },
-    /// The file or its folder could not be made or opened.
-    #[error("cannot open the store {path}")]
-    Open {
-        /// Which store.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The thread that writes is gone, because it failed before.
-    #[error("the store is closed")]
-    Closed,
 }

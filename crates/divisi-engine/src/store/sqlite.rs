@@ -3,21 +3,31 @@
 //! One thread writes. It takes whatever has queued up since its last commit,
 //! writes it in one transaction, syncs once, and only then answers: many runs
 //! and many events share one sync of the disk, and nobody acts on an event
-//! that a power cut could take back. Readers have a connection of their own
-//! and never wait for the writer.
+//! that a power cut could take back. Another thread reads (`reader.rs`), by a
+//! connection of its own: it never waits for the writer, and never blocks the
+//! thread of its caller.
 
-use super::format::prepare;
-use super::place::{Place, name_of};
-use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
+mod reader;
+mod format;
+mod place;
+mod error;
+
+pub use format::FORMAT;
+
+use super::{Batch, FileLeases, Leases, RunSummary, Store, StoreError};
 use crate::private;
 use async_trait::async_trait;
-use divisi_core::{Digest, Event, PicoUsd, Position, Recorded, RunId, Timestamp};
+use divisi_core::{Digest, Position, Recorded, RunId};
 use divisi_providers::redact::{self, Known};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use error::{cannot_open, failure, failure_from, is_busy};
+use format::prepare;
+use place::{Place, name_of};
+use reader::Reader;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,7 +40,7 @@ const ROW_EVENTS_MAX: usize = 1_024;
 const COMMIT_BATCHES_MAX: usize = 1_024;
 
 /// How long one try waits for another process that writes at this moment.
-pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Tries of a commit while another process keeps the store: two minutes in all.
 /// Nobody has seen anything of it yet, and giving up ends the runs that asked
@@ -41,7 +51,8 @@ const COMMIT_TRIES_MAX: u32 = 12;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    reader: Mutex<Connection>,
+    leases: FileLeases,
+    reader: Reader,
     /// Bounded by what drivers have under way: each waits for its answer
     /// before it sends the next batch.
     queue: Option<mpsc::UnboundedSender<Write>>,
@@ -59,64 +70,30 @@ impl SqliteStore {
     /// [`StoreError::Foreign`] on a file of something else; none is changed.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        make(&path).map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        make(&path).map_err(|source| cannot_open(&path, source))?;
         let failed = |source| failure(&path, source);
         let connection = Connection::open(&path).map_err(failed)?;
         let path = name_of(&path)?;
-        let failed = |source| failure(&path, source);
-        prepare(&connection, &path, &locks_of(&path))?;
+        let leases = FileLeases::new(path.with_extension("locks"));
+        prepare(&connection, &path, &leases)?;
         // An older divisi made them readable for everybody.
         for file in files_of(&path) {
-            private::narrow(&file)
-                .map_err(|source| StoreError::Open { path: file.display().to_string(), source })?;
+            private::narrow(&file).map_err(|source| cannot_open(&file, source))?;
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let reader = Connection::open_with_flags(&path, flags).map_err(failed)?;
-        reader.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        // Reading makes its log, where nothing has been written yet.
-        reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
+        let reader = Reader::open(&path)?;
         let place = Place::of(&path)?;
         let (queue, writes) = mpsc::unbounded_channel();
         let of = path.clone();
         let writer = std::thread::Builder::new()
             .name("divisi-store".into())
             .spawn(move || write_all(connection, &of, &place, writes))
-            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
-        Ok(Self { path, reader: Mutex::new(reader), queue: Some(queue), writer: Some(writer) })
+            .map_err(|source| cannot_open(&path, source))?;
+        Ok(Self { path, leases, reader, queue: Some(queue), writer: Some(writer) })
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The row of a journal in which `position` is, or would be, and where it begins.
-    fn row(&self, run: &RunId, position: Position) -> Result<Option<(Position, String)>, StoreError> {
-        self.read(|reader| {
-            let mut query = reader.prepare_cached(
-                "SELECT position, events FROM journal WHERE run = ?1 AND position <= ?2
-                 ORDER BY position DESC LIMIT 1",
-            )?;
-            let row = |row: &Row<'_>| Ok((Position(row.get::<_, i64>(0)? as u64), row.get(1)?));
-            query.query_row(params![run.as_str(), position.0 as i64], row).optional()
-        })
-    }
-
-    /// Where the journal of `run` ends, as its last append has noted.
-    fn end(&self, run: &RunId) -> Result<Position, StoreError> {
-        let end: Option<i64> = self.read(|reader| {
-            let mut query = reader.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
-            query.query_row([run.as_str()], |row| row.get(0)).optional()
-        })?;
-        Ok(Position(end.unwrap_or(0) as u64))
-    }
-
-    pub(super) fn read<T>(
-        &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        query(&reader).map_err(|source| failure(&self.path, source))
     }
 }
 
@@ -176,10 +153,6 @@ fn write_patiently(
             result => return result,
         }
     }
-}
-
-pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Writes batches in one transaction; returns which of them came too late.
@@ -257,59 +230,29 @@ impl Store for SqliteStore {
     }
 
     async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
-        let unreadable = |position, source| StoreError::Unreadable { run: run.clone(), position, source };
-        // Asked first: whatever is written meanwhile comes on top.
-        let end = self.end(run)?;
-        let mut page = Vec::new();
-        let mut next = from;
-        while page.len() < PAGE_EVENTS_MAX {
-            let Some((first, text)) = self.row(run, next)? else { break };
-            let events: Vec<(Timestamp, Event)> =
-                serde_json::from_str(&text).map_err(|source| unreadable(first, source))?;
-            let seen = next.0.saturating_sub(first.0) as usize;
-            if events.len() <= seen {
-                break;
-            }
-            next = first.after(events.len());
-            let recorded = events.into_iter().enumerate().skip(seen).map(|(place, (at, event))| Recorded {
-                position: first.after(place),
-                at,
-                event,
-            });
-            page.extend(recorded.take(PAGE_EVENTS_MAX - page.len()));
-        }
-        if page.len() < PAGE_EVENTS_MAX && next < end {
-            let gap = format!("events are missing, of {} there should be", end.0);
-            return Err(unreadable(next, serde::de::Error::custom(gap)));
-        }
-        Ok(page)
+        let run = run.clone();
+        self.reader.ask(move |journals| journals.page(&run, from)).await
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
-        self.read(|reader| {
-            let mut query = reader.prepare_cached("SELECT text FROM blobs WHERE digest = ?1")?;
-            query.query_row([digest.as_bytes()], |row| row.get::<_, Arc<str>>(0)).optional()
-        })
+        self.reader.ask(move |journals| journals.blob(digest)).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError> {
-        self.read(|reader| {
-            let mut query = reader.prepare_cached("SELECT * FROM runs WHERE id = ?1")?;
-            query.query_row([run.as_str()], summary).optional()
-        })
+        let run = run.clone();
+        self.reader.ask(move |journals| journals.run(&run)).await
     }
 
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
-        self.read(|reader| {
-            let mut query =
-                reader.prepare_cached("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1")?;
-            let rows = query.query_map([most as i64], summary)?;
-            rows.collect()
-        })
+        self.reader.ask(move |journals| journals.runs(most)).await
     }
 
-    fn locks(&self) -> Option<PathBuf> {
-        Some(locks_of(&self.path))
+    fn leases(&self) -> &dyn Leases {
+        &self.leases
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        files_of(&self.path).chain([self.leases.folder().to_owned()]).collect()
     }
 }
 
@@ -324,56 +267,10 @@ impl Drop for SqliteStore {
     }
 }
 
-fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
-    let id: String = row.get("id")?;
-    let id = RunId::new(id).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-    })?;
-    // An older divisi let the largest turn negative.
-    let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(i64::MAX as u64));
-    Ok(RunSummary {
-        id,
-        name: row.get("name")?,
-        folder: row.get("folder")?,
-        status: row.get("status")?,
-        ok: row.get("ok")?,
-        failed: row.get("failed")?,
-        skipped: row.get("skipped")?,
-        open: row.get("open")?,
-        tokens: number("tokens")?,
-        cost: PicoUsd(number("cost_pico_usd")?),
-        unconfirmed: PicoUsd(number("unconfirmed_pico_usd")?),
-        over: PicoUsd(number("over_pico_usd")?),
-        refused: number("refused")?,
-        started_at: Timestamp(number("started_at")?),
-        updated_at: Timestamp(number("updated_at")?),
-    })
-}
-
 /// As SQLite has numbers: none is larger than half of ours. What comes from
 /// outside may be.
 fn most(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
-    // The memory that processes share is a file, too, which a full disk keeps from growing.
-    let shared_is_full = matches!(
-        &source,
-        rusqlite::Error::SqliteFailure(code, _) if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-    );
-    if shared_is_full {
-        return StoreError::Full(path.display().to_string());
-    }
-    match source.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Busy(path.display().to_string()),
-        Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(path.display().to_string()),
-        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.display().to_string()),
-        Some(rusqlite::ErrorCode::CannotOpen) => {
-            StoreError::Open { path: path.display().to_string(), source: why_not_opened(path) }
-        }
-        _ => StoreError::Sqlite { path: path.display().to_string(), source },
-    }
 }
 
 /// A text on its way into the file. What comes here has been redacted where it
@@ -404,34 +301,12 @@ fn files_of(path: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Where those that drive runs of the store at `path` say so.
-fn locks_of(path: &Path) -> PathBuf {
-    path.with_extension("locks")
-}
-
-/// The system's reason, of which SQLite only says that there is one.
-fn why_not_opened(path: &Path) -> std::io::Error {
-    let opened = private::options().read(true).append(true).create(true).open(path);
-    opened.err().unwrap_or_else(|| std::io::Error::other("SQLite cannot open it"))
-}
-
-/// The same for each of several who wait for one transaction.
-fn failure_from(path: &Path, source: &rusqlite::Error) -> StoreError {
-    let copy = match source {
-        rusqlite::Error::SqliteFailure(code, message) => {
-            rusqlite::Error::SqliteFailure(*code, message.clone())
-        }
-        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
-    };
-    failure(path, copy)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::conformance::batch;
     use super::*;
-
-    super::super::conformance::suite!(|folder: &Path| SqliteStore::open(folder.join("divisi.db")).unwrap());
+    use divisi_core::{Event, PicoUsd};
+    use std::sync::Mutex;
 
     #[test]
     fn its_files_are_for_their_owner_alone() {
@@ -550,7 +425,7 @@ mod tests {
         let (path, link) = (folder.path().join("divisi.db"), folder.path().join("link.db"));
         let store = SqliteStore::open(&path).unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(SqliteStore::open(&link).unwrap().locks(), store.locks());
+        assert_eq!(SqliteStore::open(&link).unwrap().files(), store.files());
         let hard = folder.path().join("hard.db");
         std::fs::hard_link(&path, &hard).unwrap();
         for name in [path, hard] {

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let settings = context.settings(Untrusted::LookedAt)?.settings;
     let id = context.find_run(&args.run, Intent::Look).await?;
     // Before the journal is read: who drives it then may have ended it since.
-    let is_driven = Engine::new(context.store()?).is_driven(&id);
+    let is_driven = Engine::new(context.store()?).is_driven(&id).await?;
     let mut ledger = ledger(&*context.store()?, &id).await?;
     if !is_driven {
         ledger.end_in_flight();

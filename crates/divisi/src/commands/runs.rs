@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     found.truncate(most);
     for run in &mut found {
         // Its process was killed: the journal could not say so.
-        if run.status == "running" && !engine.is_driven(&run.id) {
+        if run.status == "running" && !engine.is_driven(&run.id).await? {
             let (looked, is_interrupted) = engine.look(&run.id).await?;
             *run = RunSummary::of(&run.id, &looked, run.updated_at);
             if is_interrupted {

@@ -30,7 +30,7 @@ impl Doorkeeper {
                 wake_at
             };
             if wake_at <= gate.now() {
-                gate.let_through(gate.lock(), false, |_| ());
+                gate.change(false, |gate, state| gate.let_through(state)).done().await;
                 continue;
             }
             tokio::select! {

@@ -1,7 +1,7 @@
 use super::*;
 
 fn gate(settings: RateSettings) -> Arc<Gate> {
-    Arc::new(Gate::new(&settings, None))
+    Gate::new(&settings, None)
 }
 
 /// Leave to send a request, which is sent.
@@ -113,7 +113,7 @@ async fn a_refused_key_answers_everybody_who_waits() {
         async move { enter(&gate, run).await.map(drop) }
     });
     settle().await;
-    sent.report(&Err(divisi_providers::ProviderError::new(FailureClass::Auth, "the key is wrong")));
+    sent.report(&Err(divisi_providers::ProviderError::new(FailureClass::Auth, "the key is wrong"))).await;
     for closed in [waiting.await.unwrap().unwrap_err(), enter(&gate, run).await.map(drop).unwrap_err()] {
         assert_eq!((closed.failure.message.as_str(), closed.reopens_in), ("the key is wrong", None));
     }
@@ -141,7 +141,7 @@ async fn a_gate_that_opens_again_lets_one_request_find_out() {
         gate.done(id, None, ending, &RateLimits::default(), None);
     };
     closes(&gate);
-    assert!(gate.is_shut() && enter(&gate, run).await.is_err());
+    assert!(gate.lock().queue.governor().is_shut(gate.now()) && enter(&gate, run).await.is_err());
 
     gate.reopen();
     let first = enter(&gate, run).await.unwrap();
@@ -166,4 +166,55 @@ fn a_gate_outlives_the_runtime_of_its_doorkeeper() {
         timeout(Duration::from_secs(30), enter(&gate, run)).await.is_ok_and(|permit| permit.is_ok())
     };
     assert!(runtime().block_on(enters));
+}
+
+/// A gate in step with others, and the file by which it is.
+fn shared(folder: &std::path::Path, settings: RateSettings) -> (Arc<Gate>, std::fs::File) {
+    let path = folder.join("pace.json");
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap();
+    (Gate::new(&settings, Some(path)), file)
+}
+
+/// The runtime has one thread: a step that blocked it would end before the first poll does.
+#[tokio::test]
+async fn while_another_process_has_the_shared_limits_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = RateSettings { requests_per_minute: Some(60), burst: Some(9), ..RateSettings::default() };
+    let (gate, file) = shared(folder.path(), settings);
+    assert!(enter(&gate, RunNumber::next()).await.is_ok());
+    // As by a process that was stopped while it held the lock.
+    file.lock().unwrap();
+    let mut first = Box::pin(enter(&gate, RunNumber::next()));
+    assert!(futures::poll!(&mut first).is_pending(), "only this request waits for the lock");
+    assert_eq!(gate.outlook(), Outlook::Full);
+    file.unlock().unwrap();
+    assert!(first.await.is_ok());
+}
+
+#[tokio::test]
+async fn shared_steps_are_taken_in_the_order_of_what_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = RateSettings { requests_per_minute: Some(1), burst: Some(1), ..RateSettings::default() };
+    let (gate, _) = shared(folder.path(), settings);
+    let run = RunNumber::next();
+    for _ in 0..100 {
+        let unused = gate.enter(run, 0, Estimate::default(), |_| panic!("it waits")).await.unwrap();
+        // One a minute may leave: the next may at once, because this is withdrawn first.
+        drop(unused);
+    }
+    // A request that is dropped before its permit arrives gives the permit back.
+    drop(futures::poll!(Box::pin(enter(&gate, run))));
+    assert!(timeout(Duration::from_secs(30), enter(&gate, run)).await.is_ok_and(|permit| permit.is_ok()));
+}
+
+#[tokio::test]
+async fn what_was_refused_is_known_to_others_once_it_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gate, _) = shared(folder.path(), RateSettings::default());
+    let sent = enter(&gate, RunNumber::next()).await.unwrap();
+    let refused = divisi_providers::ProviderError::new(FailureClass::Quota, "nothing is left");
+    sent.report(&Err(refused)).await;
+    let kept = std::fs::read_to_string(folder.path().join("pace.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert!(!kept["pace"]["closed"].is_null(), "{kept}");
 }

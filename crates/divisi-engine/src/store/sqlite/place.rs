@@ -5,7 +5,8 @@
 //! log and the memory that processes share. All three have to be those that were
 //! opened, or another process would see another journal.
 
-use super::StoreError;
+use super::error::cannot_open;
+use crate::store::StoreError;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -61,7 +62,7 @@ impl Place {
         }));
         let identity = |file: PathBuf| match std::fs::metadata(&file) {
             Ok(found) => Ok((file, Identity::from(&found))),
-            Err(source) => Err(StoreError::Open { path: file.display().to_string(), source }),
+            Err(source) => Err(cannot_open(&file, source)),
         };
         let files = files.into_iter().map(identity).collect::<Result<_, _>>()?;
         let place = Self { files, length: AtomicU64::new(0) };
@@ -101,7 +102,7 @@ impl Place {
 /// Fails where the file has several names: SQLite would keep a log for each of
 /// them, and what one process writes the others would not see.
 pub(super) fn name_of(path: &Path) -> Result<PathBuf, StoreError> {
-    let failed = |source| StoreError::Open { path: path.display().to_string(), source };
+    let failed = |source| cannot_open(path, source);
     let name = path.canonicalize().map_err(failed)?;
     match std::fs::metadata(&name).map_err(failed)?.nlink() {
         0 | 1 => Ok(name),

@@ -1,8 +1,8 @@
 //! What makes a file a store: its marks and tables, and how an older one becomes current.
 
-use super::StoreError;
-use super::sqlite::{BUSY_TIMEOUT, failure, is_busy};
-use crate::lock::RunLock;
+use super::BUSY_TIMEOUT;
+use super::error::{failure, is_busy};
+use crate::store::{FileLeases, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -74,8 +74,8 @@ ALTER TABLE runs ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Checks what the file is and brings it to the current format, unless runs of
-/// an older divisi go on in it: `locks` is where those that drive one say so.
-pub(super) fn prepare(connection: &Connection, path: &Path, locks: &Path) -> Result<(), StoreError> {
+/// an older divisi go on in it, as `leases` tell.
+pub(super) fn prepare(connection: &Connection, path: &Path, leases: &FileLeases) -> Result<(), StoreError> {
     let failed = |source| failure(path, source);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     let reading = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(failed)?;
@@ -83,7 +83,7 @@ pub(super) fn prepare(connection: &Connection, path: &Path, locks: &Path) -> Res
     reading.commit().map_err(failed)?;
     write_ahead(connection).map_err(failed)?;
     if found < FORMAT {
-        bring_up_to_date(connection, path, locks)?;
+        bring_up_to_date(connection, path, leases)?;
     }
     Ok(())
 }
@@ -124,14 +124,14 @@ fn format_of(transaction: &Transaction<'_>, path: &Path) -> Result<u32, StoreErr
     Ok(found)
 }
 
-fn bring_up_to_date(connection: &Connection, path: &Path, locks: &Path) -> Result<(), StoreError> {
+fn bring_up_to_date(connection: &Connection, path: &Path, leases: &FileLeases) -> Result<(), StoreError> {
     let failed = |source| failure(path, source);
     let transaction =
         Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
     // Another process may have done so while this one waited for its turn.
     let found = format_of(&transaction, path)?;
     let is_older = (1..FORMAT).contains(&found);
-    if is_older && let Some((run, holder)) = RunLock::first_held(locks) {
+    if is_older && let Some((run, holder)) = leases.first_held() {
         // Its next write would fail, and replies that were paid for be lost.
         return Err(StoreError::InUse { path: path.display().to_string(), found, run, holder });
     }
@@ -149,7 +149,7 @@ fn bring_up_to_date(connection: &Connection, path: &Path, locks: &Path) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{SqliteStore, Store};
+    use crate::store::{Leases, SqliteStore, Store};
     use divisi_core::{Event, Position, RunId, Timestamp};
     use rusqlite::params;
 
@@ -195,13 +195,14 @@ mod tests {
         assert!(matches!(SqliteStore::open(&other), Err(StoreError::Foreign(_))));
     }
 
-    #[test]
-    fn a_store_is_not_changed_under_a_run_of_an_older_divisi() {
+    #[tokio::test]
+    async fn a_store_is_not_changed_under_a_run_of_an_older_divisi() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("divisi.db");
         let old = of_format_2(&path);
         let run = RunId::new("long").unwrap();
-        let lock = RunLock::take(&folder.path().join("divisi.locks"), &run).unwrap();
+        let leases = FileLeases::new(folder.path().join("divisi.locks"));
+        let lease = leases.take(&run).await.unwrap();
         let error = SqliteStore::open(&path).unwrap_err();
         assert_eq!(
             error.to_string().replace(&path.display().to_string(), "PATH"),
@@ -212,10 +213,10 @@ mod tests {
         );
         let written = "INSERT INTO events VALUES ('long', 0, 0, '{\"event\":\"logged\",\"message\":\"\"}')";
         assert_eq!(old.execute(written, []).unwrap(), 1);
-        drop(lock);
+        drop(lease);
         drop(SqliteStore::open(&path).unwrap());
         // A store that is up to date opens beside a run.
-        let _lock = RunLock::take(&folder.path().join("divisi.locks"), &run).unwrap();
+        let _lease = leases.take(&run).await.unwrap();
         assert!(SqliteStore::open(&path).is_ok());
     }
 
@@ -300,10 +301,9 @@ mod tests {
             }
         }
         let count = "SELECT count(*) FROM events WHERE run = 'a' AND position = at / 2";
-        assert_eq!(
-            store.read(|reader| reader.query_row(count, [], |row| row.get::<_, i64>(0))).unwrap(),
-            5_000
-        );
+        let by_hand = Connection::open(&path).unwrap();
+        assert_eq!(by_hand.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 5_000);
+        drop(by_hand);
         let listed = store.runs(10).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].spent().billed, divisi_core::PicoUsd(7));

@@ -35,5 +35,5 @@ pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
 pub use governor::SharedLimits;
 pub use lock::LockError;
-pub use setup::{CHECK_TIMEOUT, Model, Models, ProviderModels, Setup};
+pub use setup::{Model, Models, ProviderModels, Setup};
 pub use tools::{Permissions, Protected};

@@ -41,5 +41,5 @@ pub use engine::{AnswerError, Control, Engine, Finished, Job, RunHandle, RunOpti
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
 pub use governor::SharedLimits;
-pub use setup::{CHECK_TIMEOUT, Model, Models, ProviderModels, Setup};
+pub use setup::{Model, Models, ProviderModels, Setup};
 pub use tools::{Permissions, Protected};

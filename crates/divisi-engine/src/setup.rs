@@ -59,6 +59,19 @@ pub struct Setup {
     pub kinds: KindTable,
 }
 
+/// Longest time of one attempt, where nothing else is said.
+pub const TIMEOUT: Millis = Millis::from_secs(30 * 60);
+
+/// Longest time of one request without any sign of progress, where nothing else is
+/// said.
+pub const IDLE_TIMEOUT: Millis = Millis::from_secs(3 * 60);
+
+/// Requests that one attempt may send, where nothing else is said.
+pub const TURNS_MAX: u32 = 50;
+
+/// Longest reply in tokens, where nothing else is said.
+pub const REPLY_TOKENS_MAX: u32 = 16_384;
+
 /// Longest time of one check that is a command, where nothing else is said: enough
 /// for a test suite, and as long as a command of an agent may ask for.
 pub const CHECK_TIMEOUT: Millis = Millis::from_secs(15 * 60);
@@ -75,12 +88,12 @@ impl Setup {
             framing: None,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
-            timeout: Millis::from_secs(30 * 60),
-            idle_timeout: Millis::from_secs(3 * 60),
+            timeout: TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
             check_timeout: CHECK_TIMEOUT,
             hedge: false,
-            turns_max: 50,
-            reply_tokens_max: 16_384,
+            turns_max: TURNS_MAX,
+            reply_tokens_max: REPLY_TOKENS_MAX,
             task_cost_max: None,
             prices: Arc::default(),
             kinds: KindTable::default(),

@@ -4,13 +4,14 @@
 use crate::context::Context;
 use crate::display::{Look, look, number, told};
 use crate::exit::Exit;
-use crate::launch::{Kept, print_result};
 use crate::output;
-use crate::problem::Problem;
+use crate::result;
 use anyhow::Context as _;
+use divisi_app::Problem;
+use divisi_app::launch::{Kept, Ready};
 use divisi_core::run::Stage;
 use divisi_core::{Content, Event, Position, Recorded, Run, RunId};
-use divisi_engine::{Engine, Flow};
+use divisi_engine::Engine;
 use std::sync::Arc;
 
 /// Gives the result of a run that is finished, from its journal, and says how it
@@ -49,7 +50,7 @@ pub(crate) async fn give_result(
         output::say(&(look::page(&demo, &look) + &note));
     }
     if let Some(Ok(result)) = run.result() {
-        print_result(&engine.read(result).await?).context("cannot write the result to stdout")?;
+        result::print(&engine.read(result).await?).context("cannot write the result to stdout")?;
     }
     Ok(exit)
 }
@@ -79,18 +80,14 @@ async fn ends(engine: &Engine, id: &RunId) -> Result<Vec<Recorded>, Problem> {
 
 /// Says so where the last run of this folder was of the same flow and arguments, and
 /// has results that a new one will pay for again.
-pub(crate) async fn say_if_done_before(
-    engine: &Engine,
-    flow: &Flow,
-    now: &Kept,
-    context: &Context,
-) -> Result<(), Problem> {
+pub(crate) async fn say_if_done_before(ready: &Ready, context: &Context) -> Result<(), Problem> {
     /// Runs that are looked through for one of this folder.
     const RUNS_MAX: usize = 100;
     if context.global.json || context.global.quiet {
         return Ok(());
     }
-    let place = context.place();
+    let (engine, flow, now) = (ready.engine(), ready.flow(), ready.kept());
+    let place = context.app.place();
     let runs = engine.store().runs(RUNS_MAX).await?;
     let here = runs.into_iter().find(|run| place.has(run.folder.as_deref()));
     let Some(before) = here.filter(|run| run.ok > 0 && run.status != "running") else { return Ok(()) };
@@ -109,13 +106,13 @@ pub(crate) async fn say_if_done_before(
     let is_same = started.flow.source == Content::of(Arc::clone(&flow.source)).0
         && started.flow.path == flow.path
         && args == flow.args;
-    if !is_same || kept.flags.demo != now.flags.demo {
+    if !is_same || kept.request.demo != now.request.demo {
         return Ok(());
     }
     let results = number::counted(before.ok.into(), "result", "results");
     let id = &before.id;
     let others = differences(&kept, now);
-    context.note(&match others.is_empty() {
+    context.app.note(&match others.is_empty() {
         true => format!(
             "{id} has {results} of the same flow and arguments; `divisi resume {id}` uses them again"
         ),
@@ -131,11 +128,11 @@ pub(crate) async fn say_if_done_before(
 fn differences(before: &Kept, now: &Kept) -> Vec<&'static str> {
     let answering = |kept: &Kept| kept.vendors.clone().unwrap_or_default();
     let (then, today) = (answering(before), answering(now));
-    let allowed = |kept: &Kept| kept.flags.allow.clone().unwrap_or_default();
+    let allowed = |kept: &Kept| kept.request.allow.clone().unwrap_or_default();
     let differs = [
         ("provider", then.provider != today.provider),
         ("model", then.model != today.model),
-        ("workspace", before.flags.workspace != now.flags.workspace),
+        ("workspace", before.request.workspace != now.request.workspace),
         ("`--allow`", allowed(before) != allowed(now)),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()

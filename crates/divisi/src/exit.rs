@@ -1,5 +1,6 @@
 //! What the process ends with, for scripts that call divisi.
 
+use divisi_app::ProblemKind;
 use divisi_core::event::RunStatus;
 use std::process::ExitCode;
 
@@ -59,6 +60,18 @@ impl Exit {
             Some(RunStatus::Partial) => Self::Partial,
             Some(RunStatus::Failed) => Self::Failed,
             Some(RunStatus::Cancelled) => Self::Cancelled,
+        }
+    }
+}
+
+impl Exit {
+    /// What a problem of this kind means for the process.
+    pub(crate) fn of_problem(kind: ProblemKind) -> Self {
+        match kind {
+            ProblemKind::Usage => Self::Usage,
+            // What it asks for is known up to there.
+            ProblemKind::Endless => Self::Partial,
+            ProblemKind::Failed => Self::Failed,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Follows a run to its end: tells of it, and lets a person stop it.
 
-use crate::cli::GlobalFlags;
-use crate::clock;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
+use crate::flags::GlobalFlags;
 use crate::output;
-use crate::problem::{self, Problem};
+use crate::problem;
 use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
+use divisi_app::Problem;
+use divisi_app::clock;
 use divisi_core::{Content, Event, Recorded, Run};
 use divisi_engine::store::Batch;
 use divisi_engine::{Control, Finished, RunHandle, Signal};

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::display::text;
 use crate::output;
-use crate::settings::LOG;
+use divisi_app::settings::LOG;
 use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 
@@ -15,10 +15,10 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn start(context: &Context) {
     let ours = match context.global.verbose {
         0 => "warn",
-        1 => "warn,divisi=debug,divisi_engine=debug,divisi_providers=debug",
-        _ => "warn,divisi=trace,divisi_engine=trace,divisi_providers=trace",
+        1 => "warn,divisi=debug,divisi_app=debug,divisi_engine=debug,divisi_providers=debug",
+        _ => "warn,divisi=trace,divisi_app=trace,divisi_engine=trace,divisi_providers=trace",
     };
-    let filter = EnvFilter::new(context.environment.get(LOG).unwrap_or(ours));
+    let filter = EnvFilter::new(context.app.environment().get(LOG).unwrap_or(ours));
     tracing_subscriber::fmt()
         .with_writer(|| Safe)
         .with_ansi(false)

@@ -2,40 +2,31 @@
 
 mod cli;
 mod commands;
+mod flags;
 
 mod display;
 mod follow;
 mod launch;
-mod estimate;
+mod result;
 mod stop;
 
-mod plan_file;
 mod again;
-mod place;
-mod preflight;
-mod what_if;
 
 mod context;
-mod prices;
-mod protect;
-mod providers;
-mod settings;
-mod trust;
+mod terminal;
 
-mod clock;
 mod exit;
 mod guard;
 mod log;
 mod output;
 mod problem;
-mod slip;
 
 use anyhow::Context as _;
 use clap::FromArgMatches;
 use cli::Cli;
+use divisi_app::Problem;
 use divisi_engine::process;
 use exit::Exit;
-use problem::Problem;
 use std::process::ExitCode;
 
 /// Many small things made on one thread and let go on another: what the
@@ -73,8 +64,8 @@ fn main() -> ExitCode {
 /// What the process ends with; a problem is said.
 fn ended(result: Result<Exit, Problem>) -> Exit {
     result.unwrap_or_else(|problem| {
-        problem.print();
-        problem.exit
+        problem::print(&problem);
+        Exit::of_problem(problem.kind())
     })
 }
 
@@ -102,7 +93,7 @@ fn run(cli: Cli) -> Result<Exit, Problem> {
     // one thread to another costs a fifth of all that a call takes.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Problem::failed)?;
-    let exit = runtime.block_on(commands::carry_out(cli.command, &context));
+    let exit = runtime.block_on(commands::carry_out(cli.command, &context, cli::command));
     // What a blocked thread still does is of no use to anybody, and may never end.
     runtime.shutdown_background();
     exit

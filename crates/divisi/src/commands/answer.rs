@@ -1,10 +1,10 @@
 //! `divisi answer`: answers a task that waits for a person.
 
 use super::show::find_task;
-use crate::context::{Context, Intent};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
-use crate::problem::Problem;
+use divisi_app::{Intent, Problem};
 use divisi_engine::{AnswerError, Engine};
 
 /// Answer a task that waits for a person
@@ -28,8 +28,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let Args { run: word, task, value } = args;
-    let engine = Engine::new(context.store()?);
-    let id = context.find_run(&word, Intent::Act).await?;
+    let engine = Engine::new(context.app.store()?);
+    let id = context.app.find_run(&word, Intent::Act).await?;
     let run = engine.load(&id).await?;
     let task = find_task(&run, &task)?;
     engine.answer(&id, task, &value).await.map_err(|error| match error {

@@ -1,14 +1,13 @@
 //! `divisi check`: the six questions before a run.
 
-use crate::cli::{FlowArgs, RunFlags};
 use crate::context::Context;
 use crate::display::{Look, check, json, look};
 use crate::exit::Exit;
+use crate::flags::{FlowArgs, RunFlags};
 use crate::output;
-use crate::plan_file::{Kind, PlanFileError};
-use crate::preflight;
-use crate::problem::{Problem, Reason};
 use anyhow::Context as _;
+use divisi_app::plan_file::{Kind, PlanFileError};
+use divisi_app::{Problem, Reason, preflight};
 use divisi_core::preflight::checklist::{Finding, Verdict};
 use divisi_core::preflight::{Checklist, checklist};
 
@@ -33,9 +32,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let list = match args.flow.find(context) {
+    let list = match args.flow.find(context.app.folder()) {
         Ok(found) => {
-            let looked = preflight::look(found, args.flags, false, context).await?;
+            let looked = preflight::look(found, args.flags.into(), false, &context.app).await?;
             checklist(&looked.graph, Some(&looked), &looked.settings)
         }
         Err(problem) => refused(problem)?,
@@ -53,7 +52,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
 /// The list of a plan whose tasks do not fit together; every other problem
 /// stays one.
 fn refused(problem: Problem) -> Result<Checklist, Problem> {
-    match &problem.reason {
+    match problem.reason() {
         Reason::Plan(error) if error.kind() == Kind::Dependencies => Ok(Checklist::refused(findings(error))),
         Reason::Plan(_) | Reason::Script(_) | Reason::Error(_) => Err(problem),
     }

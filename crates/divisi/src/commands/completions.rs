@@ -1,11 +1,10 @@
 //! `divisi completions`: completions for shells.
 
-use crate::cli;
 use crate::exit::Exit;
 use crate::output;
-use crate::problem::Problem;
 use anyhow::Context as _;
 use clap_complete::Shell;
+use divisi_app::Problem;
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
@@ -19,9 +18,9 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
+pub(crate) fn run(args: &Args, mut line: clap::Command) -> Result<Exit, Problem> {
     let mut text = vec![];
-    clap_complete::generate(args.shell, &mut cli::command(), "divisi", &mut text);
+    clap_complete::generate(args.shell, &mut line, "divisi", &mut text);
     output::print(String::from_utf8_lossy(&text).trim_end()).context("cannot write to stdout")?;
     Ok(Exit::Ok)
 }

@@ -1,14 +1,15 @@
 //! `divisi cost`: where the money of a run went, and what it would have been.
 
-use crate::context::{Context, Intent};
+use crate::context::Context;
 use crate::display::cost::{Bill, cost};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
-use crate::problem::Problem;
-use crate::providers::{Candidate, candidates_with_tiers};
-use crate::settings::Untrusted;
-use crate::{output, prices};
+use crate::output;
 use anyhow::Context as _;
+use divisi_app::prices;
+use divisi_app::providers::{Candidate, candidates_with_tiers};
+use divisi_app::settings::Untrusted;
+use divisi_app::{Intent, Problem};
 use divisi_core::ledger::{Entry, Ledger, Review};
 use divisi_core::{ModelPrice, Position, RunId, Tier, Timestamp};
 use divisi_engine::prices::Catalogue;
@@ -32,15 +33,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let settings = context.settings(Untrusted::LookedAt)?.settings;
-    let id = context.find_run(&args.run, Intent::Look).await?;
+    let settings = context.app.settings(Untrusted::LookedAt)?.settings;
+    let id = context.app.find_run(&args.run, Intent::Look).await?;
     // Before the journal is read: who drives it then may have ended it since.
-    let is_driven = Engine::new(context.store()?).is_driven(&id).await?;
-    let mut ledger = ledger(&*context.store()?, &id).await?;
+    let is_driven = Engine::new(context.app.store()?).is_driven(&id).await?;
+    let mut ledger = ledger(&*context.app.store()?, &id).await?;
     if !is_driven {
         ledger.end_in_flight();
     }
-    let vendors = candidates_with_tiers(&settings, &context.environment);
+    let vendors = candidates_with_tiers(&settings, context.app.environment());
     let list = List { catalogue: prices::of(&settings)?, vendors, strongest: Tier::Opus }.of(&ledger);
     let review = Review::of(&ledger, |entry| list.price(entry), |entry| list.strongest(entry));
     let ladders = ledger.ladders(|model, at| list.price_of(model, at));

@@ -1,12 +1,13 @@
 //! `divisi decompose`: a planner divides a goal, workers do the parts.
 
-use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::launch::{Launch, launch};
-use crate::problem::Problem;
+use crate::flags::RunFlags;
+use crate::launch::launch;
 use clap::builder::NonEmptyStringValueParser;
 use clap::value_parser;
+use divisi_app::launch::Launch;
+use divisi_app::{FlowInput, Problem};
 use divisi_engine::Flow;
 use serde_json::json;
 
@@ -54,5 +55,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
-    launch(Launch::new(Found::Script(flow), args.flags), context).await
+    launch(Launch::new(FlowInput::Script(flow), args.flags.into()), context).await
 }

@@ -3,9 +3,9 @@
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
-use crate::problem::Problem;
-use crate::settings::PROJECT_FILE;
 use anyhow::Context as _;
+use divisi_app::Problem;
+use divisi_app::settings::PROJECT_FILE;
 use std::io::Write;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let folder = context.folder();
+    let folder = context.app.folder();
     let there: Vec<&str> =
         FILES.into_iter().map(|(path, _)| path).filter(|path| folder.join(path).exists()).collect();
     if !there.is_empty() && !args.force {
@@ -63,7 +63,7 @@ fn prepare(folder: &Path, path: &str, text: &str) -> anyhow::Result<NamedTempFil
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
+    use divisi_app::settings::Settings;
     use divisi_script::Script;
 
     #[test]

@@ -1,11 +1,10 @@
 //! `divisi man`: manual pages.
 
-use crate::cli;
 use crate::exit::Exit;
 use crate::output;
-use crate::problem::Problem;
 use anyhow::Context as _;
 use clap_mangen::Man;
+use divisi_app::Problem;
 use std::path::PathBuf;
 
 /// Write the manual pages
@@ -20,16 +19,16 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
+pub(crate) fn run(args: &Args, line: clap::Command) -> Result<Exit, Problem> {
     match &args.output {
         Some(folder) => {
             let failed = || format!("cannot write the manual pages to {}", folder.display());
             std::fs::create_dir_all(folder).with_context(failed)?;
-            clap_mangen::generate_to(cli::command(), folder).with_context(failed)?;
+            clap_mangen::generate_to(line, folder).with_context(failed)?;
         }
         None => {
             let mut page = vec![];
-            Man::new(cli::command()).render(&mut page).context("cannot make the manual page")?;
+            Man::new(line).render(&mut page).context("cannot make the manual page")?;
             output::print(String::from_utf8_lossy(&page).trim_end()).context("cannot write to stdout")?;
         }
     }

@@ -1,12 +1,13 @@
 //! `divisi map`: the same prompt for many items, all at once.
 
-use crate::cli::{Found, RunFlags, text_of};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::launch::{Launch, launch};
-use crate::problem::Problem;
+use crate::flags::RunFlags;
+use crate::launch::launch;
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
+use divisi_app::launch::Launch;
+use divisi_app::{FlowInput, Problem, utf8_path};
 use divisi_engine::Flow;
 use divisi_files::Refusal;
 use divisi_script::HostLimits;
@@ -78,7 +79,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let names = names(args.items, std::io::stdin().lock())?;
     let items = names
         .into_iter()
-        .map(|name| item(context.folder(), name, args.files))
+        .map(|name| item(context.app.folder(), name, args.files))
         .collect::<Result<Vec<_>, _>>()?;
     let given = json!({
         "prompt": args.prompt,
@@ -89,7 +90,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("map", include_str!("../flows/map.js")).args(given);
-    launch(Launch::new(Found::Script(flow), args.flags), context).await
+    launch(Launch::new(FlowInput::Script(flow), args.flags.into()), context).await
 }
 
 /// The items that were typed, and the lines of stdin in the place of a `-`.
@@ -144,7 +145,7 @@ fn item(folder: &Path, name: String, with_text: bool) -> Result<Item, Problem> {
         return Ok(Item { name, text, inputs: vec![] });
     }
     let inputs = match path.is_file() {
-        true => vec![text_of("an item", &path)?.to_owned()],
+        true => vec![utf8_path("an item", &path)?.to_owned()],
         false => vec![],
     };
     Ok(Item { text: name.clone(), name, inputs })
@@ -181,7 +182,7 @@ mod tests {
     fn what_is_no_utf8_is_refused_by_name_or_line() {
         let said = |item: &[u8], stdin: &[u8]| {
             let problem = names(vec![OsString::from_vec(item.to_vec())], stdin).unwrap_err();
-            problem.message()
+            problem.to_string()
         };
         insta::assert_snapshot!(said(b"caf\xe9.txt", b""), @"the item caf�.txt is not UTF-8");
         insta::assert_snapshot!(said(b"-", b"a\nb\xe9"), @"cannot read the items from stdin: it is not UTF-8: byte 0xe9 in line 2");

@@ -30,13 +30,42 @@ pub(crate) mod models;
 pub(crate) mod trust;
 pub(crate) mod types;
 
-use crate::cli::Command;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::problem::Problem;
+use divisi_app::Problem;
 
-/// Does what a command says.
-pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exit, Problem> {
+/// What can be asked for.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Run(run::Args),
+    Map(map::Args),
+    Pipe(pipe::Args),
+    Decompose(decompose::Args),
+    Check(check::Args),
+    Answer(answer::Args),
+    Resume(resume::Args),
+    Rerun(rerun::Args),
+    Plan(plan::Args),
+    Pick(pick::Args),
+    Runs(runs::Args),
+    Show(show::Args),
+    Cost(cost::Args),
+    Models(models::Args),
+    Init(init::Args),
+    Doctor(doctor::Args),
+    Trust(trust::Args),
+    Types(types::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Does what a command says. `line` is the whole command line, for those that write
+/// it down.
+pub(crate) async fn carry_out(
+    command: Command,
+    context: &Context,
+    line: fn() -> clap::Command,
+) -> Result<Exit, Problem> {
     match command {
         Command::Run(args) => run::run(args, context).await,
         Command::Map(args) => map::run(args, context).await,
@@ -56,7 +85,7 @@ pub(crate) async fn carry_out(command: Command, context: &Context) -> Result<Exi
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Trust(args) => trust::run(args, context),
         Command::Types(args) => types::run(&args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(&args),
+        Command::Completions(args) => completions::run(&args, line()),
+        Command::Man(args) => man::run(&args, line()),
     }
 }

@@ -4,11 +4,13 @@ use crate::context::Context;
 use crate::display::models::{Listing, Row, models};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
-use crate::problem::Problem;
-use crate::providers::{Candidate, candidates_with_tiers};
-use crate::settings::{Loaded, Untrusted};
-use crate::{clock, output, prices, trust};
+use crate::output;
 use anyhow::Context as _;
+use divisi_app::Problem;
+use divisi_app::clock;
+use divisi_app::prices;
+use divisi_app::providers::{Candidate, candidates_with_tiers};
+use divisi_app::settings::{Loaded, Untrusted};
 use divisi_core::Timestamp;
 use divisi_engine::prices::Catalogue;
 use divisi_engine::setup::TIERS;
@@ -27,13 +29,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
-    let Loaded { settings, project, .. } = context.settings(Untrusted::LookedAt)?;
-    trust::note(project.as_ref(), context, Untrusted::LookedAt);
+    let Loaded { settings, project, .. } = context.app.settings(Untrusted::LookedAt)?;
+    context.app.note_trust(project.as_ref(), Untrusted::LookedAt);
     let catalogue = prices::of(&settings)?;
     let now = clock::now();
     let listing = match &args.all {
         Some(filter) => all(&catalogue, filter, now),
-        None => tiers(&candidates_with_tiers(&settings, &context.environment), &catalogue, now),
+        None => tiers(&candidates_with_tiers(&settings, context.app.environment()), &catalogue, now),
     };
     let text = if context.global.json {
         json::harmless(&serde_json::to_string_pretty(&listing).context("cannot write the list")?)

@@ -4,11 +4,12 @@ use crate::context::Context;
 use crate::display::pick::{self, Pick, TASKS, TierPrice};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
-use crate::problem::Problem;
-use crate::providers::{self, Stand};
-use crate::settings::{Leaf, Loaded, Origin, Untrusted};
-use crate::{output, prices, settings, trust};
+use crate::output;
 use anyhow::Context as _;
+use divisi_app::Problem;
+use divisi_app::prices;
+use divisi_app::providers::{self, AnswerMode};
+use divisi_app::settings::{Leaf, Loaded, Origin, Untrusted};
 use divisi_core::choice::Kind;
 use divisi_core::{Effort, PicoUsd, Task, Tier};
 use divisi_engine::Setup;
@@ -60,14 +61,14 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let flag = |name: String| Leaf::new(&["provider"], name, Origin::Flag("--provider"));
-    let flags = args.provider.clone().map(flag).into_iter().chain(context.global.leaves()?).collect();
+    let said = args.provider.clone().map(flag).into_iter().collect();
     let untrusted = Untrusted::LookedAt;
-    let Loaded { settings, project, .. } =
-        settings::load(&context.environment, context.folder(), flags, untrusted)?;
-    trust::note(project.as_ref(), context, untrusted);
-    let (models, note) = providers::choose_ahead(&settings, &context.environment, Stand::default()).await?;
+    let Loaded { settings, project, .. } = context.app.settings_with(said, untrusted)?;
+    context.app.note_trust(project.as_ref(), untrusted);
+    let (models, note) =
+        providers::choose_ahead(&settings, context.app.environment(), AnswerMode::default()).await?;
     let (kinds, prices) = (settings.kinds()?, Arc::new(prices::of(&settings)?));
-    let setup = Setup { kinds, prices, ..Setup::new(models, context.folder()) };
+    let setup = Setup { kinds, prices, ..Setup::new(models, context.app.folder()) };
     let page = picked(&setup, &args.task()?, note.is_none())?;
     let text = match context.global.json {
         true => json::harmless(&serde_json::to_string_pretty(&page).context("cannot write it as JSON")?),
@@ -124,7 +125,7 @@ fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
     let agent = agent.map_err(|unknown| Problem::usage(unknown.to_string()).hint(unknown.hint()))?;
     let provider = &setup.models.provider;
     let choice = choose(setup, task, agent.map(|agent| &**agent), provider)
-        .map_err(|failure| Problem::usage(failure.message).hints(failure.hint))?;
+        .map_err(|failure| Problem::usage(failure.message).with_hints(failure.hint))?;
     let kind = setup.kinds.get(&choice.kind).map_err(|unknown| Problem::usage(unknown.to_string()))?;
     let own = setup.models.providers.get(provider);
     let id = |tier: Tier| own.and_then(|models| models.tiers.get(tier.as_str())).map(ToString::to_string);
@@ -149,7 +150,7 @@ fn thousand(setup: &Setup, tier: Tier, kind: &Kind) -> Option<PicoUsd> {
     let model = setup.models.find(Some(tier.as_str())).ok()?;
     // The figures are of all turns together; a step of the price is for one request.
     let (usage, turns) = (kind.tokens.usage(), u64::from(kind.tokens.turns).max(1));
-    let price = setup.prices.price_of(&model, crate::clock::now())?;
+    let price = setup.prices.price_of(&model, divisi_app::clock::now())?;
     let PicoUsd(one) = price.rates(usage.prompt() / turns).cost(&usage);
     Some(PicoUsd(one.saturating_mul(TASKS)))
 }

@@ -1,10 +1,11 @@
 //! `divisi pipe`: steps one after the other.
 
-use crate::cli::{Found, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::launch::{Launch, launch};
-use crate::problem::Problem;
+use crate::flags::RunFlags;
+use crate::launch::launch;
+use divisi_app::launch::Launch;
+use divisi_app::{FlowInput, Problem};
 use divisi_engine::Flow;
 use serde_json::json;
 
@@ -30,5 +31,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         return Err(Problem::usage(format!("step {} is empty", place + 1)));
     }
     let flow = Flow::script("pipe", include_str!("../flows/pipe.js")).args(json!({ "steps": args.steps }));
-    launch(Launch::new(Found::Script(flow), args.flags), context).await
+    launch(Launch::new(FlowInput::Script(flow), args.flags.into()), context).await
 }

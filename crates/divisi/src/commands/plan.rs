@@ -2,17 +2,15 @@
 
 mod frozen;
 
-use crate::cli::{FlowArgs, RunFlags};
 use crate::context::Context;
 use crate::display::plan::{dot, json, money, simulated, svg, tree};
 use crate::display::{self, Look};
 use crate::exit::Exit;
+use crate::flags::{FlowArgs, RunFlags};
 use crate::output;
-use crate::plan_file;
-use crate::preflight::{self, Looked};
-use crate::problem::Problem;
-use crate::what_if;
 use anyhow::Context as _;
+use divisi_app::preflight::{self, Looked};
+use divisi_app::{Problem, plan_file, what_if};
 use divisi_core::preflight::Graph;
 use divisi_engine::private;
 use divisi_providers::redact;
@@ -60,7 +58,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let demo = args.flags.demo;
-    let looked = preflight::look(args.flow.find(context)?, args.flags, args.exact, context).await?;
+    let looked =
+        preflight::look(args.flow.find(context.app.folder())?, args.flags.into(), args.exact, &context.app)
+            .await?;
     let Looked { graph, forecast, .. } = &looked;
     if let Some(path) = &args.svg {
         let drawing = svg::render(graph).context("cannot draw the plan")?;

@@ -1,10 +1,10 @@
 //! `divisi rerun`: tries failed tasks again.
 
 use super::resume::{How, go_on};
-use crate::cli::RunFlags;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::problem::Problem;
+use crate::flags::RunFlags;
+use divisi_app::Problem;
 
 /// Try the failed tasks of a run again, and keep the others
 #[derive(Debug, clap::Args)]
@@ -33,5 +33,5 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let Args { run, failed, edited, again, flags } = args;
-    go_on(&run, flags, How { reopen_failed: failed, edited, again }, context).await
+    go_on(&run, flags.into(), How { reopen_failed: failed, edited, again }, context).await
 }

@@ -3,13 +3,14 @@
 mod edited;
 
 use crate::again;
-use crate::cli::{Found, RunFlags};
-use crate::context::{Context, Intent};
+use crate::context::Context;
 use crate::exit::Exit;
-use crate::launch::{Earlier, Kept, Launch, launch};
-use crate::problem::Problem;
-use crate::providers::Vendors;
+use crate::flags::RunFlags;
+use crate::launch::launch;
 use anyhow::Context as _;
+use divisi_app::launch::{Earlier, Kept, Launch};
+use divisi_app::providers::Vendors;
+use divisi_app::{App, FlowInput, Intent, Problem, RunRequest};
 use divisi_core::event::RunStatus;
 use divisi_core::run::Stage;
 use divisi_core::{Run, RunId, Task};
@@ -51,7 +52,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let Args { run, edited, again, flags } = args;
-    go_on(&run, flags, How { reopen_failed: false, edited, again }, context).await
+    go_on(&run, flags.into(), How { reopen_failed: false, edited, again }, context).await
 }
 
 /// How a run goes on.
@@ -65,9 +66,14 @@ pub(super) struct How {
 }
 
 /// Goes on with the run that `word` names.
-pub(super) async fn go_on(word: &str, flags: RunFlags, how: How, context: &Context) -> Result<Exit, Problem> {
-    let engine = Engine::new(context.store()?);
-    let id = context.find_run(word, Intent::Act).await?;
+pub(super) async fn go_on(
+    word: &str,
+    request: RunRequest,
+    how: How,
+    context: &Context,
+) -> Result<Exit, Problem> {
+    let engine = Engine::new(context.app.store()?);
+    let id = context.app.find_run(word, Intent::Act).await?;
     let run = engine.load(&id).await?;
     let (kept_flow, kept) = engine.flow_of(&run).await?;
     if kept_flow.source.is_empty() {
@@ -81,32 +87,34 @@ pub(super) async fn go_on(word: &str, flags: RunFlags, how: How, context: &Conte
             .with_context(|| format!("the flags that run {id} was started with cannot be read"))?,
         None => Kept::default(),
     };
-    refuse_mixture(&id, &flags, &kept.flags)?;
+    refuse_mixture(&id, &request, &kept.request)?;
     let flow = current(kept_flow.clone(), context);
     if let Some(edited) = Edited::of(&kept_flow, &flow) {
-        edited.settle(&id, &run, &kept.flags, how.edited, context)?;
-    } else if is_done(&run, &flags, how.reopen_failed) && !how.again {
-        match newer_input(&engine, &run, kept.flags.workspace.as_deref()).await? {
-            None => return again::give_result(&engine, (&id, &run), kept.flags.demo, context).await,
+        edited.settle(&id, &run, &kept.request, how.edited, context)?;
+    } else if is_done(&run, &request, how.reopen_failed) && !how.again {
+        match newer_input(&engine, &run, kept.request.workspace.as_deref()).await? {
+            None => return again::give_result(&engine, (&id, &run), kept.request.demo, context).await,
             Some(path) => context
+                .app
                 .note(&format!("{path} has changed since {id} was last executed; what depends on it runs")),
         }
     }
-    let vendors = kept.vendors.map(|vendors| still(vendors, &id, &flags, context));
+    let vendors = kept.vendors.map(|vendors| still(vendors, &id, &request, &context.app));
     let earlier = Earlier { id, run, reopen_failed: how.reopen_failed, vendors };
-    let launched = Launch { found: Found::Script(flow), flags: flags.or(kept.flags), earlier: Some(earlier) };
+    let request = request.or(kept.request);
+    let launched = Launch { input: FlowInput::Script(flow), request, earlier: Some(earlier) };
     launch(launched, context).await
 }
 
 /// Whether an unchanged flow leads to the same end again: each task has its outcome,
 /// and where some have failed, nothing is asked for that might change that.
-fn is_done(run: &Run, now: &RunFlags, reopen_failed: bool) -> bool {
+fn is_done(run: &Run, now: &RunRequest, reopen_failed: bool) -> bool {
     match run.stage() {
         Stage::Ended(RunStatus::Ok) => true,
         Stage::Ended(RunStatus::Partial | RunStatus::Failed) => {
             let counts = run.counts();
             let is_known = counts.failed > 0 && counts.ok + counts.failed == counts.total();
-            let is_same = *now == RunFlags::default() && run.refused().next().is_none();
+            let is_same = *now == RunRequest::default() && run.refused().next().is_none();
             is_known && is_same && !reopen_failed
         }
         _ => false,
@@ -136,7 +144,7 @@ async fn newer_input(
 }
 
 /// Answers of a script and answers of a model are not told apart in one run.
-fn refuse_mixture(id: &RunId, now: &RunFlags, kept: &RunFlags) -> Result<(), Problem> {
+fn refuse_mixture(id: &RunId, now: &RunRequest, kept: &RunRequest) -> Result<(), Problem> {
     let problem = if kept.demo && now.provider.is_some() {
         Problem::usage(format!("run {id} is a demo: its answers are scripted, and no model goes on with it"))
             .hint("start the flow anew, without `--demo`")
@@ -150,10 +158,9 @@ fn refuse_mixture(id: &RunId, now: &RunFlags, kept: &RunFlags) -> Result<(), Pro
 }
 
 /// Who answers from here on: those who have so far, but for what is now named.
-fn still(kept: Vendors, id: &RunId, now: &RunFlags, context: &Context) -> Vendors {
+fn still(kept: Vendors, id: &RunId, now: &RunRequest, app: &App) -> Vendors {
     if let Some(other) = now.provider.as_ref().filter(|other| **other != kept.provider) {
-        context
-            .note(&format!("{id} was answered by {} so far; from here on `{other}` answers", kept.shown()));
+        app.note(&format!("{id} was answered by {} so far; from here on `{other}` answers", kept.shown()));
     }
     kept.changed_to(now.provider.as_deref(), now.model.as_deref())
 }
@@ -164,7 +171,7 @@ fn current(kept: Flow, context: &Context) -> Flow {
     match Library::reread(path) {
         Ok(file) => Flow { source: Arc::from(file.source), ..kept },
         Err(error) => {
-            context.note(&format!("{error}; going on with the flow as the run knows it"));
+            context.app.note(&format!("{error}; going on with the flow as the run knows it"));
             kept
         }
     }

@@ -1,10 +1,11 @@
 //! `divisi run`: runs a flow from a file.
 
-use crate::cli::{FlowArgs, RunFlags};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::launch::{Launch, launch};
-use crate::problem::Problem;
+use crate::flags::{FlowArgs, RunFlags};
+use crate::launch::launch;
+use divisi_app::Problem;
+use divisi_app::launch::Launch;
 
 /// Run a flow: a script or a plan, by its file or by the name it is saved under
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let found = args.flow.find(context)?;
-    let max_cost = found.max_cost(args.flags.max_cost, context)?;
-    launch(Launch::new(found, RunFlags { max_cost, ..args.flags }), context).await
+    let input = args.flow.find(context.app.folder())?;
+    launch(Launch::new(input, args.flags.into()), context).await
 }

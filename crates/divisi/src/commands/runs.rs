@@ -1,13 +1,13 @@
 //! `divisi runs`: the list of runs.
 
-use crate::context::{Context, RUNS_SEARCHED_MAX};
+use crate::context::Context;
 use crate::display::show::INTERRUPTED;
 use crate::display::{Look, json, look, runs};
 use crate::exit::Exit;
-use crate::problem::Problem;
-use crate::{clock, output};
+use crate::output;
 use anyhow::Context as _;
 use clap::value_parser;
+use divisi_app::{Problem, RUNS_SEARCHED_MAX, clock};
 use divisi_engine::Engine;
 use divisi_engine::store::RunSummary;
 
@@ -24,8 +24,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let engine = Engine::new(context.store()?);
-    let place = context.place();
+    let engine = Engine::new(context.app.store()?);
+    let place = context.app.place();
     let all = engine.store().runs(RUNS_SEARCHED_MAX.max(args.limit as usize)).await?;
     let is_here = |run: &RunSummary| place.has(run.folder.as_deref());
     let (mut found, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_here);
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         let here = here_count.saturating_sub(most);
         let (more, of_here) =
             (count - most, if here == 0 { String::new() } else { format!(", {here} of this folder") });
-        context.note(&format!("{more} more are not listed{of_here}; `--limit {count}` lists all"));
+        context.app.note(&format!("{more} more are not listed{of_here}; `--limit {count}` lists all"));
     }
     Ok(Exit::Ok)
 }

@@ -1,13 +1,12 @@
 //! `divisi show`: what a run did, or one of its tasks.
 
-use crate::cli::RunFlags;
-use crate::context::{Context, Intent};
+use crate::context::Context;
 use crate::display::show::{Executions, INTERRUPTED, RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::{Line, Look, json, look};
 use crate::exit::Exit;
-use crate::problem::Problem;
-use crate::{clock, output};
+use crate::output;
 use anyhow::Context as _;
+use divisi_app::{Intent, Problem, RunRequest, clock};
 use divisi_core::run::TaskState;
 use divisi_core::{Content, Event, Position, Recorded, Run, RunId, TaskId};
 use divisi_engine::Engine;
@@ -33,10 +32,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let id = context.find_run(&args.run, Intent::Look).await?;
-    let engine = Engine::new(context.store()?);
+    let id = context.app.find_run(&args.run, Intent::Look).await?;
+    let engine = Engine::new(context.app.store()?);
     let (run, is_interrupted) = engine.look(&id).await?;
-    let kept = engine.flow_of(&run).await?.1.and_then(|kept| serde_json::from_value::<RunFlags>(kept).ok());
+    let kept = engine.flow_of(&run).await?.1.and_then(|kept| serde_json::from_value::<RunRequest>(kept).ok());
     let page =
         Page { json: context.global.json, look: Look::of_stdout(kept.is_some_and(|flags| flags.demo)) };
     let status = if is_interrupted { INTERRUPTED } else { status_word(run.stage()) };

@@ -4,10 +4,10 @@ use crate::context::Context;
 use crate::display::{Line, Look, Tone, json, look, text};
 use crate::exit::Exit;
 use crate::output;
-use crate::problem::Problem;
-use crate::settings::{Claim, PROJECT_FILE, Project, Standing, TrustedFile, TrustedFiles};
-use crate::trust;
+use crate::terminal;
 use anyhow::Context as _;
+use divisi_app::Problem;
+use divisi_app::settings::{Claim, PROJECT_FILE, Project, Standing, TrustedFile, TrustedFiles};
 use divisi_core::Digest;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     if args.list {
         return list(context);
     }
-    let folder = context.folder().join(&args.folder);
+    let folder = context.app.folder().join(&args.folder);
     let folder = folder.canonicalize().unwrap_or(folder);
     match args.revoke {
         true => revoke(&folder, context),
@@ -53,7 +53,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
 }
 
 fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
-    let Some(project) = context.project(folder)? else {
+    let Some(project) = context.app.project(folder)? else {
         let message = format!("there is no {PROJECT_FILE} in {}", folder.display());
         return Err(Problem::usage(message).hint("name the folder of a project, or one in it"));
     };
@@ -61,7 +61,7 @@ fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
         (true, _) => "says nothing that needs trust",
         (false, Standing::Trusted) => "is trusted already, as it is now. It says:",
         (false, Standing::Changed | Standing::Unknown) => {
-            trust::add(&project)?;
+            project.trust()?;
             "is trusted now, until it changes. It says:"
         }
     };
@@ -70,7 +70,7 @@ fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
     } else if !context.global.quiet {
         let mut lines =
             vec![Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}"))];
-        lines.extend(trust::claims(&project));
+        lines.extend(terminal::claims(&project));
         let look = Look::of_stderr(false);
         output::say(look::page(&lines, &look).trim_end());
     }
@@ -79,7 +79,7 @@ fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
 
 fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
     // A file that is wrong or gone loses its trust as well.
-    let project = context.project(folder).ok().flatten();
+    let project = context.app.project(folder).ok().flatten();
     let path = project.map_or_else(|| folder.join(PROJECT_FILE), |project| project.path);
     let had = trusted_files()?.remove(&path)?;
     if context.global.json {

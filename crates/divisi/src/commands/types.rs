@@ -2,8 +2,8 @@
 
 use crate::exit::Exit;
 use crate::output;
-use crate::problem::Problem;
 use anyhow::Context as _;
+use divisi_app::Problem;
 use std::path::PathBuf;
 
 /// Write TypeScript declarations of all that a flow can use, for editors

@@ -3,7 +3,7 @@
 use super::look::{Line, Look, Tone};
 use super::number;
 use super::table::{Column, Table};
-use crate::place::Place;
+use divisi_app::Place;
 use divisi_core::{PicoUsd, Timestamp};
 use divisi_engine::store::RunSummary;
 

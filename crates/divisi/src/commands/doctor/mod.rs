@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::display::Look;
 use crate::exit::Exit;
 use crate::output;
-use crate::problem::Problem;
 use anyhow::Context as _;
+use divisi_app::Problem;
 
 /// Show what was found (keys, models, settings, store) and what is missing
 #[derive(Debug, clap::Args)]

@@ -1,10 +1,11 @@
 //! What the doctor finds.
 
 use crate::context::Context;
-use crate::problem::Problem;
-use crate::providers::{Candidate, Found, Stand, candidates, choose, local_candidates};
-use crate::settings::{Claim, Leaf, Loaded, Project, Settings, Standing, Untrusted};
-use crate::{clock, prices, trust};
+use divisi_app::Problem;
+use divisi_app::clock;
+use divisi_app::prices;
+use divisi_app::providers::{AnswerMode, Candidate, Found, candidates, choose, local_candidates};
+use divisi_app::settings::{Claim, Leaf, Loaded, Project, Settings, Standing, Untrusted};
 use divisi_core::{Failure, FailureClass};
 use divisi_engine::agents::{Agents, Source};
 use divisi_engine::store::FORMAT;
@@ -117,18 +118,18 @@ impl Finding {
 
 /// Looks at everything that a run would use. Sends nothing to any vendor.
 pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
-    let Loaded { settings, leaves, project } = context.settings(Untrusted::LookedAt)?;
+    let Loaded { settings, leaves, project } = context.app.settings(Untrusted::LookedAt)?;
     let mut findings = vec![];
     let trust =
         project.filter(|project| !project.claims.is_empty()).map(|project| trust(&project, &mut findings));
-    let mut candidates = candidates(&settings, &context.environment);
+    let mut candidates = candidates(&settings, context.app.environment());
     if settings.local {
         candidates.extend(local_candidates(&discover().await));
     }
-    let models = match choose(&settings, &context.environment, Stand::default()).await {
+    let models = match choose(&settings, context.app.environment(), AnswerMode::default()).await {
         Ok(models) => Some(models),
         Err(problem) => {
-            findings.push(Finding { what: problem.message(), hint: Some(problem.advice()) });
+            findings.push(Finding { what: problem.to_string(), hint: Some(problem.hints().join("\n")) });
             None
         }
     };
@@ -136,14 +137,14 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
     if let Some(Err(failure)) = &default {
         findings.push(Finding { what: failure.message.clone(), hint: failure.hint.clone() });
     }
-    for name in context.environment.unknown() {
+    for name in context.app.environment().unknown() {
         findings.push(Finding::new(
             format!("{name} is set, but no setting has that name"),
             "unset it, or correct its name",
         ));
     }
     let store = store(&settings, &mut findings).await;
-    let agents = agents(context.folder(), &mut findings);
+    let agents = agents(context.app.folder(), &mut findings);
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
         can_run: default.is_some_and(|default| default.is_ok()),
@@ -161,8 +162,8 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
 
 /// Whether the model of tasks that name none is there and has a price.
 fn usable(models: &Models, settings: &Settings) -> Result<(), Failure> {
-    let prices =
-        prices::of(settings).map_err(|problem| Failure::new(FailureClass::Unavailable, problem.message()))?;
+    let prices = prices::of(settings)
+        .map_err(|problem| Failure::new(FailureClass::Unavailable, problem.to_string()))?;
     prices.known(&models.find(None)?, clock::now())
 }
 
@@ -217,7 +218,7 @@ fn trust(project: &Project, findings: &mut Vec<Finding>) -> TrustFound {
             found.file,
             found.needed_by.join(", ")
         );
-        findings.push(Finding::new(what, format!("read it, then: {}", trust::command(project))));
+        findings.push(Finding::new(what, format!("read it, then: {}", project.trust_command())));
     }
     found
 }
@@ -254,7 +255,7 @@ async fn store(settings: &Settings, findings: &mut Vec<Finding>) -> StoreFound {
             Ok(runs) => found.runs = runs.len(),
             Err(error) => {
                 let problem = Problem::from(error);
-                findings.push(Finding { what: problem.message(), hint: Some(problem.advice()) });
+                findings.push(Finding { what: problem.to_string(), hint: Some(problem.hints().join("\n")) });
             }
         }
     }

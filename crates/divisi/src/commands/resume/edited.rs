@@ -5,11 +5,10 @@
 //! an agent may have done it: then a person has to agree, since the new text gives
 //! itself its caps, models and tools.
 
-use crate::cli::RunFlags;
 use crate::context::Context;
 use crate::output;
-use crate::problem::Problem;
 use anyhow::Context as _;
+use divisi_app::{Problem, RunRequest};
 use divisi_core::run::Stage;
 use divisi_core::{PicoUsd, Run, RunId, Timestamp};
 use divisi_engine::Flow;
@@ -43,13 +42,13 @@ impl<'f> Edited<'f> {
         &self,
         id: &RunId,
         run: &Run,
-        kept: &RunFlags,
+        kept: &RunRequest,
         agreed: bool,
         context: &Context,
     ) -> Result<(), Problem> {
         let told = format!("{} differs from the flow that run {id} knows{}", self.path, self.caps());
         if !may_be_by_an_agent(run, kept) || !changed_at_work(Path::new(self.path), run) {
-            context.note(&told);
+            context.app.note(&told);
             return Ok(());
         }
         let told = format!("{told}; it changed while agents of the run could write");
@@ -88,7 +87,7 @@ impl<'f> Edited<'f> {
 }
 
 /// Whether something that a model decides could write files.
-fn may_be_by_an_agent(run: &Run, kept: &RunFlags) -> bool {
+fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
     let by_programs = run.all_tasks().any(|(_, task)| !OURS.contains(&&*task.facts().executor));
     by_programs || kept.allow.as_ref().is_some_and(|allow| !allow.is_empty())
 }

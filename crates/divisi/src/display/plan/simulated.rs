@@ -3,7 +3,7 @@
 use super::money::named;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, count, counted};
-use crate::what_if::Simulation;
+use divisi_app::what_if::Simulation;
 use divisi_core::PicoUsd;
 use divisi_sim::what_if::{Gain, Holds, Limit, Percentiles};
 use serde_json::{Value, json};

@@ -43,7 +43,7 @@ fn nothing_it_writes_acts_on_the_terminal() {
     let summary =
         RunSummary { name: HOSTILE.into(), ..RunSummary::of(&Story::id(), &story.run, story.now()) };
     seen += &page(
-        &runs(&[summary], &crate::place::Place::of(std::path::Path::new("/")), story.now(), &look),
+        &runs(&[summary], &divisi_app::Place::of(std::path::Path::new("/")), story.now(), &look),
         &look,
     );
     story.throws(HOSTILE);

@@ -5,7 +5,7 @@ use crate::display::look::{Look, page};
 use crate::display::runs::runs;
 use crate::display::show::{RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::story::Story;
-use crate::place::Place;
+use divisi_app::Place;
 use divisi_core::{Failure, FailureClass, Input, Millis, PicoUsd, RunId, TaskId, Timestamp};
 use divisi_engine::store::{RunSummary, status_word};
 use insta::{assert_json_snapshot, assert_snapshot};

@@ -1,0 +1,188 @@
+//! From a flow and a request to a run that has started.
+
+use crate::prepare::{Purpose, settle, setup};
+use crate::providers::{self, Answering, Vendors};
+use crate::settings::Settings;
+use crate::{App, FlowInput, Problem, RunRequest, estimate, protect};
+use divisi_core::retry::QuotaWait;
+use divisi_core::{Run, RunId};
+use divisi_engine::store::Batch;
+use divisi_engine::{Engine, Flow, RunHandle, RunOptions, Setup};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// A run to be started, or to go on with.
+#[derive(Debug)]
+pub struct Launch {
+    /// What runs.
+    pub input: FlowInput,
+    /// How.
+    pub request: RunRequest,
+    /// The run to go on with; `None` for a new one.
+    pub earlier: Option<Earlier>,
+}
+
+/// A run to go on with.
+#[derive(Debug)]
+pub struct Earlier {
+    /// Its id.
+    pub id: RunId,
+    /// As its journal has it.
+    pub run: Run,
+    /// Whether tasks that have failed are tried again.
+    pub reopen_failed: bool,
+    /// Who has answered it; `None` of a run of an older divisi, which has not kept it.
+    pub vendors: Option<Vendors>,
+}
+
+/// What is kept with a run, to go on with it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// How it was asked for.
+    #[serde(flatten)]
+    pub request: RunRequest,
+    /// Who answers; `None` of a run of an older divisi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendors: Option<Vendors>,
+}
+
+impl Launch {
+    /// A new run.
+    pub fn new(input: FlowInput, request: RunRequest) -> Self {
+        Self { input, request, earlier: None }
+    }
+}
+
+/// A run that can start: everything that can be known to be wrong has been said.
+pub struct Ready {
+    engine: Engine,
+    input: FlowInput,
+    flow: Flow,
+    settings: Settings,
+    setup: Setup,
+    kept: Kept,
+    options: RunOptions,
+    batches: mpsc::UnboundedReceiver<Arc<Batch>>,
+    earlier: Option<Earlier>,
+}
+
+/// A run that has started.
+pub struct Started {
+    /// Leads to it.
+    pub handle: RunHandle,
+    /// Its events, as they become durable.
+    pub batches: mpsc::UnboundedReceiver<Arc<Batch>>,
+    /// The run as it was when this execution began.
+    pub before: Run,
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready")
+            .field("flow", &self.flow.name)
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").field("run", self.handle.id()).finish_non_exhaustive()
+    }
+}
+
+/// Makes a run ready to start. Nothing is written and nothing is sent yet.
+pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
+    let Launch { input, request, earlier } = launch;
+    let flow = input.flow();
+    flow.parse().map_err(Problem::script)?;
+    let (mut request, settings, setup, vendors) =
+        surroundings(&input, request, earlier.as_ref(), app).await?;
+    // What an agent writes to a settings file gives a resume no more rights.
+    request.allow = Some(settings.allow.clone());
+    protect::what_decides(&setup, &settings, &request, &input, app)?;
+    let engine = Engine::new(app.store()?);
+    let kept = Kept { request, vendors: Some(vendors) };
+    let (watcher, batches) = mpsc::unbounded_channel();
+    let options = RunOptions {
+        caps: settings.caps(),
+        token_budget: kept.request.token_budget,
+        folder: Some(app.place().name().into()),
+        kept: Some(serde_json::to_value(&kept).map_err(cannot_keep)?),
+        reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
+        watcher: Some(watcher),
+        quota_wait: kept.request.wait.then(QuotaWait::default),
+    };
+    Ok(Ready { engine, input, flow, settings, setup, kept, options, batches, earlier })
+}
+
+impl Ready {
+    /// What will drive it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What will run.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// What will be kept with it.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Starts it, or goes on with it. What a new run is expected to cost is worked
+    /// out beside it, where the settings say so.
+    pub async fn start(self) -> Result<Started, Problem> {
+        let Self { engine, input, flow, settings, setup, kept, options, batches, earlier } = self;
+        let (handle, before) = match earlier {
+            None => {
+                let estimating = settings.estimate && !kept.request.demo;
+                let ahead = estimating.then(|| (input, setup.clone()));
+                let handle = engine.start(flow, setup, options).await?;
+                if let Some((input, setup)) = ahead {
+                    let most = settings.max_cost.map(|most| most.0);
+                    estimate::begin(input, setup, most, engine.store().clone(), &handle);
+                }
+                (handle, Run::new())
+            }
+            Some(earlier) => (engine.resume(&earlier.id, flow, setup, options).await?, earlier.run),
+        };
+        Ok(Started { handle, batches, before })
+    }
+}
+
+/// Without what is kept with it, a demo could go on as a run that costs money.
+fn cannot_keep(error: serde_json::Error) -> Problem {
+    Problem::failed(anyhow::Error::new(error).context("the flags of this run cannot be kept with it"))
+        .hint("a folder or file whose name is no UTF-8 cannot be named by them")
+}
+
+/// Finds the settings and the models that a run has, and who answers it, which is
+/// kept with it.
+async fn surroundings(
+    input: &FlowInput,
+    request: RunRequest,
+    earlier: Option<&Earlier>,
+    app: &App,
+) -> Result<(RunRequest, Settings, Setup, Vendors), Problem> {
+    let (request, settings, workspace) = settle(input, request, app, Purpose::Run)?;
+    let (environment, mode) = (app.environment(), request.answer_mode());
+    let kept = earlier.and_then(|earlier| Some((&earlier.id, earlier.vendors.as_ref()?)));
+    let Answering { models, vendors, notes } = match kept {
+        Some(kept) => providers::choose_again(&settings, environment, mode, kept).await?,
+        None => providers::choose_first(&settings, environment, mode).await?,
+    };
+    notes.iter().for_each(|note| app.note(note));
+    if earlier.is_some() && kept.is_none() {
+        app.note(&format!(
+            "the run does not say who has answered it so far; from here on {} does",
+            vendors.shown()
+        ));
+    }
+    let setup = setup(&settings, models, &workspace)?;
+    Ok((request, settings, setup, vendors))
+}

@@ -1,0 +1,193 @@
+//! Plan files: a flow that is written down as its tasks, in JSON or YAML.
+//!
+//! What a plan may say is the core's part ([`Plan`]); here a text becomes one,
+//! or an error that shows the line. A plan is run by a script of ours that gets
+//! it as its arguments, so the journal holds all that a resume needs.
+
+mod error;
+mod fields;
+mod tree;
+
+pub use error::{Kind, PlanFileError};
+
+use divisi_core::plan::{PlanError, references};
+use divisi_core::{Plan, Site};
+use divisi_engine::Flow;
+use error::{Wrong, line_of};
+use serde_json::{Value, json};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use tree::Node;
+
+/// Endings of a plan's file.
+const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
+
+/// What the `meta` of our script says of groups.
+const NO_PHASES: &str = "phases: []";
+
+/// A plan, and the file that it stands in.
+#[derive(Debug)]
+pub struct PlanFile {
+    /// The plan.
+    pub plan: Plan,
+    path: Arc<str>,
+    /// The line of each task.
+    lines: Vec<u32>,
+}
+
+/// Whether a file of this name holds a plan.
+pub fn is_plan(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|ending| ENDINGS.iter().any(|plan| ending.eq_ignore_ascii_case(plan)))
+}
+
+/// The text of a plan for a file of this name.
+pub fn write(path: &Path, plan: &Plan) -> anyhow::Result<String> {
+    let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    match is_json {
+        true => Ok(serde_json::to_string_pretty(plan)? + "\n"),
+        // By way of JSON, so that both have the same form: YAML of its own would
+        // write tags where a type is an enum.
+        false => Ok(serde_norway::to_string(&serde_json::to_value(plan)?)?),
+    }
+}
+
+impl PlanFile {
+    /// Reads the `text` of the file at `path`.
+    pub fn read(path: &str, text: &str) -> Result<Self, PlanFileError> {
+        let (path, text): (Arc<str>, Arc<str>) = (path.into(), text.into());
+        let read = || {
+            let root =
+                tree::read(&text).map_err(|wrong| Wrong::new(Kind::Syntax, wrong.message, wrong.bytes))?;
+            let tasks = fields::check(&root)?;
+            let plan = Plan::from_value(&root.value())
+                .map_err(|error| Places { text: &text, tasks }.explain(&error))?;
+            let lines = tasks.iter().map(|task| line_of(&text, task.bytes.start)).collect();
+            Ok(Self { plan, path: path.clone(), lines })
+        };
+        read().map_err(|wrong: Wrong| wrong.of(&path, &text))
+    }
+
+    /// What its runs are called.
+    pub fn name(&self) -> Arc<str> {
+        match &self.plan.head().name {
+            Some(name) => name.as_str().into(),
+            None => self.path.clone(),
+        }
+    }
+
+    /// The file it was read from, as it was named.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The line of the task at a place of the plan.
+    pub fn site(&self, place: usize) -> Option<Site> {
+        self.lines.get(place).map(|&line| Site { script: self.path.clone(), line })
+    }
+
+    /// What runs it.
+    pub fn flow(&self) -> Flow {
+        let chains = self.plan.chains();
+        let tasks = self.plan.tasks().iter().enumerate().map(|(place, task)| {
+            let needs: Value =
+                self.plan.needs(place).iter().map(|&need| self.plan.tasks()[need].id.as_str()).collect();
+            let mut written = json!(task);
+            written["needs"] = needs;
+            written["priority"] = chains[place].into();
+            written
+        });
+        let given = json!({ "tasks": tasks.collect::<Vec<_>>(), "gather": self.plan.head().gather });
+        let source = include_str!("../flows/plan.js").replacen(NO_PHASES, &self.phases(), 1);
+        Flow { name: self.name(), ..Flow::script("plan", source) }.args(given)
+    }
+
+    /// The groups with a cap, as the `meta` of a script announces them.
+    fn phases(&self) -> String {
+        format!("phases: {}", json!(self.plan.head().phases))
+    }
+}
+
+/// Finds what the core complains about in the text.
+struct Places<'a> {
+    text: &'a str,
+    tasks: &'a [Node],
+}
+
+impl Places<'_> {
+    fn explain(&self, error: &PlanError) -> Wrong {
+        let wrong = |kind, bytes| Wrong::new(kind, error.to_string(), bytes).hints(error.hint());
+        match error {
+            PlanError::Malformed { message } => Wrong::new(Kind::Form, message, 0..0).hints(error.hint()),
+            PlanError::Empty | PlanError::TooLong { .. } => wrong(Kind::Form, 0..0),
+            PlanError::BadId { place, id } => {
+                let message = format!("`{id}` is no id");
+                Wrong::new(Kind::Form, message, self.id_at(*place)).hints(error.hint())
+            }
+            PlanError::SameId { id } => {
+                let same = self
+                    .tasks
+                    .iter()
+                    .filter_map(|task| task.entry("id"))
+                    .filter(|e| e.value.text() == Some(id));
+                let said = ["first here", "and here again"];
+                let labels = same.zip(said).map(|(entry, said)| (entry.value.bytes.clone(), said.to_owned()));
+                Wrong::of_several(Kind::Dependencies, error.to_string(), labels.collect()).hints(error.hint())
+            }
+            PlanError::EmptyPrompt { task } => {
+                let bytes = self.entry(task, "prompt").map_or(0..0, |entry| entry.key_bytes.clone());
+                wrong(Kind::Form, bytes).hint("say what the agent is to do: it knows nothing else")
+            }
+            PlanError::UnknownNeed { task, need, known } => {
+                let near = crate::slip::nearest(need, known.iter().map(String::as_str));
+                let hint = near.map(|near| format!("did you mean `{near}`?")).or(error.hint());
+                Wrong::new(Kind::Dependencies, error.to_string(), self.need(task, need)).hints(hint)
+            }
+            PlanError::UnknownPhase { phase, known } => {
+                let near = crate::slip::nearest(phase, known.iter().map(String::as_str));
+                let hint = near.map(|near| format!("did you mean `{near}`?")).or(error.hint());
+                Wrong::new(Kind::Form, error.to_string(), 0..0).hints(hint)
+            }
+            PlanError::SamePhase { .. } => wrong(Kind::Form, 0..0),
+            PlanError::NeedsItself { task } => wrong(Kind::Dependencies, self.need(task, task)),
+            PlanError::Cycle(ids) => {
+                let next = ids.iter().cycle().skip(1);
+                let labels = ids
+                    .iter()
+                    .zip(next)
+                    .map(|(id, need)| (self.need(id, need), format!("`{id}` needs `{need}`")));
+                Wrong::of_several(Kind::Dependencies, error.to_string(), labels.collect()).hints(error.hint())
+            }
+        }
+    }
+
+    fn id_at(&self, place: usize) -> Range<usize> {
+        let task = &self.tasks[place];
+        task.entry("id").map_or(task.bytes.clone(), |entry| entry.value.bytes.clone())
+    }
+
+    fn entry(&self, id: &str, key: &str) -> Option<&tree::Entry> {
+        let named = |task: &&Node| task.entry("id").and_then(|entry| entry.value.text()) == Some(id);
+        self.tasks.iter().find(named)?.entry(key)
+    }
+
+    /// Where a task says that it needs another: in its list, or in its prompt.
+    fn need(&self, id: &str, need: &str) -> Range<usize> {
+        let listed = self.entry(id, "needs").and_then(|entry| entry.value.list()).unwrap_or_default();
+        if let Some(node) = listed.iter().find(|node| node.text() == Some(need)) {
+            return node.bytes.clone();
+        }
+        let Some(prompt) = self.entry(id, "prompt").map(|entry| &entry.value.bytes) else { return 0..0 };
+        let written = &self.text[prompt.clone()];
+        let refers = |at: &usize| references(&written[*at..]).next() == Some(need);
+        let braces: Vec<usize> = written.match_indices("{{").map(|(at, _)| at).collect();
+        let Some(&at) = braces.iter().rfind(|at| refers(at)) else { return prompt.clone() };
+        let long = written[at..].find("}}").map_or(2, |end| end + 2);
+        prompt.start + at..prompt.start + at + long
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! What is found out about a flow without spending anything.
+
+use crate::prepare::{Prepared, Purpose, prepare_ahead};
+use crate::{App, FlowInput, Problem, RunRequest, clock};
+use divisi_core::choice::{Kind, Needs};
+use divisi_core::history::History;
+use divisi_core::preflight::checklist::{KindRule, Settings, Total};
+use divisi_core::preflight::forecast::Draws;
+use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan};
+use divisi_core::price::is_same_model;
+use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
+use divisi_engine::Setup;
+use divisi_engine::history::{Reach, history};
+use divisi_engine::preflight::{TraceLimits, trace};
+use divisi_engine::resolve::Resolver;
+use divisi_engine::store::{Store, StoreError};
+use divisi_engine::tokens::{Correction, corrections};
+use futures::StreamExt;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is known of a flow before it runs.
+pub struct Looked {
+    /// What it asks for.
+    pub graph: Graph,
+    /// What that is expected to cost, and how long to take.
+    pub forecast: Forecast,
+    /// What the checklist has to know of the settings.
+    pub settings: Settings,
+    /// What it would run with.
+    pub setup: Arc<Setup>,
+    forecaster: Forecaster,
+    tiers: Tiers,
+}
+
+impl Looked {
+    /// Its tasks, to be drawn as the forecast has drawn them.
+    pub fn draws(&self) -> Draws {
+        self.forecaster.draws(&self.graph, &|tier| self.tiers.get(&tier).cloned())
+    }
+}
+
+/// The model of each tier, with its price.
+type Tiers = BTreeMap<Tier, Rung>;
+
+/// Seed of the draws: the same flow has the same forecast as long as nothing is learnt.
+const SEED: u64 = 1;
+
+/// Looks at a flow as it would run on this request. Asks no model, and needs no key.
+///
+/// With `exact`, vendors are asked how many tokens the prompts have.
+pub async fn look(input: FlowInput, request: RunRequest, exact: bool, app: &App) -> Result<Looked, Problem> {
+    // Counts are asked for where prompts would be sent.
+    let purpose = if exact { Purpose::Run } else { Purpose::Look };
+    let (Prepared { settings, setup }, note) = prepare_ahead(&input, request, purpose, app).await?;
+    if let Some(note) = note {
+        app.note(&note);
+    }
+    let setup = Arc::new(setup);
+    let learnt = match settings.store.exists() {
+        true => Learnt::of(&*app.store()?, &setup, Reach::default(), None).await?,
+        false => Learnt::default(),
+    };
+    let mut graph = graph_of(&input, &setup, &learnt, &TraceLimits::default())?;
+    for site in sites(&mut graph) {
+        *site = near(site, app.folder());
+    }
+    if exact {
+        count(&mut graph, &Resolver::new(setup.clone())).await?;
+    }
+    let draws = Bounds::default().draws;
+    let Foreseen { graph, forecast, forecaster, tiers } = Foreseen::of(graph, &setup, &learnt, draws);
+    Ok(Looked { settings: questions(&settings, &setup), setup, graph, forecast, forecaster, tiers })
+}
+
+/// What past runs have taught.
+#[derive(Default)]
+pub(crate) struct Learnt {
+    history: History,
+    corrections: BTreeMap<Arc<str>, Correction>,
+}
+
+impl Learnt {
+    /// Learns from the runs of a store as far as `reach` goes, one of them left out.
+    pub(crate) async fn of(
+        store: &dyn Store,
+        setup: &Arc<Setup>,
+        reach: Reach,
+        besides: Option<&RunId>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            corrections: corrections(store, &Resolver::new(setup.clone())).await?,
+            history: history(store, &setup.kinds, reach, besides).await?,
+        })
+    }
+}
+
+/// What a flow would ask for and what that is expected to cost.
+struct Foreseen {
+    graph: Graph,
+    forecast: Forecast,
+    forecaster: Forecaster,
+    tiers: Tiers,
+}
+
+/// What a flow is expected to cost in these surroundings; `None` where a dry run
+/// of it does not come to the end. Blocks for as long as its script computes.
+/// `draws` is how many runs of it are simulated at the most.
+pub(crate) fn foresee(
+    input: &FlowInput,
+    setup: &Arc<Setup>,
+    learnt: &Learnt,
+    (limits, draws): (&TraceLimits, u32),
+) -> Result<Option<Forecast>, Problem> {
+    let graph = graph_of(input, setup, learnt, limits)?;
+    Ok((!graph.ends_early).then(|| Foreseen::of(graph, setup, learnt, draws).forecast))
+}
+
+impl Foreseen {
+    fn of(mut graph: Graph, setup: &Setup, learnt: &Learnt, draws: u32) -> Self {
+        graph.count_results(|assigned| {
+            let kind = setup.kinds.get(&assigned.kind).map(|kind| kind.tokens);
+            // The last of its turns gives the result.
+            kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
+        });
+        let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, draws, ..Bounds::default() };
+        let priors = Priors::of(&setup.kinds);
+        let forecaster = Forecaster::new(&learnt.history, priors).of_flow(graph.name.clone()).within(bounds);
+        let tiers = tiers(setup);
+        let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
+        Self { graph, forecast, forecaster, tiers }
+    }
+}
+
+/// Corrects what we count by what vendors have charged.
+fn correct(graph: &mut Graph, corrections: &BTreeMap<Arc<str>, Correction>) {
+    for assigned in graph.tasks.iter_mut().filter_map(|node| node.assigned.as_mut().ok()) {
+        let Some(rung) = assigned.rungs.first() else { continue };
+        let answered = |(model, _): &(&Arc<str>, &Correction)| is_same_model(&rung.model, model);
+        if let Some((_, correction)) = corrections.iter().find(answered) {
+            assigned.prompt_tokens = correction.apply(assigned.prompt_tokens);
+            assigned.shared_tokens = correction.apply(assigned.shared_tokens);
+        }
+    }
+}
+
+/// Prompts that vendors are asked about at once.
+const COUNTS_AT_ONCE: usize = 8;
+
+/// Puts in the place of our counts those of vendors, where they count.
+async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
+    let count = async |place: usize, task: Task| (place, resolver.counted(&task).await);
+    let tasks: Vec<_> = graph.tasks.iter().map(|node| node.task.clone()).enumerate().collect();
+    let counts: Vec<_> = futures::stream::iter(tasks)
+        .map(|(place, task)| count(place, task))
+        .buffer_unordered(COUNTS_AT_ONCE)
+        .collect()
+        .await;
+    for (place, counted) in counts {
+        let counted = counted.map_err(|failure| {
+            Problem::failed(anyhow::Error::msg(failure.message)).with_hints(failure.hint)
+        })?;
+        if let (Some(tokens), Ok(assigned)) = (counted, &mut graph.tasks[place].assigned) {
+            assigned.prompt_tokens = tokens;
+        }
+    }
+    Ok(())
+}
+
+/// What the checklist has to know of the settings.
+fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
+    let provider = Some(setup.models.provider.as_str());
+    let rule =
+        |kind: &Kind| KindRule { tier: setup.kinds.tier(kind, provider), writes: kind.needs == Needs::Write };
+    Settings {
+        cap: settings.max_cost.map(|dollars| dollars.0),
+        phase_caps: settings.caps().phases,
+        kinds: setup.kinds.iter().map(|kind| (kind.name.clone(), rule(kind))).collect(),
+        agents_write: setup.permissions.write || setup.permissions.run,
+    }
+}
+
+/// What the tiers stand for at the run's provider, and cost today.
+fn tiers(setup: &Setup) -> Tiers {
+    let rung = |tier: Tier| {
+        let model = setup.models.find(Some(tier.as_str())).ok()?;
+        let price = setup.prices.price_of(&model, clock::now()).filter(|_| !model.free);
+        let provider = setup.models.provider.as_str().into();
+        Some((tier, Rung { provider, model: model.id, tier: Some(tier), price }))
+    };
+    Tier::ALL.into_iter().filter_map(rung).collect()
+}
+
+impl Money for Looked {
+    fn cost(&self, place: usize) -> Option<PicoUsd> {
+        self.forecast.tasks.get(place).map(|line| line.mean)
+    }
+
+    fn cost_on(&self, place: usize, tier: Tier) -> Option<PicoUsd> {
+        let node = self.graph.tasks.get(place)?;
+        self.forecaster.task(node, self.tiers.get(&tier)?).map(|task| task.mean)
+    }
+
+    fn time(&self, place: usize) -> Option<Millis> {
+        self.forecast.tasks.get(place).map(|line| line.took)
+    }
+
+    fn total(&self) -> Option<Total> {
+        let Spread { p10, p50, p90 } = self.forecast.cost;
+        Some(Total { p10, p50, p90, ceiling: self.forecast.ceiling })
+    }
+}
+
+/// Every line of a flow that a graph names.
+fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
+    let tasks = graph.tasks.iter_mut().map(|task| &mut task.site);
+    let groups = graph.groups.iter_mut().map(|group| &mut group.site);
+    let open = graph.open.iter_mut().map(|open| &mut open.site);
+    let nulls = graph.nulls.iter_mut().map(|null| &mut null.site);
+    let said = graph.warnings.iter_mut().chain(&mut graph.broke_off).map(|said| &mut said.site);
+    tasks.chain(groups).chain(open).chain(nulls).chain(said).flatten()
+}
+
+/// The line as somebody in this folder would name it.
+fn near(site: &Site, folder: &Path) -> Site {
+    let below = Path::new(&*site.script).strip_prefix(folder).ok();
+    match below.map(|path| path.display().to_string()) {
+        Some(script) => Site { script: script.into(), line: site.line },
+        None => site.clone(),
+    }
+}
+
+/// What a flow would ask for, counted as vendors have charged. Its name is that
+/// of its runs.
+fn graph_of(
+    input: &FlowInput,
+    setup: &Arc<Setup>,
+    learnt: &Learnt,
+    limits: &TraceLimits,
+) -> Result<Graph, Problem> {
+    let name = input.run_name()?;
+    let graph = match input {
+        FlowInput::Plan(file) => {
+            let resolver = Resolver::new(setup.clone());
+            of_plan(file.name(), &file.plan, |task| resolver.assigned(task), |place| file.site(place))
+        }
+        FlowInput::Script(flow) => trace(flow, setup.clone(), limits)?,
+    };
+    let mut graph = Graph { name, ..graph };
+    correct(&mut graph, &learnt.corrections);
+    Ok(graph)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_named_from_where_one_is() {
+        let named =
+            |script: &str| near(&Site { script: script.into(), line: 3 }, Path::new("/home/me")).to_string();
+        assert_eq!(named("/home/me/flows/x.js"), "flows/x.js:3");
+        assert_eq!(named("/elsewhere/x.js"), "/elsewhere/x.js:3");
+        assert_eq!(named("x.yaml"), "x.yaml:3");
+    }
+}

@@ -1,0 +1,119 @@
+//! What a run needs beside its flow: the settings that hold for it, and what they mean
+//! for the engine.
+
+use crate::plan_file::PlanFile;
+use crate::settings::{self, Dollars, Loaded, Settings, Untrusted, permissions};
+use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers};
+use anyhow::Context as _;
+use divisi_core::PicoUsd;
+use divisi_engine::{Models, Setup};
+use divisi_files::Refusal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Longest text that frames every agent: as much as the longest prompts hold.
+const FRAMING_BYTES_MAX: u64 = 4 << 20;
+
+/// What a run needs beside its flow.
+pub(crate) struct Prepared {
+    pub(crate) settings: Settings,
+    pub(crate) setup: Setup,
+}
+
+/// What a run would have, for those who ask nobody, and so need no key. The note
+/// says whose models are taken where nobody can be asked.
+pub(crate) async fn prepare_ahead(
+    input: &FlowInput,
+    request: RunRequest,
+    purpose: Purpose,
+    app: &App,
+) -> Result<(Prepared, Option<String>), Problem> {
+    let (request, settings, workspace) = settle(input, request, app, purpose)?;
+    let (models, note) = providers::choose_ahead(&settings, app.environment(), request.answer_mode()).await?;
+    let setup = setup(&settings, models, &workspace)?;
+    Ok((Prepared { settings, setup }, note))
+}
+
+/// What settings are loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Something is carried out, or sent.
+    Run,
+    /// Nobody is asked and nothing runs.
+    Look,
+}
+
+/// What is asked for with paths that hold everywhere, the settings that hold for it,
+/// and the folder of its agents.
+pub(crate) fn settle(
+    input: &FlowInput,
+    request: RunRequest,
+    app: &App,
+    purpose: Purpose,
+) -> Result<(RunRequest, Settings, PathBuf), Problem> {
+    let max_cost = max_cost(input, request.max_cost, app)?;
+    let request = RunRequest { max_cost, ..request }.anchored()?;
+    let workspace = request.workspace.clone().unwrap_or_default();
+    if !workspace.is_dir() {
+        return Err(Problem::usage(format!("the workspace {} is no folder", workspace.display())));
+    }
+    let said = request.leaves();
+    let untrusted = match purpose {
+        Purpose::Look => Untrusted::LookedAt,
+        Purpose::Run if request.demo || request.untrusted == Some(true) => Untrusted::LeftOut,
+        Purpose::Run => Untrusted::Refused,
+    };
+    let Loaded { settings, project, .. } = match untrusted {
+        Untrusted::Refused => app.settings_to_act(&workspace, &said)?,
+        untrusted => app.settings_in(&workspace, said, untrusted)?,
+    };
+    app.note_trust(project.as_ref(), untrusted);
+    Ok((request, settings, workspace))
+}
+
+/// Most that a run may cost: what is asked for, or else the least of what the
+/// settings and the plan say.
+fn max_cost(input: &FlowInput, asked: Option<Dollars>, app: &App) -> Result<Option<Dollars>, Problem> {
+    let FlowInput::Plan(PlanFile { plan, .. }) = input else { return Ok(asked) };
+    let Some(of_plan) = plan.head().max_cost.filter(|_| asked.is_none()) else { return Ok(asked) };
+    let of_settings = app.settings(Untrusted::LeftOut)?.settings.max_cost;
+    Ok(Some(Dollars(of_plan.min(of_settings.map_or(PicoUsd(u64::MAX), |dollars| dollars.0)))))
+}
+
+/// What the settings mean for the engine.
+pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
+    let prices = prices::of(settings)?;
+    let checked = models.find(None).and_then(|model| prices.known(&model, clock::now()));
+    checked.map_err(|failure| Problem::usage(failure.message).with_hints(failure.hint))?;
+    let framing = settings.framing.as_deref().map(|path| {
+        framing(path, workspace).with_context(|| format!("cannot read the framing {}", path.display()))
+    });
+    Ok(Setup {
+        executors: settings.executors.clone(),
+        permissions: permissions(&settings.allow),
+        kinds: settings.kinds()?,
+        framing: framing.transpose()?.map(Arc::from),
+        limits: settings.limits.clone(),
+        retry: (&settings.retry).into(),
+        timeout: settings.timeout.0,
+        idle_timeout: settings.idle_timeout.0,
+        check_timeout: settings.check_timeout.0,
+        hedge: settings.hedge,
+        turns_max: settings.max_turns,
+        reply_tokens_max: settings.max_reply_tokens,
+        task_cost_max: settings.budget.task.map(|most| most.0),
+        prices: Arc::new(prices),
+        ..Setup::new(models, workspace)
+    })
+}
+
+/// The text that frames every agent. A file that the project's settings name as
+/// one of the project has to be one, whatever links say.
+fn framing(path: &Path, workspace: &Path) -> Result<String, Refusal> {
+    let root = divisi_files::repository(workspace).unwrap_or(workspace);
+    let bytes = match settings::is_below(root, path) {
+        true => divisi_files::read_below(root, path, FRAMING_BYTES_MAX),
+        false => divisi_files::read(path, FRAMING_BYTES_MAX),
+    };
+    divisi_files::text(bytes?)
+}

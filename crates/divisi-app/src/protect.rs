@@ -1,0 +1,46 @@
+//! What agents that may write must not write to: files of the command line and
+//! the settings that decide over runs, wherever they are.
+
+use crate::settings::{Settings, Untrusted, limits_folder, user_file};
+use crate::{App, FlowInput, Problem, RunRequest};
+use divisi_engine::Setup;
+use divisi_engine::flow::Library;
+use std::path::{Path, PathBuf};
+
+/// Files that SQLite keeps beside a store, by what is added to its name.
+const BESIDE_THE_STORE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// Protects in `setup` what this run under these settings is decided by.
+pub(crate) fn what_decides(
+    setup: &Setup,
+    settings: &Settings,
+    request: &RunRequest,
+    input: &FlowInput,
+    app: &App,
+) -> Result<(), Problem> {
+    let protected = &setup.protected;
+    let mut paths: Vec<PathBuf> = Library::new(app.folder()).folders();
+    // A flow of the command line is known to the engine; a plan is only its arguments.
+    if let FlowInput::Plan(plan) = input {
+        paths.push(app.folder().join(plan.path()));
+    }
+    // The store is that of the folder of the command, not of the workspace.
+    let store = app.settings(Untrusted::LookedAt)?.settings.store;
+    paths.extend(BESIDE_THE_STORE.iter().map(|end| PathBuf::from(format!("{}{end}", store.display()))));
+    paths.extend(user_file());
+    paths.extend(limits_folder());
+    paths.extend(settings.framing.clone());
+    paths.extend(request.replay.iter().chain(&request.record).cloned());
+    for executor in settings.executors.values() {
+        paths.extend(executor.command.iter().filter_map(|word| program_file(&setup.workspace, word)));
+    }
+    paths.iter().for_each(|path| protected.add(path));
+    Ok(())
+}
+
+/// The file that a word of a command line names, be it the program or a script
+/// that the program runs.
+fn program_file(workspace: &Path, word: &str) -> Option<PathBuf> {
+    let path = workspace.join(word);
+    path.is_file().then_some(path)
+}

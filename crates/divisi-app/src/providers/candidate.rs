@@ -1,0 +1,356 @@
+//! Providers that could be asked, if they have what they need.
+
+use crate::Problem;
+use crate::settings::{Environment, ProviderSettings, RateLimits, Settings};
+use crate::vendors::{Kind, Vendor, vendors};
+use divisi_core::Digest;
+use divisi_engine::ProviderModels;
+use divisi_providers::discover::ServerKind;
+use divisi_providers::{
+    Anthropic, Dialect, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, Secret,
+    endpoint::{EndpointError, EndpointPart},
+    redact,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A provider that could be asked, if it has what it needs.
+#[derive(Clone)]
+pub struct Candidate {
+    /// What it is called in `provider:model`.
+    pub name: String,
+    /// Why we know of it.
+    pub found: Found,
+    /// The API that it speaks.
+    pub kind: Kind,
+    base_url: String,
+    /// The variable that says where it is reached, where one does.
+    base_url_env: Option<String>,
+    /// The variable that holds its key; `None` for one that asks for none.
+    pub key_env: Option<String>,
+    key: Option<Secret>,
+    /// Patterns of its model ids.
+    pub models: Vec<String>,
+    /// Model ids by tier.
+    pub tiers: BTreeMap<String, String>,
+    /// What may be sent to it.
+    rate: RateLimits,
+    /// How it wants to be asked.
+    pub dialect: Dialect,
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Candidate({} at {})", self.name, self.shown_url())
+    }
+}
+
+/// Why we know of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It stands in the settings.
+    Settings,
+    /// divisi knows it.
+    Known,
+    /// It answers on this machine.
+    Local,
+}
+
+/// Every provider of the settings that stands somewhere else, then every vendor
+/// that divisi knows, in the order in which they are preferred.
+pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candidate> {
+    let vendors = vendors();
+    let of_settings = |name: &String, provider: &ProviderSettings| {
+        // Settings with a provider whose API is not known are refused when they are read.
+        let kind = provider.kind(name)?;
+        // Chat Completions are spoken by many; only by its name is one of them meant.
+        let is_meant = |vendor: &&Vendor| vendor.name == *name || kind != Kind::OpenaiChat;
+        let vendor = vendors.iter().filter(|vendor| vendor.kind == kind).find(is_meant);
+        Some(Candidate::of_settings(name, kind, provider, vendor, environment))
+    };
+    // Who only says more of a vendor does not prefer it.
+    let says_more = |name: &str| {
+        let provider = settings.providers.get_key_value(name);
+        provider.filter(|(_, provider)| provider.base_url.is_none())
+    };
+    let is_vendor = |name: &str| vendors.iter().any(|vendor| vendor.name == name);
+    let elsewhere =
+        settings.providers.iter().filter(|(name, _)| !is_vendor(name) || says_more(name).is_none());
+    let mut candidates: Vec<_> =
+        elsewhere.filter_map(|(name, provider)| of_settings(name, provider)).collect();
+    for vendor in &vendors {
+        match says_more(&vendor.name) {
+            Some((name, provider)) => candidates.extend(of_settings(name, provider)),
+            None if settings.providers.contains_key(&vendor.name) => {}
+            None => candidates.push(Candidate::of_vendor(vendor.clone(), environment)),
+        }
+    }
+    candidates
+}
+
+/// The model servers found on this machine.
+pub fn local_candidates(servers: &[LocalServer]) -> Vec<Candidate> {
+    servers.iter().filter_map(Candidate::of_server).collect()
+}
+
+/// Every kind of server that is looked for on this machine.
+pub(super) const LOCAL: [ServerKind; 4] =
+    [ServerKind::Ollama, ServerKind::LlamaServer, ServerKind::LmStudio, ServerKind::Vllm];
+
+/// What a server on this machine is called in `provider:model`.
+pub(super) fn local_name(kind: ServerKind) -> &'static str {
+    match kind {
+        ServerKind::Ollama => "ollama",
+        ServerKind::LlamaServer => "llama-server",
+        ServerKind::LmStudio => "lm-studio",
+        ServerKind::Vllm => "vllm",
+    }
+}
+
+/// Where a vendor is reached.
+fn url<'a>(vendor: &'a Vendor, environment: &'a Environment) -> &'a str {
+    environment.get(&vendor.base_url_env).unwrap_or(&vendor.base_url)
+}
+
+/// The variable that leads elsewhere, where it is set.
+fn url_env<'a>(vendor: &'a Vendor, environment: &Environment) -> Option<&'a str> {
+    environment.get(&vendor.base_url_env).map(|_| vendor.base_url_env.as_str())
+}
+
+impl Candidate {
+    /// What is not said of a provider is as it is with the vendor of its API,
+    /// except that nobody else is sent that vendor's key.
+    fn of_settings(
+        name: &str,
+        kind: Kind,
+        provider: &ProviderSettings,
+        vendor: Option<&Vendor>,
+        environment: &Environment,
+    ) -> Self {
+        let vendor = vendor.filter(|_| provider.base_url.is_none());
+        let key_env = provider.key_env.clone().or_else(|| Some(vendor?.key_env.clone()));
+        let mut tiers = vendor.map(|vendor| vendor.tiers.clone()).unwrap_or_default();
+        tiers.extend(provider.tiers.clone());
+        Self {
+            name: name.to_owned(),
+            found: Found::Settings,
+            kind,
+            base_url_env: vendor.and_then(|vendor| url_env(vendor, environment)).map(str::to_owned),
+            base_url: provider
+                .base_url
+                .clone()
+                .or_else(|| Some(url(vendor?, environment).to_owned()))
+                .unwrap_or_default(),
+            key: key_env.as_deref().and_then(|name| environment.get(name)).map(Secret::new),
+            key_env,
+            models: provider
+                .models
+                .clone()
+                .or_else(|| Some(vendor?.models.clone()))
+                .unwrap_or_else(|| vec!["*".to_owned()]),
+            tiers,
+            rate: provider.rate.unwrap_or_default(),
+            dialect: provider.dialect.clone(),
+        }
+    }
+
+    fn of_vendor(vendor: Vendor, environment: &Environment) -> Self {
+        Self {
+            found: Found::Known,
+            kind: vendor.kind,
+            base_url: url(&vendor, environment).to_owned(),
+            base_url_env: url_env(&vendor, environment).map(str::to_owned),
+            key: environment.get(&vendor.key_env).map(Secret::new),
+            key_env: Some(vendor.key_env),
+            models: vendor.models,
+            tiers: vendor.tiers,
+            rate: RateLimits::default(),
+            dialect: Dialect::default(),
+            name: vendor.name,
+        }
+    }
+
+    /// All tiers are its first model: nothing tells which of several is better.
+    fn of_server(server: &LocalServer) -> Option<Self> {
+        let first = server.models.first()?;
+        let tier = |tier: &str| (tier.to_owned(), first.clone());
+        Some(Self {
+            name: local_name(server.kind).to_owned(),
+            found: Found::Local,
+            kind: Kind::OpenaiChat,
+            base_url: server.base_url.clone(),
+            base_url_env: None,
+            key_env: None,
+            key: None,
+            models: server.models.iter().map(|id| globset::escape(id)).collect(),
+            tiers: divisi_engine::setup::TIERS.into_iter().map(tier).collect(),
+            rate: RateLimits::default(),
+            dialect: Dialect::default(),
+        })
+    }
+
+    /// Whether it has the key it needs.
+    pub fn is_ready(&self) -> bool {
+        self.key_env.is_none() || self.key.is_some()
+    }
+
+    /// Where it is reached, without what may be secret in it.
+    pub fn shown_url(&self) -> String {
+        let (scheme, rest) = self.base_url.split_once("://").unwrap_or(("", &self.base_url));
+        let (authority, path) =
+            rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        let url = format!("{scheme}://{host}{path}");
+        let url = redact(&url).into_owned();
+        match &self.key {
+            Some(key) => key.redact(&url),
+            None => url,
+        }
+    }
+
+    /// Its models, answered by `provider`.
+    pub fn models_of(&self, provider: Arc<dyn Provider>) -> ProviderModels {
+        let tiers: Vec<(&str, &str)> =
+            self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
+        let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
+        let models = ProviderModels::new(provider, &tiers, &models).limited(self.rate.settings(self.kind));
+        if self.found == Found::Local { models.free() } else { models }
+    }
+
+    /// Names the account that answers; `None` for those that ask for no key.
+    pub fn account(&self) -> Option<Digest> {
+        self.endpoint().account()
+    }
+
+    /// Makes it ready to be asked. Nothing is sent yet.
+    pub fn connect(&self) -> Result<Arc<dyn Provider>, Problem> {
+        if self.base_url.is_empty() {
+            return Err(Problem::usage(format!("provider `{}` has no `base_url`", self.name)).hint(
+                "say in the settings where it is reached, like base_url = \"https://models.example.com/v1\"",
+            ));
+        }
+        let endpoint = self.endpoint();
+        let provider: Result<Arc<dyn Provider>, EndpointError> = match self.kind {
+            Kind::Anthropic => Anthropic::new(endpoint).map(|provider| Arc::new(provider) as _),
+            Kind::Openai => OpenAiResponses::new(endpoint).map(|provider| Arc::new(provider) as _),
+            Kind::OpenaiChat => OpenAiChat::new(endpoint).map(|provider| Arc::new(provider) as _),
+        };
+        provider.map_err(|error| {
+            let place = match &self.base_url_env {
+                Some(variable) => format!("the variable {variable}"),
+                None => format!("`base_url` under [providers.{}]", self.name),
+            };
+            let is_ours = self.found == Found::Known && self.base_url_env.is_none();
+            let hint = (error.part == EndpointPart::Address && !is_ours)
+                .then(|| format!("it comes from {place}: write it whole, like http://127.0.0.1:8080"));
+            Problem::usage(error.to_string()).with_hints(hint)
+        })
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let mut endpoint = Endpoint::new(self.name.as_str(), &self.base_url);
+        endpoint.dialect = self.dialect.clone();
+        match &self.key_env {
+            Some(name) => endpoint.key(self.key.clone(), name.as_str()),
+            None => endpoint,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all<const N: usize>(settings: &str, variables: [(&str, &str); N]) -> Vec<Candidate> {
+        candidates(&toml::from_str(settings).unwrap(), &variables.into())
+    }
+
+    #[test]
+    fn a_vendor_is_ready_when_its_key_is_set() {
+        let ready = |candidates: Vec<Candidate>| -> Vec<String> {
+            candidates.into_iter().filter(Candidate::is_ready).map(|candidate| candidate.name).collect()
+        };
+        assert_eq!(ready(all("", [])), [""; 0]);
+        assert_eq!(
+            ready(all("", [("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")])),
+            ["anthropic", "openai"]
+        );
+    }
+
+    #[test]
+    fn a_vendors_key_is_sent_to_nobody_else() {
+        let settings = "[providers.corp]\nkind = 'anthropic'\nbase_url = 'https://corp.example'";
+        let candidates = all(settings, [("ANTHROPIC_API_KEY", "k")]);
+        assert_eq!((candidates[0].name.as_str(), &candidates[0].key_env), ("corp", &None));
+        assert!(candidates[0].key.is_none());
+    }
+
+    #[test]
+    fn a_known_vendor_may_be_changed_in_part() {
+        let candidates =
+            all("[providers.anthropic]\nkind = 'anthropic'\ntiers = { haiku = 'claude-old' }", []);
+        assert_eq!(candidates.iter().filter(|c| c.name == "anthropic").count(), 1);
+        assert_eq!(candidates[0].tiers["haiku"], "claude-old");
+        assert_eq!(candidates[0].tiers["opus"], "claude-opus-5-5");
+        assert_eq!(candidates[0].key_env.as_deref(), Some("ANTHROPIC_API_KEY"));
+    }
+
+    #[test]
+    fn a_vendor_of_which_only_a_rate_is_said_stays_what_and_where_it_is() {
+        let settings =
+            "[providers.openai.rate]\nrequests_per_minute = 60\n[providers.corp]\nkind = 'openai-chat'";
+        let candidates = all(settings, [("OPENAI_BASE_URL", "https://gateway.example/v1")]);
+        let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+        assert_eq!(names, ["corp", "anthropic", "openai", "openrouter"]);
+        assert_eq!(candidates[2].kind, Kind::Openai);
+        assert_eq!(candidates[2].base_url, "https://gateway.example/v1");
+        assert_eq!(candidates[2].rate.requests_per_minute.map(u32::from), Some(60));
+    }
+
+    #[test]
+    fn limits_are_per_provider_and_the_narrower_holds() {
+        let rate = |settings: &str| {
+            let settings =
+                format!("[providers.anthropic]\nkind = 'anthropic'\n[providers.anthropic.rate]\n{settings}");
+            let candidates = all(&settings, []);
+            candidates[0].rate.settings(candidates[0].kind)
+        };
+        let settings = rate("requests_per_second = 50\nrequests_per_minute = 600\nburst = 20");
+        assert_eq!((settings.requests_per_minute, settings.burst), (Some(600), Some(20)));
+        assert_eq!(rate("requests_per_second = 50").requests_per_minute, Some(3_000));
+        assert!(!rate("output_tokens_per_minute = 1").count_cached);
+        let refused = |text: &str| toml::from_str::<Settings>(text).is_err();
+        assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nrequests = 5"));
+        assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nburst = 0"));
+    }
+
+    #[test]
+    fn the_settings_say_how_a_server_wants_to_be_asked() {
+        let settings = "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'https://corp.example/v1'\n[providers.corp.dialect]\n";
+        let dialect = |more: &str| all(&format!("{settings}{more}"), [])[0].endpoint().dialect;
+        assert_eq!(dialect(""), Dialect::default());
+        let told = dialect("omit = ['stream_options', 'tools']\nmax_tokens = 'max_completion_tokens'");
+        assert_eq!(
+            told.omit.iter().map(|part| part.as_str()).collect::<Vec<_>>(),
+            ["stream_options", "tools"]
+        );
+        let refused =
+            |more: &str| toml::from_str::<Settings>(&format!("{settings}{more}")).unwrap_err().to_string();
+        assert!(refused("omit = ['temperature']").contains("unknown variant `temperature`"));
+        assert!(refused("tools = false").contains("unknown field `tools`"));
+        let known = all("[providers.openai.dialect]\nomit = ['include']", []);
+        assert_eq!((known[0].name.as_str(), known[0].dialect.omit.len()), ("anthropic", 0));
+        assert_eq!((known[1].name.as_str(), known[1].dialect.omit.len()), ("openai", 1));
+    }
+
+    #[test]
+    fn addresses_are_shown_without_passwords() {
+        let variables = [
+            ("ANTHROPIC_BASE_URL", "https://me:hush@gate.example/k1/v1?token=hush"),
+            ("ANTHROPIC_API_KEY", "k1"),
+        ];
+        assert_eq!(all("", variables)[0].shown_url(), "https://gate.example/***/v1");
+    }
+}

@@ -1,0 +1,271 @@
+//! Chooses who answers, and connects everyone who can be asked.
+
+use super::candidate::{Candidate, LOCAL, candidates, local_candidates, local_name};
+use super::default::{AUTO, default_of, tiers_said_of};
+use super::kept::Vendors;
+use crate::Problem;
+use crate::settings::{self, Environment, Settings};
+use divisi_core::{Digest, RunId};
+use divisi_engine::{Models, ProviderModels, SharedLimits};
+use divisi_providers::discover::ServerKind;
+use divisi_providers::{Cassette, Provider, Scripted, discover};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The name of the provider that needs no model.
+const DEMO: &str = "demo";
+
+/// What stands between divisi and the vendors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnswerMode<'a> {
+    /// Scripted answers instead of any vendor's.
+    pub demo: bool,
+    /// A cassette that replies are written to.
+    pub record: Option<&'a Path>,
+    /// A cassette that replies are taken from.
+    pub replay: Option<&'a Path>,
+}
+
+/// Chooses who answers. May ask this machine's ports for model servers.
+pub async fn choose(
+    settings: &Settings,
+    environment: &Environment,
+    mode: AnswerMode<'_>,
+) -> Result<Models, Problem> {
+    chosen(settings, environment, mode).await.map(|(models, _)| models)
+}
+
+/// Who answers a run.
+pub(crate) struct Answering {
+    /// Everyone who can be asked.
+    pub(crate) models: Models,
+    /// What is kept of it with the run.
+    pub(crate) vendors: Vendors,
+    /// What is to be said of it, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Chooses who answers a new run.
+pub(crate) async fn choose_first(
+    settings: &Settings,
+    environment: &Environment,
+    mode: AnswerMode<'_>,
+) -> Result<Answering, Problem> {
+    let (models, candidates) = chosen(settings, environment, mode).await?;
+    Ok(Answering { vendors: Vendors::of(&models, &candidates), models, notes: vec![] })
+}
+
+/// Finds those again who have answered `run` so far, by what was `kept` with it.
+pub(crate) async fn choose_again(
+    settings: &Settings,
+    environment: &Environment,
+    mode: AnswerMode<'_>,
+    (run, kept): (&RunId, &Vendors),
+) -> Result<Answering, Problem> {
+    let (settings, mut notes) = kept.held(settings);
+    let is_asked = mode.replay.is_none() && !mode.demo;
+    let (mut models, mut candidates) = match chosen(&settings, environment, mode).await {
+        Ok(found) => found,
+        // Why the one that is needed cannot be asked says more than that some cannot.
+        Err(problem) if is_asked => {
+            return Err(kept
+                .gone(run, &super::candidate::candidates(&settings, environment))
+                .unwrap_or(problem));
+        }
+        Err(problem) => return Err(problem),
+    };
+    if let Some(path) = mode.replay {
+        let cassette: Arc<dyn Provider> = Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
+        kept.answered_by(&cassette, &mut models);
+    } else if settings.local && kept.misses_local(&models) {
+        let found = local_candidates(&discover().await);
+        for candidate in &found {
+            let connected = candidate.models_of(taped(candidate.connect()?, mode)?);
+            models.providers.entry(candidate.name.clone()).or_insert(connected);
+        }
+        candidates.extend(found);
+    }
+    let held = kept.hold(run, &mut models, if is_asked { &candidates } else { &[] })?;
+    notes.extend(held.notes);
+    let now = Vendors::of(&models, &candidates);
+    let vendors = now.with(kept, |name| !is_asked || held.lost.contains(name));
+    Ok(Answering { models, vendors, notes })
+}
+
+/// Who answers, and of whom they were chosen.
+async fn chosen(
+    settings: &Settings,
+    environment: &Environment,
+    mode: AnswerMode<'_>,
+) -> Result<(Models, Vec<Candidate>), Problem> {
+    let (default, mut ready, candidates) = match mode {
+        AnswerMode { replay: Some(path), demo, .. } => replayed(settings, environment, path, demo).await?,
+        AnswerMode { demo: true, .. } => {
+            (DEMO.to_owned(), BTreeMap::from([(DEMO.to_owned(), demo())]), vec![])
+        }
+        AnswerMode { .. } => connected(settings, environment).await?,
+    };
+    for models in ready.values_mut() {
+        models.provider = taped(models.provider.clone(), mode)?;
+    }
+    for (name, models) in &mut ready {
+        models.tiers.extend(tiers_said_of(name, &default, settings));
+    }
+    let models = Models { default: settings.model.as_str().into(), provider: default, providers: ready };
+    Ok((models, candidates))
+}
+
+/// The same provider, with its replies written to a cassette where that is asked for.
+fn taped(provider: Arc<dyn Provider>, mode: AnswerMode<'_>) -> Result<Arc<dyn Provider>, Problem> {
+    match mode.record {
+        None => Ok(provider),
+        Some(path) => Ok(Arc::new(Cassette::record(provider, path).map_err(Problem::failed)?)),
+    }
+}
+
+/// The default provider's name, all providers that can be asked by name, and all
+/// that were looked at.
+type Ready = (String, BTreeMap<String, ProviderModels>, Vec<Candidate>);
+
+/// Everyone who can be asked.
+async fn connected(settings: &Settings, environment: &Environment) -> Result<Ready, Problem> {
+    let mut candidates = candidates(settings, environment);
+    if settings.local && wants_local(settings, &candidates) {
+        candidates.extend(local_candidates(&discover().await));
+    }
+    let default = default_of(settings, &candidates)?.name.clone();
+    let mut ready = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.is_ready()) {
+        let models = candidate.models_of(candidate.connect()?);
+        let models = shared(models, candidate.account(), &ready);
+        ready.insert(candidate.name.clone(), models);
+    }
+    Ok((default, ready, candidates))
+}
+
+/// The same models in step with all who use the account: other processes of this
+/// machine, and those who are `ready`.
+fn shared(
+    mut models: ProviderModels,
+    account: Option<Digest>,
+    ready: &BTreeMap<String, ProviderModels>,
+) -> ProviderModels {
+    // Someone without a home has no other processes to be in step with.
+    if let (Some(account), Some(folder)) = (account, settings::limits_folder()) {
+        models = models.shared(SharedLimits::new(folder, account));
+    }
+    if let Some(twin) = ready.values().find(|known| known.governors.is_twin(&models.governors)) {
+        models.governors = twin.governors.clone();
+    }
+    models
+}
+
+/// Every provider's models with the replies of a cassette, which needs no key.
+async fn replayed(
+    settings: &Settings,
+    environment: &Environment,
+    path: &Path,
+    as_demo: bool,
+) -> Result<Ready, Problem> {
+    let cassette: Arc<dyn Provider> = Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
+    let recorded = cassette.models().await.unwrap_or_default();
+    let candidates = candidates(settings, environment);
+    let ready = candidates.iter().map(|c| (c.name.clone(), c.models_of(cassette.clone())));
+    let mut ready: BTreeMap<_, _> = ready.collect();
+    let has_recorded = |candidate: &&Candidate| {
+        let known = &ready[&candidate.name].known;
+        recorded.iter().any(|model| known.iter().any(|known| known.is_match(model)))
+    };
+    let default = match settings.provider.as_str() {
+        _ if as_demo => DEMO.to_owned(),
+        AUTO => candidates.iter().find(has_recorded).map_or(DEMO, |candidate| &candidate.name).to_owned(),
+        name => name.to_owned(),
+    };
+    ready.insert(DEMO.to_owned(), ProviderModels { provider: cassette, ..demo() });
+    Ok((default, ready, candidates))
+}
+
+/// Scripted answers under the names of all tiers.
+fn demo() -> ProviderModels {
+    let tiers = divisi_engine::setup::TIERS.map(|tier| (tier, format!("{DEMO}-{tier}")));
+    let tiers: Vec<(&str, &str)> = tiers.iter().map(|(tier, id)| (*tier, id.as_str())).collect();
+    // A flow that asks for some vendor's model by its id can be tried out as well.
+    ProviderModels::new(Arc::new(Scripted::demo()), &tiers, &["*"]).free()
+}
+
+/// Local servers are asked for when nobody else can answer, or by name.
+fn wants_local(settings: &Settings, candidates: &[Candidate]) -> bool {
+    let named = |kind: ServerKind| {
+        let name = local_name(kind);
+        settings.provider == name
+            || settings.model.split_once(':').is_some_and(|(provider, _)| provider == name)
+    };
+    LOCAL.into_iter().any(named) || !candidates.iter().any(Candidate::is_ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn models_with<const N: usize>(
+        settings: &str,
+        variables: [(&str, &str); N],
+    ) -> Result<Models, Problem> {
+        let settings = format!("local = false\n{settings}");
+        choose(&toml::from_str(&settings).unwrap(), &variables.into(), AnswerMode::default()).await
+    }
+
+    fn found(models: &Models, word: &str) -> String {
+        let model = models.find(Some(word)).unwrap();
+        format!("{}:{}", model.provider.name(), model.id)
+    }
+
+    #[tokio::test]
+    async fn the_first_key_decides_and_the_others_can_be_named() {
+        let keys = [("ANTHROPIC_API_KEY", "a"), ("OPENAI_API_KEY", "b")];
+        let models = models_with("", keys).await.unwrap();
+        assert_eq!(found(&models, "haiku"), "anthropic:claude-haiku-5-5");
+        assert_eq!(found(&models, "openai:opus"), "openai:gpt-6-astra");
+        let models = models_with("provider = 'openai'", keys).await.unwrap();
+        assert_eq!(found(&models, "sonnet"), "openai:gpt-6.1-sol");
+    }
+
+    #[tokio::test]
+    async fn providers_with_one_key_at_one_host_wait_in_one_line() {
+        let provider = |name: &str, host: &str| {
+            format!("[providers.{name}]\nkind = 'anthropic'\nbase_url = 'https://{host}'\nkey_env = 'KEY'\n")
+        };
+        let settings =
+            [provider("a", "x.example/1"), provider("b", "x.example/2"), provider("c", "y.example")];
+        let models = models_with(&settings.concat(), [("KEY", "k")]).await.unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| &models.providers[name].governors);
+        assert_eq!((Arc::ptr_eq(a, b), Arc::ptr_eq(a, c)), (true, false));
+    }
+
+    #[tokio::test]
+    async fn tiers_can_be_overridden() {
+        let models = models_with("[tiers]\nhaiku = 'claude-x'", [("ANTHROPIC_API_KEY", "a")]).await.unwrap();
+        assert_eq!(found(&models, "haiku"), "anthropic:claude-x");
+    }
+
+    #[tokio::test]
+    async fn demo_needs_nothing_and_takes_any_id() {
+        let mode = AnswerMode { demo: true, ..AnswerMode::default() };
+        let models = choose(&Settings::default(), &[].into(), mode).await.unwrap();
+        assert_eq!(&*models.find(None).unwrap().id, "demo-sonnet");
+        assert_eq!(&*models.find(Some("claude-opus-5-5")).unwrap().id, "claude-opus-5-5");
+    }
+
+    #[tokio::test]
+    async fn a_recording_is_replayed_with_the_models_it_was_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let tape = folder.path().join("tape.jsonl");
+        let recording = Cassette::record(Arc::new(Scripted::new()), &tape).unwrap();
+        let request = divisi_providers::Request::new("gpt-6-luna", "hello", 100);
+        recording.send(&request, &|_| {}).await.unwrap();
+        let mode = AnswerMode { replay: Some(&tape), ..AnswerMode::default() };
+        let models = choose(&Settings::default(), &[].into(), mode).await.unwrap();
+        assert_eq!(models.provider, "openai");
+    }
+}

@@ -1,0 +1,107 @@
+//! Who answers what names no provider, and what the settings say of nobody else.
+
+use super::candidate::{Candidate, LOCAL, candidates, local_name};
+use crate::settings::{Environment, Settings};
+use crate::{Problem, slip};
+
+/// The word for "whoever can" in the settings.
+pub(super) const AUTO: &str = "auto";
+
+/// What `[tiers]` of the settings says of a provider. It is said of whoever answers
+/// by default, and of nobody else.
+pub(super) fn tiers_said_of<'s, Id: From<&'s str>>(
+    name: &str,
+    default: &str,
+    settings: &'s Settings,
+) -> impl Iterator<Item = (String, Id)> {
+    let said = (name == default).then_some(&settings.tiers).into_iter().flatten();
+    said.map(|(tier, id)| (tier.clone(), Id::from(id.as_str())))
+}
+
+/// Who answers what names no provider, ready or not, where there is somebody.
+fn wanted<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
+    candidates.iter().find(|candidate| match settings.provider.as_str() {
+        AUTO => candidate.is_ready(),
+        name => candidate.name == name,
+    })
+}
+
+/// Who answers what names no provider; fails where it cannot.
+pub(super) fn default_of<'a>(
+    settings: &Settings,
+    candidates: &'a [Candidate],
+) -> Result<&'a Candidate, Problem> {
+    let candidate = wanted(settings, candidates).ok_or_else(|| match settings.provider.as_str() {
+        AUTO => nobody(settings, candidates),
+        _ => unknown(settings, candidates),
+    })?;
+    match &candidate.key_env {
+        Some(key_env) if !candidate.is_ready() => {
+            let message = format!("provider `{}` has no key", candidate.name);
+            Err(Problem::failed(anyhow::Error::msg(message))
+                .hint(format!("set {key_env}, or add `--demo` to see the same run without a model")))
+        }
+        _ => Ok(candidate),
+    }
+}
+
+fn nobody(settings: &Settings, candidates: &[Candidate]) -> Problem {
+    let keys: Vec<&str> = candidates.iter().filter_map(|candidate| candidate.key_env.as_deref()).collect();
+    let looked = match settings.local {
+        true => "no key is set, and no model server answers on this machine",
+        false => "no key is set, and the settings say not to look for a model server on this machine",
+    };
+    let error = anyhow::Error::msg(looked).context("there is no model to ask");
+    let problem = Problem::failed(error).hint(format!("set one of {}", keys.join(", ")));
+    let problem = match settings.local {
+        true => problem.hint("or start Ollama, llama-server, LM Studio or vLLM at its usual port"),
+        false => problem,
+    };
+    problem.hint("or add `--demo` to see the same run without a model: its answers are scripted")
+}
+
+fn unknown(settings: &Settings, candidates: &[Candidate]) -> Problem {
+    let name = &settings.provider;
+    if LOCAL.into_iter().any(|kind| local_name(kind) == name) {
+        let message = format!("no {name} answers on this machine");
+        return Problem::failed(anyhow::Error::msg(message)).hint("start it, or choose another provider");
+    }
+    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+    let near = slip::nearest(name, names.iter().copied());
+    let near = near.map(|near| format!("did you mean `{near}`?"));
+    Problem::usage(format!("there is no provider `{name}`")).with_hints(near).hint(format!(
+        "there are {}, and others can be added as [providers.NAME] in divisi.toml",
+        names.join(", ")
+    ))
+}
+
+/// Every provider that could be asked, with the tiers of the settings where they are
+/// said of it.
+pub fn candidates_with_tiers(settings: &Settings, environment: &Environment) -> Vec<Candidate> {
+    let mut candidates = candidates(settings, environment);
+    if let Some(default) = wanted(settings, &candidates).map(|default| default.name.clone()) {
+        for candidate in &mut candidates {
+            candidate.tiers.extend(tiers_said_of(&candidate.name, &default, settings));
+        }
+    }
+    candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_of_the_settings_are_those_of_the_default_alone() {
+        let mine = |settings: &str, environment: Environment| {
+            let settings = toml::from_str(&format!("{settings}\n[tiers]\nhaiku = 'mine'")).unwrap();
+            let candidates = candidates_with_tiers(&settings, &environment);
+            let mine = candidates.into_iter().filter(|candidate| candidate.tiers["haiku"] == "mine");
+            mine.map(|candidate| candidate.name).collect::<Vec<_>>()
+        };
+        let key = || Environment::from([("OPENAI_API_KEY", "k")]);
+        assert_eq!(mine("", key()), ["openai"]);
+        assert_eq!(mine("provider = 'openrouter'", key()), ["openrouter"]);
+        assert_eq!(mine("", Environment::default()), [""; 0]);
+    }
+}

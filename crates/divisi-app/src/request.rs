@@ -1,0 +1,209 @@
+//! How somebody wants a flow to be run.
+
+use crate::Problem;
+use crate::providers::AnswerMode;
+use crate::settings::{Dollars, Grant, Leaf, Origin, Span};
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf, absolute};
+
+/// How somebody wants a flow to be run. What it leaves out is as the settings say.
+///
+/// It is kept with the run, so that a resume from anywhere goes on in the same way.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunRequest {
+    /// The model of tasks that name none: a tier, an id, `provider:model`, or `auto`.
+    pub model: Option<String>,
+    /// Who answers what names no provider.
+    pub provider: Option<String>,
+    /// Whether answers are scripted, without any model.
+    pub demo: bool,
+    /// A file that every reply is appended to, and taken from where it has it.
+    #[serde(skip)]
+    pub record: Option<PathBuf>,
+    /// A file that every reply is taken from; nobody is asked.
+    pub replay: Option<PathBuf>,
+    /// Most the run may cost; at it the run parks.
+    pub max_cost: Option<Dollars>,
+    /// Output tokens after which a script gets no more agents: its `budget.total`.
+    pub token_budget: Option<u64>,
+    /// Tasks in flight at once.
+    pub jobs: Option<u32>,
+    /// Longest time of one attempt.
+    pub timeout: Option<Span>,
+    /// How often a failed attempt is tried again.
+    pub retries: Option<u32>,
+    /// How long a task waits for an overloaded provider before that uses up retries.
+    pub overload_wait: Option<Span>,
+    /// Whether every task is tried, even when the first ones of a sort have all
+    /// failed alike. `Some(false)` takes back what the run was started with.
+    pub keep_going: Option<bool>,
+    /// Whether a request that takes far longer than others is sent a second time.
+    pub hedge: Option<bool>,
+    /// Whether to wait for the account's quota where it is used up, and go on.
+    #[serde(skip)]
+    pub wait: bool,
+    /// What agents may do besides reading files.
+    pub allow: Option<Vec<Grant>>,
+    /// Whether it runs although the project's settings are not trusted, without
+    /// what of them needs trust.
+    pub untrusted: Option<bool>,
+    /// The folder that agents see; the current one where it is left out.
+    pub workspace: Option<PathBuf>,
+}
+
+impl RunRequest {
+    /// This, and where it says nothing, `other`.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            demo: self.demo || other.demo,
+            record: self.record,
+            replay: self.replay.or(other.replay),
+            model: self.model.or(other.model),
+            provider: self.provider.or(other.provider),
+            max_cost: self.max_cost.or(other.max_cost),
+            token_budget: self.token_budget.or(other.token_budget),
+            jobs: self.jobs.or(other.jobs),
+            timeout: self.timeout.or(other.timeout),
+            retries: self.retries.or(other.retries),
+            overload_wait: self.overload_wait.or(other.overload_wait),
+            keep_going: self.keep_going.or(other.keep_going),
+            hedge: self.hedge.or(other.hedge),
+            wait: self.wait,
+            allow: self.allow.or(other.allow),
+            untrusted: self.untrusted.or(other.untrusted),
+            workspace: self.workspace.or(other.workspace),
+        }
+    }
+
+    /// The same with paths that mean the same from everywhere.
+    ///
+    /// They are kept with the run, which is text, so each has to be UTF-8.
+    pub(crate) fn anchored(mut self) -> Result<Self, Problem> {
+        let anchored = |flag, path: &Path| {
+            let path = absolute(path).context("cannot tell which folder is meant")?;
+            utf8_path(flag, &path)?;
+            Ok::<_, Problem>(path)
+        };
+        let workspace = self.workspace.as_deref().unwrap_or(Path::new("."));
+        self.workspace = Some(anchored("the workspace", workspace)?);
+        self.replay = self.replay.as_deref().map(|path| anchored("--replay", path)).transpose()?;
+        Ok(self)
+    }
+
+    /// What stands between divisi and the vendors.
+    pub(crate) fn answer_mode(&self) -> AnswerMode<'_> {
+        AnswerMode { demo: self.demo, record: self.record.as_deref(), replay: self.replay.as_deref() }
+    }
+
+    /// The settings that stand in it.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        let leaf = |path: &[&str], value: Option<toml::Value>, flag| {
+            Some(Leaf::new(path, value?, Origin::Flag(flag)))
+        };
+        let text = |value: Option<String>| value.map(toml::Value::from);
+        let number = |value: Option<u32>| value.map(|number| i64::from(number).into());
+        // Grants are words, which TOML can write.
+        let allow = self.allow.as_ref().and_then(|grants| toml::Value::try_from(grants).ok());
+        // Taken back, the number of the settings holds.
+        let keep_going = self.keep_going == Some(true);
+        [
+            leaf(&["model"], text(self.model.clone()), "--model"),
+            leaf(&["provider"], text(self.provider.clone()), "--provider"),
+            leaf(&["max_cost"], text(self.max_cost.map(String::from)), "--max-cost"),
+            leaf(&["limits", "in_flight_max"], number(self.jobs), "--jobs"),
+            leaf(&["timeout"], text(self.timeout.map(String::from)), "--timeout"),
+            leaf(&["retry", "retries_max"], number(self.retries), "--retries"),
+            leaf(
+                &["retry", "overload_wait_max"],
+                text(self.overload_wait.map(String::from)),
+                "--overload-wait",
+            ),
+            leaf(&["limits", "hopeless_after"], keep_going.then_some(0.into()), "--keep-going"),
+            leaf(&["hedge"], self.hedge.map(toml::Value::from), "--hedge"),
+            leaf(&["allow"], allow, "--allow"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// A path that is kept as text, which must stay the same path. `what` gives it.
+pub fn utf8_path<'a>(what: &str, path: &'a Path) -> Result<&'a str, Problem> {
+    path.to_str().ok_or_else(|| {
+        Problem::usage(format!("{what}: the path {} is not UTF-8", path.display()))
+            .hint("rename it, or reach it by a link with another name")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Untrusted;
+
+    #[test]
+    fn what_is_kept_fills_in_what_is_not_said() {
+        let kept = RunRequest {
+            model: Some("haiku".into()),
+            demo: true,
+            max_cost: Some("0.35".parse().unwrap()),
+            token_budget: Some(9_000),
+            timeout: Some("90s".parse().unwrap()),
+            allow: Some(vec![Grant::Write]),
+            ..RunRequest::default()
+        };
+        let kept: RunRequest = serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap();
+        let said = RunRequest { model: Some("opus".into()), ..RunRequest::default() };
+        let both = said.or(kept.clone());
+        assert_eq!(both, RunRequest { model: Some("opus".into()), ..kept });
+    }
+
+    #[test]
+    fn what_is_kept_can_be_taken_back() {
+        let both = |value| RunRequest { hedge: value, keep_going: value, ..RunRequest::default() };
+        let kept = both(Some(true));
+        assert_eq!(both(None).or(kept.clone()), kept);
+        let request = both(Some(false)).or(kept);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("divisi.toml"), "hedge = true").unwrap();
+        let load = |request: &RunRequest| {
+            crate::settings::load(&[].into(), folder.path(), request.leaves(), Untrusted::Refused)
+                .unwrap()
+                .settings
+        };
+        let (with, without) = (load(&request), load(&RunRequest::default()));
+        assert_eq!((with.hedge, without.hedge), (false, true));
+        assert_eq!(with.limits.hopeless_after, without.limits.hopeless_after);
+        assert_ne!(with.limits.hopeless_after, 0);
+    }
+
+    #[test]
+    fn every_value_is_one_its_setting_may_have() {
+        let request = RunRequest {
+            model: Some("haiku".into()),
+            provider: Some("openai".into()),
+            max_cost: Some("0.35".parse().unwrap()),
+            jobs: Some(3),
+            timeout: Some("90s".parse().unwrap()),
+            retries: Some(0),
+            overload_wait: Some("8h".parse().unwrap()),
+            keep_going: Some(true),
+            hedge: Some(true),
+            allow: Some(vec![Grant::Write, Grant::Run]),
+            ..RunRequest::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let settings = crate::settings::load(&[].into(), folder.path(), request.leaves(), Untrusted::Refused)
+            .unwrap()
+            .settings;
+        assert_eq!(settings.limits.in_flight_max, 3);
+        assert_eq!(settings.retry.retries_max, 0);
+        assert_eq!(settings.retry.overload_wait_max, "8h".parse().unwrap());
+        assert_eq!(settings.limits.hopeless_after, 0);
+        assert!(settings.hedge);
+        assert_eq!(settings.timeout, "90s".parse().unwrap());
+        assert_eq!(settings.allow, [Grant::Write, Grant::Run]);
+    }
+}

@@ -1,0 +1,82 @@
+//! What a person is told of a project's file that needs trust, and how to give it.
+
+use super::{Claim, Project, Standing, TrustedFiles, Untrusted};
+use anyhow::Context as _;
+
+impl Project {
+    /// Settings that are shown of it; a file with more is read as a file.
+    pub const CLAIMS_SHOWN_MAX: usize = 20;
+
+    /// Trusts the file as it was read.
+    pub fn trust(&self) -> anyhow::Result<()> {
+        let trusted = TrustedFiles::of_user().context("there is no home folder to remember it in")?;
+        let failed = || format!("cannot trust {}", self.path.display());
+        trusted.add(&self.path, self.digest).with_context(failed)
+    }
+
+    /// What the file wants, and how to let it, or do without.
+    pub fn hints(&self) -> Vec<String> {
+        let changed =
+            (self.standing == Standing::Changed).then(|| "it has changed since you trusted it".into());
+        let wants = self.claims.iter().take(Self::CLAIMS_SHOWN_MAX);
+        let wants = wants.map(|claim| format!("`{}` {}", claim.name(), claim.would)).chain(self.more());
+        let then = [
+            format!("if that is what you want: {}", self.trust_command()),
+            "or add `--untrusted` to run without these settings".to_owned(),
+        ];
+        changed.into_iter().chain(wants).chain(then).collect()
+    }
+
+    /// What is said of settings beyond those that are shown.
+    pub fn more(&self) -> Option<String> {
+        let more = self.claims.len().saturating_sub(Self::CLAIMS_SHOWN_MAX);
+        (more > 0).then(|| format!("and {more} more settings: read the file"))
+    }
+
+    /// The command that trusts the file, as it is typed in any folder.
+    pub fn trust_command(&self) -> String {
+        format!("divisi trust {}", quoted(&self.folder().display().to_string()))
+    }
+
+    /// What of the file does not count for want of trust, or is going to be asked
+    /// about, in a phrase; `None` where nothing is.
+    pub fn note(&self, untrusted: Untrusted) -> Option<String> {
+        if self.untrusted().is_empty() {
+            return None;
+        }
+        let path = self.path.display();
+        let asked: Vec<String> =
+            self.untrusted().iter().filter(|claim| claim.asks()).map(Claim::name).collect();
+        Some(match untrusted {
+            Untrusted::LookedAt if !asked.is_empty() => {
+                format!("{path} is not trusted yet: a run asks about {} first", asked.join(", "))
+            }
+            Untrusted::LookedAt | Untrusted::LeftOut | Untrusted::Refused => {
+                let names: Vec<String> = self.untrusted().iter().map(Claim::name).collect();
+                format!("{path} is not trusted, so this of it does not count: {}", names.join(", "))
+            }
+        })
+    }
+}
+
+/// The word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | '~' | '@' | ',');
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_folder_is_one_word_to_the_shell() {
+        assert_eq!(quoted("/home/me/a-b_1.x"), "/home/me/a-b_1.x");
+        assert_eq!(quoted("/tmp/a b"), "'/tmp/a b'");
+        assert_eq!(quoted("it's $(x)"), r"'it'\''s $(x)'");
+    }
+}

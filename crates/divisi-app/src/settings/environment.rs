@@ -1,0 +1,141 @@
+//! The environment of the process, read once.
+
+use super::layer::{Leaf, Origin};
+use super::{SettingsError, layer};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use toml::Value;
+
+/// What every variable of ours begins with.
+const PREFIX: &str = "DIVISI_";
+
+/// Our variables and the settings they stand for.
+const VARIABLES: [(&str, &[&str], Form); 10] = [
+    ("DIVISI_MODEL", &["model"], Form::Text),
+    ("DIVISI_PROVIDER", &["provider"], Form::Text),
+    ("DIVISI_MAX_COST", &["max_cost"], Form::Text),
+    ("DIVISI_ALLOW", &["allow"], Form::Words),
+    ("DIVISI_STORE", &["store"], Form::Text),
+    ("DIVISI_LOCAL", &["local"], Form::Plain),
+    ("DIVISI_ESTIMATE", &["estimate"], Form::Plain),
+    ("DIVISI_TIMEOUT", &["timeout"], Form::Text),
+    ("DIVISI_JOBS", &["limits", "in_flight_max"], Form::Plain),
+    ("DIVISI_RETRIES", &["retry", "retries_max"], Form::Plain),
+];
+
+/// Which log lines `-v` shows; no setting.
+pub const LOG: &str = "DIVISI_LOG";
+
+/// The variables of the environment. An empty one counts as not set.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Those whose value is not UTF-8.
+    garbled: Vec<String>,
+}
+
+impl fmt::Debug for Environment {
+    /// Names only: values may be keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+/// How a variable is read.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    /// Words between commas.
+    Words,
+    /// A number, or `true` or `false`.
+    Plain,
+}
+
+impl Environment {
+    /// The variables of this process.
+    pub fn of_process() -> Self {
+        Self::of(std::env::vars_os())
+    }
+
+    fn of(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => _ = environment.variables.insert(name, value),
+                (Ok(name), Err(_)) => environment.garbled.push(name),
+                // None that anybody asks for.
+                (Err(_), _) => {}
+            }
+        }
+        environment
+    }
+
+    /// The value of a variable that is set.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The settings that stand in it.
+    pub(super) fn leaves(&self) -> Result<Vec<Leaf>, SettingsError> {
+        let is_garbled = |name: &str| self.garbled.iter().any(|garbled| garbled == name);
+        if let Some(&(name, ..)) = VARIABLES.iter().find(|(name, ..)| is_garbled(name)) {
+            let message = "its value is not UTF-8".to_owned();
+            return Err(SettingsError::Variable { name, message, hint: None });
+        }
+        let set = VARIABLES
+            .iter()
+            .filter_map(|(name, path, form)| Some((*name, *path, form.read(self.get(name)?))));
+        set.map(|(name, path, value)| {
+            let leaf = Leaf::new(path, value, Origin::Variable(name));
+            layer::check(&leaf).map_err(|(message, hint)| SettingsError::Variable { name, message, hint })?;
+            Ok(leaf)
+        })
+        .collect()
+    }
+
+    /// Variables that look like ours and are none.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let known = |name: &str| name == LOG || VARIABLES.iter().any(|(known, ..)| *known == name);
+        self.variables.keys().map(String::as_str).filter(move |name| name.starts_with(PREFIX) && !known(name))
+    }
+}
+
+impl Form {
+    fn read(self, text: &str) -> Value {
+        match self {
+            Self::Text => text.into(),
+            Self::Words => {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                Value::Array(words.map(Value::from).collect())
+            }
+            Self::Plain => match (text.parse::<bool>(), text.parse::<i64>()) {
+                (Ok(switch), _) => switch.into(),
+                (_, Ok(number)) => number.into(),
+                _ => text.into(),
+            },
+        }
+    }
+}
+
+/// For a caller that does not take the variables of its process.
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        Self::of(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn a_setting_that_is_not_utf8_is_refused_and_other_variables_are_not() {
+        let garbled =
+            |name: &str| Environment::of([(name.into(), OsString::from_vec(vec![0xe9]))].into_iter());
+        let said = garbled("DIVISI_STORE").leaves().unwrap_err().to_string();
+        insta::assert_snapshot!(said, @"the environment variable DIVISI_STORE: its value is not UTF-8");
+        assert!(garbled("OTHER").leaves().unwrap().is_empty());
+    }
+}

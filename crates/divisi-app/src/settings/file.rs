@@ -1,0 +1,126 @@
+//! Settings files: where they are, and what is wrong with them.
+
+use super::layer::{self, Leaf, Origin};
+use super::{Settings, SettingsError, secrets};
+use crate::slip;
+use divisi_core::Digest;
+use divisi_files::{Refusal, up_to_repository};
+use etcetera::BaseStrategy;
+use std::path::{Path, PathBuf};
+use toml::Value;
+
+/// The name of a project's file.
+pub const PROJECT_FILE: &str = "divisi.toml";
+
+/// Where the user's file is, whether it exists or not.
+pub(crate) fn user_file() -> Option<PathBuf> {
+    let folders = etcetera::choose_base_strategy().ok()?;
+    Some(folders.config_dir().join("divisi").join("config.toml"))
+}
+
+/// Longest file of settings, a hundred times what anybody writes.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// The nearest project file: in the workspace, or above it up to the root of
+/// the repository.
+pub(super) fn project_file(workspace: &Path) -> Option<PathBuf> {
+    let paths = up_to_repository(workspace).map(|folder| folder.join(PROJECT_FILE));
+    // Also what is there and cannot be read, so that it is told.
+    paths.into_iter().find(|path| path.symlink_metadata().is_ok())
+}
+
+/// A settings file that was read.
+pub(super) struct Read {
+    pub(super) leaves: Vec<Leaf>,
+    /// What it says, with defaults for the rest.
+    pub(super) settings: Settings,
+    /// The digest of its bytes.
+    pub(super) digest: Digest,
+}
+
+/// Reads the user's file at `path`; no leaves if it is not there.
+pub(super) fn read_users(path: &Path) -> Result<Read, SettingsError> {
+    match divisi_files::read(path, BYTES_MAX) {
+        Err(refusal) if refusal.is_missing() => parse(path, vec![]),
+        bytes => parse(path, bytes.map_err(refused(path))?),
+    }
+}
+
+/// Reads the project's file at `path`, which has to be in the project, below `root`.
+pub(super) fn read_projects(path: &Path, root: &Path) -> Result<Read, SettingsError> {
+    parse(path, divisi_files::read_below(root, path, BYTES_MAX).map_err(refused(path))?)
+}
+
+fn refused(path: &Path) -> impl Fn(Refusal) -> SettingsError {
+    |source| SettingsError::Read { path: path.to_owned(), source }
+}
+
+fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
+    let digest = Digest::of(&bytes);
+    let text = divisi_files::source(bytes).map_err(refused(path))?;
+    secrets::make_known_in(&text);
+    let wrong = |error| explain(path, &text, &error);
+    let settings = toml::from_str::<Settings>(&text).map_err(wrong)?;
+    // Also of settings that will not count: they are shown when trust is asked for.
+    secrets::make_known(&settings);
+    let mut leaves = layer::leaves(toml::from_str(&text).map_err(wrong)?, &Origin::File(path.to_owned()));
+    for leaf in &mut leaves {
+        anchor(leaf, path);
+    }
+    let settings = Settings {
+        store: anchored(&settings.store, path),
+        framing: settings.framing.map(|framing| anchored(&framing, path)),
+        ..settings
+    };
+    Ok(Read { leaves, settings, digest })
+}
+
+/// Paths in a file are meant from where the file is.
+pub(super) fn anchor(leaf: &mut Leaf, file: &Path) {
+    let is_path = matches!(leaf.path[..], [ref name] if name == "store" || name == "framing");
+    if let (true, Value::String(path)) = (is_path, &mut leaf.value) {
+        *path = anchored(Path::new(path.as_str()), file).display().to_string();
+    }
+}
+
+fn anchored(path: &Path, file: &Path) -> PathBuf {
+    file.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+}
+
+fn explain(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
+    let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let (message, hint) = slip::told(error.message(), "setting");
+    let hint = hint.or_else(|| {
+        let line = text[line_start..].lines().next().unwrap_or_default();
+        of_the_other_form(line, error.message())
+    });
+    SettingsError::Wrong {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message,
+        hint,
+    }
+}
+
+/// What was meant by the name of a setting in `line` that is a table where the
+/// complaint tells of a value, or the other way round: `[provider.corp]` for
+/// `[providers.corp]`.
+fn of_the_other_form(line: &str, complaint: &str) -> Option<String> {
+    let is_table = match complaint.strip_prefix("invalid type: ")?.split_once(", expected ")? {
+        ("map", _) => true,
+        (_, expected) if expected.contains("map") || expected.starts_with("struct ") => false,
+        _ => return None,
+    };
+    let name = line.trim_start_matches([' ', '\t', '[']);
+    let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    let top = toml::Table::try_from(Settings::default()).ok()?;
+    top.get(name)?;
+    let form = |(_, value): &(&String, &Value)| value.is_table() == is_table;
+    let others = top.iter().filter(form).map(|(other, _)| other.as_str());
+    slip::nearest(name, others).map(|near| match is_table {
+        true => format!("did you mean `[{near}]`? `{name}` is a single value"),
+        false => format!("did you mean `{near}`? `[{name}]` is a table"),
+    })
+}

@@ -1,0 +1,125 @@
+//! Layers of settings: the nearer one wins, leaf by leaf, and where a value
+//! comes from is kept.
+
+use super::Settings;
+use crate::slip;
+use divisi_providers::redact;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use toml::{Table, Value};
+
+/// Tables whose entries belong together: half of a provider from one file and
+/// half from another could send a key to where it was not meant for, and half
+/// a price is none.
+const WHOLE: [&str; 3] = ["providers", "prices", "executors"];
+
+/// One value, by the names that lead to it.
+#[derive(Clone)]
+pub struct Leaf {
+    /// The names that lead to it.
+    pub path: Vec<String>,
+    /// The value.
+    pub value: Value,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody has said anything.
+    Default,
+    /// A file of settings.
+    File(PathBuf),
+    /// A variable of the environment.
+    Variable(&'static str),
+    /// What was asked for this once, by the flag that asks for it.
+    Flag(&'static str),
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.name(), redact(&self.value.to_string()), self.origin)
+    }
+}
+
+impl Leaf {
+    /// A value at `path`.
+    pub fn new(path: &[&str], value: impl Into<Value>, origin: Origin) -> Self {
+        Self { path: path.iter().map(|&name| name.to_owned()).collect(), value: value.into(), origin }
+    }
+
+    /// Its name with dots.
+    pub fn name(&self) -> String {
+        self.path.join(".")
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The leaves of a table.
+pub(super) fn leaves(table: Table, origin: &Origin) -> Vec<Leaf> {
+    let mut found = vec![];
+    walk(table, &mut vec![], origin, &mut found);
+    found
+}
+
+fn walk(table: Table, path: &mut Vec<String>, origin: &Origin, found: &mut Vec<Leaf>) {
+    for (name, value) in table {
+        let whole = path.first().is_some_and(|first| WHOLE.contains(&first.as_str()));
+        path.push(name);
+        match value {
+            Value::Table(inner) if !whole => walk(inner, path, origin, found),
+            value => found.push(Leaf { path: path.clone(), value, origin: origin.clone() }),
+        }
+        path.pop();
+    }
+}
+
+/// The values that count, in the order of their names: later layers win.
+pub(super) fn merge(layers: impl IntoIterator<Item = Vec<Leaf>>) -> Vec<Leaf> {
+    let mut merged = BTreeMap::new();
+    for leaf in layers.into_iter().flatten() {
+        merged.insert(leaf.path.clone(), leaf);
+    }
+    merged.into_values().collect()
+}
+
+/// The settings that these values make.
+pub(super) fn settings(leaves: &[Leaf]) -> Result<Settings, toml::de::Error> {
+    let mut root = Table::new();
+    for leaf in leaves {
+        put(&mut root, &leaf.path, leaf.value.clone());
+    }
+    Settings::deserialize(root)
+}
+
+fn put(table: &mut Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [name] => _ = table.insert(name.clone(), value),
+        [name, rest @ ..] => {
+            let inner = table.entry(name.clone()).or_insert_with(|| Table::new().into());
+            if let Value::Table(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Whether a value is one that its setting may have; says why not, and what may
+/// have been meant.
+pub(super) fn check(leaf: &Leaf) -> Result<(), (String, Option<String>)> {
+    settings(std::slice::from_ref(leaf)).map(drop).map_err(|error| slip::told(error.message(), "setting"))
+}

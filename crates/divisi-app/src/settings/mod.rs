@@ -1,0 +1,219 @@
+//! What the user has set.
+//!
+//! Five layers, the nearer one wins: defaults, the user's file, the project's
+//! file, the environment, flags. Where each value comes from is kept, because
+//! "why does it do that" is asked more often than "what can I set". Keys of
+//! vendors are never part of it: settings name the variable that holds one.
+//!
+//! The project's file comes with the folder, perhaps from a stranger. What in it
+//! is more than a choice of models and limits ([`claims`]) counts once the user
+//! has trusted the file as it is ([`trusted`]).
+
+mod shape;
+mod values;
+
+mod environment;
+mod file;
+mod layer;
+mod secrets;
+
+mod advice;
+mod claims;
+mod trusted;
+
+pub use claims::Claim;
+pub(crate) use claims::is_below;
+pub use environment::{Environment, LOG};
+pub use file::PROJECT_FILE;
+pub(crate) use file::user_file;
+pub use layer::{Leaf, Origin};
+pub(crate) use shape::limits_folder;
+pub use shape::{Budget, PriceSettings, ProviderSettings, RateLimits, Retry, Settings};
+pub use trusted::{Standing, TrustedFile, TrustedFiles};
+pub(crate) use values::permissions;
+pub use values::{Dollars, Grant, PerMillion, Span};
+
+use divisi_core::Digest;
+use divisi_files::Refusal;
+use std::path::{Path, PathBuf};
+
+/// The settings, and where each comes from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Every value, in the order of their names.
+    pub leaves: Vec<Leaf>,
+    /// The project's file, if there is one.
+    pub project: Option<Project>,
+}
+
+/// A project's file of settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// The file.
+    pub path: PathBuf,
+    /// The digest of what it says.
+    pub digest: Digest,
+    /// What of it needs trust.
+    pub claims: Vec<Claim>,
+    /// Whether it has that trust.
+    pub standing: Standing,
+}
+
+/// What becomes of what in a project's file needs trust and has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untrusted {
+    /// It keeps anything from being carried out.
+    Refused,
+    /// It does not count.
+    LeftOut,
+    /// It counts, but for files that would be opened: for those who only look.
+    LookedAt,
+}
+
+/// Loads the settings that hold in `workspace`, with `flags` on top.
+pub fn load(
+    environment: &Environment,
+    workspace: &Path,
+    flags: Vec<Leaf>,
+    untrusted: Untrusted,
+) -> Result<Loaded, SettingsError> {
+    let files = Files { of_user: user_file(), trusted: TrustedFiles::of_user() };
+    load_with(&files, environment, workspace, flags, untrusted)
+}
+
+/// What of the user's the settings depend on.
+struct Files {
+    of_user: Option<PathBuf>,
+    trusted: Option<TrustedFiles>,
+}
+
+fn load_with(
+    files: &Files,
+    environment: &Environment,
+    workspace: &Path,
+    flags: Vec<Leaf>,
+    untrusted: Untrusted,
+) -> Result<Loaded, SettingsError> {
+    let of_user = files.of_user.as_deref().map(file::read_users).transpose()?;
+    let (user, of_user) = of_user.map_or_else(Default::default, |read| (read.settings, read.leaves));
+    let (project, of_project) = match file::project_file(workspace) {
+        None => (None, vec![]),
+        Some(path) => {
+            let (project, leaves) = projects(path, workspace, &user, files, untrusted)?;
+            (Some(project), leaves)
+        }
+    };
+    let leaves = layer::merge([defaults(), of_user, of_project, environment.leaves()?, flags]);
+    // Every layer has been checked by itself, and values do not depend on each other.
+    let settings =
+        layer::settings(&leaves).map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
+    secrets::make_known(&settings);
+    Ok(Loaded { settings, leaves, project })
+}
+
+/// The project's file, and what of it counts.
+fn projects(
+    path: PathBuf,
+    workspace: &Path,
+    user: &Settings,
+    files: &Files,
+    untrusted: Untrusted,
+) -> Result<(Project, Vec<Leaf>), SettingsError> {
+    let root = divisi_files::repository(workspace).unwrap_or(workspace);
+    let file::Read { mut leaves, settings, digest } = file::read_projects(&path, root)?;
+    let claims = claims::of(&leaves, &settings, user, root);
+    let trusted = files.trusted.as_ref();
+    let standing = trusted.map_or(Standing::Unknown, |trusted| trusted.standing(&path, digest));
+    let project = Project { path, digest, claims, standing };
+    if project.standing != Standing::Trusted {
+        if untrusted == Untrusted::Refused && project.claims.iter().any(Claim::asks) {
+            return Err(SettingsError::Untrusted(Box::new(project)));
+        }
+        let counts = |claim: &Claim| untrusted == Untrusted::LookedAt && claim.harmless_to_look_at();
+        leaves.retain(|leaf| project.claims.iter().all(|claim| claim.path != leaf.path || counts(claim)));
+        claims::confine_prices(&mut leaves, &settings);
+        // To choose a provider that does not count would leave none.
+        let is_gone = |name: &str| {
+            project.claims.iter().any(|claim| claim.path[..] == ["providers", name] && !counts(claim))
+        };
+        leaves.retain(|leaf| leaf.path[..] != ["provider"] || !leaf.value.as_str().is_some_and(is_gone));
+    }
+    Ok((project, leaves))
+}
+
+impl Project {
+    /// The folder it is the file of.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// What of it has no trust, although it needs some.
+    pub fn untrusted(&self) -> &[Claim] {
+        if self.standing == Standing::Trusted { &[] } else { &self.claims }
+    }
+}
+
+fn defaults() -> Vec<Leaf> {
+    // The defaults hold nothing that TOML cannot.
+    let table = toml::Table::try_from(Settings::default()).unwrap_or_default();
+    layer::leaves(table, &Origin::Default)
+}
+
+/// Why there are no settings to go by.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file is there but cannot be read.
+    #[error("cannot read the settings file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Refusal,
+    },
+    /// A file says something that makes no sense.
+    #[error("{}, line {line}, column {column}: {message}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+        /// What to write instead.
+        hint: Option<String>,
+    },
+    /// So does a variable.
+    #[error("the environment variable {name}: {message}")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong.
+        message: String,
+        /// What to write instead.
+        hint: Option<String>,
+    },
+    /// A project's file decides what only the user may decide.
+    #[error("the settings of this folder need your trust: {}", .0.path.display())]
+    Untrusted(Box<Project>),
+    /// The layers do not fit together.
+    #[error("the settings do not fit together: {0}")]
+    Merged(String),
+}
+
+impl SettingsError {
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Wrong { hint, .. } | Self::Variable { hint, .. } => hint.iter().cloned().collect(),
+            Self::Untrusted(project) => project.hints(),
+            Self::Read { .. } | Self::Merged(_) => vec![],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,374 @@
+//! Every setting there is, with its default.
+
+use super::values::{Dollars, Grant, PerMillion, Span, check_pattern};
+use crate::slip;
+use crate::vendors::{Kind, vendors};
+use divisi_core::choice::{BadKinds, KindChange, Kinds};
+use divisi_core::event::Caps;
+use divisi_core::governor::RateSettings;
+use divisi_core::price::Rates;
+use divisi_core::{Limits, ModelPrice, RetryPolicy, Tier};
+use divisi_engine::executor::CommandLine;
+use divisi_engine::setup::{self, KindTable};
+use divisi_providers::Dialect;
+use etcetera::BaseStrategy;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+
+/// Every setting there is. The same names stand in `divisi.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The model of tasks that name none: a tier, an id, `provider:model`, or `auto`.
+    pub model: String,
+    /// Who answers what names no provider; `auto` takes the first that can.
+    pub provider: String,
+    /// Most a run may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Dollars>,
+    /// What agents may do besides reading.
+    pub allow: Vec<Grant>,
+    /// The file in which runs are kept.
+    pub store: PathBuf,
+    /// Whether model servers on this machine are looked for.
+    pub local: bool,
+    /// Whether the cost of a run is estimated as it starts.
+    pub estimate: bool,
+    /// Longest time of one attempt.
+    pub timeout: Span,
+    /// Longest time of one request without any sign of progress.
+    pub idle_timeout: Span,
+    /// Longest time of one check that is a command.
+    pub check_timeout: Span,
+    /// Whether a request that takes far longer than others may be sent a second time.
+    pub hedge: bool,
+    /// Requests one attempt may send.
+    pub max_turns: u32,
+    /// Longest reply in tokens.
+    pub max_reply_tokens: u32,
+    /// A file whose text replaces the one that frames every agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub framing: Option<PathBuf>,
+    /// Money besides `max_cost`.
+    pub budget: Budget,
+    /// What one run may do at once, and what many.
+    pub limits: Limits,
+    /// How often and how soon a task is tried again.
+    pub retry: Retry,
+    /// Model ids by tier, before those of the default provider.
+    pub tiers: BTreeMap<String, String>,
+    /// Providers besides those that divisi knows, or these reached otherwise.
+    #[serde(deserialize_with = "providers")]
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// What models cost that have another price than the published one, or
+    /// none, by patterns of their ids.
+    #[serde(deserialize_with = "prices")]
+    pub prices: BTreeMap<String, PriceSettings>,
+    /// Sorts of work: changes to ours, and new ones.
+    pub kinds: BTreeMap<String, KindChange>,
+    /// Programs that carry out tasks.
+    pub executors: BTreeMap<String, CommandLine>,
+}
+
+/// Money for parts of a run, and where to warn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// Most one task may cost, of those that say nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Dollars>,
+    /// Most the tasks of a phase may cost, by its title.
+    pub phases: BTreeMap<String, Dollars>,
+    /// Share of `max_cost` in percent at which to warn.
+    pub warn_percent: u8,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        // Early enough to look at what is left before it is gone.
+        Self { task: None, phases: BTreeMap::new(), warn_percent: 80 }
+    }
+}
+
+impl Settings {
+    /// How much a run may cost, and where to warn.
+    pub fn caps(&self) -> Caps {
+        let phases = self.budget.phases.iter().map(|(title, most)| (title.as_str().into(), most.0));
+        let warn_percent = Some(self.budget.warn_percent).filter(|percent| *percent > 0);
+        Caps { run: self.max_cost.map(|most| most.0), phases: phases.collect(), warn_percent }
+    }
+}
+
+/// How often and how soon a task is tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// How often a failed attempt is tried again.
+    pub retries_max: u32,
+    /// The rest before the first retry; it doubles with each further one.
+    pub rest_first: Span,
+    /// The longest rest, where a vendor asks for no longer one.
+    pub rest_max: Span,
+    /// Attempts that end for reasons outside the task before it is given up all the same.
+    pub waits_max: u32,
+    /// How long a task waits for a vendor without capacity before that uses up retries.
+    pub overload_wait_max: Span,
+}
+
+/// A provider besides those that divisi knows, or one of them reached otherwise.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// The API that it speaks. A vendor that divisi knows by this name speaks
+    /// what it always speaks; of others it has to be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// What the paths of the API are appended to; the vendor's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The environment variable that holds the key. The key itself never
+    /// stands in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "variable")]
+    pub key_env: Option<String>,
+    /// Patterns of the model ids it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// Its model ids by tier.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tiers: BTreeMap<String, String>,
+    /// Tiers that suffice for kinds of task here, where they differ.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, Tier>,
+    /// What may be sent to each family of its models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateLimits>,
+    /// How it wants to be asked, where that is not found out by asking.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub dialect: Dialect,
+}
+
+fn is_usual(dialect: &Dialect) -> bool {
+    *dialect == Dialect::default()
+}
+
+/// What may be sent to a provider. What is left out is as the vendor tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimits {
+    /// Requests in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// The same by the second; the narrower of the two holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Requests that may leave at once after a rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+    /// Tokens of prompts in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens_per_minute: Option<NonZeroU64>,
+    /// Tokens of replies in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_minute: Option<NonZeroU64>,
+}
+
+impl RateLimits {
+    /// The same for the governor of a provider that speaks `kind`.
+    pub fn settings(&self, kind: Kind) -> RateSettings {
+        let by_second = self.requests_per_second.map(|limit| u64::from(limit.get()) * 60);
+        let by_minute = self.requests_per_minute.map(|limit| u64::from(limit.get()));
+        RateSettings {
+            requests_per_minute: [by_second, by_minute].into_iter().flatten().min(),
+            burst: self.burst.map(|burst| burst.get().into()),
+            input_tokens_per_minute: self.input_tokens_per_minute.map(NonZeroU64::get),
+            output_tokens_per_minute: self.output_tokens_per_minute.map(NonZeroU64::get),
+            // Only Anthropic says that what is read from its cache does not count.
+            count_cached: kind != Kind::Anthropic,
+        }
+    }
+}
+
+/// What a model costs, in dollars per million tokens. What is left out costs
+/// as much as input.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceSettings {
+    /// Tokens of the prompt.
+    pub input: PerMillion,
+    /// Tokens of the reply.
+    pub output: PerMillion,
+    /// Tokens read from the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<PerMillion>,
+    /// Tokens written to the cache for five minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<PerMillion>,
+    /// Tokens written to the cache for an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<PerMillion>,
+}
+
+impl From<PriceSettings> for ModelPrice {
+    fn from(price: PriceSettings) -> Self {
+        let or_input = |rate: Option<PerMillion>| rate.unwrap_or(price.input).per_token();
+        let base = Rates {
+            input: price.input.per_token(),
+            cache_write_5m: or_input(price.cache_write_5m),
+            cache_write_1h: or_input(price.cache_write_1h),
+            cache_read: or_input(price.cache_read),
+            output: price.output.per_token(),
+        };
+        Self { base, ..Self::default() }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: "sonnet".into(),
+            provider: "auto".into(),
+            max_cost: None,
+            allow: vec![],
+            store: default_store(),
+            local: true,
+            estimate: true,
+            timeout: Span(setup::TIMEOUT),
+            idle_timeout: Span(setup::IDLE_TIMEOUT),
+            check_timeout: Span(setup::CHECK_TIMEOUT),
+            hedge: false,
+            max_turns: setup::TURNS_MAX,
+            max_reply_tokens: setup::REPLY_TOKENS_MAX,
+            framing: None,
+            budget: Budget::default(),
+            limits: Limits::default(),
+            retry: Retry::default(),
+            tiers: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            prices: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            executors: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The sorts of work there are.
+    pub fn kinds(&self) -> Result<KindTable, BadKinds> {
+        if self.kinds.is_empty() && self.providers.values().all(|provider| provider.kinds.is_empty()) {
+            return Ok(KindTable::default());
+        }
+        let per_provider =
+            self.providers.iter().map(|(name, provider)| (name.clone(), provider.kinds.clone()));
+        Kinds::new(&self.kinds, per_provider.collect()).map(KindTable::from)
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let RetryPolicy { retries_max, rest_first, rest_max, waits_max, overload_wait_max } =
+            RetryPolicy::default();
+        Self {
+            retries_max,
+            rest_first: Span(rest_first),
+            rest_max: Span(rest_max),
+            waits_max,
+            overload_wait_max: Span(overload_wait_max),
+        }
+    }
+}
+
+impl From<&Retry> for RetryPolicy {
+    fn from(retry: &Retry) -> Self {
+        Self {
+            retries_max: retry.retries_max,
+            rest_first: retry.rest_first.0,
+            rest_max: retry.rest_max.0,
+            waits_max: retry.waits_max,
+            overload_wait_max: retry.overload_wait_max.0,
+        }
+    }
+}
+
+impl fmt::Debug for ProviderSettings {
+    /// Leaves out the address, in which a password may stand.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderSettings")
+            .field("kind", &self.kind)
+            .field("key_env", &self.key_env)
+            .field("models", &self.models)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ProviderSettings {
+    /// The API that it speaks under this name; `None` where nobody knows.
+    pub fn kind(&self, name: &str) -> Option<Kind> {
+        self.kind.or_else(|| Some(vendors().into_iter().find(|vendor| vendor.name == name)?.kind))
+    }
+}
+
+/// Reads providers, of each of which the API is known.
+fn providers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, ProviderSettings>, D::Error> {
+    let providers = BTreeMap::<String, ProviderSettings>::deserialize(deserializer)?;
+    for pattern in providers.values().flat_map(|provider| provider.models.iter().flatten()) {
+        check_pattern(pattern).map_err(D::Error::custom)?;
+    }
+    match providers.iter().find(|(name, provider)| provider.kind(name).is_none()) {
+        None => Ok(providers),
+        Some((name, _)) => {
+            let known = vendors();
+            let near = slip::nearest(name, known.iter().map(|vendor| vendor.name.as_str()));
+            let near = near.map(|near| format!(", or did you mean `{near}`?")).unwrap_or_default();
+            Err(D::Error::custom(format_args!(
+                "the provider `{name}` has no `kind`: say `anthropic`, `openai` or `openai-chat`, the API that it speaks{near}"
+            )))
+        }
+    }
+}
+
+/// Reads prices by patterns that are no work to understand.
+fn prices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, PriceSettings>, D::Error> {
+    let prices = BTreeMap::<String, PriceSettings>::deserialize(deserializer)?;
+    prices.keys().try_for_each(|pattern| check_pattern(pattern)).map_err(D::Error::custom)?;
+    Ok(prices)
+}
+
+/// Reads the name of a variable. What is none may be a key by mistake, so the
+/// complaint does not repeat it.
+fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        true => Ok(Some(name)),
+        false => {
+            Err(D::Error::custom("`key_env` is the name of an environment variable, not the key itself"))
+        }
+    }
+}
+
+/// Where the processes of a person share what they know of vendors' limits;
+/// `None` for someone without a home. No setting: what is in it is lost in a reboot.
+pub(crate) fn limits_folder() -> Option<PathBuf> {
+    Some(state_folder()?.join("limits"))
+}
+
+/// Where divisi keeps what it has to remember of a person besides runs; `None` for
+/// someone without a home.
+pub(super) fn state_folder() -> Option<PathBuf> {
+    let folders = etcetera::choose_base_strategy().ok()?;
+    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("divisi"))
+}
+
+/// One store for all of a person's runs, so that they are found from any folder.
+fn default_store() -> PathBuf {
+    match etcetera::choose_base_strategy() {
+        Ok(folders) => folders.data_dir().join("divisi").join("runs.db"),
+        // Someone without a home still has the folder they are in.
+        Err(_) => PathBuf::from(".divisi").join("runs.db"),
+    }
+}

@@ -1,0 +1,234 @@
+//! Values of settings and flags as people write them.
+
+use divisi_core::{Millis, PicoUsd, price};
+use divisi_engine::Permissions;
+use jiff::SignedDuration;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A span of time: `90s`, `10m`, `1h30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct Span(pub Millis);
+
+impl FromStr for Span {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
+        let span: SignedDuration = text.parse().map_err(|_| wrong())?;
+        match u64::try_from(span.as_millis()) {
+            Ok(millis) if millis > 0 => Ok(Self(Millis(millis))),
+            _ => Err(format!("`{text}` is no span of time: it must be a millisecond or more")),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = i64::try_from(self.0.0).unwrap_or(i64::MAX);
+        write!(f, "{:#}", SignedDuration::from_millis(millis))
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Span;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a span of time with its unit, like \"90s\", \"10m\" or \"1h30m\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// An amount of dollars: `5`, `0.35`, `$12.50`; in a file also as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct Dollars(pub PicoUsd);
+
+impl FromStr for Dollars {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        PicoUsd::parse_dollars(text)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no amount of dollars: write it like 5 or 0.35"))
+    }
+}
+
+/// Every digit, so that what is read back is the same amount.
+impl From<Dollars> for String {
+    fn from(Dollars(PicoUsd(pico)): Dollars) -> Self {
+        let (whole, fraction) = (pico / PicoUsd::DOLLAR.0, pico % PicoUsd::DOLLAR.0);
+        let fraction = format!("{fraction:012}");
+        format!("{whole}.{:0<2}", fraction.trim_end_matches('0'))
+    }
+}
+
+impl<'de> Deserialize<'de> for Dollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Amount;
+        impl Visitor<'_> for Amount {
+            type Value = Dollars;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount of dollars, like 5 or 0.35")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Dollars, E> {
+                text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            }
+            fn visit_i64<E: Error>(self, dollars: i64) -> Result<Dollars, E> {
+                self.visit_str(&dollars.to_string())
+            }
+            fn visit_u64<E: Error>(self, dollars: u64) -> Result<Dollars, E> {
+                self.visit_str(&dollars.to_string())
+            }
+            fn visit_f64<E: Error>(self, dollars: f64) -> Result<Dollars, E> {
+                // The shortest text that means this number is what was written.
+                self.visit_str(&dollars.to_string())
+            }
+        }
+        deserializer.deserialize_any(Amount)
+    }
+}
+
+/// The price of a million tokens, written like any amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Dollars", into = "Dollars")]
+pub struct PerMillion(Dollars);
+
+impl PerMillion {
+    /// The price of one of them.
+    pub fn per_token(self) -> PicoUsd {
+        // Checked when it was read.
+        price::per_token(self.0.0).unwrap_or_default()
+    }
+}
+
+impl TryFrom<Dollars> for PerMillion {
+    type Error = String;
+    fn try_from(dollars: Dollars) -> Result<Self, String> {
+        match price::per_token(dollars.0) {
+            Some(_) => Ok(Self(dollars)),
+            None => Err(format!("a price of {} has more than six decimals", String::from(dollars))),
+        }
+    }
+}
+
+impl From<PerMillion> for Dollars {
+    fn from(price: PerMillion) -> Self {
+        price.0
+    }
+}
+
+/// Something agents may do besides reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grant {
+    /// Change files of the workspace.
+    Write,
+    /// Run commands, with the rights of the user.
+    Run,
+}
+
+impl Grant {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Write, Self::Run];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Run => "run",
+        }
+    }
+
+    /// What it lets agents do.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Write => "Change files of the workspace",
+            Self::Run => "Run commands, with the rights of the user",
+        }
+    }
+}
+
+impl FromStr for Grant {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|grant| grant.as_str() == word);
+        known.ok_or_else(|| format!("`{word}` is neither `write` nor `run`"))
+    }
+}
+
+/// Longest pattern of model ids, several times the longest id.
+const PATTERN_BYTES_MAX: usize = 1_000;
+
+/// Braces of a pattern. What understands them goes one level deeper for each, and
+/// a file of settings may be anybody's.
+const PATTERN_BRACES_MAX: usize = 32;
+
+/// Refuses a pattern of model ids that is larger than any that is meant.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), String> {
+    let braces = pattern.matches('{').count();
+    match pattern.len() > PATTERN_BYTES_MAX || braces > PATTERN_BRACES_MAX {
+        false => Ok(()),
+        true => Err(format!(
+            "a pattern of model ids may have {PATTERN_BYTES_MAX} bytes and {PATTERN_BRACES_MAX} braces; this one has {} and {braces}",
+            pattern.len()
+        )),
+    }
+}
+
+/// What these grants come to.
+pub(crate) fn permissions(grants: &[Grant]) -> Permissions {
+    Permissions { write: grants.contains(&Grant::Write), run: grants.contains(&Grant::Run) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_and_shown_alike() {
+        for (text, millis) in [("90s", 90_000), ("10m", 600_000), ("1h30m", 5_400_000), ("500ms", 500)] {
+            assert_eq!(text.parse::<Span>().unwrap().0, Millis(millis), "{text}");
+        }
+        assert_eq!("600s".parse::<Span>().unwrap().to_string(), "10m");
+        insta::assert_snapshot!("10".parse::<Span>().unwrap_err(), @"`10` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
+        insta::assert_snapshot!("0s".parse::<Span>().unwrap_err(), @"`0s` is no span of time: it must be a millisecond or more");
+        assert!("-5m".parse::<Span>().is_err());
+    }
+
+    #[test]
+    fn amounts_are_the_same_after_writing_and_reading() {
+        for text in ["5.00", "0.35", "12.50", "0.000000000001"] {
+            let amount: Dollars = text.parse().unwrap();
+            assert_eq!(String::from(amount), text);
+            assert_eq!(serde_json::from_str::<Dollars>(&format!("\"{text}\"")).unwrap(), amount);
+        }
+        assert_eq!(serde_json::from_str::<Dollars>("0.35").unwrap(), "0.35".parse().unwrap());
+        assert!(serde_json::from_str::<Dollars>("-1").is_err());
+    }
+
+    #[test]
+    fn prices_of_a_million_tokens_are_exact() {
+        let price = |json: &str| serde_json::from_str::<PerMillion>(json).map(PerMillion::per_token);
+        assert_eq!(price("0.1").unwrap(), PicoUsd(100_000));
+        assert_eq!(price("\"0.000001\"").unwrap(), PicoUsd(1));
+        assert_eq!(price("3").unwrap(), PicoUsd(3_000_000));
+        assert_eq!(price("0").unwrap(), PicoUsd::ZERO);
+        let error = price("0.0000001").unwrap_err();
+        insta::assert_snapshot!(error, @"a price of 0.0000001 has more than six decimals");
+    }
+}

@@ -1,0 +1,81 @@
+//! Which flow is meant, and what it is given.
+
+use clap::Args;
+use divisi_app::{FlowInput, Problem};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// Which flow is meant, and what it is given.
+#[derive(Debug, Args)]
+pub(crate) struct FlowArgs {
+    /// A script or a plan (.json, .yaml) by its file, or the name of a saved script
+    flow: String,
+    /// What the script finds in `args`: JSON, or else plain text
+    #[arg(long, value_name = "JSON|TEXT", conflicts_with = "arg")]
+    args: Option<String>,
+    /// One entry of `args`; its value is JSON, or else plain text. May be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = entry)]
+    arg: Vec<(String, String)>,
+}
+
+impl FlowArgs {
+    /// Finds the flow from `folder`, and reads it where it is a plan.
+    pub(crate) fn find(self, folder: &Path) -> Result<FlowInput, Problem> {
+        let Self { flow, args, arg } = self;
+        FlowInput::find(&flow, given(args, arg)?, folder)
+    }
+}
+
+/// What the script finds in `args`: the whole, or its entries one by one.
+fn given(whole: Option<String>, entries: Vec<(String, String)>) -> Result<Option<Value>, Problem> {
+    if let Some(text) = whole {
+        return json_or_text("--args", &text).map(Some);
+    }
+    let value = |(key, text): (String, String)| {
+        json_or_text(&format!("--arg {key}"), &text).map(|value| (key, value))
+    };
+    let entries = entries.into_iter().map(value).collect::<Result<Map<_, _>, _>>()?;
+    Ok((!entries.is_empty()).then_some(Value::Object(entries)))
+}
+
+/// Scripts expect what is typed after their name as it is, and JSON as what it means.
+/// What begins like JSON and is none has lost a quote to the shell, or a bracket.
+fn json_or_text(flag: &str, text: &str) -> Result<Value, Problem> {
+    let error = match serde_json::from_str(text) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    match text.trim_start().chars().next() {
+        Some(first @ ('{' | '[' | '"')) => {
+            Err(Problem::usage(format!("`{flag}` begins like JSON and cannot be read as JSON: {error}"))
+                .hint(
+                    r#"put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'"#,
+                )
+                .hint(format!(r#"a text that begins with `{first}` is given as a JSON string: '"a text"'"#)))
+        }
+        _ => Ok(text.into()),
+    }
+}
+
+fn entry(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it must look like KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_are_json_or_else_text() {
+        let read = |text| json_or_text("--args", text).unwrap();
+        assert_eq!(read(r#"{"a": [1]}"#), json!({"a": [1]}));
+        assert_eq!(read("src/auth and more"), json!("src/auth and more"));
+        assert_eq!(read("2 files"), json!("2 files"));
+        assert_eq!(entry("where=a=b").unwrap(), ("where".into(), "a=b".into()));
+        assert!(entry("=2").is_err());
+    }
+}

@@ -1,0 +1,144 @@
+//! Flags of everything that runs tasks.
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, value_parser};
+use divisi_app::RunRequest;
+use divisi_app::settings::{Dollars, Grant, Span};
+use std::path::PathBuf;
+
+/// Flags of everything that runs tasks.
+#[derive(Debug, Args)]
+pub(crate) struct RunFlags {
+    /// Model of tasks that name none: haiku, sonnet, opus, fable, auto, a model id, or PROVIDER:MODEL
+    #[arg(long, value_name = "MODEL", help_heading = "Models")]
+    model: Option<String>,
+    /// Who answers: anthropic, openai, openrouter, a local server, or a name from the settings
+    #[arg(long, value_name = "NAME", help_heading = "Models")]
+    provider: Option<String>,
+    /// Run on scripted answers, without any model
+    #[arg(long, help_heading = "Models", conflicts_with = "provider")]
+    pub(crate) demo: bool,
+    /// Append every reply to FILE, and take from it what it has
+    #[arg(long, value_name = "FILE", help_heading = "Models", conflicts_with = "replay")]
+    record: Option<PathBuf>,
+    /// Take every reply from FILE, and ask nobody
+    #[arg(long, value_name = "FILE", help_heading = "Models")]
+    replay: Option<PathBuf>,
+    /// Most the run may cost, in dollars; at it the run parks
+    #[arg(long, value_name = "DOLLARS", help_heading = "Limits")]
+    max_cost: Option<Dollars>,
+    /// Output tokens after which a script gets no more agents: its `budget.total`
+    #[arg(long, value_name = "N", help_heading = "Limits", value_parser = value_parser!(u64).range(1..))]
+    token_budget: Option<u64>,
+    /// Tasks in flight at once
+    #[arg(short, long, value_name = "N", help_heading = "Limits", value_parser = value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    /// Longest time of one attempt, like 90s, 10m or 1h
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    timeout: Option<Span>,
+    /// How often a failed attempt is tried again
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    retries: Option<u32>,
+    /// How long a task waits for an overloaded provider before that uses up retries
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    overload_wait: Option<Span>,
+    /// Try every task, even when the first ones of a sort have all failed alike
+    #[arg(long, help_heading = "Limits", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    keep_going: Option<bool>,
+    /// Send a request that takes far longer than others a second time; both are paid for
+    #[arg(long, help_heading = "Limits", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    hedge: Option<bool>,
+    /// When the account's quota is used up, wait until there is some again and go on
+    #[arg(long, help_heading = "Limits")]
+    wait: bool,
+    /// What agents may do besides reading files: write (in the workspace), run (commands, as you)
+    #[arg(
+        long,
+        value_name = "WHAT",
+        help_heading = "Agents",
+        value_delimiter = ',',
+        value_parser = grants(),
+        hide_possible_values = true
+    )]
+    allow: Option<Vec<Grant>>,
+    /// Run although the project's divisi.toml is not trusted, without what of it needs trust
+    #[arg(long, help_heading = "Agents", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    untrusted: Option<bool>,
+    /// The folder that agents see; the current one by default
+    #[arg(long, value_name = "DIR", help_heading = "Agents")]
+    workspace: Option<PathBuf>,
+}
+
+/// The words for what agents may do.
+fn grants() -> impl TypedValueParser<Value = Grant> {
+    let words = Grant::ALL.map(|grant| PossibleValue::new(grant.as_str()).help(grant.about()));
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Grant>())
+}
+
+impl From<RunFlags> for RunRequest {
+    fn from(flags: RunFlags) -> Self {
+        let RunFlags {
+            model,
+            provider,
+            demo,
+            record,
+            replay,
+            max_cost,
+            token_budget,
+            jobs,
+            timeout,
+            retries,
+            overload_wait,
+            keep_going,
+            hedge,
+            wait,
+            allow,
+            untrusted,
+            workspace,
+        } = flags;
+        Self {
+            model,
+            provider,
+            demo,
+            record,
+            replay,
+            max_cost,
+            token_budget,
+            jobs,
+            timeout,
+            retries,
+            overload_wait,
+            keep_going,
+            hedge,
+            wait,
+            allow,
+            untrusted,
+            workspace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn a_switch_can_be_set_and_taken_back() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            flags: RunFlags,
+        }
+        let request =
+            |words: &[&str]| -> RunRequest { Line::parse_from([&["x"], words].concat()).flags.into() };
+        let switches = |words: &[&str]| (request(words).hedge, request(words).keep_going);
+        assert_eq!(switches(&["--hedge", "--keep-going"]), (Some(true), Some(true)));
+        assert_eq!(switches(&["--hedge=false", "--keep-going=false"]), (Some(false), Some(false)));
+        assert_eq!(request(&[]), RunRequest::default());
+        assert_eq!(request(&["--allow", "write,run"]).allow, Some(vec![Grant::Write, Grant::Run]));
+    }
+}

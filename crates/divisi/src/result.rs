@@ -1,0 +1,17 @@
+//! The result of a run, on stdout.
+
+use crate::display::{json, text};
+use crate::output;
+use serde_json::Value;
+use std::io::{self, IsTerminal};
+
+/// A text as it is, anything else as JSON; nothing where the flow returned nothing.
+pub(crate) fn print(result: &str) -> anyhow::Result<()> {
+    match serde_json::from_str(result)? {
+        Value::Null => Ok(()),
+        // On a terminal a text of a model must not act; a program gets its bytes.
+        Value::String(text) if io::stdout().is_terminal() => Ok(output::print(&text::block(&text))?),
+        Value::String(text) => Ok(output::print_as_it_is(&text)?),
+        value => Ok(output::print(&json::harmless(&serde_json::to_string_pretty(&value)?))?),
+    }
+}

@@ -1,7 +1,7 @@
 //! Whatever happens to a run, in whatever order: what is decided follows, the
 //! journal tells the same, the money adds up, and every count is right.
 
-use divisi_core::budget::{Spent, TurnBound};
+use divisi_core::budget::{Budget, Spent, TurnBound};
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Turn};
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::retry::QuotaWait;
@@ -11,7 +11,7 @@ use divisi_core::{
     PicoUsd, Position, Run, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Something that happens. Numbers name attempts and tasks modulo how many there are.
@@ -165,12 +165,13 @@ struct Live {
     spent_by_phase: BTreeMap<Arc<str>, Spent>,
     /// Whether a reply of this execution has cost more than was reserved for it.
     overcharged: bool,
-    /// Whether the run's cap was set below what it had in hand.
-    below: bool,
-    /// Phases whose cap was set below what they had in hand.
-    recapped: BTreeSet<Arc<str>>,
-    /// Tasks whose own budget was set anew.
-    reclaimed: BTreeSet<TaskId>,
+    /// What was spent and reserved when the run's cap was set: a cap below that
+    /// takes nothing back.
+    in_hand: PicoUsd,
+    /// The same of phases.
+    in_hand_of_phase: BTreeMap<Arc<str>, PicoUsd>,
+    /// The same of tasks whose own budget was set anew.
+    in_hand_of_task: BTreeMap<TaskId, PicoUsd>,
 }
 
 impl Live {
@@ -362,17 +363,19 @@ impl Live {
                 let over = billed.saturating_sub(left);
                 self.book(*attempt, Spent { billed: billed.min(left), unconfirmed: *unconfirmed, over });
             }
-            Event::RunResumed(resumed) => {
+            Event::RunResumed(_) => {
                 self.overcharged = false;
-                let held = self.spent.billed + self.spent.unconfirmed;
-                self.below = resumed.caps.run.is_some_and(|cap| held > cap);
-                self.recapped.extend(resumed.caps.phases.keys().cloned());
+                self.in_hand = held(self.run.budget());
+                let phases = self.run.phase_budgets().map(|(phase, budget)| (phase.clone(), held(budget)));
+                self.in_hand_of_phase = phases.collect();
             }
             Event::PhaseStarted { title, cap: Some(_) } => {
-                self.recapped.insert(title.clone());
+                let budget = self.run.phase_budgets().find(|(phase, _)| *phase == title);
+                let in_hand = budget.map_or(PicoUsd::ZERO, |(_, budget)| held(budget));
+                self.in_hand_of_phase.insert(title.clone(), in_hand);
             }
             Event::TaskClaimed { task, .. } => {
-                self.reclaimed.insert(*task);
+                self.in_hand_of_task.insert(*task, self.held_of(*task));
             }
             Event::RunEnded { status } => {
                 assert!(*status != RunStatus::Ok || !self.overcharged, "it is not ok after an overcharge");
@@ -420,6 +423,14 @@ impl Live {
         self.run.budget().left().min(of_phase.map_or(PicoUsd::MAX, |(_, budget)| budget.left()))
     }
 
+    /// What a task has spent within its reservations, and has reserved.
+    fn held_of(&self, id: TaskId) -> PicoUsd {
+        let attempts = self.under_way.iter().chain(&self.hedges).filter(|(attempt, _)| attempt.task == id);
+        let reserved = attempts.map(|(_, reserved)| *reserved).sum();
+        let spent = self.run.task(id).map(|task| task.spent()).unwrap_or_default();
+        spent.billed + spent.unconfirmed + reserved
+    }
+
     /// What must hold at every event.
     fn audit(&self) {
         let by_phase: BTreeMap<_, _> = self
@@ -430,29 +441,22 @@ impl Live {
             .collect();
         assert_eq!(by_phase, self.spent_by_phase);
         for (phase, budget) in self.run.phase_budgets() {
-            let most = budget.cap.unwrap_or(PicoUsd::MAX);
-            let excused = self.recapped.contains(phase);
-            assert!(excused || budget.settled + budget.reserved <= most, "{phase}: {budget:?}");
+            let in_hand = self.in_hand_of_phase.get(phase).copied().unwrap_or_default();
+            let most = budget.cap.unwrap_or(PicoUsd::MAX).max(in_hand);
+            assert!(held(budget) <= most, "{phase}: {budget:?} of {most}");
         }
         for (id, task) in self.run.all_tasks() {
-            let reserved = self
-                .under_way
-                .iter()
-                .chain(&self.hedges)
-                .filter(|(attempt, _)| attempt.task == id)
-                .map(|(_, reserved)| *reserved);
-            let spent = task.spent();
-            let held = spent.billed + spent.unconfirmed + reserved.sum();
-            let most = task.facts().cost_max.unwrap_or(PicoUsd::MAX);
-            assert!(held <= most || self.reclaimed.contains(&id), "{id}: {held} of {most}");
+            let held = self.held_of(id);
+            let in_hand = self.in_hand_of_task.get(&id).copied().unwrap_or_default();
+            let most = task.facts().cost_max.unwrap_or(PicoUsd::MAX).max(in_hand);
+            assert!(held <= most, "{id}: {held} of {most}");
         }
         let budget = self.run.budget();
         assert_eq!(budget.spent(), self.spent);
         let reserved = self.under_way.values().chain(self.hedges.values());
         assert_eq!(budget.reserved, reserved.copied().sum());
-        if let (Some(cap), false) = (budget.cap, self.below) {
-            assert!(budget.settled + budget.reserved <= cap, "{budget:?}");
-        }
+        let most = budget.cap.unwrap_or(PicoUsd::MAX).max(self.in_hand);
+        assert!(held(budget) <= most, "{budget:?} of {most}");
     }
 
     /// What must hold whenever the run has settled down.
@@ -488,6 +492,11 @@ impl Live {
         assert_eq!(in_flight.count(), self.run.in_flight());
         assert!(self.run.all_tasks().all(|(_, task)| *task.stage() != TaskStage::Between));
     }
+}
+
+/// What a budget has spent within its reservations, and has reserved.
+fn held(budget: &Budget) -> PicoUsd {
+    budget.settled + budget.reserved
 }
 
 /// A bound of which half depends on the reply.

@@ -136,7 +136,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::TurnBound;
+    use crate::budget::{Grant, TurnBound};
     use proptest::prelude::*;
 
     #[test]
@@ -190,18 +190,60 @@ mod tests {
         assert_eq!(TurnBound::of(&tiered(), u64::MAX, 1).most(), PicoUsd(u64::MAX));
     }
 
+    fn any_rates() -> impl Strategy<Value = Rates> {
+        prop::array::uniform5(0u64..2_000_000).prop_map(|[input, write, write_1h, read, output]| Rates {
+            input: PicoUsd(input),
+            cache_write_5m: PicoUsd(write),
+            cache_write_1h: PicoUsd(write_1h),
+            cache_read: PicoUsd(read),
+            output: PicoUsd(output),
+        })
+    }
+
+    fn any_price() -> impl Strategy<Value = ModelPrice> {
+        let steps = prop::collection::btree_map(0u64..400, any_rates(), 0..3);
+        let factors =
+            prop::array::uniform5(0u32..4_000).prop_map(|[batch, flex, priority, fast, us_only]| Factors {
+                batch,
+                flex,
+                priority,
+                fast,
+                us_only,
+            });
+        let factors = prop_oneof![Just(Factors::default()), factors];
+        (any_rates(), steps, factors).prop_map(|(base, above, factors)| ModelPrice {
+            base,
+            above: above.into_iter().collect(),
+            factors,
+        })
+    }
+
     proptest! {
+        /// What is billed, after every factor that a request of ours can meet, was reserved:
+        /// also where the reply had less room than was wanted.
         #[test]
-        fn no_use_of_the_tokens_costs_more_than_the_most(
-            parts in prop::array::uniform3(0u64..150), output in 0u32..100, room in 0u64..50,
+        fn no_bill_is_above_its_reservation(
+            price in any_price(),
+            parts in prop::array::uniform3(0u64..150),
+            longest in 0u32..6_000,
+            written in 0.0f64..=1.0,
+            room in 0u64..50,
+            left in 0u64..20_000_000_000,
         ) {
             // Requests of ours ask for no hour-long cache.
             let [input, cache_write_5m, cache_read] = parts;
-            let usage = Usage { input, cache_write_5m, cache_read, output: output.into(), ..Usage::default() };
-            let most = TurnBound::of(&tiered(), usage.prompt() + room, output).most();
-            for billing in Billing::UNASKED {
-                prop_assert!(tiered().billed(&usage, billing) <= most, "{billing:?}");
+            let prompt = Usage { input, cache_write_5m, cache_read, ..Usage::default() };
+            let bound = TurnBound::of(&price, prompt.prompt() + room, longest);
+            let whole = Grant { reserved: bound.most(), reply_tokens: None };
+            for grant in [Some(whole), bound.fit(PicoUsd(left))].into_iter().flatten() {
+                let longest = grant.reply_tokens.unwrap_or(longest);
+                let output = (f64::from(longest) * written) as u64;
+                for billing in Billing::UNASKED {
+                    let billed = price.billed(&Usage { output, ..prompt }, billing);
+                    prop_assert!(billed <= grant.reserved, "{billed} of {grant:?}, {billing:?}");
+                }
             }
+            prop_assert!(bound.fit(PicoUsd(left)).is_none_or(|grant| grant.reserved <= PicoUsd(left)));
         }
     }
 }

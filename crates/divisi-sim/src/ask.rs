@@ -136,7 +136,7 @@ impl Ask {
 
     /// Makes some tasks wait for something outside of the process.
     pub(crate) fn may_be_outside(&mut self) {
-        self.outside = self.text % 12 == 0;
+        self.outside = self.text.is_multiple_of(12);
         self.by_program |= self.outside;
         if self.outside {
             self.fate = Fate::Succeeds;

@@ -27,6 +27,7 @@ pub mod key;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod nearest;
 pub mod outcome;
 pub mod plan;
 pub mod preflight;
@@ -36,6 +37,7 @@ pub mod run;
 pub mod task;
 pub mod tier;
 pub mod time;
+pub mod tokens;
 pub mod usage;
 
 pub use budget::Budget;

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::protect;
 use crate::providers::{Answering, Vendors};
 use crate::settings::{self, Leaf, Loaded, Settings, Untrusted, permissions};
-use crate::{clock, estimate, output, prices, providers, trust};
+use crate::{clock, estimate, output, preflight, prices, providers, trust};
 use anyhow::Context as _;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
@@ -69,6 +69,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let flow = found.flow();
     flow.parse().map_err(Problem::script)?;
     let Prepared { mut flags, settings, setup, vendors } = prepare(flags, earlier.as_ref(), context).await?;
+    preflight::priced(&found, &setup, context)?;
     // What an agent writes to a settings file gives a resume no more rights.
     flags.allow = Some(settings.allow.clone());
     protect::what_decides(&setup, &settings, &flags, &found, context)?;

@@ -29,6 +29,7 @@ pub mod limits;
 pub mod money;
 pub mod nearest;
 pub mod outcome;
+pub mod patterns;
 pub mod plan;
 pub mod preflight;
 pub mod price;

@@ -3,7 +3,7 @@
 use crate::prepare::{Purpose, settle, setup};
 use crate::providers::{self, Answering, Vendors};
 use crate::settings::Settings;
-use crate::{App, FlowInput, Problem, RunRequest, estimate, protect};
+use crate::{App, FlowInput, Problem, RunRequest, estimate, preflight, protect};
 use divisi_core::retry::QuotaWait;
 use divisi_core::{Run, RunId};
 use divisi_engine::store::Batch;
@@ -100,6 +100,7 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
     flow.parse().map_err(Problem::script)?;
     let (mut request, settings, setup, vendors) =
         surroundings(&input, request, earlier.as_ref(), app).await?;
+    preflight::priced(&input, &setup, app)?;
     // What an agent writes to a settings file gives a resume no more rights.
     request.allow = Some(settings.allow.clone());
     protect::what_decides(&setup, &settings, &request, &input, app)?;

@@ -11,14 +11,45 @@ use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;
 use divisi_engine::history::{Reach, history};
-use divisi_engine::preflight::{TraceLimits, trace};
+use divisi_engine::preflight::{TraceLimits, Unpriced, trace, unpriced, unpriced_of_plan};
 use divisi_engine::resolve::Resolver;
 use divisi_engine::store::{Store, StoreError};
 use divisi_engine::tokens::{Correction, corrections};
+use divisi_script::HostLimits;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How far a flow is looked at for models without a price, while its run waits to start: a
+/// thousand tasks name all models that it will name, and take some hundredths of a second.
+const TASKS_MAX: usize = 1_000;
+
+/// How long its script may compute between two answers meanwhile, and what it may hold.
+const LOOK: (Duration, usize) = (Duration::from_millis(500), 64 << 20);
+
+/// Fails where a task of a flow would ask a model that has no price here, so that nothing is
+/// sent for the others. What a dry run does not reach fails as a task when it is asked for.
+pub(crate) fn priced(input: &FlowInput, setup: &Setup, app: &App) -> Result<(), Problem> {
+    if !setup.models.cost_money() {
+        return Ok(());
+    }
+    let setup = Arc::new(setup.clone());
+    let unpriced = match input {
+        FlowInput::Plan(file) => unpriced_of_plan(&file.plan, setup, |place| file.site(place)),
+        FlowInput::Script(flow) => {
+            let (busy_max, memory_bytes_max) = LOOK;
+            let host = HostLimits { busy_max, memory_bytes_max, ..HostLimits::default() };
+            let limits = TraceLimits { tasks_max: TASKS_MAX, host, ..TraceLimits::default() };
+            // Whatever is wrong with the script, its run says.
+            unpriced(flow, setup, &limits).unwrap_or_default()
+        }
+    };
+    let Some(Unpriced { task, site, failure }) = unpriced else { return Ok(()) };
+    let place = site.map(|site| format!(" at {}", near(&site, app.folder()))).unwrap_or_default();
+    Err(Problem::usage(format!("task `{task}`{place}: {}", failure.message)).with_hints(failure.hint))
+}
 
 /// What is known of a flow before it runs.
 pub struct Looked {

@@ -1,14 +1,6 @@
-//! What somebody who has mistyped a name probably meant.
+//! What serde complains about, in our words.
 
-/// How alike two names must be, from 0 to 1, for one to be a slip of the other.
-const LIKENESS_MIN: f64 = 0.7;
-
-/// The known name that is most like `name`, if it is like it at all.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |known: &&str| strsim::jaro_winkler(known, name);
-    let nearest = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    nearest.filter(|known| likeness(known) >= LIKENESS_MIN)
-}
+pub(crate) use divisi_core::nearest::nearest;
 
 /// A name that is not known, as serde complains about it: "unknown field
 /// `modl`, expected one of `model`, `provider`".

@@ -27,7 +27,9 @@ pub mod key;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod nearest;
 pub mod outcome;
+pub mod patterns;
 pub mod plan;
 pub mod preflight;
 pub mod price;
@@ -37,6 +39,7 @@ pub mod run_loop;
 pub mod task;
 pub mod tier;
 pub mod time;
+pub mod tokens;
 pub mod usage;
 
 pub use budget::Budget;

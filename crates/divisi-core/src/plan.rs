@@ -12,6 +12,7 @@ mod shape;
 mod written;
 
 pub use error::PlanError;
+pub use order::priorities;
 pub use reference::{references, render};
 
 use crate::check::{Check, Ladder};
@@ -165,6 +166,20 @@ pub struct Gather {
     /// Fewest results it is made of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_parts: Option<u32>,
+}
+
+impl Gather {
+    /// What the agent is asked to do that makes it, with `prompt` as the rendered prompt.
+    pub fn task(&self, prompt: impl Into<Arc<str>>) -> Task {
+        Task {
+            label: Some("gather".into()),
+            model: self.model.clone(),
+            effort: self.effort,
+            schema: self.schema.clone().map(Into::into),
+            max_cost: self.max_cost,
+            ..Task::new(prompt)
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -37,9 +37,11 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Longest rest that a vendor's word imposes on a task. It may be wrong, and only
-/// another try puts it right; a quota, whose reset lies further ahead, parks the run.
-const WISH_MAX: Millis = Millis::from_secs(3_600);
+/// How long a vendor's word alone holds anything back: a request, a task, what a bucket
+/// owes. It may be wrong, and only another answer puts it right: then one request goes to
+/// see. Pacing is a matter of minutes; a wait for longer is one for a quota, which parks
+/// the run with the moment instead.
+pub const BELIEVED_FOR: Millis = Millis::from_secs(3_600);
 
 /// How long a process that waits for quota rests before it tries again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +159,7 @@ impl RetryPolicy {
         let rest = |doublings: u32| {
             let rest = self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0);
             let spread = u128::from(rest / 4) * u128::from(jitter(attempt)) / u128::from(u16::MAX);
-            let wish = told.retry_after.unwrap_or_default().min(WISH_MAX);
+            let wish = told.retry_after.unwrap_or_default().min(BELIEVED_FOR);
             Millis(rest - spread as u64).max(wish)
         };
         let remedy = match (class.remedy(), told.should_retry) {
@@ -236,7 +238,7 @@ mod tests {
             Told { retry_after: Some(Millis(u64::MAX)), should_retry: None },
             NOW,
         );
-        assert_eq!(verdict, Verdict::Retry(WISH_MAX));
+        assert_eq!(verdict, Verdict::Retry(BELIEVED_FOR));
     }
 
     #[test]

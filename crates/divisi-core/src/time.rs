@@ -1,7 +1,11 @@
 //! Time as the core knows it: numbers it is told.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::ops::Add;
+use std::str::FromStr;
+use thiserror::Error;
 
 /// A span of time in whole milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,23 +18,62 @@ impl Millis {
         Self(secs * 1_000)
     }
 
-    /// Reads a span as scripts and plans write it: `90s`, `1.5m`, `250ms`, `2h`.
-    ///
-    /// `None` when the text is no span, is shorter than a millisecond, or longer
-    /// than a year, which is a mistake in the unit.
-    pub fn parse(text: &str) -> Option<Self> {
-        const YEAR_MILLIS: f64 = 365.0 * 24.0 * 3_600_000.0;
-        let text = text.trim();
-        let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
-        let unit_millis = match unit.to_ascii_lowercase().as_str() {
-            "ms" => 1.0,
-            "s" | "sec" => 1_000.0,
-            "m" | "min" => 60_000.0,
-            "h" => 3_600_000.0,
-            _ => return None,
+    /// So many milliseconds as a span that somebody asks for: a millisecond or more,
+    /// and a year at the most.
+    pub fn asked(millis: u64) -> Result<Self, BadSpan> {
+        Self::within(millis.into(), || format!("{millis}ms"))
+    }
+
+    fn within(millis: i128, written: impl FnOnce() -> String) -> Result<Self, BadSpan> {
+        match u64::try_from(millis) {
+            _ if millis < 1 => Err(BadSpan::TooShort(written())),
+            Ok(millis @ 1..=YEAR_MILLIS) => Ok(Self(millis)),
+            Ok(_) | Err(_) => Err(BadSpan::TooLong(written())),
+        }
+    }
+}
+
+/// Longest span that can be asked for: whatever is longer is a mistake in the unit.
+const YEAR_MILLIS: u64 = 365 * 24 * 3_600_000;
+
+/// Why a text, or a number of milliseconds, is no span of time.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadSpan {
+    /// It is not written like one.
+    #[error("`{0}` is no span of time: write it with its unit, like 90s, 10m or 1h30m")]
+    Unreadable(String),
+    /// It is nothing, or less.
+    #[error("`{0}` is no span of time: it must be a millisecond or more")]
+    TooShort(String),
+    /// It is longer than anything that is meant.
+    #[error("`{0}` is no span of time: it must be a year or less")]
+    TooLong(String),
+}
+
+/// Reads a span as people write it, in settings, flags, scripts and plans alike:
+/// `90s`, `1.5m`, `250ms`, `1h30m`.
+impl FromStr for Millis {
+    type Err = BadSpan;
+
+    fn from_str(text: &str) -> Result<Self, BadSpan> {
+        // A text may be anybody's, and of any length.
+        let written = || match text.floor_char_boundary(SHOWN_BYTES_MAX) {
+            end if end < text.len() => format!("{}…", &text[..end]),
+            _ => text.to_owned(),
         };
-        let millis = number.trim().parse::<f64>().ok()? * unit_millis;
-        (1.0..=YEAR_MILLIS).contains(&millis).then_some(Self(millis as u64))
+        let span: SignedDuration = text.trim().parse().map_err(|_| BadSpan::Unreadable(written()))?;
+        Self::within(span.as_millis(), written)
+    }
+}
+
+/// Most of a text that is shown of one that is no span.
+const SHOWN_BYTES_MAX: usize = 60;
+
+/// As it can be read again: `1h 30m`.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        write!(f, "{:#}", SignedDuration::from_millis(millis))
     }
 }
 
@@ -57,14 +100,37 @@ impl Add<Millis> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spans_have_units() {
-        for (text, millis) in [("30s", 30_000), ("1.5 m", 90_000), ("250ms", 250), ("2h", 7_200_000)] {
-            assert_eq!(Millis::parse(text), Some(Millis(millis)), "{text}");
+        for (text, millis) in [
+            ("30s", 30_000),
+            ("1.5 m", 90_000),
+            ("250ms", 250),
+            ("2h", 7_200_000),
+            ("1h30m", 5_400_000),
+            (" 5 minutes ", 300_000),
+        ] {
+            assert_eq!(text.parse(), Ok(Millis(millis)), "{text}");
         }
-        for wrong in ["", "30", "s", "5 days", "-", "-1s", "0s", "9000h"] {
-            assert_eq!(Millis::parse(wrong), None, "{wrong}");
+        for wrong in ["", "30", "s", "5 days", "-", "-1s", "0s", "9000h", "0.5ms", "1h ago"] {
+            assert!(wrong.parse::<Millis>().is_err(), "{wrong}");
+        }
+        let said = |text: &str| text.parse::<Millis>().unwrap_err().to_string();
+        insta::assert_snapshot!(said("10"), @"`10` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
+        insta::assert_snapshot!(said("0s"), @"`0s` is no span of time: it must be a millisecond or more");
+        assert!(said("2000000000000000h").ends_with("a year or less"));
+        insta::assert_snapshot!(said("9000h"), @"`9000h` is no span of time: it must be a year or less");
+        assert!(said(&"ä".repeat(1 << 20)).len() < 200);
+        assert_eq!(Millis::asked(0), Err(BadSpan::TooShort("0ms".to_owned())));
+        assert_eq!(Millis::asked(u64::MAX).map_err(|bad| matches!(bad, BadSpan::TooLong(_))), Err(true));
+    }
+
+    proptest! {
+        #[test]
+        fn a_span_that_is_written_is_read_again(millis in 1..=YEAR_MILLIS) {
+            prop_assert_eq!(Millis(millis).to_string().parse(), Ok(Millis(millis)));
         }
     }
 }

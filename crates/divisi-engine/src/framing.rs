@@ -24,32 +24,14 @@ pub fn system_blocks(
     tools: bool,
     schema: bool,
 ) -> Vec<String> {
-    texts(framing_override, agent, tools, schema).map(str::to_owned).collect()
-}
-
-/// The bytes of those blocks.
-pub fn system_bytes(
-    framing_override: Option<&str>,
-    agent: Option<&AgentDefinition>,
-    tools: bool,
-    schema: bool,
-) -> usize {
-    texts(framing_override, agent, tools, schema).map(str::len).sum()
-}
-
-fn texts<'a>(
-    framing_override: Option<&'a str>,
-    agent: Option<&'a AgentDefinition>,
-    tools: bool,
-    schema: bool,
-) -> impl Iterator<Item = &'a str> {
     let texts = [
         Some(framing_override.unwrap_or(AGENT)),
         tools.then_some(TOOLS),
         agent.map(|agent| agent.prompt.as_str()),
         schema.then_some(SCHEMA),
     ];
-    texts.into_iter().flatten().map(str::trim).filter(|text| !text.is_empty())
+    let texts = texts.into_iter().flatten().map(str::trim).filter(|text| !text.is_empty());
+    texts.map(str::to_owned).collect()
 }
 
 /// What a judge is asked.

@@ -15,19 +15,16 @@
 //! }
 //! ```
 
-use crate::driver::{TaskEnd, TaskReport};
+use crate::driver::TaskReport;
 use crate::engine::Job;
-use divisi_core::plan::{Plan, PlanTask};
+use divisi_core::patterns::{self, Complaint, Gathering, PLANS_MAX, Part, Planning};
+use divisi_core::plan::{Gather, Plan, PlanTask};
 use divisi_core::{Failure, FailureClass, Task};
 use futures::FutureExt;
 use futures::future::{Shared, join_all};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Plans that a planner may hand in before the decomposition is given up: the
-/// second and third see what was wrong with the one before.
-const PLANS_MAX: u32 = 3;
 
 /// Parallel fan-out: runs independent tasks at the same time.
 ///
@@ -139,28 +136,20 @@ pub async fn decompose(
     tasks_max: usize,
 ) -> Result<Vec<(PlanTask, TaskReport)>, Failure> {
     let plan = plan(job, goal, planner, tasks_max).await?;
-    Ok(run_plan(job, &plan, &worker).await)
+    Ok(run_plan(job, &plan, &worker).await.tasks)
 }
 
 /// Asks a planner for a plan until it hands in one.
 async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<Plan, Failure> {
-    let mut complaint = String::new();
+    let mut complaint = None;
     for _ in 0..PLANS_MAX {
-        let prompt = format!(
-            "Divide this goal into tasks for separate agents, {tasks_max} at most. Each agent sees only its own \
-             prompt, so each prompt must say everything. Let tasks run in parallel wherever one does not need \
-             the result of another; `{{{{id}}}}` in a prompt stands for the result of the task of that id.\n\n\
-             Goal: {goal}{complaint}"
-        );
+        let prompt = Planning { goal: goal.to_owned(), max: tasks_max, complaint }.prompt();
         let task = Task { prompt: prompt.into(), ..planner.clone() }.schema(Plan::json_schema());
-        let found = match Plan::from_value(&job.run(task).await.value()?) {
-            Ok(plan) if plan.tasks().len() > tasks_max => {
-                format!("it has {} tasks, and {tasks_max} is the most", plan.tasks().len())
-            }
+        let found: Value = job.run(task).await.value()?;
+        match patterns::plan(&found, tasks_max) {
             Ok(plan) => return Ok(plan),
-            Err(error) => error.to_string(),
-        };
-        complaint = format!("\n\nAn earlier plan could not be used: {found}.");
+            Err(error) => complaint = Some(Complaint { error, plan: found.to_string() }),
+        }
     }
     Err(Failure::new(
         FailureClass::Schema,
@@ -168,10 +157,24 @@ async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<
     ))
 }
 
+/// What came of a plan.
+#[derive(Debug)]
+pub struct PlanReport {
+    /// Each of its tasks, in the order of the plan.
+    pub tasks: Vec<(PlanTask, TaskReport)>,
+    /// What was made of their results, where the plan says that something is; a failure
+    /// where there were too few of them.
+    pub synthesis: Option<Result<TaskReport, Failure>>,
+}
+
 /// Runs the tasks of a plan, each as soon as what it needs is there.
 ///
-/// The reports stand in the order of the plan.
-pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, TaskReport)> {
+/// Caps of its phases hold, and its synthesis is made. What the whole may cost is the run's
+/// cap: open the job with [`RunOptions::within`](crate::RunOptions::within) of the plan.
+pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> PlanReport {
+    for phase in &plan.head().phases {
+        job.cap_phase(&phase.title, phase.max_cost);
+    }
     let chains = plan.chains();
     let mut running: Vec<Option<Shared<futures::future::BoxFuture<'_, TaskReport>>>> =
         vec![None; plan.tasks().len()];
@@ -189,8 +192,8 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, T
             for (id, need) in needs {
                 match need.await.text() {
                     Ok(text) => results.insert(id.to_owned(), text),
-                    Err(failure) => {
-                        let reason = format!("`{id}`, which it needs, failed: {failure}");
+                    Err(_) => {
+                        let reason = patterns::skipped(id);
                         return job.skip(part_of(task, task.prompt.as_str(), worker), reason).await;
                     }
                 };
@@ -201,7 +204,35 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> Vec<(PlanTask, T
         running[place] = Some(part.boxed().shared());
     }
     let reports = join_all(running.into_iter().flatten()).await;
-    plan.tasks().iter().cloned().zip(reports).collect()
+    let tasks: Vec<_> = plan.tasks().iter().cloned().zip(reports).collect();
+    let synthesis = match &plan.head().gather {
+        Some(wanted) => Some(synthesise(job, wanted, &tasks).await),
+        None => None,
+    };
+    PlanReport { tasks, synthesis }
+}
+
+/// Makes one answer of what the tasks of a plan have found.
+async fn synthesise(
+    job: &Job,
+    wanted: &Gather,
+    tasks: &[(PlanTask, TaskReport)],
+) -> Result<TaskReport, Failure> {
+    let part = |(task, report): &(PlanTask, TaskReport)| {
+        let label = task.label.as_ref().filter(|label| **label != task.id);
+        let name = label.map_or_else(|| task.id.clone(), |label| format!("{}: {label}", task.id));
+        Part::new(name, report.text().map_err(|failure| failure.to_string()))
+    };
+    let parts = tasks.iter().map(part).collect();
+    let least = wanted.min_parts.map_or(1, |least| least as usize);
+    let prompt = gathered(&wanted.prompt, least, parts)?;
+    Ok(job.run(wanted.task(prompt)).await)
+}
+
+/// The prompt of a synthesis.
+fn gathered(prompt: &str, least: usize, parts: Vec<Part>) -> Result<String, Failure> {
+    let gathering = Gathering { prompt: prompt.to_owned(), least, parts };
+    gathering.prompt().map_err(|why| Failure::new(FailureClass::Unavailable, why))
 }
 
 /// The worker's task with what the plan says of this part.
@@ -255,19 +286,11 @@ pub async fn scatter_gather(
         .map(|(i, part)| part.label.clone().unwrap_or_else(|| format!("part {}", i + 1).into()))
         .collect();
     let reports = fan_out(job, parts).await;
-    let there = reports.iter().filter(|report| matches!(report.end, TaskEnd::Ok(_))).count();
-    if there < parts_min {
-        let message =
-            format!("only {there} of {} parts succeeded, and the synthesis needs {parts_min}", reports.len());
-        return Err(Failure::new(FailureClass::Unavailable, message));
-    }
-    let mut prompt = synthesis.prompt.to_string();
-    for (name, report) in names.iter().zip(&reports) {
-        match report.text() {
-            Ok(text) => prompt.push_str(&format!("\n\n## {name}\n\n{text}")),
-            Err(failure) => prompt.push_str(&format!("\n\n## {name}\n\n(This part is missing: {failure}.)")),
-        }
-    }
+    let part = |(name, report): (&Arc<str>, &TaskReport)| {
+        Part::new(&**name, report.text().map_err(|failure| failure.to_string()))
+    };
+    let parts = names.iter().zip(&reports).map(part).collect();
+    let prompt = gathered(&synthesis.prompt, parts_min, parts)?;
     let report = job.run(Task { prompt: prompt.into(), ..synthesis }).await;
     report.value().map(|_: Value| report)
 }

@@ -12,15 +12,14 @@ use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
 use crate::clock::wall_clock;
 use crate::executor::{
-    CommandExecutor, CommandLine, Executor, FINDINGS_BYTES_MAX, PersonExecutor, SharedDurations,
-    ShellExecutor, bound,
+    Brief, CommandExecutor, CommandLine, Executor, FINDINGS_BYTES_MAX, PersonExecutor, SharedDurations,
+    ShellExecutor, bound, opening,
 };
-use crate::framing;
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
 use crate::toolset::Toolset;
 use divisi_core::budget::TurnBound;
-use divisi_core::check::Check;
+use divisi_core::check::{Check, Judge};
 use divisi_core::choice::Choice;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::TaskFacts;
@@ -35,7 +34,7 @@ use remembered::{Known, Remembered, ToolWords};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Judges when nothing else is said: reading and giving marks is light work.
 const JUDGE_TIER: &str = "haiku";
@@ -90,6 +89,13 @@ pub struct Assignment {
     pub hedge: Option<Arc<SharedDurations>>,
     /// The surroundings.
     pub setup: Arc<Setup>,
+}
+
+impl Assignment {
+    /// What its requests begin with.
+    pub(crate) fn brief(&self) -> Brief<'_> {
+        Brief { task: &self.task, setup: &self.setup, tools: &self.tools, agent: self.agent.as_deref() }
+    }
 }
 
 /// A task on its way to a driver.
@@ -206,34 +212,54 @@ impl Resolver {
 
     /// The models of a task: its ladder, and what stands in for it.
     fn ladder(&self, task: &Task, agent: Option<&AgentDefinition>, tier: Tier) -> Result<Models, Failure> {
-        let own = |word: &str| {
-            let by_agent = agent.and_then(|agent| agent.model.as_deref());
-            self.model(if word == "inherit" { by_agent } else { Some(word) }, tier)
-        };
-        let mut rungs = match task.model.0.as_slice() {
-            [] => vec![own("inherit")?],
-            words => words.iter().map(|word| own(word)).collect::<Result<_, _>>()?,
-        };
+        let model = |word: &Option<&str>| self.model(*word, tier);
+        let Words { rungs, fallbacks } = Words::of(task, agent);
+        let mut rungs = rungs.iter().map(model).collect::<Result<Vec<_>, _>>()?;
         // Whoever checks and names one model wants it to mend what was found.
         if let ([only], false) = (rungs.as_slice(), task.check.is_empty()) {
             rungs.push(only.clone());
         }
-        let fallbacks =
-            task.fallback.iter().map(|word| self.model(Some(word), tier)).collect::<Result<_, _>>()?;
+        let fallbacks = fallbacks.iter().map(model).collect::<Result<_, _>>()?;
         Ok(Models { rungs, fallbacks })
     }
 
     fn judge(&self, check: &Check) -> Result<Option<Model>, Failure> {
         match check {
-            Check::Judge(judge) => {
-                self.model(judge.model.as_deref().or(Some(JUDGE_TIER)), Tier::Haiku).map(Some)
-            }
+            Check::Judge(judge) => self.model(Some(word_of(judge)), Tier::Haiku).map(Some),
             // Told before anything is paid for.
             Check::Command(_) if !self.setup.permissions.run => {
                 Err(forbidden("a check wants to run a shell command, which is not allowed"))
             }
             Check::Schema(_) | Check::Command(_) => Ok(None),
         }
+    }
+
+    /// Fails where `task` would ask a model whose bill nobody could foresee: one of its
+    /// ladder, one that stands in for it, a judge. What else is wrong with it is no matter
+    /// here. Reads no file.
+    pub fn priced(&self, task: &Task) -> Result<(), Failure> {
+        let agent = task.agent_type.as_deref().and_then(|name| self.agents.get(name).ok());
+        let agent = agent.map(|agent| &**agent);
+        let tier = match self.leaves_model_open(task, agent) {
+            true => self.choose(task, agent).map_or(Tier::Sonnet, |choice| choice.tier),
+            false => Tier::Sonnet,
+        };
+        let now = wall_clock();
+        let priced = |(word, tier)| match self.setup.models.find_for(word, tier) {
+            Ok(model) => self.setup.prices.known(&model, now),
+            Err(_) => Ok(()),
+        };
+        let asks = task.executor.as_deref().is_none_or(|executor| executor == "api");
+        let words = match asks {
+            true => Words::of(task, agent),
+            false => Words::default(),
+        };
+        let words = words.rungs.into_iter().chain(words.fallbacks).map(|word| (word, tier));
+        let judges = task.check.iter().filter_map(|check| match check {
+            Check::Judge(judge) => Some((Some(word_of(judge)), Tier::Haiku)),
+            Check::Schema(_) | Check::Command(_) => None,
+        });
+        words.chain(judges).try_for_each(priced)
     }
 
     /// Whether some word for a model is `auto`.
@@ -349,7 +375,8 @@ impl Resolver {
         });
         let (task, is_cut) = redacted(task);
         let retry = self.retry(&task);
-        let bytes = self.first_request_bytes(&task, agent.as_deref(), &tools);
+        let brief = Brief { task: &task, setup: &self.setup, tools: &tools, agent: agent.as_deref() };
+        let first_turns = first_turns(brief, &rungs, &fallbacks);
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
@@ -360,7 +387,7 @@ impl Resolver {
             checked: !task.check.is_empty(),
             retry,
             priority,
-            first_turns: self.first_turns(&rungs, &fallbacks, bytes),
+            first_turns,
             cost_max: task.max_cost.or(self.setup.task_cost_max),
         };
         let (spec, blob) = spec(&task);
@@ -399,29 +426,6 @@ impl Resolver {
         (asked != RetryPolicy::default()).then(|| Arc::new(asked))
     }
 
-    /// What the first request may cost on each model. From the second rung on
-    /// it also says what was wrong with the result before.
-    fn first_turns(&self, rungs: &[Model], fallbacks: &[Model], bytes: u64) -> Vec<TurnBound> {
-        let reply_max = self.setup.reply_tokens_max;
-        let bounds = rungs.iter().chain(fallbacks).enumerate().map(|(place, model)| {
-            let findings = if place == 0 { 0 } else { FINDINGS_BYTES_MAX };
-            bound(model.price.as_deref(), bytes + findings, reply_max)
-        });
-        match rungs.iter().chain(fallbacks).all(|model| model.price.is_none()) {
-            true => vec![],
-            false => bounds.collect(),
-        }
-    }
-
-    /// Bytes of all texts in the first request.
-    fn first_request_bytes(&self, task: &Task, agent: Option<&AgentDefinition>, tools: &Toolset) -> u64 {
-        let (has_tools, has_schema) = (!tools.offered().is_empty(), task.schema.is_some());
-        let framing = framing::system_bytes(self.setup.framing.as_deref(), agent, has_tools, has_schema);
-        let schema = task.schema.as_ref().map_or(0, |schema| schema.to_string().len());
-        let context = task.context.as_ref().map_or(0, |context| context.len());
-        (framing + tools.offered().bytes() + schema + context + task.prompt.len()) as u64
-    }
-
     fn digest(&self, path: &str) -> Result<Digest, Failure> {
         // Links may lead anywhere: of what they lead to only the digest is taken.
         digest(&self.setup.workspace.join(path)).map_err(|refusal| {
@@ -438,6 +442,23 @@ impl Resolver {
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
     }
+}
+
+/// What the first request may cost on each model. From the second rung on
+/// it also says what was wrong with the result before.
+fn first_turns(brief: Brief<'_>, rungs: &[Model], fallbacks: &[Model]) -> Vec<TurnBound> {
+    /// The longest findings there are.
+    static FINDINGS: LazyLock<String> = LazyLock::new(|| "x".repeat(FINDINGS_BYTES_MAX));
+    let models = || rungs.iter().chain(fallbacks);
+    let Some(first) = models().find(|model| model.price.is_some()) else { return vec![] };
+    let bytes = |findings: Option<&str>| opening(brief, &first.id, findings).bytes();
+    let alone = bytes(None);
+    let after_another = if models().nth(1).is_some() { bytes(Some(FINDINGS.as_str())) } else { alone };
+    let bytes = |place| if place == 0 { alone } else { after_another };
+    let bounds = models().enumerate();
+    bounds
+        .map(|(place, model)| bound(model.price.as_deref(), bytes(place), brief.setup.reply_tokens_max))
+        .collect()
 }
 
 /// The digest of all of a file.
@@ -477,6 +498,30 @@ struct Parts {
 struct Models {
     rungs: Vec<Model>,
     fallbacks: Vec<Model>,
+}
+
+/// What a task calls the models it may run on; `None` is the run's usual one.
+#[derive(Default)]
+struct Words<'a> {
+    rungs: Vec<Option<&'a str>>,
+    fallbacks: Vec<Option<&'a str>>,
+}
+
+impl<'a> Words<'a> {
+    fn of(task: &'a Task, agent: Option<&'a AgentDefinition>) -> Self {
+        let by_agent = agent.and_then(|agent| agent.model.as_deref());
+        let own = |word: &'a Arc<str>| if &**word == "inherit" { by_agent } else { Some(&**word) };
+        let rungs = match task.model.0.as_slice() {
+            [] => vec![by_agent],
+            words => words.iter().map(own).collect(),
+        };
+        Self { rungs, fallbacks: task.fallback.iter().map(|word| Some(&**word)).collect() }
+    }
+}
+
+/// What a judge's model is called.
+fn word_of(judge: &Judge) -> &str {
+    judge.model.as_deref().unwrap_or(JUDGE_TIER)
 }
 
 /// The words for models of a task that a program carries out, as it is given them.
@@ -527,8 +572,43 @@ fn spec(task: &Task) -> (Content, Option<Blob>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing;
+    use divisi_core::price::Rates;
+    use divisi_core::{ModelPrice, PicoUsd};
+    use divisi_providers::Scripted;
     use std::fs::File;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn whatever_the_first_request_holds_is_reserved() {
+        let models =
+            crate::setup::Models::one(Arc::new(Scripted::demo()), &[("sonnet", "m"), ("haiku", "h")], &[]);
+        let resolver = Resolver::new(Arc::new(Setup::new(models, std::env::temp_dir())));
+        let base = Rates { input: PicoUsd(10), output: PicoUsd(50), ..Rates::default() };
+        let price = ModelPrice { base, ..ModelPrice::default() };
+        let reserved = |task: Task| {
+            let assignment = resolver.resolve(task, 0).assignment.unwrap();
+            let model = Model { price: Some(Arc::new(price.clone())), ..assignment.models[0].clone() };
+            let turns = first_turns(assignment.brief(), &[model.clone(), model.clone()], &[]);
+            let request = opening(assignment.brief(), &model.id, None);
+            assert_eq!(turns[0], bound(Some(&price), request.bytes(), request.max_tokens));
+            let longest = (framing::refused("").len() + FINDINGS_BYTES_MAX) as u64;
+            assert_eq!(turns[1], bound(Some(&price), request.bytes() + longest, request.max_tokens));
+            turns[0].prompt
+        };
+        let task = || Task::new("p");
+        let plain = reserved(task());
+        // Eleven for each byte more: an account may keep its requests within the United States.
+        assert_eq!(reserved(Task::new("p and q")), plain + PicoUsd(6 * 11));
+        let context = Task { context: Some("shared".into()), ..task() };
+        assert_eq!(reserved(context), plain + PicoUsd(6 * 11));
+        for larger in [
+            task().schema(serde_json::json!({"type": "object"})),
+            Task { agent_type: Some("Explore".into()), ..task() },
+        ] {
+            assert!(reserved(larger) > plain);
+        }
+    }
 
     #[test]
     fn an_input_is_a_regular_file_of_a_length_that_can_be_read() {

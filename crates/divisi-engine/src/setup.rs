@@ -207,6 +207,11 @@ impl Models {
         at.map(|(name, _)| name.as_str())
     }
 
+    /// Whether somebody may send a bill.
+    pub fn cost_money(&self) -> bool {
+        self.providers.values().any(|provider| !provider.free)
+    }
+
     /// What lets requests to all of them leave.
     pub(crate) fn governors(&self) -> impl Iterator<Item = &Arc<Governors>> {
         self.providers.values().map(|models| &models.governors)

@@ -67,9 +67,9 @@ impl Request {
         for (place, text, cache) in &texts[..=last] {
             prefix.tag(*place);
             prefix.text(text);
-            bytes += text.len();
+            bytes += text.len() as u64;
             if *cache {
-                found.push(Prefix { digest: prefix.digest(), bytes: bytes as u64 });
+                found.push(Prefix { digest: prefix.digest(), bytes });
             }
         }
         found

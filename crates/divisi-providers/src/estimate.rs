@@ -1,13 +1,14 @@
 //! Token counts where nobody counts for us.
 
 use crate::reply::Reply;
-use crate::request::{Block, Request};
+use crate::request::{Block, Request, Text};
+use divisi_core::tokens::BYTES_OF_PROSE;
 use serde_json::Value;
 
 /// About how many tokens so many characters are. Code and other languages than
 /// English need up to twice as many.
 pub(crate) fn tokens(chars: usize) -> u64 {
-    chars.div_ceil(4) as u64
+    (chars as u64).div_ceil(BYTES_OF_PROSE)
 }
 
 /// Most characters that one token holds on average: tokens for runs of blanks or dashes hold
@@ -30,7 +31,7 @@ pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
         |count: u64, chars: u64| chars > CHARS_IN_DOUBT && count.saturating_mul(CHARS_PER_TOKEN_MAX) < chars;
     let (prompt, output) = (reply.usage.prompt(), reply.usage.output);
     let counts = [
-        (prompt == 0 || is_too_few(prompt, asked * 4), &mut reply.usage.input, asked, prompt),
+        (prompt == 0 || is_too_few(prompt, asked * BYTES_OF_PROSE), &mut reply.usage.input, asked, prompt),
         (output == 0 || is_too_few(output, open), &mut reply.usage.output, said, output),
     ];
     for (is_missing, count, guess, whole) in counts {
@@ -45,14 +46,7 @@ pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
 
 /// About how many tokens a model reads for `request`.
 pub(crate) fn prompt_tokens(request: &Request) -> u64 {
-    let system: usize = request.system.iter().map(|block| chars(&block.text)).sum();
-    let messages: usize = request.messages.iter().flat_map(|message| &message.blocks).map(block_chars).sum();
-    let tools: usize = request
-        .tools
-        .iter()
-        .map(|tool| chars(&tool.name) + chars(&tool.description) + json_chars(&tool.input_schema))
-        .sum();
-    tokens(system + messages + tools + request.schema.as_deref().map_or(0, json_chars))
+    tokens(request.texts().map(chars).sum())
 }
 
 /// About how many tokens a model writes for `blocks`.
@@ -61,27 +55,28 @@ pub(crate) fn output_tokens(blocks: &[Block]) -> u64 {
 }
 
 fn block_chars(block: &Block) -> usize {
-    match block {
-        Block::Text { text, .. } => chars(text),
-        Block::ToolUse { name, input, .. } => chars(name) + json_chars(input),
-        Block::ToolResult { content, .. } => chars(content),
-        Block::Opaque(value) => json_chars(value),
+    block.texts().map(chars).sum()
+}
+
+fn chars(text: Text<'_>) -> usize {
+    match text {
+        Text::Plain(text) => text.chars().count(),
+        Text::Json(value) => json_chars(value),
     }
 }
 
 fn json_chars(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 4,
-        Value::String(text) => chars(text) + 2,
+        Value::String(text) => chars(Text::Plain(text)) + 2,
         Value::Array(items) => 2 + items.iter().map(|item| json_chars(item) + 1).sum::<usize>(),
         Value::Object(fields) => {
-            2 + fields.iter().map(|(name, value)| chars(name) + json_chars(value) + 4).sum::<usize>()
+            2 + fields
+                .iter()
+                .map(|(name, value)| chars(Text::Plain(name)) + json_chars(value) + 4)
+                .sum::<usize>()
         }
     }
-}
-
-fn chars(text: &str) -> usize {
-    text.chars().count()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::tools::Tools;
 use divisi_core::Effort;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One conversation turn sent to a model.
@@ -42,6 +43,48 @@ impl Request {
             schema: None,
         }
     }
+
+    /// All that a model reads of it, piece by piece, each once. Whatever counts the size of
+    /// a request, in bytes, characters or tokens, counts these.
+    pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
+        self.own_texts().chain(self.tools.iter().flat_map(ToolDefinition::texts))
+    }
+
+    /// Bytes of all that a model reads of it.
+    pub fn bytes(&self) -> u64 {
+        // Tools are shared by many requests, which count them once.
+        self.own_texts().map(Text::bytes).sum::<u64>() + self.tools.bytes()
+    }
+
+    fn own_texts(&self) -> impl Iterator<Item = Text<'_>> {
+        let system = self.system.iter().map(|block| Text::Plain(&block.text));
+        let messages = self.messages.iter().flat_map(Message::texts);
+        system.chain(messages).chain(self.schema.as_deref().map(Text::Json))
+    }
+}
+
+/// Something that a model reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Text<'a> {
+    /// As it is.
+    Plain(&'a str),
+    /// Written as JSON.
+    Json(&'a Value),
+}
+
+impl<'a> Text<'a> {
+    /// Its bytes.
+    pub fn bytes(self) -> u64 {
+        self.written().len() as u64
+    }
+
+    /// As it is read.
+    pub fn written(self) -> Cow<'a, str> {
+        match self {
+            Self::Plain(text) => text.into(),
+            Self::Json(value) => value.to_string().into(),
+        }
+    }
 }
 
 /// A part of what stands before the conversation.
@@ -66,6 +109,15 @@ impl Message {
     /// A text from us.
     pub fn user(text: impl Into<Arc<str>>) -> Self {
         Self { role: Role::User, blocks: vec![Block::text(text)] }
+    }
+
+    /// Bytes of all that a model reads of it.
+    pub fn bytes(&self) -> u64 {
+        self.texts().map(Text::bytes).sum()
+    }
+
+    fn texts(&self) -> impl Iterator<Item = Text<'_>> {
+        self.blocks.iter().flat_map(Block::texts)
     }
 }
 
@@ -137,6 +189,17 @@ impl Block {
         }
     }
 
+    /// All that a model reads of it.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = Text<'_>> {
+        let (first, second) = match self {
+            Self::Text { text, .. } => (Text::Plain(text), None),
+            Self::ToolUse { name, input, .. } => (Text::Plain(name), Some(Text::Json(input))),
+            Self::ToolResult { content, .. } => (Text::Plain(content), None),
+            Self::Opaque(value) => (Text::Json(value), None),
+        };
+        [Some(first), second].into_iter().flatten()
+    }
+
     /// What it says, if it says something.
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -166,4 +229,57 @@ pub struct ToolDefinition {
     pub description: String,
     /// JSON Schema of an object.
     pub input_schema: Value,
+}
+
+impl ToolDefinition {
+    /// All that a model reads of it.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = Text<'_>> {
+        [Text::Plain(&self.name), Text::Plain(&self.description), Text::Json(&self.input_schema)].into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_model_reads_counts() {
+        let call = |input| Block::ToolUse { id: "unread".to_owned(), name: "f".to_owned(), input };
+        let result = Block::ToolResult {
+            tool_use_id: "unread".to_owned(),
+            content: "result".to_owned(),
+            is_error: false,
+            cache: true,
+        };
+        let tool = ToolDefinition {
+            name: "f".to_owned(),
+            description: "does it".to_owned(),
+            input_schema: json!({"type": "object"}),
+        };
+        let blocks = vec![call(json!({"a": 1})), result, Block::Opaque(json!(["thought"]))];
+        let whole = Request {
+            system: vec![SystemBlock { text: "system".into(), cache: false }],
+            messages: vec![Message::user("prompt"), Message { role: Role::Assistant, blocks }],
+            tools: vec![tool].into(),
+            schema: Some(json!({"type": "null"}).into()),
+            ..Request::new("model", "", 1)
+        };
+        let texts: Vec<_> = whole.texts().map(Text::written).collect();
+        assert_eq!(
+            texts,
+            [
+                "system",
+                "prompt",
+                "f",
+                r#"{"a":1}"#,
+                "result",
+                r#"["thought"]"#,
+                r#"{"type":"null"}"#,
+                "f",
+                "does it",
+                r#"{"type":"object"}"#
+            ]
+        );
+        assert_eq!(whole.bytes(), texts.iter().map(|text| text.len() as u64).sum::<u64>());
+    }
 }

@@ -1,7 +1,7 @@
 //! The tools on offer in a request.
 
 use crate::digest::fields_of;
-use crate::request::ToolDefinition;
+use crate::request::{Text, ToolDefinition};
 use divisi_core::Digest;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ struct Offer {
     /// As they go into digests.
     fields: Vec<u8>,
     digest: Digest,
-    bytes: usize,
+    bytes: u64,
 }
 
 impl Tools {
     /// Bytes of all that a model is told of them.
-    pub fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> u64 {
         self.0.bytes
     }
 
@@ -48,10 +48,7 @@ impl Default for Tools {
 impl From<Vec<ToolDefinition>> for Tools {
     fn from(mut sorted: Vec<ToolDefinition>) -> Self {
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
-        let bytes = |tool: &ToolDefinition| {
-            tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()
-        };
-        let bytes = sorted.iter().map(bytes).sum();
+        let bytes = sorted.iter().flat_map(ToolDefinition::texts).map(Text::bytes).sum();
         let fields = fields_of(&sorted);
         Self(Arc::new(Offer { digest: Digest::of(&fields), fields, bytes, sorted }))
     }

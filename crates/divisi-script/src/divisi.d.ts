@@ -19,8 +19,8 @@ type Model = 'haiku' | 'sonnet' | 'opus' | 'fable' | 'inherit' | 'auto' | (strin
 /** How hard a model should think. */
 type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 
-/** Milliseconds, or a number with a unit. */
-type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}`;
+/** Milliseconds, or a text with units, as in the settings: `'90s'`, `'1h30m'`. */
+type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}` | `${number}h${number}m` | `${number}m${number}s`;
 
 /** Dollars: a number, or a text. `Infinity` is no limit. */
 type Dollars = number | `$${number}` | `${number}`;

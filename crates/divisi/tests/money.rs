@@ -117,6 +117,42 @@ fn a_model_without_a_price_is_refused_until_the_user_gives_one() {
     assert_eq!(pico(&bill(&machine)["total"]["cost"]), cost);
 }
 
+/// What a dry run finds before the start: a task's own model, a stand-in's, a judge's.
+#[test]
+fn a_task_on_a_model_without_a_price_is_refused_before_anything_is_sent() {
+    let machine = Machine::new(Config {
+        rules: vec![Rule::new(When::any(), Reply::text("fine"))],
+        ..Config::default()
+    });
+    for options in [
+        "model: 'claude-unheard-of'",
+        "model: ['haiku', 'claude-unheard-of'], check: 'true'",
+        "fallback: 'claude-unheard-of'",
+        "check: { judge: 'it is fine', model: 'claude-unheard-of' }",
+    ] {
+        let flow = format!(
+            "await agent('first', {{ model: 'haiku' }})\n\
+             return agent('second', {{ label: 'weigh', {options} }})"
+        );
+        let path = machine.home().join("flow.js");
+        std::fs::write(&path, flow).unwrap();
+        let refused = machine.run(&["run", path.to_str().unwrap(), "--allow", "run"]);
+        let told = said(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{options}: {told}");
+        assert!(told.contains("task `weigh` at "), "{options}: {told}");
+        assert!(told.contains("flow.js:2: model `claude-unheard-of` of"), "{options}: {told}");
+        assert!(told.contains("prices.\"claude-unheard-of\" = "), "{options}: {told}");
+    }
+    let plan =
+        "tasks:\n  - {id: a, prompt: x, model: haiku}\n  - {id: b, prompt: y, model: claude-unheard-of}\n";
+    let path = machine.home().join("plan.yaml");
+    std::fs::write(&path, plan).unwrap();
+    let told = said(&machine.run(&["run", path.to_str().unwrap()]));
+    assert!(told.contains("task `b` at "), "{told}");
+    assert!(told.contains("plan.yaml:3: model `claude-unheard-of` of"), "{told}");
+    assert_eq!(machine.requests(), 0);
+}
+
 #[test]
 fn models_are_listed_with_their_prices() {
     let machine = Machine::new(Config::default());

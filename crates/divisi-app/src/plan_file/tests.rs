@@ -221,16 +221,16 @@ fn wrong_types_and_values() {
        ·            ╰── `needs`: invalid type: integer `7`, expected a name or a list of names
        ╰────
     ");
-    assert_snapshot!(yaml("tasks:\n  - id: a\n    prompt: x\n    timeout: 5 minutes\n"), @r"
+    assert_snapshot!(yaml("tasks:\n  - id: a\n    prompt: x\n    timeout: 5 days\n"), @r"
     plan::form
 
-      × plan `p.yaml` cannot be used at line 4, column 14: `timeout`: `5 minutes`
-      │ is no span of time: write it like '30s' or '5m'
+      × plan `p.yaml` cannot be used at line 4, column 14: `timeout`: `5 days` is
+      │ no span of time: write it with its unit, like 90s, 10m or 1h30m
        ╭─[p.yaml:4:14]
      3 │     prompt: x
-     4 │     timeout: 5 minutes
-       ·              ────┬────
-       ·                  ╰── `timeout`: `5 minutes` is no span of time: write it like '30s' or '5m'
+     4 │     timeout: 5 days
+       ·              ───┬──
+       ·                 ╰── `timeout`: `5 days` is no span of time: write it with its unit, like 90s, 10m or 1h30m
        ╰────
     ");
     assert_snapshot!(yaml("maxCost: lots\ntasks:\n  - {id: a, prompt: x}\n"), @r"

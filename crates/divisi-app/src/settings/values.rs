@@ -1,8 +1,8 @@
 //! Values of settings and flags as people write them.
 
+use divisi_core::time::BadSpan;
 use divisi_core::{Millis, PicoUsd, price};
 use divisi_engine::Permissions;
-use jiff::SignedDuration;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -16,19 +16,13 @@ pub struct Span(pub Millis);
 impl FromStr for Span {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
-        let span: SignedDuration = text.parse().map_err(|_| wrong())?;
-        match u64::try_from(span.as_millis()) {
-            Ok(millis) if millis > 0 => Ok(Self(Millis(millis))),
-            _ => Err(format!("`{text}` is no span of time: it must be a millisecond or more")),
-        }
+        text.parse().map(Self).map_err(|bad: BadSpan| bad.to_string())
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = i64::try_from(self.0.0).unwrap_or(i64::MAX);
-        write!(f, "{:#}", SignedDuration::from_millis(millis))
+        fmt::Display::fmt(&self.0, f)
     }
 }
 

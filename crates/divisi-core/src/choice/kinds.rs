@@ -1,6 +1,7 @@
 //! The kinds there are: ours, with the user's changes.
 
 use super::words::{Lexicon, Role};
+use crate::nearest;
 use crate::tier::Tier;
 use crate::usage::Usage;
 use serde::{Deserialize, Serialize};
@@ -8,9 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// Likeness of two names from which one may be a slip for the other: in how many
-/// letters they may differ at most.
-const SLIPS_MAX: usize = 3;
+/// Names that are shown to somebody who has mistyped one.
+const NEAREST_MAX: usize = 3;
 
 /// The kind of whatever fits no other.
 pub(super) const GENERAL: &str = "general";
@@ -231,18 +231,10 @@ impl Kinds {
     }
 
     fn unknown(&self, name: &str) -> UnknownKind {
-        let lower = name.to_lowercase();
-        let slips = |kind: &Kind| strsim::damerau_levenshtein(&kind.name, &lower);
-        let mut near: Vec<(usize, &Arc<str>)> = self
-            .kinds
-            .iter()
-            .map(|kind| (slips(kind), &kind.name))
-            .filter(|(slips, kind)| *slips <= SLIPS_MAX.min(kind.len() / 2) || kind.contains(&lower))
-            .collect();
-        near.sort();
+        let alike = nearest::alike(name, self.kinds.iter().map(|kind| &*kind.name));
         UnknownKind {
             name: name.to_owned(),
-            nearest: near.into_iter().take(3).map(|(_, kind)| kind.clone()).collect(),
+            nearest: alike.into_iter().take(NEAREST_MAX).map(Arc::from).collect(),
             all: self.kinds.iter().map(|kind| kind.name.clone()).collect(),
         }
     }

@@ -1,5 +1,6 @@
 //! One limit of a vendor, as a bucket that fills continuously.
 
+use crate::retry::BELIEVED_FOR;
 use crate::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +13,6 @@ const PARTS: i64 = 60_000;
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
 const MINUTE: Millis = Millis(60_000);
-
-/// How long what a vendor tells is believed to hold a request back, and how long
-/// a debt: it may be wrong, and only another answer puts it right. What the user
-/// sets holds for as long as it takes.
-const BELIEVED_FOR: Millis = Millis::from_secs(3_600);
 
 /// The vendor's bucket begins to fill again when a request arrives, ours when
 /// it leaves. This is how long it is taken to be on its way: a path across an

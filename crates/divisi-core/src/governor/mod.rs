@@ -31,6 +31,7 @@ pub use prefixes::{Lead, Leader, PrefixCache};
 pub use queue::{Next, Place, Queue};
 pub use settings::RateSettings;
 
+use crate::retry::BELIEVED_FOR;
 use crate::{Millis, Timestamp, Usage};
 use bucket::{Bucket, Limit, Told};
 use concurrency::Concurrency;
@@ -41,11 +42,6 @@ use pace::{Closure, News};
 /// Tokens that a reply is taken to have before any has been seen. The vendor
 /// counts them as they are written, so this only spreads the first requests.
 const REPLY_TOKENS_FIRST: u64 = 1_000;
-
-/// Longest wait that a vendor's word alone imposes. It may be wrong, and only
-/// another answer puts it right: then one request goes to see. Pacing is a matter
-/// of minutes; a quota, of which a reset is told hours ahead, closes instead.
-const WAIT_MAX: Millis = Millis::from_secs(3_600);
 
 /// After a wait that is longer than this when somebody asks, one request leaves
 /// at first, and the others when it is answered.
@@ -271,7 +267,7 @@ impl Governor {
     /// Nobody leaves for so long, as far as that can be meant.
     fn hold(&mut self, now: Timestamp, wait: Millis) {
         if is_span(wait) {
-            let until = now + wait.min(WAIT_MAX);
+            let until = now + wait.min(BELIEVED_FOR);
             for not_before in [&mut self.pace.not_before, &mut self.news.not_before] {
                 *not_before = until.max(*not_before);
             }

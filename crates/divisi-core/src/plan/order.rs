@@ -32,9 +32,21 @@ pub(super) fn depths(needs: &[Vec<usize>]) -> Vec<usize> {
 
 /// For each place the length of the longest chain that waits for it.
 pub(super) fn chains(needs: &[Vec<usize>]) -> Vec<u32> {
-    let mut chains = vec![0; needs.len()];
-    for place in topological(needs).into_iter().rev() {
-        for &need in &needs[place] {
+    chains_in(&topological(needs), needs.len(), |place| &needs[place])
+}
+
+/// The same of a graph in which whatever a place needs stands before it. Of what may start,
+/// a run starts what most tasks wait for, one behind the other, and then what stands first.
+pub fn priorities<'n>(count: usize, needs: impl Fn(usize) -> &'n [usize]) -> Vec<u32> {
+    let order: Vec<usize> = (0..count).collect();
+    chains_in(&order, count, needs)
+}
+
+/// `order` has places after all they need.
+fn chains_in<'n>(order: &[usize], count: usize, needs: impl Fn(usize) -> &'n [usize]) -> Vec<u32> {
+    let mut chains = vec![0; count];
+    for &place in order.iter().rev() {
+        for &need in needs(place) {
             chains[need] = chains[need].max(chains[place] + 1);
         }
     }

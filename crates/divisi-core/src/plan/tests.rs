@@ -141,7 +141,7 @@ fn limits_are_written_as_people_write_them() {
     assert_eq!(plan.head().max_cost, PicoUsd::parse_dollars("2.5"));
     let again: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
     assert_eq!(again, plan);
-    insta::assert_snapshot!(serde_json::to_value(&plan).unwrap(), @r#"{"name":"audit","maxCost":2.5,"gather":{"prompt":"Sum it up"},"tasks":[{"id":"a","prompt":"x","model":["haiku","opus"],"fallback":["sonnet"],"check":{"command":"true"},"maxCost":0.35,"isolation":"worktree","timeout":"90s","retries":2}]}"#);
+    insta::assert_snapshot!(serde_json::to_value(&plan).unwrap(), @r#"{"name":"audit","maxCost":2.5,"gather":{"prompt":"Sum it up"},"tasks":[{"id":"a","prompt":"x","model":["haiku","opus"],"fallback":["sonnet"],"check":{"command":"true"},"maxCost":0.35,"isolation":"worktree","timeout":"1m 30s","retries":2}]}"#);
 }
 
 #[test]

@@ -81,32 +81,24 @@ fn span_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Erro
     impl Visitor<'_> for Text {
         type Value = Millis;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("milliseconds, or a text such as '30s' or '5m'")
+            f.write_str("milliseconds, or a text such as '90s' or '1h30m'")
         }
         fn visit_str<E: Error>(self, text: &str) -> Result<Millis, E> {
-            let wrong =
-                || E::custom(format_args!("`{text}` is no span of time: write it like '30s' or '5m'"));
-            Millis::parse(text).ok_or_else(wrong)
+            text.parse().map_err(E::custom)
         }
         fn visit_u64<E: Error>(self, millis: u64) -> Result<Millis, E> {
-            self.visit_str(&format!("{millis}ms"))
+            Millis::asked(millis).map_err(E::custom)
         }
     }
     deserializer.deserialize_any(Text)
 }
 
-/// A span with the largest unit that loses nothing.
+/// A span as it can be read again.
 pub(super) mod span {
     use super::{Deserialize, Deserializer, Millis, Serialize, Serializer, Span};
 
     pub(crate) fn serialize<S: Serializer>(span: &Option<Millis>, serializer: S) -> Result<S::Ok, S::Error> {
-        let written = |Millis(ms)| match ms {
-            ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-            ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-            ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
-            ms => format!("{ms}ms"),
-        };
-        span.map(written).serialize(serializer)
+        span.map(|span| span.to_string()).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(

@@ -46,14 +46,7 @@ pub fn of_plan(
     }
     let mut returned = last(&nodes);
     if let Some(gather) = &plan.head().gather {
-        let task = Task {
-            label: Some("gather".into()),
-            model: gather.model.clone(),
-            effort: gather.effort,
-            schema: gather.schema.clone().map(Into::into),
-            max_cost: gather.max_cost,
-            ..Task::new(gathered(&gather.prompt, &nodes))
-        };
+        let task = gather.task(gathered(&gather.prompt, &nodes));
         let reads = (0..nodes.len()).collect();
         let node = Node {
             assigned: assign(&task),

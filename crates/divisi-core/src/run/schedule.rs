@@ -10,7 +10,7 @@ impl Run {
     /// Waiting tasks looked at in one decision for those that fit what is left
     /// of the budget. Enough that smaller work behind larger goes in order, little
     /// enough that a decision stays cheap.
-    pub(super) const BUDGET_SCAN_MAX: usize = 1_024;
+    pub const BUDGET_SCAN_MAX: usize = 1_024;
 
     pub(super) fn tick(&self, now: Timestamp) -> Vec<Event> {
         if let Some(events) = self.ending() {

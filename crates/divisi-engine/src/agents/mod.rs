@@ -13,6 +13,7 @@ mod front_matter;
 
 pub use definition::{AgentDefinition, Source};
 
+use divisi_core::nearest::nearest;
 use divisi_files::{Limits, Refusal, files_below, up_to_repository};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -35,9 +36,6 @@ const FILES_MAX: usize = 2_000;
 /// How far a folder of definitions is walked: several times what the largest
 /// known collection has of anything.
 const LIMITS: Limits = Limits { depth_max: 8, entries_max: 10_000 };
-
-/// How alike two names must be, from 0 to 1, for one to be a slip of the other.
-const LIKENESS_MIN: f64 = 0.8;
 
 /// What everybody has, unless a file of the same name replaces it.
 const BUILT_IN: [&str; 3] = [
@@ -128,12 +126,10 @@ impl Agents {
     }
 
     fn unknown(&self, name: &str, broken: Option<&Problem>) -> UnknownAgent {
-        let likeness = |known: &&String| strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase());
-        let nearest = self.definitions.keys().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         UnknownAgent {
             name: name.to_owned(),
             broken: broken.cloned().map(Box::new),
-            meant: nearest.filter(|known| likeness(known) >= LIKENESS_MIN).cloned(),
+            meant: nearest(name, self.definitions.keys().map(String::as_str)).map(str::to_owned),
             known: self.definitions.keys().cloned().collect(),
         }
     }

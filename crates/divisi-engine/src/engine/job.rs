@@ -3,7 +3,7 @@
 use super::{Finished, RunHandle};
 use crate::driver::{DriveError, FlowNews, Message, TaskReport, Waiter};
 use crate::resolve::{Resolved, Resolver};
-use divisi_core::{Failure, FailureClass, Outcome, Task};
+use divisi_core::{Failure, FailureClass, Outcome, PicoUsd, Task};
 use serde_json::Value;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -79,6 +79,11 @@ impl Job {
     /// Begins a progress group.
     pub fn phase(&self, title: &str) {
         self.tell(FlowNews::Phase { title: title.into(), cap: None });
+    }
+
+    /// Begins a progress group whose tasks may cost so much together.
+    pub fn cap_phase(&self, title: &str, cap: PicoUsd) {
+        self.tell(FlowNews::Phase { title: title.into(), cap: Some(cap) });
     }
 
     /// Says something to people.

@@ -19,7 +19,7 @@ use divisi_core::event::FlowSource;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::run_loop::RunLoop;
-use divisi_core::{Input, Millis, Position, Run, RunId, Task, TaskId};
+use divisi_core::{Input, Millis, Plan, Position, Run, RunId, Task, TaskId};
 use divisi_providers::redact;
 use divisi_script::{HostOptions, ScriptError};
 use serde_json::Value;
@@ -57,6 +57,14 @@ pub struct RunOptions {
     /// again: the run parks, and goes on by itself. Without it the run is left
     /// parked. [`Control::park`] ends the wait.
     pub quota_wait: Option<QuotaWait>,
+}
+
+impl RunOptions {
+    /// The same where a run of `plan` may cost no more than that says.
+    pub fn within(mut self, plan: &Plan) -> Self {
+        self.caps.run = self.caps.run.into_iter().chain(plan.head().max_cost).min();
+        self
+    }
 }
 
 /// Why a run did not start.

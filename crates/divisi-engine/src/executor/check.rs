@@ -21,9 +21,12 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// Longest findings that go to the next attempt. The end of what a command
-/// prints says most.
-pub(crate) const FINDINGS_BYTES_MAX: u64 = 8 * 1024;
+/// Longest findings that go to the next attempt: whoever reserves for its first request
+/// reserves for so much. The end of what a command prints says most.
+pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024;
+
+/// The most of a command that stands before what it has printed.
+const COMMAND_BYTES_MAX: usize = 512;
 
 /// Longest verdict of a judge in tokens, thinking included.
 const VERDICT_TOKENS_MAX: u32 = 4_096;
@@ -52,7 +55,10 @@ pub(super) async fn run(
         return Ok(None);
     }
     let said = format!("{}\n{}", exit.stdout.text().trim(), exit.stderr.text().trim());
-    Ok(Some(format!("`{command}` ended with {}:\n{}", exit.status, last(said.trim()))))
+    let shown = &command[..command.floor_char_boundary(COMMAND_BYTES_MAX)];
+    let head = format!("`{shown}` ended with {}:\n", exit.status);
+    let left = FINDINGS_BYTES_MAX.saturating_sub(head.len());
+    Ok(Some(head + end_of(said.trim(), left)))
 }
 
 /// The conversation with one judge.
@@ -105,7 +111,7 @@ impl Verdicts {
             Some(verdict) if verdict.score >= self.threshold => Reading::Passes,
             Some(Verdict { score, findings }) => {
                 let needed = self.threshold;
-                self.findings = format!("{score} of 10, {needed} are needed: {}", last(&findings));
+                self.findings = format!("{score} of 10, {needed} are needed: {}", last_of(&findings));
                 Reading::Refuses
             }
             None => Reading::NoVerdict,
@@ -166,7 +172,11 @@ fn plain(value: &str) -> String {
     }
 }
 
-fn last(text: &str) -> &str {
-    let from = text.len().saturating_sub(FINDINGS_BYTES_MAX as usize);
-    &text[text.ceil_char_boundary(from)..]
+/// As much of findings as goes to the next attempt.
+pub(super) fn last_of(findings: &str) -> &str {
+    end_of(findings, FINDINGS_BYTES_MAX)
+}
+
+fn end_of(text: &str, bytes_max: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
 }

@@ -6,15 +6,17 @@
 //! those kept, and asks only for what is missing. What follows from a reply is
 //! the core's to say ([`divisi_core::attempt`]).
 
+use super::check::last_of;
 use super::said::answer;
 use super::schema::Checked;
 use super::{Line, Signal};
+use crate::agents::AgentDefinition;
 use crate::framing;
-use crate::resolve::Assignment;
-use crate::setup::Model;
+use crate::setup::Setup;
 use crate::tools::{NotPermitted, Toolbox};
-use divisi_core::Failure;
+use crate::toolset::Toolset;
 use divisi_core::attempt::{Reading, Say};
+use divisi_core::{Failure, Task};
 use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
 use serde_json::Value;
 use std::sync::Arc;
@@ -36,12 +38,22 @@ pub(super) struct Dialogue {
     violations: String,
 }
 
+/// What the requests of a task begin with, whichever attempt sends them.
+#[derive(Clone, Copy)]
+pub(crate) struct Brief<'a> {
+    pub(crate) task: &'a Task,
+    pub(crate) setup: &'a Setup,
+    pub(crate) tools: &'a Toolset,
+    pub(crate) agent: Option<&'a AgentDefinition>,
+}
+
 /// The first request of an attempt on `model`. `findings` says what was wrong
 /// with the result of the attempt before.
-pub(crate) fn opening(assignment: &Assignment, model: &Model, findings: Option<&str>) -> Request {
-    let Assignment { task, setup, tools, agent, .. } = assignment;
+///
+/// Whoever wants to know how large it is, before there is an attempt, builds it.
+pub(crate) fn opening(brief: Brief<'_>, model: &Arc<str>, findings: Option<&str>) -> Request {
+    let Brief { task, setup, tools, agent } = brief;
     let offered = tools.offered();
-    let agent = agent.as_deref();
     let framing =
         framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), task.schema.is_some());
     // Only what others share is worth a mark: framing alone is too short to be cached.
@@ -49,9 +61,9 @@ pub(crate) fn opening(assignment: &Assignment, model: &Model, findings: Option<&
     let last = framing.len().saturating_sub(1);
     let block = |(i, text): (usize, String)| SystemBlock { text: text.into(), cache: shared && i == last };
     let context = task.context.iter().map(|text| Block::Text { text: text.clone(), cache: true });
-    let findings = findings.map(|findings| Block::text(framing::refused(findings)));
+    let findings = findings.map(|findings| Block::text(framing::refused(last_of(findings))));
     Request {
-        model: model.id.clone(),
+        model: model.clone(),
         system: framing.into_iter().enumerate().map(block).collect(),
         messages: vec![Message {
             role: Role::User,
@@ -69,7 +81,7 @@ impl Dialogue {
     /// there is one.
     pub(super) fn new(request: Request, schema: Option<&Value>) -> Result<Self, Failure> {
         let checked = schema.map(Checked::new).transpose()?;
-        let bytes = request_bytes(&request);
+        let bytes = request.bytes();
         Ok(Self { request: request.into(), bytes, checked, value: None, violations: String::new() })
     }
 
@@ -143,14 +155,14 @@ impl Dialogue {
                 *cache = false;
             }
         }
-        self.bytes += message_bytes(&message);
+        self.bytes += message.bytes();
         request.messages.push(message);
     }
 
     /// Adds to what was said last, by us.
     fn append(&mut self, block: Block) {
         let added = Message { role: Role::User, blocks: vec![block] };
-        self.bytes += message_bytes(&added);
+        self.bytes += added.bytes();
         let request = Arc::make_mut(&mut self.request);
         match request.messages.last_mut() {
             Some(last) if last.role == Role::User => last.blocks.extend(added.blocks),
@@ -193,22 +205,4 @@ fn describe(name: &str, input: &Value) -> Arc<str> {
     let name = &name[..name.floor_char_boundary(60)];
     let most = first.floor_char_boundary(60);
     format!("{name} {}", first[..most].lines().next().unwrap_or_default()).trim_end().into()
-}
-
-/// Bytes of all texts in a request.
-fn request_bytes(request: &Request) -> u64 {
-    let system: usize = request.system.iter().map(|block| block.text.len()).sum();
-    let schema = request.schema.as_ref().map_or(0, |schema| schema.to_string().len());
-    (system + request.tools.bytes() + schema) as u64 + request.messages.iter().map(message_bytes).sum::<u64>()
-}
-
-/// Bytes of all texts in a message.
-fn message_bytes(message: &Message) -> u64 {
-    let bytes = |block: &Block| match block {
-        Block::Text { text, .. } => text.len(),
-        Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
-        Block::ToolResult { content, .. } => content.len(),
-        Block::Opaque(value) => value.to_string().len(),
-    };
-    message.blocks.iter().map(bytes).sum::<usize>() as u64
 }

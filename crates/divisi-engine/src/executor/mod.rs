@@ -17,7 +17,7 @@ mod send;
 
 pub(crate) use check::{FINDINGS_BYTES_MAX, misfit};
 pub use command::{CommandExecutor, CommandLine, ShellExecutor};
-pub(crate) use dialogue::opening;
+pub(crate) use dialogue::{Brief, opening};
 pub use line::{Line, Signal, Stopped, WaitsFor};
 pub(crate) use perform::carry_out;
 pub use person::PersonExecutor;

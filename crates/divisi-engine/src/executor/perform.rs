@@ -292,7 +292,7 @@ impl Performer {
             return Err(Failure::new(FailureClass::Unavailable, "the task has no model"));
         };
         self.toolbox = Some(Arc::new(assignment.tools.at(place.root(), &assignment.setup)?));
-        let request = opening(assignment, model, findings.as_deref());
+        let request = opening(assignment.brief(), &model.id, findings.as_deref());
         self.dialogue = Some(Dialogue::new(request, assignment.task.schema.as_deref())?);
         Ok(())
     }

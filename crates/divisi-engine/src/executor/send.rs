@@ -6,6 +6,7 @@ use crate::setup::Model;
 use divisi_core::attempt::Durations;
 use divisi_core::budget::TurnBound;
 use divisi_core::governor::Estimate;
+use divisi_core::tokens::BYTES_OF_DENSE;
 use divisi_core::{Millis, ModelPrice};
 use divisi_providers::redact;
 use divisi_providers::{Progress, ProviderError, Reply, Request};
@@ -15,10 +16,6 @@ use tokio::time::Instant;
 /// What vendors add to a request of their own: marks of roles and turns, and
 /// the text that introduces tools and schemas, of some hundred tokens.
 const VENDOR_TOKENS_MAX: u64 = 2_048;
-
-/// How many bytes of a prompt make a token, for pacing only: rather too few,
-/// so that too much is set aside. What was not used is given back.
-const BYTES_PER_TOKEN: u64 = 3;
 
 /// How long the requests of a run have taken, for all its attempts.
 #[derive(Debug, Default)]
@@ -59,7 +56,7 @@ impl Sending {
     /// Leave to send it; `shows` whether that it waits for it is shown.
     pub(super) async fn permit(&self, shows: bool) -> Result<Permit, Closed> {
         let Self { request, model, bytes, line, .. } = self;
-        let estimate = Estimate { input: bytes / BYTES_PER_TOKEN, output: request.max_tokens.into() };
+        let estimate = Estimate { input: bytes / BYTES_OF_DENSE, output: request.max_tokens.into() };
         let gate = model.governors.of(&model.id);
         gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = line.turn();

@@ -18,17 +18,13 @@ pub(crate) use prefixes::{Admission, Held};
 
 use crate::setup::Model;
 use divisi_core::governor::RateSettings;
+use divisi_core::tokens::BYTES_OF_DENSE;
 use divisi_core::{Digest, Tier};
 use divisi_providers::Request;
 use prefixes::Prefixes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bytes that every vendor's tokeniser makes at least one token of, in texts as
-/// they are. Taken from below: to hold a request whose prefix is a little too
-/// short costs a moment, to miss one costs the prefix.
-const TOKEN_BYTES: u64 = 3;
 
 /// The gates of one provider, by model family.
 #[derive(Default)]
@@ -117,7 +113,7 @@ pub fn family(model: &str) -> &str {
 fn cacheable(model: &Model, request: &Request) -> Vec<Digest> {
     let tokens_min = if model.free { None } else { model.provider.cached_tokens_min() };
     let Some(tokens_min) = tokens_min else { return vec![] };
-    let is_long = |bytes: u64| bytes >= tokens_min * TOKEN_BYTES;
+    let is_long = |bytes: u64| bytes >= tokens_min * BYTES_OF_DENSE;
     let prefixes = request.shared_prefixes();
     prefixes.iter().filter(|prefix| is_long(prefix.bytes)).map(|prefix| prefix.digest).collect()
 }

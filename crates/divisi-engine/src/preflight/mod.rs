@@ -22,7 +22,8 @@ use crate::engine::StartError;
 use crate::flow::{Flow, Library};
 use crate::resolve::Resolver;
 use crate::setup::Setup;
-use divisi_core::preflight::Graph;
+use divisi_core::preflight::{Graph, Site};
+use divisi_core::{Failure, Plan, Task};
 use divisi_script::{HostLimits, HostOptions, ScriptError};
 use play::{Asked, End, Order, Played, Stage, Way};
 use std::collections::BTreeSet;
@@ -61,6 +62,64 @@ impl Default for TraceLimits {
 /// own. Fails when the script cannot be read or cannot be stopped, or there is no
 /// engine or no thread to run it.
 pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Graph, StartError> {
+    let name = flow.name.clone();
+    on_stage(flow, setup, limits, move |tracer| tracer.graph(&name))
+}
+
+/// A task that would ask a model whose bill nobody could foresee.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unpriced {
+    /// What the task is called.
+    pub task: String,
+    /// Where the flow asks for it.
+    pub site: Option<Site>,
+    /// Which model it is, and what can be done.
+    pub failure: Failure,
+}
+
+impl Unpriced {
+    fn of(resolver: &Resolver, task: &Task, site: Option<Site>) -> Option<Self> {
+        let failure = resolver.priced(task).err()?;
+        Some(Self { task: task.title(), site, failure })
+    }
+}
+
+/// The first task of `flow` that would ask a model without a price, as far as one run
+/// against placeholders shows. Blocks and fails like [`trace`].
+pub fn unpriced(
+    flow: &Flow,
+    setup: Arc<Setup>,
+    limits: &TraceLimits,
+) -> Result<Option<Unpriced>, StartError> {
+    let rounds_max = limits.rounds_max;
+    on_stage(flow, setup, limits, move |tracer| {
+        let played = tracer.stage.play(&tracer.usual(&BTreeSet::new(), rounds_max))?;
+        let unpriced = |asked: Asked| Unpriced::of(tracer.resolver, &asked.task, asked.site);
+        Ok(played.tasks.into_iter().find_map(unpriced))
+    })
+}
+
+/// The same of a plan, which shows all its tasks. `site` says where the task at a place of
+/// it stands.
+pub fn unpriced_of_plan(
+    plan: &Plan,
+    setup: Arc<Setup>,
+    site: impl Fn(usize) -> Option<Site>,
+) -> Option<Unpriced> {
+    let resolver = Resolver::new(setup);
+    let tasks = plan.tasks().iter().enumerate();
+    let tasks = tasks.map(|(place, task)| (task.task(task.prompt.as_str()), site(place)));
+    let gather = plan.head().gather.iter().map(|gather| (gather.task(gather.prompt.as_str()), None));
+    tasks.chain(gather).find_map(|(task, site)| Unpriced::of(&resolver, &task, site))
+}
+
+/// Lets `look` run `flow` against placeholders, on a thread for scripts.
+fn on_stage<T: Send + 'static>(
+    flow: &Flow,
+    setup: Arc<Setup>,
+    limits: &TraceLimits,
+    look: impl FnOnce(Tracer<'_>) -> Result<T, ScriptError> + Send + 'static,
+) -> Result<T, StartError> {
     let script = flow.parse().map_err(Box::new)?;
     let options = HostOptions {
         // A little more than is looked at: other scripts count, too.
@@ -69,17 +128,17 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
         cwd: Some(setup.workspace.display().to_string()),
         ..HostOptions::default()
     };
-    let graph = {
+    let look = {
         let (flow, script, options, limits) = (flow.clone(), script.clone(), options.clone(), limits.clone());
         move || {
             let library = Library::new(&setup.workspace);
             let args = flow.args.as_ref();
             let stage =
                 Stage { script: &script, args, options: &options, library: &library, limits: &limits };
-            Tracer { stage, resolver: &Resolver::new(setup), tasks: 0, answered: 0 }.graph(&flow.name)
+            look(Tracer { stage, resolver: &Resolver::new(setup), tasks: 0, answered: 0 })
         }
     };
-    Ok(crate::flow::on_stack(&script, &options, graph)?.map_err(Box::new)?)
+    Ok(crate::flow::on_stack(&script, &options, look)?.map_err(Box::new)?)
 }
 
 struct Tracer<'a> {
@@ -100,15 +159,7 @@ impl Tracer<'_> {
     fn graph(mut self, name: &Arc<str>) -> Result<Graph, ScriptError> {
         let (main, ending) = self.first()?;
         self.tasks = main.tasks.len();
-        let usual = Way {
-            order: Order::Oldest,
-            width: WIDTH,
-            heeds_expect: true,
-            ending: &ending,
-            rounds_max: usize::MAX,
-            tasks_max: self.stage.limits.tasks_max,
-            fails: &never,
-        };
+        let usual = self.usual(&ending, usize::MAX);
         let mut orders = vec![];
         for order in [Order::FirstToEnd, Order::LastToEnd] {
             orders.extend(self.again(&Way { order, ..usual })?);
@@ -127,24 +178,26 @@ impl Tracer<'_> {
         Ok(graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver))
     }
 
+    /// The way of a run in which nothing is unusual.
+    fn usual<'w>(&self, ending: &'w BTreeSet<Arc<str>>, rounds_max: usize) -> Way<'w> {
+        Way {
+            order: Order::Oldest,
+            width: WIDTH,
+            heeds_expect: true,
+            ending,
+            rounds_max,
+            tasks_max: self.stage.limits.tasks_max,
+            fails: &never,
+        }
+    }
+
     /// The run that the graph is made of, and what ends in it after some rounds.
     ///
     /// A loop over a list of the script repeats as often as it repeats. One that
     /// repeats less often when results say that it is enough is ended by them.
     fn first(&self) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
         let limits = self.stage.limits;
-        let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
-            let tasks_max = limits.tasks_max;
-            self.stage.play(&Way {
-                order: Order::Oldest,
-                width: WIDTH,
-                heeds_expect: true,
-                ending,
-                rounds_max,
-                tasks_max,
-                fails: &never,
-            })
-        };
+        let play = |ending: &BTreeSet<Arc<str>>, rounds_max| self.stage.play(&self.usual(ending, rounds_max));
         let without = play(&BTreeSet::new(), limits.rounds_max)?;
         let mut ending = open::repeated(&without);
         while !ending.is_empty() {

@@ -2,8 +2,7 @@
 
 use super::{Parts, Resolver};
 use crate::choose::AUTO;
-use crate::executor::opening;
-use crate::framing;
+use crate::executor::{Brief, opening};
 use crate::setup::Model;
 use crate::tokens;
 use divisi_core::choice::Choice;
@@ -48,7 +47,7 @@ impl Resolver {
     pub async fn counted(&self, task: &Task) -> Result<Option<u64>, Failure> {
         let Some(assignment) = self.resolve(task.clone(), 0).assignment else { return Ok(None) };
         let Some(model) = assignment.models.first() else { return Ok(None) };
-        let request = opening(&assignment, model, None);
+        let request = opening(assignment.brief(), &model.id, None);
         Ok(model.provider.count_tokens(&request).await?)
     }
 
@@ -61,20 +60,10 @@ impl Resolver {
     /// About how many tokens the first request has. What stands in the place of
     /// results is counted as it stands in `task`.
     fn prompt_tokens(&self, task: &Task, parts: &Parts) -> u64 {
-        let model = parts.models.rungs.first();
-        let offered = parts.tools.offered();
-        let framing = framing::system_blocks(
-            self.setup.framing.as_deref(),
-            parts.agent.as_deref(),
-            !offered.is_empty(),
-            task.schema.is_some(),
-        );
-        let schemas = offered.iter().map(|tool| &tool.input_schema).chain(task.schema.as_deref());
-        let schemas: Vec<String> = schemas.map(ToString::to_string).collect();
-        let descriptions = offered.iter().map(|tool| tool.description.as_str());
-        let texts = framing.iter().chain(&schemas).map(String::as_str).chain(descriptions);
-        let own = [Some(&*task.prompt), task.context.as_deref()].into_iter().flatten();
-        texts.chain(own).map(|text| count(model, text)).sum::<u64>() + tokens::FRAME_TOKENS
+        let Parts { models, tools, agent, .. } = parts;
+        let model = models.rungs.first().map(|model| model.id.clone()).unwrap_or_default();
+        let brief = Brief { task, setup: &self.setup, tools, agent: agent.as_deref() };
+        tokens::of_request(&opening(brief, &model, None))
     }
 
     /// Why a task starts on its first model.

@@ -22,6 +22,7 @@ pub use features::Features;
 pub use learn::corrections;
 
 use claude::Generation;
+use divisi_providers::Request;
 
 /// Tokens that vendors add to each message: three to eight have been seen.
 pub const FRAME_TOKENS: u64 = 8;
@@ -78,6 +79,12 @@ pub fn count(model: &str, text: &str) -> Count {
             Count { tokens, upper: (upper + upper / 2).min(bytes(text)) }
         }
     }
+}
+
+/// About how many tokens `request` has to its model.
+pub fn of_request(request: &Request) -> u64 {
+    let texts = request.texts().map(|text| count(&request.model, &text.written()).tokens);
+    texts.sum::<u64>() + FRAME_TOKENS
 }
 
 fn bytes(text: &str) -> u64 {

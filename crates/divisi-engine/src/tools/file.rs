@@ -3,6 +3,7 @@
 use super::path::{Place, Root, reason};
 use super::walk::{Entry, walk};
 use super::watch::Watch;
+use divisi_core::nearest::likeness;
 use std::io::{self, Read};
 
 /// Largest file that is read or written. Nothing that large is meant to be read
@@ -18,9 +19,6 @@ const LOOKED_AT_MAX: usize = 20_000;
 
 /// Characters of two paths that are compared, from their ends.
 const COMPARED_CHARS_MAX: usize = 200;
-
-/// How alike two names must be, from 0 to 1, for one to be a slip of the other.
-const LIKENESS_MIN: f64 = 0.75;
 
 /// Finds a place where something is.
 pub(super) fn locate_existing(root: &Root, asked: &str, watch: &Watch) -> Result<Place, String> {
@@ -57,7 +55,7 @@ fn missing(root: &Root, asked: &str, place: &Place, watch: &Watch) -> String {
 /// Existing files that may be meant: the same name elsewhere before similar
 /// names, near folders before far ones.
 fn proposals(root: &Root, place: &Place, watch: &Watch) -> Vec<String> {
-    let Some(wanted) = place.path().file_name().map(|name| name.to_string_lossy().to_lowercase()) else {
+    let Some(wanted) = place.path().file_name().map(|name| name.to_string_lossy().into_owned()) else {
         return Vec::new();
     };
     let Ok(everything) = root.locate(".").and_then(|start| walk(root, &start, None, watch)) else {
@@ -65,11 +63,8 @@ fn proposals(root: &Root, place: &Place, watch: &Watch) -> Vec<String> {
     };
     let whole = place.display();
     let alike = |entry: &Entry| {
-        let name = entry.place.path().file_name()?.to_string_lossy().to_lowercase();
-        let likeness = strsim::jaro_winkler(&wanted, &name);
-        if likeness < LIKENESS_MIN {
-            return None;
-        }
+        let name = entry.place.path().file_name()?.to_string_lossy();
+        let likeness = likeness(&wanted, &name)?;
         let path = entry.place.display();
         Some((likeness, strsim::normalized_levenshtein(end_of(&whole), end_of(&path)), path))
     };

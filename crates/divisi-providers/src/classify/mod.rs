@@ -18,6 +18,7 @@ use crate::error::ProviderError;
 use crate::rate;
 use divisi_core::FailureClass::{self, *};
 use divisi_core::Millis;
+use divisi_core::retry::BELIEVED_FOR;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -27,10 +28,6 @@ use told::Told;
 /// Up to this, a limit over hours or days is waited for: its window slides, and a request is
 /// let in as soon as an old one falls out of it.
 const SOON_MAX: Millis = Millis::from_secs(60);
-
-/// A limit that lets nothing in for longer is a quota, whatever it is called: the run parks
-/// with the moment, instead of asking every hour.
-const PACE_MAX: Millis = Millis::from_secs(3_600);
 
 /// East of Greenwich, in hours, where the vendors of GLM have their moments without a zone.
 const BEIJING: i8 = 8;
@@ -122,7 +119,8 @@ impl Reading {
             Some(Verdict::NoModel) | None => of_status(),
         };
         let class = match class {
-            RateLimited if wait.is_some_and(|wait| wait > PACE_MAX) => Quota,
+            // A limit that lets nothing in for longer is a quota, whatever it is called.
+            RateLimited if wait.is_some_and(|wait| wait > BELIEVED_FOR) => Quota,
             class => class,
         };
         let word =

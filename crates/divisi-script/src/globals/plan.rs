@@ -2,8 +2,10 @@
 
 use super::convert;
 use divisi_core::Plan;
+use divisi_core::patterns::{self, Gathering, Planning};
 use divisi_core::plan::{references, render};
-use rquickjs::{Ctx, Function, Object, Result, Value};
+use rquickjs::{Ctx, Exception, Function, Object, Result, Value};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -12,7 +14,8 @@ use std::collections::BTreeMap;
 pub(super) fn check<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     Function::new(ctx.clone(), |ctx: Ctx<'js>, plan: Value<'js>, tasks_max: usize| {
         let plan = convert::json(&ctx, plan)?.unwrap_or_default();
-        let answer = match checked(&plan, tasks_max) {
+        let value = serde_json::from_str(&plan).map_err(|error| error.to_string());
+        let answer = match value.and_then(|value| patterns::plan(&value, tasks_max)) {
             Ok(plan) => json!({ "tasks": with_needs(&plan), "chains": plan.chains() }),
             Err(error) => json!({ "error": error }),
         };
@@ -38,16 +41,26 @@ pub(super) fn schema<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     Function::new(ctx.clone(), |ctx: Ctx<'js>| ctx.json_parse(Plan::json_schema().to_string()))
 }
 
-fn checked(json: &str, tasks_max: usize) -> std::result::Result<Plan, String> {
-    let value = serde_json::from_str(json).map_err(|error| error.to_string())?;
-    let plan = Plan::from_value(&value).map_err(|error| match error.hint() {
-        Some(hint) => format!("{error} ({hint})"),
-        None => error.to_string(),
-    })?;
-    match plan.tasks().len() {
-        tasks if tasks > tasks_max => Err(format!("the plan has {tasks} tasks, {tasks_max} are allowed")),
-        _ => Ok(plan),
-    }
+/// Adds what the patterns say: `plannerPrompt`, `gathered`, `skipped` and `synthesis`, each
+/// of one value as the core takes it.
+pub(super) fn tell<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
+    host.set("plansMax", patterns::PLANS_MAX)?;
+    host.set("plannerPrompt", said(ctx, |planning: Planning| Ok(planning.prompt()))?)?;
+    host.set("gathered", said(ctx, |gathering: Gathering| gathering.prompt())?)?;
+    host.set("skipped", said(ctx, |need: String| Ok(patterns::skipped(&need)))?)?;
+    host.set("synthesis", said(ctx, |goal: String| Ok(patterns::synthesis(&goal)))?)
+}
+
+/// A function that takes a value and says something, or throws why not.
+fn said<'js, G: DeserializeOwned + 'static>(
+    ctx: &Ctx<'js>,
+    say: impl Fn(G) -> std::result::Result<String, String> + 'js,
+) -> Result<Function<'js>> {
+    Function::new(ctx.clone(), move |ctx: Ctx<'js>, given: Value<'js>| -> Result<String> {
+        let given = convert::json(&ctx, given)?.unwrap_or_default();
+        let given = serde_json::from_str(&given).map_err(|error| error.to_string());
+        given.and_then(&say).map_err(|why| Exception::throw_message(&ctx, &why))
+    })
 }
 
 fn with_needs(plan: &Plan) -> Vec<serde_json::Value> {

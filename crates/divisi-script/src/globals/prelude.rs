@@ -45,6 +45,7 @@ pub(super) fn complete<'js>(
     host.set("checkPlan", plan::check(ctx)?)?;
     host.set("renderPrompt", plan::render_prompt(ctx)?)?;
     host.set("planSchema", plan::schema(ctx)?)?;
+    plan::tell(ctx, &host)?;
     host.set("itemsMax", shared.borrow().options.limits.items_max)?;
     host.set("tasksMax", divisi_core::Plan::TASKS_MAX)?;
     host.set("cwd", shared.borrow().options.cwd.as_deref().unwrap_or("/"))?;

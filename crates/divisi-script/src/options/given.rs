@@ -6,12 +6,10 @@ use crate::state::Shared;
 use crate::{Expect, schema};
 use divisi_core::check::Ladder;
 use divisi_core::task::Isolation;
+use divisi_core::time::BadSpan;
 use divisi_core::{Effort, Millis, PicoUsd};
 use rquickjs::{Ctx, Value};
 use std::sync::Arc;
-
-/// A year: whatever is longer is a mistake in the unit.
-const SPAN_MILLIS_MAX: f64 = 365.0 * 24.0 * 3_600_000.0;
 
 /// One option as the script gave it.
 pub(super) struct Given<'a, 'js> {
@@ -122,13 +120,15 @@ impl<'js> Given<'_, 'js> {
         Ok(expect)
     }
 
-    /// Milliseconds as a number, or a text with a unit: `'30s'`, `'5m'`.
+    /// Milliseconds as a number, or a text with a unit: `'90s'`, `'1h30m'`.
     pub(super) fn span(&self) -> Result<Millis> {
-        let span = match self.value.as_number() {
-            Some(millis) => (1.0..=SPAN_MILLIS_MAX).contains(&millis).then_some(Millis(millis as u64)),
-            None => self.value.as_string().and_then(|string| Millis::parse(&text(self.ctx, string).ok()?)),
-        };
-        span.ok_or_else(|| self.wrong("milliseconds, or a text such as '30s' or '5m'"))
+        if let Some(string) = self.value.as_string() {
+            let wrong = |bad: BadSpan| Refusal::Type(format!("the option `{}`: {bad}", self.name));
+            return text(self.ctx, string)?.parse().map_err(wrong);
+        }
+        // What is no whole number of milliseconds is cut to one, and what is none is zero.
+        let span = self.value.as_number().and_then(|millis| Millis::asked(millis as u64).ok());
+        span.ok_or_else(|| self.wrong("milliseconds, or a text such as '90s' or '1h30m'"))
     }
 
     /// The form of a result.

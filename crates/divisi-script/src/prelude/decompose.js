@@ -2,8 +2,6 @@
 (globals, host) => {
   // More than people want to pay for unseen; `max` raises it.
   const TASKS_MAX = 20;
-  // A planner that has been told its mistake twice will not get it right.
-  const PLANNER_TRIES_MAX = 3;
 
   globals.decompose = async function decompose(goal, options = {}) {
     if (typeof goal !== 'string' || goal.trim() === '') throw new TypeError('decompose() takes the goal first');
@@ -24,16 +22,16 @@
   const asOptions = (given) => (typeof given === 'object' && given !== null ? given : { model: given });
 
   const makePlan = async (goal, options, max) => {
-    let complaint = '';
+    let complaint = null;
     for (let tries = 1; ; tries++) {
-      const prompt = plannerPrompt(goal, max, complaint);
+      const prompt = host.plannerPrompt({ goal, max, complaint });
       host.bound(max);
       const plan = await globals.agent(prompt, { label: 'plan', ...options, schema: host.planSchema(), required: true });
       const { error, ...checked } = host.checkPlan(plan, max);
       if (!error) return checked;
-      if (tries === PLANNER_TRIES_MAX) throw new Error(`no usable plan after ${tries} tries: ${error}`);
+      if (tries === host.plansMax) throw new Error(`no usable plan after ${tries} tries: ${error}`);
       host.report(`plan ${tries} cannot be used: ${error}`);
-      complaint = `\n\nYour last plan could not be used: ${error}\nMake a new one without this mistake. It was:\n\n${JSON.stringify(plan)}`;
+      complaint = { error, plan: JSON.stringify(plan) };
     }
   };
 
@@ -48,13 +46,6 @@
     }
     return checked;
   };
-
-  const plannerPrompt = (goal, max, complaint) =>
-    `Split this goal into tasks for agents that work at the same time:\n\n${goal}\n\n` +
-    `Make ${max} tasks at most, and only as many as help. Each agent sees its own prompt and nothing else, ` +
-    'so write down all it has to know. Name a task under `needs` only where the work cannot start without ' +
-    'its result, and write {{id}} in the prompt where that result belongs. No task may need itself, directly ' +
-    `or through others.${complaint}`;
 
   // What a person has planned is done as it is written. What an agent has
   // planned decides on no more than the model.
@@ -88,7 +79,7 @@
   };
 
   const skip = (task, need) => {
-    const reason = `it needs \`${need}\`, which has no result`;
+    const reason = host.skipped(need);
     host.report(`task \`${task.id}\` is skipped: ${reason}`);
     return { status: 'skipped', value: null, reason, model: null, attempts: 0, cost: 0 };
   };
@@ -99,7 +90,7 @@
     const missing = byName(failed.map(([id, { status, reason }]) => [id, reason ?? status]));
     const concluded = { plan: { goal, tasks }, results, missing };
     if (!gather) return concluded;
-    const { prompt = defaultPrompt(goal), ...options } = gatherOptions(gather);
+    const { prompt = host.synthesis(goal), ...options } = gatherOptions(gather);
     return { ...concluded, synthesis: await globals.gather(prompt, outcomes, options) };
   };
 
@@ -111,6 +102,4 @@
     if (gather === true) return {};
     return typeof gather === 'string' ? { prompt: gather } : gather;
   };
-
-  const defaultPrompt = (goal) => `Agents have worked on this goal:\n\n${goal}\n\nMake one answer of what they found.`;
 };

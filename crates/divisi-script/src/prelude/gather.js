@@ -3,14 +3,9 @@
   globals.gather = async function gather(prompt, parts, { minParts = 1, ...options } = {}) {
     if (typeof prompt !== 'string' || prompt.trim() === '') throw new TypeError('gather() takes a prompt first');
     const read = readParts(parts);
-    const missing = read.filter(({ text }) => text === undefined);
-    const present = read.length - missing.length;
-    if (present < minParts) {
-      const why = missing.map(({ name, reason }) => `${name} (${reason})`).join(', ');
-      throw new Error(`gather() has ${present} of ${read.length} parts and needs ${minParts}; missing: ${why || 'all'}`);
-    }
+    const composed = host.gathered({ prompt, least: minParts, parts: read });
     host.informs();
-    return globals.agent(compose(prompt, read, missing), { label: 'gather', ...options });
+    return globals.agent(composed, { label: 'gather', ...options });
   };
 
   const readParts = (parts) => {
@@ -30,26 +25,12 @@
     const outcome = isOutcome(part);
     const value = outcome ? part.value : part;
     if (value === null || value === undefined) {
-      return { name, reason: (outcome && (part.reason ?? part.status)) || 'no result' };
+      const reason = outcome && (part.reason ?? part.status);
+      return { name: String(name), reason: reason ? String(reason) : null };
     }
-    return { name, text: typeof value === 'string' ? value : JSON.stringify(value) };
+    return { name: String(name), text: typeof value === 'string' ? value : JSON.stringify(value) };
   };
 
   const isOutcome = (part) =>
     typeof part === 'object' && part !== null && ['status', 'value', 'reason', 'attempts'].every((key) => key in part);
-
-  const compose = (prompt, read, missing) => {
-    const sections = [prompt];
-    for (const { name, text } of read) {
-      if (text !== undefined) sections.push(`## ${name}\n\n${text}`);
-    }
-    if (missing.length > 0) {
-      const lines = missing.map(({ name, reason }) => `- ${name}: ${reason}`);
-      sections.push(
-        `## Missing\n\n${missing.length} of ${read.length} parts could not be had:\n\n${lines.join('\n')}\n\n` +
-          'Do not guess what they would have said. Say in your answer that they are missing.',
-      );
-    }
-    return sections.join('\n\n');
-  };
 };

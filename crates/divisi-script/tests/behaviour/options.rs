@@ -109,8 +109,10 @@ fn checks_are_commands_schemas_and_judges() {
 fn a_value_that_cannot_be_meant_throws() {
     insta::assert_snapshot!(refusal("{ effort: 'extreme' }"), @r#"TypeError: the option `effort` has to be one of low, medium, high, xhigh, max, not "extreme""#);
     insta::assert_snapshot!(refusal("{ isolation: 'docker' }"), @r#"TypeError: the option `isolation` has to be 'worktree', not "docker""#);
-    insta::assert_snapshot!(refusal("{ timeout: '5 days' }"), @r#"TypeError: the option `timeout` has to be milliseconds, or a text such as '30s' or '5m', not "5 days""#);
-    insta::assert_snapshot!(refusal("{ timeout: 0 }"), @"TypeError: the option `timeout` has to be milliseconds, or a text such as '30s' or '5m', not 0");
+    insta::assert_snapshot!(refusal("{ timeout: '5 days' }"), @"TypeError: the option `timeout`: `5 days` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
+    insta::assert_snapshot!(refusal("{ timeout: '0s' }"), @"TypeError: the option `timeout`: `0s` is no span of time: it must be a millisecond or more");
+    insta::assert_snapshot!(refusal("{ timeout: 0 }"), @"TypeError: the option `timeout` has to be milliseconds, or a text such as '90s' or '1h30m', not 0");
+    insta::assert_snapshot!(refusal("{ timeout: Infinity }"), @"TypeError: the option `timeout` has to be milliseconds, or a text such as '90s' or '1h30m', not inf");
     insta::assert_snapshot!(refusal("{ retries: -1 }"), @"TypeError: the option `retries` has to be a whole number from 0, not -1");
     insta::assert_snapshot!(refusal("{ model: 3 }"), @"TypeError: the option `model` has to be a string, not 3");
     insta::assert_snapshot!(refusal("{ tools: [1] }"), @"TypeError: the option `tools` has to be a string, not 1");

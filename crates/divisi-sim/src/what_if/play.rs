@@ -4,13 +4,9 @@ use super::work::{Leg, Works};
 use super::{Limits, Tasks};
 use divisi_core::budget::Budget;
 use divisi_core::governor::{Decision, Ending, Estimate, Governor, Next, PermitId, Queue, RateLimits};
-use divisi_core::{Millis, PicoUsd, Timestamp, Usage};
+use divisi_core::{Millis, PicoUsd, Run, Timestamp, Usage};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-
-/// Waiting tasks that are looked at for one that the budget holds. A run looks
-/// at more; those behind are as likely to be too dear.
-const BUDGET_SCAN_MAX: usize = 64;
 
 /// What one run came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +28,8 @@ pub(super) struct Play<'a> {
     in_flight_max: usize,
     gates: Vec<Gate>,
     budget: Budget,
+    /// The least that any task reserves at once: with less left, none need be looked at.
+    least: PicoUsd,
     now: Timestamp,
     /// How many others a task waits for yet.
     waits: Vec<u32>,
@@ -72,6 +70,7 @@ impl<'a> Play<'a> {
             gates: limits.families.iter().map(gate).collect(),
             in_flight_max: limits.in_flight_max.max(1) as usize,
             budget: Budget::new(limits.cap),
+            least: works.least(tasks.count()),
             now: Timestamp(0),
             at: vec![At::default(); tasks.count()],
             ready,
@@ -117,7 +116,8 @@ impl<'a> Play<'a> {
     fn start(&mut self) {
         let mut too_dear = vec![];
         while self.in_flight < self.in_flight_max
-            && too_dear.len() < BUDGET_SCAN_MAX
+            && too_dear.len() < Run::BUDGET_SCAN_MAX
+            && self.least <= self.budget.left()
             && let Some((priority, Reverse(task))) = self.ready.pop()
         {
             match self.leg(task).map(|leg| leg.bound.most()) {

@@ -1,5 +1,7 @@
 //! What is to be done, and what waits for what.
 
+use divisi_core::plan::priorities;
+
 /// Tasks by their place, and who waits for whom, in arrays.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
@@ -32,13 +34,9 @@ impl Tasks {
                 next[before] += 1;
             }
         }
+        let priority = priorities(count, &waits);
         let waits = (0..count).map(|task| waits(task).len() as u32).collect();
-        let mut tasks = Self { begin, followers, waits, priority: vec![0; count] };
-        for task in (0..count).rev() {
-            let behind = tasks.followers(task).iter().map(|&next| tasks.priority[next as usize] + 1).max();
-            tasks.priority[task] = behind.unwrap_or(0);
-        }
-        tasks
+        Self { begin, followers, waits, priority }
     }
 
     /// How many there are.

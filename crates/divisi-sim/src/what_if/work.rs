@@ -44,6 +44,15 @@ impl Works {
         self.legs.iter().map(|leg| u64::from(leg.requests)).sum()
     }
 
+    /// The least that one of `count` tasks reserves for a request; nothing where one
+    /// sends none.
+    pub(super) fn least(&self, count: usize) -> PicoUsd {
+        match (0..count).all(|task| self.leg(task, 0).is_some()) {
+            true => self.legs.iter().map(|leg| leg.bound.most()).min().unwrap_or_default(),
+            false => PicoUsd::ZERO,
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.legs.clear();
         self.begin.clear();

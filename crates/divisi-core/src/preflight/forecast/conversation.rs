@@ -8,6 +8,7 @@
 use super::priors::KindPrior;
 use crate::check::Judge;
 use crate::preflight::{Assigned, Rung};
+use crate::tokens::BYTES_OF_DENSE;
 use crate::{ModelPrice, PicoUsd, Usage};
 
 /// Turns after which a conversation is priced by its last one times those left.
@@ -88,8 +89,7 @@ const VERDICT_TOKENS: u64 = 300;
 /// What one judge's look at a typical result of this task costs: it reads what
 /// was asked, the rubric and the result.
 pub(super) fn judge_cost(task: &Assigned, judge: &Judge, rung: &Rung) -> PicoUsd {
-    // About three characters to a token, as vendors' newer tokenisers have it.
-    let rubric = judge.rubric.len() as u64 / 3;
+    let rubric = judge.rubric.len() as u64 / BYTES_OF_DENSE;
     let result = u64::from(task.reply_tokens_max).min(RESULT_TOKENS);
     let usage =
         Usage { input: task.prompt_tokens + rubric + result, output: VERDICT_TOKENS, ..Usage::default() };

@@ -7,13 +7,10 @@ use super::spread::{millis, pico};
 use super::task::Forecaster;
 use crate::budget::TurnBound;
 use crate::preflight::{Assigned, Graph, Rung};
+use crate::tokens::BYTES_OF_PROSE;
 use crate::{Millis, PicoUsd, Tier};
 use fastrand::Rng;
 use std::sync::Arc;
-
-/// Bytes of a token, from above: what may be charged for a prompt is counted by
-/// its bytes, and all that a plan knows of it is about how many tokens it has.
-const TOKEN_BYTES_MAX: u64 = 4;
 
 /// A graph whose tasks can be drawn.
 pub struct Draws {
@@ -93,7 +90,7 @@ impl Leg {
 /// What the first request of a task may cost on this model.
 pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
     rung.price.as_ref().map_or_else(TurnBound::default, |price| {
-        TurnBound::of(price, task.prompt_tokens.saturating_mul(TOKEN_BYTES_MAX), task.reply_tokens_max)
+        TurnBound::of(price, task.prompt_tokens.saturating_mul(BYTES_OF_PROSE), task.reply_tokens_max)
     })
 }
 

@@ -1,6 +1,7 @@
 //! When tasks start and end under limits: the order a run would follow.
 
 use super::Bounds;
+use crate::plan::priorities;
 use crate::preflight::Graph;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -11,8 +12,8 @@ pub(super) struct Schedule {
     followers: Vec<Vec<usize>>,
     /// How many tasks each one waits for.
     waits: Vec<usize>,
-    /// Place in the queue of those that may start: smallest first.
-    rank: Vec<usize>,
+    /// In which order those that may start do so: largest first.
+    priority: Vec<u32>,
     /// Of the longest chain of tasks behind one another.
     pub(super) critical_path: Vec<usize>,
     /// How many tasks have as many others before them: none, one, two, …
@@ -77,12 +78,8 @@ impl Schedule {
             let behind = followers[i].iter().map(|&next| chain[next]).fold(0.0, f64::max);
             chain[i] = typical[i] + behind;
         }
-        let mut order: Vec<usize> = (0..count).collect();
-        order.sort_by(|a, b| chain[*b].total_cmp(&chain[*a]).then(a.cmp(b)));
-        let mut rank = vec![0; count];
-        order.iter().enumerate().for_each(|(place, &task)| rank[task] = place);
-
-        let longest = |tasks: &mut dyn Iterator<Item = usize>| tasks.min_by_key(|&task| rank[task]);
+        let longer = |a: &usize, b: &usize| chain[*b].total_cmp(&chain[*a]).then(a.cmp(b));
+        let longest = |tasks: &mut dyn Iterator<Item = usize>| tasks.min_by(longer);
         let mut critical_path = Vec::new();
         let mut next = longest(&mut (0..count).filter(|&i| graph.tasks[i].waits.is_empty()));
         while let Some(task) = next {
@@ -92,7 +89,7 @@ impl Schedule {
         Self {
             waits: graph.tasks.iter().map(|node| node.waits.len()).collect(),
             followers,
-            rank,
+            priority: priorities(count, |task| &graph.tasks[task].waits),
             critical_path,
             waves: waves.into_values().collect(),
             in_flight_max: bounds.in_flight_max.max(1) as usize,
@@ -103,18 +100,19 @@ impl Schedule {
 
     /// Seconds until the last task ends, when each takes what `demands` says.
     ///
-    /// Those that may start do so as soon as one of the allowed number is free,
-    /// the longest chain first. A rate limit is a pipe that all requests go
+    /// Those that may start do so as soon as one of the allowed number is free, in
+    /// the order of a run. A rate limit is a pipe that all requests go
     /// through: a task ends no earlier than its own are through it.
     pub(super) fn makespan(&self, demands: &[Demand]) -> f64 {
         let mut waits = self.waits.clone();
-        let mut ready: BinaryHeap<Reverse<(usize, usize)>> =
-            (0..waits.len()).filter(|&i| waits[i] == 0).map(|i| Reverse((self.rank[i], i))).collect();
+        let ready = |task: usize| (self.priority[task], Reverse(task));
+        let mut startable: BinaryHeap<(u32, Reverse<usize>)> =
+            (0..waits.len()).filter(|&task| waits[task] == 0).map(ready).collect();
         let mut running: BinaryHeap<Reverse<(Moment, usize)>> = BinaryHeap::new();
         let (mut now, mut requests_through, mut tokens_through) = (0.0f64, 0.0f64, 0.0f64);
         loop {
             while running.len() < self.in_flight_max
-                && let Some(Reverse((_, task))) = ready.pop()
+                && let Some((_, Reverse(task))) = startable.pop()
             {
                 let demand = demands[task];
                 let mut end = now + demand.seconds;
@@ -133,7 +131,7 @@ impl Schedule {
             for &next in &self.followers[task] {
                 waits[next] -= 1;
                 if waits[next] == 0 {
-                    ready.push(Reverse((self.rank[next], next)));
+                    startable.push(ready(next));
                 }
             }
         }

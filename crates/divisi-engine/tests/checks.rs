@@ -190,6 +190,9 @@ async fn what_was_killed_while_it_was_checked_is_not_asked_for_again() {
         tokio::task::yield_now().await;
     }
     run.kill();
+    while engine.is_driven(&id).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
     std::fs::write(&go_on, "").unwrap();
     let again = engine.resume(&id, flow(), setup(&vendor), RunOptions::default()).await;
     let finished = again.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap();

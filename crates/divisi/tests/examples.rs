@@ -68,12 +68,12 @@ fn checked(example: &str) -> String {
 
 #[test]
 fn check_of_a_plan() {
-    insta::assert_snapshot!(checked("release.yaml"), @r"
+    insta::assert_snapshot!(checked("release.yaml"), @"
     ✓ pattern identified?             scatter-gather: fan-out of 2, and `release notes` reads them
     ✓ dependencies mapped?            3 tasks, 2 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          1 on haiku, 2 on sonnet
-    ✓ cost estimated?                 about $0.3120, mostly $0.0842 to $1.00
+    ✓ cost estimated?                 about $0.3121, mostly $0.0842 to $1.00
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min to 30 min, retries 4
     ");
@@ -81,43 +81,43 @@ fn check_of_a_plan() {
 
 #[test]
 fn check_of_scripts() {
-    insta::assert_snapshot!(checked("fan-out.js"), @r"
+    insta::assert_snapshot!(checked("fan-out.js"), @"
     ✓ pattern identified?             fan-out of 5
     ✓ dependencies mapped?            5 tasks, no result goes from one to another
     ✓ parallelisation opportunities?  up to 5 tasks at the same time
     ✓ right model per agent?          5 on haiku
-    ✓ cost estimated?                 about $0.0091, mostly $0.0026 to $0.0289
+    ✓ cost estimated?                 about $0.0091, mostly $0.0026 to $0.0290
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
-    insta::assert_snapshot!(checked("steps.js"), @r"
+    insta::assert_snapshot!(checked("steps.js"), @"
     ✓ pattern identified?             Build → Test → Deploy: sequence of 3
     ✓ dependencies mapped?            3 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  nothing runs at the same time
     ✓ right model per agent?          3 on sonnet
-    ✓ cost estimated?                 about $0.9171, mostly $0.2296 to $3.40
+    ✓ cost estimated?                 about $0.9173, mostly $0.2296 to $3.40
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min, retries 4
     ");
-    insta::assert_snapshot!(checked("top-five.js"), @r"
+    insta::assert_snapshot!(checked("top-five.js"), @"
     ✓ pattern identified?             Find → Audit: hierarchy: `find` decides the width of a fan-out of 5
     ✓ dependencies mapped?            6 tasks, 5 results go from one to another
     ✓ parallelisation opportunities?  up to 5 tasks at the same time
     ✓ right model per agent?          5 on sonnet, 1 on opus
-    ✓ cost estimated?                 about $1.38, mostly $0.5589 to $3.72
+    ✓ cost estimated?                 about $1.38, mostly $0.5591 to $3.73
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
-    insta::assert_snapshot!(checked("reviews.js"), @r"
+    insta::assert_snapshot!(checked("reviews.js"), @"
     ✓ pattern identified?             Review → Plan: scatter-gather: fan-out of 3, and `plan` reads them
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 3 tasks at the same time
     ✓ right model per agent?          4 on sonnet
-    ✓ cost estimated?                 about $0.4968, mostly $0.1381 to $1.63
+    ✓ cost estimated?                 about $0.4970, mostly $0.1381 to $1.63
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
-    insta::assert_snapshot!(checked("list-expensive.js"), @r"
+    insta::assert_snapshot!(checked("list-expensive.js"), @"
     ✓ pattern identified?             sequence of 4
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ! parallelisation opportunities?  nothing runs at the same time
@@ -125,23 +125,23 @@ fn check_of_scripts() {
       ! examples/list-expensive.js:22  `read configs` waits for `find files` without reading what came of it · 0:42
         start them together with `parallel()`, unless `find files` changes files that `read configs` needs
     ! right model per agent?          4 on opus
-                                      about $0.3232 less on the tiers that suffice
-      ! examples/list-expensive.js:15  opus for `find files`, which is of the kind search · $0.1608
+                                      about $0.3236 less on the tiers that suffice
+      ! examples/list-expensive.js:15  opus for `find files`, which is of the kind search · $0.1609
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-      ! examples/list-expensive.js:22  opus for `read configs`, which is of the kind read · $0.1001
+      ! examples/list-expensive.js:22  opus for `read configs`, which is of the kind read · $0.1003
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-      ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0623
+      ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0624
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-    ✓ cost estimated?                 about $0.7163, mostly $0.1913 to $2.28
+    ✓ cost estimated?                 about $0.7166, mostly $0.1914 to $2.28
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
-    insta::assert_snapshot!(checked("list-optimised.js"), @r"
+    insta::assert_snapshot!(checked("list-optimised.js"), @"
     ✓ pattern identified?             graph of 4 tasks in 3 waves (2, 1, 1)
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          3 on haiku, 1 on opus
-    ✓ cost estimated?                 about $0.4617, mostly $0.1345 to $1.75
+    ✓ cost estimated?                 about $0.4618, mostly $0.1345 to $1.75
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");

@@ -433,7 +433,7 @@ tasks:
 #[test]
 fn what_is_written_is_read_as_the_same_plan() {
     let plan = PlanFile::read("p.yaml", CHECKS).unwrap().plan;
-    assert_snapshot!(super::write("p.yaml".as_ref(), &plan).unwrap(), @r"
+    assert_snapshot!(super::write("p.yaml".as_ref(), &plan).unwrap(), @"
     name: checked
     phases:
     - title: Fix
@@ -443,7 +443,7 @@ fn what_is_written_is_read_as_the_same_plan() {
       prompt: A
       check:
         command: cargo test -q
-      stallMs: 90s
+      stallMs: 1m 30s
     - id: b
       prompt: B
       check:

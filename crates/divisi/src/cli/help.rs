@@ -10,7 +10,7 @@ use std::fmt::Write;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run agents", &["run", "map", "pipe", "decompose"]),
     ("Look ahead", &["plan", "check", "pick"]),
-    ("Go on", &["resume", "rerun"]),
+    ("Go on", &["resume", "rerun", "answer"]),
     ("Look back", &["runs", "show", "cost"]),
     ("Set up", &["init", "doctor", "trust", "models", "types", "completions", "man"]),
 ];

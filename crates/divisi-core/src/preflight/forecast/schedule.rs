@@ -157,7 +157,11 @@ mod tests {
     fn what_waits_for_nothing_runs_at_once_as_far_as_it_may() {
         let four = sample::graph(&[&[], &[], &[], &[]]);
         assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(4)), 4.0);
-        assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(2)), 5.0, "4+1 and 3+2");
+        assert_eq!(
+            makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(2)),
+            6.0,
+            "1+3 and 2+4: by chains, then as asked for"
+        );
         assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(1)), 10.0);
     }
 

@@ -2,7 +2,7 @@
 
 /// How alike two names must be, from 0 to 1, for one to be a slip of the other. Names that
 /// begin alike count as more alike than others: people misspell endings.
-const LIKENESS_MIN: f64 = 0.7;
+const LIKENESS_MIN: f64 = 0.75;
 
 /// How alike two names are, from 0 to 1, whatever case they are in; `None` where neither
 /// is a slip of the other.

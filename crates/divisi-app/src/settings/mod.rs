@@ -6,8 +6,8 @@
 //! vendors are never part of it: settings name the variable that holds one.
 //!
 //! The project's file comes with the folder, perhaps from a stranger. What in it
-//! is more than a choice of models and limits ([`claims`]) counts once the user
-//! has trusted the file as it is ([`trusted`]).
+//! is more than a choice of models and limits (`claims`) counts once the user
+//! has trusted the file as it is (`trusted`).
 
 mod shape;
 mod values;

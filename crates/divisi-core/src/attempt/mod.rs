@@ -11,9 +11,9 @@
 //! The engine performs its outputs with a vendor, tools and a clock; the simulator
 //! performs them with seeded ones. So every rule here is one that the simulator plays.
 //!
-//! Conversation, checks and requests are each a state of their own: [`conversation`]
-//! says what follows from a reply, [`exchange`] which of two requests for the same is
-//! out, [`clock`] what it is doing and for how long, [`durations`] how long others take.
+//! Conversation, checks and requests are each a state of their own: `conversation`
+//! says what follows from a reply, `exchange` which of two requests for the same is
+//! out, `clock` what it is doing and for how long, `durations` how long others take.
 
 mod clock;
 mod conversation;

@@ -131,7 +131,7 @@ fn a_declared_kind_settles_it() {
     assert_eq!(choice.why(), "search, as the task says");
     let hint = |name| declared(name).unwrap_err().hint();
     insta::assert_snapshot!(declared("serach").unwrap_err(), @"there is no kind of task `serach`");
-    insta::assert_snapshot!(hint("serach"), @"did you mean `search` or `research` or `extract`?");
+    insta::assert_snapshot!(hint("serach"), @"did you mean `search` or `research`?");
     insta::assert_snapshot!(hint("security"), @"did you mean `security-design` or `security-review`?");
     insta::assert_snapshot!(hint("xyz"), @"there are algorithm, architecture, bug, classify, data, docs, explain, extract, feature, format, general, migration, planning, read, refactor, research, review, search, security-design, security-review, simple-edit, summarise, synthesis, test, translate; add others as [kinds.NAME] in divisi.toml");
 }

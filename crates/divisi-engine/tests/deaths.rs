@@ -49,6 +49,12 @@ fn die_at(times: usize, engine: &Engine, run: Option<&RunId>, workspace: &Path) 
         handle.id().clone()
     });
     process.shutdown_background();
+    // What it was at is dropped in its own time.
+    Runtime::new().unwrap().block_on(async {
+        while engine.is_driven(&id).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
     id
 }
 

@@ -164,7 +164,7 @@ pub enum Event {
     },
     /// An attempt waits for something outside of the process, by a handle that outlives
     /// it. It holds no slot and no timeout, and a resume does not call it lost. It ends
-    /// with `AttemptEnded`, whoever brings the answer.
+    /// with `AttemptEnded`, from whatever source the answer comes.
     AttemptSuspended {
         /// Which attempt.
         attempt: AttemptId,

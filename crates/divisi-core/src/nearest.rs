@@ -1,4 +1,4 @@
-//! What somebody who has mistyped a name probably meant.
+//! The known name that a mistyped one probably stands for.
 
 /// How alike two names must be, from 0 to 1, for one to be a slip of the other. Names that
 /// begin alike count as more alike than others: people misspell endings.

@@ -1,6 +1,6 @@
 //! What the patterns say to models and people, from whichever language they are used.
 //!
-//! Texts are part of a task's identity: whoever changes one asks for its tasks anew.
+//! Texts are part of a task's identity: a changed text makes its tasks new ones.
 
 use crate::Plan;
 use serde::Deserialize;

@@ -1,10 +1,10 @@
 //! One attempt at a task, as a machine without IO: what it does next, and what it
 //! waits for.
 //!
-//! It is told what happens ([`Attempt::handle`]) and says what is to be done
+//! It takes inputs ([`Attempt::handle`]) and gives outputs that are to be performed
 //! ([`Attempt::poll`]): build a request, ask the run for it, wait for the prefix that
 //! it shares with others, wait for a permit, send, use tools, check the result, end.
-//! It knows no text: whoever performs its outputs builds the requests, reads the
+//! It knows no text: its caller performs the outputs, builds the requests, reads the
 //! replies and says what they are ([`Reading`]). Time is what the caller passes;
 //! [`Attempt::timeout`] says when it wants to be asked again.
 //!
@@ -664,7 +664,7 @@ impl Attempt {
         }
     }
 
-    /// The second request is of no use any more. The run is told, unless it has
+    /// The second request is of no use any more. The run records that, unless it has
     /// denied the request.
     fn give_up_second(&mut self, is_granted: bool) {
         let billed = self.exchange.second == Second::Out;

@@ -1,7 +1,7 @@
 //! The loop that drives a run, without IO: what is decided together, what may follow
 //! once it is durable, in which order a flow is answered, and when to stop.
 //!
-//! Whoever drives it takes in what has queued up ([`RunLoop::submit`], [`RunLoop::ask`],
+//! Its driver takes in what has queued up ([`RunLoop::submit`], [`RunLoop::ask`],
 //! [`RunLoop::input`] and their like), then lets it [settle](RunLoop::settle), makes the
 //! [batch](RunLoop::take_batch) durable, and only then carries out the
 //! [effects](RunLoop::committed) and gives the flow its [answers](RunLoop::answers). The
@@ -91,7 +91,7 @@ pub enum Effect<A> {
     Granted(A, Option<u32>),
     /// What an attempt has said is durable: a reply, or that a request is sent twice.
     Recorded(A),
-    /// An attempt has ended, whoever has said so, or is suspended.
+    /// An attempt has ended, from whatever source, or is suspended.
     Ended(AttemptId),
     /// A task has its outcome.
     TaskEnded(TaskId),

@@ -2,7 +2,7 @@
 //!
 //! An attempt is a machine without IO, the core's [`divisi_core::attempt::Attempt`].
 //! Here are the clock, the texts, the vendor and the tools: each output is performed,
-//! and what comes of it is told. At most two things are under way at once: the step
+//! and its outcome is the next input. At most two things are under way at once: the step
 //! that the attempt waits for, and a second request for the same.
 
 use super::check::{self, Verdicts};

@@ -74,7 +74,7 @@ pub(crate) struct Process<'w, 'f> {
     alarms: BTreeSet<(Timestamp, AttemptId)>,
     /// Whether the run parks, and has not woken since.
     is_parking: bool,
-    /// What attempts are told once all that follows from a batch has begun.
+    /// Inputs of attempts, given once all that follows from a batch has begun.
     steps: Vec<(AttemptId, Step)>,
     /// What attempts wanted and the run does not let them.
     denied: Vec<(AttemptId, Step)>,
@@ -117,7 +117,7 @@ impl Observer for Eyes {
     fn before(&mut self, run: &Run, now: Timestamp, event: &Event) {
         self.story.tell(now, || line(event));
         let watched = match event {
-            Event::RunWoken if !self.may_wake => Err("it goes on although somebody has parked it".into()),
+            Event::RunWoken if !self.may_wake => Err("it goes on although a person has parked it".into()),
             _ => self.watch.before(run, now, event),
         };
         self.note(watched);
@@ -331,7 +331,7 @@ impl<'w, 'f> Process<'w, 'f> {
         Ok(if self.kill == Kill::Amid(self.appends) { End::Killed } else { End::Stopped })
     }
 
-    /// Attempts are told what they may, and what they may not.
+    /// Attempts get the answers to what they have asked.
     fn goes_on(&mut self) -> Result<(), String> {
         let steps = std::mem::take(&mut self.steps);
         for (attempt, step) in steps.into_iter().chain(std::mem::take(&mut self.denied)) {
@@ -357,7 +357,7 @@ impl<'w, 'f> Process<'w, 'f> {
         Ok(())
     }
 
-    /// The script is told what there is to tell, and says what it has to say.
+    /// Gives the script its answers, and takes in what it asks for because of them.
     fn script_goes_on(&mut self) -> Result<(), String> {
         self.listen();
         let answers = self.runs.answers();

@@ -21,6 +21,7 @@ fn the_run_rests_until_it_is_answered_and_goes_on_with_the_answer() {
     let id = home.last();
     assert!(said.contains(&format!("divisi answer {id} t0 TEXT")), "{said}");
     assert!(home.ends(0, &["show", "last"]).stdout.contains("1 waiting for an answer"));
+    assert!(home.ends(0, &["show", "last", "deploy"]).stdout.contains("· waiting for an answer"));
     let said = home.ends(4, &["resume", "last"]).stderr;
     assert!(said.contains("1 reused"), "what was done beside it is kept: {said}");
 

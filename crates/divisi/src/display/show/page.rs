@@ -72,7 +72,7 @@ impl<'a> TaskPage<'a> {
         }
         for attempt in attempts(self.events, self.task) {
             lines.push(Line::new());
-            lines.extend(attempt_lines(&attempt, texts, all, now, look));
+            lines.extend(attempt_lines(&attempt, state, texts, all, now, look));
             lines.extend(why_failed(&attempt, state));
         }
         for (_, before) in self.earlier_outcomes() {
@@ -143,7 +143,14 @@ fn models(state: &TaskState) -> String {
     }
 }
 
-fn attempt_lines(attempt: &Attempt<'_>, texts: &Texts, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+fn attempt_lines(
+    attempt: &Attempt<'_>,
+    state: &TaskState,
+    texts: &Texts,
+    all: bool,
+    now: Timestamp,
+    look: &Look,
+) -> Vec<Line> {
     let end = attempt.end.map_or(now, |(at, _)| at);
     let mut facts = vec![];
     facts.extend(attempt.model.map(str::to_owned));
@@ -154,6 +161,7 @@ fn attempt_lines(attempt: &Attempt<'_>, texts: &Texts, all: bool, now: Timestamp
     let mut title = Line::of(Tone::Strong, format!("attempt {}", attempt.number)).put(Tone::Dim, facts);
     title = title.plain(look.dot());
     title = match attempt.end {
+        None if state.suspension().is_some() => title.put(Tone::Warn, status::word(state)),
         None => title.put(Tone::Busy, "running"),
         Some((_, None)) => title.put(Tone::Good, "ok"),
         Some((_, Some(failure))) => title.put(Tone::Bad, failure.class.as_str()),

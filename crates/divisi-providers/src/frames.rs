@@ -7,7 +7,9 @@
 //! that is no UTF-8 costs its letters and not the reply, and a server that keeps
 //! the connection open is not waited for.
 
+use memchr::memchr2;
 use serde::de::IgnoredAny;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// Longest line that is looked at before its end has come. Looking costs as much
@@ -74,7 +76,7 @@ impl Frames {
             self.emit(&json.bytes);
         }
         let line = std::mem::take(&mut self.line);
-        self.field(&String::from_utf8_lossy(&line));
+        self.field(&text(&line));
         self.dispatch();
     }
 
@@ -104,17 +106,17 @@ impl Frames {
             self.json = Some(Json::default());
             return bytes;
         }
-        let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+        let Some(end) = memchr2(b'\n', b'\r', bytes) else {
             self.line.extend_from_slice(bytes);
             return &[];
         };
         self.after_return = bytes[end] == b'\r';
         if self.line.is_empty() {
-            self.field(&String::from_utf8_lossy(&bytes[..end]));
+            self.field(&text(&bytes[..end]));
         } else {
             let mut line = std::mem::take(&mut self.line);
             line.extend_from_slice(&bytes[..end]);
-            self.field(&String::from_utf8_lossy(&line));
+            self.field(&text(&line));
             line.clear();
             self.line = line;
         }
@@ -165,7 +167,7 @@ impl Frames {
     }
 
     fn emit(&mut self, json: &[u8]) {
-        let data = String::from_utf8_lossy(json).into_owned();
+        let data = text(json).into_owned();
         self.events.push_back(Event { name: String::new(), data });
     }
 
@@ -176,7 +178,7 @@ impl Frames {
             && self.line.starts_with(b"data:")
             && self.data.is_none()
         {
-            let line = String::from_utf8_lossy(&self.line).into_owned();
+            let line = text(&self.line).into_owned();
             let value = unlabelled(line["data:".len()..].trim_start());
             if stands_alone(value) {
                 self.line.clear();
@@ -213,6 +215,14 @@ impl Json {
 
     fn is_whole(&self) -> bool {
         self.depth == 0
+    }
+}
+
+/// Bytes as text. The check is many times as fast as the repair, which is hardly ever needed.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

@@ -7,7 +7,7 @@
 //! thousands of events.
 
 use serde::de::{self, Deserialize};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
@@ -43,23 +43,28 @@ pub(crate) fn string<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::E
 }
 
 /// A number of tokens: also as `12.0` or `"12"`.
-pub(crate) fn tokens(value: &Value) -> Option<u64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    natural(number).map(|tokens| tokens.min(TOKENS_MAX))
+pub(crate) struct Tokens;
+
+impl<'de> DeserializeSeed<'de> for Tokens {
+    type Value = Option<u64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, field: D) -> Result<Option<u64>, D::Error> {
+        let tokens = number(field)?.and_then(natural);
+        Ok(tokens.map(|tokens| tokens.min(TOKENS_MAX)))
+    }
 }
 
 /// A place in a list: also as `1.0` or `"1"`.
 pub(crate) fn index<'de, D: Deserializer<'de>>(field: D) -> Result<Option<usize>, D::Error> {
-    let number = match field.deserialize_any(Plain)? {
+    Ok(number(field)?.and_then(natural).and_then(|index| index.try_into().ok()))
+}
+
+fn number<'de, D: Deserializer<'de>>(field: D) -> Result<Option<f64>, D::Error> {
+    Ok(match field.deserialize_any(Plain)? {
         Scalar::Number(number) => Some(number),
         Scalar::Text(text) => text.trim().parse().ok(),
         Scalar::Absent => None,
-    };
-    Ok(number.and_then(natural).and_then(|index| index.try_into().ok()))
+    })
 }
 
 /// The cast is exact up to 2^53, far beyond every count and index.
@@ -199,31 +204,33 @@ impl<'de> Visitor<'de> for Plain {
 /// Takes everything but what the visitor is for as absent.
 macro_rules! absent_otherwise {
     ($absent:expr) => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("anything")
         }
 
-        fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+        fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Self::Value, E> {
             Ok($absent)
         }
 
-        fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
+        fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Self::Value, E> {
             Ok($absent)
         }
 
-        fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
+        fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> {
             Ok($absent)
         }
 
-        fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+        fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> {
             Ok($absent)
         }
 
-        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
             Ok($absent)
         }
     };
 }
+
+pub(crate) use absent_otherwise;
 
 struct Object<T>(PhantomData<T>);
 
@@ -368,9 +375,10 @@ mod tests {
 
     #[test]
     fn what_is_no_count_is_none_and_one_beyond_reason_is_the_most() {
-        let read = FORMS.map(|json| tokens(&serde_json::from_str(json).unwrap_or_default()));
+        let tokens = |json: &str| Tokens.deserialize(&serde_json::from_str::<Value>(json).unwrap()).unwrap();
+        let read = FORMS.map(tokens);
         assert_eq!(read, [None, None, None, Some(12), Some(12), None, None, Some(TOKENS_MAX)]);
-        assert_eq!(tokens(&serde_json::json!(TOKENS_MAX - 1)), Some(TOKENS_MAX - 1));
-        assert_eq!(tokens(&serde_json::json!(1_u64 << 63)), Some(TOKENS_MAX));
+        assert_eq!(tokens(&(TOKENS_MAX - 1).to_string()), Some(TOKENS_MAX - 1));
+        assert_eq!(tokens(&(1_u64 << 63).to_string()), Some(TOKENS_MAX));
     }
 }

@@ -6,15 +6,16 @@
 //! zeros at first or at last. So every name is read wherever it stands, the largest
 //! count of each is the truth, and the total tells what was counted beside.
 
-use crate::lenient::tokens;
+use crate::lenient;
 use divisi_core::Usage;
 use divisi_core::price::Billing;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use std::fmt;
 
 /// Counts as a vendor gives them.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(from = "Map<String, Value>")]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
     /// The prompt with what a cache gave of it.
     prompt: Option<u64>,
@@ -34,67 +35,179 @@ pub(crate) struct Counted {
     in_words_of_anthropic: bool,
 }
 
-impl From<Map<String, Value>> for Counted {
-    /// Reads every name that is in use, by format and vendor. Gateways send several at once.
-    fn from(counts: Map<String, Value>) -> Self {
-        let counts = Value::Object(counts);
-        let most = |paths: &[&str]| paths.iter().filter_map(|path| tokens(counts.pointer(path)?)).max();
-        Self {
-            prompt: most(&["/prompt_tokens"]),
-            input: most(&["/input_tokens", "/inputTokens", "/inputTokenCount"]),
-            output: most(&["/completion_tokens", "/output_tokens", "/outputTokens", "/outputTokenCount"]),
-            total: most(&["/total_tokens", "/totalTokens"]),
-            thinking: most(&[
-                "/completion_tokens_details/reasoning_tokens",
-                "/output_tokens_details/reasoning_tokens",
-                "/output_tokens_details/thinking_tokens",
-                // Perplexity.
-                "/reasoning_tokens",
-            ]),
-            read: most(&[
-                "/prompt_tokens_details/cached_tokens",
-                "/input_tokens_details/cached_tokens",
-                "/cache_read_input_tokens",
-                // DeepSeek, Moonshot and Together, Bedrock.
-                "/prompt_cache_hit_tokens",
-                "/cached_tokens",
-                "/cacheReadInputTokens",
-                "/cacheReadInputTokenCount",
-            ]),
-            written: most(&[
-                "/prompt_tokens_details/cache_write_tokens",
-                "/input_tokens_details/cache_write_tokens",
-                "/cache_creation_input_tokens",
-                // Qwen, LiteLLM, Bedrock.
-                "/prompt_tokens_details/cache_creation_input_tokens",
-                "/prompt_tokens_details/cache_creation_tokens",
-                "/cacheWriteInputTokens",
-                "/cacheWriteInputTokenCount",
-            ]),
-            short: most(&[
-                "/cache_creation/ephemeral_5m_input_tokens",
-                "/prompt_tokens_details/cache_creation/ephemeral_5m_input_tokens",
-            ]),
-            long: most(&[
-                "/cache_creation/ephemeral_1h_input_tokens",
-                "/prompt_tokens_details/cache_creation/ephemeral_1h_input_tokens",
-                // Twelve hours at OpenAI are nearest to the hour in price.
-                "/input_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
-                "/prompt_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
-            ]),
-            searches: most(&[
-                "/server_tool_use/web_search_requests",
-                // LiteLLM, xAI, Perplexity.
-                "/prompt_tokens_details/web_search_requests",
-                "/server_side_tool_usage_details/web_search_calls",
-                "/num_search_queries",
-            ]),
-            in_words_of_anthropic: counts.get("cache_read_input_tokens").is_some(),
+/// What a field of usage holds.
+#[derive(Clone, Copy)]
+enum Field {
+    Count(Count),
+    /// Counts of more detail, by the name of the object that they stand in.
+    Within(&'static str),
+    Other,
+}
+
+#[derive(Clone, Copy)]
+enum Count {
+    Prompt,
+    Input,
+    Output,
+    Total,
+    Thinking,
+    Read,
+    /// The same in Anthropic's words.
+    ReadBeside,
+    Written,
+    Short,
+    Long,
+    Searches,
+}
+
+/// What the field `name` within an object holds (`""`: the usage itself). Every name that
+/// is in use, by format and vendor: gateways send several at once.
+fn field(within: &str, name: &str) -> Field {
+    use Count::{Input, Long, Output, Prompt, Read, ReadBeside, Searches, Short, Thinking, Total, Written};
+    Field::Count(match (within, name) {
+        ("", "prompt_tokens") => Prompt,
+        ("", "input_tokens" | "inputTokens" | "inputTokenCount") => Input,
+        ("", "completion_tokens" | "output_tokens" | "outputTokens" | "outputTokenCount") => Output,
+        ("", "total_tokens" | "totalTokens") => Total,
+        ("completion_tokens_details" | "output_tokens_details", "reasoning_tokens")
+        | ("output_tokens_details", "thinking_tokens")
+        // Perplexity.
+        | ("", "reasoning_tokens") => Thinking,
+        ("", "cache_read_input_tokens") => ReadBeside,
+        ("prompt_tokens_details" | "input_tokens_details", "cached_tokens")
+        // DeepSeek, Moonshot and Together, Bedrock.
+        | (
+            "",
+            "prompt_cache_hit_tokens" | "cached_tokens" | "cacheReadInputTokens" | "cacheReadInputTokenCount",
+        ) => Read,
+        ("prompt_tokens_details" | "input_tokens_details", "cache_write_tokens")
+        // Qwen, LiteLLM, Bedrock.
+        | ("prompt_tokens_details", "cache_creation_input_tokens" | "cache_creation_tokens")
+        | ("", "cache_creation_input_tokens" | "cacheWriteInputTokens" | "cacheWriteInputTokenCount") => Written,
+        ("cache_creation", "ephemeral_5m_input_tokens") => Short,
+        ("cache_creation", "ephemeral_1h_input_tokens")
+        // Twelve hours at OpenAI are nearest to the hour in price.
+        | ("cache_write_tokens_details", "ttl_12h_tokens") => Long,
+        ("server_tool_use" | "prompt_tokens_details", "web_search_requests")
+        // LiteLLM, xAI, Perplexity.
+        | ("server_side_tool_usage_details", "web_search_calls")
+        | ("", "num_search_queries") => Searches,
+        _ => return object(within, name).map_or(Field::Other, Field::Within),
+    })
+}
+
+/// The name of an object with counts that stands within another.
+fn object(within: &str, name: &str) -> Option<&'static str> {
+    let inner: &[&'static str] = match within {
+        "" => &[
+            "completion_tokens_details",
+            "output_tokens_details",
+            "prompt_tokens_details",
+            "input_tokens_details",
+            "cache_creation",
+            "server_tool_use",
+            "server_side_tool_usage_details",
+        ],
+        "prompt_tokens_details" => &["cache_creation", "cache_write_tokens_details"],
+        "input_tokens_details" => &["cache_write_tokens_details"],
+        _ => &[],
+    };
+    inner.iter().copied().find(|object| *object == name)
+}
+
+impl<'de> Deserialize<'de> for Counted {
+    /// What is no object counts nothing.
+    fn deserialize<D: Deserializer<'de>>(usage: D) -> Result<Self, D::Error> {
+        let mut counted = Self::default();
+        Object { counted: &mut counted, within: "" }.deserialize(usage)?;
+        Ok(counted)
+    }
+}
+
+/// Reads an object of counts.
+struct Object<'a> {
+    counted: &'a mut Counted,
+    within: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, object: D) -> Result<(), D::Error> {
+        object.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    lenient::absent_otherwise!(());
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(field) = map.next_key_seed(Name(self.within))? {
+            match field {
+                Field::Count(count) => {
+                    let new = map.next_value_seed(lenient::Tokens)?;
+                    self.counted.in_words_of_anthropic |= matches!(count, Count::ReadBeside);
+                    let count = self.counted.of(count);
+                    *count = (*count).max(new);
+                }
+                Field::Within(within) => map.next_value_seed(Object { counted: self.counted, within })?,
+                Field::Other => _ = map.next_value::<IgnoredAny>()?,
+            }
         }
+        Ok(())
+    }
+}
+
+/// Reads the name of a field within an object.
+struct Name(&'static str);
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Field;
+
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Field, D::Error> {
+        name.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Field;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Field, E> {
+        Ok(field(self.0, name))
     }
 }
 
 impl Counted {
+    fn of(&mut self, count: Count) -> &mut Option<u64> {
+        match count {
+            Count::Prompt => &mut self.prompt,
+            Count::Input => &mut self.input,
+            Count::Output => &mut self.output,
+            Count::Total => &mut self.total,
+            Count::Thinking => &mut self.thinking,
+            Count::Read | Count::ReadBeside => &mut self.read,
+            Count::Written => &mut self.written,
+            Count::Short => &mut self.short,
+            Count::Long => &mut self.long,
+            Count::Searches => &mut self.searches,
+        }
+    }
+
     /// Takes in further counts.
     pub(crate) fn raise(&mut self, new: Self) {
         let fields = [

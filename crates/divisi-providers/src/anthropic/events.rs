@@ -4,12 +4,13 @@ use super::usage::Bill;
 use crate::calls;
 use crate::end::{self, End, Unfinished};
 use crate::fault;
-use crate::lenient::{self, field, text_in};
+use crate::lenient::{self, text_in};
 use crate::repair::joined;
 use crate::reply::Reply;
 use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -55,7 +56,7 @@ impl Assembler for Events {
             "content_block_delta" => self.add(event.index, &event.delta.unwrap_or_default()),
             "content_block_start" => event.content_block.is_some_and(|block| self.begin(event.index, block)),
             "content_block_stop" => self.close(event.index),
-            "message_start" => event.message.is_some_and(|message| self.start(&message)),
+            "message_start" => event.message.is_some_and(|message| self.start(message)),
             "message_delta" => {
                 let delta = event.delta.unwrap_or_default();
                 let bills = [event.usage, delta.usage].into_iter().flatten();
@@ -64,16 +65,16 @@ impl Assembler for Events {
             }
             "message_stop" => {
                 // Where Bedrock counts.
-                event.usage.or(event.metrics).into_iter().for_each(|bill| _ = self.bill.raise(&bill));
+                event.usage.or(event.metrics).into_iter().for_each(|bill| _ = self.bill.raise(bill));
                 self.is_complete = true;
                 true
             }
             "ping" => false,
             // A reply that is not streamed.
             "message" => {
-                let message = serde_json::from_str(data)?;
-                self.start(&message);
-                self.stop(field(&message, "stop_reason"));
+                let message: Message<'_> = serde_json::from_str(data)?;
+                self.stop(&message.stop_reason);
+                self.start(message);
                 self.is_complete = true;
                 true
             }
@@ -115,17 +116,15 @@ impl Assembler for Events {
 
 impl Events {
     /// Takes in the message as it stands at its start, or all of it.
-    fn start(&mut self, message: &Value) -> bool {
+    fn start(&mut self, Message { model, usage, content, .. }: Message<'_>) -> bool {
         if self.model.is_empty() {
-            field(message, "model").clone_into(&mut self.model);
+            self.model = model.into_owned();
         }
-        message.get("usage").into_iter().for_each(|usage| _ = self.bill.raise(usage));
-        match message.get("content") {
+        usage.into_iter().for_each(|usage| _ = self.bill.raise(usage));
+        match content {
             Some(Value::Array(blocks)) => {
-                blocks
-                    .iter()
-                    .filter(|block| block.is_object())
-                    .for_each(|block| _ = self.begin(None, block.clone()));
+                let blocks = blocks.into_iter().filter(Value::is_object);
+                blocks.for_each(|block| _ = self.begin(None, block));
             }
             Some(Value::String(text)) => {
                 _ = self.begin(None, serde_json::json!({"type": "text", "text": text}));
@@ -356,15 +355,30 @@ impl<'a> Piece<'a> {
 struct Event<'a> {
     #[serde(borrow, rename = "type", default, deserialize_with = "lenient::text")]
     kind: Cow<'a, str>,
-    message: Option<Value>,
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
+    message: Option<Message<'a>>,
     content_block: Option<Value>,
     #[serde(default, deserialize_with = "lenient::index")]
     index: Option<usize>,
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     delta: Option<Delta<'a>>,
-    usage: Option<Value>,
-    #[serde(rename = "amazon-bedrock-invocationMetrics")]
-    metrics: Option<Value>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "amazon-bedrock-invocationMetrics")]
+    metrics: Option<&'a RawValue>,
+}
+
+/// A message as it stands at its start, or all of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Message<'a> {
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    model: Cow<'a, str>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    content: Option<Value>,
+    #[serde(borrow, deserialize_with = "lenient::text")]
+    stop_reason: Cow<'a, str>,
 }
 
 /// What is new in a block, or in the message.
@@ -383,7 +397,8 @@ struct Delta<'a> {
     signature: Cow<'a, str>,
     #[serde(borrow, deserialize_with = "lenient::text")]
     stop_reason: Cow<'a, str>,
-    usage: Option<Value>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[cfg(test)]
@@ -491,8 +506,9 @@ data: {"type":"message_stop"}
         let (first, rest) = STREAM.as_bytes().split_at(10);
         let (_, seen) = read_pieces(&[first, rest], Events::default());
         use Progress::{Alive, OutputTokens, Started};
+        use divisi_core::governor::RateLimits;
         let written: Vec<_> = seen.iter().filter(|sign| matches!(sign, OutputTokens(_))).copied().collect();
-        assert_eq!(seen[..3], [Alive, Alive, Started]);
+        assert_eq!(seen[..3], [Alive, Alive, Started(RateLimits::default())]);
         // All but the ping.
         assert_eq!(written, [0, 0, 1, 1, 1, 1, 3, 4, 4, 7, 8, 8, 8].map(OutputTokens));
     }

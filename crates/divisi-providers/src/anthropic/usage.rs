@@ -9,7 +9,7 @@ use crate::usage::Counted;
 use divisi_core::Usage;
 use divisi_core::price::{Billing, Service};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Usage as it is counted up.
 #[derive(Default)]
@@ -32,16 +32,17 @@ struct Served {
 
 impl Bill {
     /// Takes in a further event's usage. Returns whether it is one.
-    pub(super) fn raise(&mut self, usage: &Value) -> bool {
-        self.counted.raise(Counted::deserialize(usage).unwrap_or_default());
-        let new = Served::deserialize(usage).unwrap_or_default();
+    pub(super) fn raise(&mut self, usage: &RawValue) -> bool {
+        let usage = usage.get();
+        self.counted.raise(serde_json::from_str(usage).unwrap_or_default());
+        let new: Served = serde_json::from_str(usage).unwrap_or_default();
         let words = [
             (&mut self.served.service_tier, new.service_tier),
             (&mut self.served.speed, new.speed),
             (&mut self.served.inference_geo, new.inference_geo),
         ];
         words.into_iter().filter(|(_, new)| !new.is_empty()).for_each(|(word, new)| *word = new);
-        usage.is_object()
+        usage.starts_with('{')
     }
 
     /// How it was served. A tier of `priority` is paid for by a contract; its tokens are at the list price.

@@ -10,7 +10,9 @@ use divisi_engine::store::Batch;
 use divisi_engine::{Engine, Flow, RunHandle, RunOptions, Setup};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use tokio::sync::mpsc;
 
 /// A run to be started, or to go on with.
@@ -100,11 +102,16 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
     flow.parse().map_err(Problem::script)?;
     let (mut request, settings, setup, vendors) =
         surroundings(&input, request, earlier.as_ref(), app).await?;
-    preflight::priced(&input, &setup, app)?;
     // What an agent writes to a settings file gives a resume no more rights.
     request.allow = Some(settings.allow.clone());
-    protect::what_decides(&setup, &settings, &request, &input, app)?;
-    let engine = Engine::new(app.store()?);
+    // The look at the prices takes as long as all the rest, so both are done at once.
+    let engine = thread::scope(|scope| {
+        let priced = scope.spawn(|| preflight::priced(&input, &setup, app));
+        let engine = protect::what_decides(&setup, &settings, &request, &input, app)
+            .and_then(|()| Ok(Engine::new(app.store()?)));
+        priced.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        engine
+    })?;
     let kept = Kept { request, vendors: Some(vendors) };
     let (watcher, batches) = mpsc::unbounded_channel();
     let options = RunOptions {

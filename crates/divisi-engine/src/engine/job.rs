@@ -34,29 +34,38 @@ impl Job {
     /// Dropping the future does not stop the task, once its input files and those of
     /// tasks asked for before are read. If the run parks first, the report says that
     /// the task was interrupted.
-    pub async fn run(&self, task: Task) -> TaskReport {
-        self.submit(task, 0).await
+    pub fn run(&self, task: Task) -> impl Future<Output = TaskReport> {
+        self.submit(task, 0)
     }
 
     /// The same for a task for which a chain of `waiting` others is known to wait.
-    pub(crate) async fn submit(&self, task: Task, waiting: u32) -> TaskReport {
-        let turn = self.turn.lock().await;
-        let report = match task.inputs.is_empty() {
-            true => self.send(self.resolver.resolve(task, waiting)),
-            false => {
-                let resolver = self.resolver.clone();
-                // Reads whole files.
-                match spawn_blocking(move || resolver.resolve(task, waiting)).await {
-                    Ok(resolved) => self.send(resolved),
-                    Err(error) => match error.try_into_panic() {
-                        Ok(panic) => resume_unwind(panic),
-                        Err(_) => return interrupted(),
-                    },
-                }
+    pub(crate) fn submit(&self, task: Task, waiting: u32) -> impl Future<Output = TaskReport> {
+        // In a box, which is let go before the wait for the report: tasks wait by the
+        // hundred thousand.
+        let handed_over = Box::pin(self.hand_over(task, waiting));
+        async move {
+            match handed_over.await {
+                Some(report) => reported(report).await,
+                None => interrupted(),
             }
-        };
-        drop(turn);
-        reported(report).await
+        }
+    }
+
+    /// Resolves a task in its turn. `None` where the runtime ends first.
+    async fn hand_over(&self, task: Task, waiting: u32) -> Option<oneshot::Receiver<TaskReport>> {
+        let _turn = self.turn.lock().await;
+        if task.inputs.is_empty() {
+            return Some(self.send(self.resolver.resolve(task, waiting)));
+        }
+        let resolver = self.resolver.clone();
+        // Reads whole files.
+        match spawn_blocking(move || resolver.resolve(task, waiting)).await {
+            Ok(resolved) => Some(self.send(resolved)),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => None,
+            },
+        }
     }
 
     /// Records that a task is not run, and why.

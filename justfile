@@ -31,5 +31,5 @@ fuzz-replies SECONDS="900":
 # All benchmarks; see docs/benchmarks.md.
 bench:
     cargo bench -p divisi-core -p divisi-script
-    cargo build --release -p divisi
-    cargo run --release -p divisi-bench
+    cargo build --profile dist -p divisi -p divisi-bench
+    target/dist/divisi-bench

@@ -24,7 +24,7 @@ impl Bench {
             None => this_program()?.with_file_name("divisi"),
         };
         let divisi = divisi.canonicalize().with_context(|| {
-            format!("there is no {}; build it with `cargo build --release -p divisi`", divisi.display())
+            format!("there is no {}; build it with `cargo build --profile dist -p divisi`", divisi.display())
         })?;
         let folder = folder.unwrap_or_else(std::env::temp_dir);
         Ok(Self { table: Table::default(), rounds: rounds.max(1), divisi, folder })

@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 async fn send(args: &Args, body: &str) -> Result<BTreeMap<u16, u64>> {
     let Some((before, after)) = body.split_once(NUMBER) else { bail!("the body has no {NUMBER} in it") };
+    divisi_mock::choose_encryption();
     let client = reqwest::Client::new();
     let url = format!("{}/v1/messages", args.url);
     let mut statuses = BTreeMap::new();

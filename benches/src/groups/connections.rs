@@ -9,9 +9,6 @@ use crate::table::{Aim, Figure};
 use anyhow::Result;
 use divisi_mock::{Config, Latency};
 
-/// As many as somebody writes who wants no limit.
-const UNLIMITED: usize = 1_000_000;
-
 /// Most connections that a process opens to a vendor.
 const CONNECTIONS_MAX: f64 = 256.0;
 
@@ -42,7 +39,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The most connections of 2,000 calls that may all be under way at once.
+/// The most connections of 2,000 calls, of which the loop makes all at once.
 fn most_open(bench: &mut Bench, body: &Body) -> Result<()> {
     const CALLS: usize = 2_000;
     let latency = Latency { first_byte_ms: 200, ..Latency::default() };
@@ -53,10 +50,10 @@ fn most_open(bench: &mut Bench, body: &Body) -> Result<()> {
         connections.most()
     };
     let connections = Connections::to(mock.address());
-    let ours = Machine::new(bench, mock.url())?.run(FAN_OUT, CALLS, &["--jobs", &UNLIMITED.to_string()])?;
+    let ours = Machine::new(bench, mock.url())?.run(FAN_OUT, CALLS, &[])?;
     let [most, bare] = [connections.most(), bare].map(|count| Figure::count(count as u64));
-    let what = "most connections, 2,000 calls and any number at once";
+    let what = "most connections, 2,000 calls, by default";
     bench.table.row(what, most, Some(bare), Aim::AtMost(CONNECTIONS_MAX));
-    bench.table.row("2,000 × 200 ms, any number at once", Figure::seconds(ours.wall), None, Aim::Open);
+    bench.table.row("2,000 × 200 ms, by default", Figure::seconds(ours.wall), None, Aim::Open);
     Ok(())
 }

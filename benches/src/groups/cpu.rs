@@ -25,7 +25,8 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let (bare, ours) = best_of_both(bench.rounds, || {
         let bare = body.send(&mock.url(), &[CALLS], AT_ONCE)?;
         mock.reset()?;
-        let ours = Machine::new(bench, mock.url())?.run(FAN_OUT, CALLS, &[])?;
+        let jobs = AT_ONCE.to_string();
+        let ours = Machine::new(bench, mock.url())?.run(FAN_OUT, CALLS, &["--jobs", &jobs])?;
         mock.reset()?;
         Ok((bare.cpu, ours.cpu))
     })?;

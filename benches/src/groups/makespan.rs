@@ -10,24 +10,36 @@ use divisi_mock::{Config, Latency};
 
 const TASKS: usize = 1_000;
 
-/// Most the makespan may be of the loop's.
-const TIMES: f64 = 1.15;
+/// Connections of a run that says nothing, where each request takes one.
+const BY_DEFAULT: usize = 250;
+
+/// Most the makespan may be of the loop's: at 64 at once, with all at once, and by default
+/// over HTTP/2 against a loop with all at once.
+const TIMES: [f64; 3] = [1.15, 1.3, 1.5];
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let latency = Latency { first_byte_ms: 200, ..Latency::default() };
-    let mock = MockProcess::start(&Config { latency, requests_kept_max: 0, ..Config::default() })?;
+    let config = Config { latency, encrypted: true, requests_kept_max: 0, ..Config::default() };
+    let mock = MockProcess::start(&config)?;
     let body = Body::of(bench, FAN_OUT)?;
-    for (at_once, how) in [(64, "64 at once, as by default"), (256, "256 at once"), (TASKS, "all at once")] {
+    let plain = |bench: &Bench| Machine::new(bench, mock.url());
+    let multiplexed = |bench: &Bench| Machine::over_http2(bench, &mock);
+    let rows: [(&str, &dyn Fn(&Bench) -> Result<Machine>, &[&str], usize, Aim); 4] = [
+        ("64 at once", &plain, &["--jobs", "64"], 64, Aim::TimesBare(TIMES[0])),
+        ("by default", &plain, &[], BY_DEFAULT, Aim::Open),
+        ("all at once", &plain, &["--jobs", "1000"], TASKS, Aim::TimesBare(TIMES[1])),
+        ("by default over HTTP/2, loop all at once", &multiplexed, &[], TASKS, Aim::TimesBare(TIMES[2])),
+    ];
+    for (how, machine, args, at_once, aim) in rows {
         let (bare, ours) = best_of_both(bench.rounds, || {
             let bare = body.send(&mock.url(), &[TASKS], at_once)?;
             mock.reset()?;
-            let jobs = at_once.to_string();
-            let ours = Machine::new(bench, mock.url())?.run(FAN_OUT, TASKS, &["--jobs", &jobs])?;
+            let ours = machine(bench)?.run(FAN_OUT, TASKS, args)?;
             mock.reset()?;
             Ok((bare.wall, ours.wall))
         })?;
         let what = format!("1,000 × 200 ms, {how}");
-        bench.table.row(&what, Figure::seconds(ours), Some(Figure::seconds(bare)), Aim::TimesBare(TIMES));
+        bench.table.row(&what, Figure::seconds(ours), Some(Figure::seconds(bare)), aim);
     }
     Ok(())
 }

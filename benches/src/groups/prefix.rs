@@ -38,7 +38,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let mut bill = (0, 0);
     let wall = best(bench.rounds, || {
         mock.reset()?;
-        let args = ["--jobs", &TASKS.to_string(), "--model", MODEL];
+        let args = ["--model", MODEL];
         let ours = Machine::new(bench, mock.url())?.run(SHARED_CONTEXT, TASKS, &args)?;
         let stats = mock.stats()?;
         bill = (stats.cost_pico, optimum(&stats));

@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, this_program};
 use crate::floor::http::NUMBER;
+use crate::stand::mock::MockProcess;
 use crate::stand::process::{Spent, spend};
 use anyhow::{Context, Result, ensure};
 use divisi_mock::{Config, MockThread, Received};
@@ -15,12 +16,21 @@ pub(crate) struct Machine {
     divisi: PathBuf,
     home: TempDir,
     url: String,
+    /// A file with the certificate to trust, where the server is encrypted.
+    certificate: Option<String>,
 }
 
 impl Machine {
     /// A machine that has never run divisi, and the server that it asks.
     pub(crate) fn new(bench: &Bench, url: String) -> Result<Self> {
-        Ok(Self { divisi: bench.divisi().to_owned(), home: bench.scratch()?, url })
+        Ok(Self { divisi: bench.divisi().to_owned(), home: bench.scratch()?, url, certificate: None })
+    }
+
+    /// The same that asks a mock over HTTP/2.
+    pub(crate) fn over_http2(bench: &Bench, mock: &MockProcess) -> Result<Self> {
+        let mut machine = Self::new(bench, mock.encrypted_url())?;
+        machine.certificate = Some(machine.file("mock.pem", mock.certificate())?);
+        Ok(machine)
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -51,6 +61,7 @@ impl Machine {
             .env("DIVISI_LOCAL", "false")
             .env("ANTHROPIC_API_KEY", "bench")
             .env("ANTHROPIC_BASE_URL", &self.url)
+            .envs(self.certificate.iter().map(|path| ("SSL_CERT_FILE", path)))
             .stdin(Stdio::null());
         command
     }

@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt;
 pub(crate) struct MockProcess {
     child: Child,
     address: SocketAddr,
+    certificate: Option<String>,
 }
 
 impl MockProcess {
@@ -22,11 +23,22 @@ impl MockProcess {
         let mut child = command.spawn().context("cannot start the mock")?;
         let stdin = child.stdin.as_mut().context("the mock has no stdin")?;
         writeln!(stdin, "{}", serde_json::to_string(config)?)?;
-        let mut address = String::new();
         let stdout = child.stdout.take().context("the mock has no stdout")?;
-        BufReader::new(stdout).read_line(&mut address)?;
-        let address = address.trim().parse().context("the mock did not say where it is")?;
-        Ok(Self { child, address })
+        let mut told = String::new();
+        BufReader::new(stdout).read_line(&mut told)?;
+        let (address, certificate) =
+            serde_json::from_str(&told).context("the mock did not say where it is")?;
+        Ok(Self { child, address, certificate })
+    }
+
+    /// The address under which it speaks HTTP/2, if it does.
+    pub(crate) fn encrypted_url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// What a client has to trust for that, in PEM.
+    pub(crate) fn certificate(&self) -> &str {
+        self.certificate.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -84,7 +96,9 @@ pub(crate) fn serve() -> Result<()> {
     let config: Config = serde_json::from_str(&line)?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let mock = Mock::start(config).await;
-        writeln!(std::io::stdout(), "{}", mock.url().trim_start_matches("http://"))?;
+        let url = mock.url();
+        let told = (url.trim_start_matches("http://"), mock.certificate());
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&told)?)?;
         let mut rest = vec![];
         tokio::io::stdin().read_to_end(&mut rest).await?;
         Ok(())

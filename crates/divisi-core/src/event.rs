@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 /// Version of the vocabulary below; a store of a later one is not opened.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -343,6 +343,9 @@ pub struct TaskFacts {
     pub phase: Option<Arc<str>>,
     /// What carries it out.
     pub executor: Arc<str>,
+    /// Whether that is a program on this machine, which takes one of the slots of programs.
+    #[serde(rename = "program", skip_serializing_if = "is_default")]
+    pub is_program: bool,
     /// The sort of work it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Arc<str>>,

@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Tasks in flight at once. Agents wait on the network, not on processors;
-    /// 64 connections are near the knee where more of them only cost more. There
-    /// is always one, or the run would wait for ever.
+    /// Tasks in flight at once. There is always one, or the run would wait for ever.
+    /// Agents wait on the network, not on processors, so this is more than most vendors
+    /// take: how many requests are under way at once is the governor's to find out.
     pub in_flight_max: u32,
+    /// Those of them that programs on this machine carry out, which take memory and
+    /// processors. Most of them wait on a network or a disk themselves; one at the least.
+    pub programs_max: u32,
     /// Tasks a run may ever have. Ten times the largest run heard of.
     pub tasks_max: u32,
     /// Lines of log kept per run. A script that logs in an endless loop is
@@ -27,7 +30,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            in_flight_max: 64,
+            in_flight_max: 1_000,
+            programs_max: 64,
             tasks_max: 1_000_000,
             logs_max: 100_000,
             log_bytes_max: 16 * 1024,

@@ -186,6 +186,7 @@ impl Live {
                     fallbacks: vec!["sonnet".into()],
                     first_turns: vec![bound(cost), bound(cost * 2), bound(cost)],
                     cost_max: own.map(PicoUsd),
+                    is_program: prompt % 3 == 0,
                     ..TaskFacts::default()
                 };
                 let reason = "it is known to be of no use".into();
@@ -331,6 +332,12 @@ impl Live {
                 assert_eq!(self.under_way.insert(*attempt, *reserved), None, "{attempt} starts twice");
                 let most = self.run.limits().in_flight_max.max(1) as usize;
                 assert!(self.under_way.len() <= most, "{} are in flight", self.under_way.len());
+                let is_program = |attempt: &AttemptId| {
+                    self.run.task(attempt.task).is_some_and(|task| task.facts().is_program)
+                };
+                let programs = self.under_way.keys().filter(|attempt| is_program(attempt)).count();
+                let most = self.run.limits().programs_max.max(1) as usize;
+                assert!(!is_program(attempt) || programs <= most, "{programs} programs are in flight");
             }
             Event::TurnScheduled { attempt, reserved, .. } => {
                 assert!(!self.overcharged, "{attempt} goes on after an overcharge");
@@ -523,7 +530,15 @@ fn turn(cost: u64) -> Turn {
 }
 
 fn limits(in_flight_max: u32) -> Limits {
-    Limits { in_flight_max, tasks_max: 20, logs_max: 10, hopeless_after: 2, ..Limits::default() }
+    let programs_max = in_flight_max / 2;
+    Limits {
+        in_flight_max,
+        programs_max,
+        tasks_max: 20,
+        logs_max: 10,
+        hopeless_after: 2,
+        ..Limits::default()
+    }
 }
 
 fn flow() -> FlowSource {

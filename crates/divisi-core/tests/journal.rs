@@ -18,6 +18,7 @@ const V1: &str = include_str!("fixtures/journal-v1.jsonl");
 const V2: &str = include_str!("fixtures/journal-v2.jsonl");
 const V3: &str = include_str!("fixtures/journal-v3.jsonl");
 const V4: &str = include_str!("fixtures/journal-v4.jsonl");
+const V5: &str = include_str!("fixtures/journal-v5.jsonl");
 
 fn read(journal: &str) -> Vec<Recorded> {
     journal.lines().map(|line| serde_json::from_str(line).expect("an event can be read")).collect()
@@ -68,19 +69,19 @@ fn a_journal_of_version_4_is_read_and_replayed() {
 }
 
 #[test]
-fn a_journal_of_version_4_is_still_what_is_written() {
+fn a_journal_of_version_5_is_still_what_is_written() {
     let written: Vec<_> =
         every_event().iter().map(|event| serde_json::to_string(event).expect("written")).collect();
     assert_eq!(
         written,
-        V4.lines().collect::<Vec<_>>(),
+        V5.lines().collect::<Vec<_>>(),
         "the format has changed: old journals must stay readable"
     );
 }
 
 #[test]
 fn every_event_survives_being_written() {
-    assert_eq!(read(V4), every_event());
+    assert_eq!(read(V5), every_event());
 }
 
 /// A run in which everything happens that can happen.
@@ -162,8 +163,14 @@ fn every_event() -> Vec<Recorded> {
         message: "the model declined to answer".into(),
         hint: Some("say what it is for".into()),
     };
-    let limits =
-        || Limits { in_flight_max: 8, tasks_max: 100, logs_max: 50, log_bytes_max: 1_024, hopeless_after: 5 };
+    let limits = || Limits {
+        in_flight_max: 8,
+        programs_max: 64,
+        tasks_max: 100,
+        logs_max: 50,
+        log_bytes_max: 1_024,
+        hopeless_after: 5,
+    };
     let events = vec![
         Event::RunStarted(Box::new(RunStarted {
             format: FORMAT,
@@ -253,6 +260,7 @@ fn facts(label: &str) -> TaskFacts {
         label: label.into(),
         phase: Some("Scan".into()),
         executor: "api".into(),
+        is_program: false,
         models: vec!["claude-haiku-4-5".into(), "claude-opus-4-1".into()],
         retry: Some(RetryPolicy { retries_max: 2, ..RetryPolicy::default() }.into()),
         priority: 3,

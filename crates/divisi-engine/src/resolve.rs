@@ -381,6 +381,7 @@ impl Resolver {
             label: task.title().into(),
             phase: task.phase.clone(),
             kind: choice.map(|choice| choice.kind),
+            is_program: executor.is_some() && &*executor_name != "person",
             executor: executor_name,
             models,
             fallbacks: ids(&fallbacks),

@@ -36,6 +36,8 @@ pub struct Config {
     pub retry_after_ms: u64,
     /// The size of one delta of a stream, in characters.
     pub chunk_chars: usize,
+    /// Whether it speaks TLS as well on its port, and HTTP/2 there.
+    pub encrypted: bool,
     /// How many of the last requests `/requests` shows. Zero keeps no bodies: for benchmarks.
     pub requests_kept_max: usize,
 }
@@ -55,6 +57,7 @@ impl Default for Config {
             prices: BTreeMap::new(),
             retry_after_ms: 1000,
             chunk_chars: 48,
+            encrypted: false,
             requests_kept_max: 1000,
         }
     }

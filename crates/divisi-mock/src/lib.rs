@@ -24,13 +24,17 @@
 //! # }
 //! ```
 //!
-//! Left out on purpose: batches, files, images, server-side tools, HTTP/2, and
-//! any judgement about the quality of an answer.
+//! A mock that is `encrypted` speaks TLS as well, by a certificate of its own, and then
+//! HTTP/2 like the vendors.
+//!
+//! Left out on purpose: batches, files, images, server-side tools, and any judgement
+//! about the quality of an answer.
 
 mod config;
 mod fault;
 mod refusal;
 mod script;
+mod encryption;
 mod server;
 mod thread;
 
@@ -63,6 +67,7 @@ mod stats;
 pub use answer::echo;
 pub use config::{CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Price, Quota, QuotaAnswer};
 pub use digest::{body_digest, text_digest};
+pub use encryption::choose_encryption;
 pub use fault::{Breakage, ErrorKind, Fault};
 pub use kept::Received;
 pub use oddity::Oddity;

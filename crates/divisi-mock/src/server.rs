@@ -3,6 +3,7 @@
 use crate::anthropic::{Anthropic, Messages, count_tokens};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::encryption::Encryption;
 use crate::exchange::{self, REQUEST_BYTES_MAX, authenticate, failure_response};
 use crate::fault::Failure;
 use crate::kept::Received;
@@ -18,19 +19,21 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A running mock. Dropping it closes its port and cuts its connections.
 pub struct Mock {
     address: SocketAddr,
     memory: Arc<Memory>,
+    encryption: Option<Arc<Encryption>>,
     task: JoinHandle<()>,
 }
 
@@ -48,9 +51,20 @@ impl Mock {
     pub async fn bind(port: u16, config: Config) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
+        let encryption = if config.encrypted { Some(Arc::new(Encryption::new()?)) } else { None };
         let memory = Arc::new(Memory::new(config));
-        let task = tokio::spawn(accept(listener, router(Arc::clone(&memory))));
-        Ok(Self { address, memory, task })
+        let task = tokio::spawn(accept(listener, router(Arc::clone(&memory)), encryption.clone()));
+        Ok(Self { address, memory, encryption, task })
+    }
+
+    /// The address under which it is encrypted; `None` where it is not.
+    pub fn encrypted_url(&self) -> Option<String> {
+        self.encryption.as_ref().map(|_| format!("https://{}", self.address))
+    }
+
+    /// The certificate that a client has to trust for that, in PEM.
+    pub fn certificate(&self) -> Option<&str> {
+        self.encryption.as_ref().map(|encryption| encryption.certificate())
     }
 
     /// The address without a path: `http://127.0.0.1:40000`.
@@ -130,20 +144,35 @@ fn router(memory: Arc<Memory>) -> Router {
 }
 
 /// Serves every connection in a task of a set, so that ending this ends them all.
-async fn accept(listener: TcpListener, router: Router) {
+async fn accept(listener: TcpListener, router: Router, encryption: Option<Arc<Encryption>>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
                 // Without it small events wait for each other; failing to set it only makes them late.
                 stream.set_nodelay(true).ok();
-                let service = TowerToHyperService::new(router.clone());
-                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                connections.spawn(serve(stream, router.clone(), encryption.clone()));
             }
             Some(_) = connections.join_next() => {}
             else => tokio::task::yield_now().await,
         }
     }
+}
+
+/// Serves one connection, which ends where the client does something wrong with it.
+async fn serve(stream: TcpStream, router: Router, encryption: Option<Arc<Encryption>>) {
+    /// With it a client begins that wants encryption.
+    const HANDSHAKE: u8 = 0x16;
+    let service = TowerToHyperService::new(router);
+    let mut first = [0];
+    let served = match encryption {
+        Some(encryption) if stream.peek(&mut first).await.is_ok() && first == [HANDSHAKE] => {
+            let Ok(stream) = encryption.accept(stream).await else { return };
+            auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await
+        }
+        _ => http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.map_err(Into::into),
+    };
+    served.ok();
 }
 
 async fn count(State(memory): State<Arc<Memory>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -15,6 +15,7 @@ async fn it_prints_its_address_and_follows_its_options() {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim_end().strip_prefix("listening on ").unwrap();
     let body = serde_json::json!({"model": "m", "input": "hello"});
+    divisi_mock::choose_encryption();
     let answer = reqwest::Client::new().post(format!("{url}/v1/responses")).json(&body).send().await;
     child.kill().unwrap();
     child.wait().unwrap();

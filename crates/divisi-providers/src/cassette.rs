@@ -102,7 +102,7 @@ impl Provider for Cassette {
     ) -> Result<Reply, ProviderError> {
         let digest = request.digest();
         if let Some(reply) = self.tape().play(digest) {
-            progress(Progress::Started);
+            progress(Progress::Started(reply.rate));
             progress(Progress::OutputTokens(reply.usage.output));
             return Ok(reply);
         }

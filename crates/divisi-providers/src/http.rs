@@ -8,29 +8,39 @@
 use crate::classify;
 use crate::endpoint::{Endpoint, EndpointError, EndpointPart};
 use crate::error::ProviderError;
+use crate::provider::Progress;
+use crate::reply::Reply;
 use crate::secret::Secret;
+use crate::stream::{self, Assembler};
 use divisi_core::FailureClass;
 use divisi_core::governor::IN_FLIGHT_MAX;
 use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, Url, Version, redirect, retry};
+use rustls::crypto::CryptoProvider;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// Longest wait for a connection. Vendors accept within a second or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most requests of one model family in flight to a vendor without HTTP/2, where
-/// each takes a connection: with more, a call costs up to twice as much. A few
-/// below 256, because a connection can be used again only a moment after its reply.
+/// Most requests of one model family in flight to a vendor without HTTP/2, where each
+/// takes a connection, unless the user wants more: with more, a call costs up to twice as
+/// much. A few below 256, because a connection can be used again only a moment after its
+/// reply.
 ///
 /// Families do not know of each other: a run on three of them may open three
-/// times as many connections, of which this many are kept while nobody uses them.
+/// times as many connections.
 const CONNECTIONS_MAX: u32 = 250;
+
+/// Requests that share one connection with HTTP/2: as many as a server has to take, by
+/// RFC 9113. What is more than a server takes would wait within the connection, where
+/// nothing shows that it has not left.
+const STREAMS_MAX: usize = 100;
 
 /// How long an idle connection is kept. Vendors close theirs after a minute or two.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -52,7 +62,10 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// The way to one vendor.
 pub(crate) struct Http {
-    client: Client,
+    /// One or more, each with connections of its own.
+    clients: Mutex<Vec<SharedClient>>,
+    /// Sent with every request.
+    headers: HeaderMap,
     pub(crate) endpoint: Endpoint,
     /// The endpoint's address, to which paths are added.
     base: Url,
@@ -100,14 +113,10 @@ impl Http {
                 .map_err(|_| unusable(format!("`{name}` cannot be the name of a header")))?;
             map.insert(name, sent);
         }
-        let builder = match is_on_this_machine(&url) {
-            // Reading the certificates of the system takes as long as all else at the start.
-            true if url.scheme() == "http" => builder(true).tls_certs_only([]),
-            on_this_machine => builder(on_this_machine),
-        };
-        let client = builder.default_headers(map).build().map_err(|error| unusable(innermost(&error)))?;
+        let client = client(&url, map.clone()).map_err(|error| unusable(innermost(&error)))?;
         Ok(Self {
-            client,
+            clients: Mutex::new(vec![client.into()]),
+            headers: map,
             base: url,
             endpoint,
             multiplexes: AtomicBool::new(false),
@@ -124,14 +133,23 @@ impl Http {
         }
     }
 
-    /// Sends `body` and returns the response as soon as it has begun.
-    pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Response, ProviderError> {
-        self.call(self.client.post(self.url(path)).json(body)).await
+    /// Sends `body` and reads the reply as it arrives.
+    pub(crate) async fn reply(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        assembler: impl Assembler,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
+        let (client, _in_flight) = self.client();
+        let response = self.call(client.post(self.url(path)).json(body)).await?;
+        stream::reply(&self.endpoint, response, assembler, progress).await
     }
 
     /// Fetches what is at `path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ProviderError> {
-        self.value(path, self.client.get(self.url(path))).await
+        let (client, _in_flight) = self.client();
+        self.value(path, client.get(self.url(path))).await
     }
 
     /// Sends `body` to `path` and returns what is answered as a whole.
@@ -140,7 +158,26 @@ impl Http {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ProviderError> {
-        self.value(path, self.client.post(self.url(path)).json(body)).await
+        let (client, _in_flight) = self.client();
+        self.value(path, client.post(self.url(path)).json(body)).await
+    }
+
+    /// A client for one more request. The first that has room is taken, so that what is
+    /// connected is used again.
+    fn client(&self) -> (Client, InFlight) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without encryption no server is asked for HTTP/2, and one client has any number
+        // of connections.
+        let is_plain = self.base.scheme() == "http";
+        if let Some(free) = clients.iter().find(|client| is_plain || client.is_free()) {
+            return free.takes_one();
+        }
+        if let Ok(another) = client(&self.base, self.headers.clone()) {
+            clients.push(another.into());
+        }
+        // There is one from the start.
+        let emptiest = clients.iter().min_by_key(|client| client.in_flight.load(Ordering::Relaxed));
+        emptiest.unwrap_or(&clients[0]).takes_one()
     }
 
     async fn value<T: DeserializeOwned>(
@@ -217,12 +254,61 @@ impl Http {
     }
 }
 
+/// A client, and how many requests are under way through it.
+#[derive(Clone)]
+struct SharedClient {
+    client: Client,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// A request under way through a client, until it is dropped.
+struct InFlight(Arc<AtomicUsize>);
+
+impl SharedClient {
+    fn is_free(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) < STREAMS_MAX
+    }
+
+    fn takes_one(&self) -> (Client, InFlight) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        (self.client.clone(), InFlight(self.in_flight.clone()))
+    }
+}
+
+impl From<Client> for SharedClient {
+    fn from(client: Client) -> Self {
+        Self { client, in_flight: Arc::default() }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A client that sends `headers` to `url`.
+fn client(url: &Url, headers: HeaderMap) -> reqwest::Result<Client> {
+    let builder = match is_on_this_machine(url) {
+        // Reading the certificates of the system takes as long as all else at the start.
+        true if url.scheme() == "http" => builder(true).tls_certs_only([]),
+        on_this_machine => builder(on_this_machine),
+    };
+    builder.default_headers(headers).build()
+}
+
 /// A client without a word for any vendor in it.
 pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
+    // Not aws-lc, which takes as long to compile as all of ours. A program that uses this
+    // library may have chosen another.
+    if CryptoProvider::get_default().is_none() {
+        // Fails where another thread was faster, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     let builder = Client::builder()
         .user_agent(concat!("divisi/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(CONNECTIONS_MAX as usize)
+        .pool_max_idle_per_host(IN_FLIGHT_MAX as usize)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_keepalive(KEEP_ALIVE)
         .http2_keep_alive_interval(KEEP_ALIVE)

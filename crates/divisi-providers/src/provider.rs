@@ -4,7 +4,7 @@ use crate::error::ProviderError;
 use crate::reply::Reply;
 use crate::request::Request;
 use async_trait::async_trait;
-use divisi_core::governor::IN_FLIGHT_MAX;
+use divisi_core::governor::{IN_FLIGHT_MAX, RateLimits};
 
 /// A source of models.
 ///
@@ -57,9 +57,9 @@ pub trait Provider: Send + Sync {
 /// A sign of life while a reply arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The reply has begun: from here on, others can read the prompt's cache.
-    /// What only brings an error never begins.
-    Started,
+    /// The reply has begun: from here on, others can read the prompt's cache. The
+    /// vendor may say what else may be sent. What only brings an error never begins.
+    Started(RateLimits),
     /// Something arrived, which may add nothing to the reply: a comment that keeps
     /// the connection open.
     Alive,

@@ -207,7 +207,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
             }
             has_added = true;
             if !std::mem::replace(&mut self.has_started, true) {
-                (self.progress)(Progress::Started);
+                (self.progress)(Progress::Started(rate::read(self.headers)));
             }
             (self.progress)(Progress::OutputTokens(estimate::tokens(self.assembler.written())));
         }

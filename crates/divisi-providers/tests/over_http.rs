@@ -96,11 +96,11 @@ async fn a_text_arrives_with_its_progress() {
         assert!(reply.usage.input > 0 && reply.usage.output > 0 && !reply.usage_estimated);
         let seen = seen.into_inner().unwrap();
         let written = seen.iter().position(|sign| matches!(sign, Progress::OutputTokens(_)));
-        assert!(seen.iter().position(|sign| *sign == Progress::Started) < written, "{seen:?}");
-        assert_eq!(seen.iter().filter(|sign| **sign == Progress::Started).count(), 1);
+        assert!(seen.iter().position(|sign| matches!(sign, Progress::Started(_))) < written, "{seen:?}");
+        assert_eq!(seen.iter().filter(|sign| matches!(sign, Progress::Started(_))).count(), 1);
         let tokens = seen.iter().filter_map(|sign| match sign {
             Progress::OutputTokens(tokens) => Some(*tokens),
-            Progress::Started | Progress::Alive => None,
+            Progress::Started(_) | Progress::Alive => None,
         });
         assert_eq!(tokens.max(), Some(long.len().div_ceil(4) as u64));
     }
@@ -377,7 +377,7 @@ async fn comments_are_no_growth() {
             while alive < 5 {
                 match seen.recv().await.unwrap() {
                     Progress::Alive => alive += 1,
-                    Progress::Started | Progress::OutputTokens(_) => alive = 0,
+                    Progress::Started(_) | Progress::OutputTokens(_) => alive = 0,
                 }
             }
         };

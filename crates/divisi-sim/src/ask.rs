@@ -230,6 +230,7 @@ impl Ask {
             fallbacks,
             first_turns,
             cost_max: self.own,
+            is_program: self.by_program,
             ..TaskFacts::default()
         }
     }

@@ -70,6 +70,7 @@ impl World {
             vendor: Vendor::new(scenario),
             limits: Limits {
                 in_flight_max,
+                programs_max: Chance::of(scenario.seed, "programs").within(0..4) as u32,
                 tasks_max,
                 logs_max: 20,
                 hopeless_after: Chance::of(scenario.seed, "circuit").within(0..6) as u32,

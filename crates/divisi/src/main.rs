@@ -17,6 +17,7 @@ mod terminal;
 
 mod exit;
 mod guard;
+mod limits;
 mod log;
 mod output;
 mod problem;
@@ -86,6 +87,7 @@ fn say(error: &clap::Error) {
 
 fn run(cli: Cli) -> Result<Exit, Problem> {
     stop::listen().context("cannot listen for signals")?;
+    limits::raise_open_files();
     process::supervise();
     let context = context::Context::new(cli.global)?;
     log::start(&context);

@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Output, Stdio};
 use support::Machine;
 
-/// Requests under way at once.
-const AT_ONCE: u64 = 64;
+/// Most requests under way at once, by default and without HTTP/2.
+const AT_ONCE: u64 = 250;
 const TASKS: u64 = 500;
 /// Requests that the account pays for before the wall.
 const PAID: u64 = 100;
@@ -42,6 +42,34 @@ fn run(machine: &Machine, args: &[String]) -> Output {
 
 fn answered(machine: &Machine, status: u16) -> u64 {
     machine.mock.stats().statuses.get(&status).copied().unwrap_or(0)
+}
+
+/// Most requests that were under way at once in a run of many, a fifth of a second each.
+fn most_at_once(encrypted: bool, jobs: Option<&str>) -> u64 {
+    let latency = Latency { first_byte_ms: 200, ..Latency::default() };
+    let machine = Machine::new(Config { latency, encrypted, requests_kept_max: 0, ..Config::default() });
+    let jobs = jobs.map(|jobs| ["--jobs", jobs]);
+    let args = map(TASKS, jobs.as_ref().map_or(&[][..], |jobs| jobs));
+    let mut command = machine.divisi(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    if let Some((url, certificate)) = machine.mock.encrypted_url().zip(machine.mock.certificate()) {
+        let path = machine.home().join("certificate.pem");
+        std::fs::write(&path, certificate).unwrap();
+        command.env("ANTHROPIC_BASE_URL", url).env("SSL_CERT_FILE", path);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    machine.mock.stats().in_flight_max
+}
+
+#[test]
+fn requests_at_once_are_as_many_as_the_vendor_takes_or_the_user_says() {
+    let by_default = most_at_once(false, None);
+    assert!((65..=AT_ONCE).contains(&by_default), "{by_default} over HTTP/1.1");
+    assert_eq!(most_at_once(false, Some("8")), 8);
+    let said = most_at_once(false, Some("400"));
+    assert!((AT_ONCE + 1..=400).contains(&said), "{said} where the user says 400");
+    let multiplexed = most_at_once(true, None);
+    assert!((AT_ONCE + 1..=TASKS).contains(&multiplexed), "{multiplexed} over HTTP/2");
 }
 
 #[test]

@@ -86,12 +86,15 @@ pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candida
             None => candidates.push(Candidate::of_vendor(vendor.clone(), environment)),
         }
     }
+    candidates.iter_mut().for_each(|candidate| candidate.begin_with(settings));
     candidates
 }
 
 /// The model servers found on this machine.
-pub fn local_candidates(servers: &[LocalServer]) -> Vec<Candidate> {
-    servers.iter().filter_map(Candidate::of_server).collect()
+pub fn local_candidates(servers: &[LocalServer], settings: &Settings) -> Vec<Candidate> {
+    let mut candidates: Vec<_> = servers.iter().filter_map(Candidate::of_server).collect();
+    candidates.iter_mut().for_each(|candidate| candidate.begin_with(settings));
+    candidates
 }
 
 /// Every kind of server that is looked for on this machine.
@@ -208,6 +211,11 @@ impl Candidate {
             Some(key) => key.redact(&url),
             None => url,
         }
+    }
+
+    /// Requests begin with as many at once as the settings say, where they do.
+    fn begin_with(&mut self, settings: &Settings) {
+        self.rate.in_flight = self.rate.in_flight.or(settings.in_flight_said);
     }
 
     /// Its models, answered by `provider`.

@@ -79,7 +79,7 @@ pub(crate) async fn choose_again(
         let cassette: Arc<dyn Provider> = Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
         kept.answered_by(&cassette, &mut models);
     } else if settings.local && kept.misses_local(&models) {
-        let found = local_candidates(&discover().await);
+        let found = local_candidates(&discover().await, &settings);
         for candidate in &found {
             let connected = candidate.models_of(taped(candidate.connect()?, mode)?);
             models.providers.entry(candidate.name.clone()).or_insert(connected);
@@ -132,7 +132,7 @@ type Ready = (String, BTreeMap<String, ProviderModels>, Vec<Candidate>);
 async fn connected(settings: &Settings, environment: &Environment) -> Result<Ready, Problem> {
     let mut candidates = candidates(settings, environment);
     if settings.local && wants_local(settings, &candidates) {
-        candidates.extend(local_candidates(&discover().await));
+        candidates.extend(local_candidates(&discover().await, settings));
     }
     let default = default_of(settings, &candidates)?.name.clone();
     let mut ready = BTreeMap::new();

@@ -327,7 +327,7 @@ mod tests {
     fn ollama(models: &[&str]) -> Vec<Candidate> {
         let models = models.iter().map(|&id| id.to_owned()).collect();
         let base_url = "http://127.0.0.1:11434/v1".to_owned();
-        local_candidates(&[LocalServer { kind: ServerKind::Ollama, base_url, models }])
+        local_candidates(&[LocalServer { kind: ServerKind::Ollama, base_url, models }], &Settings::default())
     }
 
     fn models(candidates: &[Candidate]) -> Models {

@@ -65,6 +65,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         kinds: _,
         // How much and how long, which the cap bounds.
         limits: _,
+        in_flight_said: _,
         retry: _,
         timeout: _,
         idle_timeout: _,

@@ -35,6 +35,7 @@ pub use values::{Dollars, Grant, PerMillion, Span};
 
 use divisi_core::Digest;
 use divisi_files::Refusal;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// The settings, and where each comes from.
@@ -105,10 +106,13 @@ fn load_with(
             (Some(project), leaves)
         }
     };
-    let leaves = layer::merge([defaults(), of_user, of_project, environment.leaves()?, flags]);
+    let mut leaves = layer::merge([defaults(), of_user, of_project, environment.leaves()?, flags]);
+    let in_flight_said = programs_follow(&mut leaves);
     // Every layer has been checked by itself, and values do not depend on each other.
     let settings =
         layer::settings(&leaves).map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
+    let in_flight_said = NonZeroU32::new(settings.limits.in_flight_max).filter(|_| in_flight_said);
+    let settings = Settings { in_flight_said, ..settings };
     secrets::make_known(&settings);
     Ok(Loaded { settings, leaves, project })
 }
@@ -153,6 +157,20 @@ impl Project {
     pub fn untrusted(&self) -> &[Claim] {
         if self.standing == Standing::Trusted { &[] } else { &self.claims }
     }
+}
+
+/// Where it is said how many tasks may be in flight, and not how many of them may be
+/// programs, all may. Returns whether the first is said.
+fn programs_follow(leaves: &mut [Leaf]) -> bool {
+    let is = |leaf: &Leaf, name: &str| leaf.path == ["limits", name];
+    let said = leaves.iter().find(|leaf| is(leaf, "in_flight_max") && leaf.origin != Origin::Default);
+    let Some(Leaf { value, origin, .. }) = said.cloned() else { return false };
+    if let Some(programs) = leaves.iter_mut().find(|leaf| is(leaf, "programs_max"))
+        && programs.origin == Origin::Default
+    {
+        (programs.value, programs.origin) = (value, origin);
+    }
+    true
 }
 
 fn defaults() -> Vec<Leaf> {

@@ -57,6 +57,10 @@ pub struct Settings {
     pub budget: Budget,
     /// What one run may do at once, and what many.
     pub limits: Limits,
+    /// `limits.in_flight_max`, where somebody has said it: then requests begin with that
+    /// many at once.
+    #[serde(skip)]
+    pub in_flight_said: Option<NonZeroU32>,
     /// How often and how soon a task is tried again.
     pub retry: Retry,
     /// Model ids by tier, before those of the default provider.
@@ -174,6 +178,9 @@ pub struct RateLimits {
     /// Tokens of replies in a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_minute: Option<NonZeroU64>,
+    /// Requests under way at once, to each family of its models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<NonZeroU32>,
 }
 
 impl RateLimits {
@@ -186,6 +193,7 @@ impl RateLimits {
             burst: self.burst.map(|burst| burst.get().into()),
             input_tokens_per_minute: self.input_tokens_per_minute.map(NonZeroU64::get),
             output_tokens_per_minute: self.output_tokens_per_minute.map(NonZeroU64::get),
+            in_flight: self.in_flight.map(NonZeroU32::get),
             // Only Anthropic says that what is read from its cache does not count.
             count_cached: kind != Kind::Anthropic,
         }
@@ -245,6 +253,7 @@ impl Default for Settings {
             framing: None,
             budget: Budget::default(),
             limits: Limits::default(),
+            in_flight_said: None,
             retry: Retry::default(),
             tiers: BTreeMap::new(),
             providers: BTreeMap::new(),

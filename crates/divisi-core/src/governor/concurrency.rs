@@ -1,11 +1,15 @@
-//! How many requests may be under way at once: more while all goes well, half
-//! of it when a vendor has had enough.
+//! How many requests may be under way at once: some until a vendor has answered, twice
+//! as many for each reply that begins, half of it when the vendor has had enough, and
+//! slowly more again.
 
 use super::PermitId;
 
-/// Most requests under way at once, however many a run may have: more connections
-/// than this only cost. Runs keep to fewer of their own accord (64 by default).
+/// Most requests under way at once, however many a run may have: more of them only cost.
 pub const IN_FLIGHT_MAX: u32 = 1_024;
+
+/// Requests under way before the first reply has begun: enough not to wait for it with
+/// most runs, few enough not to offend a vendor of whose limits nothing is known yet.
+const IN_FLIGHT_FIRST: u32 = 64;
 
 /// Fewest, so that somebody finds out when the vendor is well again.
 const IN_FLIGHT_MIN: u32 = 1;
@@ -24,9 +28,13 @@ const STEP: u32 = 4;
 /// How many requests may be under way at once.
 #[derive(Clone, Debug)]
 pub(super) struct Concurrency {
+    /// As many as the user wants, where that has been said.
+    wanted: Option<u32>,
     /// More than this are never worth having under way.
     most: u32,
     allowed: u32,
+    /// Whether no request has been refused yet: then each reply that begins doubles it.
+    is_untroubled: bool,
     /// How many were under way when that turned out to be too many. Up to half of
     /// it, every answer adds one, which doubles it in each round.
     too_many: u32,
@@ -42,11 +50,15 @@ pub(super) struct Concurrency {
     refused: u32,
 }
 
-impl Default for Concurrency {
-    fn default() -> Self {
+impl Concurrency {
+    /// As many as the user wants; where nothing is said, as many as turn out to be right.
+    pub(super) fn new(wanted: Option<u32>) -> Self {
+        let wanted = wanted.map(|wanted| wanted.clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX));
         Self {
+            wanted,
             most: IN_FLIGHT_MAX,
-            allowed: IN_FLIGHT_MAX,
+            allowed: wanted.unwrap_or(IN_FLIGHT_FIRST),
+            is_untroubled: true,
             too_many: IN_FLIGHT_MAX,
             has_grown: true,
             halved_after: PermitId(0),
@@ -55,15 +67,30 @@ impl Default for Concurrency {
             refused: 0,
         }
     }
-}
 
-impl Concurrency {
     pub(super) fn allowed(&self) -> u32 {
-        self.allowed.min(self.most)
+        self.allowed.min(self.most())
     }
 
+    /// What connections are worth having does not bound what the user wants.
     pub(super) fn limit(&mut self, most: u32) {
         self.most = most.clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX);
+    }
+
+    fn most(&self) -> u32 {
+        self.wanted.unwrap_or(self.most)
+    }
+
+    /// Whether the next reply that begins makes it more.
+    pub(super) fn doubles(&self) -> bool {
+        self.is_untroubled && self.allowed < self.most()
+    }
+
+    /// A reply has begun: the vendor has taken the request.
+    pub(super) fn begun(&mut self) {
+        if self.doubles() {
+            self.allowed = self.allowed.saturating_mul(2).min(IN_FLIGHT_MAX);
+        }
     }
 
     /// One of `in_flight` requests has been answered.
@@ -79,6 +106,7 @@ impl Concurrency {
     /// One of `in_flight` requests has been refused, because they are too many;
     /// `last` was the last to leave.
     pub(super) fn refused(&mut self, permit: PermitId, last: PermitId, in_flight: u32) {
+        self.is_untroubled = false;
         if self.is_news(permit, in_flight) {
             self.refused += 1;
             match self.refused * REFUSED_ONE_IN >= self.window() {
@@ -131,13 +159,16 @@ mod tests {
     use super::*;
 
     /// Requests that leave all at once and come back together, round by round.
-    #[derive(Default)]
     struct Rounds {
         concurrency: Concurrency,
         left: u64,
     }
 
     impl Rounds {
+        fn new() -> Self {
+            Self { concurrency: Concurrency::new(None), left: 0 }
+        }
+
         /// A round of `most` or as many as may leave, of which the vendor takes
         /// `taken`. How many left.
         fn round(&mut self, most: u32, taken: u32) -> u32 {
@@ -156,8 +187,34 @@ mod tests {
     }
 
     #[test]
+    fn each_reply_that_begins_doubles_it_until_one_request_is_refused() {
+        let mut concurrency = Concurrency::new(None);
+        let mut begun = || {
+            concurrency.begun();
+            concurrency.allowed()
+        };
+        assert_eq!([begun(), begun(), begun(), begun(), begun()], [128, 256, 512, 1_024, 1_024]);
+
+        let mut concurrency = Concurrency::new(None);
+        concurrency.refused(PermitId(1), PermitId(64), 64);
+        concurrency.begun();
+        assert_eq!(concurrency.allowed(), 64);
+    }
+
+    #[test]
+    fn what_the_user_wants_is_begun_with_and_not_bounded_by_connections() {
+        let mut wanted = Concurrency::new(Some(1_000));
+        wanted.limit(250);
+        assert_eq!((wanted.allowed(), wanted.doubles()), (1_000, false));
+        let mut usual = Concurrency::new(None);
+        usual.limit(250);
+        (0..9).for_each(|_| usual.begun());
+        assert_eq!((usual.allowed(), usual.doubles()), (250, false));
+    }
+
+    #[test]
     fn an_outage_halves_once_a_round_and_health_doubles_then_adds() {
-        let mut rounds = Rounds::default();
+        let mut rounds = Rounds::new();
         let outage: Vec<u32> = (0..5).map(|_| rounds.round(64, 0)).collect();
         assert_eq!(outage, [64, 32, 16, 8, 4]);
         let health: Vec<u32> = (0..14).map(|_| rounds.round(64, 64)).collect();
@@ -166,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_too_many_for_good_is_found_and_kept_to() {
-        let mut rounds = Rounds::default();
+        let mut rounds = Rounds::new();
         let leave: Vec<u32> = (0..200).map(|_| rounds.round(64, 10)).collect();
         let (refused, sent) = leave
             .iter()
@@ -177,14 +234,14 @@ mod tests {
 
     #[test]
     fn an_outage_without_end_leaves_one() {
-        let mut rounds = Rounds::default();
+        let mut rounds = Rounds::new();
         let last = (0..40).map(|_| rounds.round(64, 0)).last();
         assert_eq!(last, Some(IN_FLIGHT_MIN));
     }
 
     #[test]
     fn one_refusal_in_twenty_changes_nothing() {
-        let mut concurrency = Concurrency::default();
+        let mut concurrency = Concurrency::new(Some(IN_FLIGHT_MAX));
         for i in 1..=1_000 {
             match i % 20 {
                 0 => concurrency.refused(PermitId(i), PermitId(i), 64),

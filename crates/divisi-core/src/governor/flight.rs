@@ -45,6 +45,10 @@ impl Flight {
         }
     }
 
+    pub(super) fn get(&self, id: PermitId) -> Option<&Grant> {
+        self.grants.get(&id)
+    }
+
     pub(super) fn ends(&mut self, id: PermitId) -> Option<Grant> {
         self.grants.remove(&id)
     }

@@ -11,7 +11,7 @@ const RESET_ERROR: Millis = Millis(2_000);
 const SPAN_MAX: Millis = Millis::from_secs(31 * 24 * 3_600);
 
 /// What may be sent next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
     /// Requests.
     pub requests: Window,

@@ -6,8 +6,8 @@
 //! are the truth: what a vendor says is left is lowered by what it cannot have
 //! known, and never raised above it. A bucket is never taken to be larger than
 //! it has been seen. What a vendor says holds nobody back for long on its own:
-//! only another answer can put it right. Without any limit, everything leaves at
-//! once, up to [`IN_FLIGHT_MAX`].
+//! only another answer can put it right. Without any limit, 64 requests leave at once,
+//! and each reply that begins doubles that, up to [`IN_FLIGHT_MAX`].
 //!
 //! Whose turn it is among those who wait, [`Queue`] decides.
 
@@ -92,7 +92,7 @@ impl Governor {
             pace: Pace { buckets: set.map(|limit| limit.map(Bucket::set)), ..Pace::default() },
             news: News::default(),
             set,
-            concurrency: Concurrency::default(),
+            concurrency: Concurrency::new(settings.in_flight),
             flight: Flight::default(),
             closed: None,
             tries: false,
@@ -138,8 +138,8 @@ impl Governor {
         Decision::Go(self.flight.leaves(now, amounts, self.pace.taken))
     }
 
-    /// Lets no more than `most` be under way at once, and never more than
-    /// [`IN_FLIGHT_MAX`].
+    /// Lets no more than `most` be under way at once, where the user wants no other
+    /// number, and never more than [`IN_FLIGHT_MAX`].
     pub fn limit_in_flight(&mut self, most: u32) {
         self.concurrency.limit(most);
     }
@@ -163,9 +163,26 @@ impl Governor {
         self.closed.is_none() && (self.tries || self.pace.closed.is_some())
     }
 
-    /// Learns that the reply to a request has begun: it is not closed, if the
-    /// request left when that was in doubt.
-    pub fn begun(&mut self, permit: PermitId) {
+    /// Whether it is of use to it to learn at once that a reply has begun.
+    pub fn awaits_begun(&self) -> bool {
+        self.is_unsure() || self.concurrency.doubles()
+    }
+
+    /// Learns that the reply to a request has begun, and what the vendor says of its
+    /// limits: the vendor takes that many, and it is not closed, if the request left
+    /// when that was in doubt.
+    pub fn begun(&mut self, now: Timestamp, permit: PermitId, limits: &RateLimits) {
+        self.flight.note_arrivals(now, self.pace.taken);
+        if let Some(grant) = self.flight.get(permit) {
+            let (since, surely) = (grant.since(&self.pace.taken), grant.since_surely(&self.pace.taken));
+            self.learn(&grant.clone(), limits, [since, surely], now);
+        }
+        self.is_open(permit);
+        self.concurrency.begun();
+    }
+
+    /// A request that left as `permit` has been taken.
+    fn is_open(&mut self, permit: PermitId) {
         if self.is_unsure() && permit > self.doubted {
             (self.tries, self.pace.closed, self.news.closed) = (false, None, None);
             for not_before in [&mut self.pace.not_before, &mut self.news.not_before] {
@@ -207,7 +224,8 @@ impl Governor {
         }
         match ending {
             Ending::Ok => {
-                self.begun(permit);
+                self.is_open(permit);
+                self.concurrency.begun();
                 self.concurrency.answered(permit, in_flight);
             }
             Ending::Overloaded => self.concurrency.refused(permit, self.flight.last(), in_flight),

@@ -13,6 +13,9 @@ pub struct RateSettings {
     pub input_tokens_per_minute: Option<u64>,
     /// Tokens of replies.
     pub output_tokens_per_minute: Option<u64>,
+    /// Requests under way at once. Where nothing is said, some at first, and then as many
+    /// as turn out to be right.
+    pub in_flight: Option<u32>,
     /// Whether the part of a prompt that is read from a cache counts.
     pub count_cached: bool,
 }

@@ -50,7 +50,8 @@ fn a_burst_leaves_and_the_rest_follows_at_the_rate() {
 
 #[test]
 fn without_limits_only_the_number_under_way_is_bounded() {
-    let mut governor = Governor::new(&RateSettings::default());
+    let mut governor =
+        Governor::new(&RateSettings { in_flight: Some(IN_FLIGHT_MAX), ..RateSettings::default() });
     let permits: Vec<PermitId> = (0..IN_FLIGHT_MAX).map(|_| go(&mut governor, 0)).collect();
     assert_eq!(ask(&mut governor, 0), Decision::Full);
     done(&mut governor, 0, permits[0], Ending::Other, &NOTHING);
@@ -136,7 +137,7 @@ fn a_vendor_that_wants_a_day_of_peace_is_asked_once_an_hour() {
     done(&mut governor, HOUR, probe, refused, &NOTHING);
     assert_eq!(ask(&mut governor, HOUR), Decision::Wait(Timestamp(2 * HOUR)));
     let probe = go(&mut governor, 2 * HOUR);
-    governor.begun(probe);
+    governor.begun(Timestamp(2 * HOUR), probe, &NOTHING);
     go(&mut governor, 2 * HOUR);
 }
 

@@ -354,6 +354,7 @@ impl Run {
         task.started_at = Some(at);
         self.siblings.started(&mut task.sibling);
         self.in_flight.insert(attempt, InFlight { asks: true, reserved, hedged: None });
+        self.programs += usize::from(task.facts.is_program);
         self.budgets.reserve(task.facts.phase.as_ref(), reserved);
         Ok(())
     }
@@ -441,7 +442,7 @@ impl Run {
             Some(reserved) => reserved,
             None => {
                 let reserved = self.under_way(attempt)?.reserved;
-                self.in_flight.remove(&attempt);
+                self.leaves_flight(attempt);
                 reserved
             }
         };
@@ -463,13 +464,18 @@ impl Run {
         if kept > before {
             return Err(IllegalEvent(format!("{attempt} keeps more than it has reserved")));
         }
-        self.in_flight.remove(&attempt);
+        self.leaves_flight(attempt);
         let task = &mut self.tasks[attempt.task];
         self.budgets.settle(task.facts.phase.as_ref(), PicoUsd(before.0 - kept.0), Spent::default());
         task.stage = TaskStage::Suspended(attempt);
         task.suspension = Some(suspension.clone());
         self.suspended.insert(attempt, kept);
         Ok(())
+    }
+
+    fn leaves_flight(&mut self, attempt: AttemptId) {
+        self.in_flight.remove(&attempt);
+        self.programs -= usize::from(self.tasks[attempt.task].facts.is_program);
     }
 
     fn apply_ended(&mut self, at: Timestamp, id: TaskId, outcome: &Outcome) -> Result<(), IllegalEvent> {

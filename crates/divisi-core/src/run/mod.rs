@@ -59,6 +59,8 @@ pub struct Run {
     waiting: Waiting,
     siblings: Siblings,
     in_flight: BTreeMap<AttemptId, InFlight>,
+    /// How many of these are carried out by programs.
+    programs: usize,
     /// Attempts that wait for something outside, and what stays reserved for each.
     suspended: BTreeMap<AttemptId, PicoUsd>,
     outcomes: u32,
@@ -310,7 +312,7 @@ impl Run {
         if self.stage != Stage::Running || self.slots_free() == 0 {
             return None;
         }
-        let mut resting = self.waiting.resting();
+        let mut resting = self.waiting.resting().filter(|(_, id)| self.has_slot(*id));
         if self.in_flight.is_empty() {
             // With less room for its reply, if need be.
             return resting.find(|(_, id)| self.is_hopeful(*id)).map(|(due, _)| due);
@@ -319,7 +321,7 @@ impl Run {
             return None;
         }
         let due = |id: TaskId| match self.tasks[id].stage {
-            TaskStage::Resting(due) => Some(due),
+            TaskStage::Resting(due) if self.has_slot(id) => Some(due),
             _ => None,
         };
         let mut first = resting.take(Self::BUDGET_SCAN_MAX);
@@ -334,5 +336,13 @@ impl Run {
     fn slots_free(&self) -> usize {
         // With no slot at all the run would wait for ever.
         (self.limits.in_flight_max.max(1) as usize).saturating_sub(self.in_flight.len())
+    }
+
+    fn slots_of_programs_free(&self) -> usize {
+        (self.limits.programs_max.max(1) as usize).saturating_sub(self.programs)
+    }
+
+    fn has_slot(&self, id: TaskId) -> bool {
+        !self.tasks[id].facts.is_program || self.slots_of_programs_free() > 0
     }
 }

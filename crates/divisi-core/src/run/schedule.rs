@@ -96,7 +96,9 @@ impl Run {
         let mut events = vec![];
         let mut budgets = self.budgets.capped();
         let (mut started, mut too_dear) = (0, 0);
-        for id in self.waiting.startable(now, &self.budgets) {
+        let mut slots_of_programs = self.slots_of_programs_free();
+        let mut startable = self.waiting.startable(now, &self.budgets);
+        while let Some(id) = startable.next(slots_of_programs > 0) {
             let out_of_budget = too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budgets);
             if started == slots_free || out_of_budget {
                 break;
@@ -110,6 +112,7 @@ impl Run {
                 Some(wanted) if wanted.reserved <= budgets.left(task.facts.phase.as_ref()) => {
                     events.push(self.attempt(id, wanted, &mut budgets));
                     started += 1;
+                    slots_of_programs -= usize::from(task.facts.is_program);
                 }
                 Some(_) => too_dear += 1,
             }
@@ -118,7 +121,7 @@ impl Run {
             // Small work may stand further behind; the smallest goes first.
             let rests = |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
             let smallest = self.waiting.cheapest(&self.budgets).take(Self::BUDGET_SCAN_MAX);
-            let start = smallest.filter(|id| !rests(*id)).find_map(|id| {
+            let start = smallest.filter(|id| !rests(*id) && self.has_slot(*id)).find_map(|id| {
                 let wanted = self.tasks[id].wanted()?;
                 Some(self.attempt(id, wanted, &mut budgets))
             });

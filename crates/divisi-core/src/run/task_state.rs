@@ -318,7 +318,8 @@ impl TaskState {
     pub(super) fn place(&self, id: TaskId) -> Place<'_> {
         // One that can only fail reserves nothing.
         let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
-        Place { id, priority: self.facts.priority, cost, phase: self.facts.phase.as_ref() }
+        let TaskFacts { priority, phase, is_program, .. } = &*self.facts;
+        Place { id, priority: *priority, cost, phase: phase.as_ref(), is_program: *is_program }
     }
 
     /// The name of its next attempt.

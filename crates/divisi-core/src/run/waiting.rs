@@ -3,22 +3,31 @@
 use super::TaskStage;
 use crate::budget::Budgets;
 use crate::{PicoUsd, TaskId, Timestamp};
-use itertools::{Either, Itertools};
+use itertools::Itertools;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 /// Tasks that wait to be tried.
 ///
-/// Those of a phase with a cap of its own wait by themselves, so that a phase
-/// whose money is used up is passed by at once, however many wait in it.
+/// Those of a phase with a cap of its own wait by themselves, and so do those of
+/// programs: a phase whose money is used up, and programs where as many as may are at
+/// work, are passed by at once, however many wait.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Waiting {
-    open: Pool,
-    capped: BTreeMap<Arc<str>, Pool>,
+    open: Sorts,
+    capped: BTreeMap<Arc<str>, Sorts>,
 }
 
-/// Tasks that the same budget holds.
+/// Tasks that the same budget holds, by what carries them out.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Sorts {
+    models: Pool,
+    programs: Pool,
+}
+
+/// Tasks that the same budget holds, and that the same slots take.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Pool {
     /// Those that may start, longest chain first, then in order of submission.
@@ -36,11 +45,12 @@ pub(super) struct Place<'a> {
     pub(super) priority: u32,
     pub(super) cost: PicoUsd,
     pub(super) phase: Option<&'a Arc<str>>,
+    pub(super) is_program: bool,
 }
 
 /// The order in which tasks start: the rested first, then the ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+pub(super) enum Turn {
     Rested(Timestamp),
     Ready(Reverse<u32>),
 }
@@ -48,73 +58,91 @@ enum Turn {
 impl Waiting {
     /// Nothing waits. `capped` tells whether there is a cap for the run.
     pub(super) fn empty(capped: bool) -> Self {
-        Self { open: Pool::empty(capped), capped: BTreeMap::new() }
+        Self { open: Sorts::empty(capped), capped: BTreeMap::new() }
     }
 
     /// From now on the tasks of this phase wait by themselves. None of them may
     /// wait at this moment.
     pub(super) fn cap_phase(&mut self, phase: &Arc<str>) {
-        self.capped.entry(phase.clone()).or_insert_with(|| Pool::empty(true));
+        self.capped.entry(phase.clone()).or_insert_with(|| Sorts::empty(true));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pools().all(|(_, pool)| pool.is_empty())
+        self.pools().all(|(_, _, pool)| pool.is_empty())
     }
 
     /// Takes a task in; at this stage it waits, or nothing happens.
     pub(super) fn insert(&mut self, stage: &TaskStage, place: Place<'_>) {
-        self.pool(place.phase).insert(stage, place);
+        self.pool(place).insert(stage, place);
     }
 
     /// Takes a task out; at this stage it waited, or nothing happens.
     pub(super) fn remove(&mut self, stage: &TaskStage, place: Place<'_>) {
-        self.pool(place.phase).remove(stage, place);
+        self.pool(place).remove(stage, place);
     }
 
     /// Everyone, those that may start first.
     pub(super) fn all(&self) -> impl Iterator<Item = TaskId> {
-        let ready = self.pools().flat_map(|(_, pool)| pool.ready.iter().map(|(_, id)| *id));
-        ready.chain(self.pools().flat_map(|(_, pool)| pool.resting.iter().map(|(_, id)| *id)))
+        let ready = self.pools().flat_map(|(_, _, pool)| pool.ready.iter().map(|(_, id)| *id));
+        ready.chain(self.pools().flat_map(|(_, _, pool)| pool.resting.iter().map(|(_, id)| *id)))
     }
 
     /// Those that may start at `now`, in order. Phases whose budget holds none
     /// of theirs are left out.
-    pub(super) fn startable(&self, now: Timestamp, budgets: &Budgets) -> impl Iterator<Item = TaskId> {
-        let pools = match self.capped.is_empty() {
-            true => Either::Left(self.open.startable(now)),
-            false => {
-                let any_fits =
-                    |(phase, pool): &(Option<&Arc<str>>, &Pool)| pool.any_fits(budgets.left(*phase));
-                let startable: Vec<_> =
-                    self.pools().filter(any_fits).map(|(_, pool)| pool.startable(now)).collect();
-                Either::Right(startable.into_iter().kmerge())
-            }
+    pub(super) fn startable(
+        &self,
+        now: Timestamp,
+        budgets: &Budgets,
+    ) -> Startable<impl Iterator<Item = (Turn, TaskId)>> {
+        let any_fits = |(phase, _, pool): &(Option<&Arc<str>>, bool, &Pool)| {
+            !pool.is_empty() && pool.any_fits(budgets.left(*phase))
         };
-        pools.map(|(_, id)| id)
+        let pools = self.pools().filter(any_fits);
+        Startable(pools.map(|(_, is_program, pool)| (is_program, pool.startable(now).peekable())).collect())
     }
 
     /// Those that rest, the first to be done first.
     pub(super) fn resting(&self) -> impl Iterator<Item = (Timestamp, TaskId)> {
-        self.pools().map(|(_, pool)| pool.resting.iter().copied()).kmerge()
+        self.pools().map(|(_, _, pool)| pool.resting.iter().copied()).kmerge()
     }
 
     /// Those that the budgets hold one of, cheapest first. None where there is no cap.
     pub(super) fn cheapest(&self, budgets: &Budgets) -> impl Iterator<Item = TaskId> {
-        self.pools().flat_map(move |(phase, pool)| pool.cheapest(budgets.left(phase)))
+        self.pools().flat_map(move |(phase, _, pool)| pool.cheapest(budgets.left(phase)))
     }
 
     /// Whether the budgets hold any of them.
     pub(super) fn any_fits(&self, budgets: &Budgets) -> bool {
-        self.pools().any(|(phase, pool)| pool.any_fits(budgets.left(phase)))
+        self.pools().any(|(phase, _, pool)| pool.any_fits(budgets.left(phase)))
     }
 
-    fn pools(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &Pool)> {
-        let capped = self.capped.iter().map(|(phase, pool)| (Some(phase), pool));
-        std::iter::once((None, &self.open)).chain(capped)
+    fn pools(&self) -> impl Iterator<Item = (Option<&Arc<str>>, bool, &Pool)> {
+        let capped = self.capped.iter().map(|(phase, sorts)| (Some(phase), sorts));
+        let all = std::iter::once((None, &self.open)).chain(capped);
+        all.flat_map(|(phase, sorts)| [(phase, false, &sorts.models), (phase, true, &sorts.programs)])
     }
 
-    fn pool(&mut self, phase: Option<&Arc<str>>) -> &mut Pool {
-        phase.and_then(|phase| self.capped.get_mut(phase)).unwrap_or(&mut self.open)
+    fn pool(&mut self, place: Place<'_>) -> &mut Pool {
+        let sorts = place.phase.and_then(|phase| self.capped.get_mut(phase)).unwrap_or(&mut self.open);
+        if place.is_program { &mut sorts.programs } else { &mut sorts.models }
+    }
+}
+
+/// Tasks that may start, in order, of several pools.
+pub(super) struct Startable<I: Iterator>(Vec<(bool, Peekable<I>)>);
+
+impl<I: Iterator<Item = (Turn, TaskId)>> Startable<I> {
+    /// The next one; with or without those of programs.
+    pub(super) fn next(&mut self, with_programs: bool) -> Option<TaskId> {
+        let may = self.0.iter_mut().filter(|(is_program, _)| with_programs || !is_program);
+        let first = may.filter_map(|(_, pool)| Some((*pool.peek()?, pool))).min_by_key(|(first, _)| *first);
+        first.and_then(|(_, pool)| pool.next()).map(|(_, id)| id)
+    }
+}
+
+impl Sorts {
+    fn empty(capped: bool) -> Self {
+        Self { models: Pool::empty(capped), programs: Pool::empty(capped) }
     }
 }
 

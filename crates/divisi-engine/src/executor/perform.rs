@@ -11,7 +11,7 @@ use super::place::Place;
 use super::send::{Sending, bound, json};
 use super::{Attempt, AttemptResult, Signal};
 use crate::clock::wall_clock;
-use crate::governor::{Admission, Closed, Held, Permit};
+use crate::governor::{Admission, Closed, Held, Leave, Permit};
 use crate::setup::Model;
 use crate::tools::Toolbox;
 use divisi_core::attempt::{
@@ -25,9 +25,13 @@ use divisi_providers::{Block, ProviderError, Reply, Request};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::future::pending;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use tokio::time::{Instant, sleep_until};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Later than any timeout; the alarm is set before it is waited for.
+const ALARM_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// What has come of an output.
 enum Event {
@@ -54,6 +58,8 @@ pub(crate) async fn carry_out(attempt: Box<Attempt>) -> AttemptResult {
     let result = performer.perform().await;
     // Nothing works there any more: what did has been dropped.
     match performer.place.take().filter(|_| performer.is_tidied_up).and_then(Arc::into_inner) {
+        // What awaits nothing moves nothing either.
+        Some(place) if place.is_shared() => result,
         Some(place) => place.leave(&performer.attempt.line, result).await,
         None => result,
     }
@@ -136,8 +142,11 @@ impl Performer {
         let line = self.attempt.line.clone();
         let mut stop = pin!(line.stop().cancelled());
         let mut parking = pin!(line.parking().cancelled());
-        let mut alarm = pin!(sleep_until(Instant::now()));
+        let mut alarm = pin!(sleep_until(Instant::now() + ALARM_MAX));
         loop {
+            if line.stop().is_cancelled() {
+                return self.stopped();
+            }
             let timeout = loop {
                 let (output, timeout) = {
                     let mut state = line.state();
@@ -150,19 +159,17 @@ impl Performer {
                     None => break timeout.map(|at| line.instant(at)),
                 }
             };
-            if let Some(at) = timeout.filter(|at| alarm.deadline() != *at) {
-                alarm.as_mut().reset(at);
-            }
             tokio::select! {
+                // Steps first: those that are over at once register no wakers and no timer.
                 biased;
+                event = next(&mut self.main) => self.happened(event),
+                event = next(&mut self.second) => self.happened(event),
                 () = &mut stop => return self.stopped(),
                 () = &mut parking, if !self.is_parking => {
                     self.is_parking = true;
                     self.tell(Input::Park);
                 }
-                event = next(&mut self.main) => self.happened(event),
-                event = next(&mut self.second) => self.happened(event),
-                () = &mut alarm, if timeout.is_some() => self.tick(),
+                () = rings(alarm.as_mut(), timeout), if timeout.is_some() => self.tick(),
             }
         }
     }
@@ -178,10 +185,13 @@ impl Performer {
     fn does(&mut self, output: Output) {
         let line = self.attempt.line.clone();
         match output {
-            Output::Open => {
-                let attempt = self.attempt.clone();
-                self.main = step(async move { Event::Opened(Box::new(Place::of(&attempt).await)) });
-            }
+            Output::Open => match Place::shared(&self.attempt) {
+                Some(place) => self.happened(Event::Opened(Box::new(Ok(place)))),
+                None => {
+                    let attempt = self.attempt.clone();
+                    self.main = step(async move { Event::Opened(Box::new(Place::worktree(&attempt).await)) });
+                }
+            },
             Output::Build(purpose) => self.build(purpose),
             Output::Reuse(place) => self.reuse(place),
             Output::Order(bound) => {
@@ -192,13 +202,16 @@ impl Performer {
             }
             Output::AskPrefix { patient } => self.ask_prefix(patient),
             Output::AwaitPermit(slot) => {
-                if let Some(sending) = self.sending() {
-                    // While the first one is out, the attempt as a whole does not wait.
-                    let shows = slot == Slot::First;
-                    *self.step(slot) =
-                        step(
-                            async move { Event::Permit(slot, sending.permit(shows).await.map_err(Box::new)) },
-                        );
+                let Some(sending) = self.sending() else { return };
+                match sending.ask() {
+                    Leave::Answered(answer) => self.happened(Event::Permit(slot, answer.map_err(Box::new))),
+                    Leave::Pending(pending) => {
+                        // While the first one is out, the attempt as a whole does not wait.
+                        let shows = slot == Slot::First;
+                        *self.step(slot) = step(async move {
+                            Event::Permit(slot, sending.permit(pending, shows).await.map_err(Box::new))
+                        });
+                    }
                 }
             }
             Output::Withdraw(slot) => {
@@ -658,6 +671,15 @@ async fn next(step: &mut Step) -> Event {
         }
         None => pending().await,
     }
+}
+
+/// Waits until `at`, or until the earlier moment for which the alarm is set: to set it
+/// later costs a lock that all timers share, to look once too often costs nothing.
+async fn rings(mut alarm: Pin<&mut Sleep>, at: Option<Instant>) {
+    if let Some(at) = at.filter(|at| *at < alarm.deadline() || alarm.is_elapsed()) {
+        alarm.as_mut().reset(at);
+    }
+    alarm.await;
 }
 
 fn place(slot: Slot) -> usize {

@@ -1,6 +1,7 @@
 //! Where an attempt works, and what is left of it there.
 
 use super::{Attempt, AttemptResult, Line};
+use crate::resolve::Assignment;
 use crate::workspace::{Workspace, WorkspaceError};
 use divisi_core::event::Worktree;
 use divisi_core::{Failure, FailureClass, Isolation};
@@ -12,19 +13,23 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place that the attempt's task asks for.
-    pub(super) async fn of(attempt: &Attempt) -> Result<Self, Failure> {
+    /// The place that the attempt's task asks for, where there is nothing to prepare.
+    pub(super) fn shared(attempt: &Attempt) -> Option<Self> {
+        let Assignment { setup, isolation, .. } = &*attempt.assignment;
+        (*isolation == Isolation::None).then(|| Self { workspace: Workspace::shared(&setup.workspace) })
+    }
+
+    /// A worktree of its own.
+    pub(super) async fn worktree(attempt: &Attempt) -> Result<Self, Failure> {
         let setup = &attempt.assignment.setup;
-        let root = &setup.workspace;
-        let workspace = match attempt.assignment.isolation {
-            Isolation::None => Workspace::shared(root),
-            Isolation::Worktree => {
-                let name = attempt.id.to_string();
-                let programs = setup.permissions.run;
-                Workspace::worktree(root, &name, programs, attempt.line.stop()).await.map_err(failure)?
-            }
-        };
-        Ok(Self { workspace })
+        let (name, programs) = (attempt.id.to_string(), setup.permissions.run);
+        let workspace = Workspace::worktree(&setup.workspace, &name, programs, attempt.line.stop()).await;
+        Ok(Self { workspace: workspace.map_err(failure)? })
+    }
+
+    /// Whether there is nothing to tidy up.
+    pub(super) fn is_shared(&self) -> bool {
+        self.workspace.is_shared()
     }
 
     /// The folder in which it works.

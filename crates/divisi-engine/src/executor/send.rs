@@ -1,7 +1,7 @@
 //! One request on its way to a vendor and back.
 
 use super::{Line, Signal};
-use crate::governor::{Admission, Closed, Permit};
+use crate::governor::{Admission, Closed, Gate, Leave, Pending, Permit};
 use crate::setup::Model;
 use divisi_core::attempt::Durations;
 use divisi_core::budget::TurnBound;
@@ -53,19 +53,28 @@ impl From<Closed> for ProviderError {
 }
 
 impl Sending {
-    /// Leave to send it; `shows` whether that it waits for it is shown.
-    pub(super) async fn permit(&self, shows: bool) -> Result<Permit, Closed> {
+    /// Asks for leave to send it.
+    pub(super) fn ask(&self) -> Leave {
         let Self { request, model, bytes, line, .. } = self;
         let estimate = Estimate { input: bytes / BYTES_OF_DENSE, output: request.max_tokens.into() };
-        let gate = model.governors.of(&model.id);
+        let gate = self.gate();
         gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = line.turn();
+        gate.ask(run, priority, estimate)
+    }
+
+    /// Waits for leave to send it; `shows` whether that is shown.
+    pub(super) async fn permit(&self, pending: Pending, shows: bool) -> Result<Permit, Closed> {
         let waits = |outlook| {
             if shows {
-                line.shows_waiting(|attempt| Signal::waiting(attempt, outlook));
+                self.line.shows_waiting(|attempt| Signal::waiting(attempt, outlook));
             }
         };
-        gate.enter(run, priority, estimate, waits).await
+        self.gate().wait(pending, waits).await
+    }
+
+    fn gate(&self) -> Arc<Gate> {
+        self.model.governors.of(&self.model.id)
     }
 
     /// Sends it with a permit, and waits for the reply.
@@ -75,9 +84,9 @@ impl Sending {
         permit.sends();
         admission.leaves();
         let progress = |progress| match progress {
-            Progress::Started => {
+            Progress::Started(limits) => {
                 admission.begun();
-                permit.begun();
+                permit.begun(&limits, model.provider.in_flight_max());
                 line.grows();
             }
             Progress::Alive => line.sign_of_life(),

@@ -78,6 +78,17 @@ struct Waiting {
 }
 
 /// What a request gets when it asks to leave.
+pub(crate) enum Leave {
+    /// It may, or nothing leaves any more.
+    Answered(Result<Permit, Closed>),
+    /// It has to wait: see [`Gate::wait`].
+    Pending(Pending),
+}
+
+/// A request that waits for leave. It waits no longer once it is dropped, and takes no
+/// other request's turn.
+pub(crate) struct Pending(Changed<Asked>);
+
 enum Asked {
     Answered(Result<Permit, Closed>),
     Waits(Waiting, oneshot::Receiver<Result<Permit, Closed>>),
@@ -122,19 +133,21 @@ impl Gate {
         gate
     }
 
-    /// Leave to send a request, for a task for which a chain of `priority` others
-    /// waits. While it has to be waited for, `waits` is called: at once, and then
-    /// every second.
-    ///
-    /// Whoever drops the future waits no longer, and takes nobody's turn.
-    pub(crate) async fn enter(
+    /// Asks for leave to send a request, for a task for which a chain of `priority`
+    /// others waits.
+    pub(crate) fn ask(self: &Arc<Self>, run: RunNumber, priority: u32, estimate: Estimate) -> Leave {
+        match self.change(false, move |gate, state| gate.decide(state, run, priority, estimate)) {
+            Changed::Now(Asked::Answered(answer)) => Leave::Answered(answer),
+            asked => Leave::Pending(Pending(asked)),
+        }
+    }
+
+    /// Waits for leave. Meanwhile `waits` is called: at once, and then every second.
+    pub(crate) async fn wait(
         self: &Arc<Self>,
-        run: RunNumber,
-        priority: u32,
-        estimate: Estimate,
+        Pending(asked): Pending,
         waits: impl Fn(Outlook) + Send,
     ) -> Result<Permit, Closed> {
-        let asked = self.change(false, move |gate, state| gate.ask(state, run, priority, estimate));
         let (waiting, mut answered) = match asked.done().await {
             Some(Asked::Waits(waiting, answered)) => (waiting, answered),
             Some(Asked::Answered(answer)) => return answer,
@@ -152,7 +165,13 @@ impl Gate {
     }
 
     /// Decides whether a request may leave, and queues it if not.
-    fn ask(self: &Arc<Self>, state: &mut State, run: RunNumber, priority: u32, estimate: Estimate) -> Asked {
+    fn decide(
+        self: &Arc<Self>,
+        state: &mut State,
+        run: RunNumber,
+        priority: u32,
+        estimate: Estimate,
+    ) -> Asked {
         let now = self.now();
         let asked = state.queue.ask(now, estimate);
         match asked {
@@ -201,11 +220,13 @@ impl Gate {
         });
     }
 
-    /// Learns that the reply to a request has begun: it was not refused.
-    pub(super) fn begun(self: &Arc<Self>, id: PermitId) {
-        if self.lock().queue.governor().is_unsure() {
+    /// Learns that the reply to a request has begun, and the vendor's limits with it:
+    /// it was not refused.
+    pub(super) fn begun(self: &Arc<Self>, id: PermitId, limits: &RateLimits) {
+        if self.lock().queue.governor().awaits_begun() {
+            let limits = *limits;
             self.change(true, move |gate, state| {
-                state.queue.governor_mut().begun(id);
+                state.queue.governor_mut().begun(gate.now(), id, &limits);
                 gate.let_through(state);
             });
         }
@@ -223,7 +244,7 @@ impl Gate {
     ) -> Changed<()> {
         let ending = ending(self.now());
         let is_news = !matches!(ending, Ending::Ok | Ending::Other) || *limits != RateLimits::default();
-        let (usage, limits) = (usage.copied(), limits.clone());
+        let (usage, limits) = (usage.copied(), *limits);
         self.change(is_news, move |gate, state| {
             if failure.is_some() {
                 state.closed_by = failure;
@@ -330,6 +351,23 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Gate {
+    /// Asks for leave, and waits for it.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        run: RunNumber,
+        priority: u32,
+        estimate: Estimate,
+        waits: impl Fn(Outlook) + Send,
+    ) -> Result<Permit, Closed> {
+        match self.ask(run, priority, estimate) {
+            Leave::Answered(answer) => answer,
+            Leave::Pending(pending) => self.wait(pending, waits).await,
+        }
     }
 }
 

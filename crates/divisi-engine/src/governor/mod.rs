@@ -12,7 +12,7 @@ mod prefixes;
 
 pub use shared::SharedLimits;
 
-pub(crate) use gate::{Closed, Gate, Outlook, RunNumber};
+pub(crate) use gate::{Closed, Gate, Leave, Outlook, Pending, RunNumber};
 pub(crate) use permit::Permit;
 pub(crate) use prefixes::{Admission, Held};
 

@@ -25,10 +25,12 @@ impl Permit {
         self.is_sent = true;
     }
 
-    /// Says that the reply has begun.
-    pub(crate) fn begun(&self) {
+    /// Says that the reply has begun, with what the vendor says of its limits and
+    /// how many requests are worth having under way by what its connection is.
+    pub(crate) fn begun(&self, limits: &RateLimits, in_flight_max: u32) {
+        self.gate.limit_in_flight(in_flight_max);
         if let Some(id) = self.id {
-            self.gate.begun(id);
+            self.gate.begun(id, limits);
         }
     }
 

@@ -116,6 +116,11 @@ impl Workspace {
         &self.root
     }
 
+    /// Whether it is the folder itself, in which nothing is to be tidied up.
+    pub fn is_shared(&self) -> bool {
+        self.worktree.is_none()
+    }
+
     /// Ends the work here: removes a worktree in which nothing has changed,
     /// keeps and reports one in which something has.
     ///

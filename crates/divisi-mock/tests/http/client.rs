@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// A mock and a client for it.
 pub(crate) struct Api {
     pub(crate) mock: Mock,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
 }
 
 /// What a request got.
@@ -22,6 +22,7 @@ pub(crate) struct Got {
 
 impl Api {
     pub(crate) async fn start(config: Config) -> Self {
+        divisi_mock::choose_encryption();
         Self { mock: Mock::start(config).await, http: reqwest::Client::new() }
     }
 

@@ -15,8 +15,7 @@ async fn anthropic_needs_a_limit_of_tokens_and_a_version() {
     assert_eq!(status(json!({"model": null})).await, 400);
     assert_eq!(status(json!({"max_tokens": 0, "stream": true})).await, 400);
     let api = Api::start(Config::default()).await;
-    let plain =
-        reqwest::Client::new().post(api.mock.url() + "/v1/messages").json(&messages("hello", json!({})));
+    let plain = api.http.post(api.mock.url() + "/v1/messages").json(&messages("hello", json!({})));
     assert_eq!(read(plain).await.status, 400);
 }
 

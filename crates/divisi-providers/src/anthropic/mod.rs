@@ -16,7 +16,7 @@ use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::{calls, estimate, stream};
+use crate::{calls, estimate};
 use async_trait::async_trait;
 use serde::Deserialize;
 
@@ -71,11 +71,8 @@ impl Provider for Anthropic {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
         let manner = self.manners.of(request);
-        let sent = async {
-            let response = self.http.stream("/v1/messages", &body::Body::of(request, &manner)).await?;
-            stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
-        };
-        match sent.await {
+        let body = body::Body::of(request, &manner);
+        match self.http.reply("/v1/messages", &body, events::Events::default(), progress).await {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
             Err(error) => Err(self.manners.adapt(error, request, &manner)),
         }

@@ -16,7 +16,7 @@ use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::{calls, estimate, stream};
+use crate::{calls, estimate};
 use async_trait::async_trait;
 use divisi_core::price::Service;
 use serde::Deserialize;
@@ -113,12 +113,8 @@ impl Provider for OpenAiChat {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
         let manner = self.manners.of(request);
-        let sent = async {
-            let body = body::Body::of(request, self.dialect, &manner);
-            let response = self.http.stream("/chat/completions", &body).await?;
-            stream::reply(&self.http.endpoint, response, chunks::Chunks::default(), progress).await
-        };
-        match sent.await {
+        let body = body::Body::of(request, self.dialect, &manner);
+        match self.http.reply("/chat/completions", &body, chunks::Chunks::default(), progress).await {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
             Err(error) => Err(self.manners.adapt(advised(error, &self.http.endpoint), request, &manner)),
         }

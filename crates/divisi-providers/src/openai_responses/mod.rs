@@ -15,7 +15,7 @@ use crate::openai_chat::{CACHED_TOKENS_MIN, USUAL_SERVICE, advised, bearer, is_o
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::{calls, estimate, stream};
+use crate::{calls, estimate};
 use async_trait::async_trait;
 
 /// OpenAI's Responses API.
@@ -67,12 +67,8 @@ impl Provider for OpenAiResponses {
         let manner = self.manners.of(request);
         // Others that speak this dialect may not know the word.
         let service_tier = is_openai(&self.http.endpoint.base_url).then_some(USUAL_SERVICE);
-        let sent = async {
-            let body = body::Body::of(request, &manner).by(service_tier);
-            let response = self.http.stream("/responses", &body).await?;
-            stream::reply(&self.http.endpoint, response, events::Events::default(), progress).await
-        };
-        match sent.await {
+        let body = body::Body::of(request, &manner).by(service_tier);
+        match self.http.reply("/responses", &body, events::Events::default(), progress).await {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
             Err(error) => Err(self.manners.adapt(advised(error, &self.http.endpoint), request, &manner)),
         }

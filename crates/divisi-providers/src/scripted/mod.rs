@@ -162,7 +162,7 @@ impl Provider for Scripted {
             output: estimate::output_tokens(&blocks),
             ..Usage::default()
         });
-        progress(Progress::Started);
+        progress(Progress::Started(RateLimits::default()));
         progress(Progress::OutputTokens(usage.output));
         Ok(Reply {
             model: request.model.to_string(),

@@ -3,7 +3,7 @@
 use super::Process;
 use super::gate::Sending;
 use crate::vendor::{Answered, Family};
-use divisi_core::governor::{PermitId, Place};
+use divisi_core::governor::{PermitId, Place, RateLimits};
 use divisi_core::{AttemptId, Input, Millis, TaskId, Timestamp};
 
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(super) enum Happening {
     Arrives(Sending, Option<PermitId>),
     Reply(Sending, Option<PermitId>, Box<Answered>),
     /// The reply to a request begins.
-    Begins(Sending, Option<PermitId>),
+    Begins(Sending, Option<PermitId>, Box<RateLimits>),
     /// Tools have results, which are new or recorded.
     ToolsDone(AttemptId, bool),
     /// A check has looked at a result.
@@ -57,7 +57,7 @@ impl Process<'_, '_> {
         match happening {
             Happening::Arrives(sending, permit) => self.arrive(sending, permit)?,
             Happening::Reply(sending, permit, answered) => self.reply(sending, permit, &answered)?,
-            Happening::Begins(sending, permit) => self.begins(sending, permit)?,
+            Happening::Begins(sending, permit, limits) => self.begins(sending, permit, &limits)?,
             Happening::ToolsDone(attempt, are_new) => self.tools_are_done(attempt, are_new)?,
             Happening::Checked(attempt) => self.is_checked(attempt)?,
             Happening::Answered(task) => self.is_answered(task),

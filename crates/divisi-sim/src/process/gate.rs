@@ -175,7 +175,7 @@ impl Process<'_, '_> {
             }
             (_, Reply::Answer { .. }) => {
                 let begins = divisi_core::Millis(self.chance.within(0..answered.after.0 + 1));
-                self.plan(begins, Happening::Begins(sending, permit));
+                self.plan(begins, Happening::Begins(sending, permit, Box::new(answered.limits)));
             }
             _ => {}
         }
@@ -184,7 +184,13 @@ impl Process<'_, '_> {
     }
 
     /// The reply to a request begins: it was not refused.
-    pub(super) fn begins(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
+    pub(super) fn begins(
+        &mut self,
+        sending: Sending,
+        permit: Option<PermitId>,
+        limits: &RateLimits,
+    ) -> Result<(), String> {
+        let now = self.world.now;
         if let Who::Attempt(attempt, _, slot) = sending.who {
             if !self.is_out(attempt, slot, sending.ticket) {
                 return Ok(());
@@ -193,9 +199,10 @@ impl Process<'_, '_> {
         }
         let (Some(permit), Some(family)) = (permit, sending.request.family) else { return Ok(()) };
         let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
-        if gate.queue.governor().is_unsure() {
-            gate.queue.governor_mut().begun(permit);
-            if !gate.queue.governor().is_unsure() {
+        if gate.queue.governor().awaits_begun() {
+            let was_unsure = gate.queue.governor().is_unsure();
+            gate.queue.governor_mut().begun(now, permit, limits);
+            if was_unsure && !gate.queue.governor().is_unsure() {
                 gate.watch.begins();
             }
             return self.let_through(family);

@@ -69,6 +69,7 @@ impl Desk {
             burst: self.requests.map(|bucket| bucket.capacity),
             input_tokens_per_minute: per_minute(self.input),
             output_tokens_per_minute: per_minute(self.output),
+            in_flight: None,
             count_cached: false,
         }
     }

@@ -312,6 +312,13 @@ impl Watch {
         ensure!(*run.stage() == Stage::Running, "{attempt} starts in a run that is {:?}", run.stage());
         let (most, beside) = (run.limits().in_flight_max.max(1) as usize, self.books.in_flight.len());
         ensure!(beside < most, "{attempt} starts beside {beside} others");
+        let is_program =
+            |attempt: &AttemptId| run.task(attempt.task).is_some_and(|task| task.facts().is_program);
+        if is_program(&attempt) {
+            let most = run.limits().programs_max.max(1) as usize;
+            let beside = self.books.in_flight.keys().filter(|attempt| is_program(attempt)).count();
+            ensure!(beside < most, "{attempt} starts beside {beside} other programs");
+        }
         match run.task(attempt.task).map(|task| task.stage()) {
             Some(TaskStage::Ready) => {}
             Some(TaskStage::Resting(due)) => {

@@ -99,7 +99,12 @@ impl Limits {
             Limit::OutputTokensPerMinute { provider } => {
                 double(&mut self.rates[provider].output_tokens_per_minute);
             }
-            Limit::TasksAtOnce => self.in_flight_max = self.in_flight_max.saturating_mul(2),
+            Limit::TasksAtOnce => {
+                self.in_flight_max = self.in_flight_max.saturating_mul(2);
+                for rate in &mut self.rates {
+                    rate.in_flight = rate.in_flight.map(|at_once| at_once.saturating_mul(2));
+                }
+            }
         }
         self
     }

@@ -27,7 +27,7 @@ fn limits(in_flight_max: u32, rate: RateSettings) -> Limits {
 }
 
 fn free(in_flight_max: u32) -> Limits {
-    limits(in_flight_max, RateSettings::default())
+    limits(in_flight_max, RateSettings { in_flight: Some(in_flight_max), ..RateSettings::default() })
 }
 
 fn seconds(answer: &Answer) -> f64 {

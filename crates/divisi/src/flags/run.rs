@@ -30,7 +30,7 @@ pub(crate) struct RunFlags {
     /// Output tokens after which a script gets no more agents: its `budget.total`
     #[arg(long, value_name = "N", help_heading = "Limits", value_parser = value_parser!(u64).range(1..))]
     token_budget: Option<u64>,
-    /// Tasks in flight at once
+    /// Tasks in flight at once; without it as many as providers take, and 64 programs
     #[arg(short, long, value_name = "N", help_heading = "Limits", value_parser = value_parser!(u32).range(1..))]
     jobs: Option<u32>,
     /// Longest time of one attempt, like 90s, 10m or 1h

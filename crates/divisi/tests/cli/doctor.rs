@@ -45,9 +45,10 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       hedge = false  default
       idle_timeout = "3m"  default
       limits.hopeless_after = 5  default
-      limits.in_flight_max = 64  default
+      limits.in_flight_max = 1000  default
       limits.log_bytes_max = 16384  default
       limits.logs_max = 100000  default
+      limits.programs_max = 64  default
       limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
       max_reply_tokens = 16384  default
@@ -124,6 +125,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       limits.in_flight_max = 9  DIVISI_JOBS
       limits.log_bytes_max = 16384  default
       limits.logs_max = 100000  default
+      limits.programs_max = 9  DIVISI_JOBS
       limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
       max_reply_tokens = 16384  default

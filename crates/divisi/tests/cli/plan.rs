@@ -264,7 +264,7 @@ fn a_simulation_says_what_holds_a_run_back() {
     };
     let part = |said: &str| said.split("  simulated").nth(1).unwrap_or(said).to_owned();
     insta::assert_snapshot!(part(&plan(&[]).stdout), @r"
-    200 runs · 64 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
+    200 runs · 1,000 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
     run time   about 1:21 · 1:04 to 2:35 in eight runs of ten
     run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
     held up by requests a minute to anthropic: with twice as many 0:49 instead of 1:21
@@ -291,7 +291,7 @@ fn a_simulation_says_what_holds_a_run_back() {
     ");
     let json: serde_json::Value = serde_json::from_str(&plan(&["--json"]).stdout).unwrap();
     insta::assert_snapshot!(json["simulation"]["holds"], @r#"{"by":"one","limit":"requestsPerMinute","provider":"anthropic"}"#);
-    insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":64,"cap":null,"rates":[{"provider":"anthropic","requestsPerMinute":60,"inputTokensPerMinute":100000,"outputTokensPerMinute":null}]}"#);
+    insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":1000,"cap":null,"rates":[{"provider":"anthropic","requestsPerMinute":60,"inputTokensPerMinute":100000,"outputTokensPerMinute":null}]}"#);
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_simulation_of_a_chain_says_that_no_limit_matters() {
     );
     let said = home.ends(0, &["plan", "f.js", "--simulate"]).stdout;
     insta::assert_snapshot!(said.split("  simulated").nth(1).unwrap_or(&said), @r"
-      200 runs · 64 tasks at once · no rates set for anthropic
+      200 runs · 1,000 tasks at once · no rates set for anthropic
       run time   about 0:42 · 0:16 to 1:30 in eight runs of ten
       run cost   about $0.0499 · $0.0129 to $0.1489 in eight runs of ten
       held up by the longest chain of tasks: no limit makes it longer

@@ -39,6 +39,7 @@ impl Two {
 }
 
 const UNSET: RateSettings = RateSettings {
+    in_flight: None,
     requests_per_minute: None,
     burst: None,
     input_tokens_per_minute: None,
@@ -213,7 +214,7 @@ fn whoever_opens_it_again_need_not_wait_as_long_as_the_vendor_wanted() {
     assert!(!two.governors[1].is_shut(Timestamp(30)), "one is on its way to see");
     assert_eq!([two.ask(1, 30), two.ask(0, 30)], [Decision::Full, Decision::Wait(Timestamp(1_800_010))]);
     let mut refused_again = Two { governors: two.governors.clone(), between: two.between.clone() };
-    two.step(1, |governor| governor.begun(probe));
+    two.step(1, |governor| governor.begun(Timestamp(40), probe, &RateLimits::default()));
     for who in [1, 1, 0] {
         two.go(who, 40);
     }
@@ -231,7 +232,7 @@ fn when_its_time_has_come_each_sends_one_to_see_and_then_all() {
     assert_eq!([two.ask(0, 9_000), two.ask(1, 9_000)], [Decision::Full; 2]);
     two.done(0, 9_100, mine, Ending::Quota { until: Some(Timestamp(20_000)) }, &RateLimits::default());
     assert_eq!(two.ask(0, 9_100), Decision::Closed(Some(Timestamp(20_000))));
-    two.step(1, |governor| governor.begun(yours));
+    two.step(1, |governor| governor.begun(Timestamp(9_100), yours, &RateLimits::default()));
     for _ in 0..2 {
         two.go(1, 9_200);
     }

@@ -1,7 +1,7 @@
 //! What may not grow, and numbers from outside that are out of all proportion.
 
-use super::{facts, key, resumed, started, step, text, trace};
-use crate::event::{Refusal, RunStatus};
+use super::{ended, facts, key, resumed, started, step, text, trace};
+use crate::event::{Refusal, RunStatus, TaskFacts};
 use crate::preflight::{Estimate, Spread};
 use crate::retry::{RetryPolicy, Told, Tries};
 use crate::run::{Run, Stage, Submission};
@@ -48,6 +48,27 @@ fn a_run_with_no_slots_still_has_one() {
     20 ms  outcome   b ok
     20 ms  finished  ok
     ");
+}
+
+#[test]
+fn programs_have_slots_of_their_own_and_models_pass_them_by() {
+    let mut run = started(Limits { in_flight_max: 4, programs_max: 1, ..Limits::default() });
+    for (prompt, is_program) in [("p", true), ("q", true), ("m", false), ("n", false)] {
+        let facts = TaskFacts { is_program, ..facts(prompt, 0, PicoUsd::ZERO) };
+        let submission = Submission { key: key(prompt), facts, spec: text("{}"), outcome: None };
+        step(&mut run, Input::Submit(Box::new(submission)));
+    }
+    step(&mut run, Input::CaughtUp);
+    let starts = |run: &mut Run| {
+        let started = step(run, Input::Tick).into_iter().filter_map(|event| match event {
+            Event::AttemptScheduled { attempt, .. } => Some(attempt.task.0),
+            _ => None,
+        });
+        started.collect::<Vec<_>>()
+    };
+    assert_eq!((starts(&mut run), run.wake_at()), (vec![0, 2, 3], None));
+    step(&mut run, ended(AttemptId { task: TaskId(0), number: 1 }, Ok(text("{}"))));
+    assert_eq!(starts(&mut run), [1]);
 }
 
 #[test]

@@ -147,7 +147,7 @@ async fn a_gate_that_opens_again_lets_one_request_find_out() {
     let first = enter(&gate, run).await.unwrap();
     let mut second = Box::pin(enter(&gate, run));
     assert!(futures::poll!(&mut second).is_pending());
-    first.begun();
+    first.begun(&RateLimits::default(), IN_FLIGHT_MAX);
     assert!(second.await.is_ok(), "the reply to the first has begun");
     assert!(enter(&gate, run).await.is_ok());
 }

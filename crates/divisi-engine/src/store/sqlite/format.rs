@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const APPLICATION_ID: i32 = 0x6476_7369;
 
 /// Version of what is in the file: the tables below, and the vocabulary of their events.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
 /// Pages of the log after which it begins anew, over what it has held. A sync of

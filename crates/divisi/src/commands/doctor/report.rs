@@ -124,7 +124,7 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
         project.filter(|project| !project.claims.is_empty()).map(|project| trust(&project, &mut findings));
     let mut candidates = candidates(&settings, context.app.environment());
     if settings.local {
-        candidates.extend(local_candidates(&discover().await));
+        candidates.extend(local_candidates(&discover().await, &settings));
     }
     let models = match choose(&settings, context.app.environment(), AnswerMode::default()).await {
         Ok(models) => Some(models),

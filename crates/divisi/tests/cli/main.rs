@@ -13,6 +13,7 @@ mod trust;
 mod plan;
 
 mod answer;
+mod architecture;
 mod edited;
 mod later;
 mod place;

@@ -19,6 +19,7 @@ use divisi_core::run_loop::UnderWay;
 use divisi_core::{
     AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, PicoUsd, TaskId, Timestamp, Usage,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Longest time a request may be out without a sign of life.
@@ -245,6 +246,13 @@ impl<'f> Process<'_, 'f> {
                 true => prefixes.begun(&prefix(carried.ask), lead, left_at.unwrap_or(now)),
                 false => prefixes.failed(&prefix(carried.ask), lead),
             }
+            self.prefix_news(family)?;
+            let waits = |(id, carried): (&AttemptId, &Carried<'_>)| {
+                // One that has been withdrawn waits for nothing, and is let go soon.
+                let is_alive = carried.attempt.timeout().is_some();
+                is_alive && carried.waits_for == Some(lead) && self.family(*id) == family
+            };
+            ensure!(!self.carried.iter().any(waits), "a prefix is waited for whose request is over");
         }
         self.prefix_news(family)
     }
@@ -523,7 +531,21 @@ impl<'f> Process<'_, 'f> {
         for id in self.carried.keys().copied().collect::<Vec<_>>() {
             self.step(id, Step::Park)?;
         }
-        Ok(())
+        let waits = |carried: &Carried<'_>| carried.slots.iter().any(|at| matches!(at, At::InLine(..)));
+        match self.carried.iter().find(|(_, carried)| waits(carried)) {
+            Some((id, _)) => Err(format!("{id} waits for leave to send although the run parks")),
+            None => Ok(()),
+        }
+    }
+
+    /// The attempts of which nothing is out and no reply has to be recorded.
+    pub(super) fn unsent(&self) -> BTreeSet<AttemptId> {
+        let is_out = |at: &At| matches!(at, At::Out { .. });
+        let unsent = self
+            .carried
+            .iter()
+            .filter(|(_, carried)| carried.reply.is_none() && !carried.slots.iter().any(is_out));
+        unsent.map(|(id, _)| *id).collect()
     }
 
     /// The run is about to be cancelled: from now on nothing leaves.

@@ -25,8 +25,8 @@ use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage};
 use divisi_core::run_loop::{Effect, Observer, RunLoop, Submitted};
 use divisi_core::{
-    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Outcome, Position, Run, TaskId,
-    Timestamp,
+    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Outcome, PicoUsd, Position, Run,
+    TaskId, Timestamp,
 };
 use gate::Gate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -187,6 +187,9 @@ impl<'w, 'f> Process<'w, 'f> {
             }
             if self.runs.is_over() {
                 ensure!(self.run().in_flight() == 0, "it stops with attempts in flight");
+                let waits =
+                    matches!(self.run().stage(), Stage::Parked(_)) && self.watch().goes_on_by_itself();
+                ensure!(!waits, "it stops although it has said that it goes on by itself");
                 return Ok(End::Stopped);
             }
             // What looks at every task is done less often where there are many.
@@ -243,8 +246,16 @@ impl<'w, 'f> Process<'w, 'f> {
                 return self.holds(|runs, now| runs.park(now));
             }
             Input::Cancel => {
+                let (unsent, from) = (self.unsent(), self.runs.batch().len());
                 let under_way = self.withdraw_all();
-                return self.holds(|runs, now| runs.cancel(now, under_way));
+                self.holds(|runs, now| runs.cancel(now, under_way))?;
+                for recorded in &self.runs.batch()[from..] {
+                    if let Event::AttemptEnded { attempt, unconfirmed, .. } = &recorded.event {
+                        let is_free = *unconfirmed == PicoUsd::ZERO || !unsent.contains(attempt);
+                        ensure!(is_free, "{attempt} is booked {}, and nothing of it has left", unconfirmed.0);
+                    }
+                }
+                return Ok(());
             }
             Input::HedgeWanted { attempt } => (*attempt, Step::HedgeGranted),
             Input::TurnEnded { attempt, .. } => (*attempt, Step::Recorded),

@@ -74,6 +74,11 @@ impl Watch {
         self.expected.is_some()
     }
 
+    /// Whether the parked run has said that it goes on by itself.
+    pub(crate) fn goes_on_by_itself(&self) -> bool {
+        self.wakes_at.is_some()
+    }
+
     /// Before an event is applied.
     pub(crate) fn before(&mut self, run: &Run, now: Timestamp, event: &Event) -> Result<(), String> {
         match event {

@@ -14,7 +14,9 @@ fn every_file_that_the_architecture_names_is_there() {
     let is_path = |word: &&str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
         let endings = [".rs", ".js", ".toml", ".yaml", ".md"];
-        word.contains('/') && word.chars().all(is_plain) && endings.iter().any(|ending| word.ends_with(ending))
+        word.contains('/')
+            && word.chars().all(is_plain)
+            && endings.iter().any(|ending| word.ends_with(ending))
     };
     let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
     assert!(named.len() > 40, "only {} paths are found", named.len());

@@ -4,16 +4,13 @@ use crate::prepare::{Purpose, settle, setup};
 use crate::providers::{self, Answering, Vendors};
 use crate::settings::Settings;
 use crate::{App, FlowInput, Problem, RunRequest, estimate, preflight, protect};
+use divisi_core::RunId;
 use divisi_core::retry::QuotaWait;
-use divisi_core::{Run, RunId};
-use divisi_engine::store::Batch;
 use divisi_engine::{Engine, Flow, RunHandle, RunOptions, Setup};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::thread;
-use tokio::sync::mpsc;
 
 /// A run to be started, or to go on with.
 #[derive(Debug)]
@@ -31,8 +28,6 @@ pub struct Launch {
 pub struct Earlier {
     /// Its id.
     pub id: RunId,
-    /// As its journal has it.
-    pub run: Run,
     /// Whether tasks that have failed are tried again.
     pub reopen_failed: bool,
     /// Who has answered it; `None` of a run of an older divisi, which has not kept it.
@@ -66,18 +61,13 @@ pub struct Ready {
     setup: Setup,
     kept: Kept,
     options: RunOptions,
-    batches: mpsc::UnboundedReceiver<Arc<Batch>>,
     earlier: Option<Earlier>,
 }
 
 /// A run that has started.
 pub struct Started {
-    /// Leads to it.
+    /// Leads to it, and to its events.
     pub handle: RunHandle,
-    /// Its events, as they become durable.
-    pub batches: mpsc::UnboundedReceiver<Arc<Batch>>,
-    /// The run as it was when this execution began.
-    pub before: Run,
 }
 
 impl fmt::Debug for Ready {
@@ -113,17 +103,15 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
         engine
     })?;
     let kept = Kept { request, vendors: Some(vendors) };
-    let (watcher, batches) = mpsc::unbounded_channel();
     let options = RunOptions {
         caps: settings.caps(),
         token_budget: kept.request.token_budget,
         folder: Some(app.place().name().into()),
         kept: Some(serde_json::to_value(&kept).map_err(cannot_keep)?),
         reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
-        watcher: Some(watcher),
         quota_wait: kept.request.wait.then(QuotaWait::default),
     };
-    Ok(Ready { engine, input, flow, settings, setup, kept, options, batches, earlier })
+    Ok(Ready { engine, input, flow, settings, setup, kept, options, earlier })
 }
 
 impl Ready {
@@ -145,8 +133,8 @@ impl Ready {
     /// Starts it, or goes on with it. What a new run is expected to cost is worked
     /// out beside it, where the settings say so.
     pub async fn start(self) -> Result<Started, Problem> {
-        let Self { engine, input, flow, settings, setup, kept, options, batches, earlier } = self;
-        let (handle, before) = match earlier {
+        let Self { engine, input, flow, settings, setup, kept, options, earlier } = self;
+        let handle = match earlier {
             None => {
                 let estimating = settings.estimate && !kept.request.demo;
                 let ahead = estimating.then(|| (input, setup.clone()));
@@ -155,11 +143,11 @@ impl Ready {
                     let most = settings.max_cost.map(|most| most.0);
                     estimate::begin(input, setup, most, engine.store().clone(), &handle);
                 }
-                (handle, Run::new())
+                handle
             }
-            Some(earlier) => (engine.resume(&earlier.id, flow, setup, options).await?, earlier.run),
+            Some(earlier) => engine.resume(&earlier.id, flow, setup, options).await?,
         };
-        Ok(Started { handle, batches, before })
+        Ok(Started { handle })
     }
 }
 

@@ -53,7 +53,7 @@ fn all(keys: &[Key], in_flight_max: u32, cap: Option<PicoUsd>) -> Run {
         &mut under_way,
     );
     for &key in keys {
-        let submission = Submission { key, facts: facts.clone(), spec: text.clone(), outcome: None };
+        let submission = Submission::new(key, facts.clone(), text.clone(), None);
         drive(&mut run, now, Input::Submit(Box::new(submission)), &mut under_way);
     }
     drive(&mut run, now, Input::Tick, &mut under_way);

@@ -89,11 +89,11 @@ impl Budget {
         Spent { billed, unconfirmed: self.unconfirmed, over: self.over }
     }
 
-    fn reserve(&mut self, amount: PicoUsd) {
+    pub(crate) fn reserve(&mut self, amount: PicoUsd) {
         self.reserved += amount;
     }
 
-    fn settle(&mut self, reserved: PicoUsd, spent: Spent) {
+    pub(crate) fn settle(&mut self, reserved: PicoUsd, spent: Spent) {
         self.reserved = self.reserved.saturating_sub(reserved);
         self.settled += spent.billed + spent.unconfirmed;
         self.unconfirmed += spent.unconfirmed;

@@ -5,7 +5,7 @@
 
 use crate::budget::TurnBound;
 use crate::check::OneOrMany;
-use crate::preflight::Estimate;
+use crate::preflight::{Estimate, GroupKind};
 use crate::{
     AttemptId, Content, Digest, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd, Position,
     RetryPolicy, TaskId, Timestamp, Usage,
@@ -97,6 +97,9 @@ pub enum Event {
         /// Results of the tools that the reply before it called: JSON text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tool_results: Option<Content>,
+        /// The calls that those are of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tools: Vec<ToolCall>,
         /// Set aside for it.
         reserved: PicoUsd,
         /// Longest reply, where the budget holds less than was wanted.
@@ -157,6 +160,9 @@ pub enum Event {
         /// a prefix to be cached.
         #[serde(default, skip_serializing_if = "is_default")]
         waited: Millis,
+        /// What for, as far as none of its turns says it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        waits: Vec<Wait>,
         /// The copy of the repository that it worked in and that was kept, because
         /// it has changed something there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -328,6 +334,78 @@ pub struct TaskSubmitted {
     pub facts: Arc<TaskFacts>,
     /// The whole [`Task`](crate::Task): JSON text.
     pub spec: Content,
+    /// How it hangs together with what the flow had asked for before.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub edges: Edges,
+}
+
+/// How a task hangs together with what its flow had asked for before. Nothing is decided
+/// by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Edges {
+    /// Of the run's outcomes in recorded order, the flow had been given none from this one
+    /// on, counted from 0. Of those before it, the flow knew what it had asked for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub given: u32,
+    /// What made the flow ask for it; `None` where it had waited for nothing, or where
+    /// that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Awaited>,
+    /// The tasks whose results stand in its prompt or context, as far as their texts show.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<TaskId>,
+    /// The innermost group that it is part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// Where the flow asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<CallSite>,
+    /// The groups that have begun since the last new task and that the journal does not
+    /// have like this.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupBegan>,
+}
+
+/// What a flow has waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaited {
+    /// The outcome of this task.
+    Task(TaskId),
+    /// All members of this group.
+    Group(u32),
+}
+
+/// Tasks that a flow asks for together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupBegan {
+    /// Its number in its execution of the flow: the same in each, as long as the flow and
+    /// its answers are.
+    pub group: u32,
+    /// What asks for them.
+    pub kind: GroupKind,
+    /// The group that this one is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u32>,
+    /// Functions or items it was given.
+    pub width: u32,
+    /// Where the flow does so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<CallSite>,
+}
+
+/// A place in a flow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CallSite {
+    /// The script, where it is another than the flow's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Arc<str>>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1; 0 where that is not known.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub column: u32,
 }
 
 /// What the scheduler and the display need to know of a task.
@@ -349,6 +427,9 @@ pub struct TaskFacts {
     /// The sort of work it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Arc<str>>,
+    /// Why it begins with the model that it begins with, where that was left open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Arc<str>>,
     /// The model ids of its ladder, in the order in which they are climbed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Arc<str>>,
@@ -432,6 +513,78 @@ pub struct Turn {
     pub cost: PicoUsd,
     /// From sending to the last byte.
     pub took: Millis,
+    /// When it left and began to be answered, and what it had waited for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub times: Times,
+}
+
+/// When a request left and began to be answered, and what the attempt had waited for since
+/// its request before. Moments are counted from the attempt's beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Times {
+    /// When it was sent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sent: Millis,
+    /// How long after that the reply began; `None` where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<Millis>,
+    /// Waits before it, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Wait>,
+}
+
+/// Something that an attempt waited for until its request could leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// For what.
+    #[serde(rename = "for")]
+    pub cause: WaitCause,
+    /// From when on, counted from the attempt's beginning.
+    pub from: Millis,
+    /// How long.
+    pub took: Millis,
+}
+
+impl Wait {
+    /// Its end, counted from the attempt's beginning.
+    pub fn until(&self) -> Millis {
+        Millis(self.from.0.saturating_add(self.took.0))
+    }
+}
+
+/// What a request that may not leave yet waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitCause {
+    /// That the vendor's limits, or the user's own, allow one more.
+    Limit,
+    /// That one of those under way comes back.
+    Room,
+    /// The same, where fewer than usual may be under way because the vendor has no
+    /// capacity.
+    Overload,
+    /// That the vendor has cached what its prompt shares with others.
+    Prefix,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Its name, as the model called it.
+    pub name: Arc<str>,
+    /// When it began, counted from the attempt's beginning.
+    pub from: Millis,
+    /// How long it took.
+    pub took: Millis,
+    /// Length of what the model was given.
+    pub bytes: u64,
+    /// Whether it failed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failed: bool,
+    /// The exit code of the command that it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
 }
 
 /// Why a run rests.

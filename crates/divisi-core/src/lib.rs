@@ -10,7 +10,7 @@
 //! [`outcome`] how it ended, [`event`] what is written down, [`run`] what
 //! follows from it; [`retry`] and [`budget`] are the rules it follows, [`governor`]
 //! says when its requests may leave. [`tier`]
-//! and [`price`] say what models are and cost, [`ledger`] where the money went,
+//! and [`price`] say what models are and cost, [`view`] what is shown of a run, [`reads`] whose results stand in a prompt, [`ledger`] where the money went,
 //! [`preflight`] what can be known of a flow before it runs.
 
 pub mod attempt;
@@ -33,6 +33,7 @@ pub mod patterns;
 pub mod plan;
 pub mod preflight;
 pub mod price;
+pub mod reads;
 pub mod retry;
 pub mod run;
 pub mod run_loop;
@@ -41,6 +42,7 @@ pub mod tier;
 pub mod time;
 pub mod tokens;
 pub mod usage;
+pub mod view;
 
 pub use budget::Budget;
 pub use choice::{Choice, Kinds};
@@ -63,3 +65,4 @@ pub use task::{Effort, Isolation, Task};
 pub use tier::Tier;
 pub use time::{Millis, Timestamp};
 pub use usage::Usage;
+pub use view::RunView;

@@ -2,13 +2,14 @@
 //! journal tells the same, the money adds up, and every count is right.
 
 use divisi_core::budget::{Budget, Spent, TurnBound};
-use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Turn};
+use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Times, Turn};
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
+use divisi_core::view::Status;
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Ledger, Limits, Millis, Outcome,
-    PicoUsd, Position, Run, TaskId, Timestamp, Usage,
+    PicoUsd, Position, Run, RunView, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -107,6 +108,64 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What is shown is what the run is.
+fn agree(view: &RunView, run: &Run) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&view.stage, run.stage());
+    prop_assert_eq!((view.counts, view.usage, view.reused), (run.counts(), run.usage(), run.reused()));
+    prop_assert_eq!((&view.money, &view.span), (run.budget(), run.span()));
+    prop_assert_eq!((view.execution, view.overcharged()), (run.execution(), run.overcharged()));
+    prop_assert_eq!(view.waits_until(), run.waits_until());
+    prop_assert_eq!((view.started_at, view.ended_at), (run.started_at(), run.ended_at()));
+    prop_assert_eq!(view.under_way.len(), run.in_flight());
+    prop_assert_eq!(view.questions().collect::<Vec<_>>(), run.suspended().collect::<Vec<_>>());
+    prop_assert_eq!(view.estimate.as_ref(), run.estimate());
+    prop_assert_eq!(view.result.as_ref().map(|r| r.as_ref().map_err(|f| &**f)), run.result());
+    let refused: Vec<_> = view.refused.iter().map(|(refusal, count)| (refusal, *count)).collect();
+    prop_assert_eq!(refused, run.refused().collect::<Vec<_>>());
+    for (title, budget) in run.phase_budgets() {
+        let phase = view.phases.iter().find(|phase| phase.title == *title);
+        prop_assert_eq!(phase.map(|phase| &phase.money), Some(budget));
+    }
+    for ((id, task), state) in view.tasks.iter().enumerate().zip(run.all_tasks().map(|(_, task)| task)) {
+        let told =
+            (view.phase_of(task), view.model_of(task), task.spent, task.usage, task.attempts, task.turns);
+        let facts = (state.facts().phase.as_ref(), state.model(), state.spent(), state.usage());
+        prop_assert_eq!(told, (facts.0, facts.1, facts.2, facts.3, state.attempts(), state.turns_total()));
+        prop_assert_eq!((task.started_at, task.ended_at), (state.started_at(), state.ended_at()));
+        prop_assert_eq!(view.failure_of(task).map(|f| &f.message), failed(state).map(|f| &f.message));
+        prop_assert_eq!(task.execution == view.execution, run.tasks().any(|(of, _)| of.index() == id));
+        prop_assert_eq!(task.status, status(state));
+    }
+    let of_models = view.models.iter().fold(Spent::default(), |mut sum, model| {
+        sum += model.spent;
+        sum
+    });
+    prop_assert_eq!(of_models.over, run.budget().over);
+    Ok(())
+}
+
+fn failed(state: &TaskState) -> Option<&Failure> {
+    match state.outcome()? {
+        Outcome::Failed(failure) => Some(failure),
+        Outcome::Ok { .. } | Outcome::Skipped { .. } | Outcome::Cancelled => None,
+    }
+}
+
+fn status(state: &TaskState) -> Status {
+    match state.stage() {
+        TaskStage::Unclaimed => Status::Unclaimed,
+        TaskStage::Ready => Status::Waiting,
+        TaskStage::Resting(_) => Status::Resting,
+        TaskStage::InFlight(_) => Status::Running,
+        TaskStage::Suspended(_) => Status::Suspended,
+        TaskStage::Between => Status::Between,
+        TaskStage::Ended { outcome: Outcome::Ok { .. }, .. } => Status::Ok,
+        TaskStage::Ended { outcome: Outcome::Failed(_), .. } => Status::Failed,
+        TaskStage::Ended { outcome: Outcome::Skipped { .. }, .. } => Status::Skipped,
+        TaskStage::Ended { outcome: Outcome::Cancelled, .. } => Status::Cancelled,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -117,14 +176,33 @@ proptest! {
         for step in steps {
             live.step(step);
         }
-        let mut replayed = Run::new();
+        let (mut replayed, mut view) = (Run::new(), RunView::default());
         let mut ledger = Ledger::default();
+        let middle = live.journal.len() / 2;
         for recorded in &live.journal {
             let written = serde_json::to_string(recorded).expect("an event can be written");
             let read: Recorded = serde_json::from_str(&written).expect("what was written can be read");
             prop_assert_eq!(&read, recorded);
             ledger.record(read.at, &read.event);
             replayed.apply(read.at, &read.event).expect("a journal can be replayed");
+            view.apply(&read);
+            agree(&view, &replayed)?;
+            if read.position.0 as usize == middle {
+                let written = serde_json::to_string(&view).expect("a view can be written");
+                let again: RunView = serde_json::from_str(&written).expect("what was written can be read");
+                prop_assert_eq!(&again, &view);
+                view = again;
+            }
+        }
+        prop_assert_eq!(&RunView::of(&live.journal), &view);
+        if replayed.in_flight() > 0 {
+            replayed.assume_dead().expect("what is under way can be lost");
+            view.assume_dead();
+            agree(&view, &replayed)?;
+        }
+        let mut replayed = Run::new();
+        for Recorded { at, event, .. } in &live.journal {
+            replayed.apply(*at, event).expect("a journal can be replayed");
         }
         prop_assert_eq!(&replayed, &live.run);
         prop_assert_eq!(ledger.spent(), live.run.budget().spent());
@@ -191,12 +269,12 @@ impl Live {
                 };
                 let reason = "it is known to be of no use".into();
                 let outcome = known.then_some(Outcome::Skipped { reason });
-                self.take(Input::Submit(Box::new(Submission { key, facts, spec: text("{}"), outcome })));
+                self.take(Input::Submit(Box::new(Submission::new(key, facts, text("{}"), outcome))));
             }
             Step::TurnWanted { attempt, cost, results } => {
                 let attempt = self.attempt(attempt);
                 let tool_results = results.then(|| text("results"));
-                self.take(Input::TurnWanted { attempt, tool_results, bound: bound(cost) });
+                self.take(Input::TurnWanted { attempt, tool_results, bound: bound(cost), tools: vec![] });
             }
             Step::Hedge(attempt) => {
                 let attempt = self.attempt(attempt);
@@ -227,6 +305,7 @@ impl Live {
                     findings: (class == Some(FailureClass::Check)).then(|| text("it is wrong")),
                     worktree: None,
                     waited: Millis(0),
+                    waits: vec![],
                 };
                 self.take(Input::AttemptEnded { attempt, end: Box::new(end) });
             }
@@ -236,8 +315,14 @@ impl Live {
             Step::Log(line) => self.take(Input::Log(line.to_string().into())),
             Step::Estimate(cost) => {
                 let cost = Spread { p50: PicoUsd(cost), ..Spread::default() };
-                let estimate =
-                    Estimate { cost, ceiling: None, took: Spread::default(), tasks: 1, guessed: 0 };
+                let estimate = Estimate {
+                    cost,
+                    ceiling: None,
+                    took: Spread::default(),
+                    tasks: 1,
+                    guessed: 0,
+                    plan: None,
+                };
                 self.take(Input::Estimate(Box::new(estimate)));
             }
             Step::FlowEnded(true) => self.take(Input::FlowEnded(Ok(text("null")))),
@@ -526,6 +611,7 @@ fn turn(cost: u64) -> Turn {
         cost: PicoUsd(cost),
         judges: false,
         took: Millis(1),
+        times: Times::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{
-    Caps, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed, RunStarted, RunStatus, TaskFacts,
-    TaskSubmitted, Turn,
+    Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed, RunStarted, RunStatus,
+    TaskFacts, TaskSubmitted, Times, Turn,
 };
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::run::Stage;
@@ -108,6 +108,7 @@ fn every_event() -> Vec<Recorded> {
             occurrence,
             facts: facts(prompt).into(),
             spec: text("{\"prompt\":\"…\"}"),
+            edges: Edges::default(),
         }))
     };
     let scheduled = |attempt, reserved| Event::AttemptScheduled {
@@ -133,6 +134,7 @@ fn every_event() -> Vec<Recorded> {
         findings: Some(text("\"too short\"")),
         tool_results: None,
         waited: Millis(0),
+        waits: vec![],
         worktree: None,
     };
     let turn = |request: &str| Turn {
@@ -150,6 +152,7 @@ fn every_event() -> Vec<Recorded> {
         cost: PicoUsd(400),
         judges: request == "2",
         took: Millis(1_200),
+        times: Times::default(),
     };
     let outcome = |task: u32, outcome| Event::TaskEnded { task: TaskId(task), outcome };
     let quota = || ParkReason::Quota {
@@ -197,6 +200,7 @@ fn every_event() -> Vec<Recorded> {
                 took: Spread { p10: Millis(300), p50: Millis(600), p90: Millis(900) },
                 tasks: 4,
                 guessed: 2,
+                plan: None,
             }),
         },
         submitted(0, "auth", 0),
@@ -211,6 +215,7 @@ fn every_event() -> Vec<Recorded> {
             tool_results: Some(text("[]")),
             reserved: PicoUsd(600),
             reply_tokens: Some(3_000),
+            tools: vec![],
         },
         refused(Refusal::Tool { task: TaskId(0), tool: "write_file".into(), permission: "write".into() }),
         Event::TurnHedged { attempt: first(0), reserved: PicoUsd(600) },
@@ -255,6 +260,23 @@ fn every_event() -> Vec<Recorded> {
     (0..).zip(events).map(recorded).collect()
 }
 
+/// What came later and has a default: an older divisi reads past it.
+#[test]
+fn edges_and_times_survive_being_written() {
+    let written = [
+        r#"{"position":0,"at":0,"event":"task_submitted","task":3,"key":"K","occurrence":0,"facts":{"label":"","executor":"","chosen":"search: it is asked to \"find\""},"spec":{"inline":"{}"},"edges":{"given":3,"waits":{"task":2},"reads":[0,2],"group":1,"site":{"line":7,"column":20},"groups":[{"group":1,"kind":"parallel","parent":0,"width":4,"site":{"script":"lib.js","line":6}}]}}"#,
+        r#"{"position":1,"at":0,"event":"turn_scheduled","attempt":{"task":3,"number":1},"tools":[{"name":"run_command","from":120,"took":45,"bytes":13,"failed":true,"exit":2}],"reserved":0}"#,
+        r#"{"position":2,"at":0,"event":"turn_ended","attempt":{"task":3,"number":1},"turn":{"request":"K","reply":{"inline":"{}"},"model":"m","usage":{"input":1,"output":1},"cost":0,"took":900,"times":{"sent":130,"began":400,"waits":[{"for":"prefix","from":20,"took":100},{"for":"overload","from":120,"took":10}]}}}"#,
+        r#"{"position":3,"at":0,"event":"attempt_ended","attempt":{"task":3,"number":1},"waited":115,"waits":[{"for":"limit","from":1200,"took":5}]}"#,
+        r#"{"position":4,"at":0,"event":"estimated","estimate":{"cost":{"p10":1,"p50":2,"p90":3},"took":{"p10":1,"p50":2,"p90":3},"tasks":1,"guessed":0,"plan":"K"}}"#,
+    ]
+    .map(|line| line.replace("\"K\"", &serde_json::to_string(&Digest::of(b"K")).expect("JSON")));
+    for line in written {
+        let event: Recorded = serde_json::from_str(&line).expect("an event can be read");
+        assert_eq!(serde_json::to_string(&event).expect("written"), line);
+    }
+}
+
 fn facts(label: &str) -> TaskFacts {
     TaskFacts {
         label: label.into(),
@@ -265,6 +287,7 @@ fn facts(label: &str) -> TaskFacts {
         retry: Some(RetryPolicy { retries_max: 2, ..RetryPolicy::default() }.into()),
         priority: 3,
         kind: Some("search".into()),
+        chosen: None,
         fallbacks: vec!["gpt-6-luna".into()],
         checked: true,
         first_turns: vec![TurnBound::fixed(PicoUsd(500)), TurnBound::new(PicoUsd(1), PicoUsd(2), 3)],

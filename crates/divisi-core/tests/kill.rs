@@ -2,7 +2,7 @@
 //! and asks for no reply that was recorded.
 
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Caps, FlowSource, TaskFacts, Turn};
+use divisi_core::event::{Caps, FlowSource, TaskFacts, Times, Turn};
 use divisi_core::run::{AttemptEnd, Stage, Submission, TaskStage};
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
@@ -242,7 +242,7 @@ impl<'a> World<'a> {
                     self.asked.insert(key, at);
                     let first_turns = vec![TurnBound::fixed(PicoUsd(10))];
                     let facts = TaskFacts { first_turns, ..TaskFacts::default() };
-                    let submission = Submission { key, facts, spec: text("{}"), outcome: None };
+                    let submission = Submission::new(key, facts, text("{}"), None);
                     self.inbox.push(Input::Submit(Box::new(submission)));
                 }
             }
@@ -266,7 +266,12 @@ impl<'a> World<'a> {
 }
 
 fn wanted(attempt: AttemptId) -> Input {
-    Input::TurnWanted { attempt, tool_results: Some(text("done")), bound: TurnBound::fixed(PicoUsd(10)) }
+    Input::TurnWanted {
+        attempt,
+        tool_results: Some(text("done")),
+        bound: TurnBound::fixed(PicoUsd(10)),
+        tools: vec![],
+    }
 }
 
 fn ended(attempt: AttemptId, result: Result<Content, Failure>, last_turn: Option<Box<Turn>>) -> Input {
@@ -284,6 +289,7 @@ fn turn(number: usize) -> Turn {
         cost: PicoUsd(5),
         judges: false,
         took: Millis(1),
+        times: Times::default(),
     }
 }
 

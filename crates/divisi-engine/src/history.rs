@@ -100,7 +100,7 @@ async fn kind_of(store: &dyn Store, kinds: &Kinds, spec: &Content) -> Option<Arc
 mod tests {
     use super::*;
     use crate::store::{Batch, MemoryStore, PAGE_EVENTS_MAX, RunSummary};
-    use divisi_core::event::{TaskFacts, TaskSubmitted};
+    use divisi_core::event::{Edges, TaskFacts, TaskSubmitted};
     use divisi_core::{
         AttemptId, Digest, Key, Millis, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp, Usage,
     };
@@ -112,7 +112,14 @@ mod tests {
             let (task, attempt) = (TaskId(i), AttemptId { task: TaskId(i), number: 1 });
             let facts = Arc::new(TaskFacts { label: name.into(), ..TaskFacts::default() });
             let key = Key(Digest::of(&i.to_le_bytes()));
-            let submitted = TaskSubmitted { task, key, occurrence: 0, facts, spec: text.clone() };
+            let submitted = TaskSubmitted {
+                task,
+                key,
+                occurrence: 0,
+                facts,
+                spec: text.clone(),
+                edges: Edges::default(),
+            };
             [
                 Event::TaskSubmitted(Box::new(submitted)),
                 Event::AttemptScheduled {
@@ -131,6 +138,7 @@ mod tests {
                     findings: None,
                     tool_results: None,
                     waited: Millis(0),
+                    waits: vec![],
                     worktree: None,
                 },
                 Event::TaskEnded { task, outcome: Outcome::Ok { value: text.clone() } },

@@ -37,7 +37,10 @@ pub mod private;
 
 pub use divisi_core as core;
 pub use driver::{DriveError, TaskEnd, TaskReport};
-pub use engine::{AnswerError, Control, Engine, Finished, Job, RunHandle, RunOptions, StartError};
+pub use engine::{
+    AnswerError, Control, Engine, Events, Finished, Job, LiveRun, RunHandle, RunOptions, StartError,
+    Subscription,
+};
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
 pub use governor::SharedLimits;

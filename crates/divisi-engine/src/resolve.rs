@@ -162,7 +162,7 @@ impl Resolver {
         };
         let (spec, blob) = spec(&task);
         Resolved {
-            submission: Submission { key, facts, spec, outcome: Some(outcome) },
+            submission: Submission::new(key, facts, spec, Some(outcome)),
             blob,
             assignment: None,
             is_cut,
@@ -373,6 +373,7 @@ impl Resolver {
             inputs: &inputs,
             ..key_parts(&task, &carried_out_by)
         });
+        let is_open = program.is_none() && self.leaves_model_open(&task, agent.as_deref());
         let (task, is_cut) = redacted(task);
         let retry = self.retry(&task);
         let brief = Brief { task: &task, setup: &self.setup, tools: &tools, agent: agent.as_deref() };
@@ -380,6 +381,7 @@ impl Resolver {
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
+            chosen: choice.as_ref().filter(|_| is_open).map(|choice| choice.why().into()),
             kind: choice.map(|choice| choice.kind),
             is_program: executor.is_some() && &*executor_name != "person",
             executor: executor_name,
@@ -408,7 +410,7 @@ impl Resolver {
             task,
         };
         Resolved {
-            submission: Submission { key, facts, spec, outcome: None },
+            submission: Submission::new(key, facts, spec, None),
             blob,
             assignment: Some(Arc::new(assignment)),
             is_cut,

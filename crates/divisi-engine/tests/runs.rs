@@ -3,13 +3,14 @@
 
 use async_trait::async_trait;
 use divisi_core::Usage;
-use divisi_engine::core::event::RunStatus;
+use divisi_engine::core::event::{Awaited, RunStatus};
 use divisi_engine::core::run::Stage;
-use divisi_engine::core::{Event, FailureClass, Position, RunId, Task};
+use divisi_engine::core::view::TaskView;
+use divisi_engine::core::{Event, FailureClass, Position, RunId, RunView, Task, TaskId};
 use divisi_engine::store::{MemoryStore, SqliteStore, Store};
 use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup, StartError};
 use divisi_providers::{Block, Message, Progress, Provider, ProviderError, Reply, Request, Stop};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -344,4 +345,78 @@ fn while_inputs_are_read_others_go_on_and_tasks_keep_their_order() {
         submitted.collect::<Vec<_>>()
     });
     assert_eq!(order, ["reads", "comes after"]);
+}
+
+/// A result that is long enough to be found in a prompt.
+const LONG: &str = "a long text about a part, which is longer than what is found by chance";
+
+#[tokio::test]
+async fn tasks_say_what_the_flow_waited_for_and_what_they_read() {
+    let source = format!(
+        "const parts = await parallel(['a', 'b'].map(x => () => agent(`{LONG} ${{x}}`)))
+        const whole = await agent(`all of ${{parts.join(' ')}}`)
+        return agent(`again: ${{JSON.stringify(whole)}}`)"
+    );
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let finished = start(&engine, &echo, &source).await;
+    let (view, is_interrupted) = engine.view(&finished.id).await.unwrap();
+    assert!(!is_interrupted);
+    let told = |task: &TaskView| {
+        let site = task.site.and_then(|site| view.sites.get(site)).unwrap();
+        let reads: Vec<_> = task.reads.iter().map(|task| task.0).collect();
+        (task.given, task.waits, reads, task.group.is_some(), site.line)
+    };
+    let told: Vec<_> = view.tasks.iter().map(told).collect();
+    assert_eq!(told[0], (0, None, vec![], true, 1));
+    assert_eq!(told[1], (0, None, vec![], true, 1));
+    assert_eq!(told[2], (2, Some(Awaited::Group(0)), vec![0, 1], false, 2));
+    // The echo repeats what it was asked, so the first results stand in the third, too.
+    assert_eq!(told[3], (3, Some(Awaited::Task(TaskId(2))), vec![0, 1, 2], false, 3));
+    assert_eq!((view.groups.len(), view.groups[0].width), (1, 2));
+    let columns: BTreeSet<_> = view.sites.iter().map(|site| site.column).collect();
+    assert!(columns.iter().all(|column| *column > 0) || view.sites.iter().len() > columns.len());
+
+    // A replay asks for the same and records nothing of it again.
+    let resumed = resume(&engine, &echo, &finished.id, &source, false).await;
+    assert_eq!(resumed.run.counts().total(), 4);
+    let again = engine.view(&finished.id).await.unwrap().0;
+    assert_eq!((again.groups.len(), again.tasks.iter().map(|task| task.given).max()), (1, Some(3)));
+    // What is new says so behind what is known.
+    let edited = source.replace("return agent(", "await agent('a new one'); return agent(");
+    resume(&engine, &echo, &finished.id, &edited, false).await;
+    let edited = engine.view(&finished.id).await.unwrap().0;
+    assert_eq!((edited.tasks[4].given, edited.tasks[4].waits), (3, Some(Awaited::Task(TaskId(2)))));
+}
+
+#[tokio::test]
+async fn turns_say_when_their_request_was_sent_and_began_to_be_answered() {
+    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let finished = start(&engine, &echo, "return agent('a')").await;
+    let view = engine.view(&finished.id).await.unwrap().0;
+    let turn = &view.turns[0];
+    let attempt = &view.attempts[turn.attempt.index()];
+    assert!(attempt.began_at <= turn.sent_at && turn.sent_at <= turn.ended_at);
+    assert!(attempt.ended_at.is_some_and(|ended| turn.ended_at <= ended));
+}
+
+#[tokio::test]
+async fn a_run_is_listed_while_it_is_driven_and_followed_to_its_end() {
+    let echo = Arc::new(Echo { mute: Some("never"), ..Echo::default() });
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let source = "await agent('a'); return agent('never')";
+    let handle =
+        engine.start(Flow::script("test", source), setup(&echo), RunOptions::default()).await.unwrap();
+    echo.muted.notified().await;
+    let live = engine.live();
+    assert_eq!(live.iter().map(|run| run.id().clone()).collect::<Vec<_>>(), [handle.id().clone()]);
+    let mut events = engine.subscribe(handle.id(), Position(0));
+    let mut view = RunView::default();
+    live[0].control().cancel();
+    while let Some(batch) = events.next().await.unwrap() {
+        batch.iter().for_each(|recorded| view.apply(recorded));
+    }
+    let finished = handle.finished().await.unwrap();
+    assert_eq!(view, engine.view(&finished.id).await.unwrap().0);
+    assert_eq!((view.stage.clone(), view.counts.ok), (Stage::Ended(RunStatus::Cancelled), 1));
+    assert!(engine.live().is_empty());
 }

@@ -31,6 +31,8 @@ pub enum Call {
         task: Box<Task>,
         /// Where the script asks for it; `None` deep inside a helper.
         site: Option<Site>,
+        /// In which column of that line, from 1; 0 where that is not known.
+        column: u32,
         /// The innermost group it is part of.
         group: Option<GroupId>,
         /// How wide its result will be, as far as the script says so.

@@ -1,21 +1,21 @@
 //! Follows a run to its end: tells of it, and lets a person stop it.
 
 use crate::display::{Line, Look, Mode, Reporter, Tone};
+use crate::exit::Exit;
 use crate::flags::GlobalFlags;
 use crate::output;
 use crate::problem;
 use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
-use divisi_app::Problem;
-use divisi_app::clock;
-use divisi_core::{Content, Event, Recorded, Run};
-use divisi_engine::store::Batch;
-use divisi_engine::{Control, Finished, RunHandle, Signal};
+use divisi_app::{Problem, RunRequest, clock};
+use divisi_core::run::Stage;
+use divisi_core::{Content, Event, Recorded, RunId, RunView};
+use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
+use futures::StreamExt;
 use std::borrow::Cow;
 use std::io;
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often the screen is drawn: fast enough for the eye, and no faster.
@@ -30,67 +30,139 @@ pub(crate) struct Telling<'a> {
     pub(crate) script_is_ours: bool,
 }
 
+impl Telling<'_> {
+    fn mode(&self) -> Mode {
+        let GlobalFlags { json, quiet, verbose, .. } = *self.global;
+        match Mode::of(json, quiet) {
+            // Log lines and a frame that is redrawn cannot share a screen.
+            Mode::Live if verbose > 0 => Mode::Plain,
+            mode => mode,
+        }
+    }
+}
+
 /// Follows a run to its end, or until it rests.
-///
-/// `before` is the run as it was when this execution began.
-pub(crate) async fn follow(
-    handle: RunHandle,
-    batches: mpsc::UnboundedReceiver<Arc<Batch>>,
-    before: Run,
-    telling: Telling<'_>,
-) -> Result<Finished, Problem> {
-    let GlobalFlags { json, quiet, verbose, .. } = *telling.global;
-    let mode = match Mode::of(json, quiet) {
-        // Log lines and a frame that is redrawn cannot share a screen.
-        Mode::Live if verbose > 0 => Mode::Plain,
-        mode => mode,
-    };
+pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Finished, Problem> {
+    let mode = telling.mode();
     let look = Look::of_stderr(telling.demo);
+    let before = handle.before().clone();
+    let events = handle.subscribe(before.position);
     let reporter = Reporter::new(mode, look, handle.id().clone(), before);
-    let mut follower = Follower { reporter, control: handle.control() };
+    let mut follower = Follower { reporter, control: handle.control(), engine: handle.engine().clone() };
     let mut stops = (StopRequests::of_run(), SuspendRequests::of_display(mode == Mode::Live));
-    let heard = follower.hear(batches, handle.signals(), &mut stops).await;
+    let heard = follower.hear(events, &handle, &mut stops).await;
     let finished = handle.finished().await;
     let script_error = finished.as_ref().ok().and_then(|finished| finished.script_error.as_ref());
     let script_error = script_error.filter(|_| !telling.script_is_ours);
     let script_error = script_error.map(|error| problem::shown(error, &look));
-    heard
-        .and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref()))
-        .or_else(reader_gone)?;
-    Ok(finished?)
+    let cap_least = finished.as_ref().ok().and_then(|finished| finished.run.cap_least());
+    let told =
+        heard.and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref(), cap_least));
+    let finished = finished?;
+    told.or_else(reader_gone)?;
+    Ok(finished)
+}
+
+/// Follows a run that another process drives, to its end or until it rests.
+pub(crate) async fn watch(engine: &Engine, id: &RunId, telling: Telling<'_>) -> Result<Exit, Problem> {
+    let mode = telling.mode();
+    // What has happened so far is told to programs only; a person sees where it stands.
+    let before = match mode {
+        Mode::Json => RunView::default(),
+        Mode::Live | Mode::Plain | Mode::Quiet => engine.view(id).await?.0,
+    };
+    let mut events = pin!(engine.subscribe(id, before.position).into_stream());
+    let mut view = before.clone();
+    let mut reporter = Reporter::new(mode, Look::of_stderr(telling.demo), id.clone(), before);
+    let (ended, counts) = (view.counts.total() - view.counts.open, view.counts.total());
+    let so_far = format!(": {ended} of {counts} tasks have ended so far");
+    reporter.say(Line::of(Tone::Strong, &*view.name).put(Tone::Dim, format!(" {id}")).plain(so_far));
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let told = loop {
+        let step = tokio::select! {
+            events = events.next() => match events {
+                None => break Ok(()),
+                Some(events) => {
+                    let events = events?;
+                    events.iter().for_each(|recorded| view.apply(recorded));
+                    tell(&mut reporter, engine, &events).await
+                }
+            },
+            _ = ticks.tick() => reporter.tick(clock::now()),
+        };
+        if step.is_err() {
+            break step;
+        }
+    };
+    let cap_least = engine.load(id).await?.cap_least();
+    told.and_then(|()| reporter.finish(clock::now(), None, cap_least)).or_else(reader_gone)?;
+    Ok(Exit::of(match view.stage {
+        Stage::Ended(status) => Some(status),
+        _ => None,
+    }))
+}
+
+async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> io::Result<()> {
+    for recorded in events {
+        let recorded = with_result(engine, recorded).await;
+        reporter.event(&recorded)?;
+    }
+    Ok(())
+}
+
+/// Whether the answers of a run are scripted, as far as that was kept.
+pub(crate) async fn is_demo(engine: &Engine, view: &RunView) -> Result<bool, Problem> {
+    let Some(options) = view.flow.as_ref().and_then(|flow| flow.options.as_ref()) else { return Ok(false) };
+    let kept = engine.read(options).await?;
+    Ok(serde_json::from_str::<RunRequest>(&kept).is_ok_and(|request| request.demo))
 }
 
 /// What listens while a run goes on.
 struct Follower {
     reporter: Reporter,
     control: Control,
+    engine: Engine,
 }
 
 impl Follower {
     /// Tells of everything until nothing more happens.
     ///
-    /// Fails when stdout cannot be written to; the run goes on without a
-    /// listener then.
+    /// Fails when stdout cannot be written to, or the journal not be read; the run goes
+    /// on without a listener then.
     async fn hear(
         &mut self,
-        mut batches: mpsc::UnboundedReceiver<Arc<Batch>>,
-        mut signals: broadcast::Receiver<Signal>,
+        events: Subscription,
+        handle: &RunHandle,
         (stop_requests, suspend_requests): &mut (StopRequests, SuspendRequests),
     ) -> io::Result<()> {
+        let mut events = pin!(events.into_stream());
+        let mut signals = handle.signals();
+        let mut is_lost = false;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Ok(());
         loop {
             let step = tokio::select! {
-                batch = batches.recv() => match batch {
-                    Some(batch) => self.batch(&batch, told.is_ok()),
+                events = events.next(), if !is_lost => match events {
+                    Some(Ok(events)) if told.is_ok() => tell(&mut self.reporter, &self.engine, &events).await,
+                    Some(Ok(_)) => Ok(()),
+                    Some(Err(error)) => {
+                        is_lost = true;
+                        Err(io::Error::other(error))
+                    }
                     None => return told,
                 },
                 signal = signals.recv() => {
                     self.signal(signal);
                     Ok(())
                 }
-                _ = ticks.tick(), if told.is_ok() => self.reporter.tick(clock::now()),
+                _ = ticks.tick() => match told.is_ok() {
+                    true => self.reporter.tick(clock::now()),
+                    // Its events would have told so.
+                    false if is_lost && handle.is_finished() => return told,
+                    false => Ok(()),
+                },
                 requests = stop_requests.next() => {
                     self.stop(requests);
                     Ok(())
@@ -102,11 +174,6 @@ impl Follower {
             };
             told = told.and(step);
         }
-    }
-
-    fn batch(&mut self, batch: &Batch, is_told: bool) -> io::Result<()> {
-        let mut told = batch.events.iter().filter(|_| is_told);
-        told.try_for_each(|recorded| self.reporter.event(&with_result(recorded, batch)))
     }
 
     fn signal(&mut self, signal: Result<Signal, RecvError>) {
@@ -159,16 +226,17 @@ fn counted(count: usize, one: &str, several: &str) -> Option<String> {
     }
 }
 
-/// The event with the text that the flow returned, which the journal keeps
-/// elsewhere if it is long: who reads the events asks for the result.
-fn with_result<'a>(recorded: &'a Recorded, batch: &Batch) -> Cow<'a, Recorded> {
-    let Event::FlowEnded { result: Ok(Content::Stored { digest, .. }) } = &recorded.event else {
+/// The event with the text that the flow returned, which the journal keeps elsewhere if it
+/// is long: who reads the events asks for the result.
+async fn with_result<'a>(engine: &Engine, recorded: &'a Recorded) -> Cow<'a, Recorded> {
+    let Event::FlowEnded { result: Ok(content @ Content::Stored { .. }) } = &recorded.event else {
         return Cow::Borrowed(recorded);
     };
-    match batch.blobs.iter().find(|blob| blob.digest == *digest) {
-        None => Cow::Borrowed(recorded),
-        Some(blob) => {
-            let event = Event::FlowEnded { result: Ok(Content::Inline(blob.text.clone())) };
+    match engine.read(content).await {
+        // The end of the run tells of a store that cannot be read.
+        Err(_) => Cow::Borrowed(recorded),
+        Ok(text) => {
+            let event = Event::FlowEnded { result: Ok(Content::Inline(text)) };
             Cow::Owned(Recorded { event, ..recorded.clone() })
         }
     }

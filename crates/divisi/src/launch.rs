@@ -8,7 +8,6 @@ use crate::{output, result};
 use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::launch::{Launch, Started, prepare};
-use divisi_core::run::Stage;
 use divisi_engine::Finished;
 
 /// Drives a run to its end, tells of it on stderr and writes its result to stdout.
@@ -21,10 +20,10 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
         again::say_if_done_before(&ready, context).await?;
     }
     let (demo, script_is_ours) = (ready.kept().request.demo, ready.flow().path.is_none());
-    let Started { handle, batches, before } = ready.start().await?;
-    let is_resumed = *before.stage() != Stage::Unstarted;
+    let Started { handle } = ready.start().await?;
+    let is_resumed = handle.before().execution > 0;
     let telling = Telling { global: &context.global, demo, script_is_ours };
-    let finished = follow::follow(handle, batches, before, telling).await?;
+    let finished = follow::follow(handle, telling).await?;
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);
     }

@@ -5,12 +5,17 @@
 //! runs only while a request is out; the budget, which books a reservation only where
 //! a reply may still come; and the display.
 
+use crate::event::{Wait, WaitCause};
 use crate::{Millis, Timestamp};
 
 /// How many times the idle timeout a server may keep a connection alive without
 /// adding to the reply. Models think for minutes, in which some servers send
 /// comments; a server that is stuck sends them for ever.
 const KEPT_ALIVE_MAX: u64 = 3;
+
+/// Waits that are kept of an attempt between two replies. More are tries of a request that
+/// is let through and turned away again and again; how long all were is known anyhow.
+const WAITS_MAX: usize = 32;
 
 /// What an attempt does at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +55,10 @@ pub(super) struct Clock {
     doing: Doing,
     /// How long it has waited before.
     waited: Millis,
+    /// What it waits for, while it does.
+    cause: Option<WaitCause>,
+    /// What it has waited for before, since these were last taken.
+    waits: Vec<Wait>,
     /// When the request that is out has left, and when it last showed a sign of life.
     asked_at: Timestamp,
     alive_at: Timestamp,
@@ -58,6 +67,11 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn begin(&mut self, now: Timestamp) {
         self.began_at = now;
+    }
+
+    /// A moment, counted from the attempt's beginning.
+    pub(super) fn since_begin(&self, at: Timestamp) -> Millis {
+        at.since(self.began_at)
     }
 
     pub(super) fn doing(&self) -> Doing {
@@ -73,15 +87,39 @@ impl Clock {
         (self.asked_at, self.alive_at) = (now, now);
     }
 
-    pub(super) fn begin_waiting(&mut self, now: Timestamp) {
-        if !matches!(self.doing, Doing::Waiting(_)) {
+    /// It waits from now on, or for something else than until now.
+    pub(super) fn wait(&mut self, now: Timestamp, cause: WaitCause) {
+        if !matches!(self.doing, Doing::Waiting(_)) || self.cause != Some(cause) {
             self.change(now, Doing::Waiting(now));
+            self.cause = Some(cause);
         }
     }
 
+    /// What it waits for, if it does.
+    pub(super) fn cause(&self) -> Option<WaitCause> {
+        self.cause.filter(|_| matches!(self.doing, Doing::Waiting(_)))
+    }
+
     fn change(&mut self, now: Timestamp, doing: Doing) {
+        self.note_wait(now);
         self.waited = self.waited(now);
         self.doing = doing;
+    }
+
+    fn note_wait(&mut self, now: Timestamp) {
+        let (Doing::Waiting(since), Some(cause)) = (self.doing, self.cause) else { return };
+        let (from, took) = (since.since(self.began_at), now.since(since));
+        if took > Millis(0) && self.waits.len() < WAITS_MAX {
+            self.waits.push(Wait { cause, from, took });
+        }
+    }
+
+    /// What it has waited for since this was last asked for.
+    pub(super) fn take_waits(&mut self, now: Timestamp) -> Vec<Wait> {
+        if let Doing::Waiting(_) = self.doing {
+            self.change(now, Doing::Waiting(now));
+        }
+        std::mem::take(&mut self.waits)
     }
 
     /// How long it has waited for its turn so far.
@@ -123,8 +161,8 @@ mod tests {
         let mut clock = Clock::default();
         clock.begin(Timestamp(10));
         assert_eq!(clock.overdue_at(Millis(100)), Some(Timestamp(110)));
-        clock.begin_waiting(Timestamp(20));
-        clock.begin_waiting(Timestamp(50));
+        clock.wait(Timestamp(20), WaitCause::Limit);
+        clock.wait(Timestamp(50), WaitCause::Limit);
         assert_eq!((clock.overdue_at(Millis(100)), clock.waited(Timestamp(60))), (None, Millis(40)));
         clock.ask(Timestamp(70));
         assert_eq!(
@@ -148,5 +186,29 @@ mod tests {
         assert_eq!(clock.silent_at(idle), Some(Timestamp(160)));
         clock.work(Timestamp(151));
         assert_eq!(clock.silent_at(idle), None);
+    }
+
+    #[test]
+    fn waits_are_told_by_cause() {
+        let mut clock = Clock::default();
+        clock.begin(Timestamp(10));
+        clock.wait(Timestamp(20), WaitCause::Prefix);
+        clock.wait(Timestamp(30), WaitCause::Limit);
+        clock.wait(Timestamp(30), WaitCause::Overload);
+        clock.ask(Timestamp(45));
+        clock.work(Timestamp(50));
+        let wait = |cause, from, took| Wait { cause, from: Millis(from), took: Millis(took) };
+        let waits = vec![wait(WaitCause::Prefix, 10, 10), wait(WaitCause::Overload, 20, 15)];
+        assert_eq!((clock.take_waits(Timestamp(50)), clock.waited(Timestamp(50))), (waits, Millis(25)));
+        clock.wait(Timestamp(60), WaitCause::Room);
+        assert_eq!(clock.take_waits(Timestamp(64)), [wait(WaitCause::Room, 50, 4)]);
+        clock.work(Timestamp(65));
+        assert_eq!(clock.take_waits(Timestamp(70)), [wait(WaitCause::Room, 54, 1)]);
+        assert_eq!(clock.waited(Timestamp(70)), Millis(30));
+        for at in 0..2 * WAITS_MAX as u64 {
+            clock.wait(Timestamp(100 + 2 * at), WaitCause::Limit);
+            clock.work(Timestamp(101 + 2 * at));
+        }
+        assert_eq!(clock.take_waits(Timestamp(999)).len(), WAITS_MAX);
     }
 }

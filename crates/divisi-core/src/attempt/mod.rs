@@ -31,6 +31,7 @@ pub use exchange::Slot;
 use crate::budget::TurnBound;
 use crate::check::CheckKind;
 use crate::climb::{last_is_kept, needs_check};
+use crate::event::{Wait, WaitCause};
 use crate::run::KeptTurn;
 use crate::{Digest, Millis, Timestamp};
 use clock::Clock;
@@ -155,6 +156,8 @@ pub enum Input {
     },
     /// The other request has ended, or its reply has begun.
     PrefixNews,
+    /// The first request may not leave yet, for this reason.
+    Held(WaitCause),
     /// The request may leave.
     Permit(Slot),
     /// The vendor takes no more requests.
@@ -415,10 +418,13 @@ impl Attempt {
             (Stage::Ordering, Input::Denied) => self.end(End::Stopped),
             (Stage::Prefix { .. }, Input::PrefixReady) => self.await_permit(now),
             (Stage::Prefix { patience, .. }, Input::PrefixHeld { has_left }) => {
-                self.clock.begin_waiting(now);
+                self.clock.wait(now, WaitCause::Prefix);
                 self.stage = Stage::Prefix { patience, held: Some((now, has_left)) };
             }
             (Stage::Prefix { .. }, Input::PrefixNews) => self.ask_prefix(now),
+            (Stage::Asking, Input::Held(cause)) if self.clock.cause().is_some() => {
+                self.clock.wait(now, cause)
+            }
             (Stage::Asking, Input::Permit(slot)) => self.send(now, slot),
             (Stage::Asking, Input::Closed(slot)) => self.failed(now, slot, false, false),
             (Stage::Asking, Input::Failed { slot, maybe_billed, again }) => {
@@ -476,6 +482,17 @@ impl Attempt {
     /// How long it has waited for its turn to send a request.
     pub fn waited(&self, now: Timestamp) -> Millis {
         self.clock.waited(now)
+    }
+
+    /// When its latest request left, counted from its beginning; `None` where that has not.
+    pub fn sent(&self) -> Option<Millis> {
+        self.exchange.sent_at.map(|at| self.clock.since_begin(at))
+    }
+
+    /// What it has waited for since this was last asked for, as it goes with the reply
+    /// or the end that is told next. No more than is of use is kept.
+    pub fn take_waits(&mut self, now: Timestamp) -> Vec<Wait> {
+        self.clock.take_waits(now)
     }
 
     /// What may be billed of which the run does not know.
@@ -562,7 +579,7 @@ impl Attempt {
         if self.is_parking || self.is_withdrawn {
             return self.end(End::Stopped);
         }
-        self.clock.begin_waiting(now);
+        self.clock.wait(now, WaitCause::Limit);
         self.exchange.first = First::Waiting;
         self.perform(Stage::Asking, Output::AwaitPermit(Slot::First));
     }
@@ -601,7 +618,7 @@ impl Attempt {
                     return self.withdraw_first();
                 }
                 if self.exchange.second != Second::Out {
-                    self.clock.begin_waiting(now);
+                    self.clock.wait(now, WaitCause::Limit);
                 }
                 self.outputs.push_back(Output::AwaitPermit(Slot::First));
             }

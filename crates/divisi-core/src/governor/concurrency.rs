@@ -72,6 +72,11 @@ impl Concurrency {
         self.allowed.min(self.most())
     }
 
+    /// Whether it is fewer than it could be, because some were refused.
+    pub(super) fn is_lowered(&self) -> bool {
+        !self.is_untroubled && self.allowed < self.most()
+    }
+
     /// What connections are worth having does not bound what the user wants.
     pub(super) fn limit(&mut self, most: u32) {
         self.most = most.clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX);

@@ -157,6 +157,12 @@ impl Governor {
         self.doubt();
     }
 
+    /// Whether fewer may be under way than there is room for, because some were refused for
+    /// want of capacity.
+    pub fn is_strained(&self) -> bool {
+        self.concurrency.is_lowered()
+    }
+
     /// Whether one request has to find out if it is closed: it was opened again,
     /// others have found it closed, or its time or a long wait is over.
     pub fn is_unsure(&self) -> bool {

@@ -115,7 +115,7 @@ impl FromIterator<Sample> for History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{TaskFacts, TaskSubmitted, Turn};
+    use crate::event::{Edges, TaskFacts, TaskSubmitted, Times, Turn};
     use crate::{
         AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Outcome, Position, Recorded, TaskId,
     };
@@ -125,8 +125,14 @@ mod tests {
     /// What is learnt of a task whose attempts bring these events, each at its time.
     fn learnt(events: impl IntoIterator<Item = (u64, Event)>) -> Sample {
         let facts = TaskFacts { checked: true, ..TaskFacts::default() }.into();
-        let submitted =
-            TaskSubmitted { task: TASK, key: Key(Digest::of(b"")), occurrence: 0, facts, spec: text() };
+        let submitted = TaskSubmitted {
+            task: TASK,
+            key: Key(Digest::of(b"")),
+            occurrence: 0,
+            facts,
+            spec: text(),
+            edges: Edges::default(),
+        };
         let events = [(0, Event::TaskSubmitted(Box::new(submitted)))].into_iter().chain(events);
         let position = Position::default();
         let recorded: Vec<Recorded> =
@@ -158,7 +164,7 @@ mod tests {
     fn reply_to(number: u32, judges: bool, cost: u64) -> Event {
         let (model, usage) = ("m".into(), Usage { input: 7, ..Usage::default() });
         let (request, took, cost) = (Digest::of(b""), Millis(1), PicoUsd(cost));
-        let turn = Turn { request, reply: text(), model, judges, usage, cost, took };
+        let turn = Turn { request, reply: text(), model, judges, usage, cost, took, times: Times::default() };
         Event::TurnEnded { attempt: attempt(number), turn: Box::new(turn) }
     }
 
@@ -174,6 +180,7 @@ mod tests {
             tool_results: None,
             waited: Millis(waited),
             worktree: None,
+            waits: vec![],
         }
     }
 
@@ -204,6 +211,7 @@ mod tests {
                 tool_results: None,
                 waited,
                 worktree: None,
+                waits: vec![],
             },
             other => other,
         };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Caps, FlowSource, RunResumed, RunStarted, RunStatus, TaskSubmitted};
+use crate::event::{Caps, Edges, FlowSource, RunResumed, RunStarted, RunStatus, TaskSubmitted, Times};
 use crate::price::{Rates, TokenClass};
 use crate::{Content, Digest, Failure, FailureClass, Key, Limits, Millis, ModelPrice, Position};
 
@@ -11,6 +11,7 @@ fn submitted(task: u32, label: &str, phase: &str) -> Event {
         occurrence: 0,
         facts: facts.into(),
         spec: Content::Inline("{}".into()),
+        edges: Edges::default(),
     }))
 }
 
@@ -36,6 +37,7 @@ fn replied(attempt: AttemptId, model: &str, usage: Usage, cost: u64) -> Event {
         cost: PicoUsd(cost),
         judges: false,
         took: Millis(1),
+        times: Times::default(),
     };
     Event::TurnEnded { attempt, turn: Box::new(turn) }
 }
@@ -76,6 +78,7 @@ fn checked(attempt: AttemptId, accepted: bool) -> Event {
             tool_results,
             waited,
             worktree,
+            waits: vec![],
         },
         other => other,
     }
@@ -126,6 +129,7 @@ fn ended(attempt: AttemptId, failed: bool, cost: u64) -> Event {
         findings: None,
         tool_results: None,
         waited: Millis(0),
+        waits: vec![],
         worktree: None,
     }
 }
@@ -147,6 +151,7 @@ fn ledger() -> Ledger {
             tool_results: None,
             reserved: PicoUsd(60),
             reply_tokens: None,
+            tools: vec![],
         },
         ended(attempt(1, 1), true, 900),
         replied(attempt(0, 1), "small-20261007", usage(4, 10, 2), 15),

@@ -1,7 +1,7 @@
 //! The tasks a flow would ask for, and how they hang together.
 
 use crate::price::ModelPrice;
-use crate::{Failure, Millis, PicoUsd, Task, Tier};
+use crate::{Digest, Failure, Millis, PicoUsd, Task, Tier};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -149,6 +149,17 @@ pub enum GroupKind {
     Decompose,
 }
 
+impl GroupKind {
+    /// The function that asks.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Parallel => "parallel",
+            Self::Pipeline => "pipeline",
+            Self::Decompose => "decompose",
+        }
+    }
+}
+
 /// What is to be said of a line of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remark {
@@ -187,6 +198,22 @@ impl fmt::Display for Site {
 }
 
 impl Graph {
+    /// Names its shape: what is asked for where, together with what, and after what. A run
+    /// that was estimated says it, so that its tasks can be held against those of a plan
+    /// made later.
+    pub fn digest(&self) -> Digest {
+        let node = |Node { task, site, waits, reads, group, .. }: &Node| {
+            serde_json::to_value((task.title(), site, waits, reads, group)).ok()
+        };
+        let group = |Group { kind, width, site, parent, .. }: &Group| {
+            serde_json::to_value((kind, width, site, parent)).ok()
+        };
+        let nodes: Vec<_> = self.tasks.iter().map(node).collect();
+        let groups: Vec<_> = self.groups.iter().map(group).collect();
+        // Made of texts and numbers: nothing that cannot be written.
+        Digest::of(serde_json::to_string(&(&self.name, nodes, groups)).unwrap_or_default().as_bytes())
+    }
+
     /// Counts the results that prompts hold, which stand in them as `{{t3}}`:
     /// `result_tokens` says about how long the result of a task is.
     pub fn count_results(&mut self, result_tokens: impl Fn(&Assigned) -> u64) {

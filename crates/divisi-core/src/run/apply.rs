@@ -265,12 +265,13 @@ impl Run {
     }
 
     fn apply_submitted(&mut self, submitted: &TaskSubmitted) -> Result<(), IllegalEvent> {
-        let TaskSubmitted { task: id, key, occurrence, facts, spec } = submitted;
+        let TaskSubmitted { task: id, key, occurrence, facts, spec, edges } = submitted;
         if id.index() != self.tasks.len() || self.keys.next(key) != (*occurrence, None) {
             return Err(IllegalEvent(format!("{id} is submitted out of turn")));
         }
         self.keys.claim(*key, *id);
         self.counts.open += 1;
+        self.groups.extend(edges.groups.iter().map(|began| (began.group, began.clone())));
         let task = TaskState {
             key: *key,
             occurrence: *occurrence,

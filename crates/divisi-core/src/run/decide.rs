@@ -2,7 +2,9 @@
 
 use super::{AttemptEnd, InFlight, Input, Run, Stage, Submission};
 use crate::budget::{Grant, TurnBound};
-use crate::event::{ParkReason, Refusal, RunResumed, RunStarted, RunStatus, Suspension, TaskSubmitted, Turn};
+use crate::event::{
+    ParkReason, Refusal, RunResumed, RunStarted, RunStatus, Suspension, TaskSubmitted, ToolCall, Turn,
+};
 use crate::retry::{Told, Verdict};
 use crate::run::TaskStage;
 use crate::{
@@ -43,8 +45,8 @@ impl Run {
                 vec![]
             }
             Input::Submit(submission) => self.submit(*submission),
-            Input::TurnWanted { attempt, tool_results, bound } => {
-                self.after_hedge(attempt, self.turn(attempt, tool_results, bound, now))
+            Input::TurnWanted { attempt, tool_results, tools, bound } => {
+                self.after_hedge(attempt, self.turn(attempt, (tool_results, tools), bound, now))
             }
             Input::HedgeWanted { attempt } => self.hedge(attempt),
             Input::HedgeEnded { attempt, billed } => self.end_hedge(attempt, billed).into_iter().collect(),
@@ -83,7 +85,7 @@ impl Run {
         }
     }
 
-    fn submit(&self, Submission { key, facts, spec, outcome }: Submission) -> Vec<Event> {
+    fn submit(&self, Submission { key, facts, spec, outcome, edges, .. }: Submission) -> Vec<Event> {
         let ended =
             |task, outcome: Option<Outcome>| outcome.map(|outcome| Event::TaskEnded { task, outcome });
         let (occurrence, known) = self.keys.next(&key);
@@ -101,7 +103,7 @@ impl Run {
             return vec![Event::Refused { refusal: Refusal::Task { tasks_max }, count: 1 }];
         }
         let task = TaskId(self.tasks.len() as u32);
-        let submitted = TaskSubmitted { task, key, occurrence, facts: Arc::new(facts), spec };
+        let submitted = TaskSubmitted { task, key, occurrence, facts: Arc::new(facts), spec, edges };
         let mut events = vec![Event::TaskSubmitted(Box::new(submitted))];
         events.extend(ended(task, outcome));
         events
@@ -133,7 +135,7 @@ impl Run {
     fn turn(
         &self,
         attempt: AttemptId,
-        tool_results: Option<Content>,
+        (tool_results, tools): (Option<Content>, Vec<ToolCall>),
         bound: TurnBound,
         now: Timestamp,
     ) -> Vec<Event> {
@@ -150,7 +152,7 @@ impl Run {
             Some(_) => bound.fit(left.min(own_left)),
         };
         if let (Stage::Running, Some(Grant { reserved, reply_tokens })) = (&self.stage, granted) {
-            return vec![Event::TurnScheduled { attempt, tool_results, reserved, reply_tokens }];
+            return vec![Event::TurnScheduled { attempt, tool_results, tools, reserved, reply_tokens }];
         }
         let message = match self.stage {
             Stage::Running => "what is left of the budget does not hold its next turn",
@@ -212,6 +214,7 @@ impl Run {
             findings: None,
             tool_results,
             waited: Millis(0),
+            waits: vec![],
             worktree: None,
         }
     }
@@ -282,6 +285,7 @@ impl Run {
             findings: end.findings,
             tool_results: None,
             waited: end.waited,
+            waits: end.waits,
             worktree: end.worktree,
         });
         let id = attempt.task;
@@ -421,6 +425,7 @@ fn ended_at_reservation(attempt: AttemptId, reserved: PicoUsd, class: FailureCla
         findings: None,
         tool_results: None,
         waited: Millis(0),
+        waits: vec![],
         worktree: None,
     }
 }

@@ -1,7 +1,7 @@
 //! What happens to a run.
 
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, Refusal, Suspension, TaskFacts, Turn, Worktree};
+use crate::event::{Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, ToolCall, Turn, Wait, Worktree};
 use crate::preflight::Estimate;
 use crate::retry::QuotaWait;
 use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, TaskId, Usage};
@@ -48,6 +48,8 @@ pub enum Input {
         attempt: AttemptId,
         /// Results of the tools that the last reply called; `None` where they are kept.
         tool_results: Option<Content>,
+        /// The calls that those are of.
+        tools: Vec<ToolCall>,
         /// What the request may cost.
         bound: TurnBound,
     },
@@ -151,6 +153,19 @@ pub struct Submission {
     /// Its outcome, where that is known without trying: it asks for what is not
     /// there, or what it needs has failed.
     pub outcome: Option<Outcome>,
+    /// After how many answers the flow asked for it; `None` where nothing tells, as of a
+    /// program that asks for several things at once.
+    pub asked_after: Option<u64>,
+    /// How it hangs together with what the flow asked for before, as far as the flow
+    /// tells. [`RunLoop`](crate::run_loop::RunLoop) adds which outcomes it had been given.
+    pub edges: Edges,
+}
+
+impl Submission {
+    /// A task of which nothing else is to be said.
+    pub fn new(key: Key, facts: TaskFacts, spec: Content, outcome: Option<Outcome>) -> Self {
+        Self { key, facts, spec, outcome, asked_after: None, edges: Edges::default() }
+    }
 }
 
 /// How an attempt ended.
@@ -177,6 +192,8 @@ pub struct AttemptEnd {
     pub findings: Option<Content>,
     /// How long it waited for its turn to send requests.
     pub waited: Millis,
+    /// What for, as far as none of its turns says it.
+    pub waits: Vec<Wait>,
     /// The worktree of it that was kept.
     pub worktree: Option<Box<Worktree>>,
 }
@@ -195,6 +212,7 @@ impl AttemptEnd {
             next_turn: None,
             findings: None,
             waited: Millis(0),
+            waits: vec![],
             worktree: None,
         }
     }

@@ -25,12 +25,13 @@ pub use span::Span;
 pub use task_state::{KeptTurn, TaskStage, TaskState};
 
 use crate::budget::Budgets;
-use crate::event::{Caps, FlowSource, ParkReason, Refusal, RunStatus};
+use crate::event::{Caps, FlowSource, GroupBegan, ParkReason, Refusal, RunStatus};
 use crate::preflight::Estimate;
 use crate::{
-    AttemptId, Budget, Content, Digest, Failure, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+    AttemptId, Budget, Content, Digest, Failure, Key, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
 };
 use keys::Keys;
+use serde::{Deserialize, Serialize};
 use siblings::Siblings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub struct Run {
     suspended: BTreeMap<AttemptId, PicoUsd>,
     outcomes: u32,
     phases: Vec<Arc<str>>,
+    /// What the flow has asked for together, as last recorded.
+    groups: BTreeMap<u32, GroupBegan>,
     logs: u32,
     /// What the current execution asked for and was not done, and how often.
     refused: BTreeMap<Refusal, u64>,
@@ -99,7 +102,8 @@ struct InFlight {
 }
 
 /// Where a run stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Nothing has been recorded yet.
     #[default]
@@ -117,7 +121,7 @@ pub enum Stage {
 }
 
 /// Tasks of the current execution, by where they stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Ended with a result.
     pub ok: u32,
@@ -243,6 +247,16 @@ impl Run {
 
     fn is_claimed(&self, task: TaskId) -> bool {
         self.task(task).is_some_and(|task| task.claimed_in == self.execution)
+    }
+
+    /// Whether the flow has asked for this before, so that asking again claims a task.
+    pub fn knows(&self, key: &Key) -> bool {
+        self.keys.next(key).1.is_some()
+    }
+
+    /// What the flow has asked for together under this number, as last recorded.
+    pub fn group(&self, group: u32) -> Option<&GroupBegan> {
+        self.groups.get(&group)
     }
 
     /// Progress groups in the order in which they began.

@@ -1,10 +1,11 @@
 //! How long a run was at work, apart from its rests.
 
 use crate::{Event, Millis, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// The time of a run: driven, and at rest between executions, while parked or while
 /// it waits for a quota.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     began: Option<Timestamp>,
     /// Of the times at work that are over.

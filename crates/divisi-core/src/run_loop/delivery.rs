@@ -18,13 +18,14 @@ pub(super) struct Delivery<W> {
     recorded: BTreeMap<u32, TaskId>,
     /// Outcomes recorded in this execution, in order, to be given now.
     fresh: Vec<TaskId>,
-    /// Answers the flow has been given.
-    answered: u64,
+    /// Answers the flow has been given: whose outcome each was, if it was one, and the
+    /// first outcome from which on none had been given after it.
+    told: Vec<(Option<TaskId>, u32)>,
 }
 
 impl<W> Delivery<W> {
     pub(super) fn new() -> Self {
-        Self { waiting: vec![], recorded: BTreeMap::new(), fresh: vec![], answered: 0 }
+        Self { waiting: vec![], recorded: BTreeMap::new(), fresh: vec![], told: vec![] }
     }
 
     /// Learns which outcomes the journal holds when an execution begins.
@@ -64,18 +65,25 @@ impl<W> Delivery<W> {
 
     /// A task was refused, which answers its waiter at once.
     pub(super) fn refused(&mut self) {
-        self.answered += 1;
+        self.told.push((None, self.after(self.answered()).1));
+    }
+
+    /// The task whose outcome was the last of so many answers, and the first outcome
+    /// from which on none had been given with them.
+    pub(super) fn after(&self, answered: u64) -> (Option<TaskId>, u32) {
+        let place = usize::try_from(answered).ok().and_then(|answered| answered.checked_sub(1));
+        place.and_then(|place| self.told.get(place)).copied().unwrap_or_default()
     }
 
     /// How many answers the flow has been given.
     pub(super) fn answered(&self) -> u64 {
-        self.answered
+        self.told.len() as u64
     }
 
     /// Whether the flow has heard everything it was told, and the journal has
     /// nothing more for it. Otherwise the next answers of the journal are due.
     pub(super) fn is_quiet(&mut self, answered: u64) -> bool {
-        if answered != self.answered {
+        if answered != self.answered() {
             return false;
         }
         let next = self.next_recorded();
@@ -90,7 +98,7 @@ impl<W> Delivery<W> {
 
     /// Whether the flow has heard everything it can be told.
     pub(super) fn has_told_all(&self, answered: u64) -> bool {
-        answered == self.answered && self.fresh.is_empty()
+        answered == self.answered() && self.fresh.is_empty()
     }
 
     /// The recorded outcomes that may be given now: the first that is asked
@@ -114,10 +122,10 @@ impl<W> Delivery<W> {
     pub(super) fn answers(&mut self, run: &Run) -> Vec<(W, TaskId)> {
         let mut answers = vec![];
         for task in std::mem::take(&mut self.fresh) {
-            let has_outcome = run.task(task).is_some_and(|task| task.outcome().is_some());
-            if let Some(waiter) = has_outcome.then(|| self.waiting.get_mut(task.0 as usize)?.take()).flatten()
-            {
-                self.answered += 1;
+            let Some(TaskStage::Ended { order, .. }) = run.task(task).map(TaskState::stage) else { continue };
+            if let Some(waiter) = self.waiting.get_mut(task.0 as usize).and_then(Option::take) {
+                let given = self.after(self.answered()).1.max(order + 1);
+                self.told.push((Some(task), given));
                 answers.push((waiter, task));
             }
         }

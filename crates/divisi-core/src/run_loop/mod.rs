@@ -17,7 +17,7 @@ mod delivery;
 mod tests;
 
 use crate::attempt::Owed;
-use crate::event::{Recorded, Refusal};
+use crate::event::{Awaited, GroupBegan, Recorded, Refusal, Wait};
 use crate::retry::QuotaWait;
 use crate::run::{AttemptEnd, Stage, Submission};
 use crate::{
@@ -45,6 +45,8 @@ pub struct RunLoop<W, A, O = ()> {
     delivery: Delivery<W>,
     /// After how many answers the flow has last said that it waits.
     flow_waits_after: Option<u64>,
+    /// Groups that have begun and that no new task has told the journal of.
+    groups: Vec<GroupBegan>,
     observer: O,
 }
 
@@ -104,7 +106,7 @@ pub enum Effect<A> {
 }
 
 /// An attempt under way when the run is cancelled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct UnderWay {
     /// Which one.
     pub attempt: AttemptId,
@@ -112,6 +114,8 @@ pub struct UnderWay {
     pub owed: Owed,
     /// How long it has waited for its turn to send requests.
     pub waited: Millis,
+    /// What for, as far as none of its turns says it.
+    pub waits: Vec<Wait>,
 }
 
 impl<W, A, O: Observer> RunLoop<W, A, O> {
@@ -127,6 +131,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             granted: vec![],
             delivery: Delivery::new(),
             flow_waits_after: None,
+            groups: vec![],
             observer,
         }
     }
@@ -177,9 +182,10 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
     pub fn submit(
         &mut self,
         now: Timestamp,
-        submission: Submission,
+        mut submission: Submission,
         waiter: W,
     ) -> Result<Submitted<W>, IllegalEvent> {
+        self.connect(&mut submission);
         let from = self.decide(now, Input::Submit(Box::new(submission)))?;
         let (task, is_new) = match self.batch.get(from).map(|recorded| &recorded.event) {
             Some(Event::TaskSubmitted(submitted)) => (submitted.task, true),
@@ -195,6 +201,18 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         let is_known = !self.batch[from..].iter().any(ends_now);
         self.delivery.wait(&self.run, task, waiter, is_known);
         Ok(Submitted::Taken { task, is_new })
+    }
+
+    /// Says how a task hangs together with those before it.
+    fn connect(&mut self, Submission { key, asked_after, edges, .. }: &mut Submission) {
+        let (last, given) = self.delivery.after(asked_after.unwrap_or(self.delivery.answered()));
+        edges.given = given;
+        edges.waits = edges.waits.or(asked_after.and(last).map(Awaited::Task));
+        let is_news = |began: &GroupBegan| self.run.group(began.group) != Some(began);
+        self.groups.extend(edges.groups.drain(..).filter(is_news));
+        if !self.run.knows(key) {
+            edges.groups = std::mem::take(&mut self.groups);
+        }
     }
 
     /// An attempt says something and waits for the answer, which comes as an effect:
@@ -245,13 +263,13 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         now: Timestamp,
         under_way: impl IntoIterator<Item = UnderWay>,
     ) -> Result<(), IllegalEvent> {
-        for UnderWay { attempt, owed, waited } in under_way {
+        for UnderWay { attempt, owed, waited, waits } in under_way {
             if !owed.second {
                 self.decide(now, Input::HedgeEnded { attempt, billed: false })?;
             }
             if !owed.first {
                 let withdrawn = Failure::new(FailureClass::Interrupted, "the run was cancelled");
-                let end = AttemptEnd { waited, ..AttemptEnd::of(Err(withdrawn)) };
+                let end = AttemptEnd { waited, waits, ..AttemptEnd::of(Err(withdrawn)) };
                 self.decide(now, Input::AttemptEnded { attempt, end: Box::new(end) })?;
             }
         }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, Suspension, TaskFacts};
+use crate::event::{Caps, Edges, FlowSource, Suspension, TaskFacts};
+use crate::preflight::GroupKind;
 use crate::{Digest, Key, Limits, Outcome, PicoUsd};
 
 const NOW: Timestamp = Timestamp(7);
@@ -20,7 +21,7 @@ fn source() -> FlowSource {
 fn submission(name: &str) -> Submission {
     let first_turns = vec![TurnBound::fixed(PicoUsd(1))];
     let facts = TaskFacts { label: name.into(), executor: "api".into(), first_turns, ..TaskFacts::default() };
-    Submission { key: Key(Digest::of(name.as_bytes())), facts, spec: text("{}"), outcome: None }
+    Submission::new(Key(Digest::of(name.as_bytes())), facts, text("{}"), None)
 }
 
 fn begun(run: Run, position: Position, limits: Limits) -> Loop {
@@ -159,7 +160,12 @@ fn what_an_attempt_asks_is_granted_once_it_is_durable_or_given_back() {
     runs.submit(NOW, submission("a"), 0).unwrap();
     runs.flow_waits(NOW, 0).unwrap();
     let attempt = starts(&commits(&mut runs))[0];
-    let wants = |attempt| Input::TurnWanted { attempt, tool_results: None, bound: TurnBound::default() };
+    let wants = |attempt| Input::TurnWanted {
+        attempt,
+        tool_results: None,
+        bound: TurnBound::default(),
+        tools: vec![],
+    };
     assert_eq!(runs.ask(NOW, wants(attempt), attempt).unwrap(), None);
     assert!(commits(&mut runs).contains(&Effect::Granted(attempt, None)));
     runs.park(NOW).unwrap();
@@ -196,9 +202,65 @@ fn a_cancelled_run_settles_only_what_has_left() {
         attempt: *attempt,
         owed: Owed { first: place == 0, second: false },
         waited: Millis(0),
+        waits: vec![],
     });
     runs.cancel(NOW, under_way).unwrap();
     assert_eq!(runs.run().budget().settled, PicoUsd(1), "of two, one had left");
     runs.settle(NOW).unwrap();
     assert!(runs.is_over());
+}
+
+fn edges(runs: &Loop, task: u32) -> Edges {
+    let of = |recorded: &Recorded| match &recorded.event {
+        Event::TaskSubmitted(submitted) if submitted.task == TaskId(task) => Some(submitted.edges.clone()),
+        _ => None,
+    };
+    runs.batch().iter().find_map(of).unwrap()
+}
+
+#[test]
+fn a_task_says_which_outcomes_the_flow_had_been_given() {
+    let after = |name, answered| Submission { asked_after: Some(answered), ..submission(name) };
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    for (waiter, name) in ["a", "b"].into_iter().enumerate() {
+        runs.submit(NOW, after(name, 0), waiter as u32).unwrap();
+    }
+    assert_eq!(edges(&runs, 0), Edges::default());
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempts = starts(&commits(&mut runs));
+    ends(&mut runs, attempts[1]);
+    ends(&mut runs, attempts[0]);
+    commits(&mut runs);
+    assert_eq!(runs.answers().len(), 2);
+    // Both have been given, and the script has taken in the first only.
+    runs.submit(NOW, after("c", 1), 2).unwrap();
+    let waits = |task| Some(Awaited::Task(TaskId(task)));
+    assert_eq!(edges(&runs, 2), Edges { given: 1, waits: waits(1), ..Edges::default() });
+    let group = Edges { waits: Some(Awaited::Group(4)), ..Edges::default() };
+    runs.submit(NOW, Submission { edges: group, ..after("d", 2) }, 3).unwrap();
+    assert_eq!(edges(&runs, 3), Edges { given: 2, waits: Some(Awaited::Group(4)), ..Edges::default() });
+    // Of a program nobody knows what it has waited for.
+    runs.submit(NOW, submission("e"), 4).unwrap();
+    assert_eq!(edges(&runs, 4), Edges { given: 2, ..Edges::default() });
+}
+
+#[test]
+fn groups_are_recorded_with_the_first_new_task_and_once() {
+    let began =
+        |group, width| GroupBegan { group, kind: GroupKind::Parallel, parent: None, width, site: None };
+    let within = |name, group: u32, begun: &[GroupBegan]| {
+        let edges = Edges { group: Some(group), groups: begun.to_vec(), ..Edges::default() };
+        Submission { asked_after: Some(0), edges, ..submission(name) }
+    };
+    let mut runs = begun(Run::new(), Position(0), Limits::default());
+    runs.submit(NOW, within("a", 1, &[began(0, 1), began(1, 2)]), 0).unwrap();
+    runs.submit(NOW, within("b", 1, &[]), 1).unwrap();
+    assert_eq!((edges(&runs, 0).groups, edges(&runs, 1).groups), (vec![began(0, 1), began(1, 2)], vec![]));
+    commits(&mut runs);
+    let position = runs.take_batch().0;
+
+    let mut again = begun(runs.into_run(), position, Limits::default());
+    again.submit(NOW, within("a", 1, &[began(0, 1), began(1, 3)]), 0).unwrap();
+    again.submit(NOW, within("c", 1, &[began(2, 9)]), 1).unwrap();
+    assert_eq!(edges(&again, 2).groups, [began(1, 3), began(2, 9)], "one of them is wider now");
 }

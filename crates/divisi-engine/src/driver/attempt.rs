@@ -47,6 +47,7 @@ impl Drop for Report {
             Box::new(AttemptResult { unanswered: self.line.may_be_billed(), ..failure.into() })
         });
         result.waited = self.line.waited();
+        result.waits = self.line.take_waits();
         self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result }));
     }
 }

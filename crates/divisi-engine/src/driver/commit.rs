@@ -30,7 +30,8 @@ impl Driver {
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);
         }
-        self.watchers.retain(|watcher| watcher.send(batch.clone()).is_ok());
+        // Where there is no subscriber, nobody is to be told.
+        let _ = self.bus.send(batch.clone());
         let answers = self.runs.answers();
         self.give(answers, &batch.blobs).await.map(drop)
     }

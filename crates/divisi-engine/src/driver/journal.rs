@@ -3,26 +3,45 @@
 use super::DriveError;
 use crate::store::Store;
 use divisi_core::content::Content;
-use divisi_core::{Position, Run, RunId};
+use divisi_core::{Position, Recorded, Run, RunId};
 use std::sync::Arc;
 
-/// Reads the journal of a run and replays it.
-pub(crate) async fn replay(store: &dyn Store, id: &RunId) -> Result<(Run, Position), DriveError> {
+/// Reads the journal of a run and replays it; `also` sees each event.
+pub(crate) async fn replay(
+    store: &dyn Store,
+    id: &RunId,
+    mut also: impl FnMut(&Recorded),
+) -> Result<(Run, Position), DriveError> {
     let mut run = Run::new();
+    let mut illegal = None;
+    let position = each_event(store, id, |recorded| {
+        if illegal.is_none() {
+            illegal = run.apply(recorded.at, &recorded.event).err();
+            also(recorded);
+        }
+    })
+    .await?;
+    illegal.map_or(Ok((run, position)), |illegal| Err(illegal.into()))
+}
+
+/// Reads the journal of a run, event by event; returns where it ends.
+pub(crate) async fn each_event(
+    store: &dyn Store,
+    id: &RunId,
+    mut take: impl FnMut(&Recorded),
+) -> Result<Position, DriveError> {
     let mut position = Position::default();
     loop {
         let page = store.events(id, position).await?;
         if page.is_empty() {
             break;
         }
-        for recorded in &page {
-            run.apply(recorded.at, &recorded.event)?;
-        }
+        page.iter().for_each(&mut take);
         position = position.after(page.len());
     }
     match position {
         Position(0) => Err(DriveError::Unknown(id.clone())),
-        _ => Ok((run, position)),
+        _ => Ok(position),
     }
 }
 

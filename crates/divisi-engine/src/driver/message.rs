@@ -4,7 +4,7 @@ use crate::executor::AttemptResult;
 use crate::resolve::Resolved;
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
-use divisi_core::event::{Refusal, Turn};
+use divisi_core::event::{Refusal, ToolCall, Turn};
 use divisi_core::preflight::Estimate;
 use divisi_core::run::{Run, Stage};
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
@@ -62,6 +62,7 @@ pub(crate) enum Ours {
     TurnWanted {
         attempt: AttemptId,
         tool_results: Option<Content>,
+        tools: Vec<ToolCall>,
         bound: TurnBound,
         blob: Option<Blob>,
         answer: oneshot::Sender<Room>,

@@ -20,11 +20,12 @@ mod journal;
 mod message;
 mod redacted;
 
-pub(crate) use journal::{read, replay};
+pub(crate) use journal::{each_event, read, replay};
 pub use message::{Answered, TaskEnd, TaskReport};
 pub(crate) use message::{FlowNews, Message, Ours, Waiter};
 
 use crate::clock::wall_clock;
+use crate::engine::Listed;
 use crate::executor::{Line, Signal};
 use crate::governor::{Governors, RunNumber};
 use crate::resolve::Assignment;
@@ -65,7 +66,8 @@ pub(crate) struct Driver {
     /// For attempts, to report by.
     sender: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
-    watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
+    /// Leads each durable batch to those who follow the run.
+    bus: broadcast::Sender<Arc<Batch>>,
     /// Leads answers to the flow, where that is a script.
     answers: Option<Answered>,
     assignments: FxHashMap<TaskId, Arc<Assignment>>,
@@ -86,8 +88,8 @@ pub(crate) struct Driver {
 pub(crate) struct Audience {
     /// Displays, of what is no fact.
     pub(crate) signals: broadcast::Sender<Signal>,
-    /// Displays, of each durable batch.
-    pub(crate) watchers: Vec<mpsc::UnboundedSender<Arc<Batch>>>,
+    /// Subscribers, of each durable batch.
+    pub(crate) bus: broadcast::Sender<Arc<Batch>>,
     /// The flow's script, of the answers to its calls.
     pub(crate) answers: Option<Answered>,
 }
@@ -127,7 +129,7 @@ impl Driver {
         (run, position): (Run, Position),
         store: Arc<dyn Store>,
         (sender, inbox): (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
-        Audience { signals, watchers, answers }: Audience,
+        Audience { signals, bus, answers }: Audience,
         Patience { quota_wait, governors }: Patience,
     ) -> Self {
         Self {
@@ -138,7 +140,7 @@ impl Driver {
             inbox,
             sender,
             signals,
-            watchers,
+            bus,
             answers,
             assignments: FxHashMap::default(),
             lines: FxHashMap::default(),
@@ -151,7 +153,8 @@ impl Driver {
     }
 
     /// Drives until the run is over or parked, beginning with `first` and the
-    /// texts it refers to; no longer than `lease` lasts, which is given back then.
+    /// texts it refers to; no longer than `lease` lasts, which is given back then. Until
+    /// then it is listed among the live runs.
     ///
     /// Dropping the future is like a kill: the journal stays true, and
     /// attempts under way are lost.
@@ -160,6 +163,7 @@ impl Driver {
         first: Input,
         blobs: Vec<Blob>,
         lease: Box<dyn Lease>,
+        listed: Listed,
     ) -> Result<Run, DriveError> {
         self.blobs = blobs;
         let ended = tokio::select! {
@@ -170,6 +174,8 @@ impl Driver {
         for line in self.lines.values() {
             line.stop().cancel();
         }
+        // Subscribers, to whom the bus closes last, find it driven by nobody.
+        drop((listed, lease));
         ended.map(|()| self.runs.into_run())
     }
 

@@ -40,6 +40,7 @@ impl Driver {
                     attempt: line.attempt(),
                     owed: line.withdraw(),
                     waited: line.waited(),
+                    waits: line.take_waits(),
                 });
                 self.runs.cancel(now, under_way)
             }
@@ -82,9 +83,9 @@ impl Driver {
                 let denied = self.runs.ask(now, Input::TurnEnded { attempt, turn }, Reply::Done(answer))?;
                 self.blobs.extend(blob.filter(|_| denied.is_none()));
             }
-            Ours::TurnWanted { attempt, tool_results, bound, blob, answer } => {
+            Ours::TurnWanted { attempt, tool_results, tools, bound, blob, answer } => {
                 let before = self.runs.batch().len();
-                let wanted = Input::TurnWanted { attempt, tool_results, bound };
+                let wanted = Input::TurnWanted { attempt, tool_results, tools, bound };
                 drop(self.runs.ask(now, wanted, Reply::Room(answer))?);
                 // Results of tools are kept where the request is denied, too.
                 self.blobs.extend(blob.filter(|_| self.runs.batch().len() > before));
@@ -118,6 +119,7 @@ impl Driver {
                     next_turn: result.next_turn,
                     findings: result.findings.map(|findings| self.keep(findings)),
                     waited: result.waited,
+                    waits: result.waits,
                     worktree: result.worktree,
                 };
                 self.runs.input(now, Input::AttemptEnded { attempt, end: Box::new(end) })?;

@@ -1,13 +1,13 @@
 //! A run that is being driven: watched, parked, cancelled, waited for.
 
-use super::Engine;
+use super::{Engine, Subscription};
 use crate::driver::{DriveError, Message};
 use crate::executor::Signal;
 use crate::flow::ScriptEnd;
 use divisi_core::event::RunStatus;
 use divisi_core::preflight::Estimate;
 use divisi_core::run::Stage;
-use divisi_core::{Failure, Run, RunId};
+use divisi_core::{Failure, Position, Run, RunId, RunView};
 use divisi_script::ScriptError;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
@@ -23,12 +23,13 @@ pub struct RunHandle {
     pub(super) drive: JoinHandle<Result<Run, DriveError>>,
     pub(super) engine: Engine,
     pub(super) script_end: Option<ScriptEnd>,
+    pub(super) before: RunView,
 }
 
 /// Parks or cancels a run from elsewhere, or tells it something.
 #[derive(Clone)]
 pub struct Control {
-    inbox: mpsc::UnboundedSender<Message>,
+    pub(super) inbox: mpsc::UnboundedSender<Message>,
 }
 
 impl Control {
@@ -58,6 +59,11 @@ impl RunHandle {
         &self.id
     }
 
+    /// The engine that drives it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Parks or cancels it.
     pub fn control(&self) -> Control {
         Control { inbox: self.inbox.clone() }
@@ -66,6 +72,21 @@ impl RunHandle {
     /// What is worth showing but is no fact: replies being written, tools at work.
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
         self.signals.subscribe()
+    }
+
+    /// The run as it stood when this execution began: nothing, where it is the first.
+    pub fn before(&self) -> &RunView {
+        &self.before
+    }
+
+    /// Its events from `from` on; see [`Engine::subscribe`].
+    pub fn subscribe(&self, from: Position) -> Subscription {
+        self.engine.subscribe(&self.id, from)
+    }
+
+    /// Whether nothing drives it any more.
+    pub fn is_finished(&self) -> bool {
+        self.drive.is_finished()
     }
 
     /// Stops driving the run, as a kill of the process would: what is in flight

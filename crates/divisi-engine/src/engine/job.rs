@@ -1,12 +1,14 @@
 //! A run that a Rust program feeds.
 
 use super::{Finished, RunHandle};
-use crate::driver::{DriveError, FlowNews, Message, TaskReport, Waiter};
+use crate::driver::{DriveError, FlowNews, Message, TaskEnd, TaskReport, Waiter};
+use crate::flow::texts_of;
 use crate::resolve::{Resolved, Resolver};
+use divisi_core::reads::Reads;
 use divisi_core::{Failure, FailureClass, Outcome, PicoUsd, Task};
 use serde_json::Value;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
@@ -21,6 +23,8 @@ pub struct Job {
     /// Held while a task is resolved, so that tasks are handed over in the order of the
     /// calls, whatever there is to read for each.
     pub(super) turn: Mutex<()>,
+    /// The results that the program has been given.
+    pub(super) reads: std::sync::Mutex<Reads>,
 }
 
 impl Job {
@@ -45,7 +49,13 @@ impl Job {
         let handed_over = Box::pin(self.hand_over(task, waiting));
         async move {
             match handed_over.await {
-                Some(report) => reported(report).await,
+                Some(report) => {
+                    let report = reported(report).await;
+                    if let (Some(task), TaskEnd::Ok(json)) = (report.task, &report.end) {
+                        self.reads().given(task, json);
+                    }
+                    report
+                }
                 None => interrupted(),
             }
         }
@@ -54,18 +64,27 @@ impl Job {
     /// Resolves a task in its turn. `None` where the runtime ends first.
     async fn hand_over(&self, task: Task, waiting: u32) -> Option<oneshot::Receiver<TaskReport>> {
         let _turn = self.turn.lock().await;
+        let reads = self.reads().of(texts_of(&task));
+        let send = |mut resolved: Resolved| {
+            resolved.submission.edges.reads = reads;
+            self.send(resolved)
+        };
         if task.inputs.is_empty() {
-            return Some(self.send(self.resolver.resolve(task, waiting)));
+            return Some(send(self.resolver.resolve(task, waiting)));
         }
         let resolver = self.resolver.clone();
         // Reads whole files.
         match spawn_blocking(move || resolver.resolve(task, waiting)).await {
-            Ok(resolved) => Some(self.send(resolved)),
+            Ok(resolved) => Some(send(resolved)),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => None,
             },
         }
+    }
+
+    fn reads(&self) -> std::sync::MutexGuard<'_, Reads> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records that a task is not run, and why.

@@ -2,9 +2,14 @@
 
 mod handle;
 mod job;
+mod live;
+mod subscription;
 
 pub use handle::{Control, Finished, RunHandle};
 pub use job::Job;
+pub(crate) use live::Listed;
+pub use live::LiveRun;
+pub use subscription::{Events, Subscription};
 
 use crate::clock::wall_clock;
 use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
@@ -19,9 +24,10 @@ use divisi_core::event::FlowSource;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::run_loop::RunLoop;
-use divisi_core::{Input, Millis, Plan, Position, Run, RunId, Task, TaskId};
+use divisi_core::{Input, Millis, Plan, Position, Run, RunId, RunView, Task, TaskId};
 use divisi_providers::redact;
 use divisi_script::{HostOptions, ScriptError};
+use live::LiveRuns;
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -30,10 +36,12 @@ use tokio::sync::{Mutex, broadcast, mpsc};
 /// Signals kept for a display that is slow; older ones are dropped.
 const SIGNALS_MAX: usize = 1_024;
 
-/// Starts runs and goes on with them, in one store.
+/// Starts runs and goes on with them, in one store. Its clones share the list of runs
+/// that they drive.
 #[derive(Clone)]
 pub struct Engine {
     store: Arc<dyn Store>,
+    live: LiveRuns,
 }
 
 /// What may be said of a run besides its flow.
@@ -50,9 +58,6 @@ pub struct RunOptions {
     pub folder: Option<Arc<str>>,
     /// What the caller needs to go on with the run later; kept as it is.
     pub kept: Option<Value>,
-    /// Gets every batch of events once it is durable. No bound: it holds no
-    /// more than the journal does.
-    pub watcher: Option<mpsc::UnboundedSender<Arc<Batch>>>,
     /// Whether to wait, when the account's quota is used up, until there is some
     /// again: the run parks, and goes on by itself. Without it the run is left
     /// parked. [`Control::park`] ends the wait.
@@ -110,7 +115,7 @@ pub enum AnswerError {
 impl Engine {
     /// An engine that keeps its runs in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, live: LiveRuns::default() }
     }
 
     /// The store.
@@ -183,7 +188,38 @@ impl Engine {
 
     /// A run as its journal tells it.
     pub async fn load(&self, id: &RunId) -> Result<Run, DriveError> {
-        driver::replay(&*self.store, id).await.map(|(run, _)| run)
+        driver::replay(&*self.store, id, |_| {}).await.map(|(run, _)| run)
+    }
+
+    /// A run as it is shown, and whether it was interrupted: then what was under way
+    /// counts as lost, as it will once the run is resumed.
+    pub async fn view(&self, id: &RunId) -> Result<(RunView, bool), DriveError> {
+        // Before the journal is read: who drives it then may have ended it since.
+        let is_driven = self.is_driven(id).await?;
+        let mut view = RunView::default();
+        driver::each_event(&*self.store, id, |recorded| view.apply(recorded)).await?;
+        let is_interrupted = !is_driven && !matches!(view.stage, Stage::Parked(_) | Stage::Ended(_));
+        if is_interrupted {
+            view.assume_dead();
+        }
+        Ok((view, is_interrupted))
+    }
+
+    /// The events of a run from `from` on, for as long as it goes on: past ones, then those
+    /// that happen, whichever process drives it. A subscriber may come at any time, and
+    /// never holds the run up, however slow it is.
+    pub fn subscribe(&self, run: &RunId, from: Position) -> Subscription {
+        Subscription::new(self.clone(), run.clone(), from)
+    }
+
+    /// The runs that this engine and its clones drive at this moment.
+    pub fn live(&self) -> Vec<LiveRun> {
+        self.live.all()
+    }
+
+    /// The one of them that has this name.
+    pub fn live_run(&self, id: &RunId) -> Option<LiveRun> {
+        self.live.get(id)
     }
 
     /// Whether somebody drives the run at this moment. A run that is neither
@@ -247,8 +283,9 @@ impl Engine {
 
     async fn reopen(&self, id: &RunId) -> Result<Opened, StartError> {
         let lease = Some(self.store.leases().take(id).await?);
-        let (run, position) = driver::replay(&*self.store, id).await?;
-        Ok(Opened { id: id.clone(), run, position, lease })
+        let mut view = RunView::default();
+        let (run, position) = driver::replay(&*self.store, id, |recorded| view.apply(recorded)).await?;
+        Ok(Opened { id: id.clone(), run, view, position, lease })
     }
 
     /// A name that no run has.
@@ -304,7 +341,7 @@ impl Engine {
         // Nobody can tell what a program will ask for, so nothing waits for it.
         // The driver is there until the handle is.
         let _ = inbox.send(Message::Flow(FlowNews::Quiet { answered: 0 }));
-        Ok(Job { handle, inbox, resolver, turn: Mutex::default() })
+        Ok(Job { handle, inbox, resolver, turn: Mutex::default(), reads: Default::default() })
     }
 
     /// Keeps agents from writing to what decides over this run and others.
@@ -323,7 +360,7 @@ impl Engine {
         options: RunOptions,
         answers: Option<driver::Answered>,
     ) -> Result<(RunHandle, mpsc::UnboundedSender<Message>), StartError> {
-        let Opened { id, run, position, lease } = opened;
+        let Opened { id, run, view: before, position, lease } = opened;
         let lease = match lease {
             Some(lease) => lease,
             None => self.store.leases().take(&id).await?,
@@ -357,17 +394,17 @@ impl Engine {
         let channel = mpsc::unbounded_channel();
         let inbox = channel.0.clone();
         let (signals, _) = broadcast::channel(SIGNALS_MAX);
-        let watchers = options.watcher.into_iter().collect();
-        let audience = Audience { signals: signals.clone(), watchers, answers };
+        let (listed, bus) = self.live.list(LiveRun::new(id.clone(), inbox.clone(), signals.clone()));
+        let audience = Audience { signals: signals.clone(), bus, answers };
         let patience = Patience {
             quota_wait: options.quota_wait,
             governors: resolver.setup().models.governors().cloned().collect(),
         };
         let driver =
             Driver::new(id.clone(), (run, position), self.store.clone(), channel, audience, patience);
-        let drive = tokio::spawn(driver.drive(first, blobs, lease));
-        let handle =
-            RunHandle { id, inbox: inbox.clone(), signals, drive, engine: self.clone(), script_end: None };
+        let drive = tokio::spawn(driver.drive(first, blobs, lease, listed));
+        let (engine, script_end) = (self.clone(), None);
+        let handle = RunHandle { id, inbox: inbox.clone(), signals, drive, engine, script_end, before };
         Ok((handle, inbox))
     }
 }
@@ -376,13 +413,14 @@ impl Engine {
 struct Opened {
     id: RunId,
     run: Run,
+    view: RunView,
     position: Position,
     lease: Option<Box<dyn Lease>>,
 }
 
 impl Opened {
     fn new(id: RunId, run: Run) -> Self {
-        Self { id, run, position: Position::default(), lease: None }
+        Self { id, run, view: RunView::default(), position: Position::default(), lease: None }
     }
 }
 

@@ -16,7 +16,8 @@ use crate::setup::Setup;
 use crate::tools::{NotPermitted, Toolbox};
 use crate::toolset::Toolset;
 use divisi_core::attempt::{Reading, Say};
-use divisi_core::{Failure, Task};
+use divisi_core::event::ToolCall;
+use divisi_core::{Failure, Millis, Task};
 use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
 use serde_json::Value;
 use std::sync::Arc;
@@ -172,11 +173,17 @@ impl Dialogue {
 }
 
 /// Carries out the calls of a reply; where it may not, each has an error as its result.
-pub(super) async fn use_tools(toolbox: &Toolbox, reply: &Reply, may_run: bool, line: &Line) -> Vec<Block> {
-    let mut results = vec![];
+pub(super) async fn use_tools(
+    toolbox: &Toolbox,
+    reply: &Reply,
+    may_run: bool,
+    line: &Line,
+) -> (Vec<Block>, Vec<ToolCall>) {
+    let (mut results, mut calls) = (vec![], vec![]);
     for block in &reply.blocks {
         let Block::ToolUse { id, name, input } = block else { continue };
         line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
+        let began = line.now();
         let output = match may_run {
             true => toolbox.call(name, input, line.stop()).await,
             false => Err::<String, String>(DEADLY.to_owned()).into(),
@@ -184,6 +191,14 @@ pub(super) async fn use_tools(toolbox: &Toolbox, reply: &Reply, may_run: bool, l
         if let Some(NotPermitted { tool, permission }) = output.not_permitted {
             line.tool_refused(tool, permission);
         }
+        calls.push(ToolCall {
+            name: shown(name).into(),
+            from: Millis(began.0),
+            took: line.now().since(began),
+            bytes: output.text.len() as u64,
+            failed: output.is_error,
+            exit: output.exit,
+        });
         let (content, is_error) = (output.text, output.is_error);
         results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
     }
@@ -191,18 +206,23 @@ pub(super) async fn use_tools(toolbox: &Toolbox, reply: &Reply, may_run: bool, l
     if let Some(Block::ToolResult { cache, .. }) = results.last_mut() {
         *cache = true;
     }
-    results
+    (results, calls)
 }
 
 fn has_calls(reply: &Reply) -> bool {
     reply.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }))
 }
 
+/// As much of a name as is shown: models may call anything.
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(60)]
+}
+
 /// A tool at work, in a few words: its name and the first text it was given.
 fn describe(name: &str, input: &Value) -> Arc<str> {
     let first =
         input.as_object().and_then(|fields| fields.values().find_map(Value::as_str)).unwrap_or_default();
-    let name = &name[..name.floor_char_boundary(60)];
+    let name = shown(name);
     let most = first.floor_char_boundary(60);
     format!("{name} {}", first[..most].lines().next().unwrap_or_default()).trim_end().into()
 }

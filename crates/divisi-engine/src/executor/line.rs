@@ -3,10 +3,10 @@
 use crate::clock::wall_clock;
 use crate::driver::{FlowNews, Message, Ours};
 use crate::governor::{Outlook, RunNumber};
-use divisi_core::attempt::{Attempt, Owed, Signs};
+use divisi_core::attempt::{Attempt, Input, Owed, Signs};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
-use divisi_core::event::{Refusal, Turn};
+use divisi_core::event::{Refusal, ToolCall, Turn, Wait, WaitCause};
 use divisi_core::{AttemptId, Millis, Timestamp};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -88,7 +88,7 @@ impl Signal {
     pub(crate) fn waiting(attempt: AttemptId, outlook: Outlook) -> Self {
         let (why, until) = match outlook {
             Outlook::Limited(left) => (WaitsFor::Limit, Some(wall_clock() + left)),
-            Outlook::Full => (WaitsFor::Room, None),
+            Outlook::Full | Outlook::Strained => (WaitsFor::Room, None),
         };
         Self::Waiting { attempt, why, until }
     }
@@ -176,14 +176,15 @@ impl Line {
     pub(super) async fn turn_wanted(
         &self,
         tool_results: Option<Arc<str>>,
+        tools: Vec<ToolCall>,
         bound: TurnBound,
     ) -> Result<Option<u32>, Stopped> {
         let (tool_results, blob) = match tool_results.map(Content::of) {
             Some((content, blob)) => (Some(content), blob),
             None => (None, None),
         };
-        self.ask(|answer| Ours::TurnWanted { attempt: self.0.attempt, tool_results, bound, blob, answer })
-            .await
+        let attempt = self.0.attempt;
+        self.ask(|answer| Ours::TurnWanted { attempt, tool_results, tools, bound, blob, answer }).await
     }
 
     /// Asks to send the request under way a second time. Returns once it is
@@ -287,9 +288,24 @@ impl Line {
         self.state().owed().first
     }
 
+    /// The first request may not leave yet, for this reason.
+    pub(super) fn held(&self, outlook: Outlook) {
+        let cause = match outlook {
+            Outlook::Limited(_) => WaitCause::Limit,
+            Outlook::Full => WaitCause::Room,
+            Outlook::Strained => WaitCause::Overload,
+        };
+        self.state().handle(self.now(), Input::Held(cause));
+    }
+
     /// How long it has waited for its turn so far.
     pub(crate) fn waited(&self) -> Millis {
         self.state().waited(self.now())
+    }
+
+    /// What for, since this was last asked for.
+    pub(crate) fn take_waits(&self) -> Vec<Wait> {
+        self.state().take_waits(self.now())
     }
 }
 

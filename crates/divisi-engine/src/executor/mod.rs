@@ -28,7 +28,7 @@ use crate::resolve::Assignment;
 use crate::setup::Model;
 use async_trait::async_trait;
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Suspension, Turn, Worktree};
+use divisi_core::event::{Suspension, Turn, Wait, Worktree};
 use divisi_core::{AttemptId, Failure, FailureClass, Millis, PicoUsd, Usage};
 use std::path::Path;
 use std::sync::Arc;
@@ -96,6 +96,8 @@ pub struct AttemptResult {
     /// How long it waited for its turn to send requests. Its [`Line`] knows, and
     /// whoever watches the attempt enters it.
     pub waited: Millis,
+    /// What for, as far as none of its turns says it.
+    pub waits: Vec<Wait>,
     /// What it waits for from now on, outside of the process: then there is no result
     /// yet.
     pub suspension: Option<Box<Suspension>>,
@@ -117,6 +119,7 @@ impl AttemptResult {
             next_turn: None,
             findings: None,
             waited: Millis(0),
+            waits: vec![],
             suspension: None,
             worktree: None,
         }

@@ -19,8 +19,8 @@ use divisi_core::attempt::{
 };
 use divisi_core::check::Check;
 use divisi_core::content::Content;
-use divisi_core::event::Turn;
-use divisi_core::{Digest, Failure, FailureClass, Millis, PicoUsd};
+use divisi_core::event::{Times, ToolCall, Turn};
+use divisi_core::{Digest, Failure, FailureClass, Millis, PicoUsd, Timestamp};
 use divisi_providers::{Block, ProviderError, Reply, Request};
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -40,10 +40,11 @@ enum Event {
     Denied,
     PrefixNews,
     Permit(Slot, Result<Permit, Box<Closed>>),
-    Came(Slot, Box<Result<Reply, ProviderError>>),
+    /// And when the reply began, in the attempt's time.
+    Came(Slot, Box<Result<Reply, ProviderError>>, Option<Timestamp>),
     HedgeGranted(bool),
     Recorded,
-    ToolsDone(Vec<Block>),
+    ToolsDone(Vec<Block>, Vec<ToolCall>),
     Checked(Box<Result<Option<String>, Failure>>),
     Worked(Box<AttemptResult>),
 }
@@ -84,6 +85,7 @@ struct Performer {
     turn: Option<(Turn, Arc<str>)>,
     /// Results of tools that ran since the last request: JSON text.
     tool_results: Option<Arc<str>>,
+    tools: Vec<ToolCall>,
     /// What a program made.
     made: Option<Box<AttemptResult>>,
     /// What a check has against the result.
@@ -124,6 +126,7 @@ impl Performer {
             reply: None,
             turn: None,
             tool_results: None,
+            tools: vec![],
             made: None,
             findings: None,
             failure: None,
@@ -195,9 +198,9 @@ impl Performer {
             Output::Build(purpose) => self.build(purpose),
             Output::Reuse(place) => self.reuse(place),
             Output::Order(bound) => {
-                let results = self.tool_results.take();
+                let (results, tools) = (self.tool_results.take(), std::mem::take(&mut self.tools));
                 self.main = step(async move {
-                    line.turn_wanted(results, bound).await.map_or(Event::Denied, Event::Granted)
+                    line.turn_wanted(results, tools, bound).await.map_or(Event::Denied, Event::Granted)
                 });
             }
             Output::AskPrefix { patient } => self.ask_prefix(patient),
@@ -264,14 +267,15 @@ impl Performer {
                 self.errors[place(slot)] = Some(Box::new((*closed).into()));
                 self.tell(Input::Closed(slot));
             }
-            Event::Came(slot, came) => match *came {
-                Ok(reply) => self.replied(slot, reply),
+            Event::Came(slot, came, begun) => match *came {
+                Ok(reply) => self.replied(slot, reply, begun),
                 Err(error) => self.failed(slot, error),
             },
             Event::HedgeGranted(true) => self.tell(Input::HedgeGranted),
             Event::HedgeGranted(false) => self.tell(Input::HedgeDenied),
             Event::Recorded => self.tell(Input::Recorded),
-            Event::ToolsDone(results) => {
+            Event::ToolsDone(results, tools) => {
+                self.tools = tools;
                 self.tool_results = serde_json::to_string(&results).ok().map(Into::into);
                 self.use_results(results);
             }
@@ -419,20 +423,23 @@ impl Performer {
         }
         if let (Some(permit), Some(sending)) = (self.permits[place(slot)].take(), self.sending()) {
             self.attempt.line.shows_asking();
-            *self.step(slot) =
-                step(async move { Event::Came(slot, Box::new(sending.exchange(permit).await)) });
+            *self.step(slot) = step(async move {
+                let (reply, begun) = sending.exchange(permit).await;
+                Event::Came(slot, Box::new(reply), begun)
+            });
         }
     }
 
-    fn replied(&mut self, slot: Slot, reply: Reply) {
-        self.turn = self.turn_of(&reply);
+    fn replied(&mut self, slot: Slot, reply: Reply, begun: Option<Timestamp>) {
+        self.turn = self.turn_of(&reply, begun);
         let reading = self.read(reply);
         self.tell(Input::Replied { slot, reading });
     }
 
     /// What is to be recorded of a reply.
-    fn turn_of(&self, reply: &Reply) -> Option<(Turn, Arc<str>)> {
+    fn turn_of(&self, reply: &Reply, begun: Option<Timestamp>) -> Option<(Turn, Arc<str>)> {
         let asked = self.asked.as_ref()?;
+        let sent = self.attempt.line.state().sent().unwrap_or_default();
         let is_cut = asked.room.is_some() && reply.stop == divisi_core::attempt::Stop::MaxTokens;
         // Half an answer is no answer to the whole question.
         let request = match is_cut {
@@ -449,6 +456,11 @@ impl Performer {
             usage: reply.usage,
             cost: prices.cost(&asked.model, reply, wall_clock()).unwrap_or(PicoUsd::ZERO),
             took: Millis(asked.sent_at?.elapsed().as_millis() as u64),
+            times: Times {
+                sent,
+                began: begun.map(|begun| begun.since(Timestamp(sent.0))),
+                waits: self.attempt.line.take_waits(),
+            },
         };
         Some((turn, json))
     }
@@ -470,7 +482,10 @@ impl Performer {
         }
         let (Some(toolbox), Some(reply)) = (self.toolbox.clone(), self.reply.clone()) else { return };
         let line = self.attempt.line.clone();
-        self.main = step(async move { Event::ToolsDone(use_tools(&toolbox, &reply, may_run, &line).await) });
+        self.main = step(async move {
+            let (results, tools) = use_tools(&toolbox, &reply, may_run, &line).await;
+            Event::ToolsDone(results, tools)
+        });
     }
 
     fn use_results(&mut self, results: Vec<Block>) {

@@ -7,10 +7,10 @@ use divisi_core::attempt::Durations;
 use divisi_core::budget::TurnBound;
 use divisi_core::governor::Estimate;
 use divisi_core::tokens::BYTES_OF_DENSE;
-use divisi_core::{Millis, ModelPrice};
+use divisi_core::{Millis, ModelPrice, Timestamp};
 use divisi_providers::redact;
 use divisi_providers::{Progress, ProviderError, Reply, Request};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
 
 /// What vendors add to a request of their own: marks of roles and turns, and
@@ -67,6 +67,7 @@ impl Sending {
     pub(super) async fn permit(&self, pending: Pending, shows: bool) -> Result<Permit, Closed> {
         let waits = |outlook| {
             if shows {
+                self.line.held(outlook);
                 self.line.shows_waiting(|attempt| Signal::waiting(attempt, outlook));
             }
         };
@@ -77,16 +78,22 @@ impl Sending {
         self.model.governors.of(&self.model.id)
     }
 
-    /// Sends it with a permit, and waits for the reply.
-    pub(super) async fn exchange(self, mut permit: Permit) -> Result<Reply, ProviderError> {
+    /// Sends it with a permit, and waits for the reply; returns when that began, too.
+    pub(super) async fn exchange(
+        self,
+        mut permit: Permit,
+    ) -> (Result<Reply, ProviderError>, Option<Timestamp>) {
         let Self { request, model, admission, durations, line, .. } = self;
         let sent_at = Instant::now();
         permit.sends();
         admission.leaves();
+        let begun = OnceLock::new();
         let progress = |progress| match progress {
             Progress::Started(limits) => {
                 admission.begun();
                 permit.begun(&limits, model.provider.in_flight_max());
+                // Only the first beginning counts.
+                let _ = begun.set(line.now());
                 line.grows();
             }
             Progress::Alive => line.sign_of_life(),
@@ -106,7 +113,7 @@ impl Sending {
             let took = Millis(sent_at.elapsed().as_millis() as u64);
             durations.iter().for_each(|durations| durations.learn(&model.id, took));
         }
-        reply
+        (reply, begun.get().copied())
     }
 }
 

@@ -10,7 +10,7 @@ mod watchdog;
 
 pub(crate) use called::protect;
 pub use library::{FlowFile, Library};
-pub(crate) use script::{ScriptEnd, on_stack, start};
+pub(crate) use script::{ScriptEnd, on_stack, start, texts_of};
 
 use divisi_providers::redact;
 use divisi_script::Script;

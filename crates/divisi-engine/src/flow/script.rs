@@ -10,7 +10,9 @@ use super::watchdog::{LOOK_EVERY, Watchdog};
 use crate::driver::{FlowNews, Message, TaskEnd, TaskReport, Waiter};
 use crate::engine::StartError;
 use crate::resolve::{Resolved, Resolver};
-use divisi_core::{Failure, FailureClass};
+use divisi_core::event::{Awaited, CallSite, Edges, GroupBegan};
+use divisi_core::reads::Reads;
+use divisi_core::{Failure, FailureClass, Site, Task};
 use divisi_script::{Answer, Call, CallId, Host, HostOptions, Script, ScriptError, TaskAnswer};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -86,7 +88,15 @@ pub(crate) fn start(
     on_thread(move || {
         watchdog.watch_this_thread();
         let library = Library::new(&resolver.setup().workspace);
-        let feed = Feed { resolver, inbox, library, warned: RefCell::default() };
+        let feed = Feed {
+            resolver,
+            inbox,
+            library,
+            own: script.name().clone(),
+            warned: RefCell::default(),
+            reads: RefCell::default(),
+            begun: RefCell::default(),
+        };
         end_of.tell(feed.run(&script, args, options, answers));
         drop(goes_on);
     })?;
@@ -135,8 +145,14 @@ struct Feed {
     resolver: Arc<Resolver>,
     inbox: mpsc::UnboundedSender<Message>,
     library: Library,
+    /// The name of the flow's own script.
+    own: Arc<str>,
     /// Tools whose lack has been told.
     warned: RefCell<BTreeSet<String>>,
+    /// The results that the script has been given.
+    reads: RefCell<Reads>,
+    /// Groups that have begun since it last asked for a task.
+    begun: RefCell<Vec<GroupBegan>>,
 }
 
 impl Feed {
@@ -149,7 +165,7 @@ impl Feed {
     ) -> Result<Arc<str>, ScriptError> {
         let (mut host, calls) = Host::start(script, args, options)?;
         let mut answered = 0;
-        self.make(&mut host, calls)?;
+        self.make(&mut host, calls, answered)?;
         loop {
             if let Some(result) = host.finished() {
                 return result;
@@ -159,29 +175,51 @@ impl Feed {
                 // The run has parked or was dropped; nobody needs the result.
                 return Ok("null".into());
             };
-            self.answer(&mut host, call, report)?;
             answered += 1;
+            self.answer(&mut host, call, report, answered)?;
             // Whatever else has come meanwhile needs no word in between.
             while let Ok((call, report)) = answers.try_recv() {
-                self.answer(&mut host, call, report)?;
                 answered += 1;
+                self.answer(&mut host, call, report, answered)?;
             }
         }
     }
 
-    fn answer(&self, host: &mut Host, call: u64, report: TaskReport) -> Result<(), ScriptError> {
+    /// Gives an answer to the script, which is the `answered`th.
+    fn answer(
+        &self,
+        host: &mut Host,
+        call: u64,
+        report: TaskReport,
+        answered: u64,
+    ) -> Result<(), ScriptError> {
+        if let (Some(task), TaskEnd::Ok(json)) = (report.task, &report.end) {
+            self.reads.borrow_mut().given(task, json);
+        }
         let calls = host.resolve(CallId(call as u32), Answer::Task(task_answer(report)))?;
-        self.make(host, calls)
+        self.make(host, calls, answered)
     }
 
-    /// Makes the script's calls. Other scripts are loaded on the spot.
-    fn make(&self, host: &mut Host, mut calls: Vec<Call>) -> Result<(), ScriptError> {
+    /// Makes the script's calls after so many answers. Other scripts are loaded on the spot.
+    fn make(&self, host: &mut Host, mut calls: Vec<Call>, answered: u64) -> Result<(), ScriptError> {
         longest_chains_first(&mut calls);
         let mut calls = VecDeque::from(calls);
+        // The answer has completed it, and what waited for it goes on.
+        let mut ended = None;
         while let Some(call) = calls.pop_front() {
             match call {
-                Call::Task { id, task, priority, .. } => {
-                    let resolved = Box::new(self.resolver.resolve(*task, priority));
+                Call::Task { id, task, priority, site, column, group, .. } => {
+                    let reads = self.reads.borrow().of(texts_of(&task));
+                    let mut resolved = Box::new(self.resolver.resolve(*task, priority));
+                    resolved.submission.asked_after = Some(answered);
+                    resolved.submission.edges = Edges {
+                        waits: ended.map(Awaited::Group),
+                        reads,
+                        group: group.map(|group| group.0),
+                        site: site.map(|site| self.call_site(site, column)),
+                        groups: self.begun.take(),
+                        ..Edges::default()
+                    };
                     self.warn_of_missing_tools(&resolved);
                     self.send(Message::Submit { resolved, waiter: Waiter::Script(id.0.into()) });
                 }
@@ -201,8 +239,16 @@ impl Feed {
                     };
                     calls.extend(host.resolve(id, answer)?);
                 }
-                // What belongs together matters to a plan only.
-                Call::GroupBegan { .. } | Call::GroupEnded { .. } => {}
+                Call::GroupBegan { id, kind, width, parent, site } => {
+                    self.begun.borrow_mut().push(GroupBegan {
+                        group: id.0,
+                        kind,
+                        parent: parent.map(|parent| parent.0),
+                        width: u32::try_from(width).unwrap_or(u32::MAX),
+                        site: site.map(|site| self.call_site(site, 0)),
+                    });
+                }
+                Call::GroupEnded { id } => ended = Some(id.0),
                 Call::Uncaught { message, site, count } => {
                     let site = site.map(|site| format!("{site}: ")).unwrap_or_default();
                     self.tell(FlowNews::Uncaught { message: format!("{site}{message}").into(), count });
@@ -217,6 +263,11 @@ impl Feed {
             }
         }
         Ok(())
+    }
+
+    fn call_site(&self, site: Site, column: u32) -> CallSite {
+        let script = Some(site.script).filter(|script| *script != self.own);
+        CallSite { script, line: site.line, column }
     }
 
     fn warn_of_missing_tools(&self, resolved: &Resolved) {
@@ -261,6 +312,11 @@ fn longest_chains_first(calls: &mut [Call]) {
     for together in calls.chunk_by_mut(|a, b| priority(a).is_some() && priority(b).is_some()) {
         together.sort_by_key(priority);
     }
+}
+
+/// The texts of a task in which results may stand.
+pub(crate) fn texts_of(task: &Task) -> impl Iterator<Item = &str> {
+    [&*task.prompt].into_iter().chain(task.context.as_deref())
 }
 
 fn task_answer(report: TaskReport) -> TaskAnswer {

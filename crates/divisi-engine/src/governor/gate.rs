@@ -109,6 +109,8 @@ pub(crate) enum Outlook {
     Limited(Millis),
     /// As many are under way as may be.
     Full,
+    /// The same, where that is fewer than usual because the vendor has refused some.
+    Strained,
 }
 
 impl Gate {
@@ -313,6 +315,7 @@ impl Gate {
         }
         match state.wake_at {
             Some(wake_at) => Outlook::Limited(wake_at.since(self.now())),
+            None if state.queue.governor().is_strained() => Outlook::Strained,
             None => Outlook::Full,
         }
     }

@@ -369,6 +369,14 @@ impl Status {
     pub fn is_ok(self) -> bool {
         self == Self::Code(0)
     }
+
+    /// What it returned, if it did.
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(_) => None,
+        }
+    }
 }
 
 impl From<ExitStatus> for Status {

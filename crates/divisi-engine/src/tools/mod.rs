@@ -129,6 +129,8 @@ pub struct ToolOutput {
     pub is_error: bool,
     /// The tool that was meant and what it takes, where the run does not permit it.
     pub not_permitted: Option<NotPermitted>,
+    /// The exit code of the command that it ran.
+    pub exit: Option<i32>,
 }
 
 /// A tool that a run does not permit.
@@ -146,8 +148,8 @@ type Answer = Result<String, String>;
 impl From<Answer> for ToolOutput {
     fn from(answer: Answer) -> Self {
         match answer {
-            Ok(text) => Self { text, is_error: false, not_permitted: None },
-            Err(text) => Self { text, is_error: true, not_permitted: None },
+            Ok(text) => Self { text, is_error: false, not_permitted: None, exit: None },
+            Err(text) => Self { text, is_error: true, not_permitted: None, exit: None },
         }
     }
 }
@@ -198,14 +200,13 @@ impl Toolbox {
     /// Dropping the future stops a command, and soon what walks or searches; a
     /// file that is being written is written whole or not at all.
     pub async fn call(&self, name: &str, input: &Value, cancel: &CancellationToken) -> ToolOutput {
-        let answer = match self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name) {
+        let mut output = match self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name) {
             Some((definition, tool)) => match input::checked(&definition, input) {
                 Ok(input) => self.run(*tool, input, cancel).await,
-                Err(problem) => Err(problem),
+                Err(problem) => Err(problem).into(),
             },
-            None => Err(self.unknown(name)),
+            None => Err(self.unknown(name)).into(),
         };
-        let mut output = ToolOutput::from(answer);
         output.not_permitted = self.not_permitted(name);
         // First, because a cut could leave the beginning of a secret.
         output.text = redact(&output.text).into_owned();
@@ -213,20 +214,23 @@ impl Toolbox {
         output
     }
 
-    async fn run(&self, tool: Tool, input: Value, cancel: &CancellationToken) -> Answer {
+    async fn run(&self, tool: Tool, input: Value, cancel: &CancellationToken) -> ToolOutput {
         let (root, limits) = (self.root.clone(), self.limits);
         // Work on another thread goes on when this future is dropped, unless it hears of it.
         let cancel = cancel.child_token();
         let _stops_with_us = cancel.clone().drop_guard();
         let watch = Watch::new(&cancel);
-        match tool {
-            Tool::RunCommand => run_command::run(&root, &self.commands, &limits, input, &cancel).await,
+        let answer = match tool {
+            Tool::RunCommand => {
+                return run_command::run(&root, &self.commands, &limits, input, &cancel).await;
+            }
             Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &watch)).await,
             Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &watch)).await,
             Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input, &watch)).await,
             Tool::WriteFile => blocking(move || write_file::run(&root, input, &watch)).await,
             Tool::EditFile => blocking(move || edit_file::run(&root, input, &watch)).await,
-        }
+        };
+        answer.into()
     }
 
     /// The tool that an agent means by this name, where a permission keeps it away.

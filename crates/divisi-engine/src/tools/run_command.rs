@@ -1,7 +1,7 @@
 //! The tool that runs a command.
 
 use super::path::Root;
-use super::{Answer, CommandRules, ToolDefinition, ToolLimits, input};
+use super::{Answer, CommandRules, ToolDefinition, ToolLimits, ToolOutput, input};
 use crate::process::{Limits, Output, ProcessError, Program};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -52,6 +52,20 @@ pub(super) async fn run(
     limits: &ToolLimits,
     input: Value,
     cancel: &CancellationToken,
+) -> ToolOutput {
+    let mut exit = None;
+    let answer = answer(root, rules, limits, input, cancel, &mut exit).await;
+    ToolOutput { exit, ..answer.into() }
+}
+
+/// What it said; `exit` is its exit code, where it had one.
+async fn answer(
+    root: &Root,
+    rules: &CommandRules,
+    limits: &ToolLimits,
+    input: Value,
+    cancel: &CancellationToken,
+    exit: &mut Option<i32>,
 ) -> Answer {
     let Input { command, timeout_s } = input::read(input)?;
     rules.check(&command)?;
@@ -61,8 +75,11 @@ pub(super) async fn run(
         output_bytes_max: limits.output_bytes_max.saturating_sub(FRAME_BYTES) / 2,
     });
     match program.run(cancel).await {
-        Ok(exit) if exit.status.is_ok() => Ok(said(exit.status, &exit.stdout, &exit.stderr)),
-        Ok(exit) => Err(said(exit.status, &exit.stdout, &exit.stderr)),
+        Ok(ended) => {
+            *exit = ended.status.code();
+            let said = said(ended.status, &ended.stdout, &ended.stderr);
+            if ended.status.is_ok() { Ok(said) } else { Err(said) }
+        }
         Err(ProcessError::Stopped { why, said: until, .. }) => {
             Err(said(format!("stopped: {why}"), &until.stdout, &until.stderr))
         }

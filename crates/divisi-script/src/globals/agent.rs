@@ -41,6 +41,7 @@ pub(super) fn shell<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> 
 #[derive(Clone)]
 pub(super) struct Spot {
     pub(super) site: Option<Site>,
+    column: u32,
     pub(super) group: Option<GroupId>,
     expect: Expect,
     priority: u32,
@@ -57,12 +58,15 @@ pub(super) fn ask<'js>(
     asked: Asked,
 ) -> Result<Promise<'js>> {
     let (promise, resolve, reject) = ctx.promise()?;
-    let Spot { site, group, expect, priority, is_informed, is_checked } = spot;
+    let Spot { site, column, group, expect, priority, is_informed, is_checked } = spot;
     let waiting = Waiting::new(ctx, resolve, reject, site.clone(), asked, group);
     let mut state = shared.borrow_mut();
     let id = state.next_id();
     let task = Box::new(task);
-    state.ask(Call::Task { id, task, site, group, expect, priority, is_informed, is_checked }, waiting);
+    state.ask(
+        Call::Task { id, task, site, column, group, expect, priority, is_informed, is_checked },
+        waiting,
+    );
     Ok(promise)
 }
 
@@ -98,7 +102,8 @@ impl<'js> Maker<'_, 'js> {
         form: Form,
         make: impl FnOnce(&Option<Site>) -> std::result::Result<Wanted<'js>, Refusal>,
     ) -> Result<Promise<'js>> {
-        let site = site::here(self.ctx, self.scope);
+        let (site, column) = site::here_to_the_column(self.ctx, self.scope).unzip();
+        let column = column.unwrap_or_default();
         let Next { is_informed, elements_max } = std::mem::take(&mut self.shared.borrow_mut().next);
         let Wanted { task, expect, priority, functions } =
             match may_ask(self.shared).and_then(|()| make(&site)).and_then(can_be_checked) {
@@ -108,7 +113,7 @@ impl<'js> Maker<'_, 'js> {
         let group = self.shared.borrow_mut().groups.current();
         let is_checked = !functions.is_empty();
         let expect = Expect { max: elements_max, ..expect };
-        let spot = Spot { site, group, expect, priority, is_informed, is_checked };
+        let spot = Spot { site, column, group, expect, priority, is_informed, is_checked };
         if !is_checked || self.shared.borrow().options.assumes_checks {
             let asked = Asked::Task { title: task.title(), required: task.required, form };
             return ask(self.ctx, self.shared, spot, task, asked);

@@ -10,17 +10,26 @@ const FRAMES_MAX: u32 = 4;
 
 /// The line of a script that called us, if one did.
 pub(super) fn here(ctx: &Ctx<'_>, scope: &Scope) -> Option<Site> {
+    here_to_the_column(ctx, scope).map(|(site, _)| site)
+}
+
+/// The same with the column, from 1.
+pub(super) fn here_to_the_column(ctx: &Ctx<'_>, scope: &Scope) -> Option<(Site, u32)> {
     let class: Constructor<'_> = ctx.globals().get("Error").ok()?;
     let limit: Value<'_> = class.get("stackTraceLimit").ok()?;
     class.set("stackTraceLimit", FRAMES_MAX).ok()?;
     let error = class.construct::<_, Object<'_>>(());
     class.set("stackTraceLimit", limit).ok()?;
-    of_stack(&error.ok()?.get::<_, String>("stack").ok()?, scope)
+    to_the_column(&error.ok()?.get::<_, String>("stack").ok()?, scope)
 }
 
 /// The innermost line of a script in a stack text.
 pub(super) fn of_stack(stack: &str, scope: &Scope) -> Option<Site> {
+    to_the_column(stack, scope).map(|(site, _)| site)
+}
+
+fn to_the_column(stack: &str, scope: &Scope) -> Option<(Site, u32)> {
     let frame = stack::frames(stack).next()?;
     let script = if frame.file == &*scope.script { scope.script.clone() } else { frame.file.into() };
-    Some(Site { script, line: frame.line })
+    Some((Site { script, line: frame.line }, frame.column))
 }

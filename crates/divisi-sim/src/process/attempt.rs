@@ -11,7 +11,7 @@ use divisi_core::attempt::{
     Attempt, End, Ended, Input as Step, Known, Output, Purpose, Reading, Signs, Slot, Spec, Work,
 };
 use divisi_core::check::CheckKind;
-use divisi_core::event::{Suspension, Turn};
+use divisi_core::event::{Suspension, Times, Turn};
 use divisi_core::governor::{Lead, Leader, PermitId, Place};
 use divisi_core::retry::Told;
 use divisi_core::run::{AttemptEnd, KeptTurn, TaskStage, TaskState};
@@ -167,7 +167,7 @@ impl<'f> Process<'_, 'f> {
             }
             Output::Order(bound) => {
                 let tool_results = carried.tool_results.take();
-                self.say(Input::TurnWanted { attempt: id, tool_results, bound });
+                self.say(Input::TurnWanted { attempt: id, tool_results, bound, tools: vec![] });
                 Ok(())
             }
             Output::AskPrefix { patient } => self.ask_prefix(id, patient),
@@ -358,6 +358,7 @@ impl<'f> Process<'_, 'f> {
             Reply::Answer { cost, usage, cut } => {
                 self.prefix_is(id, true)?;
                 let cost = self.world.vendor.claim(cost, most);
+                let times = self.times(id);
                 let model = self.model(id).filter(|_| !ask.judges(turn));
                 let reply = Box::new(Turn {
                     request: self.request(id, turn),
@@ -367,6 +368,7 @@ impl<'f> Process<'_, 'f> {
                     usage,
                     cost,
                     took: Millis(1),
+                    times,
                 });
                 let reading = if cut { Reading::Truncated } else { self.reading(id) };
                 if let Some(carried) = self.carried.get_mut(&id) {
@@ -377,6 +379,14 @@ impl<'f> Process<'_, 'f> {
             Reply::Refusal { class, told } => self.fails(id, slot, end_of(class, told), false),
             Reply::Lost { class } => self.fails(id, slot, failed(class), true),
         }
+    }
+
+    /// When the request of an attempt has left, and what it has waited for since the last.
+    fn times(&mut self, id: AttemptId) -> Times {
+        let now = self.world.now;
+        let Some(carried) = self.carried.get_mut(&id) else { return Times::default() };
+        let sent = carried.attempt.sent().unwrap_or_default();
+        Times { sent, began: None, waits: carried.attempt.take_waits(now) }
     }
 
     fn fails(
@@ -502,9 +512,13 @@ impl<'f> Process<'_, 'f> {
         };
         self.world.tally.timeouts += u64::from(end == End::Timeout);
         let unanswered = unanswered || result.unanswered;
+        let now = self.world.now;
+        let (waited, waits) = self.carried.get_mut(&id).map_or((Millis(0), vec![]), |carried| {
+            (carried.attempt.waited(now), carried.attempt.take_waits(now))
+        });
         self.say(Input::AttemptEnded {
             attempt: id,
-            end: Box::new(AttemptEnd { last_turn, unanswered, ..result }),
+            end: Box::new(AttemptEnd { last_turn, unanswered, waited, waits, ..result }),
         });
         self.let_go(id)
     }
@@ -555,6 +569,7 @@ impl<'f> Process<'_, 'f> {
             attempt: *id,
             owed: carried.attempt.withdraw(),
             waited: carried.attempt.waited(now),
+            waits: carried.attempt.take_waits(now),
         };
         self.carried.iter_mut().map(withdrawn).collect()
     }

@@ -5,6 +5,7 @@ use super::{Happening, Process};
 use crate::vendor::{Answered, Family, Reply, Request, Vendor};
 use crate::watch::{GateWatch, ensure};
 use divisi_core::attempt::{Input as Step, Slot};
+use divisi_core::event::WaitCause;
 use divisi_core::governor::{Decision, Ending, Estimate, Governor, PermitId, Place, Queue, RateLimits};
 use divisi_core::retry::Told;
 use divisi_core::run::{AttemptEnd, Stage};
@@ -77,7 +78,16 @@ impl Process<'_, '_> {
         let place = gate.queue.enter(run, priority, estimate, sending);
         let is_next = asked.is_none() && gate.queue.is_next(place);
         match who {
-            Who::Attempt(attempt, _, slot) => self.at(attempt, slot, At::InLine(family, place)),
+            Who::Attempt(attempt, _, slot) => {
+                self.at(attempt, slot, At::InLine(family, place));
+                let cause = match asked {
+                    Some(Decision::Wait(_)) => WaitCause::Limit,
+                    Some(_) | None => WaitCause::Room,
+                };
+                if slot == Slot::First {
+                    self.step(attempt, Step::Held(cause))?;
+                }
+            }
             Who::Other(other) => {
                 if self.chance.percent(10) {
                     let patience = self.chance.within(1..3_000);

@@ -287,8 +287,10 @@ impl<'w, 'f> Process<'w, 'f> {
         let facts = ask.facts();
         let useless = Failure::new(FailureClass::Unavailable, "there is no agent of that name");
         let outcome = (ask.fate == Fate::Useless).then_some(Outcome::Failed(useless));
-        let submission =
-            Submission { key: ask.key(prompt), facts: facts.clone(), spec: text(prompt), outcome };
+        let submission = Submission {
+            asked_after: Some(self.heard),
+            ..Submission::new(ask.key(prompt), facts.clone(), text(prompt), outcome)
+        };
         match self.holds(|runs, now| runs.submit(now, submission, call))? {
             Submitted::Taken { task, .. } => {
                 self.asks.insert(task, ask);

@@ -5,6 +5,7 @@
 mod books;
 mod circuit;
 mod deaths;
+mod edges;
 mod gate;
 
 pub(crate) use gate::{GateWatch, Known};
@@ -18,6 +19,7 @@ use divisi_core::run::{Counts, Stage, TaskStage, TaskState};
 use divisi_core::{
     AttemptId, Budget, Content, Digest, Event, FailureClass, Outcome, PicoUsd, Run, TaskId, Timestamp,
 };
+use edges::Edges;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -40,6 +42,7 @@ pub(crate) struct Watch {
     books: Books,
     circuit: Circuit,
     deaths: Deaths,
+    edges: Edges,
     /// Replies that are durable and must not be asked for again.
     recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
     /// Requests whose replies were cut, which need all the room they want.
@@ -58,11 +61,11 @@ impl Watch {
     /// Takes up the books where the journal has left them.
     pub(crate) fn of(journal: &[Recorded], expected: Option<BTreeSet<TaskId>>, may_overcharge: bool) -> Self {
         let mut watch = Self { expected, may_overcharge, ..Self::default() };
-        for Recorded { event, .. } in journal {
+        for Recorded { at, event, .. } in journal {
             watch.books.book(event);
             watch.deaths.book(event);
-            // What it has against a journal has been said when that was written.
-            let _ = watch.circuit.book(event);
+            // What they have against a journal has been said when that was written.
+            let _ = (watch.circuit.book(event), watch.edges.book(*at, event));
         }
         watch.durable(journal);
         watch
@@ -153,6 +156,7 @@ impl Watch {
         self.books.book(event);
         self.deaths.book(event);
         self.circuit.book(event)?;
+        self.edges.book(now, event)?;
         self.forget(event);
         Ok(())
     }

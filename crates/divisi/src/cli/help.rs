@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run agents", &["run", "map", "pipe", "decompose"]),
     ("Look ahead", &["plan", "check", "pick"]),
     ("Go on", &["resume", "rerun", "answer"]),
-    ("Look back", &["runs", "show", "cost"]),
+    ("Look back", &["runs", "show", "watch", "cost"]),
     ("Set up", &["init", "doctor", "trust", "models", "types", "completions", "man"]),
 ];
 

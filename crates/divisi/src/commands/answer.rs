@@ -30,8 +30,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let Args { run: word, task, value } = args;
     let engine = Engine::new(context.app.store()?);
     let id = context.app.find_run(&word, Intent::Act).await?;
-    let run = engine.load(&id).await?;
-    let task = find_task(&run, &task)?;
+    let (view, _) = engine.view(&id).await?;
+    let task = find_task(&view, &task)?;
     engine.answer(&id, task, &value).await.map_err(|error| match error {
         AnswerError::NotWaiting(_) => Problem::usage(format!("{task} of run {id} waits for no answer"))
             .hint(format!("`divisi show {id}` says what each task does")),

@@ -21,6 +21,7 @@ pub(crate) mod plan;
 
 pub(crate) mod runs;
 pub(crate) mod show;
+pub(crate) mod watch;
 
 pub(crate) mod completions;
 pub(crate) mod doctor;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Pick(pick::Args),
     Runs(runs::Args),
     Show(show::Args),
+    Watch(watch::Args),
     Cost(cost::Args),
     Models(models::Args),
     Init(init::Args),
@@ -79,6 +81,7 @@ pub(crate) async fn carry_out(
         Command::Pick(args) => pick::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
+        Command::Watch(args) => watch::run(args, context).await,
         Command::Cost(args) => cost::run(args, context).await,
         Command::Models(args) => models::run(&args, context),
         Command::Init(args) => init::run(args, context),

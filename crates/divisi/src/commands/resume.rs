@@ -100,7 +100,7 @@ pub(super) async fn go_on(
         }
     }
     let vendors = kept.vendors.map(|vendors| still(vendors, &id, &request, &context.app));
-    let earlier = Earlier { id, run, reopen_failed: how.reopen_failed, vendors };
+    let earlier = Earlier { id, reopen_failed: how.reopen_failed, vendors };
     let request = request.or(kept.request);
     let launched = Launch { input: FlowInput::Script(flow), request, earlier: Some(earlier) };
     launch(launched, context).await

@@ -4,11 +4,12 @@ use crate::context::Context;
 use crate::display::show::{Executions, INTERRUPTED, RunForm, TaskPage, TaskPageForm, Texts, tree};
 use crate::display::{Line, Look, json, look};
 use crate::exit::Exit;
+use crate::follow;
 use crate::output;
 use anyhow::Context as _;
-use divisi_app::{Intent, Problem, RunRequest, clock};
-use divisi_core::run::TaskState;
-use divisi_core::{Content, Event, Position, Recorded, Run, RunId, TaskId};
+use divisi_app::{Intent, Problem, clock};
+use divisi_core::view::TaskView;
+use divisi_core::{Content, Event, Position, Recorded, RunId, RunView, TaskId};
 use divisi_engine::Engine;
 use divisi_engine::store::{Store, status_word};
 use serde::Serialize;
@@ -34,19 +35,18 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let id = context.app.find_run(&args.run, Intent::Look).await?;
     let engine = Engine::new(context.app.store()?);
-    let (run, is_interrupted) = engine.look(&id).await?;
-    let kept = engine.flow_of(&run).await?.1.and_then(|kept| serde_json::from_value::<RunRequest>(kept).ok());
-    let page =
-        Page { json: context.global.json, look: Look::of_stdout(kept.is_some_and(|flags| flags.demo)) };
-    let status = if is_interrupted { INTERRUPTED } else { status_word(run.stage()) };
+    let (view, is_interrupted) = engine.view(&id).await?;
+    let look = Look::of_stdout(follow::is_demo(&engine, &view).await?);
+    let page = Page { json: context.global.json, look };
+    let status = if is_interrupted { INTERRUPTED } else { status_word(&view.stage) };
     if is_interrupted {
         output::say(&format!(
             "note: {id} was interrupted, and nobody drives it; go on with `divisi resume {id}`"
         ));
     }
     match &args.task {
-        None => show_run(&engine, &id, (&run, status), args.all, &page).await?,
-        Some(word) => show_task(&engine, &id, &run, find_task(&run, word)?, args.all, &page).await?,
+        None => show_run(&engine, &id, (&view, status), args.all, &page).await?,
+        Some(word) => show_task(&engine, &id, &view, find_task(&view, word)?, args.all, &page).await?,
     }
     Ok(Exit::Ok)
 }
@@ -70,7 +70,7 @@ impl Page {
 async fn show_run(
     engine: &Engine,
     id: &RunId,
-    (run, status): (&Run, &str),
+    (view, status): (&RunView, &str),
     all: bool,
     page: &Page,
 ) -> Result<(), Problem> {
@@ -78,23 +78,24 @@ async fn show_run(
     each_event(&**engine.store(), id, |recorded| executions.record(&recorded)).await?;
     let earlier = executions.earlier();
     let returned = earlier.iter().map(|before| before.result.as_ref().ok());
-    let returned = returned.chain([run.result().and_then(Result::ok)]).flatten();
+    let now = view.result.as_ref().and_then(|result| result.as_ref().ok());
+    let returned = returned.chain([now]).flatten();
     let texts = load(engine, returned).await?;
-    page.print(&RunForm::new(id, run, status, &earlier, &texts), || {
-        tree(id, (run, &earlier), status, all, clock::now(), &page.look)
+    page.print(&RunForm::new(id, view, status, &earlier, &texts), || {
+        tree(id, (view, &earlier), status, all, clock::now(), &page.look)
     })
 }
 
 async fn show_task(
     engine: &Engine,
     id: &RunId,
-    run: &Run,
+    view: &RunView,
     task: TaskId,
     all: bool,
     page: &Page,
 ) -> Result<(), Problem> {
     let events = events_of(&**engine.store(), id, task).await?;
-    let task = TaskPage { id, run, task, events: &events };
+    let task = TaskPage { id, view, task, events: &events };
     let texts = load(engine, task.contents()).await?;
     page.print(&TaskPageForm::new(&task, &texts), || task.render(&texts, all, clock::now(), &page.look))
 }
@@ -166,15 +167,15 @@ fn task_of(event: &Event) -> Option<TaskId> {
 }
 
 /// The task of that number or label. A label that several have names none.
-pub(super) fn find_task(run: &Run, word: &str) -> Result<TaskId, Problem> {
+pub(super) fn find_task(view: &RunView, word: &str) -> Result<TaskId, Problem> {
     let number = word.strip_prefix('t').unwrap_or(word).parse().map(TaskId);
-    if let Some(id) = number.ok().filter(|id| run.task(*id).is_some()) {
+    if let Some(id) = number.ok().filter(|id| view.task(*id).is_some()) {
         return Ok(id);
     }
-    let is_it = |(_, task): &(TaskId, &TaskState)| &*task.facts().label == word;
+    let is_it = |(_, task): &(TaskId, &TaskView)| &*task.label == word;
     // A task of an earlier execution is meant where the latest one has none of that label.
-    let has_now = run.tasks().any(|task| is_it(&task));
-    let (now, earlier) = (run.tasks().filter(|_| has_now), run.earlier_tasks().filter(|_| !has_now));
+    let has_now = view.current().any(|task| is_it(&task));
+    let (now, earlier) = (view.current().filter(|_| has_now), view.earlier().filter(|_| !has_now));
     let mut labelled = now.chain(earlier).filter(is_it);
     match (labelled.next(), labelled.next()) {
         (Some((id, _)), None) => Ok(id),

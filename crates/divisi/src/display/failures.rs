@@ -9,8 +9,8 @@
 use super::look::{Line, Look, Tone};
 use super::progress::label;
 use super::{number, text};
-use divisi_core::run::TaskState;
-use divisi_core::{Failure, FailureClass, Outcome, Run, TaskId};
+use divisi_core::view::TaskView;
+use divisi_core::{Failure, FailureClass, RunView, TaskId};
 use std::collections::BTreeMap;
 
 /// Different failures told at the end of a run; with more, `divisi show` is
@@ -24,10 +24,10 @@ const LINES_MAX: usize = 12;
 const COLUMNS_MAX: usize = 400;
 
 /// The failures of a run, those that are alike as one, most frequent first.
-pub(crate) fn failures(run: &Run, look: &Look) -> Vec<Line> {
+pub(crate) fn failures(view: &RunView, look: &Look) -> Vec<Line> {
     let mut alike: BTreeMap<(FailureClass, &str), Alike<'_>> = BTreeMap::new();
-    for (id, task) in run.tasks() {
-        let Some(Outcome::Failed(failure)) = task.outcome() else { continue };
+    for (id, task) in view.current() {
+        let Some(failure) = view.failure_of(task) else { continue };
         let first = Alike { tasks: 0, first: vec![], failure };
         let alike = alike.entry((failure.class, &failure.message)).or_insert(first);
         alike.tasks += 1;
@@ -56,7 +56,7 @@ pub(crate) fn error(what: &str, failure: &Failure, look: &Look) -> Vec<Line> {
 /// Tasks that failed with the same message.
 struct Alike<'a> {
     tasks: u32,
-    first: Vec<(TaskId, &'a TaskState)>,
+    first: Vec<(TaskId, &'a TaskView)>,
     failure: &'a Failure,
 }
 
@@ -65,7 +65,7 @@ impl Alike<'_> {
         let names: Vec<String> =
             self.first.iter().map(|(id, task)| format!("`{}`", label(*id, task))).collect();
         let what = match self.first.as_slice() {
-            [(_, task)] => format!("task {} {}", names[0], gave_up(task.attempts())),
+            [(_, task)] => format!("task {} {}", names[0], gave_up(task.attempts)),
             _ => {
                 let others = match self.tasks as usize - names.len() {
                     0 => String::new(),

@@ -5,9 +5,10 @@
 
 use super::look::{Line, Look, Tone};
 use super::number;
-use super::progress::{PhaseProgress, Progress, Rest, UnderWay, Wait, Why, label};
+use super::progress::{Doing, Progress, Wait, Why, label};
 use super::text;
 use divisi_core::run::Stage;
+use divisi_core::view::{PhaseView, Rest};
 use divisi_core::{AttemptId, FailureClass, Millis, Timestamp};
 use std::collections::BTreeMap;
 
@@ -42,8 +43,11 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
 
 /// The run's name and id, and how far its phases are.
 fn header(progress: &Progress, look: &Look, width: usize) -> Line {
-    let title = Line::of(Tone::Strong, progress.run.name()).put(Tone::Dim, format!(" {}", progress.id));
-    let mut phases: Vec<&PhaseProgress> = progress.phases.iter().collect();
+    let title = Line::of(Tone::Strong, &*progress.view.name).put(Tone::Dim, format!(" {}", progress.id));
+    let view = &progress.view;
+    let known = view.phases.iter().filter(|phase| phase.execution == view.execution);
+    let mut phases: Vec<&PhaseView> = known.collect();
+    let all = phases.len();
     let fit_at_most = width / PHASE_COLUMNS_MIN;
     if phases.len() > fit_at_most {
         phases.retain(|phase| !is_over(phase));
@@ -51,7 +55,7 @@ fn header(progress: &Progress, look: &Look, width: usize) -> Line {
     }
     loop {
         let mut line = title.clone();
-        if phases.len() < progress.phases.len() {
+        if phases.len() < all {
             line = line.put(Tone::Dim, look.dot()).put(Tone::Dim, look.ellipsis());
         }
         for phase in &phases {
@@ -65,11 +69,11 @@ fn header(progress: &Progress, look: &Look, width: usize) -> Line {
     }
 }
 
-fn is_over(phase: &PhaseProgress) -> bool {
+fn is_over(phase: &PhaseView) -> bool {
     phase.total > 0 && phase.ended == phase.total
 }
 
-fn phase_line(phase: &PhaseProgress) -> Line {
+fn phase_line(phase: &PhaseView) -> Line {
     let tone = match () {
         () if phase.failed > 0 => Tone::Bad,
         () if is_over(phase) => Tone::Good,
@@ -82,13 +86,12 @@ fn phase_line(phase: &PhaseProgress) -> Line {
 
 /// The tasks under way, one line each, in `room` lines.
 fn running(progress: &Progress, look: &Look, width: usize, room: usize, now: Timestamp) -> Vec<Line> {
-    let all = progress.under_way.len();
+    let all = progress.view.under_way.len();
     let shown = if all <= room { all } else { room.saturating_sub(1) };
     let columns = Columns::of(width);
-    let tasks = progress.under_way.iter().take(shown);
-    let mut lines: Vec<Line> = tasks
-        .map(|(attempt, under_way)| task_line(progress, look, &columns, *attempt, under_way, now))
-        .collect();
+    let tasks = progress.under_way().take(shown);
+    let mut lines: Vec<Line> =
+        tasks.map(|under_way| task_line(progress, look, &columns, under_way, now)).collect();
     if all > shown && room > 0 {
         let more = format!("  {} and {} more running", look.ellipsis(), number::count((all - shown) as u64));
         lines.push(Line::of(Tone::Dim, more));
@@ -129,14 +132,14 @@ fn task_line(
     progress: &Progress,
     look: &Look,
     columns: &Columns,
-    attempt: AttemptId,
-    under_way: &UnderWay,
+    (attempt, since, doing): (AttemptId, Timestamp, Option<&Doing>),
     now: Timestamp,
 ) -> Line {
-    let Some(task) = progress.run.task(attempt.task) else { return Line::new() };
+    let view = &progress.view;
+    let Some(task) = view.task(attempt.task) else { return Line::new() };
     let mut line = Line::of(Tone::Busy, look.spinner(now.0 / 100)).plain(" ");
     if columns.phase > 0 {
-        let phase = task.facts().phase.as_deref().unwrap_or_default();
+        let phase = view.phase_of(task).map_or("", |phase| phase);
         line = line.put(Tone::Dim, left(phase, columns.phase, look)).plain("  ");
     }
     let again = if attempt.number > 1 { format!(" (attempt {})", attempt.number) } else { String::new() };
@@ -144,15 +147,15 @@ fn task_line(
         text::cut(&label(attempt.task, task), columns.label.saturating_sub(again.len()), look.ellipsis());
     line = line.plain(left(&(name + &again), columns.label, look));
     if columns.model > 0 {
-        let model = task.model().map_or("", |model| model);
+        let model = view.model_of(task).map_or("", |model| model);
         line = line.plain("  ").put(Tone::Dim, left(model, columns.model, look));
     }
-    line = line.plain(right(&number::clock(now.since(under_way.since)), Columns::CLOCK));
-    let tokens = match task.usage().total() + under_way.writing {
+    line = line.plain(right(&number::clock(now.since(since)), Columns::CLOCK));
+    let tokens = match task.usage.total() + doing.map_or(0, |doing| doing.writing) {
         0 => String::new(),
         tokens => number::tokens(tokens),
     };
-    let doing = match (&under_way.waits, &under_way.tool) {
+    let doing = match doing.map_or((None, None), |doing| (doing.waits, doing.tool.as_ref())) {
         (Some(Wait { why: Why::Limit, .. }), _) => "rate limited".to_owned(),
         (Some(Wait { why: Why::Room, .. }), _) => "waits for room".to_owned(),
         (Some(Wait { why: Why::Cache, .. }), _) => "waits for the cache".to_owned(),
@@ -175,7 +178,7 @@ fn task_line(
 /// How long those wait whose requests may not leave yet, where a person can see it pass.
 fn waits(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
     let mut by_reason: BTreeMap<Why, (u64, Timestamp)> = BTreeMap::new();
-    for wait in progress.under_way.values().filter_map(|under_way| under_way.waits) {
+    for wait in progress.under_way().filter_map(|(.., doing)| doing?.waits) {
         if let Some(until) = wait.until.filter(|until| until.since(now) >= WAIT_SHOWN_MIN) {
             let (tasks, first) = by_reason.entry(wait.why).or_insert((0, until));
             *tasks += 1;
@@ -198,17 +201,18 @@ fn waits(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
 
 /// The tasks that wait to be tried again, and why.
 fn rests(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Vec<Line> {
-    if progress.resting.len() <= RESTS_SHOWN_MAX {
+    if progress.view.resting.len() <= RESTS_SHOWN_MAX {
         // Why it waits is worth more than the end of a long name.
         let name = |task| text::cut(&progress.label(task), width / 3, look.ellipsis());
         return progress
+            .view
             .resting
             .iter()
             .map(|(task, rest)| rest_line(&name(*task), *rest, look, now))
             .collect();
     }
     let mut by_reason: BTreeMap<FailureClass, (u64, Rest)> = BTreeMap::new();
-    for rest in progress.resting.values() {
+    for rest in progress.view.resting.values() {
         let (tasks, first) = by_reason.entry(rest.why).or_insert((0, *rest));
         *tasks += 1;
         first.due = first.due.min(rest.due);
@@ -229,10 +233,10 @@ fn rest_line(name: &str, rest: Rest, look: &Look, now: Timestamp) -> Line {
 
 /// What the run as a whole is doing, where that is not simply running.
 fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
-    match progress.run.stage() {
+    match &progress.view.stage {
         Stage::Replaying => Some(Line::of(Tone::Busy, "looking up what is finished already")),
         Stage::Parking(reason) => {
-            let under_way = number::counted(progress.under_way.len() as u64, "task", "tasks");
+            let under_way = number::counted(progress.view.under_way.len() as u64, "task", "tasks");
             Some(
                 Line::of(Tone::Warn, "parking: ")
                     .plain(super::news::why_parked(reason))
@@ -240,7 +244,7 @@ fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
             )
         }
         Stage::Parked(reason) => {
-            let until = progress.run.waits_until()?;
+            let until = progress.view.waits_until()?;
             let left = format!("goes on in {}", number::rest(until.since(now)));
             Some(
                 Line::of(Tone::Warn, "parked: ")
@@ -255,7 +259,7 @@ fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
 
 /// How much of what is known to do is done.
 fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
-    let counts = progress.run.counts();
+    let counts = progress.view.counts;
     let (total, ended) = (counts.total(), counts.total() - counts.open);
     let length = (width / 3).clamp(8, 30);
     let share = |part: u32| (u64::from(part) * length as u64 / u64::from(total.max(1))) as usize;
@@ -265,7 +269,7 @@ fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
         .put(Tone::Bad, full.repeat(all - good))
         .put(Tone::Dim, empty.repeat(length - all))
         .put(Tone::Strong, format!("  {}/{}", number::count(ended.into()), number::count(total.into())));
-    let under_way = progress.under_way.len() as u32;
+    let under_way = progress.view.under_way.len() as u32;
     let parts = [
         (Tone::Good, counts.ok, "ok"),
         (Tone::Bad, counts.failed, "failed"),
@@ -281,16 +285,16 @@ fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
 
 /// Time, tokens and money so far.
 fn figures(progress: &Progress, look: &Look, now: Timestamp) -> Line {
-    let run = &progress.run;
-    let writing: u64 = progress.under_way.values().map(|under_way| under_way.writing).sum();
-    let mut parts = vec![number::clock(now.since(progress.began))];
-    parts.push(format!("{} tokens", number::tokens(run.usage().total() + writing)));
-    parts.push(match run.budget().cap {
-        Some(cap) => format!("{} of {cap}", number::spent(run.budget().spent())),
-        None => number::spent(run.budget().spent()),
+    let view = &progress.view;
+    let writing: u64 = progress.under_way().filter_map(|(.., doing)| Some(doing?.writing)).sum();
+    let mut parts = vec![number::clock(now.since(view.began_at))];
+    parts.push(format!("{} tokens", number::tokens(view.usage.total() + writing)));
+    parts.push(match view.money.cap {
+        Some(cap) => format!("{} of {cap}", number::spent(view.money.spent())),
+        None => number::spent(view.money.spent()),
     });
-    if run.reused() > 0 {
-        parts.push(format!("{} reused", number::count(run.reused().into())));
+    if view.reused > 0 {
+        parts.push(format!("{} reused", number::count(view.reused.into())));
     }
     Line::of(Tone::Dim, parts.join(look.dot()))
 }

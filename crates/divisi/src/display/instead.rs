@@ -2,23 +2,23 @@
 
 use super::look::{Line, Tone};
 use super::{number, text};
-use divisi_core::Run;
+use divisi_core::RunView;
 use divisi_core::price::is_same_model;
-use divisi_core::run::TaskState;
+use divisi_core::view::TaskView;
 use std::collections::BTreeMap;
 
 /// The models that a task was to run on, where its latest reply names another.
-pub(crate) fn asked(task: &TaskState) -> Option<String> {
-    let (asked, answered) = (&task.facts().models, task.model()?);
+pub(crate) fn asked(view: &RunView, task: &TaskView) -> Option<String> {
+    let (asked, answered) = (view.ladder_of(task), view.model_of(task)?);
     let as_asked = asked.is_empty() || asked.iter().any(|asked| is_same_model(asked, answered));
-    (!as_asked).then(|| asked.join(", then "))
+    (!as_asked).then(|| asked.into_iter().map(|model| &**model).collect::<Vec<_>>().join(", then "))
 }
 
 /// A line for each model that answered instead of another.
-pub(crate) fn lines(run: &Run) -> Vec<Line> {
+pub(crate) fn lines(view: &RunView) -> Vec<Line> {
     let mut found: BTreeMap<(String, &str), u64> = BTreeMap::new();
-    for (_, task) in run.tasks() {
-        if let (Some(asked), Some(answered)) = (asked(task), task.model()) {
+    for (_, task) in view.current() {
+        if let (Some(asked), Some(answered)) = (asked(view, task), view.model_of(task)) {
             *found.entry((asked, answered)).or_default() += 1;
         }
     }
@@ -36,7 +36,7 @@ mod tests {
     use super::super::show::tree;
     use super::super::story::Story;
     use super::*;
-    use divisi_core::event::Turn;
+    use divisi_core::event::{Times, Turn};
     use divisi_core::{AttemptId, Content, Digest, Input, Millis, PicoUsd, Usage};
 
     #[test]
@@ -52,12 +52,14 @@ mod tests {
                 cost: PicoUsd::ZERO,
                 judges: false,
                 took: Millis(1),
+                times: Times::default(),
             });
             story.input(Input::TurnEnded { attempt: AttemptId { task, number: 1 }, turn });
         }
         let look = Look { color: false, unicode: true, width: 100, demo: false };
-        insta::assert_snapshot!(page(&lines(&story.run), &look), @"other model: claude-opus-5-5 answered 1 task that asked for claude-haiku-5-5");
-        let tree = page(&tree(&Story::id(), (&story.run, &[]), "running", true, story.now(), &look), &look);
+        insta::assert_snapshot!(page(&lines(&story.view()), &look), @"other model: claude-opus-5-5 answered 1 task that asked for claude-haiku-5-5");
+        let tree =
+            page(&tree(&Story::id(), (&story.view(), &[]), "running", true, story.now(), &look), &look);
         assert!(tree.contains("claude-opus-5-5, not claude-haiku-5-5"), "{tree}");
         assert!(tree.contains("claude-haiku-5-5-20261007 "), "{tree}");
     }

@@ -62,7 +62,7 @@ impl News {
                 vec![Line::of(Tone::Warn, "warning: ").plain(format!("{spent} of {cap} are spent"))]
             }
             Event::Estimated { estimate } => {
-                estimated(estimate, progress.run.budget().cap).into_iter().collect()
+                estimated(estimate, progress.view.money.cap).into_iter().collect()
             }
             Event::PhaseStarted { title, .. } if detail == Detail::Every => {
                 vec![Line::of(Tone::Dim, "phase ").put(Tone::Strong, title)]
@@ -163,7 +163,7 @@ fn logged(message: &str, look: &Look) -> Vec<Line> {
 }
 
 fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> Line {
-    let attempts = progress.run.task(task).map_or(0, |state| state.attempts());
+    let attempts = progress.view.task(task).map_or(0, |task| task.attempts);
     let mut line = Line::of(Tone::Bad, look.failed())
         .plain(" ")
         .put(Tone::Strong, progress.label(task))
@@ -178,21 +178,22 @@ fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> 
 }
 
 fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Line {
-    let Some(task) = progress.run.task(id) else { return Line::new() };
+    let view = &progress.view;
+    let Some(task) = view.task(id) else { return Line::new() };
     let name = label(id, task);
     match outcome {
         Outcome::Ok { .. } => {
             let mut facts = vec![];
-            facts.extend(task.model().map(|model| model.to_string()));
-            if let (Some(started), Some(ended)) = (task.started_at(), task.ended_at()) {
+            facts.extend(view.model_of(task).map(|model| model.to_string()));
+            if let (Some(started), Some(ended)) = (task.started_at, task.ended_at) {
                 facts.push(number::took(ended.since(started)));
             }
-            if task.usage().total() > 0 {
-                facts.push(format!("{} tokens", number::tokens(task.usage().total())));
-                facts.push(number::spent_short(task.spent()));
+            if task.usage.total() > 0 {
+                facts.push(format!("{} tokens", number::tokens(task.usage.total())));
+                facts.push(number::spent_short(task.spent));
             }
-            if task.attempts() > 1 {
-                facts.push(format!("{} attempts", task.attempts()));
+            if task.attempts > 1 {
+                facts.push(format!("{} attempts", task.attempts));
             }
             let facts: String = facts.iter().map(|fact| look.dot().to_owned() + fact).collect();
             Line::of(Tone::Good, look.ok()).plain(" ").plain(name).put(Tone::Dim, facts)
@@ -208,7 +209,7 @@ fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Lin
 }
 
 fn rests(progress: &Progress, task: TaskId, recorded: &Recorded, look: &Look) -> Option<Line> {
-    let rest = progress.resting.get(&task)?;
+    let rest = progress.view.resting.get(&task)?;
     if rest.due <= recorded.at {
         return None;
     }

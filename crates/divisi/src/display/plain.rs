@@ -31,7 +31,7 @@ impl PlainView {
 
     /// The lines to be written for an event.
     pub(crate) fn event(&mut self, progress: &Progress, recorded: &Recorded) -> Vec<Line> {
-        let many = progress.run.counts().total() > Self::TOLD_ONE_BY_ONE_MAX;
+        let many = progress.view.counts.total() > Self::TOLD_ONE_BY_ONE_MAX;
         let detail = if many { Detail::Notable } else { Detail::Every };
         let mut lines = self.opening(progress, recorded);
         lines.extend(self.news.of(progress, recorded, detail, &self.look));
@@ -44,7 +44,7 @@ impl PlainView {
 
     /// The lines to be written because time has passed.
     pub(crate) fn tick(&mut self, progress: &Progress, now: Timestamp) -> Vec<Line> {
-        let many = progress.run.counts().total() > Self::TOLD_ONE_BY_ONE_MAX;
+        let many = progress.view.counts.total() > Self::TOLD_ONE_BY_ONE_MAX;
         if many { self.sum_up(progress, now).into_iter().collect() } else { vec![] }
     }
 
@@ -55,18 +55,18 @@ impl PlainView {
             _ => return vec![],
         };
         (self.said_at, self.said_ended) = (recorded.at, 0);
-        let title = Line::of(Tone::Strong, progress.run.name())
+        let title = Line::of(Tone::Strong, &*progress.view.name)
             .put(Tone::Dim, format!(" {}", progress.id))
             .plain(word);
         self.look.demo_line().into_iter().chain([title]).collect()
     }
 
     fn sum_up(&mut self, progress: &Progress, now: Timestamp) -> Option<Line> {
-        let counts = progress.run.counts();
+        let counts = progress.view.counts;
         let (total, ended) = (counts.total(), counts.total() - counts.open);
         let news = ended.saturating_sub(self.said_ended);
         let due = news >= total.div_ceil(Self::SHARE) || now.since(self.said_at) >= Self::SAID_EVERY;
-        if news == 0 || !due || progress.run.execution() == 0 {
+        if news == 0 || !due || progress.view.execution == 0 {
             return None;
         }
         (self.said_at, self.said_ended) = (now, ended);
@@ -77,14 +77,14 @@ impl PlainView {
         if counts.failed > 0 {
             parts.push(format!("{} failed", number::count(counts.failed.into())));
         }
-        parts.push(format!("{} running", number::count(progress.under_way.len() as u64)));
-        parts.push(format!("{} tokens", number::tokens(progress.run.usage().total())));
-        parts.push(number::spent(progress.run.budget().spent()));
+        parts.push(format!("{} running", number::count(progress.view.under_way.len() as u64)));
+        parts.push(format!("{} tokens", number::tokens(progress.view.usage.total())));
+        parts.push(number::spent(progress.view.money.spent()));
         Some(stamped(progress, now, Line::new().plain(parts.join(self.look.dot()))))
     }
 }
 
 /// The line with the time since the current execution began.
 fn stamped(progress: &Progress, at: Timestamp, line: Line) -> Line {
-    Line::of(Tone::Dim, format!("[{}] ", number::clock(at.since(progress.began)))).join(line)
+    Line::of(Tone::Dim, format!("[{}] ", number::clock(at.since(progress.view.began_at)))).join(line)
 }

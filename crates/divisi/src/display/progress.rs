@@ -1,16 +1,8 @@
-//! What is known of a run while it goes on.
-//!
-//! The run itself is the same state that a replay leads to. Beside it stands
-//! only what a display needs at every frame and could not look up as fast, and
-//! what is no fact.
+//! What is known of a run while it goes on: what its events say, and beside it what is
+//! no fact.
 
-use divisi_core::budget::Spent;
-use divisi_core::event::TaskSubmitted;
-use divisi_core::outcome::Remedy;
-use divisi_core::run::TaskState;
-use divisi_core::{
-    AttemptId, Event, Failure, FailureClass, IllegalEvent, Outcome, Recorded, Run, RunId, TaskId, Timestamp,
-};
+use divisi_core::view::TaskView;
+use divisi_core::{AttemptId, Event, Recorded, RunId, RunView, TaskId, Timestamp};
 use divisi_engine::{Signal, WaitsFor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,32 +10,14 @@ use std::sync::Arc;
 /// What is known of a run while it goes on.
 pub(crate) struct Progress {
     pub(crate) id: RunId,
-    pub(crate) run: Run,
-    /// When the current execution of the flow began.
-    pub(crate) began: Timestamp,
-    /// What earlier executions had spent.
-    pub(crate) spent_before: Spent,
-    pub(crate) phases: Vec<PhaseProgress>,
-    phase_of: BTreeMap<Arc<str>, usize>,
-    pub(crate) under_way: BTreeMap<AttemptId, UnderWay>,
-    pub(crate) resting: BTreeMap<TaskId, Rest>,
-    /// Why the latest attempt of a task failed, until it is said what follows.
-    failing: BTreeMap<TaskId, FailureClass>,
+    pub(crate) view: RunView,
+    /// What attempts under way are doing, as far as they have said so.
+    doing: BTreeMap<AttemptId, Doing>,
 }
 
-/// A progress group, counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PhaseProgress {
-    pub(crate) title: Arc<str>,
-    pub(crate) ended: u32,
-    pub(crate) failed: u32,
-    pub(crate) total: u32,
-}
-
-/// An attempt under way.
-#[derive(Clone, Debug)]
-pub(crate) struct UnderWay {
-    pub(crate) since: Timestamp,
+/// What an attempt under way is doing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doing {
     /// About so many tokens of the current reply have arrived.
     pub(crate) writing: u64,
     /// The tool at work.
@@ -68,72 +42,23 @@ pub(crate) enum Why {
     Cache,
 }
 
-/// A task that waits to be tried again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rest {
-    pub(crate) due: Timestamp,
-    pub(crate) why: FailureClass,
-}
-
 impl Progress {
     /// What is known of a run that stands like this.
-    pub(crate) fn new(id: RunId, run: Run) -> Self {
-        Self {
-            id,
-            began: run.started_at(),
-            run,
-            spent_before: Spent::default(),
-            phases: vec![],
-            phase_of: BTreeMap::new(),
-            under_way: BTreeMap::new(),
-            resting: BTreeMap::new(),
-            failing: BTreeMap::new(),
-        }
+    pub(crate) fn new(id: RunId, view: RunView) -> Self {
+        Self { id, view, doing: BTreeMap::new() }
     }
 
-    /// Learns a fact. Fails, and changes nothing, if it cannot follow.
-    pub(crate) fn apply(&mut self, recorded: &Recorded) -> Result<(), IllegalEvent> {
-        let at = recorded.at;
-        self.run.apply(at, &recorded.event)?;
+    /// Learns a fact.
+    pub(crate) fn apply(&mut self, recorded: &Recorded) {
+        self.view.apply(recorded);
         match &recorded.event {
-            Event::RunStarted(_) => self.began = at,
-            Event::RunResumed(_) => self.begin_again(at),
-            Event::PhaseStarted { title, .. } => {
-                self.phase(title);
-            }
-            Event::TaskSubmitted(submitted) => self.submitted(submitted),
-            Event::TaskClaimed { task, .. } => self.claimed(*task),
-            Event::AttemptScheduled { attempt, .. } => {
-                self.resting.remove(&attempt.task);
-                self.under_way.insert(*attempt, UnderWay { since: at, writing: 0, tool: None, waits: None });
-            }
-            Event::TurnScheduled { attempt, .. } | Event::TurnEnded { attempt, .. } => {
-                if let Some(under_way) = self.under_way.get_mut(attempt) {
-                    under_way.writing = 0;
-                    under_way.tool = None;
-                    under_way.waits = None;
-                }
-            }
-            Event::AttemptEnded { attempt, failure, .. } => self.attempt_ended(*attempt, failure.as_deref()),
-            Event::AttemptSuspended { attempt, .. } => _ = self.under_way.remove(attempt),
-            Event::RetryPlanned { task, due } => self.retry_planned(*task, *due),
-            Event::TaskEnded { task, outcome } => self.ended(*task, outcome),
-            Event::CaughtUp { .. }
-            | Event::Estimated { .. }
-            | Event::SoftLimitReached { .. }
-            | Event::Logged { .. }
-            | Event::Refused { .. }
-            | Event::Uncaught { .. }
-            | Event::ParkingStarted { .. }
-            | Event::TurnHedged { .. }
-            | Event::HedgeEnded { .. }
-            | Event::RunParked { .. }
-            | Event::WaitStarted { .. }
-            | Event::RunWoken
-            | Event::FlowEnded { .. }
-            | Event::RunEnded { .. } => {}
+            Event::RunResumed(_) => self.doing.clear(),
+            Event::TurnScheduled { attempt, .. }
+            | Event::TurnEnded { attempt, .. }
+            | Event::AttemptSuspended { attempt, .. }
+            | Event::AttemptEnded { attempt, .. } => _ = self.doing.remove(attempt),
+            _ => {}
         }
-        Ok(())
     }
 
     /// Learns something that is no fact. What has ended meanwhile is ignored.
@@ -152,100 +77,41 @@ impl Progress {
             }
             Signal::Tool { attempt, what } => (attempt, 0, Some(what), None),
         };
-        if let Some(under_way) = self.under_way.get_mut(&attempt) {
-            under_way.writing = writing;
-            under_way.tool = tool;
-            under_way.waits = waits;
+        let is_under_way = self.view.under_way.contains_key(&attempt.task)
+            && self.view.task(attempt.task).is_some_and(|task| task.attempts == attempt.number);
+        if is_under_way {
+            self.doing.insert(attempt, Doing { writing, tool, waits });
         }
+    }
+
+    /// Attempts under way, since when, and what they are doing.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (AttemptId, Timestamp, Option<&Doing>)> {
+        self.view.under_way.iter().map(|(task, under_way)| {
+            let number = self.view.task(*task).map_or(0, |task| task.attempts);
+            let attempt = AttemptId { task: *task, number };
+            (attempt, under_way.since, self.doing.get(&attempt))
+        })
     }
 
     /// How many requests are out, and how many tools and programs are at work. What
     /// waits for its turn is neither.
     pub(crate) fn at_work(&self) -> (usize, usize) {
-        let asks =
-            |attempt: AttemptId| self.run.task(attempt.task).is_some_and(|task| task.model().is_some());
-        let busy = self.under_way.iter().filter(|(_, under_way)| under_way.waits.is_none());
-        let (asking, working): (Vec<_>, Vec<_>) =
-            busy.partition(|(attempt, under_way)| under_way.tool.is_none() && asks(**attempt));
+        let asks = |attempt: AttemptId| self.view.task(attempt.task).is_some_and(|task| task.model.is_some());
+        let busy = self.under_way().filter(|(.., doing)| doing.is_none_or(|doing| doing.waits.is_none()));
+        let (asking, working): (Vec<_>, Vec<_>) = busy.partition(|(attempt, _, doing)| {
+            doing.is_none_or(|doing| doing.tool.is_none()) && asks(*attempt)
+        });
         (asking.len(), working.len())
     }
 
     /// The name of a task, for people.
     pub(crate) fn label(&self, task: TaskId) -> String {
-        self.run.task(task).map_or_else(|| task.to_string(), |state| label(task, state))
-    }
-
-    /// What this execution has spent.
-    pub(crate) fn spent(&self) -> Spent {
-        self.run.budget().spent().since(self.spent_before)
-    }
-
-    fn begin_again(&mut self, at: Timestamp) {
-        self.began = at;
-        self.spent_before = self.run.budget().spent();
-        self.phases.clear();
-        self.phase_of.clear();
-        self.under_way.clear();
-        self.resting.clear();
-        self.failing.clear();
-    }
-
-    fn phase(&mut self, title: &Arc<str>) -> &mut PhaseProgress {
-        let index = *self.phase_of.entry(title.clone()).or_insert_with(|| {
-            self.phases.push(PhaseProgress { title: title.clone(), ended: 0, failed: 0, total: 0 });
-            self.phases.len() - 1
-        });
-        &mut self.phases[index]
-    }
-
-    fn submitted(&mut self, submitted: &TaskSubmitted) {
-        if let Some(title) = &submitted.facts.phase {
-            self.phase(title).total += 1;
-        }
-    }
-
-    fn claimed(&mut self, id: TaskId) {
-        let Some(task) = self.run.task(id) else { return };
-        let Some(title) = task.facts().phase.clone() else { return };
-        let (ended, failed) = (task.outcome().is_some(), matches!(task.outcome(), Some(Outcome::Failed(_))));
-        let phase = self.phase(&title);
-        phase.total += 1;
-        phase.ended += u32::from(ended);
-        phase.failed += u32::from(failed);
-    }
-
-    fn attempt_ended(&mut self, attempt: AttemptId, failure: Option<&Failure>) {
-        self.under_way.remove(&attempt);
-        if let Some(failure) = failure {
-            self.failing.insert(attempt.task, failure.class);
-        }
-    }
-
-    fn retry_planned(&mut self, task: TaskId, due: Timestamp) {
-        let Some(why) = self.failing.remove(&task) else { return };
-        match why.remedy() {
-            Remedy::Retry | Remedy::Wait => {
-                self.resting.insert(task, Rest { due, why });
-            }
-            // These wait for nothing of their own.
-            Remedy::Repeat | Remedy::Park | Remedy::GiveUp => {}
-        }
-    }
-
-    fn ended(&mut self, id: TaskId, outcome: &Outcome) {
-        self.failing.remove(&id);
-        self.resting.remove(&id);
-        let title = self.run.task(id).and_then(|task| task.facts().phase.clone());
-        if let Some(title) = title {
-            let phase = self.phase(&title);
-            phase.ended += 1;
-            phase.failed += u32::from(matches!(outcome, Outcome::Failed(_)));
-        }
+        self.view.task(task).map_or_else(|| task.to_string(), |view| label(task, view))
     }
 }
 
 /// The name of a task, for people: its label, or else its number.
-pub(crate) fn label(id: TaskId, state: &TaskState) -> String {
-    let label = super::text::line(&state.facts().label);
+pub(crate) fn label(id: TaskId, task: &TaskView) -> String {
+    let label = super::text::line(&task.label);
     if label.is_empty() { id.to_string() } else { label }
 }

@@ -5,7 +5,8 @@ use super::progress::label;
 use super::{number, text};
 use divisi_core::event::Refusal;
 use divisi_core::run::Stage;
-use divisi_core::{Content, Outcome, Run};
+use divisi_core::view::{RefusedTool, Status};
+use divisi_core::{Content, RunView};
 use std::collections::BTreeMap;
 
 /// A refusal that happened so often.
@@ -50,11 +51,12 @@ pub(crate) fn told(refusal: &Refusal, count: u64) -> String {
 }
 
 /// Everything that was refused, thrown where nothing listens, or is missing.
-pub(crate) fn lines(run: &Run) -> Vec<Line> {
-    let mut told_all: Vec<String> = run.refused().map(|(refusal, count)| told(refusal, count)).collect();
-    told_all.extend(tools(run));
-    told_all.extend(run.uncaught().map(|(message, count)| uncaught(message, count)));
-    told_all.extend(no_result(run));
+pub(crate) fn lines(view: &RunView) -> Vec<Line> {
+    let mut told_all: Vec<String> =
+        view.refused.iter().map(|(refusal, count)| told(refusal, *count)).collect();
+    told_all.extend(tools(view));
+    told_all.extend(view.uncaught.iter().map(|(message, count)| uncaught(message, *count)));
+    told_all.extend(no_result(view));
     let warning = |told: String| Line::of(Tone::Warn, "warning: ").plain(told);
     told_all.into_iter().map(warning).collect()
 }
@@ -69,11 +71,11 @@ pub(crate) fn uncaught(message: &str, count: u32) -> String {
 }
 
 /// Tools that agents called and the run does not permit, with what permits them.
-fn tools(run: &Run) -> Vec<String> {
+fn tools(view: &RunView) -> Vec<String> {
     let mut tools: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for (_, task) in run.tasks() {
-        for (tool, permission, count) in task.refused_tools() {
-            *tools.entry((permission, tool)).or_default() += u64::from(count);
+    for (_, task) in view.current() {
+        for RefusedTool { tool, permission, count } in task.refused_tools() {
+            *tools.entry((permission, tool)).or_default() += u64::from(*count);
         }
     }
     let line = |((permission, tool), count): ((&str, &str), u64)| {
@@ -84,32 +86,34 @@ fn tools(run: &Run) -> Vec<String> {
 }
 
 /// Why a run whose flow has returned nothing has no result, where tasks ran.
-fn no_result(run: &Run) -> Option<String> {
-    let is_over = matches!(run.stage(), Stage::Ended(_));
-    let nothing = matches!(run.result(), Some(Ok(Content::Inline(json))) if &**json == "null");
-    let (last, task) = run.tasks().last()?;
+fn no_result(view: &RunView) -> Option<String> {
+    let is_over = matches!(view.stage, Stage::Ended(_));
+    let nothing = matches!(&view.result, Some(Ok(Content::Inline(json))) if &**json == "null");
+    let (last, task) = view.current().next_back()?;
     if !is_over || !nothing {
         return None;
     }
     let refused: u64 =
-        run.refused().filter(|(refusal, _)| refusal.is_of_work()).map(|(_, count)| count).sum();
+        view.refused.iter().filter(|(refusal, _)| refusal.is_of_work()).map(|(_, count)| count).sum();
     // The last one is what the flow came to if it began when all others had ended.
-    let others = || run.tasks().filter(move |(id, _)| *id != last);
+    let others = || view.current().filter(move |(id, _)| *id != last);
     let was_alone = task
-        .started_at()
-        .is_none_or(|began| others().all(|(_, other)| other.ended_at().is_some_and(|ended| ended <= began)));
+        .started_at
+        .is_none_or(|began| others().all(|(_, other)| other.ended_at.is_some_and(|ended| ended <= began)));
     let name = label(last, task);
-    Some(match task.outcome() {
+    Some(match task.status {
         _ if refused > 0 => {
             let calls =
                 number::counted(refused, "call of the flow was refused", "calls of the flow were refused");
             format!("there is no result, because {calls}")
         }
-        Some(Outcome::Failed(failure)) if was_alone => {
-            format!("there is no result, because `{name}` failed: {}", text::line(&failure.to_string()))
+        Status::Failed if was_alone => {
+            let why = view.failure_of(task).map(ToString::to_string).unwrap_or_default();
+            format!("there is no result, because `{name}` failed: {}", text::line(&why))
         }
-        Some(Outcome::Skipped { reason }) if was_alone => {
-            format!("there is no result, because `{name}` was skipped: {}", text::line(reason))
+        Status::Skipped if was_alone => {
+            let why = view.skipped_because(task).map(|reason| text::line(reason)).unwrap_or_default();
+            format!("there is no result, because `{name}` was skipped: {why}")
         }
         _ => "there is no result: the flow returned nothing".to_owned(),
     })
@@ -125,7 +129,7 @@ mod tests {
     const LOOK: Look = Look { color: false, unicode: true, width: 200, demo: false };
 
     fn shown(story: &Story) -> String {
-        page(&lines(&story.run), &LOOK)
+        page(&lines(&story.view()), &LOOK)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::plain::PlainView;
 use super::progress::Progress;
 use super::summary::{errors, summary};
 use crate::output;
-use divisi_core::{Recorded, Run, RunId, Timestamp};
+use divisi_core::{PicoUsd, Recorded, RunId, RunView, Timestamp};
 use divisi_engine::Signal;
 use std::io::{self, IsTerminal, Write};
 
@@ -70,9 +70,10 @@ enum View {
 }
 
 impl Reporter {
-    /// A reporter for a run that stands like `run`: a new one, or as its
+    /// A reporter for a run that stands like `view`: a new one, or as its
     /// journal has it before it is resumed.
-    pub(crate) fn new(mode: Mode, look: Look, id: RunId, run: Run) -> Self {
+    pub(crate) fn new(mode: Mode, look: Look, id: RunId, view: RunView) -> Self {
+        let progress = Progress::new(id, view);
         let view = match mode {
             Mode::Live => View::Live(Box::new(LiveView::on_stderr(look))),
             Mode::Plain => View::Plain(PlainView::new(look)),
@@ -80,15 +81,14 @@ impl Reporter {
             Mode::Quiet => View::Quiet,
         };
         let (out, err) = (Box::new(io::BufWriter::new(output::results())), Box::new(output::talk()));
-        Self { progress: Progress::new(id, run), look, view, out, err }
+        Self { progress, look, view, out, err }
     }
 
     /// Takes in one recorded event.
     ///
-    /// Fails when stdout cannot be written to, or when the event cannot follow
-    /// the ones before it.
+    /// Fails when stdout cannot be written to.
     pub(crate) fn event(&mut self, recorded: &Recorded) -> io::Result<()> {
-        self.progress.apply(recorded).map_err(io::Error::other)?;
+        self.progress.apply(recorded);
         match &mut self.view {
             View::Live(view) => view.event(&self.progress, recorded),
             View::Plain(view) => {
@@ -147,14 +147,20 @@ impl Reporter {
     /// Says how it ended and what can be done next.
     ///
     /// `flow_error` is the flow's own error as it is to be shown, with the line
-    /// of its script; without one the recorded failure is told.
-    pub(crate) fn finish(mut self, now: Timestamp, flow_error: Option<&str>) -> io::Result<()> {
+    /// of its script; without one the recorded failure is told. `cap_least` is the least
+    /// cap with which a task that waits could start.
+    pub(crate) fn finish(
+        mut self,
+        now: Timestamp,
+        flow_error: Option<&str>,
+        cap_least: Option<PicoUsd>,
+    ) -> io::Result<()> {
         if let View::Live(view) = &mut self.view {
             view.finish();
         }
         let told = flow_error.is_some();
         let lines = match self.view {
-            View::Live(_) | View::Plain(_) => summary(&self.progress, told, now, &self.look),
+            View::Live(_) | View::Plain(_) => summary(&self.progress, told, cap_least, now, &self.look),
             View::Quiet => errors(&self.progress, told, &self.look),
             View::Json => return self.out.flush(),
         };
@@ -212,14 +218,14 @@ mod tests {
         let mut reporter = Reporter {
             out: Box::new(out.clone()),
             err: Box::new(err.clone()),
-            ..Reporter::new(mode, look, Story::id(), Run::new())
+            ..Reporter::new(mode, look, Story::id(), RunView::default())
         };
         for event in &story.events {
             reporter.event(event).expect("memory takes it");
         }
         reporter.say(Line::new().plain("a note"));
         reporter.tick(story.now()).expect("memory takes it");
-        reporter.finish(story.now(), Some("a.js:3: no")).expect("memory takes it");
+        reporter.finish(story.now(), Some("a.js:3: no"), None).expect("memory takes it");
         (out.text(), err.text())
     }
 

@@ -1,11 +1,11 @@
 //! Runs for tests: told by hand, recorded as a real run decides.
 
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Caps, FlowSource, TaskFacts, Turn};
+use divisi_core::event::{Caps, FlowSource, TaskFacts, Times, Turn};
 use divisi_core::run::{AttemptEnd, Submission};
 use divisi_core::{
     AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
-    Position, Recorded, Run, RunId, Task, TaskId, Timestamp, Usage,
+    Position, Recorded, Run, RunId, RunView, Task, TaskId, Timestamp, Usage,
 };
 use std::collections::BTreeMap;
 
@@ -71,6 +71,11 @@ impl Story {
         self
     }
 
+    /// What its events say.
+    pub(super) fn view(&self) -> RunView {
+        RunView::of(&self.events)
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.now
     }
@@ -100,7 +105,7 @@ impl Story {
         let key = Key(Digest::of(label.as_bytes()));
         let next = TaskId(self.known.len() as u32);
         let id = *self.known.entry(key).or_insert(next);
-        self.input(Input::Submit(Box::new(Submission { key, facts, spec, outcome })));
+        self.input(Input::Submit(Box::new(Submission::new(key, facts, spec, outcome))));
         id
     }
 
@@ -113,6 +118,7 @@ impl Story {
             attempt,
             tool_results: Some(text("[]")),
             bound: TurnBound::fixed(Self::REPLY_COST),
+            tools: vec![],
         });
     }
 
@@ -167,6 +173,7 @@ impl Story {
             usage,
             cost: Self::REPLY_COST,
             took: Millis(1_900),
+            times: Times::default(),
         }
     }
 

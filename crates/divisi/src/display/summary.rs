@@ -8,12 +8,19 @@ use super::progress::Progress;
 use super::{instead, refused, text};
 use divisi_core::event::{ParkReason, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{Failure, PicoUsd, Run, TaskId, Timestamp};
+use divisi_core::{Failure, PicoUsd, RunView, TaskId, Timestamp};
 
 /// What is said when a run is over, or rests.
 ///
-/// `flow_error_told` says that the caller has told why the flow failed.
-pub(crate) fn summary(progress: &Progress, flow_error_told: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+/// `flow_error_told` says that the caller has told why the flow failed. `cap_least` is the
+/// least cap with which a task that waits could start.
+pub(crate) fn summary(
+    progress: &Progress,
+    flow_error_told: bool,
+    cap_least: Option<PicoUsd>,
+    now: Timestamp,
+    look: &Look,
+) -> Vec<Line> {
     let errors = errors(progress, flow_error_told, look);
     let mut lines = vec![Line::new()];
     if !errors.is_empty() {
@@ -23,34 +30,34 @@ pub(crate) fn summary(progress: &Progress, flow_error_told: bool, now: Timestamp
     lines.extend(look.demo_line());
     lines.push(verdict(progress));
     lines.push(figures(progress, now, look));
-    lines.extend(instead::lines(&progress.run));
+    lines.extend(instead::lines(&progress.view));
     lines.extend(question(progress));
-    lines.extend(next_commands(progress, now));
+    lines.extend(next_commands(progress, cap_least, now));
     lines
 }
 
 /// What failed.
 pub(crate) fn errors(progress: &Progress, flow_error_told: bool, look: &Look) -> Vec<Line> {
-    let mut lines = failures(&progress.run, look);
-    if let Some(Err(failure)) = progress.run.result()
+    let mut lines = failures(&progress.view, look);
+    if let Some(Err(failure)) = &progress.view.result
         && !flow_error_told
     {
-        lines.extend(error(&format!("flow `{}` failed", progress.run.name()), failure, look));
+        lines.extend(error(&format!("flow `{}` failed", progress.view.name), failure, look));
     }
-    lines.extend(refused::lines(&progress.run));
+    lines.extend(refused::lines(&progress.view));
     lines
 }
 
 fn verdict(progress: &Progress) -> Line {
-    let line = Line::of(Tone::Strong, progress.run.name()).put(Tone::Dim, format!(" {} ", progress.id));
-    match progress.run.stage() {
+    let line = Line::of(Tone::Strong, &*progress.view.name).put(Tone::Dim, format!(" {} ", progress.id));
+    match &progress.view.stage {
         Stage::Ended(RunStatus::Ok) => line.put(Tone::Good, "ok"),
         Stage::Ended(RunStatus::Partial) => {
             line.put(Tone::Warn, format!("partial: {}", why_partial(progress)))
         }
-        Stage::Ended(RunStatus::Failed) => line.put(Tone::Bad, "failed").plain(match progress.run.result() {
+        Stage::Ended(RunStatus::Failed) => line.put(Tone::Bad, "failed").plain(match &progress.view.result {
             Some(Err(_)) => ": the flow did not come to its end",
-            _ if progress.run.uncaught().is_some() => ": an exception in the flow had no handler",
+            _ if progress.view.uncaught.is_some() => ": an exception in the flow had no handler",
             _ => ": no task succeeded",
         }),
         Stage::Ended(RunStatus::Cancelled) => line.put(Tone::Warn, "cancelled"),
@@ -63,24 +70,24 @@ fn verdict(progress: &Progress) -> Line {
 
 /// What keeps a run that is over from being ok.
 fn why_partial(progress: &Progress) -> String {
-    let (run, counts) = (&progress.run, progress.run.counts());
+    let (view, counts) = (&progress.view, progress.view.counts);
     let reasons = [
         (counts.total() > counts.ok, "some tasks did not succeed"),
-        (is_refused(run), "calls of the flow were refused"),
-        (run.overcharged() > PicoUsd::ZERO, "a reply cost more than was set aside for it"),
+        (is_refused(view), "calls of the flow were refused"),
+        (view.overcharged() > PicoUsd::ZERO, "a reply cost more than was set aside for it"),
     ];
     let reasons = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason);
     reasons.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a limit kept work from being done.
-fn is_refused(run: &Run) -> bool {
-    run.refused().any(|(refusal, _)| refusal.is_of_work())
+fn is_refused(view: &RunView) -> bool {
+    view.refused.iter().any(|(refusal, _)| refusal.is_of_work())
 }
 
 fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
-    let run = &progress.run;
-    let (counts, asking) = (run.counts(), run.suspended().count() as u32);
+    let view = &progress.view;
+    let (counts, asking) = (view.counts, view.questions().count() as u32);
     let mut line = Line::of(Tone::Good, format!("{} ok", number::count(counts.ok.into())));
     let parts = [
         (Tone::Bad, counts.failed, "failed"),
@@ -88,17 +95,17 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
         (Tone::Plain, counts.cancelled, "cancelled"),
         (Tone::Plain, counts.open - asking, "waiting"),
         (Tone::Warn, asking, "waiting for an answer"),
-        (Tone::Plain, run.reused(), "reused"),
+        (Tone::Plain, view.reused, "reused"),
     ];
     for (tone, n, word) in parts.into_iter().filter(|(_, n, _)| *n > 0) {
         line = line.plain(look.dot()).put(tone, format!("{} {word}", number::count(n.into())));
     }
-    let ended = if matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_)) { run.ended_at() } else { now };
+    let ended = if matches!(view.stage, Stage::Ended(_) | Stage::Parked(_)) { view.ended_at } else { now };
     let mut figures = vec![
-        number::took(ended.since(progress.began)),
-        format!("{} tokens", number::tokens(run.usage().total())),
+        number::took(ended.since(view.began_at)),
+        format!("{} tokens", number::tokens(view.usage.total())),
     ];
-    let (all, now) = (run.budget().spent(), progress.spent());
+    let (all, now) = (view.money.spent(), view.spent());
     figures.push(match all == now {
         true => number::spent(all),
         false => format!("{} ({} in all)", number::spent(now), number::spent(all)),
@@ -108,42 +115,42 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
 
 /// What a person has to decide before the run can go on.
 fn question(progress: &Progress) -> Option<Line> {
-    let Stage::Parked(ParkReason::Hopeless { .. }) = progress.run.stage() else { return None };
-    let waiting = number::counted(progress.run.counts().open.into(), "task", "tasks");
+    let Stage::Parked(ParkReason::Hopeless { .. }) = &progress.view.stage else { return None };
+    let waiting = number::counted(progress.view.counts.open.into(), "task", "tasks");
     let asks = format!("is it worth trying the rest, {waiting}? What is mended first may well succeed.");
     Some(Line::of(Tone::Warn, "question: ").plain(asks))
 }
 
 /// Whether the flow probably failed because it has read arguments that it was not
 /// given. They are the run's: no resume can add them.
-fn lacks_args(run: &Run) -> bool {
+fn lacks_args(view: &RunView) -> bool {
     let is_undefined = |failure: &Failure| failure.message.contains("of undefined");
-    let failed = run.result().and_then(Result::err);
-    failed.is_some_and(is_undefined) && run.flow().is_some_and(|flow| flow.args.is_none())
+    matches!(&view.result, Some(Err(failure)) if is_undefined(failure))
+        && view.flow.as_ref().is_some_and(|flow| flow.args.is_none())
 }
 
 /// Questions that are listed at the end of a run; `divisi show` lists all.
 const QUESTIONS_MAX: usize = 5;
 
 /// Which question a task asks.
-fn asked(run: &Run, task: TaskId) -> String {
-    let label = run.task(task).map(|task| text::line(&task.facts().label)).unwrap_or_default();
+fn asked(view: &RunView, task: TaskId) -> String {
+    let label = view.task(task).map(|task| text::line(&task.label)).unwrap_or_default();
     format!("answer `{label}`")
 }
 
 /// What may be typed next, and what it does.
-fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
-    let (run, id) = (&progress.run, &progress.id);
+fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp) -> Vec<Line> {
+    let (view, id) = (&progress.view, &progress.id);
     let mut commands = vec![];
     let mut may_type = |command: String, does: &str| commands.push((command, does.to_owned()));
     may_type(format!("divisi show {id}"), "what each task did");
-    match run.stage() {
+    match &view.stage {
         Stage::Parked(ParkReason::Budget { phase: Some(_) }) => {
             let does = "once the phase may cost more: `maxCost` in the flow, or [budget.phases]";
             may_type(format!("divisi resume {id}"), does);
         }
         Stage::Parked(ParkReason::Budget { phase: None }) => {
-            let least = run.cap_least().unwrap_or(run.budget().spent().total()).typed();
+            let least = cap_least.unwrap_or(view.money.spent().total()).typed();
             let command = format!("divisi resume {id} --max-cost {least}");
             may_type(command, "the least with which a task can start");
         }
@@ -167,27 +174,27 @@ fn next_commands(progress: &Progress, now: Timestamp) -> Vec<Line> {
             may_type(format!("divisi resume {id} --wait"), "try until there is");
         }
         Stage::Parked(ParkReason::Suspended { .. }) => {
-            for task in run.suspended().take(QUESTIONS_MAX) {
-                may_type(format!("divisi answer {id} {task} TEXT"), &asked(run, task));
+            for task in view.questions().take(QUESTIONS_MAX) {
+                may_type(format!("divisi answer {id} {task} TEXT"), &asked(view, task));
             }
             may_type(format!("divisi resume {id}"), "go on with the answers");
         }
         Stage::Ended(RunStatus::Ok) => {}
         // A resume alone would keep the failures, and a flow that needs those results would fail again.
-        Stage::Ended(RunStatus::Partial | RunStatus::Failed) if run.counts().failed > 0 => {
+        Stage::Ended(RunStatus::Partial | RunStatus::Failed) if view.counts.failed > 0 => {
             may_type(format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others");
         }
         Stage::Ended(RunStatus::Failed) => {
-            if lacks_args(run) {
+            if lacks_args(view) {
                 may_type("divisi run … --args JSON".to_owned(), "with arguments: the flow was given none");
             }
             may_type(format!("divisi resume {id}"), "once its cause is mended; what is finished is kept");
         }
         // What was refused is refused again under the same limits.
-        Stage::Ended(RunStatus::Partial) if is_refused(run) => {
+        Stage::Ended(RunStatus::Partial) if is_refused(view) => {
             may_type(format!("divisi resume {id}"), "once that limit is raised; what is finished is kept");
         }
-        Stage::Ended(RunStatus::Partial) if run.overcharged() > PicoUsd::ZERO => {
+        Stage::Ended(RunStatus::Partial) if view.overcharged() > PicoUsd::ZERO => {
             may_type(format!("divisi cost {id}"), "which model answered, and what it cost");
         }
         Stage::Ended(_)

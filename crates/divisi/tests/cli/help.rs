@@ -16,6 +16,7 @@ fn every_page_reads_well() {
         "plan",
         "runs",
         "show",
+        "watch",
         "cost",
         "models",
         "init",

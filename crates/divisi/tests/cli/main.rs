@@ -23,6 +23,7 @@ mod pick;
 mod plans;
 mod runs;
 mod stopping;
+mod watch;
 
 mod doctor;
 mod setup;

@@ -1,7 +1,7 @@
 //! An estimate to be kept with a run, and how far off it was.
 
 use super::{Forecast, Spread};
-use crate::{Millis, PicoUsd};
+use crate::{Digest, Millis, PicoUsd};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -20,6 +20,9 @@ pub struct Estimate {
     pub tasks: usize,
     /// Those of them that the history knew nothing of.
     pub guessed: usize,
+    /// The shape of the plan that it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Digest>,
 }
 
 /// How far a run was from its estimate.
@@ -44,6 +47,7 @@ impl Forecast {
             took: self.took,
             tasks: self.tasks.len(),
             guessed: self.tasks.iter().filter(|task| task.source == super::Source::Prior).count(),
+            plan: Some(self.plan),
         }
     }
 }
@@ -86,6 +90,7 @@ mod tests {
             took: Spread::default(),
             tasks: 3,
             guessed: 0,
+            plan: None,
         };
         let error = estimate.error(PicoUsd(1_250)).unwrap();
         assert_eq!((error.ratio, error.inside, error.above_ceiling), (1.25, true, false));

@@ -35,7 +35,7 @@ pub use priors::{KindPrior, Priors, TierPrior};
 pub use spread::Spread;
 pub use task::{Accepts, Forecaster, TaskForecast};
 
-use crate::{Limits, Millis, PicoUsd, Tier};
+use crate::{Digest, Limits, Millis, PicoUsd, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -111,6 +111,8 @@ impl fmt::Display for Source {
 /// What a flow is expected to cost and take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
+    /// The shape of the graph that it is of.
+    pub plan: Digest,
     /// Dollars, checks and failed attempts included.
     pub cost: Spread<PicoUsd>,
     /// The mean of that.

@@ -33,6 +33,7 @@ impl Forecaster {
         let per_draw = |sum: f64| sum / count as f64;
         let ceilings = cast.tasks.iter().flatten().map(|task| task.ceiling());
         Forecast {
+            plan: graph.digest(),
             cost,
             mean: pico(mean),
             ceiling: ceilings.sum(),

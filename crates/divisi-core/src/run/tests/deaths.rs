@@ -29,12 +29,7 @@ impl Told {
     }
 
     fn submit(&mut self) {
-        let submission = Submission {
-            key: key("a"),
-            facts: facts("a", 0, PicoUsd::ZERO),
-            spec: text("{}"),
-            outcome: None,
-        };
+        let submission = Submission::new(key("a"), facts("a", 0, PicoUsd::ZERO), text("{}"), None);
         self.input(Input::Submit(Box::new(submission)));
         self.input(Input::CaughtUp);
         self.input(Input::Tick);
@@ -87,7 +82,7 @@ proptest! {
                 }
                 Fate::GoesOn => {
                     expected = 0;
-                    told.input(Input::TurnWanted { attempt, tool_results: Some(text("results")), bound });
+                    told.input(Input::TurnWanted { attempt, tool_results: Some(text("results")), bound, tools: vec![] });
                     say(&mut told);
                 }
             }
@@ -108,7 +103,7 @@ fn who_dies_while_the_next_request_is_out_counts_nothing() {
     let attempt = told.attempt();
     told.input(Input::TurnEnded { attempt, turn: Box::new(turn("first", PicoUsd::ZERO)) });
     let bound = TurnBound::fixed(PicoUsd::ZERO);
-    told.input(Input::TurnWanted { attempt, tool_results: Some(text("results")), bound });
+    told.input(Input::TurnWanted { attempt, tool_results: Some(text("results")), bound, tools: vec![] });
     told.run = resumed(told.run);
     assert_eq!(told.deaths(), 0);
     told.submit();

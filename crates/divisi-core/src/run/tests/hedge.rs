@@ -15,7 +15,7 @@ fn under_way(cap: u64, own: Option<u64>) -> Run {
     step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps });
     let mut facts = facts("a", 0, PicoUsd(40));
     facts.cost_max = own.map(PicoUsd);
-    let submission = Submission { key: key("a"), facts, spec: text("{}"), outcome: None };
+    let submission = Submission::new(key("a"), facts, text("{}"), None);
     step(&mut run, Input::Submit(Box::new(submission)));
     step(&mut run, Input::Tick);
     run
@@ -82,6 +82,6 @@ fn what_has_been_answered_is_not_sent_again() {
     step(&mut run, Input::TurnEnded { attempt: ATTEMPT, turn: Box::new(turn("1", PicoUsd(10))) });
     assert_eq!(step(&mut run, hedge()), [], "its tools run");
     let bound = TurnBound::default();
-    step(&mut run, Input::TurnWanted { attempt: ATTEMPT, tool_results: None, bound });
+    step(&mut run, Input::TurnWanted { attempt: ATTEMPT, tool_results: None, bound, tools: vec![] });
     assert_eq!(step(&mut run, hedge()).len(), 1, "what costs nothing may be slow, too");
 }

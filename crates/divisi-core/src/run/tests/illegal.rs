@@ -3,7 +3,7 @@
 
 use super::{ended, facts, flow_source, key, resumed, started, step, text, turn};
 use crate::budget::TurnBound;
-use crate::event::{Caps, ParkReason, Refusal, RunStatus, TaskSubmitted};
+use crate::event::{Caps, Edges, ParkReason, Refusal, RunStatus, TaskSubmitted};
 use crate::run::Submission;
 use crate::{
     AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId, Timestamp,
@@ -51,7 +51,7 @@ fn first(task: u32) -> AttemptId {
 
 fn submission(name: &str) -> Input {
     let facts = facts(name, 0, PicoUsd(300));
-    Input::Submit(Box::new(Submission { key: key(name), facts, spec: text("{}"), outcome: None }))
+    Input::Submit(Box::new(Submission::new(key(name), facts, text("{}"), None)))
 }
 
 fn submitted(task: u32, name: &str, occurrence: u32) -> Event {
@@ -61,6 +61,7 @@ fn submitted(task: u32, name: &str, occurrence: u32) -> Event {
         occurrence,
         facts: facts(name, 0, PicoUsd::ZERO).into(),
         spec: text("{}"),
+        edges: Edges::default(),
     }))
 }
 
@@ -79,6 +80,7 @@ fn turn_scheduled(task: u32, reserved: u64) -> Event {
         tool_results: None,
         reserved: PicoUsd(reserved),
         reply_tokens: None,
+        tools: vec![],
     }
 }
 
@@ -99,6 +101,7 @@ fn attempt_ended(task: u32) -> Event {
         tool_results: None,
         waited: Millis(0),
         worktree: None,
+        waits: vec![],
     }
 }
 
@@ -240,7 +243,12 @@ fn inputs_that_come_too_late_lead_to_nothing() {
         vec![
             Input::CaughtUp,
             submission("x"),
-            Input::TurnWanted { attempt, tool_results: None, bound: TurnBound::fixed(PicoUsd(1)) },
+            Input::TurnWanted {
+                attempt,
+                tool_results: None,
+                bound: TurnBound::fixed(PicoUsd(1)),
+                tools: vec![],
+            },
             Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(1))) },
             ended(attempt, Ok(text("{}"))),
             Input::Phase { title: "x".into(), cap: None },

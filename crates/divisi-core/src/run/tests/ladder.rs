@@ -139,7 +139,7 @@ fn what_a_stand_in_waits_for_does_not_hold_up_the_model_itself() {
         retry: Some(Arc::new(RetryPolicy { rest_first: Millis(0), ..RetryPolicy::default() })),
         ..facts("a", 0, PicoUsd::ZERO)
     };
-    let submission = Submission { key: key("a"), facts, spec: text("{}"), outcome: None };
+    let submission = Submission::new(key("a"), facts, text("{}"), None);
     let submit = Input::Submit(Box::new(submission));
     let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(100))));
     let attempt = |number| AttemptId { task: TaskId(0), number };
@@ -155,7 +155,10 @@ fn what_a_stand_in_waits_for_does_not_hold_up_the_model_itself() {
     }
     step(&mut run, Input::Tick);
     step(&mut run, Input::TurnEnded { attempt: attempt(3), turn: Box::new(turn("first", PicoUsd(40))) });
-    step(&mut run, Input::TurnWanted { attempt: attempt(3), tool_results: None, bound: fixed(80) });
+    step(
+        &mut run,
+        Input::TurnWanted { attempt: attempt(3), tool_results: None, bound: fixed(80), tools: vec![] },
+    );
     step(&mut run, Input::Tick);
     step(&mut run, Input::Resume { flow: flow_source(), limits, caps, reopen_failed: false });
     step(&mut run, submit);
@@ -176,7 +179,7 @@ fn tool_results_go_to_the_conversation_that_asked_for_them() {
         retry: Some(Arc::new(RetryPolicy { rest_first: Millis(0), ..RetryPolicy::default() })),
         ..facts("a", 0, PicoUsd::ZERO)
     };
-    let submission = Submission { key: key("a"), facts, spec: text("{}"), outcome: None };
+    let submission = Submission::new(key("a"), facts, text("{}"), None);
     let submit = Input::Submit(Box::new(submission));
     let attempt = |number| AttemptId { task: TaskId(0), number };
     let out_of_order = |run: &mut Run, number| {
@@ -190,7 +193,7 @@ fn tool_results_go_to_the_conversation_that_asked_for_them() {
     };
     let tools_done = |run: &mut Run, number, results: &str| {
         let (attempt, tool_results) = (attempt(number), Some(text(results)));
-        step(run, Input::TurnWanted { attempt, tool_results, bound: TurnBound::default() });
+        step(run, Input::TurnWanted { attempt, tool_results, bound: TurnBound::default(), tools: vec![] });
     };
 
     let mut run = started(Limits::default());

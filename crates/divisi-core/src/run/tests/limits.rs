@@ -55,7 +55,7 @@ fn programs_have_slots_of_their_own_and_models_pass_them_by() {
     let mut run = started(Limits { in_flight_max: 4, programs_max: 1, ..Limits::default() });
     for (prompt, is_program) in [("p", true), ("q", true), ("m", false), ("n", false)] {
         let facts = TaskFacts { is_program, ..facts(prompt, 0, PicoUsd::ZERO) };
-        let submission = Submission { key: key(prompt), facts, spec: text("{}"), outcome: None };
+        let submission = Submission::new(key(prompt), facts, text("{}"), None);
         step(&mut run, Input::Submit(Box::new(submission)));
     }
     step(&mut run, Input::CaughtUp);
@@ -87,7 +87,7 @@ fn what_a_limit_refuses_is_counted_and_leaves_the_run_partial() {
     let mut run = started(limits);
     let submit = |run: &mut Run, prompt: &str| {
         let (facts, spec, outcome) = (facts(prompt, 0, PicoUsd::ZERO), text("{}"), Some(ok()));
-        step(run, Input::Submit(Box::new(Submission { key: key(prompt), facts, spec, outcome })))
+        step(run, Input::Submit(Box::new(Submission::new(key(prompt), facts, spec, outcome))))
     };
     submit(&mut run, "a");
     let refused = Event::Refused { refusal: Refusal::Task { tasks_max: 1 }, count: 1 };
@@ -121,7 +121,7 @@ fn what_a_limit_refuses_is_counted_and_leaves_the_run_partial() {
 fn a_run_that_was_refused_everything_has_failed() {
     let mut run = started(Limits { tasks_max: 0, ..Limits::default() });
     let (facts, spec) = (facts("a", 0, PicoUsd::ZERO), text("{}"));
-    step(&mut run, Input::Submit(Box::new(Submission { key: key("a"), facts, spec, outcome: None })));
+    step(&mut run, Input::Submit(Box::new(Submission::new(key("a"), facts, spec, None))));
     step(&mut run, Input::FlowEnded(Ok(text("null"))));
     assert_eq!(step(&mut run, Input::Tick), [Event::RunEnded { status: RunStatus::Failed }]);
 }
@@ -147,7 +147,7 @@ fn what_an_agent_was_refused_stands_with_its_task() {
         tool: tool.into(),
         permission: permission.into(),
     };
-    step(&mut run, Input::Submit(Box::new(Submission { key: key("a"), facts, spec, outcome: Some(ok()) })));
+    step(&mut run, Input::Submit(Box::new(Submission::new(key("a"), facts, spec, Some(ok())))));
     for refusal in [tool("write_file", "write"), tool("write_file", "write"), tool("run_command", "run")] {
         step(&mut run, Input::Refused { refusal, count: 1 });
     }
@@ -186,6 +186,7 @@ fn each_execution_keeps_its_first_estimate() {
         took: Spread::default(),
         tasks: 1,
         guessed: 0,
+        plan: None,
     };
     let tell = |run: &mut Run, dollars| step(run, Input::Estimate(Box::new(estimate(dollars)))).len();
     let mut run = started(Limits::default());

@@ -16,7 +16,7 @@ mod trace;
 
 use super::{AttemptEnd, Run};
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, TaskFacts, Turn};
+use crate::event::{Caps, FlowSource, TaskFacts, Times, Turn};
 use crate::{
     AttemptId, Content, Digest, Event, Failure, Input, Key, Limits, Millis, PicoUsd, Timestamp, Usage,
 };
@@ -83,6 +83,7 @@ fn turn(request: &str, cost: PicoUsd) -> Turn {
         cost,
         judges: false,
         took: Millis(1),
+        times: Times::default(),
     }
 }
 

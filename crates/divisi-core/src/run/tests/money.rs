@@ -214,7 +214,7 @@ fn what_the_budget_interrupts_uses_up_no_wait() {
     let retry: Arc<RetryPolicy> = RetryPolicy { waits_max: 1, ..RetryPolicy::default() }.into();
     for (name, first_turn_max) in [("a", 40), ("b", 60)] {
         let facts = TaskFacts { retry: Some(retry.clone()), ..facts(name, 0, PicoUsd(first_turn_max)) };
-        let submission = Submission { key: key(name), facts, spec: text("{}"), outcome: None };
+        let submission = Submission::new(key(name), facts, text("{}"), None);
         step(&mut run, Input::Submit(Box::new(submission)));
     }
     step(&mut run, Input::Tick);
@@ -224,6 +224,7 @@ fn what_the_budget_interrupts_uses_up_no_wait() {
         attempt: attempt(0, 1),
         tool_results: None,
         bound: TurnBound::fixed(PicoUsd(40)),
+        tools: vec![],
     };
     assert!(matches!(step(&mut run, wanted)[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]));
     step(&mut run, ended(attempt(1, 1), Ok(text("{}"))));
@@ -237,12 +238,20 @@ fn what_the_budget_interrupts_uses_up_no_wait() {
 fn an_attempt_is_billed_for_all_it_did() {
     let mut run = started(Limits::default());
     let facts = facts("a", 0, PicoUsd(100));
-    let submission = Submission { key: key("a"), facts, spec: text("{}"), outcome: None };
+    let submission = Submission::new(key("a"), facts, text("{}"), None);
     step(&mut run, Input::Submit(Box::new(submission)));
     step(&mut run, Input::Tick);
     let attempt = AttemptId { task: TaskId(0), number: 1 };
     step(&mut run, Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(30))) });
-    step(&mut run, Input::TurnWanted { attempt, tool_results: None, bound: TurnBound::fixed(PicoUsd(100)) });
+    step(
+        &mut run,
+        Input::TurnWanted {
+            attempt,
+            tool_results: None,
+            bound: TurnBound::fixed(PicoUsd(100)),
+            tools: vec![],
+        },
+    );
     let end = AttemptEnd {
         last_turn: Some(Box::new(turn("2", PicoUsd(40)))),
         usage: Usage { input: 5, ..Usage::default() },
@@ -276,7 +285,7 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     let mut own = facts("a", 1, PicoUsd(0));
     (own.first_turns, own.cost_max) = (vec![bound(27, 1, 4, 0)], Some(PicoUsd(99)));
     for (name, facts) in [("a", own), ("b", facts("b", 0, PicoUsd(100)))] {
-        let submission = Submission { key: key(name), facts, spec: text("{}"), outcome: None };
+        let submission = Submission::new(key(name), facts, text("{}"), None);
         step(&mut run, Input::Submit(Box::new(submission)));
     }
     step(&mut run, Input::Tick);
@@ -286,6 +295,7 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
         attempt: attempt(0, number),
         tool_results: None,
         bound: bound(8, 3, 21, 6),
+        tools: vec![],
     };
     let events = step(&mut run, wants(1));
     assert!(matches!(events[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]), "{events:?}");
@@ -347,7 +357,7 @@ fn a_run_without_a_cap_parks_as_well() {
 fn under_way(reserved: u64) -> (Run, AttemptId) {
     let mut run = started(Limits::default());
     let (facts, spec) = (facts("a", 0, PicoUsd(reserved)), text("{}"));
-    step(&mut run, Input::Submit(Box::new(Submission { key: key("a"), facts, spec, outcome: None })));
+    step(&mut run, Input::Submit(Box::new(Submission::new(key("a"), facts, spec, None))));
     step(&mut run, Input::Tick);
     (run, AttemptId { task: TaskId(0), number: 1 })
 }

@@ -371,7 +371,6 @@ fn an_outcome_known_at_submission_holds_for_claimed_tasks_too() {
 }
 
 fn submit(run: &mut crate::Run, outcome: Option<Outcome>) {
-    let submission =
-        Submission { key: key("a"), facts: facts("a", 0, PicoUsd::ZERO), spec: text("{}"), outcome };
+    let submission = Submission::new(key("a"), facts("a", 0, PicoUsd::ZERO), text("{}"), outcome);
     step(run, Input::Submit(Box::new(submission)));
 }

@@ -10,7 +10,7 @@ const ATTEMPT: AttemptId = AttemptId { task: TASK, number: 1 };
 
 fn submission(name: &str) -> Input {
     let facts = facts(name, 0, PicoUsd(100));
-    Input::Submit(Box::new(Submission { key: key(name), facts, spec: text("{}"), outcome: None }))
+    Input::Submit(Box::new(Submission::new(key(name), facts, text("{}"), None)))
 }
 
 fn suspended(reserved: u64) -> Input {

@@ -329,8 +329,7 @@ impl Stand {
                         }),
                         ..facts(&part.name, part.priority, PicoUsd::ZERO)
                     };
-                    let submission =
-                        Submission { key: key(&part.prompt), facts, spec: text("{}"), outcome: None };
+                    let submission = Submission::new(key(&part.prompt), facts, text("{}"), None);
                     self.inbox.push(Input::Submit(Box::new(submission)));
                 }
             }
@@ -356,7 +355,7 @@ impl Stand {
             self.send(attempt);
         } else {
             let bound = part.bound;
-            self.inbox.push(Input::TurnWanted { attempt, tool_results: None, bound });
+            self.inbox.push(Input::TurnWanted { attempt, tool_results: None, bound, tools: vec![] });
         }
     }
 
@@ -374,7 +373,7 @@ impl Stand {
             let bound = self.part(attempt.task).bound;
             let tool_results = Some(text(&format!("results {number}")));
             self.inbox.push(Input::TurnEnded { attempt, turn: reply });
-            self.inbox.push(Input::TurnWanted { attempt, tool_results, bound });
+            self.inbox.push(Input::TurnWanted { attempt, tool_results, bound, tools: vec![] });
             return;
         }
         let cut = step.what == "cut";

@@ -1,7 +1,7 @@
 use super::*;
 use crate::display::look::page;
 use crate::display::story::Story;
-use divisi_core::event::{RunStatus, Turn};
+use divisi_core::event::{RunStatus, Times, Turn};
 use divisi_core::ledger::RungRecord;
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::price::Rates;
@@ -33,6 +33,7 @@ fn substituted(attempt: AttemptId) -> Event {
         cost: PicoUsd(3_300_000_000),
         judges: false,
         took: Millis(1),
+        times: Times::default(),
     });
     Event::TurnEnded { attempt, turn }
 }
@@ -154,6 +155,7 @@ fn estimated_and_lost(is_over: bool, ceiling: Option<PicoUsd>, lost: PicoUsd) ->
         took: Spread { p50: Millis(3_000), ..Spread::default() },
         tasks: 2,
         guessed: 1,
+        plan: None,
     };
     let is_last = ledger.is_over();
     if lost > PicoUsd::ZERO {

@@ -2,12 +2,14 @@
 //! since the Unix epoch, as in the journal.
 
 use super::history::{Execution, attempts};
-use super::page::{TaskPage, reply, result, tools, value_of};
+use super::page::{TaskPage, reply, tools, value_of};
 use super::status;
 use super::texts::Texts;
-use divisi_core::event::{ParkReason, Refusal, Worktree};
-use divisi_core::run::{Counts, Stage, TaskState};
-use divisi_core::{Failure, Millis, Outcome, PicoUsd, Run, RunId, TaskId, Timestamp, Usage};
+use divisi_core::event::{Awaited, CallSite, ParkReason, Refusal, Times, ToolCall, Worktree};
+use divisi_core::preflight::GroupKind;
+use divisi_core::run::{Counts, Stage};
+use divisi_core::view::{Again, GroupView, Ref, RefusedTool, TaskView, WaitView};
+use divisi_core::{Failure, Millis, Outcome, PicoUsd, RunId, RunView, TaskId, Timestamp, Usage};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -51,6 +53,9 @@ pub(crate) struct RunForm<'a> {
     /// Why the flow failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
+    /// What the flow asked for together.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupForm<'a>>,
     tasks: Vec<TaskForm<'a>>,
     /// Tasks of earlier executions that the latest one has not asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -77,17 +82,17 @@ impl<'a> RunForm<'a> {
     /// The form of a run that stands at `status`; `texts` holds what its flow returned.
     pub(crate) fn new(
         id: &'a RunId,
-        run: &'a Run,
+        view: &'a RunView,
         status: &'a str,
         earlier: &'a [Execution],
         texts: &Texts,
     ) -> Self {
-        let Counts { ok, failed, skipped, cancelled, open } = run.counts();
-        let parked = match run.stage() {
+        let Counts { ok, failed, skipped, cancelled, open } = view.counts;
+        let parked = match &view.stage {
             Stage::Parking(reason) | Stage::Parked(reason) => Some(reason),
             Stage::Unstarted | Stage::Replaying | Stage::Running | Stage::Ended(_) => None,
         };
-        let over = matches!(run.stage(), Stage::Ended(_) | Stage::Parked(_));
+        let over = matches!(view.stage, Stage::Ended(_) | Stage::Parked(_));
         let json = |content| texts.get(content).and_then(|json| serde_json::from_str(json).ok());
         let earlier_results = earlier.iter().map(|before| EarlierForm {
             execution: before.number,
@@ -98,7 +103,7 @@ impl<'a> RunForm<'a> {
         });
         Self {
             id,
-            name: run.name(),
+            name: &view.name,
             status,
             parked,
             ok,
@@ -106,24 +111,47 @@ impl<'a> RunForm<'a> {
             skipped,
             cancelled,
             open,
-            reused: run.reused(),
-            usage: run.usage(),
-            cost: run.budget().settled,
-            unconfirmed: run.budget().unconfirmed,
-            over: run.budget().over,
-            cap: run.budget().cap,
-            started_at: run.started_at(),
-            ended_at: over.then(|| run.ended_at()),
-            took: run.span().worked(run.span().latest()),
-            rested: run.span().rested(run.span().latest()),
-            result: run.result().and_then(Result::ok).and_then(json),
-            refused: run.refused().map(|(refusal, count)| RefusedForm { refusal, count }).collect(),
-            uncaught: run.uncaught().map(|(message, _)| message),
-            failure: run.result().and_then(Result::err),
-            tasks: run.tasks().map(|(id, task)| TaskForm::new(id, task)).collect(),
-            earlier: run.earlier_tasks().map(|(id, task)| TaskForm::new(id, task)).collect(),
+            reused: view.reused,
+            usage: view.usage,
+            cost: view.money.settled,
+            unconfirmed: view.money.unconfirmed,
+            over: view.money.over,
+            cap: view.money.cap,
+            started_at: view.started_at,
+            ended_at: over.then_some(view.ended_at),
+            took: view.span.worked(view.span.latest()),
+            rested: view.span.rested(view.span.latest()),
+            result: view.result.as_ref().and_then(|result| json(result.as_ref().ok()?)),
+            refused: view
+                .refused
+                .iter()
+                .map(|(refusal, count)| RefusedForm { refusal, count: *count })
+                .collect(),
+            uncaught: view.uncaught.as_ref().map(|(message, _)| &**message),
+            failure: view.result.as_ref().and_then(|result| Some(&**result.as_ref().err()?)),
+            groups: view.groups.iter().map(|group| GroupForm::new(group, view)).collect(),
+            tasks: view.current().map(|(id, task)| TaskForm::new(id, view, task)).collect(),
+            earlier: view.earlier().map(|(id, task)| TaskForm::new(id, view, task)).collect(),
             earlier_results: earlier_results.collect(),
         }
+    }
+}
+
+/// Tasks that the flow asked for together.
+#[derive(Serialize)]
+struct GroupForm<'a> {
+    kind: GroupKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Ref>,
+    width: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a CallSite>,
+}
+
+impl<'a> GroupForm<'a> {
+    fn new(group: &'a GroupView, view: &'a RunView) -> Self {
+        let GroupView { kind, parent, width, site } = *group;
+        Self { kind, parent, width, site: site.and_then(|site| view.sites.get(site)) }
     }
 }
 
@@ -133,14 +161,6 @@ struct RefusedForm<'a> {
     #[serde(flatten)]
     refusal: &'a Refusal,
     count: u64,
-}
-
-/// A tool that an agent called and the run does not permit.
-#[derive(Serialize)]
-struct RefusedTool<'a> {
-    tool: &'a str,
-    permission: &'a str,
-    count: u32,
 }
 
 /// One task, without its texts.
@@ -162,42 +182,62 @@ pub(crate) struct TaskForm<'a> {
     cost: PicoUsd,
     /// The part of it that was set aside for requests whose reply never came.
     unconfirmed: PicoUsd,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    refused_tools: Vec<RefusedTool<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    refused_tools: &'a [RefusedTool],
     /// Copies of the repository with its changes, which were kept.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     worktrees: &'a [Worktree],
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
+    /// The flow had been given none of the outcomes from this one on when it asked.
+    #[serde(skip_serializing_if = "is_nothing")]
+    given: u32,
+    /// What it had waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<Awaited>,
+    /// The tasks whose results stand in its prompt.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reads: &'a [TaskId],
+    /// Its group: a place among those of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Ref>,
+    /// Where the flow asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a CallSite>,
+}
+
+fn is_nothing(count: &u32) -> bool {
+    *count == 0
+}
+
+fn is_default(times: &&Times) -> bool {
+    **times == Times::default()
 }
 
 impl<'a> TaskForm<'a> {
-    fn new(id: TaskId, state: &'a TaskState) -> Self {
-        let (failure, skipped) = match state.outcome() {
-            Some(Outcome::Failed(failure)) => (Some(failure), None),
-            Some(Outcome::Skipped { reason }) => (None, Some(reason.as_str())),
-            Some(Outcome::Ok { .. } | Outcome::Cancelled) | None => (None, None),
-        };
+    fn new(id: TaskId, view: &'a RunView, task: &'a TaskView) -> Self {
         Self {
             task: id,
-            label: &state.facts().label,
-            phase: state.facts().phase.as_deref(),
-            status: status::word(state),
-            failure,
-            skipped,
-            model: state.model().map(|model| &**model),
-            attempts: state.attempts(),
-            turns: state.turns_total(),
-            usage: state.usage(),
-            cost: state.cost(),
-            unconfirmed: state.spent().unconfirmed,
-            refused_tools: state
-                .refused_tools()
-                .map(|(tool, permission, count)| RefusedTool { tool, permission, count })
-                .collect(),
-            worktrees: state.worktrees(),
-            started_at: state.started_at(),
-            ended_at: state.ended_at(),
+            label: &task.label,
+            phase: view.phase_of(task).map(|phase| &**phase),
+            status: status::word(task.status),
+            failure: view.failure_of(task),
+            skipped: view.skipped_because(task).map(|reason| &**reason),
+            model: view.model_of(task).map(|model| &**model),
+            attempts: task.attempts,
+            turns: task.turns,
+            usage: task.usage,
+            cost: task.spent.total(),
+            unconfirmed: task.spent.unconfirmed,
+            refused_tools: task.refused_tools(),
+            worktrees: task.worktrees(),
+            started_at: task.started_at,
+            ended_at: task.ended_at,
+            given: task.given,
+            waits: task.waits,
+            reads: &task.reads,
+            group: task.group,
+            site: task.site.and_then(|site| view.sites.get(site)),
         }
     }
 }
@@ -215,6 +255,9 @@ pub(crate) struct TaskPageForm<'a> {
     /// What the flow asked for: prompt, schema, options.
     spec: Option<Value>,
     history: Vec<AttemptForm<'a>>,
+    /// What it has waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waited: Vec<&'a WaitView>,
     /// What came of it, whole or in part.
     result: Option<Value>,
     /// What came of it before it was tried again.
@@ -237,6 +280,9 @@ struct OutcomeForm<'a> {
 struct AttemptForm<'a> {
     number: u32,
     model: Option<&'a str>,
+    /// Why there is one more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again: Option<Again>,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,6 +290,9 @@ struct AttemptForm<'a> {
     usage: Usage,
     cost: PicoUsd,
     turns: Vec<TurnForm<'a>>,
+    /// Calls of tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<&'a ToolCall>,
 }
 
 #[derive(Serialize)]
@@ -252,6 +301,8 @@ struct TurnForm<'a> {
     usage: Usage,
     cost: PicoUsd,
     took: Millis,
+    #[serde(skip_serializing_if = "is_default")]
+    times: &'a Times,
     text: Option<String>,
     tools: Vec<Value>,
 }
@@ -259,17 +310,19 @@ struct TurnForm<'a> {
 impl<'a> TaskPageForm<'a> {
     /// The form of a page; `None` when the run has no such task.
     pub(crate) fn new(page: &TaskPage<'a>, texts: &Texts) -> Option<Self> {
-        let state = page.run.task(page.task)?;
+        let (task, submitted) = (page.view.task(page.task)?, page.submitted()?);
         let json = |content| texts.get(content).and_then(|json| serde_json::from_str(json).ok());
         let history = attempts(page.events, page.task).into_iter().map(|attempt| AttemptForm {
             number: attempt.number,
             model: attempt.model,
+            again: page.again(attempt.number),
             started_at: attempt.started_at,
             ended_at: attempt.end.map(|(at, _)| at),
             failure: attempt.end.and_then(|(_, failure)| failure),
             usage: attempt.usage,
             cost: attempt.cost,
             turns: attempt.turns.into_iter().map(|turn| TurnForm::new(turn, texts)).collect(),
+            tools: attempt.tools,
         });
         let earlier = page.earlier_outcomes().into_iter().map(|(at, outcome)| OutcomeForm {
             at,
@@ -281,17 +334,22 @@ impl<'a> TaskPageForm<'a> {
             result: value_of(outcome).and_then(json),
         });
         let earlier_outcomes = earlier.collect();
+        let failure = match page.outcome() {
+            Some(Outcome::Failed(failure)) => Some(failure),
+            Some(Outcome::Ok { .. } | Outcome::Skipped { .. } | Outcome::Cancelled) | None => None,
+        };
         Some(Self {
             earlier_outcomes,
             run: page.id,
-            task: TaskForm::new(page.task, state),
-            key: state.key().0.to_string(),
-            occurrence: state.occurrence(),
-            executor: &state.facts().executor,
-            models: state.facts().models.iter().map(|model| &**model).collect(),
-            spec: json(state.spec()),
+            task: TaskForm { failure, ..TaskForm::new(page.task, page.view, task) },
+            key: submitted.key.0.to_string(),
+            occurrence: submitted.occurrence,
+            executor: page.executor(),
+            models: page.view.ladder_of(task).into_iter().map(|model| &**model).collect(),
+            spec: json(&submitted.spec),
             history: history.collect(),
-            result: result(state).and_then(json),
+            waited: page.view.waits_of(page.task).collect(),
+            result: page.outcome().and_then(value_of).and_then(json),
         })
     }
 }
@@ -305,6 +363,7 @@ impl<'a> TurnForm<'a> {
             usage: turn.usage,
             cost: turn.cost,
             took: turn.took,
+            times: &turn.times,
             text: reply.as_ref().map(|reply| reply.text()),
             tools: reply.iter().flat_map(tools).map(called).collect(),
         }

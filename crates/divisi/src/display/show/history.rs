@@ -1,6 +1,6 @@
 //! What became of a task, attempt by attempt, as the journal tells it.
 
-use divisi_core::event::{RunStatus, Turn};
+use divisi_core::event::{RunStatus, ToolCall, Turn};
 use divisi_core::{Content, Event, Failure, PicoUsd, Recorded, TaskId, Timestamp, Usage};
 
 /// One attempt.
@@ -13,6 +13,7 @@ pub(super) struct Attempt<'a> {
     /// The replies it was the first to get. What an earlier attempt had
     /// received is used again and not told twice.
     pub(super) turns: Vec<&'a Turn>,
+    pub(super) tools: Vec<&'a ToolCall>,
     pub(super) usage: Usage,
     pub(super) cost: PicoUsd,
 }
@@ -79,9 +80,13 @@ pub(super) fn attempts(events: &[Recorded], of: TaskId) -> Vec<Attempt<'_>> {
                 started_at: *at,
                 end: None,
                 turns: vec![],
+                tools: vec![],
                 usage: Usage::default(),
                 cost: PicoUsd::ZERO,
             }),
+            Event::TurnScheduled { attempt, tools, .. } if attempt.task == of => {
+                attempts.last_mut().into_iter().for_each(|latest| latest.tools.extend(tools));
+            }
             Event::TurnEnded { attempt, turn } if attempt.task == of => {
                 if let Some(latest) = attempts.last_mut() {
                     latest.usage += turn.usage;

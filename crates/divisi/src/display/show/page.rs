@@ -8,11 +8,12 @@ use crate::display::failures::error;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::progress::label;
 use crate::display::{instead, number, text};
-use divisi_core::event::Turn;
-use divisi_core::run::TaskState;
-use divisi_core::{Content, Event, Outcome, Recorded, Run, RunId, Task, TaskId, Timestamp};
+use divisi_core::event::{Awaited, CallSite, TaskSubmitted, Turn};
+use divisi_core::view::{Again, Cause, Ref, Status, TaskView, WaitView};
+use divisi_core::{Content, Event, Millis, Outcome, Recorded, RunId, RunView, Task, TaskId, Timestamp};
 use divisi_providers::{Block, Reply};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// One task of a run, and where its story stands.
 #[derive(Clone, Copy)]
@@ -20,7 +21,7 @@ pub(crate) struct TaskPage<'a> {
     /// The run's name.
     pub(crate) id: &'a RunId,
     /// The run.
-    pub(crate) run: &'a Run,
+    pub(crate) view: &'a RunView,
     /// Which of its tasks.
     pub(crate) task: TaskId,
     /// The run's journal; events of other tasks may be missing.
@@ -33,9 +34,8 @@ const REPLY_LINES_MAX: usize = 6;
 impl<'a> TaskPage<'a> {
     /// The texts that the page refers to: what has to be loaded to show it.
     pub(crate) fn contents(&self) -> Vec<&'a Content> {
-        let Some(state) = self.run.task(self.task) else { return vec![] };
-        let mut contents = vec![state.spec()];
-        contents.extend(result(state));
+        let mut contents: Vec<_> = self.submitted().map(|submitted| &submitted.spec).into_iter().collect();
+        contents.extend(self.outcome().and_then(value_of));
         for Recorded { event, .. } in self.events {
             match event {
                 Event::TurnEnded { attempt, turn } if attempt.task == self.task => contents.push(&turn.reply),
@@ -46,14 +46,50 @@ impl<'a> TaskPage<'a> {
         contents
     }
 
-    /// How the task ended before it was tried again.
-    pub(super) fn earlier_outcomes(&self) -> Vec<(Timestamp, &'a Outcome)> {
+    /// The task as the flow first asked for it.
+    pub(super) fn submitted(&self) -> Option<&'a TaskSubmitted> {
+        self.events.iter().find_map(|recorded| match &recorded.event {
+            Event::TaskSubmitted(submitted) if submitted.task == self.task => Some(&**submitted),
+            _ => None,
+        })
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn outcome(&self) -> Option<&'a Outcome> {
+        let has_ended = self.view.task(self.task)?.status.has_ended();
+        self.outcomes().pop().filter(|_| has_ended).map(|(_, outcome)| outcome)
+    }
+
+    /// What carries it out.
+    pub(super) fn executor(&self) -> &'a str {
+        let executor = self.view.task(self.task).and_then(|task| self.view.words.get(task.executor?));
+        executor.map_or("", |executor| executor)
+    }
+
+    /// Why there is an attempt of this number.
+    pub(super) fn again(&self, number: u32) -> Option<Again> {
+        let mut place = self.view.task(self.task)?.latest;
+        while let Some(attempt) = place.and_then(|place| self.view.attempts.get(place.index())) {
+            if attempt.id.number == number {
+                return attempt.again;
+            }
+            place = attempt.before;
+        }
+        None
+    }
+
+    fn outcomes(&self) -> Vec<(Timestamp, &'a Outcome)> {
         let ended = self.events.iter().filter_map(|Recorded { at, event, .. }| match event {
             Event::TaskEnded { task, outcome } if *task == self.task => Some((*at, outcome)),
             _ => None,
         });
-        let mut ended: Vec<_> = ended.collect();
-        if self.run.task(self.task).is_some_and(|state| state.outcome().is_some()) {
+        ended.collect()
+    }
+
+    /// How the task ended before it was tried again.
+    pub(super) fn earlier_outcomes(&self) -> Vec<(Timestamp, &'a Outcome)> {
+        let mut ended = self.outcomes();
+        if self.outcome().is_some() {
             ended.pop();
         }
         ended
@@ -61,10 +97,12 @@ impl<'a> TaskPage<'a> {
 
     /// The page. With `all`, replies are shown whole.
     pub(crate) fn render(&self, texts: &Texts, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
-        let Some(state) = self.run.task(self.task) else { return vec![] };
+        let (Some(task), Some(submitted)) = (self.view.task(self.task), self.submitted()) else {
+            return vec![];
+        };
         let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
-        lines.extend(self.head(state, look));
-        let spec: Option<Task> = texts.get(state.spec()).and_then(|json| serde_json::from_str(json).ok());
+        lines.extend(self.head(task, submitted, look));
+        let spec: Option<Task> = texts.get(&submitted.spec).and_then(|json| serde_json::from_str(json).ok());
         if let Some(spec) = spec {
             lines.extend(spec.context.iter().flat_map(|context| section("context", context)));
             lines.extend(section("prompt", &spec.prompt));
@@ -72,8 +110,8 @@ impl<'a> TaskPage<'a> {
         }
         for attempt in attempts(self.events, self.task) {
             lines.push(Line::new());
-            lines.extend(attempt_lines(&attempt, state, texts, all, now, look));
-            lines.extend(why_failed(&attempt, state));
+            lines.extend(attempt_lines(&attempt, task, texts, all, now, look));
+            lines.extend(why_failed(&attempt, task));
         }
         for (_, before) in self.earlier_outcomes() {
             lines.push(Line::new());
@@ -90,52 +128,127 @@ impl<'a> TaskPage<'a> {
             let told = told.lines().filter(|line| !line.is_empty());
             lines.extend(told.map(|line| Line::new().plain(format!("  {line}"))));
         }
-        lines.extend(outcome(self.task, state, texts, look));
+        lines.extend(self.outcome_lines(task, texts, look));
         lines
     }
 
-    fn head(&self, state: &TaskState, look: &Look) -> Vec<Line> {
-        let (tone, sign) = status::sign(state, look);
+    fn outcome_lines(&self, task: &TaskView, texts: &Texts, look: &Look) -> Vec<Line> {
+        match self.outcome() {
+            None => vec![],
+            Some(Outcome::Ok { value }) => {
+                let value = texts.get(value).map(|json| match serde_json::from_str(json) {
+                    Ok(value) => shown(&value),
+                    Err(_) => json.to_owned(),
+                });
+                section("result", value.as_deref().unwrap_or("(the text is not in the store)"))
+            }
+            Some(Outcome::Failed(failure)) => {
+                let what = format!("task `{}` failed", label(self.task, task));
+                let mut lines = vec![Line::new()];
+                lines.extend(error(&what, failure, look));
+                let partial = failure.partial.as_ref().and_then(|partial| texts.get(partial));
+                lines.extend(
+                    partial.into_iter().flat_map(|partial| section("what there was of a result", partial)),
+                );
+                lines
+            }
+            Some(Outcome::Skipped { reason }) => section("skipped", reason),
+            Some(Outcome::Cancelled) => vec![],
+        }
+    }
+
+    /// A place in the flow.
+    fn place(&self, site: Option<Ref>) -> String {
+        let Some(CallSite { script, line, column }) = site.and_then(|site| self.view.sites.get(site)) else {
+            return String::new();
+        };
+        let column = if *column > 0 { format!(", column {column}") } else { String::new() };
+        let script = script.as_ref().map(|script| format!(" of {script}")).unwrap_or_default();
+        format!("line {line}{column}{script}")
+    }
+
+    /// What the flow had waited for when it asked.
+    fn awaited(&self, task: &TaskView) -> String {
+        match task.waits {
+            None => String::new(),
+            Some(Awaited::Task(task)) => task.to_string(),
+            Some(Awaited::Group(place)) => {
+                let Some(group) = self.view.groups.get(place as usize) else { return String::new() };
+                let at = self.place(group.site);
+                let at = if at.is_empty() { at } else { format!(" at {at}") };
+                format!("all {} of `{}`{at}", group.width, group.kind.as_str())
+            }
+        }
+    }
+
+    /// What it has waited for, and how long.
+    fn waited(&self) -> String {
+        let mut by_cause: BTreeMap<Cause, u64> = BTreeMap::new();
+        for WaitView { cause, from, until, .. } in self.view.waits_of(self.task) {
+            *by_cause.entry(*cause).or_default() += until.since(*from).0;
+        }
+        let told = |(cause, millis): (Cause, u64)| {
+            let what = match cause {
+                Cause::Slot => "a slot",
+                Cause::Cap => "money",
+                Cause::Rest => "its next try",
+                Cause::Question => "an answer",
+                Cause::Limit => "the rate limit",
+                Cause::Room => "room for one more",
+                Cause::Overload => "the vendor's capacity",
+                Cause::Prefix => "the cache",
+            };
+            format!("{} for {what}", number::took(Millis(millis)))
+        };
+        by_cause.into_iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+
+    fn head(&self, task: &TaskView, submitted: &TaskSubmitted, look: &Look) -> Vec<Line> {
+        let (tone, sign) = status::sign(task.status, look);
         let mut title = Line::of(tone, sign)
             .put(Tone::Dim, format!(" {} ", self.task))
-            .put(Tone::Strong, label(self.task, state))
+            .put(Tone::Strong, label(self.task, task))
             .plain("  ")
-            .put(tone, status::word(state));
-        if state.attempts() > 1 {
-            title = title.plain(format!(" after {} attempts", state.attempts()));
+            .put(tone, status::word(task.status));
+        if task.attempts > 1 {
+            title = title.plain(format!(" after {} attempts", task.attempts));
         }
-        let facts = state.facts();
         let mut lines = vec![title];
         let mut fact = |name: &str, value: String| {
             if !value.is_empty() {
                 lines.push(Line::of(Tone::Dim, format!("  {name:<9}")).plain(text::line(&value)));
             }
         };
-        fact("run", format!("{} {}", self.run.name(), self.id));
-        fact("phase", facts.phase.as_deref().unwrap_or_default().to_owned());
-        fact("model", models(state));
-        fact("executor", facts.executor.to_string());
-        state.worktrees().iter().for_each(|worktree| fact("worktree", kept(worktree)));
-        let occurrence = match state.occurrence() {
+        fact("run", format!("{} {}", self.view.name, self.id));
+        fact("phase", self.view.phase_of(task).map(|phase| phase.to_string()).unwrap_or_default());
+        fact("model", models(self.view, task));
+        fact("executor", self.executor().to_owned());
+        fact("asked at", self.place(task.site));
+        fact("after", self.awaited(task));
+        fact("reads", task.reads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        fact("waited", self.waited());
+        task.worktrees().iter().for_each(|worktree| fact("worktree", kept(worktree)));
+        let occurrence = match submitted.occurrence {
             0 => String::new(),
             n => format!(" (number {} with this key)", n + 1),
         };
-        fact("key", format!("{}{occurrence}", state.key().0));
-        let tokens = number::tokens(state.usage().total());
-        fact("used", format!("{tokens} tokens{}{}", look.dot(), number::spent(state.spent())));
-        let refused = state.refused_tools();
-        let refused =
-            refused.map(|(tool, permission, n)| format!("{tool} ({n}, takes --allow {permission})"));
+        fact("key", format!("{}{occurrence}", submitted.key.0));
+        let tokens = number::tokens(task.usage.total());
+        fact("used", format!("{tokens} tokens{}{}", look.dot(), number::spent(task.spent)));
+        let refused = task.refused_tools().iter();
+        let refused = refused.map(|refused| {
+            format!("{} ({}, takes --allow {})", refused.tool, refused.count, refused.permission)
+        });
         fact("refused", refused.collect::<Vec<_>>().join(", "));
         lines
     }
 }
 
 /// The model that answered, and those that were allowed where they differ.
-fn models(state: &TaskState) -> String {
-    let allowed: Vec<&str> = state.facts().models.iter().map(|model| &**model).collect();
-    match state.model() {
-        Some(model) => match instead::asked(state) {
+fn models(view: &RunView, task: &TaskView) -> String {
+    let allowed: Vec<&str> = view.ladder_of(task).into_iter().map(|model| &**model).collect();
+    match view.model_of(task) {
+        Some(model) => match instead::asked(view, task) {
             Some(asked) => format!("{model} (asked for {asked})"),
             None => model.to_string(),
         },
@@ -145,7 +258,7 @@ fn models(state: &TaskState) -> String {
 
 fn attempt_lines(
     attempt: &Attempt<'_>,
-    state: &TaskState,
+    task: &TaskView,
     texts: &Texts,
     all: bool,
     now: Timestamp,
@@ -161,7 +274,7 @@ fn attempt_lines(
     let mut title = Line::of(Tone::Strong, format!("attempt {}", attempt.number)).put(Tone::Dim, facts);
     title = title.plain(look.dot());
     title = match attempt.end {
-        None if state.suspension().is_some() => title.put(Tone::Warn, status::word(state)),
+        None if task.suspension().is_some() => title.put(Tone::Warn, status::word(task.status)),
         None => title.put(Tone::Busy, "running"),
         Some((_, None)) => title.put(Tone::Good, "ok"),
         Some((_, Some(failure))) => title.put(Tone::Bad, failure.class.as_str()),
@@ -174,9 +287,9 @@ fn attempt_lines(
 }
 
 /// Why an attempt failed. That of the last one is told with the outcome.
-fn why_failed(attempt: &Attempt<'_>, state: &TaskState) -> Vec<Line> {
+fn why_failed(attempt: &Attempt<'_>, task: &TaskView) -> Vec<Line> {
     let Some((_, Some(failure))) = attempt.end else { return vec![] };
-    if attempt.number == state.attempts() && matches!(state.outcome(), Some(Outcome::Failed(_))) {
+    if attempt.number == task.attempts && task.status == Status::Failed {
         return vec![];
     }
     text::block(&failure.message).lines().map(|line| Line::of(Tone::Bad, format!("  {line}"))).collect()
@@ -214,37 +327,7 @@ fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look)
     lines
 }
 
-fn outcome(id: TaskId, state: &TaskState, texts: &Texts, look: &Look) -> Vec<Line> {
-    match state.outcome() {
-        None => vec![],
-        Some(Outcome::Ok { value }) => {
-            let value = texts.get(value).map(|json| match serde_json::from_str(json) {
-                Ok(value) => shown(&value),
-                Err(_) => json.to_owned(),
-            });
-            section("result", value.as_deref().unwrap_or("(the text is not in the store)"))
-        }
-        Some(Outcome::Failed(failure)) => {
-            let what = format!("task `{}` failed", label(id, state));
-            let mut lines = vec![Line::new()];
-            lines.extend(error(&what, failure, look));
-            let partial = failure.partial.as_ref().and_then(|partial| texts.get(partial));
-            lines.extend(
-                partial.into_iter().flat_map(|partial| section("what there was of a result", partial)),
-            );
-            lines
-        }
-        Some(Outcome::Skipped { reason }) => section("skipped", reason),
-        Some(Outcome::Cancelled) => vec![],
-    }
-}
-
 /// The text of what came of a task, whole or in part.
-pub(super) fn result(state: &TaskState) -> Option<&Content> {
-    value_of(state.outcome()?)
-}
-
-/// The same of an outcome.
 pub(super) fn value_of(outcome: &Outcome) -> Option<&Content> {
     match outcome {
         Outcome::Ok { value } => Some(value),

@@ -2,37 +2,36 @@
 
 use super::INTERRUPTED;
 use crate::display::look::{Look, Tone};
-use divisi_core::Outcome;
-use divisi_core::run::{TaskStage, TaskState};
+use divisi_core::view::Status;
 
 /// What is said of a task that waits for something outside of the process.
 pub(super) const SUSPENDED: &str = "waiting for an answer";
 
 /// The word for where a task stands.
-pub(super) fn word(task: &TaskState) -> &'static str {
-    match task.stage() {
-        TaskStage::Unclaimed => "unclaimed",
-        TaskStage::Ready => "waiting",
-        TaskStage::Resting(_) => "resting",
-        TaskStage::InFlight(_) => "running",
-        TaskStage::Suspended(_) => SUSPENDED,
+pub(super) fn word(status: Status) -> &'static str {
+    match status {
+        Status::Unclaimed => "unclaimed",
+        Status::Waiting => "waiting",
+        Status::Resting => "resting",
+        Status::Running => "running",
+        Status::Suspended => SUSPENDED,
         // Nothing follows an attempt at once but where a process has died.
-        TaskStage::Between => INTERRUPTED,
-        TaskStage::Ended { outcome, .. } => outcome.status(),
+        Status::Between => INTERRUPTED,
+        Status::Ok => "ok",
+        Status::Failed => "failed",
+        Status::Skipped => "skipped",
+        Status::Cancelled => "cancelled",
     }
 }
 
 /// The sign for it.
-pub(super) fn sign(task: &TaskState, look: &Look) -> (Tone, &'static str) {
-    match task.stage() {
-        TaskStage::Unclaimed | TaskStage::Ready => (Tone::Dim, look.waiting()),
-        TaskStage::Resting(_) => (Tone::Warn, look.waiting()),
-        TaskStage::InFlight(_) => (Tone::Busy, look.running()),
-        TaskStage::Suspended(_) | TaskStage::Between => (Tone::Warn, look.waiting()),
-        TaskStage::Ended { outcome, .. } => match outcome {
-            Outcome::Ok { .. } => (Tone::Good, look.ok()),
-            Outcome::Failed(_) => (Tone::Bad, look.failed()),
-            Outcome::Skipped { .. } | Outcome::Cancelled => (Tone::Dim, look.skipped()),
-        },
+pub(super) fn sign(status: Status, look: &Look) -> (Tone, &'static str) {
+    match status {
+        Status::Unclaimed | Status::Waiting => (Tone::Dim, look.waiting()),
+        Status::Resting | Status::Suspended | Status::Between => (Tone::Warn, look.waiting()),
+        Status::Running => (Tone::Busy, look.running()),
+        Status::Ok => (Tone::Good, look.ok()),
+        Status::Failed => (Tone::Bad, look.failed()),
+        Status::Skipped | Status::Cancelled => (Tone::Dim, look.skipped()),
     }
 }

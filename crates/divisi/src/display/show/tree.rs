@@ -9,8 +9,9 @@ use crate::display::table::{Cell, Column, Table};
 use crate::display::{instead, number, refused, text};
 use divisi_core::budget::Spent;
 use divisi_core::event::Worktree;
-use divisi_core::run::{Stage, TaskStage, TaskState};
-use divisi_core::{Outcome, PicoUsd, Run, RunId, TaskId, Timestamp};
+use divisi_core::run::Stage;
+use divisi_core::view::{Status, TaskView};
+use divisi_core::{PicoUsd, RunId, RunView, TaskId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,14 +26,14 @@ const LISTED_OF_MANY_MAX: usize = 10;
 /// however many there are.
 pub(crate) fn tree(
     id: &RunId,
-    (run, executions): (&Run, &[Execution]),
+    (view, executions): (&RunView, &[Execution]),
     status: &str,
     all: bool,
     now: Timestamp,
     look: &Look,
 ) -> Vec<Line> {
     let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
-    lines.extend(head(id, run, status, now, look));
+    lines.extend(head(id, view, status, now, look));
     let mut table = Table::new(
         vec![
             Column::left(""),
@@ -46,7 +47,7 @@ pub(crate) fn tree(
         ],
         2,
     );
-    let groups = groups(run);
+    let groups = groups(view);
     if !groups.iter().all(|group| group.tasks.is_empty()) {
         table.line(Line::new());
         table.titles();
@@ -54,7 +55,7 @@ pub(crate) fn tree(
     for group in &groups {
         group.tell(&mut table, all, now, look);
     }
-    let earlier = Group { title: Some("earlier".into()), tasks: run.earlier_tasks().collect() };
+    let earlier = Group { view, title: Some("earlier".into()), tasks: view.earlier().collect() };
     if !earlier.tasks.is_empty() {
         table.line(Line::new());
         table.line(Line::of(
@@ -69,35 +70,31 @@ pub(crate) fn tree(
             format!("execution {} ended {} {}", before.number, before.status, number::ago(now, before.at));
         lines.push(Line::of(Tone::Dim, format!("  {what}; `divisi show {id} --json` has its result")));
     }
-    let refused = refused::lines(run);
+    let refused = refused::lines(view);
     if !refused.is_empty() {
         lines.push(Line::new());
         lines.extend(refused);
     }
-    if let Some(Err(failure)) = run.result() {
+    if let Some(Err(failure)) = &view.result {
         lines.push(Line::new());
-        lines.extend(crate::display::failures::error(
-            &format!("flow `{}` failed", run.name()),
-            failure,
-            look,
-        ));
+        lines.extend(crate::display::failures::error(&format!("flow `{}` failed", view.name), failure, look));
     }
     lines
 }
 
-fn head(id: &RunId, run: &Run, status: &str, now: Timestamp, look: &Look) -> Vec<Line> {
-    let counts = run.counts();
-    let tone = match run.stage() {
+fn head(id: &RunId, view: &RunView, status: &str, now: Timestamp, look: &Look) -> Vec<Line> {
+    let counts = view.counts;
+    let tone = match view.stage {
         Stage::Ended(_) if counts.ok == counts.total() => Tone::Good,
         Stage::Ended(_) | Stage::Parked(_) | Stage::Parking(_) => Tone::Warn,
         Stage::Unstarted | Stage::Replaying | Stage::Running if status == INTERRUPTED => Tone::Warn,
         Stage::Unstarted | Stage::Replaying | Stage::Running => Tone::Busy,
     };
-    let mut title = Line::of(Tone::Strong, run.name()).put(Tone::Dim, format!(" {id} ")).put(tone, status);
-    if let Stage::Parked(reason) | Stage::Parking(reason) = run.stage() {
+    let mut title = Line::of(Tone::Strong, &*view.name).put(Tone::Dim, format!(" {id} ")).put(tone, status);
+    if let Stage::Parked(reason) | Stage::Parking(reason) = &view.stage {
         title = title.plain(": ").plain(why_parked(reason));
     }
-    let asking = run.suspended().count() as u32;
+    let asking = view.questions().count() as u32;
     let parts = [
         (counts.ok, "ok"),
         (counts.failed, "failed"),
@@ -108,27 +105,27 @@ fn head(id: &RunId, run: &Run, status: &str, now: Timestamp, look: &Look) -> Vec
     ];
     let parts = parts.into_iter().filter(|(n, word)| *n > 0 || *word == "ok");
     let parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", number::count(n.into()))).collect();
-    let end = match run.stage() {
-        Stage::Ended(_) | Stage::Parked(_) => run.ended_at(),
-        _ if status == INTERRUPTED => run.span().latest(),
+    let end = match view.stage {
+        Stage::Ended(_) | Stage::Parked(_) => view.ended_at,
+        _ if status == INTERRUPTED => view.span.latest(),
         _ => now,
     };
     let figures = [
-        format!("started {}", number::ago(now, run.started_at())),
-        number::took_and_rested(run.span().worked(end), run.span().rested(end)),
-        format!("{} tokens", number::tokens(run.usage().total())),
-        match run.budget().cap {
-            Some(cap) => format!("{} of {cap}", number::spent(run.budget().spent())),
-            None => number::spent(run.budget().spent()),
+        format!("started {}", number::ago(now, view.started_at)),
+        number::took_and_rested(view.span.worked(end), view.span.rested(end)),
+        format!("{} tokens", number::tokens(view.usage.total())),
+        match view.money.cap {
+            Some(cap) => format!("{} of {cap}", number::spent(view.money.spent())),
+            None => number::spent(view.money.spent()),
         },
     ];
     vec![title, Line::new().plain(parts.join(look.dot())), Line::of(Tone::Dim, figures.join(look.dot()))]
 }
 
 /// The model that answered, and the one that was asked where it is another.
-fn model(task: &TaskState) -> Cell {
-    let answered = task.model().map(|model| model.to_string()).unwrap_or_default();
-    match instead::asked(task) {
+fn model(view: &RunView, task: &TaskView) -> Cell {
+    let answered = view.model_of(task).map(|model| model.to_string()).unwrap_or_default();
+    match instead::asked(view, task) {
         Some(asked) => (Tone::Warn, format!("{answered}, not {asked}")),
         None => (Tone::Dim, answered),
     }
@@ -136,33 +133,27 @@ fn model(task: &TaskState) -> Cell {
 
 /// Tasks of one phase, in order of submission.
 struct Group<'a> {
+    view: &'a RunView,
     title: Option<Arc<str>>,
-    tasks: Vec<(TaskId, &'a TaskState)>,
+    tasks: Vec<(TaskId, &'a TaskView)>,
 }
 
 /// The phases in the order in which they began; tasks of none come first.
-fn groups(run: &Run) -> Vec<Group<'_>> {
-    let mut groups = vec![Group { title: None, tasks: vec![] }];
-    let mut index: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-    for title in run.phases() {
-        index.entry(title.clone()).or_insert_with(|| {
-            groups.push(Group { title: Some(title.clone()), tasks: vec![] });
-            groups.len() - 1
-        });
+fn groups(view: &RunView) -> Vec<Group<'_>> {
+    let mut groups = vec![Group { view, title: None, tasks: vec![] }];
+    let mut places = BTreeMap::new();
+    for (phase, shown) in view.shown_phases() {
+        places.insert(phase, groups.len());
+        groups.push(Group { view, title: Some(shown.title.clone()), tasks: vec![] });
     }
-    for (id, task) in run.tasks() {
-        let group = task.facts().phase.as_ref().map_or(0, |title| {
-            *index.entry(title.clone()).or_insert_with(|| {
-                groups.push(Group { title: Some(title.clone()), tasks: vec![] });
-                groups.len() - 1
-            })
-        });
-        groups[group].tasks.push((id, task));
+    for (id, task) in view.current() {
+        let place = task.phase.and_then(|phase| places.get(&phase)).copied().unwrap_or_default();
+        groups[place].tasks.push((id, task));
     }
     groups
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
     fn tell(&self, table: &mut Table, all: bool, now: Timestamp, look: &Look) {
         if let Some(title) = &self.title {
             table.line(
@@ -172,19 +163,22 @@ impl Group<'_> {
         let listed = self.listed(all);
         for &(id, task) in &listed {
             table.row(vec![
-                own(status::sign(task, look)),
+                own(status::sign(task.status, look)),
                 (Tone::Dim, id.to_string()),
                 (Tone::Plain, label(id, task)),
-                model(task),
-                (Tone::Dim, or_blank(task.attempts() > 0, || task.attempts().to_string())),
-                (Tone::Plain, or_blank(task.usage().total() > 0, || number::tokens(task.usage().total()))),
+                model(self.view, task),
+                (Tone::Dim, or_blank(task.attempts > 0, || task.attempts.to_string())),
+                (Tone::Plain, or_blank(task.usage.total() > 0, || number::tokens(task.usage.total()))),
                 (Tone::Plain, took(task, now).unwrap_or_default()),
-                (Tone::Plain, or_blank(task.cost() > PicoUsd::ZERO, || number::spent_short(task.spent()))),
+                (
+                    Tone::Plain,
+                    or_blank(task.spent.total() > PicoUsd::ZERO, || number::spent_short(task.spent)),
+                ),
             ]);
             for worktree in task.worktrees() {
                 table.line(Line::of(Tone::Plain, format!("      {}", kept(worktree))));
             }
-            if let Some(why) = why(task) {
+            if let Some(why) = why(self.view, task) {
                 let room = look.width.saturating_sub(6);
                 table.line(Line::of(Tone::Bad, format!("      {}", text::cut(&why, room, look.ellipsis()))));
             }
@@ -199,19 +193,18 @@ impl Group<'_> {
     }
 
     /// All of few tasks; of many, those to look at.
-    fn listed(&self, all: bool) -> Vec<(TaskId, &TaskState)> {
+    fn listed(&self, all: bool) -> Vec<(TaskId, &'a TaskView)> {
         if all || self.tasks.len() <= LISTED_MAX {
             return self.tasks.clone();
         }
         let (mut failed, mut running) = (0, 0);
-        let to_look_at = |(_, task): &&(TaskId, &TaskState)| {
-            let seen = match task.stage() {
-                TaskStage::Ended { outcome: Outcome::Failed(_), .. } => &mut failed,
-                TaskStage::InFlight(_)
-                | TaskStage::Suspended(_)
-                | TaskStage::Between
-                | TaskStage::Resting(_) => &mut running,
-                TaskStage::Ended { .. } | TaskStage::Unclaimed | TaskStage::Ready => return false,
+        let to_look_at = |(_, task): &&(TaskId, &TaskView)| {
+            let seen = match task.status {
+                Status::Failed => &mut failed,
+                Status::Running | Status::Suspended | Status::Between | Status::Resting => &mut running,
+                Status::Ok | Status::Skipped | Status::Cancelled | Status::Unclaimed | Status::Waiting => {
+                    return false;
+                }
             };
             *seen += 1;
             *seen <= LISTED_OF_MANY_MAX
@@ -236,9 +229,9 @@ impl Group<'_> {
         let mut usage = 0;
         let mut spent = Spent::default();
         for (_, task) in &self.tasks {
-            usage += task.usage().total();
-            spent += task.spent();
-            let word = status::word(task);
+            usage += task.usage.total();
+            spent += task.spent;
+            let word = status::word(task.status);
             if let Some((_, n)) = words.iter_mut().find(|(known, _)| *known == word) {
                 *n += 1;
             }
@@ -264,21 +257,20 @@ pub(super) fn kept(Worktree { path, base, changed }: &Worktree) -> String {
 }
 
 /// Why a task has no result.
-fn why(task: &TaskState) -> Option<String> {
-    match task.outcome()? {
-        Outcome::Failed(failure) => Some(text::line(&failure.to_string())),
-        Outcome::Skipped { reason } => Some(text::line(reason)),
-        Outcome::Ok { .. } | Outcome::Cancelled => None,
-    }
+fn why(view: &RunView, task: &TaskView) -> Option<String> {
+    let failed = view.failure_of(task).map(|failure| text::line(&failure.to_string()));
+    failed.or_else(|| view.skipped_because(task).map(|reason| text::line(reason)))
 }
 
 /// How long the latest attempt took, or has taken so far.
-fn took(task: &TaskState, now: Timestamp) -> Option<String> {
-    let started = task.started_at()?;
-    match task.stage() {
-        TaskStage::Ended { .. } => Some(number::took(task.ended_at()?.since(started))),
-        TaskStage::InFlight(_) | TaskStage::Suspended(_) => Some(number::took(now.since(started))),
-        TaskStage::Unclaimed | TaskStage::Ready | TaskStage::Resting(_) | TaskStage::Between => None,
+fn took(task: &TaskView, now: Timestamp) -> Option<String> {
+    let started = task.started_at?;
+    match task.status {
+        Status::Ok | Status::Failed | Status::Skipped | Status::Cancelled => {
+            Some(number::took(task.ended_at?.since(started)))
+        }
+        Status::Running | Status::Suspended => Some(number::took(now.since(started))),
+        Status::Unclaimed | Status::Waiting | Status::Resting | Status::Between => None,
     }
 }
 

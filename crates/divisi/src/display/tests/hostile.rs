@@ -34,10 +34,11 @@ fn nothing_it_writes_acts_on_the_terminal() {
     let attempt = AttemptId { task: runs_on, number: 1 };
     progress.signal(Signal::Tool { attempt, what: HOSTILE.into() });
     seen += &frame(&progress, &look, 24, story.now()).join("\n");
-    seen += &page(&tree(&Story::id(), (&story.run, &[]), "running", true, story.now(), &look), &look);
+    seen += &page(&tree(&Story::id(), (&story.view(), &[]), "running", true, story.now(), &look), &look);
     for task in 0..5 {
         let id = Story::id();
-        let shown = TaskPage { id: &id, run: &story.run, task: TaskId(task), events: &story.events };
+        let view = story.view();
+        let shown = TaskPage { id: &id, view: &view, task: TaskId(task), events: &story.events };
         seen += &page(&shown.render(&Texts::default(), true, story.now(), &look), &look);
     }
     let summary =

@@ -6,7 +6,7 @@ use crate::display::live::LiveView;
 use crate::display::look::Look;
 use crate::display::progress::Progress;
 use crate::display::story::Story;
-use divisi_core::{AttemptId, FailureClass, Input, Millis, PicoUsd, Run, TaskId};
+use divisi_core::{AttemptId, FailureClass, Input, Millis, PicoUsd, RunView, TaskId};
 use divisi_engine::{Signal, WaitsFor};
 use indicatif::InMemoryTerm;
 use insta::assert_snapshot;
@@ -197,10 +197,10 @@ fn no_line_is_wider_than_the_terminal() {
 fn the_terminal_keeps_the_news_and_one_frame() {
     let term = InMemoryTerm::new(16, 80);
     let mut view = LiveView::new(look(80), term.clone());
-    let mut progress = Progress::new(Story::id(), Run::new());
+    let mut progress = Progress::new(Story::id(), RunView::default());
     let story = under_way();
     for event in &story.events {
-        progress.apply(event).expect("a story is legal");
+        progress.apply(event);
         view.event(&progress, event);
     }
     view.tick(&progress, story.now());
@@ -233,10 +233,10 @@ fn sixty_four_tasks_do_not_scroll() {
     for i in 0..150 {
         story.at(1_000 + u64::from(i) * 50).ok(TaskId(i), "fine");
     }
-    let mut progress = Progress::new(Story::id(), Run::new());
+    let mut progress = Progress::new(Story::id(), RunView::default());
     let mut first_line = None;
     for event in &story.events {
-        progress.apply(event).expect("a story is legal");
+        progress.apply(event);
         view.event(&progress, event);
         let line = term.contents().lines().next().map(str::to_owned);
         assert_eq!(*first_line.get_or_insert(line.clone()), line);

@@ -40,6 +40,7 @@ fn an_estimate_is_one_line_unless_it_is_nothing() {
             took: Spread { p50: Millis::from_secs(180), ..Spread::default() },
             tasks: 4,
             guessed: 0,
+            plan: None,
         };
         let mut story = Story::begin(1);
         story.input(Input::Estimate(Box::new(estimate)));

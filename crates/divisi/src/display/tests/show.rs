@@ -16,7 +16,7 @@ fn tree_of(story: &Story, width: usize, all: bool) -> String {
     page(
         &tree(
             &Story::id(),
-            (&story.run, &[]),
+            (&story.view(), &[]),
             status_word(story.run.stage()),
             all,
             story.now() + Millis(180_000),
@@ -28,7 +28,8 @@ fn tree_of(story: &Story, width: usize, all: bool) -> String {
 
 fn page_of(story: &Story, task: u32, look: &Look) -> String {
     let (id, texts) = (Story::id(), Texts::default());
-    let shown = TaskPage { id: &id, run: &story.run, task: TaskId(task), events: &story.events };
+    let view = story.view();
+    let shown = TaskPage { id: &id, view: &view, task: TaskId(task), events: &story.events };
     assert!(!shown.contents().is_empty());
     page(&shown.render(&texts, false, story.now(), look), look)
 }
@@ -196,6 +197,7 @@ fn the_page_of_a_task_that_failed() {
       phase    find
       model    claude-haiku-4-5
       executor api
+      waited   378 ms for its next try
       key      2c1a84e492d297d537cb918eb40953f9e7bbad7a7a4ecc70b5cb82687153d0aa
       used     2.6 k tokens · $0.0033
 
@@ -245,8 +247,9 @@ fn the_page_of_a_task_that_was_skipped() {
 #[test]
 fn forms_for_programs() {
     let (story, id, texts) = (over(), Story::id(), Texts::default());
+    let view = story.view();
     let mut form =
-        serde_json::to_value(RunForm::new(&id, &story.run, status_word(story.run.stage()), &[], &texts))
+        serde_json::to_value(RunForm::new(&id, &view, status_word(story.run.stage()), &[], &texts))
             .expect("JSON");
     let tasks = form["tasks"].as_array_mut().expect("tasks");
     tasks.retain(|task| matches!(task["task"].as_u64(), Some(2 | 7)));
@@ -315,7 +318,8 @@ fn forms_for_programs() {
       ]
     }
     "#);
-    let page = TaskPage { id: &id, run: &story.run, task: TaskId(3), events: &story.events };
+    let view = story.view();
+    let page = TaskPage { id: &id, view: &view, task: TaskId(3), events: &story.events };
     assert_json_snapshot!(TaskPageForm::new(&page, &texts).expect("a task"), @r#"
     {
       "run": "k3f97a2m",

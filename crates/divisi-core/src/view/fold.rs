@@ -1,0 +1,590 @@
+//! What each event adds to what is shown.
+
+use super::table::Ref;
+use super::task::{
+    Again, AttemptView, Cause, RefusedTool, Rest, Status, TaskView, ToolView, TurnView, UnderWay, WaitView,
+};
+use super::{FAILURES_COMPARED_MAX, FULL_TIMES_MAX, GroupView, PROMPTLY, RunView};
+use crate::budget::Spent;
+use crate::event::{Awaited, Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, TaskSubmitted};
+use crate::event::{Times, ToolCall, Turn, Wait};
+use crate::outcome::Remedy;
+use crate::run::{Counts, Stage};
+use crate::{
+    AttemptId, Event, Failure, FailureClass, Limits, Millis, Outcome, PicoUsd, Recorded, TaskId, Timestamp,
+    Usage,
+};
+use std::sync::Arc;
+
+impl RunView {
+    /// Takes in the next event. One that it has taken in already changes nothing, so
+    /// that pieces of a journal may overlap.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        let Recorded { position, at, event } = recorded;
+        if *position >= self.position {
+            self.position = position.after(1);
+            self.fold(*at, event);
+        }
+    }
+
+    /// Takes what is under way for lost, as a resume will record it: for those who look
+    /// at a run whose process has died.
+    pub fn assume_dead(&mut self) {
+        let at = self.span.latest();
+        for (task, UnderWay { attempt, reserved, hedged, .. }) in self.under_way.clone() {
+            let number = self.attempts.get(attempt.index()).map_or(0, |attempt| attempt.id.number);
+            let attempt = AttemptId { task, number };
+            self.hedge_ended(attempt, hedged);
+            let lost = Failure::new(FailureClass::Lost, "the process that ran it died");
+            self.attempt_ended(at, attempt, Some(&lost), Usage::default(), reserved, reserved);
+        }
+    }
+
+    fn fold(&mut self, at: Timestamp, event: &Event) {
+        self.span.record(at, event);
+        match event {
+            Event::RunStarted(started) => {
+                self.name = started.name.clone();
+                (self.started_at, self.ended_at) = (at, at);
+                self.stage = Stage::Running;
+                self.running_since = at;
+                self.begin(at, &started.flow, &started.limits, &started.caps);
+            }
+            Event::RunResumed(resumed) => {
+                self.stage = Stage::Replaying;
+                self.begin(at, &resumed.flow, &resumed.limits, &resumed.caps);
+                self.reopen(resumed.reopen_failed);
+            }
+            Event::CaughtUp { .. } => {
+                self.stage = Stage::Running;
+                self.running_since = at;
+            }
+            Event::PhaseStarted { title, cap } => {
+                let phase = self.phases.of(title);
+                let execution = self.execution;
+                if let Some(phase) = self.phases.get_mut(phase) {
+                    phase.execution = execution;
+                    phase.money.cap = cap.or(phase.money.cap);
+                }
+                self.announced.insert(title.clone());
+            }
+            Event::Estimated { estimate } => self.estimate = Some(**estimate),
+            Event::TaskSubmitted(submitted) => self.submitted(at, submitted),
+            Event::TaskClaimed { task, facts } => self.claimed(at, *task, facts.as_deref()),
+            Event::AttemptScheduled { attempt, model, reserved, .. } => {
+                self.scheduled(at, *attempt, model.as_ref(), *reserved);
+            }
+            Event::TurnScheduled { attempt, reserved, tools, .. } => {
+                self.called(*attempt, tools);
+                if let Some(under_way) = self.under_way.get_mut(&attempt.task) {
+                    let released = std::mem::replace(&mut under_way.reserved, *reserved);
+                    self.settle(attempt.task, released, Spent::default());
+                    self.reserve(attempt.task, *reserved);
+                }
+            }
+            Event::TurnHedged { attempt, reserved } => {
+                if let Some(under_way) = self.under_way.get_mut(&attempt.task) {
+                    under_way.hedged = *reserved;
+                    self.reserve(attempt.task, *reserved);
+                }
+            }
+            Event::HedgeEnded { attempt, cost } => self.hedge_ended(*attempt, *cost),
+            Event::TurnEnded { attempt, turn } => self.turn_ended(at, *attempt, turn),
+            Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, worktree, waits, .. } => {
+                self.waited(*attempt, waits);
+                self.attempt_ended(at, *attempt, failure.as_deref(), *usage, *cost, *unconfirmed);
+                if let (Some(worktree), Some(task)) = (worktree, self.tasks.get_mut(attempt.task.index())) {
+                    task.rare().worktrees.push((**worktree).clone());
+                }
+            }
+            Event::AttemptSuspended { attempt, suspension } => self.suspended(at, *attempt, suspension),
+            Event::Refused { refusal, count } => self.refused(refusal, *count),
+            Event::Uncaught { message, count } => self.uncaught = Some((message.clone(), *count)),
+            Event::RetryPlanned { task, due } => self.retry_planned(at, *task, *due),
+            Event::TaskEnded { task, outcome } => self.task_ended(at, *task, outcome),
+            Event::ParkingStarted { reason } => self.stage = Stage::Parking(reason.clone()),
+            Event::RunParked { reason } => {
+                self.stage = Stage::Parked(reason.clone());
+                self.wakes_at = None;
+                self.ended_at = at;
+            }
+            Event::WaitStarted { until } => self.wakes_at = Some(*until),
+            Event::RunWoken => {
+                self.stage = Stage::Running;
+                self.running_since = at;
+                self.wakes_at = None;
+            }
+            Event::FlowEnded { result } => self.result = Some(result.clone()),
+            Event::RunEnded { status } => {
+                self.stage = Stage::Ended(*status);
+                self.ended_at = at;
+            }
+            Event::Logged { .. } | Event::SoftLimitReached { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, at: Timestamp, flow: &FlowSource, limits: &Limits, caps: &Caps) {
+        self.execution += 1;
+        self.began_at = at;
+        self.flow = Some(flow.clone());
+        self.in_flight_max = limits.in_flight_max;
+        self.spent_before = self.money.spent();
+        self.counts = Counts::default();
+        (self.reused, self.saved) = (0, PicoUsd::ZERO);
+        self.refused.clear();
+        (self.uncaught, self.result, self.wakes_at) = (None, None, None);
+        self.resting.clear();
+        self.failing.clear();
+        self.note_slots(at);
+        self.money.cap = caps.run;
+        for phase in self.phases.iter_mut() {
+            phase.money.cap = None;
+            (phase.total, phase.ended, phase.failed) = (0, 0, 0);
+        }
+        for (title, cap) in &caps.phases {
+            let phase = self.phases.of(title);
+            if let Some(phase) = self.phases.get_mut(phase) {
+                phase.money.cap = Some(*cap);
+            }
+        }
+    }
+
+    /// What is not finished work is asked for again.
+    fn reopen(&mut self, reopen_failed: bool) {
+        for task in &mut self.tasks {
+            let is_kept = match task.status {
+                Status::Ok | Status::Suspended => true,
+                Status::Failed => !reopen_failed,
+                Status::Skipped
+                | Status::Cancelled
+                | Status::Unclaimed
+                | Status::Waiting
+                | Status::Resting
+                | Status::Running
+                | Status::Between => false,
+            };
+            if !is_kept {
+                if let Some(rare) = task.rare.as_mut().filter(|_| task.status.has_ended()) {
+                    rare.refused_tools.clear();
+                }
+                task.is_reopened = task.status == Status::Failed;
+                (task.status, task.ended_at, task.why) = (Status::Unclaimed, None, None);
+                task.order = None;
+            }
+        }
+    }
+
+    fn submitted(&mut self, at: Timestamp, submitted: &TaskSubmitted) {
+        if submitted.task.index() != self.tasks.len() {
+            return;
+        }
+        let status = Status::Waiting;
+        let (asked_at, ready_at, execution) = (at, at, self.execution);
+        self.tasks.push(TaskView { status, asked_at, ready_at, execution, ..TaskView::default() });
+        self.describe(submitted.task, &submitted.facts);
+        self.connect(submitted.task, &submitted.edges);
+        self.counts.open += 1;
+        self.join_phase(submitted.task);
+    }
+
+    fn connect(&mut self, id: TaskId, edges: &Edges) {
+        for began in &edges.groups {
+            let parent = began.parent.and_then(|parent| self.numbers.get(&parent)).copied();
+            let site = began.site.as_ref().map(|site| self.sites.of(site));
+            self.groups.push(GroupView { kind: began.kind, parent, width: began.width, site });
+            self.numbers.insert(began.group, Ref::last(self.groups.len()));
+        }
+        let site = edges.site.as_ref().map(|site| self.sites.of(site));
+        let place = |number: u32| self.numbers.get(&number).copied();
+        let (group, waits) = (edges.group.and_then(place), edges.waits);
+        let waits = waits.and_then(|waits| match waits {
+            Awaited::Task(task) => Some(Awaited::Task(task)),
+            Awaited::Group(number) => Some(Awaited::Group(place(number)?.into())),
+        });
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        (task.given, task.waits, task.group, task.site) = (edges.given, waits, group, site);
+        task.reads = edges.reads.as_slice().into();
+    }
+
+    fn claimed(&mut self, at: Timestamp, id: TaskId, facts: Option<&TaskFacts>) {
+        if let Some(facts) = facts {
+            self.describe(id, facts);
+        }
+        let execution = self.execution;
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        task.execution = execution;
+        if task.status.has_ended() {
+            self.reused += 1;
+            self.saved += task.spent.total();
+            count(&mut self.counts, task.status);
+        } else {
+            if task.status != Status::Suspended {
+                (task.status, task.ready_at) = (Status::Waiting, at);
+            }
+            self.counts.open += 1;
+        }
+        self.join_phase(id);
+    }
+
+    /// Counts a task to its phase, as one of the current execution.
+    fn join_phase(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get(id.index()) else { return };
+        let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) else { return };
+        phase.execution = self.execution;
+        phase.total += 1;
+        phase.ended += u32::from(task.status.has_ended());
+        phase.failed += u32::from(task.status == Status::Failed);
+    }
+
+    fn describe(&mut self, id: TaskId, facts: &TaskFacts) {
+        let phase = facts.phase.as_ref().map(|title| self.phases.of(title));
+        let executor = Some(self.words.of(&facts.executor));
+        let kind = facts.kind.as_ref().map(|kind| self.words.of(kind));
+        let ladder = facts.models.iter().map(|model| self.models.of(model)).collect();
+        if let Some(task) = self.tasks.get_mut(id.index()) {
+            task.label = facts.label.clone();
+            (task.phase, task.executor, task.kind, task.ladder) = (phase, executor, kind, ladder);
+        }
+    }
+
+    fn scheduled(&mut self, at: Timestamp, id: AttemptId, model: Option<&Arc<str>>, reserved: PicoUsd) {
+        let model = model.map(|model| self.models.of(model));
+        let Some(task) = self.tasks.get_mut(id.task.index()) else { return };
+        let (before, ready_at) = (task.latest, task.ready_at);
+        let is_reopened = std::mem::take(&mut task.is_reopened);
+        let again = before.map(|before| match self.attempts.get(before.index()) {
+            _ if is_reopened => Again::Reopened,
+            None => Again::Retry,
+            Some(before) => again(before, model, &self.failures),
+        });
+        self.attempts.push(AttemptView {
+            id,
+            model,
+            began_at: at,
+            ended_at: None,
+            failure: None,
+            cost: PicoUsd::ZERO,
+            before,
+            again,
+        });
+        let attempt = Ref::last(self.attempts.len());
+        (task.status, task.attempts, task.model) = (Status::Running, id.number, model);
+        (task.latest, task.started_at) = (Some(attempt), Some(at));
+        self.resting.remove(&id.task);
+        let under_way = UnderWay { attempt, since: at, reserved, hedged: PicoUsd::ZERO };
+        self.waited_to_start(id.task, ready_at, at);
+        self.under_way.insert(id.task, under_way);
+        self.note_slots(at);
+        self.reserve(id.task, reserved);
+    }
+
+    /// What an attempt has waited for since its last reply.
+    fn waited(&mut self, attempt: AttemptId, waits: &[Wait]) {
+        let Some((_, begun)) = self.latest(attempt.task) else { return };
+        self.waits.extend(waits.iter().map(|wait| WaitView {
+            task: attempt.task,
+            cause: wait.cause.into(),
+            from: begun + wait.from,
+            until: begun + wait.until(),
+        }));
+    }
+
+    fn called(&mut self, attempt: AttemptId, tools: &[ToolCall]) {
+        let Some((place, begun)) = self.latest(attempt.task) else { return };
+        for ToolCall { name, from, took, bytes, failed, exit } in tools {
+            let name = self.words.of(name);
+            let (from, took, bytes) = (begun + *from, *took, *bytes);
+            self.tools.push(ToolView {
+                attempt: place,
+                name,
+                from,
+                took,
+                bytes,
+                failed: *failed,
+                exit: *exit,
+            });
+        }
+    }
+
+    /// The latest attempt of a task, and when it began.
+    fn latest(&self, task: TaskId) -> Option<(Ref, Timestamp)> {
+        let place = self.task(task)?.latest?;
+        Some((place, self.attempts.get(place.index())?.began_at))
+    }
+
+    /// Why a task has not started before, since it could have: all slots were taken, or
+    /// else the budget did not hold it.
+    fn waited_to_start(&mut self, id: TaskId, ready_at: Timestamp, at: Timestamp) {
+        let from = ready_at.max(self.running_since);
+        let phase = self.task(id).and_then(|task| self.phases.get(task.phase?));
+        let is_capped = self.money.cap.or(phase.and_then(|phase| phase.money.cap)).is_some();
+        let mut until = at;
+        let mut waits = vec![];
+        let mut add = |cause, from: Timestamp, until: Timestamp| {
+            let least = if cause == Cause::Cap { PROMPTLY } else { Millis(0) };
+            if until.since(from) > least && (cause == Cause::Slot || is_capped) {
+                waits.push(WaitView { task: id, cause, from, until });
+            }
+        };
+        for (since, to) in self.full.iter().rev() {
+            let to = to.unwrap_or(at).min(until);
+            if to <= from {
+                break;
+            }
+            add(Cause::Cap, to, until);
+            add(Cause::Slot, (*since).max(from), to);
+            until = (*since).max(from);
+        }
+        let is_forgotten =
+            self.full.len() == FULL_TIMES_MAX && self.full.front().is_some_and(|(since, _)| *since >= until);
+        add(if is_forgotten { Cause::Slot } else { Cause::Cap }, from, until);
+        self.waits.extend(waits.into_iter().rev());
+    }
+
+    /// Takes down whether all slots are taken.
+    fn note_slots(&mut self, at: Timestamp) {
+        let is_full = self.under_way.len() >= self.in_flight_max.max(1) as usize;
+        match self.full.back_mut() {
+            Some((_, until @ None)) if !is_full => *until = Some(at),
+            // Another one has taken the slot at once.
+            Some((_, until)) if is_full && until.is_none_or(|until| at.since(until) <= PROMPTLY) => {
+                *until = None;
+            }
+            _ if is_full => {
+                if self.full.len() == FULL_TIMES_MAX {
+                    self.full.pop_front();
+                }
+                self.full.push_back((at, None));
+            }
+            _ => {}
+        }
+    }
+
+    fn hedge_ended(&mut self, attempt: AttemptId, cost: PicoUsd) {
+        let Some(under_way) = self.under_way.get_mut(&attempt.task) else { return };
+        let (place, reserved) = (under_way.attempt, std::mem::take(&mut under_way.hedged));
+        self.spend(attempt.task, place, reserved, Spent::of(reserved, cost, cost));
+    }
+
+    fn turn_ended(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {
+        let suspended = &mut self.suspended;
+        let Some(under_way) =
+            self.under_way.get_mut(&attempt.task).or_else(|| suspended.get_mut(&attempt.task))
+        else {
+            return;
+        };
+        let (place, reserved) = (under_way.attempt, std::mem::take(&mut under_way.reserved));
+        let model = self.models.of(&turn.model);
+        let spent = Spent::of(reserved, turn.cost, PicoUsd::ZERO);
+        self.settle(attempt.task, reserved, spent);
+        self.use_tokens(attempt.task, Some(model), turn.usage);
+        if let Some(model) = self.models.get_mut(model) {
+            model.replies += 1;
+            model.spent += spent;
+        }
+        if let Some(attempt) = self.attempts.get_mut(place.index()) {
+            attempt.cost += spent.total();
+        }
+        if let Some(task) = self.tasks.get_mut(attempt.task.index()) {
+            task.turns += 1;
+            if !turn.judges {
+                task.model = Some(model);
+            }
+        }
+        self.waited(attempt, &turn.times.waits);
+        let Times { sent, began, .. } = turn.times;
+        let begun = self.attempts.get(place.index()).map_or(at, |attempt| attempt.began_at);
+        let sent_at = begun + sent;
+        self.turns.push(TurnView {
+            attempt: place,
+            model,
+            judges: turn.judges,
+            sent_at,
+            began_at: began.map(|began| sent_at + began),
+            ended_at: at,
+            took: turn.took,
+            cost: turn.cost,
+        });
+    }
+
+    fn attempt_ended(
+        &mut self,
+        at: Timestamp,
+        attempt: AttemptId,
+        failure: Option<&Failure>,
+        usage: Usage,
+        cost: PicoUsd,
+        unconfirmed: PicoUsd,
+    ) {
+        if let Some(UnderWay { since, .. }) = self.suspended.get(&attempt.task) {
+            let (task, cause) = (attempt.task, Cause::Question);
+            self.waits.push(WaitView { task, cause, from: *since, until: at });
+        }
+        let ended = self.under_way.remove(&attempt.task).or_else(|| self.suspended.remove(&attempt.task));
+        self.note_slots(at);
+        let Some(UnderWay { attempt: place, reserved, .. }) = ended else { return };
+        let spent = Spent::of(reserved, cost, unconfirmed.min(reserved));
+        self.spend(attempt.task, place, reserved, spent);
+        let model = self.attempts.get(place.index()).and_then(|attempt| attempt.model);
+        self.use_tokens(attempt.task, model, usage);
+        let failure = failure.map(|failure| self.failure(failure));
+        if let Some(attempt) = self.attempts.get_mut(place.index()) {
+            (attempt.ended_at, attempt.failure) = (Some(at), failure);
+        }
+        if let Some(task) = self.tasks.get_mut(attempt.task.index()) {
+            task.status = Status::Between;
+            if let Some(rare) = &mut task.rare {
+                rare.suspension = None;
+            }
+        }
+        if let Some(failure) = failure {
+            self.failing.insert(attempt.task, failure);
+        }
+    }
+
+    fn suspended(&mut self, at: Timestamp, attempt: AttemptId, suspension: &Suspension) {
+        let Some(under_way) = self.under_way.remove(&attempt.task) else { return };
+        let (before, reserved) = (under_way.reserved, suspension.reserved);
+        self.settle(attempt.task, before.saturating_sub(reserved), Spent::default());
+        self.suspended.insert(attempt.task, UnderWay { reserved, since: at, ..under_way });
+        self.note_slots(at);
+        if let Some(task) = self.tasks.get_mut(attempt.task.index()) {
+            task.status = Status::Suspended;
+            task.rare().suspension = Some(suspension.clone());
+        }
+    }
+
+    fn refused(&mut self, refusal: &Refusal, count: u32) {
+        if let Refusal::Tool { task, tool, permission } = refusal {
+            let Some(task) = self.tasks.get_mut(task.index()) else { return };
+            let refused = &mut task.rare().refused_tools;
+            match refused.iter_mut().find(|known| known.tool == *tool) {
+                Some(known) => known.count = known.count.saturating_add(count),
+                None => {
+                    refused.push(RefusedTool { tool: tool.clone(), permission: permission.clone(), count })
+                }
+            }
+            return;
+        }
+        match self.refused.binary_search_by(|(known, _)| known.cmp(refusal)) {
+            Ok(place) => self.refused[place].1 += u64::from(count),
+            Err(place) => self.refused.insert(place, (refusal.clone(), count.into())),
+        }
+    }
+
+    fn retry_planned(&mut self, at: Timestamp, id: TaskId, due: Timestamp) {
+        let why = self.failing.remove(&id).and_then(|why| self.failures.get(why.index()));
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        (task.status, task.ready_at) = (Status::Resting, due.max(at));
+        if due > at {
+            self.waits.push(WaitView { task: id, cause: Cause::Rest, from: at, until: due });
+        }
+        let Some(why) = why.map(|failure| failure.class) else { return };
+        match why.remedy() {
+            Remedy::Retry | Remedy::Wait => _ = self.resting.insert(id, Rest { due, why }),
+            // These wait for nothing of their own.
+            Remedy::Repeat | Remedy::Park | Remedy::GiveUp => {}
+        }
+    }
+
+    fn task_ended(&mut self, at: Timestamp, id: TaskId, outcome: &Outcome) {
+        self.failing.remove(&id);
+        self.resting.remove(&id);
+        let (status, why) = match outcome {
+            Outcome::Ok { .. } => (Status::Ok, None),
+            Outcome::Failed(failure) => (Status::Failed, Some(self.failure(failure))),
+            Outcome::Skipped { reason } => (Status::Skipped, Some(self.words.of(&reason.as_str().into()))),
+            Outcome::Cancelled => (Status::Cancelled, None),
+        };
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        (task.status, task.why, task.ended_at) = (status, why, Some(at));
+        task.order = Some(self.outcomes);
+        self.outcomes += 1;
+        if let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) {
+            phase.ended += 1;
+            phase.failed += u32::from(status == Status::Failed);
+        }
+        self.counts.open = self.counts.open.saturating_sub(1);
+        count(&mut self.counts, status);
+    }
+
+    /// The place of a failure, without what there was of a result.
+    fn failure(&mut self, failure: &Failure) -> Ref {
+        let is_it = |known: &Failure| {
+            known.class == failure.class && known.message == failure.message && known.hint == failure.hint
+        };
+        let from = self.failures.len().saturating_sub(FAILURES_COMPARED_MAX);
+        if let Some(place) = self.failures[from..].iter().rposition(is_it) {
+            return Ref::last(from + place + 1);
+        }
+        self.failures.push(Failure { partial: None, ..failure.clone() });
+        Ref::last(self.failures.len())
+    }
+
+    fn reserve(&mut self, id: TaskId, amount: PicoUsd) {
+        self.money.reserve(amount);
+        let phase = self.tasks.get(id.index()).and_then(|task| task.phase);
+        if let Some(phase) = phase.and_then(|phase| self.phases.get_mut(phase)) {
+            phase.money.reserve(amount);
+        }
+    }
+
+    fn settle(&mut self, id: TaskId, released: PicoUsd, spent: Spent) {
+        self.money.settle(released, spent);
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        task.spent += spent;
+        if let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) {
+            phase.money.settle(released, spent);
+        }
+    }
+
+    /// Books what an attempt has cost besides its replies.
+    fn spend(&mut self, id: TaskId, attempt: Ref, released: PicoUsd, spent: Spent) {
+        self.settle(id, released, spent);
+        let Some(attempt) = self.attempts.get_mut(attempt.index()) else { return };
+        attempt.cost += spent.total();
+        if let Some(model) = attempt.model.and_then(|model| self.models.get_mut(model)) {
+            model.spent += spent;
+        }
+    }
+
+    fn use_tokens(&mut self, id: TaskId, model: Option<Ref>, usage: Usage) {
+        self.usage += usage;
+        if let Some(model) = model.and_then(|model| self.models.get_mut(model)) {
+            model.usage += usage;
+        }
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        task.usage += usage;
+        if let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) {
+            phase.usage += usage;
+        }
+    }
+}
+
+/// Why one more attempt follows this one, on a model of its own.
+fn again(before: &AttemptView, model: Option<Ref>, failures: &[Failure]) -> Again {
+    let failure = before.failure.and_then(|failure| failures.get(failure.index()));
+    match failure.map(|failure| failure.class) {
+        Some(FailureClass::Check) => Again::Refused,
+        Some(FailureClass::Lost) => Again::Lost,
+        Some(FailureClass::Interrupted) | None => Again::Interrupted,
+        Some(class) if class.is_outage() && before.model != model => Again::StandIn,
+        Some(_) => Again::Retry,
+    }
+}
+
+/// Counts a task with an outcome.
+fn count(counts: &mut Counts, status: Status) {
+    match status {
+        Status::Ok => counts.ok += 1,
+        Status::Failed => counts.failed += 1,
+        Status::Skipped => counts.skipped += 1,
+        Status::Cancelled => counts.cancelled += 1,
+        Status::Unclaimed
+        | Status::Waiting
+        | Status::Resting
+        | Status::Running
+        | Status::Suspended
+        | Status::Between => {}
+    }
+}

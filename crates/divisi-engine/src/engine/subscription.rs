@@ -1,0 +1,314 @@
+//! The events of a run, from any place of its journal on, for as long as it goes on.
+//!
+//! What is past comes from the store. What happens comes over a bus where this process
+//! drives the run, and from the store, looked at again and again, where another does. The
+//! bus has a bound and waits for no one: a subscriber that is slower than the run misses
+//! batches there and reads them from the store instead.
+
+use super::Engine;
+use crate::driver::DriveError;
+use crate::store::Batch;
+use divisi_core::{Position, Recorded, RunId};
+use futures::Stream;
+use futures::stream::try_unfold;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::sleep;
+
+/// How often the store is asked for more of a run that another process drives: as
+/// often as a screen is drawn. One question costs a look at an index.
+const TAIL_LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The events of a run, as they become durable. Texts that they refer to are read with
+/// [`Engine::read`].
+///
+/// It ends when nothing drives the run and all of its journal has been given: when it is
+/// over, parked, or interrupted.
+pub struct Subscription {
+    engine: Engine,
+    run: RunId,
+    /// Of the next event that is to be given.
+    position: Position,
+    source: Source,
+}
+
+/// Some events of a run, one behind the other.
+#[derive(Debug)]
+pub struct Events(Kept);
+
+#[derive(Debug)]
+enum Kept {
+    Read(Vec<Recorded>),
+    /// All but the first so many of a batch, which others look at, too.
+    Batch(Arc<Batch>, usize),
+}
+
+impl Deref for Events {
+    type Target = [Recorded];
+
+    fn deref(&self) -> &[Recorded] {
+        match &self.0 {
+            Kept::Read(events) => events,
+            Kept::Batch(batch, known) => &batch.events[*known..],
+        }
+    }
+}
+
+enum Source {
+    /// The store has more, or may have. The bus, where there is one, keeps what comes
+    /// meanwhile.
+    Store(Option<Receiver<Arc<Batch>>>),
+    /// All that is in the store has been given, up to what the bus brings.
+    Bus(Receiver<Arc<Batch>>),
+    Ended,
+}
+
+impl Subscription {
+    pub(super) fn new(engine: Engine, run: RunId, from: Position) -> Self {
+        // Before the store is read, so that nothing comes in between.
+        let bus = engine.live.batches(&run);
+        Self { engine, run, position: from, source: Source::Store(bus) }
+    }
+
+    /// Which run's.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// How many events of the journal stand before the next that it gives.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The next events, one at least; `None` when there will be no more.
+    ///
+    /// If the future is dropped, nothing is lost: the next call gives the same. What reads
+    /// beside other things that happen often had better use [`Subscription::into_stream`].
+    pub async fn next(&mut self) -> Result<Option<Events>, DriveError> {
+        loop {
+            match &mut self.source {
+                Source::Ended => return Ok(None),
+                Source::Bus(bus) => match bus.recv().await {
+                    Ok(batch) if batch.position > self.position => self.source = self.behind(),
+                    Ok(batch) => {
+                        let known = (self.position.0 - batch.position.0) as usize;
+                        if known < batch.events.len() {
+                            return Ok(Some(self.given(Events(Kept::Batch(batch, known)))));
+                        }
+                    }
+                    Err(RecvError::Lagged(_)) => self.source = self.behind(),
+                    Err(RecvError::Closed) => self.source = Source::Store(None),
+                },
+                Source::Store(_) => {
+                    if let Some(events) = self.read().await? {
+                        return Ok(Some(events));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on in the store; where there is nothing more, finds out what comes next.
+    async fn read(&mut self) -> Result<Option<Events>, DriveError> {
+        let events = self.engine.store.events(&self.run, self.position).await?;
+        if !events.is_empty() {
+            return Ok(Some(self.given(Events(Kept::Read(events)))));
+        }
+        if let Source::Store(Some(_)) = self.source {
+            // What has come since then is on the bus, if it has not been missed.
+            if let Source::Store(Some(bus)) = std::mem::replace(&mut self.source, Source::Ended) {
+                self.source = Source::Bus(bus);
+            }
+            return Ok(None);
+        }
+        if let Some(bus) = self.engine.live.batches(&self.run) {
+            self.source = Source::Store(Some(bus));
+            return Ok(None);
+        }
+        let is_driven = self.engine.is_driven(&self.run).await?;
+        if is_driven {
+            sleep(TAIL_LOOK_EVERY).await;
+            return Ok(None);
+        }
+        // Who drove it until just now may have written once more.
+        let events = self.engine.store.events(&self.run, self.position).await?;
+        if !events.is_empty() {
+            return Ok(Some(self.given(Events(Kept::Read(events)))));
+        }
+        if self.position == Position::default() {
+            return Err(DriveError::Unknown(self.run.clone()));
+        }
+        self.source = Source::Ended;
+        Ok(None)
+    }
+
+    /// Where it reads on when it has missed something on the bus.
+    fn behind(&self) -> Source {
+        Source::Store(self.engine.live.batches(&self.run))
+    }
+
+    fn given(&mut self, events: Events) -> Events {
+        self.position = self.position.after(events.len());
+        events
+    }
+
+    /// The same as a stream, which goes on where it was when it was last left.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Events, DriveError>> + Send {
+        try_unfold(self, |mut subscription| async move {
+            Ok(subscription.next().await?.map(|events| (events, subscription)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::live::{Bus, Listed, LiveRun};
+    use crate::store::{Lease, MemoryStore, RunSummary};
+    use divisi_core::{Event, Run, Timestamp};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tokio::sync::{broadcast, mpsc};
+
+    /// A run that happens as the test tells it, driven like any other.
+    struct Driven {
+        engine: Engine,
+        run: RunId,
+        position: Position,
+        bus: Bus,
+        listed: Option<Listed>,
+        lease: Option<Box<dyn Lease>>,
+    }
+
+    impl Driven {
+        async fn begin(engine: &Engine) -> Self {
+            let run = RunId::new("a").unwrap();
+            let lease = Some(engine.store.leases().take(&run).await.unwrap());
+            let (inbox, signals) = (mpsc::unbounded_channel().0, broadcast::channel(1).0);
+            let (listed, bus) = engine.live.list(LiveRun::new(run.clone(), inbox, signals));
+            let position = Position::default();
+            Self { engine: engine.clone(), run, position, bus, listed: Some(listed), lease }
+        }
+
+        /// Writes a batch of so many events.
+        async fn write(&mut self, count: usize) {
+            let said = |i: usize| Event::Logged { message: format!("{}", self.position.0 + i as u64).into() };
+            let recorded =
+                |i| Recorded { position: self.position.after(i), at: Timestamp(0), event: said(i) };
+            let batch = Arc::new(Batch {
+                run: self.run.clone(),
+                position: self.position,
+                events: (0..count).map(recorded).collect(),
+                blobs: vec![],
+                summary: RunSummary::of(&self.run, &Run::new(), Timestamp(0)),
+            });
+            self.engine.store.append(batch.clone()).await.unwrap();
+            self.position = self.position.after(count);
+            // Where there is no subscriber, nobody is to be told.
+            let _ = self.bus.send(batch);
+        }
+
+        fn end(mut self) {
+            drop((self.listed.take(), self.lease.take()));
+        }
+    }
+
+    fn engine() -> Engine {
+        Engine::new(Arc::new(MemoryStore::new()))
+    }
+
+    /// All that a subscription has left to give.
+    async fn rest(mut subscription: Subscription) -> Vec<u64> {
+        let mut positions = vec![];
+        while let Some(events) = subscription.next().await.unwrap() {
+            positions.extend(events.iter().map(|recorded| recorded.position.0));
+        }
+        positions
+    }
+
+    fn all(from: u64, to: u64) -> Vec<u64> {
+        (from..to).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_late_gets_the_same() {
+        let engine = engine();
+        let mut run = Driven::begin(&engine).await;
+        let early = tokio::spawn(rest(engine.subscribe(&run.run, Position(0))));
+        for count in [1, 3, 2] {
+            run.write(count).await;
+        }
+        let mut late = engine.subscribe(&run.run, Position(0));
+        assert_eq!(late.next().await.unwrap().map(|events| events.len()), Some(6));
+        let middle = engine.subscribe(&run.run, Position(4));
+        run.write(5).await;
+        let id = run.run.clone();
+        run.end();
+        assert_eq!(early.await.unwrap(), all(0, 11));
+        assert_eq!(rest(late).await, all(6, 11));
+        assert_eq!(rest(middle).await, all(4, 11));
+        assert_eq!(rest(engine.subscribe(&id, Position(9))).await, all(9, 11), "and after its end");
+        assert!(rest(engine.subscribe(&id, Position(99))).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_subscriber_stops_nothing_and_misses_nothing() {
+        let engine = engine();
+        let mut run = Driven::begin(&engine).await;
+        run.write(1).await;
+        let mut slow = engine.subscribe(&run.run, Position(0));
+        assert_eq!(slow.next().await.unwrap().map(|events| events.len()), Some(1));
+        // It waits on the bus now, and then does not look for longer than that keeps anything.
+        assert!(futures::FutureExt::now_or_never(slow.next()).is_none());
+        for _ in 0..1_000 {
+            run.write(2).await;
+        }
+        let reading = tokio::spawn(rest(slow));
+        tokio::task::yield_now().await;
+        for _ in 0..1_000 {
+            run.write(1).await;
+        }
+        run.end();
+        assert_eq!(reading.await.unwrap(), all(1, 3_001));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_of_another_process_is_followed_through_the_store() {
+        let (engine, other) = (engine(), AtomicBool::new(false));
+        let mut run = Driven::begin(&engine).await;
+        let elsewhere = Engine::new(engine.store.clone());
+        assert!(elsewhere.live().is_empty() && engine.live_run(&run.run).is_some());
+        run.write(2).await;
+        let subscription = elsewhere.subscribe(&run.run, Position(0));
+        let writing = async {
+            for _ in 0..5 {
+                sleep(TAIL_LOOK_EVERY * 3).await;
+                run.write(3).await;
+            }
+            other.store(true, Ordering::Relaxed);
+            run.end();
+        };
+        let (read, ()) = tokio::join!(rest(subscription), writing);
+        assert_eq!((read, other.into_inner()), (all(0, 17), true));
+        assert!(engine.live().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_there_is_not_cannot_be_followed() {
+        let run = RunId::new("b").unwrap();
+        let ended = engine().subscribe(&run, Position(0)).next().await;
+        assert!(matches!(ended, Err(DriveError::Unknown(unknown)) if unknown == run));
+    }
+
+    #[tokio::test]
+    async fn the_place_of_a_run_is_its_latest_drivers() {
+        let engine = engine();
+        let mut first = Driven::begin(&engine).await;
+        drop(first.lease.take());
+        let second = Driven::begin(&engine).await;
+        drop(first.listed.take());
+        assert!(engine.live_run(&second.run).is_some());
+    }
+}

@@ -6,11 +6,19 @@ default:
 test:
     ./test
 
+# Writes the pages that are made from the code: docs/settings.md and the schema of divisi.toml.
+docs:
+    DIVISI_WRITE_DOCS=1 cargo test -p divisi-app --lib the_files_of_the_repository
+
 # Formats and lints.
 lint:
     cargo fmt --all
     cargo clippy --workspace --all-targets -- -D warnings
     cargo clippy -p divisi-engine --no-default-features -- -D warnings
+
+# Packs every published crate in its order, as `cargo publish` would; nothing is sent.
+pack:
+    cargo publish --workspace --dry-run --no-verify --allow-dirty
 
 # The demo: reviews this repository, on a model if there is a key.
 demo *ARGS:

@@ -136,7 +136,7 @@ fn over_http(url: &str) -> Result<Models> {
 
 fn setup(models: Models) -> Setup {
     let limits = Limits { in_flight_max: AT_ONCE as u32, ..Limits::default() };
-    Setup { limits, ..Setup::new(models, ".") }
+    Setup::new(models, ".").limits(limits)
 }
 
 /// The path of a store that is not there yet.

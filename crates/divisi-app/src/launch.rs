@@ -103,14 +103,13 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
         engine
     })?;
     let kept = Kept { request, vendors: Some(vendors) };
-    let options = RunOptions {
-        caps: settings.caps(),
-        token_budget: kept.request.token_budget,
-        folder: Some(app.place().name().into()),
-        kept: Some(serde_json::to_value(&kept).map_err(cannot_keep)?),
-        reopen_failed: earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed),
-        quota_wait: kept.request.wait.then(QuotaWait::default),
-    };
+    let options = RunOptions::default()
+        .caps(settings.caps())
+        .token_budget(kept.request.token_budget)
+        .folder(app.place().name())
+        .kept(serde_json::to_value(&kept).map_err(cannot_keep)?)
+        .reopen_failed(earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed))
+        .quota_wait(kept.request.wait.then(QuotaWait::default));
     Ok(Ready { engine, input, flow, settings, setup, kept, options, earlier })
 }
 
@@ -140,7 +139,7 @@ impl Ready {
                 let ahead = estimating.then(|| (input, setup.clone()));
                 let handle = engine.start(flow, setup, options).await?;
                 if let Some((input, setup)) = ahead {
-                    let most = settings.max_cost.map(|most| most.0);
+                    let most = settings.cost_max.map(|most| most.0);
                     estimate::begin(input, setup, most, engine.store().clone(), &handle);
                 }
                 handle

@@ -24,7 +24,6 @@ pub mod plan_file;
 pub mod prices;
 pub mod providers;
 pub mod settings;
-pub mod vendors;
 
 mod place;
 mod problem;

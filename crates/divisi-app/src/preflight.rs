@@ -205,7 +205,7 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
     let rule =
         |kind: &Kind| KindRule { tier: setup.kinds.tier(kind, provider), writes: kind.needs == Needs::Write };
     Settings {
-        cap: settings.max_cost.map(|dollars| dollars.0),
+        cap: settings.cost_max.map(|dollars| dollars.0),
         phase_caps: settings.caps().phases,
         kinds: setup.kinds.iter().map(|kind| (kind.name.clone(), rule(kind))).collect(),
         agents_write: setup.permissions.write || setup.permissions.run,

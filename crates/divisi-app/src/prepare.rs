@@ -76,7 +76,7 @@ pub(crate) fn settle(
 fn max_cost(input: &FlowInput, asked: Option<Dollars>, app: &App) -> Result<Option<Dollars>, Problem> {
     let FlowInput::Plan(PlanFile { plan, .. }) = input else { return Ok(asked) };
     let Some(of_plan) = plan.head().max_cost.filter(|_| asked.is_none()) else { return Ok(asked) };
-    let of_settings = app.settings(Untrusted::LeftOut)?.settings.max_cost;
+    let of_settings = app.settings(Untrusted::LeftOut)?.settings.cost_max;
     Ok(Some(Dollars(of_plan.min(of_settings.map_or(PicoUsd(u64::MAX), |dollars| dollars.0)))))
 }
 
@@ -88,23 +88,21 @@ pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Re
     let framing = settings.framing.as_deref().map(|path| {
         framing(path, workspace).with_context(|| format!("cannot read the framing {}", path.display()))
     });
-    Ok(Setup {
-        executors: settings.executors.clone(),
-        permissions: permissions(&settings.allow),
-        kinds: settings.kinds()?,
-        framing: framing.transpose()?.map(Arc::from),
-        limits: settings.limits.clone(),
-        retry: (&settings.retry).into(),
-        timeout: settings.timeout.0,
-        idle_timeout: settings.idle_timeout.0,
-        check_timeout: settings.check_timeout.0,
-        hedge: settings.hedge,
-        turns_max: settings.max_turns,
-        reply_tokens_max: settings.max_reply_tokens,
-        task_cost_max: settings.budget.task.map(|most| most.0),
-        prices: Arc::new(prices),
-        ..Setup::new(models, workspace)
-    })
+    Ok(Setup::new(models, workspace)
+        .executors(settings.executors.clone())
+        .permissions(permissions(&settings.allow))
+        .kinds(settings.kinds()?)
+        .framing(framing.transpose()?.map(Arc::from))
+        .limits(settings.limits.clone())
+        .retry((&settings.retry).into())
+        .timeout(settings.timeout.0)
+        .idle_timeout(settings.idle_timeout.0)
+        .check_timeout(settings.check_timeout.0)
+        .hedge(settings.hedge)
+        .turns_max(settings.turns_max)
+        .reply_tokens_max(settings.reply_tokens_max)
+        .task_cost_max(settings.budget.task_cost_max.map(|most| most.0))
+        .prices(Arc::new(prices)))
 }
 
 /// The text that frames every agent. A file that the project's settings name as

@@ -194,7 +194,8 @@ impl From<StartError> for Problem {
             StartError::Script(error) => Self::script(*error),
             StartError::Drive(error) => error.into(),
             StartError::Lease(error) => error.into(),
-            StartError::Thread(_) => Self::failed(error),
+            // No thread: the system's own words are all that there is to say.
+            error => Self::failed(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Problem;
 use crate::providers::AnswerMode;
-use crate::settings::{Dollars, Grant, Leaf, Origin, Span};
+use crate::settings::{Dollars, Grant, Leaf, Span};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf, absolute};
@@ -99,9 +99,6 @@ impl RunRequest {
 
     /// The settings that stand in it.
     pub(crate) fn leaves(&self) -> Vec<Leaf> {
-        let leaf = |path: &[&str], value: Option<toml::Value>, flag| {
-            Some(Leaf::new(path, value?, Origin::Flag(flag)))
-        };
         let text = |value: Option<String>| value.map(toml::Value::from);
         let number = |value: Option<u32>| value.map(|number| i64::from(number).into());
         // Grants are words, which TOML can write.
@@ -109,23 +106,19 @@ impl RunRequest {
         // Taken back, the number of the settings holds.
         let keep_going = self.keep_going == Some(true);
         [
-            leaf(&["model"], text(self.model.clone()), "--model"),
-            leaf(&["provider"], text(self.provider.clone()), "--provider"),
-            leaf(&["max_cost"], text(self.max_cost.map(String::from)), "--max-cost"),
-            leaf(&["limits", "in_flight_max"], number(self.jobs), "--jobs"),
-            leaf(&["timeout"], text(self.timeout.map(String::from)), "--timeout"),
-            leaf(&["retry", "retries_max"], number(self.retries), "--retries"),
-            leaf(
-                &["retry", "overload_wait_max"],
-                text(self.overload_wait.map(String::from)),
-                "--overload-wait",
-            ),
-            leaf(&["limits", "hopeless_after"], keep_going.then_some(0.into()), "--keep-going"),
-            leaf(&["hedge"], self.hedge.map(toml::Value::from), "--hedge"),
-            leaf(&["allow"], allow, "--allow"),
+            ("--model", text(self.model.clone())),
+            ("--provider", text(self.provider.clone())),
+            ("--max-cost", text(self.max_cost.map(String::from))),
+            ("--jobs", number(self.jobs)),
+            ("--timeout", text(self.timeout.map(String::from))),
+            ("--retries", number(self.retries)),
+            ("--overload-wait", text(self.overload_wait.map(String::from))),
+            ("--keep-going", keep_going.then_some(0.into())),
+            ("--hedge", self.hedge.map(toml::Value::from)),
+            ("--allow", allow),
         ]
         .into_iter()
-        .flatten()
+        .filter_map(|(flag, value)| Leaf::of_flag(flag, value?))
         .collect()
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The named limits of one run; written into its journal when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Tasks in flight at once. There is always one, or the run would wait for ever.

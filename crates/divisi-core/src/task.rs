@@ -141,6 +141,85 @@ impl Task {
         self.executor = Some(executor.into());
         self
     }
+
+    /// The same behind this text, which many tasks share.
+    pub fn context(mut self, context: impl Into<Arc<str>>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+
+    /// The same as this sort of work.
+    pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// The same first on the first of these models, and on the next where a check refuses
+    /// the result.
+    pub fn ladder<M: Into<Arc<str>>>(mut self, models: impl IntoIterator<Item = M>) -> Self {
+        self.model = Ladder(models.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The same with one more check that a result has to pass.
+    pub fn check(mut self, check: Check) -> Self {
+        self.check.push(check);
+        self
+    }
+
+    /// The same for no more than this.
+    pub fn max_cost(mut self, max_cost: PicoUsd) -> Self {
+        self.max_cost = Some(max_cost);
+        self
+    }
+
+    /// The same with this much thinking.
+    pub fn effort(mut self, effort: Effort) -> Self {
+        self.effort = Some(effort);
+        self
+    }
+
+    /// The same by the agent that is defined under this name.
+    pub fn agent_type(mut self, agent_type: impl Into<Arc<str>>) -> Self {
+        self.agent_type = Some(agent_type.into());
+        self
+    }
+
+    /// The same with these tools and no others.
+    pub fn tools<T: Into<Arc<str>>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
+        self.tools = Some(tools.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The same at work in another place.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// The same with another longest time of one attempt.
+    pub fn timeout(mut self, timeout: Millis) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same tried again so often at the most.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// The same with another number of requests that one attempt may send.
+    pub fn max_turns(mut self, max_turns: u32) -> Self {
+        self.max_turns = Some(max_turns);
+        self
+    }
+
+    /// The same where a failure is an error of the flow, or not.
+    pub fn required(mut self, required: bool) -> Self {
+        self.required = required;
+        self
+    }
 }
 
 /// How hard a model should think, as vendors name the steps.

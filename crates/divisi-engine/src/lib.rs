@@ -1,39 +1,92 @@
 //! Runs flows of many agents: driver, executors, tools, stores and the library API.
 //!
-//! An [`Engine`] keeps runs in a [`Store`](store::Store). A flow is a script
-//! ([`Engine::start`]) or a Rust program ([`Engine::open`]) that asks for
-//! tasks; the four [`patterns`] are functions over the latter.
+//! An [`Engine`] keeps runs in a [`Store`](store::Store). A flow is a Rust program
+//! ([`Engine::open`]) or a script ([`Engine::start`]) that asks for tasks; the four
+//! [`patterns`] are functions over the former. Here two tasks at once, on scripted answers:
+//!
+//! ```
+//! use divisi_engine::core::{Task, event::Caps, PicoUsd};
+//! use divisi_engine::{Engine, Models, RunOptions, Setup, patterns::fan_out, store::MemoryStore};
+//! use divisi_providers::Scripted;
+//! use std::sync::Arc;
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // `Models::from_env()?` takes the vendors whose keys are set.
+//! let models = Models::one(Arc::new(Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
+//! let engine = Engine::new(Arc::new(MemoryStore::new()));
+//! let options = RunOptions::default().caps(Caps::of(PicoUsd::parse_dollars("0.50")));
+//! let job = engine.open("audit", Setup::new(models, "."), options).await?;
+//!
+//! let modules = ["auth", "payment"];
+//! let reports = fan_out(&job, modules.map(|name| Task::new(format!("Audit {name}")).model("haiku"))).await;
+//! for (name, report) in modules.iter().zip(&reports) {
+//!     println!("{name}: {}", report.text()?);
+//! }
+//! let finished = job.finish(reports.len().into()).await?;
+//! assert!(finished.status().is_some(), "it has ended, and is not parked");
+//! # Ok(()) }
+//! ```
+//!
+//! The folder `examples` has programs to run: a fan-out on a real vendor, a run that goes on
+//! after a kill, a provider of one's own, a run that is watched.
+//!
+//! What is here is in these modules: [`setup`] says what a run finds around it, [`flow`] what it
+//! executes, [`store`] where it is kept, [`executor`] what carries its tasks out, [`prices`] what
+//! they cost, and [`preflight`] what can be known before. [`core`] is the vocabulary of it all.
 //!
 //! # Features
 //!
 //! - `sqlite` (default): the durable store, `store::SqliteStore`. Without it there
 //!   is the [`MemoryStore`](store::MemoryStore), and stores of your own.
+//! - `tokenisers` (default): the vocabulary of OpenAI's models. Without it their tokens are
+//!   estimated, a little too high.
+//! - `script` (default): flows that are scripts, and what can be known of them before they
+//!   run. Without it programs feed runs, and there is no JavaScript engine.
 //! - `conformance`: the tests that every [`Store`](store::Store) and its
 //!   [`Leases`](store::Leases) have to pass, in `store::conformance`.
+//! - `schema`: JSON schemas of what stands in settings.
 
-pub mod engine;
+#![cfg_attr(not(feature = "script"), allow(dead_code, reason = "some of it is for scripts alone"))]
+
 pub mod patterns;
 pub mod setup;
-pub mod prices;
-pub mod history;
-pub mod tokens;
 pub mod flow;
-pub mod choose;
-pub mod resolve;
-pub mod preflight;
-mod clock;
-pub mod driver;
-pub mod governor;
 pub mod executor;
-pub mod framing;
-pub mod agents;
-pub mod globs;
-pub mod tools;
-pub mod toolset;
-pub mod process;
-pub mod workspace;
 pub mod store;
+pub mod prices;
+#[cfg(feature = "script")]
+pub mod preflight;
+
+mod from_env;
+mod engine;
+mod driver;
+mod toolset;
+mod workspace;
+mod clock;
+
+// What the application library and the binary need besides; not for others.
+#[doc(hidden)]
+pub mod agents;
+#[doc(hidden)]
+pub mod choose;
+#[doc(hidden)]
+pub mod framing;
+#[doc(hidden)]
+pub mod globs;
+#[doc(hidden)]
+pub mod governor;
+#[doc(hidden)]
+pub mod history;
+#[doc(hidden)]
 pub mod private;
+#[doc(hidden)]
+pub mod process;
+#[doc(hidden)]
+pub mod resolve;
+#[doc(hidden)]
+pub mod tokens;
+#[doc(hidden)]
+pub mod tools;
 
 pub use divisi_core as core;
 pub use driver::{DriveError, TaskEnd, TaskReport};
@@ -43,6 +96,7 @@ pub use engine::{
 };
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
+pub use from_env::FromEnvError;
 pub use governor::SharedLimits;
 pub use setup::{Model, Models, ProviderModels, Setup};
 pub use tools::{Permissions, Protected};

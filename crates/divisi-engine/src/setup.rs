@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 /// What a run finds around it. The same for all its tasks.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Setup {
     /// Who answers, and what tiers mean there.
     pub models: Models,
@@ -98,6 +99,93 @@ impl Setup {
             prices: Arc::default(),
             kinds: KindTable::default(),
         }
+    }
+}
+
+/// Changes to the defaults, one by one.
+impl Setup {
+    /// The same with these programs, by the names that tasks ask for them by.
+    pub fn executors(mut self, executors: BTreeMap<String, CommandLine>) -> Self {
+        self.executors = executors;
+        self
+    }
+
+    /// The same where agents may do this besides reading.
+    pub fn permissions(mut self, permissions: Permissions) -> Self {
+        self.permissions = permissions;
+        self
+    }
+
+    /// The same with another text that frames every agent.
+    pub fn framing(mut self, framing: Option<Arc<str>>) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    /// The same with these limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The same with other retries.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The same with another longest time of one attempt.
+    pub fn timeout(mut self, timeout: Millis) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The same with another longest time of one request without any sign of progress.
+    pub fn idle_timeout(mut self, idle_timeout: Millis) -> Self {
+        self.idle_timeout = idle_timeout;
+        self
+    }
+
+    /// The same with another longest time of one check that is a command.
+    pub fn check_timeout(mut self, check_timeout: Millis) -> Self {
+        self.check_timeout = check_timeout;
+        self
+    }
+
+    /// The same where a slow request may be sent a second time, or not.
+    pub fn hedge(mut self, hedge: bool) -> Self {
+        self.hedge = hedge;
+        self
+    }
+
+    /// The same with another number of requests that one attempt may send.
+    pub fn turns_max(mut self, turns_max: u32) -> Self {
+        self.turns_max = turns_max;
+        self
+    }
+
+    /// The same with another longest reply.
+    pub fn reply_tokens_max(mut self, reply_tokens_max: u32) -> Self {
+        self.reply_tokens_max = reply_tokens_max;
+        self
+    }
+
+    /// The same with another most that one task may cost.
+    pub fn task_cost_max(mut self, task_cost_max: Option<PicoUsd>) -> Self {
+        self.task_cost_max = task_cost_max;
+        self
+    }
+
+    /// The same with other prices.
+    pub fn prices(mut self, prices: Arc<Catalogue>) -> Self {
+        self.prices = prices;
+        self
+    }
+
+    /// The same with other sorts of work.
+    pub fn kinds(mut self, kinds: KindTable) -> Self {
+        self.kinds = kinds;
+        self
     }
 }
 

@@ -65,7 +65,7 @@ async fn what_is_held_takes_nothing_of_its_attempts_time_in_whichever_run() {
     let vendor = Arc::new(Silent::default());
     let models = Models::one(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
     let patient = Setup::new(models, std::env::temp_dir());
-    let hasty = Setup { timeout: TIMEOUT, ..patient.clone() };
+    let hasty = patient.clone().timeout(TIMEOUT);
     let leads = tokio::spawn(async move { ask(&patient, "dawn").await });
     vendor.was_asked.notified().await;
 

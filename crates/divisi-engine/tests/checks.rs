@@ -93,12 +93,12 @@ const TIERS: [(&str, &str); 3] =
 fn setup(vendor: &Arc<Vendor>) -> Setup {
     let models = Models::one(vendor.clone(), &TIERS, &["claude-*"]);
     let permissions = Permissions { run: true, ..Permissions::default() };
-    Setup { permissions, ..Setup::new(models, std::env::temp_dir()) }
+    Setup::new(models, std::env::temp_dir()).permissions(permissions)
 }
 
 async fn job(vendor: &Arc<Vendor>, caps: Caps) -> (Engine, Job) {
     let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let options = RunOptions { caps, ..RunOptions::default() };
+    let options = RunOptions::default().caps(caps);
     let job = engine.open("checks", setup(vendor), options).await.unwrap_or_else(|error| panic!("{error}"));
     (engine, job)
 }
@@ -165,7 +165,7 @@ async fn evidence_against_the_strongest_model_fails_the_task_and_keeps_what_it_s
 async fn a_command_that_may_not_run_is_told_before_anything_is_paid_for() {
     let vendor = Vendor::new(|_| Ok("work"));
     let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let setup = Setup { permissions: Permissions::default(), ..setup(&vendor) };
+    let setup = setup(&vendor).permissions(Permissions::default());
     let job = engine.open("forbidden", setup, RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
     let failure = job.run(climbing("work", &["haiku"], Check::Command("true".into()))).await.value();
     insta::assert_snapshot!(failure.unwrap_err(), @"not available: a check wants to run a shell command, which is not allowed");
@@ -241,7 +241,7 @@ async fn a_model_that_is_overloaded_is_stood_in_for() {
     });
     let engine = Engine::new(Arc::new(MemoryStore::new()));
     let retry = divisi_core::RetryPolicy { rest_first: divisi_core::Millis(1), ..Default::default() };
-    let setup = Setup { retry, ..setup(&vendor) };
+    let setup = setup(&vendor).retry(retry);
     let job = engine.open("outage", setup, RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
     let task = Task { fallback: vec!["sonnet".into()], ..Task::new("work").model("opus") };
     assert_eq!(job.run(task).await.text().unwrap(), "work");
@@ -273,7 +273,7 @@ async fn an_answer_cut_off_for_want_of_money_waits_for_more_and_is_asked_for_aga
     let finished = first.finish("done".into()).await.unwrap();
     assert_eq!(*finished.run.stage(), Stage::Parked(ParkReason::Budget { phase: None }));
     assert!(finished.run.budget().settled <= cents(3));
-    let options = RunOptions { caps: Caps::of(Some(cents(50))), ..RunOptions::default() };
+    let options = RunOptions::default().caps(Caps::of(Some(cents(50))));
     let again =
         engine.reopen_job(&finished.id, setup(&vendor), options).await.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(again.run(Task { tools: Some(vec![]), ..Task::new("work") }).await.text().unwrap(), "work");
@@ -299,7 +299,7 @@ async fn script(
     caps: Caps,
 ) -> Finished {
     let (flow, setup) = (Flow::script("checks", source), setup(vendor));
-    let options = RunOptions { caps, reopen_failed: earlier.is_some(), ..RunOptions::default() };
+    let options = RunOptions::default().caps(caps).reopen_failed(earlier.is_some());
     let handle = match earlier {
         None => engine.start(flow, setup, options).await,
         Some(id) => engine.resume(id, flow, setup, options).await,

@@ -22,7 +22,7 @@ fn setup(workspace: &Path) -> Setup {
     let provider = Arc::new(Scripted::from_rules(RULES).unwrap_or_else(|error| panic!("{error}")));
     let permissions = Permissions { write: false, run: true };
     let models = Models::one(provider, &[("sonnet", "model")], &["*"]);
-    Setup { permissions, ..Setup::new(models, workspace) }
+    Setup::new(models, workspace).permissions(permissions)
 }
 
 fn flow() -> Flow {

@@ -108,7 +108,7 @@ async fn fan_out(vendor: &Arc<Vendor>, hedge: bool) -> (Finished, Vec<Event>, Le
         ProviderModels::new(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]).limited(rate);
     let providers = BTreeMap::from([("main".to_owned(), models)]);
     let models = Models { default: "sonnet".into(), provider: "main".to_owned(), providers };
-    let setup = Setup { hedge, timeout: TIMEOUT, ..Setup::new(models, std::env::temp_dir()) };
+    let setup = Setup::new(models, std::env::temp_dir()).hedge(hedge).timeout(TIMEOUT);
     let engine = Engine::new(Arc::new(MemoryStore::default()));
     let job =
         engine.open("test", setup, RunOptions::default()).await.unwrap_or_else(|error| panic!("{error}"));

@@ -98,7 +98,7 @@ async fn resume(
     source: &str,
     reopen_failed: bool,
 ) -> Finished {
-    let options = RunOptions { reopen_failed, ..RunOptions::default() };
+    let options = RunOptions::default().reopen_failed(reopen_failed);
     let run = engine.resume(id, Flow::script("test", source), setup(echo), options).await;
     run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
 }
@@ -323,7 +323,8 @@ fn while_inputs_are_read_others_go_on_and_tasks_keep_their_order() {
         tokio::task::spawn_blocking(move || held.recv_timeout(Duration::from_secs(30)));
         let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
         let workspace = folder.path().to_owned();
-        let setup = Setup { workspace, ..setup(&echo) };
+        let mut setup = setup(&echo);
+        setup.workspace = workspace;
         let job = engine.open("job", setup, RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
         let mut both = std::pin::pin!(async {
             let reads = Task { inputs: vec!["input".into()], ..Task::new("reads") };

@@ -65,7 +65,7 @@ async fn opened(vendor: Vendor, options: RunOptions) -> (Engine, Job) {
     let providers = BTreeMap::from([("main".to_owned(), models.limited(rate))]);
     let models = Models { default: "sonnet".into(), provider: "main".to_owned(), providers };
     let permissions = Permissions { run: true, ..Permissions::default() };
-    let setup = Setup { permissions, ..Setup::new(models, std::env::temp_dir()) };
+    let setup = Setup::new(models, std::env::temp_dir()).permissions(permissions);
     let engine = Engine::new(Arc::new(MemoryStore::default()));
     let job = engine.open("test", setup, options).await.unwrap_or_else(|error| panic!("{error}"));
     (engine, job)
@@ -117,7 +117,7 @@ async fn stopped(options: RunOptions, stop: impl Fn(&Job)) -> (u32, Finished, Ve
 #[tokio::test(start_paused = true)]
 async fn a_park_sends_nothing_more_and_waits_for_what_is_out() {
     for quota_wait in [None, Some(QuotaWait::default())] {
-        let options = RunOptions { quota_wait, ..RunOptions::default() };
+        let options = RunOptions::default().quota_wait(quota_wait);
         let begun = tokio::time::Instant::now();
         let (requests, finished, events) = stopped(options, |job| job.handle().control().park()).await;
         assert_eq!((requests, finished.status()), (1, None));

@@ -17,7 +17,7 @@ async fn fan_out(mock: &Mock, tasks: u32, retry: RetryPolicy) -> Finished {
         .key(Some(Secret::new("sk-0123456789")), "MAIN_API_KEY");
     let provider = Arc::new(Anthropic::new(endpoint).unwrap());
     let models = Models::one(provider, &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
-    let setup = Setup { retry, ..Setup::new(models, std::env::temp_dir()) };
+    let setup = Setup::new(models, std::env::temp_dir()).retry(retry);
     let engine = Engine::new(Arc::new(MemoryStore::default()));
     let run = engine.start(Flow::script("test", source), setup, RunOptions::default()).await;
     run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()

@@ -46,7 +46,7 @@ fn one_slot() -> (Arc<Seen>, Setup) {
     let seen = Arc::new(Seen { scripted: Scripted::new(), prompts: Mutex::default() });
     let models = Models::one(seen.clone(), &[("sonnet", "model")], &["*"]);
     let setup = Setup::new(models, std::env::temp_dir());
-    (seen, Setup { limits: Limits { in_flight_max: 1, ..Limits::default() }, ..setup })
+    (seen, setup.limits(Limits { in_flight_max: 1, ..Limits::default() }))
 }
 
 /// Five tasks by themselves, then a chain of three, which has to go first.

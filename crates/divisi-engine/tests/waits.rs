@@ -52,7 +52,7 @@ async fn paced(vendor: Vendor) -> (Vec<Outcome>, Vec<Event>) {
     let models = ProviderModels::new(Arc::new(vendor), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
     let providers = BTreeMap::from([("main".to_owned(), models.limited(rate))]);
     let models = Models { default: "sonnet".into(), provider: "main".to_owned(), providers };
-    let setup = Setup { timeout: Millis::from_secs(90), ..Setup::new(models, std::env::temp_dir()) };
+    let setup = Setup::new(models, std::env::temp_dir()).timeout(Millis::from_secs(90));
     let engine = Engine::new(Arc::new(MemoryStore::default()));
     let job =
         engine.open("test", setup, RunOptions::default()).await.unwrap_or_else(|error| panic!("{error}"));

@@ -22,7 +22,11 @@ pub mod secret;
 pub mod dialect;
 pub mod endpoint;
 
+pub mod wire_format;
+pub mod vendors;
+
 pub mod anthropic;
+mod openai;
 pub mod openai_chat;
 pub mod openai_responses;
 
@@ -72,3 +76,5 @@ pub use request::{Block, INVALID_INPUT, Message, Request, Role, SystemBlock, Tex
 pub use scripted::Scripted;
 pub use secret::Secret;
 pub use tools::Tools;
+pub use vendors::{Vendor, vendors};
+pub use wire_format::WireFormat;

@@ -1,9 +1,10 @@
 //! What vendors say in their headers about what may be sent next.
 //!
-//! Anthropic and OpenAI name the same numbers differently; both are read from
-//! every response, because gateways send either. Moments become spans, measured
-//! by the vendor's own clock where it sends one, so that ours may be wrong.
+//! Vendors name the same numbers differently: how is in the folder of each. All are read from
+//! every response, because gateways send either. Moments become spans, measured by the vendor's
+//! own clock where it sends one, so that ours may be wrong.
 
+use crate::{anthropic, openai};
 use divisi_core::Millis;
 pub use divisi_core::governor::{RateLimits, Window};
 use jiff::{SignedDuration, Timestamp};
@@ -15,22 +16,15 @@ pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
         return RateLimits::default();
     }
     let now = vendor_now(headers);
-    let anthropic = |kind: &str| Window {
-        limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
-        remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),
-        resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset")).and_then(|t| until(t, now)),
+    let read = [anthropic::limits(headers, now), openai::limits(headers, now)];
+    let first = |of: fn(&RateLimits) -> Window| {
+        read.iter().map(of).find(|window| *window != Window::default()).unwrap_or_default()
     };
-    let openai = |kind: &str| Window {
-        limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
-        remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),
-        resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(|t| span(t, now)),
-    };
-    let either = |kind| Some(anthropic(kind)).filter(|window| *window != Window::default());
     RateLimits {
-        requests: either("requests").unwrap_or_else(|| openai("requests")),
-        tokens: either("tokens").unwrap_or_else(|| openai("tokens")),
-        input_tokens: anthropic("input-tokens"),
-        output_tokens: anthropic("output-tokens"),
+        requests: first(|limits| limits.requests),
+        tokens: first(|limits| limits.tokens),
+        input_tokens: first(|limits| limits.input_tokens),
+        output_tokens: first(|limits| limits.output_tokens),
     }
 }
 
@@ -100,11 +94,11 @@ pub(crate) fn span(text: &str, now: Timestamp) -> Option<Millis> {
     }
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     text(headers, name)?.parse().ok()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 

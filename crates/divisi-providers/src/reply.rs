@@ -6,6 +6,7 @@ use divisi_core::Usage;
 pub use divisi_core::attempt::Stop;
 use divisi_core::price::Billing;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a model answered to one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,20 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// A reply of `model` that says `text` and nothing else, and costs nothing.
+    pub fn new(model: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
+        Self {
+            model: model.into(),
+            blocks: vec![Block::Text { text: text.into(), cache: false }],
+            stop: Stop::EndTurn,
+            usage: Usage::default(),
+            billing: Billing::default(),
+            usage_estimated: false,
+            request_id: None,
+            rate: RateLimits::default(),
+        }
+    }
+
     /// Everything said in it, without a break between the parts.
     pub fn text(&self) -> String {
         self.blocks.iter().filter_map(Block::as_text).collect()

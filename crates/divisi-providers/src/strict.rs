@@ -3,18 +3,10 @@
 //! They refuse a request whose schema uses a keyword outside of a small set, and
 //! want every object closed. What they cannot enforce is moved into descriptions,
 //! where the model at least reads it; whether an answer fits the whole schema is
-//! checked by whoever asked. Beyond a size they refuse a schema altogether.
+//! checked by whoever asked. Beyond a size they refuse a schema altogether: how large is in
+//! the folder of each vendor.
 
 use serde_json::{Map, Value, json};
-
-/// Whose rules a schema has to keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Enforcer {
-    /// Anthropic's structured outputs.
-    Anthropic,
-    /// OpenAI's strict mode, and whoever took it over.
-    OpenAi,
-}
 
 /// Keywords that are enforced, and kept as they are.
 const ENFORCED: [&str; 4] = ["type", "required", "title", "description"];
@@ -43,29 +35,17 @@ const SHAPING: [&str; 15] = [
     "$dynamicRef",
 ];
 
-/// Formats that both enforce.
-const FORMATS: [&str; 9] =
+/// Formats that all enforce.
+pub(crate) const FORMATS: [&str; 9] =
     ["date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
 
 /// Deepest nesting. Vendors allow about ten levels; a schema beyond this is no
 /// schema for an answer.
 const DEPTH_MAX: usize = 32;
 
-/// OpenAI's documented limits: levels of objects, properties in all, values of
-/// enums in all, characters of all names and values.
-const NESTING_MAX: usize = 10;
-const PROPERTIES_MAX: usize = 5_000;
-const ENUM_VALUES_MAX: usize = 1_000;
-const NAME_CHARS_MAX: usize = 120_000;
-
-/// Anthropic's documented limits: properties that may be missing, and properties
-/// of more than one type.
-const OPTIONALS_MAX: usize = 24;
-const UNIONS_MAX: usize = 16;
-
-/// What can be enforced of `schema`, or `None` where enforcing it would forbid
-/// answers that fit (maps with free keys, tuples, references to itself) or would be refused.
-pub(crate) fn enforceable(schema: &Value, enforcer: Enforcer) -> Option<Value> {
+/// What can be enforced of `schema`, and how large that is; `None` where enforcing it would
+/// forbid answers that fit: maps with free keys, tuples, references to itself.
+pub(crate) fn reduced(schema: &Value) -> Option<(Value, Size)> {
     let mut references = References { root: schema, open: Vec::new(), closed: Vec::new() };
     if references.loop_from(schema, 0) {
         return None;
@@ -73,32 +53,23 @@ pub(crate) fn enforceable(schema: &Value, enforcer: Enforcer) -> Option<Value> {
     let reduced = reduce(schema, 0)?;
     let mut size = Size::default();
     size.measure(&reduced, 0);
-    let fits = match enforcer {
-        Enforcer::Anthropic => size.optionals <= OPTIONALS_MAX && size.unions <= UNIONS_MAX,
-        Enforcer::OpenAi => {
-            size.optionals == 0
-                && !size.has_untyped
-                && reduced.get("anyOf").is_none()
-                && size.nesting <= NESTING_MAX
-                && size.properties <= PROPERTIES_MAX
-                && size.enum_values <= ENUM_VALUES_MAX
-                && size.name_chars <= NAME_CHARS_MAX
-        }
-    };
-    fits.then_some(reduced)
+    Some((reduced, size))
 }
 
 /// How large a reduced schema is, in what vendors count.
 #[derive(Default)]
-struct Size {
-    nesting: usize,
-    properties: usize,
-    optionals: usize,
-    unions: usize,
-    enum_values: usize,
-    name_chars: usize,
-    /// Whether something in it has no type, or is a list of nobody knows what.
-    has_untyped: bool,
+pub(crate) struct Size {
+    /// Levels of objects.
+    pub(crate) nesting: usize,
+    pub(crate) properties: usize,
+    /// Properties that may be missing.
+    pub(crate) optionals: usize,
+    /// Properties of more than one type.
+    pub(crate) unions: usize,
+    pub(crate) enum_values: usize,
+    pub(crate) name_chars: usize,
+    /// Whether something in it has no type, or is a list of what is not said.
+    pub(crate) has_untyped: bool,
 }
 
 impl Size {
@@ -272,7 +243,7 @@ fn reduce_each(schemas: &Map<String, Value>, depth: usize) -> Option<Value> {
 }
 
 /// Whether a value of type `wanted` fits, as far as `type` says.
-fn may_be(fields: &Map<String, Value>, wanted: &str) -> bool {
+pub(crate) fn may_be(fields: &Map<String, Value>, wanted: &str) -> bool {
     match fields.get("type") {
         Some(Value::String(name)) => name == wanted,
         Some(Value::Array(names)) => names.iter().any(|name| name == wanted),
@@ -340,7 +311,7 @@ mod tests {
             "required": ["title"],
             "$defs": {"tag": {"enum": ["a", "b"]}}
         });
-        insta::assert_json_snapshot!(enforceable(&schema, Enforcer::Anthropic).unwrap(), @r##"
+        insta::assert_json_snapshot!(reduced(&schema).unwrap().0, @r##"
         {
           "type": "object",
           "properties": {
@@ -402,153 +373,7 @@ mod tests {
             json!({"enum": [{"a": 1}]}),
             json!(true),
         ] {
-            assert_eq!(enforceable(&schema, Enforcer::Anthropic), None, "{schema}");
-            assert_eq!(enforceable(&schema, Enforcer::OpenAi), None, "{schema}");
+            assert!(reduced(&schema).is_none(), "{schema}");
         }
-    }
-
-    fn object(properties: Value) -> Value {
-        let required: Vec<&String> = properties.as_object().unwrap().keys().collect();
-        json!({"type": "object", "required": required, "properties": properties})
-    }
-
-    fn strict(schema: &Value) -> Option<Value> {
-        enforceable(schema, Enforcer::OpenAi)
-    }
-
-    /// What OpenAI is documented, or was reported, to refuse in strict mode.
-    fn faults(schema: &Value, path: &str, found: &mut Vec<String>) {
-        match schema {
-            Value::Array(items) => items.iter().for_each(|item| faults(item, path, found)),
-            Value::Object(fields) => {
-                let mut fault = |what: &str| found.push(format!("{path}: {what}"));
-                if fields.contains_key("$ref") && fields.len() > 1 {
-                    fault("$ref cannot have keywords");
-                }
-                if may_be(fields, "object") {
-                    let names: Vec<_> = fields["properties"].as_object().unwrap().keys().collect();
-                    let required: Vec<_> =
-                        fields["required"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
-                    if fields.get("additionalProperties") != Some(&json!(false)) || names != required {
-                        fault("is not closed");
-                    }
-                }
-                if may_be(fields, "array") && !fields.contains_key("items") {
-                    fault("array schema missing items");
-                }
-                if fields.get("format").is_some_and(|format| !FORMATS.contains(&format.as_str().unwrap())) {
-                    fault("is not a valid format");
-                }
-                if !["type", "$ref", "anyOf"].iter().any(|name| fields.contains_key(*name)) {
-                    fault("schema must have a 'type' key");
-                }
-                for (name, value) in fields {
-                    let known = [
-                        "type",
-                        "enum",
-                        "required",
-                        "$ref",
-                        "title",
-                        "description",
-                        "properties",
-                        "$defs",
-                        "definitions",
-                        "items",
-                        "anyOf",
-                        "additionalProperties",
-                        "minItems",
-                        "format",
-                    ];
-                    match name.as_str() {
-                        "properties" | "$defs" | "definitions" => {
-                            value
-                                .as_object()
-                                .unwrap()
-                                .iter()
-                                .for_each(|(name, inner)| faults(inner, name, found));
-                        }
-                        "items" | "anyOf" => faults(value, name, found),
-                        name if known.contains(&name) => {}
-                        name => found.push(format!("{path}: '{name}' is not permitted")),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn nothing_that_strict_mode_refuses_is_left() {
-        let word = json!({"word": {"type": "string", "maxLength": 9}});
-        let with_defs = |property: Value| {
-            let mut schema = object(json!({"a": property}));
-            schema["$defs"] = word.clone();
-            schema
-        };
-        for schema in [
-            with_defs(json!({"$ref": "#/$defs/word", "description": "one word"})),
-            with_defs(json!({"$ref": "#/$defs/word", "minLength": 1})),
-            with_defs(json!({"$ref": "#/$defs/word", "default": "x", "title": "Word"})),
-            with_defs(json!({"oneOf": [{"$ref": "#/$defs/word", "deprecated": true}, {"type": "null"}]})),
-            object(json!({"a": {"type": "string", "format": "uri"}})),
-            object(json!({"a": {"type": "string", "format": "date", "pattern": "^2"}})),
-            object(json!({"a": {"type": "integer", "default": 3, "multipleOf": 2, "exclusiveMinimum": 0}})),
-            object(json!({"a": {"enum": ["x", "y", "x"]}, "b": {"const": 1}, "c": {"enum": ["x", null]}})),
-            object(json!({"a": {"type": ["string", "null"], "nullable": true, "examples": ["x"]}})),
-            object(
-                json!({"a": {"type": "array", "items": object(json!({"b": {"type": "number"}})), "uniqueItems": true, "maxItems": 3}}),
-            ),
-            object(json!({"default": {"type": "string"}, "$ref": {"type": "string"}})),
-        ] {
-            let mut found = vec![];
-            let reduced = strict(&schema).unwrap_or_else(|| panic!("{schema}"));
-            faults(&reduced, "root", &mut found);
-            assert_eq!(found, [""; 0], "{schema} became {reduced}");
-        }
-    }
-
-    #[test]
-    fn what_strict_mode_would_refuse_as_a_whole_is_not_sent_strictly() {
-        let text = || json!({"type": "string"});
-        let deep = |levels: usize| {
-            (1..levels).fold(object(json!({"a": text()})), |inner, _| object(json!({"a": inner})))
-        };
-        let values = |count: usize| object(json!({"a": {"enum": (0..count).collect::<Vec<_>>()}}));
-        for (allowed, refused) in [
-            (deep(NESTING_MAX), deep(NESTING_MAX + 1)),
-            (values(ENUM_VALUES_MAX), values(ENUM_VALUES_MAX + 1)),
-            (object(json!({"a": text()})), json!({"type": "object", "properties": {"a": text()}})),
-            (
-                object(json!({"a": text()})),
-                json!({"type": "object", "properties": {"a": text()}, "required": ["a", "b"]}),
-            ),
-            (object(json!({"a": text()})), object(json!({"a": {}}))),
-            (object(json!({"a": text()})), object(json!({"a": {"type": "array"}}))),
-            (
-                object(json!({"a": {"anyOf": [text(), {"type": "null"}]}})),
-                json!({"type": "object", "properties": {"a": text()}, "required": ["a"], "anyOf": [text()]}),
-            ),
-            (object(json!({"a": {"enum": ["x"]}})), object(json!({"a": {"enum": []}}))),
-        ] {
-            assert!(strict(&allowed).is_some(), "{allowed}");
-            assert_eq!(strict(&refused), None);
-        }
-    }
-
-    #[test]
-    fn anthropic_is_not_sent_more_optionals_and_unions_than_it_takes() {
-        let optionals = |count: usize| {
-            let properties: Map<_, _> =
-                (0..count).map(|n| (format!("f{n}"), json!({"type": "string"}))).collect();
-            json!({"type": "object", "properties": properties})
-        };
-        let unions = |count: usize| {
-            let properties: Map<_, _> =
-                (0..count).map(|n| (format!("f{n}"), json!({"type": ["string", "null"]}))).collect();
-            object(properties.into())
-        };
-        let takes = |schema: Value| enforceable(&schema, Enforcer::Anthropic).is_some();
-        assert!(takes(optionals(OPTIONALS_MAX)) && !takes(optionals(OPTIONALS_MAX + 1)));
-        assert!(takes(unions(UNIONS_MAX)) && !takes(unions(UNIONS_MAX + 1)));
     }
 }

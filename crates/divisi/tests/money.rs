@@ -232,7 +232,7 @@ async fn climb(machine: &Machine) {
     let models = Models::one(Arc::new(Anthropic::new(endpoint).unwrap()), &tiers, &["claude-*"]);
     let engine = Engine::new(Arc::new(SqliteStore::open(machine.store()).unwrap()));
     let caps = Caps::of(Some(PicoUsd::DOLLAR));
-    let options = RunOptions { caps, ..RunOptions::default() };
+    let options = RunOptions::default().caps(caps);
     let job = engine.open("ladder", Setup::new(models, machine.home()), options).await.unwrap();
     let judge = Judge { rubric: "as good as it gets".into(), model: None, threshold: 7 };
     for prompt in ["Mend the easy one", "Mend the hard one"] {

@@ -96,7 +96,7 @@ fn a_flow_runs_on_real_inference_over_both_protocols() {
         let path = if kind == "anthropic" { "" } else { "/v1" };
         let base = format!("http://{}{path}", server.address);
         let settings = format!(
-            "provider = \"real\"\nlocal = false\nmax_reply_tokens = 1000\n[prices.\"real:*\"]\ninput = 0\noutput = 0\n[providers.real]\nkind = \"{kind}\"\nbase_url = \"{base}\"\n\
+            "provider = \"real\"\nlocal = false\nreply_tokens_max = 1000\n[prices.\"real:*\"]\ninput = 0\noutput = 0\n[providers.real]\nkind = \"{kind}\"\nbase_url = \"{base}\"\n\
              models = [\"*\"]\ntiers = {{ haiku = \"smollm2\", sonnet = \"smollm2\", opus = \"smollm2\" }}\n"
         );
         std::fs::write(folder.path().join("divisi.toml"), settings).unwrap();

@@ -367,7 +367,7 @@ fn no_key_comes_out_of_a_refusal() {
 fn settings_that_are_wrong_are_quoted_without_keys() {
     let planted = Planted::new();
     for line in
-        ["api_key = 'KEY'", "timeout = 'KEY'", "[providers.x]\nrate = 'KEY'", "KEY = 1", "max_cost = 'KEY"]
+        ["api_key = 'KEY'", "timeout = 'KEY'", "[providers.x]\nrate = 'KEY'", "KEY = 1", "cost_max = 'KEY"]
     {
         planted.file("divisi.toml", &line.replace("KEY", KEY));
         let output = planted.run("http://127.0.0.1:1", &["doctor"]);

@@ -50,7 +50,7 @@ pub fn write(path: &Path, plan: &Plan) -> anyhow::Result<String> {
         true => Ok(serde_json::to_string_pretty(plan)? + "\n"),
         // By way of JSON, so that both have the same form: YAML of its own would
         // write tags where a type is an enum.
-        false => Ok(serde_norway::to_string(&serde_json::to_value(plan)?)?),
+        false => Ok(serde_saphyr::to_string(&serde_json::to_value(plan)?)?),
     }
 }
 

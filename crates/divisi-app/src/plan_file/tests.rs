@@ -433,7 +433,7 @@ tasks:
 #[test]
 fn what_is_written_is_read_as_the_same_plan() {
     let plan = PlanFile::read("p.yaml", CHECKS).unwrap().plan;
-    assert_snapshot!(super::write("p.yaml".as_ref(), &plan).unwrap(), @"
+    assert_snapshot!(super::write("p.yaml".as_ref(), &plan).unwrap(), @r#"
     name: checked
     phases:
     - title: Fix
@@ -453,10 +453,10 @@ fn what_is_written_is_read_as_the_same_plan() {
       - judge: short?
         model: opus
         threshold: 9
-      - judge: 'kind: enough?'
+      - judge: "kind: enough?"
         threshold: 7
       phase: Fix
-    ");
+    "#);
     for path in ["p.yaml", "p.json"] {
         let written = super::write(path.as_ref(), &plan).unwrap();
         assert_eq!(PlanFile::read(path, &written).unwrap().plan, plan, "{written}");

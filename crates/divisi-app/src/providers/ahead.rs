@@ -2,7 +2,7 @@
 
 use super::candidate::candidates;
 use super::choose::{AnswerMode, choose};
-use super::default::{AUTO, tiers_said_of};
+use super::default::{AUTO, tier_models};
 use crate::Problem;
 use crate::settings::{Environment, Settings};
 use divisi_engine::{Models, ProviderModels};
@@ -41,7 +41,7 @@ fn without_keys(
     let mut ready = BTreeMap::new();
     for candidate in candidates(settings, environment) {
         let mut models = candidate.models_of(candidate.connect()?);
-        models.tiers.extend(tiers_said_of(&candidate.name, default, settings));
+        tier_models(&mut models, &candidate.name, default, settings);
         ready.insert(candidate.name, models);
     }
     Ok((default.to_owned(), ready))

@@ -2,14 +2,12 @@
 
 use crate::Problem;
 use crate::settings::{Environment, ProviderSettings, RateLimits, Settings};
-use crate::vendors::{Kind, Vendor, vendors};
-use divisi_core::Digest;
+use divisi_core::{Digest, Tier};
 use divisi_engine::ProviderModels;
 use divisi_providers::discover::ServerKind;
+use divisi_providers::endpoint::EndpointPart;
 use divisi_providers::{
-    Anthropic, Dialect, Endpoint, LocalServer, OpenAiChat, OpenAiResponses, Provider, Secret,
-    endpoint::{EndpointError, EndpointPart},
-    redact,
+    Dialect, Endpoint, LocalServer, Provider, Secret, Vendor, WireFormat, redact, vendors,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +21,7 @@ pub struct Candidate {
     /// Why we know of it.
     pub found: Found,
     /// The API that it speaks.
-    pub kind: Kind,
+    pub wire_format: WireFormat,
     base_url: String,
     /// The variable that says where it is reached, where one does.
     base_url_env: Option<String>,
@@ -33,7 +31,7 @@ pub struct Candidate {
     /// Patterns of its model ids.
     pub models: Vec<String>,
     /// Model ids by tier.
-    pub tiers: BTreeMap<String, String>,
+    pub tiers: BTreeMap<Tier, String>,
     /// What may be sent to it.
     rate: RateLimits,
     /// How it wants to be asked.
@@ -63,11 +61,11 @@ pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candida
     let vendors = vendors();
     let of_settings = |name: &String, provider: &ProviderSettings| {
         // Settings with a provider whose API is not known are refused when they are read.
-        let kind = provider.kind(name)?;
+        let format = provider.kind(name)?;
         // Chat Completions are spoken by many; only by its name is one of them meant.
-        let is_meant = |vendor: &&Vendor| vendor.name == *name || kind != Kind::OpenaiChat;
-        let vendor = vendors.iter().filter(|vendor| vendor.kind == kind).find(is_meant);
-        Some(Candidate::of_settings(name, kind, provider, vendor, environment))
+        let is_meant = |vendor: &&Vendor| vendor.name == *name || format != WireFormat::OpenaiChat;
+        let vendor = vendors.iter().filter(|vendor| vendor.wire_format == format).find(is_meant);
+        Some(Candidate::of_settings(name, format, provider, vendor, environment))
     };
     // Who only says more of a vendor does not prefer it.
     let says_more = |name: &str| {
@@ -126,7 +124,7 @@ impl Candidate {
     /// except that nobody else is sent that vendor's key.
     fn of_settings(
         name: &str,
-        kind: Kind,
+        wire_format: WireFormat,
         provider: &ProviderSettings,
         vendor: Option<&Vendor>,
         environment: &Environment,
@@ -138,7 +136,7 @@ impl Candidate {
         Self {
             name: name.to_owned(),
             found: Found::Settings,
-            kind,
+            wire_format,
             base_url_env: vendor.and_then(|vendor| url_env(vendor, environment)).map(str::to_owned),
             base_url: provider
                 .base_url
@@ -161,7 +159,7 @@ impl Candidate {
     fn of_vendor(vendor: Vendor, environment: &Environment) -> Self {
         Self {
             found: Found::Known,
-            kind: vendor.kind,
+            wire_format: vendor.wire_format,
             base_url: url(&vendor, environment).to_owned(),
             base_url_env: url_env(&vendor, environment).map(str::to_owned),
             key: environment.get(&vendor.key_env).map(Secret::new),
@@ -177,17 +175,16 @@ impl Candidate {
     /// All tiers are its first model: nothing tells which of several is better.
     fn of_server(server: &LocalServer) -> Option<Self> {
         let first = server.models.first()?;
-        let tier = |tier: &str| (tier.to_owned(), first.clone());
         Some(Self {
             name: local_name(server.kind).to_owned(),
             found: Found::Local,
-            kind: Kind::OpenaiChat,
+            wire_format: WireFormat::OpenaiChat,
             base_url: server.base_url.clone(),
             base_url_env: None,
             key_env: None,
             key: None,
             models: server.models.iter().map(|id| globset::escape(id)).collect(),
-            tiers: divisi_engine::setup::TIERS.into_iter().map(tier).collect(),
+            tiers: Tier::ALL.map(|tier| (tier, first.clone())).into(),
             rate: RateLimits::default(),
             dialect: Dialect::default(),
         })
@@ -223,7 +220,8 @@ impl Candidate {
         let tiers: Vec<(&str, &str)> =
             self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
         let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
-        let models = ProviderModels::new(provider, &tiers, &models).limited(self.rate.settings(self.kind));
+        let models =
+            ProviderModels::new(provider, &tiers, &models).limited(self.rate.settings(self.wire_format));
         if self.found == Found::Local { models.free() } else { models }
     }
 
@@ -239,13 +237,7 @@ impl Candidate {
                 "say in the settings where it is reached, like base_url = \"https://models.example.com/v1\"",
             ));
         }
-        let endpoint = self.endpoint();
-        let provider: Result<Arc<dyn Provider>, EndpointError> = match self.kind {
-            Kind::Anthropic => Anthropic::new(endpoint).map(|provider| Arc::new(provider) as _),
-            Kind::Openai => OpenAiResponses::new(endpoint).map(|provider| Arc::new(provider) as _),
-            Kind::OpenaiChat => OpenAiChat::new(endpoint).map(|provider| Arc::new(provider) as _),
-        };
-        provider.map_err(|error| {
+        self.wire_format.connect(self.endpoint()).map_err(|error| {
             let place = match &self.base_url_env {
                 Some(variable) => format!("the variable {variable}"),
                 None => format!("`base_url` under [providers.{}]", self.name),
@@ -300,8 +292,8 @@ mod tests {
         let candidates =
             all("[providers.anthropic]\nkind = 'anthropic'\ntiers = { haiku = 'claude-old' }", []);
         assert_eq!(candidates.iter().filter(|c| c.name == "anthropic").count(), 1);
-        assert_eq!(candidates[0].tiers["haiku"], "claude-old");
-        assert_eq!(candidates[0].tiers["opus"], "claude-opus-5-5");
+        assert_eq!(candidates[0].tiers[&Tier::Haiku], "claude-old");
+        assert_eq!(candidates[0].tiers[&Tier::Opus], "claude-opus-5-5");
         assert_eq!(candidates[0].key_env.as_deref(), Some("ANTHROPIC_API_KEY"));
     }
 
@@ -312,7 +304,7 @@ mod tests {
         let candidates = all(settings, [("OPENAI_BASE_URL", "https://gateway.example/v1")]);
         let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
         assert_eq!(names, ["corp", "anthropic", "openai", "openrouter"]);
-        assert_eq!(candidates[2].kind, Kind::Openai);
+        assert_eq!(candidates[2].wire_format, WireFormat::Openai);
         assert_eq!(candidates[2].base_url, "https://gateway.example/v1");
         assert_eq!(candidates[2].rate.requests_per_minute.map(u32::from), Some(60));
     }
@@ -323,7 +315,7 @@ mod tests {
             let settings =
                 format!("[providers.anthropic]\nkind = 'anthropic'\n[providers.anthropic.rate]\n{settings}");
             let candidates = all(&settings, []);
-            candidates[0].rate.settings(candidates[0].kind)
+            candidates[0].rate.settings(candidates[0].wire_format)
         };
         let settings = rate("requests_per_second = 50\nrequests_per_minute = 600\nburst = 20");
         assert_eq!((settings.requests_per_minute, settings.burst), (Some(600), Some(20)));

@@ -1,7 +1,7 @@
 //! Chooses who answers, and connects everyone who can be asked.
 
 use super::candidate::{Candidate, LOCAL, candidates, local_candidates, local_name};
-use super::default::{AUTO, default_of, tiers_said_of};
+use super::default::{AUTO, default_of, tier_models};
 use super::kept::Vendors;
 use crate::Problem;
 use crate::settings::{self, Environment, Settings};
@@ -110,7 +110,7 @@ async fn chosen(
         models.provider = taped(models.provider.clone(), mode)?;
     }
     for (name, models) in &mut ready {
-        models.tiers.extend(tiers_said_of(name, &default, settings));
+        tier_models(models, name, &default, settings);
     }
     let models = Models { default: settings.model.as_str().into(), provider: default, providers: ready };
     Ok((models, candidates))

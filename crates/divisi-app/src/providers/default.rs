@@ -3,19 +3,27 @@
 use super::candidate::{Candidate, LOCAL, candidates, local_name};
 use crate::settings::{Environment, Settings};
 use crate::{Problem, slip};
+use divisi_core::Tier;
+use divisi_engine::ProviderModels;
 
 /// The word for "whoever can" in the settings.
 pub(super) const AUTO: &str = "auto";
 
 /// What `[tiers]` of the settings says of a provider. It is said of whoever answers
 /// by default, and of nobody else.
-pub(super) fn tiers_said_of<'s, Id: From<&'s str>>(
+fn tiers_said_of<'s>(
     name: &str,
     default: &str,
     settings: &'s Settings,
-) -> impl Iterator<Item = (String, Id)> {
+) -> impl Iterator<Item = (Tier, &'s str)> {
     let said = (name == default).then_some(&settings.tiers).into_iter().flatten();
-    said.map(|(tier, id)| (tier.clone(), Id::from(id.as_str())))
+    said.map(|(tier, id)| (*tier, id.as_str()))
+}
+
+/// Lets the models of the provider of this name be those that `[tiers]` says of it.
+pub(super) fn tier_models(models: &mut ProviderModels, name: &str, default: &str, settings: &Settings) {
+    let said = tiers_said_of(name, default, settings);
+    models.tiers.extend(said.map(|(tier, id)| (tier.to_string(), id.into())));
 }
 
 /// Who answers what names no provider, ready or not, where there is somebody.
@@ -81,7 +89,8 @@ pub fn candidates_with_tiers(settings: &Settings, environment: &Environment) -> 
     let mut candidates = candidates(settings, environment);
     if let Some(default) = wanted(settings, &candidates).map(|default| default.name.clone()) {
         for candidate in &mut candidates {
-            candidate.tiers.extend(tiers_said_of(&candidate.name, &default, settings));
+            let said = tiers_said_of(&candidate.name, &default, settings);
+            candidate.tiers.extend(said.map(|(tier, id)| (tier, id.to_owned())));
         }
     }
     candidates
@@ -96,7 +105,7 @@ mod tests {
         let mine = |settings: &str, environment: Environment| {
             let settings = toml::from_str(&format!("{settings}\n[tiers]\nhaiku = 'mine'")).unwrap();
             let candidates = candidates_with_tiers(&settings, &environment);
-            let mine = candidates.into_iter().filter(|candidate| candidate.tiers["haiku"] == "mine");
+            let mine = candidates.into_iter().filter(|candidate| candidate.tiers[&Tier::Haiku] == "mine");
             mine.map(|candidate| candidate.name).collect::<Vec<_>>()
         };
         let key = || Environment::from([("OPENAI_API_KEY", "k")]);

@@ -8,10 +8,9 @@ use super::candidate::{Candidate, Found, LOCAL, local_name};
 use super::default::AUTO;
 use crate::Problem;
 use crate::settings::Settings;
-use crate::vendors::Kind;
 use divisi_core::RunId;
 use divisi_engine::{Models, ProviderModels};
-use divisi_providers::Absent;
+use divisi_providers::{Absent, WireFormat};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +33,7 @@ pub struct Vendors {
 pub struct KeptProvider {
     /// The API that it spoke; `None` where nobody was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<Kind>,
+    kind: Option<WireFormat>,
     /// Where it was reached, without what may be secret in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
@@ -64,7 +63,7 @@ impl Vendors {
         let kept = |(name, models): (&String, &ProviderModels)| {
             let candidate = candidates.iter().find(|candidate| candidate.name == *name);
             let kept = KeptProvider {
-                kind: candidate.map(|candidate| candidate.kind),
+                kind: candidate.map(|candidate| candidate.wire_format),
                 address: candidate.map(Candidate::shown_url),
                 account: candidate.and_then(Candidate::account).map(|account| account.short()),
                 tiers: models.tiers.clone(),
@@ -226,7 +225,7 @@ impl KeptProvider {
                 "`{name}` is now asked with another key, which may be billed to another account"
             ));
         }
-        if self.kind.is_some_and(|kind| kind != now.kind) {
+        if self.kind.is_some_and(|kind| kind != now.wire_format) {
             notes.push(format!("`{name}` now speaks another API"));
         }
         let changed = self.tiers.iter().filter_map(|(tier, id)| Some((tier, id, tiers.get(tier)?)));

@@ -15,6 +15,9 @@ use divisi_providers::cassette;
 use std::net::IpAddr;
 use std::path::{Component, Path};
 
+/// Settings of which a project may say nothing, or not everything, without trust.
+pub(super) const OF_THE_USER: [&str; 6] = ["allow", "store", "framing", "providers", "prices", "executors"];
+
 /// One setting of a project that needs trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -71,11 +74,11 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         idle_timeout: _,
         check_timeout: _,
         hedge: _,
-        max_turns: _,
-        max_reply_tokens: _,
+        turns_max: _,
+        reply_tokens_max: _,
         estimate: _,
-        max_cost,
-        budget: Budget { task, phases, warn_percent: _ },
+        cost_max,
+        budget: Budget { task_cost_max, phases, warn_percent: _ },
         local,
         allow,
         store: _,
@@ -116,11 +119,11 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         (Some(most), Some(more)) if more.0 > most.0 => Some(format!("raises your cap of {}", most.0)),
         _ => None,
     };
-    if let Some(would) = raises(user.max_cost, *max_cost) {
-        claims.add(&["max_cost"], Deed::Outbids, would);
+    if let Some(would) = raises(user.cost_max, *cost_max) {
+        claims.add(&["cost_max"], Deed::Outbids, would);
     }
-    if let Some(would) = raises(user.budget.task, *task) {
-        claims.add(&["budget", "task"], Deed::Outbids, would);
+    if let Some(would) = raises(user.budget.task_cost_max, *task_cost_max) {
+        claims.add(&["budget", "task_cost_max"], Deed::Outbids, would);
     }
     for (title, most) in phases {
         if let Some(would) = raises(user.budget.phases.get(title).copied(), Some(*most)) {
@@ -264,9 +267,9 @@ mod tests {
     #[test]
     fn models_limits_and_labels_are_the_projects() {
         needs_no_trust(
-            "model = 'opus'\nprovider = 'openai'\nhedge = true\ntimeout = '1h'\nmax_cost = 900\nallow = []\n\
-             estimate = false\nlocal = true\nmax_turns = 9\nmax_reply_tokens = 9\n\
-             [budget]\ntask = 9\nphases = { A = 9 }\n[limits]\ntasks_max = 9\n[retry]\nretries_max = 9\n\
+            "model = 'opus'\nprovider = 'openai'\nhedge = true\ntimeout = '1h'\ncost_max = 900\nallow = []\n\
+             estimate = false\nlocal = true\nturns_max = 9\nreply_tokens_max = 9\n\
+             [budget]\ntask_cost_max = 9\nphases = { A = 9 }\n[limits]\ntasks_max = 9\n[retry]\nretries_max = 9\n\
              [tiers]\nhaiku = 'x'\n[kinds.ledger]\ntier = 'opus'\n\
              [providers.anthropic]\nmodels = ['x']\ntiers = { haiku = 'x' }\nrate = { burst = 9 }",
         );
@@ -345,16 +348,16 @@ mod tests {
 
     #[test]
     fn a_cap_of_the_user_may_be_lowered_and_not_raised() {
-        let user = "max_cost = 5\nlocal = false\n[budget]\ntask = 1\nphases = { A = 2 }";
-        insta::assert_debug_snapshot!(claims(user, "max_cost = 50\nlocal = true\n[budget]\ntask = 2\nphases = { A = 3, B = 9 }"), @r#"
+        let user = "cost_max = 5\nlocal = false\n[budget]\ntask_cost_max = 1\nphases = { A = 2 }";
+        insta::assert_debug_snapshot!(claims(user, "cost_max = 50\nlocal = true\n[budget]\ntask_cost_max = 2\nphases = { A = 3, B = 9 }"), @r#"
         [
-            "max_cost: raises your cap of $5.00",
-            "budget.task: raises your cap of $1.00",
+            "cost_max: raises your cap of $5.00",
+            "budget.task_cost_max: raises your cap of $1.00",
             "budget.phases.A: raises your cap of $2.00",
             "local: looks for model servers on this machine, which you have turned off",
         ]
         "#);
-        assert_eq!(claims(user, "max_cost = 4\n[budget]\ntask = 1\nphases = { A = 2 }"), [""; 0]);
+        assert_eq!(claims(user, "cost_max = 4\n[budget]\ntask_cost_max = 1\nphases = { A = 2 }"), [""; 0]);
     }
 
     #[test]

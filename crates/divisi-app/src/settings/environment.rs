@@ -1,28 +1,14 @@
 //! The environment of the process, read once.
 
 use super::layer::{Leaf, Origin};
+use super::shorthand::{Form, SHORTHANDS};
 use super::{SettingsError, layer};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use toml::Value;
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "DIVISI_";
-
-/// Our variables and the settings they stand for.
-const VARIABLES: [(&str, &[&str], Form); 10] = [
-    ("DIVISI_MODEL", &["model"], Form::Text),
-    ("DIVISI_PROVIDER", &["provider"], Form::Text),
-    ("DIVISI_MAX_COST", &["max_cost"], Form::Text),
-    ("DIVISI_ALLOW", &["allow"], Form::Words),
-    ("DIVISI_STORE", &["store"], Form::Text),
-    ("DIVISI_LOCAL", &["local"], Form::Plain),
-    ("DIVISI_ESTIMATE", &["estimate"], Form::Plain),
-    ("DIVISI_TIMEOUT", &["timeout"], Form::Text),
-    ("DIVISI_JOBS", &["limits", "in_flight_max"], Form::Plain),
-    ("DIVISI_RETRIES", &["retry", "retries_max"], Form::Plain),
-];
 
 /// Which log lines `-v` shows; no setting.
 pub const LOG: &str = "DIVISI_LOG";
@@ -40,16 +26,6 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.variables.keys()).finish()
     }
-}
-
-/// How a variable is read.
-#[derive(Clone, Copy)]
-enum Form {
-    Text,
-    /// Words between commas.
-    Words,
-    /// A number, or `true` or `false`.
-    Plain,
 }
 
 impl Environment {
@@ -79,14 +55,12 @@ impl Environment {
     /// The settings that stand in it.
     pub(super) fn leaves(&self) -> Result<Vec<Leaf>, SettingsError> {
         let is_garbled = |name: &str| self.garbled.iter().any(|garbled| garbled == name);
-        if let Some(&(name, ..)) = VARIABLES.iter().find(|(name, ..)| is_garbled(name)) {
+        if let Some((_, name, _)) = variables().find(|(_, name, _)| is_garbled(name)) {
             let message = "its value is not UTF-8".to_owned();
             return Err(SettingsError::Variable { name, message, hint: None });
         }
-        let set = VARIABLES
-            .iter()
-            .filter_map(|(name, path, form)| Some((*name, *path, form.read(self.get(name)?))));
-        set.map(|(name, path, value)| {
+        let set = variables().filter_map(|(path, name, form)| Some((path, name, form.read(self.get(name)?))));
+        set.map(|(path, name, value)| {
             let leaf = Leaf::new(path, value, Origin::Variable(name));
             layer::check(&leaf).map_err(|(message, hint)| SettingsError::Variable { name, message, hint })?;
             Ok(leaf)
@@ -96,26 +70,17 @@ impl Environment {
 
     /// Variables that look like ours and are none.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        let known = |name: &str| name == LOG || VARIABLES.iter().any(|(known, ..)| *known == name);
+        let known = |name: &str| name == LOG || variables().any(|(_, known, _)| known == name);
         self.variables.keys().map(String::as_str).filter(move |name| name.starts_with(PREFIX) && !known(name))
     }
 }
 
-impl Form {
-    fn read(self, text: &str) -> Value {
-        match self {
-            Self::Text => text.into(),
-            Self::Words => {
-                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-                Value::Array(words.map(Value::from).collect())
-            }
-            Self::Plain => match (text.parse::<bool>(), text.parse::<i64>()) {
-                (Ok(switch), _) => switch.into(),
-                (_, Ok(number)) => number.into(),
-                _ => text.into(),
-            },
-        }
-    }
+/// The settings that variables give, with those.
+fn variables() -> impl Iterator<Item = (&'static [&'static str], &'static str, Form)> {
+    SHORTHANDS.iter().filter_map(|known| {
+        let (name, form) = known.variable?;
+        Some((known.path, name, form))
+    })
 }
 
 /// For a caller that does not take the variables of its process.

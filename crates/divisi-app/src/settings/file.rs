@@ -1,8 +1,7 @@
 //! Settings files: where they are, and what is wrong with them.
 
 use super::layer::{self, Leaf, Origin};
-use super::{Settings, SettingsError, secrets};
-use crate::slip;
+use super::{Settings, SettingsError, complaint, secrets};
 use divisi_core::Digest;
 use divisi_files::{Refusal, up_to_repository};
 use etcetera::BaseStrategy;
@@ -90,11 +89,8 @@ fn anchored(path: &Path, file: &Path) -> PathBuf {
 fn explain(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
     let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    let (message, hint) = slip::told(error.message(), "setting");
-    let hint = hint.or_else(|| {
-        let line = text[line_start..].lines().next().unwrap_or_default();
-        of_the_other_form(line, error.message())
-    });
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let (message, hint) = complaint::told_of(line, error.message());
     SettingsError::Wrong {
         path: path.to_owned(),
         line: before.matches('\n').count() + 1,
@@ -102,25 +98,4 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
         message,
         hint,
     }
-}
-
-/// What was meant by the name of a setting in `line` that is a table where the
-/// complaint tells of a value, or the other way round: `[provider.corp]` for
-/// `[providers.corp]`.
-fn of_the_other_form(line: &str, complaint: &str) -> Option<String> {
-    let is_table = match complaint.strip_prefix("invalid type: ")?.split_once(", expected ")? {
-        ("map", _) => true,
-        (_, expected) if expected.contains("map") || expected.starts_with("struct ") => false,
-        _ => return None,
-    };
-    let name = line.trim_start_matches([' ', '\t', '[']);
-    let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
-    let top = toml::Table::try_from(Settings::default()).ok()?;
-    top.get(name)?;
-    let form = |(_, value): &(&String, &Value)| value.is_table() == is_table;
-    let others = top.iter().filter(form).map(|(other, _)| other.as_str());
-    slip::nearest(name, others).map(|near| match is_table {
-        true => format!("did you mean `[{near}]`? `{name}` is a single value"),
-        false => format!("did you mean `{near}`? `[{name}]` is a table"),
-    })
 }

@@ -1,8 +1,7 @@
 //! Layers of settings: the nearer one wins, leaf by leaf, and where a value
 //! comes from is kept.
 
-use super::Settings;
-use crate::slip;
+use super::{Settings, complaint};
 use divisi_providers::redact;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -75,10 +74,23 @@ pub(super) fn leaves(table: Table, origin: &Origin) -> Vec<Leaf> {
     found
 }
 
+/// Settings that had another name, when some had their bounds first: the old one, which is
+/// still read, and the one that they have.
+const RENAMED: [(&[&str], &str); 4] = [
+    (&["max_cost"], "cost_max"),
+    (&["max_turns"], "turns_max"),
+    (&["max_reply_tokens"], "reply_tokens_max"),
+    (&["budget", "task"], "task_cost_max"),
+];
+
 fn walk(table: Table, path: &mut Vec<String>, origin: &Origin, found: &mut Vec<Leaf>) {
     for (name, value) in table {
         let whole = path.first().is_some_and(|first| WHOLE.contains(&first.as_str()));
         path.push(name);
+        if let Some((_, new)) = RENAMED.iter().find(|(old, _)| path == old) {
+            path.pop();
+            path.push((*new).to_owned());
+        }
         match value {
             Value::Table(inner) if !whole => walk(inner, path, origin, found),
             value => found.push(Leaf { path: path.clone(), value, origin: origin.clone() }),
@@ -121,5 +133,5 @@ fn put(table: &mut Table, path: &[String], value: Value) {
 /// Whether a value is one that its setting may have; says why not, and what may
 /// have been meant.
 pub(super) fn check(leaf: &Leaf) -> Result<(), (String, Option<String>)> {
-    settings(std::slice::from_ref(leaf)).map(drop).map_err(|error| slip::told(error.message(), "setting"))
+    settings(std::slice::from_ref(leaf)).map(drop).map_err(|error| complaint::told(error.message()))
 }

@@ -10,8 +10,10 @@
 //! has trusted the file as it is (`trusted`).
 
 mod shape;
+mod shorthand;
 mod values;
 
+mod complaint;
 mod environment;
 mod file;
 mod layer;
@@ -20,6 +22,8 @@ mod secrets;
 mod advice;
 mod claims;
 mod trusted;
+
+pub mod reference;
 
 pub use claims::Claim;
 pub(crate) use claims::is_below;

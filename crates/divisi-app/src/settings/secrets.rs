@@ -1,8 +1,7 @@
 //! What in the settings is secret, made known before anything is done with them.
 
 use super::Settings;
-use crate::vendors::vendors;
-use divisi_providers::redact;
+use divisi_providers::{redact, vendors};
 
 /// Makes known the keys that any provider may use, whether it is asked or not,
 /// passwords in addresses, and what programs are given.

@@ -2,7 +2,6 @@
 
 use super::values::{Dollars, Grant, PerMillion, Span, check_pattern};
 use crate::slip;
-use crate::vendors::{Kind, vendors};
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
@@ -10,8 +9,9 @@ use divisi_core::price::Rates;
 use divisi_core::{Limits, ModelPrice, RetryPolicy, Tier};
 use divisi_engine::executor::CommandLine;
 use divisi_engine::setup::{self, KindTable};
-use divisi_providers::Dialect;
+use divisi_providers::{Dialect, WireFormat, vendors};
 use etcetera::BaseStrategy;
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -20,40 +20,45 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 /// Every setting there is. The same names stand in `divisi.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The model of tasks that name none: a tier, an id, `provider:model`, or `auto`.
     pub model: String,
     /// Who answers what names no provider; `auto` takes the first that can.
     pub provider: String,
-    /// Most a run may cost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_cost: Option<Dollars>,
-    /// What agents may do besides reading.
+    /// Most a run may cost; at it the run parks. Without it there is no bound. A lower one in the
+    /// user's file holds in every project, too.
+    #[serde(alias = "max_cost", skip_serializing_if = "Option::is_none")]
+    pub cost_max: Option<Dollars>,
+    /// What agents may do besides reading files.
     pub allow: Vec<Grant>,
-    /// The file in which runs are kept.
+    /// The file in which runs are kept: `divisi/runs.db` in the user's folder for data where
+    /// nothing else is said.
     pub store: PathBuf,
     /// Whether model servers on this machine are looked for.
     pub local: bool,
     /// Whether the cost of a run is estimated as it starts.
     pub estimate: bool,
-    /// Longest time of one attempt.
+    /// Longest time of one attempt, its tools and checks included.
     pub timeout: Span,
     /// Longest time of one request without any sign of progress.
     pub idle_timeout: Span,
     /// Longest time of one check that is a command.
     pub check_timeout: Span,
-    /// Whether a request that takes far longer than others may be sent a second time.
+    /// Whether a request that takes far longer than others may be sent a second time; both are
+    /// paid for.
     pub hedge: bool,
     /// Requests one attempt may send.
-    pub max_turns: u32,
-    /// Longest reply in tokens.
-    pub max_reply_tokens: u32,
+    #[serde(alias = "max_turns")]
+    pub turns_max: u32,
+    /// Longest reply in tokens. Money for all of it is set aside before a request leaves.
+    #[serde(alias = "max_reply_tokens")]
+    pub reply_tokens_max: u32,
     /// A file whose text replaces the one that frames every agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub framing: Option<PathBuf>,
-    /// Money besides `max_cost`.
+    /// Money for parts of a run, and where to warn.
     pub budget: Budget,
     /// What one run may do at once, and what many.
     pub limits: Limits,
@@ -64,37 +69,37 @@ pub struct Settings {
     /// How often and how soon a task is tried again.
     pub retry: Retry,
     /// Model ids by tier, before those of the default provider.
-    pub tiers: BTreeMap<String, String>,
-    /// Providers besides those that divisi knows, or these reached otherwise.
+    pub tiers: BTreeMap<Tier, String>,
+    /// Providers besides those that divisi knows, or these reached otherwise, by their names.
     #[serde(deserialize_with = "providers")]
     pub providers: BTreeMap<String, ProviderSettings>,
     /// What models cost that have another price than the published one, or
     /// none, by patterns of their ids.
     #[serde(deserialize_with = "prices")]
     pub prices: BTreeMap<String, PriceSettings>,
-    /// Sorts of work: changes to ours, and new ones.
+    /// Sorts of work, for the model `auto`: changes to ours, and new ones, by their names.
     pub kinds: BTreeMap<String, KindChange>,
-    /// Programs that carry out tasks.
+    /// Programs that carry out tasks, by their names: the prompt on stdin, the result on stdout.
     pub executors: BTreeMap<String, CommandLine>,
 }
 
 /// Money for parts of a run, and where to warn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Most one task may cost, of those that say nothing else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<Dollars>,
+    #[serde(alias = "task", skip_serializing_if = "Option::is_none")]
+    pub task_cost_max: Option<Dollars>,
     /// Most the tasks of a phase may cost, by its title.
     pub phases: BTreeMap<String, Dollars>,
-    /// Share of `max_cost` in percent at which to warn.
+    /// Share of `cost_max` in percent at which to warn; 0: never.
     pub warn_percent: u8,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         // Early enough to look at what is left before it is gone.
-        Self { task: None, phases: BTreeMap::new(), warn_percent: 80 }
+        Self { task_cost_max: None, phases: BTreeMap::new(), warn_percent: 80 }
     }
 }
 
@@ -103,12 +108,12 @@ impl Settings {
     pub fn caps(&self) -> Caps {
         let phases = self.budget.phases.iter().map(|(title, most)| (title.as_str().into(), most.0));
         let warn_percent = Some(self.budget.warn_percent).filter(|percent| *percent > 0);
-        Caps { run: self.max_cost.map(|most| most.0), phases: phases.collect(), warn_percent }
+        Caps { run: self.cost_max.map(|most| most.0), phases: phases.collect(), warn_percent }
     }
 }
 
 /// How often and how soon a task is tried again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// How often a failed attempt is tried again.
@@ -124,26 +129,27 @@ pub struct Retry {
 }
 
 /// A provider besides those that divisi knows, or one of them reached otherwise.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
     /// The API that it speaks. A vendor that divisi knows by this name speaks
     /// what it always speaks; of others it has to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
+    pub kind: Option<WireFormat>,
     /// What the paths of the API are appended to; the vendor's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// The environment variable that holds the key. The key itself never
     /// stands in a file.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "variable")]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9_]*$"))]
     pub key_env: Option<String>,
     /// Patterns of the model ids it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
     /// Its model ids by tier.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tiers: BTreeMap<String, String>,
+    pub tiers: BTreeMap<Tier, String>,
     /// Tiers that suffice for kinds of task here, where they differ.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kinds: BTreeMap<String, Tier>,
@@ -160,7 +166,7 @@ fn is_usual(dialect: &Dialect) -> bool {
 }
 
 /// What may be sent to a provider. What is left out is as the vendor tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
     /// Requests in a minute.
@@ -184,8 +190,8 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// The same for the governor of a provider that speaks `kind`.
-    pub fn settings(&self, kind: Kind) -> RateSettings {
+    /// The same for the governor of a provider that speaks `wire_format`.
+    pub fn settings(&self, wire_format: WireFormat) -> RateSettings {
         let by_second = self.requests_per_second.map(|limit| u64::from(limit.get()) * 60);
         let by_minute = self.requests_per_minute.map(|limit| u64::from(limit.get()));
         RateSettings {
@@ -194,15 +200,14 @@ impl RateLimits {
             input_tokens_per_minute: self.input_tokens_per_minute.map(NonZeroU64::get),
             output_tokens_per_minute: self.output_tokens_per_minute.map(NonZeroU64::get),
             in_flight: self.in_flight.map(NonZeroU32::get),
-            // Only Anthropic says that what is read from its cache does not count.
-            count_cached: kind != Kind::Anthropic,
+            count_cached: wire_format.counts_cached(),
         }
     }
 }
 
 /// What a model costs, in dollars per million tokens. What is left out costs
 /// as much as input.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceSettings {
     /// Tokens of the prompt.
@@ -239,7 +244,7 @@ impl Default for Settings {
         Self {
             model: "sonnet".into(),
             provider: "auto".into(),
-            max_cost: None,
+            cost_max: None,
             allow: vec![],
             store: default_store(),
             local: true,
@@ -248,8 +253,8 @@ impl Default for Settings {
             idle_timeout: Span(setup::IDLE_TIMEOUT),
             check_timeout: Span(setup::CHECK_TIMEOUT),
             hedge: false,
-            max_turns: setup::TURNS_MAX,
-            max_reply_tokens: setup::REPLY_TOKENS_MAX,
+            turns_max: setup::TURNS_MAX,
+            reply_tokens_max: setup::REPLY_TOKENS_MAX,
             framing: None,
             budget: Budget::default(),
             limits: Limits::default(),
@@ -315,8 +320,8 @@ impl fmt::Debug for ProviderSettings {
 
 impl ProviderSettings {
     /// The API that it speaks under this name; `None` where nobody knows.
-    pub fn kind(&self, name: &str) -> Option<Kind> {
-        self.kind.or_else(|| Some(vendors().into_iter().find(|vendor| vendor.name == name)?.kind))
+    pub fn kind(&self, name: &str) -> Option<WireFormat> {
+        self.kind.or_else(|| Some(vendors().into_iter().find(|vendor| vendor.name == name)?.wire_format))
     }
 }
 
@@ -334,8 +339,9 @@ fn providers<'de, D: Deserializer<'de>>(
             let known = vendors();
             let near = slip::nearest(name, known.iter().map(|vendor| vendor.name.as_str()));
             let near = near.map(|near| format!(", or did you mean `{near}`?")).unwrap_or_default();
+            let kinds = WireFormat::ALL.map(|kind| format!("`{kind}`")).join(", ");
             Err(D::Error::custom(format_args!(
-                "the provider `{name}` has no `kind`: say `anthropic`, `openai` or `openai-chat`, the API that it speaks{near}"
+                "the provider `{name}` has no `kind`, the API that it speaks: say one of {kinds}{near}"
             )))
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::vendors::Kind;
+use divisi_core::PicoUsd;
+use divisi_providers::WireFormat;
 use std::fs;
 
 /// A repository with a package in it.
@@ -37,15 +38,15 @@ impl Project {
 #[test]
 fn the_nearer_layer_wins_and_origins_are_kept() {
     let project =
-        Project::new(&[("divisi.toml", "model = 'haiku'\nmax_cost = 5\n[limits]\nin_flight_max = 3")]);
+        Project::new(&[("divisi.toml", "model = 'haiku'\ncost_max = 5\n[limits]\nin_flight_max = 3")]);
     let loaded = project.load([("DIVISI_MODEL", "opus"), ("DIVISI_ALLOW", "write, run")]).unwrap();
     assert_eq!(loaded.settings.model, "opus");
     assert_eq!(loaded.settings.limits.in_flight_max, 9);
     assert_eq!(loaded.settings.allow, [Grant::Write, Grant::Run]);
-    assert_eq!(loaded.settings.max_cost, Some("5.00".parse().unwrap()));
+    assert_eq!(loaded.settings.cost_max, Some("5.00".parse().unwrap()));
     let origin = |name: &str| loaded.leaves.iter().find(|leaf| leaf.name() == name).unwrap().origin.clone();
     assert_eq!(origin("model"), Origin::Variable("DIVISI_MODEL"));
-    assert_eq!(origin("max_cost"), Origin::File(project.0.path().join("divisi.toml")));
+    assert_eq!(origin("cost_max"), Origin::File(project.0.path().join("divisi.toml")));
     assert_eq!(origin("limits.in_flight_max"), Origin::Flag("--jobs"));
     assert_eq!(origin("limits.tasks_max"), Origin::Default);
 }
@@ -69,7 +70,7 @@ fn a_provider_comes_whole_from_one_layer() {
     let project =
         Project::new(&[("divisi.toml", "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'http://x/v1'")]);
     let loaded = project.load([]).unwrap();
-    assert_eq!(loaded.settings.providers["corp"].kind, Some(Kind::OpenaiChat));
+    assert_eq!(loaded.settings.providers["corp"].kind, Some(WireFormat::OpenaiChat));
     assert!(loaded.leaves.iter().any(|leaf| leaf.name() == "providers.corp"));
 }
 
@@ -98,7 +99,7 @@ fn mistakes_are_named_with_their_place() {
     hint: did you mean `key_env`?
     "#);
     insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkey_env = 'sk-1'"), @"/divisi.toml, line 3, column 11: `key_env` is the name of an environment variable, not the key itself");
-    insta::assert_snapshot!(Project::complaint("model = 'x'\n[providers.corp.rate]\nburst = 3"), @"/divisi.toml, line 2, column 2: the provider `corp` has no `kind`: say `anthropic`, `openai` or `openai-chat`, the API that it speaks");
+    insta::assert_snapshot!(Project::complaint("model = 'x'\n[providers.corp.rate]\nburst = 3"), @"/divisi.toml, line 2, column 2: the provider `corp` has no `kind`, the API that it speaks: say one of `anthropic`, `openai`, `openai-chat`");
     insta::assert_snapshot!(Project::complaint("[kinds.search]\nteir = 'opus'"), @r"
     /divisi.toml, line 2, column 1: there is no setting `teir`
     hint: did you mean `tier`?
@@ -107,7 +108,7 @@ fn mistakes_are_named_with_their_place() {
     insta::assert_snapshot!(Project::complaint("[providers.x]\nkind = 'openai'\nkinds = { search = 'large' }"), @"/divisi.toml, line 3, column 20: `large` is none of `haiku`, `sonnet`, `opus`, `fable`");
     insta::assert_snapshot!(Project::complaint("timeout = 10"), @r#"/divisi.toml, line 1, column 11: invalid type: integer `10`, expected a span of time with its unit, like "90s", "10m" or "1h30m""#);
     insta::assert_snapshot!(Project::complaint("timeout = '10'"), @"/divisi.toml, line 1, column 11: `10` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
-    insta::assert_snapshot!(Project::complaint("max_cost = 'a lot'"), @r#"/divisi.toml, line 1, column 12: invalid value: string "a lot", expected an amount of dollars, like 5 or 0.35"#);
+    insta::assert_snapshot!(Project::complaint("cost_max = 'a lot'"), @r#"/divisi.toml, line 1, column 12: invalid value: string "a lot", expected an amount of dollars, like 5 or 0.35"#);
     insta::assert_snapshot!(Project::complaint("[prices.x]\ninput = 1"), @"/divisi.toml, line 1, column 1: missing field `output`");
     insta::assert_snapshot!(Project::complaint("[prices.x]\ninput = 1\noutput = 1\ncache_reed = 1"), @"
     /divisi.toml, line 4, column 1: there is no setting `cache_reed`
@@ -132,6 +133,8 @@ fn what_was_mistyped_is_named_at_every_depth() {
         "[budget]\nphase = { A = 1 }",
         "[kinds.search]\ntier = 'hiaku'",
         "allow = ['wirte']",
+        "[tiers]\nhiaku = 'x'",
+        "[providers.corp]\nkind = 'openai'\ntiers = { sonet = 'x' }",
     ];
     insta::assert_snapshot!(mistyped.map(Project::complaint).join("\n"), @r#"
     /divisi.toml, line 1, column 2: invalid type: map, expected a string
@@ -156,12 +159,28 @@ fn what_was_mistyped_is_named_at_every_depth() {
     hint: did you mean `haiku`?
     /divisi.toml, line 1, column 10: `wirte` is neither `write` nor `run`
     hint: did you mean `write`?
+    /divisi.toml, line 2, column 1: `hiaku` is none of `haiku`, `sonnet`, `opus`, `fable`
+    hint: did you mean `haiku`?
+    /divisi.toml, line 3, column 11: `sonet` is none of `haiku`, `sonnet`, `opus`, `fable`
+    hint: did you mean `sonnet`?
     "#);
     let variables = [("DIVISI_ALLOW", "wirte")];
     insta::assert_snapshot!(Project::new(&[]).load(variables).unwrap_err(), @"
     the environment variable DIVISI_ALLOW: `wirte` is neither `write` nor `run`
     hint: did you mean `write`?
     ");
+}
+
+#[test]
+fn a_setting_is_read_by_the_name_that_it_had() {
+    let old = "max_cost = 5\nmax_turns = 6\nmax_reply_tokens = 7\n[budget]\ntask = 1";
+    let Loaded { settings, leaves, .. } = Project::new(&[("divisi.toml", old)]).load([]).unwrap();
+    assert_eq!((settings.turns_max, settings.reply_tokens_max), (6, 7));
+    let dollars = [settings.cost_max, settings.budget.task_cost_max].map(|most| most.map(|most| most.0));
+    assert_eq!(dollars, [Some(PicoUsd(5_000_000_000_000)), Some(PicoUsd(1_000_000_000_000))]);
+    let is_of_file = |leaf: &&Leaf| matches!(leaf.origin, Origin::File(_));
+    let names: Vec<_> = leaves.iter().filter(is_of_file).map(Leaf::name).collect();
+    assert_eq!(names, ["budget.task_cost_max", "cost_max", "reply_tokens_max", "turns_max"]);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use divisi_core::time::BadSpan;
 use divisi_core::{Millis, PicoUsd, price};
 use divisi_engine::Permissions;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -45,6 +47,20 @@ impl<'de> Deserialize<'de> for Span {
             }
         }
         deserializer.deserialize_str(Text)
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "span of time".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "span",
+            "pattern": "[0-9].*[A-Za-zµ]",
+            "examples": ["90s", "10m", "1h30m"],
+        })
     }
 }
 
@@ -97,6 +113,21 @@ impl<'de> Deserialize<'de> for Dollars {
     }
 }
 
+impl JsonSchema for Dollars {
+    fn schema_name() -> Cow<'static, str> {
+        "dollars".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "format": "dollars",
+            "minimum": 0,
+            "pattern": r"^\$?[0-9]*\.?[0-9]*$",
+            "examples": [5, 0.35],
+        })
+    }
+}
+
 /// The price of a million tokens, written like any amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Dollars", into = "Dollars")]
@@ -107,6 +138,15 @@ impl PerMillion {
     pub fn per_token(self) -> PicoUsd {
         // Checked when it was read.
         price::per_token(self.0.0).unwrap_or_default()
+    }
+}
+
+impl JsonSchema for PerMillion {
+    fn schema_name() -> Cow<'static, str> {
+        "dollars per million tokens".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Dollars::json_schema(generator)
     }
 }
 
@@ -127,7 +167,7 @@ impl From<PerMillion> for Dollars {
 }
 
 /// Something agents may do besides reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Grant {
     /// Change files of the workspace.

@@ -53,6 +53,7 @@ pub struct Kind {
 
 /// The most that tools can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Needs {
     /// Nothing: there are none.
@@ -89,6 +90,7 @@ impl Needs {
 
 /// What one task of a kind uses, as long as nothing better is known: medians.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TokenPrior {
     /// Prompt tokens of all its turns together.
@@ -125,6 +127,7 @@ impl TokenPrior {
 ///
 /// Lists are added to ours, everything else replaces it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct KindChange {
     /// The tier; a new kind must have one.

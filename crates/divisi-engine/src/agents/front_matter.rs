@@ -3,7 +3,7 @@
 //! It is YAML, or was meant to be: in the wild one file of twenty is not,
 //! mostly for a colon in the description. Such a head is read line by line.
 
-use serde_norway::Value;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Brackets within brackets of a head. The time that reading takes grows with the
@@ -73,13 +73,15 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn read(head: &str) -> BTreeMap<String, Field> {
-    let yaml = serde_norway::from_str::<BTreeMap<String, Value>>(head);
+    // `yes` and `on` are words in a description, not truth values.
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let yaml = serde_saphyr::from_str_with_options::<BTreeMap<String, Value>>(head, options);
     yaml.map_or_else(|_| by_lines(head), |head| head.into_iter().map(|(key, v)| (key, field(v))).collect())
 }
 
 fn field(value: Value) -> Field {
     match value {
-        Value::Sequence(items) => {
+        Value::Array(items) => {
             let items: Option<Vec<_>> = items.into_iter().map(scalar).collect();
             items.map_or(Field::Other, Field::List)
         }
@@ -93,7 +95,7 @@ fn scalar(value: Value) -> Option<String> {
         Value::Bool(value) => Some(value.to_string()),
         Value::Number(value) => Some(value.to_string()),
         Value::String(value) => Some(value.trim().to_owned()),
-        Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+        Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -102,7 +102,7 @@ pub(crate) enum Waiter {
 
 /// Leads the answers to a flow's calls to its script, in the order in which
 /// they are to be given.
-pub type Answered = mpsc::UnboundedSender<(u64, TaskReport)>;
+pub(crate) type Answered = mpsc::UnboundedSender<(u64, TaskReport)>;
 
 /// How a task ended, as the flow learns it.
 #[derive(Clone, Debug)]

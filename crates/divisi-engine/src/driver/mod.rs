@@ -21,8 +21,9 @@ mod message;
 mod redacted;
 
 pub(crate) use journal::{each_event, read, replay};
-pub use message::{Answered, TaskEnd, TaskReport};
+pub(crate) use message::Answered;
 pub(crate) use message::{FlowNews, Message, Ours, Waiter};
+pub use message::{TaskEnd, TaskReport};
 
 use crate::clock::wall_clock;
 use crate::engine::Listed;

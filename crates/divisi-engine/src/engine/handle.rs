@@ -3,12 +3,10 @@
 use super::{Engine, Subscription};
 use crate::driver::{DriveError, Message};
 use crate::executor::Signal;
-use crate::flow::ScriptEnd;
 use divisi_core::event::RunStatus;
 use divisi_core::preflight::Estimate;
 use divisi_core::run::Stage;
 use divisi_core::{Failure, Position, Run, RunId, RunView};
-use divisi_script::ScriptError;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
@@ -22,7 +20,8 @@ pub struct RunHandle {
     pub(super) signals: broadcast::Sender<Signal>,
     pub(super) drive: JoinHandle<Result<Run, DriveError>>,
     pub(super) engine: Engine,
-    pub(super) script_end: Option<ScriptEnd>,
+    #[cfg(feature = "script")]
+    pub(super) script_end: Option<crate::flow::ScriptEnd>,
     pub(super) before: RunView,
 }
 
@@ -107,16 +106,23 @@ impl RunHandle {
             Some(Ok(value)) => Some(Ok(self.engine.read(value).await?)),
             Some(Err(failure)) => Some(Err(failure.clone())),
         };
-        let failed = matches!(result, Some(Err(_)));
+        #[cfg(feature = "script")]
         let script_error = match self.script_end.take() {
-            Some(end) if failed => end.await.ok(),
+            Some(end) if matches!(result, Some(Err(_))) => end.await.ok(),
             _ => None,
         };
-        Ok(Finished { id: self.id.clone(), run, result, script_error })
+        Ok(Finished {
+            id: self.id.clone(),
+            run,
+            result,
+            #[cfg(feature = "script")]
+            script_error,
+        })
     }
 }
 
 /// A run that is over or parked.
+#[non_exhaustive]
 pub struct Finished {
     /// Its name.
     pub id: RunId,
@@ -126,7 +132,8 @@ pub struct Finished {
     /// has not got that far.
     pub result: Option<Result<Arc<str>, Failure>>,
     /// The script's error with its source, when that is why it failed.
-    pub script_error: Option<ScriptError>,
+    #[cfg(feature = "script")]
+    pub script_error: Option<divisi_script::ScriptError>,
 }
 
 impl Finished {

@@ -3,6 +3,8 @@
 mod handle;
 mod job;
 mod live;
+#[cfg(feature = "script")]
+mod scripts;
 mod subscription;
 
 pub use handle::{Control, Finished, RunHandle};
@@ -14,7 +16,7 @@ pub use subscription::{Events, Subscription};
 use crate::clock::wall_clock;
 use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
 use crate::executor::misfit;
-use crate::flow::{self, Flow, Library};
+use crate::flow::Flow;
 use crate::resolve::Resolver;
 use crate::setup::Setup;
 use crate::store::{Batch, Lease, LeaseError, RunSummary, Store, StoreError};
@@ -26,7 +28,6 @@ use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::run_loop::RunLoop;
 use divisi_core::{Input, Millis, Plan, Position, Run, RunId, RunView, Task, TaskId};
 use divisi_providers::redact;
-use divisi_script::{HostOptions, ScriptError};
 use live::LiveRuns;
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
@@ -46,6 +47,7 @@ pub struct Engine {
 
 /// What may be said of a run besides its flow.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// How much may be spent, in all executions together.
     pub caps: Caps,
@@ -70,14 +72,52 @@ impl RunOptions {
         self.caps.run = self.caps.run.into_iter().chain(plan.head().max_cost).min();
         self
     }
+
+    /// The same with these caps.
+    pub fn caps(mut self, caps: Caps) -> Self {
+        self.caps = caps;
+        self
+    }
+
+    /// The same with a budget of output tokens.
+    pub fn token_budget(mut self, token_budget: Option<u64>) -> Self {
+        self.token_budget = token_budget;
+        self
+    }
+
+    /// The same where tasks that have failed are tried again, or not.
+    pub fn reopen_failed(mut self, reopen_failed: bool) -> Self {
+        self.reopen_failed = reopen_failed;
+        self
+    }
+
+    /// The same for a run that belongs to this folder.
+    pub fn folder(mut self, folder: impl Into<Arc<str>>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// The same with what is kept to go on with the run.
+    pub fn kept(mut self, kept: Value) -> Self {
+        self.kept = Some(kept);
+        self
+    }
+
+    /// The same where quota is waited for, or not.
+    pub fn quota_wait(mut self, quota_wait: Option<QuotaWait>) -> Self {
+        self.quota_wait = quota_wait;
+        self
+    }
 }
 
 /// Why a run did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The script is not one.
+    #[cfg(feature = "script")]
     #[error(transparent)]
-    Script(#[from] Box<ScriptError>),
+    Script(#[from] Box<divisi_script::ScriptError>),
     /// Somebody else drives the run.
     #[error(transparent)]
     Lease(#[from] LeaseError),
@@ -97,6 +137,7 @@ impl From<StoreError> for StartError {
 
 /// Why an answer was not taken.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnswerError {
     /// The run cannot be opened: it is not there, or another process drives it.
     #[error(transparent)]
@@ -121,39 +162,6 @@ impl Engine {
     /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
-    }
-
-    /// Starts a script. Nothing is written if it cannot be parsed.
-    pub async fn start(
-        &self,
-        flow: Flow,
-        setup: Setup,
-        options: RunOptions,
-    ) -> Result<RunHandle, StartError> {
-        let script = flow.parse().map_err(Box::new)?;
-        let opened = Opened::new(self.new_id().await?, Run::new());
-        let (flow, is_cut) = flow.with_args_redacted();
-        let handle = self.drive_script(opened, flow, script, setup, options).await?;
-        if is_cut {
-            let line = "warning: the arguments hold a key; `***` stands in its place";
-            // The driver is there until the handle is.
-            let _ = handle.inbox.send(Message::Flow(FlowNews::Log(line.into())));
-        }
-        Ok(handle)
-    }
-
-    /// Goes on with a run, whatever ended it. `flow` is what is executed now:
-    /// the run's own or an edited one; see [`Engine::flow_of`].
-    pub async fn resume(
-        &self,
-        id: &RunId,
-        flow: Flow,
-        setup: Setup,
-        options: RunOptions,
-    ) -> Result<RunHandle, StartError> {
-        let script = flow.parse().map_err(Box::new)?;
-        let opened = self.reopen(id).await?;
-        self.drive_script(opened, flow, script, setup, options).await
     }
 
     /// Starts a run that this program feeds.
@@ -299,35 +307,6 @@ impl Engine {
         }
     }
 
-    async fn drive_script(
-        &self,
-        opened: Opened,
-        flow: Flow,
-        script: divisi_script::Script,
-        setup: Setup,
-        options: RunOptions,
-    ) -> Result<RunHandle, StartError> {
-        let (answers, answered) = mpsc::unbounded_channel();
-        let host = HostOptions {
-            budget_total: options.token_budget,
-            usd_total: options.caps.run,
-            cwd: Some(setup.workspace.display().to_string()),
-            ..HostOptions::default()
-        };
-        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
-        let name = match flow.path {
-            None => flow.name.clone(),
-            Some(_) => script.meta().name.as_str().into(),
-        };
-        let source = Source { name, path: flow.path, text: flow.source, args: flow.args.clone() };
-        let (mut handle, inbox) =
-            self.drive(opened, source, resolver.clone(), options, Some(answers)).await?;
-        let end =
-            flow::start(script, flow.args, host, resolver, inbox, answered).map_err(StartError::Thread)?;
-        handle.script_end = Some(end);
-        Ok(handle)
-    }
-
     async fn drive_job(
         &self,
         opened: Opened,
@@ -345,11 +324,13 @@ impl Engine {
     }
 
     /// Keeps agents from writing to what decides over this run and others.
-    fn protect(&self, setup: &Setup) {
+    #[cfg_attr(not(feature = "script"), expect(unused_variables, reason = "a program is not written to"))]
+    fn protect(&self, setup: &Setup, source: &Source) {
         let protected = &setup.protected;
         protected.add_git(&setup.workspace);
         self.store.files().iter().for_each(|path| protected.add(path));
-        Library::new(&setup.workspace).folders().iter().for_each(|folder| protected.add(folder));
+        #[cfg(feature = "script")]
+        scripts::protect(protected, source, &setup.workspace);
     }
 
     async fn drive(
@@ -366,8 +347,7 @@ impl Engine {
             None => self.store.leases().take(&id).await?,
         };
         let setup = resolver.setup();
-        flow::protect(&setup.protected, source.path.as_deref(), &source.text, &setup.workspace);
-        self.protect(setup);
+        self.protect(setup, &source);
         let mut blobs = vec![];
         let known = redact::known();
         let mut keep = |text: Arc<str>| {
@@ -403,8 +383,16 @@ impl Engine {
         let driver =
             Driver::new(id.clone(), (run, position), self.store.clone(), channel, audience, patience);
         let drive = tokio::spawn(driver.drive(first, blobs, lease, listed));
-        let (engine, script_end) = (self.clone(), None);
-        let handle = RunHandle { id, inbox: inbox.clone(), signals, drive, engine, script_end, before };
+        let handle = RunHandle {
+            id,
+            inbox: inbox.clone(),
+            signals,
+            drive,
+            engine: self.clone(),
+            before,
+            #[cfg(feature = "script")]
+            script_end: None,
+        };
         Ok((handle, inbox))
     }
 }

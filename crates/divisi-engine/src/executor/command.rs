@@ -16,6 +16,7 @@ use std::time::Duration;
 
 /// A program and its arguments, as the settings name them.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CommandLine {
     /// The program and its arguments. `{model}` stands for the model the task

@@ -587,7 +587,7 @@ impl Performer {
             End::Turns => {
                 let message = format!("did not finish in {} turns", assignment.turns_max);
                 Failure::new(FailureClass::Turns, message)
-                    .hint("raise `maxTurns` of the task or `max_turns` of the settings, or ask for less")
+                    .hint("raise `maxTurns` of the task or `turns_max` of the settings, or ask for less")
             }
             End::Schema => {
                 let violations = self.dialogue.as_ref().map_or("", Dialogue::violations);
@@ -599,7 +599,7 @@ impl Performer {
             End::Empty => {
                 let message = "the answer was empty, and again when the model was asked once more";
                 Failure::new(FailureClass::Empty, message)
-                    .hint("ask another model, or raise `max_reply_tokens` for one that thinks at length")
+                    .hint("ask another model, or raise `reply_tokens_max` for one that thinks at length")
             }
             End::NoCall => {
                 let message =

@@ -3,17 +3,23 @@
 //! A run does not know what feeds it. Here are the two that do: a script on a
 //! thread of its own, and a Rust program. Both are clients of one door.
 
+#[cfg(feature = "script")]
 mod called;
+#[cfg(feature = "script")]
 mod library;
+#[cfg(feature = "script")]
 mod script;
+#[cfg(feature = "script")]
 mod watchdog;
 
+#[cfg(feature = "script")]
 pub(crate) use called::protect;
+#[cfg(feature = "script")]
 pub use library::{FlowFile, Library};
+#[cfg(feature = "script")]
 pub(crate) use script::{ScriptEnd, on_stack, start, texts_of};
 
 use divisi_providers::redact;
-use divisi_script::Script;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -52,8 +58,9 @@ impl Flow {
     }
 
     /// Checks the script without running it.
-    pub fn parse(&self) -> Result<Script, divisi_script::ScriptError> {
+    #[cfg(feature = "script")]
+    pub fn parse(&self) -> Result<divisi_script::Script, divisi_script::ScriptError> {
         let name = self.path.as_deref().unwrap_or(&self.name);
-        Script::parse(name, &self.source)
+        divisi_script::Script::parse(name, &self.source)
     }
 }

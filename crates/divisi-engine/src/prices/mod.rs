@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::setup::{Models, ProviderModels};
     use divisi_core::Usage;
-    use divisi_core::price::{Billing, Service};
+    use divisi_core::price::{Billing, Service, TokenClass};
     use divisi_providers::{Block, Scripted, Stop};
 
     fn at(date: &str) -> Timestamp {
@@ -167,6 +167,25 @@ mod tests {
             ("", "claude-sonnet-4-6", "$3.00", "$15.00"),
         ] {
             assert_eq!(million(provider, model), Some((input.into(), output.into())), "{provider} {model}");
+        }
+    }
+
+    #[test]
+    fn every_tier_of_every_vendor_is_one_of_its_models_and_has_a_price_that_is_not_nothing() {
+        let catalogue = Catalogue::default();
+        for vendor in divisi_providers::vendors() {
+            let is_known = |id: &str| {
+                let fits = |model: &String| crate::globs::compile(model, false).unwrap().is_match(id);
+                vendor.models.iter().any(fits)
+            };
+            for id in vendor.tiers.values() {
+                assert!(is_known(id), "{}: {id}", vendor.name);
+                let price = catalogue.price(&vendor.name, id, at("2026-11-22"));
+                let price = price.unwrap_or_else(|| panic!("{} {id} has no price", vendor.name));
+                for rates in std::iter::once(&price.base).chain(price.above.iter().map(|(_, rates)| rates)) {
+                    assert!(TokenClass::ALL.into_iter().all(|class| rates.of(class) > PicoUsd::ZERO), "{id}");
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! How many tokens a text is, counted offline.
 //!
-//! OpenAI's models: by their own tokeniser (`openai`). Claude: by what each
+//! OpenAI's models: by their own tokeniser (`openai`), where that is built in. Claude: by what each
 //! piece of text was measured to cost, per family of its tokenisers (`claude`).
 //! Anyone else: as new Claude models, which make the most tokens of all. What
 //! the error is, and how it was measured, stands in `docs/tokens.md`.
@@ -12,6 +12,7 @@
 mod features;
 
 mod claude;
+#[cfg(feature = "tokenisers")]
 mod openai;
 
 mod correction;
@@ -70,15 +71,20 @@ impl Tokeniser {
 /// load, a fraction of a second.
 pub fn count(model: &str, text: &str) -> Count {
     match Tokeniser::of(model) {
+        #[cfg(feature = "tokenisers")]
         Tokeniser::Openai => openai::count(text),
+        #[cfg(not(feature = "tokenisers"))]
+        Tokeniser::Openai => of_unknown(text),
         Tokeniser::ClaudeOld => claude::count(Generation::Old, text),
         Tokeniser::ClaudeNew => claude::count(Generation::New, text),
-        Tokeniser::Unknown => {
-            let Count { tokens, upper } = claude::count(Generation::New, text);
-            // Small vocabularies of local models cut finer still.
-            Count { tokens, upper: (upper + upper / 2).min(bytes(text)) }
-        }
+        Tokeniser::Unknown => of_unknown(text),
     }
+}
+
+fn of_unknown(text: &str) -> Count {
+    let Count { tokens, upper } = claude::count(Generation::New, text);
+    // Small vocabularies of local models cut finer still.
+    Count { tokens, upper: (upper + upper / 2).min(bytes(text)) }
 }
 
 /// About how many tokens `request` has to its model.

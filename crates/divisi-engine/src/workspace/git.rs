@@ -149,7 +149,7 @@ pub(super) fn line(mut said: Vec<u8>) -> OsString {
 
 /// Why git did not do it.
 #[derive(Debug, thiserror::Error)]
-pub enum GitError {
+pub(crate) enum GitError {
     /// It could not run to its end.
     #[error(transparent)]
     Process(#[from] ProcessError),

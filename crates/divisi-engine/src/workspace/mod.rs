@@ -12,7 +12,7 @@ mod git;
 mod repository;
 mod special;
 
-pub use git::GitError;
+pub(crate) use git::GitError;
 
 pub(crate) use git::CEILING;
 
@@ -40,7 +40,7 @@ const CHANGED_MAX: usize = 200;
 
 /// Where an attempt works.
 #[derive(Debug)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     root: PathBuf,
     worktree: Option<Worktree>,
 }
@@ -59,7 +59,7 @@ struct Worktree {
 
 /// A worktree that was not removed, because there is work in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Where it is.
     pub path: PathBuf,
     /// The commit it began with.
@@ -72,7 +72,7 @@ pub struct Kept {
 
 impl Workspace {
     /// The folder itself, together with everybody else.
-    pub fn shared(root: impl Into<PathBuf>) -> Self {
+    pub(crate) fn shared(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), worktree: None }
     }
 
@@ -84,7 +84,7 @@ impl Workspace {
     ///
     /// Nothing is written where git takes another folder for the repository's
     /// files, and no file is checked out before git takes the worktree for its own.
-    pub async fn worktree(
+    pub(crate) async fn worktree(
         root: &Path,
         name: &str,
         programs: bool,
@@ -112,12 +112,12 @@ impl Workspace {
     }
 
     /// The folder that the agent's paths are relative to.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Whether it is the folder itself, in which nothing is to be tidied up.
-    pub fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         self.worktree.is_none()
     }
 
@@ -127,7 +127,7 @@ impl Workspace {
     /// Files that git ignores do not count as changes. Where git cannot tell,
     /// the worktree stays. To be called after a cancelled attempt too, which
     /// is why it cannot be cancelled itself.
-    pub async fn close(self) -> Result<Option<Kept>, WorkspaceError> {
+    pub(crate) async fn close(self) -> Result<Option<Kept>, WorkspaceError> {
         let Some(Worktree { of, path, base, seen }) = self.worktree else { return Ok(None) };
         let cancel = &CancellationToken::new();
         special::refuse_in_repository(&path).await?;
@@ -260,7 +260,7 @@ async fn remove(root: &Path, path: &Path) {
 
 /// Why there is no workspace, or why it could not be closed.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkspaceError {
+pub(crate) enum WorkspaceError {
     /// Worktrees need a repository.
     #[error("`{}` is not in a git repository", root.display())]
     NoRepository {
@@ -330,7 +330,7 @@ pub enum WorkspaceError {
 
 impl WorkspaceError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoRepository { .. } => {
                 Some("run `git init` and commit, or leave out `isolation: 'worktree'`")

@@ -1,8 +1,9 @@
 //! A request in the words of the Messages API.
 
+use super::schema::enforceable;
 use crate::dialect::{Manner, Part as RequestPart};
 use crate::request::{Block, Request, Role};
-use crate::strict::{self, Enforcer};
+use crate::strict;
 use crate::turns::{self, NOTHING, is_blank, output, turns};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -111,8 +112,7 @@ impl<'a> Body<'a> {
             system.push(Part::text(strict::WITHOUT_TOOLS, false));
         }
         let format = request.schema.as_deref().and_then(|schema| {
-            let enforceable =
-                strict::enforceable(schema, Enforcer::Anthropic).filter(|_| !manner.omits_schema(request));
+            let enforceable = enforceable(schema).filter(|_| !manner.omits_schema(request));
             if enforceable.is_none() {
                 system.push(Part::text(strict::instruction(schema), false));
             }

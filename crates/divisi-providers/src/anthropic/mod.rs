@@ -6,7 +6,13 @@
 
 mod body;
 pub(crate) mod events;
+mod limits;
+mod refusals;
+mod schema;
 mod usage;
+
+pub(crate) use limits::limits;
+pub(crate) use refusals::REFUSALS;
 
 use crate::dialect::{Manners, Part};
 use crate::endpoint::{Endpoint, EndpointError};
@@ -16,9 +22,19 @@ use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
+use crate::wire_format::Spec;
 use crate::{calls, estimate};
 use async_trait::async_trait;
 use serde::Deserialize;
+use std::sync::Arc;
+
+/// What is particular to this wire format.
+pub(crate) const SPEC: Spec = Spec {
+    name: "anthropic",
+    // Only Anthropic says that what is read from its cache does not count.
+    counts_cached: false,
+    connect: |endpoint| Ok(Arc::new(Anthropic::new(endpoint)?)),
+};
 
 /// The version of the API that all of this is written for.
 const VERSION: &str = "2023-06-01";

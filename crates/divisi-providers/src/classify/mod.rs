@@ -7,7 +7,7 @@
 
 mod told;
 
-mod shapes;
+pub(crate) mod shapes;
 
 mod objections;
 mod waits;
@@ -226,9 +226,9 @@ fn hint(endpoint: &Endpoint, read: &Reading, status: u16) -> Option<String> {
         (Quota, ..) => format!("add credit or raise the spending limit of the account behind `{name}`"),
         (TooLong, ..) => match read.too_much {
             Some((requested, limit)) => format!(
-                "`{name}` lets in {limit} tokens a minute, prompt and longest reply together, and this request counts as {requested}: shorten the prompt, lower `max_reply_tokens`, or raise the account's limit"
+                "`{name}` lets in {limit} tokens a minute, prompt and longest reply together, and this request counts as {requested}: shorten the prompt, lower `reply_tokens_max`, or raise the account's limit"
             ),
-            None => "shorten the prompt or split the task, lower `max_reply_tokens` where prompt and reply together are too long, or take a model with a longer context".to_owned(),
+            None => "shorten the prompt or split the task, lower `reply_tokens_max` where prompt and reply together are too long, or take a model with a longer context".to_owned(),
         },
         (Declined, ..) => "change the task's prompt, or give it a model that is not moderated".to_owned(),
         (Unavailable, ..) => format!(
@@ -249,7 +249,7 @@ fn hint(endpoint: &Endpoint, read: &Reading, status: u16) -> Option<String> {
 fn objected(name: &str, objection: &Objection) -> Option<String> {
     let part = match objection {
         Objection { reply_tokens_max: Some(most), .. } => {
-            return Some(format!("set `max_reply_tokens` to {most} or less"));
+            return Some(format!("set `reply_tokens_max` to {most} or less"));
         }
         Objection { to_this_schema: true, .. } => Part::Schema,
         objection => *objection.parts.first()?,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     fn reports() -> Vec<Report> {
-        serde_norway::from_str(include_str!("reports.yaml")).unwrap()
+        serde_saphyr::from_str(include_str!("reports.yaml")).unwrap()
     }
 
     #[test]

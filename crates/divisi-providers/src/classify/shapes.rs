@@ -1,21 +1,53 @@
-//! The shapes of refusals, vendor by vendor, as their documentation and public reports have them.
+//! The shapes of refusals, as documentation and public reports of vendors have them.
 //!
-//! Read from the top: the first row that fits decides, whatever the status, because the same
-//! wall stands under 400, 401, 402, 403 and 429. What no row fits is decided by its status.
+//! What Anthropic and OpenAI say stands with them; here is what is said by all others that speak
+//! their APIs. For every server all rows count, because gateways pass on what the vendors
+//! behind them have said. Of those that fit, the first [`Case`] decides, whatever the status: the
+//! same wall stands under 400, 401, 402, 403 and 429. What no row fits is decided by its status.
 //! `reports.yaml` has a body for each row, with where it is from.
 
 use super::told::Told;
+use crate::{anthropic, openai};
+use Case::*;
 use Sign::{At, Both, Code, CodePart, Says};
-use Verdict::{Class, NoModel, Window};
-use divisi_core::FailureClass::{self, *};
+use divisi_core::FailureClass;
 
 /// One row.
-pub(super) struct Shape {
-    pub(super) verdict: Verdict,
+pub(crate) struct Shape {
+    case: Case,
     sign: Sign,
 }
 
-/// What a row stands for.
+/// What a row stands for. The earlier goes before the later: a text may have words of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Case {
+    /// The prompt is refused.
+    Declined,
+    /// The request is longer than the model, or the account, ever takes.
+    TooLong,
+    /// There is nothing left of what is free, in words of a limit by time.
+    Unpaid,
+    /// A limit by the minute, in words of a quota.
+    Minute,
+    /// The balance or the budget is used up.
+    Spent,
+    /// What a plan allows in hours, days or months is used up.
+    Window,
+    /// There is no capacity now.
+    Overloaded,
+    /// Too much at once.
+    RateLimited,
+    /// The key is refused, under whatever status.
+    Auth,
+    /// The model's own output did not pass: another try may.
+    Output,
+    /// This account or machine does not have it.
+    Missing,
+    /// There is no such model.
+    NoModel,
+}
+
+/// What a case comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// A failure of this class.
@@ -26,9 +58,26 @@ pub(super) enum Verdict {
     NoModel,
 }
 
+impl Case {
+    fn verdict(self) -> Verdict {
+        Verdict::Class(match self {
+            Declined => FailureClass::Declined,
+            TooLong => FailureClass::TooLong,
+            Unpaid | Spent => FailureClass::Quota,
+            Minute | RateLimited => FailureClass::RateLimited,
+            Overloaded => FailureClass::Overloaded,
+            Auth => FailureClass::Auth,
+            Output => FailureClass::Server,
+            Missing => FailureClass::Unavailable,
+            Window => return Verdict::Window,
+            NoModel => return Verdict::NoModel,
+        })
+    }
+}
+
 /// By what a row is known. Everything is compared in lower case.
 #[derive(Clone, Copy, Debug)]
-enum Sign {
+pub(crate) enum Sign {
     /// One of its words is this.
     Code(&'static str),
     /// One of its words contains this.
@@ -41,106 +90,86 @@ enum Sign {
     At(&'static str, &'static str),
 }
 
-const fn row(verdict: Verdict, sign: Sign) -> Shape {
-    Shape { verdict, sign }
+/// A row.
+pub(crate) const fn row(case: Case, sign: Sign) -> Shape {
+    Shape { case, sign }
 }
 
-/// All rows.
-static SHAPES: &[Shape] = &[
+/// What is said by others than those who have a folder.
+static OTHERS: &[Shape] = &[
     // The prompt is refused.
-    row(Class(Declined), Code("content_filter")), // OpenAI, Azure
-    row(Class(Declined), Code("responsibleaipolicyviolation")), // Azure, through gateways
-    row(Class(Declined), Code("content_policy_violation")), // OpenAI
-    row(Class(Declined), Code("cyber_policy")),   // OpenAI
-    row(Class(Declined), Code("data_inspection_failed")), // DashScope
-    row(Class(Declined), Code("datainspectionfailed")), // DashScope
-    row(Class(Declined), Code("1301")),           // z.ai
-    row(Class(Declined), Says("content exists risk")), // DeepSeek
-    row(Class(Declined), Says("content management policy")), // Azure, through gateways
-    row(Class(Declined), Says("input data may contain inappropriate content")), // DashScope
-    row(Class(Declined), Says("considered high risk")), // Moonshot
+    row(Declined, Code("responsibleaipolicyviolation")), // Azure, through gateways
+    row(Declined, Code("data_inspection_failed")),       // DashScope
+    row(Declined, Code("datainspectionfailed")),         // DashScope
+    row(Declined, Code("1301")),                         // z.ai
+    row(Declined, Says("content exists risk")),          // DeepSeek
+    row(Declined, Says("content management policy")),    // Azure, through gateways
+    row(Declined, Says("input data may contain inappropriate content")), // DashScope
+    row(Declined, Says("considered high risk")),         // Moonshot
     // The request is longer than the model, or the account, ever takes.
-    row(Class(TooLong), Code("context_length_exceeded")), // OpenAI, Groq, Azure
-    row(Class(TooLong), Code("exceed_context_size_error")), // llama.cpp
-    row(Class(TooLong), Code("request_too_large")),       // Anthropic
-    row(Class(TooLong), Code("1261")),                    // z.ai
-    row(Class(TooLong), Says("prompt is too long")),      // Anthropic
-    row(Class(TooLong), Says("prompt too long")),         // Ollama, SGLang
-    row(Class(TooLong), Says("exceed context limit")),    // Anthropic
-    row(Class(TooLong), Says("required for long context requests")), // Anthropic
-    row(Class(TooLong), Says("exceeds the context window")), // OpenAI
-    row(Class(TooLong), Says("too large for model with … maximum context length")), // Mistral
-    row(Class(TooLong), Says("maximum context length")), // OpenAI, OpenRouter, vLLM, SGLang, DeepSeek, LiteLLM
-    row(Class(TooLong), Says("reduce the length of the messages")), // Groq
-    row(Class(TooLong), Says("input token count … exceeds the maximum")), // Gemini
-    row(Class(TooLong), Says("prompt token count of … exceeds the limit")), // GitHub Copilot
-    row(Class(TooLong), Says("input is too long for requested model")), // Bedrock
-    row(Class(TooLong), Says("maximum prompt length is")), // xAI
-    row(Class(TooLong), Says("longer than the model's context length")), // SGLang, Together
-    row(Class(TooLong), Says("exceeds the maximum allowed input length")), // OpenRouter
-    row(Class(TooLong), Says("range of input length should be")), // DashScope
-    row(Class(TooLong), Says("exceeded model token limit")), // Moonshot
-    row(Class(TooLong), Says("context window exceeds limit")), // MiniMax
-    row(Class(TooLong), Says("exceeds the available context size")), // llama.cpp
-    row(Class(TooLong), Says("exceed context window of")), // llama-cpp-python
-    row(Class(TooLong), Says("cannot truncate prompt with n_keep")), // LM Studio
-    row(Class(TooLong), Says("when context the overflows")), // LM Studio
-    row(Class(TooLong), Says("greater than the context length")), // LM Studio
-    row(Class(TooLong), Says("max_tokens must be at least 1, got -")), // vLLM
-    row(Class(TooLong), Says("longer than the maximum model length")), // vLLM
-    row(Class(TooLong), Says("`inputs` tokens + `max_new_tokens` must be")), // Text Generation Inference
-    row(Class(TooLong), Says("total number of tokens in the prompt cannot exceed")), // Cohere
-    row(Class(TooLong), Says("request entity too large")), // nginx
+    row(TooLong, Code("exceed_context_size_error")), // llama.cpp
+    row(TooLong, Code("1261")),                      // z.ai
+    row(TooLong, Says("prompt too long")),           // Ollama, SGLang
+    row(TooLong, Says("reduce the length of the messages")), // Groq
+    row(TooLong, Says("input token count … exceeds the maximum")), // Gemini
+    row(TooLong, Says("prompt token count of … exceeds the limit")), // GitHub Copilot
+    row(TooLong, Says("input is too long for requested model")), // Bedrock
+    row(TooLong, Says("maximum prompt length is")),  // xAI
+    row(TooLong, Says("longer than the model's context length")), // SGLang, Together
+    row(TooLong, Says("exceeds the maximum allowed input length")), // OpenRouter
+    row(TooLong, Says("range of input length should be")), // DashScope
+    row(TooLong, Says("exceeded model token limit")), // Moonshot
+    row(TooLong, Says("context window exceeds limit")), // MiniMax
+    row(TooLong, Says("exceeds the available context size")), // llama.cpp
+    row(TooLong, Says("exceed context window of")),  // llama-cpp-python
+    row(TooLong, Says("cannot truncate prompt with n_keep")), // LM Studio
+    row(TooLong, Says("when context the overflows")), // LM Studio
+    row(TooLong, Says("greater than the context length")), // LM Studio
+    row(TooLong, Says("max_tokens must be at least 1, got -")), // vLLM
+    row(TooLong, Says("longer than the maximum model length")), // vLLM
+    row(TooLong, Says("`inputs` tokens + `max_new_tokens` must be")), // Text Generation Inference
+    row(TooLong, Says("total number of tokens in the prompt cannot exceed")), // Cohere
+    row(TooLong, Says("request entity too large")),  // nginx
     // A limit by the minute in the words of a quota.
-    row(Class(RateLimited), Says("rate limit exceeded(rpm)")), // MiniMax
-    row(Class(Quota), CodePart("perday")),                     // Gemini
-    row(Class(Quota), Says("quota exceeded for metric … limit: 0,")), // Gemini, without a free tier
-    row(Class(RateLimited), CodePart("perminute")),            // Gemini
-    row(Class(RateLimited), Says("per_minute_per_project")),   // Vertex
-    row(Class(Quota), CodePart("freetieronly")),               // DashScope
-    row(Class(Quota), Says("free allocated quota exceeded")),  // DashScope
-    row(Class(RateLimited), Says("allocated quota exceeded")), // DashScope
-    row(Class(RateLimited), Both("insufficient_quota", "token-limit")), // DashScope
-    row(Class(RateLimited), Both("insufficient_quota", "aliyun.com")), // DashScope
-    row(Class(RateLimited), Both("insufficient_quota", "alibabacloud.com")), // DashScope
-    row(Class(RateLimited), At("dashscope", "insufficient_quota")), // DashScope
+    row(Minute, Says("rate limit exceeded(rpm)")), // MiniMax
+    row(Unpaid, CodePart("perday")),               // Gemini
+    row(Unpaid, Says("quota exceeded for metric … limit: 0,")), // Gemini, without a free tier
+    row(Minute, CodePart("perminute")),            // Gemini
+    row(Minute, Says("per_minute_per_project")),   // Vertex
+    row(Unpaid, CodePart("freetieronly")),         // DashScope
+    row(Unpaid, Says("free allocated quota exceeded")), // DashScope
+    row(Minute, Says("allocated quota exceeded")), // DashScope
+    row(Minute, Both("insufficient_quota", "token-limit")), // DashScope
+    row(Minute, Both("insufficient_quota", "aliyun.com")), // DashScope
+    row(Minute, Both("insufficient_quota", "alibabacloud.com")), // DashScope
+    row(Minute, At("dashscope", "insufficient_quota")), // DashScope
     // The balance or the budget is used up.
-    row(Class(Quota), Code("enforced_spend_limit_reached")), // Anthropic
-    row(Class(Quota), Code("contract_spend_limit_reached")), // Anthropic
-    row(Class(Quota), Code("linked_organization_spend_limit_reached")), // Anthropic
-    row(Class(Quota), Code("billing_error")),                // Anthropic
-    row(Class(Quota), Says("credit balance is too low")),    // Anthropic
-    row(Class(Quota), Says("reached your specified api usage limits")), // Anthropic
-    row(Class(Quota), Code("billing_not_active")),           // OpenAI
-    row(Class(Quota), Code("billing_hard_limit_reached")),   // OpenAI
-    row(Class(Quota), Code("insufficient_quota")),           // OpenAI
-    row(Class(Quota), Code("exceeded_current_quota_error")), // Moonshot
-    row(Class(Quota), Code("1113")),                         // z.ai
-    row(Class(Quota), Code("1309")),                         // z.ai
-    row(Class(Quota), Says("insufficient balance")),         // DeepSeek, z.ai, MiniMax, Moonshot
-    row(Class(Quota), Says("insufficient account")),         // Xiaomi
-    row(Class(Quota), Code("creditserror")),                 // OpenCode
-    row(Class(Quota), Says("余额不足")),                     // z.ai
-    row(Class(Quota), Says("balance is insufficient")),      // SiliconFlow
-    row(Class(Quota), Code("accountoverdueerror")),          // Volcengine
-    row(Class(Quota), Code("arrearage")),                    // DashScope
-    row(Class(Quota), Says("account is in good standing")),  // DashScope
-    row(Class(Quota), Says("used all available credits")),   // xAI
-    row(Class(Quota), Says("reached its monthly spending limit")), // xAI
-    row(Class(Quota), Says("reaching the monthly spending limit")), // Fireworks
-    row(Class(Quota), Says("requires more credits")),        // OpenRouter
-    row(Class(Quota), Says("key limit exceeded")),           // OpenRouter
-    row(Class(Quota), Says("insufficient credits")),         // OpenRouter
-    row(Class(Quota), Says("payment is past due")),          // Ollama
-    row(Class(Quota), Code("budget_exceeded")),              // LiteLLM
-    row(Class(Quota), Says("budget has been exceeded")),     // LiteLLM
-    row(Class(Quota), Says("exceededbudget")),               // LiteLLM
-    row(Class(Quota), Says("crossed budget")),               // LiteLLM
+    row(Spent, Code("exceeded_current_quota_error")), // Moonshot
+    row(Spent, Code("1113")),                         // z.ai
+    row(Spent, Code("1309")),                         // z.ai
+    row(Spent, Says("insufficient balance")),         // DeepSeek, z.ai, MiniMax, Moonshot
+    row(Spent, Says("insufficient account")),         // Xiaomi
+    row(Spent, Code("creditserror")),                 // OpenCode
+    row(Spent, Says("余额不足")),                     // z.ai
+    row(Spent, Says("balance is insufficient")),      // SiliconFlow
+    row(Spent, Code("accountoverdueerror")),          // Volcengine
+    row(Spent, Code("arrearage")),                    // DashScope
+    row(Spent, Says("account is in good standing")),  // DashScope
+    row(Spent, Says("used all available credits")),   // xAI
+    row(Spent, Says("reached its monthly spending limit")), // xAI
+    row(Spent, Says("reaching the monthly spending limit")), // Fireworks
+    row(Spent, Says("requires more credits")),        // OpenRouter
+    row(Spent, Says("key limit exceeded")),           // OpenRouter
+    row(Spent, Says("insufficient credits")),         // OpenRouter
+    row(Spent, Says("payment is past due")),          // Ollama
+    row(Spent, Code("budget_exceeded")),              // LiteLLM
+    row(Spent, Says("budget has been exceeded")),     // LiteLLM
+    row(Spent, Says("exceededbudget")),               // LiteLLM
+    row(Spent, Says("crossed budget")),               // LiteLLM
     // What a plan allows in hours, days or months is used up.
     row(Window, Code("1304")),                               // z.ai
     row(Window, Code("1308")),                               // z.ai
     row(Window, Code("1310")),                               // z.ai
-    row(Window, Code("usage_limit_reached")),                // OpenAI
     row(Window, Says("limit will reset at")),                // z.ai
     row(Window, Says("将在 … 重置")),                        // z.ai
     row(Window, Code("openrouter_free_tier_daily")),         // OpenRouter
@@ -149,7 +178,6 @@ static SHAPES: &[Shape] = &[
     row(Window, Says("per day (")),                          // Groq, OpenAI
     row(Window, Says("tokens per day")),                     // Bedrock, Cerebras
     row(Window, Says("requests per day")),                   // Cerebras
-    row(Window, Says("exceeded your daily rate limit")),     // Anthropic
     row(Window, Says("api calls / month")),                  // Cohere
     row(Window, Says("used up your daily free allocation")), // Cloudflare
     row(Window, Says("daily request limit reached")),        // Baidu
@@ -164,45 +192,38 @@ static SHAPES: &[Shape] = &[
     row(Window, Says("exceeded your monthly quota")),        // GitHub Copilot
     row(Window, Says("monthly included")),                   // Hugging Face
     // There is no capacity now.
-    row(Class(Overloaded), Code("overloaded_error")), // Anthropic
-    row(Class(Overloaded), Code("server_is_overloaded")), // OpenAI
-    row(Class(Overloaded), Code("slow_down")),        // OpenAI
-    row(Class(Overloaded), Code("engine_overloaded_error")), // Moonshot
-    row(Class(Overloaded), Code("1305")),             // z.ai
-    row(Class(Overloaded), Code("1312")),             // z.ai
-    row(Class(Overloaded), Says("service tier capacity exceeded")), // Mistral
-    row(Class(Overloaded), Says("no capacity available for model")), // Gemini
-    row(Class(Overloaded), Says("model is overloaded")), // Gemini
-    row(Class(Overloaded), Says("currently overloaded")), // OpenAI, Moonshot
-    row(Class(Overloaded), Says("selected model is at capacity")), // OpenAI
-    row(Class(Overloaded), Says("experiencing high demand and cannot process")), // Azure
+    row(Overloaded, Code("engine_overloaded_error")), // Moonshot
+    row(Overloaded, Code("1305")),                    // z.ai
+    row(Overloaded, Code("1312")),                    // z.ai
+    row(Overloaded, Says("service tier capacity exceeded")), // Mistral
+    row(Overloaded, Says("no capacity available for model")), // Gemini
+    row(Overloaded, Says("currently overloaded")),    // OpenAI, Moonshot
+    row(Overloaded, Says("model is overloaded")),     // Gemini
+    row(Overloaded, Says("experiencing high demand and cannot process")), // Azure
     // Too much at once.
-    row(Class(RateLimited), Code("rate_limit_exceeded")), // OpenAI, Groq
-    row(Class(RateLimited), Code("ramp_limit_exceeded")), // Anthropic
-    row(Class(RateLimited), Code("throttlingexception")), // Bedrock
-    row(Class(RateLimited), Code("throttling.ratequota")), // DashScope
-    row(Class(RateLimited), Code("limit_requests")),      // DashScope
-    row(Class(RateLimited), Code("rate_limit_reached_error")), // Moonshot
-    row(Class(RateLimited), Code("1302")),                // z.ai
-    row(Class(RateLimited), Code("1303")),                // z.ai
-    row(Class(RateLimited), Says("error code: 1015")),    // Cloudflare
-    row(Class(RateLimited), Says("no deployments available for selected model, try again in")), // LiteLLM
+    row(RateLimited, Code("throttlingexception")),      // Bedrock
+    row(RateLimited, Code("throttling.ratequota")),     // DashScope
+    row(RateLimited, Code("limit_requests")),           // DashScope
+    row(RateLimited, Code("rate_limit_reached_error")), // Moonshot
+    row(RateLimited, Code("1302")),                     // z.ai
+    row(RateLimited, Code("1303")),                     // z.ai
+    row(RateLimited, Says("error code: 1015")),         // Cloudflare
+    row(RateLimited, Says("no deployments available for selected model, try again in")), // LiteLLM
     // The key is refused under another status than 401.
-    row(Class(Auth), Code("api_key_invalid")),            // Gemini
-    row(Class(Auth), Says("api key not valid")),          // Gemini
-    row(Class(Auth), Says("incorrect api key provided")), // xAI, OpenAI, DashScope
-    row(Class(Auth), Code("1000")),                       // z.ai
-    row(Class(Auth), Code("1002")),                       // z.ai
-    row(Class(Auth), Code("1004")),                       // z.ai
+    row(Auth, Code("api_key_invalid")),            // Gemini
+    row(Auth, Says("api key not valid")),          // Gemini
+    row(Auth, Says("incorrect api key provided")), // xAI, OpenAI, DashScope
+    row(Auth, Code("1000")),                       // z.ai
+    row(Auth, Code("1002")),                       // z.ai
+    row(Auth, Code("1004")),                       // z.ai
     // The model's own output did not pass: another try may.
-    row(Class(Server), Code("tool_use_failed")),      // Groq
-    row(Class(Server), Code("json_validate_failed")), // Groq
+    row(Output, Code("tool_use_failed")),      // Groq
+    row(Output, Code("json_validate_failed")), // Groq
     // This account or machine does not have it.
-    row(Class(Unavailable), Says("matching your data policy")), // OpenRouter
-    row(Class(Unavailable), Says("model requires more system memory")), // Ollama
-    row(Class(Unavailable), Says("on-demand throughput isn't supported")), // Bedrock
+    row(Missing, Says("matching your data policy")), // OpenRouter
+    row(Missing, Says("model requires more system memory")), // Ollama
+    row(Missing, Says("on-demand throughput isn't supported")), // Bedrock
     // There is no such model.
-    row(NoModel, Code("model_not_found")),            // OpenAI
     row(NoModel, Code("deploymentnotfound")),         // Azure
     row(NoModel, Code("modelnotfound")),              // DashScope
     row(NoModel, Code("1211")),                       // z.ai
@@ -214,17 +235,21 @@ static SHAPES: &[Shape] = &[
     row(NoModel, Says("the model … does not exist")), // vLLM, xAI, Groq
 ];
 
-/// The first row that fits, and the word it was known by.
+fn all() -> impl Iterator<Item = &'static Shape> {
+    [anthropic::REFUSALS, openai::REFUSALS, OTHERS].into_iter().flatten()
+}
+
+/// What the row that decides comes to, and the word it was known by.
 pub(super) fn find(told: &Told, said: &str, host: &str) -> Option<(Verdict, Option<&'static str>)> {
-    let shape = &SHAPES[place(told, said, host)?];
+    let shape = all().nth(place(told, said, host)?)?;
     let word = match shape.sign {
         Code(code) | Both(code, _) | At(_, code) => Some(code),
         CodePart(_) | Says(_) => None,
     };
-    Some((shape.verdict, word))
+    Some((shape.case.verdict(), word))
 }
 
-/// The place of the first row that fits.
+/// The place of the row that decides.
 pub(super) fn place(told: &Told, said: &str, host: &str) -> Option<usize> {
     let kinds: Vec<String> = told.kinds.iter().map(|kind| kind.to_lowercase()).collect();
     let is = |code: &str| kinds.iter().any(|kind| kind == code);
@@ -235,7 +260,8 @@ pub(super) fn place(told: &Told, said: &str, host: &str) -> Option<usize> {
         Both(code, phrase) => is(code) && says(said, phrase),
         At(part, code) => host.contains(part) && is(code),
     };
-    SHAPES.iter().position(|shape| fits(shape.sign))
+    let fitting = all().enumerate().filter(|(_, shape)| fits(shape.sign));
+    fitting.min_by_key(|(_, shape)| shape.case).map(|(place, _)| place)
 }
 
 /// Whether `said` has the parts of `phrase`, which `…` divides, in this order.
@@ -251,6 +277,6 @@ pub(super) fn says(said: &str, phrase: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) fn rows() -> impl Iterator<Item = (Verdict, String)> {
-    SHAPES.iter().map(|shape| (shape.verdict, format!("{:?}", shape.sign)))
+pub(super) fn rows() -> impl Iterator<Item = (Case, String)> {
+    all().map(|shape| (shape.case, format!("{:?}", shape.sign)))
 }

@@ -7,8 +7,8 @@
 
 use super::{Again, Dialect, MaxTokens, Objection, Part};
 use crate::error::ProviderError;
+use crate::openai;
 use crate::request::{Block, Request};
-use crate::strict::{self, Enforcer};
 use divisi_core::Digest;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,7 +177,7 @@ impl Manners {
         let (name, model) = (&self.name, &request.model);
         if let Some(most) = most {
             return format!(
-                "{model} at `{name}` writes no more than {most} tokens: replies there are no longer than that; set `max_reply_tokens` to set less aside"
+                "{model} at `{name}` writes no more than {most} tokens: replies there are no longer than that; set `reply_tokens_max` to set less aside"
             );
         }
         let (mut what, then): (Vec<_>, Vec<_>) = parts.iter().map(|part| part.consequence()).unzip();
@@ -213,7 +213,7 @@ fn is_sent(part: Part, request: &Request, manner: &Manner) -> bool {
         Part::MaxTokensName => !manner.omits(Part::MaxOutputTokens),
         Part::Schema => has_schema,
         Part::Strict => {
-            let is_strict = |schema: &Value| strict::enforceable(schema, Enforcer::OpenAi).is_some();
+            let is_strict = |schema: &Value| openai::enforceable(schema).is_some();
             has_schema && request.schema.as_deref().is_some_and(is_strict)
         }
         Part::SchemaWithTools => has_schema && manner.sends_tools(request),

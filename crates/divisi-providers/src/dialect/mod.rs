@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 /// What is said in the settings of how a server wants to be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Dialect {
     /// What is never sent to it.
@@ -25,6 +26,7 @@ pub struct Dialect {
 
 /// The two names of the longest reply in Chat Completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MaxTokens {
     /// The older one.
@@ -36,6 +38,7 @@ pub enum MaxTokens {
 /// A part of a request that a server may not take. The settings name them as here, in
 /// snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The wish for a count of tokens at the end of a stream.

@@ -2,16 +2,13 @@
 
 use super::Dialect;
 use crate::dialect::{Manner, MaxTokens, Part};
+use crate::openai::{USUAL_SERVICE, answer_format, result_text};
 use crate::request::{Block, Request, Role};
-use crate::strict::{self, Enforcer};
-use crate::turns::{NOTHING, Turn, is_blank, output, turns};
+use crate::strict;
+use crate::turns::{NOTHING, Turn, is_blank, turns};
 use divisi_core::Effort;
 use serde::Serialize;
 use serde_json::{Value, json};
-
-/// OpenAI's word for the service at list prices. Without it, the project's settings
-/// decide, and what was set aside for a request may not cover its price.
-pub(crate) const USUAL_SERVICE: &str = "default";
 
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
@@ -104,25 +101,6 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The name, schema and strictness of the answer; `None` where only an
-/// instruction helps, because the answer is no object.
-///
-/// Strictly, every property must be there. A schema that leaves some out is sent
-/// whole instead and not enforced: a model forced to fill in an optional `error`
-/// invents one.
-///
-/// Without `strictly` nothing is enforced in any case.
-pub(crate) fn answer_format(schema: &Value, strictly: bool) -> Option<Value> {
-    if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return None;
-    }
-    let enforceable = strictly.then(|| strict::enforceable(schema, Enforcer::OpenAi)).flatten();
-    Some(match enforceable {
-        Some(schema) => json!({"name": "answer", "strict": true, "schema": schema}),
-        None => json!({"name": "answer", "strict": false, "schema": schema}),
-    })
-}
-
 /// Adds the one or more messages that `turn` is in this API: every result of
 /// a tool is a message of its own. `before` is said before everything else.
 fn push(messages: &mut Vec<Value>, turn: &Turn<'_>, before: &[(&str, bool)], marks: bool) {
@@ -180,12 +158,6 @@ fn content(texts: &[(&str, bool)], marks: bool) -> Value {
         part
     };
     texts.iter().map(part).collect()
-}
-
-/// The result of a tool for an API in which it cannot be marked as an error.
-pub(crate) fn result_text(content: &str, is_error: bool) -> String {
-    let content = output(content);
-    if is_error { format!("error: {content}") } else { content.to_owned() }
 }
 
 fn effort_word(effort: Effort, dialect: Dialect) -> &'static str {
@@ -337,9 +309,9 @@ mod tests {
                 [{"type": "text", "text": "You audit code.", "cache_control": {"type": "ephemeral"}}]
             ])
         );
-        assert_eq!(Dialect::at("https://api.openai.com/v1"), Dialect::OpenAi);
-        assert_eq!(Dialect::at("https://openrouter.ai/api/v1/"), Dialect::OpenRouter);
-        assert_eq!(Dialect::at("http://127.0.0.1:11434/v1"), Dialect::Compatible);
+        assert_eq!(Dialect::at("api.openai.com"), Dialect::OpenAi);
+        assert_eq!(Dialect::at("openrouter.ai"), Dialect::OpenRouter);
+        assert_eq!(Dialect::at("127.0.0.1"), Dialect::Compatible);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Assembler for Chunks {
             self.model = chunk.model.into_owned();
         }
         if !chunk.service_tier.is_empty() {
-            self.service = crate::openai_chat::service(&chunk.service_tier);
+            self.service = crate::openai::service(&chunk.service_tier);
         }
         let are_many = chunk.choices.len() > 1;
         for (place, choice) in chunk.choices.into_iter().enumerate() {

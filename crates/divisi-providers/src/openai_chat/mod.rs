@@ -15,13 +15,17 @@ use crate::http::Http;
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::secret::Secret;
-use crate::{calls, estimate};
+use crate::wire_format::Spec;
+use crate::{calls, estimate, openai};
 use async_trait::async_trait;
-use divisi_core::price::Service;
-use serde::Deserialize;
+use std::sync::Arc;
 
-pub(crate) use body::{USUAL_SERVICE, answer_format, result_text};
+/// What is particular to this wire format.
+pub(crate) const SPEC: Spec = Spec {
+    name: "openai-chat",
+    counts_cached: true,
+    connect: |endpoint| Ok(Arc::new(OpenAiChat::new(endpoint)?)),
+};
 
 /// OpenAI's Chat Completions API, which nearly every other server speaks too.
 pub struct OpenAiChat {
@@ -44,9 +48,6 @@ const PARTS: &[Part] = &[
     Part::SystemRole,
 ];
 
-/// The shortest prefix that OpenAI caches, which it does unasked.
-pub(crate) const CACHED_TOKENS_MIN: u64 = 1_024;
-
 /// Whose variant of the API it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -62,9 +63,9 @@ impl OpenAiChat {
     /// Prepares `endpoint`, in the dialect that its address suggests; fails only
     /// when it cannot be an endpoint.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
-        let dialect = Dialect::at(&endpoint.base_url);
+        let dialect = Dialect::at(&endpoint.host());
         let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
-        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))?, dialect, manners })
+        Ok(Self { http: Http::new(endpoint.clone(), openai::bearer(&endpoint))?, dialect, manners })
     }
 
     /// The same in a dialect that its address does not tell.
@@ -74,17 +75,11 @@ impl OpenAiChat {
     }
 }
 
-/// Whether this is the address of OpenAI itself.
-pub(crate) fn is_openai(base_url: &str) -> bool {
-    Dialect::at(base_url) == Dialect::OpenAi
-}
-
 impl Dialect {
-    fn at(base_url: &str) -> Self {
-        let host = reqwest::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-        match host.as_deref() {
-            Some("api.openai.com") => Self::OpenAi,
-            Some("openrouter.ai") => Self::OpenRouter,
+    fn at(host: &str) -> Self {
+        match host {
+            openai::HOST => Self::OpenAi,
+            "openrouter.ai" => Self::OpenRouter,
             _ => Self::Compatible,
         }
     }
@@ -98,7 +93,7 @@ impl Provider for OpenAiChat {
 
     fn cached_tokens_min(&self) -> Option<u64> {
         match self.dialect {
-            Dialect::OpenAi | Dialect::OpenRouter => Some(CACHED_TOKENS_MIN),
+            Dialect::OpenAi | Dialect::OpenRouter => Some(openai::CACHED_TOKENS_MIN),
             Dialect::Compatible => None,
         }
     }
@@ -116,52 +111,13 @@ impl Provider for OpenAiChat {
         let body = body::Body::of(request, self.dialect, &manner);
         match self.http.reply("/chat/completions", &body, chunks::Chunks::default(), progress).await {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
-            Err(error) => Err(self.manners.adapt(advised(error, &self.http.endpoint), request, &manner)),
+            Err(error) => {
+                Err(self.manners.adapt(openai::advised(error, &self.http.endpoint), request, &manner))
+            }
         }
     }
 
     async fn models(&self) -> Result<Vec<String>, ProviderError> {
-        models(&self.http).await
+        openai::models(&self.http).await
     }
-}
-
-/// The error with better advice where nothing answers under an address without a version.
-pub(crate) fn advised(error: ProviderError, endpoint: &Endpoint) -> ProviderError {
-    if error.status != Some(404) || !endpoint.lacks_a_version() {
-        return error;
-    }
-    let url = endpoint.shown_url();
-    error.hint(format!("check the model's id and the address {url}: most servers answer under {url}/v1"))
-}
-
-/// The header with the key, as every OpenAI API wants it.
-pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
-    endpoint.key.as_ref().map(|key| ("authorization", Secret::new(format!("Bearer {}", key.expose()))))
-}
-
-/// What a service tier of a reply means; both of OpenAI's APIs name them alike.
-pub(crate) fn service(tier: &str) -> Service {
-    match tier {
-        "flex" => Service::Flex,
-        "priority" => Service::Priority,
-        "fast" => Service::Fast,
-        "batch" => Service::Batch,
-        _ => Service::Standard,
-    }
-}
-
-/// The models of a server that speaks either of OpenAI's APIs.
-pub(crate) async fn models(http: &Http) -> Result<Vec<String>, ProviderError> {
-    let list: Models = http.get("/models").await?;
-    Ok(list.data.into_iter().map(|model| model.id).collect())
-}
-
-#[derive(Deserialize)]
-struct Models {
-    data: Vec<Model>,
-}
-
-#[derive(Deserialize)]
-struct Model {
-    id: String,
 }

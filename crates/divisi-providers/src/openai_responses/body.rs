@@ -1,7 +1,7 @@
 //! A request in the words of the Responses API.
 
 use crate::dialect::{Manner, Part};
-use crate::openai_chat::{answer_format, result_text};
+use crate::openai::{answer_format, result_text};
 use crate::request::{Block, Request, Role};
 use crate::strict;
 use crate::turns::{NOTHING, Turn, is_blank, turns};

@@ -148,7 +148,7 @@ impl Assembler for Events {
             stop,
             blocks,
             billing: Billing {
-                service: crate::openai_chat::service(&end.service_tier),
+                service: crate::openai::service(&end.service_tier),
                 searches: billed,
                 ..Billing::default()
             },

@@ -11,12 +11,21 @@ use crate::dialect::{Manners, Part};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
-use crate::openai_chat::{CACHED_TOKENS_MIN, USUAL_SERVICE, advised, bearer, is_openai, models};
+use crate::openai::{CACHED_TOKENS_MIN, HOST, USUAL_SERVICE, advised, bearer, models};
 use crate::provider::{Progress, Provider};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::wire_format::Spec;
 use crate::{calls, estimate};
 use async_trait::async_trait;
+use std::sync::Arc;
+
+/// What is particular to this wire format.
+pub(crate) const SPEC: Spec = Spec {
+    name: "openai",
+    counts_cached: true,
+    connect: |endpoint| Ok(Arc::new(OpenAiResponses::new(endpoint)?)),
+};
 
 /// OpenAI's Responses API.
 pub struct OpenAiResponses {
@@ -66,7 +75,7 @@ impl Provider for OpenAiResponses {
     ) -> Result<Reply, ProviderError> {
         let manner = self.manners.of(request);
         // Others that speak this dialect may not know the word.
-        let service_tier = is_openai(&self.http.endpoint.base_url).then_some(USUAL_SERVICE);
+        let service_tier = (self.http.endpoint.host() == HOST).then_some(USUAL_SERVICE);
         let body = body::Body::of(request, &manner).by(service_tier);
         match self.http.reply("/responses", &body, events::Events::default(), progress).await {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),

@@ -21,7 +21,8 @@ pub(super) fn from_file(path: &Path) -> Result<Vec<Rule>, RulesError> {
     let text = bytes.and_then(divisi_files::text).map_err(|refusal| wrong(refusal.to_string()))?;
     let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     if is_yaml {
-        serde_norway::from_str(&text).map_err(|error| wrong(error.to_string()))
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        serde_saphyr::from_str_with_options(&text, options).map_err(|error| wrong(error.to_string()))
     } else {
         serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
     }
@@ -169,7 +170,7 @@ mod tests {
         insta::assert_snapshot!(mistake("rules.json", "[\n  {\"txt\": \"a\"}\n]"), @"the rules in /rules.json cannot be used: unknown field `txt`, expected one of `when`, `times`, `delay_ms`, `text`, `json`, `sample`, `tools`, `error`, `stop`, `usage` at line 2 column 8");
         insta::assert_snapshot!(mistake("rules.json", "[{\"text\": \"a\", \"json\": 1}]"), @"the rules in /rules.json cannot be used: a rule has exactly one of `text`, `json`, `sample`, `tools` and `error` at line 1 column 26");
         insta::assert_snapshot!(mistake("rules.json", "[{\"error\": {\"message\": \"a\"}}]"), @"the rules in /rules.json cannot be used: an error has a `class` or a `status` at line 1 column 29");
-        insta::assert_snapshot!(mistake("rules.yaml", "- when: {turn: first}\n  text: a\n"), @r#"the rules in /rules.yaml cannot be used: .[0].when.turn: invalid type: string "first", expected usize at line 1 column 16"#);
+        insta::assert_snapshot!(mistake("rules.yaml", "- when: {turn: first}\n  text: a\n"), @"the rules in /rules.yaml cannot be used: invalid u64 at line 1, column 16");
         insta::assert_snapshot!(from_file(Path::new("/nowhere.json")).unwrap_err().to_string(), @"the rules in /nowhere.json cannot be used: No such file or directory (os error 2)");
     }
 

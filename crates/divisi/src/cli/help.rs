@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Look ahead", &["plan", "check", "pick"]),
     ("Go on", &["resume", "rerun", "answer"]),
     ("Look back", &["runs", "show", "watch", "cost"]),
-    ("Set up", &["init", "doctor", "trust", "models", "types", "completions", "man"]),
+    ("Set up", &["init", "doctor", "trust", "models", "settings", "types", "completions", "man"]),
 ];
 
 /// The four patterns, as they are typed.

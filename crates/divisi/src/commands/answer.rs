@@ -40,6 +40,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         }
         AnswerError::Start(error) => error.into(),
         AnswerError::Drive(error) => error.into(),
+        error => Problem::failed(error),
     })?;
     output::say(&format!("{task} is answered; `divisi resume {id}` goes on with it"));
     Ok(Exit::Ok)

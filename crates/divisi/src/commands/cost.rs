@@ -90,7 +90,7 @@ impl List {
     /// The lowest tier that stands for the model that was asked.
     fn tier(&self, entry: &Entry) -> Option<Tier> {
         let (tiers, asked) = (&self.vendor(entry)?.tiers, entry.asked.as_deref()?);
-        Tier::ALL.into_iter().find(|tier| tiers.get(tier.as_str()).is_some_and(|id| id == asked))
+        Tier::ALL.into_iter().find(|tier| tiers.get(&tier).is_some_and(|id| id == asked))
     }
 
     /// Who has most likely answered: the journal holds the names of models only.
@@ -118,7 +118,7 @@ impl List {
     fn strongest_name(&self, entry: &Entry) -> Option<String> {
         let tiers = &self.vendor(entry)?.tiers;
         let tiers_down = Tier::ALL.into_iter().rev().filter(|tier| *tier <= self.strongest);
-        tiers_down.filter_map(|tier| tiers.get(tier.as_str())).next().cloned()
+        tiers_down.filter_map(|tier| tiers.get(&tier)).next().cloned()
     }
 
     fn strongest(&self, entry: &Entry) -> Option<ModelPrice> {

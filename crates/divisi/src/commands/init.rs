@@ -63,7 +63,7 @@ fn prepare(folder: &Path, path: &str, text: &str) -> anyhow::Result<NamedTempFil
 #[cfg(test)]
 mod tests {
     use super::*;
-    use divisi_app::settings::Settings;
+    use divisi_app::settings::{Settings, reference};
     use divisi_script::Script;
 
     #[test]
@@ -74,7 +74,19 @@ mod tests {
             text.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
         let settings = uncommented.iter().skip_while(|line| !line.starts_with("model ="));
         let settings: Vec<&str> = settings.copied().collect();
-        toml::from_str::<Settings>(&settings.join("\n")).unwrap();
+        let settings = settings.join("\n");
+        toml::from_str::<Settings>(&settings).unwrap();
+        let schema = jsonschema::validator_for(&reference::schema()).unwrap();
+        for text in [text, &settings] {
+            let file: serde_json::Value = toml::from_str(text).unwrap();
+            assert_eq!(schema.iter_errors(&file).map(|error| error.to_string()).collect::<Vec<_>>(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn the_settings_file_names_the_schema_for_editors() {
+        let (_, text) = FILES[0];
+        assert_eq!(text.lines().next(), Some(&*format!("#:schema {}", reference::SCHEMA_URL)));
     }
 
     #[test]

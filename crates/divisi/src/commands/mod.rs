@@ -28,6 +28,7 @@ pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod models;
+pub(crate) mod settings;
 pub(crate) mod trust;
 pub(crate) mod types;
 
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     Init(init::Args),
     Doctor(doctor::Args),
     Trust(trust::Args),
+    Settings(settings::Args),
     Types(types::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -87,6 +89,7 @@ pub(crate) async fn carry_out(
         Command::Init(args) => init::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Trust(args) => trust::run(args, context),
+        Command::Settings(args) => settings::run(&args),
         Command::Types(args) => types::run(&args),
         Command::Completions(args) => completions::run(&args, line()),
         Command::Man(args) => man::run(&args, line()),

@@ -13,7 +13,6 @@ use divisi_app::providers::{Candidate, candidates_with_tiers};
 use divisi_app::settings::{Loaded, Untrusted};
 use divisi_core::Timestamp;
 use divisi_engine::prices::Catalogue;
-use divisi_engine::setup::TIERS;
 
 /// List the models of each tier with their prices
 #[derive(Debug, clap::Args)]
@@ -50,13 +49,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
 /// What tiers stand for, at everyone who could be asked.
 fn tiers(candidates: &[Candidate], catalogue: &Catalogue, now: Timestamp) -> Listing {
     let rows = candidates.iter().flat_map(|candidate| {
-        let place = |tier: &str| TIERS.iter().position(|known| *known == tier).unwrap_or(TIERS.len());
-        let mut tiers: Vec<_> = candidate.tiers.iter().collect();
-        tiers.sort_by_key(|(tier, _)| place(tier));
-        tiers.into_iter().map(|(tier, id)| Row {
+        candidate.tiers.iter().map(|(tier, id)| Row {
             provider: candidate.name.clone(),
             ready: Some(candidate.is_ready()),
-            tier: Some(tier.clone()),
+            tier: Some(tier.to_string()),
             model: id.clone(),
             quote: catalogue.quote(&candidate.name, id, now),
         })

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::prices;
 use divisi_app::providers::{self, AnswerMode};
-use divisi_app::settings::{Leaf, Loaded, Origin, Untrusted};
+use divisi_app::settings::{Leaf, Loaded, Untrusted};
 use divisi_core::choice::Kind;
 use divisi_core::{Effort, PicoUsd, Task, Tier};
 use divisi_engine::Setup;
@@ -60,15 +60,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let flag = |name: String| Leaf::new(&["provider"], name, Origin::Flag("--provider"));
-    let said = args.provider.clone().map(flag).into_iter().collect();
+    let flag = |name: String| Leaf::of_flag("--provider", name);
+    let said = args.provider.clone().and_then(flag).into_iter().collect();
     let untrusted = Untrusted::LookedAt;
     let Loaded { settings, project, .. } = context.app.settings_with(said, untrusted)?;
     context.app.note_trust(project.as_ref(), untrusted);
     let (models, note) =
         providers::choose_ahead(&settings, context.app.environment(), AnswerMode::default()).await?;
     let (kinds, prices) = (settings.kinds()?, Arc::new(prices::of(&settings)?));
-    let setup = Setup { kinds, prices, ..Setup::new(models, context.app.folder()) };
+    let setup = Setup::new(models, context.app.folder()).kinds(kinds).prices(prices);
     let page = picked(&setup, &args.task()?, note.is_none())?;
     let text = match context.global.json {
         true => json::harmless(&serde_json::to_string_pretty(&page).context("cannot write it as JSON")?),

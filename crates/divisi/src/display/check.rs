@@ -81,7 +81,7 @@ mod tests {
           ! nothing is known of its cost
             `divisi plan` says why
           ! no cap
-            run it with `--max-cost`, or set `max_cost` in the settings
+            run it with `--max-cost`, or set `cost_max` in the settings
         ✓ error handling planned?
         ");
         let site = Some(Site { script: "plan.yaml".into(), line: 3 });

@@ -1,7 +1,7 @@
 //! Flags that every command takes.
 
 use clap::{ArgAction, Args};
-use divisi_app::settings::{Leaf, Origin};
+use divisi_app::settings::Leaf;
 use divisi_app::{Problem, utf8_path};
 use std::path::PathBuf;
 
@@ -26,6 +26,6 @@ impl GlobalFlags {
     /// The settings that stand in them.
     pub(crate) fn leaves(&self) -> Result<Vec<Leaf>, Problem> {
         let store = self.store.as_deref().map(|path| utf8_path("--store", path)).transpose()?;
-        Ok(store.into_iter().map(|path| Leaf::new(&["store"], path, Origin::Flag("--store"))).collect())
+        Ok(store.into_iter().filter_map(|path| Leaf::of_flag("--store", path)).collect())
     }
 }

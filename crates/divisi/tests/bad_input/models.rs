@@ -18,7 +18,7 @@ fn a_tool_loop_that_never_ends() {
 
     error: task `look around` failed
       caused by: out of turns: did not finish in 3 turns
-      hint: raise `maxTurns` of the task or `max_turns` of the settings, or ask for less
+      hint: raise `maxTurns` of the task or `turns_max` of the settings, or ask for less
     warning: there is no result, because `look around` failed: out of turns: did not finish in 3 turns
 
     turns [run-id] failed: no task succeeded

@@ -32,7 +32,7 @@ fn an_empty_answer_is_asked_for_once_more_and_then_no_success() {
 
     error: task `a` failed
       caused by: empty answer: the answer was empty, and again when the model was asked once more
-      hint: ask another model, or raise `max_reply_tokens` for one that thinks at length
+      hint: ask another model, or raise `reply_tokens_max` for one that thinks at length
 
     map [run-id] failed: no task succeeded
     0 ok · 1 failed · [time] · [tokens] · [cost]

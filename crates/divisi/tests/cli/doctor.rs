@@ -51,10 +51,9 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       limits.programs_max = 64  default
       limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
-      max_reply_tokens = 16384  default
-      max_turns = 50  default
       model = "sonnet"  default
       provider = "auto"  default
+      reply_tokens_max = 16384  default
       retry.overload_wait_max = "10m"  default
       retry.rest_first = "500ms"  default
       retry.rest_max = "30s"  default
@@ -62,6 +61,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       retry.waits_max = 100  default
       store = "~/.local/share/divisi/runs.db"  default
       timeout = "30m"  default
+      turns_max = 50  default
 
     Store
       ~/.local/share/divisi/runs.db
@@ -128,11 +128,10 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       limits.programs_max = 9  DIVISI_JOBS
       limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
-      max_reply_tokens = 16384  default
-      max_turns = 50  default
       model = "haiku"  ~/work/divisi.toml
       provider = "auto"  default
       providers.corp = "openai-chat"  ~/work/divisi.toml
+      reply_tokens_max = 16384  default
       retry.overload_wait_max = "10m"  default
       retry.rest_first = "500ms"  default
       retry.rest_max = "30s"  default
@@ -140,6 +139,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       retry.waits_max = 100  default
       store = "~/.local/share/divisi/runs.db"  default
       timeout = "30m"  default
+      turns_max = 50  default
 
     Store
       ~/.local/share/divisi/runs.db

@@ -148,7 +148,7 @@ fn of_a_flow_that_breaks_off_only_its_beginning_is_judged() {
     – right model per agent?          cannot be said
     ! cost estimated?
       ! no cap
-        run it with `--max-cost`, or set `max_cost` in the settings
+        run it with `--max-cost`, or set `cost_max` in the settings
     – error handling planned?         cannot be said
     ");
 }

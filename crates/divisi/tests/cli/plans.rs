@@ -169,7 +169,7 @@ fn a_plan_says_what_it_may_cost() {
     };
     assert!(cost(&[]).ends_with("capped at $0.5000"), "{}", cost(&[]));
     assert!(cost(&["--max-cost", "2"]).ends_with("capped at $2.00"), "{}", cost(&[]));
-    home.write("divisi.toml", "max_cost = 0.1\n");
+    home.write("divisi.toml", "cost_max = 0.1\n");
     assert!(cost(&[]).ends_with("capped at $0.1000"), "{}", cost(&[]));
 }
 

@@ -228,16 +228,16 @@ fn prices_of_a_stranger_do_not_lower_what_a_cap_counts() {
 #[test]
 fn a_cap_of_the_users_own_is_not_raised_by_a_project() {
     let home = Home::with("flow.js", FLOW);
-    home.write("../.config/divisi/config.toml", "max_cost = 5\n");
+    home.write("../.config/divisi/config.toml", "cost_max = 5\n");
     let cap = |home: &Home| {
         let doctor: serde_json::Value =
             serde_json::from_str(&home.ends(1, &["doctor", "--json"]).stdout).unwrap();
         let settings = doctor["settings"].as_array().unwrap();
-        settings.iter().find(|s| s["name"] == "max_cost").unwrap()["value"].as_str().unwrap().to_owned()
+        settings.iter().find(|s| s["name"] == "cost_max").unwrap()["value"].as_str().unwrap().to_owned()
     };
-    home.write("divisi.toml", "max_cost = 3\n");
+    home.write("divisi.toml", "cost_max = 3\n");
     assert_eq!(cap(&home), "3");
-    home.write("divisi.toml", "max_cost = 50\n");
+    home.write("divisi.toml", "cost_max = 50\n");
     assert_eq!(cap(&home), "5");
     // Nothing is asked: it goes on with the user's.
     home.ends(1, &["run", "flow.js"]);

@@ -89,13 +89,13 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
         (None, Some(total)) if total.ceiling == PicoUsd::ZERO => None,
         (None, Some(total)) => {
             let dollars = total.p90.enough().typed();
-            let change = format!("run it with `--max-cost {dollars}`, or set `max_cost` in the settings");
+            let change = format!("run it with `--max-cost {dollars}`, or set `cost_max` in the settings");
             Some(Finding::warning(None, "no cap", change))
         }
         (None, None) => Some(Finding::warning(
             None,
             "no cap",
-            "run it with `--max-cost`, or set `max_cost` in the settings",
+            "run it with `--max-cost`, or set `cost_max` in the settings",
         )),
         (Some(cap), Some(total)) if cap < total.p90 => {
             let often = if cap < total.p50 { "will probably park" } else { "may park" };

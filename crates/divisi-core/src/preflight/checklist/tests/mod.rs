@@ -68,7 +68,7 @@ fn opus_for_everything_in_a_row_is_the_expensive_way() {
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
     ! cost estimated?  about $0.3600, mostly $0.1800 to $0.7200; $3.60 at the very most
       ! no cap
-        run it with `--max-cost 0.72`, or set `max_cost` in the settings
+        run it with `--max-cost 0.72`, or set `cost_max` in the settings
     ✓ error handling planned?  timeout 10 min, retries 3
     ");
 }
@@ -261,7 +261,7 @@ fn money_is_known_and_capped() {
     assert_snapshot!(capped(""), @r"
     ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; $0.9000 at the very most
       ! no cap
-        run it with `--max-cost 0.18`, or set `max_cost` in the settings
+        run it with `--max-cost 0.18`, or set `cost_max` in the settings
     ");
     assert_snapshot!(capped("0.05"), @r"
     ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; capped at $0.0500
@@ -280,7 +280,7 @@ fn money_is_known_and_capped() {
       ! nothing is known of its cost
         `divisi plan` says why
       ! no cap
-        run it with `--max-cost`, or set `max_cost` in the settings
+        run it with `--max-cost`, or set `cost_max` in the settings
     ");
 }
 

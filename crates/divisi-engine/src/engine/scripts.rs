@@ -1,0 +1,83 @@
+//! Runs that are fed by a script.
+
+use super::{Engine, Opened, RunHandle, RunOptions, Source, StartError};
+use crate::driver::{FlowNews, Message};
+use crate::flow::{self, Flow, Library};
+use crate::resolve::Resolver;
+use crate::setup::Setup;
+use crate::tools::Protected;
+use divisi_core::{Run, RunId};
+use divisi_script::{HostOptions, Script};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+impl Engine {
+    /// Starts a script. Nothing is written if it cannot be parsed.
+    pub async fn start(
+        &self,
+        flow: Flow,
+        setup: Setup,
+        options: RunOptions,
+    ) -> Result<RunHandle, StartError> {
+        let script = flow.parse().map_err(Box::new)?;
+        let opened = Opened::new(self.new_id().await?, Run::new());
+        let (flow, is_cut) = flow.with_args_redacted();
+        let handle = self.drive_script(opened, flow, script, setup, options).await?;
+        if is_cut {
+            let line = "warning: the arguments hold a key; `***` stands in its place";
+            // The driver is there until the handle is.
+            let _ = handle.inbox.send(Message::Flow(FlowNews::Log(line.into())));
+        }
+        Ok(handle)
+    }
+
+    /// Goes on with a run, whatever ended it. `flow` is what is executed now:
+    /// the run's own or an edited one; see [`Engine::flow_of`].
+    pub async fn resume(
+        &self,
+        id: &RunId,
+        flow: Flow,
+        setup: Setup,
+        options: RunOptions,
+    ) -> Result<RunHandle, StartError> {
+        let script = flow.parse().map_err(Box::new)?;
+        let opened = self.reopen(id).await?;
+        self.drive_script(opened, flow, script, setup, options).await
+    }
+
+    async fn drive_script(
+        &self,
+        opened: Opened,
+        flow: Flow,
+        script: Script,
+        setup: Setup,
+        options: RunOptions,
+    ) -> Result<RunHandle, StartError> {
+        let (answers, answered) = mpsc::unbounded_channel();
+        let host = HostOptions {
+            budget_total: options.token_budget,
+            usd_total: options.caps.run,
+            cwd: Some(setup.workspace.display().to_string()),
+            ..HostOptions::default()
+        };
+        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
+        let name = match flow.path {
+            None => flow.name.clone(),
+            Some(_) => script.meta().name.as_str().into(),
+        };
+        let source = Source { name, path: flow.path, text: flow.source, args: flow.args.clone() };
+        let (mut handle, inbox) =
+            self.drive(opened, source, resolver.clone(), options, Some(answers)).await?;
+        let end =
+            flow::start(script, flow.args, host, resolver, inbox, answered).map_err(StartError::Thread)?;
+        handle.script_end = Some(end);
+        Ok(handle)
+    }
+}
+
+/// Keeps agents from writing to flows: this one, those that it calls, and those that are saved.
+pub(super) fn protect(protected: &Protected, source: &Source, workspace: &Path) {
+    flow::protect(protected, source.path.as_deref(), &source.text, workspace);
+    Library::new(workspace).folders().iter().for_each(|folder| protected.add(folder));
+}

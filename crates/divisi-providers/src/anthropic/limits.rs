@@ -1,0 +1,19 @@
+//! How Anthropic names its limits in headers.
+
+use crate::rate::{RateLimits, Window, number, text, until};
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
+
+pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
+    let window = |kind: &str| Window {
+        limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
+        remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),
+        resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset")).and_then(|at| until(at, now)),
+    };
+    RateLimits {
+        requests: window("requests"),
+        tokens: window("tokens"),
+        input_tokens: window("input-tokens"),
+        output_tokens: window("output-tokens"),
+    }
+}

@@ -1,0 +1,21 @@
+//! The shapes of Anthropic's refusals, as its documentation and public reports have them.
+
+use crate::classify::shapes::Case::*;
+use crate::classify::shapes::Sign::{Code, Says};
+use crate::classify::shapes::{Shape, row};
+
+pub(crate) static REFUSALS: &[Shape] = &[
+    row(TooLong, Code("request_too_large")),
+    row(TooLong, Says("prompt is too long")),
+    row(TooLong, Says("exceed context limit")),
+    row(TooLong, Says("required for long context requests")),
+    row(Spent, Code("enforced_spend_limit_reached")),
+    row(Spent, Code("contract_spend_limit_reached")),
+    row(Spent, Code("linked_organization_spend_limit_reached")),
+    row(Spent, Code("billing_error")),
+    row(Spent, Says("credit balance is too low")),
+    row(Spent, Says("reached your specified api usage limits")),
+    row(Window, Says("exceeded your daily rate limit")),
+    row(Overloaded, Code("overloaded_error")),
+    row(RateLimited, Code("ramp_limit_exceeded")),
+];

@@ -1,0 +1,14 @@
+//! How OpenAI names its limits in headers, and most others with it.
+
+use crate::rate::{RateLimits, Window, number, span, text};
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
+
+pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
+    let window = |kind: &str| Window {
+        limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
+        remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),
+        resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(|end| span(end, now)),
+    };
+    RateLimits { requests: window("requests"), tokens: window("tokens"), ..RateLimits::default() }
+}

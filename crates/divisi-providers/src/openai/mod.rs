@@ -1,0 +1,74 @@
+//! What OpenAI's two APIs have in common, and with them the servers that speak either.
+
+mod limits;
+mod refusals;
+mod schema;
+
+pub(crate) use limits::limits;
+pub(crate) use refusals::REFUSALS;
+pub(crate) use schema::{answer_format, enforceable};
+
+use crate::endpoint::Endpoint;
+use crate::error::ProviderError;
+use crate::http::Http;
+use crate::secret::Secret;
+use crate::turns::output;
+use divisi_core::price::Service;
+use serde::Deserialize;
+
+/// The host of OpenAI itself.
+pub(crate) const HOST: &str = "api.openai.com";
+
+/// The shortest prefix that OpenAI caches, which it does unasked.
+pub(crate) const CACHED_TOKENS_MIN: u64 = 1_024;
+
+/// OpenAI's word for the service at list prices. Without it, the project's settings
+/// decide, and what was set aside for a request may not cover its price.
+pub(crate) const USUAL_SERVICE: &str = "default";
+
+/// The error with better advice where nothing answers under an address without a version.
+pub(crate) fn advised(error: ProviderError, endpoint: &Endpoint) -> ProviderError {
+    if error.status != Some(404) || !endpoint.lacks_a_version() {
+        return error;
+    }
+    let url = endpoint.shown_url();
+    error.hint(format!("check the model's id and the address {url}: most servers answer under {url}/v1"))
+}
+
+/// The header with the key, as every OpenAI API wants it.
+pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
+    endpoint.key.as_ref().map(|key| ("authorization", Secret::new(format!("Bearer {}", key.expose()))))
+}
+
+/// What a service tier of a reply means; both of OpenAI's APIs name them alike.
+pub(crate) fn service(tier: &str) -> Service {
+    match tier {
+        "flex" => Service::Flex,
+        "priority" => Service::Priority,
+        "fast" => Service::Fast,
+        "batch" => Service::Batch,
+        _ => Service::Standard,
+    }
+}
+
+/// The result of a tool for an API in which it cannot be marked as an error.
+pub(crate) fn result_text(content: &str, is_error: bool) -> String {
+    let content = output(content);
+    if is_error { format!("error: {content}") } else { content.to_owned() }
+}
+
+/// The models of a server that speaks either of OpenAI's APIs.
+pub(crate) async fn models(http: &Http) -> Result<Vec<String>, ProviderError> {
+    let list: Models = http.get("/models").await?;
+    Ok(list.data.into_iter().map(|model| model.id).collect())
+}
+
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+}

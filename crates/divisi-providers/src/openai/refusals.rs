@@ -1,0 +1,23 @@
+//! The shapes of OpenAI's refusals, as its documentation and public reports have them; some others have taken them over, who are named.
+
+use crate::classify::shapes::Case::*;
+use crate::classify::shapes::Sign::{Code, Says};
+use crate::classify::shapes::{Shape, row};
+
+pub(crate) static REFUSALS: &[Shape] = &[
+    row(Declined, Code("content_filter")), // OpenAI, Azure
+    row(Declined, Code("content_policy_violation")),
+    row(Declined, Code("cyber_policy")),
+    row(TooLong, Code("context_length_exceeded")), // OpenAI, Groq, Azure
+    row(TooLong, Says("exceeds the context window")),
+    row(TooLong, Says("maximum context length")), // OpenAI, OpenRouter, vLLM, SGLang, DeepSeek, LiteLLM
+    row(Spent, Code("billing_not_active")),
+    row(Spent, Code("billing_hard_limit_reached")),
+    row(Spent, Code("insufficient_quota")),
+    row(Window, Code("usage_limit_reached")),
+    row(Overloaded, Code("server_is_overloaded")),
+    row(Overloaded, Code("slow_down")),
+    row(Overloaded, Says("selected model is at capacity")),
+    row(RateLimited, Code("rate_limit_exceeded")), // OpenAI, Groq
+    row(NoModel, Code("model_not_found")),
+];

@@ -1,0 +1,86 @@
+//! The APIs that divisi speaks.
+//!
+//! Each is a folder of its own, with how it writes requests, reads replies, limits and
+//! refusals. What is known of it from outside is its [`Spec`]; here they are listed.
+
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::provider::Provider;
+use crate::{anthropic, openai_chat, openai_responses};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// An API that divisi speaks. Settings name it as here, in kebab case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WireFormat {
+    /// Anthropic's Messages.
+    Anthropic,
+    /// OpenAI's Responses.
+    Openai,
+    /// OpenAI's Chat Completions, which most other servers speak.
+    OpenaiChat,
+}
+
+/// What is particular to a wire format.
+pub(crate) struct Spec {
+    /// Its name in the settings.
+    pub(crate) name: &'static str,
+    /// Whether what is read from a cache counts against limits on input tokens.
+    pub(crate) counts_cached: bool,
+    /// Makes ready what speaks it.
+    pub(crate) connect: fn(Endpoint) -> Result<Arc<dyn Provider>, EndpointError>,
+}
+
+impl WireFormat {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Anthropic, Self::Openai, Self::OpenaiChat];
+
+    fn spec(self) -> Spec {
+        match self {
+            Self::Anthropic => anthropic::SPEC,
+            Self::Openai => openai_responses::SPEC,
+            Self::OpenaiChat => openai_chat::SPEC,
+        }
+    }
+
+    /// Its name in the settings.
+    pub fn as_str(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// Whether what is read from a cache counts against limits on input tokens.
+    pub fn counts_cached(self) -> bool {
+        self.spec().counts_cached
+    }
+
+    /// Prepares to ask at `endpoint`; nothing is sent yet. Fails only where it cannot be an
+    /// endpoint.
+    pub fn connect(self, endpoint: Endpoint) -> Result<Arc<dyn Provider>, EndpointError> {
+        (self.spec().connect)(endpoint)
+    }
+}
+
+impl fmt::Display for WireFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wire_format_is_named_alike_everywhere_and_connects() {
+        for format in WireFormat::ALL {
+            assert_eq!(serde_json::to_value(format).unwrap(), format.to_string());
+            let provider = format.connect(Endpoint::new("main", "https://example.com")).unwrap();
+            assert_eq!(provider.name(), "main");
+            assert!(format.connect(Endpoint::new("main", "nowhere")).is_err());
+        }
+        assert_eq!(WireFormat::ALL.map(WireFormat::counts_cached), [false, true, true]);
+    }
+}

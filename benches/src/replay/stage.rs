@@ -3,7 +3,7 @@
 use super::Case;
 use divisi_core::check::{Check, Judge};
 use divisi_core::history::Sample;
-use divisi_core::preflight::{Assigned, Graph, Node, Rung, Use};
+use divisi_core::preflight::{Assigned, AttemptCost, Graph, Node, Rung, Use};
 use divisi_core::price::Rates;
 use divisi_core::{Millis, ModelPrice, PicoUsd, Task, Tier, Timestamp};
 
@@ -78,6 +78,8 @@ impl Stage<'_> {
         }
         let assigned = Assigned {
             executor: "api".into(),
+            writes: false,
+            attempt_cost: AttemptCost::Free,
             kind: "bug".into(),
             kind_declared: true,
             rungs: rungs.to_vec(),

@@ -96,7 +96,7 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
     request.allow = Some(settings.allow.clone());
     // The look at the prices takes as long as all the rest, so both are done at once.
     let engine = thread::scope(|scope| {
-        let priced = scope.spawn(|| preflight::priced(&input, &setup, app));
+        let priced = scope.spawn(|| preflight::priced(&input, &setup, &settings.caps(), app));
         let engine = protect::what_decides(&setup, &settings, &request, &input, app)
             .and_then(|()| Ok(Engine::new(app.store()?)));
         priced.join().unwrap_or_else(|panic| resume_unwind(panic))?;

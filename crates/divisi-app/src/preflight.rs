@@ -3,6 +3,7 @@
 use crate::prepare::{Prepared, Purpose, prepare_ahead};
 use crate::{App, FlowInput, Problem, RunRequest, clock};
 use divisi_core::choice::{Kind, Needs};
+use divisi_core::event::Caps;
 use divisi_core::history::History;
 use divisi_core::preflight::checklist::{KindRule, Settings, Total};
 use divisi_core::preflight::forecast::Draws;
@@ -29,21 +30,21 @@ const TASKS_MAX: usize = 1_000;
 /// How long its script may compute between two answers meanwhile, and what it may hold.
 const LOOK: (Duration, usize) = (Duration::from_millis(500), 64 << 20);
 
-/// Fails where a task of a flow would ask a model that has no price here, so that nothing is
-/// sent for the others. What a dry run does not reach fails as a task when it is asked for.
-pub(crate) fn priced(input: &FlowInput, setup: &Setup, app: &App) -> Result<(), Problem> {
-    if !setup.models.cost_money() {
+/// Fails where a task of a flow would ask a model that has no price here, or an executor
+/// that may cost anything although there are `caps`, so that nothing is sent for the others. What a dry run does not reach fails as a task when it is asked for.
+pub(crate) fn priced(input: &FlowInput, setup: &Setup, caps: &Caps, app: &App) -> Result<(), Problem> {
+    if !setup.models.cost_money() && !setup.executors.cost_money() {
         return Ok(());
     }
     let setup = Arc::new(setup.clone());
     let unpriced = match input {
-        FlowInput::Plan(file) => unpriced_of_plan(&file.plan, setup, |place| file.site(place)),
+        FlowInput::Plan(file) => unpriced_of_plan(&file.plan, setup, caps, |place| file.site(place)),
         FlowInput::Script(flow) => {
             let (busy_max, memory_bytes_max) = LOOK;
             let host = HostLimits { busy_max, memory_bytes_max, ..HostLimits::default() };
             let limits = TraceLimits { tasks_max: TASKS_MAX, host, ..TraceLimits::default() };
             // Whatever is wrong with the script, its run says.
-            unpriced(flow, setup, &limits).unwrap_or_default()
+            unpriced(flow, setup, caps, &limits).unwrap_or_default()
         }
     };
     let Some(Unpriced { task, site, failure }) = unpriced else { return Ok(()) };

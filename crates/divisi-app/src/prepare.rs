@@ -6,6 +6,7 @@ use crate::settings::{self, Dollars, Loaded, Settings, Untrusted, permissions};
 use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers};
 use anyhow::Context as _;
 use divisi_core::PicoUsd;
+use divisi_engine::executor::{CommandExecutor, Executors};
 use divisi_engine::{Models, Setup};
 use divisi_files::Refusal;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,7 @@ pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Re
         framing(path, workspace).with_context(|| format!("cannot read the framing {}", path.display()))
     });
     Ok(Setup::new(models, workspace)
-        .executors(settings.executors.clone())
+        .executors(executors(settings)?)
         .permissions(permissions(&settings.allow))
         .kinds(settings.kinds()?)
         .framing(framing.transpose()?.map(Arc::from))
@@ -103,6 +104,19 @@ pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Re
         .reply_tokens_max(settings.reply_tokens_max)
         .task_cost_max(settings.budget.task_cost_max.map(|most| most.0))
         .prices(Arc::new(prices)))
+}
+
+/// Ours, and those of the settings.
+fn executors(settings: &Settings) -> Result<Executors, Problem> {
+    let mut all = Executors::default();
+    for (name, executor) in &settings.executors {
+        let added = all.add(name.as_str(), CommandExecutor::new(executor.into()));
+        added.map_err(|taken| {
+            Problem::usage(taken.to_string())
+                .hint(format!("give [executors.{name}] in divisi.toml another name"))
+        })?;
+    }
+    Ok(all)
 }
 
 /// The text that frames every agent. A file that the project's settings name as

@@ -4,7 +4,7 @@
 //! draws should stay well below a second.
 
 use divisi_core::history::Sample;
-use divisi_core::preflight::{Assigned, Forecaster, Graph, Node, Priors, Rung, Use};
+use divisi_core::preflight::{Assigned, AttemptCost, Forecaster, Graph, Node, Priors, Rung, Use};
 use divisi_core::price::Rates;
 use divisi_core::{History, Millis, ModelPrice, PicoUsd, Task, Tier, Timestamp};
 
@@ -71,6 +71,8 @@ fn flow(tasks: usize) -> Graph {
         used: Use::Read,
         assigned: Ok(Assigned {
             executor: "api".into(),
+            writes: false,
+            attempt_cost: AttemptCost::Free,
             kind: "review".into(),
             kind_declared: true,
             rungs: vec![rung(Tier::Haiku), rung(Tier::Opus)],

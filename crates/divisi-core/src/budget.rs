@@ -120,6 +120,11 @@ impl Budgets {
         self.run.left().min(of_phase)
     }
 
+    /// Whether there is a cap for tasks of this phase.
+    pub(crate) fn limit(&self, phase: Phase<'_>) -> bool {
+        self.run.cap.is_some() || self.is_capped(phase)
+    }
+
     /// Whether this phase has a cap of its own.
     pub fn is_capped(&self, phase: Phase<'_>) -> bool {
         phase.and_then(|phase| self.phases.get(phase)).is_some_and(|budget| budget.cap.is_some())

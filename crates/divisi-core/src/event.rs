@@ -168,6 +168,24 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<Box<Worktree>>,
     },
+    /// What carries out an attempt has said how far it is: what it has used since it last
+    /// said so, and by what an attempt that follows a lost one finds its work again.
+    AttemptReported {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Tokens.
+        #[serde(default, skip_serializing_if = "is_default")]
+        usage: Usage,
+        /// What they cost. What was set aside for the attempt is less by as much.
+        #[serde(default, skip_serializing_if = "is_default")]
+        cost: PicoUsd,
+        /// The part of it that was set aside and of which no bill is known.
+        #[serde(default, skip_serializing_if = "is_default")]
+        unconfirmed: PicoUsd,
+        /// By what its work is found again: JSON text that only its executor reads.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handle: Option<Content>,
+    },
     /// An attempt waits for something outside of the process, by a handle that outlives
     /// it. It holds no slot and no timeout, and a resume does not call it lost. It ends
     /// with `AttemptEnded`, from whatever source the answer comes.
@@ -176,6 +194,14 @@ pub enum Event {
         attempt: AttemptId,
         /// What it waits for.
         suspension: Box<Suspension>,
+    },
+    /// The question of a suspended attempt has an answer, which is not its result: another
+    /// attempt is given it, and goes on where this one stands.
+    SuspensionAnswered {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// The answer: JSON text.
+        answer: Content,
     },
     /// Something that the flow or an agent asked for was not done. Alike ones
     /// that come together are one event.
@@ -455,9 +481,21 @@ pub struct TaskFacts {
     /// Most that all its attempts together may cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_max: Option<PicoUsd>,
+    /// Whether an attempt may cost anything: all that is left of the task's own budget is
+    /// set aside for it, or nothing where it has none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unbounded: bool,
+    /// Whether `models` are words that only what carries it out understands.
+    #[serde(skip_serializing_if = "is_default")]
+    pub words: bool,
 }
 
 impl TaskFacts {
+    /// Whether nothing bounds what an attempt may cost: it starts only where there is no cap.
+    pub fn is_open_ended(&self) -> bool {
+        self.unbounded && self.cost_max.is_none()
+    }
+
     /// How often and how soon the task is tried again.
     pub fn retry_policy(&self) -> &RetryPolicy {
         static DEFAULT: LazyLock<RetryPolicy> = LazyLock::new(RetryPolicy::default);
@@ -481,6 +519,20 @@ pub struct Suspension {
     /// attempt has reserved.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reserved: PicoUsd,
+    /// What is asked, where that is not the task's prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Arc<str>>,
+    /// Whether the answer is for its executor, which goes on with it, rather than the
+    /// result of the task.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub goes_on: bool,
+}
+
+impl Suspension {
+    /// Something of this kind, by no handle, for which nothing stays reserved.
+    pub fn of(kind: impl Into<Arc<str>>) -> Self {
+        Self { kind: kind.into(), handle: None, reserved: PicoUsd::ZERO, question: None, goes_on: false }
+    }
 }
 
 /// A git worktree with work in it, which was kept for the user.

@@ -94,12 +94,21 @@ pub struct Task {
 }
 
 impl Task {
+    /// The executor that runs the prompt as a shell command: what `shell()` of a script asks
+    /// for.
+    pub const SHELL: &'static str = "shell";
+
     /// Longest name that a prompt gives a task without a label.
     const TITLE_CHARS_MAX: usize = 60;
 
     /// A task with this prompt and nothing else said.
     pub fn new(prompt: impl Into<Arc<str>>) -> Self {
         Self { prompt: prompt.into(), ..Self::default() }
+    }
+
+    /// Whether its prompt is a shell command, and its result what that has printed.
+    pub fn is_shell(&self) -> bool {
+        self.executor.as_deref() == Some(Self::SHELL)
     }
 
     /// What people call it: its label, or the beginning of its prompt.

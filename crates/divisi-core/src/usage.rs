@@ -37,6 +37,18 @@ impl Usage {
             .fold(self.input, |sum, n| sum.saturating_add(*n))
     }
 
+    /// What it is more than `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            input: self.input.saturating_sub(earlier.input),
+            cache_write_5m: self.cache_write_5m.saturating_sub(earlier.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_sub(earlier.cache_write_1h),
+            cache_read: self.cache_read.saturating_sub(earlier.cache_read),
+            output: self.output.saturating_sub(earlier.output),
+            thinking: self.thinking.saturating_sub(earlier.thinking),
+        }
+    }
+
     /// Everything that went through the model, in and out.
     pub fn total(&self) -> u64 {
         self.prompt().saturating_add(self.output)

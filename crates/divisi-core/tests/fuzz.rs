@@ -5,7 +5,7 @@ use divisi_core::budget::{Budget, Spent, TurnBound};
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Times, Turn};
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::retry::QuotaWait;
-use divisi_core::run::{AttemptEnd, Counts, Stage, Submission, TaskStage, TaskState};
+use divisi_core::run::{AttemptEnd, Bill, Counts, Report, Stage, Submission, TaskStage, TaskState};
 use divisi_core::view::Status;
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Ledger, Limits, Millis, Outcome,
@@ -25,6 +25,7 @@ enum Step {
         known: bool,
         phase: Option<u8>,
         own: Option<u64>,
+        unbounded: bool,
     },
     TurnWanted {
         attempt: usize,
@@ -44,6 +45,11 @@ enum Step {
         unanswered: bool,
         last_turn: bool,
         cut: bool,
+    },
+    /// A program says what it has cost; `None` where it says nothing of that.
+    Report {
+        attempt: usize,
+        cost: Option<u64>,
     },
     Phase(u8, Option<u64>),
     Log(u8),
@@ -82,8 +88,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]);
     let attempt = 0..8usize;
     prop_oneof![
-        12 => (0..12u8, 0..60u64, 0..3u32, prop::bool::weighted(0.1), prop::option::of(0..3u8), prop::option::weighted(0.3, 0..150u64))
-            .prop_map(|(prompt, cost, priority, known, phase, own)| Step::Submit { prompt, cost, priority, known, phase, own }),
+        12 => (0..12u8, 0..60u64, 0..3u32, prop::bool::weighted(0.1), prop::option::of(0..3u8), prop::option::weighted(0.3, 0..150u64), prop::bool::weighted(0.1))
+            .prop_map(|(prompt, cost, priority, known, phase, own, unbounded)| Step::Submit { prompt, cost, priority, known, phase, own, unbounded }),
         8 => (attempt.clone(), 0..60u64, any::<bool>())
             .prop_map(|(attempt, cost, results)| Step::TurnWanted { attempt, cost, results }),
         8 => (attempt.clone(), 0..60u64).prop_map(|(attempt, cost)| Step::TurnEnded { attempt, cost }),
@@ -91,7 +97,8 @@ fn step() -> impl Strategy<Value = Step> {
             |(attempt, class, cost, unanswered, last_turn, cut)| Step::AttemptEnded { attempt, class, cost, unanswered, last_turn, cut }
         ),
         6 => attempt.clone().prop_map(Step::Hedge),
-        2 => (attempt, any::<bool>()).prop_map(|(attempt, billed)| Step::HedgeEnded(attempt, billed)),
+        2 => (attempt.clone(), any::<bool>()).prop_map(|(attempt, billed)| Step::HedgeEnded(attempt, billed)),
+        6 => (attempt.clone(), prop::option::weighted(0.8, 0..60u64)).prop_map(|(attempt, cost)| Step::Report { attempt, cost }),
         2 => (0..4u8, prop::option::of(0..150u64)).prop_map(|(title, cap)| Step::Phase(title, cap)),
         2 => (0..4u8).prop_map(Step::Log),
         1 => (0..60u64).prop_map(Step::Estimate),
@@ -219,7 +226,15 @@ proptest! {
             let mut live = Live::default();
             live.take(Input::Start { name: "order".into(), flow: flow(), limits: limits(3), caps: Caps::default() });
             for prompt in prompts {
-                live.step(Step::Submit { prompt, cost: 1, priority: 0, known: false, phase: None, own: None });
+                live.step(Step::Submit {
+                    prompt,
+                    cost: 1,
+                    priority: 0,
+                    known: false,
+                    phase: None,
+                    own: None,
+                    unbounded: false,
+                });
             }
             let mut all: Vec<_> = live.run.all_tasks().map(|(_, task)| (task.key(), task.occurrence())).collect();
             all.sort();
@@ -255,14 +270,19 @@ struct Live {
 impl Live {
     fn step(&mut self, step: Step) {
         match step {
-            Step::Submit { prompt, cost, priority, known, phase, own } => {
-                let key = Key(Digest::of(&[prompt]));
+            Step::Submit { prompt, cost, priority, known, phase, own, unbounded } => {
+                let key = Key(Digest::of(&[prompt, u8::from(unbounded)]));
+                let first_turns = match unbounded {
+                    true => vec![],
+                    false => vec![bound(cost), bound(cost * 2), bound(cost)],
+                };
                 let facts = TaskFacts {
                     priority,
                     phase: phase.map(|title| title.to_string().into()),
                     models: vec!["haiku".into(), "opus".into()],
                     fallbacks: vec!["sonnet".into()],
-                    first_turns: vec![bound(cost), bound(cost * 2), bound(cost)],
+                    first_turns,
+                    unbounded,
                     cost_max: own.map(PicoUsd),
                     is_program: prompt % 3 == 0,
                     ..TaskFacts::default()
@@ -308,6 +328,16 @@ impl Live {
                     waits: vec![],
                 };
                 self.take(Input::AttemptEnded { attempt, end: Box::new(end) });
+            }
+            Step::Report { attempt, cost } => {
+                let attempt = self.attempt(attempt);
+                let bill = match cost.map(|cost| self.charge(attempt, cost)) {
+                    Some(cost) => Bill::Of(PicoUsd(cost)),
+                    None => Bill::Unknown,
+                };
+                let usage = Usage { output: cost.unwrap_or_default(), ..Usage::default() };
+                let report = Box::new(Report { usage, bill, handle: Some(text("a session")) });
+                self.take(Input::AttemptReports { attempt, report });
             }
             Step::Phase(title, cap) => {
                 self.take(Input::Phase { title: title.to_string().into(), cap: cap.map(PicoUsd) });
@@ -446,6 +476,14 @@ impl Live {
                 let over = turn.cost.saturating_sub(reserved);
                 self.book(*attempt, Spent { billed: turn.cost.min(reserved), over, ..Spent::default() });
             }
+            Event::AttemptReported { attempt, cost, unconfirmed, .. } => {
+                let reserved = self.under_way.get_mut(attempt).expect("in flight");
+                let within = (*cost).min(*reserved);
+                *reserved = reserved.saturating_sub(within);
+                let over = cost.saturating_sub(within);
+                let billed = within.saturating_sub(*unconfirmed);
+                self.book(*attempt, Spent { billed, unconfirmed: *unconfirmed, over });
+            }
             Event::AttemptEnded { attempt, cost, unconfirmed, .. } => {
                 assert!(!self.hedges.contains_key(attempt), "a second request is left");
                 let reserved = self.under_way.remove(attempt).expect("in flight");
@@ -491,7 +529,18 @@ impl Live {
                     let own =
                         task.facts().cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(task.cost()));
                     let held = self.held(task.facts().phase.as_ref()).min(own);
-                    task.rung() == 0 && task.facts().first_turns[0].least() <= held
+                    let least = match task.facts().first_turns.first() {
+                        Some(first) => first.least(),
+                        // All of its own budget, or nothing.
+                        None => {
+                            if own == PicoUsd::MAX {
+                                PicoUsd::ZERO
+                            } else {
+                                own.max(PicoUsd(1))
+                            }
+                        }
+                    };
+                    task.rung() == 0 && least <= held
                 };
                 let mut tasks = self.run.tasks();
                 assert!(!tasks.any(|(_, task)| first(task) && fits(task)), "parked although something fits");

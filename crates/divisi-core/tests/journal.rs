@@ -292,6 +292,8 @@ fn facts(label: &str) -> TaskFacts {
         checked: true,
         first_turns: vec![TurnBound::fixed(PicoUsd(500)), TurnBound::new(PicoUsd(1), PicoUsd(2), 3)],
         cost_max: Some(PicoUsd(2_000)),
+        unbounded: false,
+        words: false,
     }
 }
 

@@ -12,8 +12,8 @@ use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
 use crate::clock::wall_clock;
 use crate::executor::{
-    Brief, CommandExecutor, CommandLine, Executor, FINDINGS_BYTES_MAX, PersonExecutor, SharedDurations,
-    ShellExecutor, bound, opening,
+    Brief, Cost, Executor, Executors, FINDINGS_BYTES_MAX, ModelUse, Registered, SharedDurations, bound,
+    opening,
 };
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
@@ -31,7 +31,6 @@ use divisi_core::{
 use divisi_files::Refusal;
 use redacted::redacted;
 use remembered::{Known, Remembered, ToolWords};
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -47,9 +46,6 @@ const INPUT_BYTES_MAX: u64 = 1 << 30;
 pub struct Resolver {
     setup: Arc<Setup>,
     agents: Agents,
-    shell: Arc<dyn Executor>,
-    person: Arc<dyn Executor>,
-    commands: BTreeMap<String, Arc<dyn Executor>>,
     /// Tools of a task that says nothing of tools.
     tools: Result<Arc<Toolset>, Failure>,
     /// What words for models have meant so far.
@@ -65,8 +61,14 @@ const DAY_MILLIS: u64 = 24 * 3_600_000;
 pub struct Assignment {
     /// As the flow asked for it.
     pub task: Task,
-    /// The program that carries it out; `None` for agents of our own.
+    /// What carries it out; `None` for agents of our own.
     pub executor: Option<Arc<dyn Executor>>,
+    /// What is known of its cost.
+    pub cost: Cost,
+    /// Whether an attempt can go on where one was lost or suspended.
+    pub resumes: bool,
+    /// Whether it may stop to ask, and go on with the answer.
+    pub may_ask: bool,
     /// The models of its ladder, then those that stand in for them; none where
     /// no model is asked.
     pub models: Vec<Model>,
@@ -114,14 +116,8 @@ impl Resolver {
     /// A resolver for these surroundings. Reads the agent definitions there are.
     pub fn new(setup: Arc<Setup>) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
-        let command = |(name, line): (&String, &CommandLine)| {
-            (name.clone(), Arc::new(CommandExecutor::new(line.clone())) as Arc<dyn Executor>)
-        };
         Self {
             agents,
-            shell: Arc::new(ShellExecutor),
-            person: Arc::new(PersonExecutor),
-            commands: setup.executors.iter().map(command).collect(),
             tools: Toolset::all(&setup).map(Arc::new),
             known: Remembered::default(),
             toolsets: Remembered::default(),
@@ -150,14 +146,15 @@ impl Resolver {
     /// A task whose outcome is known before it starts.
     pub fn settled(&self, task: Task, outcome: Outcome) -> Resolved {
         let words: Vec<Arc<str>> = task.model.0.iter().chain(&task.agent_type).cloned().collect();
-        let executor = task.executor.as_deref().unwrap_or("api");
+        let executor = executor_of(&task);
         // What could not be resolved stands in the key as it was asked for.
         let key = Key::of(&KeyParts { models: &words, ..key_parts(&task, executor) });
+        let executor = executor.into();
         let (task, is_cut) = redacted(task);
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
-            executor: task.executor.clone().unwrap_or_else(|| "api".into()),
+            executor,
             ..TaskFacts::default()
         };
         let (spec, blob) = spec(&task);
@@ -171,7 +168,9 @@ impl Resolver {
 
     fn assign(&self, task: &Task) -> Result<Parts, Failure> {
         let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
-        let executor = task.executor.as_deref().unwrap_or("api");
+        let name = executor_of(task);
+        let (executor_name, registered) =
+            self.setup.executors.get(name).ok_or_else(|| self.no_executor(name))?;
         let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
         let choice = match task.kind.is_some() || self.leaves_model_open(task, agent.as_deref()) {
             true => Some(self.choose(task, agent.as_deref())?),
@@ -179,29 +178,19 @@ impl Resolver {
         };
         // Asked for only where the choice is there.
         let tier = choice.as_ref().map_or(Tier::Sonnet, |choice| choice.tier);
-        let (executor_name, executor, ladder) = match executor {
-            "api" => ("api", None, self.ladder(task, agent.as_deref(), tier)?),
-            "shell" if !self.setup.permissions.run => {
-                return Err(forbidden("the flow wants to run a shell command, which is not allowed"));
-            }
-            "shell" => ("shell", Some(self.shell.clone()), Models::default()),
-            PersonExecutor::NAME if !task.check.is_empty() => {
-                let message = "what a person answers is not checked; a `schema` is held to";
-                return Err(Failure::new(FailureClass::BadRequest, message));
-            }
-            PersonExecutor::NAME => (PersonExecutor::NAME, Some(self.person.clone()), Models::default()),
-            name => match self.commands.get_key_value(name) {
-                // The words are the program's to understand.
-                Some((name, executor)) => (name.as_str(), Some(executor.clone()), Models::default()),
-                None => return Err(self.no_executor(name)),
-            },
+        if let Some(program) = &registered.program {
+            program.accepts(task, &self.setup.permissions)?;
+        }
+        let models = match registered.spec.models {
+            ModelUse::Asks => self.ladder(task, agent.as_deref(), tier)?,
+            ModelUse::Names | ModelUse::None => Models::default(),
         };
         let tools = self.tools_of(task, agent.as_deref())?;
         let judges = task.check.iter().map(|check| self.judge(check)).collect::<Result<_, _>>()?;
         Ok(Parts {
-            executor_name: executor_name.into(),
-            executor,
-            models: ladder,
+            executor_name: executor_name.clone(),
+            executor: registered.clone(),
+            models,
             judges,
             choice,
             agent,
@@ -227,10 +216,12 @@ impl Resolver {
         match check {
             Check::Judge(judge) => self.model(Some(word_of(judge)), Tier::Haiku).map(Some),
             // Told before anything is paid for.
-            Check::Command(_) if !self.setup.permissions.run => {
-                Err(forbidden("a check wants to run a shell command, which is not allowed"))
+            Check::Command(_) => {
+                let permissions = self.setup.permissions;
+                permissions.to_run("a check wants to run a shell command, which is not allowed")?;
+                Ok(None)
             }
-            Check::Schema(_) | Check::Command(_) => Ok(None),
+            Check::Schema(_) => Ok(None),
         }
     }
 
@@ -249,10 +240,10 @@ impl Resolver {
             Ok(model) => self.setup.prices.known(&model, now),
             Err(_) => Ok(()),
         };
-        let asks = task.executor.as_deref().is_none_or(|executor| executor == "api");
-        let words = match asks {
-            true => Words::of(task, agent),
-            false => Words::default(),
+        let executor = self.setup.executors.spec(executor_of(task));
+        let words = match executor.map(|spec| spec.models) {
+            Some(ModelUse::Asks) => Words::of(task, agent),
+            Some(ModelUse::Names | ModelUse::None) | None => Words::default(),
         };
         let words = words.rungs.into_iter().chain(words.fallbacks).map(|word| (word, tier));
         let judges = task.check.iter().filter_map(|check| match check {
@@ -349,15 +340,21 @@ impl Resolver {
             inputs,
         } = parts;
         let ids = |models: &[Model]| models.iter().map(|model| model.id.clone()).collect::<Vec<_>>();
-        let program = self.setup.executors.get(&*executor_name);
-        let models = match program {
-            None => ids(&rungs),
-            Some(_) => words_of_program(&task),
+        let Registered { spec: declared, program } = executor;
+        let models = match declared.models {
+            ModelUse::Asks => ids(&rungs),
+            ModelUse::Names => named_rungs(&task),
+            ModelUse::None => vec![],
         };
-        // Another program of the same name is another executor.
-        let carried_out_by = match program {
-            None => executor_name.clone(),
-            Some(line) => format!("{executor_name} {}", digest_of(line)).into(),
+        let stand_ins = match declared.models {
+            ModelUse::Asks => ids(&fallbacks),
+            ModelUse::Names => task.fallback.clone(),
+            ModelUse::None => vec![],
+        };
+        // Another one of the same name is another executor.
+        let carried_out_by = match &*declared.identity {
+            "" => executor_name.clone(),
+            identity => format!("{executor_name} {}", Digest::of(identity.as_bytes())).into(),
         };
         let effort = task.effort.or(agent.as_deref().and_then(|agent| agent.effort));
         let isolation = match (task.isolation, &agent) {
@@ -377,26 +374,36 @@ impl Resolver {
         let (task, is_cut) = redacted(task);
         let retry = self.retry(&task);
         let brief = Brief { task: &task, setup: &self.setup, tools: &tools, agent: agent.as_deref() };
-        let first_turns = first_turns(brief, &rungs, &fallbacks);
+        let (first_turns, unbounded) = match (declared.cost, &program) {
+            (Cost::Metered, None) => (first_turns(brief, &rungs, &fallbacks), false),
+            (Cost::UpTo(most), _) => (vec![TurnBound::fixed(most)], false),
+            (Cost::Free, _) => (vec![], false),
+            (Cost::Metered | Cost::Reported, _) => (vec![], true),
+        };
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
             chosen: choice.as_ref().filter(|_| is_open).map(|choice| choice.why().into()),
             kind: choice.map(|choice| choice.kind),
-            is_program: executor.is_some() && &*executor_name != "person",
+            is_program: program.is_some() && declared.runs_here,
             executor: executor_name,
             models,
-            fallbacks: ids(&fallbacks),
+            fallbacks: stand_ins,
             checked: !task.check.is_empty(),
             retry,
             priority,
             first_turns,
             cost_max: task.max_cost.or(self.setup.task_cost_max),
+            unbounded,
+            words: declared.models == ModelUse::Names,
         };
         let (spec, blob) = spec(&task);
         let turns_max = task.max_turns.or(agent.as_deref().and_then(|agent| agent.max_turns));
         let assignment = Assignment {
-            executor,
+            executor: program,
+            cost: declared.cost,
+            resumes: declared.resumes,
+            may_ask: declared.resumes && declared.asks_permission,
             models: rungs.into_iter().chain(fallbacks).collect(),
             judges,
             agent,
@@ -438,10 +445,7 @@ impl Resolver {
     }
 
     fn no_executor(&self, name: &str) -> Failure {
-        let known: Vec<&str> = ["api", "shell", PersonExecutor::NAME]
-            .into_iter()
-            .chain(self.commands.keys().map(String::as_str))
-            .collect();
+        let known: Vec<&str> = self.setup.executors.names().collect();
         Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
             .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
     }
@@ -478,15 +482,15 @@ fn digest(path: &Path) -> Result<Digest, Refusal> {
     Err(Refusal::TooLarge(INPUT_BYTES_MAX))
 }
 
-fn forbidden(message: &str) -> Failure {
-    Failure::new(FailureClass::Unavailable, message)
-        .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml")
+/// What carries `task` out.
+fn executor_of(task: &Task) -> &str {
+    task.executor.as_deref().unwrap_or(Executors::USUAL)
 }
 
 /// What is known of a task once all its words are resolved.
 struct Parts {
     executor_name: Arc<str>,
-    executor: Option<Arc<dyn Executor>>,
+    executor: Registered,
     models: Models,
     judges: Vec<Option<Model>>,
     /// The sort of work it is, where the flow says so or the model depends on it.
@@ -527,20 +531,14 @@ fn word_of(judge: &Judge) -> &str {
     judge.model.as_deref().unwrap_or(JUDGE_TIER)
 }
 
-/// The words for models of a task that a program carries out, as it is given them.
-/// Where a check decides, the only one is tried once more with what was found.
-fn words_of_program(task: &Task) -> Vec<Arc<str>> {
+/// The ladder of a task whose words for models only its executor understands. Where a check
+/// decides, the only one is tried once more with what was found.
+fn named_rungs(task: &Task) -> Vec<Arc<str>> {
     let words = task.model.0.clone();
     match (words.as_slice(), task.check.is_empty()) {
         ([only], false) => vec![only.clone(), only.clone()],
         _ => words,
     }
-}
-
-/// The identity of a program with its arguments and variables.
-fn digest_of(line: &CommandLine) -> Digest {
-    // Made of texts: nothing that cannot be written.
-    Digest::of(serde_json::to_string(line).unwrap_or_default().as_bytes())
 }
 
 fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {

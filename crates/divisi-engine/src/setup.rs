@@ -1,7 +1,7 @@
 //! What a run finds around it: models, executors, permissions and limits.
 
 use crate::choose::AUTO;
-use crate::executor::CommandLine;
+use crate::executor::Executors;
 use crate::globs;
 use crate::governor::{Governors, SharedLimits};
 use crate::prices::Catalogue;
@@ -22,8 +22,8 @@ use std::sync::Arc;
 pub struct Setup {
     /// Who answers, and what tiers mean there.
     pub models: Models,
-    /// Programs that carry out tasks, by the name a task asks for.
-    pub executors: BTreeMap<String, CommandLine>,
+    /// What carries out tasks, by the name a task asks for.
+    pub executors: Executors,
     /// What agents may do besides reading.
     pub permissions: Permissions,
     /// The folder that agents see.
@@ -82,7 +82,7 @@ impl Setup {
     pub fn new(models: Models, workspace: impl Into<PathBuf>) -> Self {
         Self {
             models,
-            executors: BTreeMap::new(),
+            executors: Executors::default(),
             permissions: Permissions::default(),
             workspace: workspace.into(),
             protected: Protected::default(),
@@ -105,7 +105,7 @@ impl Setup {
 /// Changes to the defaults, one by one.
 impl Setup {
     /// The same with these programs, by the names that tasks ask for them by.
-    pub fn executors(mut self, executors: BTreeMap<String, CommandLine>) -> Self {
+    pub fn executors(mut self, executors: Executors) -> Self {
         self.executors = executors;
         self
     }

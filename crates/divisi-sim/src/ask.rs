@@ -241,6 +241,11 @@ impl Ask {
         ladder.chain((0..self.stand_ins).map(|place| format!("stand-in-{place}").into()))
     }
 
+    /// Whether the program that carries it out does not say what it has cost in all.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.text.is_multiple_of(5)
+    }
+
     /// Whether it comes to a result if nothing disturbs it.
     pub(crate) fn succeeds(&self) -> bool {
         // Where a weaker model was refused, the strongest one's result is not judged.

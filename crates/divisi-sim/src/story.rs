@@ -77,6 +77,8 @@ pub(crate) fn line(event: &Event) -> String {
         Event::AttemptSuspended { attempt, suspension } => {
             format!("suspended {attempt}, {} kept", suspension.reserved.0)
         }
+        Event::AttemptReported { attempt, cost, .. } => format!("reported  {attempt} cost {}", cost.0),
+        Event::SuspensionAnswered { attempt, .. } => format!("answered  {attempt}"),
         Event::HedgeEnded { attempt, cost } => format!("given up  {attempt} cost {}", cost.0),
         Event::TurnEnded { attempt, turn } => format!("reply     {attempt} cost {}", turn.cost.0),
         Event::AttemptEnded { attempt, failure, cost, next_turn, .. } => {

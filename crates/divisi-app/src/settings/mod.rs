@@ -32,10 +32,10 @@ pub use file::PROJECT_FILE;
 pub(crate) use file::user_file;
 pub use layer::{Leaf, Origin};
 pub(crate) use shape::limits_folder;
-pub use shape::{Budget, PriceSettings, ProviderSettings, RateLimits, Retry, Settings};
+pub use shape::{Budget, ExecutorSettings, PriceSettings, ProviderSettings, RateLimits, Retry, Settings};
 pub use trusted::{Standing, TrustedFile, TrustedFiles};
 pub(crate) use values::permissions;
-pub use values::{Dollars, Grant, PerMillion, Span};
+pub use values::{AttemptPrice, Dollars, Grant, PerMillion, Span};
 
 use divisi_core::Digest;
 use divisi_files::Refusal;

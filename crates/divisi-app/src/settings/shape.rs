@@ -1,13 +1,13 @@
 //! Every setting there is, with its default.
 
-use super::values::{Dollars, Grant, PerMillion, Span, check_pattern};
+use super::values::{AttemptPrice, Dollars, Grant, PerMillion, Span, check_pattern};
 use crate::slip;
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
 use divisi_core::price::Rates;
 use divisi_core::{Limits, ModelPrice, RetryPolicy, Tier};
-use divisi_engine::executor::CommandLine;
+use divisi_engine::executor::{CommandLine, Reports};
 use divisi_engine::setup::{self, KindTable};
 use divisi_providers::{Dialect, WireFormat, vendors};
 use etcetera::BaseStrategy;
@@ -80,7 +80,8 @@ pub struct Settings {
     /// Sorts of work, for the model `auto`: changes to ours, and new ones, by their names.
     pub kinds: BTreeMap<String, KindChange>,
     /// Programs that carry out tasks, by their names: the prompt on stdin, the result on stdout.
-    pub executors: BTreeMap<String, CommandLine>,
+    #[serde(deserialize_with = "executors")]
+    pub executors: BTreeMap<String, ExecutorSettings>,
 }
 
 /// Money for parts of a run, and where to warn.
@@ -202,6 +203,51 @@ impl RateLimits {
             in_flight: self.in_flight.map(NonZeroU32::get),
             count_cached: wire_format.counts_cached(),
         }
+    }
+}
+
+/// A program that carries out tasks: the prompt on its standard input, the result on its
+/// standard output.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutorSettings {
+    /// The program and its arguments. `{model}` stands for the model the task asks for.
+    pub command: Vec<String>,
+    /// Variables set for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Most that one attempt costs, or `free`. Where it is left out, it is what the program
+    /// reports, or else nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<AttemptPrice>,
+    /// Where lines of JSON that it prints say what it has cost, and what its result is.
+    #[serde(default, skip_serializing_if = "is_silent")]
+    pub reports: Reports,
+}
+
+fn is_silent(reports: &Reports) -> bool {
+    *reports == Reports::default()
+}
+
+impl From<&ExecutorSettings> for CommandLine {
+    fn from(settings: &ExecutorSettings) -> Self {
+        let ExecutorSettings { command, env, cost, reports } = settings;
+        let line = Self::new(command.clone()).env(env.clone()).reports(reports.clone());
+        match cost {
+            Some(AttemptPrice::UpTo(most)) => line.cost_max(most.0),
+            Some(AttemptPrice::Free) | None => line,
+        }
+    }
+}
+
+impl fmt::Debug for ExecutorSettings {
+    /// Names the variables that are set: their values may be keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let env: Vec<_> = self.env.keys().collect();
+        f.debug_struct("ExecutorSettings")
+            .field("command", &self.command)
+            .field("env", &env)
+            .finish_non_exhaustive()
     }
 }
 
@@ -344,6 +390,23 @@ fn providers<'de, D: Deserializer<'de>>(
                 "the provider `{name}` has no `kind`, the API that it speaks: say one of {kinds}{near}"
             )))
         }
+    }
+}
+
+/// Reads programs, each of which costs something or is free, and not both.
+fn executors<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, ExecutorSettings>, D::Error> {
+    let executors = BTreeMap::<String, ExecutorSettings>::deserialize(deserializer)?;
+    let contradicts = |executor: &ExecutorSettings| match (executor.cost, &executor.reports.cost) {
+        (Some(AttemptPrice::Free), Some(field)) => Some(field.clone()),
+        _ => None,
+    };
+    match executors.values().find_map(contradicts) {
+        None => Ok(executors),
+        Some(field) => Err(D::Error::custom(format_args!(
+            "a program is not free that says in `{field}` what it costs: leave out one of the two"
+        ))),
     }
 }
 

@@ -128,6 +128,69 @@ impl JsonSchema for Dollars {
     }
 }
 
+/// What one attempt of a program costs at most: an amount of dollars, or `free`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub enum AttemptPrice {
+    /// Nobody sends a bill.
+    Free,
+    /// So much.
+    UpTo(Dollars),
+}
+
+impl From<AttemptPrice> for String {
+    fn from(price: AttemptPrice) -> Self {
+        match price {
+            AttemptPrice::Free => "free".to_owned(),
+            AttemptPrice::UpTo(most) => most.into(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AttemptPrice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Price;
+        impl Visitor<'_> for Price {
+            type Value = AttemptPrice;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the most that one attempt costs in dollars, like \"$0.50\", or \"free\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<AttemptPrice, E> {
+                match text {
+                    "free" => Ok(AttemptPrice::Free),
+                    _ => text
+                        .parse()
+                        .map(AttemptPrice::UpTo)
+                        .map_err(|_| E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+            fn visit_i64<E: Error>(self, dollars: i64) -> Result<AttemptPrice, E> {
+                self.visit_str(&dollars.to_string())
+            }
+            fn visit_f64<E: Error>(self, dollars: f64) -> Result<AttemptPrice, E> {
+                // The shortest text that means this number is what was written.
+                self.visit_str(&dollars.to_string())
+            }
+        }
+        deserializer.deserialize_any(Price)
+    }
+}
+
+impl JsonSchema for AttemptPrice {
+    fn schema_name() -> Cow<'static, str> {
+        "attempt_price".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "format": "dollars, or \"free\"",
+            "minimum": 0,
+            "pattern": r"^(free|\$?[0-9]*\.?[0-9]*)$",
+            "examples": ["$0.50", "free"],
+        })
+    }
+}
+
 /// The price of a million tokens, written like any amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Dollars", into = "Dollars")]

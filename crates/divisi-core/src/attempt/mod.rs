@@ -196,6 +196,8 @@ pub enum Input {
         /// Whether there is a result.
         ok: bool,
     },
+    /// The program waits for its turn to do something, or no longer: that is not its own time.
+    Waits(bool),
     /// The program waits from now on for something outside of the process.
     Suspended,
     /// The run parks: what has not left stays.
@@ -440,7 +442,10 @@ impl Attempt {
             }
             (Stage::Recording(_), Input::Denied) => self.end(End::Stopped),
             (Stage::UsingTools, Input::ToolsDone) => self.build(now),
+            (Stage::Working, Input::Waits(true)) => self.clock.wait(now, WaitCause::Limit),
+            (Stage::Working, Input::Waits(false)) => self.clock.work(now),
             (Stage::Working, Input::Worked { ok }) => {
+                self.clock.work(now);
                 self.owed = Owed::default();
                 if ok { self.check(now, 0) } else { self.end(End::NoResult) }
             }

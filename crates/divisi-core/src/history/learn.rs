@@ -71,6 +71,11 @@ impl Reader {
                     }
                 }
             }
+            Event::AttemptReported { attempt, usage, cost, unconfirmed, .. } => {
+                if let Some(open) = self.tasks.get_mut(&attempt.task) {
+                    open.used(*attempt, usage, cost.saturating_sub(*unconfirmed), false);
+                }
+            }
             Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, waited, .. } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
                     // What was set aside for a reply that never came is the most it can
@@ -94,6 +99,7 @@ impl Reader {
             | Event::TurnHedged { .. }
             | Event::HedgeEnded { .. }
             | Event::AttemptSuspended { .. }
+            | Event::SuspensionAnswered { .. }
             | Event::Refused { .. }
             | Event::Uncaught { .. }
             | Event::RetryPlanned { .. }
@@ -138,8 +144,7 @@ impl Open {
         at: Timestamp,
     ) -> Option<Sample> {
         // What a word for a model means to a program, only the program knows.
-        let model: Arc<str> =
-            model.filter(|_| matches!(&*self.facts.executor, "api" | "")).cloned().unwrap_or_default();
+        let model: Arc<str> = model.filter(|_| !self.facts.words).cloned().unwrap_or_default();
         let ended = self.part.take_if(|part| part.model != model);
         let facts = &self.facts;
         let rung = facts.models.iter().position(|known| *known == model).unwrap_or(0);

@@ -170,6 +170,9 @@ impl Ledger {
             }
             Event::HedgeEnded { attempt, cost } => self.given_up(at, *attempt, *cost),
             Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
+            Event::AttemptReported { attempt, usage, cost, unconfirmed, .. } => {
+                self.reported(at, *attempt, *usage, *cost, *unconfirmed);
+            }
             Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, .. } => {
                 self.end(at, *attempt, *usage, *cost, *unconfirmed);
                 self.tries.end(*attempt, failure.as_deref());
@@ -180,6 +183,7 @@ impl Ledger {
             | Event::Logged { .. }
             | Event::Refused { .. }
             | Event::Uncaught { .. }
+            | Event::SuspensionAnswered { .. }
             | Event::TaskClaimed { facts: None, .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. }
@@ -221,9 +225,27 @@ impl Ledger {
     }
 
     fn end(&mut self, at: Timestamp, attempt: AttemptId, usage: Usage, cost: PicoUsd, unconfirmed: PicoUsd) {
-        let begun = self.under_way.remove(&attempt);
-        let (asked, reserved) = begun.map_or((None, PicoUsd::ZERO), |begun| (begun.model, begun.reserved));
-        self.spent += Spent::of(reserved, cost, unconfirmed);
+        self.reported(at, attempt, usage, cost, unconfirmed);
+        self.under_way.remove(&attempt);
+    }
+
+    /// What an attempt has used besides its turns, of what is set aside for it.
+    fn reported(
+        &mut self,
+        at: Timestamp,
+        attempt: AttemptId,
+        usage: Usage,
+        cost: PicoUsd,
+        unconfirmed: PicoUsd,
+    ) {
+        let open_ended = self.tasks.get(&attempt.task).is_some_and(|facts| facts.is_open_ended());
+        let begun = self.under_way.get_mut(&attempt);
+        let (asked, reserved) = begun.map_or((None, PicoUsd::ZERO), |begun| {
+            let reserved = cost.min(begun.reserved);
+            begun.reserved = begun.reserved.saturating_sub(reserved);
+            (begun.model.clone(), reserved)
+        });
+        self.spent += Spent::of(if open_ended { cost } else { reserved }, cost, unconfirmed);
         let parts = [
             (Kind::Unanswered, Usage::default(), unconfirmed),
             (Kind::Executor, usage, cost.saturating_sub(unconfirmed)),

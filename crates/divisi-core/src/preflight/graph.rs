@@ -77,6 +77,12 @@ pub enum Use {
 pub struct Assigned {
     /// What carries it out.
     pub executor: Arc<str>,
+    /// Whether that may change files by itself, without tools of ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub writes: bool,
+    /// What one attempt of it may cost besides requests to models of ours.
+    #[serde(default, skip_serializing_if = "AttemptCost::is_free")]
+    pub attempt_cost: AttemptCost,
     /// The kind of work it is, declared or inferred.
     pub kind: Arc<str>,
     /// Whether the flow declares the kind.
@@ -104,6 +110,25 @@ pub struct Assigned {
     pub hedge: bool,
     /// Longest time one attempt may take.
     pub timeout: Millis,
+}
+
+/// What an attempt may cost besides requests to models of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptCost {
+    /// Nothing.
+    #[default]
+    Free,
+    /// This at most.
+    UpTo(PicoUsd),
+    /// Anything.
+    Unbounded,
+}
+
+impl AttemptCost {
+    fn is_free(&self) -> bool {
+        *self == Self::Free
+    }
 }
 
 /// One model of a ladder.

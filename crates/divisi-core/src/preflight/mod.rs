@@ -11,5 +11,5 @@ mod planned;
 
 pub use checklist::{Checklist, Money, checklist};
 pub use forecast::{Bounds, Estimate, EstimateError, Forecast, Forecaster, Priors, Spread, TaskForecast};
-pub use graph::{Assigned, Graph, Group, GroupKind, Node, NullRead, Remark, Rung, Site, Use};
+pub use graph::{Assigned, AttemptCost, Graph, Group, GroupKind, Node, NullRead, Remark, Rung, Site, Use};
 pub use planned::of_plan;

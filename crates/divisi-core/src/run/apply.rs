@@ -1,7 +1,7 @@
 //! How recorded events change a run: the only way its state changes.
 
 use super::siblings::Siblings;
-use super::{InFlight, KeptTurn, Run, Stage, TaskStage, TaskState, Waiting};
+use super::{InFlight, KeptTurn, Run, Session, Stage, TaskStage, TaskState, Waiting};
 use crate::budget::Spent;
 use crate::event::Suspension;
 use crate::event::{Caps, ParkReason, Refusal, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
@@ -63,18 +63,30 @@ impl Run {
                 worktree,
                 ..
             } => {
+                let was_suspended = self.suspended.contains_key(attempt);
                 self.apply_attempt_ended(*attempt, *usage, *cost, *unconfirmed)?;
                 if failure.as_ref().is_none_or(|failure| failure.class == FailureClass::Check) {
                     self.has_quota(attempt.task);
                 }
                 self.count_death(attempt.task, failure.as_deref());
                 let task = &mut self.tasks[attempt.task];
-                task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref());
+                task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref(), was_suspended);
                 task.worktrees.extend(worktree.as_deref().cloned());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
+            Event::AttemptReported { attempt, usage, cost, unconfirmed, handle } => {
+                self.apply_reported(*attempt, *usage, *cost, *unconfirmed)?;
+                let session = &mut self.tasks[attempt.task].session;
+                session.handle = handle.clone().or(session.handle.take());
+            }
             Event::AttemptSuspended { attempt, suspension } => {
                 self.apply_suspended(*attempt, suspension)?;
+            }
+            Event::SuspensionAnswered { attempt, answer } => {
+                if !self.suspended.contains_key(attempt) {
+                    return Err(IllegalEvent(format!("an answer to {attempt}, which waits for none")));
+                }
+                self.tasks[attempt.task].session.answer = Some(answer.clone());
             }
             Event::Uncaught { message, count } => self.uncaught = Some((message.clone(), *count)),
             Event::Refused { refusal, count } => self.apply_refused(refusal, *count)?,
@@ -135,6 +147,8 @@ impl Run {
             | Event::TaskSubmitted(_)
             | Event::TaskClaimed { .. }
             | Event::HedgeEnded { .. }
+            | Event::AttemptReported { .. }
+            | Event::SuspensionAnswered { .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. } => self.is_alive(),
             // Of two requests, the one that is given up ends first.
@@ -294,6 +308,7 @@ impl Run {
             refused_tools: BTreeMap::new(),
             worktrees: vec![],
             suspension: None,
+            session: Session::default(),
             started_at: None,
             ended_at: None,
             sibling: self.siblings.join(facts),
@@ -354,7 +369,8 @@ impl Run {
         task.model = model.cloned();
         task.started_at = Some(at);
         self.siblings.started(&mut task.sibling);
-        self.in_flight.insert(attempt, InFlight { asks: true, reserved, hedged: None });
+        let in_flight = InFlight { asks: true, reserved, ..InFlight::default() };
+        self.in_flight.insert(attempt, in_flight);
         self.programs += usize::from(task.facts.is_program);
         self.budgets.reserve(task.facts.phase.as_ref(), reserved);
         Ok(())
@@ -409,7 +425,7 @@ impl Run {
         self.usage += turn.usage;
         self.has_quota(attempt.task);
         let task = &mut self.tasks[attempt.task];
-        let spent = Spent::of(reserved, turn.cost, PicoUsd::ZERO);
+        let spent = task.spends(reserved, turn.cost, PicoUsd::ZERO);
         self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
         task.usage += turn.usage;
         task.spent += spent;
@@ -449,13 +465,33 @@ impl Run {
         };
         self.usage += usage;
         let task = &mut self.tasks[attempt.task];
-        let spent = Spent::of(reserved, cost, unconfirmed.min(reserved));
+        let spent = task.spends(reserved, cost, unconfirmed.min(reserved));
         self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
         task.usage += usage;
         task.spent += spent;
         task.stage = TaskStage::Between;
         task.suspension = None;
         self.siblings.stopped(task.sibling);
+        Ok(())
+    }
+
+    fn apply_reported(
+        &mut self,
+        attempt: AttemptId,
+        usage: Usage,
+        cost: PicoUsd,
+        unconfirmed: PicoUsd,
+    ) -> Result<(), IllegalEvent> {
+        let in_flight = self.under_way(attempt)?;
+        let released = cost.min(in_flight.reserved);
+        in_flight.reserved = in_flight.reserved.saturating_sub(released);
+        in_flight.reported += cost;
+        self.usage += usage;
+        let task = &mut self.tasks[attempt.task];
+        let spent = task.spends(released, cost, unconfirmed.min(released));
+        self.budgets.settle(task.facts.phase.as_ref(), released, spent);
+        task.usage += usage;
+        task.spent += spent;
         Ok(())
     }
 
@@ -469,6 +505,8 @@ impl Run {
         let task = &mut self.tasks[attempt.task];
         self.budgets.settle(task.facts.phase.as_ref(), PicoUsd(before.0 - kept.0), Spent::default());
         task.stage = TaskStage::Suspended(attempt);
+        task.session.answer = None;
+        task.session.handle = suspension.handle.clone().or(task.session.handle.take());
         task.suspension = Some(suspension.clone());
         self.suspended.insert(attempt, kept);
         Ok(())
@@ -496,6 +534,7 @@ impl Run {
         };
         if replies_are_done_with {
             task.turns = vec![];
+            task.session = Session::default();
         }
         self.outcomes += 1;
         self.counts.open -= 1;

@@ -1,6 +1,6 @@
 //! What follows from what happens.
 
-use super::{AttemptEnd, InFlight, Input, Run, Stage, Submission};
+use super::{AttemptEnd, Bill, InFlight, Input, Report, Run, Stage, Submission};
 use crate::budget::{Grant, TurnBound};
 use crate::event::{
     ParkReason, Refusal, RunResumed, RunStarted, RunStatus, Suspension, TaskSubmitted, ToolCall, Turn,
@@ -66,7 +66,9 @@ impl Run {
                 None if self.stage == Stage::Replaying => vec![self.caught_up(), Event::FlowEnded { result }],
                 None => vec![Event::FlowEnded { result }],
             },
+            Input::AttemptReports { attempt, report } => self.reported(attempt, *report),
             Input::AttemptSuspended { attempt, suspension } => self.suspend(attempt, suspension),
+            Input::Answer { task, answer } => self.answer(task, answer, now),
             Input::Resolve { task, end } => self.resolve(task, *end, now),
             Input::FlowWaits => self.rests_for_answers().unwrap_or_default(),
             Input::Park => match &self.stage {
@@ -126,10 +128,42 @@ impl Run {
         cost: PicoUsd,
         model: Option<&Arc<str>>,
     ) -> Option<Event> {
+        if self.tasks[attempt.task].facts.is_open_ended() {
+            return None;
+        }
         let model = model.filter(|model| !model.is_empty()).cloned();
         let reason = ParkReason::Overcharged { task: attempt.task, model, reserved, cost };
         let event = Event::ParkingStarted { reason };
         (cost > reserved && self.can_follow(&event)).then_some(event)
+    }
+
+    /// What carries out an attempt says how far it is. One that costs more than was set
+    /// aside for it has had its share: it ends, and so does its task, because another
+    /// attempt would cost as much.
+    fn reported(&self, attempt: AttemptId, Report { usage, bill, handle }: Report) -> Vec<Event> {
+        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        let InFlight { reserved, reported, .. } = *in_flight;
+        let (cost, unconfirmed) = match bill {
+            Bill::Of(cost) => (cost, PicoUsd::ZERO),
+            Bill::Unknown => (reserved, reserved),
+        };
+        if usage == Usage::default() && cost == PicoUsd::ZERO && handle.is_none() {
+            return vec![];
+        }
+        let mut events = vec![Event::AttemptReported { attempt, usage, cost, unconfirmed, handle }];
+        if cost <= reserved || self.tasks[attempt.task].facts.is_open_ended() {
+            return events;
+        }
+        let (most, cost) = (reserved + reported, cost + reported);
+        let message =
+            format!("it had cost {cost} when it was ended, of {most} that were set aside for an attempt");
+        let failure = Failure::new(FailureClass::Budget, message)
+            .hint("raise `cost` of its executor in divisi.toml, or ask for less");
+        let ended = ended_at_reservation(attempt, PicoUsd::ZERO, failure.clone());
+        events.extend(self.after_hedge(attempt, [ended]));
+        events.push(Event::TaskEnded { task: attempt.task, outcome: Outcome::Failed(failure) });
+        events.extend(self.overcharge(attempt, most, cost, None));
+        events
     }
 
     fn turn(
@@ -237,6 +271,23 @@ impl Run {
         let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
         suspension.reserved = suspension.reserved.min(in_flight.reserved);
         self.after_hedge(attempt, [Event::AttemptSuspended { attempt, suspension }])
+    }
+
+    fn answer(&self, task: TaskId, answer: Content, now: Timestamp) -> Vec<Event> {
+        let Some(state) = self.task(task).filter(|_| self.is_alive() && self.is_open(task)) else {
+            return vec![];
+        };
+        match state.stage {
+            TaskStage::Suspended(attempt) if state.suspension.as_ref().is_some_and(|s| s.goes_on) => {
+                let failure = Failure::new(FailureClass::Interrupted, "it is answered in another attempt");
+                vec![
+                    Event::SuspensionAnswered { attempt, answer },
+                    ended_at_reservation(attempt, PicoUsd::ZERO, failure),
+                    Event::RetryPlanned { task, due: now },
+                ]
+            }
+            _ => vec![],
+        }
     }
 
     fn resolve(&self, task: TaskId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
@@ -363,7 +414,8 @@ impl Run {
         // Nothing will be heard of what is outside, so it counts as what it may cost.
         let outside = self.suspended.iter().filter(|(attempt, _)| self.is_claimed(attempt.task));
         events.extend(outside.map(|(attempt, reserved)| {
-            ended_at_reservation(*attempt, *reserved, FailureClass::Interrupted, "the run was cancelled")
+            let failure = Failure::new(FailureClass::Interrupted, "the run was cancelled");
+            ended_at_reservation(*attempt, *reserved, failure)
         }));
         let open = self.tasks().filter(|(_, task)| task.outcome().is_none());
         events.extend(open.map(|(task, _)| Event::TaskEnded { task, outcome: Outcome::Cancelled }));
@@ -380,7 +432,7 @@ impl Run {
     /// settled at its reservation.
     fn end_in_flight(&self, class: FailureClass, message: &str) -> Vec<Event> {
         let end = |(&attempt, in_flight): (&AttemptId, &super::InFlight)| {
-            let ended = ended_at_reservation(attempt, in_flight.reserved, class, message);
+            let ended = ended_at_reservation(attempt, in_flight.reserved, Failure::new(class, message));
             self.after_hedge(attempt, [ended])
         };
         self.in_flight.iter().flat_map(end).collect()
@@ -414,10 +466,10 @@ impl Run {
 }
 
 /// The end of an attempt of which nothing more will be heard.
-fn ended_at_reservation(attempt: AttemptId, reserved: PicoUsd, class: FailureClass, message: &str) -> Event {
+fn ended_at_reservation(attempt: AttemptId, reserved: PicoUsd, failure: Failure) -> Event {
     Event::AttemptEnded {
         attempt,
-        failure: Some(Box::new(Failure::new(class, message))),
+        failure: Some(Box::new(failure)),
         usage: Usage::default(),
         cost: reserved,
         unconfirmed: reserved,

@@ -83,6 +83,15 @@ pub enum Input {
         /// How.
         end: Box<AttemptEnd>,
     },
+    /// What carries out an attempt says how far it is. Decides `AttemptReported`, and the
+    /// end of the task where it costs more than was set aside for the attempt; nothing,
+    /// where it says nothing new.
+    AttemptReports {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What it says.
+        report: Box<Report>,
+    },
     /// An attempt waits from now on for something outside of the process.
     AttemptSuspended {
         /// Which attempt.
@@ -97,6 +106,14 @@ pub enum Input {
         task: TaskId,
         /// How its attempt ends.
         end: Box<AttemptEnd>,
+    },
+    /// What a suspended attempt has asked is answered, and its executor goes on with that
+    /// in another attempt. Decides nothing where the task does not wait for such an answer.
+    Answer {
+        /// Which task.
+        task: TaskId,
+        /// The answer: JSON text.
+        answer: Content,
     },
     /// The flow waits, and has been given every answer there is: a run of which all the
     /// rest is suspended parks.
@@ -166,6 +183,26 @@ impl Submission {
     pub fn new(key: Key, facts: TaskFacts, spec: Content, outcome: Option<Outcome>) -> Self {
         Self { key, facts, spec, outcome, asked_after: None, edges: Edges::default() }
     }
+}
+
+/// What carries out an attempt says of it while it works.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Tokens since it last said so.
+    pub usage: Usage,
+    /// What they cost.
+    pub bill: Bill,
+    /// By what its work is found again: JSON text.
+    pub handle: Option<Content>,
+}
+
+/// What is known of the bill for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bill {
+    /// So much.
+    Of(PicoUsd),
+    /// Nothing: it may be all that is set aside.
+    Unknown,
 }
 
 /// How an attempt ended.

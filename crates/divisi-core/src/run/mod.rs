@@ -20,9 +20,9 @@ mod tests;
 mod waiting;
 
 pub use apply::IllegalEvent;
-pub use input::{AttemptEnd, Input, Submission};
+pub use input::{AttemptEnd, Bill, Input, Report, Submission};
 pub use span::Span;
-pub use task_state::{KeptTurn, TaskStage, TaskState};
+pub use task_state::{KeptTurn, Session, TaskStage, TaskState};
 
 use crate::budget::Budgets;
 use crate::event::{Caps, FlowSource, GroupBegan, ParkReason, Refusal, RunStatus};
@@ -96,6 +96,8 @@ struct InFlight {
     asks: bool,
     /// Set aside for that one until then.
     reserved: PicoUsd,
+    /// What it is said to have cost so far, of what was set aside before.
+    reported: PicoUsd,
     /// Set aside for the same request sent a second time, until one of the two
     /// has ended.
     hedged: Option<PicoUsd>,

@@ -3,7 +3,7 @@
 use super::{Run, Stage, TaskStage};
 use crate::budget::{Budgets, Grant};
 use crate::event::{ParkReason, Refusal, RunStatus};
-use crate::{Event, Outcome, PicoUsd, TaskId, Timestamp};
+use crate::{Event, Failure, FailureClass, Outcome, PicoUsd, TaskId, Timestamp};
 use std::sync::Arc;
 
 impl Run {
@@ -104,11 +104,8 @@ impl Run {
                 break;
             }
             let task = &self.tasks[id];
-            match task.wanted() {
-                None => {
-                    let outcome = Outcome::Failed(self.over_own_budget(id, task.bound()));
-                    events.push(Event::TaskEnded { task: id, outcome });
-                }
+            match self.wanted(id) {
+                None => events.push(self.cannot_start(id)),
                 Some(wanted) if wanted.reserved <= budgets.left(task.facts.phase.as_ref()) => {
                     events.push(self.attempt(id, wanted, &mut budgets));
                     started += 1;
@@ -121,11 +118,12 @@ impl Run {
             // Small work may stand further behind; the smallest goes first.
             let rests = |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
             let smallest = self.waiting.cheapest(&self.budgets).take(Self::BUDGET_SCAN_MAX);
-            let start = smallest.filter(|id| !rests(*id) && self.has_slot(*id)).find_map(|id| {
-                let wanted = self.tasks[id].wanted()?;
-                Some(self.attempt(id, wanted, &mut budgets))
-            });
-            events.extend(start);
+            let start =
+                smallest.filter(|id| !rests(*id) && self.has_slot(*id)).map(|id| match self.wanted(id) {
+                    Some(wanted) => self.attempt(id, wanted, &mut budgets),
+                    None => self.cannot_start(id),
+                });
+            events.extend(start.take(1));
         }
         if events.is_empty() && self.in_flight.is_empty() && !self.waiting.is_empty() {
             return self.squeeze_or_park(now);
@@ -157,12 +155,34 @@ impl Run {
     /// A start with as much room for the reply as the budgets hold.
     fn squeezed(&self, id: TaskId) -> Option<Grant> {
         let task = &self.tasks[id];
+        self.wanted(id)?;
         task.bound().fit(task.own_left().min(self.budgets.left(task.facts.phase.as_ref())))
+    }
+
+    /// What the next attempt reserves where the budgets hold it; `None` where it can never start.
+    fn wanted(&self, id: TaskId) -> Option<Grant> {
+        self.tasks[id].wanted().filter(|_| !self.is_uncovered(id))
+    }
+
+    /// Whether it may cost anything, and a cap says that not all may be spent.
+    fn is_uncovered(&self, id: TaskId) -> bool {
+        let facts = &self.tasks[id].facts;
+        facts.is_open_ended() && self.budgets.limit(facts.phase.as_ref())
+    }
+
+    /// The end of a task that can never start.
+    fn cannot_start(&self, task: TaskId) -> Event {
+        let failure = match self.is_uncovered(task) {
+            true => Failure::new(FailureClass::Budget, "what it may cost has no bound, and there is a cap")
+                .hint("set `maxCost` of the task, or `cost` of its executor in divisi.toml"),
+            false => self.over_own_budget(task, self.tasks[task].bound()),
+        };
+        Event::TaskEnded { task, outcome: Outcome::Failed(failure) }
     }
 
     /// Whether a waiting task can start, or be ended, as the budgets are.
     pub(super) fn is_hopeful(&self, id: TaskId) -> bool {
-        self.squeezed(id).is_some() || self.tasks[id].wanted().is_none()
+        self.squeezed(id).is_some() || self.wanted(id).is_none()
     }
 
     /// The start of the next attempt, reserved in `budgets`.

@@ -5,6 +5,7 @@ use super::waiting::Place;
 use crate::budget::{Grant, Spent, TurnBound};
 use crate::climb::{Climb, climb};
 use crate::event::{Suspension, TaskFacts, Worktree};
+use crate::outcome::Remedy;
 use crate::retry::Tries;
 use crate::{
     AttemptId, Content, Digest, Failure, FailureClass, Key, Outcome, PicoUsd, TaskId, Timestamp, Usage,
@@ -43,6 +44,8 @@ pub struct TaskState {
     pub(super) worktrees: Vec<Worktree>,
     /// What its attempt waits for, while that is suspended.
     pub(super) suspension: Option<Suspension>,
+    /// What its next attempt goes on with.
+    pub(super) session: Session,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) sibling: siblings::Place,
@@ -71,6 +74,15 @@ pub enum TaskStage {
         /// flow's calls in this order, so that it takes the same branches.
         order: u32,
     },
+}
+
+/// What an attempt leaves to the next one, outside of the process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Session {
+    /// By what its work is found again: JSON text that only its executor reads.
+    pub handle: Option<Content>,
+    /// What came for it while it was suspended: JSON text.
+    pub answer: Option<Content>,
 }
 
 /// A reply that a later attempt need not ask for again.
@@ -190,6 +202,11 @@ impl TaskState {
         self.suspension.as_ref()
     }
 
+    /// What its next attempt goes on with, where what carries it out can do so.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// The worktrees of its attempts that were kept, because there is work in them.
     pub fn worktrees(&self) -> &[Worktree] {
         &self.worktrees
@@ -212,6 +229,7 @@ impl TaskState {
         failure: Option<&Failure>,
         next_turn: Option<TurnBound>,
         findings: Option<&Content>,
+        was_suspended: bool,
     ) {
         let place = self.next_place();
         if failure.is_none_or(|failure| failure.class == FailureClass::Check) {
@@ -220,8 +238,13 @@ impl TaskState {
         }
         // Until a reply comes, it waits for the same request, whatever goes wrong.
         self.next_turn = next_turn.or(self.next_turn);
+        if failure.is_none_or(|failure| !leaves_a_session(failure.class)) {
+            self.session = Session::default();
+        }
         match failure {
             None => {}
+            // It goes on with what it has waited for.
+            Some(_) if self.session.answer.is_some() && was_suspended => {}
             Some(failure) if failure.class == FailureClass::Check => {
                 // The task starts again on the next rung; no conversation changes its model.
                 self.rung += 1;
@@ -251,6 +274,7 @@ impl TaskState {
             // Given another chance, it begins at the foot of its ladder.
             self.rung = 0;
             self.findings = None;
+            self.session = Session::default();
             self.refused_tools.clear();
         }
         self.forget_next_turn_unless_at(place);
@@ -262,6 +286,7 @@ impl TaskState {
     fn forget_next_turn_unless_at(&mut self, place: usize) {
         if self.next_place() != place {
             self.next_turn = None;
+            self.session = Session::default();
         }
     }
 
@@ -292,8 +317,19 @@ impl TaskState {
     /// may be of no use. So whatever room is granted is covered for either.
     pub(super) fn bound(&self) -> TurnBound {
         let firsts = &self.facts.first_turns;
-        let first = firsts.get(self.next_place()).or(firsts.last()).copied().unwrap_or_default();
+        let first = match self.facts.cost_max {
+            // Nothing left is not enough.
+            Some(_) if self.facts.unbounded => TurnBound::fixed(self.own_left().max(PicoUsd(1))),
+            _ => firsts.get(self.next_place()).or(firsts.last()).copied().unwrap_or_default(),
+        };
         self.next_turn.map_or(first, |next| first.or(next))
+    }
+
+    /// What this costs of what was set aside. Where nothing could be, all of it is what
+    /// it may cost.
+    pub(super) fn spends(&self, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Spent {
+        let reserved = if self.facts.is_open_ended() { reserved.max(cost) } else { reserved };
+        Spent::of(reserved, cost, unconfirmed)
     }
 
     /// What is left of its own budget.
@@ -325,5 +361,15 @@ impl TaskState {
     /// The name of its next attempt.
     pub(super) fn next_attempt(&self, id: TaskId) -> AttemptId {
         AttemptId { task: id, number: self.attempts + 1 }
+    }
+}
+
+/// Whether an attempt that ended like this can be gone on with: what has ended for a
+/// reason outside of it, but not what may hang or be broken by itself.
+fn leaves_a_session(class: FailureClass) -> bool {
+    match class.remedy() {
+        Remedy::Wait | Remedy::Repeat | Remedy::Park => true,
+        Remedy::Retry => class.is_outage() || class == FailureClass::Network,
+        Remedy::GiveUp => false,
     }
 }

@@ -357,6 +357,8 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                 | Event::TurnScheduled { .. }
                 | Event::TurnHedged { .. }
                 | Event::HedgeEnded { .. }
+                | Event::AttemptReported { .. }
+                | Event::SuspensionAnswered { .. }
                 | Event::TurnEnded { .. }
                 | Event::RetryPlanned { .. }
                 | Event::Estimated { .. }

@@ -148,7 +148,7 @@ fn a_flow_that_waited_before_the_last_attempt_was_suspended_lets_the_run_rest() 
     runs.flow_waits(NOW, 0).unwrap();
     commits(&mut runs);
     assert!(!runs.is_over());
-    let suspension = Suspension { kind: "person".into(), handle: None, reserved: PicoUsd(0) };
+    let suspension = Suspension::of("person");
     runs.input(NOW, Input::AttemptSuspended { attempt, suspension: Box::new(suspension) }).unwrap();
     commits(&mut runs);
     assert!(runs.is_over());

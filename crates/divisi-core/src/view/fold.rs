@@ -97,6 +97,10 @@ impl RunView {
                     task.rare().worktrees.push((**worktree).clone());
                 }
             }
+            Event::AttemptReported { attempt, usage, cost, unconfirmed, .. } => {
+                self.reported(*attempt, *usage, *cost, *unconfirmed);
+            }
+            Event::SuspensionAnswered { .. } => {}
             Event::AttemptSuspended { attempt, suspension } => self.suspended(at, *attempt, suspension),
             Event::Refused { refusal, count } => self.refused(refusal, *count),
             Event::Uncaught { message, count } => self.uncaught = Some((message.clone(), *count)),
@@ -243,6 +247,7 @@ impl RunView {
         let ladder = facts.models.iter().map(|model| self.models.of(model)).collect();
         if let Some(task) = self.tasks.get_mut(id.index()) {
             task.label = facts.label.clone();
+            task.is_open_ended = facts.is_open_ended();
             (task.phase, task.executor, task.kind, task.ladder) = (phase, executor, kind, ladder);
         }
     }
@@ -375,7 +380,7 @@ impl RunView {
         };
         let (place, reserved) = (under_way.attempt, std::mem::take(&mut under_way.reserved));
         let model = self.models.of(&turn.model);
-        let spent = Spent::of(reserved, turn.cost, PicoUsd::ZERO);
+        let spent = self.spends(attempt.task, reserved, turn.cost, PicoUsd::ZERO);
         self.settle(attempt.task, reserved, spent);
         self.use_tokens(attempt.task, Some(model), turn.usage);
         if let Some(model) = self.models.get_mut(model) {
@@ -423,7 +428,7 @@ impl RunView {
         let ended = self.under_way.remove(&attempt.task).or_else(|| self.suspended.remove(&attempt.task));
         self.note_slots(at);
         let Some(UnderWay { attempt: place, reserved, .. }) = ended else { return };
-        let spent = Spent::of(reserved, cost, unconfirmed.min(reserved));
+        let spent = self.spends(attempt.task, reserved, cost, unconfirmed.min(reserved));
         self.spend(attempt.task, place, reserved, spent);
         let model = self.attempts.get(place.index()).and_then(|attempt| attempt.model);
         self.use_tokens(attempt.task, model, usage);
@@ -440,6 +445,24 @@ impl RunView {
         if let Some(failure) = failure {
             self.failing.insert(attempt.task, failure);
         }
+    }
+
+    fn reported(&mut self, attempt: AttemptId, usage: Usage, cost: PicoUsd, unconfirmed: PicoUsd) {
+        let Some(under_way) = self.under_way.get_mut(&attempt.task) else { return };
+        let released = cost.min(under_way.reserved);
+        under_way.reserved = under_way.reserved.saturating_sub(released);
+        let place = under_way.attempt;
+        let spent = self.spends(attempt.task, released, cost, unconfirmed.min(released));
+        self.spend(attempt.task, place, released, spent);
+        let model = self.attempts.get(place.index()).and_then(|attempt| attempt.model);
+        self.use_tokens(attempt.task, model, usage);
+    }
+
+    /// What this costs of what was set aside, as the run counts it.
+    fn spends(&self, id: TaskId, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Spent {
+        let is_open_ended = self.tasks.get(id.index()).is_some_and(|task| task.is_open_ended);
+        let reserved = if is_open_ended { reserved.max(cost) } else { reserved };
+        Spent::of(reserved, cost, unconfirmed)
     }
 
     fn suspended(&mut self, at: Timestamp, attempt: AttemptId, suspension: &Suspension) {

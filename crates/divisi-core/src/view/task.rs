@@ -78,6 +78,9 @@ pub struct TaskView {
     /// Whether it had failed for good and is tried again all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_reopened: bool,
+    /// Whether nothing bounds what its attempts cost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_open_ended: bool,
     /// What few tasks have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rare: Option<Box<Rare>>,

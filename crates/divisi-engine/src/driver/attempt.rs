@@ -7,7 +7,7 @@ use crate::resolve::Assignment;
 use crate::setup::Model;
 use crate::store::Store;
 use divisi_core::content::Content;
-use divisi_core::run::KeptTurn;
+use divisi_core::run::{KeptTurn, Session};
 use divisi_core::{AttemptId, Failure, FailureClass};
 use std::sync::Arc;
 
@@ -15,8 +15,11 @@ use std::sync::Arc;
 pub(super) struct Start {
     pub(super) assignment: Arc<Assignment>,
     pub(super) model: Option<Model>,
-    pub(super) rung: usize,
+    /// The rung of its ladder, as the journal has it.
+    pub(super) scheduled: Option<Arc<str>>,
     pub(super) kept: Vec<KeptTurn>,
+    /// What it goes on with, where its executor can.
+    pub(super) session: Session,
     pub(super) findings: Option<Content>,
 }
 
@@ -70,13 +73,18 @@ async fn load(
     line: Line,
     store: &dyn Store,
 ) -> Result<Box<Attempt>, DriveError> {
-    let Start { assignment, model, rung, kept, findings } = *start;
-    let findings = match findings {
-        Some(findings) => Some(read(store, &findings).await?),
-        None => None,
-    };
+    let Start { assignment, model, scheduled, kept, session, findings } = *start;
+    let findings = text(store, findings).await?;
+    let (handle, answer) = (text(store, session.handle).await?, text(store, session.answer).await?);
     let kept = load_kept(store, kept).await?;
-    Ok(Box::new(Attempt { id, assignment, model, rung, findings, kept, line }))
+    Ok(Box::new(Attempt { id, assignment, scheduled, model, findings, kept, handle, answer, line }))
+}
+
+async fn text(store: &dyn Store, content: Option<Content>) -> Result<Option<Arc<str>>, DriveError> {
+    match content {
+        Some(content) => read(store, &content).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn load_kept(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, DriveError> {

@@ -8,6 +8,7 @@ use crate::store::{Batch, RunSummary};
 use divisi_core::attempt::{Attempt, Known, Spec, Work};
 use divisi_core::check::Check;
 use divisi_core::content::{Blob, Content};
+use divisi_core::run::Session;
 use divisi_core::run_loop::Effect;
 use divisi_core::{AttemptId, Failure, FailureClass, Isolation, Outcome, TaskId};
 use rustc_hash::FxHashMap;
@@ -127,12 +128,13 @@ impl Driver {
             Isolation::None => task.kept_turns(),
             Isolation::Worktree => &[],
         };
-        let rung = task.rung() as usize;
+        let can_go_on = assignment.resumes && assignment.isolation == Isolation::None;
+        let session = if can_go_on { task.session().clone() } else { Session::default() };
         let state = Attempt::new(Spec {
             work: if assignment.executor.is_some() { Work::Program } else { Work::Conversation },
             turns_max: assignment.turns_max,
             checks: assignment.task.check.iter().map(Check::kind).collect(),
-            rung,
+            rung: task.rung() as usize,
             can_climb: task.can_climb(),
             timeout: assignment.timeout,
             idle_timeout: assignment.idle_timeout,
@@ -147,8 +149,9 @@ impl Driver {
         let start = attempt::Start {
             assignment: assignment.clone(),
             model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),
-            rung,
+            scheduled: model.map(Arc::from),
             kept: kept.to_vec(),
+            session,
             findings: task.findings().cloned(),
         };
         attempt::start(attempt, start, line, self.store.clone());

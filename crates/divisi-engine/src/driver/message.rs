@@ -6,7 +6,7 @@ use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::{Refusal, ToolCall, Turn};
 use divisi_core::preflight::Estimate;
-use divisi_core::run::{Run, Stage};
+use divisi_core::run::{Bill, Run, Stage};
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -74,6 +74,12 @@ pub(crate) enum Ours {
     HedgeEnded {
         attempt: AttemptId,
         billed: bool,
+    },
+    Reports {
+        attempt: AttemptId,
+        usage: Usage,
+        bill: Bill,
+        handle: Option<Arc<str>>,
     },
     Ended {
         attempt: AttemptId,

@@ -24,11 +24,20 @@ impl Message {
                 Self::Flow(FlowNews::Ended(result.map_err(|failed| failure(&known, failed))))
             }
             Self::Ours(Ours::Ended { attempt, result }) => {
-                let AttemptResult { result: value, findings, .. } = *result;
+                let AttemptResult { result: value, findings, suspended, .. } = *result;
                 let value = value.map(|json| known.json(json)).map_err(|failed| failure(&known, failed));
                 let findings = findings.map(|findings| known.shared(findings));
-                let result = Box::new(AttemptResult { result: value, findings, ..*result });
+                let suspended = suspended.map(|mut suspended| {
+                    suspended.handle = suspended.handle.map(|handle| known.json(handle));
+                    suspended.question = suspended.question.map(|question| known.shared(question));
+                    suspended
+                });
+                let result = Box::new(AttemptResult { result: value, findings, suspended, ..*result });
                 Self::Ours(Ours::Ended { attempt, result })
+            }
+            Self::Ours(Ours::Reports { attempt, usage, bill, handle }) => {
+                let handle = handle.map(|handle| known.json(handle));
+                Self::Ours(Ours::Reports { attempt, usage, bill, handle })
             }
             other => other,
         }

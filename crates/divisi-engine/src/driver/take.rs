@@ -3,10 +3,11 @@
 use super::message::{FlowNews, Message, Ours, Reply, TaskReport, Waiter};
 use super::{DriveError, Driver};
 use crate::clock::wall_clock;
-use crate::executor::Line;
+use crate::executor::{Line, Suspended};
 use crate::resolve::Resolved;
 use divisi_core::content::{Blob, Content};
-use divisi_core::run::AttemptEnd;
+use divisi_core::event::Suspension;
+use divisi_core::run::{AttemptEnd, Report};
 use divisi_core::run_loop::{Submitted, UnderWay};
 use divisi_core::{Input, TaskId};
 use std::sync::Arc;
@@ -96,9 +97,17 @@ impl Driver {
             Ours::HedgeEnded { attempt, billed } => {
                 self.runs.input(now, Input::HedgeEnded { attempt, billed })?;
             }
+            Ours::Reports { attempt, usage, bill, handle } => {
+                let handle = handle.map(|handle| self.keep(handle));
+                let report = Box::new(Report { usage, bill, handle });
+                self.runs.input(now, Input::AttemptReports { attempt, report })?;
+            }
             Ours::Ended { attempt, result } => {
                 self.lines.remove(&attempt);
-                if let Some(suspension) = result.suspension {
+                if let Some(suspended) = result.suspended {
+                    let Suspended { kind, handle, question, reserved, goes_on } = *suspended;
+                    let handle = handle.map(|handle| self.keep(handle));
+                    let suspension = Box::new(Suspension { kind, handle, reserved, question, goes_on });
                     self.runs.input(now, Input::AttemptSuspended { attempt, suspension })?;
                     return Ok(());
                 }

@@ -20,7 +20,7 @@ use crate::flow::Flow;
 use crate::resolve::Resolver;
 use crate::setup::Setup;
 use crate::store::{Batch, Lease, LeaseError, RunSummary, Store, StoreError};
-use divisi_core::content::Content;
+use divisi_core::content::{Blob, Content};
 use divisi_core::event::Caps;
 use divisi_core::event::FlowSource;
 use divisi_core::retry::QuotaWait;
@@ -256,14 +256,20 @@ impl Engine {
     }
 
     /// Answers a task that waits for something outside of the process: `answer` is its
-    /// result, a text, or JSON that fits its schema where it has one. The run goes on
-    /// with it when it is resumed.
+    /// result, a text, or JSON that fits its schema where it has one. Where its executor has
+    /// asked for something else, such as a permission, the answer is a text for that, and
+    /// another attempt goes on with it. Either happens when the run is resumed.
     ///
     /// Fails while another process drives the run.
     pub async fn answer(&self, id: &RunId, task: TaskId, answer: &str) -> Result<(), AnswerError> {
         let Opened { run, position, lease: _lease, .. } = self.reopen(id).await?;
         let state = run.task(task).filter(|_| run.suspended().any(|suspended| suspended == task));
         let Some(state) = state else { return Err(AnswerError::NotWaiting(task)) };
+        let now = wall_clock();
+        if state.suspension().is_some_and(|suspension| suspension.goes_on) {
+            let (answer, blob) = Content::of(redact::known().json(Value::from(answer).to_string().into()));
+            return self.record(id, (run, position), Input::Answer { task, answer }, blob).await;
+        }
         let spec: Task = serde_json::from_str(&driver::read(&*self.store, state.spec()).await?)
             .map_err(|error| AnswerError::Misfit(error.to_string()))?;
         let value = match &spec.schema {
@@ -276,12 +282,24 @@ impl Engine {
                 Err(failure) => return Err(AnswerError::Misfit(failure.message)),
             },
         };
-        let now = wall_clock();
         let (content, blob) = Content::of(redact::known().json(value.to_string().into()));
         let waited = state.started_at().map_or(Millis(0), |started| now.since(started));
         let end = Box::new(AttemptEnd { waited, ..AttemptEnd::of(Ok(content)) });
+        self.record(id, (run, position), Input::Resolve { task, end }, blob).await
+    }
+
+    /// Records what follows from `input` in a run that nothing drives, with the text that
+    /// it refers to.
+    async fn record(
+        &self,
+        id: &RunId,
+        (run, position): (Run, Position),
+        input: Input,
+        blob: Option<Blob>,
+    ) -> Result<(), AnswerError> {
+        let now = wall_clock();
         let mut runs: RunLoop<(), ()> = RunLoop::new(run, position, None, ());
-        runs.input(now, Input::Resolve { task, end }).map_err(DriveError::from)?;
+        runs.input(now, input).map_err(DriveError::from)?;
         let summary = RunSummary::of(id, runs.run(), now);
         let (position, events) = runs.take_batch();
         let blobs = blob.into_iter().collect();

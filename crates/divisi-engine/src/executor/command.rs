@@ -1,37 +1,79 @@
-//! Tasks carried out by other programs: a shell command, or a program that
-//! takes a prompt on its standard input and prints its result.
+//! Tasks carried out by a program of the settings, which takes a prompt on its standard
+//! input and prints its result.
 
+use super::reports::{Reader, Reports};
 use super::schema::Checked;
-use super::{Attempt, AttemptResult, Executor};
-use crate::framing;
-use crate::process::{Exit, Limits, ProcessError, Program, Status, Stop};
+use super::{Context, Cost, Ending, Executor, ExecutorSpec, ModelUse};
+use crate::process::{Exit, Limits, ProcessError, Program, Stop};
 use async_trait::async_trait;
-use divisi_core::{Failure, FailureClass, Task};
-use serde_json::{Value, json};
+use divisi_core::{Failure, FailureClass, PicoUsd, Usage};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What stands in an argument for the model that the task asks for.
+const MODEL: &str = "{model}";
+
 /// A program and its arguments, as the settings name them.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommandLine {
-    /// The program and its arguments. `{model}` stands for the model the task
-    /// asks for.
+    /// The program and its arguments. `{model}` stands for the model the task asks for.
     pub command: Vec<String>,
     /// Variables set for it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Most that it costs in one attempt; `None` where nobody sends a bill, or it says so.
+    pub cost_max: Option<PicoUsd>,
+    /// Where its output says what it has cost, and what its result is.
+    pub reports: Reports,
+}
+
+/// The part of it that its results depend on.
+#[derive(serde::Serialize)]
+struct Identity<'a> {
+    command: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    env: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a str>,
+}
+
+impl CommandLine {
+    /// A program with its arguments, which costs nothing.
+    pub fn new<A: Into<String>>(command: impl IntoIterator<Item = A>) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        Self { command, env: BTreeMap::new(), cost_max: None, reports: Reports::default() }
+    }
+
+    /// The same with these variables.
+    pub fn env(mut self, env: BTreeMap<String, String>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// The same where one attempt costs this at most.
+    pub fn cost_max(mut self, most: PicoUsd) -> Self {
+        self.cost_max = Some(most);
+        self
+    }
+
+    /// The same where its output is read like this.
+    pub fn reports(mut self, reports: Reports) -> Self {
+        self.reports = reports;
+        self
+    }
 }
 
 impl fmt::Debug for CommandLine {
     /// Names the variables that are set: their values may be keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let env: Vec<_> = self.env.keys().collect();
-        f.debug_struct("CommandLine").field("command", &self.command).field("env", &env).finish()
+        f.debug_struct("CommandLine")
+            .field("command", &self.command)
+            .field("env", &env)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,82 +95,88 @@ impl CommandExecutor {
 
 #[async_trait]
 impl Executor for CommandExecutor {
-    async fn run(&self, attempt: &Attempt, root: &Path) -> AttemptResult {
-        let task = &attempt.assignment.task;
+    fn spec(&self) -> ExecutorSpec {
+        let CommandLine { command, env, cost_max, reports } = &self.line;
+        let identity = Identity { command, env, result: reports.result.as_deref() };
+        // Made of texts: nothing that cannot be written.
+        let spec = ExecutorSpec::new(serde_json::to_string(&identity).unwrap_or_default());
+        let names = command.iter().skip(1).any(|argument| argument.contains(MODEL));
+        spec.models(if names { ModelUse::Names } else { ModelUse::None }).cost(match cost_max {
+            Some(most) => Cost::UpTo(*most),
+            None if reports.cost.is_some() => Cost::Reported,
+            None => Cost::Free,
+        })
+    }
+
+    async fn run(&self, context: &Context) -> Ending {
         let Some((program, args)) = self.line.command.split_first() else {
             return Failure::new(FailureClass::Unavailable, "the executor's `command` is empty").into();
         };
-        let rung = attempt.rung.min(task.model.0.len().saturating_sub(1));
-        let model = task.model.0.get(rung).map_or("", |model| model);
-        let findings = attempt.findings.as_deref().map(framing::refused);
-        let parts = task.context.as_deref().into_iter().chain([&*task.prompt]).chain(findings.as_deref());
-        let prompt = parts.collect::<Vec<_>>().join("\n\n");
-        let mut run =
-            Program::new(program).args(args.iter().map(|arg| arg.replace("{model}", model))).stdin(prompt);
+        let model = context.model().unwrap_or_default();
+        let args = args.iter().map(|argument| argument.replace(MODEL, model));
+        let mut run = Program::new(program).args(args).stdin(context.prompt());
         for (name, value) in &self.line.env {
             run = run.env(name, value);
         }
-        match run_in(root, run, attempt).await {
-            Ok(exit) => self.result(program, task, &exit),
+        let reader = Arc::new(Reader::new(&self.line.reports, context));
+        if self.line.reports != Reports::default() {
+            let reader = reader.clone();
+            run = run.on_stdout(move |chunk| reader.take(chunk));
+        }
+        match run_in(run, context).await {
+            Ok(exit) => self.result(program, context, &exit, &reader),
             Err(failure) => failure.into(),
         }
     }
 }
 
 impl CommandExecutor {
-    fn result(&self, program: &str, task: &Task, exit: &Exit) -> AttemptResult {
-        let (said, complaint) = (exit.stdout.text(), exit.stderr.text());
+    fn result(&self, program: &str, context: &Context, exit: &Exit, reader: &Reader) -> Ending {
+        let (printed, complaint) = (reader.result(), exit.stderr.text());
         if !exit.status.is_ok() {
             let last = complaint.trim().lines().last().unwrap_or("it said nothing on stderr");
             let message = format!("`{program}` ended with {}: {last}", exit.status);
             return Failure::new(FailureClass::Program, message).into();
         }
-        let value = match task.schema.as_deref().map(Checked::new).transpose() {
-            Ok(None) => Ok(Value::from(said.trim())),
-            Ok(Some(checked)) => checked.check(&said).map_err(|violations| {
+        let value = match (&self.line.reports.result, printed) {
+            (None, _) => Value::from(exit.stdout.text().trim()),
+            (Some(_), Some(value)) => value,
+            (Some(field), None) => {
+                let message = format!("`{program}` printed no line of JSON with `{field}`, its result");
+                return Failure::new(FailureClass::Program, message).into();
+            }
+        };
+        let said = match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let Some(schema) = context.task().schema.as_deref() else { return Ending::ok(said) };
+        let value = Checked::new(schema).and_then(|checked| {
+            checked.check(&said).map_err(|violations| {
                 let message = format!("what `{program}` printed does not fit the schema: {violations}");
                 Failure::new(FailureClass::Schema, message)
-            }),
-            Err(failure) => Err(failure),
-        };
-        AttemptResult::of(value.map(|value| Arc::from(value.to_string())))
-    }
-}
-
-/// Carries out `shell(command)`: any exit code is a result.
-#[derive(Clone, Copy, Debug)]
-pub struct ShellExecutor;
-
-#[async_trait]
-impl Executor for ShellExecutor {
-    async fn run(&self, attempt: &Attempt, root: &Path) -> AttemptResult {
-        // What it prints goes into the journal and into prompts: it gets no keys.
-        let run = Program::shell(&*attempt.assignment.task.prompt).without_secrets();
-        match run_in(root, run, attempt).await {
-            Ok(exit) => {
-                let code = match exit.status {
-                    Status::Code(code) => code,
-                    // As shells count it.
-                    Status::Signal(signal) => 128 + signal,
-                };
-                let value = json!({"code": code, "stdout": exit.stdout.text(), "stderr": exit.stderr.text()});
-                AttemptResult::of(Ok(value.to_string().into()))
-            }
-            Err(failure) => failure.into(),
-        }
+            })
+        });
+        value.into()
     }
 }
 
 /// Runs the program where the task works and within its times.
-async fn run_in(root: &Path, program: Program, attempt: &Attempt) -> Result<Exit, Failure> {
-    let assignment = &attempt.assignment;
+pub(super) async fn run_in(program: Program, context: &Context) -> Result<Exit, Failure> {
     let limits = Limits {
-        timeout: Some(Duration::from_millis(assignment.timeout.0)),
+        timeout: Some(Duration::from_millis(context.timeout().0)),
         // Programs may compute in silence as long as they may run at all.
-        idle_timeout: assignment.task.idle_timeout.map(|idle| Duration::from_millis(idle.0)),
+        idle_timeout: context.task().idle_timeout.map(|idle| Duration::from_millis(idle.0)),
         ..Limits::default()
     };
-    program.cwd(root).limits(limits).run(attempt.line.stop()).await.map_err(failure)
+    let ran = program.cwd(context.root()).limits(limits).run(context.stop()).await;
+    if let Err(
+        ProcessError::NotFound { .. } | ProcessError::NoFolder { .. } | ProcessError::NotStarted { .. },
+    ) = &ran
+    {
+        context.spent(Usage::default(), PicoUsd::ZERO);
+    }
+    ran.map_err(failure)
 }
 
 fn failure(error: ProcessError) -> Failure {

@@ -7,16 +7,17 @@ use divisi_core::attempt::{Attempt, Input, Owed, Signs};
 use divisi_core::budget::TurnBound;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::{Refusal, ToolCall, Turn, Wait, WaitCause};
-use divisi_core::{AttemptId, Millis, Timestamp};
+use divisi_core::run::Bill;
+use divisi_core::{AttemptId, Millis, Timestamp, Usage};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The line from an attempt to its driver.
 #[derive(Clone)]
-pub struct Line(Arc<Ends>);
+pub(crate) struct Line(Arc<Ends>);
 
 /// What both ends of a line share. One allocation, however many hold the line.
 struct Ends {
@@ -38,6 +39,8 @@ struct Ends {
     grew_at: AtomicU64,
     /// Whether it is shown as waiting.
     is_shown_waiting: AtomicBool,
+    /// Fires when what it carries out has changed its state.
+    changed: Notify,
 }
 
 /// Something worth showing that is no fact: it is not recorded.
@@ -96,7 +99,7 @@ impl Signal {
 
 /// The attempt is to end: the run is parking, or the budget is too small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
+pub(crate) struct Stopped;
 
 impl Line {
     pub(crate) fn new(
@@ -120,11 +123,12 @@ impl Line {
             alive_at: AtomicU64::new(0),
             grew_at: AtomicU64::new(0),
             is_shown_waiting: AtomicBool::new(false),
+            changed: Notify::new(),
         }))
     }
 
     /// Whose line it is.
-    pub fn attempt(&self) -> AttemptId {
+    pub(crate) fn attempt(&self) -> AttemptId {
         self.0.attempt
     }
 
@@ -135,19 +139,19 @@ impl Line {
     }
 
     /// Adds a line to the run's log.
-    pub fn log(&self, line: String) {
+    pub(crate) fn log(&self, line: String) {
         self.tell(Message::Flow(FlowNews::Log(line.into())));
     }
 
     /// Records that the run does not permit a tool that the agent has called.
-    pub fn tool_refused(&self, tool: &str, permission: &str) {
+    pub(crate) fn tool_refused(&self, tool: &str, permission: &str) {
         let task = self.0.attempt.task;
         let refusal = Refusal::Tool { task, tool: tool.into(), permission: permission.into() };
         self.tell(Message::Refused { refusal, count: 1 });
     }
 
     /// Fires when the attempt is to end at once.
-    pub fn stop(&self) -> &CancellationToken {
+    pub(crate) fn stop(&self) -> &CancellationToken {
         &self.0.stop
     }
 
@@ -198,6 +202,24 @@ impl Line {
         self.tell(Message::Ours(Ours::HedgeEnded { attempt: self.0.attempt, billed }));
     }
 
+    /// Reports what has been used since the last report, and by what the work is found again.
+    pub(super) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
+        self.sign_of_life();
+        self.tell(Message::Ours(Ours::Reports { attempt: self.0.attempt, usage, bill, handle }));
+    }
+
+    /// Tells the attempt what has happened, on behalf of what it carries out.
+    pub(super) fn input(&self, input: Input) {
+        let now = self.now();
+        self.state().handle(now, input);
+        self.0.changed.notify_one();
+    }
+
+    /// Fires once after each [`Line::input`], or after several.
+    pub(super) fn changed(&self) -> impl Future<Output = ()> + '_ {
+        self.0.changed.notified()
+    }
+
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
         self.hand_over(message).await.map_err(|_| Stopped)
     }
@@ -211,13 +233,13 @@ impl Line {
     }
 
     /// Shows something that is no fact, and is a sign of life.
-    pub fn signal(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+    pub(crate) fn signal(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.sign_of_life();
         self.show(signal);
     }
 
     /// Says that there is progress, though nothing to show.
-    pub fn sign_of_life(&self) {
+    pub(crate) fn sign_of_life(&self) {
         self.0.alive_at.store(self.now().0, Ordering::Relaxed);
     }
 

@@ -2,69 +2,103 @@
 //!
 //! What an attempt does next is decided by the core ([`divisi_core::attempt`]);
 //! `perform` does it: with models for agents of ours (`dialogue`, `send`), with an
-//! [`Executor`] for what another program carries out. Its [`Line`] leads to the driver.
+//! [`Executor`] for all others. Its line leads to the driver.
+//!
+//! An executor is one file and one registration: what it says of itself
+//! ([`ExecutorSpec`]) decides about its tasks before they start, and a [`Context`] is all
+//! that it is given. Ours are in [`Executors`] from the start; those of others are added
+//! to [`Setup::executors`](crate::Setup::executors).
 
-mod check;
+mod spec;
+mod registry;
+mod context;
+mod ending;
+mod shell;
 mod command;
-mod dialogue;
-mod line;
-mod perform;
+mod reports;
 mod person;
-mod place;
-mod said;
-mod schema;
+mod perform;
+mod dialogue;
 mod send;
+mod check;
+mod schema;
+mod said;
+mod place;
+mod line;
 
 pub(crate) use check::{FINDINGS_BYTES_MAX, misfit};
-pub use command::{CommandExecutor, CommandLine, ShellExecutor};
+pub use command::{CommandExecutor, CommandLine};
+pub use context::{Context, Leave, Progress};
 pub(crate) use dialogue::{Brief, opening};
-pub use line::{Line, Signal, Stopped, WaitsFor};
+pub use ending::Ending;
+pub(crate) use ending::Suspended;
+pub(crate) use line::Line;
+pub use line::{Signal, WaitsFor};
 pub(crate) use perform::carry_out;
 pub use person::PersonExecutor;
+pub(crate) use registry::Registered;
+pub use registry::{Executors, NameTaken};
+pub use reports::Reports;
 pub use send::SharedDurations;
 pub(crate) use send::bound;
+pub use shell::ShellExecutor;
+pub use spec::{Cost, ExecutorSpec, ModelUse};
 
 use crate::resolve::Assignment;
 use crate::setup::Model;
+use crate::tools::Permissions;
 use async_trait::async_trait;
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Suspension, Turn, Wait, Worktree};
-use divisi_core::{AttemptId, Failure, FailureClass, Millis, PicoUsd, Usage};
-use std::path::Path;
+use divisi_core::event::{Turn, Wait, Worktree};
+use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
 use std::sync::Arc;
 
-/// A program that carries out attempts in its own way. Checks, times and places are
+/// Carries out attempts in its own way. Keys, reservations, checks, times and places are
 /// seen to outside of it.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// Carries out one attempt in the folder `root`.
+    /// What it says of itself. Asked for once, when it is added.
+    fn spec(&self) -> ExecutorSpec;
+
+    /// Whether it can carry out `task` in a run with these permissions. Asked before
+    /// anything is set aside for it.
+    fn accepts(&self, task: &Task, permissions: &Permissions) -> Result<(), Failure> {
+        let _ = (task, permissions);
+        Ok(())
+    }
+
+    /// Carries out one attempt.
     ///
-    /// When its time is up, the future is dropped, and whatever it holds must stop
-    /// with it.
-    async fn run(&self, attempt: &Attempt, root: &Path) -> AttemptResult;
+    /// When its time is up, or it has cost too much, the future is dropped, and whatever
+    /// it holds must stop with it. What has a schema is held to it.
+    async fn run(&self, context: &Context) -> Ending;
 }
 
 /// One attempt to be carried out.
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// Which one.
     pub id: AttemptId,
     /// What is to be done.
     pub assignment: Arc<Assignment>,
+    /// The rung of its ladder that it is on, as the journal has it.
+    pub scheduled: Option<Arc<str>>,
     /// Which model is asked; `None` where no model is.
     pub model: Option<Model>,
-    /// How many results of the task have been refused.
-    pub rung: usize,
     /// What was wrong with the result of the attempt before, if it was refused.
     pub findings: Option<Arc<str>>,
     /// Replies of earlier attempts that need not be asked for again.
     pub kept: Vec<Kept>,
+    /// By what an earlier attempt has left its work, and what it has asked was answered:
+    /// JSON texts.
+    pub handle: Option<Arc<str>>,
+    pub answer: Option<Arc<str>>,
     /// Leads to the driver.
     pub line: Line,
 }
 
 /// A reply of an earlier attempt, with its text.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// The reply: JSON text.
     pub reply: Arc<str>,
     /// Results of the tools it called, if they ran: JSON text.
@@ -73,7 +107,7 @@ pub struct Kept {
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub struct AttemptResult {
+pub(crate) struct AttemptResult {
     /// The result as JSON text, or why there is none.
     pub result: Result<Arc<str>, Failure>,
     /// Its last reply, where that has not been reported by itself, with its text.
@@ -100,14 +134,14 @@ pub struct AttemptResult {
     pub waits: Vec<Wait>,
     /// What it waits for from now on, outside of the process: then there is no result
     /// yet.
-    pub suspension: Option<Box<Suspension>>,
+    pub suspended: Option<Box<Suspended>>,
     /// The worktree that was kept of it.
     pub worktree: Option<Box<Worktree>>,
 }
 
 impl AttemptResult {
     /// An end of which nothing else is to be said.
-    pub fn of(result: Result<Arc<str>, Failure>) -> Self {
+    pub(crate) fn of(result: Result<Arc<str>, Failure>) -> Self {
         Self {
             result,
             last_turn: None,
@@ -120,16 +154,9 @@ impl AttemptResult {
             findings: None,
             waited: Millis(0),
             waits: vec![],
-            suspension: None,
+            suspended: None,
             worktree: None,
         }
-    }
-}
-
-impl From<Suspension> for AttemptResult {
-    fn from(suspension: Suspension) -> Self {
-        let none_yet = Failure::new(FailureClass::Interrupted, "it waits for an answer");
-        Self { suspension: Some(Box::new(suspension)), ..Self::of(Err(none_yet)) }
     }
 }
 

@@ -9,7 +9,7 @@ use super::check::{self, Verdicts};
 use super::dialogue::{Dialogue, opening, use_tools};
 use super::place::Place;
 use super::send::{Sending, bound, json};
-use super::{Attempt, AttemptResult, Signal};
+use super::{Attempt, AttemptResult, Context, Signal};
 use crate::clock::wall_clock;
 use crate::governor::{Admission, Closed, Held, Leave, Permit};
 use crate::setup::Model;
@@ -173,6 +173,7 @@ impl Performer {
                     self.tell(Input::Park);
                 }
                 () = rings(alarm.as_mut(), timeout), if timeout.is_some() => self.tick(),
+                () = line.changed() => {}
             }
         }
     }
@@ -240,7 +241,7 @@ impl Performer {
             Output::Work => {
                 let (attempt, root) = (self.attempt.clone(), self.place.clone());
                 self.main =
-                    step(async move { Event::Worked(Box::new(work(&attempt, root.as_deref()).await)) });
+                    step(async move { Event::Worked(Box::new(work(attempt, root.as_deref()).await)) });
             }
             Output::Check(check) => self.check(check),
             Output::End(_) => {}
@@ -288,7 +289,7 @@ impl Performer {
                 self.tell(Input::Checked(accepted));
             }
             Event::Worked(result) => {
-                let input = match result.suspension.is_some() {
+                let input = match result.suspended.is_some() {
                     true => Input::Suspended,
                     false => Input::Worked { ok: result.result.is_ok() },
                 };
@@ -666,11 +667,36 @@ impl Performer {
 }
 
 /// Carries out an attempt with its program.
-async fn work(attempt: &Attempt, place: Option<&Place>) -> AttemptResult {
-    match (&attempt.assignment.executor, place) {
-        (Some(executor), Some(place)) => executor.run(attempt, place.root()).await,
-        _ => Failure::new(FailureClass::Unavailable, "the task has no executor").into(),
+async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
+    let assignment = attempt.assignment.clone();
+    let (Some(executor), Some(place)) = (&assignment.executor, place) else {
+        return Failure::new(FailureClass::Unavailable, "the task has no executor").into();
+    };
+    let context = Context::new(attempt, place.root());
+    let mut ended = AttemptResult::from(executor.run(&context).await);
+    if let Some(suspended) = &ended.suspended {
+        match suspended.goes_on && !assignment.may_ask {
+            true => ended = undeclared().into(),
+            false => return ended,
+        }
     }
+    context.settle();
+    if let (Ok(value), Some(schema)) = (&ended.result, assignment.task.schema.as_deref()) {
+        match check::misfit(schema, value) {
+            Ok(None) => {}
+            Ok(Some(violations)) => {
+                let message = format!("what its executor made does not fit the schema: {violations}");
+                ended.result = Err(Failure::new(FailureClass::Schema, message));
+            }
+            Err(failure) => ended.result = Err(failure),
+        }
+    }
+    ended
+}
+
+fn undeclared() -> Failure {
+    let message = "its executor asks whether it may do something, and has not said that it can go on then";
+    Failure::new(FailureClass::Program, message)
 }
 
 fn step(step: impl Future<Output = Event> + Send + 'static) -> Step {

@@ -1,10 +1,9 @@
 //! Tasks that a person answers.
 
-use super::{Attempt, AttemptResult, Executor};
+use super::{Context, Ending, Executor, ExecutorSpec};
+use crate::tools::Permissions;
 use async_trait::async_trait;
-use divisi_core::PicoUsd;
-use divisi_core::event::Suspension;
-use std::path::Path;
+use divisi_core::{Failure, FailureClass, Task};
 
 /// Carries out tasks by waiting for a person's answer: the prompt is the question. The
 /// answer is given with [`crate::Engine::answer`], while the process that asked may be
@@ -19,7 +18,21 @@ impl PersonExecutor {
 
 #[async_trait]
 impl Executor for PersonExecutor {
-    async fn run(&self, _: &Attempt, _: &Path) -> AttemptResult {
-        Suspension { kind: Self::NAME.into(), handle: None, reserved: PicoUsd::ZERO }.into()
+    fn spec(&self) -> ExecutorSpec {
+        ExecutorSpec::new("").writes_nothing().runs_elsewhere()
+    }
+
+    fn accepts(&self, task: &Task, _: &Permissions) -> Result<(), Failure> {
+        match task.check.is_empty() {
+            true => Ok(()),
+            false => {
+                let message = "what a person answers is not checked; a `schema` is held to";
+                Err(Failure::new(FailureClass::BadRequest, message))
+            }
+        }
+    }
+
+    async fn run(&self, _: &Context) -> Ending {
+        Ending::waits(Self::NAME)
     }
 }

@@ -357,10 +357,10 @@ impl Gate {
     }
 }
 
-#[cfg(test)]
 impl Gate {
-    /// Asks for leave, and waits for it.
-    pub(super) async fn enter(
+    /// Asks for leave, and waits for it. Meanwhile `waits` is called: at once, and then
+    /// every second.
+    pub(crate) async fn enter(
         self: &Arc<Self>,
         run: RunNumber,
         priority: u32,

@@ -22,6 +22,7 @@ use crate::engine::StartError;
 use crate::flow::{Flow, Library};
 use crate::resolve::Resolver;
 use crate::setup::Setup;
+use divisi_core::event::Caps;
 use divisi_core::preflight::{Graph, Site};
 use divisi_core::{Failure, Plan, Task};
 use divisi_script::{HostLimits, HostOptions, ScriptError};
@@ -66,35 +67,37 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
     on_stage(flow, setup, limits, move |tracer| tracer.graph(&name))
 }
 
-/// A task that would ask a model whose bill nobody could foresee.
+/// A task whose bill nobody could foresee: it would ask a model without a price, or an
+/// executor that may cost anything although there is a cap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unpriced {
     /// What the task is called.
     pub task: String,
     /// Where the flow asks for it.
     pub site: Option<Site>,
-    /// Which model it is, and what can be done.
+    /// Why, and what can be done.
     pub failure: Failure,
 }
 
 impl Unpriced {
-    fn of(resolver: &Resolver, task: &Task, site: Option<Site>) -> Option<Self> {
-        let failure = resolver.priced(task).err()?;
+    fn of(resolver: &Resolver, caps: &Caps, task: &Task, site: Option<Site>) -> Option<Self> {
+        let failure = resolver.priced(task).and_then(|()| resolver.bounded(task, caps)).err()?;
         Some(Self { task: task.title(), site, failure })
     }
 }
 
-/// The first task of `flow` that would ask a model without a price, as far as one run
-/// against placeholders shows. Blocks and fails like [`trace`].
+/// The first task of `flow` whose bill nobody could foresee, in a run with these `caps`, as
+/// far as one run against placeholders shows. Blocks and fails like [`trace`].
 pub fn unpriced(
     flow: &Flow,
     setup: Arc<Setup>,
+    caps: &Caps,
     limits: &TraceLimits,
 ) -> Result<Option<Unpriced>, StartError> {
-    let rounds_max = limits.rounds_max;
+    let (rounds_max, caps) = (limits.rounds_max, caps.clone());
     on_stage(flow, setup, limits, move |tracer| {
         let played = tracer.stage.play(&tracer.usual(&BTreeSet::new(), rounds_max))?;
-        let unpriced = |asked: Asked| Unpriced::of(tracer.resolver, &asked.task, asked.site);
+        let unpriced = |asked: Asked| Unpriced::of(tracer.resolver, &caps, &asked.task, asked.site);
         Ok(played.tasks.into_iter().find_map(unpriced))
     })
 }
@@ -104,13 +107,14 @@ pub fn unpriced(
 pub fn unpriced_of_plan(
     plan: &Plan,
     setup: Arc<Setup>,
+    caps: &Caps,
     site: impl Fn(usize) -> Option<Site>,
 ) -> Option<Unpriced> {
     let resolver = Resolver::new(setup);
     let tasks = plan.tasks().iter().enumerate();
     let tasks = tasks.map(|(place, task)| (task.task(task.prompt.as_str()), site(place)));
     let gather = plan.head().gather.iter().map(|gather| (gather.task(gather.prompt.as_str()), None));
-    tasks.chain(gather).find_map(|(task, site)| Unpriced::of(&resolver, &task, site))
+    tasks.chain(gather).find_map(|(task, site)| Unpriced::of(&resolver, caps, &task, site))
 }
 
 /// Lets `look` run `flow` against placeholders, on a thread for scripts.

@@ -344,7 +344,7 @@ impl Asked {
     }
 
     fn is_command(&self) -> bool {
-        self.task.executor.as_deref() == Some("shell")
+        self.task.is_shell()
     }
 }
 

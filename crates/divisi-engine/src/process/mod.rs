@@ -54,8 +54,12 @@ pub struct Program {
     env: Vec<(OsString, Option<OsString>)>,
     env_inherited: bool,
     stdin: Option<Vec<u8>>,
+    on_stdout: Option<Listener>,
     limits: Limits,
 }
+
+/// Hears what a program prints while it runs.
+type Listener = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// What a program may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +95,7 @@ impl Program {
             env: Vec::new(),
             env_inherited: true,
             stdin: None,
+            on_stdout: None,
             limits: Limits::default(),
         }
     }
@@ -149,6 +154,12 @@ impl Program {
         self
     }
 
+    /// Hands over what it prints as it comes, all of it: in pieces, with its secrets.
+    pub fn on_stdout(mut self, listener: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.on_stdout = Some(Box::new(listener));
+        self
+    }
+
     /// Within these limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -169,8 +180,9 @@ impl Program {
         let ended = {
             let talk = {
                 let input = feed(child.stdin.take(), self.stdin.unwrap_or_default());
-                let out = drain(child.stdout.take(), &mut stdout, &progress);
-                let err = drain(child.stderr.take(), &mut stderr, &progress);
+                let on_stdout = self.on_stdout.as_deref();
+                let out = drain(child.stdout.take(), &mut stdout, &progress, on_stdout);
+                let err = drain(child.stderr.take(), &mut stderr, &progress, None);
                 async { tokio::join!(input, out, err) }
             };
             let mut end = std::pin::pin!(end(&mut child, talk));
@@ -316,11 +328,17 @@ async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
 
 /// Reads to the end of the pipe, whatever fits the limit or not, so that the
 /// program never waits for us.
-async fn drain(pipe: Option<impl AsyncRead + Unpin>, output: &mut Output, progress: &Notify) {
+async fn drain(
+    pipe: Option<impl AsyncRead + Unpin>,
+    output: &mut Output,
+    progress: &Notify,
+    listener: Option<&(dyn Fn(&[u8]) + Send + Sync)>,
+) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
         output.push(&chunk[..read]);
+        listener.inspect(|listener| listener(&chunk[..read]));
         progress.notify_one();
     }
 }

@@ -1,13 +1,14 @@
 //! What a task's words mean, for whoever looks at a flow before it runs.
 
-use super::{Parts, Resolver};
+use super::{Parts, Resolver, executor_of};
 use crate::choose::AUTO;
-use crate::executor::{Brief, opening};
+use crate::executor::{Brief, Cost, Registered, opening};
 use crate::setup::Model;
 use crate::tokens;
 use divisi_core::choice::Choice;
-use divisi_core::preflight::{Assigned, Rung};
-use divisi_core::{Failure, Task};
+use divisi_core::event::Caps;
+use divisi_core::preflight::{Assigned, AttemptCost, Rung};
+use divisi_core::{Failure, FailureClass, Task};
 
 impl Resolver {
     /// What the words of `task` mean: executor, models and limits.
@@ -22,6 +23,8 @@ impl Resolver {
         let shared = task.context.as_deref().map(|context| count(first, context));
         Ok(Assigned {
             executor: parts.executor_name.clone(),
+            writes: parts.executor.spec.writes,
+            attempt_cost: self.attempt_cost(task, &parts.executor),
             kind: choice.kind.clone(),
             kind_declared: choice.declared,
             why: self.why(task, &parts, &choice),
@@ -49,6 +52,37 @@ impl Resolver {
         let Some(model) = assignment.models.first() else { return Ok(None) };
         let request = opening(assignment.brief(), &model.id, None);
         Ok(model.provider.count_tokens(&request).await?)
+    }
+
+    /// What an attempt may cost besides requests to models of ours.
+    fn attempt_cost(&self, task: &Task, executor: &Registered) -> AttemptCost {
+        let own = task.max_cost.or(self.setup.task_cost_max);
+        match (executor.spec.cost, own) {
+            (Cost::Metered, _) if executor.program.is_none() => AttemptCost::Free,
+            (Cost::Free, _) => AttemptCost::Free,
+            (Cost::UpTo(most), _) => AttemptCost::UpTo(most),
+            (Cost::Metered | Cost::Reported, Some(own)) => AttemptCost::UpTo(own),
+            (Cost::Metered | Cost::Reported, None) => AttemptCost::Unbounded,
+        }
+    }
+
+    /// Fails where an attempt at `task` may cost anything although `caps` say how much may be
+    /// spent. What else is wrong with it is no matter here.
+    pub fn bounded(&self, task: &Task, caps: &Caps) -> Result<(), Failure> {
+        let name = executor_of(task);
+        let Some((_, executor)) = self.setup.executors.get(name) else { return Ok(()) };
+        let of_phase = task.phase.as_ref().and_then(|phase| caps.phases.get(phase));
+        let Some(cap) = caps.run.or(of_phase.copied()) else { return Ok(()) };
+        match self.attempt_cost(task, executor) {
+            AttemptCost::Free | AttemptCost::UpTo(_) => Ok(()),
+            AttemptCost::Unbounded => {
+                let message = format!("what `{name}` may cost has no bound, and the cap is {cap}");
+                Err(Failure::new(FailureClass::Budget, message).hint(format!(
+                    "say what one attempt costs at most, `cost = \"$0.50\"` under [executors.{name}] in \
+                     divisi.toml, or what the task may cost, with `maxCost`"
+                )))
+            }
+        }
     }
 
     fn rung(&self, model: &Model) -> Rung {

@@ -37,6 +37,7 @@ pub use protected::Protected;
 pub use selection::Selection;
 
 use command_rules::CommandRules;
+use divisi_core::{Failure, FailureClass};
 use divisi_providers::redact;
 use path::Root;
 use serde_json::Value;
@@ -66,6 +67,17 @@ pub struct Permissions {
     /// Run commands. They run with the rights of the user, in the workspace
     /// but not confined to it.
     pub run: bool,
+}
+
+impl Permissions {
+    /// Fails with `message` where no command may be run.
+    pub(crate) fn to_run(self, message: &str) -> Result<(), Failure> {
+        match self.run {
+            true => Ok(()),
+            false => Err(Failure::new(FailureClass::Unavailable, message)
+                .hint("allow it with `--allow run`, or `allow = [\"run\"]` in divisi.toml")),
+        }
+    }
 }
 
 /// How much the tools may give back.

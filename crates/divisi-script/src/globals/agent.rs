@@ -30,7 +30,7 @@ pub(super) fn shell<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> 
         let maker = Maker { ctx: &ctx, shared: &shared, scope: &scope };
         maker.promise(Form::Value, |site| {
             let wanted = maker.task(command.0, options.0, site)?;
-            let task = Task { executor: Some("shell".into()), required: true, ..wanted.task };
+            let task = Task { executor: Some(Task::SHELL.into()), required: true, ..wanted.task };
             Ok(Wanted { task, ..wanted })
         })
     };
@@ -174,10 +174,10 @@ impl<'js> Maker<'_, 'js> {
 /// What a function has against the result of a command cannot be told to it:
 /// there is nobody to read it.
 fn can_be_checked(wanted: Wanted<'_>) -> std::result::Result<Wanted<'_>, Refusal> {
-    match wanted.task.executor.as_deref() {
-        Some("shell") if !wanted.functions.is_empty() => Err(Refusal::Type(
+    match wanted.task.is_shell() && !wanted.functions.is_empty() {
+        true => Err(Refusal::Type(
             "the option `check` of a command cannot be a function: look at its result instead".to_owned(),
         )),
-        Some(_) | None => Ok(wanted),
+        false => Ok(wanted),
     }
 }

@@ -14,7 +14,7 @@ use divisi_core::check::CheckKind;
 use divisi_core::event::{Suspension, Times, Turn};
 use divisi_core::governor::{Lead, Leader, PermitId, Place};
 use divisi_core::retry::Told;
-use divisi_core::run::{AttemptEnd, KeptTurn, TaskStage, TaskState};
+use divisi_core::run::{AttemptEnd, Bill, KeptTurn, Report, TaskStage, TaskState};
 use divisi_core::run_loop::UnderWay;
 use divisi_core::{
     AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, PicoUsd, TaskId, Timestamp, Usage,
@@ -416,13 +416,21 @@ impl<'f> Process<'_, 'f> {
         self.step(id, Step::Closed(slot))
     }
 
-    /// A program has ended, and says what it has cost.
+    /// A program has ended. Most have said by then what they have cost, bit by bit.
     fn worked(&mut self, id: AttemptId, reply: Reply, most: PicoUsd) -> Result<(), String> {
         let made = match reply {
             Reply::Answer { cost, .. } => {
-                let usage = Usage { output: 1, ..Usage::default() };
                 let cost = self.world.vendor.claim(cost, most);
-                AttemptEnd { usage, cost, ..self.result(id) }
+                let first = PicoUsd(cost.0 / 3);
+                self.reports(id, Bill::Of(first));
+                self.reports(
+                    id,
+                    match self.asks[&id.task].is_mute() {
+                        true => Bill::Unknown,
+                        false => Bill::Of(cost.saturating_sub(first)),
+                    },
+                );
+                self.result(id)
             }
             Reply::Refusal { class, told } => end_of(class, told),
             Reply::Lost { class } => AttemptEnd { unanswered: true, ..failed(class) },
@@ -432,6 +440,12 @@ impl<'f> Process<'_, 'f> {
             carried.made = Some(made);
         }
         self.step(id, Step::Worked { ok })
+    }
+
+    fn reports(&mut self, id: AttemptId, bill: Bill) {
+        let usage = Usage { output: 1, ..Usage::default() };
+        let handle = Some(text("session"));
+        self.say(Input::AttemptReports { attempt: id, report: Box::new(Report { usage, bill, handle }) });
     }
 
     fn use_tools(&mut self, id: AttemptId, kept: Option<usize>, may_run: bool) -> Result<(), String> {
@@ -468,7 +482,7 @@ impl<'f> Process<'_, 'f> {
     /// From now on it waits for something outside.
     fn suspend(&mut self, id: AttemptId) -> Result<(), String> {
         let reserved = PicoUsd(self.asks[&id.task].bound(0, None).most().0 / 2);
-        let suspension = Box::new(Suspension { kind: "person".into(), handle: None, reserved });
+        let suspension = Box::new(Suspension { reserved, ..Suspension::of("person") });
         self.say(Input::AttemptSuspended { attempt: id, suspension });
         self.will_be_answered(id.task);
         self.let_go(id)

@@ -134,6 +134,13 @@ impl Books {
                 self.of(*attempt, Booking { released, settled: turn.cost, ..Booking::default() });
                 self.tasks[attempt.task.index()].next_turn = None;
             }
+            Event::AttemptReported { attempt, cost, unconfirmed, .. } => {
+                let reserved = self.in_flight.entry(*attempt).or_default();
+                let released = (*cost).min(*reserved);
+                *reserved = PicoUsd(reserved.0 - released.0);
+                let (settled, unconfirmed) = (*cost, *unconfirmed);
+                self.of(*attempt, Booking { released, settled, unconfirmed, ..Booking::default() });
+            }
             Event::AttemptSuspended { attempt, suspension } => {
                 let released = self.in_flight.remove(attempt).unwrap_or_default();
                 let reserved = suspension.reserved;

@@ -121,6 +121,11 @@ impl Watch {
                 let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
                 self.costs(turn.cost, reserved)?;
             }
+            Event::AttemptReported { attempt, cost, .. } => {
+                let reserved = self.books.in_flight.get(attempt).copied();
+                ensure!(reserved.is_some(), "{attempt} reports, and is not under way");
+                self.costs(*cost, reserved.unwrap_or_default())?;
+            }
             Event::AttemptSuspended { attempt, suspension } => {
                 let reserved = self.books.in_flight.get(attempt).copied();
                 ensure!(reserved >= Some(suspension.reserved), "{attempt} keeps more than it has");
@@ -179,6 +184,7 @@ impl Watch {
         | Event::TurnScheduled { attempt, .. }
         | Event::TurnHedged { attempt, .. }
         | Event::HedgeEnded { attempt, .. }
+        | Event::AttemptReported { attempt, .. }
         | Event::TurnEnded { attempt, .. }
         | Event::AttemptEnded { attempt, .. }) = event
         else {

@@ -146,6 +146,8 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::TurnHedged { attempt, .. }
         | Event::HedgeEnded { attempt, .. }
         | Event::AttemptSuspended { attempt, .. }
+        | Event::AttemptReported { attempt, .. }
+        | Event::SuspensionAnswered { attempt, .. }
         | Event::TurnEnded { attempt, .. }
         | Event::AttemptEnded { attempt, .. } => Some(attempt.task),
         Event::RunStarted(_)

@@ -90,6 +90,8 @@ impl News {
             | Event::TurnHedged { .. }
             | Event::HedgeEnded { .. }
             | Event::AttemptSuspended { .. }
+            | Event::AttemptReported { .. }
+            | Event::SuspensionAnswered { .. }
             | Event::TurnEnded { .. }
             | Event::AttemptEnded { .. }
             | Event::RetryPlanned { .. }

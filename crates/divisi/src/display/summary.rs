@@ -134,8 +134,12 @@ const QUESTIONS_MAX: usize = 5;
 
 /// Which question a task asks.
 fn asked(view: &RunView, task: TaskId) -> String {
-    let label = view.task(task).map(|task| text::line(&task.label)).unwrap_or_default();
-    format!("answer `{label}`")
+    let Some(task) = view.task(task) else { return String::new() };
+    let label = text::line(&task.label);
+    match task.suspension().and_then(|suspension| suspension.question.as_deref()) {
+        Some(question) => format!("answer `{label}`, which asks: {}", text::line(question)),
+        None => format!("answer `{label}`"),
+    }
 }
 
 /// What may be typed next, and what it does.

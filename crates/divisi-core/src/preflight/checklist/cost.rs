@@ -2,6 +2,7 @@
 
 use super::{Finding, Flow, Item, Money, Question, Total, counted, phases};
 use crate::PicoUsd;
+use crate::preflight::{AttemptCost, Node};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,11 +17,13 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         let what = format!("{} cannot be priced", counted(unpriced, "task", "tasks"));
         findings.push(Finding::wrong(None, what, "see the findings on models"));
     }
+    findings.extend(open_ended(flow));
     // The price of a part would be taken for that of the whole.
     let whole = flow.money.filter(|_| !flow.graph.ends_early);
     let total = whole.and_then(|money| money.total());
     match total {
         Some(_) if unpriced > 0 => {}
+        Some(total) if total.ceiling == PicoUsd::ZERO && !findings.is_empty() => {}
         Some(total) if total.ceiling == PicoUsd::ZERO => evidence.push("nobody sends a bill".to_owned()),
         Some(total) => {
             evidence.push(format!("about {}, mostly {} to {}", total.p50, total.p10, total.p90));
@@ -64,6 +67,21 @@ fn idle(flow: &Flow<'_>) -> Vec<Finding> {
         Finding::warning(None, format!("no task is in the phase {phase}, and its cap holds nothing"), change)
     };
     flow.graph.phase_caps.keys().filter(is_idle).map(finding).collect()
+}
+
+/// Tasks of executors that may cost anything.
+fn open_ended(flow: &Flow<'_>) -> Option<Finding> {
+    let is_open = |node: &Node| {
+        node.assigned.as_ref().is_ok_and(|assigned| assigned.attempt_cost == AttemptCost::Unbounded)
+    };
+    let mut open = flow.tasks().map(|(_, node)| node).filter(|node| is_open(node));
+    let first = open.next()?;
+    let executor = first.assigned.as_ref().map(|assigned| assigned.executor.clone()).unwrap_or_default();
+    let what = format!("{} may cost anything", counted(1 + open.count(), "task", "tasks"));
+    let change = format!(
+        "say what an attempt costs at most: `cost = \"$0.50\"` under [executors.{executor}] in divisi.toml"
+    );
+    Some(Finding::warning(first.site.clone(), what, change))
 }
 
 /// Phases that are expected to cost more than they may.

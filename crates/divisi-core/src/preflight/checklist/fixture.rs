@@ -1,7 +1,7 @@
 //! Graphs built by hand.
 
 use super::{Checklist, KindRule, Money, Settings, Total, Verdict, checklist};
-use crate::preflight::{Assigned, Graph, Group, GroupKind, Node, Rung, Site, Use};
+use crate::preflight::{Assigned, AttemptCost, Graph, Group, GroupKind, Node, Rung, Site, Use};
 use crate::{Millis, PicoUsd, Task, Tier};
 use std::fmt::Write;
 
@@ -38,6 +38,8 @@ impl Builder {
             used: Use::Read,
             assigned: Ok(Assigned {
                 executor: "api".into(),
+                writes: false,
+                attempt_cost: AttemptCost::Free,
                 kind: kind.into(),
                 kind_declared: false,
                 rungs: vec![rung(tier)],

@@ -257,8 +257,6 @@ struct Flow<'a> {
     settings: &'a Settings,
 }
 
-/// What every executor but ours is: a program that may do what it likes.
-const EXECUTOR_OF_OURS: &str = "api";
 /// Tasks that a finding names; the others are counted.
 const NAMED_MAX: usize = 3;
 
@@ -280,8 +278,7 @@ impl<'a> Flow<'a> {
         let node = self.node(place);
         let Ok(assigned) = &node.assigned else { return false };
         let kind = self.settings.kinds.get(&assigned.kind).is_some_and(|kind| kind.writes);
-        kind || &*assigned.executor != EXECUTOR_OF_OURS
-            || (assigned.has_tools && self.has_writing_tools(node))
+        kind || assigned.writes || (assigned.has_tools && self.has_writing_tools(node))
     }
 
     fn has_writing_tools(&self, node: &Node) -> bool {

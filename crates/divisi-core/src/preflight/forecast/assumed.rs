@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::priors::{KindPrior, Priors};
 use super::spread::deviation;
-use crate::preflight::{Assigned, Rung};
+use crate::preflight::{Assigned, AttemptCost, Rung};
 use crate::{PicoUsd, Usage};
 
 /// What is assumed of a task while nothing is known.
@@ -21,7 +21,12 @@ impl Assumed<'_> {
 
     pub(super) fn conversation(&self, kind: &str, prompt: u64) -> (Usage, PicoUsd) {
         if self.is_command() {
-            return (Usage::default(), PicoUsd::ZERO);
+            // Its bound is all that is known of what it costs.
+            let cost = match self.task.attempt_cost {
+                AttemptCost::UpTo(most) => most,
+                AttemptCost::Free | AttemptCost::Unbounded => PicoUsd::ZERO,
+            };
+            return (Usage::default(), cost);
         }
         let talk = Conversation::of(self.task, self.priors.kind(kind), prompt, self.primed);
         talk.total(self.rung.price.as_ref())
@@ -34,7 +39,9 @@ impl Assumed<'_> {
     }
 
     pub(super) fn deviation(&self, prior: &KindPrior) -> f64 {
-        deviation(if self.is_command() { self.priors.command.spread } else { prior.spread })
+        // What costs something asks models, as our own agents do.
+        let is_plain = self.is_command() && self.task.attempt_cost == AttemptCost::Free;
+        deviation(if is_plain { self.priors.command.spread } else { prior.spread })
     }
 
     pub(super) fn turns(&self, prior: &KindPrior) -> f64 {

@@ -2,27 +2,37 @@
 
 use super::Bounds;
 use crate::budget::TurnBound;
-use crate::preflight::{Assigned, Node, Rung};
+use crate::preflight::{Assigned, AttemptCost, Node, Rung};
 use crate::{ModelPrice, PicoUsd};
 
 /// The most that all attempts of a task on one rung can cost: every turn has a
 /// full context, and a full reply. `check` is the
 /// most that looking at the result costs.
 ///
-/// Nothing where nobody sends a bill. A `maxCost` of the task is held by
+/// An executor of others is counted with the most that an attempt of it may cost, where it
+/// says so. Nothing where nobody sends a bill. A `maxCost` of the task is held by
 /// reservations, so the ceiling is never above it. Not in it are requests that
 /// were sent and lost in a crash, or broken off by a vendor that has no capacity:
 /// each settles at its reservation and uses up no retry.
 pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds) -> PicoUsd {
-    let (Ok(task), Some(price)) = (&node.assigned, &rung.price) else { return PicoUsd::ZERO };
-    if task.rungs.is_empty() {
-        return PicoUsd::ZERO;
-    }
+    let Ok(task) = &node.assigned else { return PicoUsd::ZERO };
     let attempts = u64::from(task.retries_max) + 1;
+    let within = |all: PicoUsd| node.task.max_cost.map_or(all, |most| most.min(all));
+    if task.rungs.is_empty() {
+        let AttemptCost::UpTo(most) = task.attempt_cost else { return check };
+        return within(PicoUsd(most.0.saturating_mul(attempts).saturating_mul(named(node))) + check);
+    }
+    let Some(price) = &rung.price else { return PicoUsd::ZERO };
     let turns = u64::from(task.turns_max.max(1)) * (1 + u64::from(task.hedge));
     let turn = turn_max(price, context_max(node, bounds), task.reply_tokens_max);
-    let all = PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check;
-    node.task.max_cost.map_or(all, |most| most.min(all))
+    within(PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check)
+}
+
+/// How many rungs a ladder has whose words only the executor understands.
+fn named(node: &Node) -> u64 {
+    let words = node.task.model.0.len() as u64;
+    // The only one is tried once more with what a check has found.
+    words.max(1 + u64::from(words == 1 && !node.task.check.is_empty()))
 }
 
 /// The most that one turn can cost with so long a prompt at the most: what a
@@ -77,5 +87,22 @@ mod tests {
         assert_eq!(ceiling(&capped, rung, PicoUsd::ZERO, &bounds), PicoUsd::DOLLAR);
         let free = Rung { price: None, ..rung.clone() };
         assert_eq!(ceiling(&node, &free, PicoUsd::ZERO, &bounds), PicoUsd::ZERO);
+    }
+
+    #[test]
+    fn an_attempt_of_a_program_is_counted_with_the_most_it_may_cost() {
+        let mut node = sample::node("a", true);
+        let rung = node.assigned.as_ref().unwrap().rungs[0].clone();
+        let task = node.assigned.as_mut().unwrap();
+        (task.rungs, task.attempt_cost) = (vec![], AttemptCost::UpTo(PicoUsd(100)));
+        let attempts = u64::from(task.retries_max) + 1;
+        let most = |node: &Node| ceiling(node, &rung, PicoUsd(7), &Bounds::default());
+        assert_eq!(most(&node), PicoUsd(100 * attempts + 7));
+        node.task.model = crate::check::Ladder(vec!["haiku".into(), "opus".into()]);
+        assert_eq!(most(&node), PicoUsd(200 * attempts + 7));
+        node.task.max_cost = Some(PicoUsd(150));
+        assert_eq!(most(&node), PicoUsd(150));
+        node.assigned.as_mut().unwrap().attempt_cost = AttemptCost::Free;
+        assert_eq!(most(&node), PicoUsd(7), "its judge costs something all the same");
     }
 }

@@ -1,6 +1,6 @@
 //! Graphs for tests.
 
-use crate::preflight::{Assigned, Graph, Node, Rung, Use};
+use crate::preflight::{Assigned, AttemptCost, Graph, Node, Rung, Use};
 use crate::price::Rates;
 use crate::{Millis, ModelPrice, PicoUsd, Task, Tier};
 
@@ -22,6 +22,8 @@ pub(super) fn rung(model: &str, tier: Tier, input_dollars: u64) -> Rung {
 pub(super) fn node(label: &str, has_tools: bool) -> Node {
     let assigned = Assigned {
         executor: "api".into(),
+        writes: false,
+        attempt_cost: AttemptCost::Free,
         kind: "bug".into(),
         kind_declared: true,
         rungs: vec![rung("middle", Tier::Sonnet, 2)],

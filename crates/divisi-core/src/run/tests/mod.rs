@@ -10,6 +10,7 @@ mod limits;
 mod money;
 mod nested;
 mod parking;
+mod reported;
 mod resume;
 mod suspended;
 mod trace;

@@ -14,7 +14,7 @@ fn submission(name: &str) -> Input {
 }
 
 fn suspended(reserved: u64) -> Input {
-    let suspension = Suspension { kind: "person".into(), handle: None, reserved: PicoUsd(reserved) };
+    let suspension = Suspension { reserved: PicoUsd(reserved), ..Suspension::of("person") };
     Input::AttemptSuspended { attempt: ATTEMPT, suspension: Box::new(suspension) }
 }
 

@@ -495,6 +495,10 @@ impl Stand {
             Event::AttemptSuspended { attempt, suspension } => {
                 format!("suspended {} for a {}", of(attempt), suspension.kind)
             }
+            Event::AttemptReported { attempt, cost, .. } => {
+                format!("reported  {}{}", of(attempt), amount(*cost))
+            }
+            Event::SuspensionAnswered { attempt, .. } => format!("answered  {}", of(attempt)),
             Event::HedgeEnded { attempt, cost } => format!("given up  {}{}", of(attempt), amount(*cost)),
             Event::TurnEnded { attempt, turn } => format!("reply     {}{}", of(attempt), amount(turn.cost)),
             Event::AttemptEnded { attempt, failure, cost, .. } => {

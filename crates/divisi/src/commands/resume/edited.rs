@@ -12,13 +12,11 @@ use divisi_app::{Problem, RunRequest};
 use divisi_core::run::Stage;
 use divisi_core::{PicoUsd, Run, RunId, Timestamp};
 use divisi_engine::Flow;
+use divisi_engine::executor::Executors;
 use divisi_providers::redact;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-/// Executors of ours that write only where a permission says so.
-const OURS: [&str; 2] = ["api", "shell"];
 
 /// A flow that is no longer what the run knows.
 pub(super) struct Edited<'f> {
@@ -88,7 +86,9 @@ impl<'f> Edited<'f> {
 
 /// Whether something that a model decides could write files.
 fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
-    let by_programs = run.all_tasks().any(|(_, task)| !OURS.contains(&&*task.facts().executor));
+    let ours = Executors::default();
+    let writes = |name: &str| ours.spec(name).is_none_or(|spec| spec.writes);
+    let by_programs = run.all_tasks().any(|(_, task)| task.attempts() > 0 && writes(&task.facts().executor));
     by_programs || kept.allow.as_ref().is_some_and(|allow| !allow.is_empty())
 }
 

@@ -94,6 +94,12 @@ pub(super) fn attempts(events: &[Recorded], of: TaskId) -> Vec<Attempt<'_>> {
                     latest.turns.push(turn);
                 }
             }
+            Event::AttemptReported { attempt, usage, cost, .. } if attempt.task == of => {
+                if let Some(known) = attempts.iter_mut().find(|known| known.number == attempt.number) {
+                    known.usage += *usage;
+                    known.cost += *cost;
+                }
+            }
             Event::AttemptEnded { attempt, failure, usage, cost, .. } if attempt.task == of => {
                 if let Some(latest) = attempts.last_mut() {
                     latest.usage += *usage;

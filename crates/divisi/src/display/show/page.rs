@@ -280,6 +280,10 @@ fn attempt_lines(
         Some((_, Some(failure))) => title.put(Tone::Bad, failure.class.as_str()),
     };
     let mut lines = vec![title];
+    let question = task.suspension().and_then(|suspension| suspension.question.as_deref());
+    if let (None, Some(question)) = (attempt.end, question) {
+        lines.extend(text::block(question).lines().map(|line| Line::of(Tone::Warn, format!("  {line}"))));
+    }
     for (i, turn) in attempt.turns.iter().enumerate() {
         lines.extend(turn_lines(i + 1, turn, texts, all, look));
     }

@@ -150,7 +150,7 @@ fn a_wait_needs_a_reason() {
         |flow| flow.graph.tasks[1].reads = vec![0],
         |flow| flow.graph.tasks[0].used = Use::Unknown,
         |flow| flow.graph.tasks[0].task.tools = Some(vec!["write_file".into()]),
-        |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().executor = "shell".into(),
+        |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().writes = true,
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().kind = "simple-edit".into(),
         |flow| flow.graph.open.push(Remark { what: "a loop".into(), site: flow.graph.tasks[1].site.clone() }),
     ];

@@ -1,0 +1,240 @@
+//! What an executor is given of an attempt.
+
+use super::{Attempt, Cost, Signal};
+use crate::clock::wall_clock;
+use crate::framing;
+use crate::governor::Permit;
+use crate::setup::Model;
+use divisi_core::attempt::Input;
+use divisi_core::governor::Estimate;
+use divisi_core::price::Billing;
+use divisi_core::run::Bill;
+use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// What an executor is given of an attempt: what is to be done and where, and the line on
+/// which it says how far it is. Clones are the same attempt.
+#[derive(Clone)]
+pub struct Context(Arc<Given>);
+
+struct Given {
+    attempt: Arc<Attempt>,
+    root: PathBuf,
+    said: Mutex<Said>,
+}
+
+/// What an executor has said so far.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    usage: Usage,
+    cost: PicoUsd,
+    /// Whether it has said what it costs.
+    of_cost: bool,
+}
+
+/// Something to be shown of an attempt while it works. It is not recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// A tool is at work: its name, and what it looks at.
+    Tool(String),
+    /// A file is read or written.
+    File(PathBuf),
+    /// A reply is arriving, and has about this many tokens so far.
+    Writes(u64),
+}
+
+/// Leave to send a request to a model. It counts as under way until this is dropped.
+pub struct Leave {
+    _permit: Permit,
+}
+
+impl Context {
+    pub(super) fn new(attempt: Arc<Attempt>, root: &Path) -> Self {
+        Self(Arc::new(Given { attempt, root: root.to_owned(), said: Mutex::default() }))
+    }
+
+    /// Which attempt it is.
+    pub fn id(&self) -> AttemptId {
+        self.0.attempt.id
+    }
+
+    /// What is asked for, without secrets.
+    pub fn task(&self) -> &Task {
+        &self.0.attempt.assignment.task
+    }
+
+    /// The folder in which it works.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// All that is to be said to whatever does the work: the shared context, the prompt, and
+    /// what a check had against the result before.
+    pub fn prompt(&self) -> String {
+        let (task, findings) = (self.task(), self.findings().map(framing::refused));
+        let parts = task.context.as_deref().into_iter().chain([&*task.prompt]).chain(findings.as_deref());
+        parts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// What a check had against the result of the attempt before.
+    pub fn findings(&self) -> Option<&str> {
+        self.0.attempt.findings.as_deref()
+    }
+
+    /// The rung of the task's ladder that it is on: the id of a model for an executor that
+    /// asks models, the flow's word for one that names them.
+    pub fn model(&self) -> Option<&str> {
+        self.0.attempt.scheduled.as_deref()
+    }
+
+    /// The model to be asked, for an executor that asks models.
+    pub fn asked_model(&self) -> Option<&Model> {
+        self.0.attempt.model.as_ref()
+    }
+
+    /// What an earlier attempt was found by, which was lost or suspended: the last handle
+    /// that it has left. Only for an executor that says it resumes.
+    pub fn handle(&self) -> Option<Value> {
+        self.0.attempt.handle.as_deref().and_then(|json| serde_json::from_str(json).ok())
+    }
+
+    /// What has been answered to the question of the attempt before.
+    pub fn answer(&self) -> Option<Value> {
+        self.0.attempt.answer.as_deref().and_then(|json| serde_json::from_str(json).ok())
+    }
+
+    /// Longest time it may take. When that is over, the future of
+    /// [`Executor::run`](super::Executor::run) is dropped.
+    pub fn timeout(&self) -> Millis {
+        self.0.attempt.assignment.timeout
+    }
+
+    /// Fires when it is to end at once; the future is dropped then, too.
+    pub fn stop(&self) -> &CancellationToken {
+        self.0.attempt.line.stop()
+    }
+
+    /// Fires when the run parks: what is not needed for the result is not begun any more.
+    pub fn parking(&self) -> &CancellationToken {
+        self.0.attempt.line.parking()
+    }
+
+    /// Adds a line to the run's log.
+    pub fn log(&self, line: impl Into<String>) {
+        self.0.attempt.line.log(line.into());
+    }
+
+    /// Shows what it is doing.
+    pub fn shows(&self, progress: Progress) {
+        self.0.attempt.line.signal(|attempt| match progress {
+            Progress::Tool(what) => Signal::Tool { attempt, what: what.into() },
+            Progress::File(path) => Signal::Tool { attempt, what: path.display().to_string().into() },
+            Progress::Writes(tokens) => Signal::Writing { attempt, tokens },
+        });
+    }
+
+    /// Records by what its work is found again, should this process die. Replaces what was
+    /// recorded before.
+    pub fn keeps(&self, handle: &Value) {
+        let handle = Some(handle.to_string().into());
+        self.0.attempt.line.reports(Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
+    }
+
+    /// Says what it has used since it last said so. An attempt that has cost more than was
+    /// set aside for it is ended, and so is its task.
+    ///
+    /// Whatever is said is recorded; what is never said counts as all that was set aside.
+    pub fn spent(&self, usage: Usage, cost: PicoUsd) {
+        let mut said = self.said();
+        said.usage += usage;
+        said.cost += cost;
+        said.of_cost = true;
+        self.0.attempt.line.reports(usage, Bill::Of(cost), None);
+    }
+
+    /// Says what it has used in all, for a program that counts so. Less than it has said
+    /// before is no news.
+    pub fn spent_in_all(&self, usage: Usage, cost: PicoUsd) {
+        let said = *self.said();
+        self.spent(usage.since(said.usage), cost.saturating_sub(said.cost));
+    }
+
+    /// Says which tokens it has used in all, where what they cost is said elsewhere or not
+    /// at all.
+    pub(super) fn used_in_all(&self, usage: Usage) {
+        let mut said = self.said();
+        let new = usage.since(said.usage);
+        said.usage += new;
+        self.0.attempt.line.reports(new, Bill::Of(PicoUsd::ZERO), None);
+    }
+
+    /// Says which tokens of `model`, a tier or an id, it has used; returns what they cost by
+    /// the prices here, which is recorded with them. `None`, and nothing is recorded, where
+    /// the model has no price.
+    pub fn used(&self, model: &str, usage: Usage) -> Option<PicoUsd> {
+        let setup = &self.0.attempt.assignment.setup;
+        let model = setup.models.find(Some(model)).ok()?;
+        let price = setup.prices.price_of(&model, wall_clock())?;
+        let cost = price.billed(&usage, Billing::default());
+        self.spent(usage, cost);
+        Some(cost)
+    }
+
+    /// Waits until a request to `model`, a tier or an id, may leave within the limits of its
+    /// account, which all runs of this process share. The wait does not count as the
+    /// attempt's own time.
+    pub async fn leave(&self, model: &str, tokens: Usage) -> Result<Leave, Failure> {
+        let Attempt { assignment, line, .. } = &*self.0.attempt;
+        let model = assignment.setup.models.find(Some(model))?;
+        let gate = model.governors.of(&model.id);
+        gate.limit_in_flight(model.provider.in_flight_max());
+        let (run, priority) = line.turn();
+        let estimate = Estimate { input: tokens.prompt(), output: tokens.output };
+        let waiting = Waiting::begin(self);
+        let shows = |outlook| line.shows_waiting(|attempt| Signal::waiting(attempt, outlook));
+        let permit = gate.enter(run, priority, estimate, shows).await;
+        drop(waiting);
+        line.shows_asking();
+        let mut permit = permit.map_err(|closed| closed.failure)?;
+        permit.sends();
+        Ok(Leave { _permit: permit })
+    }
+
+    /// Waits for something that is not the attempt's own time, such as a queue of its own.
+    pub async fn waits<T>(&self, wait: impl Future<Output = T>) -> T {
+        let _waiting = Waiting::begin(self);
+        wait.await
+    }
+
+    /// The program has ended. Where it may have cost something and has said nothing of it,
+    /// it may have cost all that was set aside.
+    pub(super) fn settle(&self) {
+        if self.0.attempt.assignment.cost != Cost::Free && !self.said().of_cost {
+            self.0.attempt.line.reports(Usage::default(), Bill::Unknown, None);
+        }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt waits as long as this is there.
+struct Waiting<'a>(&'a Context);
+
+impl<'a> Waiting<'a> {
+    fn begin(context: &'a Context) -> Self {
+        context.0.attempt.line.input(Input::Waits(true));
+        Self(context)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.attempt.line.input(Input::Waits(false));
+    }
+}

@@ -1,0 +1,146 @@
+//! What a program says of its cost and its result, in lines of JSON on its output.
+
+use super::Context;
+use divisi_core::{PicoUsd, Usage};
+use serde_json::Value;
+use std::sync::{Mutex, PoisonError};
+
+/// Longest line that is read: a result with all that stands around it.
+const LINE_BYTES_MAX: usize = 4 << 20;
+
+/// Where lines of JSON on a program's output say what it has cost so far, and what its
+/// result is. Each is the name of a field, or several with dots between them: `usage.cost`.
+///
+/// Lines that are no JSON objects, or without these fields, mean nothing. Figures count
+/// from the start of the program, and of several the largest is the latest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Reports {
+    /// Dollars, a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
+    /// Tokens of all prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<String>,
+    /// Tokens of all replies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<String>,
+    /// The result; of several the last. Without it, it is all that is printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+}
+
+/// Reads a program's output while it comes.
+pub(super) struct Reader {
+    reports: Reports,
+    context: Context,
+    read: Mutex<Read>,
+}
+
+#[derive(Default)]
+struct Read {
+    line: Vec<u8>,
+    /// Whether the line is longer than any that is read.
+    is_skipped: bool,
+    cost: PicoUsd,
+    usage: Usage,
+    result: Option<Value>,
+}
+
+impl Reader {
+    pub(super) fn new(reports: &Reports, context: &Context) -> Self {
+        Self { reports: reports.clone(), context: context.clone(), read: Mutex::default() }
+    }
+
+    /// Takes what has been printed.
+    pub(super) fn take(&self, mut chunk: &[u8]) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
+            read.add(&chunk[..end]);
+            self.end_line(&mut read);
+            chunk = &chunk[end + 1..];
+        }
+        read.add(chunk);
+    }
+
+    /// The result that was printed last.
+    pub(super) fn result(&self) -> Option<Value> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        self.end_line(&mut read);
+        read.result.take()
+    }
+
+    fn end_line(&self, read: &mut Read) {
+        let line = std::mem::take(&mut read.line);
+        if std::mem::take(&mut read.is_skipped) {
+            return;
+        }
+        let Ok(line @ Value::Object(_)) = serde_json::from_slice(&line) else { return };
+        let field = |path: &Option<String>| at(&line, path.as_deref()?);
+        let tokens = |path: &Option<String>| field(path).and_then(Value::as_u64);
+        let cost = field(&self.reports.cost).and_then(dollars);
+        let (input, output) = (tokens(&self.reports.input_tokens), tokens(&self.reports.output_tokens));
+        if cost.is_some() || input.is_some() || output.is_some() {
+            let usage = &mut read.usage;
+            usage.input = usage.input.max(input.unwrap_or_default());
+            usage.output = usage.output.max(output.unwrap_or_default());
+            read.cost = read.cost.max(cost.unwrap_or_default());
+            match cost {
+                Some(_) => self.context.spent_in_all(read.usage, read.cost),
+                None => self.context.used_in_all(read.usage),
+            }
+        }
+        if let Some(result) = field(&self.reports.result) {
+            read.result = Some(result.clone());
+        }
+    }
+}
+
+impl Read {
+    fn add(&mut self, bytes: &[u8]) {
+        self.is_skipped |= self.line.len() + bytes.len() > LINE_BYTES_MAX;
+        match self.is_skipped {
+            true => self.line.clear(),
+            false => self.line.extend_from_slice(bytes),
+        }
+    }
+}
+
+/// What stands at this path of an object.
+fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('.').try_fold(object, |value, name| value.get(name))
+}
+
+/// An amount of dollars. What is negative, or none, means nothing.
+fn dollars(value: &Value) -> Option<PicoUsd> {
+    let dollars = value.as_f64().filter(|dollars| *dollars >= 0.0)?;
+    // Saturates, as every amount does.
+    Some(PicoUsd((dollars * PicoUsd::DOLLAR.0 as f64).round() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_are_found_by_their_path_and_dollars_are_read() {
+        let line = json!({"usage": {"cost": 0.000151, "n": 3}, "total": "1"});
+        assert_eq!(at(&line, "usage.cost").and_then(dollars), Some(PicoUsd(151_000_000)));
+        assert_eq!(at(&line, "usage.n").and_then(Value::as_u64), Some(3));
+        assert_eq!((at(&line, "usage.none"), at(&line, "total.x")), (None, None));
+        assert_eq!(dollars(&json!("1")), None);
+        assert_eq!(dollars(&json!(-1)), None);
+        assert_eq!(dollars(&json!(1e300)), Some(PicoUsd::MAX));
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_kept() {
+        let mut read = Read::default();
+        for _ in 0..10 {
+            read.add(&[b'x'; LINE_BYTES_MAX / 4]);
+        }
+        assert!(read.is_skipped && read.line.is_empty());
+    }
+}

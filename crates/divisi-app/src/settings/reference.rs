@@ -246,12 +246,12 @@ mod tests {
              kinds = { search = 'sonnet' }\nrate = { burst = 5 }\ndialect = { omit = ['effort'], max_tokens = 'max_tokens' }",
             "[prices.'x*']\ninput = 1\noutput = '2.5'\ncache_read = 0.1",
             "[executors.claude]\ncommand = ['claude', '{model}']\nenv = { A = 'b' }",
+            "[executors.x]\ncommand = ['x']\ncost = '$0.50'\nreports = { result = 'text' }",
         ] {
             assert_eq!(is_valid(taken), (true, true), "{taken}");
         }
         for refused in [
             "modl = 'x'",
-            "max_cost = 5",
             "cost_max = 'much'",
             "allow = ['wirte']",
             "timeout = 10",
@@ -268,6 +268,7 @@ mod tests {
             "[providers.corp]\nkind = 'openai'\ndialect = { omit = ['shcema'] }",
             "[prices.x]\ninput = 1",
             "[executors.x]\ncomand = ['x']",
+            "[executors.x]\ncommand = ['x']\ncost = 'much'",
         ] {
             assert_eq!(is_valid(refused), (false, false), "{refused}");
         }

@@ -22,6 +22,7 @@ fn every_page_reads_well() {
         "init",
         "doctor",
         "trust",
+        "settings",
         "types",
         "completions",
         "man",

@@ -17,6 +17,9 @@ const BY_DEFAULT: usize = 250;
 /// over HTTP/2 against a loop with all at once.
 const TIMES: [f64; 3] = [1.15, 1.3, 1.5];
 
+/// How, on which machine, with which arguments, how many at once in the loop, and the aim.
+type Row<'a> = (&'a str, &'a dyn Fn(&Bench) -> Result<Machine>, &'a [&'a str], usize, Aim);
+
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let latency = Latency { first_byte_ms: 200, ..Latency::default() };
     let config = Config { latency, encrypted: true, requests_kept_max: 0, ..Config::default() };
@@ -24,7 +27,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let body = Body::of(bench, FAN_OUT)?;
     let plain = |bench: &Bench| Machine::new(bench, mock.url());
     let multiplexed = |bench: &Bench| Machine::over_http2(bench, &mock);
-    let rows: [(&str, &dyn Fn(&Bench) -> Result<Machine>, &[&str], usize, Aim); 4] = [
+    let rows: [Row<'_>; 4] = [
         ("64 at once", &plain, &["--jobs", "64"], 64, Aim::TimesBare(TIMES[0])),
         ("by default", &plain, &[], BY_DEFAULT, Aim::Open),
         ("all at once", &plain, &["--jobs", "1000"], TASKS, Aim::TimesBare(TIMES[1])),

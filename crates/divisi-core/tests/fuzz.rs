@@ -98,7 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         6 => attempt.clone().prop_map(Step::Hedge),
         2 => (attempt.clone(), any::<bool>()).prop_map(|(attempt, billed)| Step::HedgeEnded(attempt, billed)),
-        6 => (attempt.clone(), prop::option::weighted(0.8, 0..60u64)).prop_map(|(attempt, cost)| Step::Report { attempt, cost }),
+        6 => (attempt, prop::option::weighted(0.8, 0..60u64)).prop_map(|(attempt, cost)| Step::Report { attempt, cost }),
         2 => (0..4u8, prop::option::of(0..150u64)).prop_map(|(title, cap)| Step::Phase(title, cap)),
         2 => (0..4u8).prop_map(Step::Log),
         1 => (0..60u64).prop_map(Step::Estimate),

@@ -5,6 +5,8 @@
 //! The agent here is made up. A real one would start a program or call a service at the
 //! places marked below; nothing else would be different.
 
+#![allow(clippy::print_stdout, reason = "a program that writes to stdout")]
+
 use async_trait::async_trait;
 use divisi_engine::core::{Failure, FailureClass, PicoUsd, Task, TaskId, Usage};
 use divisi_engine::executor::{Context, Cost, Ending, Executor, ExecutorSpec, ModelUse, Progress};

@@ -34,8 +34,8 @@ impl Provider for Shouting {
         request: &Request,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let said = request.messages.iter().flat_map(|message| &message.blocks).filter_map(Block::as_text);
-        let prompt = said.last().unwrap_or_default();
+        let mut said = request.messages.iter().flat_map(|message| &message.blocks).filter_map(Block::as_text);
+        let prompt = said.next_back().unwrap_or_default();
         if prompt.trim().is_empty() {
             // The class decides what follows: this one is tried again nowhere.
             return Err(ProviderError::new(FailureClass::BadRequest, "there is nothing to shout"));

@@ -32,7 +32,7 @@ impl Models {
         let mut providers = BTreeMap::new();
         let mut first = None;
         for vendor in &vendors {
-            let endpoint = vendor.endpoint(&variable);
+            let endpoint = vendor.endpoint(variable);
             if endpoint.key.is_none() {
                 continue;
             }

@@ -425,7 +425,7 @@ impl Attempt {
             }
             (Stage::Prefix { .. }, Input::PrefixNews) => self.ask_prefix(now),
             (Stage::Asking, Input::Held(cause)) if self.clock.cause().is_some() => {
-                self.clock.wait(now, cause)
+                self.clock.wait(now, cause);
             }
             (Stage::Asking, Input::Permit(slot)) => self.send(now, slot),
             (Stage::Asking, Input::Closed(slot)) => self.failed(now, slot, false, false),

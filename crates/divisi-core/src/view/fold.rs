@@ -484,7 +484,7 @@ impl RunView {
             match refused.iter_mut().find(|known| known.tool == *tool) {
                 Some(known) => known.count = known.count.saturating_add(count),
                 None => {
-                    refused.push(RefusedTool { tool: tool.clone(), permission: permission.clone(), count })
+                    refused.push(RefusedTool { tool: tool.clone(), permission: permission.clone(), count });
                 }
             }
             return;

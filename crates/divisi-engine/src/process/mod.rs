@@ -180,7 +180,7 @@ impl Program {
         let ended = {
             let talk = {
                 let input = feed(child.stdin.take(), self.stdin.unwrap_or_default());
-                let on_stdout = self.on_stdout.as_deref();
+                let on_stdout = self.on_stdout.as_ref();
                 let out = drain(child.stdout.take(), &mut stdout, &progress, on_stdout);
                 let err = drain(child.stderr.take(), &mut stderr, &progress, None);
                 async { tokio::join!(input, out, err) }
@@ -332,7 +332,7 @@ async fn drain(
     pipe: Option<impl AsyncRead + Unpin>,
     output: &mut Output,
     progress: &Notify,
-    listener: Option<&(dyn Fn(&[u8]) + Send + Sync)>,
+    listener: Option<&Listener>,
 ) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = vec![0; CHUNK_BYTES];

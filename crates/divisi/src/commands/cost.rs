@@ -90,7 +90,7 @@ impl List {
     /// The lowest tier that stands for the model that was asked.
     fn tier(&self, entry: &Entry) -> Option<Tier> {
         let (tiers, asked) = (&self.vendor(entry)?.tiers, entry.asked.as_deref()?);
-        Tier::ALL.into_iter().find(|tier| tiers.get(&tier).is_some_and(|id| id == asked))
+        Tier::ALL.into_iter().find(|tier| tiers.get(tier).is_some_and(|id| id == asked))
     }
 
     /// Who has most likely answered: the journal holds the names of models only.

@@ -37,7 +37,7 @@ fn a_library_follows_a_run_of_another_process_to_its_end() {
     let (home, mut run) = begun();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = Arc::new(SqliteStore::open(home.folder().join("runs.db")).unwrap());
-    let engine = Engine::new(store.clone());
+    let engine = Engine::new(store);
     let id = RunId::new(home.last()).unwrap();
     let (followed, read) = runtime.block_on(async {
         let mut events = engine.subscribe(&id, Position(0));

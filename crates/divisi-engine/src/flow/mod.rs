@@ -17,8 +17,9 @@ pub(crate) use called::protect;
 #[cfg(feature = "script")]
 pub use library::{FlowFile, Library};
 #[cfg(feature = "script")]
-pub(crate) use script::{ScriptEnd, on_stack, start, texts_of};
+pub(crate) use script::{ScriptEnd, on_stack, start};
 
+use divisi_core::Task;
 use divisi_providers::redact;
 use serde_json::Value;
 use std::sync::Arc;
@@ -63,4 +64,9 @@ impl Flow {
         let name = self.path.as_deref().unwrap_or(&self.name);
         divisi_script::Script::parse(name, &self.source)
     }
+}
+
+/// The texts of a task in which results may stand.
+pub(crate) fn texts_of(task: &Task) -> impl Iterator<Item = &str> {
+    [&*task.prompt].into_iter().chain(task.context.as_deref())
 }

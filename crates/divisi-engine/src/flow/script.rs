@@ -6,6 +6,7 @@
 //! what a replay must repeat.
 
 use super::Library;
+use super::texts_of;
 use super::watchdog::{LOOK_EVERY, Watchdog};
 use crate::driver::{FlowNews, Message, TaskEnd, TaskReport, Waiter};
 use crate::engine::StartError;
@@ -312,11 +313,6 @@ fn longest_chains_first(calls: &mut [Call]) {
     for together in calls.chunk_by_mut(|a, b| priority(a).is_some() && priority(b).is_some()) {
         together.sort_by_key(priority);
     }
-}
-
-/// The texts of a task in which results may stand.
-pub(crate) fn texts_of(task: &Task) -> impl Iterator<Item = &str> {
-    [&*task.prompt].into_iter().chain(task.context.as_deref())
 }
 
 fn task_answer(report: TaskReport) -> TaskAnswer {

@@ -11,7 +11,7 @@ impl Models {
     /// The models of every vendor whose key is set in the environment; the first vendor
     /// answers whatever names no provider.
     ///
-    /// Vendors are looked for in the order of [`vendors`]: `ANTHROPIC_API_KEY`,
+    /// Vendors are looked for in the order of [`vendors()`]: `ANTHROPIC_API_KEY`,
     /// `OPENAI_API_KEY`, `OPENROUTER_API_KEY`. The address of each can be changed, as by
     /// `ANTHROPIC_BASE_URL`. Nothing is sent yet.
     ///

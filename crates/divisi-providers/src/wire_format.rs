@@ -1,7 +1,7 @@
 //! The APIs that divisi speaks.
 //!
 //! Each is a folder of its own, with how it writes requests, reads replies, limits and
-//! refusals. What is known of it from outside is its [`Spec`]; here they are listed.
+//! refusals. What is known of it from outside is its `Spec`; here they are listed.
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::provider::Provider;

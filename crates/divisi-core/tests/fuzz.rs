@@ -550,6 +550,12 @@ impl Live {
     }
 
     fn book(&mut self, attempt: AttemptId, spent: Spent) {
+        // Where nothing could be set aside, all of it is what the attempt may cost.
+        let is_open_ended = self.run.task(attempt.task).is_some_and(|task| task.facts().is_open_ended());
+        let spent = match is_open_ended {
+            true => Spent { billed: spent.billed + spent.over, over: PicoUsd::ZERO, ..spent },
+            false => spent,
+        };
         self.spent += spent;
         self.overcharged |= spent.over > PicoUsd::ZERO;
         let phase = self.run.task(attempt.task).and_then(|task| task.facts().phase.clone());

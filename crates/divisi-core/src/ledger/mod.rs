@@ -199,9 +199,11 @@ impl Ledger {
 
     fn turn(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {
         let Turn { model, usage, cost, judges, .. } = turn;
+        let open_ended = self.is_open_ended(attempt);
         let begun = self.under_way.get_mut(&attempt);
         let (asked, number) = begun.map_or((None, 1), |begun| {
-            self.spent += Spent::of(std::mem::take(&mut begun.reserved), *cost, PicoUsd::ZERO);
+            let reserved = std::mem::take(&mut begun.reserved);
+            self.spent += Spent::of(if open_ended { *cost } else { reserved }, *cost, PicoUsd::ZERO);
             begun.turns += 1;
             (begun.model.clone(), begun.turns)
         });
@@ -224,6 +226,11 @@ impl Ledger {
         }
     }
 
+    /// Whether nothing bounds what an attempt costs: then all of it is what it may cost.
+    fn is_open_ended(&self, attempt: AttemptId) -> bool {
+        self.tasks.get(&attempt.task).is_some_and(|facts| facts.is_open_ended())
+    }
+
     fn end(&mut self, at: Timestamp, attempt: AttemptId, usage: Usage, cost: PicoUsd, unconfirmed: PicoUsd) {
         self.reported(at, attempt, usage, cost, unconfirmed);
         self.under_way.remove(&attempt);
@@ -238,7 +245,7 @@ impl Ledger {
         cost: PicoUsd,
         unconfirmed: PicoUsd,
     ) {
-        let open_ended = self.tasks.get(&attempt.task).is_some_and(|facts| facts.is_open_ended());
+        let open_ended = self.is_open_ended(attempt);
         let begun = self.under_way.get_mut(&attempt);
         let (asked, reserved) = begun.map_or((None, PicoUsd::ZERO), |begun| {
             let reserved = cost.min(begun.reserved);

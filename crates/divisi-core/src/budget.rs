@@ -49,6 +49,16 @@ impl Spent {
         Self { billed: within, unconfirmed, over: billed.saturating_sub(within) }
     }
 
+    /// The same for an attempt: one that nothing bounds may cost all that it costs.
+    pub(crate) fn of_attempt(
+        is_open_ended: bool,
+        reserved: PicoUsd,
+        cost: PicoUsd,
+        unconfirmed: PicoUsd,
+    ) -> Self {
+        Self::of(if is_open_ended { reserved.max(cost) } else { reserved }, cost, unconfirmed)
+    }
+
     /// All of it.
     pub fn total(&self) -> PicoUsd {
         self.billed + self.unconfirmed + self.over

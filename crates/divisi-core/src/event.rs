@@ -303,6 +303,31 @@ pub struct Caps {
     pub warn_percent: Option<u8>,
 }
 
+impl Event {
+    /// The end of an attempt at this cost, of which `unconfirmed` was set aside for a request
+    /// without a reply. Nothing else is to be said of it.
+    pub fn attempt_ended(
+        attempt: AttemptId,
+        failure: Option<Failure>,
+        cost: PicoUsd,
+        unconfirmed: PicoUsd,
+    ) -> Self {
+        Self::AttemptEnded {
+            attempt,
+            failure: failure.map(Box::new),
+            usage: Usage::default(),
+            cost,
+            unconfirmed,
+            next_turn: None,
+            findings: None,
+            tool_results: None,
+            waited: Millis(0),
+            waits: vec![],
+            worktree: None,
+        }
+    }
+}
+
 impl Caps {
     /// A cap for the run and nothing else.
     pub fn of(run: Option<PicoUsd>) -> Self {

@@ -101,9 +101,7 @@ mod tests {
     use super::*;
     use crate::store::{Batch, MemoryStore, PAGE_EVENTS_MAX, RunSummary};
     use divisi_core::event::{Edges, TaskFacts, TaskSubmitted};
-    use divisi_core::{
-        AttemptId, Digest, Key, Millis, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp, Usage,
-    };
+    use divisi_core::{AttemptId, Digest, Key, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp};
 
     /// Writes a run of as many finished tasks, all labelled with the run's name.
     async fn write(store: &MemoryStore, name: &str, at: u64, tasks: u32) {
@@ -128,19 +126,7 @@ mod tests {
                     reserved: PicoUsd::ZERO,
                     reply_tokens: None,
                 },
-                Event::AttemptEnded {
-                    attempt,
-                    failure: None,
-                    usage: Usage::default(),
-                    cost: PicoUsd(5),
-                    unconfirmed: PicoUsd::ZERO,
-                    next_turn: None,
-                    findings: None,
-                    tool_results: None,
-                    waited: Millis(0),
-                    waits: vec![],
-                    worktree: None,
-                },
+                Event::attempt_ended(attempt, None, PicoUsd(5), PicoUsd::ZERO),
                 Event::TaskEnded { task, outcome: Outcome::Ok { value: text.clone() } },
             ]
         });

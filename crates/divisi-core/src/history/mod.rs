@@ -199,22 +199,8 @@ mod tests {
     #[test]
     fn what_was_only_set_aside_is_not_learnt_as_a_cost() {
         let given_up = Event::HedgeEnded { attempt: attempt(1), cost: PicoUsd(30) };
-        let cut = match ended(1, Some(FailureClass::Network), 0) {
-            Event::AttemptEnded { attempt, failure, usage, waited, .. } => Event::AttemptEnded {
-                attempt,
-                failure,
-                usage,
-                cost: PicoUsd(903),
-                unconfirmed: PicoUsd(900),
-                next_turn: None,
-                findings: None,
-                tool_results: None,
-                waited,
-                worktree: None,
-                waits: vec![],
-            },
-            other => other,
-        };
+        let failure = Some(Failure::new(FailureClass::Network, "no"));
+        let cut = Event::attempt_ended(attempt(1), failure, PicoUsd(903), PicoUsd(900));
         let events =
             [scheduled(1), given_up, cut, scheduled(2), reply_to(2, false, 50), ended(2, None, 0), ok()];
         let sample = learnt(events.map(|event| (0, event)));

@@ -203,7 +203,7 @@ impl Ledger {
         let begun = self.under_way.get_mut(&attempt);
         let (asked, number) = begun.map_or((None, 1), |begun| {
             let reserved = std::mem::take(&mut begun.reserved);
-            self.spent += Spent::of(if open_ended { *cost } else { reserved }, *cost, PicoUsd::ZERO);
+            self.spent += Spent::of_attempt(open_ended, reserved, *cost, PicoUsd::ZERO);
             begun.turns += 1;
             (begun.model.clone(), begun.turns)
         });
@@ -252,7 +252,7 @@ impl Ledger {
             begun.reserved = begun.reserved.saturating_sub(reserved);
             (begun.model.clone(), reserved)
         });
-        self.spent += Spent::of(if open_ended { cost } else { reserved }, cost, unconfirmed);
+        self.spent += Spent::of_attempt(open_ended, reserved, cost, unconfirmed);
         let parts = [
             (Kind::Unanswered, Usage::default(), unconfirmed),
             (Kind::Executor, usage, cost.saturating_sub(unconfirmed)),

@@ -54,34 +54,8 @@ fn judged(attempt: AttemptId, model: &str, cost: u64) -> Event {
 
 /// The end of an attempt whose check was satisfied, or was not.
 fn checked(attempt: AttemptId, accepted: bool) -> Event {
-    let refused = || Box::new(Failure::new(FailureClass::Check, "too short"));
-    match ended(attempt, false, 0) {
-        Event::AttemptEnded {
-            attempt,
-            usage,
-            cost,
-            unconfirmed,
-            next_turn,
-            findings,
-            tool_results,
-            waited,
-            worktree,
-            ..
-        } => Event::AttemptEnded {
-            attempt,
-            failure: (!accepted).then(refused),
-            usage,
-            cost,
-            unconfirmed,
-            next_turn,
-            findings,
-            tool_results,
-            waited,
-            worktree,
-            waits: vec![],
-        },
-        other => other,
-    }
+    let refused = || Failure::new(FailureClass::Check, "too short");
+    Event::attempt_ended(attempt, (!accepted).then(refused), PicoUsd::ZERO, PicoUsd::ZERO)
 }
 
 /// A task on the ladder from small to large.
@@ -119,19 +93,8 @@ fn price(unit: u64) -> ModelPrice {
 }
 
 fn ended(attempt: AttemptId, failed: bool, cost: u64) -> Event {
-    Event::AttemptEnded {
-        attempt,
-        failure: failed.then(|| Box::new(Failure::new(FailureClass::Network, "cut"))),
-        usage: Usage::default(),
-        cost: PicoUsd(cost),
-        unconfirmed: PicoUsd(if failed { cost } else { 0 }),
-        next_turn: None,
-        findings: None,
-        tool_results: None,
-        waited: Millis(0),
-        waits: vec![],
-        worktree: None,
-    }
+    let failure = failed.then(|| Failure::new(FailureClass::Network, "cut"));
+    Event::attempt_ended(attempt, failure, PicoUsd(cost), PicoUsd(if failed { cost } else { 0 }))
 }
 
 fn usage(input: u64, cache_read: u64, output: u64) -> Usage {

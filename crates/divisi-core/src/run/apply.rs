@@ -422,13 +422,9 @@ impl Run {
         let in_flight = self.under_way(attempt)?;
         in_flight.asks = false;
         let reserved = std::mem::take(&mut in_flight.reserved);
-        self.usage += turn.usage;
         self.has_quota(attempt.task);
+        self.book(attempt.task, turn.usage, reserved, turn.cost, PicoUsd::ZERO);
         let task = &mut self.tasks[attempt.task];
-        let spent = task.spends(reserved, turn.cost, PicoUsd::ZERO);
-        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
-        task.usage += turn.usage;
-        task.spent += spent;
         if !turn.judges {
             task.model = Some(turn.model.clone());
         }
@@ -463,12 +459,8 @@ impl Run {
                 reserved
             }
         };
-        self.usage += usage;
+        self.book(attempt.task, usage, reserved, cost, unconfirmed);
         let task = &mut self.tasks[attempt.task];
-        let spent = task.spends(reserved, cost, unconfirmed.min(reserved));
-        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
-        task.usage += usage;
-        task.spent += spent;
         task.stage = TaskStage::Between;
         task.suspension = None;
         self.siblings.stopped(task.sibling);
@@ -486,13 +478,18 @@ impl Run {
         let released = cost.min(in_flight.reserved);
         in_flight.reserved = in_flight.reserved.saturating_sub(released);
         in_flight.reported += cost;
-        self.usage += usage;
-        let task = &mut self.tasks[attempt.task];
-        let spent = task.spends(released, cost, unconfirmed.min(released));
-        self.budgets.settle(task.facts.phase.as_ref(), released, spent);
-        task.usage += usage;
-        task.spent += spent;
+        self.book(attempt.task, usage, released, cost, unconfirmed);
         Ok(())
+    }
+
+    /// Books what a task has used, for which `reserved` was set aside and is no longer.
+    fn book(&mut self, id: TaskId, usage: Usage, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) {
+        let task = &mut self.tasks[id];
+        let spent = Spent::of_attempt(task.facts.is_open_ended(), reserved, cost, unconfirmed.min(reserved));
+        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
+        task.spent += spent;
+        task.usage += usage;
+        self.usage += usage;
     }
 
     fn apply_suspended(&mut self, attempt: AttemptId, suspension: &Suspension) -> Result<(), IllegalEvent> {

@@ -151,14 +151,17 @@ impl Run {
             return vec![];
         }
         let mut events = vec![Event::AttemptReported { attempt, usage, cost, unconfirmed, handle }];
-        if cost <= reserved || self.tasks[attempt.task].facts.is_open_ended() {
+        let facts = &self.tasks[attempt.task].facts;
+        if cost <= reserved || facts.is_open_ended() {
             return events;
         }
         let (most, cost) = (reserved + reported, cost + reported);
         let message =
             format!("it had cost {cost} when it was ended, of {most} that were set aside for an attempt");
-        let failure = Failure::new(FailureClass::Budget, message)
-            .hint("raise `cost` of its executor in divisi.toml, or ask for less");
+        let failure = Failure::new(FailureClass::Budget, message).hint(match facts.unbounded {
+            true => "raise `maxCost` of the task, or ask for less",
+            false => "raise `cost` of its executor in divisi.toml, or ask for less",
+        });
         let ended = ended_at_reservation(attempt, PicoUsd::ZERO, failure.clone());
         events.extend(self.after_hedge(attempt, [ended]));
         events.push(Event::TaskEnded { task: attempt.task, outcome: Outcome::Failed(failure) });
@@ -467,17 +470,5 @@ impl Run {
 
 /// The end of an attempt of which nothing more will be heard.
 fn ended_at_reservation(attempt: AttemptId, reserved: PicoUsd, failure: Failure) -> Event {
-    Event::AttemptEnded {
-        attempt,
-        failure: Some(Box::new(failure)),
-        usage: Usage::default(),
-        cost: reserved,
-        unconfirmed: reserved,
-        next_turn: None,
-        findings: None,
-        tool_results: None,
-        waited: Millis(0),
-        waits: vec![],
-        worktree: None,
-    }
+    Event::attempt_ended(attempt, Some(failure), reserved, reserved)
 }

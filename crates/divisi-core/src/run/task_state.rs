@@ -325,13 +325,6 @@ impl TaskState {
         self.next_turn.map_or(first, |next| first.or(next))
     }
 
-    /// What this costs of what was set aside. Where nothing could be, all of it is what
-    /// it may cost.
-    pub(super) fn spends(&self, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Spent {
-        let reserved = if self.facts.is_open_ended() { reserved.max(cost) } else { reserved };
-        Spent::of(reserved, cost, unconfirmed)
-    }
-
     /// What is left of its own budget.
     pub(super) fn own_left(&self) -> PicoUsd {
         self.facts.cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(self.spent.total()))

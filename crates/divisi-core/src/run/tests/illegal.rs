@@ -89,20 +89,7 @@ fn turn_ended(task: u32) -> Event {
 }
 
 fn attempt_ended(task: u32) -> Event {
-    let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-    Event::AttemptEnded {
-        attempt: first(task),
-        failure: None,
-        usage,
-        cost,
-        unconfirmed: PicoUsd::ZERO,
-        next_turn: None,
-        findings: None,
-        tool_results: None,
-        waited: Millis(0),
-        worktree: None,
-        waits: vec![],
-    }
+    Event::attempt_ended(first(task), None, PicoUsd::ZERO, PicoUsd::ZERO)
 }
 
 fn retry(task: u32) -> Event {

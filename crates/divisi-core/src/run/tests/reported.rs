@@ -91,6 +91,19 @@ fn one_that_costs_more_than_was_set_aside_is_ended_and_so_is_the_start_of_others
 }
 
 #[test]
+fn one_that_costs_too_much_says_which_bound_it_had() {
+    let hint = |facts| {
+        let mut run = at_work(Caps::default(), facts);
+        costs(&mut run, Bill::Of(PicoUsd(115)));
+        let Some(Outcome::Failed(failure)) = run.task(TASK).unwrap().outcome() else { panic!("it goes on") };
+        failure.hint.clone().unwrap()
+    };
+    assert_eq!(&*hint(bounded()), "raise `cost` of its executor in divisi.toml, or ask for less");
+    let own = TaskFacts { cost_max: Some(PicoUsd(100)), ..unbounded() };
+    assert_eq!(&*hint(own), "raise `maxCost` of the task, or ask for less");
+}
+
+#[test]
 fn one_without_a_bound_starts_only_where_there_is_no_cap() {
     let mut run = at_work(Caps::default(), unbounded());
     costs(&mut run, Bill::Of(PicoUsd(1_000)));

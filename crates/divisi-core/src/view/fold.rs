@@ -4,7 +4,7 @@ use super::table::Ref;
 use super::task::{
     Again, AttemptView, Cause, RefusedTool, Rest, Status, TaskView, ToolView, TurnView, UnderWay, WaitView,
 };
-use super::{FAILURES_COMPARED_MAX, FULL_TIMES_MAX, GroupView, PROMPTLY, RunView};
+use super::{FAILURES_COMPARED_MAX, GroupView, RunView};
 use crate::budget::Spent;
 use crate::event::{Awaited, Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, TaskSubmitted};
 use crate::event::{Times, ToolCall, Turn, Wait};
@@ -131,7 +131,7 @@ impl RunView {
         self.execution += 1;
         self.began_at = at;
         self.flow = Some(flow.clone());
-        self.in_flight_max = limits.in_flight_max;
+        (self.in_flight_max, self.programs_max) = (limits.in_flight_max, limits.programs_max);
         self.spent_before = self.money.spent();
         self.counts = Counts::default();
         (self.reused, self.saved) = (0, PicoUsd::ZERO);
@@ -247,7 +247,7 @@ impl RunView {
         let ladder = facts.models.iter().map(|model| self.models.of(model)).collect();
         if let Some(task) = self.tasks.get_mut(id.index()) {
             task.label = facts.label.clone();
-            task.is_open_ended = facts.is_open_ended();
+            (task.is_open_ended, task.is_program) = (facts.is_open_ended(), facts.is_program);
             (task.phase, task.executor, task.kind, task.ladder) = (phase, executor, kind, ladder);
         }
     }
@@ -278,8 +278,7 @@ impl RunView {
         self.resting.remove(&id.task);
         let under_way = UnderWay { attempt, since: at, reserved, hedged: PicoUsd::ZERO };
         self.waited_to_start(id.task, ready_at, at);
-        self.under_way.insert(id.task, under_way);
-        self.note_slots(at);
+        self.takes_slot(at, id.task, under_way);
         self.reserve(id.task, reserved);
     }
 
@@ -320,49 +319,38 @@ impl RunView {
     /// Why a task has not started before, since it could have: all slots were taken, or
     /// else the budget did not hold it.
     fn waited_to_start(&mut self, id: TaskId, ready_at: Timestamp, at: Timestamp) {
-        let from = ready_at.max(self.running_since);
-        let phase = self.task(id).and_then(|task| self.phases.get(task.phase?));
+        let Some(task) = self.task(id) else { return };
+        let phase = task.phase.and_then(|phase| self.phases.get(phase));
         let is_capped = self.money.cap.or(phase.and_then(|phase| phase.money.cap)).is_some();
-        let mut until = at;
-        let mut waits = vec![];
-        let mut add = |cause, from: Timestamp, until: Timestamp| {
-            let least = if cause == Cause::Cap { PROMPTLY } else { Millis(0) };
-            if until.since(from) > least && (cause == Cause::Slot || is_capped) {
-                waits.push(WaitView { task: id, cause, from, until });
-            }
-        };
-        for (since, to) in self.full.iter().rev() {
-            let to = to.unwrap_or(at).min(until);
-            if to <= from {
-                break;
-            }
-            add(Cause::Cap, to, until);
-            add(Cause::Slot, (*since).max(from), to);
-            until = (*since).max(from);
-        }
-        let is_forgotten =
-            self.full.len() == FULL_TIMES_MAX && self.full.front().is_some_and(|(since, _)| *since >= until);
-        add(if is_forgotten { Cause::Slot } else { Cause::Cap }, from, until);
-        self.waits.extend(waits.into_iter().rev());
+        let full = if task.is_program { &self.full_of_programs } else { &self.full };
+        let waits = full.waits(ready_at.max(self.running_since), at, is_capped).into_iter();
+        self.waits.extend(waits.map(|(cause, from, until)| WaitView { task: id, cause, from, until }));
     }
 
     /// Takes down whether all slots are taken.
     fn note_slots(&mut self, at: Timestamp) {
         let is_full = self.under_way.len() >= self.in_flight_max.max(1) as usize;
-        match self.full.back_mut() {
-            Some((_, until @ None)) if !is_full => *until = Some(at),
-            // Another one has taken the slot at once.
-            Some((_, until)) if is_full && until.is_none_or(|until| at.since(until) <= PROMPTLY) => {
-                *until = None;
-            }
-            _ if is_full => {
-                if self.full.len() == FULL_TIMES_MAX {
-                    self.full.pop_front();
-                }
-                self.full.push_back((at, None));
-            }
-            _ => {}
-        }
+        self.full.note(at, is_full);
+        self.full_of_programs.note(at, is_full || self.programs >= self.programs_max.max(1));
+    }
+
+    /// An attempt has a slot from now on.
+    fn takes_slot(&mut self, at: Timestamp, task: TaskId, under_way: UnderWay) {
+        self.under_way.insert(task, under_way);
+        self.programs += self.of_programs(task);
+        self.note_slots(at);
+    }
+
+    /// An attempt under way has none any more.
+    fn leaves_slot(&mut self, at: Timestamp, task: TaskId) -> Option<UnderWay> {
+        let left = self.under_way.remove(&task)?;
+        self.programs = self.programs.saturating_sub(self.of_programs(task));
+        self.note_slots(at);
+        Some(left)
+    }
+
+    fn of_programs(&self, task: TaskId) -> u32 {
+        self.task(task).map_or(0, |task| u32::from(task.is_program))
     }
 
     fn hedge_ended(&mut self, attempt: AttemptId, cost: PicoUsd) {
@@ -425,8 +413,7 @@ impl RunView {
             let (task, cause) = (attempt.task, Cause::Question);
             self.waits.push(WaitView { task, cause, from: *since, until: at });
         }
-        let ended = self.under_way.remove(&attempt.task).or_else(|| self.suspended.remove(&attempt.task));
-        self.note_slots(at);
+        let ended = self.leaves_slot(at, attempt.task).or_else(|| self.suspended.remove(&attempt.task));
         let Some(UnderWay { attempt: place, reserved, .. }) = ended else { return };
         let spent = self.spends(attempt.task, reserved, cost, unconfirmed.min(reserved));
         self.spend(attempt.task, place, reserved, spent);
@@ -461,16 +448,14 @@ impl RunView {
     /// What this costs of what was set aside, as the run counts it.
     fn spends(&self, id: TaskId, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Spent {
         let is_open_ended = self.tasks.get(id.index()).is_some_and(|task| task.is_open_ended);
-        let reserved = if is_open_ended { reserved.max(cost) } else { reserved };
-        Spent::of(reserved, cost, unconfirmed)
+        Spent::of_attempt(is_open_ended, reserved, cost, unconfirmed)
     }
 
     fn suspended(&mut self, at: Timestamp, attempt: AttemptId, suspension: &Suspension) {
-        let Some(under_way) = self.under_way.remove(&attempt.task) else { return };
+        let Some(under_way) = self.leaves_slot(at, attempt.task) else { return };
         let (before, reserved) = (under_way.reserved, suspension.reserved);
         self.settle(attempt.task, before.saturating_sub(reserved), Spent::default());
         self.suspended.insert(attempt.task, UnderWay { reserved, since: at, ..under_way });
-        self.note_slots(at);
         if let Some(task) = self.tasks.get_mut(attempt.task.index()) {
             task.status = Status::Suspended;
             task.rare().suspension = Some(suspension.clone());

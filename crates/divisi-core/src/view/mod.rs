@@ -6,6 +6,7 @@
 //! that. It decides nothing and refuses nothing; [`Run`](crate::Run) does.
 
 mod fold;
+mod slots;
 mod table;
 mod task;
 #[cfg(test)]
@@ -22,22 +23,15 @@ use crate::event::{CallSite, FlowSource, Refusal};
 use crate::preflight::Estimate;
 use crate::preflight::GroupKind;
 use crate::run::{Counts, Span, Stage};
-use crate::{Budget, Content, Failure, Millis, PicoUsd, Position, Recorded, TaskId, Timestamp, Usage};
+use crate::{Budget, Content, Failure, PicoUsd, Position, Recorded, TaskId, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use slots::FullTimes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Different failures that are looked through for one that is alike, the latest. Of
 /// ten thousand tasks that a wrong key fails, all share one.
 const FAILURES_COMPARED_MAX: usize = 64;
-
-/// Times at which all slots were taken that are remembered, the latest. A task that has
-/// waited through more of them has waited for a slot before.
-const FULL_TIMES_MAX: usize = 16;
-
-/// In this time whatever may start does: it takes a look at the inbox and an append. Whoever
-/// waits no longer has waited for nothing.
-const PROMPTLY: Millis = Millis(50);
 
 /// A run as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,6 +51,8 @@ pub struct RunView {
     pub stage: Stage,
     /// How many attempts may be under way.
     pub in_flight_max: u32,
+    /// How many of them programs may carry out.
+    pub programs_max: u32,
     /// When its first event was recorded.
     pub started_at: Timestamp,
     /// When the current execution began.
@@ -119,8 +115,12 @@ pub struct RunView {
     /// What the flow returned, or why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Result<Content, Box<Failure>>>,
-    /// When as many attempts were under way as may be, and until when: the latest such times.
-    full: VecDeque<(Timestamp, Option<Timestamp>)>,
+    /// When as many attempts were under way as may be.
+    full: FullTimes,
+    /// When no program could start: for that reason, or because as many were at work as may be.
+    full_of_programs: FullTimes,
+    /// How many of the attempts under way are carried out by programs.
+    programs: u32,
     /// When tasks could last begin to start: nothing did before.
     running_since: Timestamp,
     /// How many outcomes have been recorded.

@@ -78,6 +78,9 @@ pub struct TaskView {
     /// Whether it had failed for good and is tried again all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_reopened: bool,
+    /// Whether a program on this machine carries it out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_program: bool,
     /// Whether nothing bounds what its attempts cost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_open_ended: bool,

@@ -60,19 +60,7 @@ fn journal(tasks: u32) -> Vec<Recorded> {
             times: Times::default(),
         };
         events.push(Event::TurnEnded { attempt, turn: Box::new(turn) });
-        events.push(Event::AttemptEnded {
-            attempt,
-            failure: None,
-            usage: Usage::default(),
-            cost: PicoUsd::ZERO,
-            unconfirmed: PicoUsd::ZERO,
-            next_turn: None,
-            findings: None,
-            tool_results: None,
-            waited: Millis(0),
-            waits: vec![],
-            worktree: None,
-        });
+        events.push(Event::attempt_ended(attempt, None, PicoUsd::ZERO, PicoUsd::ZERO));
         events
             .push(Event::TaskEnded { task, outcome: Outcome::Ok { value: Content::Inline("\"x\"".into()) } });
     }
@@ -113,11 +101,16 @@ fn a_view_that_was_read_goes_on_where_it_was() {
     }
 }
 
-/// A run of one slot and two tasks, the first of which takes a second.
-fn one_after_the_other(waits: Vec<Wait>) -> RunView {
+/// A run of two tasks within these limits, the first of which takes a second.
+fn one_after_the_other(limits: Limits, are_programs: bool, waits: Vec<Wait>) -> RunView {
     let mut events: Vec<_> = journal(2).into_iter().map(|recorded| recorded.event).collect();
     let Event::RunStarted(started) = &mut events[0] else { panic!("it begins otherwise") };
-    started.limits.in_flight_max = 1;
+    started.limits = limits;
+    for event in &mut events {
+        if let Event::TaskSubmitted(submitted) = event {
+            Arc::make_mut(&mut submitted.facts).is_program = are_programs;
+        }
+    }
     let Event::AttemptEnded { waits: told, .. } = &mut events[4] else { panic!("it ends otherwise") };
     *told = waits;
     let at = |event: &Event| match event {
@@ -140,7 +133,21 @@ fn one_after_the_other(waits: Vec<Wait>) -> RunView {
 #[test]
 fn waits_have_a_cause_a_beginning_and_an_end() {
     let told = Wait { cause: WaitCause::Limit, from: Millis(20), took: Millis(70) };
-    let view = one_after_the_other(vec![told]);
-    let waits: Vec<_> = view.waits.iter().map(|w| (w.task.0, w.cause, w.from.0, w.until.0)).collect();
-    assert_eq!(waits, [(0, Cause::Limit, 20, 90), (1, Cause::Slot, 0, 1_000)]);
+    let one_slot = Limits { in_flight_max: 1, ..Limits::default() };
+    let view = one_after_the_other(one_slot, false, vec![told]);
+    assert_eq!(waits(&view), [(0, Cause::Limit, 20, 90), (1, Cause::Slot, 0, 1_000)]);
+}
+
+#[test]
+fn a_program_waits_for_a_slot_of_programs() {
+    let one_program = || Limits { programs_max: 1, ..Limits::default() };
+    let view = one_after_the_other(one_program(), true, vec![]);
+    assert_eq!(waits(&view), [(1, Cause::Slot, 0, 1_000)]);
+    assert_eq!(waits(&one_after_the_other(one_program(), false, vec![])), []);
+    let one_slot = Limits { in_flight_max: 1, ..Limits::default() };
+    assert_eq!(waits(&one_after_the_other(one_slot, true, vec![])), [(1, Cause::Slot, 0, 1_000)]);
+}
+
+fn waits(view: &RunView) -> Vec<(u32, Cause, u64, u64)> {
+    view.waits.iter().map(|wait| (wait.task.0, wait.cause, wait.from.0, wait.until.0)).collect()
 }

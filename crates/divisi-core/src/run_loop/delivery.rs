@@ -18,14 +18,26 @@ pub(super) struct Delivery<W> {
     recorded: BTreeMap<u32, TaskId>,
     /// Outcomes recorded in this execution, in order, to be given now.
     fresh: Vec<TaskId>,
-    /// Answers the flow has been given: whose outcome each was, if it was one, and the
-    /// first outcome from which on none had been given after it.
-    told: Vec<(Option<TaskId>, u32)>,
+    /// How many answers the flow has been given, and what they were. A refusal that
+    /// follows another is no entry of its own: a flow can ask for any number of them.
+    answered: u64,
+    told: Vec<Told>,
+}
+
+/// An answer that the flow has been given.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// How many answers came before it.
+    before: u64,
+    /// Whose outcome it was, if it was one.
+    task: Option<TaskId>,
+    /// The first outcome from which on none had been given after it.
+    given: u32,
 }
 
 impl<W> Delivery<W> {
     pub(super) fn new() -> Self {
-        Self { waiting: vec![], recorded: BTreeMap::new(), fresh: vec![], told: vec![] }
+        Self { waiting: vec![], recorded: BTreeMap::new(), fresh: vec![], answered: 0, told: vec![] }
     }
 
     /// Learns which outcomes the journal holds when an execution begins.
@@ -65,25 +77,34 @@ impl<W> Delivery<W> {
 
     /// A task was refused, which answers its waiter at once.
     pub(super) fn refused(&mut self) {
-        self.told.push((None, self.after(self.answered()).1));
+        let given = self.last().given;
+        if self.told.is_empty() || self.last().task.is_some() {
+            self.told.push(Told { before: self.answered, task: None, given });
+        }
+        self.answered += 1;
     }
 
     /// The task whose outcome was the last of so many answers, and the first outcome
     /// from which on none had been given with them.
     pub(super) fn after(&self, answered: u64) -> (Option<TaskId>, u32) {
-        let place = usize::try_from(answered).ok().and_then(|answered| answered.checked_sub(1));
-        place.and_then(|place| self.told.get(place)).copied().unwrap_or_default()
+        let entries = self.told.partition_point(|told| told.before < answered);
+        let Told { task, given, .. } = self.told[..entries].last().copied().unwrap_or_default();
+        (task, given)
+    }
+
+    fn last(&self) -> Told {
+        self.told.last().copied().unwrap_or_default()
     }
 
     /// How many answers the flow has been given.
     pub(super) fn answered(&self) -> u64 {
-        self.told.len() as u64
+        self.answered
     }
 
     /// Whether the flow has heard everything it was told, and the journal has
     /// nothing more for it. Otherwise the next answers of the journal are due.
     pub(super) fn is_quiet(&mut self, answered: u64) -> bool {
-        if answered != self.answered() {
+        if answered != self.answered {
             return false;
         }
         let next = self.next_recorded();
@@ -98,7 +119,7 @@ impl<W> Delivery<W> {
 
     /// Whether the flow has heard everything it can be told.
     pub(super) fn has_told_all(&self, answered: u64) -> bool {
-        answered == self.answered() && self.fresh.is_empty()
+        answered == self.answered && self.fresh.is_empty()
     }
 
     /// The recorded outcomes that may be given now: the first that is asked
@@ -124,11 +145,25 @@ impl<W> Delivery<W> {
         for task in std::mem::take(&mut self.fresh) {
             let Some(TaskStage::Ended { order, .. }) = run.task(task).map(TaskState::stage) else { continue };
             if let Some(waiter) = self.waiting.get_mut(task.0 as usize).and_then(Option::take) {
-                let given = self.after(self.answered()).1.max(order + 1);
-                self.told.push((Some(task), given));
+                let given = self.last().given.max(order + 1);
+                self.told.push(Told { before: self.answered, task: Some(task), given });
+                self.answered += 1;
                 answers.push((waiter, task));
             }
         }
         answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_without_end_are_counted_and_not_kept() {
+        let mut delivery = Delivery::<()>::new();
+        (0..1_000).for_each(|_| delivery.refused());
+        assert_eq!((delivery.answered(), delivery.told.len()), (1_000, 1));
+        assert_eq!([0, 1, 500, 1_000].map(|answered| delivery.after(answered)), [(None, 0); 4]);
     }
 }

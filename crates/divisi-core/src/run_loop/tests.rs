@@ -239,7 +239,7 @@ fn a_task_says_which_outcomes_the_flow_had_been_given() {
     let group = Edges { waits: Some(Awaited::Group(4)), ..Edges::default() };
     runs.submit(NOW, Submission { edges: group, ..after("d", 2) }, 3).unwrap();
     assert_eq!(edges(&runs, 3), Edges { given: 2, waits: Some(Awaited::Group(4)), ..Edges::default() });
-    // Of a program nobody knows what it has waited for.
+    // A program does not say what it has waited for.
     runs.submit(NOW, submission("e"), 4).unwrap();
     assert_eq!(edges(&runs, 4), Edges { given: 2, ..Edges::default() });
 }

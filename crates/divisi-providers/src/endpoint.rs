@@ -3,7 +3,7 @@
 use crate::dialect::Dialect;
 use crate::error::ProviderError;
 use crate::redact;
-use crate::secret::Secret;
+use crate::secret::{Secret, trim};
 use divisi_core::{Digest, FailureClass};
 use std::fmt;
 use std::sync::Arc;
@@ -117,17 +117,6 @@ fn base_of(copied: &str) -> String {
     }
 }
 
-/// `text` without what copying leaves around it: blanks of every kind, marks of the byte
-/// order, and quotes.
-pub(crate) fn trim(text: &str) -> &str {
-    const INVISIBLE: [char; 5] = ['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}'];
-    const QUOTES: [(char, char); 5] =
-        [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
-    let text = text.trim_matches(|c: char| c.is_whitespace() || INVISIBLE.contains(&c));
-    let inner = QUOTES.iter().find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close));
-    inner.map_or(text, trim)
-}
-
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({} at {})", self.name, self.shown_url())
@@ -200,8 +189,6 @@ mod tests {
             base("https://a.example/openai/deployments/d/chat/completions?api-version=2024-10-21"),
             "https://a.example/openai/deployments/d?api-version=2024-10-21"
         );
-        assert_eq!(trim("'\"x\"'"), "x");
-        assert_eq!(trim("\""), "\"");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Keys, kept out of everything that is shown or written.
 
-use crate::endpoint::trim;
 use std::fmt;
 
 /// A key of a vendor.
@@ -50,6 +49,17 @@ impl fmt::Display for Secret {
     }
 }
 
+/// `text` without what copying leaves around it: blanks of every kind, marks of the byte
+/// order, and quotes.
+pub(crate) fn trim(text: &str) -> &str {
+    const INVISIBLE: [char; 5] = ['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}'];
+    const QUOTES: [(char, char); 5] =
+        [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
+    let text = text.trim_matches(|c: char| c.is_whitespace() || INVISIBLE.contains(&c));
+    let inner = QUOTES.iter().find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close));
+    inner.map_or(text, trim)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +90,8 @@ mod tests {
         assert_eq!(Secret::new("k1\nk2").flaw(), Some("a line break"));
         assert_eq!(Secret::new("k1 k2").flaw(), Some("a blank"));
         assert_eq!(Secret::new("k\u{e9}").flaw(), Some("a character that is not ASCII"));
+        assert_eq!(trim("'\"x\"'"), "x");
+        assert_eq!(trim("\""), "\"");
     }
 
     #[test]

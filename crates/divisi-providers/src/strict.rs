@@ -3,7 +3,7 @@
 //! They refuse a request whose schema uses a keyword outside of a small set, and
 //! want every object closed. What they cannot enforce is moved into descriptions,
 //! where the model at least reads it; whether an answer fits the whole schema is
-//! checked by whoever asked. Beyond a size they refuse a schema altogether: how large is in
+//! checked by the caller. Beyond a size they refuse a schema altogether: how large is in
 //! the folder of each vendor.
 
 use serde_json::{Map, Value, json};

@@ -18,7 +18,7 @@ pub(crate) struct Shape {
     sign: Sign,
 }
 
-/// What a row stands for. The earlier goes before the later: a text may have words of both.
+/// What a row means. The earlier goes before the later: a text may have words of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Case {
     /// The prompt is refused.

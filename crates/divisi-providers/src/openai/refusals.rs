@@ -1,4 +1,5 @@
-//! The shapes of OpenAI's refusals, as its documentation and public reports have them; some others have taken them over, who are named.
+//! The shapes of OpenAI's refusals, as its documentation and public reports have them. Some
+//! other vendors, which are named, have taken them over.
 
 use crate::classify::shapes::Case::*;
 use crate::classify::shapes::Sign::{Code, Says};

@@ -66,28 +66,24 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
 /// Follows a run that another process drives, to its end or until it rests.
 pub(crate) async fn watch(engine: &Engine, id: &RunId, telling: Telling<'_>) -> Result<Exit, Problem> {
     let mode = telling.mode();
-    // What has happened so far is told to programs only; a person sees where it stands.
+    // Programs get every event from the first on; a person sees where it stands now.
     let before = match mode {
         Mode::Json => RunView::default(),
         Mode::Live | Mode::Plain | Mode::Quiet => engine.view(id).await?.0,
     };
     let mut events = pin!(engine.subscribe(id, before.position).into_stream());
-    let mut view = before.clone();
+    let (ended, total) = (before.counts.total() - before.counts.open, before.counts.total());
+    let so_far = format!(": {ended} of {total} tasks have ended so far");
+    let so_far = Line::of(Tone::Strong, &*before.name).put(Tone::Dim, format!(" {id}")).plain(so_far);
     let mut reporter = Reporter::new(mode, Look::of_stderr(telling.demo), id.clone(), before);
-    let (ended, counts) = (view.counts.total() - view.counts.open, view.counts.total());
-    let so_far = format!(": {ended} of {counts} tasks have ended so far");
-    reporter.say(Line::of(Tone::Strong, &*view.name).put(Tone::Dim, format!(" {id}")).plain(so_far));
+    reporter.say(so_far);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let told = loop {
         let step = tokio::select! {
             events = events.next() => match events {
                 None => break Ok(()),
-                Some(events) => {
-                    let events = events?;
-                    events.iter().for_each(|recorded| view.apply(recorded));
-                    tell(&mut reporter, engine, &events).await
-                }
+                Some(events) => tell(&mut reporter, engine, &events?).await,
             },
             _ = ticks.tick() => reporter.tick(clock::now()),
         };
@@ -96,11 +92,12 @@ pub(crate) async fn watch(engine: &Engine, id: &RunId, telling: Telling<'_>) -> 
         }
     };
     let cap_least = engine.load(id).await?.cap_least();
-    told.and_then(|()| reporter.finish(clock::now(), None, cap_least)).or_else(reader_gone)?;
-    Ok(Exit::of(match view.stage {
-        Stage::Ended(status) => Some(status),
+    let status = match reporter.stage() {
+        Stage::Ended(status) => Some(*status),
         _ => None,
-    }))
+    };
+    told.and_then(|()| reporter.finish(clock::now(), None, cap_least)).or_else(reader_gone)?;
+    Ok(Exit::of(status))
 }
 
 async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> io::Result<()> {

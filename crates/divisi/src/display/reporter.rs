@@ -7,6 +7,7 @@ use super::plain::PlainView;
 use super::progress::Progress;
 use super::summary::{errors, summary};
 use crate::output;
+use divisi_core::run::Stage;
 use divisi_core::{PicoUsd, Recorded, RunId, RunView, Timestamp};
 use divisi_engine::Signal;
 use std::io::{self, IsTerminal, Write};
@@ -103,6 +104,11 @@ impl Reporter {
         Ok(())
     }
 
+    /// Where the run stands.
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.progress.view.stage
+    }
+
     /// Takes in something that is no fact.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.progress.signal(signal);
@@ -147,7 +153,7 @@ impl Reporter {
     /// Says how it ended and what can be done next.
     ///
     /// `flow_error` is the flow's own error as it is to be shown, with the line
-    /// of its script; without one the recorded failure is told. `cap_least` is the least
+    /// of its script; without one the recorded failure is shown. `cap_least` is the least
     /// cap with which a task that waits could start.
     pub(crate) fn finish(
         mut self,

@@ -166,6 +166,21 @@ impl Gate {
         answer.unwrap_or_else(|_| Err(Closed::gone()))
     }
 
+    /// Asks for leave, and waits for it. Meanwhile `waits` is called: at once, and then
+    /// every second.
+    pub(crate) async fn enter(
+        self: &Arc<Self>,
+        run: RunNumber,
+        priority: u32,
+        estimate: Estimate,
+        waits: impl Fn(Outlook) + Send,
+    ) -> Result<Permit, Closed> {
+        match self.ask(run, priority, estimate) {
+            Leave::Answered(answer) => answer,
+            Leave::Pending(pending) => self.wait(pending, waits).await,
+        }
+    }
+
     /// Decides whether a request may leave, and queues it if not.
     fn decide(
         self: &Arc<Self>,
@@ -354,23 +369,6 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Gate {
-    /// Asks for leave, and waits for it. Meanwhile `waits` is called: at once, and then
-    /// every second.
-    pub(crate) async fn enter(
-        self: &Arc<Self>,
-        run: RunNumber,
-        priority: u32,
-        estimate: Estimate,
-        waits: impl Fn(Outlook) + Send,
-    ) -> Result<Permit, Closed> {
-        match self.ask(run, priority, estimate) {
-            Leave::Answered(answer) => answer,
-            Leave::Pending(pending) => self.wait(pending, waits).await,
-        }
     }
 }
 

@@ -31,7 +31,8 @@ const TASKS_MAX: usize = 1_000;
 const LOOK: (Duration, usize) = (Duration::from_millis(500), 64 << 20);
 
 /// Fails where a task of a flow would ask a model that has no price here, or an executor
-/// that may cost anything although there are `caps`, so that nothing is sent for the others. What a dry run does not reach fails as a task when it is asked for.
+/// that may cost anything although there are `caps`, so that nothing is sent for the others.
+/// What a dry run does not reach fails as a task when it is asked for.
 pub(crate) fn priced(input: &FlowInput, setup: &Setup, caps: &Caps, app: &App) -> Result<(), Problem> {
     if !setup.models.cost_money() && !setup.executors.cost_money() {
         return Ok(());

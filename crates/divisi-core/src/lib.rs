@@ -10,8 +10,9 @@
 //! [`outcome`] how it ended, [`event`] what is written down, [`run`] what
 //! follows from it; [`retry`] and [`budget`] are the rules it follows, [`governor`]
 //! says when its requests may leave. [`tier`]
-//! and [`price`] say what models are and cost, [`view`] what is shown of a run, [`reads`] whose results stand in a prompt, [`ledger`] where the money went,
-//! [`preflight`] what can be known of a flow before it runs.
+//! and [`price`] say what models are and cost, [`view`] what is shown of a run, [`reads`]
+//! whose results stand in a prompt, [`ledger`] where the money went, [`preflight`] what can
+//! be known of a flow before it runs.
 
 pub mod attempt;
 pub mod budget;

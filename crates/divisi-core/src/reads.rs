@@ -24,7 +24,7 @@ const PLACES: [usize; 5] = [0, 1, 2, 3, 4];
 const TEXTS_MAX: usize = 16;
 
 /// Pieces that are remembered; the oldest are forgotten. Results of some ten thousand
-/// tasks, in a few megabytes.
+/// tasks, in some ten megabytes.
 const PIECES_MAX: usize = 1 << 17;
 
 /// Results with one and the same piece that are told apart by what follows.

@@ -24,7 +24,7 @@ impl Provider for Shouting {
         "shouting"
     }
 
-    /// Nobody sends a bill, so no price has to be known.
+    /// It costs nothing, so no price has to be known.
     fn is_free(&self) -> bool {
         true
     }

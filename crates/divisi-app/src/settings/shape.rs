@@ -62,7 +62,7 @@ pub struct Settings {
     pub budget: Budget,
     /// What one run may do at once, and what many.
     pub limits: Limits,
-    /// `limits.in_flight_max`, where somebody has said it: then requests begin with that
+    /// `limits.in_flight_max`, where it is not the default: then requests begin with that
     /// many at once.
     #[serde(skip)]
     pub in_flight_said: Option<NonZeroU32>,
@@ -211,7 +211,7 @@ impl RateLimits {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutorSettings {
-    /// The program and its arguments. `{model}` stands for the model the task asks for.
+    /// The program and its arguments. `{model}` is replaced by the model that the task asks for.
     pub command: Vec<String>,
     /// Variables set for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -132,7 +132,7 @@ impl JsonSchema for Dollars {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub enum AttemptPrice {
-    /// Nobody sends a bill.
+    /// Nothing.
     Free,
     /// So much.
     UpTo(Dollars),

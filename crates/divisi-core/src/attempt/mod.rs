@@ -494,8 +494,8 @@ impl Attempt {
         self.exchange.sent_at.map(|at| self.clock.since_begin(at))
     }
 
-    /// What it has waited for since this was last asked for, as it goes with the reply
-    /// or the end that is told next. No more than is of use is kept.
+    /// What it has waited for since this was last asked for: it is recorded with the next
+    /// reply, or with the end. No more than is of use is kept.
     pub fn take_waits(&mut self, now: Timestamp) -> Vec<Wait> {
         self.clock.take_waits(now)
     }

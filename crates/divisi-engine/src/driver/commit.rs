@@ -31,7 +31,7 @@ impl Driver {
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);
         }
-        // Where there is no subscriber, nobody is to be told.
+        // Fails only where there is no subscriber.
         let _ = self.bus.send(batch.clone());
         let answers = self.runs.answers();
         self.give(answers, &batch.blobs).await.map(drop)

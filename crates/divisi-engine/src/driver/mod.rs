@@ -175,7 +175,7 @@ impl Driver {
         for line in self.lines.values() {
             line.stop().cancel();
         }
-        // Subscribers, to whom the bus closes last, find it driven by nobody.
+        // Before the bus closes: then its subscribers find that nothing drives the run.
         drop((listed, lease));
         ended.map(|()| self.runs.into_run())
     }

@@ -206,7 +206,7 @@ mod tests {
             });
             self.engine.store.append(batch.clone()).await.unwrap();
             self.position = self.position.after(count);
-            // Where there is no subscriber, nobody is to be told.
+            // Fails only where there is no subscriber.
             let _ = self.bus.send(batch);
         }
 
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_comes_late_gets_the_same() {
+    async fn a_late_subscriber_gets_the_same() {
         let engine = engine();
         let mut run = Driven::begin(&engine).await;
         let early = tokio::spawn(rest(engine.subscribe(&run.run, Position(0))));

@@ -20,11 +20,11 @@ const MODEL: &str = "{model}";
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommandLine {
-    /// The program and its arguments. `{model}` stands for the model the task asks for.
+    /// The program and its arguments. `{model}` is replaced by the model that the task asks for.
     pub command: Vec<String>,
     /// Variables set for it.
     pub env: BTreeMap<String, String>,
-    /// Most that it costs in one attempt; `None` where nobody sends a bill, or it says so.
+    /// Most that it costs in one attempt; `None` where it costs nothing, or says what it has cost.
     pub cost_max: Option<PicoUsd>,
     /// Where its output says what it has cost, and what its result is.
     pub reports: Reports,

@@ -53,7 +53,7 @@ pub enum Cost {
     /// It says what it has cost. All of the task's own budget is set aside for an attempt;
     /// without one it does not start where there is a cap.
     Reported,
-    /// Nobody sends a bill.
+    /// It costs nothing.
     Free,
     /// No more than this in one attempt, which is set aside for each. One that does not say
     /// what it has cost is booked as this much, of which no bill is known.

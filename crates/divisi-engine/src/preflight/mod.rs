@@ -67,7 +67,7 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
     on_stage(flow, setup, limits, move |tracer| tracer.graph(&name))
 }
 
-/// A task whose bill nobody could foresee: it would ask a model without a price, or an
+/// A task whose cost cannot be known before it runs: it would ask a model without a price, or an
 /// executor that may cost anything although there is a cap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unpriced {
@@ -86,8 +86,8 @@ impl Unpriced {
     }
 }
 
-/// The first task of `flow` whose bill nobody could foresee, in a run with these `caps`, as
-/// far as one run against placeholders shows. Blocks and fails like [`trace`].
+/// The first task of `flow` whose cost cannot be known before it runs, in a run with these
+/// `caps`, as far as one run against placeholders shows. Blocks and fails like [`trace`].
 pub fn unpriced(
     flow: &Flow,
     setup: Arc<Setup>,

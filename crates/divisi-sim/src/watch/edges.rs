@@ -19,9 +19,9 @@ pub(super) struct Edges {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     began_at: Timestamp,
-    /// Up to when its time is told.
+    /// Up to when its waits have been recorded.
     up_to: Millis,
-    /// How long all waits were that were told.
+    /// How long all waits were that have been recorded.
     waited: Millis,
 }
 

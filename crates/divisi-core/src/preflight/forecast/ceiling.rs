@@ -10,7 +10,7 @@ use crate::{ModelPrice, PicoUsd};
 /// most that looking at the result costs.
 ///
 /// An executor of others is counted with the most that an attempt of it may cost, where it
-/// says so. Nothing where nobody sends a bill. A `maxCost` of the task is held by
+/// says so, and as nothing where it is free. A `maxCost` of the task is held by
 /// reservations, so the ceiling is never above it. Not in it are requests that
 /// were sent and lost in a crash, or broken off by a vendor that has no capacity:
 /// each settles at its reservation and uses up no retry.

@@ -91,6 +91,9 @@ pub(crate) async fn watch(engine: &Engine, id: &RunId, telling: Telling<'_>) -> 
             break step;
         }
     };
+    if told.is_ok() {
+        reporter.is_left();
+    }
     let cap_least = engine.load(id).await?.cap_least();
     let status = match reporter.stage() {
         Stage::Ended(status) => Some(*status),

@@ -109,6 +109,14 @@ impl Reporter {
         &self.progress.view.stage
     }
 
+    /// Learns that nothing drives the run any more. One that neither rests nor is over was
+    /// interrupted: what is under way counts as lost, as a resume will record it.
+    pub(crate) fn is_left(&mut self) {
+        if !matches!(self.stage(), Stage::Ended(_) | Stage::Parked(_)) {
+            self.progress.view.assume_dead();
+        }
+    }
+
     /// Takes in something that is no fact.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.progress.signal(signal);
@@ -265,6 +273,27 @@ mod tests {
         a.js:3: no
         error: task `auth` failed
           caused by: declined: the model declined to answer
+        ");
+    }
+
+    #[test]
+    fn what_an_interrupted_run_may_owe_is_in_its_figures() {
+        let mut story = Story::begin(1);
+        story.task("auth", "", "haiku");
+        let err = Written::default();
+        let look = Look { color: false, unicode: true, width: 80, demo: false };
+        let mut reporter = Reporter {
+            err: Box::new(err.clone()),
+            ..Reporter::new(Mode::Plain, look, Story::id(), RunView::of(&story.events))
+        };
+        reporter.is_left();
+        reporter.finish(story.now(), None, None).expect("memory takes it");
+        assert_snapshot!(err.text(), @"
+
+        audit k3f97a2m stopped: what is finished is kept
+        0 ok · 1 waiting · 0 ms · 0 tokens · $0.0000 + at most $0.0033 unconfirmed
+          divisi show k3f97a2m    what each task did
+          divisi resume k3f97a2m  go on; what is finished is kept
         ");
     }
 

@@ -11,8 +11,7 @@ use crate::event::{Times, ToolCall, Turn, Wait};
 use crate::outcome::Remedy;
 use crate::run::{Counts, Stage};
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Limits, Millis, Outcome, PicoUsd, Recorded, TaskId, Timestamp,
-    Usage,
+    AttemptId, Event, Failure, FailureClass, Limits, Outcome, PicoUsd, Recorded, TaskId, Timestamp, Usage,
 };
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use crate::engine::StartError;
 use crate::resolve::{Resolved, Resolver};
 use divisi_core::event::{Awaited, CallSite, Edges, GroupBegan};
 use divisi_core::reads::Reads;
-use divisi_core::{Failure, FailureClass, Site, Task};
+use divisi_core::{Failure, FailureClass, Site};
 use divisi_script::{Answer, Call, CallId, Host, HostOptions, Script, ScriptError, TaskAnswer};
 use serde_json::Value;
 use std::cell::RefCell;

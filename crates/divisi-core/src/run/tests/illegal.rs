@@ -6,8 +6,7 @@ use crate::budget::TurnBound;
 use crate::event::{Caps, Edges, ParkReason, Refusal, RunStatus, TaskSubmitted};
 use crate::run::Submission;
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, Run, TaskId, Timestamp,
-    Usage,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp,
 };
 
 /// Of four tasks `t0` is in flight, `t1` rests, `t2` has its outcome and `t3` waits.

@@ -18,16 +18,28 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// Finds the binary; the one beside this program where none is named.
-    pub(crate) fn new(rounds: u32, divisi: Option<PathBuf>, folder: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(
+        rounds: u32,
+        divisi: Option<PathBuf>,
+        folder: Option<PathBuf>,
+    ) -> Result<Self> {
         let divisi = match divisi {
             Some(path) => path,
             None => this_program()?.with_file_name("divisi"),
         };
         let divisi = divisi.canonicalize().with_context(|| {
-            format!("there is no {}; build it with `cargo build --profile dist -p divisi`", divisi.display())
+            format!(
+                "there is no {}; build it with `cargo build --profile dist -p divisi`",
+                divisi.display()
+            )
         })?;
         let folder = folder.unwrap_or_else(std::env::temp_dir);
-        Ok(Self { table: Table::default(), rounds: rounds.max(1), divisi, folder })
+        Ok(Self {
+            table: Table::default(),
+            rounds: rounds.max(1),
+            divisi,
+            folder,
+        })
     }
 
     /// The built binary.
@@ -82,7 +94,11 @@ pub(crate) fn time(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
 }
 
 /// Looks every few milliseconds until `is_so`, at most for `most`.
-pub(crate) fn wait_until(what: &str, most: Duration, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(crate) fn wait_until(
+    what: &str,
+    most: Duration,
+    mut is_so: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     const PAUSE: Duration = Duration::from_millis(5);
     let start = Instant::now();
     while !is_so()? {

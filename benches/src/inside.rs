@@ -57,7 +57,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             (None, true) => runtime.block_on(by_script(store, args.tasks))?,
             (Some(url), _) => runtime.block_on(fan_out(store, over_http(url)?, args.tasks))?,
         }
-        say(&format!("{:.1} µs a task", start.elapsed().as_secs_f64() * 1e6 / args.tasks as f64));
+        say(&format!(
+            "{:.1} µs a task",
+            start.elapsed().as_secs_f64() * 1e6 / args.tasks as f64
+        ));
     }
     Ok(())
 }
@@ -66,7 +69,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) async fn fan_out(store: Arc<dyn Store>, models: Models, tasks: usize) -> Result<()> {
     let job = open(store, models).await?;
     let reports = futures::future::join_all((0..tasks).map(|i| job.run(task(i)))).await;
-    let failed = reports.iter().filter(|report| report.value().is_err()).count();
+    let failed = reports
+        .iter()
+        .filter(|report| report.value().is_err())
+        .count();
     ensure!(failed == 0, "{failed} of {tasks} tasks failed");
     job.finish(Value::Null).await?;
     Ok(())
@@ -84,7 +90,10 @@ pub(crate) async fn by_script(store: Arc<dyn Store>, tasks: usize) -> Result<()>
 pub(crate) async fn chain(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
     let job = open(store, scripted()).await?;
     for i in 0..tasks {
-        job.run(task(i)).await.value().map_err(|failure| anyhow::anyhow!("task {i} failed: {failure}"))?;
+        job.run(task(i))
+            .await
+            .value()
+            .map_err(|failure| anyhow::anyhow!("task {i} failed: {failure}"))?;
     }
     job.finish(Value::Null).await?;
     Ok(())
@@ -101,9 +110,14 @@ pub(crate) async fn chain_by_script(store: Arc<dyn Store>, tasks: usize) -> Resu
 /// Runs a script that returns how many of its tasks are done.
 async fn ran(store: Arc<dyn Store>, source: &str, tasks: usize) -> Result<()> {
     let flow = Flow::script("bench", source).args(tasks.into());
-    let run = Engine::new(store).start(flow, setup(scripted()), RunOptions::default()).await?;
+    let run = Engine::new(store)
+        .start(flow, setup(scripted()), RunOptions::default())
+        .await?;
     let result = run.finished().await?.result.and_then(Result::ok);
-    ensure!(result.as_deref() == Some(&*tasks.to_string()), "the run returned {result:?}");
+    ensure!(
+        result.as_deref() == Some(&*tasks.to_string()),
+        "the run returned {result:?}"
+    );
     Ok(())
 }
 
@@ -112,30 +126,49 @@ async fn waiting(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
     let models = Models::one(Arc::new(Silent), &[("sonnet", "claude-sonnet-5-5")], &["*"]);
     let job = open(store, models).await?;
     let reports = futures::future::join_all((0..tasks).map(|i| job.run(task(i)))).await;
-    bail!("the tasks did not wait: {:?}", reports.first().map(|report| report.value().err()))
+    bail!(
+        "the tasks did not wait: {:?}",
+        reports.first().map(|report| report.value().err())
+    )
 }
 
 async fn open(store: Arc<dyn Store>, models: Models) -> Result<Job> {
-    Ok(Engine::new(store).open("bench", setup(models), RunOptions::default()).await?)
+    Ok(Engine::new(store)
+        .open("bench", setup(models), RunOptions::default())
+        .await?)
 }
 
 fn task(i: usize) -> Task {
-    Task { tools: Some(vec![]), ..Task::new(format!("task {i}")) }
+    Task {
+        tools: Some(vec![]),
+        ..Task::new(format!("task {i}"))
+    }
 }
 
 /// A model that answers at once.
 pub(crate) fn scripted() -> Models {
-    Models::one(Arc::new(Scripted::new()), &[("sonnet", "demo-sonnet")], &["*"])
+    Models::one(
+        Arc::new(Scripted::new()),
+        &[("sonnet", "demo-sonnet")],
+        &["*"],
+    )
 }
 
 fn over_http(url: &str) -> Result<Models> {
     let endpoint = Endpoint::new("main", url).key(Some(Secret::new("bench")), "ANTHROPIC_API_KEY");
     let provider = Arc::new(Anthropic::new(endpoint)?);
-    Ok(Models::one(provider, &[("sonnet", "claude-sonnet-5-5")], &["*"]))
+    Ok(Models::one(
+        provider,
+        &[("sonnet", "claude-sonnet-5-5")],
+        &["*"],
+    ))
 }
 
 fn setup(models: Models) -> Setup {
-    let limits = Limits { in_flight_max: AT_ONCE as u32, ..Limits::default() };
+    let limits = Limits {
+        in_flight_max: AT_ONCE as u32,
+        ..Limits::default()
+    };
     Setup::new(models, ".").limits(limits)
 }
 
@@ -154,7 +187,11 @@ impl Provider for Silent {
         "silent"
     }
 
-    async fn send(&self, _: &Request, _: &(dyn Fn(Progress) + Send + Sync)) -> Result<Reply, ProviderError> {
+    async fn send(
+        &self,
+        _: &Request,
+        _: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
         std::future::pending().await
     }
 

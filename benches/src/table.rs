@@ -25,36 +25,60 @@ enum Unit {
 
 impl Figure {
     pub(crate) fn micros_each(total: Duration, count: usize) -> Self {
-        Self { value: total.as_secs_f64() * 1e6 / count as f64, unit: Unit::Micros }
+        Self {
+            value: total.as_secs_f64() * 1e6 / count as f64,
+            unit: Unit::Micros,
+        }
     }
 
     pub(crate) fn millis(span: Duration) -> Self {
-        Self { value: span.as_secs_f64() * 1e3, unit: Unit::Millis }
+        Self {
+            value: span.as_secs_f64() * 1e3,
+            unit: Unit::Millis,
+        }
     }
 
     pub(crate) fn seconds(span: Duration) -> Self {
-        Self { value: span.as_secs_f64(), unit: Unit::Seconds }
+        Self {
+            value: span.as_secs_f64(),
+            unit: Unit::Seconds,
+        }
     }
 
     pub(crate) fn megabytes(bytes: u64) -> Self {
-        Self { value: bytes as f64 / 1e6, unit: Unit::Megabytes }
+        Self {
+            value: bytes as f64 / 1e6,
+            unit: Unit::Megabytes,
+        }
     }
 
     pub(crate) fn percent(part: u64, whole: u64) -> Self {
-        Self { value: 100.0 * part as f64 / whole.max(1) as f64, unit: Unit::Percent }
+        Self {
+            value: 100.0 * part as f64 / whole.max(1) as f64,
+            unit: Unit::Percent,
+        }
     }
 
     pub(crate) fn count(count: u64) -> Self {
-        Self { value: count as f64, unit: Unit::Count }
+        Self {
+            value: count as f64,
+            unit: Unit::Count,
+        }
     }
 
     pub(crate) fn pico_dollars(pico: u128) -> Self {
-        Self { value: pico as f64 / 1e12, unit: Unit::Dollars }
+        Self {
+            value: pico as f64 / 1e12,
+            unit: Unit::Dollars,
+        }
     }
 
     /// How many times `other` it is.
     pub(crate) fn over(self, other: Self) -> Self {
-        Self { value: self.value / other.value, unit: Unit::Times }
+        Self {
+            value: self.value / other.value,
+            unit: Unit::Times,
+        }
     }
 }
 
@@ -95,23 +119,36 @@ pub(crate) struct Table {
 impl Table {
     /// Adds a figure, what a bare loop takes for the same, and what is aimed at.
     pub(crate) fn row(&mut self, what: &str, ours: Figure, bare: Option<Figure>, aim: Aim) {
-        let ratio = bare.map(|bare| ours.over(bare)).filter(|ratio| ratio.value.is_finite());
+        let ratio = bare
+            .map(|bare| ours.over(bare))
+            .filter(|ratio| ratio.value.is_finite());
         let (aim, met) = match aim {
             Aim::Open => (None, None),
             Aim::AtMost(most) => {
-                let most = Figure { value: most, ..ours };
+                let most = Figure {
+                    value: most,
+                    ..ours
+                };
                 (Some(format!("≤ {most}")), Some(ours.value <= most.value))
             }
-            Aim::TimesBare(most) => {
-                (Some(format!("≤ {most} × loop")), ratio.map(|ratio| ratio.value <= most))
-            }
+            Aim::TimesBare(most) => (
+                Some(format!("≤ {most} × loop")),
+                ratio.map(|ratio| ratio.value <= most),
+            ),
         };
         self.missed += usize::from(met == Some(false));
         let mark = met.map_or("", |met| if met { "met" } else { "**missed**" });
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
         let bare = or_dash(bare.map(|bare| bare.to_string()));
         let ratio = or_dash(ratio.map(|ratio| ratio.to_string()));
-        let row = [what.to_owned(), ours.to_string(), bare, ratio, or_dash(aim), mark.to_owned()];
+        let row = [
+            what.to_owned(),
+            ours.to_string(),
+            bare,
+            ratio,
+            or_dash(aim),
+            mark.to_owned(),
+        ];
         // Progress for whoever waits; the table follows at the end of the group.
         say(&row.join(" | "));
         self.rows.push(row);
@@ -154,8 +191,18 @@ mod tests {
         let mut table = Table::default();
         let (one, two) = (Duration::from_secs(1), Duration::from_secs(2));
         table.row("fast", Figure::seconds(one), None, Aim::AtMost(1.0));
-        table.row("slow", Figure::seconds(two), Some(Figure::seconds(one)), Aim::TimesBare(1.15));
-        table.row("nothing refused", Figure::percent(0, 600), Some(Figure::percent(0, 600)), Aim::Open);
+        table.row(
+            "slow",
+            Figure::seconds(two),
+            Some(Figure::seconds(one)),
+            Aim::TimesBare(1.15),
+        );
+        table.row(
+            "nothing refused",
+            Figure::percent(0, 600),
+            Some(Figure::percent(0, 600)),
+            Aim::Open,
+        );
         let rows: Vec<_> = table.rows.iter().map(|row| row.join(" | ")).collect();
         assert_eq!(
             rows,

@@ -39,7 +39,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 async fn send(args: &Args, body: &str) -> Result<BTreeMap<u16, u64>> {
-    let Some((before, after)) = body.split_once(NUMBER) else { bail!("the body has no {NUMBER} in it") };
+    let Some((before, after)) = body.split_once(NUMBER) else {
+        bail!("the body has no {NUMBER} in it")
+    };
     divisi_mock::choose_encryption();
     let client = reqwest::Client::new();
     let url = format!("{}/v1/messages", args.url);
@@ -54,13 +56,15 @@ async fn send(args: &Args, body: &str) -> Result<BTreeMap<u16, u64>> {
                 .header("x-api-key", "bench")
                 .body(format!("{before}{i}{after}"));
             async move {
-                let Ok(response) = request.send().await else { return BROKEN };
+                let Ok(response) = request.send().await else {
+                    return BROKEN;
+                };
                 let status = response.status().as_u16();
                 response.bytes().await.map_or(BROKEN, |_| status)
             }
         };
-        let mut answers =
-            futures::stream::iter((first..first + requests).map(one)).buffer_unordered(args.at_once);
+        let mut answers = futures::stream::iter((first..first + requests).map(one))
+            .buffer_unordered(args.at_once);
         while let Some(status) = answers.next().await {
             *statuses.entry(status).or_default() += 1;
         }

@@ -31,7 +31,11 @@ pub(crate) async fn durable(tasks: usize, at_once: usize, folder: &Path) -> Resu
     let start = |i: usize| {
         let results = results.clone();
         tokio::spawn(async move {
-            results.send(format!("{{\"task\":{i},\"result\":\"result of task {i}\"}}\n")).is_ok()
+            results
+                .send(format!(
+                    "{{\"task\":{i},\"result\":\"result of task {i}\"}}\n"
+                ))
+                .is_ok()
         });
     };
     let mut started = tasks.min(at_once);

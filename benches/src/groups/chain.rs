@@ -31,19 +31,29 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
 
     let (sync, ours) = best_of_both(bench.rounds, || {
         let folder = bench.scratch()?;
-        Ok((time(|| disk::append_and_sync(folder.path(), bytes, STEPS))?, by_rust(folder.path())?))
+        Ok((
+            time(|| disk::append_and_sync(folder.path(), bytes, STEPS))?,
+            by_rust(folder.path())?,
+        ))
     })?;
     let what = format!("step, Rust API; loop: append of {bytes} bytes and sync");
-    bench.table.row(&what, step(ours), Some(step(sync)), Aim::TimesBare(SYNCS));
+    bench
+        .table
+        .row(&what, step(ours), Some(step(sync)), Aim::TimesBare(SYNCS));
 
     let (commit, scripted) = best_of_both(bench.rounds, || {
         let folder = bench.scratch()?;
         let bare = time(|| disk::commit(folder.path(), bytes, STEPS))?;
         let store = open(folder.path())?;
-        Ok((bare, time(|| runtime.block_on(chain_by_script(store, STEPS)))?))
+        Ok((
+            bare,
+            time(|| runtime.block_on(chain_by_script(store, STEPS)))?,
+        ))
     })?;
     let what = format!("step, Rust API; loop: SQLite commit of {bytes} bytes");
-    bench.table.row(&what, step(ours), Some(step(commit)), Aim::Open);
+    bench
+        .table
+        .row(&what, step(ours), Some(step(commit)), Aim::Open);
     bench.table.row(
         "step, script; loop: append and sync",
         step(scripted),
@@ -52,9 +62,16 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     );
 
     let memory = best(bench.rounds, || {
-        time(|| runtime.block_on(chain(Arc::new(divisi_engine::store::MemoryStore::new()), STEPS)))
+        time(|| {
+            runtime.block_on(chain(
+                Arc::new(divisi_engine::store::MemoryStore::new()),
+                STEPS,
+            ))
+        })
     })?;
-    bench.table.row("step in memory, Rust API", step(memory), None, Aim::Open);
+    bench
+        .table
+        .row("step in memory, Rust API", step(memory), None, Aim::Open);
     Ok(())
 }
 
@@ -65,8 +82,9 @@ fn open(folder: &Path) -> Result<Arc<dyn Store>> {
 /// The bytes that a step has put into the journal.
 fn bytes_a_step(folder: &Path) -> Result<usize> {
     let store = Connection::open(folder.join("divisi.db"))?;
-    let sum =
-        "SELECT (SELECT sum(length(event)) FROM events) + (SELECT coalesce(sum(length(text)), 0) FROM blobs)";
-    let bytes: i64 = store.query_row(sum, [], |row| row.get(0)).context("the store cannot be measured")?;
+    let sum = "SELECT (SELECT sum(length(event)) FROM events) + (SELECT coalesce(sum(length(text)), 0) FROM blobs)";
+    let bytes: i64 = store
+        .query_row(sum, [], |row| row.get(0))
+        .context("the store cannot be measured")?;
     Ok(usize::try_from(bytes)? / STEPS)
 }

@@ -16,7 +16,10 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let body = Body::of(bench, FAN_OUT)?;
     most_open(bench, &body)?;
     const CALLS: usize = 4_000;
-    let mock = MockProcess::start(&Config { requests_kept_max: 0, ..Config::default() })?;
+    let mock = MockProcess::start(&Config {
+        requests_kept_max: 0,
+        ..Config::default()
+    })?;
     for at_once in [64, 256, 1_000] {
         let jobs = at_once.to_string();
         let (bare, ours) = best_of_both(bench.rounds, || {
@@ -34,7 +37,9 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
             Aim::Open,
         );
         let what = format!("processor time of a call, {at_once} at once");
-        bench.table.row(&what, call(ours.1), Some(call(bare.1)), Aim::Open);
+        bench
+            .table
+            .row(&what, call(ours.1), Some(call(bare.1)), Aim::Open);
     }
     Ok(())
 }
@@ -42,8 +47,15 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
 /// The most connections of 2,000 calls, of which the loop makes all at once.
 fn most_open(bench: &mut Bench, body: &Body) -> Result<()> {
     const CALLS: usize = 2_000;
-    let latency = Latency { first_byte_ms: 200, ..Latency::default() };
-    let mock = MockProcess::start(&Config { latency, requests_kept_max: 0, ..Config::default() })?;
+    let latency = Latency {
+        first_byte_ms: 200,
+        ..Latency::default()
+    };
+    let mock = MockProcess::start(&Config {
+        latency,
+        requests_kept_max: 0,
+        ..Config::default()
+    })?;
     let bare = {
         let connections = Connections::to(mock.address());
         body.send(&mock.url(), &[CALLS], CALLS)?;
@@ -53,7 +65,14 @@ fn most_open(bench: &mut Bench, body: &Body) -> Result<()> {
     let ours = Machine::new(bench, mock.url())?.run(FAN_OUT, CALLS, &[])?;
     let [most, bare] = [connections.most(), bare].map(|count| Figure::count(count as u64));
     let what = "most connections, 2,000 calls, by default";
-    bench.table.row(what, most, Some(bare), Aim::AtMost(CONNECTIONS_MAX));
-    bench.table.row("2,000 × 200 ms, by default", Figure::seconds(ours.wall), None, Aim::Open);
+    bench
+        .table
+        .row(what, most, Some(bare), Aim::AtMost(CONNECTIONS_MAX));
+    bench.table.row(
+        "2,000 × 200 ms, by default",
+        Figure::seconds(ours.wall),
+        None,
+        Aim::Open,
+    );
     Ok(())
 }

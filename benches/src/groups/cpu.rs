@@ -18,7 +18,10 @@ const AT_ONCE: usize = 64;
 const TIMES: f64 = 1.5;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
-    let mock = MockProcess::start(&Config { requests_kept_max: 0, ..Config::default() })?;
+    let mock = MockProcess::start(&Config {
+        requests_kept_max: 0,
+        ..Config::default()
+    })?;
     let body = Body::of(bench, FAN_OUT)?;
     let call = |total| Figure::micros_each(total, CALLS);
 
@@ -31,19 +34,28 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
         Ok((bare.cpu, ours.cpu))
     })?;
     let what = format!("processor time of a call, binary, durable, {AT_ONCE} at once");
-    bench.table.row(&what, call(ours), Some(call(bare)), Aim::TimesBare(TIMES));
+    bench
+        .table
+        .row(&what, call(ours), Some(call(bare)), Aim::TimesBare(TIMES));
 
-    let small = Body::of(bench, &FAN_OUT.replace("agent(`task ${i}`)", "agent(`task ${i}`, { tools: [] })"))?;
+    let small = Body::of(
+        bench,
+        &FAN_OUT.replace("agent(`task ${i}`)", "agent(`task ${i}`, { tools: [] })"),
+    )?;
     let (bare, ours) = best_of_both(bench.rounds, || {
         let bare = small.send(&mock.url(), &[CALLS], AT_ONCE)?;
         mock.reset()?;
         let mut tasks = Command::new(this_program()?);
         let ours =
-            spend(tasks.args(["tasks", "--tasks", &CALLS.to_string(), "--url", &mock.url()]))?.well()?;
+            spend(tasks.args(["tasks", "--tasks", &CALLS.to_string(), "--url", &mock.url()]))?
+                .well()?;
         mock.reset()?;
         Ok((bare.cpu, ours.cpu))
     })?;
-    let what = format!("processor time of a call, Rust API, in memory, no tools, {AT_ONCE} at once");
-    bench.table.row(&what, call(ours), Some(call(bare)), Aim::TimesBare(TIMES));
+    let what =
+        format!("processor time of a call, Rust API, in memory, no tools, {AT_ONCE} at once");
+    bench
+        .table
+        .row(&what, call(ours), Some(call(bare)), Aim::TimesBare(TIMES));
     Ok(())
 }

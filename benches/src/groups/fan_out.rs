@@ -20,15 +20,32 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let bare = |tasks| time(|| runtime.block_on(floor::tasks::in_memory(tasks, AT_ONCE)));
     let in_memory =
         |tasks| time(|| runtime.block_on(fan_out(Arc::new(MemoryStore::new()), scripted(), tasks)));
-    sizes(bench, "in memory, Rust API", Aim::AtMost(8.0), |_, tasks| Ok((bare(tasks)?, in_memory(tasks)?)))?;
-    let scripted_run = |tasks| time(|| runtime.block_on(by_script(Arc::new(MemoryStore::new()), tasks)));
-    sizes(bench, "in memory, script", Aim::Open, |_, tasks| Ok((bare(tasks)?, scripted_run(tasks)?)))?;
-    sizes(bench, "durable, Rust API", Aim::AtMost(30.0), |bench, tasks| {
-        let folder = bench.scratch()?;
-        let bare = time(|| runtime.block_on(floor::tasks::durable(tasks, AT_ONCE, folder.path())))?;
-        let store = Arc::new(SqliteStore::open(folder.path().join("divisi.db"))?);
-        Ok((bare, time(|| runtime.block_on(fan_out(store, scripted(), tasks)))?))
-    })
+    sizes(
+        bench,
+        "in memory, Rust API",
+        Aim::AtMost(8.0),
+        |_, tasks| Ok((bare(tasks)?, in_memory(tasks)?)),
+    )?;
+    let scripted_run =
+        |tasks| time(|| runtime.block_on(by_script(Arc::new(MemoryStore::new()), tasks)));
+    sizes(bench, "in memory, script", Aim::Open, |_, tasks| {
+        Ok((bare(tasks)?, scripted_run(tasks)?))
+    })?;
+    sizes(
+        bench,
+        "durable, Rust API",
+        Aim::AtMost(30.0),
+        |bench, tasks| {
+            let folder = bench.scratch()?;
+            let bare =
+                time(|| runtime.block_on(floor::tasks::durable(tasks, AT_ONCE, folder.path())))?;
+            let store = Arc::new(SqliteStore::open(folder.path().join("divisi.db"))?);
+            Ok((
+                bare,
+                time(|| runtime.block_on(fan_out(store, scripted(), tasks)))?,
+            ))
+        },
+    )
 }
 
 /// One row for each size, and how flat they are.
@@ -42,12 +59,21 @@ fn sizes(
     for tasks in SIZES {
         let (bare, ours) = best_of_both(rounds(bench.rounds, tasks), || round(bench, tasks))?;
         let [bare, ours] = [bare, ours].map(|total| Figure::micros_each(total, tasks));
-        bench.table.row(&format!("task {what}, fan-out of {tasks}"), ours, Some(bare), aim);
+        bench.table.row(
+            &format!("task {what}, fan-out of {tasks}"),
+            ours,
+            Some(bare),
+            aim,
+        );
         figures.push(ours);
     }
-    let [_, small, _, large] = figures[..] else { return Ok(()) };
+    let [_, small, _, large] = figures[..] else {
+        return Ok(());
+    };
     let what = format!("{what}: figure at 100,000 over figure at 1,000");
-    bench.table.row(&what, large.over(small), None, Aim::AtMost(FLAT));
+    bench
+        .table
+        .row(&what, large.over(small), None, Aim::AtMost(FLAT));
     Ok(())
 }
 

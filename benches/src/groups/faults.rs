@@ -12,12 +12,26 @@ const TASKS: usize = 1_000;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let faults = vec![
-        FaultRate { fault: ErrorKind::Overloaded.into(), rate: 0.05 },
-        FaultRate { fault: Breakage::DropStream.into(), rate: 0.01 },
+        FaultRate {
+            fault: ErrorKind::Overloaded.into(),
+            rate: 0.05,
+        },
+        FaultRate {
+            fault: Breakage::DropStream.into(),
+            rate: 0.01,
+        },
     ];
-    let latency = Latency { first_byte_ms: 100, ..Latency::default() };
+    let latency = Latency {
+        first_byte_ms: 100,
+        ..Latency::default()
+    };
     let fault_rates = FaultRates { seed: 1, faults };
-    let config = Config { latency, fault_rates, requests_kept_max: 0, ..Config::default() };
+    let config = Config {
+        latency,
+        fault_rates,
+        requests_kept_max: 0,
+        ..Config::default()
+    };
     let mock = MockProcess::start(&config)?;
     let body = Body::of(bench, FAN_OUT)?;
     let (bare, statuses) = body.try_send(&mock.url(), &[TASKS], 64)?;
@@ -29,9 +43,24 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let stats = mock.stats()?;
     let failed = TASKS as u64 - machine.count("SELECT max(ok) FROM runs");
     let mut row = |what, ours, bare, most| bench.table.row(what, ours, bare, Aim::AtMost(most));
-    row("tasks failed", Figure::count(failed), Some(Figure::count(lost)), 0.0);
-    row("answered requests that were sent again", Figure::count(sent_again(&stats)), None, 0.0);
-    row("1,000 × 100 ms, 64 at once", Figure::seconds(ours.wall), Some(Figure::seconds(bare.wall)), 4.0);
+    row(
+        "tasks failed",
+        Figure::count(failed),
+        Some(Figure::count(lost)),
+        0.0,
+    );
+    row(
+        "answered requests that were sent again",
+        Figure::count(sent_again(&stats)),
+        None,
+        0.0,
+    );
+    row(
+        "1,000 × 100 ms, 64 at once",
+        Figure::seconds(ours.wall),
+        Some(Figure::seconds(bare.wall)),
+        4.0,
+    );
     bench.table.row(
         "requests that met a fault",
         Figure::count(faults_met(&stats)),

@@ -18,20 +18,52 @@ const BY_DEFAULT: usize = 250;
 const TIMES: [f64; 3] = [1.15, 1.3, 1.5];
 
 /// How, on which machine, with which arguments, how many at once in the loop, and the aim.
-type Row<'a> = (&'a str, &'a dyn Fn(&Bench) -> Result<Machine>, &'a [&'a str], usize, Aim);
+type Row<'a> = (
+    &'a str,
+    &'a dyn Fn(&Bench) -> Result<Machine>,
+    &'a [&'a str],
+    usize,
+    Aim,
+);
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
-    let latency = Latency { first_byte_ms: 200, ..Latency::default() };
-    let config = Config { latency, encrypted: true, requests_kept_max: 0, ..Config::default() };
+    let latency = Latency {
+        first_byte_ms: 200,
+        ..Latency::default()
+    };
+    let config = Config {
+        latency,
+        encrypted: true,
+        requests_kept_max: 0,
+        ..Config::default()
+    };
     let mock = MockProcess::start(&config)?;
     let body = Body::of(bench, FAN_OUT)?;
     let plain = |bench: &Bench| Machine::new(bench, mock.url());
     let multiplexed = |bench: &Bench| Machine::over_http2(bench, &mock);
     let rows: [Row<'_>; 4] = [
-        ("64 at once", &plain, &["--jobs", "64"], 64, Aim::TimesBare(TIMES[0])),
+        (
+            "64 at once",
+            &plain,
+            &["--jobs", "64"],
+            64,
+            Aim::TimesBare(TIMES[0]),
+        ),
         ("by default", &plain, &[], BY_DEFAULT, Aim::Open),
-        ("all at once", &plain, &["--jobs", "1000"], TASKS, Aim::TimesBare(TIMES[1])),
-        ("by default over HTTP/2, loop all at once", &multiplexed, &[], TASKS, Aim::TimesBare(TIMES[2])),
+        (
+            "all at once",
+            &plain,
+            &["--jobs", "1000"],
+            TASKS,
+            Aim::TimesBare(TIMES[1]),
+        ),
+        (
+            "by default over HTTP/2, loop all at once",
+            &multiplexed,
+            &[],
+            TASKS,
+            Aim::TimesBare(TIMES[2]),
+        ),
     ];
     for (how, machine, args, at_once, aim) in rows {
         let (bare, ours) = best_of_both(bench.rounds, || {
@@ -42,7 +74,12 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
             Ok((bare.wall, ours.wall))
         })?;
         let what = format!("1,000 × 200 ms, {how}");
-        bench.table.row(&what, Figure::seconds(ours), Some(Figure::seconds(bare)), aim);
+        bench.table.row(
+            &what,
+            Figure::seconds(ours),
+            Some(Figure::seconds(bare)),
+            aim,
+        );
     }
     Ok(())
 }

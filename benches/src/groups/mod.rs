@@ -66,13 +66,19 @@ impl Group {
     }
 
     fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
     }
 }
 
 /// Runs groups and prints their tables; fails when one of them could not run.
 pub(crate) fn run(bench: &mut Bench, groups: &[Group]) -> Result<()> {
-    let groups = if groups.is_empty() { Group::value_variants() } else { groups };
+    let groups = if groups.is_empty() {
+        Group::value_variants()
+    } else {
+        groups
+    };
     let (mut missed, mut failed) = (0, vec![]);
     for group in groups {
         let name = group.name();

@@ -17,16 +17,27 @@ const BURST: u32 = 50;
 const TIMES: f64 = 1.02;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
-    let limits =
-        Limits { requests_per_second: Some(PER_SECOND.into()), requests_burst: BURST, ..Limits::default() };
-    let config = Config { limits, requests_kept_max: 0, ..Config::default() };
+    let limits = Limits {
+        requests_per_second: Some(PER_SECOND.into()),
+        requests_burst: BURST,
+        ..Limits::default()
+    };
+    let config = Config {
+        limits,
+        requests_kept_max: 0,
+        ..Config::default()
+    };
     let ideal = f64::from(TASKS as u32 - BURST) / f64::from(PER_SECOND);
 
     let mock = MockProcess::start(&config)?;
     let body = Body::of(bench, FAN_OUT)?;
     let (bare, statuses) = body.try_send(&mock.url(), &[TASKS], 64)?;
     let refused = statuses.get(&429).copied().unwrap_or(0);
-    let bare = Run { wall: bare.wall, failed: refused, refused: Figure::percent(refused, TASKS as u64) };
+    let bare = Run {
+        wall: bare.wall,
+        failed: refused,
+        refused: Figure::percent(refused, TASKS as u64),
+    };
 
     for (known, how) in [(true, "limit in the settings"), (false, "limit not told")] {
         let mock = MockProcess::start(&config)?;
@@ -37,12 +48,29 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
         let ours = run(&machine, &mock)?;
         let aim = |aim| if known { aim } else { Aim::Open };
         let mut row = |what: &str, ours, bare, aim| {
-            bench.table.row(&format!("{what}, {how}"), ours, Some(bare), aim);
+            bench
+                .table
+                .row(&format!("{what}, {how}"), ours, Some(bare), aim);
         };
-        row("tasks failed", Figure::count(ours.failed), Figure::count(bare.failed), Aim::AtMost(0.0));
-        row("requests answered 429", ours.refused, bare.refused, aim(Aim::AtMost(1.0)));
+        row(
+            "tasks failed",
+            Figure::count(ours.failed),
+            Figure::count(bare.failed),
+            Aim::AtMost(0.0),
+        );
+        row(
+            "requests answered 429",
+            ours.refused,
+            bare.refused,
+            aim(Aim::AtMost(1.0)),
+        );
         let what = format!("makespan, ideal {ideal:.2} s");
-        row(&what, Figure::seconds(ours.wall), Figure::seconds(bare.wall), aim(Aim::AtMost(TIMES * ideal)));
+        row(
+            &what,
+            Figure::seconds(ours.wall),
+            Figure::seconds(bare.wall),
+            aim(Aim::AtMost(TIMES * ideal)),
+        );
     }
     Ok(())
 }
@@ -58,7 +86,11 @@ fn run(machine: &Machine, mock: &MockProcess) -> Result<Run> {
     let Stats { statuses, .. } = mock.stats()?;
     let refused = statuses.get(&429).copied().unwrap_or(0);
     let failed = TASKS as u64 - machine.count("SELECT max(ok) FROM runs");
-    Ok(Run { wall: spent.wall, failed, refused: Figure::percent(refused, statuses.values().sum()) })
+    Ok(Run {
+        wall: spent.wall,
+        failed,
+        refused: Figure::percent(refused, statuses.values().sum()),
+    })
 }
 
 /// The vendor's limit, as someone writes it down who knows it.

@@ -22,7 +22,10 @@ const PRICE: Price = Price {
 };
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
-    let latency = Latency { first_byte_ms: 1_000, ..Latency::default() };
+    let latency = Latency {
+        first_byte_ms: 1_000,
+        ..Latency::default()
+    };
     let config = Config {
         latency,
         prices: [(MODEL.to_owned(), PRICE)].into(),
@@ -52,15 +55,30 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
         Some(bare_bill.over(optimum)),
         Aim::AtMost(1.02),
     );
-    bench.table.row("makespan", Figure::seconds(wall), Some(Figure::seconds(bare.wall)), Aim::AtMost(2.1));
+    bench.table.row(
+        "makespan",
+        Figure::seconds(wall),
+        Some(Figure::seconds(bare.wall)),
+        Aim::AtMost(2.1),
+    );
     Ok(())
 }
 
 /// What the same tokens cost when what all have in common is written once and
 /// read by the others. In common is all but the own question of each task.
 fn optimum(stats: &Stats) -> u128 {
-    let Tokens { input, cache_write_short, cache_read, output, .. } = stats.tokens;
-    let question = |i: usize| format!("About task {i}: when does the gate open?").len().div_ceil(4) as u64;
+    let Tokens {
+        input,
+        cache_write_short,
+        cache_read,
+        output,
+        ..
+    } = stats.tokens;
+    let question = |i: usize| {
+        format!("About task {i}: when does the gate open?")
+            .len()
+            .div_ceil(4) as u64
+    };
     let own: u64 = (0..TASKS).map(question).sum();
     let shared = (input + cache_write_short + cache_read - own) / TASKS as u64;
     let reads = TASKS as u64 - 1;

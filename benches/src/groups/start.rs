@@ -26,13 +26,26 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
         None,
         Aim::AtMost(10.0),
     );
-    bench.table.row("most memory until then", Figure::megabytes(usual.1), None, Aim::AtMost(15.0));
-    bench.table.row("the same where there is no store yet", Figure::millis(first_ever.0), None, Aim::Open);
+    bench.table.row(
+        "most memory until then",
+        Figure::megabytes(usual.1),
+        None,
+        Aim::AtMost(15.0),
+    );
+    bench.table.row(
+        "the same where there is no store yet",
+        Figure::millis(first_ever.0),
+        None,
+        Aim::Open,
+    );
     Ok(())
 }
 
 /// The shortest time of many, and the most memory of the same start.
-fn fastest(bench: &Bench, machine: impl Fn(&Bench, String) -> Result<Machine>) -> Result<(Duration, u64)> {
+fn fastest(
+    bench: &Bench,
+    machine: impl Fn(&Bench, String) -> Result<Machine>,
+) -> Result<(Duration, u64)> {
     crate::bench::best(bench.rounds * 10, || {
         let doorbell = Doorbell::before(None)?;
         let machine = machine(bench, doorbell.url())?;

@@ -22,11 +22,16 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let machine = Machine::new(bench, mock.url())?;
     let flow = machine.file("flow.js", FAN_OUT)?;
     let tasks = TASKS.to_string();
-    let mut run = Running::start(&mut machine.divisi(&["run", &flow, "--args", &tasks, "--quiet"]))?;
-    wait_until("the submission of all tasks", Duration::from_secs(120), || {
-        ensure!(run.is_alive()?, "the run ended by itself");
-        Ok(machine.count("SELECT max(open) FROM runs") == TASKS)
-    })?;
+    let mut run =
+        Running::start(&mut machine.divisi(&["run", &flow, "--args", &tasks, "--quiet"]))?;
+    wait_until(
+        "the submission of all tasks",
+        Duration::from_secs(120),
+        || {
+            ensure!(run.is_alive()?, "the run ended by itself");
+            Ok(machine.count("SELECT max(open) FROM runs") == TASKS)
+        },
+    )?;
     let memory = run.memory_settled()?;
     run.kill()?;
     bench.table.row(
@@ -41,6 +46,8 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let memory = inside.memory_settled()?;
     inside.kill()?;
     let what = "100,000 waiting tasks, Rust API, in memory, most memory";
-    bench.table.row(what, Figure::megabytes(memory), None, Aim::AtMost(MOST));
+    bench
+        .table
+        .row(what, Figure::megabytes(memory), None, Aim::AtMost(MOST));
     Ok(())
 }

@@ -20,7 +20,8 @@ pub(super) struct Case {
 
 /// Reads a history; says in words what is wrong with it.
 pub(super) fn read(path: &Path) -> Result<Vec<Case>, String> {
-    let file = File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    let file =
+        File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
     let plain: Box<dyn Read> = match path.extension() {
         Some(end) if end == "gz" => Box::new(flate2::read::GzDecoder::new(file)),
         _ => Box::new(file),
@@ -30,7 +31,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Case>, String> {
         let place = || format!("{}:{}", path.display(), i + 1);
         let line = line.map_err(|error| format!("{}: {error}", place()))?;
         if !line.trim().is_empty() {
-            cases.push(serde_json::from_str(&line).map_err(|error| format!("{}: {error}", place()))?);
+            cases.push(
+                serde_json::from_str(&line).map_err(|error| format!("{}: {error}", place()))?,
+            );
         }
     }
     if cases.len() < 2 * super::estimates::TOTAL_TASKS {
@@ -65,7 +68,9 @@ mod tests {
     }
 
     fn line(i: u32) -> String {
-        format!(r#"{{"repo":"r","title":"t{i}","difficulty":"hard","results":{{"m":[1,0.5,{i}]}}}}"#)
+        format!(
+            r#"{{"repo":"r","title":"t{i}","difficulty":"hard","results":{{"m":[1,0.5,{i}]}}}}"#
+        )
     }
 
     #[test]
@@ -73,7 +78,11 @@ mod tests {
         let lines: Vec<String> = (0..50).map(line).collect();
         for name in ["h.jsonl", "h.jsonl.gz"] {
             let cases = read_lines(name, &lines).unwrap();
-            assert_eq!((cases.len(), cases[7].results["m"]), (50, (1, 0.5, 7)), "{name}");
+            assert_eq!(
+                (cases.len(), cases[7].results["m"]),
+                (50, (1, 0.5, 7)),
+                "{name}"
+            );
         }
     }
 
@@ -82,8 +91,14 @@ mod tests {
         let mut lines: Vec<String> = (0..50).map(line).collect();
         lines[2] = r#"{"repo":"r"}"#.to_owned();
         let problem = read_lines("h.jsonl", &lines).err().unwrap();
-        assert!(problem.starts_with("/h.jsonl:3: missing field `title`"), "{problem}");
+        assert!(
+            problem.starts_with("/h.jsonl:3: missing field `title`"),
+            "{problem}"
+        );
         let problem = read_lines("h.jsonl", &lines[..2]).err().unwrap();
-        assert_eq!(problem, "/h.jsonl has 2 tasks, too few to learn from half of them");
+        assert_eq!(
+            problem,
+            "/h.jsonl has 2 tasks, too few to learn from half of them"
+        );
     }
 }

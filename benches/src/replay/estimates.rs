@@ -13,23 +13,40 @@ const TOTAL_OFF_MAX: f64 = 0.25;
 
 /// Judges the estimates of one model, learnt from a history that holds all
 /// the given models.
-pub(super) fn judge(stage: &Stage<'_>, model: &str, learnt: &[String], totals: u32, table: &mut Table) {
+pub(super) fn judge(
+    stage: &Stage<'_>,
+    model: &str,
+    learnt: &[String],
+    totals: u32,
+    table: &mut Table,
+) {
     let rung = rung(model, Tier::Sonnet);
-    let (mut covered, mut widths, mut close, mut biased) =
-        (Mean::default(), Mean::default(), Mean::default(), Mean::default());
+    let (mut covered, mut widths, mut close, mut biased) = (
+        Mean::default(),
+        Mean::default(),
+        Mean::default(),
+        Mean::default(),
+    );
     let (mut passed, mut nearest) = (0u32, 0.0f64);
     for (half, other, mut rng) in stage.halves() {
-        let samples = half.iter().flat_map(|&case| learnt.iter().filter_map(move |m| stage.sample(case, m)));
+        let samples = half
+            .iter()
+            .flat_map(|&case| learnt.iter().filter_map(move |m| stage.sample(case, m)));
         let history: History = samples.collect();
-        let forecaster =
-            Forecaster::new(&history, Priors::default()).of_flow(flow()).within(Bounds::default());
+        let forecaster = Forecaster::new(&history, Priors::default())
+            .of_flow(flow())
+            .within(Bounds::default());
         let (mut inside, mut ratios) = (Mean::default(), Vec::new());
         for &case in &other {
             let node = stage.node(case, std::slice::from_ref(&rung));
-            let (Some(task), Some(actual)) = (forecaster.task(&node, &rung), stage.cost(case, model)) else {
+            let (Some(task), Some(actual)) =
+                (forecaster.task(&node, &rung), stage.cost(case, model))
+            else {
                 continue;
             };
-            inside.add(f64::from(u8::from((task.cost.p10..=task.cost.p90).contains(&actual))));
+            inside.add(f64::from(u8::from(
+                (task.cost.p10..=task.cost.p90).contains(&actual),
+            )));
             ratios.push(task.cost.p90.0 as f64 / task.cost.p10.0 as f64);
             passed += u32::from(actual > task.ceiling);
             nearest = nearest.max(actual.0 as f64 / task.ceiling.0 as f64);
@@ -41,22 +58,60 @@ pub(super) fn judge(stage: &Stage<'_>, model: &str, learnt: &[String], totals: u
             let cases: Vec<usize> = rng.choose_multiple(other.iter().copied(), TOTAL_TASKS);
             let graph = stage.graph(&cases, std::slice::from_ref(&rung));
             let forecast = forecaster.graph(&graph, &|_| None, rng.u64(..));
-            let actual: u64 =
-                cases.iter().filter_map(|&case| stage.cost(case, model)).map(|cost| cost.0).sum();
+            let actual: u64 = cases
+                .iter()
+                .filter_map(|&case| stage.cost(case, model))
+                .map(|cost| cost.0)
+                .sum();
             let ratio = actual as f64 / forecast.cost.p50.0 as f64;
             close.add(f64::from(u8::from((ratio - 1.0).abs() <= TOTAL_OFF_MAX)));
             biased.add(actual as f64 / forecast.mean.0 as f64 - 1.0);
         }
     }
     let share = |mean: &Mean| mean.value() * 100.0;
-    table.row(model, "tasks inside p10–p90, %", Need::Between(75.0, 85.0), share(&covered));
-    table.row(model, "p90 over p10, median of tasks", Need::AtMost(6.0), widths.value());
-    table.row(model, "totals of 20 within 25 % of p50, %", Need::AtLeast(80.0), share(&close));
+    table.row(
+        model,
+        "tasks inside p10–p90, %",
+        Need::Between(75.0, 85.0),
+        share(&covered),
+    );
+    table.row(
+        model,
+        "p90 over p10, median of tasks",
+        Need::AtMost(6.0),
+        widths.value(),
+    );
+    table.row(
+        model,
+        "totals of 20 within 25 % of p50, %",
+        Need::AtLeast(80.0),
+        share(&close),
+    );
     let best = close_if_all_was_known(stage, model) * 100.0;
-    table.row(model, "the same, had all costs been known, %", Need::Nothing, best);
-    table.row(model, "totals of 20 against the mean, % off", Need::Nothing, share(&biased));
-    table.row(model, "tasks above their ceiling", Need::AtMost(0.0), f64::from(passed));
-    table.row(model, "dearest task, % of its ceiling", Need::Nothing, nearest * 100.0);
+    table.row(
+        model,
+        "the same, had all costs been known, %",
+        Need::Nothing,
+        best,
+    );
+    table.row(
+        model,
+        "totals of 20 against the mean, % off",
+        Need::Nothing,
+        share(&biased),
+    );
+    table.row(
+        model,
+        "tasks above their ceiling",
+        Need::AtMost(0.0),
+        f64::from(passed),
+    );
+    table.row(
+        model,
+        "dearest task, % of its ceiling",
+        Need::Nothing,
+        nearest * 100.0,
+    );
 }
 
 /// The share of totals that is as close to the middle of all such totals: what
@@ -67,7 +122,11 @@ fn close_if_all_was_known(stage: &Stage<'_>, model: &str) -> f64 {
     let mut totals: Vec<u64> = (0..DRAWS)
         .map(|_| {
             let cases = rng.choose_multiple(0..stage.cases.len(), TOTAL_TASKS);
-            cases.into_iter().filter_map(|case| stage.cost(case, model)).map(|cost| cost.0).sum()
+            cases
+                .into_iter()
+                .filter_map(|case| stage.cost(case, model))
+                .map(|cost| cost.0)
+                .sum()
         })
         .collect();
     totals.sort_unstable();

@@ -50,24 +50,41 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Err(problem) => return stop(&problem),
     };
     let name = |beginning: &String| {
-        let known =
-            cases.iter().flat_map(|case| case.results.keys()).find(|name| name.starts_with(beginning));
-        known.cloned().ok_or_else(|| format!("no model of the history begins with `{beginning}`"))
+        let known = cases
+            .iter()
+            .flat_map(|case| case.results.keys())
+            .find(|name| name.starts_with(beginning));
+        known
+            .cloned()
+            .ok_or_else(|| format!("no model of the history begins with `{beginning}`"))
     };
-    let names: Result<Vec<_>, _> = args.models.iter().chain([&args.weak, &args.strong]).map(name).collect();
+    let names: Result<Vec<_>, _> = args
+        .models
+        .iter()
+        .chain([&args.weak, &args.strong])
+        .map(name)
+        .collect();
     let names = match names {
         Ok(names) => names,
         Err(problem) => return stop(&problem),
     };
     let (models, ladder) = names.split_at(args.models.len());
-    let stage = Stage { cases: &cases, halves: args.halves, seed: args.seed };
+    let stage = Stage {
+        cases: &cases,
+        halves: args.halves,
+        seed: args.seed,
+    };
     let mut table = Table::default();
     for model in models {
         estimates::judge(&stage, model, models, args.totals, &mut table);
     }
     ladder::judge(&stage, &ladder[0], &ladder[1], &mut table);
     table.print();
-    if table.all_reached() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if table.all_reached() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn stop(problem: &str) -> ExitCode {

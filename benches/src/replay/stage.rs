@@ -60,11 +60,17 @@ impl Stage<'_> {
     }
 
     pub(super) fn cost(&self, case: usize, model: &str) -> Option<PicoUsd> {
-        self.cases[case].results.get(model).map(|(_, dollars, _)| pico(*dollars))
+        self.cases[case]
+            .results
+            .get(model)
+            .map(|(_, dollars, _)| pico(*dollars))
     }
 
     pub(super) fn solved(&self, case: usize, model: &str) -> bool {
-        self.cases[case].results.get(model).is_some_and(|(solved, ..)| *solved > 0)
+        self.cases[case]
+            .results
+            .get(model)
+            .is_some_and(|(solved, ..)| *solved > 0)
     }
 
     /// A task to be planned, on these models.
@@ -73,7 +79,11 @@ impl Stage<'_> {
         let checked = rungs.len() > 1;
         let mut task = Task::new(case.title.as_str()).label(case.repo.as_str());
         if checked {
-            let judge = Judge { rubric: "solved".into(), model: Some("none".into()), threshold: 7 };
+            let judge = Judge {
+                rubric: "solved".into(),
+                model: Some("none".into()),
+                threshold: 7,
+            };
             task.check = vec![Check::Judge(judge)];
         }
         let assigned = Assigned {
@@ -109,7 +119,11 @@ impl Stage<'_> {
     /// A flow that asks for these tasks at once.
     pub(super) fn graph(&self, cases: &[usize], rungs: &[Rung]) -> Graph {
         let tasks = cases.iter().map(|&case| self.node(case, rungs)).collect();
-        Graph { name: FLOW.into(), tasks, ..Graph::default() }
+        Graph {
+            name: FLOW.into(),
+            tasks,
+            ..Graph::default()
+        }
     }
 }
 
@@ -130,9 +144,17 @@ pub(super) fn rung(model: &str, tier: Tier) -> Rung {
             cache_read: per_token(read),
             output: per_token(output),
         };
-        ModelPrice { base, ..ModelPrice::default() }
+        ModelPrice {
+            base,
+            ..ModelPrice::default()
+        }
     });
-    Rung { provider: "replay".into(), model: model.into(), tier: Some(tier), price }
+    Rung {
+        provider: "replay".into(),
+        model: model.into(),
+        tier: Some(tier),
+        price,
+    }
 }
 
 /// About three characters to a token.

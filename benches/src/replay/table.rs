@@ -24,14 +24,21 @@ impl Table {
         let (required, reached) = match need {
             Need::AtLeast(least) => (format!("≥ {least}"), Some(figure >= least)),
             Need::AtMost(most) => (format!("≤ {most}"), Some(figure <= most)),
-            Need::Between(least, most) => {
-                (format!("{least} to {most}"), Some((least..=most).contains(&figure)))
-            }
+            Need::Between(least, most) => (
+                format!("{least} to {most}"),
+                Some((least..=most).contains(&figure)),
+            ),
             Need::Nothing => ("–".to_owned(), None),
         };
         self.missed += u32::from(reached == Some(false));
         let mark = reached.map_or("", |reached| if reached { "✓" } else { "✗" });
-        let row = [who.to_owned(), what.to_owned(), required, format!("{figure:.2}"), mark.to_owned()];
+        let row = [
+            who.to_owned(),
+            what.to_owned(),
+            required,
+            format!("{figure:.2}"),
+            mark.to_owned(),
+        ];
         say(&row.join(" | "));
         self.rows.push(row);
     }

@@ -18,7 +18,10 @@ impl Connections {
     /// Counts the open connections of clients on this machine to `server`.
     pub(crate) fn to(server: SocketAddr) -> Self {
         const PAUSE: Duration = Duration::from_millis(10);
-        let (most, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (most, done) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let thread = {
             let (most, done) = (Arc::clone(&most), Arc::clone(&done));
             std::thread::spawn(move || {
@@ -30,7 +33,11 @@ impl Connections {
                 }
             })
         };
-        Self { most, done, thread: Some(thread) }
+        Self {
+            most,
+            done,
+            thread: Some(thread),
+        }
     }
 
     /// The most that were open at once.

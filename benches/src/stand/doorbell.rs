@@ -27,7 +27,11 @@ impl Doorbell {
                 tokio::spawn(pass(stream, server, ring.clone()));
             }
         });
-        Ok(Self { address, rings, _runtime: runtime })
+        Ok(Self {
+            address,
+            rings,
+            _runtime: runtime,
+        })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -45,13 +49,19 @@ async fn pass(mut client: TcpStream, server: Option<SocketAddr>, ring: mpsc::Sen
     const REQUEST: &[u8] = b"POST /v1/messages ";
     let mut begin = [0; REQUEST.len()];
     // Small writes arrive whole on the loopback interface.
-    let Ok(_) = client.peek(&mut begin).await else { return };
+    let Ok(_) = client.peek(&mut begin).await else {
+        return;
+    };
     if begin == REQUEST {
         // Whoever has heard the first ring may be gone.
         let _ = ring.send(Instant::now());
     }
-    let Some(server) = server else { return std::future::pending().await };
-    let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let Some(server) = server else {
+        return std::future::pending().await;
+    };
+    let Ok(mut server) = TcpStream::connect(server).await else {
+        return;
+    };
     // Without it small events wait for each other; failing to set it only makes them late.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     // An error is the end of the connection, like any other.

@@ -23,7 +23,12 @@ pub(crate) struct Machine {
 impl Machine {
     /// A machine that has never run divisi, and the server that it asks.
     pub(crate) fn new(bench: &Bench, url: String) -> Result<Self> {
-        Ok(Self { divisi: bench.divisi().to_owned(), home: bench.scratch()?, url, certificate: None })
+        Ok(Self {
+            divisi: bench.divisi().to_owned(),
+            home: bench.scratch()?,
+            url,
+            certificate: None,
+        })
     }
 
     /// The same that asks a mock over HTTP/2.
@@ -70,22 +75,35 @@ impl Machine {
     pub(crate) fn try_run(&self, script: &str, number: usize, args: &[&str]) -> Result<Spent> {
         let flow = self.file("flow.js", script)?;
         let number = number.to_string();
-        spend(self.divisi(&["run", &flow, "--args", &number, "--quiet"]).args(args))
+        spend(
+            self.divisi(&["run", &flow, "--args", &number, "--quiet"])
+                .args(args),
+        )
     }
 
     /// The same; the script has to return the number, and the run to end well.
     pub(crate) fn run(&self, script: &str, number: usize, args: &[&str]) -> Result<Spent> {
         let spent = self.try_run(script, number, args)?.well()?;
         let result = String::from_utf8_lossy(&spent.stdout);
-        ensure!(result.trim() == number.to_string(), "the run returned {result:?}, not {number}");
+        ensure!(
+            result.trim() == number.to_string(),
+            "the run returned {result:?}, not {number}"
+        );
         Ok(spent)
     }
 
     /// A number out of the store; zero while there is no store.
     pub(crate) fn count(&self, sql: &str) -> u64 {
         let open = || rusqlite::Connection::open(self.store()).ok();
-        let number = |store: rusqlite::Connection| store.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
-        self.store().exists().then(open).flatten().and_then(number).unwrap_or(0).unsigned_abs()
+        let number =
+            |store: rusqlite::Connection| store.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
+        self.store()
+            .exists()
+            .then(open)
+            .flatten()
+            .and_then(number)
+            .unwrap_or(0)
+            .unsigned_abs()
     }
 
     fn store(&self) -> PathBuf {
@@ -101,7 +119,10 @@ pub(crate) struct Body {
 impl Body {
     /// Runs a script with one task, whose prompt has `task 0` in it, and keeps what it sends.
     pub(crate) fn of(bench: &Bench, script: &str) -> Result<Self> {
-        let mock = MockThread::start(Config { requests_kept_max: 1, ..Config::default() });
+        let mock = MockThread::start(Config {
+            requests_kept_max: 1,
+            ..Config::default()
+        });
         Machine::new(bench, mock.url())?.run(script, 1, &[])?;
         let requests = mock.requests();
         let Received { body, .. } = requests.last().context("the binary has sent nothing")?;
@@ -111,10 +132,14 @@ impl Body {
         Ok(Self { folder })
     }
 
-    /// Runs a loop that sends it in stages, `at_once` at a time, to a server that answers all of it.
+    /// Runs a loop that sends it in stages, `at_once` at a time, to a server that answers all of
+    /// it.
     pub(crate) fn send(&self, url: &str, stages: &[usize], at_once: usize) -> Result<Spent> {
         let (spent, statuses) = self.try_send(url, stages, at_once)?;
-        ensure!(statuses.keys().eq([&200]), "the bare loop was not answered: {statuses:?}");
+        ensure!(
+            statuses.keys().eq([&200]),
+            "the bare loop was not answered: {statuses:?}"
+        );
         Ok(spent)
     }
 
@@ -128,7 +153,15 @@ impl Body {
         let stages: Vec<_> = stages.iter().map(usize::to_string).collect();
         let mut command = Command::new(this_program()?);
         command
-            .args(["loop", "--url", url, "--stages", &stages.join(","), "--at-once", &at_once.to_string()])
+            .args([
+                "loop",
+                "--url",
+                url,
+                "--stages",
+                &stages.join(","),
+                "--at-once",
+                &at_once.to_string(),
+            ])
             .arg("--body")
             .arg(self.folder.path().join("body.json"));
         let spent = spend(&mut command)?.well()?;

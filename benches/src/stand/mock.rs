@@ -19,7 +19,10 @@ pub(crate) struct MockProcess {
 impl MockProcess {
     pub(crate) fn start(config: &Config) -> Result<Self> {
         let mut command = Command::new(this_program()?);
-        command.arg("mock").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg("mock")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the mock")?;
         let stdin = child.stdin.as_mut().context("the mock has no stdin")?;
         writeln!(stdin, "{}", serde_json::to_string(config)?)?;
@@ -28,7 +31,11 @@ impl MockProcess {
         BufReader::new(stdout).read_line(&mut told)?;
         let (address, certificate) =
             serde_json::from_str(&told).context("the mock did not say where it is")?;
-        Ok(Self { child, address, certificate })
+        Ok(Self {
+            child,
+            address,
+            certificate,
+        })
     }
 
     /// The address under which it speaks HTTP/2, if it does.
@@ -72,10 +79,16 @@ impl MockProcess {
     /// A request without a body on a connection of its own; returns the body of the response.
     fn exchange(&self, request: &str) -> Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address)?;
-        write!(stream, "{request} HTTP/1.1\r\nhost: mock\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")?;
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nhost: mock\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        )?;
         let mut response = vec![];
         stream.read_to_end(&mut response)?;
-        ensure!(response.starts_with(b"HTTP/1.1 2"), "the mock refused {request}");
+        ensure!(
+            response.starts_with(b"HTTP/1.1 2"),
+            "the mock refused {request}"
+        );
         let head = response.windows(4).position(|window| window == b"\r\n\r\n");
         Ok(response.split_off(head.context("the mock answered with half a response")? + 4))
     }

@@ -31,12 +31,24 @@ impl Spent {
 pub(crate) fn spend(command: &mut Command) -> Result<Spent> {
     let before = cpu_of_children()?;
     let start = Instant::now();
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {command:?}"))?;
     let wall = start.elapsed();
     let cpu = cpu_of_children()? - before;
-    let complaint = (!output.status.success())
-        .then(|| format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
-    Ok(Spent { wall, cpu, stdout: output.stdout, complaint })
+    let complaint = (!output.status.success()).then(|| {
+        format!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
+    });
+    Ok(Spent {
+        wall,
+        cpu,
+        stdout: output.stdout,
+        complaint,
+    })
 }
 
 /// User and system time of all processes that have been waited for.
@@ -56,7 +68,11 @@ impl Running {
     /// Starts a command that talks to nobody.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self(command.spawn().with_context(|| format!("cannot start {command:?}"))?))
+        Ok(Self(
+            command
+                .spawn()
+                .with_context(|| format!("cannot start {command:?}"))?,
+        ))
     }
 
     /// Kills it as `kill -9` does, and returns when it is gone.
@@ -109,7 +125,8 @@ impl Running {
     fn memory(&self, name: &str) -> Result<u64> {
         const KIB: u64 = 1024;
         let path = format!("/proc/{}/status", self.0.id());
-        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let status =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
         Ok(kib.with_context(|| format!("{path} has no {name}"))? * KIB)

@@ -68,7 +68,13 @@ impl App {
         given: Vec<Leaf>,
         listener: impl Listener + 'static,
     ) -> Self {
-        Self { environment, folder, given, listener: Box::new(listener), store: OnceLock::new() }
+        Self {
+            environment,
+            folder,
+            given,
+            listener: Box::new(listener),
+            store: OnceLock::new(),
+        }
     }
 
     /// The variables.
@@ -87,7 +93,11 @@ impl App {
     }
 
     /// The same with what is said for this once.
-    pub fn settings_with(&self, said: Vec<Leaf>, untrusted: Untrusted) -> Result<Loaded, SettingsError> {
+    pub fn settings_with(
+        &self,
+        said: Vec<Leaf>,
+        untrusted: Untrusted,
+    ) -> Result<Loaded, SettingsError> {
         self.settings_in(&self.folder, said, untrusted)
     }
 
@@ -106,7 +116,11 @@ impl App {
     ///
     /// Where the project's file needs trust that it does not have, the listener is
     /// asked; without a yes that is the error.
-    pub(crate) fn settings_to_act(&self, workspace: &Path, said: &[Leaf]) -> Result<Loaded, Problem> {
+    pub(crate) fn settings_to_act(
+        &self,
+        workspace: &Path,
+        said: &[Leaf],
+    ) -> Result<Loaded, Problem> {
         let load = |untrusted| self.settings_in(workspace, said.to_vec(), untrusted);
         loop {
             let project = match load(Untrusted::Refused) {
@@ -114,7 +128,8 @@ impl App {
                 loaded => return Ok(loaded?),
             };
             match self.listener.ask_for_trust(&project)? {
-                // What was trusted is what was shown: if the file has changed meanwhile, it asks again.
+                // What was trusted is what was shown: if the file has changed meanwhile, it asks
+                // again.
                 TrustAnswer::Yes => project.trust()?,
                 TrustAnswer::Without => return Ok(load(Untrusted::LeftOut)?),
                 TrustAnswer::No => return Err(SettingsError::Untrusted(project).into()),
@@ -132,8 +147,14 @@ impl App {
         if let Some(store) = self.store.get() {
             return Ok(store.clone());
         }
-        let Loaded { settings, project, .. } = self.settings(Untrusted::LeftOut)?;
-        if project.iter().flat_map(Project::untrusted).any(|claim| claim.name() == "store") {
+        let Loaded {
+            settings, project, ..
+        } = self.settings(Untrusted::LeftOut)?;
+        if project
+            .iter()
+            .flat_map(Project::untrusted)
+            .any(|claim| claim.name() == "store")
+        {
             self.note_trust(project.as_ref(), Untrusted::LeftOut);
         }
         let opened = Arc::new(SqliteStore::open(settings.store)?);
@@ -171,15 +192,18 @@ impl App {
         match (word, &fitting(word, &runs)[..]) {
             ("last", _) => self.last(&runs, intent),
             (_, [one]) => Ok(one.id.clone()),
-            (_, []) => {
-                Err(Problem::usage(format!("there is no run `{word}`")).hint("`divisi runs` lists them"))
-            }
+            (_, []) => Err(Problem::usage(format!("there is no run `{word}`"))
+                .hint("`divisi runs` lists them")),
             (_, several) => {
-                let names =
-                    several.iter().take(RUNS_NAMED_MAX).map(|run| format!("{} ({})", run.id, run.name));
+                let names = several
+                    .iter()
+                    .take(RUNS_NAMED_MAX)
+                    .map(|run| format!("{} ({})", run.id, run.name));
                 let names: Vec<String> = names.collect();
-                Err(Problem::usage(format!("{} runs begin with `{word}`", several.len()))
-                    .hint(format!("say more of the id: {}", names.join(", "))))
+                Err(
+                    Problem::usage(format!("{} runs begin with `{word}`", several.len()))
+                        .hint(format!("say more of the id: {}", names.join(", "))),
+                )
             }
         }
     }
@@ -230,5 +254,7 @@ impl App {
 }
 
 fn fitting<'a>(word: &str, runs: &'a [RunSummary]) -> Vec<&'a RunSummary> {
-    runs.iter().filter(|run| run.id.as_str().starts_with(word)).collect()
+    runs.iter()
+        .filter(|run| run.id.as_str().starts_with(word))
+        .collect()
 }

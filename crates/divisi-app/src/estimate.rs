@@ -19,7 +19,10 @@ use std::time::Duration;
 
 /// How far back is learnt from. Less far than a plan looks, because the run is
 /// already at work beside it and shares the disk.
-const REACH: Reach = Reach { runs_max: 20, events_max: 20_000 };
+const REACH: Reach = Reach {
+    runs_max: 20,
+    events_max: 20_000,
+};
 
 /// Simulated runs. A tenth of what a plan draws: the run is at work beside it,
 /// and what it costs is told against a range that is far wider than the error.
@@ -48,14 +51,18 @@ pub(crate) fn begin(
     handle: &RunHandle,
 ) {
     let (run, control) = (handle.id().clone(), handle.control());
-    let made = thread::Builder::new().name("divisi-estimate".into()).spawn(move || {
-        thread::sleep(HEAD_START);
-        match estimate(&input, setup, &*store, &run) {
-            Ok(Some(estimate)) => control.estimate(capped(estimate, cap)),
-            Ok(None) => {}
-            Err(problem) => tracing::debug!(%run, problem = ?problem.reason(), "the run has no estimate"),
-        }
-    });
+    let made = thread::Builder::new()
+        .name("divisi-estimate".into())
+        .spawn(move || {
+            thread::sleep(HEAD_START);
+            match estimate(&input, setup, &*store, &run) {
+                Ok(Some(estimate)) => control.estimate(capped(estimate, cap)),
+                Ok(None) => {}
+                Err(problem) => {
+                    tracing::debug!(%run, problem = ?problem.reason(), "the run has no estimate");
+                }
+            }
+        });
     if let Err(error) = made {
         tracing::debug!(%error, "the run has no estimate");
     }
@@ -64,7 +71,10 @@ pub(crate) fn begin(
 /// The same where a run can cost no more than its cap.
 fn capped(estimate: Estimate, cap: Option<PicoUsd>) -> Estimate {
     let ceiling = [estimate.ceiling, cap].into_iter().flatten().min();
-    Estimate { ceiling, ..estimate }
+    Estimate {
+        ceiling,
+        ..estimate
+    }
 }
 
 /// What the run is expected to cost; `None` where it costs nothing, and where a
@@ -75,11 +85,26 @@ fn estimate(
     store: &dyn Store,
     run: &RunId,
 ) -> Result<Option<Estimate>, Problem> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Problem::failed)?;
-    let host = HostLimits { memory_bytes_max: MEMORY_BYTES_MAX, ..HostLimits::default() };
-    let limits = TraceLimits { host, again_max: AGAIN_MAX, ..TraceLimits::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(Problem::failed)?;
+    let host = HostLimits {
+        memory_bytes_max: MEMORY_BYTES_MAX,
+        ..HostLimits::default()
+    };
+    let limits = TraceLimits {
+        host,
+        again_max: AGAIN_MAX,
+        ..TraceLimits::default()
+    };
     let asked_for = runtime.block_on(store.run(run))?.map_or(0, |so_far| {
-        let RunSummary { ok, failed, skipped, open, .. } = so_far;
+        let RunSummary {
+            ok,
+            failed,
+            skipped,
+            open,
+            ..
+        } = so_far;
         ok + failed + skipped + open
     });
     // A script is ahead of its dry run, and may be beyond the end of that already.
@@ -89,5 +114,7 @@ fn estimate(
     let setup = Arc::new(setup);
     let learnt = runtime.block_on(Learnt::of(store, &setup, REACH, Some(run)))?;
     let forecast = foresee(input, &setup, &learnt, (&limits, DRAWS))?;
-    Ok(forecast.map(|forecast| forecast.estimate()).filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO))
+    Ok(forecast
+        .map(|forecast| forecast.estimate())
+        .filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO))
 }

@@ -30,7 +30,12 @@ impl FlowInput {
         })?;
         if !plan_file::is_plan(&file.path) {
             let (path, source) = (Some(file.path.into()), file.source.into());
-            return Ok(Self::Script(Flow { name: word.into(), path, source, args }));
+            return Ok(Self::Script(Flow {
+                name: word.into(),
+                path,
+                source,
+                args,
+            }));
         }
         match args {
             None => Ok(Self::Plan(PlanFile::read(word, &file.source)?)),
@@ -50,7 +55,13 @@ impl FlowInput {
     /// What its runs are called.
     pub fn run_name(&self) -> Result<Arc<str>, Problem> {
         match self {
-            Self::Script(flow) => Ok(flow.parse().map_err(Problem::script)?.meta().name.as_str().into()),
+            Self::Script(flow) => Ok(flow
+                .parse()
+                .map_err(Problem::script)?
+                .meta()
+                .name
+                .as_str()
+                .into()),
             Self::Plan(plan) => Ok(plan.name()),
         }
     }

@@ -48,7 +48,11 @@ pub struct Kept {
 impl Launch {
     /// A new run.
     pub fn new(input: FlowInput, request: RunRequest) -> Self {
-        Self { input, request, earlier: None }
+        Self {
+            input,
+            request,
+            earlier: None,
+        }
     }
 }
 
@@ -81,13 +85,19 @@ impl fmt::Debug for Ready {
 
 impl fmt::Debug for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Started").field("run", self.handle.id()).finish_non_exhaustive()
+        f.debug_struct("Started")
+            .field("run", self.handle.id())
+            .finish_non_exhaustive()
     }
 }
 
 /// Makes a run ready to start. Nothing is written and nothing is sent yet.
 pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
-    let Launch { input, request, earlier } = launch;
+    let Launch {
+        input,
+        request,
+        earlier,
+    } = launch;
     let flow = input.flow();
     flow.parse().map_err(Problem::script)?;
     let (mut request, settings, setup, vendors) =
@@ -102,15 +112,31 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
         priced.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         engine
     })?;
-    let kept = Kept { request, vendors: Some(vendors) };
+    let kept = Kept {
+        request,
+        vendors: Some(vendors),
+    };
     let options = RunOptions::default()
         .caps(settings.caps())
         .token_budget(kept.request.token_budget)
         .folder(app.place().name())
         .kept(serde_json::to_value(&kept).map_err(cannot_keep)?)
-        .reopen_failed(earlier.as_ref().is_some_and(|earlier| earlier.reopen_failed))
+        .reopen_failed(
+            earlier
+                .as_ref()
+                .is_some_and(|earlier| earlier.reopen_failed),
+        )
         .quota_wait(kept.request.wait.then(QuotaWait::default));
-    Ok(Ready { engine, input, flow, settings, setup, kept, options, earlier })
+    Ok(Ready {
+        engine,
+        input,
+        flow,
+        settings,
+        setup,
+        kept,
+        options,
+        earlier,
+    })
 }
 
 impl Ready {
@@ -132,7 +158,16 @@ impl Ready {
     /// Starts it, or goes on with it. What a new run is expected to cost is worked
     /// out beside it, where the settings say so.
     pub async fn start(self) -> Result<Started, Problem> {
-        let Self { engine, input, flow, settings, setup, kept, options, earlier } = self;
+        let Self {
+            engine,
+            input,
+            flow,
+            settings,
+            setup,
+            kept,
+            options,
+            earlier,
+        } = self;
         let handle = match earlier {
             None => {
                 let estimating = settings.estimate && !kept.request.demo;
@@ -152,8 +187,10 @@ impl Ready {
 
 /// Without what is kept with it, a demo could go on as a run that costs money.
 fn cannot_keep(error: serde_json::Error) -> Problem {
-    Problem::failed(anyhow::Error::new(error).context("the flags of this run cannot be kept with it"))
-        .hint("a folder or file whose name is no UTF-8 cannot be named by them")
+    Problem::failed(
+        anyhow::Error::new(error).context("the flags of this run cannot be kept with it"),
+    )
+    .hint("a folder or file whose name is no UTF-8 cannot be named by them")
 }
 
 /// Finds the settings and the models that a run has, and who answers it, which is
@@ -167,7 +204,11 @@ async fn surroundings(
     let (request, settings, workspace) = settle(input, request, app, Purpose::Run)?;
     let (environment, mode) = (app.environment(), request.answer_mode());
     let kept = earlier.and_then(|earlier| Some((&earlier.id, earlier.vendors.as_ref()?)));
-    let Answering { models, vendors, notes } = match kept {
+    let Answering {
+        models,
+        vendors,
+        notes,
+    } = match kept {
         Some(kept) => providers::choose_again(&settings, environment, mode, kept).await?,
         None => providers::choose_first(&settings, environment, mode).await?,
     };

@@ -24,7 +24,11 @@ impl Place {
         let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let home = etcetera::home_dir().ok().map(|home| canonical(&home));
         let folder = canonical(folder);
-        Self { project: project_of(&folder, home.as_deref()), folder, home }
+        Self {
+            project: project_of(&folder, home.as_deref()),
+            folder,
+            home,
+        }
     }
 
     /// Its name, as it is kept with a run.
@@ -40,20 +44,28 @@ impl Place {
         }
         let other = Path::new(folder);
         let is_in_line = other.starts_with(&self.folder) || self.folder.starts_with(other);
-        is_in_line && self.project.is_some() && project_of(other, self.home.as_deref()) == self.project
+        is_in_line
+            && self.project.is_some()
+            && project_of(other, self.home.as_deref()) == self.project
     }
 
     /// A folder of a run, as it is shown here: relative to this one where it is
     /// below it or in its project, with `~` for the home folder elsewhere.
     pub fn shown(&self, folder: Option<&str>) -> String {
-        let Some(folder) = folder.map(Path::new) else { return "-".to_owned() };
+        let Some(folder) = folder.map(Path::new) else {
+            return "-".to_owned();
+        };
         if folder == self.folder {
             return ".".to_owned();
         }
         if let Ok(below) = folder.strip_prefix(&self.folder) {
             return below.display().to_string();
         }
-        match self.home.as_deref().and_then(|home| folder.strip_prefix(home).ok()) {
+        match self
+            .home
+            .as_deref()
+            .and_then(|home| folder.strip_prefix(home).ok())
+        {
             Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
             Some(below) => format!("~/{}", below.display()),
             None => folder.display().to_string(),
@@ -64,9 +76,14 @@ impl Place {
 /// The root of the project that `folder` is in. A home folder that is kept in git
 /// does not make one project of everything in it.
 fn project_of(folder: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    let inside = folder.ancestors().take_while(|folder| Some(*folder) != home);
+    let inside = folder
+        .ancestors()
+        .take_while(|folder| Some(*folder) != home);
     let is_root = |folder: &&Path| MARKS.iter().any(|mark| folder.join(mark).exists());
-    inside.filter(|folder| folder.parent().is_some()).find(is_root).map(Path::to_owned)
+    inside
+        .filter(|folder| folder.parent().is_some())
+        .find(is_root)
+        .map(Path::to_owned)
 }
 
 #[cfg(test)]
@@ -77,14 +94,25 @@ mod tests {
     fn place(root: &Path, folder: &str) -> Place {
         let home = Some(root.to_owned());
         let folder = root.join(folder);
-        Place { project: project_of(&folder, home.as_deref()), folder, home }
+        Place {
+            project: project_of(&folder, home.as_deref()),
+            folder,
+            home,
+        }
     }
 
     #[test]
     fn a_project_has_the_runs_above_and_below_and_none_beside() {
         let temporary = tempfile::tempdir().unwrap();
         let root = temporary.path().canonicalize().unwrap();
-        for folder in [".git", "one/.git", "one/a/deep", "one/b", "one/sub/.git", "plain/a"] {
+        for folder in [
+            ".git",
+            "one/.git",
+            "one/a/deep",
+            "one/b",
+            "one/sub/.git",
+            "plain/a",
+        ] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         let has = |here: &str, other: &str| place(&root, here).has(root.join(other).to_str());
@@ -115,7 +143,10 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let root = temporary.path().canonicalize().unwrap();
         let shown = |other: &str| place(&root, "work").shown(root.join(other).to_str());
-        assert_eq!(["work", "work/a/b", "", "other"].map(shown), [".", "a/b", "~", "~/other"]);
+        assert_eq!(
+            ["work", "work/a/b", "", "other"].map(shown),
+            [".", "a/b", "~", "~/other"]
+        );
         assert_eq!(place(&root, "work").shown(Some("/elsewhere")), "/elsewhere");
         assert_eq!(place(&root, "work").shown(None), "-");
     }

@@ -7,7 +7,9 @@ use divisi_core::event::Caps;
 use divisi_core::history::History;
 use divisi_core::preflight::checklist::{KindRule, Settings, Total};
 use divisi_core::preflight::forecast::Draws;
-use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan};
+use divisi_core::preflight::{
+    Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan,
+};
 use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;
@@ -33,24 +35,51 @@ const LOOK: (Duration, usize) = (Duration::from_millis(500), 64 << 20);
 /// Fails where a task of a flow would ask a model that has no price here, or an executor
 /// that may cost anything although there are `caps`, so that nothing is sent for the others.
 /// What a dry run does not reach fails as a task when it is asked for.
-pub(crate) fn priced(input: &FlowInput, setup: &Setup, caps: &Caps, app: &App) -> Result<(), Problem> {
+pub(crate) fn priced(
+    input: &FlowInput,
+    setup: &Setup,
+    caps: &Caps,
+    app: &App,
+) -> Result<(), Problem> {
     if !setup.models.cost_money() && !setup.executors.cost_money() {
         return Ok(());
     }
     let setup = Arc::new(setup.clone());
     let unpriced = match input {
-        FlowInput::Plan(file) => unpriced_of_plan(&file.plan, setup, caps, |place| file.site(place)),
+        FlowInput::Plan(file) => {
+            unpriced_of_plan(&file.plan, setup, caps, |place| file.site(place))
+        }
         FlowInput::Script(flow) => {
             let (busy_max, memory_bytes_max) = LOOK;
-            let host = HostLimits { busy_max, memory_bytes_max, ..HostLimits::default() };
-            let limits = TraceLimits { tasks_max: TASKS_MAX, host, ..TraceLimits::default() };
+            let host = HostLimits {
+                busy_max,
+                memory_bytes_max,
+                ..HostLimits::default()
+            };
+            let limits = TraceLimits {
+                tasks_max: TASKS_MAX,
+                host,
+                ..TraceLimits::default()
+            };
             // Whatever is wrong with the script, its run says.
             unpriced(flow, setup, caps, &limits).unwrap_or_default()
         }
     };
-    let Some(Unpriced { task, site, failure }) = unpriced else { return Ok(()) };
-    let place = site.map(|site| format!(" at {}", near(&site, app.folder()))).unwrap_or_default();
-    Err(Problem::usage(format!("task `{task}`{place}: {}", failure.message)).with_hints(failure.hint))
+    let Some(Unpriced {
+        task,
+        site,
+        failure,
+    }) = unpriced
+    else {
+        return Ok(());
+    };
+    let place = site
+        .map(|site| format!(" at {}", near(&site, app.folder())))
+        .unwrap_or_default();
+    Err(
+        Problem::usage(format!("task `{task}`{place}: {}", failure.message))
+            .with_hints(failure.hint),
+    )
 }
 
 /// What is known of a flow before it runs.
@@ -70,7 +99,8 @@ pub struct Looked {
 impl Looked {
     /// Its tasks, to be drawn as the forecast has drawn them.
     pub fn draws(&self) -> Draws {
-        self.forecaster.draws(&self.graph, &|tier| self.tiers.get(&tier).cloned())
+        self.forecaster
+            .draws(&self.graph, &|tier| self.tiers.get(&tier).cloned())
     }
 }
 
@@ -83,7 +113,12 @@ const SEED: u64 = 1;
 /// Looks at a flow as it would run on this request. Asks no model, and needs no key.
 ///
 /// With `exact`, vendors are asked how many tokens the prompts have.
-pub async fn look(input: FlowInput, request: RunRequest, exact: bool, app: &App) -> Result<Looked, Problem> {
+pub async fn look(
+    input: FlowInput,
+    request: RunRequest,
+    exact: bool,
+    app: &App,
+) -> Result<Looked, Problem> {
     // Counts are asked for where prompts would be sent.
     let purpose = if exact { Purpose::Run } else { Purpose::Look };
     let (Prepared { settings, setup }, note) = prepare_ahead(&input, request, purpose, app).await?;
@@ -103,8 +138,20 @@ pub async fn look(input: FlowInput, request: RunRequest, exact: bool, app: &App)
         count(&mut graph, &Resolver::new(setup.clone())).await?;
     }
     let draws = Bounds::default().draws;
-    let Foreseen { graph, forecast, forecaster, tiers } = Foreseen::of(graph, &setup, &learnt, draws);
-    Ok(Looked { settings: questions(&settings, &setup), setup, graph, forecast, forecaster, tiers })
+    let Foreseen {
+        graph,
+        forecast,
+        forecaster,
+        tiers,
+    } = Foreseen::of(graph, &setup, &learnt, draws);
+    Ok(Looked {
+        settings: questions(&settings, &setup),
+        setup,
+        graph,
+        forecast,
+        forecaster,
+        tiers,
+    })
 }
 
 /// What past runs have taught.
@@ -157,19 +204,36 @@ impl Foreseen {
             // The last of its turns gives the result.
             kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
         });
-        let bounds = Bounds { in_flight_max: setup.limits.in_flight_max, draws, ..Bounds::default() };
+        let bounds = Bounds {
+            in_flight_max: setup.limits.in_flight_max,
+            draws,
+            ..Bounds::default()
+        };
         let priors = Priors::of(&setup.kinds);
-        let forecaster = Forecaster::new(&learnt.history, priors).of_flow(graph.name.clone()).within(bounds);
+        let forecaster = Forecaster::new(&learnt.history, priors)
+            .of_flow(graph.name.clone())
+            .within(bounds);
         let tiers = tiers(setup);
         let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
-        Self { graph, forecast, forecaster, tiers }
+        Self {
+            graph,
+            forecast,
+            forecaster,
+            tiers,
+        }
     }
 }
 
 /// Corrects what we count by what vendors have charged.
 fn correct(graph: &mut Graph, corrections: &BTreeMap<Arc<str>, Correction>) {
-    for assigned in graph.tasks.iter_mut().filter_map(|node| node.assigned.as_mut().ok()) {
-        let Some(rung) = assigned.rungs.first() else { continue };
+    for assigned in graph
+        .tasks
+        .iter_mut()
+        .filter_map(|node| node.assigned.as_mut().ok())
+    {
+        let Some(rung) = assigned.rungs.first() else {
+            continue;
+        };
         let answered = |(model, _): &(&Arc<str>, &Correction)| is_same_model(&rung.model, model);
         if let Some((_, correction)) = corrections.iter().find(answered) {
             assigned.prompt_tokens = correction.apply(assigned.prompt_tokens);
@@ -184,7 +248,12 @@ const COUNTS_AT_ONCE: usize = 8;
 /// Puts in the place of our counts those of vendors, where they count.
 async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
     let count = async |place: usize, task: Task| (place, resolver.counted(&task).await);
-    let tasks: Vec<_> = graph.tasks.iter().map(|node| node.task.clone()).enumerate().collect();
+    let tasks: Vec<_> = graph
+        .tasks
+        .iter()
+        .map(|node| node.task.clone())
+        .enumerate()
+        .collect();
     let counts: Vec<_> = futures::stream::iter(tasks)
         .map(|(place, task)| count(place, task))
         .buffer_unordered(COUNTS_AT_ONCE)
@@ -204,12 +273,18 @@ async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
 /// What the checklist has to know of the settings.
 fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
     let provider = Some(setup.models.provider.as_str());
-    let rule =
-        |kind: &Kind| KindRule { tier: setup.kinds.tier(kind, provider), writes: kind.needs == Needs::Write };
+    let rule = |kind: &Kind| KindRule {
+        tier: setup.kinds.tier(kind, provider),
+        writes: kind.needs == Needs::Write,
+    };
     Settings {
         cap: settings.cost_max.map(|dollars| dollars.0),
         phase_caps: settings.caps().phases,
-        kinds: setup.kinds.iter().map(|kind| (kind.name.clone(), rule(kind))).collect(),
+        kinds: setup
+            .kinds
+            .iter()
+            .map(|kind| (kind.name.clone(), rule(kind)))
+            .collect(),
         agents_write: setup.permissions.write || setup.permissions.run,
     }
 }
@@ -218,9 +293,20 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
 fn tiers(setup: &Setup) -> Tiers {
     let rung = |tier: Tier| {
         let model = setup.models.find(Some(tier.as_str())).ok()?;
-        let price = setup.prices.price_of(&model, clock::now()).filter(|_| !model.free);
+        let price = setup
+            .prices
+            .price_of(&model, clock::now())
+            .filter(|_| !model.free);
         let provider = setup.models.provider.as_str().into();
-        Some((tier, Rung { provider, model: model.id, tier: Some(tier), price }))
+        Some((
+            tier,
+            Rung {
+                provider,
+                model: model.id,
+                tier: Some(tier),
+                price,
+            },
+        ))
     };
     Tier::ALL.into_iter().filter_map(rung).collect()
 }
@@ -232,7 +318,9 @@ impl Money for Looked {
 
     fn cost_on(&self, place: usize, tier: Tier) -> Option<PicoUsd> {
         let node = self.graph.tasks.get(place)?;
-        self.forecaster.task(node, self.tiers.get(&tier)?).map(|task| task.mean)
+        self.forecaster
+            .task(node, self.tiers.get(&tier)?)
+            .map(|task| task.mean)
     }
 
     fn time(&self, place: usize) -> Option<Millis> {
@@ -241,7 +329,12 @@ impl Money for Looked {
 
     fn total(&self) -> Option<Total> {
         let Spread { p10, p50, p90 } = self.forecast.cost;
-        Some(Total { p10, p50, p90, ceiling: self.forecast.ceiling })
+        Some(Total {
+            p10,
+            p50,
+            p90,
+            ceiling: self.forecast.ceiling,
+        })
     }
 }
 
@@ -251,15 +344,27 @@ fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
     let groups = graph.groups.iter_mut().map(|group| &mut group.site);
     let open = graph.open.iter_mut().map(|open| &mut open.site);
     let nulls = graph.nulls.iter_mut().map(|null| &mut null.site);
-    let said = graph.warnings.iter_mut().chain(&mut graph.broke_off).map(|said| &mut said.site);
-    tasks.chain(groups).chain(open).chain(nulls).chain(said).flatten()
+    let said = graph
+        .warnings
+        .iter_mut()
+        .chain(&mut graph.broke_off)
+        .map(|said| &mut said.site);
+    tasks
+        .chain(groups)
+        .chain(open)
+        .chain(nulls)
+        .chain(said)
+        .flatten()
 }
 
 /// The line as somebody in this folder would name it.
 fn near(site: &Site, folder: &Path) -> Site {
     let below = Path::new(&*site.script).strip_prefix(folder).ok();
     match below.map(|path| path.display().to_string()) {
-        Some(script) => Site { script: script.into(), line: site.line },
+        Some(script) => Site {
+            script: script.into(),
+            line: site.line,
+        },
         None => site.clone(),
     }
 }
@@ -276,7 +381,12 @@ fn graph_of(
     let graph = match input {
         FlowInput::Plan(file) => {
             let resolver = Resolver::new(setup.clone());
-            of_plan(file.name(), &file.plan, |task| resolver.assigned(task), |place| file.site(place))
+            of_plan(
+                file.name(),
+                &file.plan,
+                |task| resolver.assigned(task),
+                |place| file.site(place),
+            )
         }
         FlowInput::Script(flow) => trace(flow, setup.clone(), limits)?,
     };
@@ -291,8 +401,16 @@ mod tests {
 
     #[test]
     fn lines_are_named_from_where_one_is() {
-        let named =
-            |script: &str| near(&Site { script: script.into(), line: 3 }, Path::new("/home/me")).to_string();
+        let named = |script: &str| {
+            near(
+                &Site {
+                    script: script.into(),
+                    line: 3,
+                },
+                Path::new("/home/me"),
+            )
+            .to_string()
+        };
         assert_eq!(named("/home/me/flows/x.js"), "flows/x.js:3");
         assert_eq!(named("/elsewhere/x.js"), "/elsewhere/x.js:3");
         assert_eq!(named("x.yaml"), "x.yaml:3");

@@ -30,7 +30,8 @@ pub(crate) async fn prepare_ahead(
     app: &App,
 ) -> Result<(Prepared, Option<String>), Problem> {
     let (request, settings, workspace) = settle(input, request, app, purpose)?;
-    let (models, note) = providers::choose_ahead(&settings, app.environment(), request.answer_mode()).await?;
+    let (models, note) =
+        providers::choose_ahead(&settings, app.environment(), request.answer_mode()).await?;
     let setup = setup(&settings, models, &workspace)?;
     Ok((Prepared { settings, setup }, note))
 }
@@ -53,10 +54,17 @@ pub(crate) fn settle(
     purpose: Purpose,
 ) -> Result<(RunRequest, Settings, PathBuf), Problem> {
     let max_cost = max_cost(input, request.max_cost, app)?;
-    let request = RunRequest { max_cost, ..request }.anchored()?;
+    let request = RunRequest {
+        max_cost,
+        ..request
+    }
+    .anchored()?;
     let workspace = request.workspace.clone().unwrap_or_default();
     if !workspace.is_dir() {
-        return Err(Problem::usage(format!("the workspace {} is no folder", workspace.display())));
+        return Err(Problem::usage(format!(
+            "the workspace {} is no folder",
+            workspace.display()
+        )));
     }
     let said = request.leaves();
     let untrusted = match purpose {
@@ -64,7 +72,9 @@ pub(crate) fn settle(
         Purpose::Run if request.demo || request.untrusted == Some(true) => Untrusted::LeftOut,
         Purpose::Run => Untrusted::Refused,
     };
-    let Loaded { settings, project, .. } = match untrusted {
+    let Loaded {
+        settings, project, ..
+    } = match untrusted {
         Untrusted::Refused => app.settings_to_act(&workspace, &said)?,
         untrusted => app.settings_in(&workspace, said, untrusted)?,
     };
@@ -74,20 +84,37 @@ pub(crate) fn settle(
 
 /// Most that a run may cost: what is asked for, or else the least of what the
 /// settings and the plan say.
-fn max_cost(input: &FlowInput, asked: Option<Dollars>, app: &App) -> Result<Option<Dollars>, Problem> {
-    let FlowInput::Plan(PlanFile { plan, .. }) = input else { return Ok(asked) };
-    let Some(of_plan) = plan.head().max_cost.filter(|_| asked.is_none()) else { return Ok(asked) };
+fn max_cost(
+    input: &FlowInput,
+    asked: Option<Dollars>,
+    app: &App,
+) -> Result<Option<Dollars>, Problem> {
+    let FlowInput::Plan(PlanFile { plan, .. }) = input else {
+        return Ok(asked);
+    };
+    let Some(of_plan) = plan.head().max_cost.filter(|_| asked.is_none()) else {
+        return Ok(asked);
+    };
     let of_settings = app.settings(Untrusted::LeftOut)?.settings.cost_max;
-    Ok(Some(Dollars(of_plan.min(of_settings.map_or(PicoUsd(u64::MAX), |dollars| dollars.0)))))
+    Ok(Some(Dollars(of_plan.min(
+        of_settings.map_or(PicoUsd(u64::MAX), |dollars| dollars.0),
+    ))))
 }
 
 /// What the settings mean for the engine.
-pub(crate) fn setup(settings: &Settings, models: Models, workspace: &Path) -> Result<Setup, Problem> {
+pub(crate) fn setup(
+    settings: &Settings,
+    models: Models,
+    workspace: &Path,
+) -> Result<Setup, Problem> {
     let prices = prices::of(settings)?;
-    let checked = models.find(None).and_then(|model| prices.known(&model, clock::now()));
+    let checked = models
+        .find(None)
+        .and_then(|model| prices.known(&model, clock::now()));
     checked.map_err(|failure| Problem::usage(failure.message).with_hints(failure.hint))?;
     let framing = settings.framing.as_deref().map(|path| {
-        framing(path, workspace).with_context(|| format!("cannot read the framing {}", path.display()))
+        framing(path, workspace)
+            .with_context(|| format!("cannot read the framing {}", path.display()))
     });
     Ok(Setup::new(models, workspace)
         .executors(executors(settings)?)
@@ -112,8 +139,9 @@ fn executors(settings: &Settings) -> Result<Executors, Problem> {
     for (name, executor) in &settings.executors {
         let added = all.add(name.as_str(), CommandExecutor::new(executor.into()));
         added.map_err(|taken| {
-            Problem::usage(taken.to_string())
-                .hint(format!("give [executors.{name}] in divisi.toml another name"))
+            Problem::usage(taken.to_string()).hint(format!(
+                "give [executors.{name}] in divisi.toml another name"
+            ))
         })?;
     }
     Ok(all)

@@ -51,12 +51,19 @@ const DAMAGED: &str =
 impl Problem {
     /// Something went wrong.
     pub fn failed(error: impl Into<anyhow::Error>) -> Self {
-        Self { kind: ProblemKind::Failed, reason: Reason::Error(error.into()), hints: vec![] }
+        Self {
+            kind: ProblemKind::Failed,
+            reason: Reason::Error(error.into()),
+            hints: vec![],
+        }
     }
 
     /// What was asked makes no sense. `message` is a lower-case phrase.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { kind: ProblemKind::Usage, ..Self::failed(anyhow::Error::msg(message.into())) }
+        Self {
+            kind: ProblemKind::Usage,
+            ..Self::failed(anyhow::Error::msg(message.into()))
+        }
     }
 
     /// A flow that cannot be read, or computes without an end.
@@ -65,7 +72,11 @@ impl Problem {
             ErrorKind::Busy => ProblemKind::Endless,
             _ => ProblemKind::Usage,
         };
-        Self { kind, reason: Reason::Script(Box::new(error)), hints: vec![] }
+        Self {
+            kind,
+            reason: Reason::Script(Box::new(error)),
+            hints: vec![],
+        }
     }
 
     /// The same with advice.
@@ -124,32 +135,46 @@ impl From<anyhow::Error> for Problem {
 
 impl From<PlanFileError> for Problem {
     fn from(error: PlanFileError) -> Self {
-        Self { kind: ProblemKind::Usage, reason: Reason::Plan(error), hints: vec![] }
+        Self {
+            kind: ProblemKind::Usage,
+            reason: Reason::Plan(error),
+            hints: vec![],
+        }
     }
 }
 
 impl From<SettingsError> for Problem {
     fn from(error: SettingsError) -> Self {
         let hints = error.hints();
-        Self { kind: ProblemKind::Usage, ..Self::failed(error) }.with_hints(hints)
+        Self {
+            kind: ProblemKind::Usage,
+            ..Self::failed(error)
+        }
+        .with_hints(hints)
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
-            StoreError::TooNew { .. } => Some("update divisi, or name another store with `--store`"),
-            StoreError::Foreign(_) | StoreError::Open { .. } => Some("name another file with `--store`"),
+            StoreError::TooNew { .. } => {
+                Some("update divisi, or name another store with `--store`")
+            }
+            StoreError::Foreign(_) | StoreError::Open { .. } => {
+                Some("name another file with `--store`")
+            }
             StoreError::Gone { .. } => Some(
                 "if it was moved, move it back and resume the run; what was written after its last event is lost",
             ),
             StoreError::Linked { .. } => {
                 Some("remove the other names, or copy the file and name the copy with `--store`")
             }
-            StoreError::Full(_) => Some("make room, then resume the run; what had been written is kept"),
-            StoreError::InUse { .. } => {
-                Some("let that run end or stop it with Ctrl-C, which keeps what is finished; then try again")
+            StoreError::Full(_) => {
+                Some("make room, then resume the run; what had been written is kept")
             }
+            StoreError::InUse { .. } => Some(
+                "let that run end or stop it with Ctrl-C, which keeps what is finished; then try again",
+            ),
             StoreError::Busy(_) => Some(
                 "see what holds it (a backup, a sync, `sqlite3`), then resume the run: what was written is kept",
             ),
@@ -182,7 +207,9 @@ impl From<LeaseError> for Problem {
             }
             LeaseError::Backend(backend) => {
                 let hint = backend.hint().map(str::to_owned);
-                Self::failed(error).with_hints(hint).hint("or name another store with `--store`")
+                Self::failed(error)
+                    .with_hints(hint)
+                    .hint("or name another store with `--store`")
             }
         }
     }
@@ -207,7 +234,9 @@ mod tests {
 
     /// The problem on a line, and each hint on one.
     fn told(problem: Problem) -> String {
-        [&[problem.to_string()][..], problem.hints()].concat().join("\n  ")
+        [&[problem.to_string()][..], problem.hints()]
+            .concat()
+            .join("\n  ")
     }
 
     #[test]
@@ -229,7 +258,11 @@ mod tests {
                 holder: "process 41".into(),
             }),
             cause(StoreError::Busy(path())),
-            cause(StoreError::Unreadable { run, position, source: broken }),
+            cause(StoreError::Unreadable {
+                run,
+                position,
+                source: broken,
+            }),
             cause(StoreError::Closed),
             told(DriveError::Missing("a1b2".into()).into()),
             cause(StoreError::Backend(failed())),

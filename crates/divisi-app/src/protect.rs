@@ -26,13 +26,22 @@ pub(crate) fn what_decides(
     }
     // The store is that of the folder of the command, not of the workspace.
     let store = app.settings(Untrusted::LookedAt)?.settings.store;
-    paths.extend(BESIDE_THE_STORE.iter().map(|end| PathBuf::from(format!("{}{end}", store.display()))));
+    paths.extend(
+        BESIDE_THE_STORE
+            .iter()
+            .map(|end| PathBuf::from(format!("{}{end}", store.display()))),
+    );
     paths.extend(user_file());
     paths.extend(limits_folder());
     paths.extend(settings.framing.clone());
     paths.extend(request.replay.iter().chain(&request.record).cloned());
     for executor in settings.executors.values() {
-        paths.extend(executor.command.iter().filter_map(|word| program_file(&setup.workspace, word)));
+        paths.extend(
+            executor
+                .command
+                .iter()
+                .filter_map(|word| program_file(&setup.workspace, word)),
+        );
     }
     paths.iter().for_each(|path| protected.add(path));
     Ok(())

@@ -88,13 +88,21 @@ impl RunRequest {
         };
         let workspace = self.workspace.as_deref().unwrap_or(Path::new("."));
         self.workspace = Some(anchored("the workspace", workspace)?);
-        self.replay = self.replay.as_deref().map(|path| anchored("--replay", path)).transpose()?;
+        self.replay = self
+            .replay
+            .as_deref()
+            .map(|path| anchored("--replay", path))
+            .transpose()?;
         Ok(self)
     }
 
     /// What stands between divisi and the vendors.
     pub(crate) fn answer_mode(&self) -> AnswerMode<'_> {
-        AnswerMode { demo: self.demo, record: self.record.as_deref(), replay: self.replay.as_deref() }
+        AnswerMode {
+            demo: self.demo,
+            record: self.record.as_deref(),
+            replay: self.replay.as_deref(),
+        }
     }
 
     /// The settings that stand in it.
@@ -102,7 +110,10 @@ impl RunRequest {
         let text = |value: Option<String>| value.map(toml::Value::from);
         let number = |value: Option<u32>| value.map(|number| i64::from(number).into());
         // Grants are words, which TOML can write.
-        let allow = self.allow.as_ref().and_then(|grants| toml::Value::try_from(grants).ok());
+        let allow = self
+            .allow
+            .as_ref()
+            .and_then(|grants| toml::Value::try_from(grants).ok());
         // Taken back, the number of the settings holds.
         let keep_going = self.keep_going == Some(true);
         [
@@ -112,7 +123,10 @@ impl RunRequest {
             ("--jobs", number(self.jobs)),
             ("--timeout", text(self.timeout.map(String::from))),
             ("--retries", number(self.retries)),
-            ("--overload-wait", text(self.overload_wait.map(String::from))),
+            (
+                "--overload-wait",
+                text(self.overload_wait.map(String::from)),
+            ),
             ("--keep-going", keep_going.then_some(0.into())),
             ("--hedge", self.hedge.map(toml::Value::from)),
             ("--allow", allow),
@@ -147,24 +161,43 @@ mod tests {
             allow: Some(vec![Grant::Write]),
             ..RunRequest::default()
         };
-        let kept: RunRequest = serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap();
-        let said = RunRequest { model: Some("opus".into()), ..RunRequest::default() };
+        let kept: RunRequest =
+            serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap();
+        let said = RunRequest {
+            model: Some("opus".into()),
+            ..RunRequest::default()
+        };
         let both = said.or(kept.clone());
-        assert_eq!(both, RunRequest { model: Some("opus".into()), ..kept });
+        assert_eq!(
+            both,
+            RunRequest {
+                model: Some("opus".into()),
+                ..kept
+            }
+        );
     }
 
     #[test]
     fn what_is_kept_can_be_taken_back() {
-        let both = |value| RunRequest { hedge: value, keep_going: value, ..RunRequest::default() };
+        let both = |value| RunRequest {
+            hedge: value,
+            keep_going: value,
+            ..RunRequest::default()
+        };
         let kept = both(Some(true));
         assert_eq!(both(None).or(kept.clone()), kept);
         let request = both(Some(false)).or(kept);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("divisi.toml"), "hedge = true").unwrap();
         let load = |request: &RunRequest| {
-            crate::settings::load(&[].into(), folder.path(), request.leaves(), Untrusted::Refused)
-                .unwrap()
-                .settings
+            crate::settings::load(
+                &[].into(),
+                folder.path(),
+                request.leaves(),
+                Untrusted::Refused,
+            )
+            .unwrap()
+            .settings
         };
         let (with, without) = (load(&request), load(&RunRequest::default()));
         assert_eq!((with.hedge, without.hedge), (false, true));
@@ -188,9 +221,14 @@ mod tests {
             ..RunRequest::default()
         };
         let folder = tempfile::tempdir().unwrap();
-        let settings = crate::settings::load(&[].into(), folder.path(), request.leaves(), Untrusted::Refused)
-            .unwrap()
-            .settings;
+        let settings = crate::settings::load(
+            &[].into(),
+            folder.path(),
+            request.leaves(),
+            Untrusted::Refused,
+        )
+        .unwrap()
+        .settings;
         assert_eq!(settings.limits.in_flight_max, 3);
         assert_eq!(settings.retry.retries_max, 0);
         assert_eq!(settings.retry.overload_wait_max, "8h".parse().unwrap());

@@ -25,7 +25,10 @@ impl<'a> Unknown<'a> {
     fn after(beginning: &str, message: &'a str) -> Option<Self> {
         let message = message.strip_prefix(beginning)?;
         let mut names = message.split('`').skip(1).step_by(2);
-        Some(Self { name: names.next()?, known: names.collect() })
+        Some(Self {
+            name: names.next()?,
+            known: names.collect(),
+        })
     }
 
     /// What is to be written instead.
@@ -41,7 +44,10 @@ impl<'a> Unknown<'a> {
 /// fields are called where they stand.
 pub(crate) fn told(complaint: &str, thing: &str) -> (String, Option<String>) {
     if let Some(unknown) = Unknown::parse(complaint) {
-        return (format!("there is no {thing} `{}`", unknown.name), Some(unknown.hint()));
+        return (
+            format!("there is no {thing} `{}`", unknown.name),
+            Some(unknown.hint()),
+        );
     }
     match Unknown::parse_value(complaint) {
         Some(unknown) => {

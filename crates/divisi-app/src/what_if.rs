@@ -24,15 +24,26 @@ pub fn simulate(looked: &Looked) -> Simulation {
     let (graph, draws) = (&looked.graph, looked.draws());
     let mut desks = Desks::default();
     let asked = draws.asked().iter();
-    let places: Vec<Option<Place>> =
-        asked.map(|(provider, model)| desks.place(provider, model, &looked.setup)).collect();
-    let limits =
-        Limits { in_flight_max: looked.setup.limits.in_flight_max, cap: looked.settings.cap, ..desks.limits };
+    let places: Vec<Option<Place>> = asked
+        .map(|(provider, model)| desks.place(provider, model, &looked.setup))
+        .collect();
+    let limits = Limits {
+        in_flight_max: looked.setup.limits.in_flight_max,
+        cap: looked.settings.cap,
+        ..desks.limits
+    };
     let tasks = Tasks::new(graph.tasks.len(), |task| &graph.tasks[task].waits);
     let answer = what_if(&tasks, &limits, |repetition, works| {
-        draws.draw(repetition, |task, drawn| works.push(task, leg(&drawn, places[drawn.asked])));
+        draws.draw(repetition, |task, drawn| {
+            works.push(task, leg(&drawn, places[drawn.asked]));
+        });
     });
-    Simulation { answer, limits, providers: desks.providers, tasks: graph.tasks.len() }
+    Simulation {
+        answer,
+        limits,
+        providers: desks.providers,
+        tasks: graph.tasks.len(),
+    }
 }
 
 /// Where the requests to one model go.
@@ -61,19 +72,29 @@ impl Desks {
             self.providers.len() - 1
         });
         let limited_with = (name.to_owned(), family(model).to_owned());
-        let known = self.families.iter().position(|family| *family == limited_with);
+        let known = self
+            .families
+            .iter()
+            .position(|family| *family == limited_with);
         let family = known.unwrap_or_else(|| {
             self.families.push(limited_with);
             self.limits.families.push(provider);
             self.families.len() - 1
         });
-        Some(Place { family: family as u16, count_cached: settings.count_cached })
+        Some(Place {
+            family: family as u16,
+            count_cached: settings.count_cached,
+        })
     }
 }
 
 fn leg(drawn: &Drawn, place: Option<Place>) -> Leg {
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-    let cached = if place.is_some_and(|place| place.count_cached) { drawn.cached } else { 0 };
+    let cached = if place.is_some_and(|place| place.count_cached) {
+        drawn.cached
+    } else {
+        0
+    };
     Leg {
         family: place.map(|place| place.family),
         requests: drawn.requests,

@@ -18,6 +18,10 @@ Find all places where a missing price is replaced by zero, and list them with fi
 fn choose(bencher: divan::Bencher<'_, '_>, bytes: usize) {
     let kinds = Kinds::built_in();
     let prompt: String = PARAGRAPH.chars().cycle().take(bytes).collect();
-    let evidence = Evidence { prompt: &prompt, agent: Some("Explore"), ..Evidence::default() };
+    let evidence = Evidence {
+        prompt: &prompt,
+        agent: Some("Explore"),
+        ..Evidence::default()
+    };
     bencher.bench_local(|| kinds.choose(divan::black_box(&evidence)));
 }

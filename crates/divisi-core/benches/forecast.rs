@@ -57,7 +57,10 @@ fn rung(tier: Tier) -> Rung {
         provider: "main".into(),
         model: tier.as_str().into(),
         tier: Some(tier),
-        price: Some(ModelPrice { base, ..ModelPrice::default() }),
+        price: Some(ModelPrice {
+            base,
+            ..ModelPrice::default()
+        }),
     }
 }
 
@@ -88,5 +91,9 @@ fn flow(tasks: usize) -> Graph {
             timeout: Millis::from_secs(600),
         }),
     };
-    Graph { name: "audit".into(), tasks: (0..tasks).map(node).collect(), ..Graph::default() }
+    Graph {
+        name: "audit".into(),
+        tasks: (0..tasks).map(node).collect(),
+        ..Graph::default()
+    }
 }

@@ -19,15 +19,23 @@ fn main() {
     sample_count = 10
 )]
 fn submit_schedule_end(bencher: divan::Bencher<'_, '_>, (tasks, in_flight_max): (u32, u32)) {
-    let keys: Vec<Key> = (0..tasks).map(|i| Key(Digest::of(&i.to_le_bytes()))).collect();
-    bencher.counter(divan::counter::ItemsCount::new(tasks)).bench_local(|| all(&keys, in_flight_max, None));
+    let keys: Vec<Key> = (0..tasks)
+        .map(|i| Key(Digest::of(&i.to_le_bytes())))
+        .collect();
+    bencher
+        .counter(divan::counter::ItemsCount::new(tasks))
+        .bench_local(|| all(&keys, in_flight_max, None));
 }
 
 /// The same with a cap that leaves room for one attempt at a time.
 #[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 10)]
 fn under_a_tight_cap(bencher: divan::Bencher<'_, '_>, tasks: u32) {
-    let keys: Vec<Key> = (0..tasks).map(|i| Key(Digest::of(&i.to_le_bytes()))).collect();
-    bencher.counter(divan::counter::ItemsCount::new(tasks)).bench_local(|| all(&keys, 64, Some(PicoUsd(1))));
+    let keys: Vec<Key> = (0..tasks)
+        .map(|i| Key(Digest::of(&i.to_le_bytes())))
+        .collect();
+    bencher
+        .counter(divan::counter::ItemsCount::new(tasks))
+        .bench_local(|| all(&keys, 64, Some(PicoUsd(1))));
 }
 
 /// Runs a fan-out to its end, each attempt answered as soon as there is no
@@ -44,22 +52,49 @@ fn all(keys: &[Key], in_flight_max: u32, cap: Option<PicoUsd>) -> Run {
     };
     let mut run = Run::new();
     let mut under_way = VecDeque::new();
-    let flow = FlowSource { path: None, source: text.clone(), args: None, folder: None, options: None };
-    let limits = Limits { in_flight_max, ..Limits::default() };
+    let flow = FlowSource {
+        path: None,
+        source: text.clone(),
+        args: None,
+        folder: None,
+        options: None,
+    };
+    let limits = Limits {
+        in_flight_max,
+        ..Limits::default()
+    };
     drive(
         &mut run,
         now,
-        Input::Start { name: Arc::from("bench"), flow, limits, caps: Caps::of(cap) },
+        Input::Start {
+            name: Arc::from("bench"),
+            flow,
+            limits,
+            caps: Caps::of(cap),
+        },
         &mut under_way,
     );
     for &key in keys {
         let submission = Submission::new(key, facts.clone(), text.clone(), None);
-        drive(&mut run, now, Input::Submit(Box::new(submission)), &mut under_way);
+        drive(
+            &mut run,
+            now,
+            Input::Submit(Box::new(submission)),
+            &mut under_way,
+        );
     }
     drive(&mut run, now, Input::Tick, &mut under_way);
     while let Some(attempt) = under_way.pop_front() {
         let end = AttemptEnd::of(Ok(text.clone()));
-        drive(&mut run, now, Input::AttemptEnded { attempt, end: Box::new(end) }, &mut under_way);
+        drive(
+            &mut run,
+            now,
+            Input::AttemptEnded {
+                attempt,
+                end: Box::new(end),
+            },
+            &mut under_way,
+        );
         drive(&mut run, now, Input::Tick, &mut under_way);
     }
     assert_eq!(run.counts().ok as usize, keys.len());

@@ -46,7 +46,11 @@ impl Spent {
     pub fn of(reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Self {
         let billed = cost.saturating_sub(unconfirmed);
         let within = billed.min(reserved.saturating_sub(unconfirmed));
-        Self { billed: within, unconfirmed, over: billed.saturating_sub(within) }
+        Self {
+            billed: within,
+            unconfirmed,
+            over: billed.saturating_sub(within),
+        }
     }
 
     /// The same for an attempt: one that nothing bounds may cost all that it costs.
@@ -56,7 +60,15 @@ impl Spent {
         cost: PicoUsd,
         unconfirmed: PicoUsd,
     ) -> Self {
-        Self::of(if is_open_ended { reserved.max(cost) } else { reserved }, cost, unconfirmed)
+        Self::of(
+            if is_open_ended {
+                reserved.max(cost)
+            } else {
+                reserved
+            },
+            cost,
+            unconfirmed,
+        )
     }
 
     /// All of it.
@@ -85,18 +97,27 @@ impl std::ops::AddAssign for Spent {
 impl Budget {
     /// A budget of `cap` of which nothing is used.
     pub fn new(cap: Option<PicoUsd>) -> Self {
-        Self { cap, ..Self::default() }
+        Self {
+            cap,
+            ..Self::default()
+        }
     }
 
     /// What may still be reserved.
     pub fn left(&self) -> PicoUsd {
-        self.cap.map_or(PicoUsd::MAX, |cap| cap.saturating_sub(self.spent().total() + self.reserved))
+        self.cap.map_or(PicoUsd::MAX, |cap| {
+            cap.saturating_sub(self.spent().total() + self.reserved)
+        })
     }
 
     /// What was spent.
     pub fn spent(&self) -> Spent {
         let billed = self.settled.saturating_sub(self.unconfirmed);
-        Spent { billed, unconfirmed: self.unconfirmed, over: self.over }
+        Spent {
+            billed,
+            unconfirmed: self.unconfirmed,
+            over: self.over,
+        }
     }
 
     pub(crate) fn reserve(&mut self, amount: PicoUsd) {
@@ -126,7 +147,9 @@ type Phase<'a> = Option<&'a Arc<str>>;
 impl Budgets {
     /// What a task of this phase may still reserve.
     pub fn left(&self, phase: Phase<'_>) -> PicoUsd {
-        let of_phase = phase.and_then(|phase| self.phases.get(phase)).map_or(PicoUsd::MAX, Budget::left);
+        let of_phase = phase
+            .and_then(|phase| self.phases.get(phase))
+            .map_or(PicoUsd::MAX, Budget::left);
         self.run.left().min(of_phase)
     }
 
@@ -137,22 +160,39 @@ impl Budgets {
 
     /// Whether this phase has a cap of its own.
     pub fn is_capped(&self, phase: Phase<'_>) -> bool {
-        phase.and_then(|phase| self.phases.get(phase)).is_some_and(|budget| budget.cap.is_some())
+        phase
+            .and_then(|phase| self.phases.get(phase))
+            .is_some_and(|budget| budget.cap.is_some())
     }
 
     /// What a task of this phase may still reserve once this much of what it
     /// has reserved is free again.
     pub(crate) fn left_without(&self, phase: Phase<'_>, reserved: PicoUsd) -> PicoUsd {
-        let without =
-            |budget: &Budget| Budget { reserved: budget.reserved.saturating_sub(reserved), ..*budget }.left();
-        let of_phase = phase.and_then(|phase| self.phases.get(phase)).map_or(PicoUsd::MAX, without);
+        let without = |budget: &Budget| {
+            Budget {
+                reserved: budget.reserved.saturating_sub(reserved),
+                ..*budget
+            }
+            .left()
+        };
+        let of_phase = phase
+            .and_then(|phase| self.phases.get(phase))
+            .map_or(PicoUsd::MAX, without);
         without(&self.run).min(of_phase)
     }
 
     /// Those that limit anything.
     pub(crate) fn capped(&self) -> Self {
-        let capped = self.phases.iter().filter(|(_, budget)| budget.cap.is_some());
-        Self { run: self.run, phases: capped.map(|(phase, budget)| (phase.clone(), *budget)).collect() }
+        let capped = self
+            .phases
+            .iter()
+            .filter(|(_, budget)| budget.cap.is_some());
+        Self {
+            run: self.run,
+            phases: capped
+                .map(|(phase, budget)| (phase.clone(), *budget))
+                .collect(),
+        }
     }
 
     /// Sets the cap of one phase.
@@ -169,12 +209,16 @@ impl Budgets {
     /// Takes back a reservation and books what was spent of it.
     pub(crate) fn settle(&mut self, phase: Phase<'_>, reserved: PicoUsd, spent: Spent) {
         self.run.settle(reserved, spent);
-        self.of_phase(phase, reserved.max(spent.total()), |budget| budget.settle(reserved, spent));
+        self.of_phase(phase, reserved.max(spent.total()), |budget| {
+            budget.settle(reserved, spent);
+        });
     }
 
     /// Free tasks leave no trace in the budgets of phases.
     fn of_phase(&mut self, phase: Phase<'_>, amount: PicoUsd, change: impl FnOnce(&mut Budget)) {
-        let Some(phase) = phase.filter(|_| amount > PicoUsd::ZERO) else { return };
+        let Some(phase) = phase.filter(|_| amount > PicoUsd::ZERO) else {
+            return;
+        };
         match self.phases.get_mut(phase) {
             Some(budget) => change(budget),
             None => change(self.phases.entry(phase.clone()).or_default()),
@@ -218,7 +262,12 @@ impl TurnBound {
     /// A request with a prompt and replies of these prices.
     pub fn new(prompt: PicoUsd, reply_token: PicoUsd, reply_tokens_max: u32) -> Self {
         let reply_tokens_min = reply_tokens_max.min(Self::REPLY_TOKENS_MIN);
-        Self { prompt, reply_token, reply_tokens_max, reply_tokens_min }
+        Self {
+            prompt,
+            reply_token,
+            reply_tokens_max,
+            reply_tokens_min,
+        }
     }
 
     /// A request with so many prompt tokens at most, on a model of this price.
@@ -227,10 +276,15 @@ impl TurnBound {
     /// use, the five-minute write, and at the dearest rates that its length may
     /// lead to; all of it at the dearest that a vendor may serve it by without being asked.
     pub fn of(price: &ModelPrice, prompt_tokens_max: u64, reply_tokens_max: u32) -> Self {
-        let reached = price.above.iter().filter(|(threshold, _)| prompt_tokens_max > *threshold);
+        let reached = price
+            .above
+            .iter()
+            .filter(|(threshold, _)| prompt_tokens_max > *threshold);
         let rates = || reached.clone().map(|(_, rates)| rates).chain([&price.base]);
         let dearest = |class: fn(&Rates) -> PicoUsd| {
-            price.factors.dearest(rates().map(class).max().unwrap_or_default())
+            price
+                .factors
+                .dearest(rates().map(class).max().unwrap_or_default())
         };
         let token = dearest(|rates| rates.input.max(rates.cache_write_5m).max(rates.cache_read));
         let prompt = PicoUsd(token.0.saturating_mul(prompt_tokens_max));
@@ -239,12 +293,18 @@ impl TurnBound {
 
     /// A request that costs this at most, whatever its reply.
     pub fn fixed(most: PicoUsd) -> Self {
-        Self { prompt: most, ..Self::default() }
+        Self {
+            prompt: most,
+            ..Self::default()
+        }
     }
 
     /// The same where a shorter reply is of no use.
     pub fn whole(self) -> Self {
-        Self { reply_tokens_min: self.reply_tokens_max, ..self }
+        Self {
+            reply_tokens_min: self.reply_tokens_max,
+            ..self
+        }
     }
 
     /// What covers either of two requests, with the same room for their replies.
@@ -271,15 +331,23 @@ impl TurnBound {
     /// where it does not even hold the least.
     pub fn fit(&self, left: PicoUsd) -> Option<Grant> {
         if self.most() <= left {
-            return Some(Grant { reserved: self.most(), reply_tokens: None });
+            return Some(Grant {
+                reserved: self.most(),
+                reply_tokens: None,
+            });
         }
         if self.least() > left {
             return None;
         }
         // Less than the whole fits, so a token has a price.
         let tokens = left.saturating_sub(self.prompt).0 / self.reply_token.0.max(1);
-        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX).min(self.reply_tokens_max);
-        Some(Grant { reserved: self.with(tokens), reply_tokens: Some(tokens) })
+        let tokens = u32::try_from(tokens)
+            .unwrap_or(u32::MAX)
+            .min(self.reply_tokens_max);
+        Some(Grant {
+            reserved: self.with(tokens),
+            reply_tokens: Some(tokens),
+        })
     }
 
     fn with(&self, reply_tokens: u32) -> PicoUsd {
@@ -292,26 +360,49 @@ impl TurnBound {
 #[serde(untagged)]
 enum Written {
     Fixed(PicoUsd),
-    Bound { prompt: PicoUsd, reply_token: PicoUsd, reply_tokens_max: u32, reply_tokens_min: u32 },
+    Bound {
+        prompt: PicoUsd,
+        reply_token: PicoUsd,
+        reply_tokens_max: u32,
+        reply_tokens_min: u32,
+    },
 }
 
 impl From<Written> for TurnBound {
     fn from(written: Written) -> Self {
         match written {
             Written::Fixed(most) => Self::fixed(most),
-            Written::Bound { prompt, reply_token, reply_tokens_max, reply_tokens_min } => {
-                Self { prompt, reply_token, reply_tokens_max, reply_tokens_min }
-            }
+            Written::Bound {
+                prompt,
+                reply_token,
+                reply_tokens_max,
+                reply_tokens_min,
+            } => Self {
+                prompt,
+                reply_token,
+                reply_tokens_max,
+                reply_tokens_min,
+            },
         }
     }
 }
 
 impl From<TurnBound> for Written {
     fn from(bound: TurnBound) -> Self {
-        let TurnBound { prompt, reply_token, reply_tokens_max, reply_tokens_min } = bound;
+        let TurnBound {
+            prompt,
+            reply_token,
+            reply_tokens_max,
+            reply_tokens_min,
+        } = bound;
         match bound == TurnBound::fixed(prompt) {
             true => Self::Fixed(prompt),
-            false => Self::Bound { prompt, reply_token, reply_tokens_max, reply_tokens_min },
+            false => Self::Bound {
+                prompt,
+                reply_token,
+                reply_tokens_max,
+                reply_tokens_min,
+            },
         }
     }
 }
@@ -325,9 +416,27 @@ mod tests {
         let bound = TurnBound::new(PicoUsd(1_000), PicoUsd(10), 4_000);
         assert_eq!(bound.most(), PicoUsd(41_000));
         let grant = |left| bound.fit(PicoUsd(left));
-        assert_eq!(grant(50_000), Some(Grant { reserved: PicoUsd(41_000), reply_tokens: None }));
-        assert_eq!(grant(21_005), Some(Grant { reserved: PicoUsd(21_000), reply_tokens: Some(2_000) }));
-        assert_eq!(grant(11_240), Some(Grant { reserved: PicoUsd(11_240), reply_tokens: Some(1_024) }));
+        assert_eq!(
+            grant(50_000),
+            Some(Grant {
+                reserved: PicoUsd(41_000),
+                reply_tokens: None
+            })
+        );
+        assert_eq!(
+            grant(21_005),
+            Some(Grant {
+                reserved: PicoUsd(21_000),
+                reply_tokens: Some(2_000)
+            })
+        );
+        assert_eq!(
+            grant(11_240),
+            Some(Grant {
+                reserved: PicoUsd(11_240),
+                reply_tokens: Some(1_024)
+            })
+        );
         assert_eq!(grant(11_239), None);
         assert_eq!(bound.whole().fit(PicoUsd(40_999)), None);
     }
@@ -340,12 +449,22 @@ mod tests {
     #[test]
     fn a_phase_is_held_by_its_own_cap_and_by_the_run() {
         let phase: Arc<str> = "Audit".into();
-        let mut budgets = Budgets { run: Budget::new(Some(PicoUsd(100))), ..Budgets::default() };
+        let mut budgets = Budgets {
+            run: Budget::new(Some(PicoUsd(100))),
+            ..Budgets::default()
+        };
         budgets.cap_phase(&phase, PicoUsd(30));
         budgets.reserve(Some(&phase), PicoUsd(20));
         assert_eq!(budgets.left(Some(&phase)), PicoUsd(10));
         assert_eq!(budgets.left(None), PicoUsd(80));
-        budgets.settle(Some(&phase), PicoUsd(20), Spent { billed: PicoUsd(5), ..Spent::default() });
+        budgets.settle(
+            Some(&phase),
+            PicoUsd(20),
+            Spent {
+                billed: PicoUsd(5),
+                ..Spent::default()
+            },
+        );
         budgets.reserve(None, PicoUsd(90));
         assert_eq!(budgets.left(Some(&phase)), PicoUsd(5));
     }
@@ -359,7 +478,11 @@ mod tests {
         assert_eq!(spent(20, 5, 0), (5, 0, 0));
         assert_eq!(spent(20, 20, 20), (0, 20, 0));
         assert_eq!(spent(20, 50, 0), (20, 0, 30));
-        assert_eq!(spent(20, 50, 20), (0, 20, 30), "beside what was never answered");
+        assert_eq!(
+            spent(20, 50, 20),
+            (0, 20, 30),
+            "beside what was never answered"
+        );
         assert_eq!(spent(20, u64::MAX, 0), (20, 0, u64::MAX - 20));
         let mut budget = Budget::new(Some(PicoUsd(100)));
         budget.reserve(PicoUsd(20));
@@ -369,7 +492,10 @@ mod tests {
             (PicoUsd(20), PicoUsd(50), PicoUsd(50))
         );
         budget.settle(PicoUsd(0), Spent::of(PicoUsd(0), PicoUsd::MAX, PicoUsd(0)));
-        assert_eq!((budget.settled, budget.left()), (PicoUsd(20), PicoUsd::ZERO));
+        assert_eq!(
+            (budget.settled, budget.left()),
+            (PicoUsd(20), PicoUsd::ZERO)
+        );
     }
 
     #[test]

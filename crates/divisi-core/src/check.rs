@@ -103,7 +103,11 @@ impl Judge {
 
     /// The cheapest tier, by this rubric and the usual threshold.
     pub fn new(rubric: impl Into<Arc<str>>) -> Self {
-        Self { rubric: rubric.into(), model: None, threshold: Self::threshold_default() }
+        Self {
+            rubric: rubric.into(),
+            model: None,
+            threshold: Self::threshold_default(),
+        }
     }
 
     /// Seven of ten: good with small faults.
@@ -167,7 +171,10 @@ impl LadderWorth {
             return None;
         }
         let break_even = weak_and_check.0 as f64 / strong.0 as f64;
-        Some(Self { accepted: accepted as f64 / tried as f64, break_even })
+        Some(Self {
+            accepted: accepted as f64 / tried as f64,
+            break_even,
+        })
     }
 
     /// Whether it pays.

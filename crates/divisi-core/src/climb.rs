@@ -54,6 +54,10 @@ mod tests {
         assert_eq!(climb(1, 2, true, false), Climb::Accept);
         assert_eq!(climb(1, 2, false, true), Climb::Keep);
         assert_eq!(climb(1, 2, false, false), Climb::Fail);
-        assert_eq!(climb(0, 1, false, false), Climb::Fail, "one rung is a ladder too");
+        assert_eq!(
+            climb(0, 1, false, false),
+            Climb::Fail,
+            "one rung is a ladder too"
+        );
     }
 }

@@ -53,7 +53,9 @@ impl From<Digest> for String {
 impl TryFrom<String> for Digest {
     type Error = InvalidDigest;
     fn try_from(hex: String) -> Result<Self, InvalidDigest> {
-        blake3::Hash::from_hex(&hex).map(Self::from).map_err(|_| InvalidDigest(hex))
+        blake3::Hash::from_hex(&hex)
+            .map(Self::from)
+            .map_err(|_| InvalidDigest(hex))
     }
 }
 

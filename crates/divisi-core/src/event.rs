@@ -7,8 +7,8 @@ use crate::budget::TurnBound;
 use crate::check::OneOrMany;
 use crate::preflight::{Estimate, GroupKind};
 use crate::{
-    AttemptId, Content, Digest, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd, Position,
-    RetryPolicy, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd,
+    Position, RetryPolicy, TaskId, Timestamp, Usage,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -147,7 +147,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "is_default")]
         unconfirmed: PicoUsd,
         /// What its next turn may cost, where the budget did not hold that.
-        #[serde(default, rename = "next_turn_max", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "next_turn_max",
+            skip_serializing_if = "Option::is_none"
+        )]
         next_turn: Option<TurnBound>,
         /// What its check has against its result, where that was refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,7 +335,10 @@ impl Event {
 impl Caps {
     /// A cap for the run and nothing else.
     pub fn of(run: Option<PicoUsd>) -> Self {
-        Self { run, ..Self::default() }
+        Self {
+            run,
+            ..Self::default()
+        }
     }
 }
 
@@ -556,7 +563,13 @@ pub struct Suspension {
 impl Suspension {
     /// Something of this kind, by no handle, for which nothing stays reserved.
     pub fn of(kind: impl Into<Arc<str>>) -> Self {
-        Self { kind: kind.into(), handle: None, reserved: PicoUsd::ZERO, question: None, goes_on: false }
+        Self {
+            kind: kind.into(),
+            handle: None,
+            reserved: PicoUsd::ZERO,
+            question: None,
+            goes_on: false,
+        }
     }
 }
 
@@ -771,7 +784,9 @@ impl Refusal {
     /// log is no work.
     pub fn is_of_work(&self) -> bool {
         match self {
-            Self::Task { .. } | Self::Call { .. } | Self::Tokens { .. } | Self::Phase { .. } => true,
+            Self::Task { .. } | Self::Call { .. } | Self::Tokens { .. } | Self::Phase { .. } => {
+                true
+            }
             Self::Log { .. } | Self::Tool { .. } => false,
         }
     }

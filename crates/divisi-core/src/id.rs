@@ -20,8 +20,14 @@ impl RunId {
         let name = name.into();
         let well_formed = !name.is_empty()
             && name.len() <= Self::LEN_MAX
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if well_formed { Ok(Self(name)) } else { Err(InvalidRunId(name)) }
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if well_formed {
+            Ok(Self(name))
+        } else {
+            Err(InvalidRunId(name))
+        }
     }
 
     /// Makes a name of eight characters out of `entropy`.
@@ -29,7 +35,9 @@ impl RunId {
     /// The alphabet leaves out letters that read alike (`i l o u`).
     pub fn from_entropy(entropy: u64) -> Self {
         const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let name = (0..8).map(|i| ALPHABET[(entropy >> (i * 5)) as usize & 31] as char).collect();
+        let name = (0..8)
+            .map(|i| ALPHABET[(entropy >> (i * 5)) as usize & 31] as char)
+            .collect();
         Self(name)
     }
 
@@ -97,7 +105,9 @@ impl fmt::Display for AttemptId {
 }
 
 /// A place in a journal: how many events stand before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Position(pub u64);
 

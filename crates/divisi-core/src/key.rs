@@ -32,16 +32,37 @@ impl Key {
                 canonical(&mut hash, schema);
             }
         }
-        list(&mut hash, parts.models.iter().map(|model| model.as_ref().as_bytes()));
-        optional(&mut hash, parts.effort.map(|effort| effort.as_str().as_bytes()));
+        list(
+            &mut hash,
+            parts.models.iter().map(|model| model.as_ref().as_bytes()),
+        );
+        optional(
+            &mut hash,
+            parts.effort.map(|effort| effort.as_str().as_bytes()),
+        );
         field(&mut hash, parts.executor.as_bytes());
-        optional(&mut hash, parts.agent.as_ref().map(|digest| digest.as_bytes().as_slice()));
-        list(&mut hash, parts.tools.iter().map(|tool| tool.as_ref().as_bytes()));
+        optional(
+            &mut hash,
+            parts
+                .agent
+                .as_ref()
+                .map(|digest| digest.as_bytes().as_slice()),
+        );
+        list(
+            &mut hash,
+            parts.tools.iter().map(|tool| tool.as_ref().as_bytes()),
+        );
         hash.update(&[match parts.isolation {
             Isolation::None => 0,
             Isolation::Worktree => 1,
         }]);
-        list(&mut hash, parts.inputs.iter().map(|digest| digest.as_bytes().as_slice()));
+        list(
+            &mut hash,
+            parts
+                .inputs
+                .iter()
+                .map(|digest| digest.as_bytes().as_slice()),
+        );
         if !parts.check.is_empty() {
             // Written only where there are any: keys of tasks without stay what they were.
             canonical(&mut hash, &serde_json::json!(parts.check));
@@ -172,7 +193,12 @@ mod tests {
     fn the_order_of_schema_members_does_not_matter() {
         let one = json!({"type": "object", "required": ["a"]});
         let other = json!({"required": ["a"], "type": "object"});
-        let key = |schema| Key::of(&KeyParts { schema: Some(schema), ..parts("p", &[]) });
+        let key = |schema| {
+            Key::of(&KeyParts {
+                schema: Some(schema),
+                ..parts("p", &[])
+            })
+        };
         assert_eq!(key(&one), key(&other));
         assert_ne!(key(&one), Key::of(&parts("p", &[])));
     }
@@ -184,16 +210,46 @@ mod tests {
         let base = parts("p", &haiku);
         let variants = [
             base,
-            KeyParts { prompt: "q", ..base },
-            KeyParts { context: Some("c"), ..base },
-            KeyParts { schema: Some(&schema), ..base },
-            KeyParts { models: &[], ..base },
-            KeyParts { effort: Some(Effort::Low), ..base },
-            KeyParts { executor: "shell", ..base },
-            KeyParts { agent: Some(digest), ..base },
-            KeyParts { tools: &haiku, ..base },
-            KeyParts { isolation: Isolation::Worktree, ..base },
-            KeyParts { inputs: &[digest], ..base },
+            KeyParts {
+                prompt: "q",
+                ..base
+            },
+            KeyParts {
+                context: Some("c"),
+                ..base
+            },
+            KeyParts {
+                schema: Some(&schema),
+                ..base
+            },
+            KeyParts {
+                models: &[],
+                ..base
+            },
+            KeyParts {
+                effort: Some(Effort::Low),
+                ..base
+            },
+            KeyParts {
+                executor: "shell",
+                ..base
+            },
+            KeyParts {
+                agent: Some(digest),
+                ..base
+            },
+            KeyParts {
+                tools: &haiku,
+                ..base
+            },
+            KeyParts {
+                isolation: Isolation::Worktree,
+                ..base
+            },
+            KeyParts {
+                inputs: &[digest],
+                ..base
+            },
         ];
         let keys: std::collections::BTreeSet<_> = variants.iter().map(Key::of).collect();
         assert_eq!(keys.len(), variants.len());

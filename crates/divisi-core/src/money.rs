@@ -10,7 +10,9 @@ use std::ops::{Add, AddAssign};
 /// The cheapest published price is some nanodollars per token, and discounts
 /// cut it into fractions; a picodollar holds every one of them exactly, and
 /// 64 bits of them reach 18 million dollars. Sums saturate there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct PicoUsd(pub u64);
 
@@ -40,9 +42,16 @@ impl PicoUsd {
         {
             return None;
         }
-        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        let whole: u64 = if whole.is_empty() {
+            0
+        } else {
+            whole.parse().ok()?
+        };
         let fraction: u64 = format!("{fraction:0<12}").parse().ok()?;
-        whole.checked_mul(Self::DOLLAR.0)?.checked_add(fraction).map(Self)
+        whole
+            .checked_mul(Self::DOLLAR.0)?
+            .checked_add(fraction)
+            .map(Self)
     }
 
     /// A round amount that is no less: two digits, in whole cents, and one cent
@@ -89,13 +98,23 @@ impl Sum for PicoUsd {
 /// Cents from one dollar on, a hundredth of a cent below: `$4.10`, `$0.0312`.
 impl fmt::Display for PicoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, decimals) = if self.0 >= Self::DOLLAR.0 { (10_000_000_000, 2) } else { (100_000_000, 4) };
+        let (unit, decimals) = if self.0 >= Self::DOLLAR.0 {
+            (10_000_000_000, 2)
+        } else {
+            (100_000_000, 4)
+        };
         if self.0 > 0 && self.0 < unit {
             return write!(f, "<$0.0001");
         }
         let rounded = (self.0.saturating_add(unit / 2)) / unit;
         let per_dollar = 10u64.pow(decimals);
-        write!(f, "${}.{:0width$}", rounded / per_dollar, rounded % per_dollar, width = decimals as usize)
+        write!(
+            f,
+            "${}.{:0width$}",
+            rounded / per_dollar,
+            rounded % per_dollar,
+            width = decimals as usize
+        )
     }
 }
 
@@ -105,8 +124,14 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        assert_eq!(PicoUsd::parse_dollars("5"), Some(PicoUsd(5 * PicoUsd::DOLLAR.0)));
-        assert_eq!(PicoUsd::parse_dollars("$0.35"), Some(PicoUsd(350_000_000_000)));
+        assert_eq!(
+            PicoUsd::parse_dollars("5"),
+            Some(PicoUsd(5 * PicoUsd::DOLLAR.0))
+        );
+        assert_eq!(
+            PicoUsd::parse_dollars("$0.35"),
+            Some(PicoUsd(350_000_000_000))
+        );
         assert_eq!(PicoUsd::parse_dollars(".5"), Some(PicoUsd(500_000_000_000)));
         for wrong in ["", ".", "-1", "1e3", "1.2.3", "five", "99999999999"] {
             assert_eq!(PicoUsd::parse_dollars(wrong), None, "{wrong}");
@@ -118,9 +143,14 @@ mod tests {
         let enough = |dollars| PicoUsd::parse_dollars(dollars).unwrap().enough().typed();
         assert_eq!(
             ["0", "0.001", "0.351", "0.994", "1.02", "12", "12.5", "1234"].map(enough),
-            ["0.01", "0.01", "0.36", "1.00", "1.10", "12.00", "13.00", "1300.00"]
+            [
+                "0.01", "0.01", "0.36", "1.00", "1.10", "12.00", "13.00", "1300.00"
+            ]
         );
-        assert_eq!(PicoUsd::parse_dollars("1.230000000001").unwrap().typed(), "1.24");
+        assert_eq!(
+            PicoUsd::parse_dollars("1.230000000001").unwrap().typed(),
+            "1.24"
+        );
     }
 
     #[test]

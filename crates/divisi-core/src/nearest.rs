@@ -14,8 +14,10 @@ pub fn likeness(meant: &str, name: &str) -> Option<f64> {
 /// The known names of which `name` may be a slip, most alike first; where two are as much
 /// alike, in their order.
 pub fn alike<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut alike: Vec<(f64, &str)> =
-        known.into_iter().filter_map(|known| Some((likeness(known, name)?, known))).collect();
+    let mut alike: Vec<(f64, &str)> = known
+        .into_iter()
+        .filter_map(|known| Some((likeness(known, name)?, known)))
+        .collect();
     alike.sort_by(|a, b| b.0.total_cmp(&a.0));
     alike.into_iter().map(|(_, known)| known).collect()
 }
@@ -31,7 +33,14 @@ mod tests {
 
     #[test]
     fn slips_are_found_and_other_words_are_not() {
-        let known = ["haiku", "sonnet", "opus", "in_flight_max", "security-review", "Explore"];
+        let known = [
+            "haiku",
+            "sonnet",
+            "opus",
+            "in_flight_max",
+            "security-review",
+            "Explore",
+        ];
         for (slip, meant) in [
             ("haku", "haiku"),
             ("Sonet", "sonnet"),

@@ -59,7 +59,12 @@ pub struct Failure {
 impl Failure {
     /// A failure of this class.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), hint: None, partial: None }
+        Self {
+            class,
+            message: message.into(),
+            hint: None,
+            partial: None,
+        }
     }
 
     /// The same with advice.

@@ -34,7 +34,11 @@ pub struct Complaint {
 impl Planning {
     /// The planner's prompt.
     pub fn prompt(&self) -> String {
-        let Self { goal, max, complaint } = self;
+        let Self {
+            goal,
+            max,
+            complaint,
+        } = self;
         let complaint = complaint.as_ref().map(Complaint::told).unwrap_or_default();
         format!(
             "Split this goal into tasks for agents that work at the same time:\n\n{goal}\n\n\
@@ -62,7 +66,9 @@ pub fn plan(value: &Value, tasks_max: usize) -> Result<Plan, String> {
         None => error.to_string(),
     })?;
     match plan.tasks().len() {
-        tasks if tasks > tasks_max => Err(format!("the plan has {tasks} tasks, {tasks_max} are allowed")),
+        tasks if tasks > tasks_max => Err(format!(
+            "the plan has {tasks} tasks, {tasks_max} are allowed"
+        )),
         _ => Ok(plan),
     }
 }
@@ -106,7 +112,11 @@ impl Part {
             Ok(text) => (Some(text), None),
             Err(reason) => (None, Some(reason)),
         };
-        Self { name: name.into(), text, reason }
+        Self {
+            name: name.into(),
+            text,
+            reason,
+        }
     }
 
     fn why(&self) -> &str {
@@ -118,20 +128,37 @@ impl Gathering {
     /// The prompt: what is to be made, the parts, and what is missing. Fails where there are
     /// too few.
     pub fn prompt(&self) -> Result<String, String> {
-        let Self { prompt, least, parts } = self;
+        let Self {
+            prompt,
+            least,
+            parts,
+        } = self;
         let missing: Vec<&Part> = parts.iter().filter(|part| part.text.is_none()).collect();
         let (present, of) = (parts.len() - missing.len(), parts.len());
         if present < *least {
-            let why: Vec<_> = missing.iter().map(|part| format!("{} ({})", part.name, part.why())).collect();
-            let why = if why.is_empty() { "all".to_owned() } else { why.join(", ") };
-            return Err(format!("gather() has {present} of {of} parts and needs {least}; missing: {why}"));
+            let why: Vec<_> = missing
+                .iter()
+                .map(|part| format!("{} ({})", part.name, part.why()))
+                .collect();
+            let why = if why.is_empty() {
+                "all".to_owned()
+            } else {
+                why.join(", ")
+            };
+            return Err(format!(
+                "gather() has {present} of {of} parts and needs {least}; missing: {why}"
+            ));
         }
         let mut sections = vec![prompt.clone()];
-        let texts = parts.iter().filter_map(|part| Some((&part.name, part.text.as_ref()?)));
+        let texts = parts
+            .iter()
+            .filter_map(|part| Some((&part.name, part.text.as_ref()?)));
         sections.extend(texts.map(|(name, text)| format!("## {name}\n\n{text}")));
         if !missing.is_empty() {
-            let lines: Vec<_> =
-                missing.iter().map(|part| format!("- {}: {}", part.name, part.why())).collect();
+            let lines: Vec<_> = missing
+                .iter()
+                .map(|part| format!("- {}: {}", part.name, part.why()))
+                .collect();
             sections.push(format!(
                 "## Missing\n\n{} of {of} parts could not be had:\n\n{}\n\n\
                  Do not guess what they would have said. Say in your answer that they are missing.",
@@ -151,9 +178,17 @@ mod tests {
         let parts = vec![
             Part::new("one", Ok("done".to_owned())),
             Part::new("two", Err("it timed out".to_owned())),
-            Part { reason: None, ..Part::new("three", Err(String::new())) },
+            Part {
+                reason: None,
+                ..Part::new("three", Err(String::new()))
+            },
         ];
-        Gathering { prompt: "Sum it up".to_owned(), least, parts }.prompt()
+        Gathering {
+            prompt: "Sum it up".to_owned(),
+            least,
+            parts,
+        }
+        .prompt()
     }
 
     #[test]
@@ -179,10 +214,21 @@ mod tests {
 
     #[test]
     fn a_planner_is_told_what_was_wrong() {
-        let planning = Planning { goal: "a goal".to_owned(), max: 3, complaint: None };
+        let planning = Planning {
+            goal: "a goal".to_owned(),
+            max: 3,
+            complaint: None,
+        };
         assert!(planning.prompt().contains("write {{id}} in the prompt"));
-        let complaint = Complaint { error: "no tasks".to_owned(), plan: "{}".to_owned() };
-        let again = Planning { complaint: Some(complaint), ..planning.clone() }.prompt();
+        let complaint = Complaint {
+            error: "no tasks".to_owned(),
+            plan: "{}".to_owned(),
+        };
+        let again = Planning {
+            complaint: Some(complaint),
+            ..planning.clone()
+        }
+        .prompt();
         let added = again.strip_prefix(&planning.prompt()).unwrap();
         insta::assert_snapshot!(added.trim_start(), @"
         Your last plan could not be used: no tasks

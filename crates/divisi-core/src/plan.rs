@@ -42,7 +42,10 @@ pub struct PlanTask {
     /// which is needed even if `needs` does not say so.
     pub prompt: String,
     /// Tasks that must have ended well before this one starts.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "written::names"
+    )]
     pub needs: Vec<String>,
     /// A short name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,10 +54,16 @@ pub struct PlanTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// A tier or a model id, or several to climb.
-    #[serde(skip_serializing_if = "Ladder::is_empty", deserialize_with = "written::names")]
+    #[serde(
+        skip_serializing_if = "Ladder::is_empty",
+        deserialize_with = "written::names"
+    )]
     pub model: Ladder,
     /// What takes the place of a model that is out of order.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "written::names"
+    )]
     pub fallback: Vec<String>,
     /// What a result has to stand.
     #[serde(skip_serializing_if = "Vec::is_empty", with = "written::checks")]
@@ -78,7 +87,10 @@ pub struct PlanTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
     /// Names of tools it may not use.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "written::names"
+    )]
     pub disallowed_tools: Vec<String>,
     /// Text that many tasks share.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +99,10 @@ pub struct PlanTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// Files whose content belongs to the identity of the task.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "written::names")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "written::names"
+    )]
     pub inputs: Vec<String>,
     /// Where it works.
     #[serde(skip_serializing_if = "is_default")]
@@ -96,7 +111,11 @@ pub struct PlanTask {
     #[serde(skip_serializing_if = "Option::is_none", with = "written::span")]
     pub timeout: Option<Millis>,
     /// Longest time one attempt may go without any sign of progress.
-    #[serde(rename = "stallMs", skip_serializing_if = "Option::is_none", with = "written::span")]
+    #[serde(
+        rename = "stallMs",
+        skip_serializing_if = "Option::is_none",
+        with = "written::span"
+    )]
     pub idle_timeout: Option<Millis>,
     /// How often a failed attempt may be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,7 +171,10 @@ pub struct Gather {
     /// What is to be made of the results.
     pub prompt: String,
     /// A tier or a model id, or several to climb.
-    #[serde(skip_serializing_if = "Ladder::is_empty", deserialize_with = "written::names")]
+    #[serde(
+        skip_serializing_if = "Ladder::is_empty",
+        deserialize_with = "written::names"
+    )]
     pub model: Ladder,
     /// How hard the model should think.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,14 +222,29 @@ impl Plan {
             return Err(PlanError::Empty);
         }
         if tasks.len() > Self::TASKS_MAX {
-            return Err(PlanError::TooLong { tasks: tasks.len(), tasks_max: Self::TASKS_MAX });
+            return Err(PlanError::TooLong {
+                tasks: tasks.len(),
+                tasks_max: Self::TASKS_MAX,
+            });
         }
         let places = places(&tasks)?;
-        let needs = tasks.iter().map(|task| task.resolve(&places)).collect::<Result<Vec<_>, _>>()?;
+        let needs = tasks
+            .iter()
+            .map(|task| task.resolve(&places))
+            .collect::<Result<Vec<_>, _>>()?;
         if let Some(cycle) = order::cycle(&needs) {
-            return Err(PlanError::Cycle(cycle.into_iter().map(|i| tasks[i].id.clone()).collect()));
+            return Err(PlanError::Cycle(
+                cycle.into_iter().map(|i| tasks[i].id.clone()).collect(),
+            ));
         }
-        Ok(Self { head: Head { goal, ..Head::default() }, tasks, needs })
+        Ok(Self {
+            head: Head {
+                goal,
+                ..Head::default()
+            },
+            tasks,
+            needs,
+        })
     }
 
     /// Reads a plan from JSON: `{"goal": …, "tasks": [{"id", "prompt", "needs", …}]}`.
@@ -256,7 +293,11 @@ impl Plan {
 
     /// Whether each of these caps holds something: a misspelt one would not.
     fn check_phases(&self, caps: &[PhaseCap]) -> Result<(), PlanError> {
-        let known: BTreeSet<&str> = self.tasks.iter().filter_map(|task| task.phase.as_deref()).collect();
+        let known: BTreeSet<&str> = self
+            .tasks
+            .iter()
+            .filter_map(|task| task.phase.as_deref())
+            .collect();
         let mut capped = BTreeSet::new();
         for PhaseCap { title, .. } in caps {
             let phase = title.clone();
@@ -298,7 +339,11 @@ impl Plan {
 impl PlanTask {
     /// A task with this name and prompt and nothing else said.
     pub fn new(id: impl Into<String>, prompt: impl Into<String>) -> Self {
-        Self { id: id.into(), prompt: prompt.into(), ..Self::default() }
+        Self {
+            id: id.into(),
+            prompt: prompt.into(),
+            ..Self::default()
+        }
     }
 
     /// The same after these tasks.
@@ -343,12 +388,21 @@ impl PlanTask {
 
     fn resolve(&self, places: &BTreeMap<&str, usize>) -> Result<Vec<usize>, PlanError> {
         if self.prompt.trim().is_empty() {
-            return Err(PlanError::EmptyPrompt { task: self.id.clone() });
+            return Err(PlanError::EmptyPrompt {
+                task: self.id.clone(),
+            });
         }
         let mut needs = Vec::new();
-        for need in self.needs.iter().map(String::as_str).chain(self.references()) {
+        for need in self
+            .needs
+            .iter()
+            .map(String::as_str)
+            .chain(self.references())
+        {
             if need == self.id {
-                return Err(PlanError::NeedsItself { task: self.id.clone() });
+                return Err(PlanError::NeedsItself {
+                    task: self.id.clone(),
+                });
             }
             let place = places.get(need).ok_or_else(|| PlanError::UnknownNeed {
                 task: self.id.clone(),
@@ -371,10 +425,15 @@ fn places(tasks: &[PlanTask]) -> Result<BTreeMap<&str, usize>, PlanError> {
     let mut places = BTreeMap::new();
     for (place, task) in tasks.iter().enumerate() {
         if !reference::is_id(&task.id) {
-            return Err(PlanError::BadId { place, id: task.id.clone() });
+            return Err(PlanError::BadId {
+                place,
+                id: task.id.clone(),
+            });
         }
         if places.insert(task.id.as_str(), place).is_some() {
-            return Err(PlanError::SameId { id: task.id.clone() });
+            return Err(PlanError::SameId {
+                id: task.id.clone(),
+            });
         }
     }
     Ok(places)
@@ -390,7 +449,10 @@ struct Draft {
 
 impl From<Plan> for Draft {
     fn from(plan: Plan) -> Self {
-        Self { head: plan.head, tasks: plan.tasks }
+        Self {
+            head: plan.head,
+            tasks: plan.tasks,
+        }
     }
 }
 

@@ -74,7 +74,9 @@ impl Reads {
         if json.len() < WINDOW_BYTES {
             return;
         }
-        let Ok(value) = serde_json::from_str(json) else { return };
+        let Ok(value) = serde_json::from_str(json) else {
+            return;
+        };
         match &value {
             Value::String(text) => self.remember(task, text, &json[1..json.len() - 1]),
             _ => {
@@ -93,8 +95,12 @@ impl Reads {
                 let json = value.to_string();
                 self.remember(task, text, &json[1..json.len() - 1]);
             }
-            Value::Array(values) => values.iter().for_each(|value| self.remember_texts(task, value, left)),
-            Value::Object(fields) => fields.values().for_each(|value| self.remember_texts(task, value, left)),
+            Value::Array(values) => values
+                .iter()
+                .for_each(|value| self.remember_texts(task, value, left)),
+            Value::Object(fields) => fields
+                .values()
+                .for_each(|value| self.remember_texts(task, value, left)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
@@ -122,7 +128,9 @@ impl Reads {
     }
 
     fn add(&mut self, task: TaskId, text: &[u8]) {
-        let key = text[..WINDOW_BYTES].iter().fold(0, |hash, byte| enter(hash, *byte));
+        let key = text[..WINDOW_BYTES]
+            .iter()
+            .fold(0, |hash, byte| enter(hash, *byte));
         let hash = hash_of(text);
         let alike = self.pieces.entry(key).or_default();
         if let Some(known) = alike.iter_mut().find(|known| known.hash == hash) {
@@ -133,7 +141,12 @@ impl Reads {
             return;
         }
         let length = text.len() as u8;
-        alike.push(Piece { task, length, hash, is_shared: false });
+        alike.push(Piece {
+            task,
+            length,
+            hash,
+            is_shared: false,
+        });
         self.order.push_back(key);
         self.filter.resize(FILTER_BITS / 64, 0);
         let (word, bit) = bit_of(key);
@@ -144,7 +157,9 @@ impl Reads {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(key) = self.order.pop_front() else { return };
+        let Some(key) = self.order.pop_front() else {
+            return;
+        };
         if let Some(alike) = self.pieces.get_mut(&key) {
             alike.remove(0);
             if alike.is_empty() {
@@ -175,7 +190,12 @@ impl Reads {
         found.into_iter().take(READS_MAX).collect()
     }
 
-    fn look_through(&self, text: &[u8], found: &mut BTreeSet<TaskId>, shared: &mut BTreeSet<TaskId>) {
+    fn look_through(
+        &self,
+        text: &[u8],
+        found: &mut BTreeSet<TaskId>,
+        shared: &mut BTreeSet<TaskId>,
+    ) {
         let mut hash = 0_u64;
         for (end, byte) in text.iter().enumerate() {
             if let Some(start) = end.checked_sub(WINDOW_BYTES) {
@@ -188,7 +208,12 @@ impl Reads {
                 for piece in self.pieces.get(&hash).into_iter().flatten() {
                     let is_it = |there: &[u8]| hash_of(there) == piece.hash;
                     if from.get(..piece.length.into()).is_some_and(is_it) {
-                        if piece.is_shared { &mut *shared } else { &mut *found }.insert(piece.task);
+                        if piece.is_shared {
+                            &mut *shared
+                        } else {
+                            &mut *found
+                        }
+                        .insert(piece.task);
                     }
                 }
             }
@@ -206,7 +231,10 @@ fn value_of(byte: u8) -> u64 {
 }
 
 fn hash_of(text: &[u8]) -> u64 {
-    blake3::hash(text).as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    blake3::hash(text)
+        .as_bytes()
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Where a hash stands in the filter.
@@ -222,7 +250,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn result(i: u32) -> String {
-        let lines = (0..20).map(|line| format!("{line}. file {} of task {i} is \"fine\"\n", line * 7 + i));
+        let lines =
+            (0..20).map(|line| format!("{line}. file {} of task {i} is \"fine\"\n", line * 7 + i));
         lines.collect()
     }
 
@@ -242,20 +271,39 @@ mod tests {
     fn results_are_found_whole_cut_and_as_json() {
         let reads = reads(9);
         let text = result(3);
-        assert_eq!(found(&reads, &format!("Verify this:\n{text}\nIs it so?")), [3]);
+        assert_eq!(
+            found(&reads, &format!("Verify this:\n{text}\nIs it so?")),
+            [3]
+        );
         assert_eq!(found(&reads, &format!("Verify:\n{}…", &text[..100])), [3]);
         assert_eq!(found(&reads, &format!("Verify:\n{}", &text[300..])), [3]);
         let both = serde_json::json!([result(7), { "report": result(2) }]);
-        assert_eq!(found(&reads, &serde_json::to_string_pretty(&both).unwrap()), [2, 7]);
-        assert!(found(&reads, "Verify all files of all tasks, each of which may be \"fine\".").is_empty());
-        assert_eq!(reads.of(["a prompt", &result(1)]), [TaskId(1)], "in its context, too");
+        assert_eq!(
+            found(&reads, &serde_json::to_string_pretty(&both).unwrap()),
+            [2, 7]
+        );
+        assert!(
+            found(
+                &reads,
+                "Verify all files of all tasks, each of which may be \"fine\"."
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            reads.of(["a prompt", &result(1)]),
+            [TaskId(1)],
+            "in its context, too"
+        );
     }
 
     #[test]
     fn texts_of_an_object_are_found_by_themselves() {
         let mut reads = Reads::default();
         let finding = "The sum is rounded before it is added, so that cents are lost.";
-        reads.given(TaskId(4), &serde_json::json!({"line": 7, "why": [finding]}).to_string());
+        reads.given(
+            TaskId(4),
+            &serde_json::json!({"line": 7, "why": [finding]}).to_string(),
+        );
         assert_eq!(found(&reads, &format!("Is this right? {finding}")), [4]);
     }
 
@@ -264,7 +312,9 @@ mod tests {
         let mut reads = Reads::default();
         let opening = "I have reviewed the file with great care, from its first line to its last. ";
         let own = |i: u32| {
-            format!("Result {i} is that the module number {i} has {i} errors in all of its {i} parts.")
+            format!(
+                "Result {i} is that the module number {i} has {i} errors in all of its {i} parts."
+            )
         };
         for i in 0..3 {
             reads.given(
@@ -272,7 +322,10 @@ mod tests {
                 &Value::from(format!("{opening}{opening}{}{}", own(i), own(i + 10))).to_string(),
             );
         }
-        assert_eq!(found(&reads, &format!("{opening}{opening}{}{}", own(1), own(11))), [1]);
+        assert_eq!(
+            found(&reads, &format!("{opening}{opening}{}{}", own(1), own(11))),
+            [1]
+        );
         assert_eq!(
             found(&reads, &format!("{opening} Say the same.")),
             [0],
@@ -293,7 +346,10 @@ mod tests {
         let mut reads = reads(u32::try_from(PIECES_MAX / 5).unwrap());
         assert!(reads.order.len() <= PIECES_MAX);
         reads = (0..3).fold(reads, |mut reads, i| {
-            reads.given(TaskId(1_000_000 + i), &Value::from(result(1_000_000 + i)).to_string());
+            reads.given(
+                TaskId(1_000_000 + i),
+                &Value::from(result(1_000_000 + i)).to_string(),
+            );
             reads
         });
         assert!(reads.order.len() <= PIECES_MAX && reads.pieces.len() <= PIECES_MAX);

@@ -57,7 +57,10 @@ pub struct QuotaWait {
 
 impl Default for QuotaWait {
     fn default() -> Self {
-        Self { rest_first: Millis::from_secs(60), rest_max: Millis::from_secs(15 * 60) }
+        Self {
+            rest_first: Millis::from_secs(60),
+            rest_max: Millis::from_secs(15 * 60),
+        }
     }
 }
 
@@ -68,7 +71,12 @@ impl QuotaWait {
     /// `now` itself: nobody looks at a moment twice.
     pub fn until(&self, now: Timestamp, reset: Option<Timestamp>, tries: u32) -> Timestamp {
         let rest = |doublings: u32| {
-            now + Millis(self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0))
+            now + Millis(
+                self.rest_first
+                    .0
+                    .saturating_mul(1 << doublings.min(20))
+                    .min(self.rest_max.0),
+            )
         };
         match (reset, tries) {
             (None, tries) => rest(tries),
@@ -94,7 +102,11 @@ pub struct Tries {
 impl Tries {
     /// The tries once the vendor has answered.
     pub fn answered(self) -> Self {
-        Self { overloads: 0, overloaded_since: None, ..self }
+        Self {
+            overloads: 0,
+            overloaded_since: None,
+            ..self
+        }
     }
 }
 
@@ -133,8 +145,14 @@ impl RetryPolicy {
         }
         let before = before.answered();
         match class.remedy() {
-            Remedy::Retry | Remedy::GiveUp => Tries { failed: before.failed + 1, ..before },
-            Remedy::Wait | Remedy::Repeat => Tries { waited: before.waited + 1, ..before },
+            Remedy::Retry | Remedy::GiveUp => Tries {
+                failed: before.failed + 1,
+                ..before
+            },
+            Remedy::Wait | Remedy::Repeat => Tries {
+                waited: before.waited + 1,
+                ..before
+            },
             Remedy::Park => before,
         }
     }
@@ -157,7 +175,11 @@ impl RetryPolicy {
     ) -> Verdict {
         let tries = self.after(before, class, now);
         let rest = |doublings: u32| {
-            let rest = self.rest_first.0.saturating_mul(1 << doublings.min(20)).min(self.rest_max.0);
+            let rest = self
+                .rest_first
+                .0
+                .saturating_mul(1 << doublings.min(20))
+                .min(self.rest_max.0);
             let spread = u128::from(rest / 4) * u128::from(jitter(attempt)) / u128::from(u16::MAX);
             let wish = told.retry_after.unwrap_or_default().min(BELIEVED_FOR);
             Millis(rest - spread as u64).max(wish)
@@ -195,15 +217,24 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000);
 
     fn attempt(number: u32) -> AttemptId {
-        AttemptId { task: TaskId(7), number }
+        AttemptId {
+            task: TaskId(7),
+            number,
+        }
     }
 
     #[test]
     fn rests_double_up_to_the_longest() {
-        let policy = RetryPolicy { retries_max: 9, ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            retries_max: 9,
+            ..RetryPolicy::default()
+        };
         let rests: Vec<u64> = (0..9)
             .map(|failed| {
-                let tries = Tries { failed, ..Tries::default() };
+                let tries = Tries {
+                    failed,
+                    ..Tries::default()
+                };
                 let class = FailureClass::Server;
                 match policy.verdict(attempt(failed + 1), class, tries, Told::default(), NOW) {
                     Verdict::Retry(rest) => rest.0,
@@ -223,7 +254,10 @@ mod tests {
             attempt(1),
             FailureClass::Overloaded,
             Tries::default(),
-            Told { retry_after: Some(Millis(60_000)), should_retry: None },
+            Told {
+                retry_after: Some(Millis(60_000)),
+                should_retry: None,
+            },
             NOW,
         );
         assert_eq!(verdict, Verdict::Retry(Millis(60_000)));
@@ -235,7 +269,10 @@ mod tests {
             attempt(1),
             FailureClass::RateLimited,
             Tries::default(),
-            Told { retry_after: Some(Millis(u64::MAX)), should_retry: None },
+            Told {
+                retry_after: Some(Millis(u64::MAX)),
+                should_retry: None,
+            },
             NOW,
         );
         assert_eq!(verdict, Verdict::Retry(BELIEVED_FOR));
@@ -244,21 +281,46 @@ mod tests {
     #[test]
     fn waiting_uses_up_no_retry() {
         let policy = RetryPolicy::default();
-        let tries =
-            (0..50).fold(Tries::default(), |tries, _| policy.after(tries, FailureClass::RateLimited, NOW));
+        let tries = (0..50).fold(Tries::default(), |tries, _| {
+            policy.after(tries, FailureClass::RateLimited, NOW)
+        });
         let server = |number, tries| {
-            policy.verdict(attempt(number), FailureClass::Server, tries, Told::default(), NOW)
+            policy.verdict(
+                attempt(number),
+                FailureClass::Server,
+                tries,
+                Told::default(),
+                NOW,
+            )
         };
         assert!(matches!(server(51, tries), Verdict::Retry(_)));
-        assert_eq!(server(9, Tries { failed: policy.retries_max, ..Tries::default() }), Verdict::GiveUp);
+        assert_eq!(
+            server(
+                9,
+                Tries {
+                    failed: policy.retries_max,
+                    ..Tries::default()
+                }
+            ),
+            Verdict::GiveUp
+        );
     }
 
     #[test]
     fn overloads_are_waited_out_for_as_long_as_is_allowed() {
-        let policy = RetryPolicy { overload_wait_max: Millis(100_000), ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            overload_wait_max: Millis(100_000),
+            ..RetryPolicy::default()
+        };
         let (mut tries, mut now, mut rests) = (Tries::default(), Timestamp(5_000), vec![]);
         for number in 1.. {
-            match policy.verdict(attempt(number), FailureClass::Overloaded, tries, Told::default(), now) {
+            match policy.verdict(
+                attempt(number),
+                FailureClass::Overloaded,
+                tries,
+                Told::default(),
+                now,
+            ) {
                 Verdict::Retry(rest) => {
                     tries = policy.after(tries, FailureClass::Overloaded, now);
                     rests.push((rest.0.div_ceil(1_000), tries.failed));
@@ -271,13 +333,24 @@ mod tests {
             }
         }
         let waited_out = rests.iter().filter(|(_, failed)| *failed == 0).count();
-        assert_eq!(&rests[..5], [(1, 0), (1, 0), (2, 0), (4, 0), (7, 0)], "{rests:?}");
+        assert_eq!(
+            &rests[..5],
+            [(1, 0), (1, 0), (2, 0), (4, 0), (7, 0)],
+            "{rests:?}"
+        );
         assert_eq!(rests.len() - waited_out, 4, "{rests:?}");
-        assert!(rests[waited_out..].iter().all(|(rest, _)| *rest > 20), "{rests:?}");
+        assert!(
+            rests[waited_out..].iter().all(|(rest, _)| *rest > 20),
+            "{rests:?}"
+        );
         assert_eq!(tries.waited, 0);
 
         let again = policy.after(tries.answered(), FailureClass::Overloaded, now);
-        assert_eq!((again.overloads, again.failed), (1, tries.failed), "a reply begins the count anew");
+        assert_eq!(
+            (again.overloads, again.failed),
+            (1, tries.failed),
+            "a reply begins the count anew"
+        );
         let other = policy.after(tries, FailureClass::RateLimited, now);
         assert_eq!((other.overloads, other.overloaded_since), (0, None));
     }
@@ -285,31 +358,62 @@ mod tests {
     #[test]
     fn the_vendors_word_on_trying_again_wins() {
         let verdict = |class, should_retry| {
-            let told = Told { retry_after: None, should_retry: Some(should_retry) };
+            let told = Told {
+                retry_after: None,
+                should_retry: Some(should_retry),
+            };
             RetryPolicy::default().verdict(attempt(1), class, Tries::default(), told, NOW)
         };
-        for class in [FailureClass::RateLimited, FailureClass::Overloaded, FailureClass::Server] {
+        for class in [
+            FailureClass::RateLimited,
+            FailureClass::Overloaded,
+            FailureClass::Server,
+        ] {
             assert_eq!(verdict(class, false), Verdict::GiveUp);
         }
-        assert!(matches!(verdict(FailureClass::BadRequest, true), Verdict::Retry(_)));
+        assert!(matches!(
+            verdict(FailureClass::BadRequest, true),
+            Verdict::Retry(_)
+        ));
         assert_eq!(verdict(FailureClass::Quota, true), Verdict::Park);
-        assert_eq!(verdict(FailureClass::Lost, false), Verdict::Retry(Millis(0)));
+        assert_eq!(
+            verdict(FailureClass::Lost, false),
+            Verdict::Retry(Millis(0))
+        );
     }
 
     #[test]
     fn quota_is_waited_for_until_it_is_there_or_with_growing_rests() {
-        let wait = QuotaWait { rest_first: Millis(10), rest_max: Millis(50) };
-        let until = |reset: Option<u64>, tries| wait.until(Timestamp(1_000), reset.map(Timestamp), tries).0;
-        assert_eq!([0, 1, 2, 3, 40].map(|tries| until(None, tries)), [1_010, 1_020, 1_040, 1_050, 1_050]);
+        let wait = QuotaWait {
+            rest_first: Millis(10),
+            rest_max: Millis(50),
+        };
+        let until =
+            |reset: Option<u64>, tries| wait.until(Timestamp(1_000), reset.map(Timestamp), tries).0;
+        assert_eq!(
+            [0, 1, 2, 3, 40].map(|tries| until(None, tries)),
+            [1_010, 1_020, 1_040, 1_050, 1_050]
+        );
         assert_eq!(until(Some(1_500), 0), 1_500);
         assert_eq!(until(Some(900), 0), 1_001, "a reset that is past");
-        assert_eq!([1, 2].map(|tries| until(Some(1_001), tries)), [1_010, 1_020], "it was wrong before");
+        assert_eq!(
+            [1, 2].map(|tries| until(Some(1_001), tries)),
+            [1_010, 1_020],
+            "it was wrong before"
+        );
     }
 
     #[test]
     fn what_cannot_succeed_is_not_tried_again() {
-        let verdict =
-            |class| RetryPolicy::default().verdict(attempt(1), class, Tries::default(), Told::default(), NOW);
+        let verdict = |class| {
+            RetryPolicy::default().verdict(
+                attempt(1),
+                class,
+                Tries::default(),
+                Told::default(),
+                NOW,
+            )
+        };
         assert_eq!(verdict(FailureClass::Auth), Verdict::GiveUp);
         assert_eq!(verdict(FailureClass::Quota), Verdict::Park);
     }

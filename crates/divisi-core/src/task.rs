@@ -103,7 +103,10 @@ impl Task {
 
     /// A task with this prompt and nothing else said.
     pub fn new(prompt: impl Into<Arc<str>>) -> Self {
-        Self { prompt: prompt.into(), ..Self::default() }
+        Self {
+            prompt: prompt.into(),
+            ..Self::default()
+        }
     }
 
     /// Whether its prompt is a shell command, and its result what that has printed.
@@ -114,7 +117,11 @@ impl Task {
     /// What people call it: its label, or the beginning of its prompt.
     pub fn title(&self) -> String {
         let text = self.label.as_deref().unwrap_or(&self.prompt);
-        let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        let line = text
+            .lines()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .unwrap_or_default();
         match line.char_indices().nth(Self::TITLE_CHARS_MAX) {
             Some((end, _)) => format!("{}…", line[..end].trim_end()),
             None => line.to_owned(),
@@ -272,7 +279,10 @@ impl fmt::Display for Effort {
 impl FromStr for Effort {
     type Err = UnknownEffort;
     fn from_str(word: &str) -> Result<Self, UnknownEffort> {
-        Self::ALL.into_iter().find(|e| e.as_str() == word).ok_or_else(|| UnknownEffort(word.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|e| e.as_str() == word)
+            .ok_or_else(|| UnknownEffort(word.to_owned()))
     }
 }
 

@@ -54,7 +54,10 @@ impl fmt::Display for Tier {
 impl FromStr for Tier {
     type Err = UnknownTier;
     fn from_str(word: &str) -> Result<Self, UnknownTier> {
-        Self::ALL.into_iter().find(|tier| tier.as_str() == word).ok_or_else(|| UnknownTier(word.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|tier| tier.as_str() == word)
+            .ok_or_else(|| UnknownTier(word.to_owned()))
     }
 }
 

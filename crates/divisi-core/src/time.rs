@@ -8,7 +8,9 @@ use std::str::FromStr;
 use thiserror::Error;
 
 /// A span of time in whole milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
@@ -61,7 +63,10 @@ impl FromStr for Millis {
             end if end < text.len() => format!("{}…", &text[..end]),
             _ => text.to_owned(),
         };
-        let span: SignedDuration = text.trim().parse().map_err(|_| BadSpan::Unreadable(written()))?;
+        let span: SignedDuration = text
+            .trim()
+            .parse()
+            .map_err(|_| BadSpan::Unreadable(written()))?;
         Self::within(span.as_millis(), written)
     }
 }
@@ -78,7 +83,9 @@ impl fmt::Display for Millis {
 }
 
 /// A moment: milliseconds since the Unix epoch, or since the start of a simulation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
@@ -114,7 +121,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Millis(millis)), "{text}");
         }
-        for wrong in ["", "30", "s", "5 days", "-", "-1s", "0s", "9000h", "0.5ms", "1h ago"] {
+        for wrong in [
+            "", "30", "s", "5 days", "-", "-1s", "0s", "9000h", "0.5ms", "1h ago",
+        ] {
             assert!(wrong.parse::<Millis>().is_err(), "{wrong}");
         }
         let said = |text: &str| text.parse::<Millis>().unwrap_err().to_string();
@@ -124,7 +133,10 @@ mod tests {
         insta::assert_snapshot!(said("9000h"), @"`9000h` is no span of time: it must be a year or less");
         assert!(said(&"ä".repeat(1 << 20)).len() < 200);
         assert_eq!(Millis::asked(0), Err(BadSpan::TooShort("0ms".to_owned())));
-        assert_eq!(Millis::asked(u64::MAX).map_err(|bad| matches!(bad, BadSpan::TooLong(_))), Err(true));
+        assert_eq!(
+            Millis::asked(u64::MAX).map_err(|bad| matches!(bad, BadSpan::TooLong(_))),
+            Err(true)
+        );
     }
 
     proptest! {

@@ -2,14 +2,16 @@
 //! journal tells the same, the money adds up, and every count is right.
 
 use divisi_core::budget::{Budget, Spent, TurnBound};
-use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Times, Turn};
+use divisi_core::event::{
+    Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Times, Turn,
+};
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Bill, Counts, Report, Stage, Submission, TaskStage, TaskState};
 use divisi_core::view::Status;
 use divisi_core::{
-    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Ledger, Limits, Millis, Outcome,
-    PicoUsd, Position, Run, RunView, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Ledger, Limits, Millis,
+    Outcome, PicoUsd, Position, Run, RunView, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -118,29 +120,83 @@ fn step() -> impl Strategy<Value = Step> {
 /// What is shown is what the run is.
 fn agree(view: &RunView, run: &Run) -> Result<(), TestCaseError> {
     prop_assert_eq!(&view.stage, run.stage());
-    prop_assert_eq!((view.counts, view.usage, view.reused), (run.counts(), run.usage(), run.reused()));
+    prop_assert_eq!(
+        (view.counts, view.usage, view.reused),
+        (run.counts(), run.usage(), run.reused())
+    );
     prop_assert_eq!((&view.money, &view.span), (run.budget(), run.span()));
-    prop_assert_eq!((view.execution, view.overcharged()), (run.execution(), run.overcharged()));
+    prop_assert_eq!(
+        (view.execution, view.overcharged()),
+        (run.execution(), run.overcharged())
+    );
     prop_assert_eq!(view.waits_until(), run.waits_until());
-    prop_assert_eq!((view.started_at, view.ended_at), (run.started_at(), run.ended_at()));
+    prop_assert_eq!(
+        (view.started_at, view.ended_at),
+        (run.started_at(), run.ended_at())
+    );
     prop_assert_eq!(view.under_way.len(), run.in_flight());
-    prop_assert_eq!(view.questions().collect::<Vec<_>>(), run.suspended().collect::<Vec<_>>());
+    prop_assert_eq!(
+        view.questions().collect::<Vec<_>>(),
+        run.suspended().collect::<Vec<_>>()
+    );
     prop_assert_eq!(view.estimate.as_ref(), run.estimate());
-    prop_assert_eq!(view.result.as_ref().map(|r| r.as_ref().map_err(|f| &**f)), run.result());
-    let refused: Vec<_> = view.refused.iter().map(|(refusal, count)| (refusal, *count)).collect();
+    prop_assert_eq!(
+        view.result.as_ref().map(|r| r.as_ref().map_err(|f| &**f)),
+        run.result()
+    );
+    let refused: Vec<_> = view
+        .refused
+        .iter()
+        .map(|(refusal, count)| (refusal, *count))
+        .collect();
     prop_assert_eq!(refused, run.refused().collect::<Vec<_>>());
     for (title, budget) in run.phase_budgets() {
         let phase = view.phases.iter().find(|phase| phase.title == *title);
         prop_assert_eq!(phase.map(|phase| &phase.money), Some(budget));
     }
-    for ((id, task), state) in view.tasks.iter().enumerate().zip(run.all_tasks().map(|(_, task)| task)) {
-        let told =
-            (view.phase_of(task), view.model_of(task), task.spent, task.usage, task.attempts, task.turns);
-        let facts = (state.facts().phase.as_ref(), state.model(), state.spent(), state.usage());
-        prop_assert_eq!(told, (facts.0, facts.1, facts.2, facts.3, state.attempts(), state.turns_total()));
-        prop_assert_eq!((task.started_at, task.ended_at), (state.started_at(), state.ended_at()));
-        prop_assert_eq!(view.failure_of(task).map(|f| &f.message), failed(state).map(|f| &f.message));
-        prop_assert_eq!(task.execution == view.execution, run.tasks().any(|(of, _)| of.index() == id));
+    for ((id, task), state) in view
+        .tasks
+        .iter()
+        .enumerate()
+        .zip(run.all_tasks().map(|(_, task)| task))
+    {
+        let told = (
+            view.phase_of(task),
+            view.model_of(task),
+            task.spent,
+            task.usage,
+            task.attempts,
+            task.turns,
+        );
+        let facts = (
+            state.facts().phase.as_ref(),
+            state.model(),
+            state.spent(),
+            state.usage(),
+        );
+        prop_assert_eq!(
+            told,
+            (
+                facts.0,
+                facts.1,
+                facts.2,
+                facts.3,
+                state.attempts(),
+                state.turns_total()
+            )
+        );
+        prop_assert_eq!(
+            (task.started_at, task.ended_at),
+            (state.started_at(), state.ended_at())
+        );
+        prop_assert_eq!(
+            view.failure_of(task).map(|f| &f.message),
+            failed(state).map(|f| &f.message)
+        );
+        prop_assert_eq!(
+            task.execution == view.execution,
+            run.tasks().any(|(of, _)| of.index() == id)
+        );
         prop_assert_eq!(task.status, status(state));
     }
     let of_models = view.models.iter().fold(Spent::default(), |mut sum, model| {
@@ -166,10 +222,22 @@ fn status(state: &TaskState) -> Status {
         TaskStage::InFlight(_) => Status::Running,
         TaskStage::Suspended(_) => Status::Suspended,
         TaskStage::Between => Status::Between,
-        TaskStage::Ended { outcome: Outcome::Ok { .. }, .. } => Status::Ok,
-        TaskStage::Ended { outcome: Outcome::Failed(_), .. } => Status::Failed,
-        TaskStage::Ended { outcome: Outcome::Skipped { .. }, .. } => Status::Skipped,
-        TaskStage::Ended { outcome: Outcome::Cancelled, .. } => Status::Cancelled,
+        TaskStage::Ended {
+            outcome: Outcome::Ok { .. },
+            ..
+        } => Status::Ok,
+        TaskStage::Ended {
+            outcome: Outcome::Failed(_),
+            ..
+        } => Status::Failed,
+        TaskStage::Ended {
+            outcome: Outcome::Skipped { .. },
+            ..
+        } => Status::Skipped,
+        TaskStage::Ended {
+            outcome: Outcome::Cancelled,
+            ..
+        } => Status::Cancelled,
     }
 }
 
@@ -270,7 +338,15 @@ struct Live {
 impl Live {
     fn step(&mut self, step: Step) {
         match step {
-            Step::Submit { prompt, cost, priority, known, phase, own, unbounded } => {
+            Step::Submit {
+                prompt,
+                cost,
+                priority,
+                known,
+                phase,
+                own,
+                unbounded,
+            } => {
                 let key = Key(Digest::of(&[prompt, u8::from(unbounded)]));
                 let first_turns = match unbounded {
                     true => vec![],
@@ -289,12 +365,26 @@ impl Live {
                 };
                 let reason = "it is known to be of no use".into();
                 let outcome = known.then_some(Outcome::Skipped { reason });
-                self.take(Input::Submit(Box::new(Submission::new(key, facts, text("{}"), outcome))));
+                self.take(Input::Submit(Box::new(Submission::new(
+                    key,
+                    facts,
+                    text("{}"),
+                    outcome,
+                ))));
             }
-            Step::TurnWanted { attempt, cost, results } => {
+            Step::TurnWanted {
+                attempt,
+                cost,
+                results,
+            } => {
                 let attempt = self.attempt(attempt);
                 let tool_results = results.then(|| text("results"));
-                self.take(Input::TurnWanted { attempt, tool_results, bound: bound(cost), tools: vec![] });
+                self.take(Input::TurnWanted {
+                    attempt,
+                    tool_results,
+                    bound: bound(cost),
+                    tools: vec![],
+                });
             }
             Step::Hedge(attempt) => {
                 let attempt = self.attempt(attempt);
@@ -309,14 +399,26 @@ impl Live {
                 let turn = Box::new(turn(self.charge(attempt, cost)));
                 self.take(Input::TurnEnded { attempt, turn });
             }
-            Step::AttemptEnded { attempt, class, cost, unanswered, last_turn, cut } => {
+            Step::AttemptEnded {
+                attempt,
+                class,
+                cost,
+                unanswered,
+                last_turn,
+                cut,
+            } => {
                 let attempt = self.attempt(attempt);
                 let cost = self.charge(attempt, cost);
                 let beside = if unanswered || last_turn { 0 } else { cost };
                 let end = AttemptEnd {
-                    result: class.map_or(Ok(text("{}")), |class| Err(Failure::new(class, "it failed"))),
+                    result: class.map_or(Ok(text("{}")), |class| {
+                        Err(Failure::new(class, "it failed"))
+                    }),
                     last_turn: last_turn.then(|| Box::new(turn(cost))),
-                    usage: Usage { output: beside, ..Usage::default() },
+                    usage: Usage {
+                        output: beside,
+                        ..Usage::default()
+                    },
                     cost: PicoUsd(beside),
                     unanswered,
                     retry_after: (cost.is_multiple_of(2)).then_some(Millis(cost * 100)),
@@ -327,7 +429,10 @@ impl Live {
                     waited: Millis(0),
                     waits: vec![],
                 };
-                self.take(Input::AttemptEnded { attempt, end: Box::new(end) });
+                self.take(Input::AttemptEnded {
+                    attempt,
+                    end: Box::new(end),
+                });
             }
             Step::Report { attempt, cost } => {
                 let attempt = self.attempt(attempt);
@@ -335,16 +440,29 @@ impl Live {
                     Some(cost) => Bill::Of(PicoUsd(cost)),
                     None => Bill::Unknown,
                 };
-                let usage = Usage { output: cost.unwrap_or_default(), ..Usage::default() };
-                let report = Box::new(Report { usage, bill, handle: Some(text("a session")) });
+                let usage = Usage {
+                    output: cost.unwrap_or_default(),
+                    ..Usage::default()
+                };
+                let report = Box::new(Report {
+                    usage,
+                    bill,
+                    handle: Some(text("a session")),
+                });
                 self.take(Input::AttemptReports { attempt, report });
             }
             Step::Phase(title, cap) => {
-                self.take(Input::Phase { title: title.to_string().into(), cap: cap.map(PicoUsd) });
+                self.take(Input::Phase {
+                    title: title.to_string().into(),
+                    cap: cap.map(PicoUsd),
+                });
             }
             Step::Log(line) => self.take(Input::Log(line.to_string().into())),
             Step::Estimate(cost) => {
-                let cost = Spread { p50: PicoUsd(cost), ..Spread::default() };
+                let cost = Spread {
+                    p50: PicoUsd(cost),
+                    ..Spread::default()
+                };
                 let estimate = Estimate {
                     cost,
                     ceiling: None,
@@ -371,10 +489,27 @@ impl Live {
                     caps: Caps::default(),
                 });
             }
-            Step::Resume { cap, phase_cap, in_flight_max, reopen_failed } => {
-                let phases = phase_cap.map(|cap| ("1".into(), PicoUsd(cap))).into_iter().collect();
-                let caps = Caps { run: cap.map(PicoUsd), phases, warn_percent: Some(80) };
-                self.take(Input::Resume { flow: flow(), limits: limits(in_flight_max), caps, reopen_failed });
+            Step::Resume {
+                cap,
+                phase_cap,
+                in_flight_max,
+                reopen_failed,
+            } => {
+                let phases = phase_cap
+                    .map(|cap| ("1".into(), PicoUsd(cap)))
+                    .into_iter()
+                    .collect();
+                let caps = Caps {
+                    run: cap.map(PicoUsd),
+                    phases,
+                    warn_percent: Some(80),
+                };
+                self.take(Input::Resume {
+                    flow: flow(),
+                    limits: limits(in_flight_max),
+                    caps,
+                    reopen_failed,
+                });
             }
             Step::WaitForQuota => self.take(Input::Wait(QuotaWait::default())),
             Step::Wait(millis) => self.now = self.now + Millis(millis),
@@ -384,7 +519,10 @@ impl Live {
 
     /// One that was scheduled at some time.
     fn attempt(&self, number: usize) -> AttemptId {
-        let none = AttemptId { task: TaskId(0), number: 1 };
+        let none = AttemptId {
+            task: TaskId(0),
+            number: 1,
+        };
         match self.under_way.len() {
             0 => none,
             count => *self.under_way.keys().nth(number % count).unwrap_or(&none),
@@ -414,9 +552,15 @@ impl Live {
             .tasks()
             .any(|(_, task)| matches!(task.stage(), TaskStage::Ready | TaskStage::Resting(_)));
         let wake_at = self.run.wake_at();
-        assert!(wake_at.is_none_or(|due| due > self.now), "it wants to be woken in the past");
+        assert!(
+            wake_at.is_none_or(|due| due > self.now),
+            "it wants to be woken in the past"
+        );
         if waiting && *self.run.stage() == Stage::Running && self.run.in_flight() == 0 {
-            assert!(wake_at.is_some(), "tasks wait, and nothing will ever happen");
+            assert!(
+                wake_at.is_some(),
+                "tasks wait, and nothing will ever happen"
+            );
         }
         self.recount();
     }
@@ -428,7 +572,11 @@ impl Live {
                 .apply(self.now, &event)
                 .unwrap_or_else(|illegal| panic!("decided {event:?}, but {illegal}"));
             let position = Position(self.journal.len() as u64);
-            self.journal.push(Recorded { position, at: self.now, event });
+            self.journal.push(Recorded {
+                position,
+                at: self.now,
+                event,
+            });
             self.audit();
         }
     }
@@ -436,25 +584,51 @@ impl Live {
     /// Keeps books of its own.
     fn check(&mut self, event: &Event) {
         match event {
-            Event::AttemptScheduled { attempt, reserved, .. } => {
+            Event::AttemptScheduled {
+                attempt, reserved, ..
+            } => {
                 assert!(!self.overcharged, "{attempt} starts after an overcharge");
-                assert_eq!(*self.run.stage(), Stage::Running, "a start while {:?}", self.run.stage());
+                assert_eq!(
+                    *self.run.stage(),
+                    Stage::Running,
+                    "a start while {:?}",
+                    self.run.stage()
+                );
                 let rests = self.run.task(attempt.task).map(|task| task.stage().clone());
                 assert!(
                     !matches!(rests, Some(TaskStage::Resting(due)) if due > self.now),
                     "a start before its time"
                 );
-                assert_eq!(self.under_way.insert(*attempt, *reserved), None, "{attempt} starts twice");
+                assert_eq!(
+                    self.under_way.insert(*attempt, *reserved),
+                    None,
+                    "{attempt} starts twice"
+                );
                 let most = self.run.limits().in_flight_max.max(1) as usize;
-                assert!(self.under_way.len() <= most, "{} are in flight", self.under_way.len());
+                assert!(
+                    self.under_way.len() <= most,
+                    "{} are in flight",
+                    self.under_way.len()
+                );
                 let is_program = |attempt: &AttemptId| {
-                    self.run.task(attempt.task).is_some_and(|task| task.facts().is_program)
+                    self.run
+                        .task(attempt.task)
+                        .is_some_and(|task| task.facts().is_program)
                 };
-                let programs = self.under_way.keys().filter(|attempt| is_program(attempt)).count();
+                let programs = self
+                    .under_way
+                    .keys()
+                    .filter(|attempt| is_program(attempt))
+                    .count();
                 let most = self.run.limits().programs_max.max(1) as usize;
-                assert!(!is_program(attempt) || programs <= most, "{programs} programs are in flight");
+                assert!(
+                    !is_program(attempt) || programs <= most,
+                    "{programs} programs are in flight"
+                );
             }
-            Event::TurnScheduled { attempt, reserved, .. } => {
+            Event::TurnScheduled {
+                attempt, reserved, ..
+            } => {
                 assert!(!self.overcharged, "{attempt} goes on after an overcharge");
                 assert_eq!(*self.run.stage(), Stage::Running);
                 assert!(self.under_way.insert(*attempt, *reserved).is_some());
@@ -462,44 +636,109 @@ impl Live {
             Event::TurnHedged { attempt, reserved } => {
                 assert!(!self.overcharged, "{attempt} is hedged after an overcharge");
                 assert_eq!(*self.run.stage(), Stage::Running);
-                assert_eq!(self.under_way.get(attempt), Some(reserved), "it may cost as much as the first");
-                assert_eq!(self.hedges.insert(*attempt, *reserved), None, "{attempt} is hedged twice");
+                assert_eq!(
+                    self.under_way.get(attempt),
+                    Some(reserved),
+                    "it may cost as much as the first"
+                );
+                assert_eq!(
+                    self.hedges.insert(*attempt, *reserved),
+                    None,
+                    "{attempt} is hedged twice"
+                );
             }
             Event::HedgeEnded { attempt, cost } => {
                 let reserved = self.hedges.remove(attempt).expect("a second request");
                 assert!(*cost <= reserved, "{cost} of {reserved}");
-                self.book(*attempt, Spent { unconfirmed: *cost, ..Spent::default() });
+                self.book(
+                    *attempt,
+                    Spent {
+                        unconfirmed: *cost,
+                        ..Spent::default()
+                    },
+                );
             }
             Event::TurnEnded { attempt, turn } => {
-                assert!(!self.hedges.contains_key(attempt), "two requests, and one reply for both");
-                let reserved = self.under_way.insert(*attempt, PicoUsd::ZERO).expect("in flight");
+                assert!(
+                    !self.hedges.contains_key(attempt),
+                    "two requests, and one reply for both"
+                );
+                let reserved = self
+                    .under_way
+                    .insert(*attempt, PicoUsd::ZERO)
+                    .expect("in flight");
                 let over = turn.cost.saturating_sub(reserved);
-                self.book(*attempt, Spent { billed: turn.cost.min(reserved), over, ..Spent::default() });
+                self.book(
+                    *attempt,
+                    Spent {
+                        billed: turn.cost.min(reserved),
+                        over,
+                        ..Spent::default()
+                    },
+                );
             }
-            Event::AttemptReported { attempt, cost, unconfirmed, .. } => {
+            Event::AttemptReported {
+                attempt,
+                cost,
+                unconfirmed,
+                ..
+            } => {
                 let reserved = self.under_way.get_mut(attempt).expect("in flight");
                 let within = (*cost).min(*reserved);
                 *reserved = reserved.saturating_sub(within);
                 let over = cost.saturating_sub(within);
                 let billed = within.saturating_sub(*unconfirmed);
-                self.book(*attempt, Spent { billed, unconfirmed: *unconfirmed, over });
+                self.book(
+                    *attempt,
+                    Spent {
+                        billed,
+                        unconfirmed: *unconfirmed,
+                        over,
+                    },
+                );
             }
-            Event::AttemptEnded { attempt, cost, unconfirmed, .. } => {
-                assert!(!self.hedges.contains_key(attempt), "a second request is left");
+            Event::AttemptEnded {
+                attempt,
+                cost,
+                unconfirmed,
+                ..
+            } => {
+                assert!(
+                    !self.hedges.contains_key(attempt),
+                    "a second request is left"
+                );
                 let reserved = self.under_way.remove(attempt).expect("in flight");
-                assert!(*unconfirmed == PicoUsd::ZERO || *unconfirmed == reserved, "all of it, or nothing");
-                let (left, billed) =
-                    (reserved.saturating_sub(*unconfirmed), cost.saturating_sub(*unconfirmed));
+                assert!(
+                    *unconfirmed == PicoUsd::ZERO || *unconfirmed == reserved,
+                    "all of it, or nothing"
+                );
+                let (left, billed) = (
+                    reserved.saturating_sub(*unconfirmed),
+                    cost.saturating_sub(*unconfirmed),
+                );
                 let over = billed.saturating_sub(left);
-                self.book(*attempt, Spent { billed: billed.min(left), unconfirmed: *unconfirmed, over });
+                self.book(
+                    *attempt,
+                    Spent {
+                        billed: billed.min(left),
+                        unconfirmed: *unconfirmed,
+                        over,
+                    },
+                );
             }
             Event::RunResumed(_) => {
                 self.overcharged = false;
                 self.in_hand = held(self.run.budget());
-                let phases = self.run.phase_budgets().map(|(phase, budget)| (phase.clone(), held(budget)));
+                let phases = self
+                    .run
+                    .phase_budgets()
+                    .map(|(phase, budget)| (phase.clone(), held(budget)));
                 self.in_hand_of_phase = phases.collect();
             }
-            Event::PhaseStarted { title, cap: Some(_) } => {
+            Event::PhaseStarted {
+                title,
+                cap: Some(_),
+            } => {
                 let budget = self.run.phase_budgets().find(|(phase, _)| *phase == title);
                 let in_hand = budget.map_or(PicoUsd::ZERO, |(_, budget)| held(budget));
                 self.in_hand_of_phase.insert(title.clone(), in_hand);
@@ -508,26 +747,50 @@ impl Live {
                 self.in_hand_of_task.insert(*task, self.held_of(*task));
             }
             Event::RunEnded { status } => {
-                assert!(*status != RunStatus::Ok || !self.overcharged, "it is not ok after an overcharge");
-                assert!(self.run.tasks().all(|(_, task)| task.outcome().is_some()), "a task without outcome");
+                assert!(
+                    *status != RunStatus::Ok || !self.overcharged,
+                    "it is not ok after an overcharge"
+                );
+                assert!(
+                    self.run.tasks().all(|(_, task)| task.outcome().is_some()),
+                    "a task without outcome"
+                );
             }
             Event::WaitStarted { until } => {
-                assert!(matches!(self.run.stage(), Stage::Parked(ParkReason::Quota { .. })));
+                assert!(matches!(
+                    self.run.stage(),
+                    Stage::Parked(ParkReason::Quota { .. })
+                ));
                 assert!(*until >= self.now && self.run.waits_until().is_none());
             }
             Event::RunWoken => {
-                assert!(!self.overcharged, "it goes on by itself after an overcharge");
+                assert!(
+                    !self.overcharged,
+                    "it goes on by itself after an overcharge"
+                );
                 let until = self.run.waits_until().expect("it waits");
-                assert!(until <= self.now, "it goes on at {}, not at {}", self.now.0, until.0);
+                assert!(
+                    until <= self.now,
+                    "it goes on at {}, not at {}",
+                    self.now.0,
+                    until.0
+                );
             }
-            Event::ParkingStarted { reason: ParkReason::Hopeless { failed, .. } } => {
+            Event::ParkingStarted {
+                reason: ParkReason::Hopeless { failed, .. },
+            } => {
                 assert!(*failed >= self.run.limits().hopeless_after && self.run.counts().open > 0);
             }
-            Event::RunParked { reason: ParkReason::Budget { .. } } => {
-                let first = |task: &TaskState| *task.stage() == TaskStage::Ready && task.attempts() == 0;
+            Event::RunParked {
+                reason: ParkReason::Budget { .. },
+            } => {
+                let first =
+                    |task: &TaskState| *task.stage() == TaskStage::Ready && task.attempts() == 0;
                 let fits = |task: &TaskState| {
-                    let own =
-                        task.facts().cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(task.cost()));
+                    let own = task
+                        .facts()
+                        .cost_max
+                        .map_or(PicoUsd::MAX, |most| most.saturating_sub(task.cost()));
                     let held = self.held(task.facts().phase.as_ref()).min(own);
                     let least = match task.facts().first_turns.first() {
                         Some(first) => first.least(),
@@ -543,7 +806,10 @@ impl Live {
                     task.rung() == 0 && least <= held
                 };
                 let mut tasks = self.run.tasks();
-                assert!(!tasks.any(|(_, task)| first(task) && fits(task)), "parked although something fits");
+                assert!(
+                    !tasks.any(|(_, task)| first(task) && fits(task)),
+                    "parked although something fits"
+                );
             }
             _ => {}
         }
@@ -551,14 +817,24 @@ impl Live {
 
     fn book(&mut self, attempt: AttemptId, spent: Spent) {
         // Where nothing could be set aside, all of it is what the attempt may cost.
-        let is_open_ended = self.run.task(attempt.task).is_some_and(|task| task.facts().is_open_ended());
+        let is_open_ended = self
+            .run
+            .task(attempt.task)
+            .is_some_and(|task| task.facts().is_open_ended());
         let spent = match is_open_ended {
-            true => Spent { billed: spent.billed + spent.over, over: PicoUsd::ZERO, ..spent },
+            true => Spent {
+                billed: spent.billed + spent.over,
+                over: PicoUsd::ZERO,
+                ..spent
+            },
             false => spent,
         };
         self.spent += spent;
         self.overcharged |= spent.over > PicoUsd::ZERO;
-        let phase = self.run.task(attempt.task).and_then(|task| task.facts().phase.clone());
+        let phase = self
+            .run
+            .task(attempt.task)
+            .and_then(|task| task.facts().phase.clone());
         if let Some(phase) = phase.filter(|_| spent.total() > PicoUsd::ZERO) {
             *self.spent_by_phase.entry(phase).or_default() += spent;
         }
@@ -566,15 +842,29 @@ impl Live {
 
     /// What the run and this phase may still reserve.
     fn held(&self, phase: Option<&Arc<str>>) -> PicoUsd {
-        let of_phase = self.run.phase_budgets().find(|(title, _)| Some(*title) == phase);
-        self.run.budget().left().min(of_phase.map_or(PicoUsd::MAX, |(_, budget)| budget.left()))
+        let of_phase = self
+            .run
+            .phase_budgets()
+            .find(|(title, _)| Some(*title) == phase);
+        self.run
+            .budget()
+            .left()
+            .min(of_phase.map_or(PicoUsd::MAX, |(_, budget)| budget.left()))
     }
 
     /// What a task has spent within its reservations, and has reserved.
     fn held_of(&self, id: TaskId) -> PicoUsd {
-        let attempts = self.under_way.iter().chain(&self.hedges).filter(|(attempt, _)| attempt.task == id);
+        let attempts = self
+            .under_way
+            .iter()
+            .chain(&self.hedges)
+            .filter(|(attempt, _)| attempt.task == id);
         let reserved = attempts.map(|(_, reserved)| *reserved).sum();
-        let spent = self.run.task(id).map(|task| task.spent()).unwrap_or_default();
+        let spent = self
+            .run
+            .task(id)
+            .map(|task| task.spent())
+            .unwrap_or_default();
         spent.billed + spent.unconfirmed + reserved
     }
 
@@ -588,7 +878,11 @@ impl Live {
             .collect();
         assert_eq!(by_phase, self.spent_by_phase);
         for (phase, budget) in self.run.phase_budgets() {
-            let in_hand = self.in_hand_of_phase.get(phase).copied().unwrap_or_default();
+            let in_hand = self
+                .in_hand_of_phase
+                .get(phase)
+                .copied()
+                .unwrap_or_default();
             let most = budget.cap.unwrap_or(PicoUsd::MAX).max(in_hand);
             assert!(held(budget) <= most, "{phase}: {budget:?} of {most}");
         }
@@ -629,15 +923,26 @@ impl Live {
         }
         assert_eq!(
             (counts, usage, cost),
-            (self.run.counts(), self.run.usage(), self.run.budget().spent().total())
+            (
+                self.run.counts(),
+                self.run.usage(),
+                self.run.budget().spent().total()
+            )
         );
         let outcomes = orders.len();
         orders.sort_unstable();
         orders.dedup();
         assert_eq!(orders.len(), outcomes, "two outcomes have the same place");
-        let in_flight = self.run.tasks().filter(|(_, task)| matches!(task.stage(), TaskStage::InFlight(_)));
+        let in_flight = self
+            .run
+            .tasks()
+            .filter(|(_, task)| matches!(task.stage(), TaskStage::InFlight(_)));
         assert_eq!(in_flight.count(), self.run.in_flight());
-        assert!(self.run.all_tasks().all(|(_, task)| *task.stage() != TaskStage::Between));
+        assert!(
+            self.run
+                .all_tasks()
+                .all(|(_, task)| *task.stage() != TaskStage::Between)
+        );
     }
 }
 
@@ -662,7 +967,10 @@ fn turn(cost: u64) -> Turn {
         request: Digest::of(b"request"),
         reply: text("reply"),
         model: "haiku".into(),
-        usage: Usage { input: cost, ..Usage::default() },
+        usage: Usage {
+            input: cost,
+            ..Usage::default()
+        },
         cost: PicoUsd(cost),
         judges: false,
         took: Millis(1),
@@ -683,7 +991,13 @@ fn limits(in_flight_max: u32) -> Limits {
 }
 
 fn flow() -> FlowSource {
-    FlowSource { path: None, source: text("// fuzz"), args: None, folder: None, options: None }
+    FlowSource {
+        path: None,
+        source: text("// fuzz"),
+        args: None,
+        folder: None,
+        options: None,
+    }
 }
 
 fn text(text: &str) -> Content {

@@ -2,14 +2,14 @@
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{
-    Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed, RunStarted, RunStatus,
-    TaskFacts, TaskSubmitted, Times, Turn,
+    Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed, RunStarted,
+    RunStatus, TaskFacts, TaskSubmitted, Times, Turn,
 };
 use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::run::Stage;
 use divisi_core::{
-    AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd,
-    Position, RetryPolicy, Run, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome,
+    PicoUsd, Position, RetryPolicy, Run, TaskId, Timestamp, Usage,
 };
 
 /// Never edit a fixture: it stands for journals that are out there. When the
@@ -21,7 +21,10 @@ const V4: &str = include_str!("fixtures/journal-v4.jsonl");
 const V5: &str = include_str!("fixtures/journal-v5.jsonl");
 
 fn read(journal: &str) -> Vec<Recorded> {
-    journal.lines().map(|line| serde_json::from_str(line).expect("an event can be read")).collect()
+    journal
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an event can be read"))
+        .collect()
 }
 
 #[test]
@@ -31,9 +34,16 @@ fn a_journal_of_version_1_is_read_and_replayed() {
         run.apply(at, &event).expect("it follows");
     }
     assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
-    assert_eq!((run.name(), run.execution(), run.counts().total()), ("audit", 2, 4));
+    assert_eq!(
+        (run.name(), run.execution(), run.counts().total()),
+        ("audit", 2, 4)
+    );
     assert_eq!(run.budget().spent().total(), PicoUsd(1_610));
-    let statuses: Vec<_> = run.tasks().filter_map(|(_, task)| task.outcome()).map(Outcome::status).collect();
+    let statuses: Vec<_> = run
+        .tasks()
+        .filter_map(|(_, task)| task.outcome())
+        .map(Outcome::status)
+        .collect();
     assert_eq!(statuses, ["ok", "failed", "skipped", "ok"]);
 }
 
@@ -70,8 +80,10 @@ fn a_journal_of_version_4_is_read_and_replayed() {
 
 #[test]
 fn a_journal_of_version_5_is_still_what_is_written() {
-    let written: Vec<_> =
-        every_event().iter().map(|event| serde_json::to_string(event).expect("written")).collect();
+    let written: Vec<_> = every_event()
+        .iter()
+        .map(|event| serde_json::to_string(event).expect("written"))
+        .collect();
     assert_eq!(
         written,
         V5.lines().collect::<Vec<_>>(),
@@ -86,8 +98,14 @@ fn every_event_survives_being_written() {
 
 /// A run in which everything happens that can happen.
 fn every_event() -> Vec<Recorded> {
-    let first = |task: u32| AttemptId { task: TaskId(task), number: 1 };
-    let second = |task: u32| AttemptId { task: TaskId(task), number: 2 };
+    let first = |task: u32| AttemptId {
+        task: TaskId(task),
+        number: 1,
+    };
+    let second = |task: u32| AttemptId {
+        task: TaskId(task),
+        number: 2,
+    };
     let failure = |class| Failure {
         class,
         message: "provider `main` is limiting requests".into(),
@@ -127,7 +145,11 @@ fn every_event() -> Vec<Recorded> {
     let ended = |attempt, failure: Option<Failure>, cost| Event::AttemptEnded {
         attempt,
         failure: failure.map(Box::new),
-        usage: Usage { input: 1, output: 2, ..Usage::default() },
+        usage: Usage {
+            input: 1,
+            output: 2,
+            ..Usage::default()
+        },
         cost: PicoUsd(cost),
         unconfirmed: PicoUsd(cost / 2),
         next_turn: Some(TurnBound::new(PicoUsd(30), PicoUsd(1), 10)),
@@ -139,7 +161,10 @@ fn every_event() -> Vec<Recorded> {
     };
     let turn = |request: &str| Turn {
         request: Digest::of(request.as_bytes()),
-        reply: Content::Stored { digest: Digest::of(b"a long reply"), bytes: 70_000 },
+        reply: Content::Stored {
+            digest: Digest::of(b"a long reply"),
+            bytes: 70_000,
+        },
         model: "claude-haiku-4-5-20251001".into(),
         usage: Usage {
             input: 10,
@@ -154,7 +179,10 @@ fn every_event() -> Vec<Recorded> {
         took: Millis(1_200),
         times: Times::default(),
     };
-    let outcome = |task: u32, outcome| Event::TaskEnded { task: TaskId(task), outcome };
+    let outcome = |task: u32, outcome| Event::TaskEnded {
+        task: TaskId(task),
+        outcome,
+    };
     let quota = || ParkReason::Quota {
         message: "your credit balance is too low".into(),
         until: Some(Timestamp(9_000)),
@@ -186,18 +214,34 @@ fn every_event() -> Vec<Recorded> {
                 warn_percent: Some(80),
             },
         })),
-        Event::PhaseStarted { title: "Scan".into(), cap: Some(PicoUsd(3_000)) },
-        Event::Logged { message: "four modules".into() },
+        Event::PhaseStarted {
+            title: "Scan".into(),
+            cap: Some(PicoUsd(3_000)),
+        },
+        Event::Logged {
+            message: "four modules".into(),
+        },
         refused(Refusal::Log { logs_max: 50 }),
-        refused(Refusal::Phase { title: "Last".into(), phases_max: 1_000 }),
+        refused(Refusal::Phase {
+            title: "Last".into(),
+            phases_max: 1_000,
+        }),
         refused(Refusal::Task { tasks_max: 100 }),
         refused(Refusal::Call { calls_max: 100_000 }),
         refused(Refusal::Tokens { total: 9_000 }),
         Event::Estimated {
             estimate: Box::new(Estimate {
-                cost: Spread { p10: PicoUsd(900), p50: PicoUsd(1_500), p90: PicoUsd(2_500) },
+                cost: Spread {
+                    p10: PicoUsd(900),
+                    p50: PicoUsd(1_500),
+                    p90: PicoUsd(2_500),
+                },
                 ceiling: Some(PicoUsd(9_000)),
-                took: Spread { p10: Millis(300), p50: Millis(600), p90: Millis(900) },
+                took: Spread {
+                    p10: Millis(300),
+                    p50: Millis(600),
+                    p90: Millis(900),
+                },
                 tasks: 4,
                 guessed: 2,
                 plan: None,
@@ -209,7 +253,10 @@ fn every_event() -> Vec<Recorded> {
         submitted(3, "user", 0),
         scheduled(first(0), 500),
         scheduled(first(1), 500),
-        Event::TurnEnded { attempt: first(0), turn: Box::new(turn("1")) },
+        Event::TurnEnded {
+            attempt: first(0),
+            turn: Box::new(turn("1")),
+        },
         Event::TurnScheduled {
             attempt: first(0),
             tool_results: Some(text("[]")),
@@ -217,46 +264,108 @@ fn every_event() -> Vec<Recorded> {
             reply_tokens: Some(3_000),
             tools: vec![],
         },
-        refused(Refusal::Tool { task: TaskId(0), tool: "write_file".into(), permission: "write".into() }),
-        Event::TurnHedged { attempt: first(0), reserved: PicoUsd(600) },
-        Event::HedgeEnded { attempt: first(0), cost: PicoUsd(600) },
-        Event::TurnEnded { attempt: first(0), turn: Box::new(turn("2")) },
+        refused(Refusal::Tool {
+            task: TaskId(0),
+            tool: "write_file".into(),
+            permission: "write".into(),
+        }),
+        Event::TurnHedged {
+            attempt: first(0),
+            reserved: PicoUsd(600),
+        },
+        Event::HedgeEnded {
+            attempt: first(0),
+            cost: PicoUsd(600),
+        },
+        Event::TurnEnded {
+            attempt: first(0),
+            turn: Box::new(turn("2")),
+        },
         ended(first(0), None, 10),
-        outcome(0, Outcome::Ok { value: text("\"done\"") }),
+        outcome(
+            0,
+            Outcome::Ok {
+                value: text("\"done\""),
+            },
+        ),
         ended(first(1), Some(failure(FailureClass::RateLimited)), 0),
-        Event::RetryPlanned { task: TaskId(1), due: Timestamp(700) },
+        Event::RetryPlanned {
+            task: TaskId(1),
+            due: Timestamp(700),
+        },
         scheduled(second(1), 500),
-        Event::SoftLimitReached { spent: PicoUsd(810), cap: PicoUsd(5_000) },
+        Event::SoftLimitReached {
+            spent: PicoUsd(810),
+            cap: PicoUsd(5_000),
+        },
         Event::ParkingStarted { reason: quota() },
         ended(second(1), Some(failure(FailureClass::Declined)), 200),
         outcome(1, Outcome::Failed(failure(FailureClass::Declined))),
         outcome(2, Outcome::Cancelled),
         Event::RunParked { reason: quota() },
-        Event::WaitStarted { until: Timestamp(9_000) },
+        Event::WaitStarted {
+            until: Timestamp(9_000),
+        },
         Event::RunWoken,
         Event::ParkingStarted { reason: hopeless() },
-        Event::ParkingStarted { reason: overcharged() },
-        Event::RunParked { reason: overcharged() },
+        Event::ParkingStarted {
+            reason: overcharged(),
+        },
+        Event::RunParked {
+            reason: overcharged(),
+        },
         Event::RunResumed(Box::new(RunResumed {
             flow: flow("agent('…') // edited"),
             limits: limits(),
             caps: Caps::of(Some(PicoUsd(9_000))),
             reopen_failed: false,
         })),
-        Event::TaskClaimed { task: TaskId(0), facts: None },
-        Event::TaskClaimed { task: TaskId(1), facts: Some(facts("auth, again").into()) },
-        Event::TaskClaimed { task: TaskId(2), facts: None },
-        Event::TaskClaimed { task: TaskId(3), facts: None },
-        Event::CaughtUp { reused: 2, saved: PicoUsd(1_010), to_run: 2 },
-        outcome(2, Outcome::Skipped { reason: "what it needs has failed".into() }),
+        Event::TaskClaimed {
+            task: TaskId(0),
+            facts: None,
+        },
+        Event::TaskClaimed {
+            task: TaskId(1),
+            facts: Some(facts("auth, again").into()),
+        },
+        Event::TaskClaimed {
+            task: TaskId(2),
+            facts: None,
+        },
+        Event::TaskClaimed {
+            task: TaskId(3),
+            facts: None,
+        },
+        Event::CaughtUp {
+            reused: 2,
+            saved: PicoUsd(1_010),
+            to_run: 2,
+        },
+        outcome(
+            2,
+            Outcome::Skipped {
+                reason: "what it needs has failed".into(),
+            },
+        ),
         scheduled(first(3), 600),
         ended(first(3), None, 600),
         outcome(3, Outcome::Ok { value: text("{}") }),
-        Event::Uncaught { message: "audit.js:7: Error: lost".into(), count: 2 },
-        Event::FlowEnded { result: Ok(text("null")) },
-        Event::RunEnded { status: RunStatus::Partial },
+        Event::Uncaught {
+            message: "audit.js:7: Error: lost".into(),
+            count: 2,
+        },
+        Event::FlowEnded {
+            result: Ok(text("null")),
+        },
+        Event::RunEnded {
+            status: RunStatus::Partial,
+        },
     ];
-    let recorded = |(place, event)| Recorded { position: Position(place), at: Timestamp(place * 20), event };
+    let recorded = |(place, event)| Recorded {
+        position: Position(place),
+        at: Timestamp(place * 20),
+        event,
+    };
     (0..).zip(events).map(recorded).collect()
 }
 
@@ -284,13 +393,22 @@ fn facts(label: &str) -> TaskFacts {
         executor: "api".into(),
         is_program: false,
         models: vec!["claude-haiku-4-5".into(), "claude-opus-4-1".into()],
-        retry: Some(RetryPolicy { retries_max: 2, ..RetryPolicy::default() }.into()),
+        retry: Some(
+            RetryPolicy {
+                retries_max: 2,
+                ..RetryPolicy::default()
+            }
+            .into(),
+        ),
         priority: 3,
         kind: Some("search".into()),
         chosen: None,
         fallbacks: vec!["gpt-6-luna".into()],
         checked: true,
-        first_turns: vec![TurnBound::fixed(PicoUsd(500)), TurnBound::new(PicoUsd(1), PicoUsd(2), 3)],
+        first_turns: vec![
+            TurnBound::fixed(PicoUsd(500)),
+            TurnBound::new(PicoUsd(1), PicoUsd(2), 3),
+        ],
         cost_max: Some(PicoUsd(2_000)),
         unbounded: false,
         words: false,

@@ -5,8 +5,8 @@ use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, TaskFacts, Times, Turn};
 use divisi_core::run::{AttemptEnd, Stage, Submission, TaskStage};
 use divisi_core::{
-    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
-    Run, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome,
+    PicoUsd, Run, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +30,15 @@ fn jobs() -> impl Strategy<Value = Vec<Job>> {
         prop::bool::weighted(0.2),
     );
     prop::collection::vec(job, 1..6).prop_map(|jobs| {
-        let job = |(at, (needs, turns, flaky, declined)): (usize, (Vec<prop::sample::Index>, _, _, _))| Job {
-            needs: if at == 0 { vec![] } else { needs.iter().map(|need| need.index(at)).collect() },
+        let job = |(at, (needs, turns, flaky, declined)): (
+            usize,
+            (Vec<prop::sample::Index>, _, _, _),
+        )| Job {
+            needs: if at == 0 {
+                vec![]
+            } else {
+                needs.iter().map(|need| need.index(at)).collect()
+            },
             turns,
             flaky,
             declined,
@@ -97,8 +104,16 @@ impl<'a> World<'a> {
     }
 
     fn begin(&mut self) {
-        let limits = Limits { in_flight_max: 3, ..Limits::default() };
-        self.inbox = vec![Input::Start { name: "jobs".into(), flow: flow(), limits, caps: Caps::default() }];
+        let limits = Limits {
+            in_flight_max: 3,
+            ..Limits::default()
+        };
+        self.inbox = vec![Input::Start {
+            name: "jobs".into(),
+            flow: flow(),
+            limits,
+            caps: Caps::default(),
+        }];
     }
 
     /// Only the journal is left.
@@ -113,8 +128,12 @@ impl<'a> World<'a> {
         self.told.clear();
         self.outcomes.clear();
         let limits = self.run.limits().clone();
-        self.inbox =
-            vec![Input::Resume { flow: flow(), limits, caps: Caps::default(), reopen_failed: false }];
+        self.inbox = vec![Input::Resume {
+            flow: flow(),
+            limits,
+            caps: Caps::default(),
+            reopen_failed: false,
+        }];
     }
 
     /// Drives until the end, or until as many events are durable.
@@ -148,7 +167,9 @@ impl<'a> World<'a> {
     fn decide(&mut self, input: Input) -> bool {
         let events = self.run.decide(self.now, input);
         for event in &events {
-            self.run.apply(self.now, event).expect("what was decided can follow");
+            self.run
+                .apply(self.now, event)
+                .expect("what was decided can follow");
             self.journal.push((self.now, event.clone()));
         }
         !events.is_empty()
@@ -173,7 +194,11 @@ impl<'a> World<'a> {
     }
 
     fn kept(&self, attempt: AttemptId) -> usize {
-        self.run.task(attempt.task).expect("a task").kept_turns().len()
+        self.run
+            .task(attempt.task)
+            .expect("a task")
+            .kept_turns()
+            .len()
     }
 
     fn send(&mut self, attempt: AttemptId) {
@@ -186,15 +211,25 @@ impl<'a> World<'a> {
     /// A reply to any of the requests, or else the end of a rest.
     fn something_arrives(&mut self) {
         if self.out.is_empty() {
-            self.now = self.run.wake_at().expect("nothing is out, so something rests");
+            self.now = self
+                .run
+                .wake_at()
+                .expect("nothing is out, so something rests");
             return self.inbox.push(Input::Tick);
         }
-        self.chance =
-            self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (attempt, number) = self.out.swap_remove((self.chance >> 33) as usize % self.out.len());
+        self.chance = self
+            .chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let (attempt, number) = self
+            .out
+            .swap_remove((self.chance >> 33) as usize % self.out.len());
         let last_turn = Box::new(turn(number));
         if number + 1 < self.job(attempt).turns {
-            self.inbox.push(Input::TurnEnded { attempt, turn: last_turn });
+            self.inbox.push(Input::TurnEnded {
+                attempt,
+                turn: last_turn,
+            });
             self.inbox.push(wanted(attempt));
         } else if self.fails_once_more(attempt) {
             let failure = Failure::new(FailureClass::Overloaded, "come back later");
@@ -236,12 +271,16 @@ impl<'a> World<'a> {
         loop {
             for (at, job) in self.jobs.iter().enumerate() {
                 let known = self.asked.values().any(|asked| *asked == at);
-                let inputs: Option<Vec<_>> = job.needs.iter().map(|need| self.told.get(need)).collect();
+                let inputs: Option<Vec<_>> =
+                    job.needs.iter().map(|need| self.told.get(need)).collect();
                 if let (false, Some(inputs)) = (known, inputs) {
                     let key = Key(Digest::of(format!("{at} {inputs:?}").as_bytes()));
                     self.asked.insert(key, at);
                     let first_turns = vec![TurnBound::fixed(PicoUsd(10))];
-                    let facts = TaskFacts { first_turns, ..TaskFacts::default() };
+                    let facts = TaskFacts {
+                        first_turns,
+                        ..TaskFacts::default()
+                    };
                     let submission = Submission::new(key, facts, text("{}"), None);
                     self.inbox.push(Input::Submit(Box::new(submission)));
                 }
@@ -249,9 +288,12 @@ impl<'a> World<'a> {
             if !self.inbox.is_empty() {
                 return;
             }
-            let Some((_, id)) = self.outcomes.pop_first() else { break };
+            let Some((_, id)) = self.outcomes.pop_first() else {
+                break;
+            };
             let task = self.run.task(id).expect("a task");
-            self.told.insert(self.asked[&task.key()], format!("{:?}", task.outcome()));
+            self.told
+                .insert(self.asked[&task.key()], format!("{:?}", task.outcome()));
         }
         if self.told.len() == self.jobs.len() {
             self.inbox.push(Input::FlowEnded(Ok(text("null"))));
@@ -261,7 +303,10 @@ impl<'a> World<'a> {
     }
 
     fn outcomes(&self) -> BTreeMap<Key, Outcome> {
-        self.run.tasks().filter_map(|(_, task)| Some((task.key(), task.outcome()?.clone()))).collect()
+        self.run
+            .tasks()
+            .filter_map(|(_, task)| Some((task.key(), task.outcome()?.clone())))
+            .collect()
     }
 }
 
@@ -274,10 +319,22 @@ fn wanted(attempt: AttemptId) -> Input {
     }
 }
 
-fn ended(attempt: AttemptId, result: Result<Content, Failure>, last_turn: Option<Box<Turn>>) -> Input {
+fn ended(
+    attempt: AttemptId,
+    result: Result<Content, Failure>,
+    last_turn: Option<Box<Turn>>,
+) -> Input {
     let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-    let end = AttemptEnd { last_turn, usage, cost, ..AttemptEnd::of(result) };
-    Input::AttemptEnded { attempt, end: Box::new(end) }
+    let end = AttemptEnd {
+        last_turn,
+        usage,
+        cost,
+        ..AttemptEnd::of(result)
+    };
+    Input::AttemptEnded {
+        attempt,
+        end: Box::new(end),
+    }
 }
 
 fn turn(number: usize) -> Turn {
@@ -298,7 +355,13 @@ fn request(number: usize) -> Digest {
 }
 
 fn flow() -> FlowSource {
-    FlowSource { path: None, source: text("// jobs"), args: None, folder: None, options: None }
+    FlowSource {
+        path: None,
+        source: text("// jobs"),
+        args: None,
+        folder: None,
+        options: None,
+    }
 }
 
 fn text(text: &str) -> Content {

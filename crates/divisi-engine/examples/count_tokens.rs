@@ -14,7 +14,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let count = count(model, &text);
             [count.tokens, count.upper]
         });
-        println!("{}", json!({"features": Features::of(&text).0, "counts": counts}));
+        println!(
+            "{}",
+            json!({"features": Features::of(&text).0, "counts": counts})
+        );
     }
     Ok(())
 }

@@ -35,7 +35,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Err(failure) => println!("{module}: {failure}"),
         }
     }
-    let done = reports.iter().filter(|report| report.value().is_ok()).count();
+    let done = reports
+        .iter()
+        .filter(|report| report.value().is_ok())
+        .count();
     job.finish(done.into()).await?;
     Ok(())
 }

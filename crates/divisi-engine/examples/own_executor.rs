@@ -52,8 +52,14 @@ fn begin(context: &Context) -> Ending {
     context.keeps(&session);
     for file in ["README.md", "STYLE.md"] {
         context.shows(Progress::File(file.into()));
-        context
-            .spent(Usage { input: 1_000, output: 50, ..Usage::default() }, PicoUsd(PicoUsd::DOLLAR.0 / 100));
+        context.spent(
+            Usage {
+                input: 1_000,
+                output: 50,
+                ..Usage::default()
+            },
+            PicoUsd(PicoUsd::DOLLAR.0 / 100),
+        );
     }
     ask(context, &session)
 }
@@ -67,8 +73,18 @@ fn finish(context: &Context, session: &Value, answer: &Value) -> Ending {
     if answer != "yes" {
         return Failure::new(FailureClass::Declined, "it was not allowed to write").into();
     }
-    context.spent(Usage { output: 200, ..Usage::default() }, PicoUsd(PicoUsd::DOLLAR.0 / 50));
-    Ending::ok(format!("{} wrote: {}", session["model"].as_str().unwrap_or("it"), context.prompt()))
+    context.spent(
+        Usage {
+            output: 200,
+            ..Usage::default()
+        },
+        PicoUsd(PicoUsd::DOLLAR.0 / 50),
+    );
+    Ending::ok(format!(
+        "{} wrote: {}",
+        session["model"].as_str().unwrap_or("it"),
+        context.prompt()
+    ))
 }
 
 /// Runs one task with it; returns what is to be said of that.
@@ -80,8 +96,13 @@ pub(crate) async fn show() -> Result<Vec<String>, Box<dyn Error>> {
     setup.executors.add("agent", Agent)?;
 
     let engine = Engine::new(Arc::new(MemoryStore::default()));
-    let task = || Task::new("a better README").executor("agent").model("large");
-    let capped = || RunOptions::default().caps(divisi_engine::core::event::Caps::of(Some(PicoUsd::DOLLAR)));
+    let task = || {
+        Task::new("a better README")
+            .executor("agent")
+            .model("large")
+    };
+    let capped =
+        || RunOptions::default().caps(divisi_engine::core::event::Caps::of(Some(PicoUsd::DOLLAR)));
 
     // The agent asks, and the run rests: nothing is lost if this process ends now.
     let job = engine.open("own executor", setup.clone(), capped()).await?;
@@ -90,7 +111,11 @@ pub(crate) async fn show() -> Result<Vec<String>, Box<dyn Error>> {
     let run = job.finish(Value::Null).await?.run;
     for task in run.suspended() {
         let suspension = run.task(task).and_then(|task| task.suspension());
-        told.extend(suspension.and_then(|suspension| suspension.question.as_deref()).map(str::to_owned));
+        told.extend(
+            suspension
+                .and_then(|suspension| suspension.question.as_deref())
+                .map(str::to_owned),
+        );
     }
     told.push(format!("spent so far: {}", run.budget().spent().total()));
 

@@ -34,11 +34,18 @@ impl Provider for Shouting {
         request: &Request,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let mut said = request.messages.iter().flat_map(|message| &message.blocks).filter_map(Block::as_text);
+        let mut said = request
+            .messages
+            .iter()
+            .flat_map(|message| &message.blocks)
+            .filter_map(Block::as_text);
         let prompt = said.next_back().unwrap_or_default();
         if prompt.trim().is_empty() {
             // The class decides what follows: this one is tried again nowhere.
-            return Err(ProviderError::new(FailureClass::BadRequest, "there is nothing to shout"));
+            return Err(ProviderError::new(
+                FailureClass::BadRequest,
+                "there is nothing to shout",
+            ));
         }
         progress(Progress::Started(RateLimits::default()));
         Ok(Reply::new(&*request.model, prompt.to_uppercase()))
@@ -55,7 +62,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // What flows mean by `sonnet` here, and the patterns of all ids that it has.
     let models = Models::one(Arc::new(Shouting), &[("sonnet", "loud-1")], &["loud-*"]);
     let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let job = engine.open("shouting", Setup::new(models, "."), RunOptions::default()).await?;
+    let job = engine
+        .open("shouting", Setup::new(models, "."), RunOptions::default())
+        .await?;
     let answer = job.run(Task::new(prompt.join(" "))).await.text()?;
     println!("{answer}");
     job.finish(answer.into()).await?;

@@ -17,11 +17,17 @@ const CHAPTERS: [&str; 4] = ["the harbour", "the storm", "the island", "the way 
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args().nth(1).ok_or("name the file in which runs are kept")?;
+    let path = std::env::args()
+        .nth(1)
+        .ok_or("name the file in which runs are kept")?;
     let store = Arc::new(SqliteStore::open(path)?);
     // A run without an end was interrupted, or is parked.
     let unfinished = |status: &str| matches!(status, "running" | "parked");
-    let earlier = store.runs(1).await?.into_iter().find(|run| unfinished(&run.status));
+    let earlier = store
+        .runs(1)
+        .await?
+        .into_iter()
+        .find(|run| unfinished(&run.status));
 
     let engine = Engine::new(store);
     let setup = Setup::new(Models::from_env()?, ".");
@@ -30,13 +36,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(run) => engine.reopen_job(&run.id, setup, options).await?,
         None => engine.open("story", setup, options).await?,
     };
-    println!("run {}{}", job.handle().id(), if earlier.is_some() { ", again" } else { "" });
+    println!(
+        "run {}{}",
+        job.handle().id(),
+        if earlier.is_some() { ", again" } else { "" }
+    );
 
     let mut story = String::new();
     for chapter in CHAPTERS {
         // Asked for again, a task that was answered before has its answer at once, and free.
         let prompt = format!("Go on with this story by one sentence, about {chapter}: {story}");
-        let sentence = job.run(Task::new(prompt).model("haiku").label(chapter)).await.text()?;
+        let sentence = job
+            .run(Task::new(prompt).model("haiku").label(chapter))
+            .await
+            .text()?;
         println!("{chapter}: {sentence}");
         story = format!("{story} {sentence}");
     }

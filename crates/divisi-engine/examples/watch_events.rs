@@ -22,10 +22,16 @@ return agent(`Sum up: ${found.join(' ')}`)
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let models = Models::one(Arc::new(Scripted::demo()), &[("sonnet", "demo-sonnet")], &["*"]);
+    let models = Models::one(
+        Arc::new(Scripted::demo()),
+        &[("sonnet", "demo-sonnet")],
+        &["*"],
+    );
     let engine = Engine::new(Arc::new(MemoryStore::new()));
     let options = RunOptions::default();
-    let run = engine.start(Flow::script("look", FLOW), Setup::new(models, "."), options).await?;
+    let run = engine
+        .start(Flow::script("look", FLOW), Setup::new(models, "."), options)
+        .await?;
 
     // A run is what its events say: applied one by one, they make the same state elsewhere.
     let mut seen = Run::new();

@@ -19,7 +19,10 @@ pub fn choose(
     agent: Option<&AgentDefinition>,
     provider: &str,
 ) -> Result<Choice, Failure> {
-    let by_task = task.tools.as_ref().map(|tools| Needs::of_tools(tools.iter().map(AsRef::as_ref)));
+    let by_task = task
+        .tools
+        .as_ref()
+        .map(|tools| Needs::of_tools(tools.iter().map(AsRef::as_ref)));
     let by_agent = || {
         let tools = agent?.tools.as_ref()?;
         Some(Needs::of_tools(tools.iter().map(String::as_str)))
@@ -34,10 +37,9 @@ pub fn choose(
         tools: by_task.or_else(by_agent),
         effort: task.effort.or(agent.and_then(|agent| agent.effort)),
     };
-    setup
-        .kinds
-        .choose(&evidence)
-        .map_err(|unknown| Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint()))
+    setup.kinds.choose(&evidence).map_err(|unknown| {
+        Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint())
+    })
 }
 
 #[cfg(test)]
@@ -53,7 +55,13 @@ mod tests {
     fn setup(default: &str) -> Setup {
         let tiers = [("haiku", "small"), ("sonnet", "middle"), ("opus", "large")];
         let models = Models::one(Arc::new(Scripted::new()), &tiers, &["own-*"]);
-        Setup::new(Models { default: default.into(), ..models }, std::env::temp_dir())
+        Setup::new(
+            Models {
+                default: default.into(),
+                ..models
+            },
+            std::env::temp_dir(),
+        )
     }
 
     fn resolve(setup: Setup, task: Task) -> Resolved {
@@ -62,8 +70,13 @@ mod tests {
 
     /// The kind and the model of a task.
     fn assigned(default: &str, task: Task) -> (String, String) {
-        let assigned = Resolver::new(Arc::new(setup(default))).assigned(&task).unwrap();
-        (assigned.kind.to_string(), assigned.rungs[0].model.to_string())
+        let assigned = Resolver::new(Arc::new(setup(default)))
+            .assigned(&task)
+            .unwrap();
+        (
+            assigned.kind.to_string(),
+            assigned.rungs[0].model.to_string(),
+        )
     }
 
     fn pair(kind: &str, model: &str) -> (String, String) {
@@ -73,8 +86,14 @@ mod tests {
     #[test]
     fn auto_takes_the_tier_that_suffices() {
         let task = |prompt: &str| Task::new(prompt).model(AUTO);
-        assert_eq!(assigned("opus", task("Find all callers of `open`.")), pair("search", "small"));
-        assert_eq!(assigned("opus", task("Fix the crash at start.")), pair("bug", "middle"));
+        assert_eq!(
+            assigned("opus", task("Find all callers of `open`.")),
+            pair("search", "small")
+        );
+        assert_eq!(
+            assigned("opus", task("Fix the crash at start.")),
+            pair("bug", "middle")
+        );
         assert_eq!(
             assigned("haiku", task("Design the architecture of a job scheduler.")),
             pair("architecture", "large")
@@ -85,25 +104,39 @@ mod tests {
     fn the_default_may_be_auto_and_a_named_model_wins() {
         let task = || Task::new("Find all callers of `open`.");
         assert_eq!(assigned(AUTO, task()), pair("search", "small"));
-        assert_eq!(assigned(AUTO, task().model("inherit")), pair("search", "small"));
-        assert_eq!(assigned(AUTO, task().model("opus")), pair("search", "large"));
+        assert_eq!(
+            assigned(AUTO, task().model("inherit")),
+            pair("search", "small")
+        );
+        assert_eq!(
+            assigned(AUTO, task().model("opus")),
+            pair("search", "large")
+        );
         assert_eq!(assigned("sonnet", task()), pair("search", "middle"));
     }
 
     #[test]
     fn a_declared_kind_decides_only_where_the_model_is_open() {
-        let task = || Task { kind: Some("architecture".into()), ..Task::new("Find all callers.") };
+        let task = || Task {
+            kind: Some("architecture".into()),
+            ..Task::new("Find all callers.")
+        };
         assert_eq!(assigned(AUTO, task()), pair("architecture", "large"));
         assert_eq!(assigned("sonnet", task()), pair("architecture", "middle"));
     }
 
     #[test]
     fn agents_and_tools_are_evidence() {
-        let task = Task { agent_type: Some("Explore".into()), ..Task::new("The pool?") };
+        let task = Task {
+            agent_type: Some("Explore".into()),
+            ..Task::new("The pool?")
+        };
         // The definition names its own model.
         assert_eq!(assigned(AUTO, task), pair("search", "small"));
-        let reads =
-            Task { tools: Some(vec!["read_file".into()]), ..Task::new("The import crashes; bug. Findings?") };
+        let reads = Task {
+            tools: Some(vec!["read_file".into()]),
+            ..Task::new("The import crashes; bug. Findings?")
+        };
         assert_eq!(assigned(AUTO, reads).0, "review");
     }
 
@@ -112,18 +145,30 @@ mod tests {
         let name = Scripted::new().name().to_owned();
         let tiers = BTreeMap::from([("search".to_owned(), Tier::Opus)]);
         let kinds = Kinds::new(&BTreeMap::new(), BTreeMap::from([(name, tiers)])).unwrap();
-        let setup = Setup { kinds: kinds.into(), ..setup(AUTO) };
-        let assignment = resolve(setup, Task::new("Find all callers.")).assignment.unwrap();
+        let setup = Setup {
+            kinds: kinds.into(),
+            ..setup(AUTO)
+        };
+        let assignment = resolve(setup, Task::new("Find all callers."))
+            .assignment
+            .unwrap();
         assert_eq!(&*assignment.models[0].id, "large");
     }
 
     #[test]
     fn an_unknown_kind_is_a_failure_with_advice() {
-        let task = Task { kind: Some("serach".into()), ..Task::new("x").model("opus") };
-        let Some(Outcome::Failed(failure)) = resolve(setup("sonnet"), task).submission.outcome else {
+        let task = Task {
+            kind: Some("serach".into()),
+            ..Task::new("x").model("opus")
+        };
+        let Some(Outcome::Failed(failure)) = resolve(setup("sonnet"), task).submission.outcome
+        else {
             panic!()
         };
         assert_eq!(failure.message, "there is no kind of task `serach`");
-        assert_eq!(failure.hint.as_deref(), Some("did you mean `search` or `research`?"));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("did you mean `search` or `research`?")
+        );
     }
 }

@@ -30,26 +30,34 @@ pub fn system_blocks(
         agent.map(|agent| agent.prompt.as_str()),
         schema.then_some(SCHEMA),
     ];
-    let texts = texts.into_iter().flatten().map(str::trim).filter(|text| !text.is_empty());
+    let texts = texts
+        .into_iter()
+        .flatten()
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     texts.map(str::to_owned).collect()
 }
 
 /// What a judge is asked.
 pub fn verdict(rubric: &str, task: &str, result: &str) -> String {
-    format!("# Rubric\n\n{rubric}\n\n# Task\n\n{}\n\n# Result\n\n{result}", task.trim())
+    format!(
+        "# Rubric\n\n{rubric}\n\n# Task\n\n{}\n\n# Result\n\n{result}",
+        task.trim()
+    )
 }
 
 /// What a model is told when its answer does not fit the schema.
 pub fn repair(violations: &str) -> String {
-    format!("The answer does not fit the schema:\n{violations}\nAnswer again, with the corrected JSON only.")
+    format!(
+        "The answer does not fit the schema:\n{violations}\nAnswer again, with the corrected JSON only."
+    )
 }
 
 /// What a model is told when its reply held nothing.
 pub(crate) const EMPTY: &str = "Your last reply was empty. Answer now, in words.";
 
 /// What a model is told when it stopped to call a tool, and called none.
-pub(crate) const NO_CALL: &str =
-    "Your last reply stopped to call a tool, but held no call. Call the tool, or give your final answer.";
+pub(crate) const NO_CALL: &str = "Your last reply stopped to call a tool, but held no call. Call the tool, or give your final answer.";
 
 #[cfg(test)]
 mod tests {
@@ -69,13 +77,19 @@ mod tests {
 
     #[test]
     fn the_framing_can_be_replaced_or_left_out() {
-        assert_eq!(system_blocks(Some("Be brief.\n"), None, false, false), ["Be brief."]);
+        assert_eq!(
+            system_blocks(Some("Be brief.\n"), None, false, false),
+            ["Be brief."]
+        );
         assert_eq!(system_blocks(Some(""), None, false, false), [""; 0]);
     }
 
     #[test]
     fn the_framing_is_short() {
-        let words: usize = [AGENT, TOOLS, SCHEMA].iter().map(|text| text.split_whitespace().count()).sum();
+        let words: usize = [AGENT, TOOLS, SCHEMA]
+            .iter()
+            .map(|text| text.split_whitespace().count())
+            .sum();
         assert!(words < 150, "{words} words");
     }
 }

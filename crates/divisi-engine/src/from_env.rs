@@ -40,17 +40,28 @@ impl Models {
             first.get_or_insert_with(|| vendor.name.clone());
             providers.insert(vendor.name.clone(), of_vendor(vendor, provider));
         }
-        let provider = first
-            .ok_or_else(|| FromEnvError::NoKey(vendors.into_iter().map(|vendor| vendor.key_env).collect()))?;
-        Ok(Self { default: "sonnet".into(), provider, providers })
+        let provider = first.ok_or_else(|| {
+            FromEnvError::NoKey(vendors.into_iter().map(|vendor| vendor.key_env).collect())
+        })?;
+        Ok(Self {
+            default: "sonnet".into(),
+            provider,
+            providers,
+        })
     }
 }
 
 fn of_vendor(vendor: &Vendor, provider: Arc<dyn Provider>) -> ProviderModels {
-    let tiers: Vec<(&str, &str)> =
-        vendor.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
+    let tiers: Vec<(&str, &str)> = vendor
+        .tiers
+        .iter()
+        .map(|(tier, id)| (tier.as_str(), id.as_str()))
+        .collect();
     let known: Vec<&str> = vendor.models.iter().map(String::as_str).collect();
-    let limits = RateSettings { count_cached: vendor.wire_format.counts_cached(), ..RateSettings::default() };
+    let limits = RateSettings {
+        count_cached: vendor.wire_format.counts_cached(),
+        ..RateSettings::default()
+    };
     ProviderModels::new(provider, &tiers, &known).limited(limits)
 }
 
@@ -72,25 +83,42 @@ mod tests {
 
     fn models<const N: usize>(set: [(&str, &str); N]) -> Result<Models, FromEnvError> {
         Models::from_variables(|name| {
-            set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            set.iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
     fn vendors_with_keys_answer_and_the_first_by_default() {
-        let models =
-            models([("OPENROUTER_API_KEY", "a"), ("OPENAI_API_KEY", "b"), ("ANTHROPIC_API_KEY", " ")]);
+        let models = models([
+            ("OPENROUTER_API_KEY", "a"),
+            ("OPENAI_API_KEY", "b"),
+            ("ANTHROPIC_API_KEY", " "),
+        ]);
         let models = models.unwrap();
-        assert_eq!(models.providers.keys().collect::<Vec<_>>(), ["openai", "openrouter"]);
-        assert_eq!(format!("{:?}", models.find(None).unwrap()), "openai:gpt-6.1-sol");
+        assert_eq!(
+            models.providers.keys().collect::<Vec<_>>(),
+            ["openai", "openrouter"]
+        );
+        assert_eq!(
+            format!("{:?}", models.find(None).unwrap()),
+            "openai:gpt-6.1-sol"
+        );
         let named = models.find(Some("openrouter:haiku")).unwrap();
-        assert_eq!(format!("{named:?}"), "openrouter:anthropic/claude-haiku-5.5");
+        assert_eq!(
+            format!("{named:?}"),
+            "openrouter:anthropic/claude-haiku-5.5"
+        );
     }
 
     #[test]
     fn without_a_key_it_is_said_which_ones_there_are() {
         insta::assert_snapshot!(models([]).unwrap_err(), @"no key of a vendor is set: ANTHROPIC_API_KEY, OPENAI_API_KEY, OPENROUTER_API_KEY");
-        let elsewhere = [("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", "ftp://x.example")];
+        let elsewhere = [
+            ("ANTHROPIC_API_KEY", "k"),
+            ("ANTHROPIC_BASE_URL", "ftp://x.example"),
+        ];
         assert!(matches!(models(elsewhere), Err(FromEnvError::Endpoint(_))));
     }
 }

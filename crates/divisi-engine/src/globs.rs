@@ -56,9 +56,19 @@ mod tests {
             compile(&nested(DEPTH_MAX + 1), true).unwrap_err(),
             "has more than 32 braces in each other"
         );
-        assert_eq!(compile(&nested(20_000), true).unwrap_err(), "is longer than 1024 bytes");
-        assert_eq!(compile(&"{".repeat(500), true).unwrap_err(), "has more than 32 braces in each other");
-        assert!(compile("a{", true).unwrap_err().starts_with("is not valid: "));
+        assert_eq!(
+            compile(&nested(20_000), true).unwrap_err(),
+            "is longer than 1024 bytes"
+        );
+        assert_eq!(
+            compile(&"{".repeat(500), true).unwrap_err(),
+            "has more than 32 braces in each other"
+        );
+        assert!(
+            compile("a{", true)
+                .unwrap_err()
+                .starts_with("is not valid: ")
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub struct Reach {
 impl Default for Reach {
     /// About a second's work. Older runs say little about today's models and prices.
     fn default() -> Self {
-        Self { runs_max: 200, events_max: 500_000 }
+        Self {
+            runs_max: 200,
+            events_max: 500_000,
+        }
     }
 }
 
@@ -34,13 +37,22 @@ impl Default for Reach {
 pub async fn history(
     store: &dyn Store,
     kinds: &Kinds,
-    Reach { runs_max, events_max }: Reach,
+    Reach {
+        runs_max,
+        events_max,
+    }: Reach,
     besides: Option<&RunId>,
 ) -> Result<History, StoreError> {
     let mut history = History::default();
     let mut events_left = events_max;
-    let runs = store.runs(runs_max.saturating_add(usize::from(besides.is_some()))).await?;
-    for run in runs.iter().filter(|run| besides != Some(&run.id)).take(runs_max) {
+    let runs = store
+        .runs(runs_max.saturating_add(usize::from(besides.is_some())))
+        .await?;
+    for run in runs
+        .iter()
+        .filter(|run| besides != Some(&run.id))
+        .take(runs_max)
+    {
         match learn(store, kinds, &run.id, events_left, &mut history).await {
             Ok(read) => events_left = events_left.saturating_sub(read),
             Err(problem @ StoreError::Unreadable { .. }) => {
@@ -75,7 +87,8 @@ async fn learn(
             if let Event::TaskSubmitted(submitted) = &mut recorded.event
                 && submitted.facts.kind.is_none()
             {
-                Arc::make_mut(&mut submitted.facts).kind = kind_of(store, kinds, &submitted.spec).await;
+                Arc::make_mut(&mut submitted.facts).kind =
+                    kind_of(store, kinds, &submitted.spec).await;
             }
             reader.read(&recorded, history);
         }
@@ -107,8 +120,17 @@ mod tests {
     async fn write(store: &MemoryStore, name: &str, at: u64, tasks: u32) {
         let text = Content::Inline("1".into());
         let events = (0..tasks).flat_map(|i| {
-            let (task, attempt) = (TaskId(i), AttemptId { task: TaskId(i), number: 1 });
-            let facts = Arc::new(TaskFacts { label: name.into(), ..TaskFacts::default() });
+            let (task, attempt) = (
+                TaskId(i),
+                AttemptId {
+                    task: TaskId(i),
+                    number: 1,
+                },
+            );
+            let facts = Arc::new(TaskFacts {
+                label: name.into(),
+                ..TaskFacts::default()
+            });
             let key = Key(Digest::of(&i.to_le_bytes()));
             let submitted = TaskSubmitted {
                 task,
@@ -127,15 +149,32 @@ mod tests {
                     reply_tokens: None,
                 },
                 Event::attempt_ended(attempt, None, PicoUsd(5), PicoUsd::ZERO),
-                Event::TaskEnded { task, outcome: Outcome::Ok { value: text.clone() } },
+                Event::TaskEnded {
+                    task,
+                    outcome: Outcome::Ok {
+                        value: text.clone(),
+                    },
+                },
             ]
         });
-        let place = |(i, event)| Recorded { position: Position(i as u64), at: Timestamp(at), event };
+        let place = |(i, event)| Recorded {
+            position: Position(i as u64),
+            at: Timestamp(at),
+            event,
+        };
         let id = RunId::new(name).unwrap();
-        let summary =
-            RunSummary { started_at: Timestamp(at), ..RunSummary::of(&id, &Run::new(), Timestamp(at)) };
+        let summary = RunSummary {
+            started_at: Timestamp(at),
+            ..RunSummary::of(&id, &Run::new(), Timestamp(at))
+        };
         let events = events.enumerate().map(place).collect();
-        let batch = Batch { run: id, position: Position::default(), events, blobs: vec![], summary };
+        let batch = Batch {
+            run: id,
+            position: Position::default(),
+            events,
+            blobs: vec![],
+            summary,
+        };
         store.append(Arc::new(batch)).await.unwrap();
     }
 
@@ -145,8 +184,14 @@ mod tests {
         let long = PAGE_EVENTS_MAX as u32 / 4 + 10;
         write(&store, "old", 1, 3).await;
         write(&store, "new", 2, long).await;
-        let history = history(&store, Kinds::built_in(), Reach::default(), None).await.unwrap();
-        let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
+        let history = history(&store, Kinds::built_in(), Reach::default(), None)
+            .await
+            .unwrap();
+        let labels: Vec<&str> = history
+            .newest()
+            .iter()
+            .map(|sample| &*sample.label)
+            .collect();
         assert_eq!(labels.len(), long as usize + 3);
         assert_eq!((labels[0], labels[labels.len() - 1]), ("new", "old"));
     }
@@ -158,18 +203,37 @@ mod tests {
             write(&store, name, at as u64, 1).await;
         }
         let own = RunId::new("self").unwrap();
-        let history =
-            history(&store, Kinds::built_in(), Reach { runs_max: 1, ..Reach::default() }, Some(&own))
-                .await
-                .unwrap();
-        let labels: Vec<&str> = history.newest().iter().map(|sample| &*sample.label).collect();
+        let history = history(
+            &store,
+            Kinds::built_in(),
+            Reach {
+                runs_max: 1,
+                ..Reach::default()
+            },
+            Some(&own),
+        )
+        .await
+        .unwrap();
+        let labels: Vec<&str> = history
+            .newest()
+            .iter()
+            .map(|sample| &*sample.label)
+            .collect();
         assert_eq!(labels, ["last"]);
     }
 
     #[tokio::test]
     async fn an_empty_store_tells_nothing() {
         assert!(
-            history(&MemoryStore::new(), Kinds::built_in(), Reach::default(), None).await.unwrap().is_empty()
+            history(
+                &MemoryStore::new(),
+                Kinds::built_in(),
+                Reach::default(),
+                None
+            )
+            .await
+            .unwrap()
+            .is_empty()
         );
     }
 }

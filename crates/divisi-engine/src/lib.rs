@@ -18,8 +18,8 @@
 //! let job = engine.open("audit", Setup::new(models, "."), options).await?;
 //!
 //! let modules = ["auth", "payment"];
-//! let reports = fan_out(&job, modules.map(|name| Task::new(format!("Audit {name}")).model("haiku"))).await;
-//! for (name, report) in modules.iter().zip(&reports) {
+//! let reports = fan_out(&job, modules.map(|name| Task::new(format!("Audit
+//! {name}")).model("haiku"))).await; for (name, report) in modules.iter().zip(&reports) {
 //!     println!("{name}: {}", report.text()?);
 //! }
 //! let finished = job.finish(reports.len().into()).await?;
@@ -46,7 +46,10 @@
 //!   [`Leases`](store::Leases) have to pass, in `store::conformance`.
 //! - `schema`: JSON schemas of what stands in settings.
 
-#![cfg_attr(not(feature = "script"), allow(dead_code, reason = "some of it is for scripts alone"))]
+#![cfg_attr(
+    not(feature = "script"),
+    allow(dead_code, reason = "some of it is for scripts alone")
+)]
 
 pub mod patterns;
 pub mod setup;
@@ -91,8 +94,8 @@ pub mod tools;
 pub use divisi_core as core;
 pub use driver::{DriveError, TaskEnd, TaskReport};
 pub use engine::{
-    AnswerError, Control, Engine, Events, Finished, Job, LiveRun, RunHandle, RunOptions, StartError,
-    Subscription,
+    AnswerError, Control, Engine, Events, Finished, Job, LiveRun, RunHandle, RunOptions,
+    StartError, Subscription,
 };
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;

@@ -10,7 +10,8 @@
 //! # use std::sync::Arc;
 //! async fn job() -> Job {
 //!     let engine = Engine::new(Arc::new(MemoryStore::new()));
-//!     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
+//!     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
+//! "demo-haiku")], &["*"]);
 //!     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
 //! }
 //! ```
@@ -36,8 +37,10 @@ use std::sync::Arc;
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
+/// "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
+/// job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::fan_out};
 ///
@@ -63,8 +66,10 @@ pub async fn fan_out(job: &Job, tasks: impl IntoIterator<Item = Task>) -> Vec<Ta
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
+/// "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
+/// job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::{pipeline, stage}};
 ///
@@ -114,8 +119,10 @@ pub fn stage(make: impl Fn(&str) -> Task + Send + Sync + 'static) -> Stage {
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
+/// "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
+/// job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::decompose};
 ///
@@ -123,8 +130,8 @@ pub fn stage(make: impl Fn(&str) -> Task + Send + Sync + 'static) -> Stage {
 /// let job = job().await;
 /// let planner = Task::new("").model("haiku").label("plan");
 /// let worker = Task::new("").model("haiku");
-/// let parts = decompose(&job, "Find the 5 most critical modules and audit each", planner, worker, 20).await?;
-/// assert!(!parts.is_empty());
+/// let parts = decompose(&job, "Find the 5 most critical modules and audit each", planner, worker,
+/// 20).await?; assert!(!parts.is_empty());
 /// job.finish(serde_json::Value::Null).await?;
 /// # Ok(()) }
 /// ```
@@ -143,12 +150,26 @@ pub async fn decompose(
 async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<Plan, Failure> {
     let mut complaint = None;
     for _ in 0..PLANS_MAX {
-        let prompt = Planning { goal: goal.to_owned(), max: tasks_max, complaint }.prompt();
-        let task = Task { prompt: prompt.into(), ..planner.clone() }.schema(Plan::json_schema());
+        let prompt = Planning {
+            goal: goal.to_owned(),
+            max: tasks_max,
+            complaint,
+        }
+        .prompt();
+        let task = Task {
+            prompt: prompt.into(),
+            ..planner.clone()
+        }
+        .schema(Plan::json_schema());
         let found: Value = job.run(task).await.value()?;
         match patterns::plan(&found, tasks_max) {
             Ok(plan) => return Ok(plan),
-            Err(error) => complaint = Some(Complaint { error, plan: found.to_string() }),
+            Err(error) => {
+                complaint = Some(Complaint {
+                    error,
+                    plan: found.to_string(),
+                });
+            }
         }
     }
     Err(Failure::new(
@@ -194,11 +215,14 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> PlanReport {
                     Ok(text) => results.insert(id.to_owned(), text),
                     Err(_) => {
                         let reason = patterns::skipped(id);
-                        return job.skip(part_of(task, task.prompt.as_str(), worker), reason).await;
+                        return job
+                            .skip(part_of(task, task.prompt.as_str(), worker), reason)
+                            .await;
                     }
                 };
             }
-            let prompt = divisi_core::plan::render(&task.prompt, |id| results.get(id).map(String::as_str));
+            let prompt =
+                divisi_core::plan::render(&task.prompt, |id| results.get(id).map(String::as_str));
             job.submit(part_of(task, &prompt, worker), waiting).await
         };
         running[place] = Some(part.boxed().shared());
@@ -231,8 +255,14 @@ async fn synthesise(
 
 /// The prompt of a synthesis.
 fn gathered(prompt: &str, least: usize, parts: Vec<Part>) -> Result<String, Failure> {
-    let gathering = Gathering { prompt: prompt.to_owned(), least, parts };
-    gathering.prompt().map_err(|why| Failure::new(FailureClass::Unavailable, why))
+    let gathering = Gathering {
+        prompt: prompt.to_owned(),
+        least,
+        parts,
+    };
+    gathering
+        .prompt()
+        .map_err(|why| Failure::new(FailureClass::Unavailable, why))
 }
 
 /// The worker's task with what the plan says of this part.
@@ -240,7 +270,11 @@ fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
     let said = part.task(prompt);
     Task {
         label: said.label.or_else(|| Some(part.id.as_str().into())),
-        model: if said.model.is_empty() { worker.model.clone() } else { said.model },
+        model: if said.model.is_empty() {
+            worker.model.clone()
+        } else {
+            said.model
+        },
         effort: said.effort.or(worker.effort),
         agent_type: said.agent_type.or_else(|| worker.agent_type.clone()),
         tools: said.tools.or_else(|| worker.tools.clone()),
@@ -260,16 +294,18 @@ fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku", "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
+/// "demo-haiku")], &["*"]);
+/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
+/// job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::scatter_gather};
 ///
 /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let job = job().await;
-/// let reviews = ["security", "speed"].map(|lens| Task::new(format!("Review for {lens}")).label(lens).model("haiku"));
-/// let synthesis = Task::new("Make one action plan from these reviews").model("haiku");
-/// let report = scatter_gather(&job, reviews, synthesis, 1).await?;
+/// let reviews = ["security", "speed"].map(|lens| Task::new(format!("Review for
+/// {lens}")).label(lens).model("haiku")); let synthesis = Task::new("Make one action plan from
+/// these reviews").model("haiku"); let report = scatter_gather(&job, reviews, synthesis, 1).await?;
 /// job.finish(report.text()?.into()).await?;
 /// # Ok(()) }
 /// ```
@@ -283,14 +319,26 @@ pub async fn scatter_gather(
     let names: Vec<Arc<str>> = parts
         .iter()
         .enumerate()
-        .map(|(i, part)| part.label.clone().unwrap_or_else(|| format!("part {}", i + 1).into()))
+        .map(|(i, part)| {
+            part.label
+                .clone()
+                .unwrap_or_else(|| format!("part {}", i + 1).into())
+        })
         .collect();
     let reports = fan_out(job, parts).await;
     let part = |(name, report): (&Arc<str>, &TaskReport)| {
-        Part::new(&**name, report.text().map_err(|failure| failure.to_string()))
+        Part::new(
+            &**name,
+            report.text().map_err(|failure| failure.to_string()),
+        )
     };
     let parts = names.iter().zip(&reports).map(part).collect();
     let prompt = gathered(&synthesis.prompt, parts_min, parts)?;
-    let report = job.run(Task { prompt: prompt.into(), ..synthesis }).await;
+    let report = job
+        .run(Task {
+            prompt: prompt.into(),
+            ..synthesis
+        })
+        .await;
     report.value().map(|_: Value| report)
 }

@@ -21,7 +21,12 @@ pub fn folder(path: &Path) -> io::Result<()> {
 
 /// Makes the folder of a file whose place a person may have chosen.
 pub fn folder_of(file: &Path) -> io::Result<()> {
-    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
     match is_ours(folder) {
         true => self::folder(folder),
         false => DirBuilder::new().recursive(true).mode(0o700).create(folder),
@@ -33,7 +38,10 @@ fn is_ours(folder: &Path) -> bool {
     let is_of_user = || {
         etcetera::choose_base_strategy().is_ok_and(|folders| {
             let bases = [Some(folders.data_dir()), folders.state_dir()];
-            bases.into_iter().flatten().any(|base| base.join("divisi") == folder)
+            bases
+                .into_iter()
+                .flatten()
+                .any(|base| base.join("divisi") == folder)
         })
     };
     folder.file_name().is_some_and(|name| name == ".divisi") || is_of_user()
@@ -49,7 +57,12 @@ pub fn options() -> OpenOptions {
 /// Writes a file that is made for its owner alone. One that is there keeps its mode:
 /// a person has put it there.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    options().write(true).create(true).truncate(true).open(path)?.write_all(text.as_bytes())
+    options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?
+        .write_all(text.as_bytes())
 }
 
 /// Takes away the rights of others on a file or folder of ours. What is not there
@@ -86,7 +99,10 @@ mod tests {
         super::folder(&deep).unwrap();
         let file = deep.join("a");
         write(&file, "secret").unwrap();
-        assert_eq!([mode(&folder.path().join("share")), mode(&deep), mode(&file)], [0o700, 0o700, 0o600]);
+        assert_eq!(
+            [mode(&folder.path().join("share")), mode(&deep), mode(&file)],
+            [0o700, 0o700, 0o600]
+        );
     }
 
     #[test]

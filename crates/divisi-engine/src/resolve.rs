@@ -12,8 +12,8 @@ use crate::agents::{AgentDefinition, Agents};
 use crate::choose::{AUTO, choose};
 use crate::clock::wall_clock;
 use crate::executor::{
-    Brief, Cost, Executor, Executors, FINDINGS_BYTES_MAX, ModelUse, Registered, SharedDurations, bound,
-    opening,
+    Brief, Cost, Executor, Executors, FINDINGS_BYTES_MAX, ModelUse, Registered, SharedDurations,
+    bound, opening,
 };
 use crate::setup::{Model, Setup};
 use crate::tools::Selection;
@@ -26,7 +26,8 @@ use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
 use divisi_core::{
-    Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier, Timestamp,
+    Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier,
+    Timestamp,
 };
 use divisi_files::Refusal;
 use redacted::redacted;
@@ -96,7 +97,12 @@ pub struct Assignment {
 impl Assignment {
     /// What its requests begin with.
     pub(crate) fn brief(&self) -> Brief<'_> {
-        Brief { task: &self.task, setup: &self.setup, tools: &self.tools, agent: self.agent.as_deref() }
+        Brief {
+            task: &self.task,
+            setup: &self.setup,
+            tools: &self.tools,
+            agent: self.agent.as_deref(),
+        }
     }
 }
 
@@ -145,10 +151,19 @@ impl Resolver {
 
     /// A task whose outcome is known before it starts.
     pub fn settled(&self, task: Task, outcome: Outcome) -> Resolved {
-        let words: Vec<Arc<str>> = task.model.0.iter().chain(&task.agent_type).cloned().collect();
+        let words: Vec<Arc<str>> = task
+            .model
+            .0
+            .iter()
+            .chain(&task.agent_type)
+            .cloned()
+            .collect();
         let executor = executor_of(&task);
         // What could not be resolved stands in the key as it was asked for.
-        let key = Key::of(&KeyParts { models: &words, ..key_parts(&task, executor) });
+        let key = Key::of(&KeyParts {
+            models: &words,
+            ..key_parts(&task, executor)
+        });
         let executor = executor.into();
         let (task, is_cut) = redacted(task);
         let facts = TaskFacts {
@@ -167,11 +182,22 @@ impl Resolver {
     }
 
     fn assign(&self, task: &Task) -> Result<Parts, Failure> {
-        let agent = task.agent_type.as_deref().map(|name| self.agent(name)).transpose()?;
+        let agent = task
+            .agent_type
+            .as_deref()
+            .map(|name| self.agent(name))
+            .transpose()?;
         let name = executor_of(task);
-        let (executor_name, registered) =
-            self.setup.executors.get(name).ok_or_else(|| self.no_executor(name))?;
-        let inputs = task.inputs.iter().map(|path| self.digest(path)).collect::<Result<_, _>>()?;
+        let (executor_name, registered) = self
+            .setup
+            .executors
+            .get(name)
+            .ok_or_else(|| self.no_executor(name))?;
+        let inputs = task
+            .inputs
+            .iter()
+            .map(|path| self.digest(path))
+            .collect::<Result<_, _>>()?;
         let choice = match task.kind.is_some() || self.leaves_model_open(task, agent.as_deref()) {
             true => Some(self.choose(task, agent.as_deref())?),
             false => None,
@@ -186,7 +212,11 @@ impl Resolver {
             ModelUse::Names | ModelUse::None => Models::default(),
         };
         let tools = self.tools_of(task, agent.as_deref())?;
-        let judges = task.check.iter().map(|check| self.judge(check)).collect::<Result<_, _>>()?;
+        let judges = task
+            .check
+            .iter()
+            .map(|check| self.judge(check))
+            .collect::<Result<_, _>>()?;
         Ok(Parts {
             executor_name: executor_name.clone(),
             executor: registered.clone(),
@@ -200,7 +230,12 @@ impl Resolver {
     }
 
     /// The models of a task: its ladder, and what stands in for it.
-    fn ladder(&self, task: &Task, agent: Option<&AgentDefinition>, tier: Tier) -> Result<Models, Failure> {
+    fn ladder(
+        &self,
+        task: &Task,
+        agent: Option<&AgentDefinition>,
+        tier: Tier,
+    ) -> Result<Models, Failure> {
         let model = |word: &Option<&str>| self.model(*word, tier);
         let Words { rungs, fallbacks } = Words::of(task, agent);
         let mut rungs = rungs.iter().map(model).collect::<Result<Vec<_>, _>>()?;
@@ -229,10 +264,15 @@ impl Resolver {
     /// ladder, one that stands in for it, a judge. What else is wrong with it is no matter
     /// here. Reads no file.
     pub fn priced(&self, task: &Task) -> Result<(), Failure> {
-        let agent = task.agent_type.as_deref().and_then(|name| self.agents.get(name).ok());
+        let agent = task
+            .agent_type
+            .as_deref()
+            .and_then(|name| self.agents.get(name).ok());
         let agent = agent.map(|agent| &**agent);
         let tier = match self.leaves_model_open(task, agent) {
-            true => self.choose(task, agent).map_or(Tier::Sonnet, |choice| choice.tier),
+            true => self
+                .choose(task, agent)
+                .map_or(Tier::Sonnet, |choice| choice.tier),
             false => Tier::Sonnet,
         };
         let now = wall_clock();
@@ -245,7 +285,11 @@ impl Resolver {
             Some(ModelUse::Asks) => Words::of(task, agent),
             Some(ModelUse::Names | ModelUse::None) | None => Words::default(),
         };
-        let words = words.rungs.into_iter().chain(words.fallbacks).map(|word| (word, tier));
+        let words = words
+            .rungs
+            .into_iter()
+            .chain(words.fallbacks)
+            .map(|word| (word, tier));
         let judges = task.check.iter().filter_map(|check| match check {
             Check::Judge(judge) => Some((Some(word_of(judge)), Tier::Haiku)),
             Check::Schema(_) | Check::Command(_) => None,
@@ -257,7 +301,11 @@ impl Resolver {
     fn leaves_model_open(&self, task: &Task, agent: Option<&AgentDefinition>) -> bool {
         let by_agent = agent.and_then(|agent| agent.model.as_deref());
         let is_auto = |word: &str| {
-            let word = if word == "inherit" { by_agent } else { Some(word) };
+            let word = if word == "inherit" {
+                by_agent
+            } else {
+                Some(word)
+            };
             self.setup.models.wanted(word).1 == AUTO
         };
         let words = task.model.0.iter().chain(&task.fallback);
@@ -272,7 +320,11 @@ impl Resolver {
     /// The provider that a task's first word for a model is meant for.
     fn provider_of<'a>(&'a self, task: &'a Task, agent: Option<&'a AgentDefinition>) -> &'a str {
         let by_agent = agent.and_then(|agent| agent.model.as_deref());
-        let word = task.model.first().filter(|word| *word != "inherit").or(by_agent);
+        let word = task
+            .model
+            .first()
+            .filter(|word| *word != "inherit")
+            .or(by_agent);
         self.setup.models.wanted(word).0
     }
 
@@ -280,19 +332,34 @@ impl Resolver {
     fn model(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
         let now = wall_clock();
         let today = now.0 / DAY_MILLIS;
-        let is_it = |known: &Known| known.word.as_deref() == word && known.tier == tier && known.day == today;
-        if let Some(model) = self.known.find(|known| is_it(known).then(|| known.model.clone())) {
+        let is_it = |known: &Known| {
+            known.word.as_deref() == word && known.tier == tier && known.day == today
+        };
+        if let Some(model) = self
+            .known
+            .find(|known| is_it(known).then(|| known.model.clone()))
+        {
             return Ok(model);
         }
         let model = self.find_model(word, tier, now)?;
-        self.known.add(Known { word: word.map(Arc::from), tier, day: today, model: model.clone() });
+        self.known.add(Known {
+            word: word.map(Arc::from),
+            tier,
+            day: today,
+            model: model.clone(),
+        });
         Ok(model)
     }
 
     fn find_model(&self, word: Option<&str>, tier: Tier, now: Timestamp) -> Result<Model, Failure> {
         let model = self.setup.models.find_for(word, tier)?;
         self.setup.prices.known(&model, now)?;
-        let price = self.setup.prices.price_of(&model, now).filter(|_| !model.free).map(Arc::new);
+        let price = self
+            .setup
+            .prices
+            .price_of(&model, now)
+            .filter(|_| !model.free)
+            .map(Arc::new);
         Ok(Model { price, ..model })
     }
 
@@ -303,28 +370,44 @@ impl Resolver {
     }
 
     /// The tools a task asks for, or else its agent definition, or else all.
-    fn tools_of(&self, task: &Task, agent: Option<&AgentDefinition>) -> Result<Arc<Toolset>, Failure> {
+    fn tools_of(
+        &self,
+        task: &Task,
+        agent: Option<&AgentDefinition>,
+    ) -> Result<Arc<Toolset>, Failure> {
         let by_agent = agent.and_then(|agent| agent.tools.as_ref());
         let allowed: Option<Vec<&str>> = match (&task.tools, by_agent) {
             (Some(tools), _) => Some(tools.iter().map(AsRef::as_ref).collect()),
             (None, Some(tools)) => Some(tools.iter().map(String::as_str).collect()),
             (None, None) => None,
         };
-        let by_agent = agent.into_iter().flat_map(|agent| agent.disallowed_tools.iter().map(String::as_str));
-        let disallowed: Vec<&str> = task.disallowed_tools.iter().map(AsRef::as_ref).chain(by_agent).collect();
+        let by_agent = agent
+            .into_iter()
+            .flat_map(|agent| agent.disallowed_tools.iter().map(String::as_str));
+        let disallowed: Vec<&str> = task
+            .disallowed_tools
+            .iter()
+            .map(AsRef::as_ref)
+            .chain(by_agent)
+            .collect();
         if allowed.is_none() && disallowed.is_empty() {
             return self.tools.clone();
         }
         let all = self.tools.as_ref().map_err(Clone::clone)?;
-        let known = self
-            .toolsets
-            .find(|(words, toolset)| words.are(allowed.as_deref(), &disallowed).then(|| toolset.clone()));
+        let known = self.toolsets.find(|(words, toolset)| {
+            words
+                .are(allowed.as_deref(), &disallowed)
+                .then(|| toolset.clone())
+        });
         if let Some(known) = known {
             return Ok(known);
         }
         let selection = Selection::of(allowed.as_deref(), &disallowed);
         let toolset = Arc::new(all.reselect(&self.setup, selection));
-        self.toolsets.add((ToolWords::of(allowed.as_deref(), &disallowed), toolset.clone()));
+        self.toolsets.add((
+            ToolWords::of(allowed.as_deref(), &disallowed),
+            toolset.clone(),
+        ));
         Ok(toolset)
     }
 
@@ -339,8 +422,16 @@ impl Resolver {
             tools,
             inputs,
         } = parts;
-        let ids = |models: &[Model]| models.iter().map(|model| model.id.clone()).collect::<Vec<_>>();
-        let Registered { spec: declared, program } = executor;
+        let ids = |models: &[Model]| {
+            models
+                .iter()
+                .map(|model| model.id.clone())
+                .collect::<Vec<_>>()
+        };
+        let Registered {
+            spec: declared,
+            program,
+        } = executor;
         let models = match declared.models {
             ModelUse::Asks => ids(&rungs),
             ModelUse::Names => named_rungs(&task),
@@ -356,7 +447,9 @@ impl Resolver {
             "" => executor_name.clone(),
             identity => format!("{executor_name} {}", Digest::of(identity.as_bytes())).into(),
         };
-        let effort = task.effort.or(agent.as_deref().and_then(|agent| agent.effort));
+        let effort = task
+            .effort
+            .or(agent.as_deref().and_then(|agent| agent.effort));
         let isolation = match (task.isolation, &agent) {
             (Isolation::None, Some(agent)) => agent.isolation,
             (asked_for, _) => asked_for,
@@ -373,7 +466,12 @@ impl Resolver {
         let is_open = program.is_none() && self.leaves_model_open(&task, agent.as_deref());
         let (task, is_cut) = redacted(task);
         let retry = self.retry(&task);
-        let brief = Brief { task: &task, setup: &self.setup, tools: &tools, agent: agent.as_deref() };
+        let brief = Brief {
+            task: &task,
+            setup: &self.setup,
+            tools: &tools,
+            agent: agent.as_deref(),
+        };
         let (first_turns, unbounded) = match (declared.cost, &program) {
             (Cost::Metered, None) => (first_turns(brief, &rungs, &fallbacks), false),
             (Cost::UpTo(most), _) => (vec![TurnBound::fixed(most)], false),
@@ -383,7 +481,10 @@ impl Resolver {
         let facts = TaskFacts {
             label: task.title().into(),
             phase: task.phase.clone(),
-            chosen: choice.as_ref().filter(|_| is_open).map(|choice| choice.why().into()),
+            chosen: choice
+                .as_ref()
+                .filter(|_| is_open)
+                .map(|choice| choice.why().into()),
             kind: choice.map(|choice| choice.kind),
             is_program: program.is_some() && declared.runs_here,
             executor: executor_name,
@@ -398,7 +499,9 @@ impl Resolver {
             words: declared.models == ModelUse::Names,
         };
         let (spec, blob) = spec(&task);
-        let turns_max = task.max_turns.or(agent.as_deref().and_then(|agent| agent.max_turns));
+        let turns_max = task
+            .max_turns
+            .or(agent.as_deref().and_then(|agent| agent.max_turns));
         let assignment = Assignment {
             executor: program,
             cost: declared.cost,
@@ -412,7 +515,10 @@ impl Resolver {
             turns_max: turns_max.unwrap_or(self.setup.turns_max),
             timeout: task.timeout.unwrap_or(self.setup.timeout),
             idle_timeout: task.idle_timeout.unwrap_or(self.setup.idle_timeout),
-            hedge: task.hedge.unwrap_or(self.setup.hedge).then(|| self.durations.clone()),
+            hedge: task
+                .hedge
+                .unwrap_or(self.setup.hedge)
+                .then(|| self.durations.clone()),
             setup: self.setup.clone(),
             task,
         };
@@ -439,15 +545,22 @@ impl Resolver {
     fn digest(&self, path: &str) -> Result<Digest, Failure> {
         // Links may lead anywhere: of what they lead to only the digest is taken.
         digest(&self.setup.workspace.join(path)).map_err(|refusal| {
-            let message = format!("cannot read `{path}`, which the task names as an input: {refusal}");
+            let message =
+                format!("cannot read `{path}`, which the task names as an input: {refusal}");
             Failure::new(FailureClass::Unavailable, message)
         })
     }
 
     fn no_executor(&self, name: &str) -> Failure {
         let known: Vec<&str> = self.setup.executors.names().collect();
-        Failure::new(FailureClass::Unavailable, format!("there is no executor `{name}`"))
-            .hint(format!("there are {}; add others as [executors.NAME] in divisi.toml", known.join(", ")))
+        Failure::new(
+            FailureClass::Unavailable,
+            format!("there is no executor `{name}`"),
+        )
+        .hint(format!(
+            "there are {}; add others as [executors.NAME] in divisi.toml",
+            known.join(", ")
+        ))
     }
 }
 
@@ -457,14 +570,26 @@ fn first_turns(brief: Brief<'_>, rungs: &[Model], fallbacks: &[Model]) -> Vec<Tu
     /// The longest findings there are.
     static FINDINGS: LazyLock<String> = LazyLock::new(|| "x".repeat(FINDINGS_BYTES_MAX));
     let models = || rungs.iter().chain(fallbacks);
-    let Some(first) = models().find(|model| model.price.is_some()) else { return vec![] };
+    let Some(first) = models().find(|model| model.price.is_some()) else {
+        return vec![];
+    };
     let bytes = |findings: Option<&str>| opening(brief, &first.id, findings).bytes();
     let alone = bytes(None);
-    let after_another = if models().nth(1).is_some() { bytes(Some(FINDINGS.as_str())) } else { alone };
+    let after_another = if models().nth(1).is_some() {
+        bytes(Some(FINDINGS.as_str()))
+    } else {
+        alone
+    };
     let bytes = |place| if place == 0 { alone } else { after_another };
     let bounds = models().enumerate();
     bounds
-        .map(|(place, model)| bound(model.price.as_deref(), bytes(place), brief.setup.reply_tokens_max))
+        .map(|(place, model)| {
+            bound(
+                model.price.as_deref(),
+                bytes(place),
+                brief.setup.reply_tokens_max,
+            )
+        })
         .collect()
 }
 
@@ -517,12 +642,21 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     fn of(task: &'a Task, agent: Option<&'a AgentDefinition>) -> Self {
         let by_agent = agent.and_then(|agent| agent.model.as_deref());
-        let own = |word: &'a Arc<str>| if &**word == "inherit" { by_agent } else { Some(&**word) };
+        let own = |word: &'a Arc<str>| {
+            if &**word == "inherit" {
+                by_agent
+            } else {
+                Some(&**word)
+            }
+        };
         let rungs = match task.model.0.as_slice() {
             [] => vec![by_agent],
             words => words.iter().map(own).collect(),
         };
-        Self { rungs, fallbacks: task.fallback.iter().map(|word| Some(&**word)).collect() }
+        Self {
+            rungs,
+            fallbacks: task.fallback.iter().map(|word| Some(&**word)).collect(),
+        }
     }
 }
 
@@ -582,30 +716,55 @@ mod tests {
 
     #[test]
     fn whatever_the_first_request_holds_is_reserved() {
-        let models =
-            crate::setup::Models::one(Arc::new(Scripted::demo()), &[("sonnet", "m"), ("haiku", "h")], &[]);
+        let models = crate::setup::Models::one(
+            Arc::new(Scripted::demo()),
+            &[("sonnet", "m"), ("haiku", "h")],
+            &[],
+        );
         let resolver = Resolver::new(Arc::new(Setup::new(models, std::env::temp_dir())));
-        let base = Rates { input: PicoUsd(10), output: PicoUsd(50), ..Rates::default() };
-        let price = ModelPrice { base, ..ModelPrice::default() };
+        let base = Rates {
+            input: PicoUsd(10),
+            output: PicoUsd(50),
+            ..Rates::default()
+        };
+        let price = ModelPrice {
+            base,
+            ..ModelPrice::default()
+        };
         let reserved = |task: Task| {
             let assignment = resolver.resolve(task, 0).assignment.unwrap();
-            let model = Model { price: Some(Arc::new(price.clone())), ..assignment.models[0].clone() };
+            let model = Model {
+                price: Some(Arc::new(price.clone())),
+                ..assignment.models[0].clone()
+            };
             let turns = first_turns(assignment.brief(), &[model.clone(), model.clone()], &[]);
             let request = opening(assignment.brief(), &model.id, None);
-            assert_eq!(turns[0], bound(Some(&price), request.bytes(), request.max_tokens));
+            assert_eq!(
+                turns[0],
+                bound(Some(&price), request.bytes(), request.max_tokens)
+            );
             let longest = (framing::refused("").len() + FINDINGS_BYTES_MAX) as u64;
-            assert_eq!(turns[1], bound(Some(&price), request.bytes() + longest, request.max_tokens));
+            assert_eq!(
+                turns[1],
+                bound(Some(&price), request.bytes() + longest, request.max_tokens)
+            );
             turns[0].prompt
         };
         let task = || Task::new("p");
         let plain = reserved(task());
         // Eleven for each byte more: an account may keep its requests within the United States.
         assert_eq!(reserved(Task::new("p and q")), plain + PicoUsd(6 * 11));
-        let context = Task { context: Some("shared".into()), ..task() };
+        let context = Task {
+            context: Some("shared".into()),
+            ..task()
+        };
         assert_eq!(reserved(context), plain + PicoUsd(6 * 11));
         for larger in [
             task().schema(serde_json::json!({"type": "object"})),
-            Task { agent_type: Some("Explore".into()), ..task() },
+            Task {
+                agent_type: Some("Explore".into()),
+                ..task()
+            },
         ] {
             assert!(reserved(larger) > plain);
         }
@@ -618,8 +777,14 @@ mod tests {
         std::fs::write(path("file"), "content").unwrap();
         symlink("file", path("link")).unwrap();
         symlink("/dev/zero", path("endless")).unwrap();
-        File::create(path("holes")).unwrap().set_len(1 << 42).unwrap();
-        let (pipe, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+        File::create(path("holes"))
+            .unwrap()
+            .set_len(1 << 42)
+            .unwrap();
+        let (pipe, mode) = (
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+        );
         rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), pipe, mode, 0).unwrap();
         let said = |name: &str| digest(&path(name)).map_err(|refusal| refusal.to_string());
         assert_eq!(said("file").unwrap(), Digest::of(b"content"));

@@ -7,7 +7,9 @@ use crate::governor::{Governors, SharedLimits};
 use crate::prices::Catalogue;
 use crate::tools::{Permissions, Protected};
 use divisi_core::governor::RateSettings;
-use divisi_core::{Failure, FailureClass, Kinds, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
+use divisi_core::{
+    Failure, FailureClass, Kinds, Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier,
+};
 use divisi_providers::Provider;
 use globset::GlobMatcher;
 use std::collections::BTreeMap;
@@ -258,7 +260,11 @@ impl Models {
     pub fn one(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         let name = provider.name().to_owned();
         let models = ProviderModels::new(provider, tiers, known);
-        Self { default: "sonnet".into(), provider: name.clone(), providers: BTreeMap::from([(name, models)]) }
+        Self {
+            default: "sonnet".into(),
+            provider: name.clone(),
+            providers: BTreeMap::from([(name, models)]),
+        }
     }
 
     /// What `word` means: a tier, `inherit`, a model id, or `provider:model`.
@@ -282,16 +288,30 @@ impl Models {
             None if models.known.iter().any(|known| known.is_match(word)) => word.into(),
             None => return Err(models.unknown(word)),
         };
-        let by_id = || Tier::ALL.into_iter().find(|tier| models.tiers.get(tier.as_str()) == Some(&id));
+        let by_id = || {
+            Tier::ALL
+                .into_iter()
+                .find(|tier| models.tiers.get(tier.as_str()) == Some(&id))
+        };
         let tier = word.parse().ok().or_else(by_id);
         let (provider, governors) = (models.provider.clone(), models.governors.clone());
-        Ok(Model { provider, id, tier, free: models.free, price: None, governors })
+        Ok(Model {
+            provider,
+            id,
+            tier,
+            free: models.free,
+            price: None,
+            governors,
+        })
     }
 
     /// The name of the provider that `model` is at; the first of those that are
     /// limited together.
     pub fn name_of(&self, model: &Model) -> Option<&str> {
-        let at = self.providers.iter().find(|(_, models)| Arc::ptr_eq(&models.governors, &model.governors));
+        let at = self
+            .providers
+            .iter()
+            .find(|(_, models)| Arc::ptr_eq(&models.governors, &model.governors));
         at.map(|(name, _)| name.as_str())
     }
 
@@ -323,10 +343,16 @@ impl ProviderModels {
     /// that is none matches nothing.
     pub fn new(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         Self {
-            tiers: tiers.iter().map(|(tier, id)| ((*tier).to_owned(), (*id).into())).collect(),
+            tiers: tiers
+                .iter()
+                .map(|(tier, id)| ((*tier).to_owned(), (*id).into()))
+                .collect(),
             free: provider.is_free(),
             governors: Arc::default(),
-            known: known.iter().filter_map(|known| globs::compile(known, false).ok()).collect(),
+            known: known
+                .iter()
+                .filter_map(|known| globs::compile(known, false).ok())
+                .collect(),
             provider,
         }
     }
@@ -350,18 +376,33 @@ impl ProviderModels {
     }
 
     fn unknown(&self, word: &str) -> Failure {
-        let tiers: Vec<String> = self.tiers.iter().map(|(tier, id)| format!("{tier} ({id})")).collect();
+        let tiers: Vec<String> = self
+            .tiers
+            .iter()
+            .map(|(tier, id)| format!("{tier} ({id})"))
+            .collect();
         let name = self.provider.name();
         let known: Vec<&str> = self.known.iter().map(|known| known.glob().glob()).collect();
-        Failure::new(FailureClass::Unavailable, format!("provider `{name}` knows no model `{word}`"))
-            .hint(format!("it has {}, and ids like {}", tiers.join(", "), known.join(", ")))
+        Failure::new(
+            FailureClass::Unavailable,
+            format!("provider `{name}` knows no model `{word}`"),
+        )
+        .hint(format!(
+            "it has {}, and ids like {}",
+            tiers.join(", "),
+            known.join(", ")
+        ))
     }
 }
 
 impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tiers = |models: &ProviderModels| models.tiers.clone();
-        let providers: BTreeMap<_, _> = self.providers.iter().map(|(name, m)| (name, tiers(m))).collect();
+        let providers: BTreeMap<_, _> = self
+            .providers
+            .iter()
+            .map(|(name, m)| (name, tiers(m)))
+            .collect();
         f.debug_struct("Models")
             .field("default", &self.default)
             .field("provider", &self.provider)

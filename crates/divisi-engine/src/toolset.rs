@@ -25,7 +25,10 @@ impl Toolset {
 
     /// The selected tools, as far as the surroundings permit them.
     pub fn reselect(&self, setup: &Setup, selection: Selection) -> Self {
-        Self::of(self.toolbox.reselect(&selection, setup.permissions), selection)
+        Self::of(
+            self.toolbox.reselect(&selection, setup.permissions),
+            selection,
+        )
     }
 
     fn of(toolbox: Toolbox, selection: Selection) -> Self {
@@ -34,9 +37,22 @@ impl Toolset {
             description: redact(&tool.description).into_owned(),
             input_schema: tool.input_schema,
         };
-        let offered: Tools = toolbox.definitions().into_iter().map(definition).collect::<Vec<_>>().into();
-        let names = offered.iter().map(|tool| tool.name.as_str().into()).collect();
-        Self { selection, toolbox, offered, names }
+        let offered: Tools = toolbox
+            .definitions()
+            .into_iter()
+            .map(definition)
+            .collect::<Vec<_>>()
+            .into();
+        let names = offered
+            .iter()
+            .map(|tool| tool.name.as_str().into())
+            .collect();
+        Self {
+            selection,
+            toolbox,
+            offered,
+            names,
+        }
     }
 
     /// What the model is told of them.
@@ -65,6 +81,12 @@ impl Toolset {
 }
 
 fn open(root: &Path, selection: &Selection, setup: &Setup) -> Result<Toolbox, Failure> {
-    Toolbox::new(root, selection, setup.permissions, ToolLimits::default(), &setup.protected)
-        .map_err(|error| Failure::new(FailureClass::Unavailable, error.to_string()))
+    Toolbox::new(
+        root,
+        selection,
+        setup.permissions,
+        ToolLimits::default(),
+        &setup.protected,
+    )
+    .map_err(|error| Failure::new(FailureClass::Unavailable, error.to_string()))
 }

@@ -29,7 +29,11 @@ impl Provider for Silent {
         Some(512)
     }
 
-    async fn send(&self, _: &Request, _: &(dyn Fn(Progress) + Send + Sync)) -> Result<Reply, ProviderError> {
+    async fn send(
+        &self,
+        _: &Request,
+        _: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reply, ProviderError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.was_asked.notify_one();
         std::future::pending().await
@@ -47,7 +51,9 @@ const TIMEOUT: Millis = Millis::from_secs(2);
 /// long, and what that may have cost.
 async fn ask(setup: &Setup, context: &str) -> (FailureClass, Duration, PicoUsd) {
     let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let job = engine.open("test", setup.clone(), RunOptions::default()).await;
+    let job = engine
+        .open("test", setup.clone(), RunOptions::default())
+        .await;
     let job = job.unwrap_or_else(|error| panic!("{error}"));
     let begun = Instant::now();
     let task = Task {
@@ -57,13 +63,21 @@ async fn ask(setup: &Setup, context: &str) -> (FailureClass, Duration, PicoUsd) 
         ..Task::new("question")
     };
     let report = job.run(task).await;
-    (report.value().unwrap_err().class, begun.elapsed(), report.cost)
+    (
+        report.value().unwrap_err().class,
+        begun.elapsed(),
+        report.cost,
+    )
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_held_takes_nothing_of_its_attempts_time_in_whichever_run() {
     let vendor = Arc::new(Silent::default());
-    let models = Models::one(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
+    let models = Models::one(
+        vendor.clone(),
+        &[("sonnet", "claude-sonnet-5-5")],
+        &["claude-*"],
+    );
     let patient = Setup::new(models, std::env::temp_dir());
     let hasty = patient.clone().timeout(TIMEOUT);
     let leads = tokio::spawn(async move { ask(&patient, "dawn").await });
@@ -79,6 +93,9 @@ async fn what_is_held_takes_nothing_of_its_attempts_time_in_whichever_run() {
     assert_eq!(vendor.asked.load(Ordering::Relaxed), 2);
 
     let (class, took, _) = ask(&hasty, "dusk").await;
-    assert!(class == FailureClass::Timeout && took < long, "this one shares nothing: {class} {took:?}");
+    assert!(
+        class == FailureClass::Timeout && took < long,
+        "this one shares nothing: {class} {took:?}"
+    );
     leads.abort();
 }

@@ -20,7 +20,10 @@ const RULES: &str = r#"[
 
 fn setup(workspace: &Path) -> Setup {
     let provider = Arc::new(Scripted::from_rules(RULES).unwrap_or_else(|error| panic!("{error}")));
-    let permissions = Permissions { write: false, run: true };
+    let permissions = Permissions {
+        write: false,
+        run: true,
+    };
     let models = Models::one(provider, &[("sonnet", "model")], &["*"]);
     Setup::new(models, workspace).permissions(permissions)
 }
@@ -39,8 +42,16 @@ fn die_at(times: usize, engine: &Engine, run: Option<&RunId>, workspace: &Path) 
     let process = Runtime::new().unwrap();
     let id = process.block_on(async {
         let handle = match run {
-            None => engine.start(flow(), setup(workspace), RunOptions::default()).await,
-            Some(id) => engine.resume(id, flow(), setup(workspace), RunOptions::default()).await,
+            None => {
+                engine
+                    .start(flow(), setup(workspace), RunOptions::default())
+                    .await
+            }
+            Some(id) => {
+                engine
+                    .resume(id, flow(), setup(workspace), RunOptions::default())
+                    .await
+            }
         };
         let handle = handle.unwrap_or_else(|error| panic!("{error}"));
         while started(workspace) < times {
@@ -68,11 +79,21 @@ fn a_call_under_which_the_process_died_twice_has_an_error_as_its_result() {
     let process = Runtime::new().unwrap();
     for _ in 0..2 {
         let finished = process.block_on(async {
-            let run = engine.resume(&id, flow(), setup(workspace), RunOptions::default()).await;
-            run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
+            let run = engine
+                .resume(&id, flow(), setup(workspace), RunOptions::default())
+                .await;
+            run.unwrap_or_else(|error| panic!("{error}"))
+                .finished()
+                .await
+                .unwrap()
         });
-        let Some(Ok(result)) = &finished.result else { panic!("{:?}", finished.result) };
-        assert!(result.contains("twice in a row the program that carries out calls has died"), "{result}");
+        let Some(Ok(result)) = &finished.result else {
+            panic!("{:?}", finished.result)
+        };
+        assert!(
+            result.contains("twice in a row the program that carries out calls has died"),
+            "{result}"
+        );
         // Not a third time, and every later resume finds the same.
         assert_eq!(started(workspace), 2);
     }

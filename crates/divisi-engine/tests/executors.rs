@@ -16,7 +16,9 @@ use divisi_engine::core::{
 use divisi_engine::executor::{CommandExecutor, CommandLine, Context, Cost, Ending, Executor};
 use divisi_engine::executor::{ExecutorSpec, ModelUse, Progress, Reports};
 use divisi_engine::store::MemoryStore;
-use divisi_engine::{Engine, Finished, Flow, Models, Permissions, RunHandle, RunOptions, Setup, TaskReport};
+use divisi_engine::{
+    Engine, Finished, Flow, Models, Permissions, RunHandle, RunOptions, Setup, TaskReport,
+};
 use divisi_providers::Scripted;
 use serde_json::{Value, json};
 use std::future::pending;
@@ -54,7 +56,11 @@ struct Fake {
 
 impl Fake {
     fn new(spec: ExecutorSpec, does: Does) -> Self {
-        Self { spec, does, given: Arc::default() }
+        Self {
+            spec,
+            does,
+            given: Arc::default(),
+        }
     }
 
     fn given(&self) -> Vec<String> {
@@ -69,16 +75,29 @@ impl Executor for Fake {
     }
 
     async fn run(&self, context: &Context) -> Ending {
-        let given = format!("{} {:?} {}", context.id(), context.model(), context.prompt());
+        let given = format!(
+            "{} {:?} {}",
+            context.id(),
+            context.model(),
+            context.prompt()
+        );
         self.given.lock().unwrap().push(given);
         let attempt = context.id().number;
         match self.does {
-            Does::Echoes => {
-                Ending::ok(format!("{} {}", context.model().unwrap_or("-"), context.task().prompt))
-            }
+            Does::Echoes => Ending::ok(format!(
+                "{} {}",
+                context.model().unwrap_or("-"),
+                context.task().prompt
+            )),
             Does::Costs(costs, ends) => {
                 for cost in costs {
-                    context.spent(Usage { output: 1, ..Usage::default() }, cents(*cost));
+                    context.spent(
+                        Usage {
+                            output: 1,
+                            ..Usage::default()
+                        },
+                        cents(*cost),
+                    );
                     tokio::task::yield_now().await;
                 }
                 if !ends {
@@ -108,9 +127,16 @@ impl Executor for Fake {
 }
 
 fn setup(executor: impl Executor + 'static) -> Setup {
-    let models = Models::one(Arc::new(Scripted::demo()), &[("sonnet", "demo"), ("haiku", "demo-small")], &[]);
+    let models = Models::one(
+        Arc::new(Scripted::demo()),
+        &[("sonnet", "demo"), ("haiku", "demo-small")],
+        &[],
+    );
     let mut setup = Setup::new(models, std::env::temp_dir());
-    setup.permissions = Permissions { run: true, write: false };
+    setup.permissions = Permissions {
+        run: true,
+        write: false,
+    };
     setup.executors.add("fake", executor).unwrap();
     setup
 }
@@ -159,7 +185,10 @@ async fn what_it_depends_on_and_the_words_it_understands_are_part_of_the_key() {
     let engine = engine();
     let names = |version: &str| ExecutorSpec::new(version).models(ModelUse::Names);
     let fake = Fake::new(names("1"), Does::Echoes);
-    let job = engine.open("test", setup(fake.clone()), RunOptions::default()).await.unwrap();
+    let job = engine
+        .open("test", setup(fake.clone()), RunOptions::default())
+        .await
+        .unwrap();
     let id = job.handle().id().clone();
     assert_eq!(job.run(task().model("a")).await.text().unwrap(), "a work");
     job.finish(Value::Null).await.unwrap();
@@ -167,7 +196,10 @@ async fn what_it_depends_on_and_the_words_it_understands_are_part_of_the_key() {
 
     let attempts = async |spec: ExecutorSpec, model: &str| {
         let fake = Fake::new(spec, Does::Echoes);
-        let job = engine.reopen_job(&id, setup(fake.clone()), RunOptions::default()).await.unwrap();
+        let job = engine
+            .reopen_job(&id, setup(fake.clone()), RunOptions::default())
+            .await
+            .unwrap();
         job.run(task().model(model)).await;
         job.finish(Value::Null).await.unwrap();
         fake.given().len()
@@ -192,7 +224,11 @@ async fn a_ladder_climbs_on_any_executor_that_names_models() {
     assert_eq!(report.text().unwrap(), "large work");
     let given = fake.given();
     assert_eq!(given[0], "t0#1 Some(\"small\") work");
-    assert!(given[1].starts_with("t0#2 Some(\"large\") work\n\n"), "it is told why: {}", given[1]);
+    assert!(
+        given[1].starts_with("t0#2 Some(\"large\") work\n\n"),
+        "it is told why: {}",
+        given[1]
+    );
     let (report, _) = run(setup(fake.clone()), ladder(&["small"]), None).await;
     assert_eq!(report.value().unwrap_err().class, FailureClass::Check);
     assert_eq!(fake.given().len(), 2, "the only one is tried once more");
@@ -200,11 +236,18 @@ async fn a_ladder_climbs_on_any_executor_that_names_models() {
 
 #[tokio::test]
 async fn another_word_stands_in_where_the_first_is_out_of_order() {
-    let fake = Fake::new(free().models(ModelUse::Names), Does::FailsOnce(FailureClass::Overloaded));
+    let fake = Fake::new(
+        free().models(ModelUse::Names),
+        Does::FailsOnce(FailureClass::Overloaded),
+    );
     let mut setup = setup(fake.clone());
     setup.retry.rest_first = Millis(1);
     let (report, _) = run(setup, task().model("large"), None).await;
-    assert_eq!(report.text().unwrap(), "large", "after one refusal it is asked again");
+    assert_eq!(
+        report.text().unwrap(),
+        "large",
+        "after one refusal it is asked again"
+    );
 }
 
 #[tokio::test]
@@ -214,24 +257,41 @@ async fn a_bound_is_set_aside_and_what_is_not_said_may_have_been_spent() {
     assert!(report.text().is_ok());
     assert_eq!(money(&ended.run), (cents(0), cents(50), cents(0)));
 
-    let (_, ended) = run(setup(bounded(Does::Costs(&[10, 20], true))), task(), Some(100)).await;
+    let (_, ended) = run(
+        setup(bounded(Does::Costs(&[10, 20], true))),
+        task(),
+        Some(100),
+    )
+    .await;
     assert_eq!(money(&ended.run), (cents(30), cents(0), cents(0)));
     assert_eq!(ended.run.usage().output, 2);
 
     let fake = bounded(Does::Echoes);
     let (_, ended) = run(setup(fake.clone()), task(), Some(49)).await;
-    assert_eq!(*ended.run.stage(), Stage::Parked(ParkReason::Budget { phase: None }));
+    assert_eq!(
+        *ended.run.stage(),
+        Stage::Parked(ParkReason::Budget { phase: None })
+    );
     assert_eq!(fake.given(), [""; 0], "the cap does not hold one attempt");
 }
 
 #[tokio::test]
 async fn one_that_costs_more_than_was_set_aside_is_ended_while_it_works() {
-    let fake = Fake::new(free().cost(Cost::UpTo(cents(50))), Does::Costs(&[30, 30], false));
+    let fake = Fake::new(
+        free().cost(Cost::UpTo(cents(50))),
+        Does::Costs(&[30, 30], false),
+    );
     let (_, ended) = run(setup(fake), task(), Some(100)).await;
     assert_eq!(money(&ended.run), (cents(50), cents(0), cents(10)));
     let outcome = ended.run.task(TaskId(0)).unwrap().outcome().unwrap();
-    let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
-    assert!(failure.message.starts_with("it had cost"), "{}", failure.message);
+    let Outcome::Failed(failure) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        failure.message.starts_with("it had cost"),
+        "{}",
+        failure.message
+    );
     let Stage::Parked(ParkReason::Overcharged { reserved, cost, .. }) = ended.run.stage() else {
         panic!("{:?}", ended.run.stage())
     };
@@ -247,9 +307,15 @@ async fn one_that_reports_without_a_bound_runs_where_there_is_no_cap_or_a_budget
 
     let (report, _) = run(setup(fake()), task(), Some(1_000)).await;
     let failure = report.value().unwrap_err();
-    assert_eq!(failure.message, "what it may cost has no bound, and there is a cap");
+    assert_eq!(
+        failure.message,
+        "what it may cost has no bound, and there is a cap"
+    );
 
-    let own = |most| Task { max_cost: Some(cents(most)), ..task() };
+    let own = |most| Task {
+        max_cost: Some(cents(most)),
+        ..task()
+    };
     let (report, ended) = run(setup(fake()), own(70), Some(1_000)).await;
     assert!(report.text().is_ok());
     assert_eq!(money(&ended.run), (cents(60), cents(0), cents(0)));
@@ -262,21 +328,29 @@ async fn killed_and_resumed(spec: ExecutorSpec) -> (Engine, RunHandle) {
     let engine = engine();
     let fake = Fake::new(spec, Does::Sessions);
     let flow = || Flow::script("test", "return await agent('work', { executor: 'fake' })");
-    let run = engine.start(flow(), setup(fake.clone()), RunOptions::default()).await.unwrap();
+    let run = engine
+        .start(flow(), setup(fake.clone()), RunOptions::default())
+        .await
+        .unwrap();
     let id = run.id().clone();
     until_kept(&engine, &id, r#"{"session":1}"#).await;
     run.kill();
     while engine.is_driven(&id).await.unwrap() {
         tokio::task::yield_now().await;
     }
-    let resumed = engine.resume(&id, flow(), setup(fake), RunOptions::default()).await.unwrap();
+    let resumed = engine
+        .resume(&id, flow(), setup(fake), RunOptions::default())
+        .await
+        .unwrap();
     (engine, resumed)
 }
 
 async fn until_kept(engine: &Engine, id: &RunId, wanted: &str) {
     let wanted = Content::Inline(wanted.into());
     let is_kept = async || match engine.load(id).await {
-        Ok(run) => run.task(TaskId(0)).is_some_and(|task| task.session().handle.as_ref() == Some(&wanted)),
+        Ok(run) => run
+            .task(TaskId(0))
+            .is_some_and(|task| task.session().handle.as_ref() == Some(&wanted)),
         Err(_) => false,
     };
     while !is_kept().await {
@@ -288,7 +362,10 @@ async fn until_kept(engine: &Engine, id: &RunId, wanted: &str) {
 async fn an_attempt_after_a_lost_one_is_given_its_handle() {
     let (_, run) = killed_and_resumed(free().resumes()).await;
     let result = run.finished().await.unwrap().result.unwrap().unwrap();
-    assert_eq!(serde_json::from_str::<String>(&result).unwrap(), r#"{"session":1}"#);
+    assert_eq!(
+        serde_json::from_str::<String>(&result).unwrap(),
+        r#"{"session":1}"#
+    );
 }
 
 #[tokio::test]
@@ -301,15 +378,29 @@ async fn one_that_does_not_say_that_it_resumes_begins_afresh() {
 #[tokio::test]
 async fn one_that_asks_has_to_have_said_so() {
     let (report, _) = run(setup(Fake::new(free(), Does::Asks)), task(), None).await;
-    assert!(report.value().unwrap_err().message.contains("has not said that it can go on"));
+    assert!(
+        report
+            .value()
+            .unwrap_err()
+            .message
+            .contains("has not said that it can go on")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_it_waits_for_is_not_its_own_time() {
     let (hour, second) = (Duration::from_secs(3_600), Duration::from_secs(1));
     let timed = |queue, work| {
-        let task = Task { timeout: Some(Millis(5_000)), retries: Some(0), ..task() };
-        run(setup(Fake::new(free(), Does::Queues(queue, work))), task, None)
+        let task = Task {
+            timeout: Some(Millis(5_000)),
+            retries: Some(0),
+            ..task()
+        };
+        run(
+            setup(Fake::new(free(), Does::Queues(queue, work))),
+            task,
+            None,
+        )
     };
     let (report, _) = timed(hour, second).await;
     assert!(report.text().is_ok());
@@ -322,9 +413,19 @@ async fn what_it_waits_for_is_not_its_own_time() {
 #[tokio::test]
 async fn what_it_makes_is_held_to_the_schema() {
     let asked = || task().schema(json!({"type": "object", "required": ["a"]}));
-    let (report, _) = run(setup(Fake::new(free(), Does::Makes("{\"a\": 1}"))), asked(), None).await;
+    let (report, _) = run(
+        setup(Fake::new(free(), Does::Makes("{\"a\": 1}"))),
+        asked(),
+        None,
+    )
+    .await;
     assert_eq!(report.value().unwrap(), json!({"a": 1}));
-    let (report, _) = run(setup(Fake::new(free(), Does::Makes("{\"b\": 1}"))), asked(), None).await;
+    let (report, _) = run(
+        setup(Fake::new(free(), Does::Makes("{\"b\": 1}"))),
+        asked(),
+        None,
+    )
+    .await;
     assert_eq!(report.value().unwrap_err().class, FailureClass::Schema);
 }
 
@@ -348,17 +449,35 @@ async fn a_program_says_in_lines_of_json_what_it_has_cost_and_what_its_result_is
     let program = |line: &CommandLine| CommandExecutor::new(line.clone());
     let (report, ended) = run(setup(program(&line)), task(), None).await;
     assert_eq!(report.text().unwrap(), "done");
-    assert_eq!((money(&ended.run).0, ended.run.usage().output), (cents(25), 9));
+    assert_eq!(
+        (money(&ended.run).0, ended.run.usage().output),
+        (cents(25), 9)
+    );
 
     let bounded = line.cost_max(cents(20));
     let (_, ended) = run(setup(program(&bounded)), task(), Some(100)).await;
     assert_eq!(money(&ended.run), (cents(20), cents(0), cents(5)));
 
     let mute = printing("nothing").cost_max(cents(20));
-    let (report, ended) = run(setup(program(&mute)), Task { retries: Some(0), ..task() }, Some(100)).await;
+    let (report, ended) = run(
+        setup(program(&mute)),
+        Task {
+            retries: Some(0),
+            ..task()
+        },
+        Some(100),
+    )
+    .await;
     let failure = report.value().unwrap_err();
-    assert_eq!(failure.message, "`sh` printed no line of JSON with `result`, its result");
-    assert_eq!(money(&ended.run), (cents(0), cents(20), cents(0)), "it may have cost all of it");
+    assert_eq!(
+        failure.message,
+        "`sh` printed no line of JSON with `result`, its result"
+    );
+    assert_eq!(
+        money(&ended.run),
+        (cents(0), cents(20), cents(0)),
+        "it may have cost all of it"
+    );
 }
 
 #[tokio::test]

@@ -59,7 +59,11 @@ impl Provider for Vendor {
         request: &Request,
         _: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let prompt = request.messages[0].blocks.iter().filter_map(Block::as_text).collect::<String>();
+        let prompt = request.messages[0]
+            .blocks
+            .iter()
+            .filter_map(Block::as_text)
+            .collect::<String>();
         let nth = {
             let mut seen = self.seen.lock().unwrap();
             let nth = seen.entry(prompt.clone()).or_default();
@@ -72,7 +76,10 @@ impl Provider for Vendor {
             (true, 1, Some(slow)) if self.fails => {
                 sleep(slow).await;
                 std::mem::forget(under_way);
-                return Err(ProviderError::new(FailureClass::BadRequest, "the prompt is no good"));
+                return Err(ProviderError::new(
+                    FailureClass::BadRequest,
+                    "the prompt is no good",
+                ));
             }
             (true, 1, Some(slow)) => sleep(slow).await,
             (true, 2, _) if self.fails => sleep(2 * ANSWER).await,
@@ -87,7 +94,11 @@ impl Provider for Vendor {
             model: request.model.to_string(),
             blocks: vec![Block::text(format!("answer {nth}"))],
             stop: Stop::EndTurn,
-            usage: Usage { input: 100, output: 50, ..Usage::default() },
+            usage: Usage {
+                input: 100,
+                output: 50,
+                ..Usage::default()
+            },
             usage_estimated: false,
             billing: Default::default(),
             request_id: None,
@@ -103,27 +114,62 @@ impl Provider for Vendor {
 /// A fan-out of tasks of which one takes long; then its events.
 async fn fan_out(vendor: &Arc<Vendor>, hedge: bool) -> (Finished, Vec<Event>, Ledger) {
     let burst = vendor.per_minute.map(|_| TASKS.into());
-    let rate = RateSettings { requests_per_minute: vendor.per_minute, burst, ..RateSettings::default() };
-    let models =
-        ProviderModels::new(vendor.clone(), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]).limited(rate);
+    let rate = RateSettings {
+        requests_per_minute: vendor.per_minute,
+        burst,
+        ..RateSettings::default()
+    };
+    let models = ProviderModels::new(
+        vendor.clone(),
+        &[("sonnet", "claude-sonnet-5-5")],
+        &["claude-*"],
+    )
+    .limited(rate);
     let providers = BTreeMap::from([("main".to_owned(), models)]);
-    let models = Models { default: "sonnet".into(), provider: "main".to_owned(), providers };
-    let setup = Setup::new(models, std::env::temp_dir()).hedge(hedge).timeout(TIMEOUT);
+    let models = Models {
+        default: "sonnet".into(),
+        provider: "main".to_owned(),
+        providers,
+    };
+    let setup = Setup::new(models, std::env::temp_dir())
+        .hedge(hedge)
+        .timeout(TIMEOUT);
     let engine = Engine::new(Arc::new(MemoryStore::default()));
-    let job =
-        engine.open("test", setup, RunOptions::default()).await.unwrap_or_else(|error| panic!("{error}"));
+    let job = engine
+        .open("test", setup, RunOptions::default())
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     let parts = (0..TASKS).map(|part| {
-        let task = Task { retries: Some(0), ..Task::new(format!("look at part {part}.")) };
+        let task = Task {
+            retries: Some(0),
+            ..Task::new(format!("look at part {part}."))
+        };
         job.run(task)
     });
     let reports = futures::future::join_all(parts).await;
-    let failed = reports.iter().filter(|report| report.value().is_err()).count();
+    let failed = reports
+        .iter()
+        .filter(|report| report.value().is_err())
+        .count();
     assert_eq!(failed, usize::from(vendor.per_minute.is_some()));
     let finished = job.finish(Value::Null).await.unwrap();
-    let recorded = engine.store().events(&finished.id, Position::default()).await.unwrap();
+    let recorded = engine
+        .store()
+        .events(&finished.id, Position::default())
+        .await
+        .unwrap();
     let mut ledger = Ledger::default();
-    recorded.iter().for_each(|recorded| ledger.record(recorded.at, &recorded.event));
-    (finished, recorded.into_iter().map(|recorded| recorded.event).collect(), ledger)
+    recorded
+        .iter()
+        .for_each(|recorded| ledger.record(recorded.at, &recorded.event));
+    (
+        finished,
+        recorded
+            .into_iter()
+            .map(|recorded| recorded.event)
+            .collect(),
+        ledger,
+    )
 }
 
 /// What was set aside for second requests, and what the loser of two cost.
@@ -136,7 +182,10 @@ fn hedges(events: &[Event]) -> (Vec<PicoUsd>, Vec<PicoUsd>) {
         Event::HedgeEnded { cost, .. } => Some(*cost),
         _ => None,
     };
-    (events.iter().filter_map(reserved).collect(), events.iter().filter_map(cost).collect())
+    (
+        events.iter().filter_map(reserved).collect(),
+        events.iter().filter_map(cost).collect(),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,31 +194,64 @@ async fn one_of_forty_hangs_and_is_sent_again() {
     let (finished, events, ledger) = fan_out(&vendor, true).await;
     assert_eq!(finished.run.counts().ok, TASKS);
     assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS + 1);
-    assert_eq!(vendor.given_up.load(Ordering::Relaxed), 1, "the one that hangs is given up");
+    assert_eq!(
+        vendor.given_up.load(Ordering::Relaxed),
+        1,
+        "the one that hangs is given up"
+    );
 
     let (reserved, costs) = hedges(&events);
     assert_eq!(costs, reserved, "what was given up may be billed");
-    let [set_aside] = reserved[..] else { panic!("{reserved:?}") };
+    let [set_aside] = reserved[..] else {
+        panic!("{reserved:?}")
+    };
     let each = ledger.entries()[0].cost;
-    assert_eq!(ledger.entries().len() as u32, TASKS + 1, "both stand in the ledger");
-    assert_eq!(finished.run.budget().settled, PicoUsd(each.0 * u64::from(TASKS)) + set_aside);
+    assert_eq!(
+        ledger.entries().len() as u32,
+        TASKS + 1,
+        "both stand in the ledger"
+    );
+    assert_eq!(
+        finished.run.budget().settled,
+        PicoUsd(each.0 * u64::from(TASKS)) + set_aside
+    );
     assert_eq!(finished.run.budget().reserved, PicoUsd::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_request_that_is_refused_leaves_the_first_to_answer_and_costs_nothing() {
     let slow = Some(Duration::from_secs(20));
-    let vendor = Arc::new(Vendor { slow, refuses: true, ..Vendor::default() });
+    let vendor = Arc::new(Vendor {
+        slow,
+        refuses: true,
+        ..Vendor::default()
+    });
     let (finished, events, _) = fan_out(&vendor, true).await;
-    assert_eq!((finished.run.counts().ok, vendor.given_up.load(Ordering::Relaxed)), (TASKS, 0));
+    assert_eq!(
+        (
+            finished.run.counts().ok,
+            vendor.given_up.load(Ordering::Relaxed)
+        ),
+        (TASKS, 0)
+    );
     assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS + 1);
     assert_eq!(hedges(&events).1, [PicoUsd::ZERO]);
-    assert_eq!(finished.run.task(divisi_core::TaskId(17)).unwrap().attempts(), 1);
+    assert_eq!(
+        finished
+            .run
+            .task(divisi_core::TaskId(17))
+            .unwrap()
+            .attempts(),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_twice_unless_the_user_allows_it() {
-    let vendor = Arc::new(Vendor { slow: Some(Duration::from_secs(20)), ..Vendor::default() });
+    let vendor = Arc::new(Vendor {
+        slow: Some(Duration::from_secs(20)),
+        ..Vendor::default()
+    });
     let (_, events, _) = fan_out(&vendor, false).await;
     assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS);
     assert_eq!(hedges(&events), (vec![], vec![]));
@@ -179,9 +261,16 @@ async fn nothing_is_sent_twice_unless_the_user_allows_it() {
 async fn failing(vendor: Vendor) -> (FailureClass, Duration, Vec<PicoUsd>, Finished) {
     let (vendor, begun) = (Arc::new(vendor), Instant::now());
     let (finished, events, _) = fan_out(&vendor, true).await;
-    assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS, "the second one never left");
+    assert_eq!(
+        vendor.seen.lock().unwrap().values().sum::<u32>(),
+        TASKS,
+        "the second one never left"
+    );
     let class = events.iter().find_map(|event| match event {
-        Event::AttemptEnded { failure: Some(failure), .. } => Some(failure.class),
+        Event::AttemptEnded {
+            failure: Some(failure),
+            ..
+        } => Some(failure.class),
         _ => None,
     });
     (class.unwrap(), begun.elapsed(), hedges(&events).1, finished)
@@ -190,16 +279,27 @@ async fn failing(vendor: Vendor) -> (FailureClass, Duration, Vec<PicoUsd>, Finis
 #[tokio::test(start_paused = true)]
 async fn a_first_one_that_fails_does_not_wait_for_a_second_that_has_not_left() {
     let slow = Some(Duration::from_secs(5));
-    let vendor = Vendor { slow, fails: true, per_minute: Some(1), ..Vendor::default() };
+    let vendor = Vendor {
+        slow,
+        fails: true,
+        per_minute: Some(1),
+        ..Vendor::default()
+    };
     let (class, took, costs, finished) = failing(vendor).await;
-    assert_eq!((class, costs), (FailureClass::BadRequest, vec![PicoUsd::ZERO]));
+    assert_eq!(
+        (class, costs),
+        (FailureClass::BadRequest, vec![PicoUsd::ZERO])
+    );
     assert!(took < Duration::from_secs(6), "{took:?}");
     assert_eq!(finished.run.budget().reserved, PicoUsd::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_one_that_never_left_costs_nothing_when_time_is_up() {
-    let vendor = Vendor { per_minute: Some(1), ..Vendor::default() };
+    let vendor = Vendor {
+        per_minute: Some(1),
+        ..Vendor::default()
+    };
     let (class, took, costs, finished) = failing(vendor).await;
     assert_eq!((class, costs), (FailureClass::Timeout, vec![PicoUsd::ZERO]));
     assert!(took < Duration::from_secs(31), "{took:?}");
@@ -208,11 +308,23 @@ async fn a_second_one_that_never_left_costs_nothing_when_time_is_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_one_that_fails_leaves_the_second_to_answer() {
-    // Both are under way when it fails, which the second leaves after a quarter of a second at most.
+    // Both are under way when it fails, which the second leaves after a quarter of a second at
+    // most.
     let slow = Some(Duration::from_millis(255));
-    let vendor = Arc::new(Vendor { slow, fails: true, ..Vendor::default() });
+    let vendor = Arc::new(Vendor {
+        slow,
+        fails: true,
+        ..Vendor::default()
+    });
     let (finished, events, _) = fan_out(&vendor, true).await;
     assert_eq!(vendor.seen.lock().unwrap().values().sum::<u32>(), TASKS + 1);
     assert_eq!(hedges(&events).1, [PicoUsd::ZERO], "the first was refused");
-    assert_eq!(finished.run.task(divisi_core::TaskId(17)).unwrap().attempts(), 1);
+    assert_eq!(
+        finished
+            .run
+            .task(divisi_core::TaskId(17))
+            .unwrap()
+            .attempts(),
+        1
+    );
 }

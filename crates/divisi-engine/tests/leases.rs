@@ -49,10 +49,20 @@ impl RemoteLease {
 impl Leases for Remote {
     async fn take(&self, run: &RunId) -> Result<Box<dyn Lease>, LeaseError> {
         if let Some(holder) = self.holder(run).await? {
-            return Err(LeaseError::Held { run: run.clone(), holder });
+            return Err(LeaseError::Held {
+                run: run.clone(),
+                holder,
+            });
         }
-        self.table.lock().unwrap().insert(run.clone(), (self.machine, Instant::now() + LASTS));
-        Ok(Box::new(RemoteLease { table: self.table.clone(), machine: self.machine, run: run.clone() }))
+        self.table
+            .lock()
+            .unwrap()
+            .insert(run.clone(), (self.machine, Instant::now() + LASTS));
+        Ok(Box::new(RemoteLease {
+            table: self.table.clone(),
+            machine: self.machine,
+            run: run.clone(),
+        }))
     }
 
     async fn holder(&self, run: &RunId) -> Result<Option<String>, LeaseError> {
@@ -71,9 +81,15 @@ impl Lease for RemoteLease {
     async fn renew(&self) -> Result<(), LeaseError> {
         if !self.is_ours() {
             let holder = self.table.lock().unwrap()[&self.run].0.to_owned();
-            return Err(LeaseError::Held { run: self.run.clone(), holder });
+            return Err(LeaseError::Held {
+                run: self.run.clone(),
+                holder,
+            });
         }
-        self.table.lock().unwrap().insert(self.run.clone(), (self.machine, Instant::now() + LASTS));
+        self.table
+            .lock()
+            .unwrap()
+            .insert(self.run.clone(), (self.machine, Instant::now() + LASTS));
         Ok(())
     }
 }
@@ -117,41 +133,74 @@ impl Store for RemoteStore {
 fn machines() -> ([Engine; 2], Table) {
     let (journals, table) = (Arc::new(MemoryStore::new()), Table::default());
     let engines = ["one", "two"].map(|machine| {
-        let leases = Remote { table: table.clone(), machine };
-        Engine::new(Arc::new(RemoteStore { journals: journals.clone(), leases }))
+        let leases = Remote {
+            table: table.clone(),
+            machine,
+        };
+        Engine::new(Arc::new(RemoteStore {
+            journals: journals.clone(),
+            leases,
+        }))
     });
     (engines, table)
 }
 
 fn setup() -> Setup {
     let scripted = Arc::new(divisi_providers::Scripted::default());
-    Setup::new(Models::one(scripted, &[("sonnet", "s")], &["s"]), std::env::temp_dir())
+    Setup::new(
+        Models::one(scripted, &[("sonnet", "s")], &["s"]),
+        std::env::temp_dir(),
+    )
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_of_another_machine_does_what_leases_must() {
-    conformance::leases(&Remote { table: Table::default(), machine: "one" }).await;
+    conformance::leases(&Remote {
+        table: Table::default(),
+        machine: "one",
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_driven_for_as_long_as_its_lease_is_renewed() {
     let ([one, two], table) = machines();
-    let job = one.open("job", setup(), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let job = one
+        .open("job", setup(), RunOptions::default())
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     let id = job.handle().id().clone();
     tokio::time::sleep(10 * LASTS).await;
     assert!(two.is_driven(&id).await.unwrap());
-    let refused = two.reopen_job(&id, setup(), RunOptions::default()).await.err().unwrap();
-    assert!(matches!(refused, StartError::Lease(LeaseError::Held { .. })));
-    assert_eq!(refused.to_string(), format!("run {id} is being driven by one"));
+    let refused = two
+        .reopen_job(&id, setup(), RunOptions::default())
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(
+        refused,
+        StartError::Lease(LeaseError::Held { .. })
+    ));
+    assert_eq!(
+        refused.to_string(),
+        format!("run {id} is being driven by one")
+    );
 
     // It expires, as if the first machine had been suspended.
-    table.lock().unwrap().insert(id.clone(), ("one", Instant::now()));
+    table
+        .lock()
+        .unwrap()
+        .insert(id.clone(), ("one", Instant::now()));
     let taken_over = two.reopen_job(&id, setup(), RunOptions::default()).await;
     let lost = job.finish("never".into());
     tokio::time::sleep(LASTS).await;
     let lost = lost.await.err().unwrap();
     assert!(matches!(lost, DriveError::Lease(LeaseError::Held { .. })));
     assert_eq!(lost.to_string(), format!("run {id} is being driven by two"));
-    let finished = taken_over.unwrap_or_else(|e| panic!("{e}")).finish("over".into()).await.unwrap();
+    let finished = taken_over
+        .unwrap_or_else(|e| panic!("{e}"))
+        .finish("over".into())
+        .await
+        .unwrap();
     assert_eq!(finished.result.unwrap().unwrap().to_string(), "\"over\"");
 }

@@ -22,9 +22,15 @@ const BURST: u32 = 50;
 const FEW: u32 = 8;
 
 fn limited() -> Config {
-    let limits =
-        Limits { requests_per_second: Some(PER_SECOND.into()), requests_burst: BURST, ..Limits::default() };
-    Config { limits, ..Config::default() }
+    let limits = Limits {
+        requests_per_second: Some(PER_SECOND.into()),
+        requests_burst: BURST,
+        ..Limits::default()
+    };
+    Config {
+        limits,
+        ..Config::default()
+    }
 }
 
 fn models(mock: &Mock, limits: RateSettings) -> Models {
@@ -33,7 +39,11 @@ fn models(mock: &Mock, limits: RateSettings) -> Models {
     let provider = Arc::new(Anthropic::new(endpoint).unwrap());
     let models = ProviderModels::new(provider, &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
     let providers = BTreeMap::from([("main".to_owned(), models.limited(limits))]);
-    Models { default: "sonnet".into(), provider: "main".to_owned(), providers }
+    Models {
+        default: "sonnet".into(),
+        provider: "main".to_owned(),
+        providers,
+    }
 }
 
 /// As many requests under way as there usually may be.
@@ -48,8 +58,13 @@ async fn fan_out(models: Models, tasks: u32, in_flight_max: u32) -> Finished {
     let mut setup = Setup::new(models, std::env::temp_dir());
     setup.limits.in_flight_max = in_flight_max;
     let engine = Engine::new(Arc::new(MemoryStore::default()));
-    let run = engine.start(Flow::script("test", source), setup, RunOptions::default()).await;
-    run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
+    let run = engine
+        .start(Flow::script("test", source), setup, RunOptions::default())
+        .await;
+    run.unwrap_or_else(|error| panic!("{error}"))
+        .finished()
+        .await
+        .unwrap()
 }
 
 /// How many requests were answered with `status`.
@@ -58,7 +73,11 @@ fn answered(mock: &Mock, status: u16) -> u64 {
 }
 
 fn all_ok(finished: &Finished, tasks: u32) -> bool {
-    let ends: Vec<_> = finished.run.tasks().filter_map(|(_, task)| task.outcome()).collect();
+    let ends: Vec<_> = finished
+        .run
+        .tasks()
+        .filter_map(|(_, task)| task.outcome())
+        .collect();
     ends.len() as u32 == tasks && ends.into_iter().all(Outcome::is_ok)
 }
 
@@ -74,7 +93,10 @@ fn tell(mock: &Mock, tasks: u32, begun: Instant) {
 
 /// The size of the run: larger on demand, to state numbers.
 fn size() -> u32 {
-    std::env::var("DIVISI_PACED_TASKS").ok().and_then(|size| size.parse().ok()).unwrap_or(120)
+    std::env::var("DIVISI_PACED_TASKS")
+        .ok()
+        .and_then(|size| size.parse().ok())
+        .unwrap_or(120)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +111,11 @@ async fn a_known_limit_refuses_next_to_nobody() {
     let finished = fan_out(models(&mock, limits), tasks, FEW).await;
     tell(&mock, tasks, begun);
     assert!(all_ok(&finished, tasks));
-    assert!(answered(&mock, 429) * 100 <= u64::from(tasks), "{} refused", answered(&mock, 429));
+    assert!(
+        answered(&mock, 429) * 100 <= u64::from(tasks),
+        "{} refused",
+        answered(&mock, 429)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,19 +127,33 @@ async fn a_limit_that_only_the_vendor_tells_of_is_learnt_from_its_answers() {
     assert!(all_ok(&finished, tasks));
     // Those that left before the first answer, and the usual share of the rest.
     let before = u64::from(usual());
-    assert!(answered(&mock, 429) <= before + u64::from(tasks) / 100, "{} refused", answered(&mock, 429));
+    assert!(
+        answered(&mock, 429) <= before + u64::from(tasks) / 100,
+        "{} refused",
+        answered(&mock, 429)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_refused_key_nothing_more_is_sent() {
-    let mock = Mock::start(Config { keys: vec!["another".to_owned()], ..Config::default() }).await;
+    let mock = Mock::start(Config {
+        keys: vec!["another".to_owned()],
+        ..Config::default()
+    })
+    .await;
     let finished = fan_out(models(&mock, RateSettings::default()), 1_000, usual()).await;
     let failed = finished.run.counts().failed;
     assert!(matches!(
         finished.run.stage(),
-        Stage::Parked(ParkReason::Hopeless { class: FailureClass::Auth, .. })
+        Stage::Parked(ParkReason::Hopeless {
+            class: FailureClass::Auth,
+            ..
+        })
     ));
-    assert!((5..1_000).contains(&failed), "{failed} have failed, and a person is asked");
+    assert!(
+        (5..1_000).contains(&failed),
+        "{failed} have failed, and a person is asked"
+    );
     // Those in flight when the first answer came.
     let sent = answered(&mock, 401);
     assert!((1..=u64::from(usual())).contains(&sent), "{sent} sent");

@@ -30,7 +30,12 @@ struct Echo {
 
 impl Echo {
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().iter().map(|(prompt, n)| format!("{prompt} ×{n}")).collect()
+        self.asked
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(prompt, n)| format!("{prompt} ×{n}"))
+            .collect()
     }
 }
 
@@ -50,8 +55,15 @@ impl Provider for Echo {
         _: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
         let Message { blocks, .. } = request.messages.last().unwrap();
-        let Block::Text { text, .. } = blocks.last().unwrap() else { panic!("no text") };
-        *self.asked.lock().unwrap().entry(text.to_string()).or_default() += 1;
+        let Block::Text { text, .. } = blocks.last().unwrap() else {
+            panic!("no text")
+        };
+        *self
+            .asked
+            .lock()
+            .unwrap()
+            .entry(text.to_string())
+            .or_default() += 1;
         if self.mute.is_some_and(|mute| text.contains(mute)) {
             self.muted.notify_one();
             std::future::pending::<()>().await;
@@ -63,7 +75,11 @@ impl Provider for Echo {
             *left -= 1;
             return Err(ProviderError::new(FailureClass::BadRequest, "told to fail"));
         }
-        let usage = Usage { input: 10, output: 5, ..Usage::default() };
+        let usage = Usage {
+            input: 10,
+            output: 5,
+            ..Usage::default()
+        };
         Ok(Reply {
             model: request.model.to_string(),
             blocks: vec![Block::text(format!("{text}!"))],
@@ -82,13 +98,26 @@ impl Provider for Echo {
 }
 
 fn setup(echo: &Arc<Echo>) -> Setup {
-    let models = Models::one(echo.clone(), &[("haiku", "echo-small"), ("sonnet", "echo-large")], &["echo-*"]);
+    let models = Models::one(
+        echo.clone(),
+        &[("haiku", "echo-small"), ("sonnet", "echo-large")],
+        &["echo-*"],
+    );
     Setup::new(models, std::env::temp_dir())
 }
 
 async fn start(engine: &Engine, echo: &Arc<Echo>, source: &str) -> Finished {
-    let run = engine.start(Flow::script("test", source), setup(echo), RunOptions::default()).await;
-    run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
+    let run = engine
+        .start(
+            Flow::script("test", source),
+            setup(echo),
+            RunOptions::default(),
+        )
+        .await;
+    run.unwrap_or_else(|error| panic!("{error}"))
+        .finished()
+        .await
+        .unwrap()
 }
 
 async fn resume(
@@ -99,8 +128,13 @@ async fn resume(
     reopen_failed: bool,
 ) -> Finished {
     let options = RunOptions::default().reopen_failed(reopen_failed);
-    let run = engine.resume(id, Flow::script("test", source), setup(echo), options).await;
-    run.unwrap_or_else(|error| panic!("{error}")).finished().await.unwrap()
+    let run = engine
+        .resume(id, Flow::script("test", source), setup(echo), options)
+        .await;
+    run.unwrap_or_else(|error| panic!("{error}"))
+        .finished()
+        .await
+        .unwrap()
 }
 
 fn result(finished: &Finished) -> &str {
@@ -117,7 +151,10 @@ const SCATTER: &str = "
 
 #[tokio::test]
 async fn a_script_runs_to_its_result() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     let finished = start(&engine, &echo, SCATTER).await;
     assert_eq!(result(&finished), r#""all of part a! part b! part c!!""#);
     assert_eq!(finished.status(), Some(RunStatus::Ok));
@@ -127,17 +164,27 @@ async fn a_script_runs_to_its_result() {
 
 #[tokio::test]
 async fn a_resume_of_a_finished_run_asks_for_nothing() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     let first = start(&engine, &echo, SCATTER).await;
     let second = resume(&engine, &echo, &first.id, SCATTER, false).await;
     assert_eq!(result(&second), result(&first));
     assert_eq!(second.run.reused(), 4);
-    assert!(echo.asked().iter().all(|asked| asked.ends_with("×1")), "{:?}", echo.asked());
+    assert!(
+        echo.asked().iter().all(|asked| asked.ends_with("×1")),
+        "{:?}",
+        echo.asked()
+    );
 }
 
 #[tokio::test]
 async fn an_edited_prompt_runs_again_with_what_depends_on_it() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     let first = start(&engine, &echo, SCATTER).await;
     let edited = SCATTER.replace("'b'", "'B'");
     let second = resume(&engine, &echo, &first.id, &edited, false).await;
@@ -158,13 +205,16 @@ async fn an_outcome_and_the_task_it_leads_to_are_written_together() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("divisi.db");
     let engine = Engine::new(Arc::new(SqliteStore::open(&path).unwrap()));
-    let source =
-        format!("let last = ''; for (let i = 0; i < {STEPS}; i++) last = await agent(last + i); return last");
+    let source = format!(
+        "let last = ''; for (let i = 0; i < {STEPS}; i++) last = await agent(last + i); return last"
+    );
     let finished = start(&engine, &Arc::default(), &source).await;
     assert_eq!(*finished.run.stage(), Stage::Ended(RunStatus::Ok));
     let appends = "SELECT count(*) FROM journal";
-    let appends: i64 =
-        rusqlite::Connection::open(&path).unwrap().query_row(appends, [], |row| row.get(0)).unwrap();
+    let appends: i64 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row(appends, [], |row| row.get(0))
+        .unwrap();
     // Two for each, if the script were heard afterwards. On a busy machine it may be late at times.
     assert!(appends < STEPS * 3 / 2, "{appends} appends");
 }
@@ -173,23 +223,54 @@ async fn an_outcome_and_the_task_it_leads_to_are_written_together() {
 async fn a_killed_run_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let store = || Arc::new(SqliteStore::open(folder.path().join("divisi.db")).unwrap());
-    let mute = Arc::new(Echo { mute: Some("part c"), ..Echo::default() });
+    let mute = Arc::new(Echo {
+        mute: Some("part c"),
+        ..Echo::default()
+    });
     let engine = Engine::new(store());
-    let run = engine.start(Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await.unwrap();
+    let run = engine
+        .start(
+            Flow::script("test", SCATTER),
+            setup(&mute),
+            RunOptions::default(),
+        )
+        .await
+        .unwrap();
     let id = run.id().clone();
     mute.muted.notified().await;
     // The others end by themselves; the one that is mute never would.
-    while engine.store().run(&id).await.unwrap().is_none_or(|summary| summary.ok < 2) {
+    while engine
+        .store()
+        .run(&id)
+        .await
+        .unwrap()
+        .is_none_or(|summary| summary.ok < 2)
+    {
         tokio::task::yield_now().await;
     }
-    let refused =
-        engine.resume(&id, Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await;
-    assert!(matches!(refused, Err(StartError::Lease(_))), "two drivers of one run");
+    let refused = engine
+        .resume(
+            &id,
+            Flow::script("test", SCATTER),
+            setup(&mute),
+            RunOptions::default(),
+        )
+        .await;
+    assert!(
+        matches!(refused, Err(StartError::Lease(_))),
+        "two drivers of one run"
+    );
     run.kill();
     let echo = Arc::new(Echo::default());
     let finished = loop {
-        let again =
-            engine.resume(&id, Flow::script("test", SCATTER), setup(&echo), RunOptions::default()).await;
+        let again = engine
+            .resume(
+                &id,
+                Flow::script("test", SCATTER),
+                setup(&echo),
+                RunOptions::default(),
+            )
+            .await;
         match again {
             Ok(run) => break run.finished().await.unwrap(),
             Err(StartError::Lease(_)) => tokio::task::yield_now().await,
@@ -197,12 +278,18 @@ async fn a_killed_run_goes_on_where_it_was() {
         }
     };
     assert_eq!(result(&finished), r#""all of part a! part b! part c!!""#);
-    assert_eq!(echo.asked(), ["all of part a! part b! part c! ×1", "part c ×1"]);
+    assert_eq!(
+        echo.asked(),
+        ["all of part a! part b! part c! ×1", "part c ×1"]
+    );
 }
 
 #[tokio::test]
 async fn failures_are_kept_until_they_are_reopened() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     *echo.failing.lock().unwrap() = Some(("part b", 1));
     let first = start(&engine, &echo, SCATTER).await;
     assert_eq!(first.status(), Some(RunStatus::Partial));
@@ -216,7 +303,10 @@ async fn failures_are_kept_until_they_are_reopened() {
 
 #[tokio::test]
 async fn what_is_not_there_is_a_failure_with_advice() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     let source = "return [
         await agent.outcome('p', {model: 'nobody'}),
         await agent.outcome('p', {agentType: 'Explorer'}),
@@ -237,7 +327,10 @@ async fn what_is_not_there_is_a_failure_with_advice() {
 
 #[tokio::test]
 async fn a_model_without_a_price_is_not_asked() {
-    let echo = Arc::new(Echo { sends_bills: true, ..Echo::default() });
+    let echo = Arc::new(Echo {
+        sends_bills: true,
+        ..Echo::default()
+    });
     let engine = Engine::new(Arc::new(MemoryStore::new()));
     let job = engine
         .open("unpriced", setup(&echo), RunOptions::default())
@@ -247,7 +340,10 @@ async fn a_model_without_a_price_is_not_asked() {
     insta::assert_snapshot!(failure, @"not available: model `echo-large` of `echo` has no price here");
     assert_eq!(failure.hint.as_deref(), Some(PRICE_HINT));
     assert_eq!(echo.asked(), [""; 0]);
-    assert_eq!(job.finish(serde_json::Value::Null).await.unwrap().status(), Some(RunStatus::Failed));
+    assert_eq!(
+        job.finish(serde_json::Value::Null).await.unwrap().status(),
+        Some(RunStatus::Failed)
+    );
 }
 
 const PRICE_HINT: &str = "give it one in divisi.toml: prices.\"echo-large\" = { input = 1.0, output = 2.0 }, \
@@ -256,10 +352,20 @@ const PRICE_HINT: &str = "give it one in divisi.toml: prices.\"echo-large\" = { 
 #[tokio::test]
 async fn a_parked_run_rests_and_goes_on() {
     let (mute, engine) = (
-        Arc::new(Echo { mute: Some("part c"), ..Echo::default() }),
+        Arc::new(Echo {
+            mute: Some("part c"),
+            ..Echo::default()
+        }),
         Engine::new(Arc::new(MemoryStore::new())),
     );
-    let run = engine.start(Flow::script("test", SCATTER), setup(&mute), RunOptions::default()).await.unwrap();
+    let run = engine
+        .start(
+            Flow::script("test", SCATTER),
+            setup(&mute),
+            RunOptions::default(),
+        )
+        .await
+        .unwrap();
     mute.muted.notified().await;
     let control = run.control();
     control.park();
@@ -274,19 +380,31 @@ async fn a_parked_run_rests_and_goes_on() {
 
 #[tokio::test]
 async fn a_script_that_throws_fails_the_run() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
-    let finished = start(&engine, &echo, "await agent('p')\nthrow new Error('no good')").await;
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
+    let finished = start(
+        &engine,
+        &echo,
+        "await agent('p')\nthrow new Error('no good')",
+    )
+    .await;
     assert_eq!(finished.status(), Some(RunStatus::Failed));
-    let error = finished.script_error.unwrap_or_else(|| panic!("no script error"));
+    let error = finished
+        .script_error
+        .unwrap_or_else(|| panic!("no script error"));
     assert!(error.to_string().contains("no good"), "{error}");
 }
 
 #[tokio::test]
 async fn structured_results_are_repaired() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     // An echo is never an object, so all tries are used up and the script is told.
-    let source =
-        "return agent('p', {schema: {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}})";
+    let source = "return agent('p', {schema: {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}})";
     let finished = start(&engine, &echo, source).await;
     assert_eq!(finished.status(), Some(RunStatus::Failed));
     assert_eq!(echo.asked.lock().unwrap().values().sum::<u32>(), 5);
@@ -296,11 +414,16 @@ async fn structured_results_are_repaired() {
 async fn a_program_feeds_a_run_and_goes_on_with_it() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let (echo, engine) = (Arc::new(Echo::default()), Engine::new(store));
-    let job = engine.open("job", setup(&echo), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let job = engine
+        .open("job", setup(&echo), RunOptions::default())
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(job.run(Task::new("one")).await.text().unwrap(), "one!");
     let id = job.finish("first".into()).await.unwrap().id;
-    let job =
-        engine.reopen_job(&id, setup(&echo), RunOptions::default()).await.unwrap_or_else(|e| panic!("{e}"));
+    let job = engine
+        .reopen_job(&id, setup(&echo), RunOptions::default())
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(job.run(Task::new("one")).await.text().unwrap(), "one!");
     assert_eq!(job.run(Task::new("two")).await.text().unwrap(), "two!");
     let finished = job.finish("second".into()).await.unwrap();
@@ -358,38 +481,62 @@ async fn tasks_say_what_the_flow_waited_for_and_what_they_read() {
         const whole = await agent(`all of ${{parts.join(' ')}}`)
         return agent(`again: ${{JSON.stringify(whole)}}`)"
     );
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     let finished = start(&engine, &echo, &source).await;
     let (view, is_interrupted) = engine.view(&finished.id).await.unwrap();
     assert!(!is_interrupted);
     let told = |task: &TaskView| {
         let site = task.site.and_then(|site| view.sites.get(site)).unwrap();
         let reads: Vec<_> = task.reads.iter().map(|task| task.0).collect();
-        (task.given, task.waits, reads, task.group.is_some(), site.line)
+        (
+            task.given,
+            task.waits,
+            reads,
+            task.group.is_some(),
+            site.line,
+        )
     };
     let told: Vec<_> = view.tasks.iter().map(told).collect();
     assert_eq!(told[0], (0, None, vec![], true, 1));
     assert_eq!(told[1], (0, None, vec![], true, 1));
     assert_eq!(told[2], (2, Some(Awaited::Group(0)), vec![0, 1], false, 2));
     // The echo repeats what it was asked, so the first results stand in the third, too.
-    assert_eq!(told[3], (3, Some(Awaited::Task(TaskId(2))), vec![0, 1, 2], false, 3));
+    assert_eq!(
+        told[3],
+        (3, Some(Awaited::Task(TaskId(2))), vec![0, 1, 2], false, 3)
+    );
     assert_eq!((view.groups.len(), view.groups[0].width), (1, 2));
 
     // A replay asks for the same and records nothing of it again.
     let resumed = resume(&engine, &echo, &finished.id, &source, false).await;
     assert_eq!(resumed.run.counts().total(), 4);
     let again = engine.view(&finished.id).await.unwrap().0;
-    assert_eq!((again.groups.len(), again.tasks.iter().map(|task| task.given).max()), (1, Some(3)));
+    assert_eq!(
+        (
+            again.groups.len(),
+            again.tasks.iter().map(|task| task.given).max()
+        ),
+        (1, Some(3))
+    );
     // What is new says so behind what is known.
     let edited = source.replace("return agent(", "await agent('a new one'); return agent(");
     resume(&engine, &echo, &finished.id, &edited, false).await;
     let edited = engine.view(&finished.id).await.unwrap().0;
-    assert_eq!((edited.tasks[4].given, edited.tasks[4].waits), (3, Some(Awaited::Task(TaskId(2)))));
+    assert_eq!(
+        (edited.tasks[4].given, edited.tasks[4].waits),
+        (3, Some(Awaited::Task(TaskId(2))))
+    );
 }
 
 #[tokio::test]
 async fn turns_say_when_their_request_was_sent_and_began_to_be_answered() {
-    let (echo, engine) = (Arc::new(Echo::default()), Engine::new(Arc::new(MemoryStore::new())));
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
     let finished = start(&engine, &echo, "return agent('a')").await;
     let view = engine.view(&finished.id).await.unwrap().0;
     let turn = &view.turns[0];
@@ -400,14 +547,26 @@ async fn turns_say_when_their_request_was_sent_and_began_to_be_answered() {
 
 #[tokio::test]
 async fn a_run_is_listed_while_it_is_driven_and_followed_to_its_end() {
-    let echo = Arc::new(Echo { mute: Some("never"), ..Echo::default() });
+    let echo = Arc::new(Echo {
+        mute: Some("never"),
+        ..Echo::default()
+    });
     let engine = Engine::new(Arc::new(MemoryStore::new()));
     let source = "await agent('a'); return agent('never')";
-    let handle =
-        engine.start(Flow::script("test", source), setup(&echo), RunOptions::default()).await.unwrap();
+    let handle = engine
+        .start(
+            Flow::script("test", source),
+            setup(&echo),
+            RunOptions::default(),
+        )
+        .await
+        .unwrap();
     echo.muted.notified().await;
     let live = engine.live();
-    assert_eq!(live.iter().map(|run| run.id().clone()).collect::<Vec<_>>(), [handle.id().clone()]);
+    assert_eq!(
+        live.iter().map(|run| run.id().clone()).collect::<Vec<_>>(),
+        [handle.id().clone()]
+    );
     let mut events = engine.subscribe(handle.id(), Position(0));
     let mut view = RunView::default();
     live[0].control().cancel();
@@ -416,6 +575,9 @@ async fn a_run_is_listed_while_it_is_driven_and_followed_to_its_end() {
     }
     let finished = handle.finished().await.unwrap();
     assert_eq!(view, engine.view(&finished.id).await.unwrap().0);
-    assert_eq!((view.stage.clone(), view.counts.ok), (Stage::Ended(RunStatus::Cancelled), 1));
+    assert_eq!(
+        (view.stage.clone(), view.counts.ok),
+        (Stage::Ended(RunStatus::Cancelled), 1)
+    );
     assert!(engine.live().is_empty());
 }

@@ -9,7 +9,9 @@ use divisi_core::retry::QuotaWait;
 use divisi_core::{Millis, PicoUsd, Usage};
 use divisi_engine::core::{Event, FailureClass, Outcome, Position, Task};
 use divisi_engine::store::MemoryStore;
-use divisi_engine::{Engine, Finished, Job, Models, Permissions, ProviderModels, RunOptions, Setup};
+use divisi_engine::{
+    Engine, Finished, Job, Models, Permissions, ProviderModels, RunOptions, Setup,
+};
 use divisi_providers::{Block, Progress, Provider, ProviderError, Reply, Request, Stop};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -45,7 +47,11 @@ impl Provider for Vendor {
             model: request.model.to_string(),
             blocks: vec![Block::text("done")],
             stop: Stop::EndTurn,
-            usage: Usage { input: 100, output: 50, ..Usage::default() },
+            usage: Usage {
+                input: 100,
+                output: 50,
+                ..Usage::default()
+            },
             usage_estimated: false,
             billing: Default::default(),
             request_id: None,
@@ -60,30 +66,62 @@ impl Provider for Vendor {
 
 /// A run in which one request a minute may leave.
 async fn opened(vendor: Vendor, options: RunOptions) -> (Engine, Job) {
-    let rate = RateSettings { requests_per_minute: Some(1), burst: Some(1), ..RateSettings::default() };
-    let models = ProviderModels::new(Arc::new(vendor), &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
+    let rate = RateSettings {
+        requests_per_minute: Some(1),
+        burst: Some(1),
+        ..RateSettings::default()
+    };
+    let models = ProviderModels::new(
+        Arc::new(vendor),
+        &[("sonnet", "claude-sonnet-5-5")],
+        &["claude-*"],
+    );
     let providers = BTreeMap::from([("main".to_owned(), models.limited(rate))]);
-    let models = Models { default: "sonnet".into(), provider: "main".to_owned(), providers };
-    let permissions = Permissions { run: true, ..Permissions::default() };
+    let models = Models {
+        default: "sonnet".into(),
+        provider: "main".to_owned(),
+        providers,
+    };
+    let permissions = Permissions {
+        run: true,
+        ..Permissions::default()
+    };
     let setup = Setup::new(models, std::env::temp_dir()).permissions(permissions);
     let engine = Engine::new(Arc::new(MemoryStore::default()));
-    let job = engine.open("test", setup, options).await.unwrap_or_else(|error| panic!("{error}"));
+    let job = engine
+        .open("test", setup, options)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     (engine, job)
 }
 
 fn task(part: usize) -> Task {
-    Task { retries: Some(0), ..Task::new(format!("look at part {part}.")) }
+    Task {
+        retries: Some(0),
+        ..Task::new(format!("look at part {part}."))
+    }
 }
 
 async fn events(engine: &Engine, finished: &Finished) -> Vec<Event> {
-    let recorded = engine.store().events(&finished.id, Position::default()).await.unwrap();
-    recorded.into_iter().map(|recorded| recorded.event).collect()
+    let recorded = engine
+        .store()
+        .events(&finished.id, Position::default())
+        .await
+        .unwrap();
+    recorded
+        .into_iter()
+        .map(|recorded| recorded.event)
+        .collect()
 }
 
 /// What was booked for each attempt that ended without a reply of its own.
 fn unanswered(events: &[Event]) -> Vec<PicoUsd> {
     let cost = |event: &Event| match event {
-        Event::AttemptEnded { failure: Some(_), cost, .. } => Some(*cost),
+        Event::AttemptEnded {
+            failure: Some(_),
+            cost,
+            ..
+        } => Some(*cost),
         _ => None,
     };
     events.iter().filter_map(cost).collect()
@@ -100,7 +138,10 @@ fn reserved(events: &[Event]) -> PicoUsd {
 /// Four tasks, of which the first has its request out after five seconds; then
 /// `stop` is called.
 async fn stopped(options: RunOptions, stop: impl Fn(&Job)) -> (u32, Finished, Vec<Event>) {
-    let vendor = Vendor { takes: Duration::from_secs(80), ..Vendor::default() };
+    let vendor = Vendor {
+        takes: Duration::from_secs(80),
+        ..Vendor::default()
+    };
     let requests = vendor.requests.clone();
     let (engine, job) = opened(vendor, options).await;
     let run = async {
@@ -119,11 +160,19 @@ async fn a_park_sends_nothing_more_and_waits_for_what_is_out() {
     for quota_wait in [None, Some(QuotaWait::default())] {
         let options = RunOptions::default().quota_wait(quota_wait);
         let begun = tokio::time::Instant::now();
-        let (requests, finished, events) = stopped(options, |job| job.handle().control().park()).await;
+        let (requests, finished, events) =
+            stopped(options, |job| job.handle().control().park()).await;
         assert_eq!((requests, finished.status()), (1, None));
-        assert_eq!(begun.elapsed().as_secs(), 80, "it waits for the one request and for no limit");
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            80,
+            "it waits for the one request and for no limit"
+        );
         assert_eq!(unanswered(&events), [PicoUsd::ZERO; 3]);
-        assert_eq!((finished.run.counts().ok, finished.run.counts().open), (1, 3));
+        assert_eq!(
+            (finished.run.counts().ok, finished.run.counts().open),
+            (1, 3)
+        );
     }
 }
 
@@ -136,8 +185,17 @@ async fn a_cancel_books_what_is_out_and_nothing_else() {
     assert!(reserved > PicoUsd::ZERO);
     let mut booked = unanswered(&events);
     booked.sort();
-    assert_eq!(booked, [PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO, reserved]);
-    assert_eq!((finished.run.budget().settled, finished.run.counts().cancelled), (reserved, 4));
+    assert_eq!(
+        booked,
+        [PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO, reserved]
+    );
+    assert_eq!(
+        (
+            finished.run.budget().settled,
+            finished.run.counts().cancelled
+        ),
+        (reserved, 4)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,36 +211,68 @@ async fn a_park_while_all_wait_ends_at_once() {
     tokio::join!(parts, park);
     let finished = job.finish(Value::Null).await.unwrap();
     assert_eq!(begun.elapsed().as_secs(), 5);
-    assert_eq!(unanswered(&events(&engine, &finished).await), [PicoUsd::ZERO; 3]);
+    assert_eq!(
+        unanswered(&events(&engine, &finished).await),
+        [PicoUsd::ZERO; 3]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_check_at_work_is_no_silence_and_has_a_limit_of_its_own() {
     let (engine, job) = opened(Vendor::default(), RunOptions::default()).await;
     // The clock leaps ahead as long as nothing but the command is at work.
-    let report = job.run(Task { check: vec![Check::Command("sleep 1000".into())], ..task(0) }).await;
+    let report = job
+        .run(Task {
+            check: vec![Check::Command("sleep 1000".into())],
+            ..task(0)
+        })
+        .await;
     let failure = report.value().unwrap_err();
     assert_eq!(failure.class, FailureClass::Timeout);
-    assert_eq!(failure.message, "the check `sleep 1000` took longer than 900s");
+    assert_eq!(
+        failure.message,
+        "the check `sleep 1000` took longer than 900s"
+    );
     let finished = job.finish(Value::Null).await.unwrap();
     let events = events(&engine, &finished).await;
-    assert_eq!(unanswered(&events), [PicoUsd::ZERO], "the reply is paid for, and nothing else is owed");
-    let turns = events.iter().filter(|event| matches!(event, Event::TurnEnded { .. })).count();
+    assert_eq!(
+        unanswered(&events),
+        [PicoUsd::ZERO],
+        "the reply is paid for, and nothing else is owed"
+    );
+    let turns = events
+        .iter()
+        .filter(|event| matches!(event, Event::TurnEnded { .. }))
+        .count();
     assert_eq!((turns, finished.run.budget().settled), (1, report.cost));
     assert!(report.cost > PicoUsd::ZERO && report.cost < reserved(&events));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_runs_out_of_time_or_panics_with_a_request_out_is_booked() {
-    for (takes, breaks, class) in [(3_600, false, FailureClass::Stalled), (1, true, FailureClass::Program)] {
-        let vendor = Vendor { takes: Duration::from_secs(takes), breaks, ..Vendor::default() };
+    for (takes, breaks, class) in [
+        (3_600, false, FailureClass::Stalled),
+        (1, true, FailureClass::Program),
+    ] {
+        let vendor = Vendor {
+            takes: Duration::from_secs(takes),
+            breaks,
+            ..Vendor::default()
+        };
         let (engine, job) = opened(vendor, RunOptions::default()).await;
         job.run(task(0)).await;
         let finished = job.finish(Value::Null).await.unwrap();
         let events = events(&engine, &finished).await;
         assert_eq!(unanswered(&events), [reserved(&events)]);
-        let outcomes: Vec<_> = finished.run.tasks().filter_map(|(_, task)| task.outcome()).collect();
-        assert!(matches!(outcomes[..], [Outcome::Failed(failure)] if failure.class == class), "{outcomes:?}");
+        let outcomes: Vec<_> = finished
+            .run
+            .tasks()
+            .filter_map(|(_, task)| task.outcome())
+            .collect();
+        assert!(
+            matches!(outcomes[..], [Outcome::Failed(failure)] if failure.class == class),
+            "{outcomes:?}"
+        );
     }
 }
 

@@ -31,7 +31,9 @@ impl Provider for Seen {
         request: &Request,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
-        let Some(Block::Text { text, .. }) = request.messages[0].blocks.last() else { panic!("no text") };
+        let Some(Block::Text { text, .. }) = request.messages[0].blocks.last() else {
+            panic!("no text")
+        };
         self.prompts.lock().unwrap().push(text.to_string());
         self.scripted.send(request, progress).await
     }
@@ -43,16 +45,26 @@ impl Provider for Seen {
 
 /// One slot, and somebody who watches.
 fn one_slot() -> (Arc<Seen>, Setup) {
-    let seen = Arc::new(Seen { scripted: Scripted::new(), prompts: Mutex::default() });
+    let seen = Arc::new(Seen {
+        scripted: Scripted::new(),
+        prompts: Mutex::default(),
+    });
     let models = Models::one(seen.clone(), &[("sonnet", "model")], &["*"]);
     let setup = Setup::new(models, std::env::temp_dir());
-    (seen, setup.limits(Limits { in_flight_max: 1, ..Limits::default() }))
+    (
+        seen,
+        setup.limits(Limits {
+            in_flight_max: 1,
+            ..Limits::default()
+        }),
+    )
 }
 
 /// Five tasks by themselves, then a chain of three, which has to go first.
 fn plan() -> Plan {
-    let mut tasks: Vec<PlanTask> =
-        (1..=5).map(|i| PlanTask::new(format!("single-{i}"), format!("single {i}"))).collect();
+    let mut tasks: Vec<PlanTask> = (1..=5)
+        .map(|i| PlanTask::new(format!("single-{i}"), format!("single {i}")))
+        .collect();
     tasks.push(PlanTask::new("head", "head of the chain"));
     tasks.push(PlanTask::new("middle", "middle of the chain").after(["head"]));
     tasks.push(PlanTask::new("end", "end of the chain").after(["middle"]));
@@ -62,14 +74,21 @@ fn plan() -> Plan {
 /// All eight have been asked, the head of the chain first.
 fn assert_chain_first(seen: &Seen) {
     let prompts = seen.prompts.lock().unwrap();
-    assert_eq!((prompts.len(), &*prompts[0]), (8, "head of the chain"), "{prompts:?}");
+    assert_eq!(
+        (prompts.len(), &*prompts[0]),
+        (8, "head of the chain"),
+        "{prompts:?}"
+    );
 }
 
 #[tokio::test]
 async fn the_longest_chain_of_a_plan_goes_first() {
     let (seen, setup) = one_slot();
     let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let job = engine.open("plan", setup, RunOptions::default()).await.unwrap();
+    let job = engine
+        .open("plan", setup, RunOptions::default())
+        .await
+        .unwrap();
     patterns::run_plan(&job, &plan(), &Task::default()).await;
     job.finish(json!(null)).await.unwrap();
     assert_chain_first(&seen);
@@ -79,8 +98,15 @@ async fn the_longest_chain_of_a_plan_goes_first() {
 async fn the_longest_chain_of_a_decomposition_in_a_script_goes_first() {
     let (seen, setup) = one_slot();
     let engine = Engine::new(Arc::new(MemoryStore::new()));
-    let flow = Flow::script("split", "return decompose('all of it', {plan: args})").args(json!(plan()));
-    engine.start(flow, setup, RunOptions::default()).await.unwrap().finished().await.unwrap();
+    let flow =
+        Flow::script("split", "return decompose('all of it', {plan: args})").args(json!(plan()));
+    engine
+        .start(flow, setup, RunOptions::default())
+        .await
+        .unwrap()
+        .finished()
+        .await
+        .unwrap();
     assert_chain_first(&seen);
 }
 
@@ -91,6 +117,15 @@ async fn a_script_may_say_how_long_a_chain_waits() {
     let source = "const priorities = [0, 0, 2, 0];
         return parallel(priorities.map((priority, i) => () => agent(`task ${i}`, {priority})))";
     let flow = Flow::script("said", source);
-    engine.start(flow, setup, RunOptions::default()).await.unwrap().finished().await.unwrap();
-    assert_eq!(*seen.prompts.lock().unwrap(), ["task 2", "task 0", "task 1", "task 3"]);
+    engine
+        .start(flow, setup, RunOptions::default())
+        .await
+        .unwrap()
+        .finished()
+        .await
+        .unwrap();
+    assert_eq!(
+        *seen.prompts.lock().unwrap(),
+        ["task 2", "task 0", "task 1", "task 3"]
+    );
 }

@@ -16,7 +16,9 @@
 //! have a wall of their own).
 
 #[cfg(not(unix))]
-compile_error!("divisi needs a Unix system, such as Linux or macOS; on Windows, build it within WSL");
+compile_error!(
+    "divisi needs a Unix system, such as Linux or macOS; on Windows, build it within WSL"
+);
 
 #[cfg(unix)]
 mod open;

@@ -53,9 +53,15 @@ impl Refusal {
 }
 
 /// Without waiting for a writer of a pipe, and without making a terminal ours.
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// Where shells put what they hand over: `/dev/stdin`, and `<(command)`.
 const HANDED_OVER: [&str; 3] = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/"];
@@ -99,7 +105,9 @@ pub fn read_below(folder: &Path, path: &Path, bytes_max: u64) -> Result<Vec<u8>,
 /// Reads what the user has named on the command line: a regular file, or what
 /// the shell hands over (`/dev/stdin`, `<(command)`), which is waited for.
 pub fn read_typed(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
-    let handed_over = path.to_str().is_some_and(|path| HANDED_OVER.iter().any(|at| path.starts_with(at)));
+    let handed_over = path
+        .to_str()
+        .is_some_and(|path| HANDED_OVER.iter().any(|at| path.starts_with(at)));
     match handed_over {
         true => all_of(File::open(path)?, bytes_max),
         false => read(path, bytes_max),
@@ -108,7 +116,8 @@ pub fn read_typed(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
 
 fn all_of(file: File, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     match bytes.len() as u64 > bytes_max {
         true => Err(Refusal::TooLarge(bytes_max)),
         false => Ok(bytes),
@@ -150,7 +159,14 @@ mod tests {
             fs::write(clone.0.path().join("secret"), "secret").unwrap();
             fs::write(clone.path().join("sub/file"), "inside").unwrap();
             let mode = Mode::from_raw_mode(0o600);
-            rustix::fs::mknodat(rustix::fs::CWD, clone.path().join("pipe"), FileType::Fifo, mode, 0).unwrap();
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                clone.path().join("pipe"),
+                FileType::Fifo,
+                mode,
+                0,
+            )
+            .unwrap();
             for (link, to) in [
                 ("near", "sub/file"),
                 ("back", "sub/../sub/file"),
@@ -174,8 +190,11 @@ mod tests {
         /// What is read by that name, or why not.
         fn below(&self, name: &str) -> String {
             let read = read_below(&self.path(), Path::new(name), 6);
-            read.map_or_else(|refusal| refusal.to_string(), |bytes| String::from_utf8(bytes).unwrap())
-                .replace(&self.0.path().display().to_string(), "")
+            read.map_or_else(
+                |refusal| refusal.to_string(),
+                |bytes| String::from_utf8(bytes).unwrap(),
+            )
+            .replace(&self.0.path().display().to_string(), "")
         }
     }
 
@@ -209,11 +228,22 @@ mod tests {
     #[test]
     fn without_a_folder_links_are_followed_to_regular_files_only() {
         let clone = Cloned::new();
-        let said = |name: &str| read(&clone.path().join(name), 6).map_err(|refusal| refusal.to_string());
+        let said =
+            |name: &str| read(&clone.path().join(name), 6).map_err(|refusal| refusal.to_string());
         assert_eq!(said("far").unwrap(), b"secret");
-        assert_eq!(said("zero").unwrap_err(), "it is a device, not a regular file");
-        assert_eq!(said("pipe").unwrap_err(), "it is a named pipe, not a regular file");
-        assert!(read(&clone.path().join("gone"), 6).unwrap_err().is_missing());
+        assert_eq!(
+            said("zero").unwrap_err(),
+            "it is a device, not a regular file"
+        );
+        assert_eq!(
+            said("pipe").unwrap_err(),
+            "it is a named pipe, not a regular file"
+        );
+        assert!(
+            read(&clone.path().join("gone"), 6)
+                .unwrap_err()
+                .is_missing()
+        );
     }
 
     #[test]

@@ -10,7 +10,9 @@ use std::path::Path;
 /// who may write to a folder above, as to `/tmp`, could put settings, flows and
 /// agents there for all who work below.
 pub fn repository(folder: &Path) -> Option<&Path> {
-    let root = folder.ancestors().find(|above| above.join(".git").symlink_metadata().is_ok())?;
+    let root = folder
+        .ancestors()
+        .find(|above| above.join(".git").symlink_metadata().is_ok())?;
     let git = root.join(".git").symlink_metadata().ok()?.uid();
     let owner = folder.metadata().map_or(git, |folder| folder.uid());
     is_ours(git, owner, rustix::process::geteuid().as_raw()).then_some(root)
@@ -20,7 +22,9 @@ pub fn repository(folder: &Path) -> Option<&Path> {
 /// itself outside of one.
 pub fn up_to_repository(folder: &Path) -> impl Iterator<Item = &Path> {
     let root = repository(folder).unwrap_or(folder);
-    folder.ancestors().take_while(move |above| above.starts_with(root))
+    folder
+        .ancestors()
+        .take_while(move |above| above.starts_with(root))
 }
 
 /// Whether a `.git` of user `git` counts for `me` in a folder of `owner`. The

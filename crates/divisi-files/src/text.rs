@@ -7,7 +7,9 @@ use crate::Refusal;
 pub fn text(bytes: Vec<u8>) -> Result<String, Refusal> {
     let mut text = utf8(bytes)?;
     if let Some(zero) = text.find('\0') {
-        return Err(Refusal::Binary { line: line_of(text.as_bytes(), zero) });
+        return Err(Refusal::Binary {
+            line: line_of(text.as_bytes(), zero),
+        });
     }
     if text.starts_with(MARK) {
         text.drain(..MARK.len_utf8());
@@ -33,7 +35,10 @@ pub fn utf8(bytes: Vec<u8>) -> Result<String, Refusal> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();
-        Refusal::NotUtf8 { byte: bytes[at], line: line_of(bytes, at) }
+        Refusal::NotUtf8 {
+            byte: bytes[at],
+            line: line_of(bytes, at),
+        }
     })
 }
 
@@ -65,15 +70,30 @@ mod tests {
         }
         assert_eq!(said("\u{feff}a\u{feff}".as_bytes()), "a\u{feff}");
         assert_eq!(utf8("\u{feff}a".into()).unwrap(), "\u{feff}a");
-        assert_eq!(source("\u{feff}a\r\nb\rc\nd\r\r\n".into()).unwrap(), "a\nb\nc\nd\n\n");
+        assert_eq!(
+            source("\u{feff}a\r\nb\rc\nd\r\r\n".into()).unwrap(),
+            "a\nb\nc\nd\n\n"
+        );
     }
 
     #[test]
     fn what_is_no_utf8_is_refused_with_its_place() {
-        assert_eq!(said(b"a\r\nb\rcaf\xe9"), "it is not UTF-8: byte 0xe9 in line 3");
-        assert_eq!(said(b"\xff\xfea\0"), "it is UTF-16, not UTF-8: save it as UTF-8");
-        assert_eq!(said(b"\xfe\xff\0a"), "it is UTF-16, not UTF-8: save it as UTF-8");
+        assert_eq!(
+            said(b"a\r\nb\rcaf\xe9"),
+            "it is not UTF-8: byte 0xe9 in line 3"
+        );
+        assert_eq!(
+            said(b"\xff\xfea\0"),
+            "it is UTF-16, not UTF-8: save it as UTF-8"
+        );
+        assert_eq!(
+            said(b"\xfe\xff\0a"),
+            "it is UTF-16, not UTF-8: save it as UTF-8"
+        );
         // UTF-16 without a mark, or no text at all.
-        assert_eq!(said(b"a\n\0b\0"), "it is not UTF-8 text: a zero byte in line 2");
+        assert_eq!(
+            said(b"a\n\0b\0"),
+            "it is not UTF-8 text: a zero byte in line 2"
+        );
     }
 }

@@ -36,9 +36,17 @@ pub fn files_below(
     limits: Limits,
     wanted: impl Fn(&OsStr) -> bool,
 ) -> Files {
-    let mut walk =
-        Walk { within: None, limits, wanted, seen: BTreeSet::new(), entries: 0, found: Files::default() };
-    let Ok(start) = folder.canonicalize() else { return walk.found };
+    let mut walk = Walk {
+        within: None,
+        limits,
+        wanted,
+        seen: BTreeSet::new(),
+        entries: 0,
+        found: Files::default(),
+    };
+    let Ok(start) = folder.canonicalize() else {
+        return walk.found;
+    };
     match within.map(Path::canonicalize).transpose() {
         Ok(within) => walk.within = within,
         Err(error) => {
@@ -105,7 +113,10 @@ impl<W: Fn(&OsStr) -> bool> Walk<W> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             if self.entries == self.limits.entries_max {
-                self.leave_out(folder, format!("only {} entries are looked at", self.entries));
+                self.leave_out(
+                    folder,
+                    format!("only {} entries are looked at", self.entries),
+                );
                 break;
             }
             self.entries += 1;
@@ -137,7 +148,10 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    const LIMITS: Limits = Limits { depth_max: 3, entries_max: 12 };
+    const LIMITS: Limits = Limits {
+        depth_max: 3,
+        entries_max: 12,
+    };
 
     fn folder(files: &[&str], links: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -155,12 +169,22 @@ mod tests {
     }
 
     fn found(folder: &tempfile::TempDir, within: Option<&Path>) -> Vec<String> {
-        let is_markdown = |name: &OsStr| Path::new(name).extension().is_some_and(|ending| ending == "md");
+        let is_markdown = |name: &OsStr| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending == "md")
+        };
         let found = files_below(&folder.path().join("a"), within, LIMITS, is_markdown);
         let prefix = format!("{}/", folder.path().display());
         let files = found.files.iter().map(|path| path.display().to_string());
-        let left_out = found.left_out.iter().map(|(path, reason)| format!("{}: {reason}", path.display()));
-        files.chain(left_out).map(|line| line.replace(&prefix, "")).collect()
+        let left_out = found
+            .left_out
+            .iter()
+            .map(|(path, reason)| format!("{}: {reason}", path.display()));
+        files
+            .chain(left_out)
+            .map(|line| line.replace(&prefix, ""))
+            .collect()
     }
 
     #[test]
@@ -169,12 +193,20 @@ mod tests {
             &["a/b.md", "a/a/c.md", "a/x.txt", "more/d.md"],
             &[("a/z", "../more"), ("a/0.md", "b.md")],
         );
-        assert_eq!(found(&folder, Some(folder.path())), ["a/0.md", "a/a/c.md", "a/b.md", "a/z/d.md"]);
+        assert_eq!(
+            found(&folder, Some(folder.path())),
+            ["a/0.md", "a/a/c.md", "a/b.md", "a/z/d.md"]
+        );
     }
 
     #[test]
     fn nothing_outside_is_found_where_a_folder_is_given() {
-        let links = [("a/all", "/"), ("a/host.md", "/etc/hosts"), ("a/self", "."), ("a/gone.md", "nothing")];
+        let links = [
+            ("a/all", "/"),
+            ("a/host.md", "/etc/hosts"),
+            ("a/self", "."),
+            ("a/gone.md", "nothing"),
+        ];
         let folder = folder(&["a/b.md"], &links);
         let root = folder.path().canonicalize().unwrap();
         let expected = [
@@ -200,11 +232,17 @@ mod tests {
         let deep = folder(&["a/1/2/3/4.md", "a/1/2/x.md"], &[("a/1/again", "..")]);
         assert_eq!(
             found(&deep, None),
-            ["a/1/2/x.md", "a/1/2/3: folders more than 3 levels deep are not read"]
+            [
+                "a/1/2/x.md",
+                "a/1/2/3: folders more than 3 levels deep are not read"
+            ]
         );
         let names: Vec<String> = (0..20).map(|n| format!("a/{n}.md")).collect();
         let wide = folder(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
         let found = found(&wide, None);
-        assert_eq!((found.len(), &*found[12]), (13, "a: only 12 entries are looked at"));
+        assert_eq!(
+            (found.len(), &*found[12]),
+            (13, "a: only 12 entries are looked at")
+        );
     }
 }

@@ -51,7 +51,9 @@ pub(crate) fn parts(ask: &Ask<'_>, rule: Option<&Rule>) -> Vec<Part> {
         Reply::Auto => parts.extend(usual(ask)),
         Reply::Echo => parts.push(Part::Text(echo(&ask.conversation.prompt))),
         Reply::Text(text) => parts.push(Part::Text(fill(text, &ask.conversation))),
-        Reply::Json(value) => parts.push(Part::Text(fill_value(value, &ask.conversation).to_string())),
+        Reply::Json(value) => {
+            parts.push(Part::Text(fill_value(value, &ask.conversation).to_string()));
+        }
         Reply::ToolCalls(calls) => parts.extend(calls.iter().map(|call| Part::ToolCall {
             name: call.name.clone(),
             input: fill_value(&call.input, &ask.conversation),
@@ -114,7 +116,9 @@ fn natural_stop(parts: &[Part]) -> Stop {
 impl Part {
     fn tokens(&self) -> u64 {
         match self {
-            Self::Thinking(text) | Self::Text(text) | Self::Refusal(text) => tokens(text.chars().count()),
+            Self::Thinking(text) | Self::Text(text) | Self::Refusal(text) => {
+                tokens(text.chars().count())
+            }
             Self::ToolCall { name, input } => {
                 tokens(name.chars().count() + input.to_string().chars().count())
             }

@@ -26,7 +26,9 @@ impl Dialect for Messages {
     fn read<'a>(headers: &HeaderMap, body: &'a Value) -> Result<Ask<'a>, Failure> {
         let model = rules::check_prompt(headers, body)?;
         rules::check_options(model, body)?;
-        let format = body.pointer("/output_config/format").or_else(|| body.get("output_format"));
+        let format = body
+            .pointer("/output_config/format")
+            .or_else(|| body.get("output_format"));
         Ok(Ask {
             body,
             model,
@@ -40,8 +42,12 @@ impl Dialect for Messages {
     }
 
     fn document(answer: &Answer<'_>) -> Value {
-        let content: Vec<_> =
-            answer.parts.iter().enumerate().map(|(index, part)| whole_block(answer, index, part)).collect();
+        let content: Vec<_> = answer
+            .parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| whole_block(answer, index, part))
+            .collect();
         json!({
             "id": message_id(answer),
             "type": "message",
@@ -67,7 +73,10 @@ impl Dialect for Messages {
                 frames.event("ping", &json!({"type": "ping"}));
             }
             stream_deltas(&mut frames, index, part, answer.chunk_chars);
-            frames.event("content_block_stop", &json!({"type": "content_block_stop", "index": index}));
+            frames.event(
+                "content_block_stop",
+                &json!({"type": "content_block_stop", "index": index}),
+            );
         }
         let delta = json!({"stop_reason": stop_reason(answer.stop), "stop_sequence": null});
         frames.event(
@@ -98,7 +107,10 @@ fn checked_blocks(body: &Value) -> Result<Vec<Block<'_>>, Failure> {
 
 fn conversation(messages: &[Value]) -> Conversation<'_> {
     let role = |message: &&Value, role: &str| message["role"] == role;
-    let mut of_user = messages.iter().rev().filter(|message| role(message, "user"));
+    let mut of_user = messages
+        .iter()
+        .rev()
+        .filter(|message| role(message, "user"));
     let last = messages.last().filter(|message| role(message, "user"));
     let results: Vec<_> = last
         .into_iter()
@@ -107,9 +119,14 @@ fn conversation(messages: &[Value]) -> Conversation<'_> {
         .map(|block| content_text(&block["content"]))
         .collect();
     Conversation {
-        prompt: of_user.find_map(|message| text(&message["content"])).unwrap_or_default(),
+        prompt: of_user
+            .find_map(|message| text(&message["content"]))
+            .unwrap_or_default(),
         tool_result: (!results.is_empty()).then(|| join(results)),
-        turn: messages.iter().filter(|message| role(message, "assistant")).count() as u32,
+        turn: messages
+            .iter()
+            .filter(|message| role(message, "assistant"))
+            .count() as u32,
     }
 }
 
@@ -142,7 +159,11 @@ fn usage(tokens: &Tokens) -> Value {
 }
 
 fn message_start(answer: &Answer<'_>) -> Value {
-    let at_start = Tokens { output: answer.usage.output.min(1), thinking: 0, ..answer.usage };
+    let at_start = Tokens {
+        output: answer.usage.output.min(1),
+        thinking: 0,
+        ..answer.usage
+    };
     json!({"type": "message_start", "message": {
         "id": message_id(answer),
         "type": "message",
@@ -157,7 +178,9 @@ fn message_start(answer: &Answer<'_>) -> Value {
 
 fn whole_block(answer: &Answer<'_>, index: usize, part: &Part) -> Value {
     match part {
-        Part::Thinking(text) => json!({"type": "thinking", "thinking": text, "signature": signature(text)}),
+        Part::Thinking(text) => {
+            json!({"type": "thinking", "thinking": text, "signature": signature(text)})
+        }
         Part::Text(text) | Part::Refusal(text) => json!({"type": "text", "text": text}),
         Part::ToolCall { name, input } => {
             json!({"type": "tool_use", "id": tool_use_id(answer, index), "name": name, "input": input})

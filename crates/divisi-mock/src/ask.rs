@@ -49,18 +49,29 @@ pub(crate) enum Life {
 
 impl Ask<'_> {
     pub(crate) fn matches(&self, when: &When) -> bool {
-        let Conversation { prompt, tool_result, turn } = &self.conversation;
+        let Conversation {
+            prompt,
+            tool_result,
+            turn,
+        } = &self.conversation;
         let holds = |wanted: Option<bool>, found: bool| wanted.is_none_or(|wanted| wanted == found);
-        let contains =
-            |part: &Option<String>, text: &str| part.as_ref().is_none_or(|part| text.contains(part));
+        let contains = |part: &Option<String>, text: &str| {
+            part.as_ref().is_none_or(|part| text.contains(part))
+        };
         contains(&when.prompt_contains, prompt)
             && contains(&when.model_contains, self.model)
-            && contains(&when.tool_result_contains, tool_result.as_deref().unwrap_or_default())
+            && contains(
+                &when.tool_result_contains,
+                tool_result.as_deref().unwrap_or_default(),
+            )
             && holds(when.tool_result, tool_result.is_some())
             && holds(when.schema, self.schema.is_some())
             && when.turn_min.is_none_or(|min| *turn >= min)
             && when.turn_max.is_none_or(|max| *turn <= max)
-            && when.any_contains.as_ref().is_none_or(|part| mentions(self.body, part))
+            && when
+                .any_contains
+                .as_ref()
+                .is_none_or(|part| mentions(self.body, part))
     }
 }
 
@@ -86,7 +97,9 @@ pub(crate) fn prompt_tokens(blocks: &[Block<'_>]) -> u64 {
 /// Joins texts line by line, copying only where there is more than one.
 pub(crate) fn join<'a>(texts: impl IntoIterator<Item = Cow<'a, str>>) -> Cow<'a, str> {
     let mut texts = texts.into_iter();
-    let Some(mut joined) = texts.next() else { return Cow::Borrowed("") };
+    let Some(mut joined) = texts.next() else {
+        return Cow::Borrowed("");
+    };
     for text in texts {
         let joined = joined.to_mut();
         joined.push('\n');

@@ -40,21 +40,37 @@ pub(crate) struct Plan {
 
 impl Cache {
     pub(crate) fn new(times: CacheTimes) -> Self {
-        Self { times, entries: HashMap::new() }
+        Self {
+            times,
+            entries: HashMap::new(),
+        }
     }
 
     /// Says what a request that arrives at `now` reads and writes.
     pub(crate) fn plan(&self, model: &str, blocks: &[Block<'_>], now: Instant) -> Plan {
         let prefixes = prefixes(model, blocks, self.tokens_min(blocks));
-        let readable =
-            |prefix: &&Prefix| self.entries.get(&prefix.key).is_some_and(|entry| entry.ends_at > now);
-        let read = prefixes.iter().rev().find(readable).map_or(0, |prefix| prefix.tokens);
+        let readable = |prefix: &&Prefix| {
+            self.entries
+                .get(&prefix.key)
+                .is_some_and(|entry| entry.ends_at > now)
+        };
+        let read = prefixes
+            .iter()
+            .rev()
+            .find(readable)
+            .map_or(0, |prefix| prefix.tokens);
         let mut plan = Plan::default();
         plan.usage.cache_read = read;
-        plan.renewed = prefixes.iter().filter(readable).map(|prefix| prefix.key).collect();
+        plan.renewed = prefixes
+            .iter()
+            .filter(readable)
+            .map(|prefix| prefix.key)
+            .collect();
         let mut cached = read;
         for prefix in &prefixes {
-            let Some(life) = prefix.breakpoint else { continue };
+            let Some(life) = prefix.breakpoint else {
+                continue;
+            };
             if prefix.tokens > cached {
                 plan.usage.add_write(life, prefix.tokens - cached);
                 plan.written.push((prefix.key, life));
@@ -76,13 +92,25 @@ impl Cache {
             self.entries.clear();
         }
         for &(key, life) in &plan.written {
-            self.entries.insert(key, Entry { life, ends_at: now + lifetime(&self.times, life) });
+            self.entries.insert(
+                key,
+                Entry {
+                    life,
+                    ends_at: now + lifetime(&self.times, life),
+                },
+            );
         }
     }
 
     fn tokens_min(&self, blocks: &[Block<'_>]) -> u64 {
-        let implicit = blocks.iter().any(|block| block.breakpoint == Some(Life::Implicit));
-        if implicit { self.times.implicit_tokens_min } else { self.times.tokens_min }
+        let implicit = blocks
+            .iter()
+            .any(|block| block.breakpoint == Some(Life::Implicit));
+        if implicit {
+            self.times.implicit_tokens_min
+        } else {
+            self.times.tokens_min
+        }
     }
 }
 
@@ -103,8 +131,13 @@ struct Prefix {
 
 /// The prefixes that end at a breakpoint or within its lookback, shortest first.
 fn prefixes(model: &str, blocks: &[Block<'_>], tokens_min: u64) -> Vec<Prefix> {
-    let Some(last) = blocks.iter().rposition(|block| block.breakpoint.is_some()) else { return Vec::new() };
-    let chars: Vec<usize> = blocks[..=last].iter().map(|block| block.text.chars().count()).collect();
+    let Some(last) = blocks.iter().rposition(|block| block.breakpoint.is_some()) else {
+        return Vec::new();
+    };
+    let chars: Vec<usize> = blocks[..=last]
+        .iter()
+        .map(|block| block.text.chars().count())
+        .collect();
     if tokens(chars.iter().sum()) < tokens_min {
         return Vec::new();
     }
@@ -116,10 +149,16 @@ fn prefixes(model: &str, blocks: &[Block<'_>], tokens_min: u64) -> Vec<Prefix> {
         hash_text(&mut hasher, block.place);
         hash_text(&mut hasher, &block.text);
         total += chars[index];
-        let within_lookback =
-            blocks[index..=last].iter().take(LOOKBACK_BLOCKS_MAX).any(|block| block.breakpoint.is_some());
+        let within_lookback = blocks[index..=last]
+            .iter()
+            .take(LOOKBACK_BLOCKS_MAX)
+            .any(|block| block.breakpoint.is_some());
         if within_lookback && tokens(total) >= tokens_min {
-            found.push(Prefix { key: key(&hasher), tokens: tokens(total), breakpoint: block.breakpoint });
+            found.push(Prefix {
+                key: key(&hasher),
+                tokens: tokens(total),
+                breakpoint: block.breakpoint,
+            });
         }
     }
     found
@@ -140,7 +179,8 @@ fn key(hasher: &blake3::Hasher) -> Key {
 mod tests {
     use super::*;
 
-    /// Blocks of 4,000 characters each, so of 1,000 tokens; `!` marks a breakpoint, `*` one of an hour.
+    /// Blocks of 4,000 characters each, so of 1,000 tokens; `!` marks a breakpoint, `*` one of an
+    /// hour.
     fn blocks(names: &str) -> Vec<Block<'static>> {
         names.split(' ').map(block).collect()
     }
@@ -152,14 +192,24 @@ mod tests {
             _ => None,
         };
         let text = name.trim_end_matches(['!', '*']).repeat(4000).into();
-        Block { place: "user", text, breakpoint }
+        Block {
+            place: "user",
+            text,
+            breakpoint,
+        }
     }
 
     /// Asks and answers at once, and reports read, short and long writes, and fresh input.
     fn ask(cache: &mut Cache, names: &str, now: Instant) -> [u64; 4] {
         let plan = cache.plan("m", &blocks(names), now);
         cache.commit(&plan, now);
-        let Tokens { cache_read, cache_write_short, cache_write_long, input, .. } = plan.usage;
+        let Tokens {
+            cache_read,
+            cache_write_short,
+            cache_write_long,
+            input,
+            ..
+        } = plan.usage;
         [cache_read, cache_write_short, cache_write_long, input]
     }
 
@@ -180,7 +230,13 @@ mod tests {
         let (mut cache, now) = cache();
         let first = cache.plan("m", &blocks("a!"), now);
         let second = cache.plan("m", &blocks("a!"), now);
-        assert_eq!([first.usage.cache_write_short, second.usage.cache_write_short], [1000, 1000]);
+        assert_eq!(
+            [
+                first.usage.cache_write_short,
+                second.usage.cache_write_short
+            ],
+            [1000, 1000]
+        );
         cache.commit(&first, now);
         assert_eq!(cache.plan("m", &blocks("a!"), now).usage.cache_read, 1000);
     }
@@ -206,7 +262,10 @@ mod tests {
     fn breakpoints_of_an_hour_outlive_short_ones() {
         let (mut cache, start) = cache();
         assert_eq!(ask(&mut cache, "a* b! c", start), [0, 1000, 1000, 1000]);
-        assert_eq!(ask(&mut cache, "a* b! c", start + Duration::from_secs(600)), [1000, 1000, 0, 1000]);
+        assert_eq!(
+            ask(&mut cache, "a* b! c", start + Duration::from_secs(600)),
+            [1000, 1000, 0, 1000]
+        );
     }
 
     #[test]
@@ -228,7 +287,10 @@ mod tests {
 
     #[test]
     fn a_prefix_below_the_minimum_is_not_cached() {
-        let mut cache = Cache::new(CacheTimes { tokens_min: 1001, ..CacheTimes::default() });
+        let mut cache = Cache::new(CacheTimes {
+            tokens_min: 1001,
+            ..CacheTimes::default()
+        });
         assert_eq!(ask(&mut cache, "a! b", Instant::now()), [0, 0, 0, 2000]);
     }
 }

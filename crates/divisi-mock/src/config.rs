@@ -32,7 +32,8 @@ pub struct Config {
     pub models: Vec<String>,
     /// What models cost, by their ids; what has no price costs nothing.
     pub prices: BTreeMap<String, Price>,
-    /// When a rate-limit fault says to come back: exact in `retry-after-ms`, whole seconds in `retry-after`.
+    /// When a rate-limit fault says to come back: exact in `retry-after-ms`, whole seconds in
+    /// `retry-after`.
     pub retry_after_ms: u64,
     /// The size of one delta of a stream, in characters.
     pub chunk_chars: usize,
@@ -72,7 +73,8 @@ impl Config {
     }
 }
 
-/// How long an answer takes. An answer that is not streamed arrives when its stream would have ended.
+/// How long an answer takes. An answer that is not streamed arrives when its stream would have
+/// ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Latency {
@@ -107,7 +109,8 @@ impl Latency {
     }
 }
 
-/// Faults drawn from a seed, the request and how often it was received, so never from the order of arrival.
+/// Faults drawn from a seed, the request and how often it was received, so never from the order of
+/// arrival.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultRates {
@@ -210,12 +213,18 @@ impl Price {
     pub(crate) fn of(&self, tokens: &Tokens) -> u128 {
         let parts = [
             (self.input, tokens.input),
-            (self.cache_write_short, tokens.cache_write_short + tokens.cache_write_implicit),
+            (
+                self.cache_write_short,
+                tokens.cache_write_short + tokens.cache_write_implicit,
+            ),
             (self.cache_write_long, tokens.cache_write_long),
             (self.cache_read, tokens.cache_read),
             (self.output, tokens.output),
         ];
-        parts.iter().map(|(price, tokens)| u128::from(*price) * u128::from(*tokens)).sum()
+        parts
+            .iter()
+            .map(|(price, tokens)| u128::from(*price) * u128::from(*tokens))
+            .sum()
     }
 }
 
@@ -254,10 +263,17 @@ mod tests {
 
     #[test]
     fn a_total_time_decides_the_time_between_events() {
-        let latency = Latency { first_byte_ms: 100, chunk_ms: 7, total_ms: Some(400) };
+        let latency = Latency {
+            first_byte_ms: 100,
+            chunk_ms: 7,
+            total_ms: Some(400),
+        };
         assert_eq!(latency.gap(4), Duration::from_millis(100));
         assert_eq!(latency.whole(4), Duration::from_millis(400));
-        let paced = Latency { total_ms: None, ..latency };
+        let paced = Latency {
+            total_ms: None,
+            ..latency
+        };
         assert_eq!(paced.gap(4), Duration::from_millis(7));
         assert_eq!(paced.whole(4), Duration::from_millis(121));
     }
@@ -296,8 +312,12 @@ mod tests {
         }"#;
         let config: Config = serde_json::from_str(json).expect("the JSON above is a configuration");
         let written = serde_json::to_value(&config).expect("a configuration is JSON");
-        let read: Config = serde_json::from_value(written.clone()).expect("what was written can be read");
-        assert_eq!(serde_json::to_value(&read).expect("a configuration is JSON"), written);
+        let read: Config =
+            serde_json::from_value(written.clone()).expect("what was written can be read");
+        assert_eq!(
+            serde_json::to_value(&read).expect("a configuration is JSON"),
+            written
+        );
         assert_eq!(config.rules.len(), 3);
     }
 }

@@ -40,6 +40,7 @@ pub(crate) trait Vendor {
 
 /// Adds a header whose name is known to be valid and whose value is made here.
 pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: impl ToString) {
-    let value = HeaderValue::try_from(value.to_string()).expect("digits and letters make a header value");
+    let value =
+        HeaderValue::try_from(value.to_string()).expect("digits and letters make a header value");
     headers.insert(HeaderName::from_static(name), value);
 }

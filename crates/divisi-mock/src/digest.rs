@@ -1,4 +1,5 @@
-//! Digests, and what is drawn from them: the mock's answers depend on the request and on nothing else.
+//! Digests, and what is drawn from them: the mock's answers depend on the request and on nothing
+//! else.
 
 use serde_json::Value;
 use std::fmt;
@@ -38,7 +39,10 @@ impl Digest {
 
 impl From<blake3::Hash> for Digest {
     fn from(hash: blake3::Hash) -> Self {
-        let (head, _) = hash.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
+        let (head, _) = hash
+            .as_bytes()
+            .split_first_chunk()
+            .expect("a hash has 32 bytes");
         Self(u64::from_be_bytes(*head))
     }
 }
@@ -121,9 +125,10 @@ impl Dice {
 }
 
 const WORDS: [&str; 32] = [
-    "adagio", "allegro", "alto", "andante", "aria", "bass", "cadence", "canon", "cello", "chord", "coda",
-    "flute", "forte", "fugue", "harp", "horn", "largo", "legato", "lyre", "motif", "oboe", "octave", "opus",
-    "piano", "presto", "reed", "rondo", "scale", "score", "sonata", "tempo", "viola",
+    "adagio", "allegro", "alto", "andante", "aria", "bass", "cadence", "canon", "cello", "chord",
+    "coda", "flute", "forte", "fugue", "harp", "horn", "largo", "legato", "lyre", "motif", "oboe",
+    "octave", "opus", "piano", "presto", "reed", "rondo", "scale", "score", "sonata", "tempo",
+    "viola",
 ];
 
 #[cfg(test)]
@@ -133,8 +138,14 @@ mod tests {
 
     #[test]
     fn order_of_keys_does_not_change_a_body_digest() {
-        assert_eq!(body_digest(&json!({"a": 1, "b": [2]})), body_digest(&json!({"b": [2], "a": 1})));
-        assert_ne!(body_digest(&json!(["ab", "c"])), body_digest(&json!(["a", "bc"])));
+        assert_eq!(
+            body_digest(&json!({"a": 1, "b": [2]})),
+            body_digest(&json!({"b": [2], "a": 1}))
+        );
+        assert_ne!(
+            body_digest(&json!(["ab", "c"])),
+            body_digest(&json!(["a", "bc"]))
+        );
         assert_ne!(body_digest(&json!([1, 23])), body_digest(&json!([12, 3])));
     }
 }

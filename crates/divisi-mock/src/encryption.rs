@@ -31,11 +31,18 @@ impl Encryption {
             generate_simple_self_signed(names).map_err(io::Error::other)?;
         let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+        let config = config
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
         let config = config.with_no_client_auth();
-        let mut config = config.with_single_cert(vec![cert.der().clone()], key).map_err(io::Error::other)?;
+        let mut config = config
+            .with_single_cert(vec![cert.der().clone()], key)
+            .map_err(io::Error::other)?;
         config.alpn_protocols = [&b"h2"[..], b"http/1.1"].map(<[u8]>::to_vec).to_vec();
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: cert.pem() })
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate: cert.pem(),
+        })
     }
 
     /// The certificate in PEM.

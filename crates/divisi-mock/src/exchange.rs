@@ -38,7 +38,9 @@ pub(crate) async fn serve<D: Dialect>(
         return failure_response::<D::Vendor>(&too_large(), "req_too_large", None);
     };
     let body: Option<Value> = serde_json::from_slice(&bytes).ok();
-    let digest = body.as_ref().map_or_else(|| Digest::of(&bytes), Digest::of_body);
+    let digest = body
+        .as_ref()
+        .map_or_else(|| Digest::of(&bytes), Digest::of_body);
     let ticket = session.arrive(D::ENDPOINT, digest, &headers, &bytes);
     let decision = decide::<D>(&session, &ticket, &headers, body.as_ref());
     perform::<D>(&session, ticket, decision).await
@@ -88,13 +90,19 @@ fn decide<D: Dialect>(
 ) -> Decision {
     let mut model = String::new();
     let decision = authenticate(&session.config, headers)
-        .and_then(|()| body.ok_or_else(|| Failure::bad_request("the request body is not valid JSON")))
+        .and_then(|()| {
+            body.ok_or_else(|| Failure::bad_request("the request body is not valid JSON"))
+        })
         .and_then(|body| {
             let ask = D::read(headers, body)?;
             model = ask.model.to_owned();
             session.count_model(ask.model);
             check_model(&session.config, ask.model)?;
-            if let Some((status, words)) = session.config.refuses.iter().find_map(|refusal| refusal.of(body))
+            if let Some((status, words)) = session
+                .config
+                .refuses
+                .iter()
+                .find_map(|refusal| refusal.of(body))
             {
                 return Ok((Duration::ZERO, Deed::RefuseAs(status, words)));
             }
@@ -109,12 +117,19 @@ pub(crate) fn authenticate(config: &Config, headers: &HeaderMap) -> Result<(), F
     if config.keys.is_empty() {
         return Ok(());
     }
-    let header = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &header::HeaderValue| value.to_str().ok())
+    };
     let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     match header("x-api-key").or(bearer) {
         Some(key) if config.keys.iter().any(|accepted| accepted == key) => Ok(()),
         Some(_) => Err(Failure::new(ErrorKind::Authentication, "invalid API key")),
-        None => Err(Failure::new(ErrorKind::Authentication, "an API key is required")),
+        None => Err(Failure::new(
+            ErrorKind::Authentication,
+            "an API key is required",
+        )),
     }
 }
 
@@ -126,10 +141,19 @@ fn check_model(config: &Config, model: &str) -> Result<(), Failure> {
 }
 
 /// Writes the answer to an accepted request, with the fault that belongs to it.
-fn answer<D: Dialect>(session: &Session, ticket: &Ticket, ask: &Ask<'_>, plan: Plan) -> (Duration, Deed) {
+fn answer<D: Dialect>(
+    session: &Session,
+    ticket: &Ticket,
+    ask: &Ask<'_>,
+    plan: Plan,
+) -> (Duration, Deed) {
     let config = &session.config;
     let random = ticket.random_fault();
-    let rule = if random.is_some() { None } else { session.rule(ask) };
+    let rule = if random.is_some() {
+        None
+    } else {
+        session.rule(ask)
+    };
     let latency = rule.and_then(|rule| rule.latency).unwrap_or(config.latency);
     let fault = random.or(rule.and_then(|rule| rule.fault));
     let oddity = match fault {
@@ -138,7 +162,10 @@ fn answer<D: Dialect>(session: &Session, ticket: &Ticket, ask: &Ask<'_>, plan: P
     };
     let breakage = match fault {
         Some(Fault::Bend(Oddity::ErrorUnderOk)) => {
-            let failure = Failure::usual(ErrorKind::RateLimit, Duration::from_millis(config.retry_after_ms));
+            let failure = Failure::usual(
+                ErrorKind::RateLimit,
+                Duration::from_millis(config.retry_after_ms),
+            );
             return (latency.first_byte(), Deed::Pretend(failure));
         }
         Some(Fault::Refuse(kind)) => return (latency.first_byte(), refusal(config, kind)),
@@ -164,11 +191,15 @@ fn answer<D: Dialect>(session: &Session, ticket: &Ticket, ask: &Ask<'_>, plan: P
     };
     answer.fit(ask.output_tokens_max);
     let usage = answer.usage;
-    oddity.into_iter().for_each(|oddity| oddity.bend(&mut answer));
+    oddity
+        .into_iter()
+        .for_each(|oddity| oddity.bend(&mut answer));
     let stream = ask.stream && !oddity.is_some_and(Oddity::is_whole);
     let mut frames = frames::<D>(stream, &answer);
     let (wait, gap) = pace(&latency, stream, &frames, &answer);
-    let mut ending = breakage.map_or(Ending::Whole, |breakage| break_off::<D>(&mut frames, breakage));
+    let mut ending = breakage.map_or(Ending::Whole, |breakage| {
+        break_off::<D>(&mut frames, breakage)
+    });
     if let Some(oddity) = oddity.filter(|_| stream) {
         frames = oddity.twist::<D>(frames);
         ending = match oddity {
@@ -180,19 +211,42 @@ fn answer<D: Dialect>(session: &Session, ticket: &Ticket, ask: &Ask<'_>, plan: P
             _ => ending,
         };
     }
-    (wait, Deed::Answer(Box::new(Reply { stream, oddity, frames, gap, ending, plan, usage })))
+    (
+        wait,
+        Deed::Answer(Box::new(Reply {
+            stream,
+            oddity,
+            frames,
+            gap,
+            ending,
+            plan,
+            usage,
+        })),
+    )
 }
 
 fn refusal(config: &Config, kind: ErrorKind) -> Deed {
-    Deed::Refuse(Failure::usual(kind, Duration::from_millis(config.retry_after_ms)))
+    Deed::Refuse(Failure::usual(
+        kind,
+        Duration::from_millis(config.retry_after_ms),
+    ))
 }
 
 fn frames<D: Dialect>(stream: bool, answer: &Answer<'_>) -> Frames {
-    if stream { D::stream(answer) } else { Frames::document(D::document(answer).to_string().into_bytes()) }
+    if stream {
+        D::stream(answer)
+    } else {
+        Frames::document(D::document(answer).to_string().into_bytes())
+    }
 }
 
 /// The time before the first byte and between events.
-fn pace(latency: &Latency, stream: bool, frames: &Frames, answer: &Answer<'_>) -> (Duration, Duration) {
+fn pace(
+    latency: &Latency,
+    stream: bool,
+    frames: &Frames,
+    answer: &Answer<'_>,
+) -> (Duration, Duration) {
     if stream {
         return (latency.first_byte(), latency.gap(frames.len()));
     }
@@ -224,7 +278,8 @@ async fn perform<D: Dialect>(session: &Session, ticket: Ticket, decision: Decisi
         Deed::RefuseAs(status, words) => {
             ticket.refuse(status);
             let mut response = Response::new(words.to_string().into());
-            *response.status_mut() = StatusCode::from_u16(status).expect("refusals use valid statuses");
+            *response.status_mut() =
+                StatusCode::from_u16(status).expect("refusals use valid statuses");
             head::<D::Vendor>(response.headers_mut(), &request_id, None);
             set(response.headers_mut(), "content-type", "application/json");
             response
@@ -282,7 +337,11 @@ pub(crate) fn failure_response<V: Vendor>(
     head::<V>(headers, request_id, meters.or_else(ordered));
     if let Some(wait) = failure.retry_after {
         set(headers, "retry-after", wait.as_secs_f64().ceil());
-        set(headers, "retry-after-ms", wait.as_nanos().div_ceil(1_000_000));
+        set(
+            headers,
+            "retry-after-ms",
+            wait.as_nanos().div_ceil(1_000_000),
+        );
     }
     response
 }

@@ -102,7 +102,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -112,7 +116,11 @@ impl Failure {
     /// An error in its usual words; only a rate limit says when to come back.
     pub(crate) fn usual(kind: ErrorKind, retry_after: Duration) -> Self {
         let retry_after = (kind == ErrorKind::RateLimit).then_some(retry_after);
-        Self { kind, message: kind.message().to_owned(), retry_after }
+        Self {
+            kind,
+            message: kind.message().to_owned(),
+            retry_after,
+        }
     }
 }
 

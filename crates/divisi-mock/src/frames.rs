@@ -81,7 +81,9 @@ impl Frames {
     pub(crate) fn into_iter(self) -> impl Iterator<Item = Bytes> + Send + 'static {
         let bytes = Bytes::from(self.bytes);
         let mut start = 0;
-        self.ends.into_iter().map(move |end| bytes.slice(std::mem::replace(&mut start, end)..end))
+        self.ends
+            .into_iter()
+            .map(move |end| bytes.slice(std::mem::replace(&mut start, end)..end))
     }
 }
 
@@ -89,7 +91,10 @@ impl Frames {
 pub(crate) fn pieces(text: &str, chars: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let end = rest.char_indices().nth(chars.max(1)).map_or(rest.len(), |(index, _)| index);
+        let end = rest
+            .char_indices()
+            .nth(chars.max(1))
+            .map_or(rest.len(), |(index, _)| index);
         let (piece, after) = rest.split_at(end);
         rest = after;
         (!piece.is_empty()).then_some(piece)
@@ -101,7 +106,10 @@ mod tests {
     use super::*;
 
     fn shown(frames: Frames) -> Vec<String> {
-        frames.into_iter().map(|frame| String::from_utf8_lossy(&frame).into_owned()).collect()
+        frames
+            .into_iter()
+            .map(|frame| String::from_utf8_lossy(&frame).into_owned())
+            .collect()
     }
 
     fn four() -> Frames {

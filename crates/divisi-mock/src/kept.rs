@@ -35,17 +35,31 @@ struct Raw {
 
 impl Kept {
     pub(crate) fn new(requests_max: usize) -> Self {
-        Self { requests_max, requests: VecDeque::new() }
+        Self {
+            requests_max,
+            requests: VecDeque::new(),
+        }
     }
 
-    pub(crate) fn keep(&mut self, endpoint: &'static str, digest: Digest, headers: &HeaderMap, body: &Bytes) {
+    pub(crate) fn keep(
+        &mut self,
+        endpoint: &'static str,
+        digest: Digest,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) {
         if self.requests_max == 0 {
             return;
         }
         if self.requests.len() == self.requests_max {
             self.requests.pop_front();
         }
-        self.requests.push_back(Raw { endpoint, digest, headers: headers.clone(), body: body.clone() });
+        self.requests.push_back(Raw {
+            endpoint,
+            digest,
+            headers: headers.clone(),
+            body: body.clone(),
+        });
     }
 
     pub(crate) fn report(&self) -> Vec<Received> {

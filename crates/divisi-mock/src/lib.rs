@@ -65,7 +65,9 @@ mod playback;
 mod stats;
 
 pub use answer::echo;
-pub use config::{CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Price, Quota, QuotaAnswer};
+pub use config::{
+    CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Price, Quota, QuotaAnswer,
+};
 pub use digest::{body_digest, text_digest};
 pub use encryption::choose_encryption;
 pub use fault::{Breakage, ErrorKind, Fault};

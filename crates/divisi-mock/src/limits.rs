@@ -32,31 +32,52 @@ impl Meters {
     /// Of the two token limits the one that is nearer to its end.
     pub(crate) fn tokens(&self) -> Option<Meter> {
         let left = |meter: &Meter| meter.remaining as f64 / meter.limit.max(1) as f64;
-        [self.input, self.output].into_iter().flatten().min_by(|a, b| left(a).total_cmp(&left(b)))
+        [self.input, self.output]
+            .into_iter()
+            .flatten()
+            .min_by(|a, b| left(a).total_cmp(&left(b)))
     }
 
     /// What to show with an ordered 429 when no limits are set.
     pub(crate) fn exhausted(reset: Duration) -> Self {
-        Self { requests: Some(Meter { limit: 50, remaining: 0, reset }), ..Self::default() }
+        Self {
+            requests: Some(Meter {
+                limit: 50,
+                remaining: 0,
+                reset,
+            }),
+            ..Self::default()
+        }
     }
 }
 
 impl RateLimits {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, models: HashMap::new() }
+        Self {
+            limits,
+            models: HashMap::new(),
+        }
     }
 
     /// Takes one request and its input from the buckets of `model`.
     ///
     /// Takes nothing if one of them is too empty; then says how long it needs to fill up.
-    pub(crate) fn admit(&mut self, model: &str, input_tokens: u64, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn admit(
+        &mut self,
+        model: &str,
+        input_tokens: u64,
+        now: Instant,
+    ) -> Result<(), Duration> {
         let buckets = self.buckets(model, now);
         let wanted = [
             (&mut buckets.requests, 1.0),
             (&mut buckets.input, input_tokens as f64),
             (&mut buckets.output, 1.0),
         ];
-        let wait = wanted.iter().filter_map(|(bucket, amount)| bucket.as_ref()?.wait(*amount)).max();
+        let wait = wanted
+            .iter()
+            .filter_map(|(bucket, amount)| bucket.as_ref()?.wait(*amount))
+            .max();
         if let Some(wait) = wait {
             return Err(wait);
         }
@@ -88,7 +109,8 @@ impl RateLimits {
 
     fn buckets(&mut self, model: &str, now: Instant) -> &mut Buckets {
         if !self.models.contains_key(model) {
-            self.models.insert(model.to_owned(), Buckets::new(&self.limits, now));
+            self.models
+                .insert(model.to_owned(), Buckets::new(&self.limits, now));
         }
         let buckets = self.models.get_mut(model).expect("just inserted");
         buckets.fill(now);
@@ -107,14 +129,19 @@ impl Buckets {
         let per_minute = |tokens: u64| Bucket::new(tokens as f64, tokens as f64 / 60.0, now);
         let burst = f64::from(limits.requests_burst.max(1));
         Self {
-            requests: limits.requests_per_second.map(|rate| Bucket::new(burst, rate, now)),
+            requests: limits
+                .requests_per_second
+                .map(|rate| Bucket::new(burst, rate, now)),
             input: limits.input_tokens_per_minute.map(per_minute),
             output: limits.output_tokens_per_minute.map(per_minute),
         }
     }
 
     fn fill(&mut self, now: Instant) {
-        for bucket in [&mut self.requests, &mut self.input, &mut self.output].into_iter().flatten() {
+        for bucket in [&mut self.requests, &mut self.input, &mut self.output]
+            .into_iter()
+            .flatten()
+        {
             bucket.fill(now);
         }
     }
@@ -129,7 +156,12 @@ struct Bucket {
 
 impl Bucket {
     fn new(capacity: f64, per_second: f64, now: Instant) -> Self {
-        Self { level: capacity, capacity, per_second, filled_at: now }
+        Self {
+            level: capacity,
+            capacity,
+            per_second,
+            filled_at: now,
+        }
     }
 
     fn fill(&mut self, now: Instant) {
@@ -146,7 +178,9 @@ impl Bucket {
     fn time_to_gain(&self, amount: f64) -> Duration {
         /// Also what a bucket that never fills answers.
         const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-        Duration::try_from_secs_f64(amount / self.per_second).unwrap_or(WAIT_MAX).min(WAIT_MAX)
+        Duration::try_from_secs_f64(amount / self.per_second)
+            .unwrap_or(WAIT_MAX)
+            .min(WAIT_MAX)
     }
 
     fn meter(&self) -> Meter {
@@ -168,14 +202,20 @@ mod tests {
 
     #[test]
     fn a_burst_empties_the_bucket_and_time_fills_it() {
-        let (mut rates, now) =
-            limited(Limits { requests_per_second: Some(2.0), requests_burst: 3, ..Limits::default() });
+        let (mut rates, now) = limited(Limits {
+            requests_per_second: Some(2.0),
+            requests_burst: 3,
+            ..Limits::default()
+        });
         for _ in 0..3 {
             assert_eq!(rates.admit("m", 0, now), Ok(()));
         }
         assert_eq!(rates.admit("m", 0, now), Err(Duration::from_millis(500)));
         assert_eq!(rates.admit("another", 0, now), Ok(()));
-        assert_eq!(rates.admit("m", 0, now + Duration::from_millis(500)), Ok(()));
+        assert_eq!(
+            rates.admit("m", 0, now + Duration::from_millis(500)),
+            Ok(())
+        );
     }
 
     #[test]
@@ -193,9 +233,15 @@ mod tests {
 
     #[test]
     fn output_may_leave_a_debt_that_has_to_be_waited_for() {
-        let (mut rates, now) = limited(Limits { output_tokens_per_minute: Some(60), ..Limits::default() });
+        let (mut rates, now) = limited(Limits {
+            output_tokens_per_minute: Some(60),
+            ..Limits::default()
+        });
         rates.charge_output("m", 89, now);
         assert_eq!(rates.admit("m", 0, now), Err(Duration::from_secs(30)));
-        assert_eq!(rates.meters("m", now).tokens().map(|meter| meter.remaining), Some(0));
+        assert_eq!(
+            rates.meters("m", now).tokens().map(|meter| meter.remaining),
+            Some(0)
+        );
     }
 }

@@ -79,7 +79,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the address is the result of this program")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the address is the result of this program"
+)]
 fn announce(url: &str) {
     println!("listening on {url}");
 }
@@ -90,14 +93,19 @@ fn fault_rate(text: &str) -> Result<FaultRate, Box<dyn Error + Send + Sync>> {
     if !(0.0..=1.0).contains(&rate) {
         return Err("the rate is a number from 0 to 1".into());
     }
-    Ok(FaultRate { fault: fault.parse::<Fault>()?, rate })
+    Ok(FaultRate {
+        fault: fault.parse::<Fault>()?,
+        rate,
+    })
 }
 
 impl Arguments {
     /// The file's configuration with the options that were given.
     fn into_config(self) -> Result<Config, Box<dyn Error>> {
         let mut config = match &self.config {
-            Some(path) => read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+            Some(path) => {
+                read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+            }
             None => Config::default(),
         };
         config.keys.extend(self.keys);
@@ -110,8 +118,12 @@ impl Arguments {
         config.latency.total_ms = self.total_ms.or(config.latency.total_ms);
         let limits = &mut config.limits;
         limits.requests_per_second = self.requests_per_second.or(limits.requests_per_second);
-        limits.input_tokens_per_minute = self.input_tokens_per_minute.or(limits.input_tokens_per_minute);
-        limits.output_tokens_per_minute = self.output_tokens_per_minute.or(limits.output_tokens_per_minute);
+        limits.input_tokens_per_minute = self
+            .input_tokens_per_minute
+            .or(limits.input_tokens_per_minute);
+        limits.output_tokens_per_minute = self
+            .output_tokens_per_minute
+            .or(limits.output_tokens_per_minute);
         let quota = self.quota_after.map(|after| Quota {
             after,
             answer: QuotaAnswer::default(),

@@ -24,14 +24,26 @@ const MODELS: [&str; 7] = [
 pub(crate) fn list(config: &Config, headers: &HeaderMap) -> Response {
     let is_anthropic = headers.contains_key("anthropic-version");
     if let Err(failure) = authenticate(config, headers) {
-        let respond = if is_anthropic { failure_response::<Anthropic> } else { failure_response::<OpenAi> };
+        let respond = if is_anthropic {
+            failure_response::<Anthropic>
+        } else {
+            failure_response::<OpenAi>
+        };
         return respond(&failure, "req_models", None);
     }
     let names: Vec<&str> = match config.models.as_slice() {
-        [] => MODELS.into_iter().filter(|name| name.starts_with("claude") == is_anthropic).collect(),
+        [] => MODELS
+            .into_iter()
+            .filter(|name| name.starts_with("claude") == is_anthropic)
+            .collect(),
         models => models.iter().map(String::as_str).collect(),
     };
-    Json(if is_anthropic { anthropic(&names) } else { openai(&names) }).into_response()
+    Json(if is_anthropic {
+        anthropic(&names)
+    } else {
+        openai(&names)
+    })
+    .into_response()
 }
 
 fn anthropic(names: &[&str]) -> Value {
@@ -52,7 +64,6 @@ fn anthropic(names: &[&str]) -> Value {
 }
 
 fn openai(names: &[&str]) -> Value {
-    let model =
-        |name: &&str| json!({"id": name, "object": "model", "created": CREATED, "owned_by": "openai"});
+    let model = |name: &&str| json!({"id": name, "object": "model", "created": CREATED, "owned_by": "openai"});
     json!({"object": "list", "data": names.iter().map(model).collect::<Vec<_>>()})
 }

@@ -68,7 +68,9 @@ impl Oddity {
         let is_call = |part: &Part| matches!(part, Part::ToolCall { .. });
         match self {
             Self::Empty => (answer.parts, answer.stop) = (vec![], Stop::End),
-            Self::Blank => (answer.parts, answer.stop) = (vec![Part::Text("\n\n".into())], Stop::End),
+            Self::Blank => {
+                (answer.parts, answer.stop) = (vec![Part::Text("\n\n".into())], Stop::End);
+            }
             Self::ToolStopWithoutCall => {
                 answer.parts.retain(|part| !is_call(part));
                 answer.stop = Stop::ToolUse;
@@ -93,7 +95,11 @@ impl Oddity {
             Self::ByteOrderMark => {
                 let mut is_first = true;
                 frames.map(|frame| {
-                    if std::mem::take(&mut is_first) { format!("\u{feff}{frame}") } else { frame.to_owned() }
+                    if std::mem::take(&mut is_first) {
+                        format!("\u{feff}{frame}")
+                    } else {
+                        frame.to_owned()
+                    }
                 })
             }
             Self::NoBlankLines => frames.map(|frame| frame.replace("\n\n", "\n")),
@@ -104,10 +110,15 @@ impl Oddity {
             }),
             Self::NoEndMark => frames.map(|frame| {
                 let is_mark = frame.contains("[DONE]") || frame.starts_with("event: message_stop");
-                if is_mark { String::new() } else { frame.to_owned() }
+                if is_mark {
+                    String::new()
+                } else {
+                    frame.to_owned()
+                }
             }),
             Self::UnknownFields => frames.map(|frame| {
-                let novelty = json!({"type": "novelty", "object": "novelty", "choices": null, "x": [null]});
+                let novelty =
+                    json!({"type": "novelty", "object": "novelty", "choices": null, "x": [null]});
                 edited(frame, &mut |object| {
                     object.insert("novelty".into(), json!({"x": 1}));
                     for absent in ["error", "refusal", "stop_sequence", "logprobs"] {
@@ -132,7 +143,10 @@ impl Oddity {
 /// `body` as gzip.
 pub(crate) fn compressed(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(body).and_then(|()| encoder.finish()).expect("compressing into memory does not fail")
+    encoder
+        .write_all(body)
+        .and_then(|()| encoder.finish())
+        .expect("compressing into memory does not fail")
 }
 
 /// The event in a frame.
@@ -144,9 +158,14 @@ fn data(frame: &str) -> Option<Value> {
 /// A frame whose objects have all been edited, the innermost first: what an edit adds
 /// is not edited again.
 fn edited(frame: &str, edit: &mut dyn FnMut(&mut serde_json::Map<String, Value>)) -> String {
-    let Some(mut event) = data(frame) else { return frame.to_owned() };
+    let Some(mut event) = data(frame) else {
+        return frame.to_owned();
+    };
     walk(&mut event, edit);
-    let name = frame.lines().find(|line| line.starts_with("event: ")).map(|line| format!("{line}\n"));
+    let name = frame
+        .lines()
+        .find(|line| line.starts_with("event: "))
+        .map(|line| format!("{line}\n"));
     format!("{}data: {event}\n\n", name.unwrap_or_default())
 }
 
@@ -179,7 +198,8 @@ fn ended(frame: &str, reason: Value, status: &str) -> String {
 /// A frame whose calls of tools all have this id.
 fn named(frame: &str, id: &str) -> String {
     edited(frame, &mut |object| {
-        let is_call = object.contains_key("function") || object.get("type") == Some(&"tool_use".into());
+        let is_call =
+            object.contains_key("function") || object.get("type") == Some(&"tool_use".into());
         for name in ["id", "call_id"] {
             if (is_call && name == "id" || name == "call_id") && object.contains_key(name) {
                 object.insert(name.to_owned(), id.into());

@@ -42,12 +42,20 @@ impl Vendor for OpenAi {
         show(
             headers,
             meters.requests,
-            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+            [
+                "x-ratelimit-limit-requests",
+                "x-ratelimit-remaining-requests",
+                "x-ratelimit-reset-requests",
+            ],
         );
         show(
             headers,
             meters.tokens(),
-            ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+            [
+                "x-ratelimit-limit-tokens",
+                "x-ratelimit-remaining-tokens",
+                "x-ratelimit-reset-tokens",
+            ],
         );
     }
 }
@@ -57,7 +65,9 @@ fn error_words(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
     match kind {
         ErrorKind::BadRequest | ErrorKind::Unprocessable => ("invalid_request_error", None),
         ErrorKind::Authentication => ("invalid_request_error", Some("invalid_api_key")),
-        ErrorKind::Billing | ErrorKind::SpendLimit => ("insufficient_quota", Some("insufficient_quota")),
+        ErrorKind::Billing | ErrorKind::SpendLimit => {
+            ("insufficient_quota", Some("insufficient_quota"))
+        }
         ErrorKind::Permission => ("invalid_request_error", Some("permission_denied")),
         ErrorKind::NotFound => ("invalid_request_error", Some("model_not_found")),
         ErrorKind::TooLarge => ("invalid_request_error", Some("request_too_large")),
@@ -73,7 +83,11 @@ pub(crate) fn overloaded_error() -> Value {
     OpenAi::error(&Failure::new(ErrorKind::Overloaded, "Overloaded"), "")
 }
 
-fn show(headers: &mut HeaderMap, meter: Option<Meter>, [limit, remaining, reset]: [&'static str; 3]) {
+fn show(
+    headers: &mut HeaderMap,
+    meter: Option<Meter>,
+    [limit, remaining, reset]: [&'static str; 3],
+) {
     let Some(meter) = meter else { return };
     set(headers, limit, meter.limit);
     set(headers, remaining, meter.remaining);
@@ -82,12 +96,18 @@ fn show(headers: &mut HeaderMap, meter: Option<Meter>, [limit, remaining, reset]
 
 /// The model of a request.
 pub(crate) fn model(body: &Value) -> Result<&str, Failure> {
-    body["model"].as_str().ok_or_else(|| Failure::bad_request("you must provide a model parameter"))
+    body["model"]
+        .as_str()
+        .ok_or_else(|| Failure::bad_request("you must provide a model parameter"))
 }
 
 /// A piece of a prompt. OpenAI caches without being asked, up to any piece.
 pub(crate) fn block<'a>(place: &'a str, text: Cow<'a, str>) -> Block<'a> {
-    Block { place, text, breakpoint: Some(Life::Implicit) }
+    Block {
+        place,
+        text,
+        breakpoint: Some(Life::Implicit),
+    }
 }
 
 /// The text of a string or of the text parts of a message, if there is any.
@@ -95,8 +115,10 @@ pub(crate) fn text(content: &Value) -> Option<Cow<'_, str>> {
     match content {
         Value::String(text) => Some(text.into()),
         Value::Array(parts) => {
-            let texts: Vec<_> =
-                parts.iter().filter_map(|part| part["text"].as_str().map(Cow::Borrowed)).collect();
+            let texts: Vec<_> = parts
+                .iter()
+                .filter_map(|part| part["text"].as_str().map(Cow::Borrowed))
+                .collect();
             (!texts.is_empty()).then(|| join(texts))
         }
         _ => None,

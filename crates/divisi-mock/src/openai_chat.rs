@@ -19,9 +19,14 @@ impl Dialect for Chat {
 
     fn read<'a>(_headers: &HeaderMap, body: &'a Value) -> Result<Ask<'a>, Failure> {
         let model = model(body)?;
-        let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let messages = body["messages"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         if messages.is_empty() {
-            return Err(Failure::bad_request("messages: at least one message is required"));
+            return Err(Failure::bad_request(
+                "messages: at least one message is required",
+            ));
         }
         Ok(Ask {
             body,
@@ -29,7 +34,9 @@ impl Dialect for Chat {
             stream: body["stream"] == true,
             stream_usage: body["stream_options"]["include_usage"] == true,
             schema: body.pointer("/response_format/json_schema/schema"),
-            output_tokens_max: body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64()),
+            output_tokens_max: body["max_completion_tokens"]
+                .as_u64()
+                .or(body["max_tokens"].as_u64()),
             conversation: conversation(messages),
             blocks: blocks(body, messages),
         })
@@ -55,20 +62,24 @@ impl Dialect for Chat {
     fn stream(answer: &Answer<'_>) -> Frames {
         let mut frames = Frames::default();
         let mut push = |delta: Value, finish_reason: Option<&str>| {
-            let choice =
-                json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
+            let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
             frames.data(&chunk(answer, vec![choice], Value::Null));
         };
-        push(json!({"role": "assistant", "content": "", "refusal": null}), None);
+        push(
+            json!({"role": "assistant", "content": "", "refusal": null}),
+            None,
+        );
         let mut calls = 0;
         for part in &answer.parts {
             match part {
                 Part::Thinking(_) => {}
                 Part::Text(text) => {
-                    pieces(text, answer.chunk_chars).for_each(|piece| push(json!({"content": piece}), None));
+                    pieces(text, answer.chunk_chars)
+                        .for_each(|piece| push(json!({"content": piece}), None));
                 }
                 Part::Refusal(text) => {
-                    pieces(text, answer.chunk_chars).for_each(|piece| push(json!({"refusal": piece}), None));
+                    pieces(text, answer.chunk_chars)
+                        .for_each(|piece| push(json!({"refusal": piece}), None));
                 }
                 Part::ToolCall { name, input } => {
                     let begin = tool_call(answer, calls, name, "");
@@ -96,7 +107,10 @@ impl Dialect for Chat {
 
 fn conversation(messages: &[Value]) -> Conversation<'_> {
     let role = |message: &&Value, role: &str| message["role"] == role;
-    let mut of_user = messages.iter().rev().filter(|message| role(message, "user"));
+    let mut of_user = messages
+        .iter()
+        .rev()
+        .filter(|message| role(message, "user"));
     let results: Vec<_> = messages
         .iter()
         .rev()
@@ -104,15 +118,22 @@ fn conversation(messages: &[Value]) -> Conversation<'_> {
         .map(|message| text(&message["content"]).unwrap_or_default())
         .collect();
     Conversation {
-        prompt: of_user.find_map(|message| text(&message["content"])).unwrap_or_default(),
+        prompt: of_user
+            .find_map(|message| text(&message["content"]))
+            .unwrap_or_default(),
         tool_result: (!results.is_empty()).then(|| join(results.into_iter().rev())),
-        turn: messages.iter().filter(|message| role(message, "assistant")).count() as u32,
+        turn: messages
+            .iter()
+            .filter(|message| role(message, "assistant"))
+            .count() as u32,
     }
 }
 
 fn blocks<'a>(body: &'a Value, messages: &'a [Value]) -> Vec<Block<'a>> {
     let tools = body["tools"].as_array().into_iter().flatten();
-    let mut blocks: Vec<_> = tools.map(|tool| block("tools", tool.to_string().into())).collect();
+    let mut blocks: Vec<_> = tools
+        .map(|tool| block("tools", tool.to_string().into()))
+        .collect();
     for message in messages {
         let place = message["role"].as_str().unwrap_or_default();
         blocks.extend(text(&message["content"]).map(|text| block(place, text)));

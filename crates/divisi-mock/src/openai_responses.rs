@@ -21,9 +21,16 @@ impl Dialect for Responses {
     fn read<'a>(_headers: &HeaderMap, body: &'a Value) -> Result<Ask<'a>, Failure> {
         let model = model(body)?;
         let conversation = match &body["input"] {
-            Value::String(text) => Conversation { prompt: text.into(), ..Conversation::default() },
+            Value::String(text) => Conversation {
+                prompt: text.into(),
+                ..Conversation::default()
+            },
             Value::Array(items) if !items.is_empty() => conversation(items),
-            _ => return Err(Failure::bad_request("input: a text or at least one item is required")),
+            _ => {
+                return Err(Failure::bad_request(
+                    "input: a text or at least one item is required",
+                ));
+            }
         };
         Ok(Ask {
             body,
@@ -38,21 +45,30 @@ impl Dialect for Responses {
     }
 
     fn document(answer: &Answer<'_>) -> Value {
-        let items: Vec<_> =
-            answer.parts.iter().enumerate().map(|(index, part)| item(answer, index, part)).collect();
+        let items: Vec<_> = answer
+            .parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| item(answer, index, part))
+            .collect();
         response(answer, final_status(answer), items, usage(&answer.usage))
     }
 
     fn stream(answer: &Answer<'_>) -> Frames {
         let mut events = Events::default();
         for name in ["response.created", "response.in_progress"] {
-            events.push(name, json!({"response": response(answer, "in_progress", Vec::new(), Value::Null)}));
+            events.push(
+                name,
+                json!({"response": response(answer, "in_progress", Vec::new(), Value::Null)}),
+            );
         }
         for (index, part) in answer.parts.iter().enumerate() {
             events.item(answer, index, part);
         }
-        events
-            .push(&format!("response.{}", final_status(answer)), json!({"response": Self::document(answer)}));
+        events.push(
+            &format!("response.{}", final_status(answer)),
+            json!({"response": Self::document(answer)}),
+        );
         events.frames
     }
 
@@ -72,35 +88,52 @@ fn conversation(items: &[Value]) -> Conversation<'_> {
         .map(|item| text(&item["output"]).unwrap_or_default())
         .collect();
     // The items of one answer follow each other.
-    let answer_ends =
-        items.iter().zip(items.iter().skip(1)).filter(|(item, next)| by_model(item) && !by_model(next));
+    let answer_ends = items
+        .iter()
+        .zip(items.iter().skip(1))
+        .filter(|(item, next)| by_model(item) && !by_model(next));
     Conversation {
-        prompt: of_user.find_map(|item| text(&item["content"])).unwrap_or_default(),
+        prompt: of_user
+            .find_map(|item| text(&item["content"]))
+            .unwrap_or_default(),
         tool_result: (!results.is_empty()).then(|| join(results.into_iter().rev())),
         turn: answer_ends.count() as u32,
     }
 }
 
 fn by_model(item: &Value) -> bool {
-    item["role"] == "assistant" || matches!(item["type"].as_str(), Some("function_call" | "reasoning"))
+    item["role"] == "assistant"
+        || matches!(item["type"].as_str(), Some("function_call" | "reasoning"))
 }
 
 fn blocks(body: &Value) -> Vec<Block<'_>> {
     let tools = body["tools"].as_array().into_iter().flatten();
-    let mut blocks: Vec<_> = tools.map(|tool| block("tools", tool.to_string().into())).collect();
+    let mut blocks: Vec<_> = tools
+        .map(|tool| block("tools", tool.to_string().into()))
+        .collect();
     blocks.extend(text(&body["instructions"]).map(|text| block("system", text)));
     if let Value::String(text) = &body["input"] {
         blocks.push(block("user", text.into()));
     }
     for item in body["input"].as_array().into_iter().flatten() {
-        let place = item["role"].as_str().or(item["type"].as_str()).unwrap_or_default();
-        blocks.push(block(place, text(&item["content"]).unwrap_or_else(|| Cow::Owned(item.to_string()))));
+        let place = item["role"]
+            .as_str()
+            .or(item["type"].as_str())
+            .unwrap_or_default();
+        blocks.push(block(
+            place,
+            text(&item["content"]).unwrap_or_else(|| Cow::Owned(item.to_string())),
+        ));
     }
     blocks
 }
 
 fn final_status(answer: &Answer<'_>) -> &'static str {
-    if answer.stop == Stop::TokensMax { "incomplete" } else { "completed" }
+    if answer.stop == Stop::TokensMax {
+        "incomplete"
+    } else {
+        "completed"
+    }
 }
 
 fn usage(tokens: &Tokens) -> Value {
@@ -219,7 +252,9 @@ impl Events {
             Part::Thinking(_) => {}
             Part::Text(text) => self.content(answer, index, &id, "output_text", text),
             Part::Refusal(text) => self.content(answer, index, &id, "refusal", text),
-            Part::ToolCall { name, input } => self.arguments(answer, index, &id, name, &input.to_string()),
+            Part::ToolCall { name, input } => {
+                self.arguments(answer, index, &id, name, &input.to_string());
+            }
         }
         self.push(
             "response.output_item.done",
@@ -229,24 +264,49 @@ impl Events {
 
     fn content(&mut self, answer: &Answer<'_>, index: usize, id: &str, kind: &str, text: &str) {
         let is_refusal = kind == "refusal";
-        let part = |text: &str| if is_refusal { refusal_content(text) } else { text_content(text) };
+        let part = |text: &str| {
+            if is_refusal {
+                refusal_content(text)
+            } else {
+                text_content(text)
+            }
+        };
         let at = json!({"item_id": id, "output_index": index, "content_index": 0});
         self.push("response.content_part.added", with(&at, "part", part("")));
         for piece in pieces(text, answer.chunk_chars) {
-            self.push(&format!("response.{kind}.delta"), with(&at, "delta", piece.into()));
+            self.push(
+                &format!("response.{kind}.delta"),
+                with(&at, "delta", piece.into()),
+            );
         }
         let whole = if is_refusal { "refusal" } else { "text" };
-        self.push(&format!("response.{kind}.done"), with(&at, whole, text.into()));
+        self.push(
+            &format!("response.{kind}.done"),
+            with(&at, whole, text.into()),
+        );
         self.push("response.content_part.done", with(&at, "part", part(text)));
     }
 
-    fn arguments(&mut self, answer: &Answer<'_>, index: usize, id: &str, name: &str, arguments: &str) {
+    fn arguments(
+        &mut self,
+        answer: &Answer<'_>,
+        index: usize,
+        id: &str,
+        name: &str,
+        arguments: &str,
+    ) {
         let at = json!({"item_id": id, "output_index": index});
         for piece in pieces(arguments, answer.chunk_chars) {
-            self.push("response.function_call_arguments.delta", with(&at, "delta", piece.into()));
+            self.push(
+                "response.function_call_arguments.delta",
+                with(&at, "delta", piece.into()),
+            );
         }
         let done = with(&at, "name", name.into());
-        self.push("response.function_call_arguments.done", with(&done, "arguments", arguments.into()));
+        self.push(
+            "response.function_call_arguments.done",
+            with(&done, "arguments", arguments.into()),
+        );
     }
 }
 

@@ -64,8 +64,13 @@ pub(crate) fn play(frames: Frames, gap: Duration, ending: Ending, ticket: Ticket
         Duration::ZERO => Box::new(std::iter::once(frames.into_bytes())),
         _ => Box::new(frames.into_iter()),
     };
-    let player =
-        Player { frames: frames.peekable(), wait: Duration::ZERO, gap, ending, ticket: Some(ticket) };
+    let player = Player {
+        frames: frames.peekable(),
+        wait: Duration::ZERO,
+        gap,
+        ending,
+        ticket: Some(ticket),
+    };
     Body::from_stream(stream::unfold(player, Player::step))
 }
 
@@ -80,7 +85,9 @@ struct Player {
 
 impl Player {
     async fn step(mut self) -> Option<(Result<Bytes, ConnectionCut>, Self)> {
-        let Some(frame) = self.frames.next() else { return self.end().await };
+        let Some(frame) = self.frames.next() else {
+            return self.end().await;
+        };
         if !self.wait.is_zero() {
             tokio::time::sleep(self.wait).await;
         }

@@ -11,24 +11,41 @@ pub(crate) enum Wall {
     /// It will stand when no more are `left`.
     Ahead { left: u64, quota: Quota },
     /// It stands.
-    Closed { answer: QuotaAnswer, opens_at: Option<Instant>, told: bool },
+    Closed {
+        answer: QuotaAnswer,
+        opens_at: Option<Instant>,
+        told: bool,
+    },
 }
 
 impl Wall {
     pub(crate) fn new(quota: Option<Quota>) -> Self {
-        quota.map_or(Self::Open, |quota| Self::Ahead { left: quota.after, quota })
+        quota.map_or(Self::Open, |quota| Self::Ahead {
+            left: quota.after,
+            quota,
+        })
     }
 
     pub(crate) fn closed() -> Self {
-        Self::Closed { answer: QuotaAnswer::default(), opens_at: None, told: false }
+        Self::Closed {
+            answer: QuotaAnswer::default(),
+            opens_at: None,
+            told: false,
+        }
     }
 
     /// Counts one accepted request, or says why none is accepted, and for how
     /// long where clients are told.
     pub(crate) fn pass(&mut self, now: Instant) -> Result<(), (ErrorKind, Option<Duration>)> {
         if let Self::Ahead { left: 0, quota } = self {
-            let opens_at = quota.closed_ms.map(|closed_ms| now + Duration::from_millis(closed_ms));
-            *self = Self::Closed { answer: quota.answer, opens_at, told: quota.told };
+            let opens_at = quota
+                .closed_ms
+                .map(|closed_ms| now + Duration::from_millis(closed_ms));
+            *self = Self::Closed {
+                answer: quota.answer,
+                opens_at,
+                told: quota.told,
+            };
         }
         match self {
             Self::Open => Ok(()),
@@ -36,11 +53,17 @@ impl Wall {
                 *left -= 1;
                 Ok(())
             }
-            Self::Closed { opens_at: Some(at), .. } if *at <= now => {
+            Self::Closed {
+                opens_at: Some(at), ..
+            } if *at <= now => {
                 *self = Self::Open;
                 Ok(())
             }
-            Self::Closed { answer, opens_at, told } => {
+            Self::Closed {
+                answer,
+                opens_at,
+                told,
+            } => {
                 let kind = match answer {
                     QuotaAnswer::Billing => ErrorKind::Billing,
                     QuotaAnswer::SpendLimit => ErrorKind::SpendLimit,
@@ -58,7 +81,12 @@ mod tests {
 
     #[test]
     fn the_wall_stands_after_the_last_accepted_request_and_opens_with_time() {
-        let quota = Quota { after: 1, answer: QuotaAnswer::SpendLimit, closed_ms: Some(100), told: true };
+        let quota = Quota {
+            after: 1,
+            answer: QuotaAnswer::SpendLimit,
+            closed_ms: Some(100),
+            told: true,
+        };
         let (mut wall, start) = (Wall::new(Some(quota)), Instant::now());
         let pass = |wall: &mut Wall, ms| wall.pass(start + Duration::from_millis(ms));
         assert_eq!(pass(&mut wall, 0), Ok(()));

@@ -34,7 +34,9 @@ impl<'a> Sampler<'a> {
             return choices[self.dice.below(choices.len() as u64) as usize].clone();
         }
         if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-            return self.referred(target).map_or(Value::Null, |schema| self.value(schema, depth + 1));
+            return self
+                .referred(target)
+                .map_or(Value::Null, |schema| self.value(schema, depth + 1));
         }
         if let Some(choices) = list(schema, "anyOf").or_else(|| list(schema, "oneOf")) {
             return self.value(&choices[0], depth + 1);
@@ -72,8 +74,9 @@ impl<'a> Sampler<'a> {
     fn object(&mut self, schema: &'a Value, depth: usize) -> Map<String, Value> {
         let required = list(schema, "required").unwrap_or_default();
         let properties = schema.get("properties").and_then(Value::as_object);
-        let wanted =
-            |name: &str| depth < OPTIONAL_DEPTH_MAX || required.iter().any(|required| required == name);
+        let wanted = |name: &str| {
+            depth < OPTIONAL_DEPTH_MAX || required.iter().any(|required| required == name)
+        };
         properties
             .into_iter()
             .flatten()
@@ -84,8 +87,15 @@ impl<'a> Sampler<'a> {
 
     fn array(&mut self, schema: &'a Value, depth: usize) -> Value {
         let min = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
-        let max = schema.get("maxItems").and_then(Value::as_u64).unwrap_or(u64::MAX);
-        let usual = if depth < OPTIONAL_DEPTH_MAX { 1 + self.dice.below(3) } else { 0 };
+        let max = schema
+            .get("maxItems")
+            .and_then(Value::as_u64)
+            .unwrap_or(u64::MAX);
+        let usual = if depth < OPTIONAL_DEPTH_MAX {
+            1 + self.dice.below(3)
+        } else {
+            0
+        };
         let count = usual.clamp(min, max.max(min));
         match schema.get("items") {
             Some(items) => (0..count).map(|_| self.value(items, depth + 1)).collect(),
@@ -113,12 +123,19 @@ impl<'a> Sampler<'a> {
     }
 
     fn string(&mut self, schema: &Value) -> String {
-        if let Some(text) =
-            schema.get("format").and_then(Value::as_str).and_then(|format| self.formatted(format))
+        if let Some(text) = schema
+            .get("format")
+            .and_then(Value::as_str)
+            .and_then(|format| self.formatted(format))
         {
             return text;
         }
-        let limit = |name| schema.get(name).and_then(Value::as_u64).map(|limit| limit as usize);
+        let limit = |name| {
+            schema
+                .get(name)
+                .and_then(Value::as_u64)
+                .map(|limit| limit as usize)
+        };
         let mut text = self.dice.words(2);
         while text.len() < limit("minLength").unwrap_or(0) {
             text = text + " " + self.dice.word();
@@ -145,7 +162,11 @@ impl<'a> Sampler<'a> {
 }
 
 fn list<'a>(schema: &'a Value, name: &str) -> Option<&'a [Value]> {
-    schema.get(name)?.as_array().map(Vec::as_slice).filter(|list| !list.is_empty())
+    schema
+        .get(name)?
+        .as_array()
+        .map(Vec::as_slice)
+        .filter(|list| !list.is_empty())
 }
 
 /// The type to sample: the first that is not null, or what the other keywords tell.

@@ -36,12 +36,20 @@ pub struct Rule {
 impl Rule {
     /// A rule that answers `reply` to the requests of `when`.
     pub fn new(when: When, reply: Reply) -> Self {
-        Self { when, reply, ..Self::default() }
+        Self {
+            when,
+            reply,
+            ..Self::default()
+        }
     }
 
     /// A rule that lets the usual answer to the requests of `when` go wrong.
     pub fn fault(when: When, fault: impl Into<Fault>) -> Self {
-        Self { when, fault: Some(fault.into()), ..Self::default() }
+        Self {
+            when,
+            fault: Some(fault.into()),
+            ..Self::default()
+        }
     }
 
     /// Limits the rule to its first `times` requests.
@@ -91,7 +99,10 @@ impl When {
 
     /// Requests whose prompt contains `part`.
     pub fn prompt(part: impl Into<String>) -> Self {
-        Self { prompt_contains: Some(part.into()), ..Self::default() }
+        Self {
+            prompt_contains: Some(part.into()),
+            ..Self::default()
+        }
     }
 
     /// Of these, those for a model whose name contains `part`.
@@ -141,7 +152,10 @@ impl Reply {
 
     /// One call of the tool `name`.
     pub fn tool_call(name: impl Into<String>, input: Value) -> Self {
-        Self::ToolCalls(vec![ToolCall { name: name.into(), input }])
+        Self::ToolCalls(vec![ToolCall {
+            name: name.into(),
+            input,
+        }])
     }
 }
 

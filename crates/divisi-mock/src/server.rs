@@ -44,27 +44,46 @@ impl Mock {
     ///
     /// If the loopback interface has no free port.
     pub async fn start(config: Config) -> Self {
-        Self::bind(0, config).await.expect("the loopback interface has a free port")
+        Self::bind(0, config)
+            .await
+            .expect("the loopback interface has a free port")
     }
 
     /// Starts a mock on `port`; zero takes a free one.
     pub async fn bind(port: u16, config: Config) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let encryption = if config.encrypted { Some(Arc::new(Encryption::new()?)) } else { None };
+        let encryption = if config.encrypted {
+            Some(Arc::new(Encryption::new()?))
+        } else {
+            None
+        };
         let memory = Arc::new(Memory::new(config));
-        let task = tokio::spawn(accept(listener, router(Arc::clone(&memory)), encryption.clone()));
-        Ok(Self { address, memory, encryption, task })
+        let task = tokio::spawn(accept(
+            listener,
+            router(Arc::clone(&memory)),
+            encryption.clone(),
+        ));
+        Ok(Self {
+            address,
+            memory,
+            encryption,
+            task,
+        })
     }
 
     /// The address under which it is encrypted; `None` where it is not.
     pub fn encrypted_url(&self) -> Option<String> {
-        self.encryption.as_ref().map(|_| format!("https://{}", self.address))
+        self.encryption
+            .as_ref()
+            .map(|_| format!("https://{}", self.address))
     }
 
     /// The certificate that a client has to trust for that, in PEM.
     pub fn certificate(&self) -> Option<&str> {
-        self.encryption.as_ref().map(|encryption| encryption.certificate())
+        self.encryption
+            .as_ref()
+            .map(|encryption| encryption.certificate())
     }
 
     /// The address without a path: `http://127.0.0.1:40000`.
@@ -114,7 +133,10 @@ pub(crate) struct Memory {
 impl Memory {
     fn new(config: Config) -> Self {
         let config = Arc::new(config);
-        Self { session: RwLock::new(Arc::new(Session::new(Arc::clone(&config)))), config }
+        Self {
+            session: RwLock::new(Arc::new(Session::new(Arc::clone(&config)))),
+            config,
+        }
     }
 
     /// The session of now. A request keeps the one in which it arrived.
@@ -149,7 +171,8 @@ async fn accept(listener: TcpListener, router: Router, encryption: Option<Arc<En
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
-                // Without it small events wait for each other; failing to set it only makes them late.
+                // Without it small events wait for each other; failing to set it only makes them
+                // late.
                 stream.set_nodelay(true).ok();
                 connections.spawn(serve(stream, router.clone(), encryption.clone()));
             }
@@ -167,10 +190,17 @@ async fn serve(stream: TcpStream, router: Router, encryption: Option<Arc<Encrypt
     let mut first = [0];
     let served = match encryption {
         Some(encryption) if stream.peek(&mut first).await.is_ok() && first == [HANDSHAKE] => {
-            let Ok(stream) = encryption.accept(stream).await else { return };
-            auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await
+            let Ok(stream) = encryption.accept(stream).await else {
+                return;
+            };
+            auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await
         }
-        _ => http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.map_err(Into::into),
+        _ => http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await
+            .map_err(Into::into),
     };
     served.ok();
 }

@@ -50,7 +50,12 @@ impl Session {
     ) -> Ticket {
         hold(&self.kept).keep(endpoint, digest, headers, body);
         let attempt = hold(&self.counters).arrive(endpoint, digest);
-        Ticket { session: Arc::clone(self), digest, attempt, open: true }
+        Ticket {
+            session: Arc::clone(self),
+            digest,
+            attempt,
+            open: true,
+        }
     }
 
     /// Counts a request that is not for a model.
@@ -71,8 +76,10 @@ impl Session {
             admitted.map_err(|wait| Failure::usual(ErrorKind::RateLimit, wait))?;
         }
         let passed = hold(&self.wall).pass(now);
-        passed
-            .map_err(|(kind, retry_after)| Failure { retry_after, ..Failure::usual(kind, Duration::ZERO) })?;
+        passed.map_err(|(kind, retry_after)| Failure {
+            retry_after,
+            ..Failure::usual(kind, Duration::ZERO)
+        })?;
         Ok(plan)
     }
 
@@ -98,7 +105,11 @@ impl Session {
         if self.config.limits.any() {
             hold(&self.limits).charge_output(model, usage.output, now);
         }
-        let cost_pico = self.config.prices.get(model).map_or(0, |price| price.of(usage));
+        let cost_pico = self
+            .config
+            .prices
+            .get(model)
+            .map_or(0, |price| price.of(usage));
         hold(&self.counters).begin(200, usage, cost_pico);
     }
 
@@ -120,7 +131,8 @@ impl Session {
 fn take(uses: &AtomicU32, times: Option<u32>) -> bool {
     let Some(times) = times else { return true };
     let one_more = |used| (used < times).then_some(used + 1);
-    uses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    uses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+        .is_ok()
 }
 
 /// Locks even after a panic: the numbers of a failed test may still be read.

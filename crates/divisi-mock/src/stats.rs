@@ -146,11 +146,18 @@ impl Counters {
 
     pub(crate) fn report(&self) -> Stats {
         let tallies = |count: fn(&Tally) -> u64| {
-            let counts = self.tallies.iter().map(|(digest, tally)| (digest.to_string(), count(tally)));
+            let counts = self
+                .tallies
+                .iter()
+                .map(|(digest, tally)| (digest.to_string(), count(tally)));
             counts.filter(|(_, count)| *count > 0).collect()
         };
         Stats {
-            requests: self.requests.iter().map(|(path, count)| ((*path).to_owned(), *count)).collect(),
+            requests: self
+                .requests
+                .iter()
+                .map(|(path, count)| ((*path).to_owned(), *count))
+                .collect(),
             models: self.models.clone(),
             completed: self.completed,
             statuses: self.statuses.clone(),

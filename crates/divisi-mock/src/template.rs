@@ -5,7 +5,8 @@ use crate::digest::text_digest;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// Fills in `text`. Braces around anything else stay, and what was filled in is not looked at again.
+/// Fills in `text`. Braces around anything else stay, and what was filled in is not looked at
+/// again.
 pub(crate) fn fill(text: &str, conversation: &Conversation<'_>) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
@@ -31,10 +32,14 @@ pub(crate) fn fill(text: &str, conversation: &Conversation<'_>) -> String {
 pub(crate) fn fill_value(value: &Value, conversation: &Conversation<'_>) -> Value {
     match value {
         Value::String(text) => fill(text, conversation).into(),
-        Value::Array(items) => items.iter().map(|item| fill_value(item, conversation)).collect(),
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| (key.clone(), fill_value(value, conversation))).collect()
-        }
+        Value::Array(items) => items
+            .iter()
+            .map(|item| fill_value(item, conversation))
+            .collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), fill_value(value, conversation)))
+            .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
@@ -59,9 +64,18 @@ mod tests {
 
     #[test]
     fn names_are_filled_in_once_and_other_braces_stay() {
-        let conversation =
-            Conversation { prompt: "say {turn}".into(), tool_result: Some("42".into()), turn: 3 };
-        assert_eq!(fill("{prompt}: {tool_result} {x} {", &conversation), "say {turn}: 42 {x} {");
-        assert_eq!(fill_value(&json!({"{turn}": ["{turn}", 1]}), &conversation), json!({"{turn}": ["3", 1]}));
+        let conversation = Conversation {
+            prompt: "say {turn}".into(),
+            tool_result: Some("42".into()),
+            turn: 3,
+        };
+        assert_eq!(
+            fill("{prompt}: {tool_result} {x} {", &conversation),
+            "say {turn}: 42 {x} {"
+        );
+        assert_eq!(
+            fill_value(&json!({"{turn}": ["{turn}", 1]}), &conversation),
+            json!({"{turn}": ["3", 1]})
+        );
     }
 }

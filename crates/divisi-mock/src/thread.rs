@@ -24,22 +24,32 @@ impl MockThread {
         let (started, mock) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
             runtime.expect("a runtime can be made").block_on(async {
-                started.send(Mock::start(config).await).expect("the starter waits for the mock");
+                started
+                    .send(Mock::start(config).await)
+                    .expect("the starter waits for the mock");
                 // An error means that the sender is gone, which is the same wish.
                 stopped.await.ok();
             });
         });
         let mock = mock.recv().expect("the thread starts the mock");
-        Self { mock: Some(mock), stop: Some(stop), thread: Some(thread) }
+        Self {
+            mock: Some(mock),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 }
 
 impl Deref for MockThread {
     type Target = Mock;
     fn deref(&self) -> &Mock {
-        self.mock.as_ref().expect("the mock is there until the drop")
+        self.mock
+            .as_ref()
+            .expect("the mock is there until the drop")
     }
 }
 

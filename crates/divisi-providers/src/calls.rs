@@ -15,7 +15,11 @@ const ENCODINGS_MAX: usize = 4;
 
 /// What vendors want back on a call as it came, such as the signature of the
 /// thoughts that led to it.
-pub(crate) const KEPT: [&str; 3] = ["extra_content", "thought_signature", "provider_specific_fields"];
+pub(crate) const KEPT: [&str; 3] = [
+    "extra_content",
+    "thought_signature",
+    "provider_specific_fields",
+];
 
 /// A piece of a call.
 #[derive(Default)]
@@ -57,7 +61,9 @@ impl Calls {
                     .or_else(|| last(&at_index))
                     // Begun without an index.
                     .or_else(|| {
-                        last(&|call| call.index.is_none() && (same_id(call) || piece.name.is_empty()))
+                        last(&|call| {
+                            call.index.is_none() && (same_id(call) || piece.name.is_empty())
+                        })
                     })
             }
             None if piece.id.is_empty() => self.0.len().checked_sub(1),
@@ -67,7 +73,9 @@ impl Calls {
 
     /// Whether all calls have their arguments whole.
     pub(crate) fn are_whole(&self) -> bool {
-        self.0.iter().all(|call| call.arguments.trim().is_empty() || is_whole(&call.arguments))
+        self.0
+            .iter()
+            .all(|call| call.arguments.trim().is_empty() || is_whole(&call.arguments))
     }
 
     /// The calls as blocks.
@@ -75,7 +83,11 @@ impl Calls {
         self.0.into_iter().flat_map(|call| {
             let kept = (!call.kept.is_empty()).then(|| Block::fields_of_next(call.kept));
             let (name, arguments) = (repair::joined(&call.name), repair::joined(&call.arguments));
-            let used = Block::ToolUse { id: call.id, name: name.into_owned(), input: input(&arguments) };
+            let used = Block::ToolUse {
+                id: call.id,
+                name: name.into_owned(),
+                input: input(&arguments),
+            };
             kept.into_iter().chain([used])
         })
     }
@@ -86,8 +98,8 @@ fn begins_another(call: &Piece, piece: &Piece) -> bool {
         return false;
     }
     let other_id = !piece.id.is_empty() && !call.id.is_empty() && piece.id != call.id;
-    let repeats =
-        piece.name == call.name && (piece.arguments.is_empty() || piece.arguments == call.arguments);
+    let repeats = piece.name == call.name
+        && (piece.arguments.is_empty() || piece.arguments == call.arguments);
     match (other_id, call.arguments.is_empty()) {
         (true, is_empty) => is_empty || is_whole(&call.arguments),
         (false, true) => false,
@@ -161,7 +173,11 @@ impl Delta {
     pub(crate) fn piece(self, place: Option<usize>) -> Piece {
         let function = self.function.unwrap_or_default();
         let mut kept = Map::new();
-        let fields = [self.extra_content, self.thought_signature, self.provider_specific_fields];
+        let fields = [
+            self.extra_content,
+            self.thought_signature,
+            self.provider_specific_fields,
+        ];
         for (name, value) in KEPT.into_iter().zip(fields) {
             if let Some(value) = value.filter(|value| !value.is_null()) {
                 kept.insert(name.to_owned(), value);
@@ -170,7 +186,11 @@ impl Delta {
         Piece {
             index: self.index.or(place),
             id: self.id,
-            name: if function.name.is_empty() { self.name } else { function.name },
+            name: if function.name.is_empty() {
+                self.name
+            } else {
+                function.name
+            },
             arguments: written(function.arguments.or(self.arguments)),
             kept,
         }
@@ -180,7 +200,12 @@ impl Delta {
 impl Function {
     /// The piece that it is where it stands alone, as before there were tools.
     pub(crate) fn piece(self) -> Piece {
-        Piece { index: Some(0), name: self.name, arguments: written(self.arguments), ..Piece::default() }
+        Piece {
+            index: Some(0),
+            name: self.name,
+            arguments: written(self.arguments),
+            ..Piece::default()
+        }
     }
 }
 
@@ -254,8 +279,15 @@ fn among_others(text: &str) -> Option<Value> {
 
 /// A text without the code fence around it.
 fn unfenced(text: &str) -> &str {
-    let Some(inner) = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) else { return text };
-    inner.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).trim()
+    let Some(inner) = text
+        .strip_prefix("```")
+        .and_then(|rest| rest.strip_suffix("```"))
+    else {
+        return text;
+    };
+    inner
+        .trim_start_matches(|c: char| c.is_ascii_alphanumeric())
+        .trim()
 }
 
 /// Gives every call of `reply` an id of its own in the conversation, and a name
@@ -271,10 +303,16 @@ pub(crate) fn settle(mut reply: Reply, request: &Request) -> Reply {
     if !reply.blocks.iter().any(|block| used(block).is_some()) {
         return reply;
     }
-    let mut taken: HashSet<String> =
-        request.messages.iter().flat_map(|message| &message.blocks).filter_map(used).collect();
+    let mut taken: HashSet<String> = request
+        .messages
+        .iter()
+        .flat_map(|message| &message.blocks)
+        .filter_map(used)
+        .collect();
     for block in &mut reply.blocks {
-        let Block::ToolUse { id, name, input } = block else { continue };
+        let Block::ToolUse { id, name, input } = block else {
+            continue;
+        };
         *id = free_id(id.trim(), &taken);
         taken.insert(id.clone());
         *name = called(name, input, &request.tools);
@@ -287,10 +325,19 @@ fn free_id(id: &str, taken: &HashSet<String>) -> String {
         return id.to_owned();
     }
     // Nine letters and digits: Mistral takes nothing else.
-    let made = |n: usize| if id.is_empty() { format!("call{n:05}") } else { format!("{id}_{n}") };
+    let made = |n: usize| {
+        if id.is_empty() {
+            format!("call{n:05}")
+        } else {
+            format!("{id}_{n}")
+        }
+    };
     let first = if id.is_empty() { 1 } else { 2 };
     // One more than are taken cannot all be.
-    (first..=taken.len() + first).map(made).find(|id| !taken.contains(id)).unwrap_or_default()
+    (first..=taken.len() + first)
+        .map(made)
+        .find(|id| !taken.contains(id))
+        .unwrap_or_default()
 }
 
 /// The name of the tool that is meant. Models put marks of their own around it,
@@ -302,8 +349,14 @@ fn called(name: &str, input: &mut Value, tools: &Tools) -> String {
     }
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let trimmed = name.trim().trim_matches(['"', '`', '\'', '<', '>']);
-    let bare = trimmed.split(|c: char| !is_part(c) && c != '.' && c != ':').next().unwrap_or_default();
-    if let Some(found) = std::iter::once(bare).chain(bare.split(['.', ':'])).find(|name| is_offered(name)) {
+    let bare = trimmed
+        .split(|c: char| !is_part(c) && c != '.' && c != ':')
+        .next()
+        .unwrap_or_default();
+    if let Some(found) = std::iter::once(bare)
+        .chain(bare.split(['.', ':']))
+        .find(|name| is_offered(name))
+    {
         let behind = trimmed[bare.len()..].trim().trim_matches(['(', ')', ' ']);
         if behind.starts_with('{')
             && input.as_object().is_some_and(Map::is_empty)
@@ -314,9 +367,17 @@ fn called(name: &str, input: &mut Value, tools: &Tools) -> String {
         return found.to_owned();
     }
     // Of no tool: it goes back to the vendor all the same, which takes letters only.
-    let sent: String =
-        name.trim().chars().map(|c| if is_part(c) { c } else { '_' }).take(NAME_CHARS_MAX).collect();
-    if sent.is_empty() { "unnamed".to_owned() } else { sent }
+    let sent: String = name
+        .trim()
+        .chars()
+        .map(|c| if is_part(c) { c } else { '_' })
+        .take(NAME_CHARS_MAX)
+        .collect();
+    if sent.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        sent
+    }
 }
 
 /// Longest name of a tool that OpenAI takes.
@@ -439,7 +500,11 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(put_together(&pieces), ["a:read({\"path\":\"note\"})"], "{name}");
+            assert_eq!(
+                put_together(&pieces),
+                ["a:read({\"path\":\"note\"})"],
+                "{name}"
+            );
         }
     }
 
@@ -541,7 +606,10 @@ mod tests {
         };
         request.tools = vec![tool("read_file"), tool("list_files")].into();
         let earlier = before.iter().map(|id| block(&(id, "read_file"))).collect();
-        request.messages.push(Message { role: Role::Assistant, blocks: earlier });
+        request.messages.push(Message {
+            role: Role::Assistant,
+            blocks: earlier,
+        });
         let reply = Reply {
             model: String::new(),
             blocks: calls.iter().map(block).collect(),
@@ -556,15 +624,27 @@ mod tests {
             Block::ToolUse { id, name, input } => format!("{id}:{name}({input})"),
             other => format!("{other:?}"),
         };
-        settle(reply, &request).blocks.into_iter().map(shown).collect()
+        settle(reply, &request)
+            .blocks
+            .into_iter()
+            .map(shown)
+            .collect()
     }
 
     #[test]
     fn ids_are_unique_in_a_conversation() {
         let read = "read_file";
         assert_eq!(
-            settled(&["a", "call00001"], &[("a", read), ("a", read), ("", read), ("b", read)]),
-            ["a_2:read_file({})", "a_3:read_file({})", "call00002:read_file({})", "b:read_file({})"]
+            settled(
+                &["a", "call00001"],
+                &[("a", read), ("a", read), ("", read), ("b", read)]
+            ),
+            [
+                "a_2:read_file({})",
+                "a_3:read_file({})",
+                "call00002:read_file({})",
+                "b:read_file({})"
+            ]
         );
     }
 
@@ -574,7 +654,10 @@ mod tests {
         assert_eq!(name(" read_file "), "a:read_file({})");
         assert_eq!(name("functions.read_file"), "a:read_file({})");
         assert_eq!(name("read_file<|channel|>commentary"), "a:read_file({})");
-        assert_eq!(name("read_file{\"path\": \"a\"}"), "a:read_file({\"path\":\"a\"})");
+        assert_eq!(
+            name("read_file{\"path\": \"a\"}"),
+            "a:read_file({\"path\":\"a\"})"
+        );
         assert_eq!(name("functions.list_files:0"), "a:list_files({})");
         assert_eq!(name("no such tool"), "a:no_such_tool({})");
         assert_eq!(name(""), "a:unnamed({})");

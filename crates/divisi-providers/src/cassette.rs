@@ -2,8 +2,8 @@
 //!
 //! Each line names a request by its digest and holds the reply. Requests
 //! themselves are not kept, nor is anything of the connection, and replies are
-//! redacted, so neither prompts nor keys are in the file. The n-th of several equal requests gets the n-th
-//! reply to it. Failures are not kept: who replays wants what was good.
+//! redacted, so neither prompts nor keys are in the file. The n-th of several equal requests gets
+//! the n-th reply to it. Failures are not kept: who replays wants what was good.
 
 use crate::error::ProviderError;
 use crate::provider::{Progress, Provider};
@@ -54,16 +54,33 @@ impl Cassette {
     /// Plays what is in the file at `path` and nothing else.
     pub fn replay(path: impl Into<PathBuf>) -> Result<Self, CassetteError> {
         let path = path.into();
-        let tape = Tape::read(&path).map_err(|cause| CassetteError { path: path.clone(), cause })?;
-        Ok(Self { path, inner: None, tape: Mutex::new(tape) })
+        let tape = Tape::read(&path).map_err(|cause| CassetteError {
+            path: path.clone(),
+            cause,
+        })?;
+        Ok(Self {
+            path,
+            inner: None,
+            tape: Mutex::new(tape),
+        })
     }
 
     /// Plays what is in the file at `path`, asks `inner` for everything else, and
     /// appends its replies; what has been paid for once is not paid for again.
-    pub fn record(inner: Arc<dyn Provider>, path: impl Into<PathBuf>) -> Result<Self, CassetteError> {
+    pub fn record(
+        inner: Arc<dyn Provider>,
+        path: impl Into<PathBuf>,
+    ) -> Result<Self, CassetteError> {
         let path = path.into();
-        let tape = Tape::open(&path).map_err(|cause| CassetteError { path: path.clone(), cause })?;
-        Ok(Self { path, inner: Some(inner), tape: Mutex::new(tape) })
+        let tape = Tape::open(&path).map_err(|cause| CassetteError {
+            path: path.clone(),
+            cause,
+        })?;
+        Ok(Self {
+            path,
+            inner: Some(inner),
+            tape: Mutex::new(tape),
+        })
     }
 
     fn tape(&self) -> MutexGuard<'_, Tape> {
@@ -74,8 +91,9 @@ impl Cassette {
     fn missing(&self, request: &Request, digest: Digest) -> ProviderError {
         let number = self.tape().replies.get(&digest).map_or(0, Vec::len) + 1;
         let (request, model, path) = (digest.short(), &request.model, self.path.display());
-        let message =
-            format!("reply {number} to request {request} of model {model} is not in the cassette {path}");
+        let message = format!(
+            "reply {number} to request {request} of model {model} is not in the cassette {path}"
+        );
         ProviderError::new(FailureClass::Unavailable, message)
             .hint("the flow asks for something else than when it was recorded: record it again")
     }
@@ -88,11 +106,15 @@ impl Provider for Cassette {
     }
 
     fn cached_tokens_min(&self) -> Option<u64> {
-        self.inner.as_ref().and_then(|inner| inner.cached_tokens_min())
+        self.inner
+            .as_ref()
+            .and_then(|inner| inner.cached_tokens_min())
     }
 
     fn in_flight_max(&self) -> u32 {
-        self.inner.as_ref().map_or(IN_FLIGHT_MAX, |inner| inner.in_flight_max())
+        self.inner
+            .as_ref()
+            .map_or(IN_FLIGHT_MAX, |inner| inner.in_flight_max())
     }
 
     async fn send(
@@ -106,7 +128,9 @@ impl Provider for Cassette {
             progress(Progress::OutputTokens(reply.usage.output));
             return Ok(reply);
         }
-        let Some(inner) = &self.inner else { return Err(self.missing(request, digest)) };
+        let Some(inner) = &self.inner else {
+            return Err(self.missing(request, digest));
+        };
         let reply = redact::known().reply(inner.send(request, progress).await?);
         if let Err(error) = self.tape().record(digest, &reply) {
             // The reply is paid for: better unrecorded than lost.
@@ -119,8 +143,13 @@ impl Provider for Cassette {
         match &self.inner {
             Some(inner) => inner.models().await,
             None => {
-                let mut models: Vec<_> =
-                    self.tape().replies.values().flatten().map(|reply| reply.model.clone()).collect();
+                let mut models: Vec<_> = self
+                    .tape()
+                    .replies
+                    .values()
+                    .flatten()
+                    .map(|reply| reply.model.clone())
+                    .collect();
                 models.sort();
                 models.dedup();
                 Ok(models)
@@ -141,11 +170,21 @@ impl Tape {
     fn read(path: &Path) -> io::Result<Self> {
         let mut tape = Self::default();
         let text = text(path)?;
-        for (number, line) in whole_lines(&text).trim_start_matches('\u{feff}').lines().enumerate() {
+        for (number, line) in whole_lines(&text)
+            .trim_start_matches('\u{feff}')
+            .lines()
+            .enumerate()
+        {
             let entry: Entry<'_> = serde_json::from_str(line).map_err(|error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1))
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("line {}: {error}", number + 1),
+                )
             })?;
-            tape.replies.entry(entry.digest).or_default().push(entry.reply.into_owned());
+            tape.replies
+                .entry(entry.digest)
+                .or_default()
+                .push(entry.reply.into_owned());
         }
         Ok(tape)
     }
@@ -156,11 +195,18 @@ impl Tape {
             // Replies are written to a file, not to whatever waits behind a pipe of that name.
             divisi_files::open(path).map_err(io::Error::other)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
         let text = text(path)?;
         file.set_len(whole_lines(&text).len() as u64)?;
         file.flush()?;
-        Ok(Self { file: Some(file), ..Self::read(path)? })
+        Ok(Self {
+            file: Some(file),
+            ..Self::read(path)?
+        })
     }
 
     /// The next reply to the request with this digest.
@@ -174,7 +220,10 @@ impl Tape {
     /// Appends a reply that counts as played. The file is written in one piece,
     /// so that lines of concurrent requests do not mix.
     fn record(&mut self, digest: Digest, reply: &Reply) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Entry { digest, reply: std::borrow::Cow::Borrowed(reply) })?;
+        let mut line = serde_json::to_vec(&Entry {
+            digest,
+            reply: std::borrow::Cow::Borrowed(reply),
+        })?;
         line.push(b'\n');
         if let Some(file) = &mut self.file {
             file.write_all(&line)?;
@@ -214,11 +263,16 @@ mod tests {
 
     async fn text(provider: &dyn Provider, prompt: &str) -> Result<String, String> {
         let request = Request::new("haiku", prompt, 100);
-        provider.send(&request, &|_| {}).await.map(|reply| reply.text()).map_err(|error| error.to_string())
+        provider
+            .send(&request, &|_| {})
+            .await
+            .map(|reply| reply.text())
+            .map_err(|error| error.to_string())
     }
 
     fn counting() -> Arc<dyn Provider> {
-        let rules = r#"[{"times": 1, "text": "first"}, {"times": 1, "text": "second"}, {"text": "later"}]"#;
+        let rules =
+            r#"[{"times": 1, "text": "first"}, {"times": 1, "text": "second"}, {"text": "later"}]"#;
         Arc::new(Scripted::from_rules(rules).unwrap())
     }
 
@@ -243,7 +297,9 @@ mod tests {
     async fn says_what_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tape.jsonl");
-        text(&Cassette::record(counting(), &path).unwrap(), "known").await.unwrap();
+        text(&Cassette::record(counting(), &path).unwrap(), "known")
+            .await
+            .unwrap();
         let replay = Cassette::replay(&path).unwrap();
         let shown = |message: String| message.replace(&*folder.path().to_string_lossy(), "");
         insta::assert_snapshot!(shown(text(&replay, "unknown").await.unwrap_err()), @"reply 1 to request ab815a822b83 of model haiku is not in the cassette /tape.jsonl");
@@ -255,7 +311,9 @@ mod tests {
     async fn goes_on_with_a_file_that_a_crash_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tape.jsonl");
-        text(&Cassette::record(counting(), &path).unwrap(), "a").await.unwrap();
+        text(&Cassette::record(counting(), &path).unwrap(), "a")
+            .await
+            .unwrap();
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"digest\": \"12").unwrap();
 
@@ -270,10 +328,20 @@ mod tests {
     async fn goes_on_with_a_file_that_an_editor_has_saved() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tape.jsonl");
-        text(&Cassette::record(counting(), &path).unwrap(), "a").await.unwrap();
-        let saved = format!("\u{feff}{}", fs::read_to_string(&path).unwrap().replace('\n', "\r\n"));
+        text(&Cassette::record(counting(), &path).unwrap(), "a")
+            .await
+            .unwrap();
+        let saved = format!(
+            "\u{feff}{}",
+            fs::read_to_string(&path).unwrap().replace('\n', "\r\n")
+        );
         fs::write(&path, saved).unwrap();
-        text(&Cassette::record(Arc::new(Scripted::new()), &path).unwrap(), "b").await.unwrap();
+        text(
+            &Cassette::record(Arc::new(Scripted::new()), &path).unwrap(),
+            "b",
+        )
+        .await
+        .unwrap();
         let replay = Cassette::replay(&path).unwrap();
         assert_eq!(text(&replay, "a").await.unwrap(), "first");
         assert_eq!(text(&replay, "b").await.unwrap(), "[scripted haiku] b");
@@ -291,7 +359,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tape.jsonl");
         fs::write(&path, "nonsense\n").unwrap();
-        let Err(error) = Cassette::replay(&path) else { panic!("nonsense was taken for a cassette") };
+        let Err(error) = Cassette::replay(&path) else {
+            panic!("nonsense was taken for a cassette")
+        };
         assert!(error.cause.to_string().starts_with("line 1: "));
     }
 }

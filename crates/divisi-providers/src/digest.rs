@@ -49,14 +49,22 @@ impl Request {
     /// whether vendors cache by it; to tell too many apart costs a write or two,
     /// to tell too few apart lets a whole fan-out write.
     pub fn shared_prefixes(&self) -> Vec<Prefix> {
-        let first = self.messages.first().map_or(&[][..], |message| &message.blocks);
+        let first = self
+            .messages
+            .first()
+            .map_or(&[][..], |message| &message.blocks);
         let texts = first.iter().map_while(|block| match block {
             Block::Text { text, cache } => Some((b'u', text, *cache)),
             Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
         });
-        let system = self.system.iter().map(|block| (b's', &block.text, block.cache));
+        let system = self
+            .system
+            .iter()
+            .map(|block| (b's', &block.text, block.cache));
         let texts: Vec<_> = system.chain(texts).collect();
-        let Some(last) = texts.iter().rposition(|(.., cache)| *cache) else { return vec![] };
+        let Some(last) = texts.iter().rposition(|(.., cache)| *cache) else {
+            return vec![];
+        };
         let mut prefix = Hashing::new();
         let mut bytes = self.tools.bytes();
         prefix.text(&self.model);
@@ -69,7 +77,10 @@ impl Request {
             prefix.text(text);
             bytes += text.len() as u64;
             if *cache {
-                found.push(Prefix { digest: prefix.digest(), bytes });
+                found.push(Prefix {
+                    digest: prefix.digest(),
+                    bytes,
+                });
             }
         }
         found
@@ -100,7 +111,10 @@ const SHORT_BYTES_MAX: usize = 1_024;
 
 impl Hashing {
     fn new() -> Self {
-        Self { hash: Hasher::new(), short: Vec::with_capacity(SHORT_BYTES_MAX) }
+        Self {
+            hash: Hasher::new(),
+            short: Vec::with_capacity(SHORT_BYTES_MAX),
+        }
     }
 
     /// The digest of all that has been written.
@@ -178,7 +192,12 @@ trait Fields {
                 self.text(name);
                 self.json(input);
             }
-            Block::ToolResult { tool_use_id, content, is_error, cache: _ } => {
+            Block::ToolResult {
+                tool_use_id,
+                content,
+                is_error,
+                cache: _,
+            } => {
                 self.tag(b'r');
                 self.text(tool_use_id);
                 self.text(content);
@@ -239,7 +258,10 @@ mod tests {
             input_schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
         };
         let mut request = Request::new("m", "hello", 100);
-        request.system = vec![SystemBlock { text: "be brief".into(), cache: false }];
+        request.system = vec![SystemBlock {
+            text: "be brief".into(),
+            cache: false,
+        }];
         request.tools = vec![tool("read"), tool("list")].into();
         request
     }
@@ -257,10 +279,14 @@ mod tests {
         let mut other = request();
         let mut tools = other.tools.to_vec();
         tools.reverse();
-        tools[0].input_schema = json!({"properties": {"path": {"type": "string"}}, "type": "object"});
+        tools[0].input_schema =
+            json!({"properties": {"path": {"type": "string"}}, "type": "object"});
         other.tools = tools.into();
         other.system[0].cache = true;
-        other.messages[0].blocks[0] = Block::Text { text: "hello".into(), cache: true };
+        other.messages[0].blocks[0] = Block::Text {
+            text: "hello".into(),
+            cache: true,
+        };
         assert_eq!(other.digest(), request().digest());
     }
 
@@ -269,7 +295,12 @@ mod tests {
         let changes: [fn(&mut Request); 9] = [
             |r| r.model = "n".into(),
             |r| r.system.clear(),
-            |r| r.system.push(SystemBlock { text: "".into(), cache: false }),
+            |r| {
+                r.system.push(SystemBlock {
+                    text: "".into(),
+                    cache: false,
+                });
+            },
             |r| r.messages.push(Message::user("more")),
             |r| r.messages[0].role = Role::Assistant,
             |r| r.tools = r.tools[..1].to_vec().into(),
@@ -291,21 +322,39 @@ mod tests {
         let sibling = |prompt: &str| {
             let mut request = request();
             request.system[0].cache = true;
-            let context = Block::Text { text: "all of the code".into(), cache: true };
+            let context = Block::Text {
+                text: "all of the code".into(),
+                cache: true,
+            };
             request.messages[0].blocks = vec![context, Block::text(prompt)];
             request
         };
         let prefixes = sibling("a").shared_prefixes();
         assert_eq!(prefixes, sibling("b").shared_prefixes());
-        assert_eq!(prefixes.iter().map(|prefix| prefix.bytes).collect::<Vec<_>>(), [144, 159]);
+        assert_eq!(
+            prefixes
+                .iter()
+                .map(|prefix| prefix.bytes)
+                .collect::<Vec<_>>(),
+            [144, 159]
+        );
         assert_eq!(request().shared_prefixes(), []);
 
         let mut longer = sibling("a");
         longer.messages.push(Message {
             role: Role::User,
-            blocks: vec![Block::Text { text: "its own".into(), cache: true }],
+            blocks: vec![Block::Text {
+                text: "its own".into(),
+                cache: true,
+            }],
         });
-        longer.tools = longer.tools.iter().rev().cloned().collect::<Vec<_>>().into();
+        longer.tools = longer
+            .tools
+            .iter()
+            .rev()
+            .cloned()
+            .collect::<Vec<_>>()
+            .into();
         longer.max_tokens += 1;
         assert_eq!(longer.shared_prefixes(), prefixes);
 
@@ -319,7 +368,12 @@ mod tests {
         for change in changes {
             let mut other = sibling("a");
             change(&mut other);
-            assert!(other.shared_prefixes().iter().all(|prefix| !prefixes.contains(prefix)));
+            assert!(
+                other
+                    .shared_prefixes()
+                    .iter()
+                    .all(|prefix| !prefixes.contains(prefix))
+            );
         }
     }
 }

@@ -60,7 +60,9 @@ impl fmt::Display for ServerKind {
 
 /// Returns the model servers on this machine that answer, in a fixed order.
 pub async fn discover() -> Vec<LocalServer> {
-    let Ok(client) = http::builder(true).timeout(TIMEOUT).build() else { return Vec::new() };
+    let Ok(client) = http::builder(true).timeout(TIMEOUT).build() else {
+        return Vec::new();
+    };
     let found = join_all(PORTS.map(|(port, usual)| ask(&client, port, usual))).await;
     found.into_iter().flatten().collect()
 }
@@ -73,7 +75,10 @@ async fn ask(client: &Client, port: u16, usual: ServerKind) -> Option<LocalServe
         return None;
     }
     let list: Models = serde_json::from_str(&http::body(response).await).ok()?;
-    let owner = list.data.first().and_then(|model| model.owned_by.as_deref());
+    let owner = list
+        .data
+        .first()
+        .and_then(|model| model.owned_by.as_deref());
     Some(LocalServer {
         kind: match owner {
             Some("library") => ServerKind::Ollama,
@@ -104,21 +109,40 @@ mod tests {
     use divisi_mock::{Config, Mock};
 
     async fn at(port: u16) -> Option<LocalServer> {
-        ask(&http::builder(true).build().unwrap(), port, ServerKind::Ollama).await
+        ask(
+            &http::builder(true).build().unwrap(),
+            port,
+            ServerKind::Ollama,
+        )
+        .await
     }
 
     #[tokio::test]
     async fn finds_a_server_and_its_models() {
         let models = vec!["small".to_owned(), "large".to_owned()];
-        let mock = Mock::start(Config { models: models.clone(), ..Config::default() }).await;
+        let mock = Mock::start(Config {
+            models: models.clone(),
+            ..Config::default()
+        })
+        .await;
         let port = mock.url().rsplit(':').next().unwrap().parse().unwrap();
         let base_url = format!("http://127.0.0.1:{port}/v1");
-        assert_eq!(at(port).await, Some(LocalServer { kind: ServerKind::Ollama, base_url, models }));
+        assert_eq!(
+            at(port).await,
+            Some(LocalServer {
+                kind: ServerKind::Ollama,
+                base_url,
+                models
+            })
+        );
     }
 
     #[tokio::test]
     async fn finds_nothing_where_nothing_is() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         assert_eq!(at(free.port()).await, None);
     }
 }

@@ -79,13 +79,19 @@ impl End {
     /// What `reason` means; `None` where it says nothing.
     pub(crate) fn of(reason: &str) -> Option<Self> {
         let reason = reason.trim();
-        if reason.is_empty() || reason.eq_ignore_ascii_case("null") || reason.eq_ignore_ascii_case("none") {
+        if reason.is_empty()
+            || reason.eq_ignore_ascii_case("null")
+            || reason.eq_ignore_ascii_case("none")
+        {
             return None;
         }
         let parts = std::iter::once(reason).chain(reason.split([':', '.', '/']));
-        let known = parts
-            .map(bare)
-            .find_map(|word| WORDS.iter().find(|(known, _)| *known == word).map(|(_, stop)| *stop));
+        let known = parts.map(bare).find_map(|word| {
+            WORDS
+                .iter()
+                .find(|(known, _)| *known == word)
+                .map(|(_, stop)| *stop)
+        });
         Some(known.map_or_else(|| Self::Broken(reason.to_owned()), Self::Known))
     }
 
@@ -100,7 +106,10 @@ impl End {
     }
 
     fn is_proper(&self) -> bool {
-        matches!(self, Self::Known(Stop::EndTurn | Stop::StopSequence | Stop::ToolUse | Stop::PauseTurn))
+        matches!(
+            self,
+            Self::Known(Stop::EndTurn | Stop::StopSequence | Stop::ToolUse | Stop::PauseTurn)
+        )
     }
 }
 
@@ -108,11 +117,17 @@ impl End {
 /// whatever word stands beside it. One that was cut off, refused or broken is none.
 /// `is_marked` says whether the reply came to the mark of its end; with that, a
 /// reply that has calls needs no word.
-pub(crate) fn decided(end: Option<End>, has_calls: bool, is_marked: bool) -> Result<Stop, Unfinished> {
+pub(crate) fn decided(
+    end: Option<End>,
+    has_calls: bool,
+    is_marked: bool,
+) -> Result<Stop, Unfinished> {
     match end {
         Some(End::Known(Stop::EndTurn | Stop::StopSequence)) if has_calls => Ok(Stop::ToolUse),
         Some(End::Known(stop)) => Ok(stop),
-        Some(End::Broken(reason)) => Err(Unfinished { reason: Some(reason) }),
+        Some(End::Broken(reason)) => Err(Unfinished {
+            reason: Some(reason),
+        }),
         None if has_calls && is_marked => Ok(Stop::ToolUse),
         None => Err(Unfinished { reason: None }),
     }
@@ -129,7 +144,10 @@ pub(crate) struct Unfinished {
 fn bare(word: &str) -> String {
     let letters: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
     let letters = letters.to_ascii_lowercase();
-    match letters.strip_prefix("finishreason").or_else(|| letters.strip_prefix("stopreason")) {
+    match letters
+        .strip_prefix("finishreason")
+        .or_else(|| letters.strip_prefix("stopreason"))
+    {
         Some(rest) if !rest.is_empty() => rest.to_owned(),
         _ => letters,
     }

@@ -34,7 +34,14 @@ impl Endpoint {
     pub fn new(name: impl Into<Arc<str>>, base_url: impl Into<String>) -> Self {
         let base_url = base_of(&base_url.into());
         let (headers, dialect) = (Vec::new(), Dialect::default());
-        Self { name: name.into(), base_url, key: None, key_env: None, headers, dialect }
+        Self {
+            name: name.into(),
+            base_url,
+            key: None,
+            key_env: None,
+            headers,
+            dialect,
+        }
     }
 
     /// The same with the key that was found in the variable `env`, or should have been.
@@ -49,7 +56,10 @@ impl Endpoint {
     pub fn account(&self) -> Option<Digest> {
         const CONTEXT: &str = "divisi 2026-11-23 account of a key at a host";
         let key = self.key.as_ref()?.expose();
-        let host = reqwest::Url::parse(&self.base_url).ok()?.origin().ascii_serialization();
+        let host = reqwest::Url::parse(&self.base_url)
+            .ok()?
+            .origin()
+            .ascii_serialization();
         let fingerprint = blake3::derive_key(CONTEXT, format!("{host}\n{key}").as_bytes());
         Some(blake3::Hash::from_bytes(fingerprint).into())
     }
@@ -57,7 +67,8 @@ impl Endpoint {
     /// The host, in lower case; empty where the address is none.
     pub(crate) fn host(&self) -> String {
         let url = reqwest::Url::parse(&self.base_url).ok();
-        url.and_then(|url| url.host_str().map(str::to_lowercase)).unwrap_or_default()
+        url.and_then(|url| url.host_str().map(str::to_lowercase))
+            .unwrap_or_default()
     }
 
     /// Whether the address is a host alone, where most servers have their API under `/v1`.
@@ -67,7 +78,9 @@ impl Endpoint {
 
     /// The base URL without a user and password in it.
     pub(crate) fn shown_url(&self) -> String {
-        let Ok(mut url) = reqwest::Url::parse(&self.base_url) else { return self.redact(&self.base_url) };
+        let Ok(mut url) = reqwest::Url::parse(&self.base_url) else {
+            return self.redact(&self.base_url);
+        };
         // Both fail only for addresses that cannot have a user.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -78,7 +91,11 @@ impl Endpoint {
     /// What a vendor said, on one line, without secrets, cut where it gets long.
     pub(crate) fn quoted(&self, said: &str) -> String {
         // Secrets go first: a cut could otherwise leave the beginning of one.
-        let line = self.redact(said).split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = self
+            .redact(said)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         match line.char_indices().nth(QUOTE_CHARS_MAX) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
@@ -87,30 +104,49 @@ impl Endpoint {
 
     /// Makes what is secret in it known to the whole process.
     pub(crate) fn make_known(&self) {
-        self.key.iter().for_each(|key| redact::add_secret(key.expose()));
-        self.headers.iter().for_each(|(name, value)| redact::add_setting(name, value.expose()));
+        self.key
+            .iter()
+            .for_each(|key| redact::add_secret(key.expose()));
+        self.headers
+            .iter()
+            .for_each(|(name, value)| redact::add_setting(name, value.expose()));
         redact::add_address(&self.base_url);
     }
 
     /// `text` without secrets; of ours, those too that are too short to be searched
     /// for in everybody's words.
     fn redact(&self, text: &str) -> String {
-        let secrets = self.key.iter().chain(self.headers.iter().map(|(_, value)| value));
-        secrets.fold(redact::redact(text).into_owned(), |text, secret| secret.redact(&text))
+        let secrets = self
+            .key
+            .iter()
+            .chain(self.headers.iter().map(|(_, value)| value));
+        secrets.fold(redact::redact(text).into_owned(), |text, secret| {
+            secret.redact(&text)
+        })
     }
 }
 
 /// Paths of the APIs, which people copy together with the address.
-const PATHS: [&str; 5] =
-    ["/chat/completions", "/completions", "/messages/count_tokens", "/messages", "/responses"];
+const PATHS: [&str; 5] = [
+    "/chat/completions",
+    "/completions",
+    "/messages/count_tokens",
+    "/messages",
+    "/responses",
+];
 
 /// The address to which paths are added, in what somebody has copied from somewhere.
 fn base_of(copied: &str) -> String {
     let unquoted = trim(copied);
-    let (path, query) =
-        unquoted.split_once('?').map_or((unquoted, None), |(path, query)| (path, Some(query)));
+    let (path, query) = unquoted
+        .split_once('?')
+        .map_or((unquoted, None), |(path, query)| (path, Some(query)));
     let path = path.trim_end_matches('/');
-    let base = PATHS.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path).trim_end_matches('/');
+    let base = PATHS
+        .iter()
+        .find_map(|end| path.strip_suffix(end))
+        .unwrap_or(path)
+        .trim_end_matches('/');
     match query {
         Some(query) => format!("{base}?{query}"),
         None => base.to_owned(),
@@ -157,8 +193,11 @@ mod tests {
 
     #[test]
     fn an_account_is_a_key_at_a_host() {
-        let account =
-            |url: &str, key: &str| Endpoint::new("x", url).key(Some(Secret::new(key)), "KEY").account();
+        let account = |url: &str, key: &str| {
+            Endpoint::new("x", url)
+                .key(Some(Secret::new(key)), "KEY")
+                .account()
+        };
         let one = account("https://example.com/v1", "k1");
         assert_eq!(one, account("https://example.com:443/other", "k1\n"));
         assert_ne!(one, account("https://example.com/v1", "k2"));
@@ -197,6 +236,9 @@ mod tests {
         assert_eq!(endpoint.shown_url(), "https://example.com/v1");
         endpoint.base_url = "https://example.com/k1/v1".into();
         endpoint.key = Some(Secret::new("k1"));
-        assert_eq!(format!("{endpoint:?}"), "Endpoint(x at https://example.com/***/v1)");
+        assert_eq!(
+            format!("{endpoint:?}"),
+            "Endpoint(x at https://example.com/***/v1)"
+        );
     }
 }

@@ -69,6 +69,11 @@ impl ProviderError {
 
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
-        Self { class: error.class, message: error.message, hint: error.hint, partial: None }
+        Self {
+            class: error.class,
+            message: error.message,
+            hint: error.hint,
+            partial: None,
+        }
     }
 }

@@ -25,14 +25,28 @@ const CHARS_IN_DOUBT: u64 = 16_000;
 pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
     let (asked, said) = (prompt_tokens(request), output_tokens(&reply.blocks));
     // Thoughts in encrypted form are longer than what they hide.
-    let open = reply.blocks.iter().filter(|block| !matches!(block, Block::Opaque(_)));
+    let open = reply
+        .blocks
+        .iter()
+        .filter(|block| !matches!(block, Block::Opaque(_)));
     let open = open.map(block_chars).sum::<usize>() as u64;
-    let is_too_few =
-        |count: u64, chars: u64| chars > CHARS_IN_DOUBT && count.saturating_mul(CHARS_PER_TOKEN_MAX) < chars;
+    let is_too_few = |count: u64, chars: u64| {
+        chars > CHARS_IN_DOUBT && count.saturating_mul(CHARS_PER_TOKEN_MAX) < chars
+    };
     let (prompt, output) = (reply.usage.prompt(), reply.usage.output);
     let counts = [
-        (prompt == 0 || is_too_few(prompt, asked * BYTES_OF_PROSE), &mut reply.usage.input, asked, prompt),
-        (output == 0 || is_too_few(output, open), &mut reply.usage.output, said, output),
+        (
+            prompt == 0 || is_too_few(prompt, asked * BYTES_OF_PROSE),
+            &mut reply.usage.input,
+            asked,
+            prompt,
+        ),
+        (
+            output == 0 || is_too_few(output, open),
+            &mut reply.usage.output,
+            said,
+            output,
+        ),
     ];
     for (is_missing, count, guess, whole) in counts {
         if is_missing && guess > whole {
@@ -102,13 +116,26 @@ mod tests {
             let reply = counted(reply, &request);
             (reply.usage.input, reply.usage.output, reply.usage_estimated)
         };
-        let of = |input, output| Usage { input, output, ..Usage::default() };
+        let of = |input, output| Usage {
+            input,
+            output,
+            ..Usage::default()
+        };
         assert_eq!(estimated(of(0, 0), "four"), (2, 1, true));
         assert_eq!(estimated(of(9, 0), "four"), (9, 1, true));
         assert_eq!(estimated(of(0, 9), "four"), (2, 9, true));
         assert_eq!(estimated(of(9, 9), "four"), (9, 9, false));
         assert_eq!(estimated(of(9, 0), ""), (9, 0, false));
-        assert_eq!(estimated(Usage { cache_read: 9, ..of(0, 9) }, "four"), (0, 9, false));
+        assert_eq!(
+            estimated(
+                Usage {
+                    cache_read: 9,
+                    ..of(0, 9)
+                },
+                "four"
+            ),
+            (0, 9, false)
+        );
         // One token beside a megabyte.
         let megabyte = "x".repeat(1 << 20);
         assert_eq!(estimated(of(9, 1), &megabyte), (9, 1 << 18, true));
@@ -131,15 +158,33 @@ mod tests {
                 rate: Default::default(),
             };
             let reply = counted(reply, &request);
-            (reply.usage.input, reply.usage.prompt(), reply.usage_estimated)
+            (
+                reply.usage.input,
+                reply.usage.prompt(),
+                reply.usage_estimated,
+            )
         };
-        assert_eq!(input(Usage { input: 1, ..Usage::default() }), (1 << 18, 1 << 18, true));
         assert_eq!(
-            input(Usage { input: 1, cache_read: 9, ..Usage::default() }),
+            input(Usage {
+                input: 1,
+                ..Usage::default()
+            }),
+            (1 << 18, 1 << 18, true)
+        );
+        assert_eq!(
+            input(Usage {
+                input: 1,
+                cache_read: 9,
+                ..Usage::default()
+            }),
             ((1 << 18) - 9, 1 << 18, true)
         );
         assert_eq!(
-            input(Usage { input: 1, cache_read: 1 << 18, ..Usage::default() }),
+            input(Usage {
+                input: 1,
+                cache_read: 1 << 18,
+                ..Usage::default()
+            }),
             (1, (1 << 18) + 1, false)
         );
     }

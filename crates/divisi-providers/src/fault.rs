@@ -7,12 +7,27 @@
 use serde_json::{Value, json};
 
 /// Fields that only a reply has.
-const OF_REPLIES: [&str; 8] =
-    ["choices", "content", "delta", "output", "usage", "content_block", "message_start", "response"];
+const OF_REPLIES: [&str; 8] = [
+    "choices",
+    "content",
+    "delta",
+    "output",
+    "usage",
+    "content_block",
+    "message_start",
+    "response",
+];
 
 /// Fields in which an error has its reason.
-const REASONS: [&str; 7] =
-    ["message", "msg", "detail", "error_msg", "error_message", "errorMessage", "error_description"];
+const REASONS: [&str; 7] = [
+    "message",
+    "msg",
+    "detail",
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "error_description",
+];
 
 /// The error that `value` is, as it stands there; `None` where it is none.
 pub(crate) fn of(value: &Value) -> Option<Value> {
@@ -24,22 +39,39 @@ pub(crate) fn of(value: &Value) -> Option<Value> {
     if let Some(error) = value.pointer("/base_resp").and_then(of_status) {
         return Some(error);
     }
-    let is_named = |name: &str| value.get(name).and_then(Value::as_str).is_some_and(|kind| kind == "error");
+    let is_named = |name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .is_some_and(|kind| kind == "error")
+    };
     if is_named("object") || is_named("type") {
         return Some(value.clone());
     }
     let is_reply = OF_REPLIES.iter().any(|name| holds(name).is_some());
     let is_reason = |reason: &Value| reason.is_string() || reason.is_array();
-    let has_reason = REASONS.iter().any(|name| holds(name).is_some_and(is_reason));
-    (!is_reply && has_reason && value.get("type").is_none_or(|kind| !kind.is_string())).then(|| value.clone())
+    let has_reason = REASONS
+        .iter()
+        .any(|name| holds(name).is_some_and(is_reason));
+    (!is_reply && has_reason && value.get("type").is_none_or(|kind| !kind.is_string()))
+        .then(|| value.clone())
 }
 
 /// The HTTP status that an error names.
 pub(crate) fn status(error: &Value) -> Option<u16> {
-    let inner = error.get("error").filter(|inner| inner.is_object()).unwrap_or(error);
+    let inner = error
+        .get("error")
+        .filter(|inner| inner.is_object())
+        .unwrap_or(error);
     let names = ["code", "status", "status_code", "statusCode", "http_status"];
-    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
-    let found = [inner, error].into_iter().flat_map(|value| names.iter().filter_map(|name| value.get(*name)));
+    let number = |value: &Value| {
+        value
+            .as_u64()
+            .or_else(|| value.as_str()?.trim().parse().ok())
+    };
+    let found = [inner, error]
+        .into_iter()
+        .flat_map(|value| names.iter().filter_map(|name| value.get(*name)));
     found
         .filter_map(number)
         .find(|status| (400..600).contains(status))
@@ -48,7 +80,9 @@ pub(crate) fn status(error: &Value) -> Option<u16> {
 
 /// MiniMax has a status beside every reply, zero where nothing is wrong.
 fn of_status(base: &Value) -> Option<Value> {
-    let code = base.get("status_code").filter(|code| says_something(code))?;
+    let code = base
+        .get("status_code")
+        .filter(|code| says_something(code))?;
     Some(json!({"error": {"message": base.get("status_msg"), "code": code}}))
 }
 
@@ -100,7 +134,10 @@ mod tests {
     #[test]
     fn a_status_inside_is_found() {
         assert_eq!(status(&json!({"error": {"code": 403}})), Some(403));
-        assert_eq!(status(&json!({"error": {"message": "x", "code": "429"}})), Some(429));
+        assert_eq!(
+            status(&json!({"error": {"message": "x", "code": "429"}})),
+            Some(429)
+        );
         assert_eq!(status(&json!({"error": "x", "status": 502})), Some(502));
         assert_eq!(status(&json!({"error": {"code": "server_error"}})), None);
         assert_eq!(status(&json!({"error": {"code": 1008}})), None);

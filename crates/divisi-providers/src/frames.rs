@@ -162,13 +162,19 @@ impl Frames {
     /// Ends the event that has been begun.
     fn dispatch(&mut self) {
         if let Some(data) = self.data.take() {
-            self.events.push_back(Event { name: std::mem::take(&mut self.name), data });
+            self.events.push_back(Event {
+                name: std::mem::take(&mut self.name),
+                data,
+            });
         }
     }
 
     fn emit(&mut self, json: &[u8]) {
         let data = text(json).into_owned();
-        self.events.push_back(Event { name: String::new(), data });
+        self.events.push_back(Event {
+            name: String::new(),
+            data,
+        });
     }
 
     /// Takes what is whole though its end has not come: nothing more may follow.
@@ -258,7 +264,11 @@ mod tests {
         if ends {
             frames.end();
         }
-        let next = || frames.next().map(|event| format!("{}={}", event.name, event.data));
+        let next = || {
+            frames
+                .next()
+                .map(|event| format!("{}={}", event.name, event.data))
+        };
         std::iter::from_fn(next).collect()
     }
 
@@ -276,9 +286,22 @@ mod tests {
     #[test]
     fn every_line_end_is_one() {
         for end in ["\n", "\r\n", "\r"] {
-            let body =
-                ["\u{feff}: hello", "", "event: a", "data: {\"x\":", "data:1}", "", "", "data: [DONE]", ""];
-            assert_eq!(cut_anywhere(body.join(end).as_bytes()), ["a={\"x\":\n1}", "=[DONE]"], "{end:?}");
+            let body = [
+                "\u{feff}: hello",
+                "",
+                "event: a",
+                "data: {\"x\":",
+                "data:1}",
+                "",
+                "",
+                "data: [DONE]",
+                "",
+            ];
+            assert_eq!(
+                cut_anywhere(body.join(end).as_bytes()),
+                ["a={\"x\":\n1}", "=[DONE]"],
+                "{end:?}"
+            );
         }
     }
 
@@ -288,21 +311,41 @@ mod tests {
             cut_anywhere(b"data: {\"a\":1}\ndata: {\"b\":2}\ndata: [DONE]\n"),
             ["={\"a\":1}", "={\"b\":2}", "=[DONE]"]
         );
-        assert_eq!(cut_anywhere(b"event: a\ndata: {}\nevent: b\ndata: {}"), ["a={}", "b={}"]);
+        assert_eq!(
+            cut_anywhere(b"event: a\ndata: {}\nevent: b\ndata: {}"),
+            ["a={}", "b={}"]
+        );
         assert_eq!(cut_anywhere(b"data: data: {\"a\":1}\n\n"), ["={\"a\":1}"]);
         assert_eq!(
             cut_anywhere(b"{\"a\":\"]}\\\"\"}\n{\"b\":[2]}\n"),
             ["={\"a\":\"]}\\\"\"}", "={\"b\":[2]}"]
         );
-        assert_eq!(cut_anywhere(b"data: {}\n\n{\"error\":\n  {}}"), ["={}", "={\"error\":\n  {}}"]);
-        assert_eq!(cut_anywhere(b": only\n\nretry: 5\nid: 7\n\nnonsense\n"), [""; 0]);
-        assert_eq!(cut_anywhere(b"data: {\"a\":\"\xff\xc3\"}\n\n"), ["={\"a\":\"\u{fffd}\u{fffd}\"}"]);
-        assert_eq!(cut_anywhere("data: {\"a\":\"é𝄞\"}\n\n".as_bytes()), ["={\"a\":\"é𝄞\"}"]);
+        assert_eq!(
+            cut_anywhere(b"data: {}\n\n{\"error\":\n  {}}"),
+            ["={}", "={\"error\":\n  {}}"]
+        );
+        assert_eq!(
+            cut_anywhere(b": only\n\nretry: 5\nid: 7\n\nnonsense\n"),
+            [""; 0]
+        );
+        assert_eq!(
+            cut_anywhere(b"data: {\"a\":\"\xff\xc3\"}\n\n"),
+            ["={\"a\":\"\u{fffd}\u{fffd}\"}"]
+        );
+        assert_eq!(
+            cut_anywhere("data: {\"a\":\"é𝄞\"}\n\n".as_bytes()),
+            ["={\"a\":\"é𝄞\"}"]
+        );
     }
 
     #[test]
     fn what_is_whole_is_not_waited_for() {
-        for open in ["data: [DONE]", "data: [DONE]\n", "data: {\"a\":[]}", "{\"a\":\n[1]}"] {
+        for open in [
+            "data: [DONE]",
+            "data: [DONE]\n",
+            "data: {\"a\":[]}",
+            "{\"a\":\n[1]}",
+        ] {
             assert_eq!(events([open.as_bytes()], false).len(), 1, "{open}");
         }
         assert_eq!(events([&b"data: {\"a\""[..]], false).len(), 0);

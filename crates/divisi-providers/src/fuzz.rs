@@ -62,7 +62,10 @@ fn chat() -> Recorded {
                 "",
                 json!({"id": "", "model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}),
             ),
-            chunk(json!({"role": "assistant", "reasoning_content": "hm"}), Value::Null),
+            chunk(
+                json!({"role": "assistant", "reasoning_content": "hm"}),
+                Value::Null,
+            ),
             chunk(json!({"content": "Voilà: \"𝄞\""}), Value::Null),
             chunk(json!({"content": "\\ and {1}.\n"}), Value::Null),
             call(
@@ -90,10 +93,17 @@ fn messages() -> Recorded {
         (name, data)
     };
     let start = |index: usize, block: Value| {
-        event("content_block_start", json!({"index": index, "content_block": block}))
+        event(
+            "content_block_start",
+            json!({"index": index, "content_block": block}),
+        )
     };
-    let delta =
-        |index: usize, delta: Value| event("content_block_delta", json!({"index": index, "delta": delta}));
+    let delta = |index: usize, delta: Value| {
+        event(
+            "content_block_delta",
+            json!({"index": index, "delta": delta}),
+        )
+    };
     let stop = |index: usize| event("content_block_stop", json!({"index": index}));
     let usage = json!({"input_tokens": 9, "cache_read_input_tokens": 4, "output_tokens": 1, "cache_creation": {"ephemeral_5m_input_tokens": 2}});
     Recorded {
@@ -103,7 +113,10 @@ fn messages() -> Recorded {
                 json!({"message": {"id": "m1", "model": "m", "content": [], "stop_reason": null, "usage": usage}}),
             ),
             event("ping", json!({})),
-            start(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
+            start(
+                0,
+                json!({"type": "thinking", "thinking": "", "signature": ""}),
+            ),
             delta(0, json!({"type": "thinking_delta", "thinking": "hm"})),
             delta(0, json!({"type": "signature_delta", "signature": "c2ln"})),
             stop(0),
@@ -111,11 +124,23 @@ fn messages() -> Recorded {
             delta(1, json!({"type": "text_delta", "text": "Voilà: \"𝄞\""})),
             delta(1, json!({"type": "text_delta", "text": "\\ and {1}.\n"})),
             stop(1),
-            start(2, json!({"type": "tool_use", "id": "a", "name": "read", "input": {}})),
-            delta(2, json!({"type": "input_json_delta", "partial_json": "{\"path\": \"s"})),
-            delta(2, json!({"type": "input_json_delta", "partial_json": "rc\"}"})),
+            start(
+                2,
+                json!({"type": "tool_use", "id": "a", "name": "read", "input": {}}),
+            ),
+            delta(
+                2,
+                json!({"type": "input_json_delta", "partial_json": "{\"path\": \"s"}),
+            ),
+            delta(
+                2,
+                json!({"type": "input_json_delta", "partial_json": "rc\"}"}),
+            ),
             stop(2),
-            start(3, json!({"type": "tool_use", "id": "b", "name": "list", "input": {}})),
+            start(
+                3,
+                json!({"type": "tool_use", "id": "b", "name": "list", "input": {}}),
+            ),
             stop(3),
             event(
                 "message_delta",
@@ -145,7 +170,8 @@ fn responses() -> Recorded {
     let text = |text: &str| json!([{"type": "output_text", "text": text, "annotations": []}]);
     let call = |id: &str, name: &str, arguments: &str| json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": name, "arguments": arguments});
     let whole = "Voilà: \"𝄞\"\\ and {1}.\n";
-    let reasoning = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"});
+    let reasoning =
+        json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"});
     let at = |index: usize, name: &str, value: Value| json!({"output_index": index, "content_index": 0, "item_id": "x", name: value});
     let usage = json!({"input_tokens": 9, "output_tokens": 8, "input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"reasoning_tokens": 2}});
     let output = json!([
@@ -161,14 +187,38 @@ fn responses() -> Recorded {
                 json!({"response": {"model": "m", "status": "in_progress", "output": []}}),
             ),
             event("response.in_progress", json!({"response": {"model": "m"}})),
-            event("response.output_item.done", json!({"output_index": 0, "item": reasoning})),
-            event("response.output_item.added", json!({"output_index": 1, "item": message(json!([]))})),
-            event("response.content_part.added", at(1, "part", text("")[0].clone())),
-            event("response.output_text.delta", at(1, "delta", "Voilà: \"𝄞\"".into())),
-            event("response.output_text.delta", at(1, "delta", "\\ and {1}.\n".into())),
-            event("response.content_part.done", at(1, "part", text(whole)[0].clone())),
-            event("response.output_item.done", json!({"output_index": 1, "item": message(text(whole))})),
-            event("response.output_item.added", json!({"output_index": 2, "item": call("a", "read", "")})),
+            event(
+                "response.output_item.done",
+                json!({"output_index": 0, "item": reasoning}),
+            ),
+            event(
+                "response.output_item.added",
+                json!({"output_index": 1, "item": message(json!([]))}),
+            ),
+            event(
+                "response.content_part.added",
+                at(1, "part", text("")[0].clone()),
+            ),
+            event(
+                "response.output_text.delta",
+                at(1, "delta", "Voilà: \"𝄞\"".into()),
+            ),
+            event(
+                "response.output_text.delta",
+                at(1, "delta", "\\ and {1}.\n".into()),
+            ),
+            event(
+                "response.content_part.done",
+                at(1, "part", text(whole)[0].clone()),
+            ),
+            event(
+                "response.output_item.done",
+                json!({"output_index": 1, "item": message(text(whole))}),
+            ),
+            event(
+                "response.output_item.added",
+                json!({"output_index": 2, "item": call("a", "read", "")}),
+            ),
             event(
                 "response.function_call_arguments.delta",
                 json!({"output_index": 2, "item_id": "fc_a", "delta": "{\"path\": \"s"}),
@@ -181,7 +231,10 @@ fn responses() -> Recorded {
                 "response.output_item.done",
                 json!({"output_index": 2, "item": call("a", "read", "{\"path\": \"src\"}")}),
             ),
-            event("response.output_item.done", json!({"output_index": 3, "item": call("b", "list", "{}")})),
+            event(
+                "response.output_item.done",
+                json!({"output_index": 3, "item": call("b", "list", "{}")}),
+            ),
             event(
                 "response.completed",
                 json!({"response": {"model": "m", "status": "completed", "incomplete_details": null,
@@ -191,7 +244,13 @@ fn responses() -> Recorded {
         end: 14,
         idle: vec![0, 1, 4, 7],
         repeatable: vec![0, 1, 2, 3, 4, 7, 8, 9, 12, 13],
-        needed: &["/item", "/delta", "/response/output", "/response/status", "/part"],
+        needed: &[
+            "/item",
+            "/delta",
+            "/response/output",
+            "/response/status",
+            "/part",
+        ],
     }
 }
 
@@ -262,24 +321,38 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn sending() -> impl Strategy<Value = Sending> {
-    let framing =
-        (0..3_usize, any::<bool>(), any::<bool>(), prop::bool::weighted(0.9), prop::bool::weighted(0.9));
+    let framing = (
+        0..3_usize,
+        any::<bool>(),
+        any::<bool>(),
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.9),
+    );
     let cuts = prop::collection::vec(any::<u16>(), 0..6);
     let ends = prop::option::weighted(0.3, any::<u16>());
     let flipped = prop::option::weighted(0.1, any::<(u16, u8)>());
-    (prop::collection::vec(change(), 0..5), framing, cuts, ends, flipped).prop_map(
-        |(changes, (line_end, marked, comments, labelled, spaced), cuts, ends, flipped)| Sending {
-            changes,
-            line_end,
-            marked,
-            comments,
-            labelled,
-            spaced,
-            cuts,
-            ends,
-            flipped,
-        },
+    (
+        prop::collection::vec(change(), 0..5),
+        framing,
+        cuts,
+        ends,
+        flipped,
     )
+        .prop_map(
+            |(changes, (line_end, marked, comments, labelled, spaced), cuts, ends, flipped)| {
+                Sending {
+                    changes,
+                    line_end,
+                    marked,
+                    comments,
+                    labelled,
+                    spaced,
+                    cuts,
+                    ends,
+                    flipped,
+                }
+            },
+        )
 }
 
 /// All pointers to what is in `value`.
@@ -290,9 +363,14 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
         pointers(value, &at, found);
     };
     match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| inner(name.clone(), value)),
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(name, value)| inner(name.clone(), value)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| inner(index.to_string(), value));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, value)| inner(index.to_string(), value));
         }
         _ => {}
     }
@@ -317,12 +395,18 @@ fn formed(value: &Value, form: usize) -> Option<Value> {
 }
 
 fn set(data: &mut Value, pointer: &str, new: Option<Value>) {
-    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+    let Some((parent, name)) = pointer.rsplit_once('/') else {
+        return;
+    };
     match (data.pointer_mut(parent), new) {
         (Some(Value::Object(fields)), Some(new)) => _ = fields.insert(name.to_owned(), new),
         (Some(Value::Object(fields)), None) => _ = fields.shift_remove(name),
         (Some(Value::Array(items)), new) => {
-            if let Some(item) = name.parse().ok().and_then(|index: usize| items.get_mut(index)) {
+            if let Some(item) = name
+                .parse()
+                .ok()
+                .and_then(|index: usize| items.get_mut(index))
+            {
                 *item = new.unwrap_or_default();
             }
         }
@@ -345,28 +429,43 @@ impl Recorded {
             return false;
         }
         // The whole of a choice or of its delta is needed where it says something.
-        let is_frame = ["/choices", "/choices/0", "/choices/0/delta", "/delta", "/response", "/message"]
-            .contains(&pointer);
+        let is_frame = [
+            "/choices",
+            "/choices/0",
+            "/choices/0/delta",
+            "/delta",
+            "/response",
+            "/message",
+        ]
+        .contains(&pointer);
         let is_needed = self.needed.iter().any(touches);
         !(is_frame || is_needed || name == "error" && form % 9 > 1)
     }
 
     /// The reply after `changes`: its events, and whether it stays readable.
     fn changed(&self, sending: &Sending) -> (Vec<(&'static str, Value, bool)>, bool) {
-        let mut events: Vec<_> =
-            self.events.iter().enumerate().map(|(n, (name, data))| (n, *name, data.clone())).collect();
+        let mut events: Vec<_> = self
+            .events
+            .iter()
+            .enumerate()
+            .map(|(n, (name, data))| (n, *name, data.clone()))
+            .collect();
         let mut is_readable = true;
         for change in &sending.changes {
             let len = events.len();
             let position = |n: &usize, events: &[(usize, &'static str, Value)], of: &[usize]| {
-                events.iter().position(|(number, ..)| *number == of[n % of.len()])
+                events
+                    .iter()
+                    .position(|(number, ..)| *number == of[n % of.len()])
             };
             match change {
                 Change::Field { event, field, form } => {
                     let data = &mut events[event % len].2;
                     let mut all = Vec::new();
                     pointers(data, "", &mut all);
-                    let Some(pointer) = all.get(field % all.len().max(1)) else { continue };
+                    let Some(pointer) = all.get(field % all.len().max(1)) else {
+                        continue;
+                    };
                     if self.may_change(pointer, *form, sending.labelled) {
                         let new = data.pointer(pointer).and_then(|value| formed(value, *form));
                         set(data, pointer, new);
@@ -397,21 +496,31 @@ impl Recorded {
                     let data = json!({"type": "novelty", "choices": null, "x": [{"y": 1}]});
                     events.insert(at % (len + 1), (usize::MAX, "novelty", data));
                 }
-                Change::Wild { event, field, form, to } => {
+                Change::Wild {
+                    event,
+                    field,
+                    form,
+                    to,
+                } => {
                     is_readable = false;
                     let from = event % len;
                     let mut all = Vec::new();
                     pointers(&events[from].2, "", &mut all);
                     if let Some(pointer) = all.get(field % all.len().max(1)) {
-                        let new = events[from].2.pointer(pointer).and_then(|value| formed(value, *form));
+                        let new = events[from]
+                            .2
+                            .pointer(pointer)
+                            .and_then(|value| formed(value, *form));
                         set(&mut events[from].2, pointer, new);
                     }
                     events.swap(from, to % len);
                 }
             }
         }
-        let events =
-            events.into_iter().map(|(number, name, data)| (name, data, number == self.end)).collect();
+        let events = events
+            .into_iter()
+            .map(|(number, name, data)| (name, data, number == self.end))
+            .collect();
         (events, is_readable)
     }
 
@@ -420,7 +529,11 @@ impl Recorded {
     fn bytes(&self, sending: &Sending) -> (Vec<u8>, Verdict) {
         let line_end = ["\n", "\r\n", "\r"][sending.line_end];
         let (events, mut is_known) = self.changed(sending);
-        let mut out = if sending.marked { "\u{feff}".to_owned() } else { String::new() };
+        let mut out = if sending.marked {
+            "\u{feff}".to_owned()
+        } else {
+            String::new()
+        };
         let mut whole_from = None;
         for (name, data, is_end) in &events {
             if sending.comments {
@@ -429,7 +542,11 @@ impl Recorded {
             if sending.labelled && !name.is_empty() {
                 out.push_str(&format!("event: {name}{line_end}"));
             }
-            let data = if data.is_null() { "[DONE]".to_owned() } else { data.to_string() };
+            let data = if data.is_null() {
+                "[DONE]".to_owned()
+            } else {
+                data.to_string()
+            };
             out.push_str(&format!("data: {data}"));
             if *is_end && whole_from.is_none() {
                 whole_from = Some(out.len());
@@ -499,10 +616,18 @@ fn fuzz<A: Assembler>(name: &str, recorded: &Recorded, assembler: impl Fn() -> A
     };
     let (bytes, _) = recorded.bytes(&plain);
     let right = essence(&read(&[&bytes]).unwrap_or_else(|error| panic!("{name}: {error}")));
-    assert!(right.contains("Voil") && right.contains("src"), "{name}: {right}");
-    let seconds: Option<u64> = std::env::var("DIVISI_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    assert!(
+        right.contains("Voil") && right.contains("src"),
+        "{name}: {right}"
+    );
+    let seconds: Option<u64> = std::env::var("DIVISI_FUZZ_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let begun_at = Instant::now();
-    let begun = seconds.map_or_else(|| "suite".to_owned(), |_| format!("{:?}", std::time::SystemTime::now()));
+    let begun = seconds.map_or_else(
+        || "suite".to_owned(),
+        |_| format!("{:?}", std::time::SystemTime::now()),
+    );
     let is_over = |batch: u64| match seconds {
         Some(seconds) => begun_at.elapsed() >= Duration::from_secs(seconds),
         None => batch >= BATCHES,
@@ -511,31 +636,47 @@ fn fuzz<A: Assembler>(name: &str, recorded: &Recorded, assembler: impl Fn() -> A
     let mut batches = 0..;
     while let Some(batch) = batches.next().filter(|batch| !is_over(*batch)) {
         let seed: [u8; 32] = blake3::hash(format!("{name} {begun} {batch}").as_bytes()).into();
-        let config = Config { cases: BATCH, failure_persistence: None, ..Config::default() };
-        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+        let config = Config {
+            cases: BATCH,
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let mut runner =
+            TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
         let seen = std::cell::RefCell::new([0_u64; 3]);
         let outcome = runner.run(&sending(), |sending| {
             let (bytes, verdict) = recorded.bytes(&sending);
-            let mut cuts: Vec<_> =
-                sending.cuts.iter().map(|cut| bytes.len() * usize::from(*cut) / 65_536).collect();
+            let mut cuts: Vec<_> = sending
+                .cuts
+                .iter()
+                .map(|cut| bytes.len() * usize::from(*cut) / 65_536)
+                .collect();
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
             let pieces: Vec<_> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
             let result = read(&pieces);
             seen.borrow_mut()[verdict as usize] += 1;
             let fail = |what: String| {
-                Err(TestCaseError::fail(format!("{what}\n{}", String::from_utf8_lossy(&bytes))))
+                Err(TestCaseError::fail(format!(
+                    "{what}\n{}",
+                    String::from_utf8_lossy(&bytes)
+                )))
             };
             match (verdict, result) {
                 (Verdict::Whole, Ok(reply)) if essence(&reply) == right => Ok(()),
                 (Verdict::Whole, Ok(reply)) => fail(format!("{} is not {right}", essence(&reply))),
                 (Verdict::Whole, Err(error)) => fail(format!("a whole reply was lost: {error}")),
-                (Verdict::Half, Ok(reply)) => fail(format!("half a reply is a success: {}", essence(&reply))),
+                (Verdict::Half, Ok(reply)) => {
+                    fail(format!("half a reply is a success: {}", essence(&reply)))
+                }
                 (Verdict::Half, Err(_)) | (Verdict::Unknown, _) => Ok(()),
             }
         });
         outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
-        counts.iter_mut().zip(seen.into_inner()).for_each(|(count, seen)| *count += seen);
+        counts
+            .iter_mut()
+            .zip(seen.into_inner())
+            .for_each(|(count, seen)| *count += seen);
     }
     assert!(counts.iter().all(|count| *count > 0), "{name}: {counts:?}");
     let [whole, half, unknown] = counts;

@@ -82,12 +82,18 @@ impl Http {
         headers: impl IntoIterator<Item = (&'static str, Secret)>,
     ) -> Result<Self, EndpointError> {
         endpoint.make_known();
-        let wrong = |part, what| EndpointError { name: endpoint.name.clone(), part, what };
+        let wrong = |part, what| EndpointError {
+            name: endpoint.name.clone(),
+            part,
+            what,
+        };
         let unusable = |what: String| wrong(EndpointPart::Other, what);
         let elsewhere = |what: String| wrong(EndpointPart::Address, what);
         // `localhost:8080` would be read as a scheme with a path.
         if !endpoint.base_url.contains("://") {
-            return Err(elsewhere("its address does not begin with http:// or https://".to_owned()));
+            return Err(elsewhere(
+                "its address does not begin with http:// or https://".to_owned(),
+            ));
         }
         let url = Url::parse(&endpoint.base_url)
             .map_err(|error| elsewhere(format!("its address is wrong: {error}")))?;
@@ -97,17 +103,30 @@ impl Http {
                 url.scheme()
             )));
         }
-        if let (Some(flaw), env) = (endpoint.key.as_ref().and_then(Secret::flaw), &endpoint.key_env) {
-            let place = env.as_deref().map(|env| format!(" in {env}")).unwrap_or_default();
-            return Err(unusable(format!("the key{place} has {flaw} in it: copy it again")));
+        if let (Some(flaw), env) = (
+            endpoint.key.as_ref().and_then(Secret::flaw),
+            &endpoint.key_env,
+        ) {
+            let place = env
+                .as_deref()
+                .map(|env| format!(" in {env}"))
+                .unwrap_or_default();
+            return Err(unusable(format!(
+                "the key{place} has {flaw} in it: copy it again"
+            )));
         }
-        let vendor = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let vendor = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
         let mut map = HeaderMap::new();
         // What is compressed arrives late. A body that is all the same is read.
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in vendor.chain(endpoint.headers.iter().cloned()) {
-            let mut sent = HeaderValue::from_str(value.expose())
-                .map_err(|_| unusable(format!("the header `{name}` has characters that cannot be sent")))?;
+            let mut sent = HeaderValue::from_str(value.expose()).map_err(|_| {
+                unusable(format!(
+                    "the header `{name}` has characters that cannot be sent"
+                ))
+            })?;
             sent.set_sensitive(true);
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| unusable(format!("`{name}` cannot be the name of a header")))?;
@@ -159,7 +178,8 @@ impl Http {
         body: &impl Serialize,
     ) -> Result<T, ProviderError> {
         let (client, _in_flight) = self.client();
-        self.value(path, client.post(self.url(path)).json(body)).await
+        self.value(path, client.post(self.url(path)).json(body))
+            .await
     }
 
     /// A client for one more request. The first that has room is taken, so that what is
@@ -176,7 +196,9 @@ impl Http {
             clients.push(another.into());
         }
         // There is one from the start.
-        let emptiest = clients.iter().min_by_key(|client| client.in_flight.load(Ordering::Relaxed));
+        let emptiest = clients
+            .iter()
+            .min_by_key(|client| client.in_flight.load(Ordering::Relaxed));
         emptiest.unwrap_or(&clients[0]).takes_one()
     }
 
@@ -199,7 +221,9 @@ impl Http {
 
     /// The address of `path`, which begins with a slash. Not parsed anew for every request.
     fn url(&self, path: &str) -> Url {
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         // What stands in the address itself, such as the version of Azure's API, stays.
@@ -217,20 +241,30 @@ impl Http {
             let is_dead = is_kept && sent_at.elapsed() < DEAD_WITHIN;
             self.unreached(&error, is_dead)
         })?;
-        self.multiplexes.store(response.version() == Version::HTTP_2, Ordering::Relaxed);
-        let is_kept = response.headers().get(CONNECTION).is_none_or(|value| value != "close");
+        self.multiplexes
+            .store(response.version() == Version::HTTP_2, Ordering::Relaxed);
+        let is_kept = response
+            .headers()
+            .get(CONNECTION)
+            .is_none_or(|value| value != "close");
         *self.answered() = is_kept.then(Instant::now);
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let headers = response.headers().clone();
-        Err(classify::response(&self.endpoint, status.as_u16(), &headers, &body(response).await))
+        Err(classify::response(
+            &self.endpoint,
+            status.as_u16(),
+            &headers,
+            &body(response).await,
+        ))
     }
 
     /// Whether a connection may be open that an earlier request has used.
     fn keeps_connections(&self) -> bool {
-        self.answered().is_some_and(|at| at.elapsed() < IDLE_TIMEOUT)
+        self.answered()
+            .is_some_and(|at| at.elapsed() < IDLE_TIMEOUT)
     }
 
     fn answered(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -245,8 +279,9 @@ impl Http {
         let url = self.endpoint.shown_url();
         if error.is_connect() {
             let message = format!("provider `{name}` cannot be reached: {cause}");
-            return ProviderError::new(FailureClass::Network, message)
-                .hint(format!("is a server running at {url}, and is this machine online?"));
+            return ProviderError::new(FailureClass::Network, message).hint(format!(
+                "is a server running at {url}, and is this machine online?"
+            ));
         }
         let message = format!("provider `{name}` closed the connection without an answer: {cause}");
         let error = ProviderError::new(FailureClass::Network, message);
@@ -277,7 +312,10 @@ impl SharedClient {
 
 impl From<Client> for SharedClient {
     fn from(client: Client) -> Self {
-        Self { client, in_flight: Arc::default() }
+        Self {
+            client,
+            in_flight: Arc::default(),
+        }
     }
 }
 
@@ -316,7 +354,11 @@ pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
         .redirect(redirect::Policy::none())
         .retry(retry::never());
     // A proxy reaches its own machine under these addresses, not this one.
-    if on_this_machine { builder.no_proxy() } else { builder }
+    if on_this_machine {
+        builder.no_proxy()
+    } else {
+        builder
+    }
 }
 
 fn is_on_this_machine(url: &Url) -> bool {
@@ -351,8 +393,11 @@ mod tests {
 
     #[test]
     fn only_http_is_spoken() {
-        let set_up =
-            |url: &str| Http::new(Endpoint::new("main", url), []).err().map(|error| error.to_string());
+        let set_up = |url: &str| {
+            Http::new(Endpoint::new("main", url), [])
+                .err()
+                .map(|error| error.to_string())
+        };
         assert_eq!(set_up("https://example.com"), None);
         insta::assert_snapshot!(set_up("ftp://example.com").unwrap(), @"provider `main` cannot be set up: its address begins with `ftp:`, and only http and https are spoken");
     }

@@ -56,7 +56,9 @@ impl<'de> DeserializeSeed<'de> for Tokens {
 
 /// A place in a list: also as `1.0` or `"1"`.
 pub(crate) fn index<'de, D: Deserializer<'de>>(field: D) -> Result<Option<usize>, D::Error> {
-    Ok(number(field)?.and_then(natural).and_then(|index| index.try_into().ok()))
+    Ok(number(field)?
+        .and_then(natural)
+        .and_then(|index| index.try_into().ok()))
 }
 
 fn number<'de, D: Deserializer<'de>>(field: D) -> Result<Option<f64>, D::Error> {
@@ -138,7 +140,12 @@ pub(crate) fn field<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// The fields of `names` that `value` has and that hold something.
 pub(crate) fn fields(value: &Value, names: &[&str]) -> Map<String, Value> {
-    let held = |name: &&str| Some(((*name).to_owned(), value.get(*name).filter(|v| !v.is_null())?.clone()));
+    let held = |name: &&str| {
+        Some((
+            (*name).to_owned(),
+            value.get(*name).filter(|v| !v.is_null())?.clone(),
+        ))
+    };
     names.iter().filter_map(held).collect()
 }
 
@@ -294,11 +301,17 @@ impl<'de> Visitor<'de> for SaidVisitor {
     absent_otherwise!(Said::default());
 
     fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Said { text: Cow::Borrowed(text), ..Said::default() })
+        Ok(Said {
+            text: Cow::Borrowed(text),
+            ..Said::default()
+        })
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Said { text: Cow::Owned(text.to_owned()), ..Said::default() })
+        Ok(Said {
+            text: Cow::Owned(text.to_owned()),
+            ..Said::default()
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
@@ -337,18 +350,30 @@ mod tests {
     }
 
     /// Values of every form.
-    const FORMS: [&str; 8] =
-        ["null", "true", "-1", "12.0", "\"12\"", "[1, null, {\"text\": \"a\"}]", "{\"text\": \"a\"}", "1e30"];
+    const FORMS: [&str; 8] = [
+        "null",
+        "true",
+        "-1",
+        "12.0",
+        "\"12\"",
+        "[1, null, {\"text\": \"a\"}]",
+        "{\"text\": \"a\"}",
+        "1e30",
+    ];
 
     fn read(name: &str, json: &str) -> String {
         let event = format!("{{\"{name}\": {json}, \"unknown\": {json}}}");
-        let read: Fields<'_> = serde_json::from_str(&event).unwrap_or_else(|e| panic!("{event}: {e}"));
+        let read: Fields<'_> =
+            serde_json::from_str(&event).unwrap_or_else(|e| panic!("{event}: {e}"));
         match name {
             "text" if read.text.is_empty() => ".".to_owned(),
             "text" => read.text.into_owned(),
             "index" => format!("{:?}", read.index),
             "object" => format!("{:?}", read.object.map(|object| object.text.into_owned())),
-            "list" => format!("{:?}", read.list.iter().map(|one| &one.text).collect::<Vec<_>>()),
+            "list" => format!(
+                "{:?}",
+                read.list.iter().map(|one| &one.text).collect::<Vec<_>>()
+            ),
             _ => format!("{}|{}", read.said.text, read.said.thought),
         }
     }
@@ -370,14 +395,33 @@ mod tests {
         let parts = r#"[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "reference"},
             {"type": "text", "text": "fi"}, "ne"]"#;
         assert_eq!(read("said", parts), "fine|hm");
-        assert_eq!(text_in(&serde_json::json!({"content": [{"text": "a"}, {"text": "b"}]})), "ab");
+        assert_eq!(
+            text_in(&serde_json::json!({"content": [{"text": "a"}, {"text": "b"}]})),
+            "ab"
+        );
     }
 
     #[test]
     fn what_is_no_count_is_none_and_one_beyond_reason_is_the_most() {
-        let tokens = |json: &str| Tokens.deserialize(&serde_json::from_str::<Value>(json).unwrap()).unwrap();
+        let tokens = |json: &str| {
+            Tokens
+                .deserialize(&serde_json::from_str::<Value>(json).unwrap())
+                .unwrap()
+        };
         let read = FORMS.map(tokens);
-        assert_eq!(read, [None, None, None, Some(12), Some(12), None, None, Some(TOKENS_MAX)]);
+        assert_eq!(
+            read,
+            [
+                None,
+                None,
+                None,
+                Some(12),
+                Some(12),
+                None,
+                None,
+                Some(TOKENS_MAX)
+            ]
+        );
         assert_eq!(tokens(&(TOKENS_MAX - 1).to_string()), Some(TOKENS_MAX - 1));
         assert_eq!(tokens(&(1_u64 << 63).to_string()), Some(TOKENS_MAX));
     }

@@ -72,7 +72,9 @@ pub use provider::{Progress, Provider};
 pub use rate::RateLimits;
 pub use redact::redact;
 pub use reply::{Reply, Stop};
-pub use request::{Block, INVALID_INPUT, Message, Request, Role, SystemBlock, Text, ToolDefinition};
+pub use request::{
+    Block, INVALID_INPUT, Message, Request, Role, SystemBlock, Text, ToolDefinition,
+};
 pub use scripted::Scripted;
 pub use secret::Secret;
 pub use tools::Tools;

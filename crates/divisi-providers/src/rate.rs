@@ -12,13 +12,22 @@ use reqwest::header::HeaderMap;
 
 /// Reads every limit that `headers` name.
 pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
-    if !headers.keys().any(|name| name.as_str().contains("ratelimit")) {
+    if !headers
+        .keys()
+        .any(|name| name.as_str().contains("ratelimit"))
+    {
         return RateLimits::default();
     }
     let now = vendor_now(headers);
-    let read = [anthropic::limits(headers, now), openai::limits(headers, now)];
+    let read = [
+        anthropic::limits(headers, now),
+        openai::limits(headers, now),
+    ];
     let first = |of: fn(&RateLimits) -> Window| {
-        read.iter().map(of).find(|window| *window != Window::default()).unwrap_or_default()
+        read.iter()
+            .map(of)
+            .find(|window| *window != Window::default())
+            .unwrap_or_default()
     };
     RateLimits {
         requests: first(|limits| limits.requests),
@@ -30,12 +39,18 @@ pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
 
 /// How long `headers` ask us to wait.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
-    let millis =
-        text(headers, "retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()).map(|ms| Millis(ms as u64));
+    let millis = text(headers, "retry-after-ms")
+        .and_then(|ms| ms.parse::<f64>().ok())
+        .map(|ms| Millis(ms as u64));
     let wait = || {
         let wait = text(headers, "retry-after")?;
         let now = vendor_now(headers);
-        span(wait, now).or_else(|| Some(between(now, jiff::fmt::rfc2822::parse(wait).ok()?.timestamp())))
+        span(wait, now).or_else(|| {
+            Some(between(
+                now,
+                jiff::fmt::rfc2822::parse(wait).ok()?.timestamp(),
+            ))
+        })
     };
     millis.or_else(wait)
 }
@@ -50,7 +65,8 @@ pub(crate) fn exhausted_for(headers: &HeaderMap) -> Option<Millis> {
         .keys()
         .map(|name| name.as_str())
         .filter(|name| name.contains("ratelimit") && name.contains("reset"));
-    let exhausted = resets.filter(|name| number(headers, &name.replace("reset", "remaining")) == Some(0));
+    let exhausted =
+        resets.filter(|name| number(headers, &name.replace("reset", "remaining")) == Some(0));
     exhausted
         .filter_map(|name| text(headers, name))
         .filter_map(|reset| span(reset, now).or_else(|| until(reset, now)))
@@ -83,7 +99,9 @@ pub(crate) fn span(text: &str, now: Timestamp) -> Option<Millis> {
     let until = |at: Result<Timestamp, _>| at.ok().map(|at| between(now, at));
     match text.parse::<f64>() {
         Ok(number) if !number.is_finite() => None,
-        Ok(millis) if millis >= MOMENT_MIN * 1_000.0 => until(Timestamp::from_millisecond(millis as i64)),
+        Ok(millis) if millis >= MOMENT_MIN * 1_000.0 => {
+            until(Timestamp::from_millisecond(millis as i64))
+        }
         Ok(seconds) if seconds >= MOMENT_MIN => until(Timestamp::from_second(seconds as i64)),
         // The cast takes negative numbers to zero.
         Ok(seconds) => Some(Millis((seconds * 1_000.0).ceil() as u64)),
@@ -110,7 +128,12 @@ mod tests {
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
             .collect()
     }
 
@@ -122,15 +145,26 @@ mod tests {
             ("anthropic-ratelimit-requests-remaining", "49"),
             ("anthropic-ratelimit-requests-reset", "2026-11-22T23:00:01Z"),
             ("anthropic-ratelimit-output-tokens-remaining", "8000"),
-            ("anthropic-ratelimit-output-tokens-reset", "2026-11-22T22:59:59Z"),
+            (
+                "anthropic-ratelimit-output-tokens-reset",
+                "2026-11-22T22:59:59Z",
+            ),
         ]));
         assert_eq!(
             rate.requests,
-            Window { limit: Some(50), remaining: Some(49), resets_in: Some(Millis(1_000)) }
+            Window {
+                limit: Some(50),
+                remaining: Some(49),
+                resets_in: Some(Millis(1_000))
+            }
         );
         assert_eq!(
             rate.output_tokens,
-            Window { limit: None, remaining: Some(8_000), resets_in: Some(Millis(0)) }
+            Window {
+                limit: None,
+                remaining: Some(8_000),
+                resets_in: Some(Millis(0))
+            }
         );
         assert_eq!(rate.tokens, Window::default());
     }
@@ -143,10 +177,21 @@ mod tests {
             ("x-ratelimit-remaining-tokens", "29000"),
             ("x-ratelimit-reset-tokens", "6m0s"),
         ]));
-        assert_eq!(rate.requests, Window { limit: Some(500), remaining: None, resets_in: Some(Millis(120)) });
+        assert_eq!(
+            rate.requests,
+            Window {
+                limit: Some(500),
+                remaining: None,
+                resets_in: Some(Millis(120))
+            }
+        );
         assert_eq!(
             rate.tokens,
-            Window { limit: None, remaining: Some(29_000), resets_in: Some(Millis::from_secs(360)) }
+            Window {
+                limit: None,
+                remaining: Some(29_000),
+                resets_in: Some(Millis::from_secs(360))
+            }
         );
     }
 
@@ -163,7 +208,9 @@ mod tests {
 
     #[test]
     fn reads_when_a_limit_that_is_used_up_lets_in_again() {
-        let wait = |lines: &[(&'static str, &'static str)]| exhausted_for(&headers(lines)).map(|wait| wait.0);
+        let wait = |lines: &[(&'static str, &'static str)]| {
+            exhausted_for(&headers(lines)).map(|wait| wait.0)
+        };
         let date = ("date", "Sun, 22 Nov 2026 23:00:00 GMT");
         for (reset, millis) in [
             ("2", 2_000),
@@ -174,8 +221,8 @@ mod tests {
             ("2026-11-22T23:00:01Z", 1_000),
         ] {
             for name in ["", "-requests", "-tokens-minute"] {
-                let [remaining, reset_name] =
-                    ["remaining", "reset"].map(|word| format!("x-ratelimit-{word}{name}").leak() as &str);
+                let [remaining, reset_name] = ["remaining", "reset"]
+                    .map(|word| format!("x-ratelimit-{word}{name}").leak() as &str);
                 assert_eq!(
                     wait(&[date, (remaining, "0"), (reset_name, reset)]),
                     Some(millis),
@@ -196,8 +243,13 @@ mod tests {
 
     #[test]
     fn reads_how_long_to_wait() {
-        let wait = |lines: &[(&'static str, &'static str)]| retry_after(&headers(lines)).map(|wait| wait.0);
-        assert_eq!(wait(&[("retry-after", "2"), ("retry-after-ms", "1500")]), Some(1_500));
+        let wait = |lines: &[(&'static str, &'static str)]| {
+            retry_after(&headers(lines)).map(|wait| wait.0)
+        };
+        assert_eq!(
+            wait(&[("retry-after", "2"), ("retry-after-ms", "1500")]),
+            Some(1_500)
+        );
         assert_eq!(wait(&[("retry-after", "2")]), Some(2_000));
         assert_eq!(wait(&[("retry-after", "0.25")]), Some(250));
         assert_eq!(wait(&[("retry-after", "-1")]), Some(0));

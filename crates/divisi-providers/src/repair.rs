@@ -20,12 +20,20 @@ pub(crate) fn values(data: &str) -> Option<Vec<Value>> {
     if let Some(value) = value_keeping_halves(data) {
         return Some(vec![value]);
     }
-    let lines: Vec<_> = data.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = data
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     if lines.len() < 2 {
         return None;
     }
     let is_end = |line: &&str| !crate::stream::is_done(line);
-    lines.into_iter().filter(is_end).map(value_keeping_halves).collect()
+    lines
+        .into_iter()
+        .filter(is_end)
+        .map(value_keeping_halves)
+        .collect()
 }
 
 /// The value of `json`, mended where that needs no guess.
@@ -37,7 +45,9 @@ pub(crate) fn value(json: &str) -> Result<Value, serde_json::Error> {
 }
 
 fn value_keeping_halves(json: &str) -> Option<Value> {
-    serde_json::from_str(json).ok().or_else(|| serde_json::from_str(&mended(json)).ok())
+    serde_json::from_str(json)
+        .ok()
+        .or_else(|| serde_json::from_str(&mended(json)).ok())
 }
 
 /// `text` with the halves of surrogate pairs in it joined; a half without its
@@ -51,8 +61,8 @@ pub(crate) fn joined(text: &str) -> Cow<'_, str> {
     let mut chars = text.chars().peekable();
     while let Some(one) = chars.next() {
         let pair = half(one).zip(chars.peek().copied().and_then(half));
-        let character =
-            pair.and_then(|(high, low)| char::decode_utf16([high, low]).next().and_then(Result::ok));
+        let character = pair
+            .and_then(|(high, low)| char::decode_utf16([high, low]).next().and_then(Result::ok));
         match (character, half(one)) {
             (Some(character), _) => {
                 chars.next();
@@ -74,7 +84,10 @@ fn clean(value: Value) -> Value {
     match value {
         Value::String(text) => joined(&text).into_owned().into(),
         Value::Array(items) => items.into_iter().map(clean).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, clean(value))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, clean(value)))
+            .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
@@ -118,7 +131,10 @@ fn mended(json: &str) -> String {
 }
 
 fn no_number(rest: &str) -> Option<usize> {
-    ["NaN", "Infinity", "-Infinity", "-NaN"].into_iter().find(|word| rest.starts_with(word)).map(str::len)
+    ["NaN", "Infinity", "-Infinity", "-NaN"]
+        .into_iter()
+        .find(|word| rest.starts_with(word))
+        .map(str::len)
 }
 
 /// Copies the escape at the start of `rest`, and returns its length.
@@ -161,7 +177,10 @@ mod tests {
                 r#"{"a": NaN, "b": [-Infinity, -1], "c": "NaN"}"#,
                 json!({"a": null, "b": [null, -1], "c": "NaN"}),
             ),
-            ("{\"a\": \"one\ttwo\nthree\"}", json!({"a": "one\ttwo\nthree"})),
+            (
+                "{\"a\": \"one\ttwo\nthree\"}",
+                json!({"a": "one\ttwo\nthree"}),
+            ),
             (
                 r#"{"a": "\ud83d", "b": "\ude00x", "c": "\ud83d\ude00\n"}"#,
                 json!({"a": "\u{fffd}", "b": "\u{fffd}x", "c": "😀\n"}),
@@ -170,7 +189,14 @@ mod tests {
         ] {
             assert_eq!(value(odd).unwrap(), right, "{odd}");
         }
-        for broken in [r#"{"a": 1"#, r#"{"a": "\q"}"#, "{a: 1}", "", r#"{"a": "\ud8"#, r#"{"a": "\"#] {
+        for broken in [
+            r#"{"a": 1"#,
+            r#"{"a": "\q"}"#,
+            "{a: 1}",
+            "",
+            r#"{"a": "\ud8"#,
+            r#"{"a": "\"#,
+        ] {
             assert!(value(broken).is_err(), "{broken}");
         }
     }
@@ -188,7 +214,12 @@ mod tests {
     #[test]
     fn halves_find_each_other() {
         let halves = values(r#"["\ud83d", "\ude00", "\ude00\ud83d"]"#).unwrap();
-        let said: String = halves[0].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let said: String = halves[0]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         assert_eq!(joined(&said), "😀\u{fffd}\u{fffd}");
         assert_eq!(joined("plain 𝄞"), "plain 𝄞");
     }

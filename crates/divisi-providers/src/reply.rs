@@ -38,7 +38,10 @@ impl Reply {
     pub fn new(model: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
         Self {
             model: model.into(),
-            blocks: vec![Block::Text { text: text.into(), cache: false }],
+            blocks: vec![Block::Text {
+                text: text.into(),
+                cache: false,
+            }],
             stop: Stop::EndTurn,
             usage: Usage::default(),
             billing: Billing::default(),
@@ -55,7 +58,10 @@ impl Reply {
 
     /// The reply as it belongs into the next request.
     pub fn into_message(self) -> Message {
-        Message { role: Role::Assistant, blocks: self.blocks }
+        Message {
+            role: Role::Assistant,
+            blocks: self.blocks,
+        }
     }
 }
 

@@ -47,7 +47,8 @@ impl Request {
     /// All that a model reads of it, piece by piece, each once. Whatever counts the size of
     /// a request, in bytes, characters or tokens, counts these.
     pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
-        self.own_texts().chain(self.tools.iter().flat_map(ToolDefinition::texts))
+        self.own_texts()
+            .chain(self.tools.iter().flat_map(ToolDefinition::texts))
     }
 
     /// Bytes of all that a model reads of it.
@@ -59,7 +60,9 @@ impl Request {
     fn own_texts(&self) -> impl Iterator<Item = Text<'_>> {
         let system = self.system.iter().map(|block| Text::Plain(&block.text));
         let messages = self.messages.iter().flat_map(Message::texts);
-        system.chain(messages).chain(self.schema.as_deref().map(Text::Json))
+        system
+            .chain(messages)
+            .chain(self.schema.as_deref().map(Text::Json))
     }
 }
 
@@ -108,7 +111,10 @@ pub struct Message {
 impl Message {
     /// A text from us.
     pub fn user(text: impl Into<Arc<str>>) -> Self {
-        Self { role: Role::User, blocks: vec![Block::text(text)] }
+        Self {
+            role: Role::User,
+            blocks: vec![Block::text(text)],
+        }
     }
 
     /// Bytes of all that a model reads of it.
@@ -173,7 +179,10 @@ pub enum Block {
 impl Block {
     /// A text that marks no cache.
     pub fn text(text: impl Into<Arc<str>>) -> Self {
-        Self::Text { text: text.into(), cache: false }
+        Self::Text {
+            text: text.into(),
+            cache: false,
+        }
     }
 
     /// Something that its vendor wants back on the block that follows.
@@ -234,7 +243,12 @@ pub struct ToolDefinition {
 impl ToolDefinition {
     /// All that a model reads of it.
     pub(crate) fn texts(&self) -> impl Iterator<Item = Text<'_>> {
-        [Text::Plain(&self.name), Text::Plain(&self.description), Text::Json(&self.input_schema)].into_iter()
+        [
+            Text::Plain(&self.name),
+            Text::Plain(&self.description),
+            Text::Json(&self.input_schema),
+        ]
+        .into_iter()
     }
 }
 
@@ -244,7 +258,11 @@ mod tests {
 
     #[test]
     fn whatever_a_model_reads_counts() {
-        let call = |input| Block::ToolUse { id: "unread".to_owned(), name: "f".to_owned(), input };
+        let call = |input| Block::ToolUse {
+            id: "unread".to_owned(),
+            name: "f".to_owned(),
+            input,
+        };
         let result = Block::ToolResult {
             tool_use_id: "unread".to_owned(),
             content: "result".to_owned(),
@@ -256,10 +274,23 @@ mod tests {
             description: "does it".to_owned(),
             input_schema: json!({"type": "object"}),
         };
-        let blocks = vec![call(json!({"a": 1})), result, Block::Opaque(json!(["thought"]))];
+        let blocks = vec![
+            call(json!({"a": 1})),
+            result,
+            Block::Opaque(json!(["thought"])),
+        ];
         let whole = Request {
-            system: vec![SystemBlock { text: "system".into(), cache: false }],
-            messages: vec![Message::user("prompt"), Message { role: Role::Assistant, blocks }],
+            system: vec![SystemBlock {
+                text: "system".into(),
+                cache: false,
+            }],
+            messages: vec![
+                Message::user("prompt"),
+                Message {
+                    role: Role::Assistant,
+                    blocks,
+                },
+            ],
             tools: vec![tool].into(),
             schema: Some(json!({"type": "null"}).into()),
             ..Request::new("model", "", 1)
@@ -280,6 +311,9 @@ mod tests {
                 r#"{"type":"object"}"#
             ]
         );
-        assert_eq!(whole.bytes(), texts.iter().map(|text| text.len() as u64).sum::<u64>());
+        assert_eq!(
+            whole.bytes(),
+            texts.iter().map(|text| text.len() as u64).sum::<u64>()
+        );
     }
 }

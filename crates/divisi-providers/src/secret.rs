@@ -33,7 +33,11 @@ impl Secret {
 
     /// `text` with every copy of the key replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
-        if self.0.is_empty() { text.to_owned() } else { text.replace(&*self.0, "***") }
+        if self.0.is_empty() {
+            text.to_owned()
+        } else {
+            text.replace(&*self.0, "***")
+        }
     }
 }
 
@@ -53,10 +57,17 @@ impl fmt::Display for Secret {
 /// order, and quotes.
 pub(crate) fn trim(text: &str) -> &str {
     const INVISIBLE: [char; 5] = ['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}'];
-    const QUOTES: [(char, char); 5] =
-        [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
+    const QUOTES: [(char, char); 5] = [
+        ('"', '"'),
+        ('\'', '\''),
+        ('`', '`'),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{2018}', '\u{2019}'),
+    ];
     let text = text.trim_matches(|c: char| c.is_whitespace() || INVISIBLE.contains(&c));
-    let inner = QUOTES.iter().find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close));
+    let inner = QUOTES
+        .iter()
+        .find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close));
     inner.map_or(text, trim)
 }
 
@@ -67,7 +78,10 @@ mod tests {
     #[test]
     fn never_prints_itself() {
         let key = Secret::new("sk-very-secret\n");
-        assert_eq!(format!("{key} {key:?} {:?}", Some(&key)), "*** *** Some(***)");
+        assert_eq!(
+            format!("{key} {key:?} {:?}", Some(&key)),
+            "*** *** Some(***)"
+        );
     }
 
     #[test]
@@ -89,14 +103,20 @@ mod tests {
         assert_eq!(Secret::new("k1").flaw(), None);
         assert_eq!(Secret::new("k1\nk2").flaw(), Some("a line break"));
         assert_eq!(Secret::new("k1 k2").flaw(), Some("a blank"));
-        assert_eq!(Secret::new("k\u{e9}").flaw(), Some("a character that is not ASCII"));
+        assert_eq!(
+            Secret::new("k\u{e9}").flaw(),
+            Some("a character that is not ASCII")
+        );
         assert_eq!(trim("'\"x\"'"), "x");
         assert_eq!(trim("\""), "\"");
     }
 
     #[test]
     fn is_cut_out_of_texts() {
-        assert_eq!(Secret::new("k1").redact("key k1 is wrong, not k1!"), "key *** is wrong, not ***!");
+        assert_eq!(
+            Secret::new("k1").redact("key k1 is wrong, not k1!"),
+            "key *** is wrong, not ***!"
+        );
         assert_eq!(Secret::new("").redact("nothing to hide"), "nothing to hide");
     }
 }

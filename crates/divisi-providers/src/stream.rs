@@ -91,9 +91,25 @@ pub(crate) async fn reply(
 ) -> Result<Reply, ProviderError> {
     let headers = response.headers().clone();
     let (request_id, rate) = (classify::request_id(&headers), rate::read(&headers));
-    match read(endpoint, &headers, response.bytes_stream(), assembler, progress).await {
-        Ok(reply) => Ok(Reply { request_id, rate, ..reply }),
-        Err(error) => Err(ProviderError { request_id: request_id.or(error.request_id), rate, ..error }),
+    match read(
+        endpoint,
+        &headers,
+        response.bytes_stream(),
+        assembler,
+        progress,
+    )
+    .await
+    {
+        Ok(reply) => Ok(Reply {
+            request_id,
+            rate,
+            ..reply
+        }),
+        Err(error) => Err(ProviderError {
+            request_id: request_id.or(error.request_id),
+            rate,
+            ..error
+        }),
     }
 }
 
@@ -125,7 +141,9 @@ async fn read<E: Error>(
                     break;
                 }
                 progress(Progress::Alive);
-                reading.push(&chunk).map_err(|trouble| reading.failure(trouble))?
+                reading
+                    .push(&chunk)
+                    .map_err(|trouble| reading.failure(trouble))?
             }
             Some(Err(error)) => {
                 cause = Some(crate::http::innermost(&error));
@@ -144,7 +162,10 @@ async fn read<E: Error>(
     let reply = reading.finish(cause)?;
     if is_complete {
         // Whatever comes now, the reply is whole.
-        let _ = timeout(DRAIN, async { while let Some(Ok(_)) = bytes.next().await {} }).await;
+        let _ = timeout(DRAIN, async {
+            while let Some(Ok(_)) = bytes.next().await {}
+        })
+        .await;
     }
     Ok(reply)
 }
@@ -172,7 +193,16 @@ impl<'a, A: Assembler> Reading<'a, A> {
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> Self {
         let (frames, head) = (Frames::default(), Vec::new());
-        Self { endpoint, headers, progress, assembler, frames, head, has_started: false, is_cut: false }
+        Self {
+            endpoint,
+            headers,
+            progress,
+            assembler,
+            frames,
+            head,
+            has_started: false,
+            is_cut: false,
+        }
     }
 
     /// Takes in what has arrived. Returns whether it adds anything to the reply.
@@ -209,17 +239,29 @@ impl<'a, A: Assembler> Reading<'a, A> {
             if !std::mem::replace(&mut self.has_started, true) {
                 (self.progress)(Progress::Started(rate::read(self.headers)));
             }
-            (self.progress)(Progress::OutputTokens(estimate::tokens(self.assembler.written())));
+            (self.progress)(Progress::OutputTokens(estimate::tokens(
+                self.assembler.written(),
+            )));
         }
         Ok(has_added)
     }
 
     #[expect(clippy::result_large_err, reason = "once for each reply")]
     fn finish(self, cause: Option<String>) -> Result<Reply, ProviderError> {
-        let Self { endpoint, headers, assembler, head, has_started, is_cut, .. } = self;
+        let Self {
+            endpoint,
+            headers,
+            assembler,
+            head,
+            has_started,
+            is_cut,
+            ..
+        } = self;
         match assembler.finish() {
             Ok(reply) => Ok(reply),
-            Err(_) if !has_started && !is_cut && cause.is_none() => Err(no_reply(endpoint, headers, &head)),
+            Err(_) if !has_started && !is_cut && cause.is_none() => {
+                Err(no_reply(endpoint, headers, &head))
+            }
             Err(Unfinished { reason }) => Err(broken_off(endpoint, reason, cause)),
         }
     }
@@ -231,7 +273,8 @@ impl<'a, A: Assembler> Reading<'a, A> {
             Trouble::Malformed(what) => {
                 let Endpoint { name, .. } = self.endpoint;
                 let what = self.endpoint.quoted(&what);
-                let message = format!("provider `{name}` sent an event that cannot be read: {what}");
+                let message =
+                    format!("provider `{name}` sent an event that cannot be read: {what}");
                 ProviderError::new(FailureClass::Server, message).maybe_billed()
             }
         }
@@ -250,7 +293,9 @@ fn take(assembler: &mut impl Assembler, Event { name, data }: &Event) -> Result<
     }
     if name.eq_ignore_ascii_case("error") {
         let error = repair::value(data).ok().filter(Value::is_object);
-        return Err(Trouble::Vendor(error.unwrap_or_else(|| json!({"message": data}))));
+        return Err(Trouble::Vendor(
+            error.unwrap_or_else(|| json!({"message": data})),
+        ));
     }
     if !data.contains(['{', '}', '"']) {
         // A word that keeps the connection open.
@@ -301,12 +346,19 @@ fn no_reply(endpoint: &Endpoint, headers: &HeaderMap, head: &[u8]) -> ProviderEr
         return broken_off(endpoint, None, None);
     }
     let name = &endpoint.name;
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or("nothing");
     let kind = endpoint.quoted(kind);
     if body.starts_with('<') || body.starts_with(['{', '[']) {
-        let message = format!("provider `{name}` answered with {kind} instead of a stream of events");
+        let message =
+            format!("provider `{name}` answered with {kind} instead of a stream of events");
         return ProviderError::new(FailureClass::BadRequest, message)
-            .hint(format!("check that {} is the address of such an API", endpoint.shown_url()))
+            .hint(format!(
+                "check that {} is the address of such an API",
+                endpoint.shown_url()
+            ))
             .maybe_billed();
     }
     let is_events = body
@@ -315,7 +367,10 @@ fn no_reply(endpoint: &Endpoint, headers: &HeaderMap, head: &[u8]) -> ProviderEr
     if is_events {
         return broken_off(endpoint, None, None);
     }
-    let message = format!("provider `{name}` answered with no reply: {}", endpoint.quoted(body));
+    let message = format!(
+        "provider `{name}` answered with no reply: {}",
+        endpoint.quoted(body)
+    );
     ProviderError::new(FailureClass::Server, message).maybe_billed()
 }
 
@@ -323,7 +378,10 @@ fn no_reply(endpoint: &Endpoint, headers: &HeaderMap, head: &[u8]) -> ProviderEr
 const OVERLOADED: &str = "insufficient_system_resource";
 
 fn broken_off(endpoint: &Endpoint, reason: Option<String>, cause: Option<String>) -> ProviderError {
-    let mut message = format!("the reply of provider `{}` broke off before its end", endpoint.name);
+    let mut message = format!(
+        "the reply of provider `{}` broke off before its end",
+        endpoint.name
+    );
     if let Some(reason) = &reason {
         message.push_str(&format!(", for the reason `{}`", endpoint.quoted(reason)));
     }
@@ -354,7 +412,10 @@ pub(crate) mod tests {
 
     impl Reader {
         pub(crate) fn new() -> Self {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap();
             Self {
                 runtime,
                 endpoint: Endpoint::new("main", "https://example.com"),
@@ -369,8 +430,10 @@ pub(crate) mod tests {
             assembler: impl Assembler,
         ) -> (Result<Reply, ProviderError>, Vec<Progress>) {
             let seen = Mutex::new(Vec::new());
-            let chunks: Vec<_> =
-                pieces.iter().map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece))).collect();
+            let chunks: Vec<_> = pieces
+                .iter()
+                .map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece)))
+                .collect();
             let progress = |sign| seen.lock().unwrap().push(sign);
             let stream = futures::stream::iter(chunks);
             let reading = read(&self.endpoint, &self.headers, stream, assembler, &progress);
@@ -387,7 +450,10 @@ pub(crate) mod tests {
     }
 
     /// The reply in `stream`, which must be the same wherever the network cuts it.
-    pub(crate) fn read_cut_anywhere<A: Assembler>(stream: &str, assembler: impl Fn() -> A) -> Reply {
+    pub(crate) fn read_cut_anywhere<A: Assembler>(
+        stream: &str,
+        assembler: impl Fn() -> A,
+    ) -> Reply {
         let reader = Reader::new();
         let read = |pieces: &[&[u8]]| reader.read(pieces, assembler()).0.unwrap();
         let whole = read(&[stream.as_bytes()]);

@@ -12,8 +12,16 @@ use serde_json::{Map, Value, json};
 const ENFORCED: [&str; 4] = ["type", "required", "title", "description"];
 
 /// Keywords that say nothing about what fits.
-const SILENT: [&str; 8] =
-    ["$schema", "$id", "$anchor", "$comment", "examples", "readOnly", "writeOnly", "deprecated"];
+const SILENT: [&str; 8] = [
+    "$schema",
+    "$id",
+    "$anchor",
+    "$comment",
+    "examples",
+    "readOnly",
+    "writeOnly",
+    "deprecated",
+];
 
 /// Keywords whose meaning is lost where an object or a list is closed: what they
 /// let in or keep out, no description can make good.
@@ -36,8 +44,17 @@ const SHAPING: [&str; 15] = [
 ];
 
 /// Formats that all enforce.
-pub(crate) const FORMATS: [&str; 9] =
-    ["date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
+pub(crate) const FORMATS: [&str; 9] = [
+    "date-time",
+    "date",
+    "time",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "uuid",
+];
 
 /// Deepest nesting. Vendors allow about ten levels; a schema beyond this is no
 /// schema for an answer.
@@ -46,7 +63,11 @@ const DEPTH_MAX: usize = 32;
 /// What can be enforced of `schema`, and how large that is; `None` where enforcing it would
 /// forbid answers that fit: maps with free keys, tuples, references to itself.
 pub(crate) fn reduced(schema: &Value) -> Option<(Value, Size)> {
-    let mut references = References { root: schema, open: Vec::new(), closed: Vec::new() };
+    let mut references = References {
+        root: schema,
+        open: Vec::new(),
+        closed: Vec::new(),
+    };
     if references.loop_from(schema, 0) {
         return None;
     }
@@ -74,14 +95,17 @@ pub(crate) struct Size {
 
 impl Size {
     fn measure(&mut self, schema: &Value, depth: usize) {
-        let Value::Object(fields) = schema else { return };
+        let Value::Object(fields) = schema else {
+            return;
+        };
         let list = |name: &str| fields.get(name).and_then(Value::as_array);
         let nested = |name: &str| fields.get(name).and_then(Value::as_object);
         let depth = depth + usize::from(fields.contains_key("properties"));
         self.nesting = self.nesting.max(depth);
         let types = fields.get("type");
         self.unions += usize::from(list("anyOf").is_some() || types.is_some_and(Value::is_array));
-        self.has_untyped |= types.is_none() && !fields.contains_key("anyOf") && !fields.contains_key("$ref");
+        self.has_untyped |=
+            types.is_none() && !fields.contains_key("anyOf") && !fields.contains_key("$ref");
         self.has_untyped |= may_be(fields, "array") && !fields.contains_key("items");
         if let Some(properties) = nested("properties") {
             let required = list("required").map_or(&[][..], Vec::as_slice);
@@ -93,12 +117,18 @@ impl Size {
             self.enum_values += 1;
             self.name_chars += value.as_str().map_or(0, str::len);
         }
-        for (name, inner) in ["properties", "$defs", "definitions"].into_iter().filter_map(nested).flatten() {
+        for (name, inner) in ["properties", "$defs", "definitions"]
+            .into_iter()
+            .filter_map(nested)
+            .flatten()
+        {
             self.name_chars += name.len();
             self.measure(inner, depth);
         }
         let listed = list("anyOf").into_iter().flatten();
-        listed.chain(fields.get("items")).for_each(|inner| self.measure(inner, depth));
+        listed
+            .chain(fields.get("items"))
+            .for_each(|inner| self.measure(inner, depth));
     }
 }
 
@@ -113,7 +143,9 @@ pub(crate) fn instruction(schema: &Value) -> String {
 }
 
 fn reduce(schema: &Value, depth: usize) -> Option<Value> {
-    let Value::Object(fields) = schema else { return None };
+    let Value::Object(fields) = schema else {
+        return None;
+    };
     if depth > DEPTH_MAX {
         return None;
     }
@@ -128,8 +160,11 @@ fn reduce(schema: &Value, depth: usize) -> Option<Value> {
                 kept.insert(keyword.clone(), reduce(value, depth + 1)?);
             }
             "anyOf" | "oneOf" => {
-                let reduced: Option<Vec<_>> =
-                    value.as_array()?.iter().map(|v| reduce(v, depth + 1)).collect();
+                let reduced: Option<Vec<_>> = value
+                    .as_array()?
+                    .iter()
+                    .map(|v| reduce(v, depth + 1))
+                    .collect();
                 kept.insert("anyOf".into(), reduced?.into());
             }
             "$ref" => {
@@ -138,13 +173,18 @@ fn reduce(schema: &Value, depth: usize) -> Option<Value> {
             "additionalProperties" if value == &Value::Bool(false) => {}
             // An object that names its properties can be closed: whoever wrote
             // `true`, or nothing, did not ask for more of them.
-            "additionalProperties" if value == &Value::Bool(true) && fields.contains_key("properties") => {}
+            "additionalProperties"
+                if value == &Value::Bool(true) && fields.contains_key("properties") => {}
             "additionalProperties" => return None,
             keyword if SHAPING.contains(&keyword) => return None,
             "minItems" if matches!(value.as_u64(), Some(0 | 1)) => {
                 kept.insert(keyword.clone(), value.clone());
             }
-            "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => {
+            "format"
+                if value
+                    .as_str()
+                    .is_some_and(|format| FORMATS.contains(&format)) =>
+            {
                 kept.insert(keyword.clone(), value.clone());
             }
             "enum" => _ = kept.insert(keyword.clone(), scalars(value.as_array()?)?),
@@ -178,7 +218,10 @@ fn reduce(schema: &Value, depth: usize) -> Option<Value> {
 fn close(kept: &mut Map<String, Value>) -> Option<()> {
     let properties = kept.get("properties")?.as_object()?;
     let required = kept.get("required").and_then(Value::as_array);
-    let is_there = |name: &Value| name.as_str().is_some_and(|name| properties.contains_key(name));
+    let is_there = |name: &Value| {
+        name.as_str()
+            .is_some_and(|name| properties.contains_key(name))
+    };
     if !required.is_none_or(|required| required.iter().all(is_there)) {
         return None;
     }
@@ -192,7 +235,12 @@ fn beside_no_reference(mut kept: Map<String, Value>) -> Option<Map<String, Value
         return Some(kept);
     }
     let reference = kept.remove("$ref")?;
-    if kept.keys().all(|name| matches!(name.as_str(), "title" | "description" | "$defs" | "definitions")) {
+    if kept.keys().all(|name| {
+        matches!(
+            name.as_str(),
+            "title" | "description" | "$defs" | "definitions"
+        )
+    }) {
         kept.insert("anyOf".into(), json!([{ "$ref": reference }]));
         return Some(kept);
     }
@@ -264,10 +312,14 @@ impl<'a> References<'a> {
     fn loop_from(&mut self, at: &'a Value, depth: usize) -> bool {
         match at {
             _ if depth > DEPTH_MAX => true,
-            Value::Object(fields) => fields.iter().any(|(name, value)| match (name.as_str(), value) {
-                ("$ref", Value::String(target)) => self.loop_through(target, depth),
-                _ => self.loop_from(value, depth + 1),
-            }),
+            Value::Object(fields) => {
+                fields
+                    .iter()
+                    .any(|(name, value)| match (name.as_str(), value) {
+                        ("$ref", Value::String(target)) => self.loop_through(target, depth),
+                        _ => self.loop_from(value, depth + 1),
+                    })
+            }
             Value::Array(items) => items.iter().any(|item| self.loop_from(item, depth + 1)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         }
@@ -278,7 +330,10 @@ impl<'a> References<'a> {
         if self.closed.contains(&target) {
             return false;
         }
-        let Some(referred) = target.strip_prefix('#').and_then(|path| self.root.pointer(path)) else {
+        let Some(referred) = target
+            .strip_prefix('#')
+            .and_then(|path| self.root.pointer(path))
+        else {
             return true;
         };
         if self.open.contains(&target) {

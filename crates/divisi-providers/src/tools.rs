@@ -48,9 +48,18 @@ impl Default for Tools {
 impl From<Vec<ToolDefinition>> for Tools {
     fn from(mut sorted: Vec<ToolDefinition>) -> Self {
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
-        let bytes = sorted.iter().flat_map(ToolDefinition::texts).map(Text::bytes).sum();
+        let bytes = sorted
+            .iter()
+            .flat_map(ToolDefinition::texts)
+            .map(Text::bytes)
+            .sum();
         let fields = fields_of(&sorted);
-        Self(Arc::new(Offer { digest: Digest::of(&fields), fields, bytes, sorted }))
+        Self(Arc::new(Offer {
+            digest: Digest::of(&fields),
+            fields,
+            bytes,
+            sorted,
+        }))
     }
 }
 

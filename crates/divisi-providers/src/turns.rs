@@ -26,11 +26,15 @@ pub(crate) fn turns(request: &Request) -> Vec<Turn<'_>> {
         match turns.last_mut() {
             _ if blocks.is_empty() => {}
             Some(last) if last.role == message.role => last.blocks.extend(blocks),
-            _ => turns.push(Turn { role: message.role, blocks }),
+            _ => turns.push(Turn {
+                role: message.role,
+                blocks,
+            }),
         }
     }
     for turn in turns.iter_mut().filter(|turn| turn.role == Role::User) {
-        turn.blocks.sort_by_key(|block| !matches!(block, Block::ToolResult { .. }));
+        turn.blocks
+            .sort_by_key(|block| !matches!(block, Block::ToolResult { .. }));
     }
     turns
 }
@@ -56,8 +60,13 @@ fn said(message: &Message) -> Vec<&Block> {
 }
 
 fn is_thinking(block: &Block) -> bool {
-    let Block::Opaque(value) = block else { return false };
-    matches!(value.get("type").and_then(Value::as_str), Some("thinking" | "redacted_thinking" | "reasoning"))
+    let Block::Opaque(value) = block else {
+        return false;
+    };
+    matches!(
+        value.get("type").and_then(Value::as_str),
+        Some("thinking" | "redacted_thinking" | "reasoning")
+    )
 }
 
 #[cfg(test)]
@@ -75,7 +84,11 @@ mod tests {
             Block::Opaque(value) => value["type"].as_str().unwrap_or("fields").to_owned(),
         };
         let turn = |turn: &Turn<'_>| {
-            format!("{:?}: {}", turn.role, turn.blocks.iter().map(word).collect::<Vec<_>>().join(", "))
+            format!(
+                "{:?}: {}",
+                turn.role,
+                turn.blocks.iter().map(word).collect::<Vec<_>>().join(", ")
+            )
         };
         turns(&request).iter().map(turn).collect()
     }
@@ -96,9 +109,15 @@ mod tests {
             by(Role::User, vec![Block::text("two")]),
             by(Role::Assistant, vec![opaque("thinking"), Block::text("")]),
             by(Role::User, vec![Block::text("three")]),
-            by(Role::Assistant, vec![opaque("reasoning"), Block::text("a"), opaque("reasoning")]),
+            by(
+                Role::Assistant,
+                vec![opaque("reasoning"), Block::text("a"), opaque("reasoning")],
+            ),
         ];
-        assert_eq!(shown(messages), ["User: one, two, three", "Assistant: reasoning, a"]);
+        assert_eq!(
+            shown(messages),
+            ["User: one, two, three", "Assistant: reasoning, a"]
+        );
         assert_eq!(shown(vec![Message::user(" ")]), [""; 0]);
     }
 
@@ -110,16 +129,30 @@ mod tests {
             is_error: false,
             cache: false,
         };
-        let call = |id: &str| Block::ToolUse { id: id.into(), name: "t".into(), input: json!({}) };
+        let call = |id: &str| Block::ToolUse {
+            id: id.into(),
+            name: "t".into(),
+            input: json!({}),
+        };
         let messages = vec![
             Message::user("go"),
-            by(Role::Assistant, vec![opaque("thinking"), call("1"), call("2")]),
-            by(Role::User, vec![result("2"), Block::text("hurry"), result("1")]),
+            by(
+                Role::Assistant,
+                vec![opaque("thinking"), call("1"), call("2")],
+            ),
+            by(
+                Role::User,
+                vec![result("2"), Block::text("hurry"), result("1")],
+            ),
             Message::user("please"),
         ];
         assert_eq!(
             shown(messages),
-            ["User: go", "Assistant: thinking, use 1, use 2", "User: result 2, result 1, hurry, please"]
+            [
+                "User: go",
+                "Assistant: thinking, use 1, use 2",
+                "User: result 2, result 1, hurry, please"
+            ]
         );
     }
 
@@ -127,7 +160,13 @@ mod tests {
     fn fields_that_a_vendor_wants_back_stay() {
         let messages = vec![
             Message::user("go"),
-            by(Role::Assistant, vec![Block::text("a"), Block::Opaque(json!({"reasoning_details": []}))]),
+            by(
+                Role::Assistant,
+                vec![
+                    Block::text("a"),
+                    Block::Opaque(json!({"reasoning_details": []})),
+                ],
+            ),
         ];
         assert_eq!(shown(messages), ["User: go", "Assistant: a, fields"]);
     }

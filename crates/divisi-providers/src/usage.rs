@@ -63,7 +63,9 @@ enum Count {
 /// What the field `name` within an object holds (`""`: the usage itself). Every name that
 /// is in use, by format and vendor: gateways send several at once.
 fn field(within: &str, name: &str) -> Field {
-    use Count::{Input, Long, Output, Prompt, Read, ReadBeside, Searches, Short, Thinking, Total, Written};
+    use Count::{
+        Input, Long, Output, Prompt, Read, ReadBeside, Searches, Short, Thinking, Total, Written,
+    };
     Field::Count(match (within, name) {
         ("", "prompt_tokens") => Prompt,
         ("", "input_tokens" | "inputTokens" | "inputTokenCount") => Input,
@@ -119,7 +121,11 @@ impl<'de> Deserialize<'de> for Counted {
     /// What is no object counts nothing.
     fn deserialize<D: Deserializer<'de>>(usage: D) -> Result<Self, D::Error> {
         let mut counted = Self::default();
-        Object { counted: &mut counted, within: "" }.deserialize(usage)?;
+        Object {
+            counted: &mut counted,
+            within: "",
+        }
+        .deserialize(usage)?;
         Ok(counted)
     }
 }
@@ -161,7 +167,10 @@ impl<'de> Visitor<'de> for Object<'_> {
                     let count = self.counted.of(count);
                     *count = (*count).max(new);
                 }
-                Field::Within(within) => map.next_value_seed(Object { counted: self.counted, within })?,
+                Field::Within(within) => map.next_value_seed(Object {
+                    counted: self.counted,
+                    within,
+                })?,
                 Field::Other => _ = map.next_value::<IgnoredAny>()?,
             }
         }
@@ -222,14 +231,19 @@ impl Counted {
             (&mut self.long, new.long),
             (&mut self.searches, new.searches),
         ];
-        fields.into_iter().for_each(|(count, new)| *count = (*count).max(new));
+        fields
+            .into_iter()
+            .for_each(|(count, new)| *count = (*count).max(new));
         self.in_words_of_anthropic |= new.in_words_of_anthropic;
     }
 
     /// What is billed beside tokens.
     pub(crate) fn billing(&self) -> Billing {
         let searches = u32::try_from(self.searches.unwrap_or(0)).unwrap_or(u32::MAX);
-        Billing { searches, ..Billing::default() }
+        Billing {
+            searches,
+            ..Billing::default()
+        }
     }
 
     /// The tokens by class.
@@ -239,22 +253,41 @@ impl Counted {
     /// as that house does.
     pub(crate) fn usage(&self, beside: bool) -> Usage {
         let count = |count: Option<u64>| count.unwrap_or(0);
-        let (read, long, thinking, total) =
-            (count(self.read), count(self.long), count(self.thinking), count(self.total));
+        let (read, long, thinking, total) = (
+            count(self.read),
+            count(self.long),
+            count(self.thinking),
+            count(self.total),
+        );
         // Who does not tell the lives apart knows only the short one.
         let short = count(self.short).max(count(self.written).saturating_sub(long));
         let cached = read.saturating_add(short).saturating_add(long);
         let (prompt, is_beside) = match (self.prompt, self.input) {
-            (Some(prompt), input) => (if beside { prompt } else { prompt.max(count(input)) }, false),
+            (Some(prompt), input) => (
+                if beside {
+                    prompt
+                } else {
+                    prompt.max(count(input))
+                },
+                false,
+            ),
             (None, Some(input)) => (input, beside || self.in_words_of_anthropic),
             (None, None) => (0, false),
         };
         let said = count(self.output);
         // Thinking cannot be part of less than it.
-        let said = if thinking > said { said.saturating_add(thinking) } else { said };
-        let is_beside =
-            is_beside || (cached > prompt && total >= prompt.saturating_add(cached).saturating_add(said));
-        let prompt = if is_beside { prompt.saturating_add(cached) } else { prompt };
+        let said = if thinking > said {
+            said.saturating_add(thinking)
+        } else {
+            said
+        };
+        let is_beside = is_beside
+            || (cached > prompt && total >= prompt.saturating_add(cached).saturating_add(said));
+        let prompt = if is_beside {
+            prompt.saturating_add(cached)
+        } else {
+            prompt
+        };
         let (prompt, output) = match prompt {
             0 => (total.saturating_sub(said), said),
             prompt => (prompt, said.max(total.saturating_sub(prompt))),
@@ -281,9 +314,17 @@ mod tests {
 
     fn usage(counts: &[Value], beside: bool) -> String {
         let mut counted = Counted::default();
-        counts.iter().for_each(|count| counted.raise(serde_json::from_value(count.clone()).unwrap()));
-        let Usage { input, cache_write_5m, cache_write_1h, cache_read, output, thinking } =
-            counted.usage(beside);
+        counts
+            .iter()
+            .for_each(|count| counted.raise(serde_json::from_value(count.clone()).unwrap()));
+        let Usage {
+            input,
+            cache_write_5m,
+            cache_write_1h,
+            cache_read,
+            output,
+            thinking,
+        } = counted.usage(beside);
         format!(
             "{input} in, {cache_write_5m}+{cache_write_1h} written, {cache_read} read, {output} out, {thinking} thought"
         )
@@ -352,7 +393,9 @@ mod tests {
             "12 in, 10+20 written, 400 read, 25 out, 7 thought"
         );
         assert_eq!(
-            beside(json!({"inputTokenCount": 12, "cacheReadInputTokenCount": 4, "outputTokenCount": 5})),
+            beside(
+                json!({"inputTokenCount": 12, "cacheReadInputTokenCount": 4, "outputTokenCount": 5})
+            ),
             "12 in, 0+0 written, 4 read, 5 out, 0 thought"
         );
         assert_eq!(
@@ -366,10 +409,22 @@ mod tests {
     #[test]
     fn searches_are_counted_where_vendors_count_them() {
         let searches = |counts: Value| Counted::deserialize(counts).unwrap().billing().searches;
-        assert_eq!(searches(json!({"server_tool_use": {"web_search_requests": 3}})), 3);
-        assert_eq!(searches(json!({"prompt_tokens_details": {"web_search_requests": "2"}})), 2);
-        assert_eq!(searches(json!({"server_side_tool_usage_details": {"web_search_calls": 4}})), 4);
-        assert_eq!(searches(json!({"num_search_queries": 5, "server_tool_use": null})), 5);
+        assert_eq!(
+            searches(json!({"server_tool_use": {"web_search_requests": 3}})),
+            3
+        );
+        assert_eq!(
+            searches(json!({"prompt_tokens_details": {"web_search_requests": "2"}})),
+            2
+        );
+        assert_eq!(
+            searches(json!({"server_side_tool_usage_details": {"web_search_calls": 4}})),
+            4
+        );
+        assert_eq!(
+            searches(json!({"num_search_queries": 5, "server_tool_use": null})),
+            5
+        );
     }
 
     #[test]
@@ -377,6 +432,9 @@ mod tests {
         let first = json!({"prompt_tokens": 100, "completion_tokens": 1});
         let then = json!({"prompt_tokens": 100, "completion_tokens": 40, "prompt_tokens_details": {"cached_tokens": 64}});
         let last = json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": {}});
-        assert_eq!(usage(&[first, then, last], false), "36 in, 0+0 written, 64 read, 40 out, 0 thought");
+        assert_eq!(
+            usage(&[first, then, last], false),
+            "36 in, 0+0 written, 64 read, 40 out, 0 thought"
+        );
     }
 }

@@ -35,7 +35,9 @@ pub fn vendors() -> Vec<Vendor> {
         vendor: Vec<Vendor>,
     }
     // A test reads the same file.
-    toml::from_str(include_str!("vendors.toml")).map(|list: List| list.vendor).unwrap_or_default()
+    toml::from_str(include_str!("vendors.toml"))
+        .map(|list: List| list.vendor)
+        .unwrap_or_default()
 }
 
 impl Vendor {
@@ -60,7 +62,10 @@ mod tests {
             let variables = |name: &str| (name == vendor.key_env).then(|| "k".to_owned());
             let endpoint = vendor.endpoint(variables);
             assert!(endpoint.key.is_some());
-            assert_eq!(vendor.wire_format.connect(endpoint).unwrap().name(), vendor.name);
+            assert_eq!(
+                vendor.wire_format.connect(endpoint).unwrap().name(),
+                vendor.name
+            );
             assert_eq!(vendor.tiers.keys().copied().collect::<Vec<_>>(), Tier::ALL);
         }
     }

@@ -77,10 +77,15 @@ mod tests {
     fn a_wire_format_is_named_alike_everywhere_and_connects() {
         for format in WireFormat::ALL {
             assert_eq!(serde_json::to_value(format).unwrap(), format.to_string());
-            let provider = format.connect(Endpoint::new("main", "https://example.com")).unwrap();
+            let provider = format
+                .connect(Endpoint::new("main", "https://example.com"))
+                .unwrap();
             assert_eq!(provider.name(), "main");
             assert!(format.connect(Endpoint::new("main", "nowhere")).is_err());
         }
-        assert_eq!(WireFormat::ALL.map(WireFormat::counts_cached), [false, true, true]);
+        assert_eq!(
+            WireFormat::ALL.map(WireFormat::counts_cached),
+            [false, true, true]
+        );
     }
 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use divisi_core::FailureClass;
-use divisi_mock::{Breakage, Config, ErrorKind, Limits, Mock, Oddity, Reply as Answer, Rule, ToolCall, When};
+use divisi_mock::{
+    Breakage, Config, ErrorKind, Limits, Mock, Oddity, Reply as Answer, Rule, ToolCall, When,
+};
 use divisi_providers::{
-    Anthropic, Block, Endpoint, Message, OpenAiChat, OpenAiResponses, Progress, Provider, ProviderError,
-    Reply, Request, Role, Secret, Stop, SystemBlock, ToolDefinition,
+    Anthropic, Block, Endpoint, Message, OpenAiChat, OpenAiResponses, Progress, Provider,
+    ProviderError, Reply, Request, Role, Secret, Stop, SystemBlock, ToolDefinition,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -25,8 +27,8 @@ const WIRES: [Wire; 3] = [Wire::Anthropic, Wire::Chat, Wire::Responses];
 
 impl Wire {
     fn provider(self, base_url: &str) -> Box<dyn Provider> {
-        let endpoint =
-            Endpoint::new("main", format!("{base_url}/v1")).key(Some(Secret::new(KEY)), "MAIN_API_KEY");
+        let endpoint = Endpoint::new("main", format!("{base_url}/v1"))
+            .key(Some(Secret::new(KEY)), "MAIN_API_KEY");
         match self {
             Self::Anthropic => Box::new(Anthropic::new(endpoint).unwrap()),
             Self::Chat => Box::new(OpenAiChat::new(endpoint).unwrap()),
@@ -37,7 +39,10 @@ impl Wire {
 
 fn request() -> Request {
     let mut request = Request::new("claude-haiku-5-5", "Study the crate.", 1_000);
-    request.system = vec![SystemBlock { text: "You audit code.".into(), cache: false }];
+    request.system = vec![SystemBlock {
+        text: "You audit code.".into(),
+        cache: false,
+    }];
     request
 }
 
@@ -65,7 +70,11 @@ async fn tokens_are_counted_where_the_vendor_does() {
             let provider = wire.provider(&mock.url());
             let counted = provider.count_tokens(&request).await.unwrap();
             let charged = provider.send(&request, &|_| {}).await.unwrap().usage.input;
-            assert_eq!(counted, (wire == Wire::Anthropic).then_some(charged), "{wire:?}");
+            assert_eq!(
+                counted,
+                (wire == Wire::Anthropic).then_some(charged),
+                "{wire:?}"
+            );
         }
     }
 }
@@ -76,7 +85,11 @@ async fn a_count_can_fail_like_any_request() {
     let mut nobody = request();
     nobody.model = "claude-none".into();
     nobody.messages.clear();
-    let error = Wire::Anthropic.provider(&mock.url()).count_tokens(&nobody).await.unwrap_err();
+    let error = Wire::Anthropic
+        .provider(&mock.url())
+        .count_tokens(&nobody)
+        .await
+        .unwrap_err();
     assert_eq!(error.class, FailureClass::BadRequest);
 }
 
@@ -84,20 +97,42 @@ async fn a_count_can_fail_like_any_request() {
 async fn a_text_arrives_with_its_progress() {
     for wire in WIRES {
         let long = "All is well. ".repeat(30);
-        let mock =
-            Mock::start(Config::default().rule(Rule::new(When::any(), Answer::text(long.as_str())))).await;
+        let mock = Mock::start(
+            Config::default().rule(Rule::new(When::any(), Answer::text(long.as_str()))),
+        )
+        .await;
         let seen = Mutex::new(Vec::new());
         let progress = |sign| seen.lock().unwrap().push(sign);
-        let reply = wire.provider(&mock.url()).send(&request(), &progress).await.unwrap();
+        let reply = wire
+            .provider(&mock.url())
+            .send(&request(), &progress)
+            .await
+            .unwrap();
 
-        assert_eq!((reply.text(), reply.stop), (long.clone(), Stop::EndTurn), "{wire:?}");
+        assert_eq!(
+            (reply.text(), reply.stop),
+            (long.clone(), Stop::EndTurn),
+            "{wire:?}"
+        );
         assert_eq!(reply.model, "claude-haiku-5-5");
         assert!(reply.request_id.is_some());
         assert!(reply.usage.input > 0 && reply.usage.output > 0 && !reply.usage_estimated);
         let seen = seen.into_inner().unwrap();
-        let written = seen.iter().position(|sign| matches!(sign, Progress::OutputTokens(_)));
-        assert!(seen.iter().position(|sign| matches!(sign, Progress::Started(_))) < written, "{seen:?}");
-        assert_eq!(seen.iter().filter(|sign| matches!(sign, Progress::Started(_))).count(), 1);
+        let written = seen
+            .iter()
+            .position(|sign| matches!(sign, Progress::OutputTokens(_)));
+        assert!(
+            seen.iter()
+                .position(|sign| matches!(sign, Progress::Started(_)))
+                < written,
+            "{seen:?}"
+        );
+        assert_eq!(
+            seen.iter()
+                .filter(|sign| matches!(sign, Progress::Started(_)))
+                .count(),
+            1
+        );
         let tokens = seen.iter().filter_map(|sign| match sign {
             Progress::OutputTokens(tokens) => Some(*tokens),
             Progress::Started(_) | Progress::Alive => None,
@@ -109,21 +144,37 @@ async fn a_text_arrives_with_its_progress() {
 #[tokio::test]
 async fn a_conversation_with_tools_goes_on() {
     for wire in WIRES {
-        let call = |path: &str| ToolCall { name: "read_file".into(), input: json!({"path": path}) };
+        let call = |path: &str| ToolCall {
+            name: "read_file".into(),
+            input: json!({"path": path}),
+        };
         let first = Rule {
             thinking: Some("Two files should do.".into()),
             preface: Some("Let me look.".into()),
-            ..Rule::new(When::any().tool_result(false), Answer::ToolCalls(vec![call("a.rs"), call("b.rs")]))
+            ..Rule::new(
+                When::any().tool_result(false),
+                Answer::ToolCalls(vec![call("a.rs"), call("b.rs")]),
+            )
         };
-        let then = Rule::new(When::any().tool_result(true), Answer::text("read: {tool_result}"));
+        let then = Rule::new(
+            When::any().tool_result(true),
+            Answer::text("read: {tool_result}"),
+        );
         let mock = Mock::start(Config::default().rule(first).rule(then)).await;
 
         let mut request = with_tools();
         let reply = send(wire, &mock, &request).await.unwrap();
-        assert_eq!((reply.stop, reply.text().as_str()), (Stop::ToolUse, "Let me look."), "{wire:?}");
+        assert_eq!(
+            (reply.stop, reply.text().as_str()),
+            (Stop::ToolUse, "Let me look."),
+            "{wire:?}"
+        );
         assert_eq!(paths(&reply), ["a.rs", "b.rs"]);
         request.messages.push(reply.clone().into_message());
-        request.messages.push(Message { role: Role::User, blocks: results(&reply) });
+        request.messages.push(Message {
+            role: Role::User,
+            blocks: results(&reply),
+        });
 
         let reply = send(wire, &mock, &request).await.unwrap();
         assert_eq!(reply.stop, Stop::EndTurn);
@@ -181,12 +232,18 @@ async fn cached_tokens_are_counted_apart() {
     for wire in WIRES {
         let mock = Mock::start(Config::default()).await;
         let mut request = request();
-        request.system = vec![SystemBlock { text: "shared context ".repeat(2_000).into(), cache: true }];
+        request.system = vec![SystemBlock {
+            text: "shared context ".repeat(2_000).into(),
+            cache: true,
+        }];
         let first = send(wire, &mock, &request).await.unwrap().usage;
         let second = send(wire, &mock, &request).await.unwrap().usage;
         assert_eq!(first.prompt(), second.prompt(), "{wire:?}");
         assert_eq!(first.cache_read, 0);
-        assert!(second.cache_read > 0 && second.input < second.cache_read, "{wire:?} {second:?}");
+        assert!(
+            second.cache_read > 0 && second.input < second.cache_read,
+            "{wire:?} {second:?}"
+        );
         let billed = mock.stats().tokens;
         assert_eq!(first.input + second.input, billed.input, "{wire:?}");
         assert_eq!(
@@ -253,7 +310,10 @@ async fn broken_replies_may_have_been_billed() {
             (Breakage::MalformedChunk, FailureClass::Server),
         ] {
             let answer = Answer::text("All is well. ".repeat(30));
-            let rule = Rule { fault: Some(breakage.into()), ..Rule::new(When::any(), answer) };
+            let rule = Rule {
+                fault: Some(breakage.into()),
+                ..Rule::new(When::any(), answer)
+            };
             let mock = Mock::start(Config::default().rule(rule)).await;
             let error = send(wire, &mock, &request()).await.unwrap_err();
             assert_eq!(error.class, class, "{wire:?} {breakage:?} {error}");
@@ -273,7 +333,10 @@ async fn odd(oddity: Oddity, answer: Answer) -> Mock {
 }
 
 fn two_calls() -> Answer {
-    let call = |path: &str| ToolCall { name: "read_file".into(), input: json!({"path": path}) };
+    let call = |path: &str| ToolCall {
+        name: "read_file".into(),
+        input: json!({"path": path}),
+    };
     Answer::ToolCalls(vec![call("a.rs"), call("b.rs")])
 }
 
@@ -306,8 +369,15 @@ async fn odd_ways_of_saying_it_cost_nothing() {
                 ("Voilà 𝄞. fine", Stop::EndTurn),
                 "{wire:?} {oddity:?}"
             );
-            assert_eq!(reply.usage_estimated, oddity == Oddity::ZeroUsage, "{wire:?} {oddity:?}");
-            assert!(reply.usage.input > 0 && reply.usage.output > 0, "{wire:?} {oddity:?}");
+            assert_eq!(
+                reply.usage_estimated,
+                oddity == Oddity::ZeroUsage,
+                "{wire:?} {oddity:?}"
+            );
+            assert!(
+                reply.usage.input > 0 && reply.usage.output > 0,
+                "{wire:?} {oddity:?}"
+            );
 
             let calls = odd(oddity, two_calls()).await;
             let reply = send(wire, &calls, &with_tools()).await.unwrap();
@@ -316,8 +386,10 @@ async fn odd_ways_of_saying_it_cost_nothing() {
                 (Stop::ToolUse, vec!["a.rs".into(), "b.rs".into()]),
                 "{wire:?} {oddity:?}"
             );
-            let ids: std::collections::BTreeSet<_> =
-                results(&reply).iter().map(|block| format!("{block:?}")).collect();
+            let ids: std::collections::BTreeSet<_> = results(&reply)
+                .iter()
+                .map(|block| format!("{block:?}"))
+                .collect();
             assert_eq!(ids.len(), 2, "{wire:?} {oddity:?}");
         }
     }
@@ -326,20 +398,49 @@ async fn odd_ways_of_saying_it_cost_nothing() {
 #[tokio::test]
 async fn odd_ends_are_no_success() {
     for wire in WIRES {
-        for (oddity, class) in
-            [(Oddity::OddStopReason, FailureClass::Server), (Oddity::ErrorUnderOk, FailureClass::RateLimited)]
-        {
-            let error = send(wire, &odd(oddity, Answer::text("half")).await, &request()).await.unwrap_err();
+        for (oddity, class) in [
+            (Oddity::OddStopReason, FailureClass::Server),
+            (Oddity::ErrorUnderOk, FailureClass::RateLimited),
+        ] {
+            let error = send(wire, &odd(oddity, Answer::text("half")).await, &request())
+                .await
+                .unwrap_err();
             assert_eq!(error.class, class, "{wire:?} {oddity:?}: {error}");
-            assert_eq!(error.maybe_billed, oddity != Oddity::ErrorUnderOk, "{wire:?} {oddity:?}");
+            assert_eq!(
+                error.maybe_billed,
+                oddity != Oddity::ErrorUnderOk,
+                "{wire:?} {oddity:?}"
+            );
         }
         assert!(
-            send(wire, &odd(Oddity::NoStopReason, Answer::text("half")).await, &request()).await.is_err()
+            send(
+                wire,
+                &odd(Oddity::NoStopReason, Answer::text("half")).await,
+                &request()
+            )
+            .await
+            .is_err()
         );
-        let blank = send(wire, &odd(Oddity::Blank, Answer::text("x")).await, &request()).await.unwrap();
+        let blank = send(
+            wire,
+            &odd(Oddity::Blank, Answer::text("x")).await,
+            &request(),
+        )
+        .await
+        .unwrap();
         assert_eq!(blank.text().trim(), "");
-        let empty = send(wire, &odd(Oddity::Empty, Answer::text("x")).await, &request()).await.unwrap();
-        assert_eq!((empty.blocks.len(), empty.stop), (0, Stop::EndTurn), "{wire:?}");
+        let empty = send(
+            wire,
+            &odd(Oddity::Empty, Answer::text("x")).await,
+            &request(),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            (empty.blocks.len(), empty.stop),
+            (0, Stop::EndTurn),
+            "{wire:?}"
+        );
     }
 }
 
@@ -351,15 +452,26 @@ async fn ids_stay_unique_from_turn_to_turn() {
         for _ in 0..2 {
             let reply = send(wire, &mock, &request).await.unwrap();
             request.messages.push(reply.clone().into_message());
-            request.messages.push(Message { role: Role::User, blocks: results(&reply) });
+            request.messages.push(Message {
+                role: Role::User,
+                blocks: results(&reply),
+            });
         }
         let id = |block: &Block| match block {
             Block::ToolUse { id, .. } => Some(id.clone()),
             Block::Text { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
         };
-        let ids: Vec<_> =
-            request.messages.iter().flat_map(|message| &message.blocks).filter_map(id).collect();
-        assert_eq!(ids, ["call_0", "call_0_2", "call_0_3", "call_0_4"], "{wire:?}");
+        let ids: Vec<_> = request
+            .messages
+            .iter()
+            .flat_map(|message| &message.blocks)
+            .filter_map(id)
+            .collect();
+        assert_eq!(
+            ids,
+            ["call_0", "call_0_2", "call_0_3", "call_0_4"],
+            "{wire:?}"
+        );
     }
 }
 
@@ -391,18 +503,36 @@ async fn comments_are_no_growth() {
 #[tokio::test]
 async fn another_model_than_asked_for_is_named() {
     for wire in WIRES {
-        let mock = Mock::start(Config::default().rule(Rule::fault(When::any(), Breakage::WrongModel))).await;
-        assert_ne!(send(wire, &mock, &request()).await.unwrap().model, "claude-haiku-5-5", "{wire:?}");
+        let mock =
+            Mock::start(Config::default().rule(Rule::fault(When::any(), Breakage::WrongModel)))
+                .await;
+        assert_ne!(
+            send(wire, &mock, &request()).await.unwrap().model,
+            "claude-haiku-5-5",
+            "{wire:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn limits_are_read_from_every_reply() {
     for wire in WIRES {
-        let limits = Limits { requests_per_second: Some(1.0), requests_burst: 5, ..Limits::default() };
-        let mock = Mock::start(Config { limits, ..Config::default() }).await;
+        let limits = Limits {
+            requests_per_second: Some(1.0),
+            requests_burst: 5,
+            ..Limits::default()
+        };
+        let mock = Mock::start(Config {
+            limits,
+            ..Config::default()
+        })
+        .await;
         let rate = send(wire, &mock, &request()).await.unwrap().rate;
-        assert_eq!((rate.requests.limit, rate.requests.remaining), (Some(60), Some(4)), "{wire:?}");
+        assert_eq!(
+            (rate.requests.limit, rate.requests.remaining),
+            (Some(60), Some(4)),
+            "{wire:?}"
+        );
         assert!(rate.requests.resets_in.is_some());
     }
 }
@@ -410,13 +540,24 @@ async fn limits_are_read_from_every_reply() {
 #[tokio::test]
 async fn a_wrong_key_is_refused_and_never_shown() {
     for wire in WIRES {
-        let mock = Mock::start(Config { keys: vec!["another".into()], ..Config::default() }).await;
+        let mock = Mock::start(Config {
+            keys: vec!["another".into()],
+            ..Config::default()
+        })
+        .await;
         let error = send(wire, &mock, &request()).await.unwrap_err();
         assert_eq!(error.class, FailureClass::Auth);
-        assert_eq!(error.hint.as_deref(), Some("check MAIN_API_KEY: the key in it was refused"));
+        assert_eq!(
+            error.hint.as_deref(),
+            Some("check MAIN_API_KEY: the key in it was refused")
+        );
         assert!(!format!("{error} {error:?}").contains(KEY));
 
-        let mock = Mock::start(Config { keys: vec![KEY.into()], ..Config::default() }).await;
+        let mock = Mock::start(Config {
+            keys: vec![KEY.into()],
+            ..Config::default()
+        })
+        .await;
         assert!(send(wire, &mock, &request()).await.is_ok(), "{wire:?}");
     }
 }
@@ -425,20 +566,38 @@ async fn a_wrong_key_is_refused_and_never_shown() {
 async fn models_are_listed() {
     for wire in WIRES {
         let models = vec!["claude-haiku-5-5".to_owned(), "gpt-6-luna".to_owned()];
-        let mock = Mock::start(Config { models: models.clone(), ..Config::default() }).await;
-        assert_eq!(wire.provider(&mock.url()).models().await.unwrap(), models, "{wire:?}");
+        let mock = Mock::start(Config {
+            models: models.clone(),
+            ..Config::default()
+        })
+        .await;
+        assert_eq!(
+            wire.provider(&mock.url()).models().await.unwrap(),
+            models,
+            "{wire:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_costs_nothing() {
     // Nobody listens at a port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     for wire in WIRES {
-        let error = wire.provider(&format!("http://{free}")).send(&request(), &|_| {}).await.unwrap_err();
+        let error = wire
+            .provider(&format!("http://{free}"))
+            .send(&request(), &|_| {})
+            .await
+            .unwrap_err();
         assert_eq!(error.class, FailureClass::Network);
         assert!(!error.maybe_billed);
         let hint = error.hint.unwrap();
-        assert!(hint.contains(&format!("is a server running at http://{free}")), "{hint}");
+        assert!(
+            hint.contains(&format!("is a server running at http://{free}")),
+            "{hint}"
+        );
     }
 }

@@ -143,9 +143,15 @@ pub struct Expect {
 impl Expect {
     /// The elements of the list at `path`; `None` where nothing is said of it.
     pub fn elements(&self, path: &str) -> Option<usize> {
-        let is_end =
-            |name: &str| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        let named = self.by_path.iter().filter(|(name, _)| is_end(name)).max_by_key(|(name, _)| name.len());
+        let is_end = |name: &str| {
+            path.strip_suffix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let named = self
+            .by_path
+            .iter()
+            .filter(|(name, _)| is_end(name))
+            .max_by_key(|(name, _)| name.len());
         named.map(|(_, elements)| *elements).or(self.all)
     }
 }
@@ -210,18 +216,30 @@ pub struct TaskAnswer {
 impl TaskAnswer {
     /// A result: JSON text.
     pub fn ok(value_json: impl Into<Arc<str>>) -> Self {
-        Self { value_json: Some(value_json.into()), attempts: 1, ..Self::without_value(TaskStatus::Ok) }
+        Self {
+            value_json: Some(value_json.into()),
+            attempts: 1,
+            ..Self::without_value(TaskStatus::Ok)
+        }
     }
 
     /// All attempts have failed.
     pub fn failed(class: FailureClass, reason: impl Into<String>) -> Self {
         let reason = Some(reason.into());
-        Self { class: Some(class), reason, attempts: 1, ..Self::without_value(TaskStatus::Failed) }
+        Self {
+            class: Some(class),
+            reason,
+            attempts: 1,
+            ..Self::without_value(TaskStatus::Failed)
+        }
     }
 
     /// It was never tried.
     pub fn skipped(reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), ..Self::without_value(TaskStatus::Skipped) }
+        Self {
+            reason: Some(reason.into()),
+            ..Self::without_value(TaskStatus::Skipped)
+        }
     }
 
     /// A person stopped it.
@@ -275,9 +293,23 @@ mod tests {
     #[test]
     fn the_longest_path_that_fits_decides() {
         let by_path = [("files".to_owned(), 2), ("report.files".to_owned(), 3)].into();
-        let expect = Expect { all: Some(9), by_path, max: None };
-        let found = ["files", "report.files", "a.report.files", "a.files", "profiles", "other"];
-        assert_eq!(found.map(|path| expect.elements(path)), [2, 3, 3, 2, 9, 9].map(Some));
+        let expect = Expect {
+            all: Some(9),
+            by_path,
+            max: None,
+        };
+        let found = [
+            "files",
+            "report.files",
+            "a.report.files",
+            "a.files",
+            "profiles",
+            "other",
+        ];
+        assert_eq!(
+            found.map(|path| expect.elements(path)),
+            [2, 3, 3, 2, 9, 9].map(Some)
+        );
         assert_eq!(Expect::default().elements("files"), None);
     }
 }

@@ -111,11 +111,17 @@ impl Diagnostic for ScriptError {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.0.hint.as_deref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+        self.0
+            .hint
+            .as_deref()
+            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.0.source.as_ref().map(|source| source as &dyn SourceCode)
+        self.0
+            .source
+            .as_ref()
+            .map(|source| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -158,13 +164,22 @@ impl ScriptError {
 
 impl Problem {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), hint: None, line: None, frames: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            hint: None,
+            line: None,
+            frames: Vec::new(),
+        }
     }
 
     /// A script that computed for longer than it may.
     pub(crate) fn busy(busy_max: Duration) -> Self {
-        Self::new(ErrorKind::Busy, format!("it computed for more than {busy_max:?} without waiting"))
-            .hint("look for a loop that does not end")
+        Self::new(
+            ErrorKind::Busy,
+            format!("it computed for more than {busy_max:?} without waiting"),
+        )
+        .hint("look for a loop that does not end")
     }
 
     pub(crate) fn line(mut self, line: u32) -> Self {
@@ -179,7 +194,10 @@ impl Problem {
 
     /// Makes the error, which is about the script `name` with this `text`.
     pub(crate) fn of(self, name: &Arc<str>, text: &Arc<str>) -> ScriptError {
-        let place = self.line.map(|line| format!(" at line {line}")).unwrap_or_default();
+        let place = self
+            .line
+            .map(|line| format!(" at line {line}"))
+            .unwrap_or_default();
         let detail = &self.detail;
         let message = match self.kind {
             ErrorKind::Length => format!("script `{name}` is too long: {detail}"),
@@ -187,7 +205,9 @@ impl Problem {
                 format!("script `{name}` cannot be read{place}: {detail}")
             }
             ErrorKind::Runtime => format!("script `{name}` failed{place}: {detail}"),
-            ErrorKind::Result => format!("script `{name}` returned what JSON cannot hold: {detail}"),
+            ErrorKind::Result => {
+                format!("script `{name}` returned what JSON cannot hold: {detail}")
+            }
             ErrorKind::Busy | ErrorKind::Memory | ErrorKind::Stack => {
                 format!("script `{name}` was stopped{place}: {detail}")
             }
@@ -197,7 +217,10 @@ impl Problem {
         ScriptError(Box::new(Details {
             kind: self.kind,
             message,
-            site: self.line.map(|line| Site { script: name.clone(), line }),
+            site: self.line.map(|line| Site {
+                script: name.clone(),
+                line,
+            }),
             source: Some(NamedSource::new(name.as_ref(), text.clone())),
             detail: self.detail,
             hint: self.hint,
@@ -226,10 +249,18 @@ mod tests {
     #[test]
     fn the_marked_line_is_the_one_that_is_named() {
         let text: Arc<str> = "let a\n  let é = 1 \nlet c".into();
-        let error = Problem::new(ErrorKind::Runtime, "TypeError: no").line(2).of(&"a.js".into(), &text);
-        assert_eq!(error.to_string(), "script `a.js` failed at line 2: TypeError: no");
+        let error = Problem::new(ErrorKind::Runtime, "TypeError: no")
+            .line(2)
+            .of(&"a.js".into(), &text);
+        assert_eq!(
+            error.to_string(),
+            "script `a.js` failed at line 2: TypeError: no"
+        );
         let label = error.labels().unwrap().next().unwrap();
-        assert_eq!(&text[label.offset()..label.offset() + label.len()], "let é = 1");
+        assert_eq!(
+            &text[label.offset()..label.offset() + label.len()],
+            "let é = 1"
+        );
     }
 
     #[test]

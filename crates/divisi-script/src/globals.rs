@@ -57,19 +57,29 @@ pub(crate) struct Scope {
 impl Scope {
     /// The execution of the script that was started first.
     pub(crate) fn root(script: Arc<str>) -> Rc<Self> {
-        Rc::new(Self { script, depth: 0, phases: Phases::default() })
+        Rc::new(Self {
+            script,
+            depth: 0,
+            phases: Phases::default(),
+        })
     }
 
     /// The execution of a script with this title, called by another.
     pub(crate) fn nested(script: Arc<str>, depth: u32, title: &str) -> Rc<Self> {
-        Rc::new(Self { script, depth, phases: Phases::under(title) })
+        Rc::new(Self {
+            script,
+            depth,
+            phases: Phases::under(title),
+        })
     }
 }
 
 /// Tells the caps that `meta` gives phases, before anything is asked for.
 pub(crate) fn announce(shared: &Shared, scope: &Scope, meta: &Meta) {
     for phase in meta.phases.iter().filter(|phase| phase.cap.is_some()) {
-        shared.borrow_mut().phase(scope.phases.name(&phase.title).to_string(), phase.cap);
+        shared
+            .borrow_mut()
+            .phase(scope.phases.name(&phase.title).to_string(), phase.cap);
     }
 }
 

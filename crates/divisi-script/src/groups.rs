@@ -38,12 +38,20 @@ impl Groups {
     /// A group that will begin.
     pub(crate) fn add(&mut self, kind: GroupKind, site: Option<Site>) -> GroupId {
         let id = GroupId(self.all.len() as u32);
-        self.all.push(Group { kind, site, parent: None, has_ended: false });
+        self.all.push(Group {
+            kind,
+            site,
+            parent: None,
+            has_ended: false,
+        });
         id
     }
 
     /// From now on the script is in `id`; tells what it is.
-    pub(crate) fn begin(&mut self, id: GroupId) -> Option<(GroupKind, Option<GroupId>, Option<Site>)> {
+    pub(crate) fn begin(
+        &mut self,
+        id: GroupId,
+    ) -> Option<(GroupKind, Option<GroupId>, Option<Site>)> {
         let parent = self.current();
         let group = self.all.get_mut(id.0 as usize)?;
         group.parent = parent;

@@ -50,7 +50,8 @@ impl Host {
         options: HostOptions,
     ) -> Result<(Self, Vec<Call>), ScriptError> {
         let mut host = Self::new(script, options).map_err(|error| {
-            Problem::new(ErrorKind::Memory, format!("no engine: {error}")).of(script.name(), script.source())
+            Problem::new(ErrorKind::Memory, format!("no engine: {error}"))
+                .of(script.name(), script.source())
         })?;
         host.shared.borrow_mut().warn_of(script);
         let args = args.map(|args| args.to_string());
@@ -142,13 +143,27 @@ impl Host {
                 }
             },
         )));
-        shared.borrow_mut().add_source(script.name().clone(), script.source().clone());
-        Ok(Self { script: script.clone(), shared, watch, promise: None, ended: None, context, runtime })
+        shared
+            .borrow_mut()
+            .add_source(script.name().clone(), script.source().clone());
+        Ok(Self {
+            script: script.clone(),
+            shared,
+            watch,
+            promise: None,
+            ended: None,
+            context,
+            runtime,
+        })
     }
 
     /// Calls into the engine; an exception becomes a failure.
-    fn within<T>(&self, call: impl FnOnce(&Ctx<'_>, &Shared) -> rquickjs::Result<T>) -> Result<T, Failure> {
-        self.context.with(|ctx| call(&ctx, &self.shared).map_err(|error| Failure::of_error(&ctx, error)))
+    fn within<T>(
+        &self,
+        call: impl FnOnce(&Ctx<'_>, &Shared) -> rquickjs::Result<T>,
+    ) -> Result<T, Failure> {
+        self.context
+            .with(|ctx| call(&ctx, &self.shared).map_err(|error| Failure::of_error(&ctx, error)))
     }
 
     /// Runs until nothing is left to run, and looks whether that was the end.
@@ -162,7 +177,9 @@ impl Host {
                 return self.end(Err(Failure::interrupted()));
             }
         }
-        let Some(promise) = self.promise.clone() else { return };
+        let Some(promise) = self.promise.clone() else {
+            return;
+        };
         match self.context.with(|ctx| look(&ctx, promise)) {
             Ok(None) if self.shared.borrow().open() > 0 => {}
             Ok(None) => self.end(Err(Failure::stuck())),
@@ -185,7 +202,11 @@ impl Host {
             let site = failure.site(&self.shared.borrow());
             let mut state = self.shared.borrow_mut();
             let message = state.cut(failure.message().to_owned());
-            state.tell(Call::Uncaught { message, site, count: u32::try_from(count).unwrap_or(u32::MAX) });
+            state.tell(Call::Uncaught {
+                message,
+                site,
+                count: u32::try_from(count).unwrap_or(u32::MAX),
+            });
         }
     }
 
@@ -199,12 +220,19 @@ impl Host {
             Ok(false) => None,
             Ok(true) => Some(Ok(())),
             Err(job) => {
-                let failure = job.0.with(|ctx| Failure::of_error(&ctx, rquickjs::Error::Exception));
+                let failure = job
+                    .0
+                    .with(|ctx| Failure::of_error(&ctx, rquickjs::Error::Exception));
                 if self.watch.has_fired() || failure.is_of_memory() {
                     return Some(Err(failure));
                 }
-                let message = format!("a callback threw where nobody catches it: {}", failure.message());
-                self.shared.borrow_mut().warn_once(message.clone(), message, None);
+                let message = format!(
+                    "a callback threw where nobody catches it: {}",
+                    failure.message()
+                );
+                self.shared
+                    .borrow_mut()
+                    .warn_once(message.clone(), message, None);
                 Some(Ok(()))
             }
         }
@@ -213,9 +241,17 @@ impl Host {
     fn end(&mut self, result: Result<String, Failure>) {
         let interrupted = self.watch.has_fired();
         // Then it came to an end, but to another than its own.
-        let result = if interrupted { result.and_then(|_| Err(Failure::interrupted())) } else { result };
+        let result = if interrupted {
+            result.and_then(|_| Err(Failure::interrupted()))
+        } else {
+            result
+        };
         self.ended = Some(result.map(Into::into).map_err(|failure| {
-            failure.error(&self.script, &self.shared.borrow(), interrupted.then(|| self.watch.busy_max()))
+            failure.error(
+                &self.script,
+                &self.shared.borrow(),
+                interrupted.then(|| self.watch.busy_max()),
+            )
         }));
         self.promise = None;
         self.shared.borrow_mut().forget_waiting();
@@ -238,7 +274,9 @@ fn run<'js>(
     scope: &Rc<Scope>,
     args: Option<&str>,
 ) -> rquickjs::Result<Promise<'js>> {
-    let args = args.map_or(Ok(Value::new_undefined(ctx.clone())), |args| ctx.json_parse(args))?;
+    let args = args.map_or(Ok(Value::new_undefined(ctx.clone())), |args| {
+        ctx.json_parse(args)
+    })?;
     globals::announce(shared, scope, script.meta());
     let globals = globals::scope(ctx, shared, scope, args)?;
     let body: Function<'js> = script.evaluate(ctx)?.call((globals,))?;
@@ -247,7 +285,9 @@ fn run<'js>(
 
 /// What the promise has come to, as JSON text; `None` when nothing yet.
 fn look(ctx: &Ctx<'_>, promise: Persistent<Promise<'static>>) -> Result<Option<String>, Failure> {
-    let promise = promise.restore(ctx).map_err(|error| Failure::of_error(ctx, error))?;
+    let promise = promise
+        .restore(ctx)
+        .map_err(|error| Failure::of_error(ctx, error))?;
     match promise.result::<Value<'_>>() {
         None => Ok(None),
         Some(Ok(value)) => result::encode(ctx, value).map(Some),

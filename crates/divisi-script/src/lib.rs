@@ -24,7 +24,9 @@
 //! part.
 
 #[cfg(not(unix))]
-compile_error!("divisi needs a Unix system, such as Linux or macOS; on Windows, build it within WSL");
+compile_error!(
+    "divisi needs a Unix system, such as Linux or macOS; on Windows, build it within WSL"
+);
 
 mod call;
 mod error;

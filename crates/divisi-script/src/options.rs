@@ -31,7 +31,12 @@ pub(crate) struct Wanted<'js> {
 impl Wanted<'_> {
     /// Nothing but this task.
     pub(crate) fn new(task: Task) -> Self {
-        Self { task, expect: Expect::default(), priority: 0, functions: Vec::new() }
+        Self {
+            task,
+            expect: Expect::default(),
+            priority: 0,
+            functions: Vec::new(),
+        }
     }
 }
 
@@ -49,7 +54,11 @@ pub(crate) fn read<'js>(
         if value.is_undefined() || value.is_null() {
             continue;
         }
-        let given = Given { ctx, name: &name, value };
+        let given = Given {
+            ctx,
+            name: &name,
+            value,
+        };
         match name.as_str() {
             "label" => task.label = Some(given.words()?),
             "phase" => task.phase = Some(given.words()?),
@@ -84,7 +93,12 @@ pub(crate) fn read<'js>(
                     format!("the option `{name}` is not supported yet and does nothing"),
                 );
             }
-            _ => warn(shared, site, &name, format!("`{name}` is no option of agent() and does nothing")),
+            _ => warn(
+                shared,
+                site,
+                &name,
+                format!("`{name}` is no option of agent() and does nothing"),
+            ),
         }
     }
     Ok(())
@@ -112,7 +126,14 @@ pub(crate) fn read_phase<'js>(
             continue;
         }
         match name.as_str() {
-            "maxCost" => cap = Given { ctx, name: &name, value }.dollars()?,
+            "maxCost" => {
+                cap = Given {
+                    ctx,
+                    name: &name,
+                    value,
+                }
+                .dollars()?;
+            }
             _ => {
                 let message = format!("`{name}` is no option of phase() and does nothing");
                 warn(shared, site, &format!("phase {name}"), message);
@@ -125,5 +146,7 @@ pub(crate) fn read_phase<'js>(
 /// Once for each option and script.
 fn warn(shared: &Shared, site: &Option<Site>, name: &str, message: String) {
     let script = site.as_ref().map_or("", |site| &site.script);
-    shared.borrow_mut().warn_once(format!("option {name} {script}"), message, site.clone());
+    shared
+        .borrow_mut()
+        .warn_once(format!("option {name} {script}"), message, site.clone());
 }

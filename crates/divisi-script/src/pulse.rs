@@ -22,7 +22,10 @@ impl Pulse {
 
     /// The script computes, until its thread has had so much time.
     pub(crate) fn begin(&self, until: Duration) {
-        self.0.store(until.as_nanos().try_into().unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        self.0.store(
+            until.as_nanos().try_into().unwrap_or(u64::MAX).max(1),
+            Ordering::Relaxed,
+        );
     }
 
     /// The script waits.

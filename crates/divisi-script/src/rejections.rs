@@ -30,14 +30,22 @@ impl Rejections {
         if self.is_told {
             return;
         }
-        let (promise, reason) = (Persistent::save(ctx, promise), Persistent::save(ctx, reason));
+        let (promise, reason) = (
+            Persistent::save(ctx, promise),
+            Persistent::save(ctx, reason),
+        );
         self.left.push_back(Rejected { promise, reason });
     }
 
     /// One of them has got its handler.
     pub(crate) fn handled<'js>(&mut self, ctx: &Ctx<'js>, promise: &Value<'js>) {
-        let is_it =
-            |known: &Rejected| known.promise.clone().restore(ctx).is_ok_and(|known| known == *promise);
+        let is_it = |known: &Rejected| {
+            known
+                .promise
+                .clone()
+                .restore(ctx)
+                .is_ok_and(|known| known == *promise)
+        };
         // Mostly they are handled one right after the other, or at once.
         let place = match self.left.back().is_some_and(is_it) {
             true => self.left.len().checked_sub(1),

@@ -24,7 +24,9 @@ pub(crate) fn check(schema: &Value) -> Result<(), BadSchema> {
     let at = Path("schema".to_owned());
     let root = schema.as_object().ok_or_else(|| at.wrong("is no object"))?;
     if root.contains_key("type") && !types(root).contains(&"object") {
-        return Err(at.wrong("has to describe an object; put lists and texts into a property of one"));
+        return Err(
+            at.wrong("has to describe an object; put lists and texts into a property of one")
+        );
     }
     at.check(root)
 }
@@ -38,7 +40,10 @@ impl Path {
     }
 
     fn wrong(&self, what: impl Into<String>) -> BadSchema {
-        BadSchema { path: self.0.clone(), what: what.into() }
+        BadSchema {
+            path: self.0.clone(),
+            what: what.into(),
+        }
     }
 
     fn check(&self, schema: &Map<String, Value>) -> Result<(), BadSchema> {
@@ -53,62 +58,101 @@ impl Path {
 
     fn check_types(&self, schema: &Map<String, Value>) -> Result<(), BadSchema> {
         match types(schema).iter().find(|name| !TYPES.contains(name)) {
-            Some(name) => Err(self.wrong(format!("has the type `{name}`, which JSON Schema has not"))),
+            Some(name) => {
+                Err(self.wrong(format!("has the type `{name}`, which JSON Schema has not")))
+            }
             None => Ok(()),
         }
     }
 
     fn check_required(&self, schema: &Map<String, Value>) -> Result<(), BadSchema> {
-        let Some(required) = schema.get("required") else { return Ok(()) };
-        let names: Option<Vec<&str>> =
-            required.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
+        let Some(required) = schema.get("required") else {
+            return Ok(());
+        };
+        let names: Option<Vec<&str>> = required
+            .as_array()
+            .and_then(|names| names.iter().map(Value::as_str).collect());
         let names = names.ok_or_else(|| self.wrong("has a `required` that is no list of names"))?;
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false))
             && !schema.contains_key("patternProperties");
-        let known = |name| schema.get("properties").and_then(|all| all.get(name)).is_some();
+        let known = |name| {
+            schema
+                .get("properties")
+                .and_then(|all| all.get(name))
+                .is_some()
+        };
         match names.into_iter().find(|&name| closed && !known(name)) {
-            Some(name) => Err(self
-                .wrong(format!("requires `{name}`, which is none of its properties, and allows no others"))),
+            Some(name) => Err(self.wrong(format!(
+                "requires `{name}`, which is none of its properties, and allows no others"
+            ))),
             None => Ok(()),
         }
     }
 
     fn check_values(&self, schema: &Map<String, Value>) -> Result<(), BadSchema> {
-        let Some(values) = schema.get("enum") else { return Ok(()) };
-        let values = values.as_array().ok_or_else(|| self.wrong("has an `enum` that is no list"))?;
+        let Some(values) = schema.get("enum") else {
+            return Ok(());
+        };
+        let values = values
+            .as_array()
+            .ok_or_else(|| self.wrong("has an `enum` that is no list"))?;
         if values.is_empty() {
             return Err(self.wrong("has an empty `enum`: no value fits"));
         }
         let types = types(schema);
-        if !types.is_empty() && !values.iter().any(|value| types.iter().any(|name| fits(value, name))) {
-            return Err(self.wrong(format!("has no value in its `enum` that is {}", types.join(" or "))));
+        if !types.is_empty()
+            && !values
+                .iter()
+                .any(|value| types.iter().any(|name| fits(value, name)))
+        {
+            return Err(self.wrong(format!(
+                "has no value in its `enum` that is {}",
+                types.join(" or ")
+            )));
         }
         Ok(())
     }
 
-    fn check_bounds(&self, schema: &Map<String, Value>, least: &str, most: &str) -> Result<(), BadSchema> {
+    fn check_bounds(
+        &self,
+        schema: &Map<String, Value>,
+        least: &str,
+        most: &str,
+    ) -> Result<(), BadSchema> {
         let bound = |name| schema.get(name).and_then(Value::as_f64);
         match (bound(least), bound(most)) {
-            (Some(low), Some(high)) if low > high => {
-                Err(self.wrong(format!("has `{least}` {low} above `{most}` {high}: no value fits")))
-            }
+            (Some(low), Some(high)) if low > high => Err(self.wrong(format!(
+                "has `{least}` {low} above `{most}` {high}: no value fits"
+            ))),
             _ => Ok(()),
         }
     }
 
     fn check_below(&self, schema: &Map<String, Value>) -> Result<(), BadSchema> {
         for keyword in ["properties", "patternProperties", "$defs", "definitions"] {
-            let Some(below) = schema.get(keyword) else { continue };
+            let Some(below) = schema.get(keyword) else {
+                continue;
+            };
             let at = self.below(keyword);
             let below = below.as_object().ok_or_else(|| at.wrong("is no object"))?;
-            below.iter().try_for_each(|(name, schema)| at.below(name).check_any(schema))?;
+            below
+                .iter()
+                .try_for_each(|(name, schema)| at.below(name).check_any(schema))?;
         }
-        for keyword in ["items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties"] {
+        for keyword in [
+            "items",
+            "prefixItems",
+            "anyOf",
+            "oneOf",
+            "allOf",
+            "additionalProperties",
+        ] {
             match schema.get(keyword) {
-                Some(Value::Array(all)) => all
-                    .iter()
-                    .enumerate()
-                    .try_for_each(|(place, one)| self.below(&format!("{keyword}[{place}]")).check_any(one))?,
+                Some(Value::Array(all)) => {
+                    all.iter().enumerate().try_for_each(|(place, one)| {
+                        self.below(&format!("{keyword}[{place}]")).check_any(one)
+                    })?;
+                }
                 Some(one) => self.below(keyword).check_any(one)?,
                 None => {}
             }
@@ -125,7 +169,9 @@ impl Path {
     }
 }
 
-const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
+const TYPES: [&str; 7] = [
+    "object", "array", "string", "number", "integer", "boolean", "null",
+];
 
 const BOUNDS: [(&str, &str); 4] = [
     ("minItems", "maxItems"),
@@ -175,7 +221,8 @@ mod tests {
     #[test]
     fn schemas_that_nothing_meets_are_named() {
         let complaint = |schema: Value| check(&schema).unwrap_err().to_string();
-        let inside = |schema: Value| complaint(json!({ "type": "object", "properties": { "a": schema } }));
+        let inside =
+            |schema: Value| complaint(json!({ "type": "object", "properties": { "a": schema } }));
         insta::assert_snapshot!(complaint(json!({ "type": "array" })), @"`schema` has to describe an object; put lists and texts into a property of one");
         insta::assert_snapshot!(
             inside(json!({ "required": ["b"], "additionalProperties": false })),

@@ -49,7 +49,11 @@ impl Script {
     }
 
     /// The same within limits of the caller.
-    pub fn parse_within(name: &str, source: &str, limits: &HostLimits) -> Result<Self, ScriptError> {
+    pub fn parse_within(
+        name: &str,
+        source: &str,
+        limits: &HostLimits,
+    ) -> Result<Self, ScriptError> {
         let (name, text): (Arc<str>, Arc<str>) = (name.into(), source.into());
         read(&name, &text, limits).map_err(|problem| problem.of(&name, &text))
     }
@@ -82,8 +86,14 @@ impl Script {
 
 fn read(name: &Arc<str>, text: &Arc<str>, limits: &HostLimits) -> Result<Script, Problem> {
     if text.len() > limits.source_bytes_max {
-        let detail = format!("{} bytes, {} are allowed", text.len(), limits.source_bytes_max);
-        return Err(Problem::new(ErrorKind::Length, detail).hint("split it; `workflow()` runs the parts"));
+        let detail = format!(
+            "{} bytes, {} are allowed",
+            text.len(),
+            limits.source_bytes_max
+        );
+        return Err(
+            Problem::new(ErrorKind::Length, detail).hint("split it; `workflow()` runs the parts")
+        );
     }
     let tokens = tokens::read(text);
     let found = meta::read(name, text, &tokens)?;

@@ -6,7 +6,10 @@
 /// frames of native functions have no place and are left out, as are those of
 /// our own helpers.
 pub(crate) fn frames(stack: &str) -> impl Iterator<Item = RawFrame<'_>> {
-    stack.lines().filter_map(RawFrame::read).filter(|frame| !frame.file.starts_with(PRELUDE_SCHEME))
+    stack
+        .lines()
+        .filter_map(RawFrame::read)
+        .filter(|frame| !frame.file.starts_with(PRELUDE_SCHEME))
 }
 
 /// What the file names of our own helpers begin with.
@@ -30,8 +33,14 @@ impl<'s> RawFrame<'s> {
         };
         let (rest, column) = place.rsplit_once(':')?;
         let (file, line) = rest.rsplit_once(':')?;
-        let function = Some(function).filter(|name| !matches!(*name, "" | "<anonymous>" | "<eval>"));
-        Some(Self { function, file, line: line.parse().ok()?, column: column.parse().ok()? })
+        let function =
+            Some(function).filter(|name| !matches!(*name, "" | "<anonymous>" | "<eval>"));
+        Some(Self {
+            function,
+            file,
+            line: line.parse().ok()?,
+            column: column.parse().ok()?,
+        })
     }
 }
 
@@ -42,7 +51,15 @@ mod tests {
     #[test]
     fn frames_of_scripts_are_found() {
         let stack = "    at agent (native)\n    at <anonymous> (divisi:flow:3:1)\n    at check (my (old) a:b.js:12:7)\n    at a.js:3:1\n";
-        let found: Vec<_> = frames(stack).map(|f| (f.function, f.file, f.line, f.column)).collect();
-        assert_eq!(found, [(Some("check"), "my (old) a:b.js", 12, 7), (None, "a.js", 3, 1)]);
+        let found: Vec<_> = frames(stack)
+            .map(|f| (f.function, f.file, f.line, f.column))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (Some("check"), "my (old) a:b.js", 12, 7),
+                (None, "a.js", 3, 1)
+            ]
+        );
     }
 }

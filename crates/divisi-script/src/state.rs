@@ -134,7 +134,13 @@ impl State {
     /// Tells that a group begins, and puts the script into it.
     pub(crate) fn begin_group(&mut self, id: GroupId, width: usize) {
         if let Some((kind, parent, site)) = self.groups.begin(id) {
-            self.calls.push(Call::GroupBegan { id, kind, width, parent, site });
+            self.calls.push(Call::GroupBegan {
+                id,
+                kind,
+                width,
+                parent,
+                site,
+            });
         }
     }
 
@@ -156,7 +162,8 @@ impl State {
 
     pub(crate) fn take_calls(&mut self) -> Vec<Call> {
         let refused = std::mem::take(&mut self.refused).into_iter();
-        self.calls.extend(refused.map(|(refusal, count)| Call::Refused { refusal, count }));
+        self.calls
+            .extend(refused.map(|(refusal, count)| Call::Refused { refusal, count }));
         std::mem::take(&mut self.calls)
     }
 
@@ -212,8 +219,15 @@ impl State {
     /// Gives the warnings of a script that starts.
     pub(crate) fn warn_of(&mut self, script: &Script) {
         for warning in script.warnings() {
-            let site = Site { script: script.name().clone(), line: warning.line };
-            self.warn_once(format!("{site} {}", warning.message), warning.message.clone(), Some(site));
+            let site = Site {
+                script: script.name().clone(),
+                line: warning.line,
+            };
+            self.warn_once(
+                format!("{site} {}", warning.message),
+                warning.message.clone(),
+                Some(site),
+            );
         }
     }
 
@@ -223,14 +237,20 @@ impl State {
         self.messages = self.messages.saturating_add(1);
         if self.messages == messages_max.saturating_add(1) {
             let message = format!("more than {messages_max} messages: the others are dropped");
-            self.calls.push(Call::Warning { message, site: None });
+            self.calls.push(Call::Warning {
+                message,
+                site: None,
+            });
         }
         self.messages <= messages_max
     }
 
     /// As much of a message as may be said.
     pub(crate) fn cut(&self, message: String) -> String {
-        match message.char_indices().nth(self.options.limits.message_chars_max) {
+        match message
+            .char_indices()
+            .nth(self.options.limits.message_chars_max)
+        {
             Some((end, _)) => format!("{}…", &message[..end]),
             None => message,
         }
@@ -255,7 +275,9 @@ impl State {
 
     /// The name and the text of a script of this run.
     pub(crate) fn source(&self, name: &str) -> Option<(Arc<str>, Arc<str>)> {
-        self.sources.get_key_value(name).map(|(name, text)| (name.clone(), text.clone()))
+        self.sources
+            .get_key_value(name)
+            .map(|(name, text)| (name.clone(), text.clone()))
     }
 
     /// The schema with this text, if it was seen before.
@@ -277,7 +299,16 @@ impl Waiting {
         asked: Asked,
         group: Option<GroupId>,
     ) -> Self {
-        let (resolve, reject) = (Persistent::save(ctx, resolve), Persistent::save(ctx, reject));
-        Self { resolve, reject, site, asked, group }
+        let (resolve, reject) = (
+            Persistent::save(ctx, resolve),
+            Persistent::save(ctx, reject),
+        );
+        Self {
+            resolve,
+            reject,
+            site,
+            asked,
+            group,
+        }
     }
 }

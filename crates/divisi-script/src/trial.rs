@@ -24,7 +24,13 @@ pub(crate) struct Trial {
 
 impl Trial {
     pub(crate) fn new(task: Task) -> Self {
-        Self { task, rung: None, attempts: 0, cost: PicoUsd::ZERO, answer: None }
+        Self {
+            task,
+            rung: None,
+            attempts: 0,
+            cost: PicoUsd::ZERO,
+            answer: None,
+        }
     }
 
     /// The task as the script asked for it.
@@ -40,10 +46,18 @@ impl Trial {
     /// What is asked for next, with what there is against the last result.
     /// `None` where nothing stronger is left: then the task has failed.
     pub(crate) fn go_on(&mut self, findings: &str) -> Option<Task> {
-        match climb(self.rung.unwrap_or_default(), self.tries_max(), false, false) {
+        match climb(
+            self.rung.unwrap_or_default(),
+            self.tries_max(),
+            false,
+            false,
+        ) {
             Climb::Next(rung) => Some(self.on(rung, Some(findings))),
             Climb::Fail | Climb::Keep | Climb::Accept => {
-                let first = findings.lines().map(str::trim).find(|line| !line.is_empty());
+                let first = findings
+                    .lines()
+                    .map(str::trim)
+                    .find(|line| !line.is_empty());
                 let model = self.answer.take().and_then(|answer| answer.model);
                 let failed = TaskAnswer::failed(FailureClass::Check, first.unwrap_or_default());
                 self.answer = Some(TaskAnswer { model, ..failed });
@@ -67,7 +81,11 @@ impl Trial {
     /// How the task has ended.
     pub(crate) fn end(&self) -> TaskAnswer {
         let ended = self.answer.clone().unwrap_or_else(TaskAnswer::cancelled);
-        TaskAnswer { attempts: self.attempts, cost: self.cost, ..ended }
+        TaskAnswer {
+            attempts: self.attempts,
+            cost: self.cost,
+            ..ended
+        }
     }
 
     fn tries_max(&self) -> usize {
@@ -79,7 +97,10 @@ impl Trial {
 
     fn on(&mut self, rung: usize, findings: Option<&str>) -> Task {
         self.rung = Some(rung);
-        let mut task = Task { model: self.models(rung), ..self.task.clone() };
+        let mut task = Task {
+            model: self.models(rung),
+            ..self.task.clone()
+        };
         task.max_cost = task.max_cost.map(|most| most.saturating_sub(self.cost));
         if let Some(findings) = findings {
             task.prompt = format!("{}\n\n{}", task.prompt, refused(findings)).into();
@@ -105,7 +126,10 @@ mod tests {
     use divisi_core::check::Check;
 
     fn task(models: &[&str]) -> Task {
-        Task { model: Ladder(models.iter().map(|model| (*model).into()).collect()), ..Task::new("work") }
+        Task {
+            model: Ladder(models.iter().map(|model| (*model).into()).collect()),
+            ..Task::new("work")
+        }
     }
 
     /// The models of every try of a task that is always refused.
@@ -115,7 +139,10 @@ mod tests {
         let mut tried = vec![];
         while let Some(task) = next {
             tried.push(task.model.0.iter().map(ToString::to_string).collect());
-            trial.answered(TaskAnswer { cost: PicoUsd(3), ..TaskAnswer::ok("1") });
+            trial.answered(TaskAnswer {
+                cost: PicoUsd(3),
+                ..TaskAnswer::ok("1")
+            });
             next = trial.go_on("bad");
         }
         assert_eq!(trial.end().attempts as usize, tried.len());
@@ -125,22 +152,34 @@ mod tests {
 
     #[test]
     fn every_rung_is_tried_once_and_one_model_twice() {
-        assert_eq!(climbed(task(&["haiku", "sonnet", "opus"])), [["haiku"], ["sonnet"], ["opus"]]);
+        assert_eq!(
+            climbed(task(&["haiku", "sonnet", "opus"])),
+            [["haiku"], ["sonnet"], ["opus"]]
+        );
         assert_eq!(climbed(task(&["opus"])), [["opus"], ["opus"]]);
         assert_eq!(climbed(task(&[])), [[""; 0]; 2]);
     }
 
     #[test]
     fn checks_of_the_engine_climb_what_is_left_of_the_ladder() {
-        let task = Task { check: vec![Check::Command("test".into())], ..task(&["haiku", "opus"]) };
+        let task = Task {
+            check: vec![Check::Command("test".into())],
+            ..task(&["haiku", "opus"])
+        };
         assert_eq!(climbed(task), [vec!["haiku", "opus"], vec!["opus"]]);
     }
 
     #[test]
     fn what_was_spent_is_taken_off_its_own_budget() {
-        let mut trial = Trial::new(Task { max_cost: Some(PicoUsd(10)), ..task(&["haiku"]) });
+        let mut trial = Trial::new(Task {
+            max_cost: Some(PicoUsd(10)),
+            ..task(&["haiku"])
+        });
         assert_eq!(trial.begin().max_cost, Some(PicoUsd(10)));
-        trial.answered(TaskAnswer { cost: PicoUsd(4), ..TaskAnswer::ok("1") });
+        trial.answered(TaskAnswer {
+            cost: PicoUsd(4),
+            ..TaskAnswer::ok("1")
+        });
         assert_eq!(trial.go_on("bad").unwrap().max_cost, Some(PicoUsd(6)));
     }
 }

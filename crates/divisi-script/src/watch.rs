@@ -26,14 +26,21 @@ struct Inner {
 impl Watch {
     /// Watches `runtime`, which asks every some thousand steps whether to stop.
     pub(crate) fn over(runtime: &Runtime, busy_max: Duration, pulse: Pulse) -> Self {
-        let inner = Rc::new(Inner { until: Cell::new(Duration::MAX), fired: Cell::new(false) });
+        let inner = Rc::new(Inner {
+            until: Cell::new(Duration::MAX),
+            fired: Cell::new(false),
+        });
         let watched = inner.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || {
             let over = computed() >= watched.until.get();
             watched.fired.set(watched.fired.get() || over);
             watched.fired.get()
         })));
-        Self { busy_max, pulse, inner }
+        Self {
+            busy_max,
+            pulse,
+            inner,
+        }
     }
 
     /// From now on counts.

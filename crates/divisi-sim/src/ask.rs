@@ -84,7 +84,11 @@ impl Ask {
         let (first, judge) = (bound(50), bound(20));
         Self {
             text: chance.any(),
-            turns: if chance.percent(60) { 1 } else { chance.within(1..6) as usize },
+            turns: if chance.percent(60) {
+                1
+            } else {
+                chance.within(1..6) as usize
+            },
             first,
             reply_usual: first.reply_tokens_max,
             input: chance.within(20..2_000),
@@ -102,11 +106,19 @@ impl Ask {
             phase: chance.percent(60).then(|| chance.place(PHASES.len())),
             own: chance.percent(40).then(|| PicoUsd(chance.within(0..300))),
             rungs: chance.within(1..4) as usize,
-            refused: if chance.percent(50) { 0 } else { chance.within(0..4) as usize },
+            refused: if chance.percent(50) {
+                0
+            } else {
+                chance.within(0..4) as usize
+            },
             judged: chance.percent(50),
             judge,
             stand_ins: chance.within(0..3) as usize,
-            timeout: if chance.percent(20) { Millis(chance.within(4_000..40_000)) } else { TIMEOUT },
+            timeout: if chance.percent(20) {
+                Millis(chance.within(4_000..40_000))
+            } else {
+                TIMEOUT
+            },
         }
     }
 
@@ -123,10 +135,22 @@ impl Ask {
         let reply_usual = (usually / reply_token).clamp(50, reply_tokens_max / 2) as u32;
         Self {
             text: chance.any(),
-            turns: if chance.percent(80) { 1 } else { chance.within(2..8) as usize },
-            first: TurnBound::new(nanodollars(prompt), nanodollars(reply_token), reply_tokens_max as u32),
+            turns: if chance.percent(80) {
+                1
+            } else {
+                chance.within(2..8) as usize
+            },
+            first: TurnBound::new(
+                nanodollars(prompt),
+                nanodollars(reply_token),
+                reply_tokens_max as u32,
+            ),
             reply_usual,
-            fate: if chance.percent(97) { Fate::Succeeds } else { Fate::Fails(FailureClass::Declined) },
+            fate: if chance.percent(97) {
+                Fate::Succeeds
+            } else {
+                Fate::Fails(FailureClass::Declined)
+            },
             by_program: false,
             awaited: true,
             required: false,
@@ -186,7 +210,10 @@ impl Ask {
         if self.judges(turn) {
             return self.judge;
         }
-        let dearer = 1 + self.models().position(|name| Some(&name) == model).unwrap_or_default() as u64;
+        let dearer = 1 + self
+            .models()
+            .position(|name| Some(&name) == model)
+            .unwrap_or_default() as u64;
         TurnBound {
             prompt: PicoUsd(self.first.prompt.0 * dearer * (turn as u64 + 4) / 4),
             reply_token: PicoUsd(self.first.reply_token.0 * dearer),
@@ -202,7 +229,11 @@ impl Ask {
     /// About what all its requests cost.
     pub(crate) fn cost_usual(&self) -> PicoUsd {
         let of = |turn| {
-            let TurnBound { prompt, reply_token, .. } = self.bound(turn, None);
+            let TurnBound {
+                prompt,
+                reply_token,
+                ..
+            } = self.bound(turn, None);
             PicoUsd(prompt.0 / 2 + reply_token.0 * u64::from(self.reply_usual))
         };
         (0..self.turns).map(of).sum()
@@ -210,16 +241,26 @@ impl Ask {
 
     /// The largest of the least that its requests may cost.
     pub(crate) fn least_max(&self) -> PicoUsd {
-        let of = |turn| self.models().map(move |model| self.bound(turn, Some(&model)).least());
+        let of = |turn| {
+            self.models()
+                .map(move |model| self.bound(turn, Some(&model)).least())
+        };
         (0..self.requests()).flat_map(of).max().unwrap_or_default()
     }
 
     /// What is said of it when it is asked for.
     pub(crate) fn facts(&self) -> TaskFacts {
-        let mut models: Vec<_> = if self.by_program { vec![] } else { self.models().collect() };
+        let mut models: Vec<_> = if self.by_program {
+            vec![]
+        } else {
+            self.models().collect()
+        };
         let first_turns = match self.by_program {
             true => vec![self.bound(0, None)],
-            false => models.iter().map(|model| self.bound(0, Some(model))).collect(),
+            false => models
+                .iter()
+                .map(|model| self.bound(0, Some(model)))
+                .collect(),
         };
         let fallbacks = models.split_off(self.rungs.min(models.len()));
         TaskFacts {

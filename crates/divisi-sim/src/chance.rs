@@ -14,8 +14,12 @@ pub(crate) struct Chance(Pcg64Mcg);
 impl Chance {
     /// The stream of this part of the simulation of `seed`.
     pub(crate) fn of(seed: u64, part: &str) -> Self {
-        let part = part.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(257).wrapping_add(byte.into()));
-        Self(Pcg64Mcg::seed_from_u64(seed ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        let part = part.bytes().fold(0, |sum: u64, byte| {
+            sum.wrapping_mul(257).wrapping_add(byte.into())
+        });
+        Self(Pcg64Mcg::seed_from_u64(
+            seed ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        ))
     }
 
     /// Any number.

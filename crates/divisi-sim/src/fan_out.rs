@@ -73,7 +73,10 @@ impl World {
             // All of them are under way at once, and in long conversations.
             1 => {
                 flow.each(|ask| ask.turns = 5 + (ask.text % 20) as usize);
-                percent(flow.sum(|ask| ask.bound(0, None).most()), chance.within(100..160))
+                percent(
+                    flow.sum(|ask| ask.bound(0, None).most()),
+                    chance.within(100..160),
+                )
             }
             // A part of what they cost.
             _ => percent(flow.sum(|ask| ask.cost_usual()), chance.within(1..40)),
@@ -94,13 +97,19 @@ impl World {
         }
         self.tally.requests = self.vendor.requests;
         let spending = Spending {
-            exhausted: matches!(run.stage(), Stage::Parked(ParkReason::Budget { phase: None })),
+            exhausted: matches!(
+                run.stage(),
+                Stage::Parked(ParkReason::Budget { phase: None })
+            ),
             cap: self.caps.run.unwrap_or_default(),
             settled: run.budget().settled,
             billed: self.vendor.billed,
             billed_for_cut: self.vendor.billed_for_cut,
         };
-        ensure!(spending.overshoot() == PicoUsd::ZERO, "{spending:?} is over its cap");
+        ensure!(
+            spending.overshoot() == PicoUsd::ZERO,
+            "{spending:?} is over its cap"
+        );
         let usable = spending.usable();
         ensure!(
             !spending.exhausted || usable >= Spending::USABLE_MIN,

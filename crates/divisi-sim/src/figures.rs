@@ -62,7 +62,9 @@ impl Figures {
         );
         let count = self.usable.len() as f64;
         self.usable.sort_by(f64::total_cmp);
-        if let (Some(least), Some(median)) = (self.usable.first(), self.usable.get(self.usable.len() / 2)) {
+        if let (Some(least), Some(median)) =
+            (self.usable.first(), self.usable.get(self.usable.len() / 2))
+        {
             let percent = |sum: f64| sum / count * 100.0;
             // A string takes everything.
             let _ = write!(

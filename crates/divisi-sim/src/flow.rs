@@ -16,13 +16,21 @@ pub(crate) enum Flow {
     /// All at once, then a synthesis.
     Gather { parts: Vec<Flow>, synthesis: Ask },
     /// As many parts as a planner says.
-    Decompose { planner: Ask, worker: Box<Flow>, parts_max: u64 },
+    Decompose {
+        planner: Ask,
+        worker: Box<Flow>,
+        parts_max: u64,
+    },
 }
 
 impl Flow {
     /// So many tasks at once.
     pub(crate) fn fan_out(chance: &mut Chance, tasks: u32) -> Self {
-        Self::All((0..tasks).map(|_| Self::Task(Ask::of_fan_out(chance))).collect())
+        Self::All(
+            (0..tasks)
+                .map(|_| Self::Task(Ask::of_fan_out(chance)))
+                .collect(),
+        )
     }
 
     /// A flow of about `tasks` tasks.
@@ -37,18 +45,27 @@ impl Flow {
         match chance.within(0..4) {
             0 => Self::Chain(Self::parts(chance, tasks, depth)),
             1 => Self::All(Self::parts(chance, tasks, depth)),
-            2 => Self::Gather { parts: Self::parts(chance, tasks - 1, depth), synthesis: Ask::new(chance) },
+            2 => Self::Gather {
+                parts: Self::parts(chance, tasks - 1, depth),
+                synthesis: Ask::new(chance),
+            },
             _ => {
                 let parts_max = chance.within(1..5).min(tasks - 1);
                 let worker = Box::new(Self::grow(chance, (tasks - 1) / parts_max, depth + 1));
-                Self::Decompose { planner: Ask::new(chance), worker, parts_max }
+                Self::Decompose {
+                    planner: Ask::new(chance),
+                    worker,
+                    parts_max,
+                }
             }
         }
     }
 
     fn parts(chance: &mut Chance, tasks: u64, depth: u32) -> Vec<Self> {
         let count = chance.within(1..6).min(tasks);
-        let mut parts: Vec<_> = (0..count).map(|_| Self::grow(chance, tasks / count, depth + 1)).collect();
+        let mut parts: Vec<_> = (0..count)
+            .map(|_| Self::grow(chance, tasks / count, depth + 1))
+            .collect();
         if chance.percent(20) {
             parts.push(parts[0].clone());
         }
@@ -100,18 +117,25 @@ impl Flow {
     pub(crate) fn least_max(&mut self) -> PicoUsd {
         let mut asks = vec![];
         self.asks(&mut asks);
-        asks.iter().map(|ask| ask.least_max()).max().unwrap_or_default()
+        asks.iter()
+            .map(|ask| ask.least_max())
+            .max()
+            .unwrap_or_default()
     }
 
     fn asks<'f>(&'f mut self, asks: &mut Vec<&'f mut Ask>) {
         match self {
             Self::Task(ask) => asks.push(ask),
-            Self::Chain(parts) | Self::All(parts) => parts.iter_mut().for_each(|part| part.asks(asks)),
+            Self::Chain(parts) | Self::All(parts) => {
+                parts.iter_mut().for_each(|part| part.asks(asks));
+            }
             Self::Gather { parts, synthesis } => {
                 parts.iter_mut().for_each(|part| part.asks(asks));
                 asks.push(synthesis);
             }
-            Self::Decompose { planner, worker, .. } => {
+            Self::Decompose {
+                planner, worker, ..
+            } => {
                 asks.push(planner);
                 worker.asks(asks);
             }

@@ -77,8 +77,16 @@ pub struct Broken {
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { scenario, what, story } = self;
-        write!(f, "seed {} breaks a promise: {what}\n\n{scenario:#?}\n\n{story}", scenario.seed)
+        let Self {
+            scenario,
+            what,
+            story,
+        } = self;
+        write!(
+            f,
+            "seed {} breaks a promise: {what}\n\n{scenario:#?}\n\n{story}",
+            scenario.seed
+        )
     }
 }
 
@@ -102,19 +110,29 @@ fn attempt<T>(
     let play = |scenario, story| caught(|| play(scenario, story));
     play(scenario, Story::untold()).map_err(|_| {
         let mut scenario = scenario;
-        while let Some(simpler) = scenario.simpler().find(|simpler| play(*simpler, Story::untold()).is_err())
+        while let Some(simpler) = scenario
+            .simpler()
+            .find(|simpler| play(*simpler, Story::untold()).is_err())
         {
             scenario = simpler;
         }
         let story = Story::told();
-        let what = play(scenario, story.clone()).err().unwrap_or_else(|| "not the second time".into());
-        Box::new(Broken { scenario, what, story: story.text() })
+        let what = play(scenario, story.clone())
+            .err()
+            .unwrap_or_else(|| "not the second time".into());
+        Box::new(Broken {
+            scenario,
+            what,
+            story: story.text(),
+        })
     })
 }
 
 fn caught<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let told = panic.downcast_ref::<String>().cloned();
-        Err(told.or_else(|| panic.downcast_ref::<&str>().map(|&told| told.into())).unwrap_or_default())
+        Err(told
+            .or_else(|| panic.downcast_ref::<&str>().map(|&told| told.into()))
+            .unwrap_or_default())
     })
 }

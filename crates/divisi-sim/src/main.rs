@@ -44,7 +44,10 @@ fn main() -> ExitCode {
     }
     match all(args, started) {
         Ok(figures) => {
-            say(&mut std::io::stdout(), &figures.summary(args.from, started.elapsed().as_secs_f64()));
+            say(
+                &mut std::io::stdout(),
+                &figures.summary(args.from, started.elapsed().as_secs_f64()),
+            );
             ExitCode::SUCCESS
         }
         Err(broken) => {
@@ -55,7 +58,16 @@ fn main() -> ExitCode {
 }
 
 /// Simulates all seeds, with one thread for each processor.
-fn all(Args { seeds, from, budget, tasks, .. }: Args, started: Instant) -> Result<Figures, Box<Broken>> {
+fn all(
+    Args {
+        seeds,
+        from,
+        budget,
+        tasks,
+        ..
+    }: Args,
+    started: Instant,
+) -> Result<Figures, Box<Broken>> {
     let (next, figures) = (AtomicU64::new(0), Mutex::new(Ok(Figures::default())));
     let work = || {
         loop {
@@ -68,7 +80,9 @@ fn all(Args { seeds, from, budget, tasks, .. }: Args, started: Instant) -> Resul
                 true => spend(seed, tasks).map(|(tally, spending)| (tally, Some(spending))),
                 false => simulate(seed).map(|tally| (tally, None)),
             };
-            let Ok(mut figures) = figures.lock() else { return };
+            let Ok(mut figures) = figures.lock() else {
+                return;
+            };
             match (&mut *figures, seen) {
                 (Ok(figures), Ok((tally, spending))) => figures.add(tally, spending),
                 (figures, Err(broken)) => {
@@ -78,7 +92,10 @@ fn all(Args { seeds, from, budget, tasks, .. }: Args, started: Instant) -> Resul
                 (Err(_), Ok(_)) => return,
             }
             if budget && place > 0 && place % 500 == 0 {
-                let text = format!("{place} of {seeds} in {:.0} s", started.elapsed().as_secs_f64());
+                let text = format!(
+                    "{place} of {seeds} in {:.0} s",
+                    started.elapsed().as_secs_f64()
+                );
                 say(&mut std::io::stderr(), &text);
             }
         }
@@ -89,7 +106,9 @@ fn all(Args { seeds, from, budget, tasks, .. }: Args, started: Instant) -> Resul
             scope.spawn(work);
         }
     });
-    figures.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    figures
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Whoever has closed the other end wants to hear no more.

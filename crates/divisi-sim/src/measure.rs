@@ -14,10 +14,22 @@ const REQUESTS_PER_MINUTE: u64 = 6_000;
 pub(crate) fn of(count: usize) -> String {
     let began = Instant::now();
     let tasks = sample::tasks(count);
-    let rate = RateSettings { requests_per_minute: Some(REQUESTS_PER_MINUTE), ..RateSettings::default() };
-    let limits = Limits { in_flight_max: AT_ONCE, cap: None, rates: vec![rate], families: vec![0] };
-    let answer = what_if(&tasks, &limits, |repetition, works| sample::draw(count, repetition, works));
-    let memory = peak_megabytes().map(|peak| format!(", {peak} MB at the most")).unwrap_or_default();
+    let rate = RateSettings {
+        requests_per_minute: Some(REQUESTS_PER_MINUTE),
+        ..RateSettings::default()
+    };
+    let limits = Limits {
+        in_flight_max: AT_ONCE,
+        cap: None,
+        rates: vec![rate],
+        families: vec![0],
+    };
+    let answer = what_if(&tasks, &limits, |repetition, works| {
+        sample::draw(count, repetition, works);
+    });
+    let memory = peak_megabytes()
+        .map(|peak| format!(", {peak} MB at the most"))
+        .unwrap_or_default();
     format!(
         "{count} tasks in {} runs, and again for each limit: {:.1} s{memory}\n{answer:#?}",
         answer.repetitions,
@@ -28,7 +40,9 @@ pub(crate) fn of(count: usize) -> String {
 /// The most memory that this process has had, where the system tells.
 fn peak_megabytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kilobytes / 1_024)
 }

@@ -80,7 +80,11 @@ impl Scenario {
         Self {
             seed,
             // Mostly small: what goes wrong goes wrong with few, and is easier to read.
-            tasks: if chance.percent(10) { 100 } else { chance.within(1..20) as u32 },
+            tasks: if chance.percent(10) {
+                100
+            } else {
+                chance.within(1..20) as u32
+            },
             fan_out: false,
             kills: chance.within(0..4) as u32,
             edits: chance.percent(40),
@@ -94,7 +98,11 @@ impl Scenario {
             headers: chance.percent(60),
             uneven_paths: chance.percent(30),
             caches: chance.percent(40),
-            others: if chance.percent(30) { chance.within(1..4) as u32 } else { 0 },
+            others: if chance.percent(30) {
+                chance.within(1..4) as u32
+            } else {
+                0
+            },
             outages: chance.percent(15),
             quota: chance.percent(20),
             quota_resets: chance.percent(50),
@@ -142,41 +150,133 @@ impl Scenario {
     /// The same with one thing less.
     pub(crate) fn simpler(self) -> impl Iterator<Item = Self> {
         let candidates = [
-            Self { tasks: self.tasks / 2, ..self },
-            Self { tasks: self.tasks.saturating_sub(1), ..self },
+            Self {
+                tasks: self.tasks / 2,
+                ..self
+            },
+            Self {
+                tasks: self.tasks.saturating_sub(1),
+                ..self
+            },
             Self { kills: 0, ..self },
-            Self { kills: self.kills.saturating_sub(1), ..self },
-            Self { edits: false, ..self },
-            Self { people: false, ..self },
+            Self {
+                kills: self.kills.saturating_sub(1),
+                ..self
+            },
+            Self {
+                edits: false,
+                ..self
+            },
+            Self {
+                people: false,
+                ..self
+            },
             Self { others: 0, ..self },
-            Self { others: self.others.saturating_sub(1), ..self },
-            Self { faults: false, ..self },
-            Self { drops: false, ..self },
-            Self { slow: false, ..self },
-            Self { storms: false, ..self },
-            Self { limited: false, ..self },
-            Self { limits_set: false, ..self },
-            Self { headers: false, ..self },
-            Self { uneven_paths: false, ..self },
-            Self { caches: false, ..self },
-            Self { outages: false, ..self },
-            Self { quota: false, ..self },
-            Self { quota_resets: false, ..self },
-            Self { refused_keys: false, ..self },
+            Self {
+                others: self.others.saturating_sub(1),
+                ..self
+            },
+            Self {
+                faults: false,
+                ..self
+            },
+            Self {
+                drops: false,
+                ..self
+            },
+            Self {
+                slow: false,
+                ..self
+            },
+            Self {
+                storms: false,
+                ..self
+            },
+            Self {
+                limited: false,
+                ..self
+            },
+            Self {
+                limits_set: false,
+                ..self
+            },
+            Self {
+                headers: false,
+                ..self
+            },
+            Self {
+                uneven_paths: false,
+                ..self
+            },
+            Self {
+                caches: false,
+                ..self
+            },
+            Self {
+                outages: false,
+                ..self
+            },
+            Self {
+                quota: false,
+                ..self
+            },
+            Self {
+                quota_resets: false,
+                ..self
+            },
+            Self {
+                refused_keys: false,
+                ..self
+            },
             // Without a cap a fan-out has nothing to show.
-            Self { capped: self.fan_out, ..self },
-            Self { warned: false, ..self },
-            Self { phases: false, ..self },
-            Self { own_budgets: false, ..self },
-            Self { short_replies: false, ..self },
-            Self { ladders: false, ..self },
-            Self { stand_ins: false, ..self },
-            Self { cramped: false, ..self },
-            Self { hedges: false, ..self },
-            Self { waits: false, ..self },
-            Self { overcharges: false, ..self },
+            Self {
+                capped: self.fan_out,
+                ..self
+            },
+            Self {
+                warned: false,
+                ..self
+            },
+            Self {
+                phases: false,
+                ..self
+            },
+            Self {
+                own_budgets: false,
+                ..self
+            },
+            Self {
+                short_replies: false,
+                ..self
+            },
+            Self {
+                ladders: false,
+                ..self
+            },
+            Self {
+                stand_ins: false,
+                ..self
+            },
+            Self {
+                cramped: false,
+                ..self
+            },
+            Self {
+                hedges: false,
+                ..self
+            },
+            Self {
+                waits: false,
+                ..self
+            },
+            Self {
+                overcharges: false,
+                ..self
+            },
         ];
-        candidates.into_iter().filter(move |simpler| *simpler != self && simpler.tasks > 0)
+        candidates
+            .into_iter()
+            .filter(move |simpler| *simpler != self && simpler.tasks > 0)
     }
 
     /// Takes from a task what this scenario leaves out.

@@ -24,7 +24,11 @@ struct Frame<'f> {
 #[derive(Clone, Debug)]
 pub(crate) enum Said<'f> {
     /// It asks for a task, and waits for the answer to this call.
-    Call { call: usize, ask: &'f Ask, prompt: String },
+    Call {
+        call: usize,
+        ask: &'f Ask,
+        prompt: String,
+    },
     /// It says where it is.
     Phase(&'static str),
     /// It says something.
@@ -34,7 +38,11 @@ pub(crate) enum Said<'f> {
 impl<'f> Script<'f> {
     /// Starts it.
     pub(crate) fn start(flow: &'f Flow) -> Self {
-        let mut script = Self { frames: vec![], said: vec![], result: None };
+        let mut script = Self {
+            frames: vec![],
+            said: vec![],
+            result: None,
+        };
         script.begin(flow, None, 0);
         script
     }
@@ -45,10 +53,14 @@ impl<'f> Script<'f> {
             return;
         }
         match self.frames[call].part {
-            Flow::Task(ask) if ask.required && ask.awaited && value.is_none() => self.result = Some(Err(())),
+            Flow::Task(ask) if ask.required && ask.awaited && value.is_none() => {
+                self.result = Some(Err(()));
+            }
             Flow::Task(ask) if ask.awaited => self.end(call, value.unwrap_or(0)),
             Flow::Task(_) => {}
-            Flow::Decompose { worker, parts_max, .. } => {
+            Flow::Decompose {
+                worker, parts_max, ..
+            } => {
                 let value = value.unwrap_or(0);
                 let count = value % (parts_max + 1);
                 self.frames[call].values = vec![None; count as usize];
@@ -59,7 +71,9 @@ impl<'f> Script<'f> {
                     self.end(call, value);
                 }
             }
-            Flow::Gather { .. } | Flow::Chain(_) | Flow::All(_) => self.end(call, value.unwrap_or(0)),
+            Flow::Gather { .. } | Flow::Chain(_) | Flow::All(_) => {
+                self.end(call, value.unwrap_or(0));
+            }
         }
     }
 
@@ -79,7 +93,12 @@ impl<'f> Script<'f> {
             Flow::Chain(parts) | Flow::All(parts) | Flow::Gather { parts, .. } => parts,
             Flow::Task(_) | Flow::Decompose { .. } => &[],
         };
-        self.frames.push(Frame { part, parent, input, values: vec![None; parts.len()] });
+        self.frames.push(Frame {
+            part,
+            parent,
+            input,
+            values: vec![None; parts.len()],
+        });
         match part {
             Flow::Task(ask) => {
                 self.call(frame, ask, input);
@@ -90,7 +109,8 @@ impl<'f> Script<'f> {
             Flow::Decompose { planner, .. } => self.call(frame, planner, input),
             Flow::Chain(_) => self.begin(&parts[0], Some((frame, 0)), input),
             Flow::All(_) | Flow::Gather { .. } => {
-                self.said.push(Said::Phase(PHASES[parts.len() % PHASES.len()]));
+                self.said
+                    .push(Said::Phase(PHASES[parts.len() % PHASES.len()]));
                 for (place, part) in parts.iter().enumerate() {
                     self.begin(part, Some((frame, place)), input);
                 }
@@ -99,7 +119,11 @@ impl<'f> Script<'f> {
     }
 
     fn call(&mut self, call: usize, ask: &'f Ask, input: u64) {
-        self.said.push(Said::Call { call, ask, prompt: format!("{:x} {input:x}", ask.text) });
+        self.said.push(Said::Call {
+            call,
+            ask,
+            prompt: format!("{:x} {input:x}", ask.text),
+        });
     }
 
     /// A part has its value.
@@ -110,11 +134,17 @@ impl<'f> Script<'f> {
         };
         let above = &mut self.frames[parent];
         above.values[place] = Some(value);
-        let all = above.values.iter().try_fold(above.input, |sum, value| Some(mix(sum, (*value)?)));
+        let all = above
+            .values
+            .iter()
+            .try_fold(above.input, |sum, value| Some(mix(sum, (*value)?)));
         match (above.part, all) {
-            (Flow::Chain(parts), None) => self.begin(&parts[place + 1], Some((parent, place + 1)), value),
+            (Flow::Chain(parts), None) => {
+                self.begin(&parts[place + 1], Some((parent, place + 1)), value);
+            }
             (Flow::Chain(_), Some(_)) => {
-                self.said.push(Said::Log(format!("a chain came to {value:x}")));
+                self.said
+                    .push(Said::Log(format!("a chain came to {value:x}")));
                 self.end(parent, value);
             }
             (Flow::Gather { synthesis, .. }, Some(all)) => self.call(parent, synthesis, all),
@@ -142,9 +172,15 @@ pub(crate) fn ideal(flow: &Flow) -> Result<u64, ()> {
 
 /// The result of the task with this key: the same whoever makes it.
 pub(crate) fn value_of(key: &Key) -> u64 {
-    key.0.as_bytes().iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+    key.0
+        .as_bytes()
+        .iter()
+        .take(8)
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 fn mix(sum: u64, value: u64) -> u64 {
-    (sum ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+    (sum ^ value)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(29)
 }

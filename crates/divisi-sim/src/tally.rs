@@ -98,13 +98,16 @@ impl Tally {
         self.events += 1;
         let counted = match event {
             Event::TurnEnded { turn, .. } if watch::is_cut(&turn.reply) => &mut self.cut,
-            Event::AttemptEnded { failure: Some(failure), .. } if failure.class == FailureClass::Check => {
-                &mut self.refusals
-            }
-            Event::AttemptScheduled { model: Some(model), .. } if ask::stands_in(model) => {
-                &mut self.stand_ins
-            }
-            Event::RunParked { reason: ParkReason::Budget { .. } } => &mut self.parks,
+            Event::AttemptEnded {
+                failure: Some(failure),
+                ..
+            } if failure.class == FailureClass::Check => &mut self.refusals,
+            Event::AttemptScheduled {
+                model: Some(model), ..
+            } if ask::stands_in(model) => &mut self.stand_ins,
+            Event::RunParked {
+                reason: ParkReason::Budget { .. },
+            } => &mut self.parks,
             Event::TurnHedged { .. } => &mut self.hedges,
             Event::RunWoken => &mut self.wakes,
             _ => return,

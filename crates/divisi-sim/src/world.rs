@@ -14,7 +14,9 @@ use crate::watch::{Watch, ensure};
 use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus};
 use divisi_core::run::Stage;
 use divisi_core::run_loop::RunLoop;
-use divisi_core::{Content, Event, Input, Limits, Outcome, PicoUsd, Position, Run, TaskId, Timestamp};
+use divisi_core::{
+    Content, Event, Input, Limits, Outcome, PicoUsd, Position, Run, TaskId, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions before the calm one; more find little that these do not.
@@ -47,19 +49,42 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(scenario: Scenario, story: Story) -> Self {
         let mut people = Chance::of(scenario.seed, "people");
-        let in_flight_max = if people.percent(30) { 64 } else { people.within(0..5) as u32 };
-        let tasks_max = if scenario.cramped { 4 } else { Limits::default().tasks_max };
+        let in_flight_max = if people.percent(30) {
+            64
+        } else {
+            people.within(0..5) as u32
+        };
+        let tasks_max = if scenario.cramped {
+            4
+        } else {
+            Limits::default().tasks_max
+        };
         let cap = PicoUsd(people.within(10..200) * u64::from(scenario.tasks));
         let mut of_phases = |percent| {
-            let capped = PHASES.into_iter().filter(|_| people.percent(percent)).collect::<Vec<_>>();
-            let cap = |phase| (phase, PicoUsd(people.within(5..100) * u64::from(scenario.tasks)));
+            let capped = PHASES
+                .into_iter()
+                .filter(|_| people.percent(percent))
+                .collect::<Vec<_>>();
+            let cap = |phase| {
+                (
+                    phase,
+                    PicoUsd(people.within(5..100) * u64::from(scenario.tasks)),
+                )
+            };
             let caps: BTreeMap<_, _> = capped.into_iter().map(cap).collect();
-            if scenario.phases { caps } else { BTreeMap::new() }
+            if scenario.phases {
+                caps
+            } else {
+                BTreeMap::new()
+            }
         };
         let (settings, flow_caps) = (of_phases(30), of_phases(20));
         let caps = Caps {
             run: scenario.capped.then_some(cap),
-            phases: settings.into_iter().map(|(phase, cap)| (phase.into(), cap)).collect(),
+            phases: settings
+                .into_iter()
+                .map(|(phase, cap)| (phase.into(), cap))
+                .collect(),
             warn_percent: scenario.warned.then(|| people.within(0..110) as u8),
         };
         let mut flow = Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks);
@@ -111,7 +136,11 @@ impl World {
         self.flow.each(Ask::unlimit);
         self.expected = None;
         let in_flight_max = self.limits.in_flight_max;
-        self.limits = Limits { in_flight_max, hopeless_after: 0, ..Limits::default() };
+        self.limits = Limits {
+            in_flight_max,
+            hopeless_after: 0,
+            ..Limits::default()
+        };
         self.story.tell(self.now, || "and now in peace".into());
         let mut run = self.execute(run, true, true)?;
         while matches!(run.stage(), Stage::Parked(ParkReason::Suspended { .. })) {
@@ -124,20 +153,47 @@ impl World {
     }
 
     /// One process, from what is durable to what is durable.
-    pub(crate) fn execute(&mut self, run: Run, reopen_failed: bool, calm: bool) -> Result<Run, String> {
+    pub(crate) fn execute(
+        &mut self,
+        run: Run,
+        reopen_failed: bool,
+        calm: bool,
+    ) -> Result<Run, String> {
         self.tally.executions += 1;
-        let source =
-            FlowSource { path: None, source: text("// simulated"), args: None, folder: None, options: None };
+        let source = FlowSource {
+            path: None,
+            source: text("// simulated"),
+            args: None,
+            folder: None,
+            options: None,
+        };
         let (limits, caps) = (self.limits.clone(), self.caps.clone());
         let first = match run.stage() {
-            Stage::Unstarted => Input::Start { name: "simulation".into(), flow: source, limits, caps },
-            _ => Input::Resume { flow: source, limits, caps, reopen_failed },
+            Stage::Unstarted => Input::Start {
+                name: "simulation".into(),
+                flow: source,
+                limits,
+                caps,
+            },
+            _ => Input::Resume {
+                flow: source,
+                limits,
+                caps,
+                reopen_failed,
+            },
         };
-        let kill =
-            if calm || self.tally.kills >= self.scenario.kills.into() { Kill::Never } else { self.kill() };
+        let kill = if calm || self.tally.kills >= self.scenario.kills.into() {
+            Kill::Never
+        } else {
+            self.kill()
+        };
         let disturbed = !calm && self.scenario.people && self.people.percent(60);
         let flow = self.flow.clone();
-        let watch = Watch::of(&self.journal, self.expected.take(), self.scenario.overcharges && !calm);
+        let watch = Watch::of(
+            &self.journal,
+            self.expected.take(),
+            self.scenario.overcharges && !calm,
+        );
         let mut process = Process::new(self, run, watch, &flow, kill);
         if disturbed {
             process.disturb();
@@ -163,19 +219,30 @@ impl World {
             if self.people.percent(100 - percent) {
                 continue;
             }
-            self.story.tell(self.now, || format!("answered  {task}, with nothing at work"));
+            self.story.tell(self.now, || {
+                format!("answered  {task}, with nothing at work")
+            });
             for _ in 0..2 {
-                let Some(state) = runs.run().task(task) else { continue };
+                let Some(state) = runs.run().task(task) else {
+                    continue;
+                };
                 let end = Box::new(answer(state, Fate::Succeeds));
-                runs.input(self.now, Input::Resolve { task, end }).map_err(|illegal| illegal.to_string())?;
+                runs.input(self.now, Input::Resolve { task, end })
+                    .map_err(|illegal| illegal.to_string())?;
             }
             self.tally.answered += 1;
         }
         let (_, batch) = runs.take_batch();
         let ends = |recorded: &&Recorded| matches!(recorded.event, Event::AttemptEnded { .. });
-        let tasks: BTreeSet<_> =
-            batch.iter().filter(ends).map(|recorded| format!("{:?}", recorded.event)).collect();
-        ensure!(tasks.len() == batch.iter().filter(ends).count(), "an answer is taken twice");
+        let tasks: BTreeSet<_> = batch
+            .iter()
+            .filter(ends)
+            .map(|recorded| format!("{:?}", recorded.event))
+            .collect();
+        ensure!(
+            tasks.len() == batch.iter().filter(ends).count(),
+            "an answer is taken twice"
+        );
         self.journal.extend(batch);
         self.reload()
     }
@@ -184,20 +251,24 @@ impl World {
     fn reload(&mut self) -> Result<Run, String> {
         for recorded in &mut self.journal[self.on_disk..] {
             let written = serde_json::to_vec(recorded).map_err(|error| error.to_string())?;
-            let read: Recorded = serde_json::from_slice(&written).map_err(|error| error.to_string())?;
+            let read: Recorded =
+                serde_json::from_slice(&written).map_err(|error| error.to_string())?;
             ensure!(read == *recorded, "{recorded:?} is read as {read:?}");
             *recorded = read;
         }
         self.on_disk = self.journal.len();
         let mut run = Run::new();
         for Recorded { at, event, .. } in &self.journal {
-            run.apply(*at, event).map_err(|illegal| illegal.to_string())?;
+            run.apply(*at, event)
+                .map_err(|illegal| illegal.to_string())?;
         }
         Ok(run)
     }
 
     fn kill(&mut self) -> Kill {
-        let append = self.death.within(1..if self.scenario.fan_out { 600 } else { 40 });
+        let append = self
+            .death
+            .within(1..if self.scenario.fan_out { 600 } else { 40 });
         match self.death.within(0..4) {
             0 => Kill::Before(append),
             1 => Kill::After(append),
@@ -233,14 +304,18 @@ impl World {
             !matches!(outcome, Some(Outcome::Skipped { .. } | Outcome::Cancelled))
         };
         self.unchanged &= run.tasks().all(|(_, task)| kept(task.outcome()));
-        self.expected = self.unchanged.then(|| run.tasks().map(|(id, _)| id).collect());
+        self.expected = self
+            .unchanged
+            .then(|| run.tasks().map(|(id, _)| id).collect());
     }
 
     /// What people do about a quota that is used up and a key that is refused.
     fn vendor_again(&mut self, run: &Run) {
         let waits = self.people.percent(50);
         match (run.stage(), self.vendor.quota_resets_at()) {
-            (Stage::Parked(ParkReason::Quota { .. }), Some(at)) if waits => self.now = self.now.max(at),
+            (Stage::Parked(ParkReason::Quota { .. }), Some(at)) if waits => {
+                self.now = self.now.max(at);
+            }
             (Stage::Parked(ParkReason::Quota { .. }), _) => self.vendor.refill(),
             _ => {}
         }
@@ -256,7 +331,10 @@ impl World {
             _ => Err(()),
         };
         let meant = ideal(&self.flow);
-        ensure!(result == meant, "the flow came to {result:?}, and {meant:?} is right");
+        ensure!(
+            result == meant,
+            "the flow came to {result:?}, and {meant:?} is right"
+        );
         let counts = run.counts();
         let status = match meant {
             Err(()) => RunStatus::Failed,
@@ -264,7 +342,11 @@ impl World {
             Ok(_) if counts.ok == 0 => RunStatus::Failed,
             Ok(_) => RunStatus::Partial,
         };
-        ensure!(*run.stage() == Stage::Ended(status), "it is {:?} with {counts:?}", run.stage());
+        ensure!(
+            *run.stage() == Stage::Ended(status),
+            "it is {:?} with {counts:?}",
+            run.stage()
+        );
         for (id, task) in run.tasks() {
             if let Some(Outcome::Ok { value }) = task.outcome() {
                 let right = text(&value_of(&task.key()).to_string());

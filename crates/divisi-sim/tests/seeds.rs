@@ -20,7 +20,17 @@ fn every_seed_keeps_the_promises() {
     }
     // Whatever is never seen is not tested.
     let Tally {
-        kills, cut, refusals, stand_ins, waited, withdrawn, turned_away, limited, warm, parks, ..
+        kills,
+        cut,
+        refusals,
+        stand_ins,
+        waited,
+        withdrawn,
+        turned_away,
+        limited,
+        warm,
+        parks,
+        ..
     } = all;
     let Tally { hedges, wakes, .. } = all;
     for (seen, what) in [
@@ -50,7 +60,10 @@ fn a_thousand_tasks_at_once_use_up_their_budget_and_no_more() {
                 exhausted += u64::from(spending.exhausted);
                 assert_eq!(spending.overshoot().0, 0, "seed {seed}");
                 let is_used_up = spending.usable() >= Spending::USABLE_MIN;
-                assert!(is_used_up || !spending.exhausted, "seed {seed}: {spending:?}");
+                assert!(
+                    is_used_up || !spending.exhausted,
+                    "seed {seed}: {spending:?}"
+                );
                 at_once = at_once.max(tally.at_once);
             }
             Err(broken) => panic!("seed {seed}: {}", broken.what),
@@ -58,7 +71,10 @@ fn a_thousand_tasks_at_once_use_up_their_budget_and_no_more() {
     }
     assert_eq!(at_once, 1_000);
     // Where replies turn out short, a cap may hold all of them.
-    assert!(exhausted * 10 >= FAN_OUTS * 9, "only {exhausted} caps are used up");
+    assert!(
+        exhausted * 10 >= FAN_OUTS * 9,
+        "only {exhausted} caps are used up"
+    );
 }
 
 #[test]

@@ -72,7 +72,13 @@ async fn ends(engine: &Engine, id: &RunId) -> Result<Vec<Recorded>, Problem> {
             }
         }
     }
-    if let Some(Recorded { event: Event::FlowEnded { result: Ok(content) }, .. }) = &mut returned {
+    if let Some(Recorded {
+        event: Event::FlowEnded {
+            result: Ok(content),
+        },
+        ..
+    }) = &mut returned
+    {
         *content = Content::Inline(engine.read(content).await?);
     }
     Ok(returned.into_iter().chain(ended).collect())
@@ -89,12 +95,24 @@ pub(crate) async fn say_if_done_before(ready: &Ready, context: &Context) -> Resu
     let (engine, flow, now) = (ready.engine(), ready.flow(), ready.kept());
     let place = context.app.place();
     let runs = engine.store().runs(RUNS_MAX).await?;
-    let here = runs.into_iter().find(|run| place.has(run.folder.as_deref()));
-    let Some(before) = here.filter(|run| run.ok > 0 && run.status != "running") else { return Ok(()) };
-    let Some(first) = engine.store().events(&before.id, Position::default()).await?.into_iter().next() else {
+    let here = runs
+        .into_iter()
+        .find(|run| place.has(run.folder.as_deref()));
+    let Some(before) = here.filter(|run| run.ok > 0 && run.status != "running") else {
         return Ok(());
     };
-    let Event::RunStarted(started) = first.event else { return Ok(()) };
+    let Some(first) = engine
+        .store()
+        .events(&before.id, Position::default())
+        .await?
+        .into_iter()
+        .next()
+    else {
+        return Ok(());
+    };
+    let Event::RunStarted(started) = first.event else {
+        return Ok(());
+    };
     let mut args = None;
     if let Some(kept) = &started.flow.args {
         args = serde_json::from_str(&engine.read(kept).await?).ok();
@@ -132,8 +150,15 @@ fn differences(before: &Kept, now: &Kept) -> Vec<&'static str> {
     let differs = [
         ("provider", then.provider != today.provider),
         ("model", then.model != today.model),
-        ("workspace", before.request.workspace != now.request.workspace),
+        (
+            "workspace",
+            before.request.workspace != now.request.workspace,
+        ),
         ("`--allow`", allowed(before) != allowed(now)),
     ];
-    differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
+    differs
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(what, _)| what)
+        .collect()
 }

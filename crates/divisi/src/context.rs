@@ -17,8 +17,16 @@ impl Context {
     /// The surroundings of this process.
     pub(crate) fn new(global: GlobalFlags) -> Result<Self, Problem> {
         let folder = std::env::current_dir().context("cannot tell which folder this is")?;
-        let terminal = Terminal { notes: !global.quiet, asks: !global.quiet && !global.json };
-        let app = App::new(Environment::of_process(), folder, global.leaves()?, terminal);
+        let terminal = Terminal {
+            notes: !global.quiet,
+            asks: !global.quiet && !global.json,
+        };
+        let app = App::new(
+            Environment::of_process(),
+            folder,
+            global.leaves()?,
+            terminal,
+        );
         Ok(Self { global, app })
     }
 }

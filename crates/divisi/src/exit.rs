@@ -24,8 +24,14 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Ok, Self::Failed, Self::Usage, Self::Partial, Self::Parked, Self::Cancelled];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::Partial,
+        Self::Parked,
+        Self::Cancelled,
+    ];
 
     /// The number.
     pub(crate) fn code(self) -> u8 {
@@ -45,8 +51,12 @@ impl Exit {
         match self {
             Self::Ok => "ok",
             Self::Failed => "failed: the run or its flow, or something before it started",
-            Self::Usage => "usage: wrong flags, wrong settings, no such flow, or a flow that cannot be read",
-            Self::Partial => "partial: the run is over, but tasks did not succeed, or calls were refused",
+            Self::Usage => {
+                "usage: wrong flags, wrong settings, no such flow, or a flow that cannot be read"
+            }
+            Self::Partial => {
+                "partial: the run is over, but tasks did not succeed, or calls were refused"
+            }
             Self::Parked => "parked: the run rests, and `divisi resume` goes on with it",
             Self::Cancelled => "cancelled: stopped by a person",
         }

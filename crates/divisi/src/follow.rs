@@ -32,7 +32,12 @@ pub(crate) struct Telling<'a> {
 
 impl Telling<'_> {
     fn mode(&self) -> Mode {
-        let GlobalFlags { json, quiet, verbose, .. } = *self.global;
+        let GlobalFlags {
+            json,
+            quiet,
+            verbose,
+            ..
+        } = *self.global;
         match Mode::of(json, quiet) {
             // Log lines and a frame that is redrawn cannot share a screen.
             Mode::Live if verbose > 0 => Mode::Plain,
@@ -48,23 +53,43 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
     let before = handle.before().clone();
     let events = handle.subscribe(before.position);
     let reporter = Reporter::new(mode, look, handle.id().clone(), before);
-    let mut follower = Follower { reporter, control: handle.control(), engine: handle.engine().clone() };
-    let mut stops = (StopRequests::of_run(), SuspendRequests::of_display(mode == Mode::Live));
+    let mut follower = Follower {
+        reporter,
+        control: handle.control(),
+        engine: handle.engine().clone(),
+    };
+    let mut stops = (
+        StopRequests::of_run(),
+        SuspendRequests::of_display(mode == Mode::Live),
+    );
     let heard = follower.hear(events, &handle, &mut stops).await;
     let finished = handle.finished().await;
-    let script_error = finished.as_ref().ok().and_then(|finished| finished.script_error.as_ref());
+    let script_error = finished
+        .as_ref()
+        .ok()
+        .and_then(|finished| finished.script_error.as_ref());
     let script_error = script_error.filter(|_| !telling.script_is_ours);
     let script_error = script_error.map(|error| problem::shown(error, &look));
-    let cap_least = finished.as_ref().ok().and_then(|finished| finished.run.cap_least());
-    let told =
-        heard.and_then(|()| follower.reporter.finish(clock::now(), script_error.as_deref(), cap_least));
+    let cap_least = finished
+        .as_ref()
+        .ok()
+        .and_then(|finished| finished.run.cap_least());
+    let told = heard.and_then(|()| {
+        follower
+            .reporter
+            .finish(clock::now(), script_error.as_deref(), cap_least)
+    });
     let finished = finished?;
     told.or_else(reader_gone)?;
     Ok(finished)
 }
 
 /// Follows a run that another process drives, to its end or until it rests.
-pub(crate) async fn watch(engine: &Engine, id: &RunId, telling: Telling<'_>) -> Result<Exit, Problem> {
+pub(crate) async fn watch(
+    engine: &Engine,
+    id: &RunId,
+    telling: Telling<'_>,
+) -> Result<Exit, Problem> {
     let mode = telling.mode();
     // Programs get every event from the first on; a person sees where it stands now.
     let before = match mode {
@@ -72,9 +97,14 @@ pub(crate) async fn watch(engine: &Engine, id: &RunId, telling: Telling<'_>) -> 
         Mode::Live | Mode::Plain | Mode::Quiet => engine.view(id).await?.0,
     };
     let mut events = pin!(engine.subscribe(id, before.position).into_stream());
-    let (ended, total) = (before.counts.total() - before.counts.open, before.counts.total());
+    let (ended, total) = (
+        before.counts.total() - before.counts.open,
+        before.counts.total(),
+    );
     let so_far = format!(": {ended} of {total} tasks have ended so far");
-    let so_far = Line::of(Tone::Strong, &*before.name).put(Tone::Dim, format!(" {id}")).plain(so_far);
+    let so_far = Line::of(Tone::Strong, &*before.name)
+        .put(Tone::Dim, format!(" {id}"))
+        .plain(so_far);
     let mut reporter = Reporter::new(mode, Look::of_stderr(telling.demo), id.clone(), before);
     reporter.say(so_far);
     let mut ticks = interval(TICK);
@@ -99,7 +129,8 @@ pub(crate) async fn watch(engine: &Engine, id: &RunId, telling: Telling<'_>) -> 
         Stage::Ended(status) => Some(*status),
         _ => None,
     };
-    told.and_then(|()| reporter.finish(clock::now(), None, cap_least)).or_else(reader_gone)?;
+    told.and_then(|()| reporter.finish(clock::now(), None, cap_least))
+        .or_else(reader_gone)?;
     Ok(Exit::of(status))
 }
 
@@ -113,7 +144,9 @@ async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> 
 
 /// Whether the answers of a run are scripted, as far as that was kept.
 pub(crate) async fn is_demo(engine: &Engine, view: &RunView) -> Result<bool, Problem> {
-    let Some(options) = view.flow.as_ref().and_then(|flow| flow.options.as_ref()) else { return Ok(false) };
+    let Some(options) = view.flow.as_ref().and_then(|flow| flow.options.as_ref()) else {
+        return Ok(false);
+    };
     let kept = engine.read(options).await?;
     Ok(serde_json::from_str::<RunRequest>(&kept).is_ok_and(|request| request.demo))
 }
@@ -189,22 +222,37 @@ impl Follower {
         let (asking, working) = self.reporter.at_work();
         if requests.count > 1 {
             self.control.cancel();
-            return self.reporter.say(Line::of(Tone::Warn, "stopping: ").plain(lost(asking)));
+            return self
+                .reporter
+                .say(Line::of(Tone::Warn, "stopping: ").plain(lost(asking)));
         }
         self.control.park();
-        self.reporter.say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working, requests)));
+        self.reporter
+            .say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working, requests)));
     }
 }
 
 /// What a run that parks waits for.
 fn awaited(asking: usize, working: usize, requests: Requests) -> String {
-    let counted =
-        [counted(asking, "request", "requests"), counted(working, "tool or program", "tools or programs")];
-    match counted.into_iter().flatten().collect::<Vec<_>>().join(" and ") {
+    let counted = [
+        counted(asking, "request", "requests"),
+        counted(working, "tool or program", "tools or programs"),
+    ];
+    match counted
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" and ")
+    {
         none if none.is_empty() => "nothing is under way".to_owned(),
         all => {
-            let most = requests.patience.map(|most| format!(" at most {} s", most.as_secs()));
-            format!("waiting{} for {all} to finish; Ctrl-C again to stop now", most.unwrap_or_default())
+            let most = requests
+                .patience
+                .map(|most| format!(" at most {} s", most.as_secs()));
+            format!(
+                "waiting{} for {all} to finish; Ctrl-C again to stop now",
+                most.unwrap_or_default()
+            )
         }
     }
 }
@@ -229,15 +277,23 @@ fn counted(count: usize, one: &str, several: &str) -> Option<String> {
 /// The event with the text that the flow returned, which the journal keeps elsewhere if it
 /// is long: who reads the events asks for the result.
 async fn with_result<'a>(engine: &Engine, recorded: &'a Recorded) -> Cow<'a, Recorded> {
-    let Event::FlowEnded { result: Ok(content @ Content::Stored { .. }) } = &recorded.event else {
+    let Event::FlowEnded {
+        result: Ok(content @ Content::Stored { .. }),
+    } = &recorded.event
+    else {
         return Cow::Borrowed(recorded);
     };
     match engine.read(content).await {
         // The end of the run tells of a store that cannot be read.
         Err(_) => Cow::Borrowed(recorded),
         Ok(text) => {
-            let event = Event::FlowEnded { result: Ok(Content::Inline(text)) };
-            Cow::Owned(Recorded { event, ..recorded.clone() })
+            let event = Event::FlowEnded {
+                result: Ok(Content::Inline(text)),
+            };
+            Cow::Owned(Recorded {
+                event,
+                ..recorded.clone()
+            })
         }
     }
 }
@@ -247,6 +303,8 @@ async fn with_result<'a>(engine: &Engine, recorded: &'a Recorded) -> Cow<'a, Rec
 fn reader_gone(error: io::Error) -> Result<(), Problem> {
     match output::is_gone(&error) || error.raw_os_error().is_some() {
         true => Ok(()),
-        false => Err(Problem::failed(anyhow::Error::new(error).context("cannot tell what the run does"))),
+        false => Err(Problem::failed(
+            anyhow::Error::new(error).context("cannot tell what the run does"),
+        )),
     }
 }

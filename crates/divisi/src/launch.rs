@@ -22,7 +22,11 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     let (demo, script_is_ours) = (ready.kept().request.demo, ready.flow().path.is_none());
     let Started { handle } = ready.start().await?;
     let is_resumed = handle.before().execution > 0;
-    let telling = Telling { global: &context.global, demo, script_is_ours };
+    let telling = Telling {
+        global: &context.global,
+        demo,
+        script_is_ours,
+    };
     let finished = follow::follow(handle, telling).await?;
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);

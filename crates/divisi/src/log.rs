@@ -32,7 +32,11 @@ struct Safe;
 
 impl Write for Safe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        writeln!(output::talk(), "{}", text::block(&String::from_utf8_lossy(line)))?;
+        writeln!(
+            output::talk(),
+            "{}",
+            text::block(&String::from_utf8_lossy(line))
+        )?;
         Ok(line.len())
     }
 

@@ -40,16 +40,26 @@ fn main() -> ExitCode {
         return exit;
     }
     guard::close();
-    let cli = match cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => {
             say(&error);
             // A reader of the help that has gone has lost nothing.
             let _ = output::finish(false);
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Ok.into()
+            };
         }
     };
-    let exit = match (ended(run(cli)), output::finish(stop::is_asked()).context("cannot write to stdout")) {
+    let exit = match (
+        ended(run(cli)),
+        output::finish(stop::is_asked()).context("cannot write to stdout"),
+    ) {
         (exit, Ok(())) => exit,
         (_, Err(error)) if !stop::is_asked() => ended(Err(error.into())),
         (exit, Err(error)) => {
@@ -93,8 +103,10 @@ fn run(cli: Cli) -> Result<Exit, Problem> {
     log::start(&context);
     // One thread: what costs time here is waiting, and to hand each reply from
     // one thread to another costs a fifth of all that a call takes.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Problem::failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Problem::failed)?;
     let exit = runtime.block_on(commands::carry_out(cli.command, &context, cli::command));
     // What a blocked thread still does is of no use to anybody, and may never end.
     runtime.shutdown_background();

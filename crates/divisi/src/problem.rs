@@ -12,7 +12,9 @@ use crate::display::{Line, Look, Tone, look, text};
 use crate::output;
 use divisi_app::{Problem, Reason};
 use divisi_providers::redact;
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+};
 use std::fmt::Display;
 
 /// Says a problem on stderr.
@@ -29,7 +31,12 @@ fn render(problem: &Problem, look: &Look) -> String {
         Reason::Plan(error) => text = shown(error, look),
         Reason::Error(error) => {
             lines.push(Line::of(Tone::Bad, "error: ").plain(error.to_string()));
-            lines.extend(error.chain().skip(1).map(|cause| below("caused by", &cause)));
+            lines.extend(
+                error
+                    .chain()
+                    .skip(1)
+                    .map(|cause| below("caused by", &cause)),
+            );
         }
     }
     lines.extend(problem.hints().iter().map(|hint| below("hint", hint)));
@@ -44,7 +51,10 @@ pub(crate) fn shown(error: &dyn Diagnostic, look: &Look) -> String {
         false => GraphicalTheme::unicode_nocolor(),
     };
     let mut text = String::new();
-    match GraphicalReportHandler::new_themed(theme).with_width(look.width).render_report(&mut text, &error) {
+    match GraphicalReportHandler::new_themed(theme)
+        .with_width(look.width)
+        .render_report(&mut text, &error)
+    {
         Ok(()) => redact(&text).into_owned(),
         Err(_) => format!("{error}\n"),
     }
@@ -68,11 +78,15 @@ impl Harmless {
         let whole = error
             .source_code()
             .zip(labels.first())
-            .and_then(|(source, label)| source.read_span(label.inner(), usize::MAX, usize::MAX).ok());
-        let source_text = whole.filter(|whole| whole.span().offset() == 0).map(|whole| {
-            let name = text::line(whole.name().unwrap_or_default());
-            NamedSource::new(name, text::in_place(&String::from_utf8_lossy(whole.data())))
-        });
+            .and_then(|(source, label)| {
+                source.read_span(label.inner(), usize::MAX, usize::MAX).ok()
+            });
+        let source_text = whole
+            .filter(|whole| whole.span().offset() == 0)
+            .map(|whole| {
+                let name = text::line(whole.name().unwrap_or_default());
+                NamedSource::new(name, text::in_place(&String::from_utf8_lossy(whole.data())))
+            });
         let harmless = |label: LabeledSpan| {
             let (offset, length) = (label.offset(), label.len());
             let said = label.label().map(text::line);
@@ -93,15 +107,21 @@ impl Harmless {
 
 impl Diagnostic for Harmless {
     fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        self.code.as_ref().map(|code| Box::new(code) as Box<dyn Display>)
+        self.code
+            .as_ref()
+            .map(|code| Box::new(code) as Box<dyn Display>)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source_text.as_ref().map(|source| source as &dyn SourceCode)
+        self.source_text
+            .as_ref()
+            .map(|source| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -114,11 +134,18 @@ mod tests {
     use super::*;
     use anyhow::Context;
 
-    const LOOK: Look = Look { color: false, unicode: true, width: 80, demo: false };
+    const LOOK: Look = Look {
+        color: false,
+        unicode: true,
+        width: 80,
+        demo: false,
+    };
 
     #[test]
     fn a_chain_is_printed_once_with_its_advice() {
-        let error = std::fs::read("/nowhere/at/all").context("cannot read the schema").unwrap_err();
+        let error = std::fs::read("/nowhere/at/all")
+            .context("cannot read the schema")
+            .unwrap_err();
         insta::assert_snapshot!(render(&Problem::failed(error).hint("name a file that exists"), &LOOK), @r#"
         error: cannot read the schema
           caused by: No such file or directory (os error 2)
@@ -128,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_script_error_shows_the_line() {
-        let error = divisi_script::Script::parse("a.js", "const a = 1\nconst a = 2\nreturn a").unwrap_err();
+        let error =
+            divisi_script::Script::parse("a.js", "const a = 1\nconst a = 2\nreturn a").unwrap_err();
         insta::assert_snapshot!(render(&Problem::script(error), &LOOK), @r#"
         script::syntax
 
@@ -150,9 +178,21 @@ mod tests {
         let source = format!("const a = 1 // {hostile}\r\nconst a = '{hostile}'");
         let error = divisi_script::Script::parse(&format!("{hostile}.js"), &source).unwrap_err();
         let shown = render(&Problem::script(error), &LOOK);
-        assert!(!shown.chars().any(|c| c != '\n' && text::acts(c)), "{shown:?}");
-        assert!(shown.contains("const a = '?]0;t??[8m\u{fffd}\u{bf}1m\u{fffd}?é'"), "{shown}");
-        let coloured = render(&Problem::failed(anyhow::anyhow!("{hostile}")), &Look { color: true, ..LOOK });
+        assert!(
+            !shown.chars().any(|c| c != '\n' && text::acts(c)),
+            "{shown:?}"
+        );
+        assert!(
+            shown.contains("const a = '?]0;t??[8m\u{fffd}\u{bf}1m\u{fffd}?é'"),
+            "{shown}"
+        );
+        let coloured = render(
+            &Problem::failed(anyhow::anyhow!("{hostile}")),
+            &Look {
+                color: true,
+                ..LOOK
+            },
+        );
         assert_eq!(text::printed(&coloured), coloured);
     }
 }

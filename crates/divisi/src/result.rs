@@ -10,8 +10,12 @@ pub(crate) fn print(result: &str) -> anyhow::Result<()> {
     match serde_json::from_str(result)? {
         Value::Null => Ok(()),
         // On a terminal a text of a model must not act; a program gets its bytes.
-        Value::String(text) if io::stdout().is_terminal() => Ok(output::print(&text::block(&text))?),
+        Value::String(text) if io::stdout().is_terminal() => {
+            Ok(output::print(&text::block(&text))?)
+        }
         Value::String(text) => Ok(output::print_as_it_is(&text)?),
-        value => Ok(output::print(&json::harmless(&serde_json::to_string_pretty(&value)?))?),
+        value => Ok(output::print(&json::harmless(
+            &serde_json::to_string_pretty(&value)?,
+        ))?),
     }
 }

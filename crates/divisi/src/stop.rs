@@ -233,7 +233,9 @@ async fn at(moment: Option<Instant>) {
 /// Ends the process here, and no program of it is left.
 fn end(code: i32, why: &str) -> ! {
     if !why.is_empty() {
-        output::say(&format!("stopped: {why}; a run that was under way is kept, and listed as interrupted"));
+        output::say(&format!(
+            "stopped: {why}; a run that was under way is kept, and listed as interrupted"
+        ));
         output::finish_talk();
     }
     process::end_all();
@@ -269,7 +271,10 @@ mod tests {
     #[test]
     fn whoever_asks_once_is_taken_to_ask_again_after_a_while() {
         let now = Instant::now();
-        for (patience, waits) in [(None, None), (Some(TERM_PATIENCE), Some((now + TERM_PATIENCE, 15)))] {
+        for (patience, waits) in [
+            (None, None),
+            (Some(TERM_PATIENCE), Some((now + TERM_PATIENCE, 15))),
+        ] {
             let mut heard = Heard::default();
             assert_eq!(heard.hear(Asked::Stop(15, patience), now, true), Next::Tell);
             assert_eq!(heard.requests, Requests { count: 1, patience });
@@ -277,10 +282,19 @@ mod tests {
             assert_eq!(heard.hear(Asked::Stop(15, None), now, true), Next::Tell);
             assert_eq!((heard.requests.count, heard.patience_ends), (2, None));
             assert_eq!(heard.ends_at, Some(now + END_MAX));
-            assert_eq!(heard.hear(Asked::Stop(2, patience), now, true), Next::End(130, "at once"));
+            assert_eq!(
+                heard.hear(Asked::Stop(2, patience), now, true),
+                Next::End(130, "at once")
+            );
         }
-        assert_eq!(Heard::default().hear(Asked::Stop(15, None), now, false), Next::End(143, ""));
-        assert_eq!(Heard::default().hear(Asked::Quit, now, true), Next::End(131, "by SIGQUIT"));
+        assert_eq!(
+            Heard::default().hear(Asked::Stop(15, None), now, false),
+            Next::End(143, "")
+        );
+        assert_eq!(
+            Heard::default().hear(Asked::Quit, now, true),
+            Next::End(131, "by SIGQUIT")
+        );
     }
 
     #[test]

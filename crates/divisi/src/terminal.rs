@@ -33,12 +33,18 @@ impl Listener for Terminal {
             Standing::Changed => "has changed since you trusted it. It says:",
             Standing::Unknown | Standing::Trusted => "is not trusted yet. It says:",
         };
-        let mut lines =
-            vec![Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}"))];
+        let mut lines = vec![
+            Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}")),
+        ];
         lines.extend(claims(project));
         output::say(look::page(&lines, &Look::of_stderr(false)).trim_end());
-        let question = "trust it until it changes (yes), run without these settings (without), or stop (no)?";
-        let answers = [("yes", TrustAnswer::Yes), ("without", TrustAnswer::Without), ("no", TrustAnswer::No)];
+        let question =
+            "trust it until it changes (yes), run without these settings (without), or stop (no)?";
+        let answers = [
+            ("yes", TrustAnswer::Yes),
+            ("without", TrustAnswer::Without),
+            ("no", TrustAnswer::No),
+        ];
         let answer = output::ask(question, &answers).context("cannot read the answer")?;
         Ok(answer.unwrap_or(TrustAnswer::No))
     }
@@ -47,11 +53,22 @@ impl Listener for Terminal {
 /// What a file of settings would decide: every setting as it stands there, and what it does.
 pub(crate) fn claims(project: &Project) -> Vec<Line> {
     let lines = |claim: &Claim| {
-        let whole = text::cut(&text::flat(&claim.whole), WHOLE_COLUMNS_MAX, " … and more: read the file");
-        [Line::new().plain(format!("  {whole}")), Line::of(Tone::Warn, format!("    {}", claim.would))]
+        let whole = text::cut(
+            &text::flat(&claim.whole),
+            WHOLE_COLUMNS_MAX,
+            " … and more: read the file",
+        );
+        [
+            Line::new().plain(format!("  {whole}")),
+            Line::of(Tone::Warn, format!("    {}", claim.would)),
+        ]
     };
     let shown = project.claims.iter().take(Project::CLAIMS_SHOWN_MAX);
     let mut lines: Vec<Line> = shown.flat_map(lines).collect();
-    lines.extend(project.more().map(|more| Line::of(Tone::Warn, format!("  {more}"))));
+    lines.extend(
+        project
+            .more()
+            .map(|more| Line::of(Tone::Warn, format!("  {more}"))),
+    );
     lines
 }

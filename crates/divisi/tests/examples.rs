@@ -63,7 +63,10 @@ fn checked(example: &str) -> String {
     let machine = Machine::new(Config::default());
     let output = machine.run(&["check", &format!("examples/{example}"), "--max-cost", "10"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 #[test]

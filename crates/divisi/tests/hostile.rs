@@ -52,7 +52,9 @@ fn without_ours(text: &str) -> String {
             plain.push('\u{1b}');
             continue;
         };
-        let end = inner.find(|c: char| !matches!(c, '0'..='9' | ';' | '?')).unwrap_or(inner.len());
+        let end = inner
+            .find(|c: char| !matches!(c, '0'..='9' | ';' | '?'))
+            .unwrap_or(inner.len());
         let (numbers, last) = (&inner[..end], inner[end..].chars().next());
         let is_ours = match last {
             Some('m') => numbers.split(';').all(is_ordinary) || numbers.starts_with("38;"),
@@ -72,32 +74,57 @@ fn without_ours(text: &str) -> String {
 fn check(what: &str, shown: &[u8]) {
     let text = String::from_utf8(shown.to_vec()).unwrap_or_else(|error| panic!("{what}: {error}"));
     let plain = without_ours(&text);
-    let bad: Vec<String> =
-        plain.chars().filter(|c| is_hostile(*c)).map(|c| c.escape_unicode().to_string()).collect();
+    let bad: Vec<String> = plain
+        .chars()
+        .filter(|c| is_hostile(*c))
+        .map(|c| c.escape_unicode().to_string())
+        .collect();
     assert!(bad.is_empty(), "{what} shows {bad:?} in {plain:?}");
 }
 
 /// Runs a command in a pipe; `is_result` says that its stdout is a text for programs.
 fn in_a_pipe(mut command: Command, what: &str, is_result: bool) {
     let output = command.output().unwrap();
-    assert!(!output.stdout.contains(&0x1b) || is_result, "{what}: colours in a pipe");
+    assert!(
+        !output.stdout.contains(&0x1b) || is_result,
+        "{what}: colours in a pipe"
+    );
     check(&format!("{what}, stderr in a pipe"), &output.stderr);
     if !is_result {
         check(&format!("{what}, stdout in a pipe"), &output.stdout);
     }
     let said = [output.stdout, output.stderr].concat();
-    assert!(!said.windows(8).any(|part| part == b"panicked"), "{what}: {}", String::from_utf8_lossy(&said));
+    assert!(
+        !said.windows(8).any(|part| part == b"panicked"),
+        "{what}: {}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 fn on_a_terminal(mut command: Command, what: &str) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
-    let size = Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: 100,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     tcsetwinsize(&terminal, size).unwrap();
     let path = ptsname(&terminal, vec![]).unwrap();
-    let open = || OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(path.as_bytes())).unwrap();
-    command.env("TERM", "xterm-256color").stdin(Stdio::null()).stdout(open()).stderr(open());
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(OsStr::from_bytes(path.as_bytes()))
+            .unwrap()
+    };
+    command
+        .env("TERM", "xterm-256color")
+        .stdin(Stdio::null())
+        .stdout(open())
+        .stderr(open());
     let mut child = command.spawn().unwrap();
     drop(command);
     let mut terminal = File::from(terminal);
@@ -144,38 +171,58 @@ fn refusing_vendor() -> String {
 #[test]
 fn nothing_that_others_write_acts_on_a_terminal() {
     let say = |prompt: &str, reply| Rule::new(When::prompt(prompt).tool_result(false), reply);
-    let call = Reply::tool_call(HOSTILE, serde_json::json!({"path": HOSTILE, HOSTILE: HOSTILE}));
+    let call = Reply::tool_call(
+        HOSTILE,
+        serde_json::json!({"path": HOSTILE, HOSTILE: HOSTILE}),
+    );
     let machine = Machine::new(
-        Config::default().rule(say("calls", call)).rule(Rule::new(When::any(), Reply::text(HOSTILE))),
+        Config::default()
+            .rule(say("calls", call))
+            .rule(Rule::new(When::any(), Reply::text(HOSTILE))),
     );
     let home = machine.home().to_owned();
     let file = |name: &str, text: String| std::fs::write(home.join(name), text).unwrap();
     let js = serde_json::to_string(HOSTILE).unwrap();
-    let meta = format!("export const meta = {{name: {js}, description: {js}, phases: [{{title: {js}}}]}};\n");
+    let meta = format!(
+        "export const meta = {{name: {js}, description: {js}, phases: [{{title: {js}}}]}};\n"
+    );
     let asks = format!(
         "{meta}phase({js}); log({js}); console.warn({js});\n\
          const first = await agent('calls ' + {js}, {{label: {js}, phase: {js}, model: 'haiku'}});\n\
          const second = await agent.outcome({js}, {{label: {js}, model: {js}, agentType: {js}}});\n"
     );
     file("flow.js", format!("{asks}return [first, second, {js}];\n"));
-    file("throws.js", format!("{asks}throw new Error('unexpected: ' + first + {js}); // {HOSTILE}\n"));
-    file("broken.js", format!("{meta}const a = 1 // {HOSTILE}\nconst a = '{HOSTILE}'\n"));
+    file(
+        "throws.js",
+        format!("{asks}throw new Error('unexpected: ' + first + {js}); // {HOSTILE}\n"),
+    );
+    file(
+        "broken.js",
+        format!("{meta}const a = 1 // {HOSTILE}\nconst a = '{HOSTILE}'\n"),
+    );
     let name = format!("{}.js", HOSTILE.replace('/', ""));
     file(&name, "const a = 1\nconst a = 2\n".to_owned());
     file(
         "plan.yaml",
-        format!("name: {js}\ntasks:\n  - id: a\n    prompt: {js}\n    label: {js}\n    model: haiku\n"),
+        format!(
+            "name: {js}\ntasks:\n  - id: a\n    prompt: {js}\n    label: {js}\n    model: haiku\n"
+        ),
     );
     file(
         "bad.yaml",
-        format!("tasks:\n  - id: a\n    prompt: b\n    model: {js}\n    nothing: {js} # {HOSTILE}\n"),
+        format!(
+            "tasks:\n  - id: a\n    prompt: b\n    model: {js}\n    nothing: {js} # {HOSTILE}\n"
+        ),
     );
     std::fs::create_dir_all(home.join(".claude/agents")).unwrap();
     file(
         ".claude/agents/a.md",
         format!("---\nname: {js}\ndescription: {js}\nmodel: {js}\ntools: {js}\n---\n{HOSTILE}\n"),
     );
-    file(".claude/agents/b.md", format!("---\nname: {HOSTILE}\n---\n"));
+    file(
+        ".claude/agents/b.md",
+        format!("---\nname: {HOSTILE}\n---\n"),
+    );
 
     let divisi = |args: &[&str]| {
         let mut command = machine.divisi(args);
@@ -227,11 +274,20 @@ fn nothing_that_others_write_acts_on_a_terminal() {
     let args = ["run", "flow.js", "-v"];
     in_a_pipe(refused(&args), "a refusal", false);
     on_a_terminal(refused(&args), "a refusal");
-    for args in [&["show", "last", "t0"][..], &["show", "last"], &["cost", "last"]] {
+    for args in [
+        &["show", "last", "t0"][..],
+        &["show", "last"],
+        &["cost", "last"],
+    ] {
         in_a_pipe(divisi(args), "a refusal, shown", false);
         on_a_terminal(divisi(args), "a refusal, shown");
     }
 
-    divisi(&["plan", "flow.js", "--svg", "plan.svg"]).output().unwrap();
-    check("the drawing", &std::fs::read(home.join("plan.svg")).unwrap());
+    divisi(&["plan", "flow.js", "--svg", "plan.svg"])
+        .output()
+        .unwrap();
+    check(
+        "the drawing",
+        &std::fs::read(home.join("plan.svg")).unwrap(),
+    );
 }

@@ -22,21 +22,38 @@ struct Judge {
 
 impl Judge {
     fn start() -> Self {
-        let packages = PathBuf::from(std::env::var_os("DIVISI_LLMOCK").expect("`scripts/llmock` says how"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let packages =
+            PathBuf::from(std::env::var_os("DIVISI_LLMOCK").expect("`scripts/llmock` says how"));
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let process = Command::new("python3")
             .env("PYTHONPATH", &packages)
-            .args(["-c", "from llmock.cli import app; app()", "serve", "--log-level", "error"])
+            .args([
+                "-c",
+                "from llmock.cli import app; app()",
+                "serve",
+                "--log-level",
+                "error",
+            ])
             // So slow that the judge sees where a client has stopped reading.
             .args(["--port", &port.to_string(), "--stream-chunk-delay-ms", "20"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut judge = Self { process, address: format!("127.0.0.1:{port}") };
+        let mut judge = Self {
+            process,
+            address: format!("127.0.0.1:{port}"),
+        };
         let start = Instant::now();
         while judge.ask("GET", "/health", "").is_none() {
-            assert!(judge.process.try_wait().unwrap().is_none(), "the judge ended by itself");
+            assert!(
+                judge.process.try_wait().unwrap().is_none(),
+                "the judge ended by itself"
+            );
             assert!(start.elapsed() < STARTING_MAX, "the judge does not answer");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -54,14 +71,18 @@ impl Judge {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.lines().next()?.contains(" 20").then(|| body.to_owned())
+        head.lines()
+            .next()?
+            .contains(" 20")
+            .then(|| body.to_owned())
     }
 
     /// Forgets everything, and then behaves as told.
     fn behave(&self, behaviors: &Value) {
         self.ask("POST", "/_llmock/reset", "").unwrap();
         let scenario = json!({"behaviors": behaviors}).to_string();
-        self.ask("POST", "/_llmock/scenario", &scenario).unwrap_or_else(|| panic!("{scenario}"));
+        self.ask("POST", "/_llmock/scenario", &scenario)
+            .unwrap_or_else(|| panic!("{scenario}"));
     }
 
     fn verdict(&self) -> Value {
@@ -98,7 +119,8 @@ enum Right {
 }
 
 fn behaviors() -> Vec<(String, Value, Right)> {
-    let fail = |status: u16, times: u32| json!([{"type": "fail", "status": status, "times": times}]);
+    let fail =
+        |status: u16, times: u32| json!([{"type": "fail", "status": status, "times": times}]);
     let broken = |kind: &str, after: u32| json!([{"type": "stream_fault", "kind": kind, "after_chunks": after, "stall_seconds": 20}]);
     let mut all: Vec<_> = [400, 401, 403, 404, 413, 422]
         .into_iter()
@@ -109,19 +131,41 @@ fn behaviors() -> Vec<(String, Value, Right)> {
             .into_iter()
             .map(|status| (format!("status {status} twice"), fail(status, 2), Right::Ok)),
     );
-    all.push(("down".into(), json!([{"type": "fail", "status": 500, "times": null}]), Right::NotOk));
+    all.push((
+        "down".into(),
+        json!([{"type": "fail", "status": 500, "times": null}]),
+        Right::NotOk,
+    ));
     all.push((
         "rate limit".into(),
         json!([{"type": "fail", "status": 429, "retry_after": 1, "times": 2}]),
         Right::Ok,
     ));
     for kind in ["disconnect", "truncate", "malformed", "stall"] {
-        all.extend([0, 1, 3].map(|after| (format!("{kind} after {after}"), broken(kind, after), Right::Ok)));
+        all.extend([0, 1, 3].map(|after| {
+            (
+                format!("{kind} after {after}"),
+                broken(kind, after),
+                Right::Ok,
+            )
+        }));
     }
     all.extend([
-        ("delay".into(), json!([{"type": "delay", "seconds": 0.3}]), Right::Ok),
-        ("slow first token".into(), json!([{"type": "slow_first_token", "seconds": 0.3}]), Right::Ok),
-        ("a scripted reply".into(), json!([{"type": "reply", "text": "scripted"}]), Right::Ok),
+        (
+            "delay".into(),
+            json!([{"type": "delay", "seconds": 0.3}]),
+            Right::Ok,
+        ),
+        (
+            "slow first token".into(),
+            json!([{"type": "slow_first_token", "seconds": 0.3}]),
+            Right::Ok,
+        ),
+        (
+            "a scripted reply".into(),
+            json!([{"type": "reply", "text": "scripted"}]),
+            Right::Ok,
+        ),
         (
             "a scripted call".into(),
             json!([{"type": "reply", "tool_calls": [{"name": "list_files", "arguments": {}}]}]),
@@ -132,7 +176,11 @@ fn behaviors() -> Vec<(String, Value, Right)> {
             json!([{"type": "tool_fault", "kind": "malformed_arguments"}]),
             Right::Ok,
         ),
-        ("an unknown tool".into(), json!([{"type": "tool_fault", "kind": "unknown_tool"}]), Right::Ok),
+        (
+            "an unknown tool".into(),
+            json!([{"type": "tool_fault", "kind": "unknown_tool"}]),
+            Right::Ok,
+        ),
         (
             "a call that is cut off".into(),
             json!([{"type": "reply", "tool_calls": [{"name": "list_files", "arguments": {}}]},
@@ -147,7 +195,11 @@ fn behaviors() -> Vec<(String, Value, Right)> {
 #[ignore = "needs the judge that scripts/llmock installs"]
 fn a_public_judge_has_nothing_against_the_client() {
     let judge = Judge::start();
-    for (kind, path) in [("anthropic", "/anthropic"), ("openai-chat", "/v1"), ("openai", "/v1")] {
+    for (kind, path) in [
+        ("anthropic", "/anthropic"),
+        ("openai-chat", "/v1"),
+        ("openai", "/v1"),
+    ] {
         for (name, behaviors, right) in behaviors() {
             let folder = tempfile::tempdir().unwrap();
             let settings = format!(
@@ -162,12 +214,23 @@ fn a_public_judge_has_nothing_against_the_client() {
             std::fs::create_dir_all(&own).unwrap();
             std::fs::write(own.join("config.toml"), settings).unwrap();
             judge.behave(&behaviors);
-            let output = run(folder.path(), &["map", "Say something about {}.", "colours"]);
+            let output = run(
+                folder.path(),
+                &["map", "Say something about {}.", "colours"],
+            );
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let verdict = judge.verdict();
-            assert_eq!(verdict["findings"], json!([]), "{kind}, {name}: {verdict:#}\n{said}");
+            assert_eq!(
+                verdict["findings"],
+                json!([]),
+                "{kind}, {name}: {verdict:#}\n{said}"
+            );
             assert_ne!(verdict["attempts"], 0, "{kind}, {name}: {said}");
-            let came_to = if output.status.success() { Right::Ok } else { Right::NotOk };
+            let came_to = if output.status.success() {
+                Right::Ok
+            } else {
+                Right::NotOk
+            };
             assert_eq!(came_to, right, "{kind}, {name}: {said}");
         }
     }

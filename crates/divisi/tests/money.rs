@@ -22,30 +22,71 @@ use support::{FILES, Machine, SECRET, whole_args, whole_flow};
 #[test]
 fn the_ledger_equals_the_bill_to_the_last_unit() {
     let mut config = whole_flow(0);
-    let refusals = [("Extract the finding", ErrorKind::Overloaded), ("Verify about", ErrorKind::RateLimit)];
+    let refusals = [
+        ("Extract the finding", ErrorKind::Overloaded),
+        ("Verify about", ErrorKind::RateLimit),
+    ];
     for (prompt, kind) in refusals {
-        config.rules.insert(0, Rule::fault(When::prompt(prompt), kind).times(3));
+        config
+            .rules
+            .insert(0, Rule::fault(When::prompt(prompt), kind).times(3));
     }
     let machine = Machine::new(prices(config));
-    let run = machine.run(&["run", "crates/divisi/tests/flows/whole.js", "--args", &whole_args()]);
+    let run = machine.run(&[
+        "run",
+        "crates/divisi/tests/flows/whole.js",
+        "--args",
+        &whole_args(),
+    ]);
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
 
     let stats = machine.mock.stats();
-    assert!(stats.tokens.cache_read > 0 && stats.tokens.cache_write_short > 0, "{:?}", stats.tokens);
-    assert_eq!(stats.statuses.iter().filter(|(status, _)| **status != 200).map(|(_, n)| n).sum::<u64>(), 6);
+    assert!(
+        stats.tokens.cache_read > 0 && stats.tokens.cache_write_short > 0,
+        "{:?}",
+        stats.tokens
+    );
+    assert_eq!(
+        stats
+            .statuses
+            .iter()
+            .filter(|(status, _)| **status != 200)
+            .map(|(_, n)| n)
+            .sum::<u64>(),
+        6
+    );
     let bill = bill(&machine);
     assert!(stats.cost_pico > 0);
     assert_eq!(pico(&bill["total"]["cost"]), stats.cost_pico);
-    assert_eq!(bill["total"]["usage"]["cache_read"], stats.tokens.cache_read);
+    assert_eq!(
+        bill["total"]["usage"]["cache_read"],
+        stats.tokens.cache_read
+    );
 
     // Every breakdown is of the same money.
-    let sum = |parts: &Value| parts.as_array().unwrap().iter().map(|part| pico(&part["cost"])).sum::<u128>();
+    let sum = |parts: &Value| {
+        parts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| pico(&part["cost"]))
+            .sum::<u128>()
+    };
     for breakdown in ["phases", "models", "attempts"] {
         assert_eq!(sum(&bill[breakdown]), stats.cost_pico, "{breakdown}");
     }
     let classes = bill["classes"].as_object().unwrap();
-    assert_eq!(classes.values().map(|class| pico(&class["cost"])).sum::<u128>(), stats.cost_pico);
-    assert_eq!(bill["beside_the_list"], serde_json::json!({"more": 0, "less": 0}));
+    assert_eq!(
+        classes
+            .values()
+            .map(|class| pico(&class["cost"]))
+            .sum::<u128>(),
+        stats.cost_pico
+    );
+    assert_eq!(
+        bill["beside_the_list"],
+        serde_json::json!({"more": 0, "less": 0})
+    );
     assert_eq!(bill["tasks"].as_array().unwrap().len(), 10);
     assert_eq!(bill["tasks_left_out"], FILES * 3 + 5 - 10);
     assert_eq!(bill["saved"]["models"]["strongest"], "claude-opus-5-5");
@@ -63,11 +104,20 @@ fn a_request_that_was_never_answered_is_settled_above_its_bill() {
     let run = machine.run(&["map", "Say {}", "one", "two", "--model", "haiku"]);
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     let bill = bill(&machine);
-    let (cost, unconfirmed) = (pico(&bill["total"]["cost"]), pico(&bill["total"]["unconfirmed"]));
+    let (cost, unconfirmed) = (
+        pico(&bill["total"]["cost"]),
+        pico(&bill["total"]["unconfirmed"]),
+    );
     let billed = machine.mock.stats().cost_pico;
-    assert!(cost <= billed && billed <= cost + unconfirmed, "{cost} + {unconfirmed}: {billed}");
+    assert!(
+        cost <= billed && billed <= cost + unconfirmed,
+        "{cost} + {unconfirmed}: {billed}"
+    );
     let attempts = bill["attempts"].as_array().unwrap();
-    let names: Vec<&str> = attempts.iter().map(|attempt| attempt["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = attempts
+        .iter()
+        .map(|attempt| attempt["name"].as_str().unwrap())
+        .collect();
     assert!(names.contains(&"without a reply"), "{names:?}");
 }
 
@@ -78,11 +128,20 @@ fn another_model_than_the_one_asked_is_told_of() {
     let run = said(&machine.run(&["map", "Say {}", "one", "two", "three", "--model", "haiku"]));
     let warning = "warning: claude-haiku-5-5 was asked, but not-claude-haiku-5-5 answered";
     assert_eq!(run.matches(warning).count(), 1, "{run}");
-    assert!(run.contains("other model: not-claude-haiku-5-5 answered 3 tasks"), "{run}");
+    assert!(
+        run.contains("other model: not-claude-haiku-5-5 answered 3 tasks"),
+        "{run}"
+    );
     let shown = said(&machine.run(&["show", "last"]));
-    assert!(shown.contains("not-claude-haiku-5-5, not claude-haiku-5-5"), "{shown}");
+    assert!(
+        shown.contains("not-claude-haiku-5-5, not claude-haiku-5-5"),
+        "{shown}"
+    );
     let substitution = &bill(&machine)["substitutions"][0];
-    assert_eq!((&substitution["asked"], &substitution["replies"]), (&"claude-haiku-5-5".into(), &3.into()));
+    assert_eq!(
+        (&substitution["asked"], &substitution["replies"]),
+        (&"claude-haiku-5-5".into(), &3.into())
+    );
 }
 
 #[test]
@@ -94,7 +153,11 @@ fn a_model_without_a_price_is_refused_until_the_user_gives_one() {
     let map = ["map", "Say {}", "one", "--model", "claude-unheard-of"];
     let refused = machine.run(&map);
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
-    assert!(said(&refused).contains("has no price"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("has no price"),
+        "{}",
+        said(&refused)
+    );
     assert!(
         said(&refused).contains("prices.\"claude-unheard-of\" = { input = 1.0, output = 2.0 }"),
         "{}",
@@ -140,16 +203,24 @@ fn a_task_on_a_model_without_a_price_is_refused_before_anything_is_sent() {
         let told = said(&refused);
         assert_eq!(refused.status.code(), Some(2), "{options}: {told}");
         assert!(told.contains("task `weigh` at "), "{options}: {told}");
-        assert!(told.contains("flow.js:2: model `claude-unheard-of` of"), "{options}: {told}");
-        assert!(told.contains("prices.\"claude-unheard-of\" = "), "{options}: {told}");
+        assert!(
+            told.contains("flow.js:2: model `claude-unheard-of` of"),
+            "{options}: {told}"
+        );
+        assert!(
+            told.contains("prices.\"claude-unheard-of\" = "),
+            "{options}: {told}"
+        );
     }
-    let plan =
-        "tasks:\n  - {id: a, prompt: x, model: haiku}\n  - {id: b, prompt: y, model: claude-unheard-of}\n";
+    let plan = "tasks:\n  - {id: a, prompt: x, model: haiku}\n  - {id: b, prompt: y, model: claude-unheard-of}\n";
     let path = machine.home().join("plan.yaml");
     std::fs::write(&path, plan).unwrap();
     let told = said(&machine.run(&["run", path.to_str().unwrap()]));
     assert!(told.contains("task `b` at "), "{told}");
-    assert!(told.contains("plan.yaml:3: model `claude-unheard-of` of"), "{told}");
+    assert!(
+        told.contains("plan.yaml:3: model `claude-unheard-of` of"),
+        "{told}"
+    );
     assert_eq!(machine.requests(), 0);
 }
 
@@ -157,16 +228,22 @@ fn a_task_on_a_model_without_a_price_is_refused_before_anything_is_sent() {
 fn models_are_listed_with_their_prices() {
     let machine = Machine::new(Config::default());
     let listed = said(&machine.run(&["models"]));
-    for words in
-        ["anthropic  ready", "openai  no key", "claude-fable-5-2", "prompt over 272,000", "2026-11-22"]
-    {
+    for words in [
+        "anthropic  ready",
+        "openai  no key",
+        "claude-fable-5-2",
+        "prompt over 272,000",
+        "2026-11-22",
+    ] {
         assert!(listed.contains(words), "{listed}");
     }
     let all = machine.run(&["models", "--all", "gemini-4-argon", "--json"]);
     let all: Value = serde_json::from_slice(&all.stdout).unwrap();
     let models = all["models"].as_array().unwrap();
     assert!(
-        models.iter().any(|row| row["provider"] == "google" && pico(&row["price"]["base"]["input"]) > 0),
+        models
+            .iter()
+            .any(|row| row["provider"] == "google" && pico(&row["price"]["base"]["input"]) > 0),
         "{all}"
     );
 }
@@ -175,8 +252,13 @@ fn models_are_listed_with_their_prices() {
 fn a_run_is_estimated_beside_it_and_held_against_what_it_cost() {
     // The first answer never comes, so the estimate has all the time it needs; the other
     // task waits for the cache that the first one writes.
-    let slow = Latency { first_byte_ms: 3_600_000, ..Latency::default() };
-    let late = Rule::new(When::any(), Reply::text("late")).times(1).latency(slow);
+    let slow = Latency {
+        first_byte_ms: 3_600_000,
+        ..Latency::default()
+    };
+    let late = Rule::new(When::any(), Reply::text("late"))
+        .times(1)
+        .latency(slow);
     let machine = Machine::new(prices(Config::default().rule(late)));
     let log = machine.home().join("stderr");
     let mut command = machine.divisi(&["map", "Say {}", "one", "two", "--model", "haiku"]);
@@ -196,7 +278,11 @@ fn a_run_is_estimated_beside_it_and_held_against_what_it_cost() {
     let dead = bill(&machine);
     assert_eq!(dead["plan_against_actual"]["so_far"], true);
     let told = "so far   $0.0000 confirmed, 0 % of the estimate; at most $";
-    assert!(said(&machine.run(&["cost"])).contains(told), "{}", said(&machine.run(&["cost"])));
+    assert!(
+        said(&machine.run(&["cost"])).contains(told),
+        "{}",
+        said(&machine.run(&["cost"]))
+    );
     // What was under way may be billed, and every command says so at once.
     let lost = pico(&dead["total"]["unconfirmed"]);
     assert!(lost > 0);
@@ -204,22 +290,49 @@ fn a_run_is_estimated_beside_it_and_held_against_what_it_cost() {
     let (shown, listed) = (json(&["show", "last", "--json"]), json(&["runs", "--json"]));
     assert_eq!(pico(&shown["unconfirmed"]), lost);
     let tasks = shown["tasks"].as_array().unwrap();
-    assert_eq!(tasks.iter().map(|task| pico(&task["unconfirmed"])).sum::<u128>(), lost);
+    assert_eq!(
+        tasks
+            .iter()
+            .map(|task| pico(&task["unconfirmed"]))
+            .sum::<u128>(),
+        lost
+    );
     assert_eq!(tasks[0]["status"], "interrupted");
-    assert_eq!((pico(&listed[0]["unconfirmed"]), &listed[0]["status"]), (lost, &"interrupted".into()));
+    assert_eq!(
+        (pico(&listed[0]["unconfirmed"]), &listed[0]["status"]),
+        (lost, &"interrupted".into())
+    );
 
     let resumed = machine.run(&["resume", "last"]);
     assert_eq!(resumed.status.code(), Some(0), "{}", said(&resumed));
-    let estimates = "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'estimated'";
+    let estimates =
+        "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'estimated'";
     assert_eq!(machine.count(estimates), 1);
     let bill = bill(&machine);
     let plan = &bill["plan_against_actual"];
-    assert_eq!((&plan["so_far"], &plan["estimate"]["tasks"]), (&false.into(), &2.into()));
+    assert_eq!(
+        (&plan["so_far"], &plan["estimate"]["tasks"]),
+        (&false.into(), &2.into())
+    );
     assert_eq!(plan["actual"], bill["total"]["cost"]);
-    assert_eq!((pico(&bill["total"]["unconfirmed"]), pico(&plan["unconfirmed"])), (lost, lost));
-    assert!(plan["error"].is_null(), "what is not confirmed says nothing of the estimate: {plan}");
+    assert_eq!(
+        (
+            pico(&bill["total"]["unconfirmed"]),
+            pico(&plan["unconfirmed"])
+        ),
+        (lost, lost)
+    );
+    assert!(
+        plan["error"].is_null(),
+        "what is not confirmed says nothing of the estimate: {plan}"
+    );
     let shown = said(&machine.run(&["cost"]));
-    for words in ["plan against actual", "confirmed, ", "without a reply", "at most $"] {
+    for words in [
+        "plan against actual",
+        "confirmed, ",
+        "without a reply",
+        "at most $",
+    ] {
         assert!(shown.contains(words), "{shown}");
     }
 }
@@ -227,14 +340,30 @@ fn a_run_is_estimated_beside_it_and_held_against_what_it_cost() {
 /// A run under a cap of two tasks on a ladder, fed by this program: the first
 /// is taken on its first rung, the second climbs. Judged in both cases.
 async fn climb(machine: &Machine) {
-    let endpoint = Endpoint::new("anthropic", machine.mock.url()).key(Some(Secret::new(SECRET)), "KEY");
-    let tiers = [("haiku", "claude-haiku-5-5"), ("sonnet", "claude-sonnet-5-5"), ("opus", "claude-opus-5-5")];
-    let models = Models::one(Arc::new(Anthropic::new(endpoint).unwrap()), &tiers, &["claude-*"]);
+    let endpoint =
+        Endpoint::new("anthropic", machine.mock.url()).key(Some(Secret::new(SECRET)), "KEY");
+    let tiers = [
+        ("haiku", "claude-haiku-5-5"),
+        ("sonnet", "claude-sonnet-5-5"),
+        ("opus", "claude-opus-5-5"),
+    ];
+    let models = Models::one(
+        Arc::new(Anthropic::new(endpoint).unwrap()),
+        &tiers,
+        &["claude-*"],
+    );
     let engine = Engine::new(Arc::new(SqliteStore::open(machine.store()).unwrap()));
     let caps = Caps::of(Some(PicoUsd::DOLLAR));
     let options = RunOptions::default().caps(caps);
-    let job = engine.open("ladder", Setup::new(models, machine.home()), options).await.unwrap();
-    let judge = Judge { rubric: "as good as it gets".into(), model: None, threshold: 7 };
+    let job = engine
+        .open("ladder", Setup::new(models, machine.home()), options)
+        .await
+        .unwrap();
+    let judge = Judge {
+        rubric: "as good as it gets".into(),
+        model: None,
+        threshold: 7,
+    };
     for prompt in ["Mend the easy one", "Mend the hard one"] {
         let task = Task {
             model: ["haiku", "opus"].into_iter().map(str::to_owned).collect(),
@@ -245,35 +374,68 @@ async fn climb(machine: &Machine) {
         };
         job.run(task).await.value().unwrap();
     }
-    assert_eq!(job.finish(Value::Null).await.unwrap().status(), Some(RunStatus::Ok));
+    assert_eq!(
+        job.finish(Value::Null).await.unwrap().status(),
+        Some(RunStatus::Ok)
+    );
 }
 
 #[test]
 fn a_ladder_is_held_against_its_last_model() {
     let judged = |of: &str, score: u32| {
-        let when = When { any_contains: Some(of.to_owned()), ..When::prompt("# Rubric") };
-        Rule::new(when, Reply::text(format!(r#"{{"findings": "so", "score": {score}}}"#)))
+        let when = When {
+            any_contains: Some(of.to_owned()),
+            ..When::prompt("# Rubric")
+        };
+        Rule::new(
+            when,
+            Reply::text(format!(r#"{{"findings": "so", "score": {score}}}"#)),
+        )
     };
-    let config =
-        Config { rules: vec![judged("the easy one", 9), judged("the hard one", 3)], ..Config::default() };
+    let config = Config {
+        rules: vec![judged("the easy one", 9), judged("the hard one", 3)],
+        ..Config::default()
+    };
     let machine = Machine::new(prices(config));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(climb(&machine));
 
     let bill = bill(&machine);
     let stats = machine.mock.stats();
     assert_eq!(pico(&bill["total"]["cost"]), stats.cost_pico);
     let rungs = &bill["ladders"][0]["rungs"];
-    let seen = |rung: &Value| (rung["tried"].as_u64().unwrap(), rung["accepted"].as_u64().unwrap());
-    assert_eq!((seen(&rungs[0]), seen(&rungs[1])), ((2, 1), (1, 1)), "{bill:#}");
-    assert!(pico(&rungs[0]["checks"]) > 0 && pico(&rungs[1]["checks"]) == 0, "{bill:#}");
+    let seen = |rung: &Value| {
+        (
+            rung["tried"].as_u64().unwrap(),
+            rung["accepted"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(
+        (seen(&rungs[0]), seen(&rungs[1])),
+        ((2, 1), (1, 1)),
+        "{bill:#}"
+    );
+    assert!(
+        pico(&rungs[0]["checks"]) > 0 && pico(&rungs[1]["checks"]) == 0,
+        "{bill:#}"
+    );
     let parts = [&rungs[0]["cost"], &rungs[0]["checks"], &rungs[1]["cost"]];
     assert_eq!(parts.into_iter().map(pico).sum::<u128>(), stats.cost_pico);
-    assert_eq!(bill["substitutions"], serde_json::json!([]), "a judge stands in for nobody");
+    assert_eq!(
+        bill["substitutions"],
+        serde_json::json!([]),
+        "a judge stands in for nobody"
+    );
     // Each token costs forty times as much on the last model.
     assert_eq!(pico(&rungs[0]["above"]), 40 * pico(&rungs[0]["cost"]));
     let saved = &bill["saved"]["ladders"];
-    assert_eq!((&saved["tasks"], pico(&saved["ladder"])), (&2.into(), stats.cost_pico));
+    assert_eq!(
+        (&saved["tasks"], pico(&saved["ladder"])),
+        (&2.into(), stats.cost_pico)
+    );
     let difference = &saved["saved"];
     assert_eq!(
         pico(&saved["last_model"]) + pico(&difference["less"]),

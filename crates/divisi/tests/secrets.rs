@@ -28,18 +28,32 @@ const ALL: [&str; 6] = [KEY, OTHER, PASSWORD, GATE, QUERY, GIVEN];
 
 /// Forms of a secret that say it all, made here without the code under test.
 fn forms(secret: &str) -> Vec<String> {
-    let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = secret
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     let percent = secret.replace('+', "%2B").replace('/', "%2F");
     let base64 = (0..3).map(|before| {
-        let encoded = STANDARD_NO_PAD.encode([&b"xyz"[..before], secret.as_bytes(), b"xyz"].concat());
+        let encoded =
+            STANDARD_NO_PAD.encode([&b"xyz"[..before], secret.as_bytes(), b"xyz"].concat());
         encoded[4..encoded.len() - 5].to_owned()
     });
-    [secret.to_owned(), percent, hex, secret.chars().rev().collect()].into_iter().chain(base64).collect()
+    [
+        secret.to_owned(),
+        percent,
+        hex,
+        secret.chars().rev().collect(),
+    ]
+    .into_iter()
+    .chain(base64)
+    .collect()
 }
 
 /// Fails where one of the secrets is in `bytes`, whatever blanks and breaks are in between.
 fn assert_clean(what: &str, bytes: &[u8]) {
-    let squeezed = String::from_utf8_lossy(bytes).split_ascii_whitespace().collect::<String>();
+    let squeezed = String::from_utf8_lossy(bytes)
+        .split_ascii_whitespace()
+        .collect::<String>();
     let squeezed = squeezed.to_ascii_lowercase();
     for form in ALL.iter().flat_map(|secret| forms(secret)) {
         if let Some(at) = squeezed.find(&form.to_ascii_lowercase()) {
@@ -83,7 +97,11 @@ impl Vendor {
     }
 }
 
-fn serve(mut stream: TcpStream, kept: &Mutex<Vec<String>>, answer: &dyn Fn(&Value, usize) -> String) {
+fn serve(
+    mut stream: TcpStream,
+    kept: &Mutex<Vec<String>>,
+    answer: &dyn Fn(&Value, usize) -> String,
+) {
     let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
     let mut length = 0;
     loop {
@@ -103,9 +121,12 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Vec<String>>, answer: &dyn Fn(&Valu
     let body = String::from_utf8(body).expect("text");
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
     kept.lock().expect("no panic").push(body);
-    let said = json["messages"]
-        .as_array()
-        .map_or(0, |messages| messages.iter().filter(|message| message["role"] == "assistant").count());
+    let said = json["messages"].as_array().map_or(0, |messages| {
+        messages
+            .iter()
+            .filter(|message| message["role"] == "assistant")
+            .count()
+    });
     // A reader that was killed has gone.
     let _ = stream.write_all(answer(&json, said).as_bytes());
 }
@@ -123,21 +144,34 @@ fn reply(blocks: &[Value]) -> String {
     let mut stop = "end_turn";
     for (index, block) in blocks.iter().enumerate() {
         let (begun, delta) = match block {
-            Value::String(said) => {
-                (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": said}))
-            }
+            Value::String(said) => (
+                json!({"type": "text", "text": ""}),
+                json!({"type": "text_delta", "text": said}),
+            ),
             call => {
                 stop = "tool_use";
                 let begun = json!({"type": "tool_use", "id": format!("call-{KEY}-{index}"),
                     "name": call["name"], "input": {}});
-                (begun, json!({"type": "input_json_delta", "partial_json": call["input"].to_string()}))
+                (
+                    begun,
+                    json!({"type": "input_json_delta", "partial_json": call["input"].to_string()}),
+                )
             }
         };
-        text += &event("content_block_start", json!({"index": index, "content_block": begun}));
-        text += &event("content_block_delta", json!({"index": index, "delta": delta}));
+        text += &event(
+            "content_block_start",
+            json!({"index": index, "content_block": begun}),
+        );
+        text += &event(
+            "content_block_delta",
+            json!({"index": index, "delta": delta}),
+        );
         text += &event("content_block_stop", json!({"index": index}));
     }
-    text += &event("message_delta", json!({"delta": {"stop_reason": stop}, "usage": {"output_tokens": 5}}));
+    text += &event(
+        "message_delta",
+        json!({"delta": {"stop_reason": stop}, "usage": {"output_tokens": 5}}),
+    );
     text += &event("message_stop", json!({}));
     format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nrequest-id: req-{KEY}\r\n\
@@ -168,14 +202,22 @@ const OWN: [&str; 4] = [".env", "divisi.toml", "leak.js", "plan.js"];
 impl Planted {
     fn new() -> Self {
         let planted = Self::untrusted();
-        assert!(planted.run("http://127.0.0.1:1", &["trust"]).status.success());
+        assert!(
+            planted
+                .run("http://127.0.0.1:1", &["trust"])
+                .status
+                .success()
+        );
         planted
     }
 
     fn untrusted() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let planted = Self { folder };
-        let lines: Vec<String> = ALL.iter().map(|secret| format!("MY_KEY={secret}")).collect();
+        let lines: Vec<String> = ALL
+            .iter()
+            .map(|secret| format!("MY_KEY={secret}"))
+            .collect();
         planted.file(".env", &lines.join("\n"));
         planted.file(&format!("named-{KEY}.txt"), "a name");
         planted.file(
@@ -199,7 +241,10 @@ impl Planted {
 
     fn divisi(&self, url: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_divisi"));
-        let database = format!("postgres://me:{}@db/x", PASSWORD.replace('+', "%2B").replace('/', "%2F"));
+        let database = format!(
+            "postgres://me:{}@db/x",
+            PASSWORD.replace('+', "%2B").replace('/', "%2F")
+        );
         command
             .args(args)
             .current_dir(self.folder.path())
@@ -235,14 +280,20 @@ impl Planted {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).expect("a folder") {
                 let path = entry.expect("an entry").path();
-                let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+                let name = path
+                    .file_name()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned();
                 if path.is_dir() {
                     folders.push(path);
                 } else if !OWN.contains(&&*name) && !name.starts_with("named-") {
                     // A journal that SQLite takes away at this moment is as good as clean.
                     let Ok(bytes) = fs::read(&path) else { continue };
                     assert_clean(&path.display().to_string(), &bytes);
-                    let mode = path.metadata().map_or(0o600, |metadata| metadata.permissions().mode());
+                    let mode = path
+                        .metadata()
+                        .map_or(0o600, |metadata| metadata.permissions().mode());
                     assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
                 }
             }
@@ -256,7 +307,11 @@ const SHOW: &str = "cat .env; base64 .env; base64 -w 0 .env; base64 -w 19 .env; 
     tr '\\0' '\\n' < /proc/$PPID/environ | base64";
 
 fn text_of(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[test]
@@ -274,10 +329,14 @@ fn no_key_comes_out_of_a_run() {
                 call("read_file", json!({"path": format!("missing-{KEY}")})),
             ]),
             // Cut in two, as streams cut it.
-            (true, _) => {
-                reply(&[json!(format!("it is {}", &KEY[..13])), json!(format!("{} indeed", &KEY[13..]))])
-            }
-            (false, _) => reply(&[json!(format!("you said {KEY} and {}", STANDARD_NO_PAD.encode(OTHER)))]),
+            (true, _) => reply(&[
+                json!(format!("it is {}", &KEY[..13])),
+                json!(format!("{} indeed", &KEY[13..])),
+            ]),
+            (false, _) => reply(&[json!(format!(
+                "you said {KEY} and {}",
+                STANDARD_NO_PAD.encode(OTHER)
+            ))]),
         }
     });
     let planted = Planted::new();
@@ -300,18 +359,39 @@ fn no_key_comes_out_of_a_run() {
     let ok = json!({"key": KEY}).to_string();
     let fails = json!({"key": KEY, "fails": true}).to_string();
     for (args, code) in [(&ok, 0), (&fails, 1)] {
-        let flags = ["run", "leak.js", "--allow", "run,write", "--model", "haiku", "--args", args];
+        let flags = [
+            "run",
+            "leak.js",
+            "--allow",
+            "run,write",
+            "--model",
+            "haiku",
+            "--args",
+            args,
+        ];
         let output = planted.run(&vendor.url, &[&flags[..], &["-vv"]].concat());
         let text = text_of(&output);
         assert_eq!(output.status.code(), Some(code), "{text}");
         assert!(text.contains("***"), "{text}");
-        planted.run(&vendor.url, &[&flags[..], &["--json", "--record", "tape.jsonl"]].concat());
-        planted.run(&vendor.url, &[&flags[..], &["--json", "--replay", "tape.jsonl"]].concat());
+        planted.run(
+            &vendor.url,
+            &[&flags[..], &["--json", "--record", "tape.jsonl"]].concat(),
+        );
+        planted.run(
+            &vendor.url,
+            &[&flags[..], &["--json", "--replay", "tape.jsonl"]].concat(),
+        );
     }
     let requests = vendor.requests();
     assert!(requests > 6);
     vendor.assert_clean();
-    let results = vendor.bodies.lock().unwrap().iter().filter(|body| body.contains("MY_KEY=***")).count();
+    let results = vendor
+        .bodies
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|body| body.contains("MY_KEY=***"))
+        .count();
     assert!(results > 0, "no tool has shown the file");
 
     for args in [
@@ -326,7 +406,16 @@ fn no_key_comes_out_of_a_run() {
         &["doctor", "--json"],
         &["plan", "leak.js", "--args", &ok],
         &["plan", "leak.js", "--args", &ok, "--json"],
-        &["plan", "leak.js", "--args", &ok, "--save", "saved.yaml", "--svg", "saved.svg"],
+        &[
+            "plan",
+            "leak.js",
+            "--args",
+            &ok,
+            "--save",
+            "saved.yaml",
+            "--svg",
+            "saved.svg",
+        ],
         &["run", "--no-such-flag", KEY],
         &["run", KEY],
         &["map", "{}", "a", "--model", KEY],
@@ -340,14 +429,20 @@ fn no_key_comes_out_of_a_run() {
 #[test]
 fn no_key_comes_out_of_a_refusal() {
     let planted = Planted::new();
-    for status in
-        ["400 Bad Request", "401 Unauthorized", "404 Not Found", "500 Internal Server Error", "302 Found"]
-    {
+    for status in [
+        "400 Bad Request",
+        "401 Unauthorized",
+        "404 Not Found",
+        "500 Internal Server Error",
+        "302 Found",
+    ] {
         let vendor = Vendor::start(move |_, _| {
-            let said = format!("{KEY} {OTHER} {} {PASSWORD}", STANDARD_NO_PAD.encode(format!("a{KEY}")));
+            let said = format!(
+                "{KEY} {OTHER} {} {PASSWORD}",
+                STANDARD_NO_PAD.encode(format!("a{KEY}"))
+            );
             let padding = "x".repeat(480);
-            let error =
-                json!({"type": "error", "error": {"type": KEY, "message": format!("{padding} {said}")}});
+            let error = json!({"type": "error", "error": {"type": KEY, "message": format!("{padding} {said}")}});
             refusal(status, &error.to_string())
         });
         let args = ["map", "look at {}", "a", "--retries", "0", "-vv"];
@@ -355,20 +450,40 @@ fn no_key_comes_out_of_a_refusal() {
         assert!(text.contains("***") || text.contains("302"), "{text}");
         planted.run(&vendor.url, &["show", "last", "t0"]);
     }
-    for url in ["http://127.0.0.1:1", "https://127.0.0.1:1", "ftp://x", "not an address"] {
+    for url in [
+        "http://127.0.0.1:1",
+        "https://127.0.0.1:1",
+        "ftp://x",
+        "not an address",
+    ] {
         let url = url.replace("://", &format!("://me:{KEY}@")) + &format!("/v1?token={KEY}");
         planted.run(&url, &["map", "look at {}", "a", "--retries", "0", "-vv"]);
         planted.run(&url, &["doctor"]);
     }
-    planted.run("http://127.0.0.1:1", &["map", "look at {}", "a", "--model", "other:x", "--retries", "0"]);
+    planted.run(
+        "http://127.0.0.1:1",
+        &[
+            "map",
+            "look at {}",
+            "a",
+            "--model",
+            "other:x",
+            "--retries",
+            "0",
+        ],
+    );
 }
 
 #[test]
 fn settings_that_are_wrong_are_quoted_without_keys() {
     let planted = Planted::new();
-    for line in
-        ["api_key = 'KEY'", "timeout = 'KEY'", "[providers.x]\nrate = 'KEY'", "KEY = 1", "cost_max = 'KEY"]
-    {
+    for line in [
+        "api_key = 'KEY'",
+        "timeout = 'KEY'",
+        "[providers.x]\nrate = 'KEY'",
+        "KEY = 1",
+        "cost_max = 'KEY",
+    ] {
         planted.file("divisi.toml", &line.replace("KEY", KEY));
         let output = planted.run("http://127.0.0.1:1", &["doctor"]);
         let text = text_of(&output);
@@ -397,12 +512,17 @@ fn another_key_after_a_crash_pays_for_nothing_twice() {
     });
     let prompt = format!("use {KEY} for {{}}");
     let mut run = planted
-        .divisi(&vendor.url, &["map", &prompt, "a", "--allow", "run", "--model", "haiku"])
+        .divisi(
+            &vendor.url,
+            &["map", &prompt, "a", "--allow", "run", "--model", "haiku"],
+        )
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    waits.recv_timeout(std::time::Duration::from_secs(60)).expect("the third request comes");
+    waits
+        .recv_timeout(std::time::Duration::from_secs(60))
+        .expect("the third request comes");
     run.kill().unwrap();
     run.wait().unwrap();
     planted.assert_clean();
@@ -412,7 +532,10 @@ fn another_key_after_a_crash_pays_for_nothing_twice() {
 
     let args = ["resume", "last"];
     let mut resume = planted.divisi(&vendor.url, &args);
-    let output = resume.env("ANTHROPIC_API_KEY", "sk-ant-another-9z8y7x6w5v4u").output().unwrap();
+    let output = resume
+        .env("ANTHROPIC_API_KEY", "sk-ant-another-9z8y7x6w5v4u")
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", text_of(&output));
     // Only the one that was never answered.
     assert_eq!(vendor.requests(), before + 1);
@@ -436,8 +559,11 @@ fn programs_cannot_read_the_process_that_starts_them() {
     if is_root {
         // Root may read everything; so somebody else is taken, where that can be done.
         let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-        let can =
-            Command::new("setpriv").args(nobody).arg(env!("CARGO_BIN_EXE_divisi")).arg("--version").output();
+        let can = Command::new("setpriv")
+            .args(nobody)
+            .arg(env!("CARGO_BIN_EXE_divisi"))
+            .arg("--version")
+            .output();
         if !can.is_ok_and(|output| output.status.success()) {
             return;
         }
@@ -448,11 +574,20 @@ fn programs_cannot_read_the_process_that_starts_them() {
             .arg(env!("CARGO_BIN_EXE_divisi"))
             .args(args)
             .current_dir(planted.folder.path());
-        as_nobody.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        as_nobody.env_clear().envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         command = as_nobody;
     }
     let output = command.output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "end\n\n", "{}", text_of(&output));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "end\n\n",
+        "{}",
+        text_of(&output)
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -489,6 +624,12 @@ fn what_an_older_divisi_left_open_is_closed() {
     let project = planted.folder.path().join("project");
     fs::create_dir(&project).unwrap();
     fs::set_permissions(&project, fs::Permissions::from_mode(0o755)).unwrap();
-    planted.run("http://127.0.0.1:1", &[&args[..], &["--store", "project/runs.db"]].concat());
-    assert_eq!(project.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    planted.run(
+        "http://127.0.0.1:1",
+        &[&args[..], &["--store", "project/runs.db"]].concat(),
+    );
+    assert_eq!(
+        project.metadata().unwrap().permissions().mode() & 0o777,
+        0o755
+    );
 }

@@ -33,12 +33,30 @@ fn fan_out(machine: &Machine, what: &str, tasks: u32, jobs: u32, settings: &str)
         "[providers.main]\nkind = 'anthropic'\nbase_url = '{}'\nkey_env = 'ANTHROPIC_API_KEY'\n{settings}",
         machine.mock.url()
     );
-    std::fs::write(folder.join("divisi.toml"), format!("provider = 'main'\n{provider}")).unwrap();
+    std::fs::write(
+        folder.join("divisi.toml"),
+        format!("provider = 'main'\n{provider}"),
+    )
+    .unwrap();
     std::fs::write(folder.join("flow.js"), FLOW).unwrap();
-    assert!(machine.divisi(&["trust", "-q"]).current_dir(&folder).status().unwrap().success());
+    assert!(
+        machine
+            .divisi(&["trust", "-q"])
+            .current_dir(&folder)
+            .status()
+            .unwrap()
+            .success()
+    );
     let parts: Vec<u32> = (0..tasks).collect();
     let args = serde_json::json!({ "what": what, "parts": parts }).to_string();
-    let mut command = machine.divisi(&["run", "flow.js", "--args", &args, "--model", "claude-haiku-5-5"]);
+    let mut command = machine.divisi(&[
+        "run",
+        "flow.js",
+        "--args",
+        &args,
+        "--model",
+        "claude-haiku-5-5",
+    ]);
     command
         .current_dir(&folder)
         .env("DIVISI_JOBS", jobs.to_string())
@@ -49,9 +67,15 @@ fn fan_out(machine: &Machine, what: &str, tasks: u32, jobs: u32, settings: &str)
 }
 
 fn limited() -> Config {
-    let limits =
-        Limits { requests_per_second: Some(PER_SECOND.into()), requests_burst: BURST, ..Limits::default() };
-    Config { limits, ..Config::default() }
+    let limits = Limits {
+        requests_per_second: Some(PER_SECOND.into()),
+        requests_burst: BURST,
+        ..Limits::default()
+    };
+    Config {
+        limits,
+        ..Config::default()
+    }
 }
 
 #[test]
@@ -73,13 +97,31 @@ fn two_processes_with_one_key_are_within_the_limit_together() {
 #[test]
 fn a_limit_that_one_process_was_told_of_is_known_to_the_next() {
     // So slow that all leave before the first answer tells of the limit.
-    let latency = Latency { first_byte_ms: 200, ..Latency::default() };
-    let machine = Machine::new(Config { latency, ..limited() });
-    let output = fan_out(&machine, "first", 36, 36, "").wait_with_output().unwrap();
+    let latency = Latency {
+        first_byte_ms: 200,
+        ..Latency::default()
+    };
+    let machine = Machine::new(Config {
+        latency,
+        ..limited()
+    });
+    let output = fan_out(&machine, "first", 36, 36, "")
+        .wait_with_output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let refused = || machine.mock.stats().statuses.get(&429).copied().unwrap_or(0);
+    let refused = || {
+        machine
+            .mock
+            .stats()
+            .statuses
+            .get(&429)
+            .copied()
+            .unwrap_or(0)
+    };
     let before = refused();
-    let output = fan_out(&machine, "second", 36, 36, "").wait_with_output().unwrap();
+    let output = fan_out(&machine, "second", 36, 36, "")
+        .wait_with_output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     // Without that, all would leave at once, and 16 be refused.
     assert!(refused() - before <= 6, "{} refused", refused() - before);
@@ -87,19 +129,37 @@ fn a_limit_that_one_process_was_told_of_is_known_to_the_next() {
 
 #[test]
 fn a_wall_that_one_process_has_hit_costs_the_next_one_request() {
-    let quota = Quota { after: 10, answer: QuotaAnswer::SpendLimit, closed_ms: None, told: false };
-    let latency = Latency { first_byte_ms: 20, ..Latency::default() };
-    let machine = Machine::new(Config { quota: Some(quota), latency, ..Config::default() });
-    let first = fan_out(&machine, "first", 36, 36, "").wait_with_output().unwrap();
+    let quota = Quota {
+        after: 10,
+        answer: QuotaAnswer::SpendLimit,
+        closed_ms: None,
+        told: false,
+    };
+    let latency = Latency {
+        first_byte_ms: 20,
+        ..Latency::default()
+    };
+    let machine = Machine::new(Config {
+        quota: Some(quota),
+        latency,
+        ..Config::default()
+    });
+    let first = fan_out(&machine, "first", 36, 36, "")
+        .wait_with_output()
+        .unwrap();
     assert_ne!(first.status.code(), Some(0), "{}", said(&first));
     let before = machine.requests();
     assert!(before > 10);
-    let second = fan_out(&machine, "second", 36, 36, "").wait_with_output().unwrap();
+    let second = fan_out(&machine, "second", 36, 36, "")
+        .wait_with_output()
+        .unwrap();
     assert_ne!(second.status.code(), Some(0), "{}", said(&second));
     assert_eq!(machine.requests() - before, 1, "{}", said(&second));
 
     // Whoever has paid goes on at once.
     machine.mock.set_quota(true);
-    let third = fan_out(&machine, "third", 36, 36, "").wait_with_output().unwrap();
+    let third = fan_out(&machine, "third", 36, 36, "")
+        .wait_with_output()
+        .unwrap();
     assert_eq!(third.status.code(), Some(0), "{}", said(&third));
 }

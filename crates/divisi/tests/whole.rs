@@ -11,7 +11,8 @@ use support::{FILES, Machine, SECRET, files, repository, whole_args, whole_flow}
 const FLOW: &str = "crates/divisi/tests/flows/whole.js";
 
 fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", said(output)))
 }
 
 fn said(output: &Output) -> String {
@@ -32,16 +33,28 @@ fn a_flow_of_all_four_patterns_runs_and_is_told_of() {
     assert_eq!(result["audited"], FILES);
     assert_eq!(result["parts"].as_object().unwrap().len(), 3);
     assert_eq!(machine.requests(), REQUESTS);
-    assert!(said(&output).contains(&format!("{TASKS} ok")), "{}", said(&output));
+    assert!(
+        said(&output).contains(&format!("{TASKS} ok")),
+        "{}",
+        said(&output)
+    );
 
     // The auditors have been given the files as they are.
     let requests = machine.mock.requests();
-    let given: Vec<&Value> =
-        requests.iter().filter_map(|request| request.body.pointer("/messages/2/content")).collect();
+    let given: Vec<&Value> = requests
+        .iter()
+        .filter_map(|request| request.body.pointer("/messages/2/content"))
+        .collect();
     for file in files() {
         let text = std::fs::read_to_string(repository().join(&file)).unwrap();
-        let line = text.lines().find(|line| line.len() > 20 && !line.contains(['"', '\\'])).unwrap();
-        assert!(given.iter().any(|given| given.to_string().contains(line)), "{file} has not been read");
+        let line = text
+            .lines()
+            .find(|line| line.len() > 20 && !line.contains(['"', '\\']))
+            .unwrap();
+        assert!(
+            given.iter().any(|given| given.to_string().contains(line)),
+            "{file} has not been read"
+        );
     }
 
     let tree = machine.run(&["show", "last"]);
@@ -54,7 +67,12 @@ fn a_flow_of_all_four_patterns_runs_and_is_told_of() {
         assert!(!said(&output).contains(SECRET));
     }
     let store = std::fs::read(machine.store()).unwrap();
-    assert!(!store.windows(SECRET.len()).any(|bytes| bytes == SECRET.as_bytes()), "the key is in the store");
+    assert!(
+        !store
+            .windows(SECRET.len())
+            .any(|bytes| bytes == SECRET.as_bytes()),
+        "the key is in the store"
+    );
 }
 
 /// Kills the run at 20 points and resumes it. No reply that was written is
@@ -72,7 +90,9 @@ fn a_killed_run_is_resumed_without_asking_again() {
         let mut run = machine.spawn(&["run", FLOW, "--args", &whole_args(), "--jobs", "8"]);
         let killed_at = REQUESTS * point / 20;
         // The store says when the run exists, the mock how far it has come.
-        while machine.count("SELECT count(*) FROM runs") == 0 || machine.mock.stats().completed < killed_at {
+        while machine.count("SELECT count(*) FROM runs") == 0
+            || machine.mock.stats().completed < killed_at
+        {
             if let Some(status) = run.try_wait().unwrap() {
                 panic!("the run ended by itself with {status} before point {point}");
             }
@@ -83,10 +103,24 @@ fn a_killed_run_is_resumed_without_asking_again() {
         wait_until_idle(&machine);
         let (recorded, asked) = (machine.replies_recorded(), machine.requests());
         let resumed = machine.run(&["resume", "last"]);
-        assert_eq!(resumed.status.code(), Some(0), "point {point}: {}", said(&resumed));
-        assert_eq!(resumed.stdout, whole.stdout, "point {point}: {}", said(&resumed));
+        assert_eq!(
+            resumed.status.code(),
+            Some(0),
+            "point {point}: {}",
+            said(&resumed)
+        );
+        assert_eq!(
+            resumed.stdout,
+            whole.stdout,
+            "point {point}: {}",
+            said(&resumed)
+        );
         let asked_again = machine.requests() - asked;
-        assert_eq!(asked_again, REQUESTS - recorded, "point {point}: {recorded} replies were written");
+        assert_eq!(
+            asked_again,
+            REQUESTS - recorded,
+            "point {point}: {recorded} replies were written"
+        );
     }
 }
 
@@ -116,13 +150,19 @@ fn an_edited_prompt_runs_again_with_what_depends_on_it() {
     let edited = machine.run(&["resume", "last"]);
     assert_eq!(edited.status.code(), Some(0), "{}", said(&edited));
     assert_eq!(machine.requests(), before + 1);
-    assert!(said(&edited).contains(&format!("{} reused", TASKS - 1)), "{}", said(&edited));
+    assert!(
+        said(&edited).contains(&format!("{} reused", TASKS - 1)),
+        "{}",
+        said(&edited)
+    );
     assert!(said(&edited).contains("1 to run"), "{}", said(&edited));
 }
 
 /// The same, but a request with this in its prompt is never answered.
 fn hanging(mut config: Config, prompt: &str) -> Config {
-    config.rules.insert(0, Rule::fault(When::prompt(prompt), Breakage::Hang));
+    config
+        .rules
+        .insert(0, Rule::fault(When::prompt(prompt), Breakage::Hang));
     config
 }
 
@@ -138,7 +178,11 @@ fn a_second_process_is_refused() {
     }
     let second = machine.run(&["resume", "last"]);
     assert_eq!(second.status.code(), Some(1));
-    assert!(said(&second).contains("is being driven by process"), "{}", said(&second));
+    assert!(
+        said(&second).contains("is being driven by process"),
+        "{}",
+        said(&second)
+    );
     let listed = machine.run(&["runs"]);
     assert!(said(&listed).contains("running"), "{}", said(&listed));
     run.kill().unwrap();
@@ -147,7 +191,10 @@ fn a_second_process_is_refused() {
     let listed = machine.run(&["runs"]);
     assert!(said(&listed).contains("interrupted"), "{}", said(&listed));
     let shown = said(&machine.run(&["show"]));
-    assert!(shown.lines().any(|line| line.ends_with("interrupted")), "{shown}");
+    assert!(
+        shown.lines().any(|line| line.ends_with("interrupted")),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -159,11 +206,14 @@ fn ctrl_c_parks_and_a_second_one_cancels() {
     }
     let process = run.id().to_string();
     let interrupt = || {
-        let kill = std::process::Command::new("kill").args(["-INT", &process]).status();
+        let kill = std::process::Command::new("kill")
+            .args(["-INT", &process])
+            .status();
         assert!(kill.unwrap().success());
     };
     interrupt();
-    let parking = "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'parking_started'";
+    let parking =
+        "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'parking_started'";
     while machine.count(parking) == 0 {
         std::thread::yield_now();
     }

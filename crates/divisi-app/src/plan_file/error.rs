@@ -56,7 +56,12 @@ impl Wrong {
     /// Something wrong with these bytes, of which the label says a little less.
     pub(super) fn new(kind: Kind, message: impl Into<String>, bytes: Range<usize>) -> Self {
         let message = message.into();
-        Self { kind, labels: vec![(bytes, message.clone())], message, hint: None }
+        Self {
+            kind,
+            labels: vec![(bytes, message.clone())],
+            message,
+            hint: None,
+        }
     }
 
     /// Something wrong that several places have a part in.
@@ -65,12 +70,20 @@ impl Wrong {
         message: impl Into<String>,
         labels: Vec<(Range<usize>, String)>,
     ) -> Self {
-        Self { kind, message: message.into(), hint: None, labels }
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            labels,
+        }
     }
 
     /// The same with advice.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// The same with such advice as there is.
@@ -80,7 +93,10 @@ impl Wrong {
 
     /// The error, in the file `name` with this `text`.
     pub(super) fn of(self, name: &Arc<str>, text: &Arc<str>) -> PlanFileError {
-        let start = self.labels.first().map_or(0, |(bytes, _)| bytes.start.min(text.len()));
+        let start = self
+            .labels
+            .first()
+            .map_or(0, |(bytes, _)| bytes.start.min(text.len()));
         let line_start = text[..start].rfind('\n').map_or(0, |end| end + 1);
         PlanFileError(Box::new(Details {
             name: name.clone(),
@@ -119,7 +135,13 @@ impl PlanFileError {
     pub fn sites(&self) -> impl Iterator<Item = (Site, &str)> {
         self.0.wrong.labels.iter().map(|(bytes, said)| {
             let line = line_of(self.0.source.inner(), bytes.start);
-            (Site { script: self.0.name.clone(), line }, said.as_str())
+            (
+                Site {
+                    script: self.0.name.clone(),
+                    line,
+                },
+                said.as_str(),
+            )
         })
     }
 }
@@ -130,7 +152,8 @@ impl Diagnostic for PlanFileError {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.hint().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+        self.hint()
+            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

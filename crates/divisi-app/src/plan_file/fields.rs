@@ -10,23 +10,33 @@ use serde_json::Value;
 /// Checks the form of everything, and gives back the tasks.
 pub(super) fn check(root: &Node) -> Result<&[Node], Wrong> {
     let Some(entries) = root.map() else {
-        return Err(Wrong::new(Kind::Form, "this is no plan", root.bytes.clone())
-            .hint("a plan has `tasks`, a list with an `id` and a `prompt` each"));
+        return Err(
+            Wrong::new(Kind::Form, "this is no plan", root.bytes.clone())
+                .hint("a plan has `tasks`, a list with an `id` and a `prompt` each"),
+        );
     };
     for entry in entries.iter().filter(|entry| entry.key != "tasks") {
         head(entry)?;
     }
     let Some(tasks) = root.entry("tasks") else {
-        let at = entries.first().map_or(root.bytes.clone(), |entry| entry.key_bytes.clone());
+        let at = entries
+            .first()
+            .map_or(root.bytes.clone(), |entry| entry.key_bytes.clone());
         return Err(Wrong::new(Kind::Form, "the plan has no `tasks`", at)
             .hint("name at least one task with an `id` and a `prompt`"));
     };
     let Some(list) = tasks.value.list() else {
-        return Err(Wrong::new(Kind::Form, "`tasks` is no list", tasks.key_bytes.clone()));
+        return Err(Wrong::new(
+            Kind::Form,
+            "`tasks` is no list",
+            tasks.key_bytes.clone(),
+        ));
     };
     if list.is_empty() {
-        return Err(Wrong::new(Kind::Form, "the plan has no tasks", tasks.key_bytes.clone())
-            .hint("name at least one task with an `id` and a `prompt`"));
+        return Err(
+            Wrong::new(Kind::Form, "the plan has no tasks", tasks.key_bytes.clone())
+                .hint("name at least one task with an `id` and a `prompt`"),
+        );
     }
     list.iter().try_for_each(task)?;
     Ok(list)
@@ -35,14 +45,28 @@ pub(super) fn check(root: &Node) -> Result<&[Node], Wrong> {
 fn head(entry: &Entry) -> Result<(), Wrong> {
     match (&*entry.key, &entry.value.tree) {
         ("gather", Tree::Scalar(Value::String(prompt))) if prompt.trim().is_empty() => {
-            Err(Wrong::new(Kind::Form, "the prompt of `gather` is empty", entry.key_bytes.clone()))
+            Err(Wrong::new(
+                Kind::Form,
+                "the prompt of `gather` is empty",
+                entry.key_bytes.clone(),
+            ))
         }
         ("gather", Tree::Scalar(Value::String(_))) => Ok(()),
         ("gather", Tree::Map(fields)) => {
-            fields.iter().try_for_each(|field| one::<Gather>(field, &[]))?;
-            match entry.value.entry("prompt").and_then(|entry| entry.value.text()) {
+            fields
+                .iter()
+                .try_for_each(|field| one::<Gather>(field, &[]))?;
+            match entry
+                .value
+                .entry("prompt")
+                .and_then(|entry| entry.value.text())
+            {
                 Some(prompt) if !prompt.trim().is_empty() => Ok(()),
-                _ => Err(Wrong::new(Kind::Form, "`gather` has no prompt", entry.key_bytes.clone())),
+                _ => Err(Wrong::new(
+                    Kind::Form,
+                    "`gather` has no prompt",
+                    entry.key_bytes.clone(),
+                )),
             }
         }
         ("gather", _) => {
@@ -55,14 +79,24 @@ fn head(entry: &Entry) -> Result<(), Wrong> {
 
 fn task(task: &Node) -> Result<(), Wrong> {
     let Some(fields) = task.map() else {
-        return Err(Wrong::new(Kind::Form, "this is no task", task.bytes.clone())
-            .hint("a task has an `id` and a `prompt`"));
+        return Err(
+            Wrong::new(Kind::Form, "this is no task", task.bytes.clone())
+                .hint("a task has an `id` and a `prompt`"),
+        );
     };
-    fields.iter().try_for_each(|field| one::<PlanTask>(field, &[]))?;
+    fields
+        .iter()
+        .try_for_each(|field| one::<PlanTask>(field, &[]))?;
     for needed in ["id", "prompt"] {
         if task.entry(needed).is_none() {
-            let at = fields.first().map_or(task.bytes.clone(), |field| field.key_bytes.clone());
-            return Err(Wrong::new(Kind::Form, format!("the task has no `{needed}`"), at));
+            let at = fields
+                .first()
+                .map_or(task.bytes.clone(), |field| field.key_bytes.clone());
+            return Err(Wrong::new(
+                Kind::Form,
+                format!("the task has no `{needed}`"),
+                at,
+            ));
         }
     }
     Ok(())
@@ -71,13 +105,19 @@ fn task(task: &Node) -> Result<(), Wrong> {
 /// Checks one field of a `T`, all of whose fields have defaults.
 fn one<T: DeserializeOwned>(field: &Entry, others: &[&str]) -> Result<(), Wrong> {
     let alone = Value::from_iter([(field.key.clone(), field.value.value())]);
-    let Err(error) = serde_json::from_value::<T>(alone) else { return Ok(()) };
+    let Err(error) = serde_json::from_value::<T>(alone) else {
+        return Ok(());
+    };
     let message = error.to_string();
     Err(match Unknown::parse(&message) {
         Some(mut unknown) if unknown.name == field.key => {
             unknown.known.extend(others);
-            Wrong::new(Kind::Form, format!("there is no field `{}`", field.key), field.key_bytes.clone())
-                .hint(unknown.hint())
+            Wrong::new(
+                Kind::Form,
+                format!("there is no field `{}`", field.key),
+                field.key_bytes.clone(),
+            )
+            .hint(unknown.hint())
         }
         _ => {
             let bytes = match field.value.tree {

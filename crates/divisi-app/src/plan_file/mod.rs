@@ -45,7 +45,9 @@ pub fn is_plan(path: &str) -> bool {
 
 /// The text of a plan for a file of this name.
 pub fn write(path: &Path, plan: &Plan) -> anyhow::Result<String> {
-    let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let is_json = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     match is_json {
         true => Ok(serde_json::to_string_pretty(plan)? + "\n"),
         // By way of JSON, so that both have the same form: YAML of its own would
@@ -59,13 +61,20 @@ impl PlanFile {
     pub fn read(path: &str, text: &str) -> Result<Self, PlanFileError> {
         let (path, text): (Arc<str>, Arc<str>) = (path.into(), text.into());
         let read = || {
-            let root =
-                tree::read(&text).map_err(|wrong| Wrong::new(Kind::Syntax, wrong.message, wrong.bytes))?;
+            let root = tree::read(&text)
+                .map_err(|wrong| Wrong::new(Kind::Syntax, wrong.message, wrong.bytes))?;
             let tasks = fields::check(&root)?;
             let plan = Plan::from_value(&root.value())
                 .map_err(|error| Places { text: &text, tasks }.explain(&error))?;
-            let lines = tasks.iter().map(|task| line_of(&text, task.bytes.start)).collect();
-            Ok(Self { plan, path: path.clone(), lines })
+            let lines = tasks
+                .iter()
+                .map(|task| line_of(&text, task.bytes.start))
+                .collect();
+            Ok(Self {
+                plan,
+                path: path.clone(),
+                lines,
+            })
         };
         read().map_err(|wrong: Wrong| wrong.of(&path, &text))
     }
@@ -85,23 +94,35 @@ impl PlanFile {
 
     /// The line of the task at a place of the plan.
     pub fn site(&self, place: usize) -> Option<Site> {
-        self.lines.get(place).map(|&line| Site { script: self.path.clone(), line })
+        self.lines.get(place).map(|&line| Site {
+            script: self.path.clone(),
+            line,
+        })
     }
 
     /// What runs it.
     pub fn flow(&self) -> Flow {
         let chains = self.plan.chains();
         let tasks = self.plan.tasks().iter().enumerate().map(|(place, task)| {
-            let needs: Value =
-                self.plan.needs(place).iter().map(|&need| self.plan.tasks()[need].id.as_str()).collect();
+            let needs: Value = self
+                .plan
+                .needs(place)
+                .iter()
+                .map(|&need| self.plan.tasks()[need].id.as_str())
+                .collect();
             let mut written = json!(task);
             written["needs"] = needs;
             written["priority"] = chains[place].into();
             written
         });
-        let given = json!({ "tasks": tasks.collect::<Vec<_>>(), "gather": self.plan.head().gather });
+        let given =
+            json!({ "tasks": tasks.collect::<Vec<_>>(), "gather": self.plan.head().gather });
         let source = include_str!("../flows/plan.js").replacen(NO_PHASES, &self.phases(), 1);
-        Flow { name: self.name(), ..Flow::script("plan", source) }.args(given)
+        Flow {
+            name: self.name(),
+            ..Flow::script("plan", source)
+        }
+        .args(given)
     }
 
     /// The groups with a cap, as the `meta` of a script announces them.
@@ -120,7 +141,9 @@ impl Places<'_> {
     fn explain(&self, error: &PlanError) -> Wrong {
         let wrong = |kind, bytes| Wrong::new(kind, error.to_string(), bytes).hints(error.hint());
         match error {
-            PlanError::Malformed { message } => Wrong::new(Kind::Form, message, 0..0).hints(error.hint()),
+            PlanError::Malformed { message } => {
+                Wrong::new(Kind::Form, message, 0..0).hints(error.hint())
+            }
             PlanError::Empty | PlanError::TooLong { .. } => wrong(Kind::Form, 0..0),
             PlanError::BadId { place, id } => {
                 let message = format!("`{id}` is no id");
@@ -133,21 +156,30 @@ impl Places<'_> {
                     .filter_map(|task| task.entry("id"))
                     .filter(|e| e.value.text() == Some(id));
                 let said = ["first here", "and here again"];
-                let labels = same.zip(said).map(|(entry, said)| (entry.value.bytes.clone(), said.to_owned()));
-                Wrong::of_several(Kind::Dependencies, error.to_string(), labels.collect()).hints(error.hint())
+                let labels = same
+                    .zip(said)
+                    .map(|(entry, said)| (entry.value.bytes.clone(), said.to_owned()));
+                Wrong::of_several(Kind::Dependencies, error.to_string(), labels.collect())
+                    .hints(error.hint())
             }
             PlanError::EmptyPrompt { task } => {
-                let bytes = self.entry(task, "prompt").map_or(0..0, |entry| entry.key_bytes.clone());
+                let bytes = self
+                    .entry(task, "prompt")
+                    .map_or(0..0, |entry| entry.key_bytes.clone());
                 wrong(Kind::Form, bytes).hint("say what the agent is to do: it knows nothing else")
             }
             PlanError::UnknownNeed { task, need, known } => {
                 let near = crate::slip::nearest(need, known.iter().map(String::as_str));
-                let hint = near.map(|near| format!("did you mean `{near}`?")).or(error.hint());
+                let hint = near
+                    .map(|near| format!("did you mean `{near}`?"))
+                    .or(error.hint());
                 Wrong::new(Kind::Dependencies, error.to_string(), self.need(task, need)).hints(hint)
             }
             PlanError::UnknownPhase { phase, known } => {
                 let near = crate::slip::nearest(phase, known.iter().map(String::as_str));
-                let hint = near.map(|near| format!("did you mean `{near}`?")).or(error.hint());
+                let hint = near
+                    .map(|near| format!("did you mean `{near}`?"))
+                    .or(error.hint());
                 Wrong::new(Kind::Form, error.to_string(), 0..0).hints(hint)
             }
             PlanError::SamePhase { .. } => wrong(Kind::Form, 0..0),
@@ -158,32 +190,42 @@ impl Places<'_> {
                     .iter()
                     .zip(next)
                     .map(|(id, need)| (self.need(id, need), format!("`{id}` needs `{need}`")));
-                Wrong::of_several(Kind::Dependencies, error.to_string(), labels.collect()).hints(error.hint())
+                Wrong::of_several(Kind::Dependencies, error.to_string(), labels.collect())
+                    .hints(error.hint())
             }
         }
     }
 
     fn id_at(&self, place: usize) -> Range<usize> {
         let task = &self.tasks[place];
-        task.entry("id").map_or(task.bytes.clone(), |entry| entry.value.bytes.clone())
+        task.entry("id")
+            .map_or(task.bytes.clone(), |entry| entry.value.bytes.clone())
     }
 
     fn entry(&self, id: &str, key: &str) -> Option<&tree::Entry> {
-        let named = |task: &&Node| task.entry("id").and_then(|entry| entry.value.text()) == Some(id);
+        let named =
+            |task: &&Node| task.entry("id").and_then(|entry| entry.value.text()) == Some(id);
         self.tasks.iter().find(named)?.entry(key)
     }
 
     /// Where a task says that it needs another: in its list, or in its prompt.
     fn need(&self, id: &str, need: &str) -> Range<usize> {
-        let listed = self.entry(id, "needs").and_then(|entry| entry.value.list()).unwrap_or_default();
+        let listed = self
+            .entry(id, "needs")
+            .and_then(|entry| entry.value.list())
+            .unwrap_or_default();
         if let Some(node) = listed.iter().find(|node| node.text() == Some(need)) {
             return node.bytes.clone();
         }
-        let Some(prompt) = self.entry(id, "prompt").map(|entry| &entry.value.bytes) else { return 0..0 };
+        let Some(prompt) = self.entry(id, "prompt").map(|entry| &entry.value.bytes) else {
+            return 0..0;
+        };
         let written = &self.text[prompt.clone()];
         let refers = |at: &usize| references(&written[*at..]).next() == Some(need);
         let braces: Vec<usize> = written.match_indices("{{").map(|(at, _)| at).collect();
-        let Some(&at) = braces.iter().rfind(|at| refers(at)) else { return prompt.clone() };
+        let Some(&at) = braces.iter().rfind(|at| refers(at)) else {
+            return prompt.clone();
+        };
         let long = written[at..].find("}}").map_or(2, |end| end + 2);
         prompt.start + at..prompt.start + at + long
     }

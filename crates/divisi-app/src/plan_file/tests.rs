@@ -8,9 +8,16 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 fn refused(path: &str, text: &str) -> String {
     let error = PlanFile::read(path, text).expect_err("this is no plan");
     let mut shown = String::new();
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(80);
-    handler.render_report(&mut shown, &error).expect("it can be shown");
-    shown.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let handler =
+        GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(80);
+    handler
+        .render_report(&mut shown, &error)
+        .expect("it can be shown");
+    shown
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn yaml(text: &str) -> String {
@@ -36,7 +43,10 @@ tasks:
     let json = r#"{"name": "release", "maxCost": "2.5", "tasks": [
       {"id": "build", "prompt": "Build it", "timeout": 600000, "model": ["haiku", "opus"], "check": [{"command": "cargo test"}]},
       {"id": "notes", "prompt": "Write notes from: {{build}}\n", "maxCost": 0.35}]}"#;
-    let (yaml, json) = (PlanFile::read("p.yaml", yaml).unwrap(), PlanFile::read("p.json", json).unwrap());
+    let (yaml, json) = (
+        PlanFile::read("p.yaml", yaml).unwrap(),
+        PlanFile::read("p.json", json).unwrap(),
+    );
     assert_eq!(yaml.plan, json.plan);
     assert_eq!(&*yaml.name(), "release");
     assert_eq!(yaml.site(1).unwrap().to_string(), "p.yaml:9");
@@ -459,16 +469,33 @@ fn what_is_written_is_read_as_the_same_plan() {
     "#);
     for path in ["p.yaml", "p.json"] {
         let written = super::write(path.as_ref(), &plan).unwrap();
-        assert_eq!(PlanFile::read(path, &written).unwrap().plan, plan, "{written}");
+        assert_eq!(
+            PlanFile::read(path, &written).unwrap().plan,
+            plan,
+            "{written}"
+        );
     }
 }
 
 #[test]
 fn a_check_that_says_two_things_or_nothing_is_none() {
-    for check in ["{command: a, schema: {}}", "{command: a, threshold: 3}", "{judge: ' '}", "''", "3", "{}"] {
+    for check in [
+        "{command: a, schema: {}}",
+        "{command: a, threshold: 3}",
+        "{judge: ' '}",
+        "''",
+        "3",
+        "{}",
+    ] {
         let refused = yaml(&format!("tasks: [{{id: a, prompt: x, check: {check}}}]"));
-        assert!(refused.contains("a check is a shell command, or one of"), "{check}: {refused}");
+        assert!(
+            refused.contains("a check is a shell command, or one of"),
+            "{check}: {refused}"
+        );
     }
     let refused = yaml("tasks: [{id: a, prompt: x, check: {judge: good, threshold: 11}}]");
-    assert!(refused.contains("the threshold is 11 of 10 marks"), "{refused}");
+    assert!(
+        refused.contains("the threshold is 11 of 10 marks"),
+        "{refused}"
+    );
 }

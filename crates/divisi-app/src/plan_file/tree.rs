@@ -47,9 +47,14 @@ pub(super) fn read(text: &str) -> Result<Node, Malformed> {
         Ok(raw) => Ok(lines.node(raw)),
         Err(error) => {
             let place = error.location();
-            let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
+            let message = error
+                .without_snippet()
+                .render_with_formatter(&UserMessageFormatter);
             let bytes = place.map_or(0..0, |place| lines.bytes(place));
-            Err(Malformed { message: without_place(&message).to_owned(), bytes })
+            Err(Malformed {
+                message: without_place(&message).to_owned(),
+                bytes,
+            })
         }
     }
 }
@@ -60,9 +65,10 @@ impl Node {
         match &self.tree {
             Tree::Scalar(value) => value.clone(),
             Tree::List(list) => list.iter().map(Self::value).collect(),
-            Tree::Map(entries) => {
-                entries.iter().map(|entry| (entry.key.clone(), entry.value.value())).collect()
-            }
+            Tree::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.value.value()))
+                .collect(),
         }
     }
 
@@ -102,7 +108,10 @@ struct Lines<'t> {
 impl<'t> Lines<'t> {
     fn of(text: &'t str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
-        Self { text, starts: starts.collect() }
+        Self {
+            text,
+            starts: starts.collect(),
+        }
     }
 
     fn node(&self, raw: Spanned<Raw>) -> Node {
@@ -110,13 +119,19 @@ impl<'t> Lines<'t> {
         let tree = match raw.value {
             Raw::Scalar(value) => Tree::Scalar(value),
             Raw::List(list) => Tree::List(list.into_iter().map(|raw| self.node(raw)).collect()),
-            Raw::Map(entries) => Tree::Map(entries.into_iter().map(|entry| self.entry(entry)).collect()),
+            Raw::Map(entries) => {
+                Tree::Map(entries.into_iter().map(|entry| self.entry(entry)).collect())
+            }
         };
         Node { tree, bytes }
     }
 
     fn entry(&self, (key, value): (Spanned<String>, Spanned<Raw>)) -> Entry {
-        Entry { key_bytes: self.bytes(key.referenced), key: key.value, value: self.node(value) }
+        Entry {
+            key_bytes: self.bytes(key.referenced),
+            key: key.value,
+            value: self.node(value),
+        }
     }
 
     /// The bytes of a place that is given in characters.
@@ -133,12 +148,16 @@ impl<'t> Lines<'t> {
 /// The bytes of so many characters of a text.
 fn chars(text: &str, count: u64) -> usize {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    text.char_indices().nth(count).map_or(text.len(), |(at, _)| at)
+    text.char_indices()
+        .nth(count)
+        .map_or(text.len(), |(at, _)| at)
 }
 
 /// The message without the place that is shown beside it.
 fn without_place(message: &str) -> &str {
-    message.rfind(" at line ").map_or(message, |at| &message[..at])
+    message
+        .rfind(" at line ")
+        .map_or(message, |at| &message[..at])
 }
 
 /// A value as the library hands it over.
@@ -181,7 +200,8 @@ impl<'de> Visitor<'de> for Anything {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Raw, E> {
-        let number = Number::from_f64(value).ok_or_else(|| E::custom("this is no number that JSON has"))?;
+        let number =
+            Number::from_f64(value).ok_or_else(|| E::custom("this is no number that JSON has"))?;
         Ok(Raw::Scalar(number.into()))
     }
 
@@ -219,8 +239,14 @@ mod tests {
     fn json_and_yaml_say_the_same() {
         let said = json!({ "a": [1, -2, 0.5, true, null, "yes"], "b": { "c": "😀 / x\ny" } });
         assert_eq!(value(&said.to_string()), said);
-        assert_eq!(value("{\n\t\"a\": \"\\ud83d\\ude00 \\/ x\"\n}"), json!({ "a": "😀 / x" }));
-        assert_eq!(value("a: [1, -2, 0.5, true, ~, yes]\nb:\n  c: |-\n    😀 / x\n    y\n"), said);
+        assert_eq!(
+            value("{\n\t\"a\": \"\\ud83d\\ude00 \\/ x\"\n}"),
+            json!({ "a": "😀 / x" })
+        );
+        assert_eq!(
+            value("a: [1, -2, 0.5, true, ~, yes]\nb:\n  c: |-\n    😀 / x\n    y\n"),
+            said
+        );
     }
 
     #[test]
@@ -229,8 +255,13 @@ mod tests {
         let root = read(text).unwrap();
         let bytes = |bytes: &Range<usize>| &text[bytes.clone()];
         assert_eq!(bytes(&root.entry("é").unwrap().key_bytes), "é");
-        let inner = root.entry("list").unwrap().value.list().unwrap()[0].entry("ü").unwrap();
-        assert_eq!((bytes(&inner.key_bytes), bytes(&inner.value.bytes)), ("ü", "two"));
+        let inner = root.entry("list").unwrap().value.list().unwrap()[0]
+            .entry("ü")
+            .unwrap();
+        assert_eq!(
+            (bytes(&inner.key_bytes), bytes(&inner.value.bytes)),
+            ("ü", "two")
+        );
     }
 
     #[test]

@@ -20,7 +20,16 @@ pub async fn choose_ahead(
     environment: &Environment,
     mode: AnswerMode<'_>,
 ) -> Result<(Models, Option<String>), Problem> {
-    let problem = match choose(settings, environment, AnswerMode { record: None, ..mode }).await {
+    let problem = match choose(
+        settings,
+        environment,
+        AnswerMode {
+            record: None,
+            ..mode
+        },
+    )
+    .await
+    {
         Ok(models) => return Ok((models, None)),
         Err(problem) if mode.replay.is_some() => return Err(problem),
         Err(problem) => problem,
@@ -30,14 +39,25 @@ pub async fn choose_ahead(
         return Err(problem);
     }
     let note = format!("planned with the models of `{default}`; {problem}");
-    Ok((Models { default: settings.model.as_str().into(), provider: default, providers: ready }, Some(note)))
+    Ok((
+        Models {
+            default: settings.model.as_str().into(),
+            provider: default,
+            providers: ready,
+        },
+        Some(note),
+    ))
 }
 
 fn without_keys(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<(String, BTreeMap<String, ProviderModels>), Problem> {
-    let default = if settings.provider == AUTO { USUAL } else { &settings.provider };
+    let default = if settings.provider == AUTO {
+        USUAL
+    } else {
+        &settings.provider
+    };
     let mut ready = BTreeMap::new();
     for candidate in candidates(settings, environment) {
         let mut models = candidate.models_of(candidate.connect()?);
@@ -54,7 +74,11 @@ mod tests {
     async fn ahead(settings: &str) -> Result<String, Problem> {
         let settings = toml::from_str(&format!("local = false\n{settings}")).unwrap();
         let (models, note) = choose_ahead(&settings, &[].into(), AnswerMode::default()).await?;
-        Ok(format!("{} | {}", models.find(Some("haiku")).unwrap().id, note.unwrap_or_default()))
+        Ok(format!(
+            "{} | {}",
+            models.find(Some("haiku")).unwrap().id,
+            note.unwrap_or_default()
+        ))
     }
 
     #[tokio::test]

@@ -64,8 +64,17 @@ pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candida
         let format = provider.kind(name)?;
         // Chat Completions are spoken by many; only by its name is one of them meant.
         let is_meant = |vendor: &&Vendor| vendor.name == *name || format != WireFormat::OpenaiChat;
-        let vendor = vendors.iter().filter(|vendor| vendor.wire_format == format).find(is_meant);
-        Some(Candidate::of_settings(name, format, provider, vendor, environment))
+        let vendor = vendors
+            .iter()
+            .filter(|vendor| vendor.wire_format == format)
+            .find(is_meant);
+        Some(Candidate::of_settings(
+            name,
+            format,
+            provider,
+            vendor,
+            environment,
+        ))
     };
     // Who only says more of a vendor does not prefer it.
     let says_more = |name: &str| {
@@ -73,10 +82,13 @@ pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candida
         provider.filter(|(_, provider)| provider.base_url.is_none())
     };
     let is_vendor = |name: &str| vendors.iter().any(|vendor| vendor.name == name);
-    let elsewhere =
-        settings.providers.iter().filter(|(name, _)| !is_vendor(name) || says_more(name).is_none());
-    let mut candidates: Vec<_> =
-        elsewhere.filter_map(|(name, provider)| of_settings(name, provider)).collect();
+    let elsewhere = settings
+        .providers
+        .iter()
+        .filter(|(name, _)| !is_vendor(name) || says_more(name).is_none());
+    let mut candidates: Vec<_> = elsewhere
+        .filter_map(|(name, provider)| of_settings(name, provider))
+        .collect();
     for vendor in &vendors {
         match says_more(&vendor.name) {
             Some((name, provider)) => candidates.extend(of_settings(name, provider)),
@@ -84,20 +96,28 @@ pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candida
             None => candidates.push(Candidate::of_vendor(vendor.clone(), environment)),
         }
     }
-    candidates.iter_mut().for_each(|candidate| candidate.begin_with(settings));
+    candidates
+        .iter_mut()
+        .for_each(|candidate| candidate.begin_with(settings));
     candidates
 }
 
 /// The model servers found on this machine.
 pub fn local_candidates(servers: &[LocalServer], settings: &Settings) -> Vec<Candidate> {
     let mut candidates: Vec<_> = servers.iter().filter_map(Candidate::of_server).collect();
-    candidates.iter_mut().for_each(|candidate| candidate.begin_with(settings));
+    candidates
+        .iter_mut()
+        .for_each(|candidate| candidate.begin_with(settings));
     candidates
 }
 
 /// Every kind of server that is looked for on this machine.
-pub(super) const LOCAL: [ServerKind; 4] =
-    [ServerKind::Ollama, ServerKind::LlamaServer, ServerKind::LmStudio, ServerKind::Vllm];
+pub(super) const LOCAL: [ServerKind; 4] = [
+    ServerKind::Ollama,
+    ServerKind::LlamaServer,
+    ServerKind::LmStudio,
+    ServerKind::Vllm,
+];
 
 /// What a server on this machine is called in `provider:model`.
 pub(super) fn local_name(kind: ServerKind) -> &'static str {
@@ -111,12 +131,16 @@ pub(super) fn local_name(kind: ServerKind) -> &'static str {
 
 /// Where a vendor is reached.
 fn url<'a>(vendor: &'a Vendor, environment: &'a Environment) -> &'a str {
-    environment.get(&vendor.base_url_env).unwrap_or(&vendor.base_url)
+    environment
+        .get(&vendor.base_url_env)
+        .unwrap_or(&vendor.base_url)
 }
 
 /// The variable that leads elsewhere, where it is set.
 fn url_env<'a>(vendor: &'a Vendor, environment: &Environment) -> Option<&'a str> {
-    environment.get(&vendor.base_url_env).map(|_| vendor.base_url_env.as_str())
+    environment
+        .get(&vendor.base_url_env)
+        .map(|_| vendor.base_url_env.as_str())
 }
 
 impl Candidate {
@@ -130,20 +154,30 @@ impl Candidate {
         environment: &Environment,
     ) -> Self {
         let vendor = vendor.filter(|_| provider.base_url.is_none());
-        let key_env = provider.key_env.clone().or_else(|| Some(vendor?.key_env.clone()));
-        let mut tiers = vendor.map(|vendor| vendor.tiers.clone()).unwrap_or_default();
+        let key_env = provider
+            .key_env
+            .clone()
+            .or_else(|| Some(vendor?.key_env.clone()));
+        let mut tiers = vendor
+            .map(|vendor| vendor.tiers.clone())
+            .unwrap_or_default();
         tiers.extend(provider.tiers.clone());
         Self {
             name: name.to_owned(),
             found: Found::Settings,
             wire_format,
-            base_url_env: vendor.and_then(|vendor| url_env(vendor, environment)).map(str::to_owned),
+            base_url_env: vendor
+                .and_then(|vendor| url_env(vendor, environment))
+                .map(str::to_owned),
             base_url: provider
                 .base_url
                 .clone()
                 .or_else(|| Some(url(vendor?, environment).to_owned()))
                 .unwrap_or_default(),
-            key: key_env.as_deref().and_then(|name| environment.get(name)).map(Secret::new),
+            key: key_env
+                .as_deref()
+                .and_then(|name| environment.get(name))
+                .map(Secret::new),
             key_env,
             models: provider
                 .models
@@ -197,9 +231,13 @@ impl Candidate {
 
     /// Where it is reached, without what may be secret in it.
     pub fn shown_url(&self) -> String {
-        let (scheme, rest) = self.base_url.split_once("://").unwrap_or(("", &self.base_url));
-        let (authority, path) =
-            rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
+        let (scheme, rest) = self
+            .base_url
+            .split_once("://")
+            .unwrap_or(("", &self.base_url));
+        let (authority, path) = rest
+            .split_once('/')
+            .map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
         let host = authority.rsplit('@').next().unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let url = format!("{scheme}://{host}{path}");
@@ -217,12 +255,19 @@ impl Candidate {
 
     /// Its models, answered by `provider`.
     pub fn models_of(&self, provider: Arc<dyn Provider>) -> ProviderModels {
-        let tiers: Vec<(&str, &str)> =
-            self.tiers.iter().map(|(tier, id)| (tier.as_str(), id.as_str())).collect();
+        let tiers: Vec<(&str, &str)> = self
+            .tiers
+            .iter()
+            .map(|(tier, id)| (tier.as_str(), id.as_str()))
+            .collect();
         let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
-        let models =
-            ProviderModels::new(provider, &tiers, &models).limited(self.rate.settings(self.wire_format));
-        if self.found == Found::Local { models.free() } else { models }
+        let models = ProviderModels::new(provider, &tiers, &models)
+            .limited(self.rate.settings(self.wire_format));
+        if self.found == Found::Local {
+            models.free()
+        } else {
+            models
+        }
     }
 
     /// Names the account that answers; `None` for those that ask for no key.
@@ -243,8 +288,9 @@ impl Candidate {
                 None => format!("`base_url` under [providers.{}]", self.name),
             };
             let is_ours = self.found == Found::Known && self.base_url_env.is_none();
-            let hint = (error.part == EndpointPart::Address && !is_ours)
-                .then(|| format!("it comes from {place}: write it whole, like http://127.0.0.1:8080"));
+            let hint = (error.part == EndpointPart::Address && !is_ours).then(|| {
+                format!("it comes from {place}: write it whole, like http://127.0.0.1:8080")
+            });
             Problem::usage(error.to_string()).with_hints(hint)
         })
     }
@@ -270,11 +316,18 @@ mod tests {
     #[test]
     fn a_vendor_is_ready_when_its_key_is_set() {
         let ready = |candidates: Vec<Candidate>| -> Vec<String> {
-            candidates.into_iter().filter(Candidate::is_ready).map(|candidate| candidate.name).collect()
+            candidates
+                .into_iter()
+                .filter(Candidate::is_ready)
+                .map(|candidate| candidate.name)
+                .collect()
         };
         assert_eq!(ready(all("", [])), [""; 0]);
         assert_eq!(
-            ready(all("", [("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")])),
+            ready(all(
+                "",
+                [("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")]
+            )),
             ["anthropic", "openai"]
         );
     }
@@ -283,15 +336,23 @@ mod tests {
     fn a_vendors_key_is_sent_to_nobody_else() {
         let settings = "[providers.corp]\nkind = 'anthropic'\nbase_url = 'https://corp.example'";
         let candidates = all(settings, [("ANTHROPIC_API_KEY", "k")]);
-        assert_eq!((candidates[0].name.as_str(), &candidates[0].key_env), ("corp", &None));
+        assert_eq!(
+            (candidates[0].name.as_str(), &candidates[0].key_env),
+            ("corp", &None)
+        );
         assert!(candidates[0].key.is_none());
     }
 
     #[test]
     fn a_known_vendor_may_be_changed_in_part() {
-        let candidates =
-            all("[providers.anthropic]\nkind = 'anthropic'\ntiers = { haiku = 'claude-old' }", []);
-        assert_eq!(candidates.iter().filter(|c| c.name == "anthropic").count(), 1);
+        let candidates = all(
+            "[providers.anthropic]\nkind = 'anthropic'\ntiers = { haiku = 'claude-old' }",
+            [],
+        );
+        assert_eq!(
+            candidates.iter().filter(|c| c.name == "anthropic").count(),
+            1
+        );
         assert_eq!(candidates[0].tiers[&Tier::Haiku], "claude-old");
         assert_eq!(candidates[0].tiers[&Tier::Opus], "claude-opus-5-5");
         assert_eq!(candidates[0].key_env.as_deref(), Some("ANTHROPIC_API_KEY"));
@@ -299,31 +360,50 @@ mod tests {
 
     #[test]
     fn a_vendor_of_which_only_a_rate_is_said_stays_what_and_where_it_is() {
-        let settings =
-            "[providers.openai.rate]\nrequests_per_minute = 60\n[providers.corp]\nkind = 'openai-chat'";
-        let candidates = all(settings, [("OPENAI_BASE_URL", "https://gateway.example/v1")]);
-        let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+        let settings = "[providers.openai.rate]\nrequests_per_minute = 60\n[providers.corp]\nkind = 'openai-chat'";
+        let candidates = all(
+            settings,
+            [("OPENAI_BASE_URL", "https://gateway.example/v1")],
+        );
+        let names: Vec<&str> = candidates
+            .iter()
+            .map(|candidate| candidate.name.as_str())
+            .collect();
         assert_eq!(names, ["corp", "anthropic", "openai", "openrouter"]);
         assert_eq!(candidates[2].wire_format, WireFormat::Openai);
         assert_eq!(candidates[2].base_url, "https://gateway.example/v1");
-        assert_eq!(candidates[2].rate.requests_per_minute.map(u32::from), Some(60));
+        assert_eq!(
+            candidates[2].rate.requests_per_minute.map(u32::from),
+            Some(60)
+        );
     }
 
     #[test]
     fn limits_are_per_provider_and_the_narrower_holds() {
         let rate = |settings: &str| {
-            let settings =
-                format!("[providers.anthropic]\nkind = 'anthropic'\n[providers.anthropic.rate]\n{settings}");
+            let settings = format!(
+                "[providers.anthropic]\nkind = 'anthropic'\n[providers.anthropic.rate]\n{settings}"
+            );
             let candidates = all(&settings, []);
             candidates[0].rate.settings(candidates[0].wire_format)
         };
         let settings = rate("requests_per_second = 50\nrequests_per_minute = 600\nburst = 20");
-        assert_eq!((settings.requests_per_minute, settings.burst), (Some(600), Some(20)));
-        assert_eq!(rate("requests_per_second = 50").requests_per_minute, Some(3_000));
+        assert_eq!(
+            (settings.requests_per_minute, settings.burst),
+            (Some(600), Some(20))
+        );
+        assert_eq!(
+            rate("requests_per_second = 50").requests_per_minute,
+            Some(3_000)
+        );
         assert!(!rate("output_tokens_per_minute = 1").count_cached);
         let refused = |text: &str| toml::from_str::<Settings>(text).is_err();
-        assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nrequests = 5"));
-        assert!(refused("[providers.x]\nkind = 'openai'\n[providers.x.rate]\nburst = 0"));
+        assert!(refused(
+            "[providers.x]\nkind = 'openai'\n[providers.x.rate]\nrequests = 5"
+        ));
+        assert!(refused(
+            "[providers.x]\nkind = 'openai'\n[providers.x.rate]\nburst = 0"
+        ));
     }
 
     #[test]
@@ -331,26 +411,45 @@ mod tests {
         let settings = "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'https://corp.example/v1'\n[providers.corp.dialect]\n";
         let dialect = |more: &str| all(&format!("{settings}{more}"), [])[0].endpoint().dialect;
         assert_eq!(dialect(""), Dialect::default());
-        let told = dialect("omit = ['stream_options', 'tools']\nmax_tokens = 'max_completion_tokens'");
+        let told =
+            dialect("omit = ['stream_options', 'tools']\nmax_tokens = 'max_completion_tokens'");
         assert_eq!(
-            told.omit.iter().map(|part| part.as_str()).collect::<Vec<_>>(),
+            told.omit
+                .iter()
+                .map(|part| part.as_str())
+                .collect::<Vec<_>>(),
             ["stream_options", "tools"]
         );
-        let refused =
-            |more: &str| toml::from_str::<Settings>(&format!("{settings}{more}")).unwrap_err().to_string();
+        let refused = |more: &str| {
+            toml::from_str::<Settings>(&format!("{settings}{more}"))
+                .unwrap_err()
+                .to_string()
+        };
         assert!(refused("omit = ['temperature']").contains("unknown variant `temperature`"));
         assert!(refused("tools = false").contains("unknown field `tools`"));
         let known = all("[providers.openai.dialect]\nomit = ['include']", []);
-        assert_eq!((known[0].name.as_str(), known[0].dialect.omit.len()), ("anthropic", 0));
-        assert_eq!((known[1].name.as_str(), known[1].dialect.omit.len()), ("openai", 1));
+        assert_eq!(
+            (known[0].name.as_str(), known[0].dialect.omit.len()),
+            ("anthropic", 0)
+        );
+        assert_eq!(
+            (known[1].name.as_str(), known[1].dialect.omit.len()),
+            ("openai", 1)
+        );
     }
 
     #[test]
     fn addresses_are_shown_without_passwords() {
         let variables = [
-            ("ANTHROPIC_BASE_URL", "https://me:hush@gate.example/k1/v1?token=hush"),
+            (
+                "ANTHROPIC_BASE_URL",
+                "https://me:hush@gate.example/k1/v1?token=hush",
+            ),
             ("ANTHROPIC_API_KEY", "k1"),
         ];
-        assert_eq!(all("", variables)[0].shown_url(), "https://gate.example/***/v1");
+        assert_eq!(
+            all("", variables)[0].shown_url(),
+            "https://gate.example/***/v1"
+        );
     }
 }

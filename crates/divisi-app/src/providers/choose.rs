@@ -33,7 +33,9 @@ pub async fn choose(
     environment: &Environment,
     mode: AnswerMode<'_>,
 ) -> Result<Models, Problem> {
-    chosen(settings, environment, mode).await.map(|(models, _)| models)
+    chosen(settings, environment, mode)
+        .await
+        .map(|(models, _)| models)
 }
 
 /// Who answers a run.
@@ -53,7 +55,11 @@ pub(crate) async fn choose_first(
     mode: AnswerMode<'_>,
 ) -> Result<Answering, Problem> {
     let (models, candidates) = chosen(settings, environment, mode).await?;
-    Ok(Answering { vendors: Vendors::of(&models, &candidates), models, notes: vec![] })
+    Ok(Answering {
+        vendors: Vendors::of(&models, &candidates),
+        models,
+        notes: vec![],
+    })
 }
 
 /// Finds those again who have answered `run` so far, by what was `kept` with it.
@@ -76,13 +82,17 @@ pub(crate) async fn choose_again(
         Err(problem) => return Err(problem),
     };
     if let Some(path) = mode.replay {
-        let cassette: Arc<dyn Provider> = Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
+        let cassette: Arc<dyn Provider> =
+            Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
         kept.answered_by(&cassette, &mut models);
     } else if settings.local && kept.misses_local(&models) {
         let found = local_candidates(&discover().await, &settings);
         for candidate in &found {
             let connected = candidate.models_of(taped(candidate.connect()?, mode)?);
-            models.providers.entry(candidate.name.clone()).or_insert(connected);
+            models
+                .providers
+                .entry(candidate.name.clone())
+                .or_insert(connected);
         }
         candidates.extend(found);
     }
@@ -90,7 +100,11 @@ pub(crate) async fn choose_again(
     notes.extend(held.notes);
     let now = Vendors::of(&models, &candidates);
     let vendors = now.with(kept, |name| !is_asked || held.lost.contains(name));
-    Ok(Answering { models, vendors, notes })
+    Ok(Answering {
+        models,
+        vendors,
+        notes,
+    })
 }
 
 /// Who answers, and of whom they were chosen.
@@ -100,10 +114,16 @@ async fn chosen(
     mode: AnswerMode<'_>,
 ) -> Result<(Models, Vec<Candidate>), Problem> {
     let (default, mut ready, candidates) = match mode {
-        AnswerMode { replay: Some(path), demo, .. } => replayed(settings, environment, path, demo).await?,
-        AnswerMode { demo: true, .. } => {
-            (DEMO.to_owned(), BTreeMap::from([(DEMO.to_owned(), demo())]), vec![])
-        }
+        AnswerMode {
+            replay: Some(path),
+            demo,
+            ..
+        } => replayed(settings, environment, path, demo).await?,
+        AnswerMode { demo: true, .. } => (
+            DEMO.to_owned(),
+            BTreeMap::from([(DEMO.to_owned(), demo())]),
+            vec![],
+        ),
         AnswerMode { .. } => connected(settings, environment).await?,
     };
     for models in ready.values_mut() {
@@ -112,7 +132,11 @@ async fn chosen(
     for (name, models) in &mut ready {
         tier_models(models, name, &default, settings);
     }
-    let models = Models { default: settings.model.as_str().into(), provider: default, providers: ready };
+    let models = Models {
+        default: settings.model.as_str().into(),
+        provider: default,
+        providers: ready,
+    };
     Ok((models, candidates))
 }
 
@@ -120,7 +144,9 @@ async fn chosen(
 fn taped(provider: Arc<dyn Provider>, mode: AnswerMode<'_>) -> Result<Arc<dyn Provider>, Problem> {
     match mode.record {
         None => Ok(provider),
-        Some(path) => Ok(Arc::new(Cassette::record(provider, path).map_err(Problem::failed)?)),
+        Some(path) => Ok(Arc::new(
+            Cassette::record(provider, path).map_err(Problem::failed)?,
+        )),
     }
 }
 
@@ -155,7 +181,10 @@ fn shared(
     if let (Some(account), Some(folder)) = (account, settings::limits_folder()) {
         models = models.shared(SharedLimits::new(folder, account));
     }
-    if let Some(twin) = ready.values().find(|known| known.governors.is_twin(&models.governors)) {
+    if let Some(twin) = ready
+        .values()
+        .find(|known| known.governors.is_twin(&models.governors))
+    {
         models.governors = twin.governors.clone();
     }
     models
@@ -171,25 +200,42 @@ async fn replayed(
     let cassette: Arc<dyn Provider> = Arc::new(Cassette::replay(path).map_err(Problem::failed)?);
     let recorded = cassette.models().await.unwrap_or_default();
     let candidates = candidates(settings, environment);
-    let ready = candidates.iter().map(|c| (c.name.clone(), c.models_of(cassette.clone())));
+    let ready = candidates
+        .iter()
+        .map(|c| (c.name.clone(), c.models_of(cassette.clone())));
     let mut ready: BTreeMap<_, _> = ready.collect();
     let has_recorded = |candidate: &&Candidate| {
         let known = &ready[&candidate.name].known;
-        recorded.iter().any(|model| known.iter().any(|known| known.is_match(model)))
+        recorded
+            .iter()
+            .any(|model| known.iter().any(|known| known.is_match(model)))
     };
     let default = match settings.provider.as_str() {
         _ if as_demo => DEMO.to_owned(),
-        AUTO => candidates.iter().find(has_recorded).map_or(DEMO, |candidate| &candidate.name).to_owned(),
+        AUTO => candidates
+            .iter()
+            .find(has_recorded)
+            .map_or(DEMO, |candidate| &candidate.name)
+            .to_owned(),
         name => name.to_owned(),
     };
-    ready.insert(DEMO.to_owned(), ProviderModels { provider: cassette, ..demo() });
+    ready.insert(
+        DEMO.to_owned(),
+        ProviderModels {
+            provider: cassette,
+            ..demo()
+        },
+    );
     Ok((default, ready, candidates))
 }
 
 /// Scripted answers under the names of all tiers.
 fn demo() -> ProviderModels {
     let tiers = divisi_engine::setup::TIERS.map(|tier| (tier, format!("{DEMO}-{tier}")));
-    let tiers: Vec<(&str, &str)> = tiers.iter().map(|(tier, id)| (*tier, id.as_str())).collect();
+    let tiers: Vec<(&str, &str)> = tiers
+        .iter()
+        .map(|(tier, id)| (*tier, id.as_str()))
+        .collect();
     // A flow that asks for some vendor's model by its id can be tried out as well.
     ProviderModels::new(Arc::new(Scripted::demo()), &tiers, &["*"]).free()
 }
@@ -199,7 +245,10 @@ fn wants_local(settings: &Settings, candidates: &[Candidate]) -> bool {
     let named = |kind: ServerKind| {
         let name = local_name(kind);
         settings.provider == name
-            || settings.model.split_once(':').is_some_and(|(provider, _)| provider == name)
+            || settings
+                .model
+                .split_once(':')
+                .is_some_and(|(provider, _)| provider == name)
     };
     LOCAL.into_iter().any(named) || !candidates.iter().any(Candidate::is_ready)
 }
@@ -213,7 +262,12 @@ mod tests {
         variables: [(&str, &str); N],
     ) -> Result<Models, Problem> {
         let settings = format!("local = false\n{settings}");
-        choose(&toml::from_str(&settings).unwrap(), &variables.into(), AnswerMode::default()).await
+        choose(
+            &toml::from_str(&settings).unwrap(),
+            &variables.into(),
+            AnswerMode::default(),
+        )
+        .await
     }
 
     fn found(models: &Models, word: &str) -> String {
@@ -234,27 +288,44 @@ mod tests {
     #[tokio::test]
     async fn providers_with_one_key_at_one_host_wait_in_one_line() {
         let provider = |name: &str, host: &str| {
-            format!("[providers.{name}]\nkind = 'anthropic'\nbase_url = 'https://{host}'\nkey_env = 'KEY'\n")
+            format!(
+                "[providers.{name}]\nkind = 'anthropic'\nbase_url = 'https://{host}'\nkey_env = 'KEY'\n"
+            )
         };
-        let settings =
-            [provider("a", "x.example/1"), provider("b", "x.example/2"), provider("c", "y.example")];
-        let models = models_with(&settings.concat(), [("KEY", "k")]).await.unwrap();
+        let settings = [
+            provider("a", "x.example/1"),
+            provider("b", "x.example/2"),
+            provider("c", "y.example"),
+        ];
+        let models = models_with(&settings.concat(), [("KEY", "k")])
+            .await
+            .unwrap();
         let [a, b, c] = ["a", "b", "c"].map(|name| &models.providers[name].governors);
         assert_eq!((Arc::ptr_eq(a, b), Arc::ptr_eq(a, c)), (true, false));
     }
 
     #[tokio::test]
     async fn tiers_can_be_overridden() {
-        let models = models_with("[tiers]\nhaiku = 'claude-x'", [("ANTHROPIC_API_KEY", "a")]).await.unwrap();
+        let models = models_with("[tiers]\nhaiku = 'claude-x'", [("ANTHROPIC_API_KEY", "a")])
+            .await
+            .unwrap();
         assert_eq!(found(&models, "haiku"), "anthropic:claude-x");
     }
 
     #[tokio::test]
     async fn demo_needs_nothing_and_takes_any_id() {
-        let mode = AnswerMode { demo: true, ..AnswerMode::default() };
-        let models = choose(&Settings::default(), &[].into(), mode).await.unwrap();
+        let mode = AnswerMode {
+            demo: true,
+            ..AnswerMode::default()
+        };
+        let models = choose(&Settings::default(), &[].into(), mode)
+            .await
+            .unwrap();
         assert_eq!(&*models.find(None).unwrap().id, "demo-sonnet");
-        assert_eq!(&*models.find(Some("claude-opus-5-5")).unwrap().id, "claude-opus-5-5");
+        assert_eq!(
+            &*models.find(Some("claude-opus-5-5")).unwrap().id,
+            "claude-opus-5-5"
+        );
     }
 
     #[tokio::test]
@@ -264,8 +335,13 @@ mod tests {
         let recording = Cassette::record(Arc::new(Scripted::new()), &tape).unwrap();
         let request = divisi_providers::Request::new("gpt-6-luna", "hello", 100);
         recording.send(&request, &|_| {}).await.unwrap();
-        let mode = AnswerMode { replay: Some(&tape), ..AnswerMode::default() };
-        let models = choose(&Settings::default(), &[].into(), mode).await.unwrap();
+        let mode = AnswerMode {
+            replay: Some(&tape),
+            ..AnswerMode::default()
+        };
+        let models = choose(&Settings::default(), &[].into(), mode)
+            .await
+            .unwrap();
         assert_eq!(models.provider, "openai");
     }
 }

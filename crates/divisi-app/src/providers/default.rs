@@ -16,22 +16,34 @@ fn tiers_said_of<'s>(
     default: &str,
     settings: &'s Settings,
 ) -> impl Iterator<Item = (Tier, &'s str)> {
-    let said = (name == default).then_some(&settings.tiers).into_iter().flatten();
+    let said = (name == default)
+        .then_some(&settings.tiers)
+        .into_iter()
+        .flatten();
     said.map(|(tier, id)| (*tier, id.as_str()))
 }
 
 /// Lets the models of the provider of this name be those that `[tiers]` says of it.
-pub(super) fn tier_models(models: &mut ProviderModels, name: &str, default: &str, settings: &Settings) {
+pub(super) fn tier_models(
+    models: &mut ProviderModels,
+    name: &str,
+    default: &str,
+    settings: &Settings,
+) {
     let said = tiers_said_of(name, default, settings);
-    models.tiers.extend(said.map(|(tier, id)| (tier.to_string(), id.into())));
+    models
+        .tiers
+        .extend(said.map(|(tier, id)| (tier.to_string(), id.into())));
 }
 
 /// Who answers what names no provider, ready or not, where there is somebody.
 fn wanted<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
-    candidates.iter().find(|candidate| match settings.provider.as_str() {
-        AUTO => candidate.is_ready(),
-        name => candidate.name == name,
-    })
+    candidates
+        .iter()
+        .find(|candidate| match settings.provider.as_str() {
+            AUTO => candidate.is_ready(),
+            name => candidate.name == name,
+        })
 }
 
 /// Who answers what names no provider; fails where it cannot.
@@ -39,25 +51,32 @@ pub(super) fn default_of<'a>(
     settings: &Settings,
     candidates: &'a [Candidate],
 ) -> Result<&'a Candidate, Problem> {
-    let candidate = wanted(settings, candidates).ok_or_else(|| match settings.provider.as_str() {
-        AUTO => nobody(settings, candidates),
-        _ => unknown(settings, candidates),
-    })?;
+    let candidate =
+        wanted(settings, candidates).ok_or_else(|| match settings.provider.as_str() {
+            AUTO => nobody(settings, candidates),
+            _ => unknown(settings, candidates),
+        })?;
     match &candidate.key_env {
         Some(key_env) if !candidate.is_ready() => {
             let message = format!("provider `{}` has no key", candidate.name);
-            Err(Problem::failed(anyhow::Error::msg(message))
-                .hint(format!("set {key_env}, or add `--demo` to see the same run without a model")))
+            Err(Problem::failed(anyhow::Error::msg(message)).hint(format!(
+                "set {key_env}, or add `--demo` to see the same run without a model"
+            )))
         }
         _ => Ok(candidate),
     }
 }
 
 fn nobody(settings: &Settings, candidates: &[Candidate]) -> Problem {
-    let keys: Vec<&str> = candidates.iter().filter_map(|candidate| candidate.key_env.as_deref()).collect();
+    let keys: Vec<&str> = candidates
+        .iter()
+        .filter_map(|candidate| candidate.key_env.as_deref())
+        .collect();
     let looked = match settings.local {
         true => "no key is set, and no model server answers on this machine",
-        false => "no key is set, and the settings say not to look for a model server on this machine",
+        false => {
+            "no key is set, and the settings say not to look for a model server on this machine"
+        }
     };
     let error = anyhow::Error::msg(looked).context("there is no model to ask");
     let problem = Problem::failed(error).hint(format!("set one of {}", keys.join(", ")));
@@ -72,15 +91,21 @@ fn unknown(settings: &Settings, candidates: &[Candidate]) -> Problem {
     let name = &settings.provider;
     if LOCAL.into_iter().any(|kind| local_name(kind) == name) {
         let message = format!("no {name} answers on this machine");
-        return Problem::failed(anyhow::Error::msg(message)).hint("start it, or choose another provider");
+        return Problem::failed(anyhow::Error::msg(message))
+            .hint("start it, or choose another provider");
     }
-    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+    let names: Vec<&str> = candidates
+        .iter()
+        .map(|candidate| candidate.name.as_str())
+        .collect();
     let near = slip::nearest(name, names.iter().copied());
     let near = near.map(|near| format!("did you mean `{near}`?"));
-    Problem::usage(format!("there is no provider `{name}`")).with_hints(near).hint(format!(
-        "there are {}, and others can be added as [providers.NAME] in divisi.toml",
-        names.join(", ")
-    ))
+    Problem::usage(format!("there is no provider `{name}`"))
+        .with_hints(near)
+        .hint(format!(
+            "there are {}, and others can be added as [providers.NAME] in divisi.toml",
+            names.join(", ")
+        ))
 }
 
 /// Every provider that could be asked, with the tiers of the settings where they are
@@ -90,7 +115,9 @@ pub fn candidates_with_tiers(settings: &Settings, environment: &Environment) -> 
     if let Some(default) = wanted(settings, &candidates).map(|default| default.name.clone()) {
         for candidate in &mut candidates {
             let said = tiers_said_of(&candidate.name, &default, settings);
-            candidate.tiers.extend(said.map(|(tier, id)| (tier, id.to_owned())));
+            candidate
+                .tiers
+                .extend(said.map(|(tier, id)| (tier, id.to_owned())));
         }
     }
     candidates
@@ -105,7 +132,9 @@ mod tests {
         let mine = |settings: &str, environment: Environment| {
             let settings = toml::from_str(&format!("{settings}\n[tiers]\nhaiku = 'mine'")).unwrap();
             let candidates = candidates_with_tiers(&settings, &environment);
-            let mine = candidates.into_iter().filter(|candidate| candidate.tiers[&Tier::Haiku] == "mine");
+            let mine = candidates
+                .into_iter()
+                .filter(|candidate| candidate.tiers[&Tier::Haiku] == "mine");
             mine.map(|candidate| candidate.name).collect::<Vec<_>>()
         };
         let key = || Environment::from([("OPENAI_API_KEY", "k")]);

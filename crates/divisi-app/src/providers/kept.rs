@@ -65,9 +65,15 @@ impl Vendors {
             let kept = KeptProvider {
                 kind: candidate.map(|candidate| candidate.wire_format),
                 address: candidate.map(Candidate::shown_url),
-                account: candidate.and_then(Candidate::account).map(|account| account.short()),
+                account: candidate
+                    .and_then(Candidate::account)
+                    .map(|account| account.short()),
                 tiers: models.tiers.clone(),
-                models: models.known.iter().map(|known| known.glob().glob().to_owned()).collect(),
+                models: models
+                    .known
+                    .iter()
+                    .map(|known| known.glob().glob().to_owned())
+                    .collect(),
                 free: models.free,
             };
             (name.clone(), kept)
@@ -81,7 +87,11 @@ impl Vendors {
 
     /// The provider of what names none, with its address.
     pub fn shown(&self) -> String {
-        match self.providers.get(&self.provider).and_then(|kept| kept.address.as_ref()) {
+        match self
+            .providers
+            .get(&self.provider)
+            .and_then(|kept| kept.address.as_ref())
+        {
             Some(address) => format!("`{}` at {address}", self.provider),
             None => format!("`{}`", self.provider),
         }
@@ -117,8 +127,16 @@ impl Vendors {
                 self.model, settings.model
             ));
         }
-        let model = if self.model.is_empty() { &settings.model } else { &self.model };
-        let held = Settings { provider: self.provider.clone(), model: model.clone(), ..settings.clone() };
+        let model = if self.model.is_empty() {
+            &settings.model
+        } else {
+            &self.model
+        };
+        let held = Settings {
+            provider: self.provider.clone(),
+            model: model.clone(),
+            ..settings.clone()
+        };
         (held, notes)
     }
 
@@ -130,7 +148,10 @@ impl Vendors {
 
     fn refused(&self, run: &RunId, reason: &str) -> Problem {
         let error = anyhow::Error::msg(reason.to_owned());
-        Problem::failed(error.context(format!("run {run} is answered by {}, and only by it", self.shown())))
+        Problem::failed(error.context(format!(
+            "run {run} is answered by {}, and only by it",
+            self.shown()
+        )))
     }
 
     /// Makes `models` those of the run: the same ids for the same words, and for
@@ -165,7 +186,9 @@ impl Vendors {
                 (_, None) => why_absent(name, candidates),
             };
             if let Some((reason, hint)) = lost {
-                models.providers.insert(name.clone(), kept.absent(name, reason, hint));
+                models
+                    .providers
+                    .insert(name.clone(), kept.absent(name, reason, hint));
                 gone.insert(name.clone());
             }
         }
@@ -175,12 +198,17 @@ impl Vendors {
     /// The same with the record of `kept` for those that were not looked at again.
     pub(super) fn with(mut self, kept: &Self, is_unseen: impl Fn(&str) -> bool) -> Self {
         let unseen = kept.providers.iter().filter(|(name, _)| is_unseen(name));
-        self.providers.extend(unseen.map(|(name, kept)| (name.clone(), kept.clone())));
+        self.providers
+            .extend(unseen.map(|(name, kept)| (name.clone(), kept.clone())));
         self
     }
 
     /// The providers of the run that `models` has not, answered by `provider`.
-    pub(super) fn answered_by(&self, provider: &Arc<dyn divisi_providers::Provider>, models: &mut Models) {
+    pub(super) fn answered_by(
+        &self,
+        provider: &Arc<dyn divisi_providers::Provider>,
+        models: &mut Models,
+    ) {
         for (name, kept) in &self.providers {
             let known = kept.models_of(provider.clone());
             models.providers.entry(name.clone()).or_insert(known);
@@ -189,7 +217,10 @@ impl Vendors {
 
     /// Whether a server of this machine is among them that `models` has not.
     pub(super) fn misses_local(&self, models: &Models) -> bool {
-        let mut names = self.providers.keys().filter(|name| !models.providers.contains_key(*name));
+        let mut names = self
+            .providers
+            .keys()
+            .filter(|name| !models.providers.contains_key(*name));
         names.any(|name| is_local(name))
     }
 }
@@ -201,13 +232,24 @@ impl KeptProvider {
         if let Some(before) = &self.address
             && origin(before) != origin(&address)
         {
-            let hint =
-                "lead it there again: by `base_url`, or the variable that holds its address".to_owned();
-            return Some((format!("`{name}` was at {before} and is now at {address}"), hint));
+            let hint = "lead it there again: by `base_url`, or the variable that holds its address"
+                .to_owned();
+            return Some((
+                format!("`{name}` was at {before} and is now at {address}"),
+                hint,
+            ));
         }
         let has = |id: &Arc<str>| now.models.iter().any(|known| *known == globset::escape(id));
-        let gone = self.tiers.values().find(|id| now.found == Found::Local && !has(id));
-        gone.map(|id| (format!("{name} no longer has the model `{id}`"), "get the model again".to_owned()))
+        let gone = self
+            .tiers
+            .values()
+            .find(|id| now.found == Found::Local && !has(id));
+        gone.map(|id| {
+            (
+                format!("{name} no longer has the model `{id}`"),
+                "get the model again".to_owned(),
+            )
+        })
     }
 
     /// What is to be said where the same provider differs from what it was.
@@ -219,7 +261,10 @@ impl KeptProvider {
             notes.push(format!("`{name}` is now at {address}; it was at {before}"));
         }
         // The digest of an account is one of its address, too.
-        let account = now.account().filter(|_| moved_from.is_none()).map(|account| account.short());
+        let account = now
+            .account()
+            .filter(|_| moved_from.is_none())
+            .map(|account| account.short());
         if self.account.is_some() && account.is_some() && self.account != account {
             notes.push(format!(
                 "`{name}` is now asked with another key, which may be billed to another account"
@@ -228,7 +273,10 @@ impl KeptProvider {
         if self.kind.is_some_and(|kind| kind != now.wire_format) {
             notes.push(format!("`{name}` now speaks another API"));
         }
-        let changed = self.tiers.iter().filter_map(|(tier, id)| Some((tier, id, tiers.get(tier)?)));
+        let changed = self
+            .tiers
+            .iter()
+            .filter_map(|(tier, id)| Some((tier, id, tiers.get(tier)?)));
         let changed = changed
             .filter(|(_, id, now)| id != now)
             .map(|(tier, id, now)| format!("{tier} stays {id}, not {now}"));
@@ -243,14 +291,22 @@ impl KeptProvider {
     }
 
     fn models_of(&self, provider: Arc<dyn divisi_providers::Provider>) -> ProviderModels {
-        let tiers: Vec<(&str, &str)> = self.tiers.iter().map(|(tier, id)| (tier.as_str(), &**id)).collect();
+        let tiers: Vec<(&str, &str)> = self
+            .tiers
+            .iter()
+            .map(|(tier, id)| (tier.as_str(), &**id))
+            .collect();
         let known: Vec<&str> = self.models.iter().map(String::as_str).collect();
         let models = ProviderModels::new(provider, &tiers, &known);
         if self.free { models.free() } else { models }
     }
 
     fn absent(&self, name: &str, reason: String, hint: String) -> ProviderModels {
-        self.models_of(Arc::new(Absent { name: name.to_owned(), reason, hint }))
+        self.models_of(Arc::new(Absent {
+            name: name.to_owned(),
+            reason,
+            hint,
+        }))
     }
 }
 
@@ -261,11 +317,15 @@ fn why_absent(name: &str, candidates: &[Candidate]) -> Option<(String, String)> 
         Some(candidate) if candidate.is_ready() => None,
         Some(candidate) => {
             let key_env = candidate.key_env.as_deref().unwrap_or_default();
-            Some((format!("provider `{name}` has no key"), format!("set {key_env}")))
+            Some((
+                format!("provider `{name}` has no key"),
+                format!("set {key_env}"),
+            ))
         }
-        None if is_local(name) => {
-            Some((format!("no {name} answers on this machine"), "start it at its usual port".to_owned()))
-        }
+        None if is_local(name) => Some((
+            format!("no {name} answers on this machine"),
+            "start it at its usual port".to_owned(),
+        )),
         None => Some((
             format!("there is no provider `{name}` any more"),
             format!("add it again as [providers.{name}] in divisi.toml"),
@@ -319,20 +379,36 @@ mod tests {
             ("https://127.0.0.1.example/v1", "http://127.0.0.1/v1"),
             ("https://a.example:1/v1", "https://a.example:2/v1"),
         ];
-        same.iter().for_each(|(one, two)| assert_eq!(origin(one), origin(two), "{one} {two}"));
-        other.iter().for_each(|(one, two)| assert_ne!(origin(one), origin(two), "{one} {two}"));
+        same.iter()
+            .for_each(|(one, two)| assert_eq!(origin(one), origin(two), "{one} {two}"));
+        other
+            .iter()
+            .for_each(|(one, two)| assert_ne!(origin(one), origin(two), "{one} {two}"));
     }
 
     fn ollama(models: &[&str]) -> Vec<Candidate> {
         let models = models.iter().map(|&id| id.to_owned()).collect();
         let base_url = "http://127.0.0.1:11434/v1".to_owned();
-        local_candidates(&[LocalServer { kind: ServerKind::Ollama, base_url, models }], &Settings::default())
+        local_candidates(
+            &[LocalServer {
+                kind: ServerKind::Ollama,
+                base_url,
+                models,
+            }],
+            &Settings::default(),
+        )
     }
 
     fn models(candidates: &[Candidate]) -> Models {
         let models = |candidate: &Candidate| candidate.models_of(candidate.connect().unwrap());
-        let providers = candidates.iter().map(|candidate| (candidate.name.clone(), models(candidate)));
-        Models { default: "sonnet".into(), provider: "ollama".to_owned(), providers: providers.collect() }
+        let providers = candidates
+            .iter()
+            .map(|candidate| (candidate.name.clone(), models(candidate)));
+        Models {
+            default: "sonnet".into(),
+            provider: "ollama".to_owned(),
+            providers: providers.collect(),
+        }
     }
 
     #[test]

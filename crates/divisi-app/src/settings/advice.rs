@@ -9,17 +9,20 @@ impl Project {
 
     /// Trusts the file as it was read.
     pub fn trust(&self) -> anyhow::Result<()> {
-        let trusted = TrustedFiles::of_user().context("there is no home folder to remember it in")?;
+        let trusted =
+            TrustedFiles::of_user().context("there is no home folder to remember it in")?;
         let failed = || format!("cannot trust {}", self.path.display());
         trusted.add(&self.path, self.digest).with_context(failed)
     }
 
     /// What the file wants, and how to let it, or do without.
     pub fn hints(&self) -> Vec<String> {
-        let changed =
-            (self.standing == Standing::Changed).then(|| "it has changed since you trusted it".into());
+        let changed = (self.standing == Standing::Changed)
+            .then(|| "it has changed since you trusted it".into());
         let wants = self.claims.iter().take(Self::CLAIMS_SHOWN_MAX);
-        let wants = wants.map(|claim| format!("`{}` {}", claim.name(), claim.would)).chain(self.more());
+        let wants = wants
+            .map(|claim| format!("`{}` {}", claim.name(), claim.would))
+            .chain(self.more());
         let then = [
             format!("if that is what you want: {}", self.trust_command()),
             "or add `--untrusted` to run without these settings".to_owned(),
@@ -35,7 +38,10 @@ impl Project {
 
     /// The command that trusts the file, as it is typed in any folder.
     pub fn trust_command(&self) -> String {
-        format!("divisi trust {}", quoted(&self.folder().display().to_string()))
+        format!(
+            "divisi trust {}",
+            quoted(&self.folder().display().to_string())
+        )
     }
 
     /// What of the file does not count for want of trust, or is going to be asked
@@ -45,15 +51,25 @@ impl Project {
             return None;
         }
         let path = self.path.display();
-        let asked: Vec<String> =
-            self.untrusted().iter().filter(|claim| claim.asks()).map(Claim::name).collect();
+        let asked: Vec<String> = self
+            .untrusted()
+            .iter()
+            .filter(|claim| claim.asks())
+            .map(Claim::name)
+            .collect();
         Some(match untrusted {
             Untrusted::LookedAt if !asked.is_empty() => {
-                format!("{path} is not trusted yet: a run asks about {} first", asked.join(", "))
+                format!(
+                    "{path} is not trusted yet: a run asks about {} first",
+                    asked.join(", ")
+                )
             }
             Untrusted::LookedAt | Untrusted::LeftOut | Untrusted::Refused => {
                 let names: Vec<String> = self.untrusted().iter().map(Claim::name).collect();
-                format!("{path} is not trusted, so this of it does not count: {}", names.join(", "))
+                format!(
+                    "{path} is not trusted, so this of it does not count: {}",
+                    names.join(", ")
+                )
             }
         })
     }

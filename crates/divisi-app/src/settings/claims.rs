@@ -16,7 +16,14 @@ use std::net::IpAddr;
 use std::path::{Component, Path};
 
 /// Settings of which a project may say nothing, or not everything, without trust.
-pub(super) const OF_THE_USER: [&str; 6] = ["allow", "store", "framing", "providers", "prices", "executors"];
+pub(super) const OF_THE_USER: [&str; 6] = [
+    "allow",
+    "store",
+    "framing",
+    "providers",
+    "prices",
+    "executors",
+];
 
 /// One setting of a project that needs trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +85,12 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         reply_tokens_max: _,
         estimate: _,
         cost_max,
-        budget: Budget { task_cost_max, phases, warn_percent: _ },
+        budget:
+            Budget {
+                task_cost_max,
+                phases,
+                warn_percent: _,
+            },
         local,
         allow,
         store: _,
@@ -87,7 +99,10 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         prices,
         executors,
     } = project;
-    let mut claims = Claims { leaves, found: vec![] };
+    let mut claims = Claims {
+        leaves,
+        found: vec![],
+    };
 
     for (name, provider) in providers {
         if let Some(would) = sends(provider, user.providers.get(name)) {
@@ -96,7 +111,11 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
     }
     for (name, line) in executors {
         let program = line.command.first().map_or("", String::as_str);
-        claims.add(&["executors", name], Deed::Acts, format!("runs `{program}` on this machine"));
+        claims.add(
+            &["executors", name],
+            Deed::Acts,
+            format!("runs `{program}` on this machine"),
+        );
     }
     if !allow.is_empty() {
         let deed = |grant: &Grant| match grant {
@@ -104,19 +123,37 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
             Grant::Run => "run commands, with your rights",
         };
         let deeds: Vec<_> = allow.iter().map(deed).collect();
-        claims.add(&["allow"], Deed::Acts, format!("lets agents {}", deeds.join(" and ")));
+        claims.add(
+            &["allow"],
+            Deed::Acts,
+            format!("lets agents {}", deeds.join(" and ")),
+        );
     }
-    claims.add(&["store"], Deed::Opens, "keeps runs there, and goes on with those it finds there");
+    claims.add(
+        &["store"],
+        Deed::Opens,
+        "keeps runs there, and goes on with those it finds there",
+    );
     if framing.as_ref().is_some_and(|path| !is_below(root, path)) {
-        claims.add(&["framing"], Deed::Opens, "sends this file, which is not the project's, to every model");
+        claims.add(
+            &["framing"],
+            Deed::Opens,
+            "sends this file, which is not the project's, to every model",
+        );
     }
-    for pattern in prices.keys().filter(|pattern| !is_of_no_consequence(pattern, project)) {
+    for pattern in prices
+        .keys()
+        .filter(|pattern| !is_of_no_consequence(pattern, project))
+    {
         let would = "decides what a model is taken to cost, which is what caps are held by";
         claims.add(&["prices", pattern], Deed::Acts, would);
     }
 
-    let raises = |of_user: Option<Dollars>, of_project: Option<Dollars>| match (of_user, of_project) {
-        (Some(most), Some(more)) if more.0 > most.0 => Some(format!("raises your cap of {}", most.0)),
+    let raises = |of_user: Option<Dollars>, of_project: Option<Dollars>| match (of_user, of_project)
+    {
+        (Some(most), Some(more)) if more.0 > most.0 => {
+            Some(format!("raises your cap of {}", most.0))
+        }
         _ => None,
     };
     if let Some(would) = raises(user.cost_max, *cost_max) {
@@ -151,7 +188,11 @@ pub(super) fn confine_prices(leaves: &mut Vec<Leaf>, project: &Settings) {
         _ => false,
     };
     let open: Vec<Leaf> = leaves.extract_if(.., names_no_provider).collect();
-    let own = project.providers.keys().map(String::as_str).filter(|name| is_without_bill(name, project));
+    let own = project
+        .providers
+        .keys()
+        .map(String::as_str)
+        .filter(|name| is_without_bill(name, project));
     for name in own.chain([cassette::NAME]) {
         leaves.extend(open.iter().cloned().map(|mut leaf| {
             leaf.path[1] = format!("{}:{}", globset::escape(name), leaf.path[1]);
@@ -170,20 +211,39 @@ impl Claims<'_> {
     fn add(&mut self, path: &[&str], deed: Deed, would: impl Into<String>) {
         if let Some(leaf) = self.leaves.iter().find(|leaf| leaf.path == path) {
             let whole = format!("{} = {}", leaf.name(), leaf.value);
-            self.found.push(Claim { path: leaf.path.clone(), whole, would: would.into(), deed });
+            self.found.push(Claim {
+                path: leaf.path.clone(),
+                whole,
+                would: would.into(),
+                deed,
+            });
         }
     }
 }
 
 /// What a provider would send where; `None` where that is no more than choosing a model.
 fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Option<String> {
-    let ProviderSettings { kind: _, base_url, key_env, models: _, tiers: _, kinds: _, rate: _, dialect: _ } =
-        provider;
-    let host = base_url.as_deref().map_or_else(|| "the vendor".to_owned(), shown);
+    let ProviderSettings {
+        kind: _,
+        base_url,
+        key_env,
+        models: _,
+        tiers: _,
+        kinds: _,
+        rate: _,
+        dialect: _,
+    } = provider;
+    let host = base_url
+        .as_deref()
+        .map_or_else(|| "the vendor".to_owned(), shown);
     match (key_env, base_url) {
-        (Some(key), _) => Some(format!("sends prompts, files and the key in {key} to {host}")),
+        (Some(key), _) => Some(format!(
+            "sends prompts, files and the key in {key} to {host}"
+        )),
         (None, Some(url)) if !is_here(url) => Some(format!("sends prompts and files to {host}")),
-        _ if of_user.is_some() => Some("takes the place of your own provider of this name".to_owned()),
+        _ if of_user.is_some() => {
+            Some("takes the place of your own provider of this name".to_owned())
+        }
         (None, Some(_) | None) => None,
     }
 }
@@ -212,7 +272,9 @@ fn is_without_bill(name: &str, project: &Settings) -> bool {
 
 /// Whether an address is one of this machine.
 fn is_here(url: &str) -> bool {
-    let Ok(url) = url::Url::parse(url) else { return false };
+    let Ok(url) = url::Url::parse(url) else {
+        return false;
+    };
     match url.host() {
         Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
         Some(url::Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
@@ -231,7 +293,9 @@ fn shown(url: &str) -> String {
 
 /// Whether a path, as it is written, stays below the folder.
 pub(crate) fn is_below(root: &Path, path: &Path) -> bool {
-    let Ok(inside) = path.strip_prefix(root) else { return false };
+    let Ok(inside) = path.strip_prefix(root) else {
+        return false;
+    };
     let mut depth = 0_usize;
     for step in inside.components() {
         match step {
@@ -257,7 +321,10 @@ mod tests {
         }
         let settings = layer::settings(&leaves).unwrap();
         let found = of(&leaves, &settings, &toml::from_str(user).unwrap(), root);
-        found.iter().map(|claim| format!("{}: {}", claim.name(), claim.would)).collect()
+        found
+            .iter()
+            .map(|claim| format!("{}: {}", claim.name(), claim.would))
+            .collect()
     }
 
     fn needs_no_trust(project: &str) {
@@ -278,7 +345,8 @@ mod tests {
 
     #[test]
     fn where_prompts_and_keys_go_is_not() {
-        let provider = |rest: &str| claims("", &format!("[providers.x]\nkind = 'anthropic'\n{rest}"));
+        let provider =
+            |rest: &str| claims("", &format!("[providers.x]\nkind = 'anthropic'\n{rest}"));
         insta::assert_debug_snapshot!(provider("base_url = 'https://me:hush@evil.example/v1?k=hush'\nkey_env = 'GITHUB_TOKEN'"), @r#"
         [
             "providers.x: sends prompts, files and the key in GITHUB_TOKEN to https://evil.example",
@@ -304,8 +372,15 @@ mod tests {
 
     #[test]
     fn a_server_on_this_machine_that_gets_no_key_is_a_choice_of_model() {
-        for url in ["http://127.0.0.1:8080/v1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"] {
-            needs_no_trust(&format!("[providers.x]\nkind = 'openai-chat'\nbase_url = '{url}'"));
+        for url in [
+            "http://127.0.0.1:8080/v1",
+            "http://localhost:1",
+            "http://[::1]:1",
+            "http://127.9.9.9",
+        ] {
+            needs_no_trust(&format!(
+                "[providers.x]\nkind = 'openai-chat'\nbase_url = '{url}'"
+            ));
         }
         for url in [
             "http://127.0.0.1@evil.example",
@@ -338,11 +413,26 @@ mod tests {
 
     #[test]
     fn framing_may_be_any_file_of_the_project() {
-        for path in ["frame.txt", "./a/../frame.txt", "../frame.txt", "/repo/frame.txt"] {
+        for path in [
+            "frame.txt",
+            "./a/../frame.txt",
+            "../frame.txt",
+            "/repo/frame.txt",
+        ] {
             needs_no_trust(&format!("framing = '{path}'"));
         }
-        for path in ["../../secret", "/etc/passwd", "a/../../../secret", "/repo/../secret", "/repository/x"] {
-            assert_eq!(claims("", &format!("framing = '{path}'")).len(), 1, "{path}");
+        for path in [
+            "../../secret",
+            "/etc/passwd",
+            "a/../../../secret",
+            "/repo/../secret",
+            "/repository/x",
+        ] {
+            assert_eq!(
+                claims("", &format!("framing = '{path}'")).len(),
+                1,
+                "{path}"
+            );
         }
     }
 
@@ -357,14 +447,21 @@ mod tests {
             "local: looks for model servers on this machine, which you have turned off",
         ]
         "#);
-        assert_eq!(claims(user, "cost_max = 4\n[budget]\ntask_cost_max = 1\nphases = { A = 2 }"), [""; 0]);
+        assert_eq!(
+            claims(
+                user,
+                "cost_max = 4\n[budget]\ntask_cost_max = 1\nphases = { A = 2 }"
+            ),
+            [""; 0]
+        );
     }
 
     #[test]
     fn prices_of_a_project_hold_only_where_no_bill_is_sent() {
         let here = "[providers.here]\nkind = 'openai-chat'\nbase_url = 'http://localhost:1'\n";
-        let price =
-            |head: &str, pattern: &str| format!("{head}\n{here}[prices.'{pattern}']\ninput = 0\noutput = 0");
+        let price = |head: &str, pattern: &str| {
+            format!("{head}\n{here}[prices.'{pattern}']\ninput = 0\noutput = 0")
+        };
         needs_no_trust(&price("", "here:*"));
         needs_no_trust(&price("provider = 'here'", "my-model"));
         assert_eq!(claims("", &price("", "my-model")).len(), 1);
@@ -375,6 +472,10 @@ mod tests {
         let mut leaves = layer::leaves(toml::from_str(&project).unwrap(), &Origin::Default);
         let settings = layer::settings(&leaves).unwrap();
         confine_prices(&mut leaves, &settings);
-        assert!(leaves.iter().any(|leaf| leaf.name() == "prices.here:claude-*"));
+        assert!(
+            leaves
+                .iter()
+                .any(|leaf| leaf.name() == "prices.here:claude-*")
+        );
     }
 }

@@ -19,13 +19,18 @@ pub(super) fn told_of(line: &str, complaint: &str) -> (String, Option<String>) {
 /// complaint tells of a value, or the other way round: `[provider.corp]` for
 /// `[providers.corp]`.
 fn of_the_other_form(line: &str, complaint: &str) -> Option<String> {
-    let is_table = match complaint.strip_prefix("invalid type: ")?.split_once(", expected ")? {
+    let is_table = match complaint
+        .strip_prefix("invalid type: ")?
+        .split_once(", expected ")?
+    {
         ("map", _) => true,
         (_, expected) if expected.contains("map") || expected.starts_with("struct ") => false,
         _ => return None,
     };
     let name = line.trim_start_matches([' ', '\t', '[']);
-    let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    let name = name
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()?;
     let top = toml::Table::try_from(Settings::default()).ok()?;
     top.get(name)?;
     let form = |(_, value): &(&String, &Value)| value.is_table() == is_table;

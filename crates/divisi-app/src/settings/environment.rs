@@ -49,7 +49,10 @@ impl Environment {
 
     /// The value of a variable that is set.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.variables
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     /// The settings that stand in it.
@@ -57,12 +60,21 @@ impl Environment {
         let is_garbled = |name: &str| self.garbled.iter().any(|garbled| garbled == name);
         if let Some((_, name, _)) = variables().find(|(_, name, _)| is_garbled(name)) {
             let message = "its value is not UTF-8".to_owned();
-            return Err(SettingsError::Variable { name, message, hint: None });
+            return Err(SettingsError::Variable {
+                name,
+                message,
+                hint: None,
+            });
         }
-        let set = variables().filter_map(|(path, name, form)| Some((path, name, form.read(self.get(name)?))));
+        let set = variables()
+            .filter_map(|(path, name, form)| Some((path, name, form.read(self.get(name)?))));
         set.map(|(path, name, value)| {
             let leaf = Leaf::new(path, value, Origin::Variable(name));
-            layer::check(&leaf).map_err(|(message, hint)| SettingsError::Variable { name, message, hint })?;
+            layer::check(&leaf).map_err(|(message, hint)| SettingsError::Variable {
+                name,
+                message,
+                hint,
+            })?;
             Ok(leaf)
         })
         .collect()
@@ -71,7 +83,10 @@ impl Environment {
     /// Variables that look like ours and are none.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         let known = |name: &str| name == LOG || variables().any(|(_, known, _)| known == name);
-        self.variables.keys().map(String::as_str).filter(move |name| name.starts_with(PREFIX) && !known(name))
+        self.variables
+            .keys()
+            .map(String::as_str)
+            .filter(move |name| name.starts_with(PREFIX) && !known(name))
     }
 }
 
@@ -86,7 +101,11 @@ fn variables() -> impl Iterator<Item = (&'static [&'static str], &'static str, F
 /// For a caller that does not take the variables of its process.
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        Self::of(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
+        Self::of(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
     }
 }
 
@@ -97,8 +116,9 @@ mod tests {
 
     #[test]
     fn a_setting_that_is_not_utf8_is_refused_and_other_variables_are_not() {
-        let garbled =
-            |name: &str| Environment::of([(name.into(), OsString::from_vec(vec![0xe9]))].into_iter());
+        let garbled = |name: &str| {
+            Environment::of([(name.into(), OsString::from_vec(vec![0xe9]))].into_iter())
+        };
         let said = garbled("DIVISI_STORE").leaves().unwrap_err().to_string();
         insta::assert_snapshot!(said, @"the environment variable DIVISI_STORE: its value is not UTF-8");
         assert!(garbled("OTHER").leaves().unwrap().is_empty());

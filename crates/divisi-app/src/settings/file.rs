@@ -25,7 +25,9 @@ const BYTES_MAX: u64 = 1 << 20;
 pub(super) fn project_file(workspace: &Path) -> Option<PathBuf> {
     let paths = up_to_repository(workspace).map(|folder| folder.join(PROJECT_FILE));
     // Also what is there and cannot be read, so that it is told.
-    paths.into_iter().find(|path| path.symlink_metadata().is_ok())
+    paths
+        .into_iter()
+        .find(|path| path.symlink_metadata().is_ok())
 }
 
 /// A settings file that was read.
@@ -47,11 +49,17 @@ pub(super) fn read_users(path: &Path) -> Result<Read, SettingsError> {
 
 /// Reads the project's file at `path`, which has to be in the project, below `root`.
 pub(super) fn read_projects(path: &Path, root: &Path) -> Result<Read, SettingsError> {
-    parse(path, divisi_files::read_below(root, path, BYTES_MAX).map_err(refused(path))?)
+    parse(
+        path,
+        divisi_files::read_below(root, path, BYTES_MAX).map_err(refused(path))?,
+    )
 }
 
 fn refused(path: &Path) -> impl Fn(Refusal) -> SettingsError {
-    |source| SettingsError::Read { path: path.to_owned(), source }
+    |source| SettingsError::Read {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
@@ -62,7 +70,10 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
     let settings = toml::from_str::<Settings>(&text).map_err(wrong)?;
     // Also of settings that will not count: they are shown when trust is asked for.
     secrets::make_known(&settings);
-    let mut leaves = layer::leaves(toml::from_str(&text).map_err(wrong)?, &Origin::File(path.to_owned()));
+    let mut leaves = layer::leaves(
+        toml::from_str(&text).map_err(wrong)?,
+        &Origin::File(path.to_owned()),
+    );
     for leaf in &mut leaves {
         anchor(leaf, path);
     }
@@ -71,19 +82,26 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
         framing: settings.framing.map(|framing| anchored(&framing, path)),
         ..settings
     };
-    Ok(Read { leaves, settings, digest })
+    Ok(Read {
+        leaves,
+        settings,
+        digest,
+    })
 }
 
 /// Paths in a file are meant from where the file is.
 pub(super) fn anchor(leaf: &mut Leaf, file: &Path) {
     let is_path = matches!(leaf.path[..], [ref name] if name == "store" || name == "framing");
     if let (true, Value::String(path)) = (is_path, &mut leaf.value) {
-        *path = anchored(Path::new(path.as_str()), file).display().to_string();
+        *path = anchored(Path::new(path.as_str()), file)
+            .display()
+            .to_string();
     }
 }
 
 fn anchored(path: &Path, file: &Path) -> PathBuf {
-    file.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    file.parent()
+        .map_or_else(|| path.to_owned(), |folder| folder.join(path))
 }
 
 fn explain(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {

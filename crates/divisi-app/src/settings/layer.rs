@@ -40,14 +40,24 @@ pub enum Origin {
 
 impl fmt::Debug for Leaf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {} ({})", self.name(), redact(&self.value.to_string()), self.origin)
+        write!(
+            f,
+            "{} = {} ({})",
+            self.name(),
+            redact(&self.value.to_string()),
+            self.origin
+        )
     }
 }
 
 impl Leaf {
     /// A value at `path`.
     pub fn new(path: &[&str], value: impl Into<Value>, origin: Origin) -> Self {
-        Self { path: path.iter().map(|&name| name.to_owned()).collect(), value: value.into(), origin }
+        Self {
+            path: path.iter().map(|&name| name.to_owned()).collect(),
+            value: value.into(),
+            origin,
+        }
     }
 
     /// Its name with dots.
@@ -85,7 +95,9 @@ const RENAMED: [(&[&str], &str); 4] = [
 
 fn walk(table: Table, path: &mut Vec<String>, origin: &Origin, found: &mut Vec<Leaf>) {
     for (name, value) in table {
-        let whole = path.first().is_some_and(|first| WHOLE.contains(&first.as_str()));
+        let whole = path
+            .first()
+            .is_some_and(|first| WHOLE.contains(&first.as_str()));
         path.push(name);
         if let Some((_, new)) = RENAMED.iter().find(|(old, _)| path == old) {
             path.pop();
@@ -93,7 +105,11 @@ fn walk(table: Table, path: &mut Vec<String>, origin: &Origin, found: &mut Vec<L
         }
         match value {
             Value::Table(inner) if !whole => walk(inner, path, origin, found),
-            value => found.push(Leaf { path: path.clone(), value, origin: origin.clone() }),
+            value => found.push(Leaf {
+                path: path.clone(),
+                value,
+                origin: origin.clone(),
+            }),
         }
         path.pop();
     }
@@ -122,7 +138,9 @@ fn put(table: &mut Table, path: &[String], value: Value) {
         [] => {}
         [name] => _ = table.insert(name.clone(), value),
         [name, rest @ ..] => {
-            let inner = table.entry(name.clone()).or_insert_with(|| Table::new().into());
+            let inner = table
+                .entry(name.clone())
+                .or_insert_with(|| Table::new().into());
             if let Value::Table(inner) = inner {
                 put(inner, rest, value);
             }
@@ -133,5 +151,7 @@ fn put(table: &mut Table, path: &[String], value: Value) {
 /// Whether a value is one that its setting may have; says why not, and what may
 /// have been meant.
 pub(super) fn check(leaf: &Leaf) -> Result<(), (String, Option<String>)> {
-    settings(std::slice::from_ref(leaf)).map(drop).map_err(|error| complaint::told(error.message()))
+    settings(std::slice::from_ref(leaf))
+        .map(drop)
+        .map_err(|error| complaint::told(error.message()))
 }

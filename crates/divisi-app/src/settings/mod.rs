@@ -32,7 +32,9 @@ pub use file::PROJECT_FILE;
 pub(crate) use file::user_file;
 pub use layer::{Leaf, Origin};
 pub(crate) use shape::limits_folder;
-pub use shape::{Budget, ExecutorSettings, PriceSettings, ProviderSettings, RateLimits, Retry, Settings};
+pub use shape::{
+    Budget, ExecutorSettings, PriceSettings, ProviderSettings, RateLimits, Retry, Settings,
+};
 pub use trusted::{Standing, TrustedFile, TrustedFiles};
 pub(crate) use values::permissions;
 pub use values::{AttemptPrice, Dollars, Grant, PerMillion, Span};
@@ -84,7 +86,10 @@ pub fn load(
     flags: Vec<Leaf>,
     untrusted: Untrusted,
 ) -> Result<Loaded, SettingsError> {
-    let files = Files { of_user: user_file(), trusted: TrustedFiles::of_user() };
+    let files = Files {
+        of_user: user_file(),
+        trusted: TrustedFiles::of_user(),
+    };
     load_with(&files, environment, workspace, flags, untrusted)
 }
 
@@ -102,7 +107,8 @@ fn load_with(
     untrusted: Untrusted,
 ) -> Result<Loaded, SettingsError> {
     let of_user = files.of_user.as_deref().map(file::read_users).transpose()?;
-    let (user, of_user) = of_user.map_or_else(Default::default, |read| (read.settings, read.leaves));
+    let (user, of_user) =
+        of_user.map_or_else(Default::default, |read| (read.settings, read.leaves));
     let (project, of_project) = match file::project_file(workspace) {
         None => (None, vec![]),
         Some(path) => {
@@ -110,15 +116,28 @@ fn load_with(
             (Some(project), leaves)
         }
     };
-    let mut leaves = layer::merge([defaults(), of_user, of_project, environment.leaves()?, flags]);
+    let mut leaves = layer::merge([
+        defaults(),
+        of_user,
+        of_project,
+        environment.leaves()?,
+        flags,
+    ]);
     let in_flight_said = programs_follow(&mut leaves);
     // Every layer has been checked by itself, and values do not depend on each other.
-    let settings =
-        layer::settings(&leaves).map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
+    let settings = layer::settings(&leaves)
+        .map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
     let in_flight_said = NonZeroU32::new(settings.limits.in_flight_max).filter(|_| in_flight_said);
-    let settings = Settings { in_flight_said, ..settings };
+    let settings = Settings {
+        in_flight_said,
+        ..settings
+    };
     secrets::make_known(&settings);
-    Ok(Loaded { settings, leaves, project })
+    Ok(Loaded {
+        settings,
+        leaves,
+        project,
+    })
 }
 
 /// The project's file, and what of it counts.
@@ -130,23 +149,43 @@ fn projects(
     untrusted: Untrusted,
 ) -> Result<(Project, Vec<Leaf>), SettingsError> {
     let root = divisi_files::repository(workspace).unwrap_or(workspace);
-    let file::Read { mut leaves, settings, digest } = file::read_projects(&path, root)?;
+    let file::Read {
+        mut leaves,
+        settings,
+        digest,
+    } = file::read_projects(&path, root)?;
     let claims = claims::of(&leaves, &settings, user, root);
     let trusted = files.trusted.as_ref();
     let standing = trusted.map_or(Standing::Unknown, |trusted| trusted.standing(&path, digest));
-    let project = Project { path, digest, claims, standing };
+    let project = Project {
+        path,
+        digest,
+        claims,
+        standing,
+    };
     if project.standing != Standing::Trusted {
         if untrusted == Untrusted::Refused && project.claims.iter().any(Claim::asks) {
             return Err(SettingsError::Untrusted(Box::new(project)));
         }
-        let counts = |claim: &Claim| untrusted == Untrusted::LookedAt && claim.harmless_to_look_at();
-        leaves.retain(|leaf| project.claims.iter().all(|claim| claim.path != leaf.path || counts(claim)));
+        let counts =
+            |claim: &Claim| untrusted == Untrusted::LookedAt && claim.harmless_to_look_at();
+        leaves.retain(|leaf| {
+            project
+                .claims
+                .iter()
+                .all(|claim| claim.path != leaf.path || counts(claim))
+        });
         claims::confine_prices(&mut leaves, &settings);
         // To choose a provider that does not count would leave none.
         let is_gone = |name: &str| {
-            project.claims.iter().any(|claim| claim.path[..] == ["providers", name] && !counts(claim))
+            project
+                .claims
+                .iter()
+                .any(|claim| claim.path[..] == ["providers", name] && !counts(claim))
         };
-        leaves.retain(|leaf| leaf.path[..] != ["provider"] || !leaf.value.as_str().is_some_and(is_gone));
+        leaves.retain(|leaf| {
+            leaf.path[..] != ["provider"] || !leaf.value.as_str().is_some_and(is_gone)
+        });
     }
     Ok((project, leaves))
 }
@@ -159,7 +198,11 @@ impl Project {
 
     /// What of it has no trust, although it needs some.
     pub fn untrusted(&self) -> &[Claim] {
-        if self.standing == Standing::Trusted { &[] } else { &self.claims }
+        if self.standing == Standing::Trusted {
+            &[]
+        } else {
+            &self.claims
+        }
     }
 }
 
@@ -167,8 +210,12 @@ impl Project {
 /// programs, all may. Returns whether the first is said.
 fn programs_follow(leaves: &mut [Leaf]) -> bool {
     let is = |leaf: &Leaf, name: &str| leaf.path == ["limits", name];
-    let said = leaves.iter().find(|leaf| is(leaf, "in_flight_max") && leaf.origin != Origin::Default);
-    let Some(Leaf { value, origin, .. }) = said.cloned() else { return false };
+    let said = leaves
+        .iter()
+        .find(|leaf| is(leaf, "in_flight_max") && leaf.origin != Origin::Default);
+    let Some(Leaf { value, origin, .. }) = said.cloned() else {
+        return false;
+    };
     if let Some(programs) = leaves.iter_mut().find(|leaf| is(leaf, "programs_max"))
         && programs.origin == Origin::Default
     {
@@ -230,7 +277,9 @@ impl SettingsError {
     /// What the user can do about it.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Wrong { hint, .. } | Self::Variable { hint, .. } => hint.iter().cloned().collect(),
+            Self::Wrong { hint, .. } | Self::Variable { hint, .. } => {
+                hint.iter().cloned().collect()
+            }
             Self::Untrusted(project) => project.hints(),
             Self::Read { .. } | Self::Merged(_) => vec![],
         }

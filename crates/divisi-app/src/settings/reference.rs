@@ -10,7 +10,10 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 /// Where editors find the schema of settings files.
-pub const SCHEMA_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/main/docs/divisi.schema.json");
+pub const SCHEMA_URL: &str = concat!(
+    env!("CARGO_PKG_REPOSITORY"),
+    "/raw/main/docs/divisi.schema.json"
+);
 
 /// The JSON schema of settings files.
 ///
@@ -26,7 +29,9 @@ pub fn schema() -> Value {
     schema["title"] = "divisi.toml".into();
     schema["description"] = "Settings of divisi.".into();
     // It depends on who asks.
-    schema["properties"]["store"].as_object_mut().map(|store| store.remove("default"));
+    schema["properties"]["store"]
+        .as_object_mut()
+        .map(|store| store.remove("default"));
     schema
 }
 
@@ -37,7 +42,9 @@ struct WithoutNull;
 impl Transform for WithoutNull {
     fn transform(&mut self, schema: &mut schemars::Schema) {
         transform_subschemas(self, schema);
-        let Some(object) = schema.as_object_mut() else { return };
+        let Some(object) = schema.as_object_mut() else {
+            return;
+        };
         if let Some(Value::Array(types)) = object.get_mut("type") {
             types.retain(|name| name != "null");
             if let [one] = &types[..] {
@@ -111,20 +118,35 @@ impl Page {
             let _ = writeln!(self.0, "| `{name}` | {form} | {default} | {about}{trust} |");
         }
         for (name, setting) in settings() {
-            let Some((place, inner)) = inner(setting) else { continue };
-            let path: Vec<&str> = path.iter().copied().chain([name.as_str()]).chain(place).collect();
-            let (about, trust) = (about(setting), trust(&path[..path.len() - 1 - place.iter().len()], name));
+            let Some((place, inner)) = inner(setting) else {
+                continue;
+            };
+            let path: Vec<&str> = path
+                .iter()
+                .copied()
+                .chain([name.as_str()])
+                .chain(place)
+                .collect();
+            let (about, trust) = (
+                about(setting),
+                trust(&path[..path.len() - 1 - place.iter().len()], name),
+            );
             let _ = write!(self.0, "\n## `[{}]`\n\n{about}{trust}\n", path.join("."));
             self.table(&path, inner);
         }
     }
 
     fn shorthands(&mut self) {
-        self.0.push_str("\n## Flags and variables\n\n| Setting | Flag | Variable |\n|---|---|---|\n");
+        self.0
+            .push_str("\n## Flags and variables\n\n| Setting | Flag | Variable |\n|---|---|---|\n");
         let code = |name: Option<&str>| name.map(|name| format!("`{name}`")).unwrap_or_default();
         for known in &SHORTHANDS {
             let (flag, variable) = (code(known.flag), code(known.variable.map(|(name, _)| name)));
-            let _ = writeln!(self.0, "| `{}` | {flag} | {variable} |", known.path.join("."));
+            let _ = writeln!(
+                self.0,
+                "| `{}` | {flag} | {variable} |",
+                known.path.join(".")
+            );
         }
     }
 }
@@ -149,7 +171,11 @@ fn about(setting: &Value) -> &str {
 }
 
 fn trust(path: &[&str], name: &str) -> &'static str {
-    if path.is_empty() && OF_THE_USER.contains(&name) { " (trust)" } else { "" }
+    if path.is_empty() && OF_THE_USER.contains(&name) {
+        " (trust)"
+    } else {
+        ""
+    }
 }
 
 /// What a setting of this table is where nothing is said.
@@ -170,10 +196,17 @@ fn form(setting: &Value) -> String {
         words.join(", ")
     };
     match (setting["type"].as_str(), setting["format"].as_str()) {
-        _ if setting["enum"].is_array() => words(setting["enum"].as_array().into_iter().flatten().collect()),
-        _ if setting["oneOf"].is_array() => {
-            words(setting["oneOf"].as_array().into_iter().flatten().map(|one| &one["const"]).collect())
+        _ if setting["enum"].is_array() => {
+            words(setting["enum"].as_array().into_iter().flatten().collect())
         }
+        _ if setting["oneOf"].is_array() => words(
+            setting["oneOf"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|one| &one["const"])
+                .collect(),
+        ),
         (_, Some("span")) => "span of time".to_owned(),
         (_, Some("dollars")) => "dollars".to_owned(),
         (Some("boolean"), _) => "`true`, `false`".to_owned(),
@@ -185,7 +218,10 @@ fn form(setting: &Value) -> String {
                 let value = named.values().next().map(form).unwrap_or_default();
                 format!("table of {value} by {}", names.join(", "))
             }
-            None => format!("table of {} by name", form(&setting["additionalProperties"])),
+            None => format!(
+                "table of {} by name",
+                form(&setting["additionalProperties"])
+            ),
         },
         _ => "text".to_owned(),
     }
@@ -198,12 +234,17 @@ mod tests {
 
     /// Says of a file that is made from the code whether it still is what the code says.
     fn is_fresh(name: &str, made: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs")
+            .join(name);
         if std::env::var_os("DIVISI_WRITE_DOCS").is_some() {
             std::fs::write(&path, made).unwrap();
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == made, "docs/{name} is stale: `just docs` writes it anew");
+        assert!(
+            kept == made,
+            "docs/{name} is stale: `just docs` writes it anew"
+        );
     }
 
     #[test]
@@ -216,7 +257,9 @@ mod tests {
     fn every_setting_says_what_it_is() {
         fn silent(name: &str, schema: &Value, found: &mut Vec<String>) {
             for (inner, setting) in schema["properties"].as_object().into_iter().flatten() {
-                let is_tier = divisi_core::Tier::ALL.iter().any(|tier| tier.as_str() == inner);
+                let is_tier = divisi_core::Tier::ALL
+                    .iter()
+                    .any(|tier| tier.as_str() == inner);
                 if about(setting).is_empty() && !is_tier {
                     found.push(format!("{name}.{inner}"));
                 }
@@ -234,7 +277,10 @@ mod tests {
         let validator = jsonschema::validator_for(&schema()).unwrap();
         let is_valid = |text: &str| {
             let file: Value = toml::from_str(text).unwrap();
-            (validator.is_valid(&file), toml::from_str::<Settings>(text).is_ok())
+            (
+                validator.is_valid(&file),
+                toml::from_str::<Settings>(text).is_ok(),
+            )
         };
         for taken in [
             "",

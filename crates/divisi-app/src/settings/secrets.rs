@@ -10,11 +10,20 @@ pub(super) fn make_known(settings: &Settings) {
         redact::add_variable(&vendor.key_env);
     }
     for provider in settings.providers.values() {
-        provider.key_env.iter().for_each(|name| redact::add_variable(name));
-        provider.base_url.iter().for_each(|url| redact::add_address(url));
+        provider
+            .key_env
+            .iter()
+            .for_each(|name| redact::add_variable(name));
+        provider
+            .base_url
+            .iter()
+            .for_each(|url| redact::add_address(url));
     }
     for executor in settings.executors.values() {
-        executor.env.iter().for_each(|(name, value)| redact::add_setting(name, value));
+        executor
+            .env
+            .iter()
+            .for_each(|(name, value)| redact::add_setting(name, value));
     }
 }
 

@@ -100,16 +100,28 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         // Early enough to look at what is left before it is gone.
-        Self { task_cost_max: None, phases: BTreeMap::new(), warn_percent: 80 }
+        Self {
+            task_cost_max: None,
+            phases: BTreeMap::new(),
+            warn_percent: 80,
+        }
     }
 }
 
 impl Settings {
     /// How much a run may cost, and where to warn.
     pub fn caps(&self) -> Caps {
-        let phases = self.budget.phases.iter().map(|(title, most)| (title.as_str().into(), most.0));
+        let phases = self
+            .budget
+            .phases
+            .iter()
+            .map(|(title, most)| (title.as_str().into(), most.0));
         let warn_percent = Some(self.budget.warn_percent).filter(|percent| *percent > 0);
-        Caps { run: self.cost_max.map(|most| most.0), phases: phases.collect(), warn_percent }
+        Caps {
+            run: self.cost_max.map(|most| most.0),
+            phases: phases.collect(),
+            warn_percent,
+        }
     }
 }
 
@@ -142,7 +154,11 @@ pub struct ProviderSettings {
     pub base_url: Option<String>,
     /// The environment variable that holds the key. The key itself never
     /// stands in a file.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "variable")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "variable"
+    )]
     #[schemars(extend("pattern" = "^[A-Za-z0-9_]*$"))]
     pub key_env: Option<String>,
     /// Patterns of the model ids it has.
@@ -193,7 +209,9 @@ pub struct RateLimits {
 impl RateLimits {
     /// The same for the governor of a provider that speaks `wire_format`.
     pub fn settings(&self, wire_format: WireFormat) -> RateSettings {
-        let by_second = self.requests_per_second.map(|limit| u64::from(limit.get()) * 60);
+        let by_second = self
+            .requests_per_second
+            .map(|limit| u64::from(limit.get()) * 60);
         let by_minute = self.requests_per_minute.map(|limit| u64::from(limit.get()));
         RateSettings {
             requests_per_minute: [by_second, by_minute].into_iter().flatten().min(),
@@ -231,8 +249,15 @@ fn is_silent(reports: &Reports) -> bool {
 
 impl From<&ExecutorSettings> for CommandLine {
     fn from(settings: &ExecutorSettings) -> Self {
-        let ExecutorSettings { command, env, cost, reports } = settings;
-        let line = Self::new(command.clone()).env(env.clone()).reports(reports.clone());
+        let ExecutorSettings {
+            command,
+            env,
+            cost,
+            reports,
+        } = settings;
+        let line = Self::new(command.clone())
+            .env(env.clone())
+            .reports(reports.clone());
         match cost {
             Some(AttemptPrice::UpTo(most)) => line.cost_max(most.0),
             Some(AttemptPrice::Free) | None => line,
@@ -281,7 +306,10 @@ impl From<PriceSettings> for ModelPrice {
             cache_read: or_input(price.cache_read),
             output: price.output.per_token(),
         };
-        Self { base, ..Self::default() }
+        Self {
+            base,
+            ..Self::default()
+        }
     }
 }
 
@@ -318,19 +346,31 @@ impl Default for Settings {
 impl Settings {
     /// The sorts of work there are.
     pub fn kinds(&self) -> Result<KindTable, BadKinds> {
-        if self.kinds.is_empty() && self.providers.values().all(|provider| provider.kinds.is_empty()) {
+        if self.kinds.is_empty()
+            && self
+                .providers
+                .values()
+                .all(|provider| provider.kinds.is_empty())
+        {
             return Ok(KindTable::default());
         }
-        let per_provider =
-            self.providers.iter().map(|(name, provider)| (name.clone(), provider.kinds.clone()));
+        let per_provider = self
+            .providers
+            .iter()
+            .map(|(name, provider)| (name.clone(), provider.kinds.clone()));
         Kinds::new(&self.kinds, per_provider.collect()).map(KindTable::from)
     }
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        let RetryPolicy { retries_max, rest_first, rest_max, waits_max, overload_wait_max } =
-            RetryPolicy::default();
+        let RetryPolicy {
+            retries_max,
+            rest_first,
+            rest_max,
+            waits_max,
+            overload_wait_max,
+        } = RetryPolicy::default();
         Self {
             retries_max,
             rest_first: Span(rest_first),
@@ -367,7 +407,14 @@ impl fmt::Debug for ProviderSettings {
 impl ProviderSettings {
     /// The API that it speaks under this name; `None` where nobody knows.
     pub fn kind(&self, name: &str) -> Option<WireFormat> {
-        self.kind.or_else(|| Some(vendors().into_iter().find(|vendor| vendor.name == name)?.wire_format))
+        self.kind.or_else(|| {
+            Some(
+                vendors()
+                    .into_iter()
+                    .find(|vendor| vendor.name == name)?
+                    .wire_format,
+            )
+        })
     }
 }
 
@@ -376,15 +423,23 @@ fn providers<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, ProviderSettings>, D::Error> {
     let providers = BTreeMap::<String, ProviderSettings>::deserialize(deserializer)?;
-    for pattern in providers.values().flat_map(|provider| provider.models.iter().flatten()) {
+    for pattern in providers
+        .values()
+        .flat_map(|provider| provider.models.iter().flatten())
+    {
         check_pattern(pattern).map_err(D::Error::custom)?;
     }
-    match providers.iter().find(|(name, provider)| provider.kind(name).is_none()) {
+    match providers
+        .iter()
+        .find(|(name, provider)| provider.kind(name).is_none())
+    {
         None => Ok(providers),
         Some((name, _)) => {
             let known = vendors();
             let near = slip::nearest(name, known.iter().map(|vendor| vendor.name.as_str()));
-            let near = near.map(|near| format!(", or did you mean `{near}`?")).unwrap_or_default();
+            let near = near
+                .map(|near| format!(", or did you mean `{near}`?"))
+                .unwrap_or_default();
             let kinds = WireFormat::ALL.map(|kind| format!("`{kind}`")).join(", ");
             Err(D::Error::custom(format_args!(
                 "the provider `{name}` has no `kind`, the API that it speaks: say one of {kinds}{near}"
@@ -411,9 +466,14 @@ fn executors<'de, D: Deserializer<'de>>(
 }
 
 /// Reads prices by patterns that are no work to understand.
-fn prices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, PriceSettings>, D::Error> {
+fn prices<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, PriceSettings>, D::Error> {
     let prices = BTreeMap::<String, PriceSettings>::deserialize(deserializer)?;
-    prices.keys().try_for_each(|pattern| check_pattern(pattern)).map_err(D::Error::custom)?;
+    prices
+        .keys()
+        .try_for_each(|pattern| check_pattern(pattern))
+        .map_err(D::Error::custom)?;
     Ok(prices)
 }
 
@@ -423,9 +483,9 @@ fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     let name = String::deserialize(deserializer)?;
     match name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         true => Ok(Some(name)),
-        false => {
-            Err(D::Error::custom("`key_env` is the name of an environment variable, not the key itself"))
-        }
+        false => Err(D::Error::custom(
+            "`key_env` is the name of an environment variable, not the key itself",
+        )),
     }
 }
 
@@ -439,7 +499,12 @@ pub(crate) fn limits_folder() -> Option<PathBuf> {
 /// someone without a home.
 pub(super) fn state_folder() -> Option<PathBuf> {
     let folders = etcetera::choose_base_strategy().ok()?;
-    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("divisi"))
+    Some(
+        folders
+            .state_dir()
+            .unwrap_or_else(|| folders.data_dir())
+            .join("divisi"),
+    )
 }
 
 /// One store for all of a person's runs, so that they are found from any folder.

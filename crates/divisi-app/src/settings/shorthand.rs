@@ -35,9 +35,19 @@ pub(super) const SHORTHANDS: [Shorthand; 13] = [
     variable(&["estimate"], "DIVISI_ESTIMATE", Form::Plain),
     both(&["timeout"], "--timeout", "DIVISI_TIMEOUT", Form::Text),
     flag(&["hedge"], "--hedge"),
-    both(&["limits", "in_flight_max"], "--jobs", "DIVISI_JOBS", Form::Plain),
+    both(
+        &["limits", "in_flight_max"],
+        "--jobs",
+        "DIVISI_JOBS",
+        Form::Plain,
+    ),
     flag(&["limits", "hopeless_after"], "--keep-going"),
-    both(&["retry", "retries_max"], "--retries", "DIVISI_RETRIES", Form::Plain),
+    both(
+        &["retry", "retries_max"],
+        "--retries",
+        "DIVISI_RETRIES",
+        Form::Plain,
+    ),
     flag(&["retry", "overload_wait_max"], "--overload-wait"),
 ];
 
@@ -47,15 +57,27 @@ const fn both(
     variable: &'static str,
     form: Form,
 ) -> Shorthand {
-    Shorthand { path, flag: Some(flag), variable: Some((variable, form)) }
+    Shorthand {
+        path,
+        flag: Some(flag),
+        variable: Some((variable, form)),
+    }
 }
 
 const fn flag(path: &'static [&'static str], flag: &'static str) -> Shorthand {
-    Shorthand { path, flag: Some(flag), variable: None }
+    Shorthand {
+        path,
+        flag: Some(flag),
+        variable: None,
+    }
 }
 
 const fn variable(path: &'static [&'static str], variable: &'static str, form: Form) -> Shorthand {
-    Shorthand { path, flag: None, variable: Some((variable, form)) }
+    Shorthand {
+        path,
+        flag: None,
+        variable: Some((variable, form)),
+    }
 }
 
 impl Leaf {
@@ -72,7 +94,10 @@ impl Form {
         match self {
             Self::Text => text.into(),
             Self::Words => {
-                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                let words = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|word| !word.is_empty());
                 Value::Array(words.map(Value::from).collect())
             }
             Self::Plain => match (text.parse::<bool>(), text.parse::<i64>()) {

@@ -22,10 +22,28 @@ impl Project {
     }
 
     fn load<const N: usize>(&self, variables: [(&str, &str); N]) -> Result<Loaded, String> {
-        let flags = vec![Leaf::new(&["limits", "in_flight_max"], 9, Origin::Flag("--jobs"))];
-        let files = Files { of_user: None, trusted: None };
-        load_with(&files, &variables.into(), &self.package(), flags, Untrusted::LookedAt).map_err(|error| {
-            let hints: String = error.hints().iter().map(|hint| format!("\nhint: {hint}")).collect();
+        let flags = vec![Leaf::new(
+            &["limits", "in_flight_max"],
+            9,
+            Origin::Flag("--jobs"),
+        )];
+        let files = Files {
+            of_user: None,
+            trusted: None,
+        };
+        load_with(
+            &files,
+            &variables.into(),
+            &self.package(),
+            flags,
+            Untrusted::LookedAt,
+        )
+        .map_err(|error| {
+            let hints: String = error
+                .hints()
+                .iter()
+                .map(|hint| format!("\nhint: {hint}"))
+                .collect();
             format!("{error}{hints}").replace(&self.0.path().display().to_string(), "")
         })
     }
@@ -37,24 +55,41 @@ impl Project {
 
 #[test]
 fn the_nearer_layer_wins_and_origins_are_kept() {
-    let project =
-        Project::new(&[("divisi.toml", "model = 'haiku'\ncost_max = 5\n[limits]\nin_flight_max = 3")]);
-    let loaded = project.load([("DIVISI_MODEL", "opus"), ("DIVISI_ALLOW", "write, run")]).unwrap();
+    let project = Project::new(&[(
+        "divisi.toml",
+        "model = 'haiku'\ncost_max = 5\n[limits]\nin_flight_max = 3",
+    )]);
+    let loaded = project
+        .load([("DIVISI_MODEL", "opus"), ("DIVISI_ALLOW", "write, run")])
+        .unwrap();
     assert_eq!(loaded.settings.model, "opus");
     assert_eq!(loaded.settings.limits.in_flight_max, 9);
     assert_eq!(loaded.settings.allow, [Grant::Write, Grant::Run]);
     assert_eq!(loaded.settings.cost_max, Some("5.00".parse().unwrap()));
-    let origin = |name: &str| loaded.leaves.iter().find(|leaf| leaf.name() == name).unwrap().origin.clone();
+    let origin = |name: &str| {
+        loaded
+            .leaves
+            .iter()
+            .find(|leaf| leaf.name() == name)
+            .unwrap()
+            .origin
+            .clone()
+    };
     assert_eq!(origin("model"), Origin::Variable("DIVISI_MODEL"));
-    assert_eq!(origin("cost_max"), Origin::File(project.0.path().join("divisi.toml")));
+    assert_eq!(
+        origin("cost_max"),
+        Origin::File(project.0.path().join("divisi.toml"))
+    );
     assert_eq!(origin("limits.in_flight_max"), Origin::Flag("--jobs"));
     assert_eq!(origin("limits.tasks_max"), Origin::Default);
 }
 
 #[test]
 fn the_nearest_project_file_counts_and_no_other() {
-    let project =
-        Project::new(&[("divisi.toml", "model = 'far'"), ("package/divisi.toml", "provider = 'near'")]);
+    let project = Project::new(&[
+        ("divisi.toml", "model = 'far'"),
+        ("package/divisi.toml", "provider = 'near'"),
+    ]);
     let settings = project.load([]).unwrap().settings;
     assert_eq!((&*settings.model, &*settings.provider), ("sonnet", "near"));
 }
@@ -62,16 +97,29 @@ fn the_nearest_project_file_counts_and_no_other() {
 #[test]
 fn paths_are_meant_from_where_the_file_is() {
     let project = Project::new(&[("divisi.toml", "framing = 'frame.txt'")]);
-    assert_eq!(project.load([]).unwrap().settings.framing, Some(project.0.path().join("frame.txt")));
+    assert_eq!(
+        project.load([]).unwrap().settings.framing,
+        Some(project.0.path().join("frame.txt"))
+    );
 }
 
 #[test]
 fn a_provider_comes_whole_from_one_layer() {
-    let project =
-        Project::new(&[("divisi.toml", "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'http://x/v1'")]);
+    let project = Project::new(&[(
+        "divisi.toml",
+        "[providers.corp]\nkind = 'openai-chat'\nbase_url = 'http://x/v1'",
+    )]);
     let loaded = project.load([]).unwrap();
-    assert_eq!(loaded.settings.providers["corp"].kind, Some(WireFormat::OpenaiChat));
-    assert!(loaded.leaves.iter().any(|leaf| leaf.name() == "providers.corp"));
+    assert_eq!(
+        loaded.settings.providers["corp"].kind,
+        Some(WireFormat::OpenaiChat)
+    );
+    assert!(
+        loaded
+            .leaves
+            .iter()
+            .any(|leaf| leaf.name() == "providers.corp")
+    );
 }
 
 #[test]
@@ -79,9 +127,22 @@ fn prices_are_read_exactly_and_by_pattern() {
     let text = "[prices.'my-model']\ninput = 1.0\noutput = '2.50'\ncache_read = 0.1\n[prices.'corp:*']\ninput = 0\noutput = 0";
     let loaded = Project::new(&[("divisi.toml", text)]).load([]).unwrap();
     let price = divisi_core::ModelPrice::from(loaded.settings.prices["my-model"]);
-    let rates = [price.base.input, price.base.cache_read, price.base.cache_write_1h, price.base.output];
-    assert_eq!(rates.map(|rate| rate.0), [1_000_000, 100_000, 1_000_000, 2_500_000]);
-    assert!(loaded.leaves.iter().any(|leaf| leaf.name() == "prices.corp:*"));
+    let rates = [
+        price.base.input,
+        price.base.cache_read,
+        price.base.cache_write_1h,
+        price.base.output,
+    ];
+    assert_eq!(
+        rates.map(|rate| rate.0),
+        [1_000_000, 100_000, 1_000_000, 2_500_000]
+    );
+    assert!(
+        loaded
+            .leaves
+            .iter()
+            .any(|leaf| leaf.name() == "prices.corp:*")
+    );
 }
 
 #[test]
@@ -174,13 +235,30 @@ fn what_was_mistyped_is_named_at_every_depth() {
 #[test]
 fn a_setting_is_read_by_the_name_that_it_had() {
     let old = "max_cost = 5\nmax_turns = 6\nmax_reply_tokens = 7\n[budget]\ntask = 1";
-    let Loaded { settings, leaves, .. } = Project::new(&[("divisi.toml", old)]).load([]).unwrap();
+    let Loaded {
+        settings, leaves, ..
+    } = Project::new(&[("divisi.toml", old)]).load([]).unwrap();
     assert_eq!((settings.turns_max, settings.reply_tokens_max), (6, 7));
-    let dollars = [settings.cost_max, settings.budget.task_cost_max].map(|most| most.map(|most| most.0));
-    assert_eq!(dollars, [Some(PicoUsd(5_000_000_000_000)), Some(PicoUsd(1_000_000_000_000))]);
+    let dollars =
+        [settings.cost_max, settings.budget.task_cost_max].map(|most| most.map(|most| most.0));
+    assert_eq!(
+        dollars,
+        [
+            Some(PicoUsd(5_000_000_000_000)),
+            Some(PicoUsd(1_000_000_000_000))
+        ]
+    );
     let is_of_file = |leaf: &&Leaf| matches!(leaf.origin, Origin::File(_));
     let names: Vec<_> = leaves.iter().filter(is_of_file).map(Leaf::name).collect();
-    assert_eq!(names, ["budget.task_cost_max", "cost_max", "reply_tokens_max", "turns_max"]);
+    assert_eq!(
+        names,
+        [
+            "budget.task_cost_max",
+            "cost_max",
+            "reply_tokens_max",
+            "turns_max"
+        ]
+    );
 }
 
 #[test]
@@ -194,13 +272,21 @@ fn patterns_are_no_larger_than_any_that_is_meant() {
 
 #[test]
 fn variables_that_are_none_of_ours_are_found() {
-    let environment: Environment = [("DIVISI_MODLE", "x"), ("DIVISI_MODEL", "y"), ("HOME", "/")].into();
+    let environment: Environment =
+        [("DIVISI_MODLE", "x"), ("DIVISI_MODEL", "y"), ("HOME", "/")].into();
     assert_eq!(environment.unknown().collect::<Vec<_>>(), ["DIVISI_MODLE"]);
 }
 
 #[test]
 fn a_variable_that_is_empty_is_not_set() {
-    assert_eq!(Project::new(&[]).load([("DIVISI_MODEL", "  ")]).unwrap().settings.model, "sonnet");
+    assert_eq!(
+        Project::new(&[])
+            .load([("DIVISI_MODEL", "  ")])
+            .unwrap()
+            .settings
+            .model,
+        "sonnet"
+    );
 }
 
 #[test]
@@ -212,7 +298,10 @@ fn kinds_are_changed_layer_by_layer() {
     let kinds = project.load([]).unwrap().settings.kinds().unwrap();
     let tier = |name, provider| kinds.tier(kinds.get(name).unwrap(), provider).as_str();
     assert_eq!(tier("ledger", None), "opus");
-    assert_eq!((tier("search", None), tier("search", Some("corp"))), ("haiku", "opus"));
+    assert_eq!(
+        (tier("search", None), tier("search", Some("corp"))),
+        ("haiku", "opus")
+    );
     let project = Project::new(&[("divisi.toml", "[kinds.serach]\nabout = 'x'")]);
     let wrong = project.load([]).unwrap().settings.kinds().unwrap_err();
     insta::assert_snapshot!(format!("{wrong}\n{}", wrong.hint().unwrap_or_default()), @r#"

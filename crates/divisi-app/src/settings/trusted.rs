@@ -48,12 +48,17 @@ pub enum Standing {
 impl TrustedFiles {
     /// Those of this user; `None` for someone without a home.
     pub fn of_user() -> Option<Self> {
-        Some(Self { folder: state_folder()?.join("trusted") })
+        Some(Self {
+            folder: state_folder()?.join("trusted"),
+        })
     }
 
     /// How the file at `path` stands that has this digest.
     pub fn standing(&self, path: &Path, digest: Digest) -> Standing {
-        match place(path).ok().and_then(|file| read(&self.record(&file)).filter(|kept| kept.file == file)) {
+        match place(path)
+            .ok()
+            .and_then(|file| read(&self.record(&file)).filter(|kept| kept.file == file))
+        {
             None => Standing::Unknown,
             Some(kept) if kept.digest == digest => Standing::Trusted,
             Some(_) => Standing::Changed,
@@ -67,11 +72,18 @@ impl TrustedFiles {
             bail!("the path {} is not UTF-8", file.display());
         }
         let failed = || format!("cannot remember it in {}", self.folder.display());
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).with_context(failed)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .with_context(failed)?;
         // Such files can be read and written by their owner only.
         let mut record = tempfile::NamedTempFile::new_in(&self.folder).with_context(failed)?;
         record
-            .write_all(&serde_json::to_vec(&TrustedFile { file: file.clone(), digest })?)
+            .write_all(&serde_json::to_vec(&TrustedFile {
+                file: file.clone(),
+                digest,
+            })?)
             .with_context(failed)?;
         record.persist(self.record(&file)).with_context(failed)?;
         Ok(())
@@ -89,14 +101,22 @@ impl TrustedFiles {
 
     /// All of them, by their paths.
     pub fn list(&self) -> Vec<TrustedFile> {
-        let records = std::fs::read_dir(&self.folder).into_iter().flatten().take(LISTED_MAX);
-        let mut files: Vec<_> = records.filter_map(|record| read(&record.ok()?.path())).collect();
+        let records = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .take(LISTED_MAX);
+        let mut files: Vec<_> = records
+            .filter_map(|record| read(&record.ok()?.path()))
+            .collect();
         files.sort_by(|a, b| a.file.cmp(&b.file));
         files
     }
 
     fn record(&self, file: &Path) -> PathBuf {
-        self.folder.join(format!("{}.json", Digest::of(file.as_os_str().as_encoded_bytes())))
+        self.folder.join(format!(
+            "{}.json",
+            Digest::of(file.as_os_str().as_encoded_bytes())
+        ))
     }
 }
 
@@ -105,7 +125,9 @@ impl TrustedFiles {
 fn place(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().unwrap_or(path);
     // Trust can be taken back from what is gone.
-    let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder))?;
+    let folder = folder
+        .canonicalize()
+        .or_else(|_| std::path::absolute(folder))?;
     Ok(folder.join(path.file_name().unwrap_or_default()))
 }
 
@@ -142,7 +164,9 @@ mod tests {
         }
 
         fn trusted(&self) -> TrustedFiles {
-            TrustedFiles { folder: self.0.path().join("state/divisi/trusted") }
+            TrustedFiles {
+                folder: self.0.path().join("state/divisi/trusted"),
+            }
         }
     }
 
@@ -157,7 +181,10 @@ mod tests {
         assert_eq!(trusted.standing(&home.file("a"), text), Standing::Unknown);
         trusted.add(&home.file("a"), text).unwrap();
         assert_eq!(trusted.standing(&home.file("a"), text), Standing::Trusted);
-        assert_eq!(trusted.standing(&home.file("a"), digest("other")), Standing::Changed);
+        assert_eq!(
+            trusted.standing(&home.file("a"), digest("other")),
+            Standing::Changed
+        );
         assert_eq!(trusted.standing(&home.file("b"), text), Standing::Unknown);
         symlink("a", home.0.path().join("c")).unwrap();
         assert_eq!(trusted.standing(&home.file("c"), text), Standing::Trusted);
@@ -175,7 +202,10 @@ mod tests {
         trusted.add(&home.file("a"), text).unwrap();
         let files: Vec<_> = trusted.list().into_iter().map(|kept| kept.file).collect();
         let real = home.0.path().canonicalize().unwrap();
-        assert_eq!(files, [real.join("a/divisi.toml"), real.join("b/divisi.toml")]);
+        assert_eq!(
+            files,
+            [real.join("a/divisi.toml"), real.join("b/divisi.toml")]
+        );
         assert!(trusted.remove(&home.file("a")).unwrap());
         assert!(!trusted.remove(&home.file("a")).unwrap());
         assert_eq!(trusted.standing(&home.file("a"), text), Standing::Unknown);
@@ -188,7 +218,12 @@ mod tests {
         let trusted = home.trusted();
         trusted.add(&home.file("a"), text).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let record = fs::read_dir(&trusted.folder).unwrap().next().unwrap().unwrap().path();
+        let record = fs::read_dir(&trusted.folder)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         assert_eq!((mode(&trusted.folder), mode(&record)), (0o700, 0o600));
         // One that others may have written says nothing.
         fs::set_permissions(&record, fs::Permissions::from_mode(0o666)).unwrap();

@@ -18,7 +18,9 @@ pub struct Span(pub Millis);
 impl FromStr for Span {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|bad: BadSpan| bad.to_string())
+        text.parse()
+            .map(Self)
+            .map_err(|bad: BadSpan| bad.to_string())
     }
 }
 
@@ -96,7 +98,8 @@ impl<'de> Deserialize<'de> for Dollars {
                 f.write_str("an amount of dollars, like 5 or 0.35")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Dollars, E> {
-                text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+                text.parse()
+                    .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
             }
             fn visit_i64<E: Error>(self, dollars: i64) -> Result<Dollars, E> {
                 self.visit_str(&dollars.to_string())
@@ -153,7 +156,9 @@ impl<'de> Deserialize<'de> for AttemptPrice {
         impl Visitor<'_> for Price {
             type Value = AttemptPrice;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the most that one attempt costs in dollars, like \"$0.50\", or \"free\"")
+                f.write_str(
+                    "the most that one attempt costs in dollars, like \"$0.50\", or \"free\"",
+                )
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<AttemptPrice, E> {
                 match text {
@@ -218,7 +223,10 @@ impl TryFrom<Dollars> for PerMillion {
     fn try_from(dollars: Dollars) -> Result<Self, String> {
         match price::per_token(dollars.0) {
             Some(_) => Ok(Self(dollars)),
-            None => Err(format!("a price of {} has more than six decimals", String::from(dollars))),
+            None => Err(format!(
+                "a price of {} has more than six decimals",
+                String::from(dollars)
+            )),
         }
     }
 }
@@ -289,7 +297,10 @@ pub(super) fn check_pattern(pattern: &str) -> Result<(), String> {
 
 /// What these grants come to.
 pub(crate) fn permissions(grants: &[Grant]) -> Permissions {
-    Permissions { write: grants.contains(&Grant::Write), run: grants.contains(&Grant::Run) }
+    Permissions {
+        write: grants.contains(&Grant::Write),
+        run: grants.contains(&Grant::Run),
+    }
 }
 
 #[cfg(test)]
@@ -298,7 +309,12 @@ mod tests {
 
     #[test]
     fn spans_are_read_and_shown_alike() {
-        for (text, millis) in [("90s", 90_000), ("10m", 600_000), ("1h30m", 5_400_000), ("500ms", 500)] {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+        ] {
             assert_eq!(text.parse::<Span>().unwrap().0, Millis(millis), "{text}");
         }
         assert_eq!("600s".parse::<Span>().unwrap().to_string(), "10m");
@@ -312,15 +328,22 @@ mod tests {
         for text in ["5.00", "0.35", "12.50", "0.000000000001"] {
             let amount: Dollars = text.parse().unwrap();
             assert_eq!(String::from(amount), text);
-            assert_eq!(serde_json::from_str::<Dollars>(&format!("\"{text}\"")).unwrap(), amount);
+            assert_eq!(
+                serde_json::from_str::<Dollars>(&format!("\"{text}\"")).unwrap(),
+                amount
+            );
         }
-        assert_eq!(serde_json::from_str::<Dollars>("0.35").unwrap(), "0.35".parse().unwrap());
+        assert_eq!(
+            serde_json::from_str::<Dollars>("0.35").unwrap(),
+            "0.35".parse().unwrap()
+        );
         assert!(serde_json::from_str::<Dollars>("-1").is_err());
     }
 
     #[test]
     fn prices_of_a_million_tokens_are_exact() {
-        let price = |json: &str| serde_json::from_str::<PerMillion>(json).map(PerMillion::per_token);
+        let price =
+            |json: &str| serde_json::from_str::<PerMillion>(json).map(PerMillion::per_token);
         assert_eq!(price("0.1").unwrap(), PicoUsd(100_000));
         assert_eq!(price("\"0.000001\"").unwrap(), PicoUsd(1));
         assert_eq!(price("3").unwrap(), PicoUsd(3_000_000));

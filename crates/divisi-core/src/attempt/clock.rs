@@ -97,7 +97,8 @@ impl Clock {
 
     /// What it waits for, if it does.
     pub(super) fn cause(&self) -> Option<WaitCause> {
-        self.cause.filter(|_| matches!(self.doing, Doing::Waiting(_)))
+        self.cause
+            .filter(|_| matches!(self.doing, Doing::Waiting(_)))
     }
 
     fn change(&mut self, now: Timestamp, doing: Doing) {
@@ -107,7 +108,9 @@ impl Clock {
     }
 
     fn note_wait(&mut self, now: Timestamp) {
-        let (Doing::Waiting(since), Some(cause)) = (self.doing, self.cause) else { return };
+        let (Doing::Waiting(since), Some(cause)) = (self.doing, self.cause) else {
+            return;
+        };
         let (from, took) = (since.since(self.began_at), now.since(since));
         if took > Millis(0) && self.waits.len() < WAITS_MAX {
             self.waits.push(Wait { cause, from, took });
@@ -163,7 +166,10 @@ mod tests {
         assert_eq!(clock.overdue_at(Millis(100)), Some(Timestamp(110)));
         clock.wait(Timestamp(20), WaitCause::Limit);
         clock.wait(Timestamp(50), WaitCause::Limit);
-        assert_eq!((clock.overdue_at(Millis(100)), clock.waited(Timestamp(60))), (None, Millis(40)));
+        assert_eq!(
+            (clock.overdue_at(Millis(100)), clock.waited(Timestamp(60))),
+            (None, Millis(40))
+        );
         clock.ask(Timestamp(70));
         assert_eq!(
             (clock.overdue_at(Millis(100)), clock.waited(Timestamp(90))),
@@ -178,11 +184,29 @@ mod tests {
         assert_eq!(clock.silent_at(idle), None);
         clock.ask(Timestamp(100));
         assert_eq!(clock.silent_at(idle), Some(Timestamp(110)));
-        clock.note(Signs { alive_at: Timestamp(105), grew_at: Timestamp(0) }, idle);
+        clock.note(
+            Signs {
+                alive_at: Timestamp(105),
+                grew_at: Timestamp(0),
+            },
+            idle,
+        );
         assert_eq!(clock.silent_at(idle), Some(Timestamp(115)));
-        clock.note(Signs { alive_at: Timestamp(150), grew_at: Timestamp(0) }, idle);
+        clock.note(
+            Signs {
+                alive_at: Timestamp(150),
+                grew_at: Timestamp(0),
+            },
+            idle,
+        );
         assert_eq!(clock.silent_at(idle), Some(Timestamp(140)));
-        clock.note(Signs { alive_at: Timestamp(150), grew_at: Timestamp(145) }, idle);
+        clock.note(
+            Signs {
+                alive_at: Timestamp(150),
+                grew_at: Timestamp(145),
+            },
+            idle,
+        );
         assert_eq!(clock.silent_at(idle), Some(Timestamp(160)));
         clock.work(Timestamp(151));
         assert_eq!(clock.silent_at(idle), None);
@@ -197,13 +221,29 @@ mod tests {
         clock.wait(Timestamp(30), WaitCause::Overload);
         clock.ask(Timestamp(45));
         clock.work(Timestamp(50));
-        let wait = |cause, from, took| Wait { cause, from: Millis(from), took: Millis(took) };
-        let waits = vec![wait(WaitCause::Prefix, 10, 10), wait(WaitCause::Overload, 20, 15)];
-        assert_eq!((clock.take_waits(Timestamp(50)), clock.waited(Timestamp(50))), (waits, Millis(25)));
+        let wait = |cause, from, took| Wait {
+            cause,
+            from: Millis(from),
+            took: Millis(took),
+        };
+        let waits = vec![
+            wait(WaitCause::Prefix, 10, 10),
+            wait(WaitCause::Overload, 20, 15),
+        ];
+        assert_eq!(
+            (clock.take_waits(Timestamp(50)), clock.waited(Timestamp(50))),
+            (waits, Millis(25))
+        );
         clock.wait(Timestamp(60), WaitCause::Room);
-        assert_eq!(clock.take_waits(Timestamp(64)), [wait(WaitCause::Room, 50, 4)]);
+        assert_eq!(
+            clock.take_waits(Timestamp(64)),
+            [wait(WaitCause::Room, 50, 4)]
+        );
         clock.work(Timestamp(65));
-        assert_eq!(clock.take_waits(Timestamp(70)), [wait(WaitCause::Room, 54, 1)]);
+        assert_eq!(
+            clock.take_waits(Timestamp(70)),
+            [wait(WaitCause::Room, 54, 1)]
+        );
         assert_eq!(clock.waited(Timestamp(70)), Millis(30));
         for at in 0..2 * WAITS_MAX as u64 {
             clock.wait(Timestamp(100 + 2 * at), WaitCause::Limit);

@@ -130,7 +130,12 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn new(turns_max: u32) -> Self {
-        Self { turns: 0, turns_max, schema_misses: 0, stalls: 0 }
+        Self {
+            turns: 0,
+            turns_max,
+            schema_misses: 0,
+            stalls: 0,
+        }
     }
 
     /// Counts one more turn, if there may be one.

@@ -34,9 +34,18 @@ impl Durations {
     /// is not known.
     pub fn patience(&self, model: &str) -> Option<Millis> {
         let mut known: Vec<_> = self.0.get(model)?.iter().copied().collect();
-        let place = (known.len() * NEARLY_ALL_PERCENT).div_ceil(100).checked_sub(1)?;
-        (known.len() >= SAMPLES_MIN)
-            .then(|| Millis(known.select_nth_unstable(place).1.0.saturating_mul(HEDGE_FACTOR)))
+        let place = (known.len() * NEARLY_ALL_PERCENT)
+            .div_ceil(100)
+            .checked_sub(1)?;
+        (known.len() >= SAMPLES_MIN).then(|| {
+            Millis(
+                known
+                    .select_nth_unstable(place)
+                    .1
+                    .0
+                    .saturating_mul(HEDGE_FACTOR),
+            )
+        })
     }
 }
 
@@ -57,6 +66,10 @@ mod tests {
         for _ in 0..REMEMBERED_MAX {
             durations.learn(&model, Millis(7));
         }
-        assert_eq!(durations.patience("haiku"), Some(Millis(21)), "what is long ago is forgotten");
+        assert_eq!(
+            durations.patience("haiku"),
+            Some(Millis(21)),
+            "what is long ago is forgotten"
+        );
     }
 }

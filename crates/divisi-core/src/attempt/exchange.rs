@@ -55,6 +55,9 @@ pub(super) enum Second {
 
 impl Exchange {
     pub(super) fn new(bound: TurnBound) -> Self {
-        Self { bound, ..Self::default() }
+        Self {
+            bound,
+            ..Self::default()
+        }
     }
 }

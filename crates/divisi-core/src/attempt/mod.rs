@@ -105,7 +105,11 @@ pub struct Known {
 
 impl From<&KeptTurn> for Known {
     fn from(kept: &KeptTurn) -> Self {
-        Self { request: kept.request, has_results: kept.tool_results.is_some(), deaths: kept.deaths }
+        Self {
+            request: kept.request,
+            has_results: kept.tool_results.is_some(),
+            deaths: kept.deaths,
+        }
     }
 }
 
@@ -421,7 +425,10 @@ impl Attempt {
             (Stage::Prefix { .. }, Input::PrefixReady) => self.await_permit(now),
             (Stage::Prefix { patience, .. }, Input::PrefixHeld { has_left }) => {
                 self.clock.wait(now, WaitCause::Prefix);
-                self.stage = Stage::Prefix { patience, held: Some((now, has_left)) };
+                self.stage = Stage::Prefix {
+                    patience,
+                    held: Some((now, has_left)),
+                };
             }
             (Stage::Prefix { .. }, Input::PrefixNews) => self.ask_prefix(now),
             (Stage::Asking, Input::Held(cause)) if self.clock.cause().is_some() => {
@@ -429,7 +436,14 @@ impl Attempt {
             }
             (Stage::Asking, Input::Permit(slot)) => self.send(now, slot),
             (Stage::Asking, Input::Closed(slot)) => self.failed(now, slot, false, false),
-            (Stage::Asking, Input::Failed { slot, maybe_billed, again }) => {
+            (
+                Stage::Asking,
+                Input::Failed {
+                    slot,
+                    maybe_billed,
+                    again,
+                },
+            ) => {
                 self.failed(now, slot, maybe_billed, again);
             }
             (Stage::Asking, Input::Replied { slot, reading }) => self.replied(now, slot, reading),
@@ -447,7 +461,11 @@ impl Attempt {
             (Stage::Working, Input::Worked { ok }) => {
                 self.clock.work(now);
                 self.owed = Owed::default();
-                if ok { self.check(now, 0) } else { self.end(End::NoResult) }
+                if ok {
+                    self.check(now, 0);
+                } else {
+                    self.end(End::NoResult);
+                }
             }
             (Stage::Working, Input::Suspended) => {
                 self.owed = Owed::default();
@@ -471,12 +489,18 @@ impl Attempt {
             return None;
         }
         let held = match self.stage {
-            Stage::Prefix { patience, held: Some((since, _)) } => Some(since + patience.min(HOLD_LOOK_EVERY)),
+            Stage::Prefix {
+                patience,
+                held: Some((since, _)),
+            } => Some(since + patience.min(HOLD_LOOK_EVERY)),
             _ => None,
         };
         let overdue = self.clock.overdue_at(self.spec.timeout);
         let silent = self.clock.silent_at(self.spec.idle_timeout);
-        [held, overdue, silent, self.exchange.look_at].into_iter().flatten().min()
+        [held, overdue, silent, self.exchange.look_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What it does.
@@ -539,7 +563,8 @@ impl Attempt {
 
     fn built(&mut self, now: Timestamp, request: Digest, bound: TurnBound) {
         self.exchange = Exchange::new(bound);
-        let is_kept = |(place, kept): &(usize, &Known)| !self.used[*place] && kept.request == request;
+        let is_kept =
+            |(place, kept): &(usize, &Known)| !self.used[*place] && kept.request == request;
         match self.spec.kept.iter().enumerate().find(is_kept) {
             Some((place, _)) => {
                 self.used[place] = true;
@@ -561,14 +586,19 @@ impl Attempt {
 
     fn await_prefix(&mut self, now: Timestamp, room: Option<u32>) {
         self.exchange.room = room;
-        self.stage = Stage::Prefix { patience: HOLD_MAX, held: None };
+        self.stage = Stage::Prefix {
+            patience: HOLD_MAX,
+            held: None,
+        };
         self.ask_prefix(now);
     }
 
     /// Asks whether the prefix is cached. Patience is used up only while the request
     /// that writes it is under way: where that waits for a permit, this one would, too.
     fn ask_prefix(&mut self, now: Timestamp) {
-        let Stage::Prefix { patience, held } = self.stage else { return };
+        let Stage::Prefix { patience, held } = self.stage else {
+            return;
+        };
         if self.is_parking {
             return self.end(End::Stopped);
         }
@@ -577,7 +607,13 @@ impl Attempt {
             _ => patience,
         };
         let patient = patience > Millis(0);
-        self.perform(Stage::Prefix { patience, held: None }, Output::AskPrefix { patient });
+        self.perform(
+            Stage::Prefix {
+                patience,
+                held: None,
+            },
+            Output::AskPrefix { patient },
+        );
     }
 
     fn await_permit(&mut self, now: Timestamp) {
@@ -596,18 +632,23 @@ impl Attempt {
             (Slot::First, First::Waiting, _) => {
                 self.exchange.first = First::Out;
                 self.exchange.sent_at.get_or_insert(now);
-                if self.spec.hedges && self.purpose == Purpose::Turn && self.exchange.second == Second::None {
+                if self.spec.hedges
+                    && self.purpose == Purpose::Turn
+                    && self.exchange.second == Second::None
+                {
                     self.exchange.look_at = Some(now);
                 }
                 self.owed.first = true;
                 self.clock.ask(now);
-                self.outputs.push_back(Output::Send(slot, self.exchange.room));
+                self.outputs
+                    .push_back(Output::Send(slot, self.exchange.room));
             }
             (Slot::Second, _, Second::Waiting) if must_stay => self.give_up_second(true),
             (Slot::Second, _, Second::Waiting) => {
                 self.exchange.second = Second::Out;
                 self.owed.second = true;
-                self.outputs.push_back(Output::Send(slot, self.exchange.room));
+                self.outputs
+                    .push_back(Output::Send(slot, self.exchange.room));
             }
             // Granted at the moment at which it was given up.
             _ => self.outputs.push_back(Output::Withdraw(slot)),
@@ -640,7 +681,9 @@ impl Attempt {
             Slot::Second if matches!(self.exchange.second, Second::Waiting | Second::Out) => {
                 self.exchange.second = Second::Over;
                 self.owed.second = false;
-                self.outputs.push_back(Output::HedgeEnded { billed: maybe_billed });
+                self.outputs.push_back(Output::HedgeEnded {
+                    billed: maybe_billed,
+                });
                 if let First::Failed { maybe_billed } = self.exchange.first {
                     self.no_reply(Slot::First, maybe_billed);
                 }
@@ -669,7 +712,10 @@ impl Attempt {
             Slot::First | Slot::Second => return,
         }
         self.exchange.look_at = None;
-        self.owed = Owed { first: true, second: false };
+        self.owed = Owed {
+            first: true,
+            second: false,
+        };
         self.unrecorded = true;
         self.clock.work(now);
         self.read(now, reading);
@@ -708,7 +754,11 @@ impl Attempt {
     fn withdraw_first(&mut self) {
         self.outputs.push_back(Output::Withdraw(Slot::First));
         match self.exchange.second {
-            Second::Out => self.exchange.first = First::Failed { maybe_billed: false },
+            Second::Out => {
+                self.exchange.first = First::Failed {
+                    maybe_billed: false,
+                }
+            }
             _ => self.end(End::Stopped),
         }
     }
@@ -731,16 +781,25 @@ impl Attempt {
 
     fn tick(&mut self, now: Timestamp, signs: Signs, patience: Option<Millis>) {
         self.clock.note(signs, self.spec.idle_timeout);
-        if self.clock.overdue_at(self.spec.timeout).is_some_and(|due| due <= now) {
+        if self
+            .clock
+            .overdue_at(self.spec.timeout)
+            .is_some_and(|due| due <= now)
+        {
             return self.end(End::Timeout);
         }
-        if self.clock.silent_at(self.spec.idle_timeout).is_some_and(|due| due <= now) {
+        if self
+            .clock
+            .silent_at(self.spec.idle_timeout)
+            .is_some_and(|due| due <= now)
+        {
             return self.end(End::Stalled);
         }
         match self.stage {
-            Stage::Prefix { patience, held: Some((since, _)) }
-                if since + patience.min(HOLD_LOOK_EVERY) <= now =>
-            {
+            Stage::Prefix {
+                patience,
+                held: Some((since, _)),
+            } if since + patience.min(HOLD_LOOK_EVERY) <= now => {
                 self.ask_prefix(now);
             }
             Stage::Asking if self.exchange.look_at.is_some_and(|due| due <= now) => {
@@ -752,7 +811,9 @@ impl Attempt {
 
     /// Whether the request takes so long that it is sent again.
     fn look(&mut self, now: Timestamp, patience: Option<Millis>) {
-        let Some(sent_at) = self.exchange.sent_at else { return };
+        let Some(sent_at) = self.exchange.sent_at else {
+            return;
+        };
         let due = patience.map(|patience| sent_at + patience);
         if self.exchange.first == First::Out && due.is_some_and(|due| due <= now) {
             self.exchange.second = Second::Wanted;
@@ -760,7 +821,10 @@ impl Attempt {
             self.outputs.push_back(Output::Hedge);
         } else {
             let later = now + PATIENCE_LOOK_EVERY;
-            self.exchange.look_at = Some(due.filter(|due| *due > now).map_or(later, |due| due.min(later)));
+            self.exchange.look_at = Some(
+                due.filter(|due| *due > now)
+                    .map_or(later, |due| due.min(later)),
+            );
         }
     }
 
@@ -817,7 +881,9 @@ impl Attempt {
         match next {
             Next::Tools => {
                 let known = self.reused.map(|place| (place, self.spec.kept[place]));
-                let kept = known.filter(|(_, kept)| kept.has_results).map(|(place, _)| place);
+                let kept = known
+                    .filter(|(_, kept)| kept.has_results)
+                    .map(|(place, _)| place);
                 let may_run = known.is_none_or(|(_, kept)| kept.deaths < DEATHS_MAX);
                 self.perform(Stage::UsingTools, Output::UseTools { kept, may_run });
             }
@@ -832,7 +898,9 @@ impl Attempt {
 
     /// Makes the check at this place, or the next one that decides anything.
     fn check(&mut self, now: Timestamp, place: usize) {
-        let Some(kind) = self.spec.checks.get(place) else { return self.end(End::Done) };
+        let Some(kind) = self.spec.checks.get(place) else {
+            return self.end(End::Done);
+        };
         match kind {
             CheckKind::Fact => self.perform(Stage::Checking(place), Output::Check(place)),
             CheckKind::Opinion if self.is_taken_anyway() => self.check(now, place + 1),
@@ -846,13 +914,21 @@ impl Attempt {
 
     /// Whether the result stands whatever a judge says of it.
     fn is_taken_anyway(&self) -> bool {
-        let Spec { checks, rung, can_climb, .. } = &self.spec;
+        let Spec {
+            checks,
+            rung,
+            can_climb,
+            ..
+        } = &self.spec;
         let rungs = rung + 1 + usize::from(*can_climb);
         !needs_check(*rung, rungs, last_is_kept(checks.iter().copied(), rungs))
     }
 
     fn no_reply(&mut self, slot: Slot, unanswered: bool) {
-        self.owed = Owed { first: unanswered, second: false };
+        self.owed = Owed {
+            first: unanswered,
+            second: false,
+        };
         self.end(End::NoReply(slot));
     }
 
@@ -866,7 +942,11 @@ impl Attempt {
             _ => self.give_up_second(true),
         }
         let unanswered = self.owed.first && !self.unrecorded;
-        let ended = Ended { end, unrecorded: self.unrecorded, unanswered };
+        let ended = Ended {
+            end,
+            unrecorded: self.unrecorded,
+            unanswered,
+        };
         self.perform(Stage::Ended, Output::End(ended));
     }
 

@@ -4,8 +4,12 @@ use super::*;
 use crate::PicoUsd;
 use proptest::prelude::*;
 
-const BOUND: TurnBound =
-    TurnBound { prompt: PicoUsd(10), reply_token: PicoUsd(1), reply_tokens_max: 100, reply_tokens_min: 10 };
+const BOUND: TurnBound = TurnBound {
+    prompt: PicoUsd(10),
+    reply_token: PicoUsd(1),
+    reply_tokens_max: 100,
+    reply_tokens_min: 10,
+};
 
 fn spec() -> Spec {
     Spec {
@@ -35,7 +39,11 @@ struct Rig {
 
 impl Rig {
     fn new(spec: Spec) -> Self {
-        let mut rig = Self { attempt: Attempt::new(spec), now: 0, built: 0 };
+        let mut rig = Self {
+            attempt: Attempt::new(spec),
+            now: 0,
+            built: 0,
+        };
         rig.tell(Input::Begin);
         assert_eq!(rig.attempt.poll(), Some(Output::Open));
         rig.tell(Input::Opened { ok: true });
@@ -54,7 +62,10 @@ impl Rig {
                 Output::Build(_) => {
                     let request = digest(self.built);
                     self.built += 1;
-                    self.tell(Input::Built { request, bound: BOUND });
+                    self.tell(Input::Built {
+                        request,
+                        bound: BOUND,
+                    });
                 }
                 Output::AskPrefix { .. } => self.tell(Input::PrefixReady),
                 Output::Order(_) => self.tell(Input::Granted { room: None }),
@@ -72,17 +83,26 @@ impl Rig {
 
     fn at(&mut self, now: u64, patience: Option<u64>) -> Vec<Output> {
         self.now = now;
-        self.after(Input::Tick { signs: Signs::default(), patience: patience.map(Millis) })
+        self.after(Input::Tick {
+            signs: Signs::default(),
+            patience: patience.map(Millis),
+        })
     }
 
     /// Sends the request that waits for its permit.
     fn sends(&mut self) {
         assert_eq!(self.outputs(), [Output::AwaitPermit(Slot::First)]);
-        assert_eq!(self.after(Input::Permit(Slot::First)), [Output::Send(Slot::First, None)]);
+        assert_eq!(
+            self.after(Input::Permit(Slot::First)),
+            [Output::Send(Slot::First, None)]
+        );
     }
 
     fn replies(&mut self, reading: Reading) -> Vec<Output> {
-        self.after(Input::Replied { slot: Slot::First, reading })
+        self.after(Input::Replied {
+            slot: Slot::First,
+            reading,
+        })
     }
 
     fn recorded(&mut self) -> Vec<Output> {
@@ -92,7 +112,11 @@ impl Rig {
 }
 
 fn ends(end: End, unrecorded: bool, unanswered: bool) -> Vec<Output> {
-    vec![Output::End(Ended { end, unrecorded, unanswered })]
+    vec![Output::End(Ended {
+        end,
+        unrecorded,
+        unanswered,
+    })]
 }
 
 #[test]
@@ -110,20 +134,40 @@ fn tools_are_used_once_their_calls_are_durable() {
     assert!(rig.attempt.owed().first, "until it is handed over");
     rig.tell(Input::HandedOver);
     assert!(!rig.attempt.owed().first);
-    assert_eq!(rig.after(Input::Recorded), [Output::UseTools { kept: None, may_run: true }]);
+    assert_eq!(
+        rig.after(Input::Recorded),
+        [Output::UseTools {
+            kept: None,
+            may_run: true
+        }]
+    );
     rig.tell(Input::ToolsDone);
     rig.sends();
 }
 
 #[test]
 fn a_recorded_reply_is_not_asked_for_and_its_tools_not_used_again() {
-    let kept = |n, has_results, deaths| Known { request: digest(n), has_results, deaths };
-    let mut rig = Rig::new(Spec { kept: vec![kept(1, false, 2), kept(0, true, 0)], ..spec() });
+    let kept = |n, has_results, deaths| Known {
+        request: digest(n),
+        has_results,
+        deaths,
+    };
+    let mut rig = Rig::new(Spec {
+        kept: vec![kept(1, false, 2), kept(0, true, 0)],
+        ..spec()
+    });
     assert_eq!(rig.outputs(), [Output::Reuse(1)]);
     let used = |kept, may_run| [Output::UseTools { kept, may_run }];
-    assert_eq!(rig.after(Input::Reused(Some(Reading::Calls))), used(Some(1), true));
+    assert_eq!(
+        rig.after(Input::Reused(Some(Reading::Calls))),
+        used(Some(1), true)
+    );
     assert_eq!(rig.after(Input::ToolsDone), [Output::Reuse(0)]);
-    assert_eq!(rig.after(Input::Reused(Some(Reading::Calls))), used(None, false), "two deaths are enough");
+    assert_eq!(
+        rig.after(Input::Reused(Some(Reading::Calls))),
+        used(None, false),
+        "two deaths are enough"
+    );
     rig.tell(Input::ToolsDone);
     rig.sends();
 }
@@ -143,7 +187,10 @@ fn a_conversation_has_an_end() {
         (Reading::Empty, 2, End::Empty),
         (Reading::NoCall, 2, End::NoCall),
     ] {
-        let mut rig = Rig::new(Spec { turns_max: 9, ..spec() });
+        let mut rig = Rig::new(Spec {
+            turns_max: 9,
+            ..spec()
+        });
         for _ in 1..times {
             rig.sends();
             assert_eq!(rig.replies(reading), [Output::Record]);
@@ -157,21 +204,35 @@ fn a_conversation_has_an_end() {
 
 #[test]
 fn an_answer_cut_for_want_of_money_says_what_it_takes() {
-    let mut rig = Rig::new(Spec { room: Some(20), ..spec() });
+    let mut rig = Rig::new(Spec {
+        room: Some(20),
+        ..spec()
+    });
     rig.outputs();
-    assert_eq!(rig.after(Input::Permit(Slot::First)), [Output::Send(Slot::First, Some(20))]);
+    assert_eq!(
+        rig.after(Input::Permit(Slot::First)),
+        [Output::Send(Slot::First, Some(20))]
+    );
     let cut = End::Cut(Purpose::Turn, BOUND.whole());
     assert_eq!(rig.replies(Reading::Truncated), ends(cut, true, false));
     let mut rig = Rig::new(spec());
     rig.sends();
-    assert_eq!(rig.replies(Reading::Truncated), ends(End::Truncated, true, false));
+    assert_eq!(
+        rig.replies(Reading::Truncated),
+        ends(End::Truncated, true, false)
+    );
 }
 
 #[test]
 fn a_judge_is_asked_where_it_decides() {
     use CheckKind::{Fact, Opinion};
     let asked = |checks: &[CheckKind], rung: usize, rungs: usize| {
-        let mut rig = Rig::new(Spec { checks: checks.into(), rung, can_climb: rung + 1 < rungs, ..spec() });
+        let mut rig = Rig::new(Spec {
+            checks: checks.into(),
+            rung,
+            can_climb: rung + 1 < rungs,
+            ..spec()
+        });
         rig.sends();
         rig.replies(Reading::Answers);
         rig.tell(Input::HandedOver);
@@ -191,7 +252,10 @@ fn a_judge_is_asked_where_it_decides() {
 
 #[test]
 fn a_judge_without_a_verdict_refuses() {
-    let mut rig = Rig::new(Spec { checks: vec![CheckKind::Opinion], ..spec() });
+    let mut rig = Rig::new(Spec {
+        checks: vec![CheckKind::Opinion],
+        ..spec()
+    });
     rig.sends();
     rig.replies(Reading::Answers);
     rig.tell(Input::HandedOver);
@@ -207,17 +271,28 @@ fn a_judge_without_a_verdict_refuses() {
 
 #[test]
 fn a_program_is_checked_like_a_model() {
-    let mut rig = Rig::new(Spec { work: Work::Program, checks: vec![CheckKind::Fact], ..spec() });
+    let mut rig = Rig::new(Spec {
+        work: Work::Program,
+        checks: vec![CheckKind::Fact],
+        ..spec()
+    });
     assert_eq!(rig.outputs(), [Output::Work]);
     assert_eq!(rig.after(Input::Worked { ok: true }), [Output::Check(0)]);
-    assert_eq!(rig.after(Input::Checked(Some(false))), ends(End::Refused, false, false));
+    assert_eq!(
+        rig.after(Input::Checked(Some(false))),
+        ends(End::Refused, false, false)
+    );
 }
 
 #[test]
 fn what_waits_when_the_run_parks_stays_and_what_is_out_is_waited_for() {
     let mut waits = Rig::new(spec());
     assert_eq!(waits.outputs(), [Output::AwaitPermit(Slot::First)]);
-    let withdrawn = [vec![Output::Withdraw(Slot::First)], ends(End::Stopped, false, false)].concat();
+    let withdrawn = [
+        vec![Output::Withdraw(Slot::First)],
+        ends(End::Stopped, false, false),
+    ]
+    .concat();
     assert_eq!(waits.after(Input::Park), withdrawn);
     let mut out = Rig::new(spec());
     out.sends();
@@ -234,17 +309,34 @@ fn only_what_has_left_is_owed() {
     withdrawn.handle(Timestamp(1), Input::Permit(Slot::First));
     assert_eq!(withdrawn.poll(), None, "it has ended");
     rig.tell(Input::Permit(Slot::First));
-    assert_eq!(rig.attempt.withdraw(), Owed { first: true, second: false });
+    assert_eq!(
+        rig.attempt.withdraw(),
+        Owed {
+            first: true,
+            second: false
+        }
+    );
     assert_eq!(rig.outputs(), [Output::Send(Slot::First, None)]);
-    let failed = Input::Failed { slot: Slot::First, maybe_billed: true, again: false };
-    assert_eq!(rig.after(failed), ends(End::NoReply(Slot::First), false, true));
+    let failed = Input::Failed {
+        slot: Slot::First,
+        maybe_billed: true,
+        again: false,
+    };
+    assert_eq!(
+        rig.after(failed),
+        ends(End::NoReply(Slot::First), false, true)
+    );
 }
 
 #[test]
 fn what_can_be_put_in_another_way_leaves_with_a_permit_of_its_own() {
     let mut rig = Rig::new(spec());
     rig.sends();
-    let again = Input::Failed { slot: Slot::First, maybe_billed: false, again: true };
+    let again = Input::Failed {
+        slot: Slot::First,
+        maybe_billed: false,
+        again: true,
+    };
     rig.tell(again);
     assert!(!rig.attempt.owed().first);
     rig.sends();
@@ -254,9 +346,16 @@ fn what_can_be_put_in_another_way_leaves_with_a_permit_of_its_own() {
 fn time_is_up_without_the_time_that_was_waited() {
     let mut rig = Rig::new(spec());
     rig.outputs();
-    assert_eq!(rig.attempt.timeout(), None, "limits may let it wait for hours");
+    assert_eq!(
+        rig.attempt.timeout(),
+        None,
+        "limits may let it wait for hours"
+    );
     rig.now = 100_000;
-    assert_eq!(rig.after(Input::Permit(Slot::First)), [Output::Send(Slot::First, None)]);
+    assert_eq!(
+        rig.after(Input::Permit(Slot::First)),
+        [Output::Send(Slot::First, None)]
+    );
     assert_eq!(rig.attempt.timeout(), Some(Timestamp(110_000)));
     assert_eq!(rig.at(109_999, None), []);
     assert_eq!(rig.at(110_000, None), ends(End::Stalled, false, true));
@@ -269,7 +368,10 @@ fn time_is_up_without_the_time_that_was_waited() {
 
 /// An attempt whose request is out, and was sent again after three seconds.
 fn hedged() -> Rig {
-    let mut rig = Rig::new(Spec { hedges: true, ..spec() });
+    let mut rig = Rig::new(Spec {
+        hedges: true,
+        ..spec()
+    });
     rig.sends();
     assert_eq!(rig.at(0, None), []);
     assert_eq!(rig.at(250, Some(3_000)), []);
@@ -280,21 +382,50 @@ fn hedged() -> Rig {
 #[test]
 fn of_two_requests_the_first_good_answer_wins() {
     let mut rig = hedged();
-    assert_eq!(rig.after(Input::HedgeGranted), [Output::AwaitPermit(Slot::Second)]);
+    assert_eq!(
+        rig.after(Input::HedgeGranted),
+        [Output::AwaitPermit(Slot::Second)]
+    );
     let mut early = rig.attempt.clone();
-    early.handle(Timestamp(3_001), Input::Replied { slot: Slot::First, reading: Reading::Answers });
+    early.handle(
+        Timestamp(3_001),
+        Input::Replied {
+            slot: Slot::First,
+            reading: Reading::Answers,
+        },
+    );
     assert_eq!(early.poll(), Some(Output::Withdraw(Slot::Second)));
     assert_eq!(early.poll(), Some(Output::HedgeEnded { billed: false }));
 
-    assert_eq!(rig.after(Input::Permit(Slot::Second)), [Output::Send(Slot::Second, None)]);
+    assert_eq!(
+        rig.after(Input::Permit(Slot::Second)),
+        [Output::Send(Slot::Second, None)]
+    );
     let mut second = rig.attempt.clone();
-    second.handle(Timestamp(4_000), Input::Replied { slot: Slot::Second, reading: Reading::Answers });
+    second.handle(
+        Timestamp(4_000),
+        Input::Replied {
+            slot: Slot::Second,
+            reading: Reading::Answers,
+        },
+    );
     assert_eq!(second.poll(), Some(Output::Abandon(Slot::First)));
     assert_eq!(second.poll(), Some(Output::HedgeEnded { billed: true }));
 
-    let failed = |slot, maybe_billed| Input::Failed { slot, maybe_billed, again: false };
-    assert_eq!(rig.after(failed(Slot::First, false)), [], "the second may still answer");
-    let both = [vec![Output::HedgeEnded { billed: true }], ends(End::NoReply(Slot::First), false, false)];
+    let failed = |slot, maybe_billed| Input::Failed {
+        slot,
+        maybe_billed,
+        again: false,
+    };
+    assert_eq!(
+        rig.after(failed(Slot::First, false)),
+        [],
+        "the second may still answer"
+    );
+    let both = [
+        vec![Output::HedgeEnded { billed: true }],
+        ends(End::NoReply(Slot::First), false, false),
+    ];
     assert_eq!(rig.after(failed(Slot::Second, true)), both.concat());
 }
 
@@ -311,11 +442,17 @@ fn a_prefix_is_waited_for_while_the_request_that_writes_it_is_under_way() {
     let mut rig = Rig::new(spec());
     let prefix = |rig: &mut Rig, now: u64, has_left: bool| {
         rig.now = now;
-        rig.tell(Input::Tick { signs: Signs::default(), patience: None });
+        rig.tell(Input::Tick {
+            signs: Signs::default(),
+            patience: None,
+        });
         let mut asked = None;
         while let Some(output) = rig.attempt.poll() {
             match output {
-                Output::Build(_) => rig.tell(Input::Built { request: digest(0), bound: BOUND }),
+                Output::Build(_) => rig.tell(Input::Built {
+                    request: digest(0),
+                    bound: BOUND,
+                }),
                 Output::AskPrefix { patient } => asked = Some(patient),
                 other => panic!("{other:?}"),
             }
@@ -336,7 +473,10 @@ fn a_prefix_is_waited_for_while_the_request_that_writes_it_is_under_way() {
             break;
         }
     }
-    assert_eq!(rig.after(Input::PrefixReady), [Output::AwaitPermit(Slot::First)]);
+    assert_eq!(
+        rig.after(Input::PrefixReady),
+        [Output::AwaitPermit(Slot::First)]
+    );
     assert_eq!(rig.attempt.waited(Timestamp(31_000)), Millis(31_000));
 }
 

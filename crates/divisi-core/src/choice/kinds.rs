@@ -82,7 +82,11 @@ impl Needs {
         ];
         let reach = |name: &str| {
             let name = name.split('(').next().unwrap_or(name).trim();
-            if READING.contains(&name) { Self::Read } else { Self::Write }
+            if READING.contains(&name) {
+                Self::Read
+            } else {
+                Self::Write
+            }
         };
         names.into_iter().map(reach).max().unwrap_or_default()
     }
@@ -112,7 +116,11 @@ impl TokenPrior {
     pub fn usage(&self) -> Usage {
         let last = (2 * self.input / (u64::from(self.turns) + 1)).min(self.input);
         match self.turns {
-            0 | 1 => Usage { input: self.input, output: self.output, ..Usage::default() },
+            0 | 1 => Usage {
+                input: self.input,
+                output: self.output,
+                ..Usage::default()
+            },
             _ => Usage {
                 cache_write_5m: last,
                 cache_read: self.input - last,
@@ -190,24 +198,40 @@ impl Kinds {
         changes: &BTreeMap<String, KindChange>,
         per_provider: BTreeMap<String, BTreeMap<String, Tier>>,
     ) -> Result<Self, BadKinds> {
-        let mut kinds: BTreeMap<String, Kind> =
-            toml::from_str(include_str!("kinds.toml")).map_err(|error| BadKinds::Data(error.to_string()))?;
+        let mut kinds: BTreeMap<String, Kind> = toml::from_str(include_str!("kinds.toml"))
+            .map_err(|error| BadKinds::Data(error.to_string()))?;
         for (name, change) in changes {
             change.apply(name, &mut kinds)?;
         }
-        let kinds: Vec<Kind> =
-            kinds.into_iter().map(|(name, kind)| Kind { name: name.into(), ..kind }).collect();
+        let kinds: Vec<Kind> = kinds
+            .into_iter()
+            .map(|(name, kind)| Kind {
+                name: name.into(),
+                ..kind
+            })
+            .collect();
         let words = kinds.iter().enumerate().flat_map(|(index, kind)| {
-            let lists =
-                [(Role::Ask, &kind.asks), (Role::Phrase, &kind.phrases), (Role::Against, &kind.against)];
-            lists.into_iter().flat_map(move |(role, list)| list.iter().map(move |text| (text, index, role)))
+            let lists = [
+                (Role::Ask, &kind.asks),
+                (Role::Phrase, &kind.phrases),
+                (Role::Against, &kind.against),
+            ];
+            lists
+                .into_iter()
+                .flat_map(move |(role, list)| list.iter().map(move |text| (text, index, role)))
         });
         let lexicon = Lexicon::new(words).map_err(BadKinds::Words)?;
-        let made = Self { kinds, per_provider, lexicon };
+        let made = Self {
+            kinds,
+            per_provider,
+            lexicon,
+        };
         for (provider, tiers) in &made.per_provider {
             for name in tiers.keys() {
-                made.get(name)
-                    .map_err(|unknown| BadKinds::Provider { provider: provider.clone(), unknown })?;
+                made.get(name).map_err(|unknown| BadKinds::Provider {
+                    provider: provider.clone(),
+                    unknown,
+                })?;
             }
         }
         Ok(made)
@@ -220,7 +244,10 @@ impl Kinds {
 
     /// The kind of this name; fails with the nearest names.
     pub fn get(&self, name: &str) -> Result<&Kind, UnknownKind> {
-        self.kinds.iter().find(|kind| &*kind.name == name).ok_or_else(|| self.unknown(name))
+        self.kinds
+            .iter()
+            .find(|kind| &*kind.name == name)
+            .ok_or_else(|| self.unknown(name))
     }
 
     /// The tier of a kind at a provider.
@@ -245,8 +272,15 @@ impl Kinds {
 
 impl fmt::Debug for Kinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tiers: BTreeMap<_, _> = self.kinds.iter().map(|kind| (&kind.name, kind.tier)).collect();
-        f.debug_struct("Kinds").field("tiers", &tiers).field("per_provider", &self.per_provider).finish()
+        let tiers: BTreeMap<_, _> = self
+            .kinds
+            .iter()
+            .map(|kind| (&kind.name, kind.tier))
+            .collect();
+        f.debug_struct("Kinds")
+            .field("tiers", &tiers)
+            .field("per_provider", &self.per_provider)
+            .finish()
     }
 }
 
@@ -259,7 +293,9 @@ impl KindChange {
             None => {
                 let tier = self.tier.ok_or_else(|| BadKinds::NoTier(name.to_owned()))?;
                 let about = "a kind of the settings".to_owned();
-                kinds.entry(name.to_owned()).or_insert(Kind::new(tier, about, general))
+                kinds
+                    .entry(name.to_owned())
+                    .or_insert(Kind::new(tier, about, general))
             }
         };
         kind.tier = self.tier.unwrap_or(kind.tier);
@@ -314,7 +350,10 @@ impl UnknownKind {
     /// What the user can do about it.
     pub fn hint(&self) -> String {
         match &self.nearest[..] {
-            [] => format!("there are {}; add others as [kinds.NAME] in divisi.toml", self.all.join(", ")),
+            [] => format!(
+                "there are {}; add others as [kinds.NAME] in divisi.toml",
+                self.all.join(", ")
+            ),
             nearest => format!("did you mean `{}`?", nearest.join("` or `")),
         }
     }

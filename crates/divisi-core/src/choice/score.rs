@@ -95,7 +95,13 @@ impl Score {
 impl<'a> Weighing<'a> {
     fn new(kinds: &'a Kinds, provider: Option<&'a str>) -> Self {
         let scores = vec![Score::default(); kinds.all().len()];
-        Self { kinds, provider, scores, reasons: vec![], hard: None }
+        Self {
+            kinds,
+            provider,
+            scores,
+            reasons: vec![],
+            hard: None,
+        }
     }
 
     fn tier(&self, kind: usize) -> Tier {
@@ -106,8 +112,10 @@ impl<'a> Weighing<'a> {
         let (head, tail) = edges(prompt);
         let lexicon = &self.kinds.lexicon;
         let mut hits = lexicon.hits(head);
-        let first =
-            hits.iter().find(|hit| hit.role == Role::Ask && hit.opens && !hit.covered).map(|hit| hit.at);
+        let first = hits
+            .iter()
+            .find(|hit| hit.role == Role::Ask && hit.opens && !hit.covered)
+            .map(|hit| hit.at);
         for hit in &hits {
             self.hit(hit, first == Some(hit.at));
         }
@@ -123,7 +131,8 @@ impl<'a> Weighing<'a> {
     fn hit(&mut self, hit: &Hit<'a>, is_first: bool) {
         let kind = &self.kinds.all()[hit.kind];
         let is_order = hit.role == Role::Ask && hit.opens;
-        if kind.hard && (hit.role == Role::Phrase || is_order) && self.tier(hit.kind) > Tier::Haiku {
+        if kind.hard && (hit.role == Role::Phrase || is_order) && self.tier(hit.kind) > Tier::Haiku
+        {
             self.hard.get_or_insert_with(|| hit.words.clone());
         }
         if hit.covered {
@@ -138,7 +147,11 @@ impl<'a> Weighing<'a> {
         };
         let what = what(hit.words.clone());
         // Said twice is not twice as true.
-        if self.reasons.iter().any(|(kind, known, _)| *kind == hit.kind && *known == what) {
+        if self
+            .reasons
+            .iter()
+            .any(|(kind, known, _)| *kind == hit.kind && *known == what)
+        {
             return;
         }
         let score = &mut self.scores[hit.kind];
@@ -188,7 +201,9 @@ impl<'a> Weighing<'a> {
             match effort {
                 Effort::Low => self.all_of(|tier| tier > Tier::Sonnet, -EFFORT, &what),
                 Effort::Medium | Effort::High => {}
-                Effort::Xhigh | Effort::Max => self.all_of(|tier| tier == Tier::Haiku, -EFFORT, &what),
+                Effort::Xhigh | Effort::Max => {
+                    self.all_of(|tier| tier == Tier::Haiku, -EFFORT, &what);
+                }
             }
         }
     }
@@ -202,7 +217,10 @@ impl<'a> Weighing<'a> {
 
     fn indices(&self, meant: impl Fn(&Kind) -> bool) -> Vec<usize> {
         let kinds = self.kinds.all().iter().enumerate();
-        kinds.filter(|(_, kind)| meant(kind)).map(|(index, _)| index).collect()
+        kinds
+            .filter(|(_, kind)| meant(kind))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     fn add(&mut self, kind: usize, weight: f32, what: What) {
@@ -226,14 +244,20 @@ impl<'a> Weighing<'a> {
                 continue;
             }
             let taken = self.indices(|other| kind.takes.iter().any(|name| *name == *other.name));
-            let strongest =
-                taken.into_iter().max_by(|&a, &b| self.scores[a].asks.total_cmp(&self.scores[b].asks));
+            let strongest = taken
+                .into_iter()
+                .max_by(|&a, &b| self.scores[a].asks.total_cmp(&self.scores[b].asks));
             if let Some(other) = strongest.filter(|&other| self.scores[other].is_ordered) {
                 self.scores[index].asks += self.scores[other].asks;
                 self.scores[index].is_ordered = true;
                 let is_order = |what: &What| matches!(what, What::FirstAsk(_) | What::Ask(_));
-                let orders = self.reasons.iter().filter(|(kind, what, _)| *kind == other && is_order(what));
-                let taken: Vec<_> = orders.map(|(_, what, weight)| (index, what.clone(), *weight)).collect();
+                let orders = self
+                    .reasons
+                    .iter()
+                    .filter(|(kind, what, _)| *kind == other && is_order(what));
+                let taken: Vec<_> = orders
+                    .map(|(_, what, weight)| (index, what.clone(), *weight))
+                    .collect();
                 self.reasons.extend(taken);
             }
         }
@@ -246,14 +270,23 @@ impl<'a> Weighing<'a> {
             candidates.max_by(|&a, &b| totals[a].total_cmp(&totals[b]).then(b.cmp(&a)))
         };
         let best = best_of(&mut (0..totals.len()).filter(|&kind| totals[kind] > 0.0));
-        let Some(best) = best else { return self.nothing_known() };
+        let Some(best) = best else {
+            return self.nothing_known();
+        };
         // A task is as hard as the hardest thing it asks for.
         let harder = |&kind: &usize| {
-            let min = if self.tier(kind) > Tier::Sonnet { HARDER_MIN } else { LATER_ASK };
+            let min = if self.tier(kind) > Tier::Sonnet {
+                HARDER_MIN
+            } else {
+                LATER_ASK
+            };
             self.tier(kind) > self.tier(best) && self.scores[kind].is_ordered && totals[kind] >= min
         };
         let harder = (0..totals.len()).filter(harder).max_by(|&a, &b| {
-            self.tier(a).cmp(&self.tier(b)).then(totals[a].total_cmp(&totals[b])).then(b.cmp(&a))
+            self.tier(a)
+                .cmp(&self.tier(b))
+                .then(totals[a].total_cmp(&totals[b]))
+                .then(b.cmp(&a))
         });
         let best = harder.unwrap_or(best);
         let tier = self.tier(best);
@@ -262,7 +295,8 @@ impl<'a> Weighing<'a> {
             self.tier(kind) > tier || (self.tier(kind) < tier && !self.scores[best].is_ordered)
         };
         let other = (0..totals.len()).filter(rival);
-        let other = best_of(&mut other.filter(|&kind| totals[kind] > 0.0)).map_or(0.0, |kind| totals[kind]);
+        let other =
+            best_of(&mut other.filter(|&kind| totals[kind] > 0.0)).map_or(0.0, |kind| totals[kind]);
         let confidence = totals[best] / (totals[best] + other + DOUBT);
         let kind = self.kinds.all()[best].name.clone();
         let rule = match &self.hard {
@@ -271,26 +305,50 @@ impl<'a> Weighing<'a> {
             _ => None,
         };
         let tier = if rule.is_some() { Tier::Sonnet } else { tier };
-        let rule = rule.map(|what| Reason { what, kind: kind.clone(), weight: 0.0 });
-        Choice { tier, confidence, declared: false, reasons: self.told(best, rule), kind }
+        let rule = rule.map(|what| Reason {
+            what,
+            kind: kind.clone(),
+            weight: 0.0,
+        });
+        Choice {
+            tier,
+            confidence,
+            declared: false,
+            reasons: self.told(best, rule),
+            kind,
+        }
     }
 
     fn nothing_known(self) -> Choice {
-        let index = self.indices(|kind| &*kind.name == GENERAL).into_iter().next().unwrap_or_default();
+        let index = self
+            .indices(|kind| &*kind.name == GENERAL)
+            .into_iter()
+            .next()
+            .unwrap_or_default();
         let tier = match self.tier(index) {
             Tier::Haiku if self.hard.is_some() => Tier::Sonnet,
             tier => tier,
         };
         let kind = self.kinds.all()[index].name.clone();
-        Choice { kind, tier, confidence: 0.0, declared: false, reasons: self.told(index, None) }
+        Choice {
+            kind,
+            tier,
+            confidence: 0.0,
+            declared: false,
+            reasons: self.told(index, None),
+        }
     }
 
     /// The reasons worth telling: the rule that decided, then what spoke for the
     /// chosen kind, then for others. What speaks against others is no reason.
     fn told(mut self, chosen: usize, rule: Option<Reason>) -> Vec<Reason> {
-        self.reasons.retain(|&(kind, _, weight)| kind == chosen || weight > 0.0);
         self.reasons
-            .sort_by(|a, b| (a.0 != chosen).cmp(&(b.0 != chosen)).then(b.2.abs().total_cmp(&a.2.abs())));
+            .retain(|&(kind, _, weight)| kind == chosen || weight > 0.0);
+        self.reasons.sort_by(|a, b| {
+            (a.0 != chosen)
+                .cmp(&(b.0 != chosen))
+                .then(b.2.abs().total_cmp(&a.2.abs()))
+        });
         let kinds = self.kinds.all();
         let reasons = self.reasons.into_iter().map(|(kind, what, weight)| Reason {
             what,
@@ -304,21 +362,26 @@ impl<'a> Weighing<'a> {
 /// The beginning of a text and its end, as far as they are looked at.
 fn edges(text: &str) -> (&str, &str) {
     let head = text.floor_char_boundary(HEAD_BYTES_MAX);
-    let tail = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES_MAX)).max(head);
+    let tail = text
+        .ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES_MAX))
+        .max(head);
     (&text[..head], &text[tail..])
 }
 
 /// Whether an agent of this name is one of those that begin like `pattern`,
 /// in any of the words of its name.
 fn is_agent(name: &str, pattern: &str) -> bool {
-    let (pattern, open) = pattern.strip_suffix('*').map_or((pattern, false), |stem| (stem, true));
+    let (pattern, open) = pattern
+        .strip_suffix('*')
+        .map_or((pattern, false), |stem| (stem, true));
     let begins = |start: usize| {
         let rest = &name.as_bytes()[start..];
         rest.len() >= pattern.len()
             && rest[..pattern.len()].eq_ignore_ascii_case(pattern.as_bytes())
             && (open || rest.len() == pattern.len() || !rest[pattern.len()].is_ascii_alphanumeric())
     };
-    let is_start = |&start: &usize| start == 0 || !name.as_bytes()[start - 1].is_ascii_alphanumeric();
+    let is_start =
+        |&start: &usize| start == 0 || !name.as_bytes()[start - 1].is_ascii_alphanumeric();
     (0..name.len()).filter(is_start).any(begins)
 }
 
@@ -329,7 +392,9 @@ fn properties(schema: &Value) -> usize {
         None => 0,
     };
     // A list has several of what it is made of.
-    let items = schema.get("items").map_or(0, |items| 3 * properties_of_value(items));
+    let items = schema
+        .get("items")
+        .map_or(0, |items| 3 * properties_of_value(items));
     below + items
 }
 

@@ -8,7 +8,10 @@ fn choose(evidence: Evidence<'_>) -> Choice {
 }
 
 fn of(prompt: &str) -> Choice {
-    choose(Evidence { prompt, ..Evidence::default() })
+    choose(Evidence {
+        prompt,
+        ..Evidence::default()
+    })
 }
 
 struct Labelled {
@@ -19,30 +22,49 @@ struct Labelled {
 }
 
 fn corpus() -> Vec<Labelled> {
-    let lines = include_str!("../../tests/data/prompts.tsv").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("../../tests/data/prompts.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
             let [set, tier, kind, prompt] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
             };
             let prompt = prompt.replace("\\n", "\n");
-            Labelled { is_held_out: set == "held", tier: tier.parse().unwrap(), kind, prompt }
+            Labelled {
+                is_held_out: set == "held",
+                tier: tier.parse().unwrap(),
+                kind,
+                prompt,
+            }
         })
         .collect()
 }
 
 /// Right tiers, right kinds, and how many there are; tells which tiers are wrong.
 fn right<'a>(corpus: impl Iterator<Item = &'a Labelled>) -> ((usize, usize, usize), String) {
-    corpus.fold(((0, 0, 0), String::new()), |((tiers, kinds, all), mut wrong), labelled| {
-        let Labelled { tier, kind, prompt, .. } = labelled;
-        let choice = of(prompt);
-        assert!(choice.tier > Tier::Haiku || *tier < Tier::Opus, "{prompt}");
-        if choice.tier != *tier {
-            wrong += &format!("{} for {tier}: {prompt} ({})\n", choice.tier, choice.why());
-        }
-        let (is_tier, is_kind) = (choice.tier == *tier, *choice.kind == **kind);
-        ((tiers + usize::from(is_tier), kinds + usize::from(is_kind), all + 1), wrong)
-    })
+    corpus.fold(
+        ((0, 0, 0), String::new()),
+        |((tiers, kinds, all), mut wrong), labelled| {
+            let Labelled {
+                tier, kind, prompt, ..
+            } = labelled;
+            let choice = of(prompt);
+            assert!(choice.tier > Tier::Haiku || *tier < Tier::Opus, "{prompt}");
+            if choice.tier != *tier {
+                wrong += &format!("{} for {tier}: {prompt} ({})\n", choice.tier, choice.why());
+            }
+            let (is_tier, is_kind) = (choice.tier == *tier, *choice.kind == **kind);
+            (
+                (
+                    tiers + usize::from(is_tier),
+                    kinds + usize::from(is_kind),
+                    all + 1,
+                ),
+                wrong,
+            )
+        },
+    )
 }
 
 #[test]
@@ -51,18 +73,33 @@ fn most_of_our_prompts_get_their_tier() {
     let (fit, wrong_fit) = right(corpus.iter().filter(|labelled| !labelled.is_held_out));
     let (held, wrong_held) = right(corpus.iter().filter(|labelled| labelled.is_held_out));
     // What the docs of the module say.
-    assert_eq!((fit, held), ((132, 131, 132), (63, 64, 66)), "{wrong_fit}{wrong_held}");
+    assert_eq!(
+        (fit, held),
+        ((132, 131, 132), (63, 64, 66)),
+        "{wrong_fit}{wrong_held}"
+    );
 }
 
 #[test]
 fn what_was_weighed_is_told() {
     let told = |evidence: Evidence<'_>| {
         let choice = choose(evidence);
-        let reasons =
-            choice.reasons.iter().map(|reason| format!("{:+} {}: {reason}\n", reason.weight, reason.kind));
-        format!("{} {} {:.2}\n{}", choice.kind, choice.tier, choice.confidence, reasons.collect::<String>())
+        let reasons = choice
+            .reasons
+            .iter()
+            .map(|reason| format!("{:+} {}: {reason}\n", reason.weight, reason.kind));
+        format!(
+            "{} {} {:.2}\n{}",
+            choice.kind,
+            choice.tier,
+            choice.confidence,
+            reasons.collect::<String>()
+        )
     };
-    let prompt = |prompt| Evidence { prompt, ..Evidence::default() };
+    let prompt = |prompt| Evidence {
+        prompt,
+        ..Evidence::default()
+    };
     insta::assert_snapshot!(told(prompt("Find all usages of `Pool`, then fix the crash in it.")), @r#"
     bug sonnet 0.54
     +2 bug: asks to "fix"
@@ -94,27 +131,65 @@ fn what_was_weighed_is_told() {
 #[test]
 fn surroundings_count() {
     let kind = |evidence: Evidence<'_>| choose(evidence).kind.to_string();
-    let prompt = Evidence { prompt: "Ticket 12: the login button is grey.", ..Evidence::default() };
+    let prompt = Evidence {
+        prompt: "Ticket 12: the login button is grey.",
+        ..Evidence::default()
+    };
     let small = json!({"type": "object", "properties": {"category": {"type": "string"}}});
     assert_eq!(kind(prompt), "feature");
-    assert_eq!(kind(Evidence { agent: Some("my-triage-bot"), schema: Some(&small), ..prompt }), "classify");
+    assert_eq!(
+        kind(Evidence {
+            agent: Some("my-triage-bot"),
+            schema: Some(&small),
+            ..prompt
+        }),
+        "classify"
+    );
     // Nothing can be built with tools that only read.
-    let vague = Evidence { prompt: "The import crashes; bug. Findings?", ..Evidence::default() };
+    let vague = Evidence {
+        prompt: "The import crashes; bug. Findings?",
+        ..Evidence::default()
+    };
     assert_eq!(kind(vague), "bug");
-    assert_eq!(kind(Evidence { tools: Some(Needs::of_tools(["Read", "Grep"])), ..vague }), "review");
-    let easy = Evidence { prompt: "List the modules.", ..Evidence::default() };
+    assert_eq!(
+        kind(Evidence {
+            tools: Some(Needs::of_tools(["Read", "Grep"])),
+            ..vague
+        }),
+        "review"
+    );
+    let easy = Evidence {
+        prompt: "List the modules.",
+        ..Evidence::default()
+    };
     assert_eq!(choose(easy).tier, Tier::Haiku);
-    assert_eq!(choose(Evidence { effort: Some(Effort::Low), ..easy }).tier, Tier::Haiku);
+    assert_eq!(
+        choose(Evidence {
+            effort: Some(Effort::Low),
+            ..easy
+        })
+        .tier,
+        Tier::Haiku
+    );
     // Nobody asks for the greatest effort without a reason, but that alone makes nothing hard.
-    let effort = choose(Evidence { effort: Some(Effort::Max), ..easy });
+    let effort = choose(Evidence {
+        effort: Some(Effort::Max),
+        ..easy
+    });
     assert!(effort.confidence < choose(easy).confidence && effort.tier <= Tier::Sonnet);
 }
 
 #[test]
 fn tools_that_nobody_knows_may_write() {
     assert_eq!(Needs::of_tools([]), Needs::None);
-    assert_eq!(Needs::of_tools(["read_file", "WebFetch(domain:x.org)"]), Needs::Read);
-    assert_eq!(Needs::of_tools(["read_file", "mcp__db__query"]), Needs::Write);
+    assert_eq!(
+        Needs::of_tools(["read_file", "WebFetch(domain:x.org)"]),
+        Needs::Read
+    );
+    assert_eq!(
+        Needs::of_tools(["read_file", "mcp__db__query"]),
+        Needs::Write
+    );
 }
 
 #[test]
@@ -127,7 +202,10 @@ fn a_declared_kind_settles_it() {
         })
     };
     let choice = declared("search").unwrap();
-    assert_eq!((&*choice.kind, choice.tier, choice.declared), ("search", Tier::Haiku, true));
+    assert_eq!(
+        (&*choice.kind, choice.tier, choice.declared),
+        ("search", Tier::Haiku, true)
+    );
     assert_eq!(choice.why(), "search, as the task says");
     let hint = |name| declared(name).unwrap_err().hint();
     insta::assert_snapshot!(declared("serach").unwrap_err(), @"there is no kind of task `serach`");
@@ -145,13 +223,23 @@ fn settings_change_and_add_kinds() {
     .unwrap();
     let corp = BTreeMap::from([("search".to_owned(), Tier::Opus)]);
     let kinds = Kinds::new(&changes, BTreeMap::from([("corp".to_owned(), corp)])).unwrap();
-    let tier =
-        |prompt, provider| kinds.choose(&Evidence { prompt, provider, ..Evidence::default() }).unwrap().tier;
+    let tier = |prompt, provider| {
+        kinds
+            .choose(&Evidence {
+                prompt,
+                provider,
+                ..Evidence::default()
+            })
+            .unwrap()
+            .tier
+    };
     assert_eq!(tier("Find the callers.", None), Tier::Sonnet);
     assert_eq!(tier("Find the callers.", Some("corp")), Tier::Opus);
     assert_eq!(tier("Reconcile the ledger.", None), Tier::Opus);
     let wrong = |changes: &str, per_provider| {
-        Kinds::new(&toml::from_str(changes).unwrap(), per_provider).unwrap_err().to_string()
+        Kinds::new(&toml::from_str(changes).unwrap(), per_provider)
+            .unwrap_err()
+            .to_string()
     };
     insta::assert_snapshot!(wrong("ledger = { about = 'x' }", BTreeMap::new()), @"the kind `ledger` of the settings is new and has no tier");
     let corp = BTreeMap::from([("serach".to_owned(), Tier::Opus)]);
@@ -166,18 +254,43 @@ fn who_says_that_a_hard_kind_is_easy_is_believed() {
     let changes = toml::from_str("algorithm = { tier = 'haiku' }").unwrap();
     let kinds = Kinds::new(&changes, BTreeMap::new()).unwrap();
     let prompt = "Find all files that mention the algorithm.";
-    let tier = |kinds: &Kinds| kinds.choose(&Evidence { prompt, ..Evidence::default() }).unwrap().tier;
-    assert_eq!((tier(&kinds), tier(Kinds::built_in())), (Tier::Haiku, Tier::Sonnet));
+    let tier = |kinds: &Kinds| {
+        kinds
+            .choose(&Evidence {
+                prompt,
+                ..Evidence::default()
+            })
+            .unwrap()
+            .tier
+    };
+    assert_eq!(
+        (tier(&kinds), tier(Kinds::built_in())),
+        (Tier::Haiku, Tier::Sonnet)
+    );
 }
 
 #[test]
 fn the_data_is_sound() {
     let kinds = Kinds::built_in();
     for kind in kinds.iter() {
-        let TokenPrior { input, output, turns, spread } = kind.tokens;
-        assert!(input > 0 && output > 0 && turns > 0 && spread >= 1.0, "{}", kind.name);
+        let TokenPrior {
+            input,
+            output,
+            turns,
+            spread,
+        } = kind.tokens;
+        assert!(
+            input > 0 && output > 0 && turns > 0 && spread >= 1.0,
+            "{}",
+            kind.name
+        );
         let usage = kind.tokens.usage();
-        assert_eq!(usage.input + usage.cache_write_5m + usage.cache_read, input, "{}", kind.name);
+        assert_eq!(
+            usage.input + usage.cache_write_5m + usage.cache_read,
+            input,
+            "{}",
+            kind.name
+        );
         assert!(!kind.hard || kind.tier == Tier::Opus, "{}", kind.name);
         for name in &kind.takes {
             kinds.get(name).unwrap();
@@ -216,7 +329,9 @@ proptest! {
 fn hard_phrases() -> Vec<String> {
     let kinds = Kinds::built_in();
     let hard = kinds.iter().filter(|kind| kind.hard);
-    hard.flat_map(|kind| &kind.phrases).map(|words| words.trim_end_matches('*').to_owned()).collect()
+    hard.flat_map(|kind| &kind.phrases)
+        .map(|words| words.trim_end_matches('*').to_owned())
+        .collect()
 }
 
 fn easy_words() -> Vec<String> {

@@ -47,10 +47,15 @@ pub(super) struct Hit<'a> {
 impl Lexicon {
     /// A lexicon of words with the number of their kind. Fails when there are
     /// more than can be searched for at once.
-    pub(super) fn new<'a>(words: impl Iterator<Item = (&'a String, usize, Role)>) -> Result<Self, String> {
+    pub(super) fn new<'a>(
+        words: impl Iterator<Item = (&'a String, usize, Role)>,
+    ) -> Result<Self, String> {
         let mut by_words: BTreeMap<String, Vec<(usize, Role)>> = BTreeMap::new();
         for (words, kind, role) in words {
-            by_words.entry(words.to_lowercase()).or_default().push((kind, role));
+            by_words
+                .entry(words.to_lowercase())
+                .or_default()
+                .push((kind, role));
         }
         let entries: Vec<Entry> = by_words
             .into_iter()
@@ -75,7 +80,13 @@ impl Lexicon {
         let mut found: Vec<(usize, usize, &Entry)> = self
             .automaton
             .find_overlapping_iter(text)
-            .map(|found| (found.start(), found.end(), &self.entries[found.pattern().as_usize()]))
+            .map(|found| {
+                (
+                    found.start(),
+                    found.end(),
+                    &self.entries[found.pattern().as_usize()],
+                )
+            })
             .filter(|&(start, end, entry)| is_whole(bytes, start, end, entry))
             .collect();
         found.sort_by_key(|&(start, end, _)| (start, usize::MAX - end));
@@ -86,7 +97,14 @@ impl Lexicon {
             let opens = opens_clause(text, start);
             for &(kind, role) in &entry.uses {
                 let covered = end < reach[role as usize];
-                hits.push(Hit { words: &entry.words, kind, role, at: start, opens, covered });
+                hits.push(Hit {
+                    words: &entry.words,
+                    kind,
+                    role,
+                    at: start,
+                    opens,
+                    covered,
+                });
             }
             for &(_, role) in &entry.uses {
                 reach[role as usize] = reach[role as usize].max(end);
@@ -98,8 +116,13 @@ impl Lexicon {
 
 /// Whether what was found is a word rather than a piece of one.
 fn is_whole(text: &[u8], start: usize, end: usize, entry: &Entry) -> bool {
-    let before = start.checked_sub(1).is_some_and(|i| is_word(text[i]) && is_word(text[start]));
-    let after = !entry.open_end && text.get(end).is_some_and(|&b| is_word(b) && is_word(text[end - 1]));
+    let before = start
+        .checked_sub(1)
+        .is_some_and(|i| is_word(text[i]) && is_word(text[start]));
+    let after = !entry.open_end
+        && text
+            .get(end)
+            .is_some_and(|&b| is_word(b) && is_word(text[end - 1]));
     !before && !after
 }
 
@@ -166,9 +189,13 @@ fn opens_clause(text: &str, at: usize) -> bool {
     let mut before = text[..at].trim_end_matches([' ', '\t', '`', '"', '\'', '*', '#', '>']);
     // A few words at most stand between.
     for _ in 0..4 {
-        let Some(last) = before.chars().next_back() else { return true };
-        if matches!(last, '.' | '!' | '?' | ':' | ';' | ',' | '\n' | '-' | '–' | '—' | ')' | ']' | '•')
-        {
+        let Some(last) = before.chars().next_back() else {
+            return true;
+        };
+        if matches!(
+            last,
+            '.' | '!' | '?' | ':' | ';' | ',' | '\n' | '-' | '–' | '—' | ')' | ']' | '•'
+        ) {
             return true;
         }
         if BEFORE.iter().any(|words| ends_with_words(before, words)) {
@@ -176,7 +203,8 @@ fn opens_clause(text: &str, at: usize) -> bool {
         }
         match BETWEEN.iter().find(|words| ends_with_words(before, words)) {
             Some(words) => {
-                before = before[..before.len() - words.len()].trim_end_matches([' ', '\t', '*', '#']);
+                before =
+                    before[..before.len() - words.len()].trim_end_matches([' ', '\t', '*', '#']);
             }
             None => return false,
         }
@@ -185,9 +213,12 @@ fn opens_clause(text: &str, at: usize) -> bool {
 }
 
 fn ends_with_words(text: &str, words: &str) -> bool {
-    let Some(start) = text.len().checked_sub(words.len()) else { return false };
+    let Some(start) = text.len().checked_sub(words.len()) else {
+        return false;
+    };
     let bytes = text.as_bytes();
-    bytes[start..].eq_ignore_ascii_case(words.as_bytes()) && (start == 0 || !is_word(bytes[start - 1]))
+    bytes[start..].eq_ignore_ascii_case(words.as_bytes())
+        && (start == 0 || !is_word(bytes[start - 1]))
 }
 
 #[cfg(test)]
@@ -210,10 +241,19 @@ mod tests {
 
     #[test]
     fn words_are_found_whole_and_orders_are_told_from_mentions() {
-        assert_eq!(hits("Find bugs. Refactoring it"), ["find bugs!@0", "find(!)@0", "refactor!@11"]);
+        assert_eq!(
+            hits("Find bugs. Refactoring it"),
+            ["find bugs!@0", "find(!)@0", "refactor!@11"]
+        );
         assert_eq!(hits("we find finds pre_find the tests"), ["find@3"]);
-        assert_eq!(hits("You are a scout. Your task is to find it"), ["find!@33"]);
-        assert_eq!(hits("- Please first find it and then refactor"), ["find!@15", "refactor!@32"]);
+        assert_eq!(
+            hits("You are a scout. Your task is to find it"),
+            ["find!@33"]
+        );
+        assert_eq!(
+            hits("- Please first find it and then refactor"),
+            ["find!@15", "refactor!@32"]
+        );
         assert_eq!(hits("Ünïcode: find, ändfind"), ["find!@11"]);
     }
 }

@@ -72,7 +72,10 @@ pub(super) struct Told {
 
 impl Limit {
     pub(super) fn new(per_minute: u64, capacity: u64) -> Self {
-        Self { per_minute, capacity: parts(capacity.max(1)) }
+        Self {
+            per_minute,
+            capacity: parts(capacity.max(1)),
+        }
     }
 
     fn gain(&self, span: Millis) -> i64 {
@@ -115,7 +118,10 @@ impl Bucket {
         self.set = set;
         self.undated = self.undated.saturating_add(unshared);
         if let Some(limit) = self.limit() {
-            let level = self.level.saturating_sub(parts(self.undated)).max(-limit.gain(MINUTE));
+            let level = self
+                .level
+                .saturating_sub(parts(self.undated))
+                .max(-limit.gain(MINUTE));
             self.level = level.min(self.level).min(limit.capacity);
             self.undated = 0;
         }
@@ -125,7 +131,10 @@ impl Bucket {
     /// The narrower of what is set and told; `None` for one that only others limit.
     fn limit(&self) -> Option<Limit> {
         match (self.set, self.told) {
-            (Some(set), Some(told)) => Some(Limit { per_minute: set.per_minute.min(told.per_minute), ..set }),
+            (Some(set), Some(told)) => Some(Limit {
+                per_minute: set.per_minute.min(told.per_minute),
+                ..set
+            }),
             (set, told) => set.or(told),
         }
     }
@@ -135,13 +144,24 @@ impl Bucket {
     pub(super) fn learn(&mut self, now: Timestamp, told: Told) {
         self.fill(now);
         let limit = told.limit();
-        let seen = self.told.map_or(limit.capacity, |before| before.capacity.max(limit.capacity));
-        self.told = Some(Limit { capacity: seen, ..limit });
+        let seen = self
+            .told
+            .map_or(limit.capacity, |before| before.capacity.max(limit.capacity));
+        self.told = Some(Limit {
+            capacity: seen,
+            ..limit
+        });
         // Of requests that left together, the one that arrived last tells the
         // lowest number; what overtook another must not be taken off it twice.
-        let level = self.limit().map_or(self.level, |limit| told.level(limit, told.since_surely));
+        let level = self
+            .limit()
+            .map_or(self.level, |limit| told.level(limit, told.since_surely));
         let is_whole_truth = self.set.is_none() && told.since == 0;
-        self.level = if is_whole_truth { level } else { self.level.min(level) };
+        self.level = if is_whole_truth {
+            level
+        } else {
+            self.level.min(level)
+        };
     }
 
     /// The moment at which it has `amount`; `None` if it has it now.
@@ -153,7 +173,11 @@ impl Bucket {
         self.fill(now);
         let limit = self.limit()?;
         let is_told = self.set.is_none_or(|set| limit.per_minute < set.per_minute);
-        let believed = if is_told { limit.gain(BELIEVED_FOR) } else { i64::MAX };
+        let believed = if is_told {
+            limit.gain(BELIEVED_FOR)
+        } else {
+            i64::MAX
+        };
         self.level = self.level.max(-believed);
         let wanted = parts(amount.max(1)).min(limit.capacity).min(believed);
         let missing = wanted.saturating_sub(self.level);
@@ -209,10 +233,17 @@ impl Bucket {
 
     fn fill(&mut self, now: Timestamp) {
         // What only others limit, only they fill.
-        let Some(limit) = self.limit().filter(|_| now > self.filled_at) else { return };
-        let filled = self.level.saturating_add(limit.gain(now.since(self.filled_at)));
+        let Some(limit) = self.limit().filter(|_| now > self.filled_at) else {
+            return;
+        };
+        let filled = self
+            .level
+            .saturating_add(limit.gain(now.since(self.filled_at)));
         let surplus = u64::try_from(filled.saturating_sub(limit.capacity)).unwrap_or(0);
-        self.full_for.0 = self.full_for.0.saturating_add(surplus.checked_div(limit.per_minute).unwrap_or(0));
+        self.full_for.0 = self
+            .full_for
+            .0
+            .saturating_add(surplus.checked_div(limit.per_minute).unwrap_or(0));
         self.level = filled.min(limit.capacity);
         self.filled_at = now;
     }
@@ -228,7 +259,10 @@ impl Told {
     /// since the vendor spoke.
     fn level(&self, limit: Limit, since: u64) -> i64 {
         let gained = limit.gain(Millis(self.age.0.saturating_sub(ON_ITS_WAY.0)));
-        parts(self.remaining).saturating_add(gained).saturating_sub(parts(since)).min(limit.capacity)
+        parts(self.remaining)
+            .saturating_add(gained)
+            .saturating_sub(parts(since))
+            .min(limit.capacity)
     }
 }
 

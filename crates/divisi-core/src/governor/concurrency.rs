@@ -171,7 +171,10 @@ mod tests {
 
     impl Rounds {
         fn new() -> Self {
-            Self { concurrency: Concurrency::new(None), left: 0 }
+            Self {
+                concurrency: Concurrency::new(None),
+                left: 0,
+            }
         }
 
         /// A round of `most` or as many as may leave, of which the vendor takes
@@ -184,7 +187,10 @@ mod tests {
                 let in_flight = leave - place as u32;
                 match (place as u32) < taken {
                     true => self.concurrency.answered(PermitId(permit), in_flight),
-                    false => self.concurrency.refused(PermitId(permit), PermitId(self.left), in_flight),
+                    false => {
+                        self.concurrency
+                            .refused(PermitId(permit), PermitId(self.left), in_flight);
+                    }
                 }
             }
             leave
@@ -198,7 +204,10 @@ mod tests {
             concurrency.begun();
             concurrency.allowed()
         };
-        assert_eq!([begun(), begun(), begun(), begun(), begun()], [128, 256, 512, 1_024, 1_024]);
+        assert_eq!(
+            [begun(), begun(), begun(), begun(), begun()],
+            [128, 256, 512, 1_024, 1_024]
+        );
 
         let mut concurrency = Concurrency::new(None);
         concurrency.refused(PermitId(1), PermitId(64), 64);
@@ -223,7 +232,10 @@ mod tests {
         let outage: Vec<u32> = (0..5).map(|_| rounds.round(64, 0)).collect();
         assert_eq!(outage, [64, 32, 16, 8, 4]);
         let health: Vec<u32> = (0..14).map(|_| rounds.round(64, 64)).collect();
-        assert_eq!(health, [2, 4, 8, 16, 32, 36, 40, 44, 48, 52, 56, 60, 64, 64]);
+        assert_eq!(
+            health,
+            [2, 4, 8, 16, 32, 36, 40, 44, 48, 52, 56, 60, 64, 64]
+        );
     }
 
     #[test]
@@ -233,8 +245,13 @@ mod tests {
         let (refused, sent) = leave
             .iter()
             .skip(20)
-            .fold((0, 0), |(refused, sent), leave| (refused + leave.saturating_sub(10), sent + leave));
-        assert!(refused * 5 < sent && sent > 180 * 6, "{refused} of {sent}: {leave:?}");
+            .fold((0, 0), |(refused, sent), leave| {
+                (refused + leave.saturating_sub(10), sent + leave)
+            });
+        assert!(
+            refused * 5 < sent && sent > 180 * 6,
+            "{refused} of {sent}: {leave:?}"
+        );
     }
 
     #[test]

@@ -59,9 +59,13 @@ impl Ending {
         match class {
             // The vendor says that pace has nothing to do with it.
             FailureClass::RateLimited if told.should_retry == Some(false) => Self::Other,
-            FailureClass::RateLimited => Self::RateLimited { retry_after: told.retry_after },
+            FailureClass::RateLimited => Self::RateLimited {
+                retry_after: told.retry_after,
+            },
             FailureClass::Overloaded => Self::Overloaded,
-            FailureClass::Quota => Self::Quota { until: told.retry_after.map(|wait| now + wait) },
+            FailureClass::Quota => Self::Quota {
+                until: told.retry_after.map(|wait| now + wait),
+            },
             FailureClass::Auth if told.should_retry == Some(true) => Self::Other,
             FailureClass::Auth => Self::Auth,
             FailureClass::Server

@@ -27,10 +27,23 @@ pub(super) struct Grant {
 
 impl Flight {
     /// A request leaves for which `amounts` have been taken, which makes `taken` in all.
-    pub(super) fn leaves(&mut self, now: Timestamp, amounts: [u64; KINDS], taken: [u64; KINDS]) -> PermitId {
+    pub(super) fn leaves(
+        &mut self,
+        now: Timestamp,
+        amounts: [u64; KINDS],
+        taken: [u64; KINDS],
+    ) -> PermitId {
         self.granted += 1;
         let id = PermitId(self.granted);
-        self.grants.insert(id, Grant { at: now, amounts, taken, taken_later: None });
+        self.grants.insert(
+            id,
+            Grant {
+                at: now,
+                amounts,
+                taken,
+                taken_later: None,
+            },
+        );
         self.on_their_way.push_back((now, id));
         id
     }
@@ -38,7 +51,10 @@ impl Flight {
     /// Those that left a while ago have arrived before whatever leaves from now
     /// on; `taken` has been taken so far.
     pub(super) fn note_arrivals(&mut self, now: Timestamp, taken: [u64; KINDS]) {
-        while let Some((_, id)) = self.on_their_way.pop_front_if(|(at, _)| *at + ON_ITS_WAY < now) {
+        while let Some((_, id)) = self
+            .on_their_way
+            .pop_front_if(|(at, _)| *at + ON_ITS_WAY < now)
+        {
             if let Some(grant) = self.grants.get_mut(&id) {
                 grant.taken_later = Some(taken);
             }

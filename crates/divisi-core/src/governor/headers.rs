@@ -41,7 +41,9 @@ impl Window {
     pub(super) fn per_minute(&self) -> Option<u64> {
         let limit = self.limit.filter(|limit| *limit > 0)?;
         let missing = limit.saturating_sub(self.remaining.unwrap_or(limit));
-        let span = self.resets_in().map_or(0, |span| span.0.saturating_sub(RESET_ERROR.0));
+        let span = self
+            .resets_in()
+            .map_or(0, |span| span.0.saturating_sub(RESET_ERROR.0));
         if missing == 0 || span == 0 {
             return Some(limit);
         }
@@ -75,6 +77,10 @@ mod tests {
         assert_eq!(window(10_000, 9_000, 8_640).per_minute(), Some(6));
         assert_eq!(Window::default().per_minute(), None);
         assert_eq!(window(0, 0, 60).per_minute(), None);
-        assert_eq!(window(50, 0, 1_741_305_600).per_minute(), Some(50), "that is the year 2025");
+        assert_eq!(
+            window(50, 0, 1_741_305_600).per_minute(),
+            Some(50),
+            "that is the year 2025"
+        );
     }
 }

@@ -83,13 +83,18 @@ impl Governor {
         let per_minute = |limit: Option<u64>| limit.map(|limit| Limit::new(limit, limit));
         let burst = |limit: u64| settings.burst.unwrap_or_else(|| limit.div_ceil(60));
         let set = [
-            settings.requests_per_minute.map(|limit| Limit::new(limit, burst(limit))),
+            settings
+                .requests_per_minute
+                .map(|limit| Limit::new(limit, burst(limit))),
             None,
             per_minute(settings.input_tokens_per_minute),
             per_minute(settings.output_tokens_per_minute),
         ];
         Self {
-            pace: Pace { buckets: set.map(|limit| limit.map(Bucket::set)), ..Pace::default() },
+            pace: Pace {
+                buckets: set.map(|limit| limit.map(Bucket::set)),
+                ..Pace::default()
+            },
             news: News::default(),
             set,
             concurrency: Concurrency::new(settings.in_flight),
@@ -113,19 +118,34 @@ impl Governor {
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
         }
-        let not_before = if self.has_waived() { now } else { self.pace.not_before };
+        let not_before = if self.has_waived() {
+            now
+        } else {
+            self.pace.not_before
+        };
         if not_before > now + SURE_MAX {
             self.doubt();
         }
-        let allowed = if self.is_unsure() { 1 } else { self.concurrency.allowed() };
+        let allowed = if self.is_unsure() {
+            1
+        } else {
+            self.concurrency.allowed()
+        };
         if not_before <= now && self.in_flight() >= allowed {
             return Decision::Full;
         }
         let output = estimate.output.min(self.reply_tokens);
-        let amounts = [1, estimate.input.saturating_add(output), estimate.input, output];
+        let amounts = [
+            1,
+            estimate.input.saturating_add(output),
+            estimate.input,
+            output,
+        ];
         let mut ready_at = not_before;
         for (bucket, amount) in self.pace.buckets.iter_mut().zip(amounts) {
-            let at = bucket.as_mut().and_then(|bucket| bucket.ready_at(now, amount));
+            let at = bucket
+                .as_mut()
+                .and_then(|bucket| bucket.ready_at(now, amount));
             ready_at = ready_at.max(at.unwrap_or_default());
         }
         if ready_at > now {
@@ -180,7 +200,10 @@ impl Governor {
     pub fn begun(&mut self, now: Timestamp, permit: PermitId, limits: &RateLimits) {
         self.flight.note_arrivals(now, self.pace.taken);
         if let Some(grant) = self.flight.get(permit) {
-            let (since, surely) = (grant.since(&self.pace.taken), grant.since_surely(&self.pace.taken));
+            let (since, surely) = (
+                grant.since(&self.pace.taken),
+                grant.since_surely(&self.pace.taken),
+            );
             self.learn(&grant.clone(), limits, [since, surely], now);
         }
         self.is_open(permit);
@@ -201,7 +224,9 @@ impl Governor {
 
     /// Takes back a permit that was not used: nothing was sent.
     pub fn withdraw(&mut self, now: Timestamp, permit: PermitId) {
-        let Some(grant) = self.flight.ends(permit) else { return };
+        let Some(grant) = self.flight.ends(permit) else {
+            return;
+        };
         self.give_back(&grant.amounts, now);
     }
 
@@ -217,7 +242,9 @@ impl Governor {
     ) {
         self.flight.note_arrivals(now, self.pace.taken);
         let in_flight = self.in_flight();
-        let Some(grant) = self.flight.ends(permit) else { return };
+        let Some(grant) = self.flight.ends(permit) else {
+            return;
+        };
         let mut since = grant.since(&self.pace.taken);
         let mut surely = grant.since_surely(&self.pace.taken);
         if let Some(usage) = usage {
@@ -234,7 +261,9 @@ impl Governor {
                 self.concurrency.begun();
                 self.concurrency.answered(permit, in_flight);
             }
-            Ending::Overloaded => self.concurrency.refused(permit, self.flight.last(), in_flight),
+            Ending::Overloaded => self
+                .concurrency
+                .refused(permit, self.flight.last(), in_flight),
             Ending::RateLimited { retry_after } => {
                 let [_, tokens @ ..] = grant.amounts;
                 self.give_back(&[0, tokens[0], tokens[1], tokens[2]], now);
@@ -251,7 +280,8 @@ impl Governor {
             self.news.drained_at = Some(now);
             if self.pace.buckets[REQUESTS].is_none() {
                 // Nobody knows the limit, so fewer at once is all that helps.
-                self.concurrency.refused(permit, self.flight.last(), in_flight);
+                self.concurrency
+                    .refused(permit, self.flight.last(), in_flight);
             }
         }
     }
@@ -283,7 +313,11 @@ impl Governor {
 
     fn close(&mut self, closure: Closure) {
         self.doubted = self.flight.last();
-        for closed in [&mut self.closed, &mut self.pace.closed, &mut self.news.closed] {
+        for closed in [
+            &mut self.closed,
+            &mut self.pace.closed,
+            &mut self.news.closed,
+        ] {
             *closed = Some(closure);
         }
     }
@@ -308,7 +342,11 @@ impl Governor {
 
     /// Puts what a request used in the place of what it was likely to use.
     fn settle(&mut self, grant: &Grant, usage: &Usage, now: Timestamp) {
-        let cached = if self.count_cached { 0 } else { usage.cache_read };
+        let cached = if self.count_cached {
+            0
+        } else {
+            usage.cache_read
+        };
         let input = usage.prompt().saturating_sub(cached);
         let used = [1, usage.total(), input, usage.output];
         for (kind, (used, foreseen)) in used.into_iter().zip(grant.amounts).enumerate() {
@@ -317,7 +355,12 @@ impl Governor {
                 _ => self.take(kind, used.saturating_sub(foreseen), now),
             }
         }
-        self.reply_tokens = (self.reply_tokens.saturating_mul(7).saturating_add(usage.output) / 8).max(1);
+        self.reply_tokens = (self
+            .reply_tokens
+            .saturating_mul(7)
+            .saturating_add(usage.output)
+            / 8)
+        .max(1);
     }
 
     fn learn(
@@ -327,15 +370,26 @@ impl Governor {
         [since, surely]: [[u64; KINDS]; 2],
         now: Timestamp,
     ) {
-        let RateLimits { requests, tokens, input_tokens, output_tokens } = limits;
+        let RateLimits {
+            requests,
+            tokens,
+            input_tokens,
+            output_tokens,
+        } = limits;
         // Where both are known, the sum only repeats the narrower of them.
         let known = input_tokens.limit.is_some() || output_tokens.limit.is_some();
         let tokens = if known { &Window::default() } else { tokens };
-        for (kind, window) in [requests, tokens, input_tokens, output_tokens].into_iter().enumerate() {
-            let Some(remaining) = window.remaining else { continue };
+        for (kind, window) in [requests, tokens, input_tokens, output_tokens]
+            .into_iter()
+            .enumerate()
+        {
+            let Some(remaining) = window.remaining else {
+                continue;
+            };
             let per_minute = window.per_minute();
-            let Some(per_minute) =
-                per_minute.or(self.pace.buckets[kind].as_ref().and_then(Bucket::per_minute))
+            let Some(per_minute) = per_minute.or(self.pace.buckets[kind]
+                .as_ref()
+                .and_then(Bucket::per_minute))
             else {
                 if let (0, Some(resets_in)) = (remaining, window.resets_in()) {
                     self.hold(now, resets_in);
@@ -344,7 +398,14 @@ impl Governor {
             };
             let age = now.since(grant.at);
             let (own, since, since_surely) = (grant.amounts[kind], since[kind], surely[kind]);
-            let told = Told { per_minute, remaining, own, age, since, since_surely };
+            let told = Told {
+                per_minute,
+                remaining,
+                own,
+                age,
+                since,
+                since_surely,
+            };
             match &mut self.pace.buckets[kind] {
                 Some(bucket) => bucket.learn(now, told),
                 none => *none = Some(Bucket::told(now, told)),

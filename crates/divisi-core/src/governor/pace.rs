@@ -44,7 +44,10 @@ pub(super) struct Closure {
 impl Pace {
     /// Nothing is left of any limit.
     pub(super) fn drain(&mut self, now: Timestamp) {
-        self.buckets.iter_mut().flatten().for_each(|bucket| bucket.drain(now));
+        self.buckets
+            .iter_mut()
+            .flatten()
+            .for_each(|bucket| bucket.drain(now));
     }
 }
 
@@ -52,7 +55,12 @@ impl Governor {
     /// Whether anything holds requests back that others should know of, or may
     /// have told of.
     pub fn is_paced(&self) -> bool {
-        let Pace { buckets, not_before, closed, .. } = &self.pace;
+        let Pace {
+            buckets,
+            not_before,
+            closed,
+            ..
+        } = &self.pace;
         buckets.iter().any(Option::is_some) || *not_before > Timestamp(0) || closed.is_some()
     }
 
@@ -63,7 +71,12 @@ impl Governor {
             self.doubted = self.flight.last();
         }
         let own = std::mem::replace(&mut self.pace, shared);
-        let News { taken, not_before, drained_at, closed } = &self.news;
+        let News {
+            taken,
+            not_before,
+            drained_at,
+            closed,
+        } = &self.news;
         for (kind, own) in own.buckets.into_iter().enumerate() {
             let shared = self.pace.buckets[kind].take();
             self.pace.buckets[kind] = match shared {

@@ -35,7 +35,11 @@ pub struct PrefixCache {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// One request is to write it, and perhaps on its way.
-    Warming { since: Timestamp, lead: Lead, has_left: bool },
+    Warming {
+        since: Timestamp,
+        lead: Lead,
+        has_left: bool,
+    },
     /// It can be read; last used by a request that left then.
     Warm { used_at: Timestamp },
 }
@@ -56,11 +60,21 @@ pub struct Leader {
 impl PrefixCache {
     /// Lets a request with the prefixes `wanted` leave, leading where no other
     /// does; or says which one it waits for, if it is `patient`.
-    pub fn ask(&mut self, wanted: &[Digest], now: Timestamp, patient: bool) -> Result<Lead, Leader> {
-        let warming = wanted.iter().find_map(|prefix| match self.known.get(prefix) {
-            Some(State::Warming { lead, has_left, .. }) => Some(Leader { lead: *lead, has_left: *has_left }),
-            Some(State::Warm { .. }) | None => None,
-        });
+    pub fn ask(
+        &mut self,
+        wanted: &[Digest],
+        now: Timestamp,
+        patient: bool,
+    ) -> Result<Lead, Leader> {
+        let warming = wanted
+            .iter()
+            .find_map(|prefix| match self.known.get(prefix) {
+                Some(State::Warming { lead, has_left, .. }) => Some(Leader {
+                    lead: *lead,
+                    has_left: *has_left,
+                }),
+                Some(State::Warm { .. }) | None => None,
+            });
         if let (Some(leader), true) = (warming, patient) {
             return Err(leader);
         }
@@ -73,7 +87,14 @@ impl PrefixCache {
                 None => true,
             };
             if is_cold {
-                self.set(*prefix, State::Warming { since: now, lead, has_left: false });
+                self.set(
+                    *prefix,
+                    State::Warming {
+                        since: now,
+                        lead,
+                        has_left: false,
+                    },
+                );
             }
         }
         Ok(lead)
@@ -82,7 +103,9 @@ impl PrefixCache {
     /// A request leaves.
     pub fn leaves(&mut self, wanted: &[Digest], lead: Lead) {
         for prefix in wanted {
-            if let Some(State::Warming { lead: of, has_left, .. }) = self.known.get_mut(prefix)
+            if let Some(State::Warming {
+                lead: of, has_left, ..
+            }) = self.known.get_mut(prefix)
                 && *of == lead
             {
                 *has_left = true;
@@ -106,7 +129,8 @@ impl PrefixCache {
     /// A request has ended before its reply began.
     pub fn failed(&mut self, wanted: &[Digest], lead: Lead) {
         for prefix in wanted {
-            if matches!(self.known.get(prefix), Some(State::Warming { lead: of, .. }) if *of == lead) {
+            if matches!(self.known.get(prefix), Some(State::Warming { lead: of, .. }) if *of == lead)
+            {
                 self.known.remove(prefix);
             }
         }
@@ -125,7 +149,11 @@ impl PrefixCache {
         }
         if self.known.len() > PREFIXES_MAX {
             // Those that wait for it are told all the same when its lead is over.
-            let oldest = self.known.iter().min_by_key(|(_, state)| state.at()).map(|(prefix, _)| *prefix);
+            let oldest = self
+                .known
+                .iter()
+                .min_by_key(|(_, state)| state.at())
+                .map(|(prefix, _)| *prefix);
             oldest.map(|prefix| self.known.remove(&prefix));
         }
     }
@@ -156,7 +184,10 @@ mod tests {
 
     impl Desk {
         fn new() -> Self {
-            Self { prefixes: PrefixCache::default(), over: vec![] }
+            Self {
+                prefixes: PrefixCache::default(),
+                over: vec![],
+            }
         }
 
         fn at(&self, second: u64) -> Timestamp {
@@ -170,7 +201,11 @@ mod tests {
 
         fn ask(&mut self, names: &[&str], second: u64) -> Result<Lead, Leader> {
             let now = self.at(second);
-            self.prefixes.ask(&names.iter().map(|name| prefix(name)).collect::<Vec<_>>(), now, true)
+            self.prefixes.ask(
+                &names.iter().map(|name| prefix(name)).collect::<Vec<_>>(),
+                now,
+                true,
+            )
         }
 
         fn begun(&mut self, name: &str, lead: Lead, left: u64) {
@@ -185,7 +220,10 @@ mod tests {
         let lead = desk.ask(&["a"], 0).unwrap();
         let leader = desk.ask(&["a"], 0).unwrap_err();
         assert!(!desk.is_over(leader));
-        assert!(desk.ask(&["b"], 0).is_ok(), "another prefix waits for nobody");
+        assert!(
+            desk.ask(&["b"], 0).is_ok(),
+            "another prefix waits for nobody"
+        );
         desk.begun("a", lead, 0);
         assert!(desk.is_over(leader));
         let [first, second] = [desk.ask(&["a"], 2), desk.ask(&["a"], 2)];
@@ -212,7 +250,10 @@ mod tests {
         assert!(desk.ask(&["a"], 299).is_ok());
         desk.begun("a", used, 299);
         assert!(desk.ask(&["a"], 598).is_ok());
-        assert!(desk.ask(&["a"], 599).is_ok(), "it is cold, and this one leads");
+        assert!(
+            desk.ask(&["a"], 599).is_ok(),
+            "it is cold, and this one leads"
+        );
         assert!(desk.ask(&["a"], 599).is_err());
     }
 
@@ -233,7 +274,10 @@ mod tests {
         let mut desk = Desk::new();
         let short = desk.ask(&["tools"], 0).unwrap();
         let leader = desk.ask(&["tools", "context"], 0).unwrap_err();
-        assert!(desk.ask(&["context"], 0).is_ok(), "the one that waits has not claimed it");
+        assert!(
+            desk.ask(&["context"], 0).is_ok(),
+            "the one that waits has not claimed it"
+        );
         desk.begun("tools", short, 0);
         assert!(desk.is_over(leader));
     }
@@ -243,7 +287,10 @@ mod tests {
         let mut desk = Desk::new();
         let _slow = desk.ask(&["a"], 0).unwrap();
         let leader = desk.ask(&["a"], 30).unwrap_err();
-        let impatient = desk.prefixes.ask(&[prefix("a")], desk.at(60), false).unwrap();
+        let impatient = desk
+            .prefixes
+            .ask(&[prefix("a")], desk.at(60), false)
+            .unwrap();
         assert!(desk.ask(&["a"], 60).is_err(), "the first one still leads");
         desk.begun("a", impatient, 60);
         assert!(desk.is_over(leader));

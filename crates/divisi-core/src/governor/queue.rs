@@ -58,7 +58,13 @@ pub enum Next<T> {
 impl<R: Copy + Ord, T> Queue<R, T> {
     /// Nobody waits for `governor` yet.
     pub fn new(governor: Governor) -> Self {
-        Self { governor, lines: BTreeMap::new(), turns: BTreeSet::new(), given: 0, waiting: 0 }
+        Self {
+            governor,
+            lines: BTreeMap::new(),
+            turns: BTreeSet::new(),
+            given: 0,
+            waiting: 0,
+        }
     }
 
     /// How many wait.
@@ -85,7 +91,10 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         let at = (Reverse(priority), self.given);
         let line = self.lines.entry(run).or_insert_with(|| {
             self.turns.insert((self.given, run));
-            Line { turn: self.given, waiting: BTreeMap::new() }
+            Line {
+                turn: self.given,
+                waiting: BTreeMap::new(),
+            }
         });
         line.waiting.insert(at, (estimate, waiter));
         self.waiting += 1;
@@ -94,7 +103,8 @@ impl<R: Copy + Ord, T> Queue<R, T> {
 
     /// Whether it is the turn of whoever waits there.
     pub fn is_next(&self, place: Place<R>) -> bool {
-        self.first().is_some_and(|(run, at, _)| (run, at) == (place.run, place.at))
+        self.first()
+            .is_some_and(|(run, at, _)| (run, at) == (place.run, place.at))
     }
 
     /// Leaves the line without having been let through; `None` for those who
@@ -113,14 +123,18 @@ impl<R: Copy + Ord, T> Queue<R, T> {
     /// Lets one through whose turn it is, or says when to look again. To be
     /// called until nobody more is let through.
     pub fn next_through(&mut self, now: Timestamp) -> Next<T> {
-        let Some((run, at, estimate)) = self.first() else { return Next::Nobody };
+        let Some((run, at, estimate)) = self.first() else {
+            return Next::Nobody;
+        };
         let answer = match self.governor.ask(now, estimate) {
             Decision::Go(permit) => Ok(permit),
             Decision::Closed(until) => Err(until),
             Decision::Wait(until) => return Next::Wait(until),
             Decision::Full => return Next::Full,
         };
-        let Some(waiter) = self.leave(Place { run, at }) else { return Next::Nobody };
+        let Some(waiter) = self.leave(Place { run, at }) else {
+            return Next::Nobody;
+        };
         self.pass_turn(run);
         match answer {
             Ok(permit) => Next::Through(waiter, permit),
@@ -143,7 +157,9 @@ impl<R: Copy + Ord, T> Queue<R, T> {
                 Next::Wait(until) => return Some(until),
                 Next::Full | Next::Nobody => return None,
             };
-            unused.into_iter().for_each(|permit| self.withdraw(now, permit));
+            unused
+                .into_iter()
+                .for_each(|permit| self.withdraw(now, permit));
         }
     }
 
@@ -185,7 +201,9 @@ impl<R: Copy + Ord, T> Queue<R, T> {
 
     /// Gives the next turn to the others.
     fn pass_turn(&mut self, run: R) {
-        let Some(line) = self.lines.get_mut(&run) else { return };
+        let Some(line) = self.lines.get_mut(&run) else {
+            return;
+        };
         self.given += 1;
         self.turns.remove(&(line.turn, run));
         self.turns.insert((self.given, run));

@@ -1,13 +1,24 @@
 use super::*;
 use proptest::prelude::*;
 
-const NOTHING: RateLimits =
-    RateLimits { requests: SILENT, tokens: SILENT, input_tokens: SILENT, output_tokens: SILENT };
-const SILENT: Window = Window { limit: None, remaining: None, resets_in: None };
+const NOTHING: RateLimits = RateLimits {
+    requests: SILENT,
+    tokens: SILENT,
+    input_tokens: SILENT,
+    output_tokens: SILENT,
+};
+const SILENT: Window = Window {
+    limit: None,
+    remaining: None,
+    resets_in: None,
+};
 
 fn limited(per_minute: u64, burst: u64) -> Governor {
-    let settings =
-        RateSettings { requests_per_minute: Some(per_minute), burst: Some(burst), ..RateSettings::default() };
+    let settings = RateSettings {
+        requests_per_minute: Some(per_minute),
+        burst: Some(burst),
+        ..RateSettings::default()
+    };
     Governor::new(&settings)
 }
 
@@ -32,7 +43,14 @@ fn done(governor: &mut Governor, at: u64, permit: PermitId, ending: Ending, limi
 
 fn requests(limit: Option<u64>, remaining: u64, resets_in: u64) -> RateLimits {
     let (remaining, resets_in) = (Some(remaining), Some(Millis(resets_in)));
-    RateLimits { requests: Window { limit, remaining, resets_in }, ..NOTHING }
+    RateLimits {
+        requests: Window {
+            limit,
+            remaining,
+            resets_in,
+        },
+        ..NOTHING
+    }
 }
 
 #[test]
@@ -50,8 +68,10 @@ fn a_burst_leaves_and_the_rest_follows_at_the_rate() {
 
 #[test]
 fn without_limits_only_the_number_under_way_is_bounded() {
-    let mut governor =
-        Governor::new(&RateSettings { in_flight: Some(IN_FLIGHT_MAX), ..RateSettings::default() });
+    let mut governor = Governor::new(&RateSettings {
+        in_flight: Some(IN_FLIGHT_MAX),
+        ..RateSettings::default()
+    });
     let permits: Vec<PermitId> = (0..IN_FLIGHT_MAX).map(|_| go(&mut governor, 0)).collect();
     assert_eq!(ask(&mut governor, 0), Decision::Full);
     done(&mut governor, 0, permits[0], Ending::Other, &NOTHING);
@@ -66,7 +86,13 @@ fn headers_make_a_bucket_of_what_they_cannot_know() {
         go(&mut governor, 0);
     }
     // It saw the first of 21, and lets 50 a second in.
-    done(&mut governor, 10, first, Ending::Ok, &requests(Some(3_000), 49, 1_000));
+    done(
+        &mut governor,
+        10,
+        first,
+        Ending::Ok,
+        &requests(Some(3_000), 49, 1_000),
+    );
     assert_eq!(requests_left(&governor), Some(29));
 }
 
@@ -78,8 +104,20 @@ fn what_stood_in_older_headers_raises_nothing() {
     for _ in 0..49 {
         last = go(&mut governor, 0);
     }
-    done(&mut governor, 5, last, Ending::Ok, &requests(Some(3_000), 0, 1_000));
-    done(&mut governor, 6, old, Ending::Ok, &requests(Some(3_000), 49, 1_000));
+    done(
+        &mut governor,
+        5,
+        last,
+        Ending::Ok,
+        &requests(Some(3_000), 0, 1_000),
+    );
+    done(
+        &mut governor,
+        6,
+        old,
+        Ending::Ok,
+        &requests(Some(3_000), 49, 1_000),
+    );
     assert_eq!(requests_left(&governor), Some(0));
 }
 
@@ -91,7 +129,13 @@ fn those_who_overtake_each_other_on_the_way_are_taken_off_once() {
         go(&mut governor, 0);
     }
     // It left first and arrived last: the others are in what it tells.
-    done(&mut governor, 5, first, Ending::Ok, &requests(Some(3_000), 10, 1_000));
+    done(
+        &mut governor,
+        5,
+        first,
+        Ending::Ok,
+        &requests(Some(3_000), 10, 1_000),
+    );
     assert_eq!(requests_left(&governor), Some(10));
 }
 
@@ -99,7 +143,13 @@ fn those_who_overtake_each_other_on_the_way_are_taken_off_once() {
 fn nothing_left_and_no_limit_named_means_until_the_reset() {
     let mut governor = Governor::new(&RateSettings::default());
     let permit = go(&mut governor, 0);
-    done(&mut governor, 100, permit, Ending::Ok, &requests(None, 0, 7_000));
+    done(
+        &mut governor,
+        100,
+        permit,
+        Ending::Ok,
+        &requests(None, 0, 7_000),
+    );
     assert_eq!(ask(&mut governor, 200), Decision::Wait(Timestamp(7_100)));
     go(&mut governor, 7_100);
 }
@@ -117,7 +167,11 @@ fn a_limit_of_nothing_and_a_reset_in_a_lifetime_stop_nobody() {
         let permit = go(&mut governor, 0);
         done(&mut governor, 10, permit, Ending::Ok, &limits);
         if wait > 0 {
-            assert_eq!(ask(&mut governor, 10), Decision::Wait(Timestamp(10 + wait)), "{limits:?}");
+            assert_eq!(
+                ask(&mut governor, 10),
+                Decision::Wait(Timestamp(10 + wait)),
+                "{limits:?}"
+            );
         }
         go(&mut governor, 10 + wait);
     }
@@ -126,16 +180,25 @@ fn a_limit_of_nothing_and_a_reset_in_a_lifetime_stop_nobody() {
 #[test]
 fn a_vendor_that_wants_a_day_of_peace_is_asked_once_an_hour() {
     const HOUR: u64 = 3_600_000;
-    let refused = Ending::RateLimited { retry_after: Some(Millis(24 * HOUR)) };
+    let refused = Ending::RateLimited {
+        retry_after: Some(Millis(24 * HOUR)),
+    };
     let mut governor = Governor::new(&RateSettings::default());
     let [first, last] = [go(&mut governor, 0), go(&mut governor, 0)];
     done(&mut governor, 0, first, refused, &NOTHING);
     assert_eq!(ask(&mut governor, 1), Decision::Wait(Timestamp(HOUR)));
     done(&mut governor, 2, last, Ending::Ok, &NOTHING);
     let probe = go(&mut governor, HOUR);
-    assert_eq!(ask(&mut governor, HOUR), Decision::Full, "what left before the refusal says nothing");
+    assert_eq!(
+        ask(&mut governor, HOUR),
+        Decision::Full,
+        "what left before the refusal says nothing"
+    );
     done(&mut governor, HOUR, probe, refused, &NOTHING);
-    assert_eq!(ask(&mut governor, HOUR), Decision::Wait(Timestamp(2 * HOUR)));
+    assert_eq!(
+        ask(&mut governor, HOUR),
+        Decision::Wait(Timestamp(2 * HOUR))
+    );
     let probe = go(&mut governor, 2 * HOUR);
     governor.begun(Timestamp(2 * HOUR), probe, &NOTHING);
     go(&mut governor, 2 * HOUR);
@@ -145,22 +208,41 @@ fn a_vendor_that_wants_a_day_of_peace_is_asked_once_an_hour() {
 fn a_wait_that_cannot_be_meant_is_none() {
     let mut governor = Governor::new(&RateSettings::default());
     let permit = go(&mut governor, 0);
-    done(&mut governor, 0, permit, Ending::RateLimited { retry_after: Some(Millis(u64::MAX)) }, &NOTHING);
+    done(
+        &mut governor,
+        0,
+        permit,
+        Ending::RateLimited {
+            retry_after: Some(Millis(u64::MAX)),
+        },
+        &NOTHING,
+    );
     go(&mut governor, 1);
 }
 
 #[test]
 fn a_trickle_that_a_vendor_tells_of_holds_nobody_for_more_than_two_hours() {
-    let tokens =
-        Window { limit: Some(1_000_000), remaining: Some(0), resets_in: Some(Millis(2_000_000_000)) };
+    let tokens = Window {
+        limit: Some(1_000_000),
+        remaining: Some(0),
+        resets_in: Some(Millis(2_000_000_000)),
+    };
     let mut governor = Governor::new(&RateSettings::default());
     let permit = go(&mut governor, 0);
-    let limits = RateLimits { input_tokens: tokens, ..NOTHING };
+    let limits = RateLimits {
+        input_tokens: tokens,
+        ..NOTHING
+    };
     done(&mut governor, 0, permit, Ending::Ok, &limits);
-    let estimate = Estimate { input: 500_000, output: 0 };
+    let estimate = Estimate {
+        input: 500_000,
+        output: 0,
+    };
     let mut now = 0;
     for _ in 0..4 {
-        let Decision::Wait(until) = governor.ask(Timestamp(now), estimate) else { panic!("none is left") };
+        let Decision::Wait(until) = governor.ask(Timestamp(now), estimate) else {
+            panic!("none is left")
+        };
         assert!(until.0 - now <= 7_200_200, "{until:?}");
         assert!(matches!(governor.ask(until, estimate), Decision::Go(_)));
         now = until.0;
@@ -171,7 +253,9 @@ fn a_trickle_that_a_vendor_tells_of_holds_nobody_for_more_than_two_hours() {
 fn nobody_leaves_before_the_vendors_wish() {
     let mut governor = limited(60_000, 100);
     let permit = go(&mut governor, 0);
-    let ending = Ending::RateLimited { retry_after: Some(Millis(3_000)) };
+    let ending = Ending::RateLimited {
+        retry_after: Some(Millis(3_000)),
+    };
     done(&mut governor, 10, permit, ending, &NOTHING);
     assert_eq!(ask(&mut governor, 11), Decision::Wait(Timestamp(3_010)));
     go(&mut governor, 3_010);
@@ -191,13 +275,26 @@ fn a_quota_opens_the_breaker_until_it_is_known_to_reset() {
 
 #[test]
 fn what_is_read_from_a_cache_does_not_count() {
-    let usage = Usage { input: 100, cache_read: 900, output: 5, ..Usage::default() };
+    let usage = Usage {
+        input: 100,
+        cache_read: 900,
+        output: 5,
+        ..Usage::default()
+    };
     let left = |count_cached| {
-        let settings =
-            RateSettings { input_tokens_per_minute: Some(2_000), count_cached, ..RateSettings::default() };
+        let settings = RateSettings {
+            input_tokens_per_minute: Some(2_000),
+            count_cached,
+            ..RateSettings::default()
+        };
         let mut governor = Governor::new(&settings);
-        let estimate = Estimate { input: 1_500, output: 100 };
-        let Decision::Go(permit) = governor.ask(Timestamp(0), estimate) else { panic!("it is full") };
+        let estimate = Estimate {
+            input: 1_500,
+            output: 100,
+        };
+        let Decision::Go(permit) = governor.ask(Timestamp(0), estimate) else {
+            panic!("it is full")
+        };
         governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &NOTHING);
         let [_, _, input, _] = governor.pace.buckets;
         input.map(|bucket| bucket.left())
@@ -207,12 +304,21 @@ fn what_is_read_from_a_cache_does_not_count() {
 
 #[test]
 fn what_is_larger_than_the_bucket_waits_until_it_is_full() {
-    let settings = RateSettings { input_tokens_per_minute: Some(600), ..RateSettings::default() };
+    let settings = RateSettings {
+        input_tokens_per_minute: Some(600),
+        ..RateSettings::default()
+    };
     let mut governor = Governor::new(&settings);
-    let huge = Estimate { input: 900, output: 0 };
+    let huge = Estimate {
+        input: 900,
+        output: 0,
+    };
     assert!(matches!(governor.ask(Timestamp(0), huge), Decision::Go(_)));
     // 300 owed and 600 wanted, at ten a second.
-    assert_eq!(governor.ask(Timestamp(0), huge), Decision::Wait(Timestamp(90_125)));
+    assert_eq!(
+        governor.ask(Timestamp(0), huge),
+        Decision::Wait(Timestamp(90_125))
+    );
 }
 
 /// What happens in a random life.

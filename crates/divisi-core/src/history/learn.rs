@@ -50,9 +50,13 @@ impl Reader {
                 self.started = at;
             }
             Event::TaskSubmitted(submitted) => {
-                self.tasks.insert(submitted.task, Open::new(submitted, self.started));
+                self.tasks
+                    .insert(submitted.task, Open::new(submitted, self.started));
             }
-            Event::TaskClaimed { task, facts: Some(facts) } => {
+            Event::TaskClaimed {
+                task,
+                facts: Some(facts),
+            } => {
                 if let Some(open) = self.tasks.get_mut(task) {
                     open.facts = facts.clone();
                 }
@@ -71,12 +75,26 @@ impl Reader {
                     }
                 }
             }
-            Event::AttemptReported { attempt, usage, cost, unconfirmed, .. } => {
+            Event::AttemptReported {
+                attempt,
+                usage,
+                cost,
+                unconfirmed,
+                ..
+            } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
                     open.used(*attempt, usage, cost.saturating_sub(*unconfirmed), false);
                 }
             }
-            Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, waited, .. } => {
+            Event::AttemptEnded {
+                attempt,
+                failure,
+                usage,
+                cost,
+                unconfirmed,
+                waited,
+                ..
+            } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
                     // What was set aside for a reply that never came is the most it can
                     // have cost, which says nothing of what such tasks do cost.
@@ -144,10 +162,17 @@ impl Open {
         at: Timestamp,
     ) -> Option<Sample> {
         // What a word for a model means to a program, only the program knows.
-        let model: Arc<str> = model.filter(|_| !self.facts.words).cloned().unwrap_or_default();
+        let model: Arc<str> = model
+            .filter(|_| !self.facts.words)
+            .cloned()
+            .unwrap_or_default();
         let ended = self.part.take_if(|part| part.model != model);
         let facts = &self.facts;
-        let rung = facts.models.iter().position(|known| *known == model).unwrap_or(0);
+        let rung = facts
+            .models
+            .iter()
+            .position(|known| *known == model)
+            .unwrap_or(0);
         self.part.get_or_insert_with(|| Sample {
             work: self.work,
             flow: flow.clone(),

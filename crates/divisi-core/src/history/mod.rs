@@ -99,7 +99,8 @@ impl History {
     }
 
     fn trim(&mut self) {
-        self.samples.sort_by_key(|sample| std::cmp::Reverse(sample.at));
+        self.samples
+            .sort_by_key(|sample| std::cmp::Reverse(sample.at));
         self.samples.truncate(Self::SAMPLES_MAX);
     }
 }
@@ -117,14 +118,19 @@ mod tests {
     use super::*;
     use crate::event::{Edges, TaskFacts, TaskSubmitted, Times, Turn};
     use crate::{
-        AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Outcome, Position, Recorded, TaskId,
+        AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Outcome, Position, Recorded,
+        TaskId,
     };
 
     const TASK: TaskId = TaskId(0);
 
     /// What is learnt of a task whose attempts bring these events, each at its time.
     fn learnt(events: impl IntoIterator<Item = (u64, Event)>) -> Sample {
-        let facts = TaskFacts { checked: true, ..TaskFacts::default() }.into();
+        let facts = TaskFacts {
+            checked: true,
+            ..TaskFacts::default()
+        }
+        .into();
         let submitted = TaskSubmitted {
             task: TASK,
             key: Key(Digest::of(b"")),
@@ -133,14 +139,23 @@ mod tests {
             spec: text(),
             edges: Edges::default(),
         };
-        let events = [(0, Event::TaskSubmitted(Box::new(submitted)))].into_iter().chain(events);
+        let events = [(0, Event::TaskSubmitted(Box::new(submitted)))]
+            .into_iter()
+            .chain(events);
         let position = Position::default();
-        let recorded: Vec<Recorded> =
-            events.map(|(at, event)| Recorded { position, at: Timestamp(at), event }).collect();
+        let recorded: Vec<Recorded> = events
+            .map(|(at, event)| Recorded {
+                position,
+                at: Timestamp(at),
+                event,
+            })
+            .collect();
         let mut history = History::default();
         history.learn(&recorded);
         let newest = history.newest();
-        let [sample] = &newest[..] else { panic!("{newest:?}") };
+        let [sample] = &newest[..] else {
+            panic!("{newest:?}")
+        };
         (*sample).clone()
     }
 
@@ -154,7 +169,12 @@ mod tests {
 
     fn scheduled(number: u32) -> Event {
         let (attempt, reserved) = (attempt(number), PicoUsd::ZERO);
-        Event::AttemptScheduled { attempt, model: Some("m".into()), reserved, reply_tokens: None }
+        Event::AttemptScheduled {
+            attempt,
+            model: Some("m".into()),
+            reserved,
+            reply_tokens: None,
+        }
     }
 
     fn reply(judges: bool, cost: u64) -> Event {
@@ -162,10 +182,28 @@ mod tests {
     }
 
     fn reply_to(number: u32, judges: bool, cost: u64) -> Event {
-        let (model, usage) = ("m".into(), Usage { input: 7, ..Usage::default() });
+        let (model, usage) = (
+            "m".into(),
+            Usage {
+                input: 7,
+                ..Usage::default()
+            },
+        );
         let (request, took, cost) = (Digest::of(b""), Millis(1), PicoUsd(cost));
-        let turn = Turn { request, reply: text(), model, judges, usage, cost, took, times: Times::default() };
-        Event::TurnEnded { attempt: attempt(number), turn: Box::new(turn) }
+        let turn = Turn {
+            request,
+            reply: text(),
+            model,
+            judges,
+            usage,
+            cost,
+            took,
+            times: Times::default(),
+        };
+        Event::TurnEnded {
+            attempt: attempt(number),
+            turn: Box::new(turn),
+        }
     }
 
     fn ended(number: u32, class: Option<FailureClass>, waited: u64) -> Event {
@@ -185,26 +223,51 @@ mod tests {
     }
 
     fn ok() -> Event {
-        Event::TaskEnded { task: TASK, outcome: Outcome::Ok { value: text() } }
+        Event::TaskEnded {
+            task: TASK,
+            outcome: Outcome::Ok { value: text() },
+        }
     }
 
     #[test]
     fn what_a_judge_costs_is_told_apart_from_the_work() {
-        let events = [scheduled(1), reply(false, 50), reply(true, 8), ended(1, None, 0), ok()];
+        let events = [
+            scheduled(1),
+            reply(false, 50),
+            reply(true, 8),
+            ended(1, None, 0),
+            ok(),
+        ];
         let sample = learnt(events.map(|event| (0, event)));
         assert_eq!((sample.cost, sample.check_cost), (PicoUsd(50), PicoUsd(8)));
-        assert_eq!((sample.turns, sample.usage.input, sample.accepted), (1, 7, Some(true)));
+        assert_eq!(
+            (sample.turns, sample.usage.input, sample.accepted),
+            (1, 7, Some(true))
+        );
     }
 
     #[test]
     fn what_was_only_set_aside_is_not_learnt_as_a_cost() {
-        let given_up = Event::HedgeEnded { attempt: attempt(1), cost: PicoUsd(30) };
+        let given_up = Event::HedgeEnded {
+            attempt: attempt(1),
+            cost: PicoUsd(30),
+        };
         let failure = Some(Failure::new(FailureClass::Network, "no"));
         let cut = Event::attempt_ended(attempt(1), failure, PicoUsd(903), PicoUsd(900));
-        let events =
-            [scheduled(1), given_up, cut, scheduled(2), reply_to(2, false, 50), ended(2, None, 0), ok()];
+        let events = [
+            scheduled(1),
+            given_up,
+            cut,
+            scheduled(2),
+            reply_to(2, false, 50),
+            ended(2, None, 0),
+            ok(),
+        ];
         let sample = learnt(events.map(|event| (0, event)));
-        assert_eq!((sample.cost, sample.lost, sample.turns), (PicoUsd(53), PicoUsd(3), 1));
+        assert_eq!(
+            (sample.cost, sample.lost, sample.turns),
+            (PicoUsd(53), PicoUsd(3), 1)
+        );
     }
 
     #[test]
@@ -236,12 +299,20 @@ mod tests {
     fn the_newest_samples_win() {
         let many = 2 * History::SAMPLES_MAX as u64 + 10;
         // Oldest last: the order in which runs are read must not matter.
-        let history: History =
-            (0..many).rev().map(|at| Sample { at: Timestamp(at), ..Sample::default() }).collect();
+        let history: History = (0..many)
+            .rev()
+            .map(|at| Sample {
+                at: Timestamp(at),
+                ..Sample::default()
+            })
+            .collect();
         assert_eq!(history.len(), History::SAMPLES_MAX);
         let newest = history.newest();
         assert_eq!(newest.len(), History::SAMPLES_MAX);
         assert_eq!(newest[0].at, Timestamp(many - 1));
-        assert_eq!(newest[History::SAMPLES_MAX - 1].at, Timestamp(many - History::SAMPLES_MAX as u64));
+        assert_eq!(
+            newest[History::SAMPLES_MAX - 1].at,
+            Timestamp(many - History::SAMPLES_MAX as u64)
+        );
     }
 }

@@ -62,7 +62,12 @@ impl RungRecord {
     /// Whether it pays to ask this model before the next one; `None` while it
     /// has made no result.
     pub fn worth(&self) -> Option<LadderWorth> {
-        LadderWorth::of(self.accepted, self.tried, self.cost + self.checks, self.above?)
+        LadderWorth::of(
+            self.accepted,
+            self.tried,
+            self.cost + self.checks,
+            self.above?,
+        )
     }
 }
 
@@ -79,17 +84,40 @@ struct Try {
 }
 
 impl Tries {
-    pub(super) fn begin(&mut self, attempt: AttemptId, model: Option<&str>, facts: Option<&Arc<TaskFacts>>) {
-        let Some(facts) = facts.filter(|facts| facts.checked && facts.models.len() > 1) else { return };
-        let place = facts.models.iter().position(|known| Some(&**known) == model);
-        let before = AttemptId { number: attempt.number.saturating_sub(1), ..attempt };
+    pub(super) fn begin(
+        &mut self,
+        attempt: AttemptId,
+        model: Option<&str>,
+        facts: Option<&Arc<TaskFacts>>,
+    ) {
+        let Some(facts) = facts.filter(|facts| facts.checked && facts.models.len() > 1) else {
+            return;
+        };
+        let place = facts
+            .models
+            .iter()
+            .position(|known| Some(&**known) == model);
+        let before = AttemptId {
+            number: attempt.number.saturating_sub(1),
+            ..attempt
+        };
         // A model that stands in for another stands on its rung.
-        let rung = place.or_else(|| Some(self.0.get(&before)?.rung)).unwrap_or(0);
-        self.0.insert(attempt, Try { rung, accepted: None });
+        let rung = place
+            .or_else(|| Some(self.0.get(&before)?.rung))
+            .unwrap_or(0);
+        self.0.insert(
+            attempt,
+            Try {
+                rung,
+                accepted: None,
+            },
+        );
     }
 
     pub(super) fn end(&mut self, attempt: AttemptId, failure: Option<&Failure>) {
-        let Some(tried) = self.0.get_mut(&attempt) else { return };
+        let Some(tried) = self.0.get_mut(&attempt) else {
+            return;
+        };
         tried.accepted = match failure.map(|failure| failure.class) {
             None => Some(true),
             Some(FailureClass::Check) => Some(false),
@@ -109,7 +137,9 @@ struct Work<'a> {
 impl Work<'_> {
     /// Whether nothing can follow: a result was taken, or there is no rung left.
     fn decided_on(&self, last: usize) -> Option<usize> {
-        self.decided.filter(|(rung, accepted)| *accepted || *rung == last).map(|(rung, _)| rung)
+        self.decided
+            .filter(|(rung, accepted)| *accepted || *rung == last)
+            .map(|(rung, _)| rung)
     }
 }
 
@@ -118,17 +148,26 @@ type Key<'a> = (Option<&'a Arc<str>>, &'a [Arc<str>]);
 impl Ledger {
     /// What the checked tasks with more than one model did, by kind and ladder.
     /// `price` says what a model costs at a time.
-    pub fn ladders(&self, price: impl Fn(&Arc<str>, Timestamp) -> Option<ModelPrice>) -> Vec<LadderRecord> {
+    pub fn ladders(
+        &self,
+        price: impl Fn(&Arc<str>, Timestamp) -> Option<ModelPrice>,
+    ) -> Vec<LadderRecord> {
         let mut work: BTreeMap<TaskId, Work<'_>> = BTreeMap::new();
         for entry in &self.entries {
             if let Some(tried) = self.tries.0.get(&entry.attempt) {
-                work.entry(entry.attempt.task).or_default().entries.push((tried.rung, entry));
+                work.entry(entry.attempt.task)
+                    .or_default()
+                    .entries
+                    .push((tried.rung, entry));
             }
         }
         let mut records: BTreeMap<Key<'_>, LadderRecord> = BTreeMap::new();
         for (attempt, tried) in &self.tries.0 {
-            let Some(record) = self.record_of(attempt.task, &mut records) else { continue };
-            if let (Some(rung), Some(accepted)) = (record.rungs.get_mut(tried.rung), tried.accepted) {
+            let Some(record) = self.record_of(attempt.task, &mut records) else {
+                continue;
+            };
+            if let (Some(rung), Some(accepted)) = (record.rungs.get_mut(tried.rung), tried.accepted)
+            {
                 rung.tried += 1;
                 rung.accepted += u64::from(accepted);
                 work.entry(attempt.task).or_default().decided = Some((tried.rung, accepted));
@@ -148,20 +187,33 @@ impl Ledger {
         records: &'r mut BTreeMap<Key<'a>, LadderRecord>,
     ) -> Option<&'r mut LadderRecord> {
         let facts = self.tasks.get(&task)?;
-        let rung = |model: &Arc<str>| RungRecord { model: model.clone(), ..RungRecord::default() };
-        Some(records.entry((facts.kind.as_ref(), &facts.models)).or_insert_with(|| LadderRecord {
-            kind: facts.kind.clone(),
-            rungs: facts.models.iter().map(rung).collect(),
-            instead: None,
-        }))
+        let rung = |model: &Arc<str>| RungRecord {
+            model: model.clone(),
+            ..RungRecord::default()
+        };
+        Some(
+            records
+                .entry((facts.kind.as_ref(), &facts.models))
+                .or_insert_with(|| LadderRecord {
+                    kind: facts.kind.clone(),
+                    rungs: facts.models.iter().map(rung).collect(),
+                    instead: None,
+                }),
+        )
     }
 }
 
 impl LadderRecord {
-    fn add(&mut self, work: &Work<'_>, price: &impl Fn(&Arc<str>, Timestamp) -> Option<ModelPrice>) {
+    fn add(
+        &mut self,
+        work: &Work<'_>,
+        price: &impl Fn(&Arc<str>, Timestamp) -> Option<ModelPrice>,
+    ) {
         for (place, entry) in &work.entries {
             let above = self.rungs.get(place + 1).map(|next| next.model.clone());
-            let Some(rung) = self.rungs.get_mut(*place) else { continue };
+            let Some(rung) = self.rungs.get_mut(*place) else {
+                continue;
+            };
             if entry.kind == Kind::Judgement {
                 rung.checks += entry.cost;
                 continue;
@@ -189,12 +241,19 @@ impl LadderRecord {
     ) -> Option<Instead> {
         let last = self.rungs.len().checked_sub(1)?;
         let decided = work.decided_on(last)?;
-        let of_it = work.entries.iter().filter(|(rung, e)| *rung == decided && e.kind != Kind::Judgement);
+        let of_it = work
+            .entries
+            .iter()
+            .filter(|(rung, e)| *rung == decided && e.kind != Kind::Judgement);
         let last_model = of_it.map(|(_, entry)| match decided == last {
             true => Some(entry.cost),
             false => Some(price(&self.rungs[last].model, entry.at)?.cost(&entry.usage)),
         });
         let ladder = work.entries.iter().map(|(_, entry)| entry.cost).sum();
-        Some(Instead { tasks: 1, ladder, last_model: last_model.sum::<Option<PicoUsd>>()? })
+        Some(Instead {
+            tasks: 1,
+            ladder,
+            last_model: last_model.sum::<Option<PicoUsd>>()?,
+        })
     }
 }

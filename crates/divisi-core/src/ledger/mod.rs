@@ -1,8 +1,8 @@
 //! Where the money of a run went: a fold over its events, entry by entry.
 //!
 //! A [`Ledger`] holds what was recorded and nothing else; what it confirms and what
-//! it does not are together, to the last unit, what the run has settled. What entries would have cost otherwise
-//! is a question to a price list: see [`Review`].
+//! it does not are together, to the last unit, what the run has settled. What entries would have
+//! cost otherwise is a question to a price list: see [`Review`].
 
 mod ladders;
 mod review;
@@ -134,14 +134,22 @@ impl Ledger {
             Event::TaskSubmitted(submitted) => {
                 self.tasks.insert(submitted.task, submitted.facts.clone());
             }
-            Event::TaskClaimed { task, facts: Some(facts) } => {
+            Event::TaskClaimed {
+                task,
+                facts: Some(facts),
+            } => {
                 self.tasks.insert(*task, facts.clone());
             }
             Event::CaughtUp { saved, reused, .. } => {
                 self.saved += *saved;
                 self.reused += u64::from(*reused);
             }
-            Event::AttemptScheduled { attempt, model, reserved, .. } => {
+            Event::AttemptScheduled {
+                attempt,
+                model,
+                reserved,
+                ..
+            } => {
                 let begun = UnderWay {
                     model: model.clone(),
                     reserved: *reserved,
@@ -150,9 +158,12 @@ impl Ledger {
                     is_suspended: false,
                 };
                 self.under_way.insert(*attempt, begun);
-                self.tries.begin(*attempt, model.as_deref(), self.tasks.get(&attempt.task));
+                self.tries
+                    .begin(*attempt, model.as_deref(), self.tasks.get(&attempt.task));
             }
-            Event::TurnScheduled { attempt, reserved, .. } => {
+            Event::TurnScheduled {
+                attempt, reserved, ..
+            } => {
                 if let Some(begun) = self.under_way.get_mut(attempt) {
                     begun.reserved = *reserved;
                 }
@@ -162,7 +173,10 @@ impl Ledger {
                     begun.hedged = *reserved;
                 }
             }
-            Event::AttemptSuspended { attempt, suspension } => {
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => {
                 if let Some(begun) = self.under_way.get_mut(attempt) {
                     begun.reserved = suspension.reserved;
                     begun.is_suspended = true;
@@ -170,10 +184,23 @@ impl Ledger {
             }
             Event::HedgeEnded { attempt, cost } => self.given_up(at, *attempt, *cost),
             Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
-            Event::AttemptReported { attempt, usage, cost, unconfirmed, .. } => {
+            Event::AttemptReported {
+                attempt,
+                usage,
+                cost,
+                unconfirmed,
+                ..
+            } => {
                 self.reported(at, *attempt, *usage, *cost, *unconfirmed);
             }
-            Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, .. } => {
+            Event::AttemptEnded {
+                attempt,
+                failure,
+                usage,
+                cost,
+                unconfirmed,
+                ..
+            } => {
                 self.end(at, *attempt, *usage, *cost, *unconfirmed);
                 self.tries.end(*attempt, failure.as_deref());
             }
@@ -198,7 +225,13 @@ impl Ledger {
     }
 
     fn turn(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {
-        let Turn { model, usage, cost, judges, .. } = turn;
+        let Turn {
+            model,
+            usage,
+            cost,
+            judges,
+            ..
+        } = turn;
         let open_ended = self.is_open_ended(attempt);
         let begun = self.under_way.get_mut(&attempt);
         let (asked, number) = begun.map_or((None, 1), |begun| {
@@ -208,30 +241,65 @@ impl Ledger {
             (begun.model.clone(), begun.turns)
         });
         // The journal does not say which model was to judge.
-        let (asked, kind) = if *judges { (None, Kind::Judgement) } else { (asked, Kind::Turn(number)) };
+        let (asked, kind) = if *judges {
+            (None, Kind::Judgement)
+        } else {
+            (asked, Kind::Turn(number))
+        };
         let answered = Some(model.clone());
-        self.entries.push(Entry { attempt, kind, asked, answered, usage: *usage, cost: *cost, at });
+        self.entries.push(Entry {
+            attempt,
+            kind,
+            asked,
+            answered,
+            usage: *usage,
+            cost: *cost,
+            at,
+        });
     }
 
     /// Of two requests for the same, the one whose reply is not used.
     fn given_up(&mut self, at: Timestamp, attempt: AttemptId, cost: PicoUsd) {
-        self.spent += Spent { unconfirmed: cost, ..Spent::default() };
+        self.spent += Spent {
+            unconfirmed: cost,
+            ..Spent::default()
+        };
         if let Some(begun) = self.under_way.get_mut(&attempt) {
             begun.hedged = PicoUsd::ZERO;
         }
         if cost != PicoUsd::ZERO {
-            let asked = self.under_way.get(&attempt).and_then(|begun| begun.model.clone());
+            let asked = self
+                .under_way
+                .get(&attempt)
+                .and_then(|begun| begun.model.clone());
             let (kind, usage) = (Kind::Unanswered, Usage::default());
-            self.entries.push(Entry { attempt, kind, asked, answered: None, usage, cost, at });
+            self.entries.push(Entry {
+                attempt,
+                kind,
+                asked,
+                answered: None,
+                usage,
+                cost,
+                at,
+            });
         }
     }
 
     /// Whether nothing bounds what an attempt costs: then all of it is what it may cost.
     fn is_open_ended(&self, attempt: AttemptId) -> bool {
-        self.tasks.get(&attempt.task).is_some_and(|facts| facts.is_open_ended())
+        self.tasks
+            .get(&attempt.task)
+            .is_some_and(|facts| facts.is_open_ended())
     }
 
-    fn end(&mut self, at: Timestamp, attempt: AttemptId, usage: Usage, cost: PicoUsd, unconfirmed: PicoUsd) {
+    fn end(
+        &mut self,
+        at: Timestamp,
+        attempt: AttemptId,
+        usage: Usage,
+        cost: PicoUsd,
+        unconfirmed: PicoUsd,
+    ) {
         self.reported(at, attempt, usage, cost, unconfirmed);
         self.under_way.remove(&attempt);
     }
@@ -260,7 +328,15 @@ impl Ledger {
         for (kind, usage, cost) in parts {
             if usage != Usage::default() || cost != PicoUsd::ZERO {
                 let asked = asked.clone();
-                self.entries.push(Entry { attempt, kind, asked, answered: None, usage, cost, at });
+                self.entries.push(Entry {
+                    attempt,
+                    kind,
+                    asked,
+                    answered: None,
+                    usage,
+                    cost,
+                    at,
+                });
             }
         }
     }
@@ -277,7 +353,9 @@ impl Ledger {
 
     /// What all of it comes to.
     pub fn total(&self) -> Total {
-        self.entries.iter().fold(Total::default(), |total, entry| total.and(entry))
+        self.entries
+            .iter()
+            .fold(Total::default(), |total, entry| total.and(entry))
     }
 
     /// The money of all of it, by how sure it is.
@@ -357,7 +435,10 @@ impl Ledger {
 impl Entry {
     /// The model it is priced by: the one that answered, or else the one asked.
     pub fn model(&self) -> Option<&Arc<str>> {
-        self.answered.as_ref().filter(|model| !model.is_empty()).or(self.asked.as_ref())
+        self.answered
+            .as_ref()
+            .filter(|model| !model.is_empty())
+            .or(self.asked.as_ref())
     }
 
     /// Whether the task had to be tried again.
@@ -378,7 +459,10 @@ impl Entry {
     pub fn substitution(&self) -> Option<Substitution> {
         let (asked, answered) = (self.asked.as_ref()?, self.answered.as_ref()?);
         let other = !is_same_model(asked, answered);
-        other.then(|| Substitution { asked: asked.clone(), answered: answered.clone() })
+        other.then(|| Substitution {
+            asked: asked.clone(),
+            answered: answered.clone(),
+        })
     }
 }
 

@@ -72,7 +72,11 @@ impl Review {
             so_far.tokens = so_far.tokens.saturating_add(class.of(&entry.usage));
             so_far.cost += rates.part(class, &entry.usage);
         }
-        let uncached = Usage { input: entry.usage.prompt(), output: entry.usage.output, ..Usage::default() };
+        let uncached = Usage {
+            input: entry.usage.prompt(),
+            output: entry.usage.output,
+            ..Usage::default()
+        };
         let list = rates.cost(&entry.usage);
         self.list += list;
         self.recorded += entry.cost;

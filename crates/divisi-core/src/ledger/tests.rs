@@ -1,10 +1,16 @@
 use super::*;
-use crate::event::{Caps, Edges, FlowSource, RunResumed, RunStarted, RunStatus, TaskSubmitted, Times};
+use crate::event::{
+    Caps, Edges, FlowSource, RunResumed, RunStarted, RunStatus, TaskSubmitted, Times,
+};
 use crate::price::{Rates, TokenClass};
 use crate::{Content, Digest, Failure, FailureClass, Key, Limits, Millis, ModelPrice, Position};
 
 fn submitted(task: u32, label: &str, phase: &str) -> Event {
-    let facts = TaskFacts { label: label.into(), phase: Some(phase.into()), ..TaskFacts::default() };
+    let facts = TaskFacts {
+        label: label.into(),
+        phase: Some(phase.into()),
+        ..TaskFacts::default()
+    };
     Event::TaskSubmitted(Box::new(TaskSubmitted {
         task: TaskId(task),
         key: Key(Digest::of(label.as_bytes())),
@@ -16,7 +22,10 @@ fn submitted(task: u32, label: &str, phase: &str) -> Event {
 }
 
 fn attempt(task: u32, number: u32) -> AttemptId {
-    AttemptId { task: TaskId(task), number }
+    AttemptId {
+        task: TaskId(task),
+        number,
+    }
 }
 
 fn scheduled(attempt: AttemptId, model: &str, reserved: u64) -> Event {
@@ -39,15 +48,22 @@ fn replied(attempt: AttemptId, model: &str, usage: Usage, cost: u64) -> Event {
         took: Millis(1),
         times: Times::default(),
     };
-    Event::TurnEnded { attempt, turn: Box::new(turn) }
+    Event::TurnEnded {
+        attempt,
+        turn: Box::new(turn),
+    }
 }
 
 /// The same reply, of a judge.
 fn judged(attempt: AttemptId, model: &str, cost: u64) -> Event {
     match replied(attempt, model, usage(3, 0, 1), cost) {
-        Event::TurnEnded { attempt, turn } => {
-            Event::TurnEnded { attempt, turn: Box::new(Turn { judges: true, ..*turn }) }
-        }
+        Event::TurnEnded { attempt, turn } => Event::TurnEnded {
+            attempt,
+            turn: Box::new(Turn {
+                judges: true,
+                ..*turn
+            }),
+        },
         other => other,
     }
 }
@@ -55,7 +71,12 @@ fn judged(attempt: AttemptId, model: &str, cost: u64) -> Event {
 /// The end of an attempt whose check was satisfied, or was not.
 fn checked(attempt: AttemptId, accepted: bool) -> Event {
     let refused = || Failure::new(FailureClass::Check, "too short");
-    Event::attempt_ended(attempt, (!accepted).then(refused), PicoUsd::ZERO, PicoUsd::ZERO)
+    Event::attempt_ended(
+        attempt,
+        (!accepted).then(refused),
+        PicoUsd::ZERO,
+        PicoUsd::ZERO,
+    )
 }
 
 /// A task on the ladder from small to large.
@@ -68,7 +89,10 @@ fn climbing(task: u32) -> Event {
                 checked: true,
                 ..(*submitted.facts).clone()
             };
-            Event::TaskSubmitted(Box::new(TaskSubmitted { facts: facts.into(), ..*submitted }))
+            Event::TaskSubmitted(Box::new(TaskSubmitted {
+                facts: facts.into(),
+                ..*submitted
+            }))
         }
         other => other,
     }
@@ -77,7 +101,13 @@ fn climbing(task: u32) -> Event {
 fn recorded(events: impl IntoIterator<Item = Event>) -> Vec<Recorded> {
     let at = |n| (Position::default().after(n), Timestamp(n as u64));
     let events = events.into_iter().enumerate();
-    events.map(|(n, event)| Recorded { position: at(n).0, at: at(n).1, event }).collect()
+    events
+        .map(|(n, event)| Recorded {
+            position: at(n).0,
+            at: at(n).1,
+            event,
+        })
+        .collect()
 }
 
 /// So many picodollars for a token that goes in, and five times as many for one that comes out.
@@ -89,16 +119,29 @@ fn price(unit: u64) -> ModelPrice {
         cache_read: PicoUsd(unit / 10),
         output: PicoUsd(5 * unit),
     };
-    ModelPrice { base, ..ModelPrice::default() }
+    ModelPrice {
+        base,
+        ..ModelPrice::default()
+    }
 }
 
 fn ended(attempt: AttemptId, failed: bool, cost: u64) -> Event {
     let failure = failed.then(|| Failure::new(FailureClass::Network, "cut"));
-    Event::attempt_ended(attempt, failure, PicoUsd(cost), PicoUsd(if failed { cost } else { 0 }))
+    Event::attempt_ended(
+        attempt,
+        failure,
+        PicoUsd(cost),
+        PicoUsd(if failed { cost } else { 0 }),
+    )
 }
 
 fn usage(input: u64, cache_read: u64, output: u64) -> Usage {
-    Usage { input, cache_read, output, ..Usage::default() }
+    Usage {
+        input,
+        cache_read,
+        output,
+        ..Usage::default()
+    }
 }
 
 /// Two tasks, one of which has to be tried again, and a resume.
@@ -119,7 +162,11 @@ fn ledger() -> Ledger {
         ended(attempt(1, 1), true, 900),
         replied(attempt(0, 1), "small-20261007", usage(4, 10, 2), 15),
         ended(attempt(0, 1), false, 0),
-        Event::CaughtUp { reused: 1, saved: PicoUsd(35), to_run: 1 },
+        Event::CaughtUp {
+            reused: 1,
+            saved: PicoUsd(35),
+            to_run: 1,
+        },
         scheduled(attempt(1, 2), "large", 900),
         replied(attempt(1, 2), "other", usage(10, 0, 3), 400),
         ended(attempt(1, 2), false, 0),
@@ -136,20 +183,49 @@ fn every_picodollar_has_its_entry() {
     assert_eq!(total.cost + total.unconfirmed, ledger.spent().total());
     assert_eq!(total.usage, usage(24, 10, 7));
     let costs = |totals: Vec<Total>| {
-        totals.iter().map(|total| (total.cost.0, total.unconfirmed.0)).collect::<Vec<_>>()
+        totals
+            .iter()
+            .map(|total| (total.cost.0, total.unconfirmed.0))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(costs(ledger.by(|entry| ledger.phase(entry)).into_values().collect()), [(35, 0), (400, 900)]);
-    assert_eq!(costs(ledger.by(|entry| entry.attempt.task).into_values().collect()), [(35, 0), (400, 900)]);
-    assert_eq!(costs(ledger.by(Entry::attempt).into_values().collect()), [(35, 0), (400, 0), (0, 900)]);
+    assert_eq!(
+        costs(
+            ledger
+                .by(|entry| ledger.phase(entry))
+                .into_values()
+                .collect()
+        ),
+        [(35, 0), (400, 900)]
+    );
+    assert_eq!(
+        costs(
+            ledger
+                .by(|entry| entry.attempt.task)
+                .into_values()
+                .collect()
+        ),
+        [(35, 0), (400, 900)]
+    );
+    assert_eq!(
+        costs(ledger.by(Entry::attempt).into_values().collect()),
+        [(35, 0), (400, 0), (0, 900)]
+    );
     assert_eq!(ledger.reused(), (1, PicoUsd(35)));
 }
 
 #[test]
 fn a_request_without_an_answer_stands_at_its_reservation() {
     let ledger = ledger();
-    let unanswered: Vec<_> = ledger.entries().iter().filter(|e| e.kind == Kind::Unanswered).collect();
+    let unanswered: Vec<_> = ledger
+        .entries()
+        .iter()
+        .filter(|e| e.kind == Kind::Unanswered)
+        .collect();
     assert_eq!(unanswered.len(), 1);
-    assert_eq!((unanswered[0].cost, unanswered[0].asked.as_deref()), (PicoUsd(900), Some("large")));
+    assert_eq!(
+        (unanswered[0].cost, unanswered[0].asked.as_deref()),
+        (PicoUsd(900), Some("large"))
+    );
 }
 
 #[test]
@@ -158,10 +234,19 @@ fn what_was_under_way_when_a_process_died_is_booked_as_a_resume_does() {
     let task = attempt(0, 1);
     ledger.record(Timestamp(1), &submitted(0, "find", "look"));
     ledger.record(Timestamp(2), &scheduled(task, "small", 50));
-    ledger.record(Timestamp(3), &Event::TurnHedged { attempt: task, reserved: PicoUsd(40) });
+    ledger.record(
+        Timestamp(3),
+        &Event::TurnHedged {
+            attempt: task,
+            reserved: PicoUsd(40),
+        },
+    );
     assert_eq!(ledger.total().unconfirmed, PicoUsd::ZERO);
     ledger.end_in_flight();
-    assert_eq!((ledger.total().unconfirmed, ledger.spent().unconfirmed), (PicoUsd(90), PicoUsd(90)));
+    assert_eq!(
+        (ledger.total().unconfirmed, ledger.spent().unconfirmed),
+        (PicoUsd(90), PicoUsd(90))
+    );
     ledger.end_in_flight();
     assert_eq!(ledger.total().unconfirmed, PicoUsd(90));
 }
@@ -169,21 +254,53 @@ fn what_was_under_way_when_a_process_died_is_booked_as_a_resume_does() {
 #[test]
 fn another_model_than_the_one_asked_is_noticed() {
     let found = ledger().substitutions();
-    let other = Substitution { asked: "large".into(), answered: "other".into() };
+    let other = Substitution {
+        asked: "large".into(),
+        answered: "other".into(),
+    };
     assert_eq!(found, BTreeMap::from([(other, 1)]));
 }
 
 #[test]
 fn a_review_says_what_else_it_could_have_cost() {
-    let known = |entry: &Entry| entry.model().is_some_and(|model| model.starts_with("small"));
-    let review = Review::of(&ledger(), |entry| known(entry).then(|| price(10)), |_| Some(price(100)));
+    let known = |entry: &Entry| {
+        entry
+            .model()
+            .is_some_and(|model| model.starts_with("small"))
+    };
+    let review = Review::of(
+        &ledger(),
+        |entry| known(entry).then(|| price(10)),
+        |_| Some(price(100)),
+    );
     let class = |class| review.classes[&class];
-    assert_eq!(class(TokenClass::Input), ClassCost { tokens: 14, cost: PicoUsd(140) });
-    assert_eq!(class(TokenClass::CacheRead), ClassCost { tokens: 10, cost: PicoUsd(10) });
-    assert_eq!(class(TokenClass::Output), ClassCost { tokens: 4, cost: PicoUsd(200) });
+    assert_eq!(
+        class(TokenClass::Input),
+        ClassCost {
+            tokens: 14,
+            cost: PicoUsd(140)
+        }
+    );
+    assert_eq!(
+        class(TokenClass::CacheRead),
+        ClassCost {
+            tokens: 10,
+            cost: PicoUsd(10)
+        }
+    );
+    assert_eq!(
+        class(TokenClass::Output),
+        ClassCost {
+            tokens: 4,
+            cost: PicoUsd(200)
+        }
+    );
     assert_eq!((review.list, review.recorded), (PicoUsd(350), PicoUsd(35)));
     assert_eq!(review.uncached, PicoUsd(24 * 10 + 4 * 50));
-    assert_eq!((review.strongest, review.comparable), (PicoUsd(3_500), PicoUsd(350)));
+    assert_eq!(
+        (review.strongest, review.comparable),
+        (PicoUsd(3_500), PicoUsd(350))
+    );
     assert_eq!(review.unpriced, usage(10, 0, 3));
 }
 
@@ -196,7 +313,10 @@ fn what_nobody_bills_is_not_without_a_price() {
         replied(task, "demo-haiku", usage(10, 0, 2), 0),
     ];
     let review = Review::of(&Ledger::of(&recorded(free)), |_| None, |_| None);
-    assert_eq!((review.free, review.unpriced), (usage(10, 0, 2), Usage::default()));
+    assert_eq!(
+        (review.free, review.unpriced),
+        (usage(10, 0, 2), Usage::default())
+    );
 }
 
 /// Three tasks on a ladder from `small` at 10 to `large` at 100: one is taken
@@ -229,7 +349,9 @@ fn ladders() -> Vec<LadderRecord> {
 #[test]
 fn a_ladder_tells_what_each_of_its_rungs_did() {
     let ladders = ladders();
-    let [LadderRecord { kind, rungs, .. }] = &ladders[..] else { panic!("{ladders:?}") };
+    let [LadderRecord { kind, rungs, .. }] = &ladders[..] else {
+        panic!("{ladders:?}")
+    };
     assert_eq!(kind.as_deref(), Some("bug"));
     let small = RungRecord {
         model: "small".into(),
@@ -248,7 +370,10 @@ fn a_ladder_tells_what_each_of_its_rungs_did() {
     };
     assert_eq!(rungs, &[small, large]);
     let worth = rungs[0].worth().unwrap();
-    assert_eq!((worth.accepted, worth.break_even, worth.pays()), (0.5, 770.0 / 6_100.0, true));
+    assert_eq!(
+        (worth.accepted, worth.break_even, worth.pays()),
+        (0.5, 770.0 / 6_100.0, true)
+    );
     assert_eq!(rungs[1].worth(), None, "nothing is above it");
 }
 
@@ -257,16 +382,30 @@ fn a_ladder_is_held_against_its_last_model_at_once() {
     // The first task's tokens on the last model, and the second's work there.
     let last_model = PicoUsd((20 * 100 + 4 * 500) + 2_700);
     let ladder = PicoUsd((400 + 80) + (200 + 80 + 2_700));
-    assert_eq!(ladders()[0].instead, Some(Instead { tasks: 2, ladder, last_model }));
+    assert_eq!(
+        ladders()[0].instead,
+        Some(Instead {
+            tasks: 2,
+            ladder,
+            last_model
+        })
+    );
 }
 
 #[test]
 fn a_judge_is_no_substitute() {
     let first = attempt(0, 1);
-    let events = [climbing(0), scheduled(first, "small", 900), judged(first, "judge", 80)];
+    let events = [
+        climbing(0),
+        scheduled(first, "small", 900),
+        judged(first, "judge", 80),
+    ];
     let ledger = Ledger::of(&recorded(events));
     assert_eq!(ledger.substitutions(), BTreeMap::new());
-    assert_eq!((ledger.total().replies, ledger.total().cost), (1, PicoUsd(80)));
+    assert_eq!(
+        (ledger.total().replies, ledger.total().cost),
+        (1, PicoUsd(80))
+    );
 }
 
 #[test]
@@ -279,17 +418,37 @@ fn time_between_executions_does_not_count() {
         limits: Limits::default(),
         caps: Caps::default(),
     };
-    let resumed =
-        RunResumed { flow: source(), limits: Limits::default(), caps: Caps::default(), reopen_failed: false };
+    let resumed = RunResumed {
+        flow: source(),
+        limits: Limits::default(),
+        caps: Caps::default(),
+        reopen_failed: false,
+    };
     ledger.record(Timestamp(1_000), &Event::RunStarted(Box::new(started)));
-    ledger.record(Timestamp(1_500), &Event::Logged { message: "so far".into() });
+    ledger.record(
+        Timestamp(1_500),
+        &Event::Logged {
+            message: "so far".into(),
+        },
+    );
     ledger.record(Timestamp(9_000), &Event::RunResumed(Box::new(resumed)));
     assert_eq!((ledger.took(), ledger.is_over()), (Millis(500), false));
-    ledger.record(Timestamp(9_200), &Event::RunEnded { status: RunStatus::Ok });
+    ledger.record(
+        Timestamp(9_200),
+        &Event::RunEnded {
+            status: RunStatus::Ok,
+        },
+    );
     assert_eq!((ledger.took(), ledger.is_over()), (Millis(700), true));
     assert_eq!(ledger.rested(), Millis(7_500));
 }
 
 fn source() -> FlowSource {
-    FlowSource { path: None, source: Content::Inline("".into()), args: None, folder: None, options: None }
+    FlowSource {
+        path: None,
+        source: Content::Inline("".into()),
+        args: None,
+        folder: None,
+        options: None,
+    }
 }

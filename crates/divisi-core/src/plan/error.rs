@@ -82,12 +82,14 @@ impl PlanError {
     /// What the author can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Malformed { .. } => {
-                Some("a plan is {\"tasks\": [{\"id\": …, \"prompt\": …, \"needs\": […]}]}".to_owned())
-            }
+            Self::Malformed { .. } => Some(
+                "a plan is {\"tasks\": [{\"id\": …, \"prompt\": …, \"needs\": […]}]}".to_owned(),
+            ),
             Self::Empty => Some("name at least one task".to_owned()),
             Self::TooLong { .. } => Some("split the plan, or write a script that loops".to_owned()),
-            Self::BadId { .. } => Some("an id has letters, digits, `-` and `_`, 64 at most".to_owned()),
+            Self::BadId { .. } => {
+                Some("an id has letters, digits, `-` and `_`, 64 at most".to_owned())
+            }
             Self::SameId { .. } => Some("give each task an id of its own".to_owned()),
             Self::EmptyPrompt { .. } => None,
             Self::UnknownNeed { known, .. } => Some(format!("the ids are {}", some_of(known))),
@@ -96,9 +98,9 @@ impl PlanError {
             }
             Self::UnknownPhase { known, .. } => Some(format!("tasks are in {}", some_of(known))),
             Self::SamePhase { .. } => Some("keep one of them".to_owned()),
-            Self::NeedsItself { task } => {
-                Some(format!("take `{task}` out of its `needs` and `{{{{{task}}}}}` out of its prompt"))
-            }
+            Self::NeedsItself { task } => Some(format!(
+                "take `{task}` out of its `needs` and `{{{{{task}}}}}` out of its prompt"
+            )),
             Self::Cycle(_) => Some("take out the need that matters least".to_owned()),
         }
     }
@@ -111,13 +113,22 @@ fn shortened(id: &str) -> &str {
 }
 
 fn path(ids: &[String]) -> String {
-    ids.iter().chain(ids.first()).map(String::as_str).collect::<Vec<_>>().join(" → ")
+    ids.iter()
+        .chain(ids.first())
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(" → ")
 }
 
 /// The first names of a list that may be long.
 fn some_of(ids: &[String]) -> String {
     const SHOWN_MAX: usize = 12;
-    let shown = ids.iter().take(SHOWN_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = ids
+        .iter()
+        .take(SHOWN_MAX)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     match ids.len().saturating_sub(SHOWN_MAX) {
         0 => shown,
         more => format!("{shown} and {more} more"),

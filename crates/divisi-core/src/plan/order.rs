@@ -25,7 +25,11 @@ pub(super) fn cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
 pub(super) fn depths(needs: &[Vec<usize>]) -> Vec<usize> {
     let mut depths = vec![0; needs.len()];
     for place in topological(needs) {
-        depths[place] = needs[place].iter().map(|&need| depths[need] + 1).max().unwrap_or(0);
+        depths[place] = needs[place]
+            .iter()
+            .map(|&need| depths[need] + 1)
+            .max()
+            .unwrap_or(0);
     }
     depths
 }
@@ -96,8 +100,9 @@ mod tests {
 
     #[test]
     fn long_chains_need_no_stack() {
-        let needs: Vec<Vec<usize>> =
-            (0..100_000usize).map(|place| place.checked_sub(1).into_iter().collect()).collect();
+        let needs: Vec<Vec<usize>> = (0..100_000usize)
+            .map(|place| place.checked_sub(1).into_iter().collect())
+            .collect();
         assert_eq!(depths(&needs)[99_999], 99_999);
         assert_eq!(chains(&needs)[0], 99_999);
     }

@@ -45,7 +45,13 @@ fn pieces(prompt: &str) -> impl Iterator<Item = Piece<'_>> {
             return None;
         }
         let (piece, after) = match first_reference(rest) {
-            Some((0, id, end)) => (Piece::Reference { id, written: &rest[..end] }, end),
+            Some((0, id, end)) => (
+                Piece::Reference {
+                    id,
+                    written: &rest[..end],
+                },
+                end,
+            ),
             Some((start, ..)) => (Piece::Text(&rest[..start]), start),
             None => (Piece::Text(rest), rest.len()),
         };
@@ -73,7 +79,11 @@ fn first_reference(text: &str) -> Option<(usize, &str, usize)> {
 /// braces is read in one pass.
 fn reference_at(text: &str, inner: usize) -> Option<(&str, usize)> {
     let rest = text[inner..].trim_start();
-    let length = rest.bytes().take(ID_CHARS_MAX + 1).take_while(|&byte| is_id_byte(byte)).count();
+    let length = rest
+        .bytes()
+        .take(ID_CHARS_MAX + 1)
+        .take_while(|&byte| is_id_byte(byte))
+        .count();
     let (id, after) = rest.split_at(length);
     let end = after.trim_start().strip_prefix("}}")?;
     is_id(id).then(|| (id, text.len() - end.len()))
@@ -90,19 +100,38 @@ mod tests {
     #[test]
     fn references_are_whole_ids_in_double_braces() {
         let found = |prompt| references(prompt).collect::<Vec<_>>();
-        assert_eq!(found("Join {{a}} and {{ b-2 }}, {{a}} first."), ["a", "b-2", "a"]);
+        assert_eq!(
+            found("Join {{a}} and {{ b-2 }}, {{a}} first."),
+            ["a", "b-2", "a"]
+        );
         assert_eq!(found("{{{a}}}"), ["a"]);
-        for other in ["", "{a}", "{{}}", "{{a", "a}}", "{{ a | b }}", "${{ matrix.os }}", "{{é}}"] {
+        for other in [
+            "",
+            "{a}",
+            "{{}}",
+            "{{a",
+            "a}}",
+            "{{ a | b }}",
+            "${{ matrix.os }}",
+            "{{é}}",
+        ] {
             assert_eq!(found(other), [""; 0], "{other}");
         }
     }
 
     #[test]
     fn a_text_full_of_braces_is_read_in_one_pass() {
-        for text in ["{".repeat(1 << 17), "{{ ".repeat(1 << 17), format!("{}}}}}", "{{a".repeat(1 << 17))] {
+        for text in [
+            "{".repeat(1 << 17),
+            "{{ ".repeat(1 << 17),
+            format!("{}}}}}", "{{a".repeat(1 << 17)),
+        ] {
             assert_eq!(references(&text).filter(|id| *id != "a").count(), 0);
         }
-        assert_eq!(references(&format!("{{{{{}}}}}", "a".repeat(65))).count(), 0);
+        assert_eq!(
+            references(&format!("{{{{{}}}}}", "a".repeat(65))).count(),
+            0
+        );
     }
 
     #[test]
@@ -111,7 +140,10 @@ mod tests {
             "a" => Some("the {{b}}"),
             _ => None,
         };
-        assert_eq!(render("1 {{a}} 2 {{ b }} 3 {{{a}}}", results), "1 the {{b}} 2 {{ b }} 3 {the {{b}}}");
+        assert_eq!(
+            render("1 {{a}} 2 {{ b }} 3 {{{a}}}", results),
+            "1 the {{b}} 2 {{ b }} 3 {the {{b}}}"
+        );
         assert_eq!(render("näh {{a}}", results), "näh the {{b}}");
     }
 }

@@ -8,23 +8,33 @@ const HEAD: [&str; 5] = ["name", "goal", "maxCost", "phases", "gather"];
 
 /// Reads the parts of a plan, without asking whether they fit together.
 pub(super) fn read(value: &Value) -> Result<Draft, PlanError> {
-    let plan = value.as_object().ok_or_else(|| malformed(format!("it is {}", sort(value))))?;
-    if let Some(unknown) = plan.keys().find(|key| !HEAD.contains(&key.as_str()) && *key != "tasks") {
+    let plan = value
+        .as_object()
+        .ok_or_else(|| malformed(format!("it is {}", sort(value))))?;
+    if let Some(unknown) = plan
+        .keys()
+        .find(|key| !HEAD.contains(&key.as_str()) && *key != "tasks")
+    {
         return Err(malformed(format!("unknown field `{unknown}`")));
     }
     let others = plan.iter().filter(|(key, _)| *key != "tasks");
-    let mut head: Map<String, Value> = others.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut head: Map<String, Value> = others
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     // A prompt may stand for all that there is to say of a synthesis.
     if let Some(prompt @ Value::String(_)) = head.get_mut("gather") {
         *prompt = json!({ "prompt": prompt.take() });
     }
-    let head: Head =
-        serde_json::from_value(Value::Object(head)).map_err(|error| malformed(error.to_string()))?;
+    let head: Head = serde_json::from_value(Value::Object(head))
+        .map_err(|error| malformed(error.to_string()))?;
     match &head.gather {
         Some(gather) if gather.prompt.trim().is_empty() => {
             Err(malformed("the prompt of `gather` is empty".to_owned()))
         }
-        _ => Ok(Draft { head, tasks: tasks(plan)? }),
+        _ => Ok(Draft {
+            head,
+            tasks: tasks(plan)?,
+        }),
     }
 }
 
@@ -36,10 +46,14 @@ fn tasks(plan: &Map<String, Value>) -> Result<Vec<PlanTask>, PlanError> {
     };
     // Before the tasks are read, so that a runaway planner costs nothing.
     if tasks.len() > Plan::TASKS_MAX {
-        return Err(PlanError::TooLong { tasks: tasks.len(), tasks_max: Plan::TASKS_MAX });
+        return Err(PlanError::TooLong {
+            tasks: tasks.len(),
+            tasks_max: Plan::TASKS_MAX,
+        });
     }
     let read = |(place, task): (usize, &Value)| {
-        serde_json::from_value(task.clone()).map_err(|error| malformed(format!("task {place}: {error}")))
+        serde_json::from_value(task.clone())
+            .map_err(|error| malformed(format!("task {place}: {error}")))
     };
     tasks.iter().enumerate().map(read).collect()
 }

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn plan(tasks: &[(&str, &str, &[&str])]) -> Result<Plan, PlanError> {
-    let tasks = tasks.iter().map(|&(id, prompt, needs)| PlanTask::new(id, prompt).after(needs.to_vec()));
+    let tasks = tasks
+        .iter()
+        .map(|&(id, prompt, needs)| PlanTask::new(id, prompt).after(needs.to_vec()));
     Plan::new(None, tasks.collect())
 }
 
@@ -146,16 +148,21 @@ fn limits_are_written_as_people_write_them() {
 
 #[test]
 fn a_planners_nulls_are_read() {
-    let answer =
-        json!({ "tasks": [{ "id": "a", "prompt": "x", "needs": [], "label": null, "model": null }] });
+    let answer = json!({ "tasks": [{ "id": "a", "prompt": "x", "needs": [], "label": null, "model": null }] });
     assert!(Plan::from_value(&answer).is_ok());
 }
 
 #[test]
 fn a_task_is_known_by_its_label_or_its_id() {
-    let task = PlanTask { model: "haiku".into(), ..PlanTask::new("a", "x {{b}}") };
+    let task = PlanTask {
+        model: "haiku".into(),
+        ..PlanTask::new("a", "x {{b}}")
+    };
     let asked = task.task("x y");
-    assert_eq!((asked.prompt.as_ref(), asked.label.as_deref()), ("x y", Some("a")));
+    assert_eq!(
+        (asked.prompt.as_ref(), asked.label.as_deref()),
+        ("x y", Some("a"))
+    );
     assert_eq!(asked.model.first(), Some("haiku"));
 }
 

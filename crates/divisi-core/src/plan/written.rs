@@ -22,8 +22,11 @@ fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PicoUsd, D::Erro
             f.write_str("an amount of dollars, like 5 or 0.35")
         }
         fn visit_str<E: Error>(self, text: &str) -> Result<PicoUsd, E> {
-            let wrong =
-                || E::custom(format_args!("`{text}` is no amount of dollars: write it like 5 or 0.35"));
+            let wrong = || {
+                E::custom(format_args!(
+                    "`{text}` is no amount of dollars: write it like 5 or 0.35"
+                ))
+            };
             PicoUsd::parse_dollars(text).ok_or_else(wrong)
         }
         fn visit_u64<E: Error>(self, dollars: u64) -> Result<PicoUsd, E> {
@@ -48,7 +51,9 @@ pub(super) mod dollars {
         amount: &Option<PicoUsd>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        amount.map(|amount| amount.0 as f64 / PicoUsd::DOLLAR.0 as f64).serialize(serializer)
+        amount
+            .map(|amount| amount.0 as f64 / PicoUsd::DOLLAR.0 as f64)
+            .serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
@@ -62,11 +67,16 @@ pub(super) mod dollars {
 pub(super) mod some_dollars {
     use super::{Deserialize, Deserializer, Dollars, PicoUsd, Serializer, dollars};
 
-    pub(crate) fn serialize<S: Serializer>(amount: &PicoUsd, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        amount: &PicoUsd,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         dollars::serialize(&Some(*amount), serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PicoUsd, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PicoUsd, D::Error> {
         Ok(Dollars::deserialize(deserializer)?.0)
     }
 }
@@ -97,7 +107,10 @@ fn span_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Erro
 pub(super) mod span {
     use super::{Deserialize, Deserializer, Millis, Serialize, Serializer, Span};
 
-    pub(crate) fn serialize<S: Serializer>(span: &Option<Millis>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        span: &Option<Millis>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         span.map(|span| span.to_string()).serialize(serializer)
     }
 
@@ -128,11 +141,24 @@ struct Written {
 impl Written {
     fn of(check: &Check) -> Self {
         match check.clone() {
-            Check::Command(command) => Self { command: Some(command), ..Self::default() },
-            Check::Schema(schema) => Self { schema: Some(schema), ..Self::default() },
-            Check::Judge(Judge { rubric, model, threshold }) => {
-                Self { judge: Some(rubric), model, threshold: Some(threshold), ..Self::default() }
-            }
+            Check::Command(command) => Self {
+                command: Some(command),
+                ..Self::default()
+            },
+            Check::Schema(schema) => Self {
+                schema: Some(schema),
+                ..Self::default()
+            },
+            Check::Judge(Judge {
+                rubric,
+                model,
+                threshold,
+            }) => Self {
+                judge: Some(rubric),
+                model,
+                threshold: Some(threshold),
+                ..Self::default()
+            },
         }
     }
 
@@ -140,25 +166,44 @@ impl Written {
         const FORMS: &str = "a check is a shell command, or one of `{command}`, `{schema}`, \
             `{judge, model, threshold}`";
         let written = match check {
-            Value::String(command) => Self { command: Some(command.into()), ..Self::default() },
+            Value::String(command) => Self {
+                command: Some(command.into()),
+                ..Self::default()
+            },
             Value::Object(_) => serde_json::from_value(check).map_err(E::custom)?,
             _ => return Err(E::custom(FORMS)),
         };
         let says = |text: &Arc<str>| !text.trim().is_empty();
         match written {
-            Self { command: Some(command), schema: None, judge: None, model: None, threshold: None }
-                if says(&command) =>
-            {
-                Ok(Check::Command(command))
-            }
-            Self { schema: Some(schema), command: None, judge: None, model: None, threshold: None } => {
-                Ok(Check::Schema(schema))
-            }
-            Self { judge: Some(rubric), command: None, schema: None, model, threshold } if says(&rubric) => {
+            Self {
+                command: Some(command),
+                schema: None,
+                judge: None,
+                model: None,
+                threshold: None,
+            } if says(&command) => Ok(Check::Command(command)),
+            Self {
+                schema: Some(schema),
+                command: None,
+                judge: None,
+                model: None,
+                threshold: None,
+            } => Ok(Check::Schema(schema)),
+            Self {
+                judge: Some(rubric),
+                command: None,
+                schema: None,
+                model,
+                threshold,
+            } if says(&rubric) => {
                 let judge = Judge::new(rubric);
                 let threshold = threshold.unwrap_or(judge.threshold);
                 match threshold {
-                    0..=Judge::MARKS_MAX => Ok(Check::Judge(Judge { model, threshold, ..judge })),
+                    0..=Judge::MARKS_MAX => Ok(Check::Judge(Judge {
+                        model,
+                        threshold,
+                        ..judge
+                    })),
                     _ => Err(E::custom(format_args!(
                         "the threshold is {threshold} of {} marks",
                         Judge::MARKS_MAX
@@ -174,14 +219,23 @@ impl Written {
 pub(super) mod checks {
     use super::{Check, Deserialize, Deserializer, Serialize, Serializer, Value, Written};
 
-    pub(crate) fn serialize<S: Serializer>(checks: &[Check], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        checks: &[Check],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match checks {
             [one] => Written::of(one).serialize(serializer),
-            checks => checks.iter().map(Written::of).collect::<Vec<_>>().serialize(serializer),
+            checks => checks
+                .iter()
+                .map(Written::of)
+                .collect::<Vec<_>>()
+                .serialize(serializer),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Check>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Check>, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::Null => Ok(vec![]),
             Value::Array(checks) => checks.into_iter().map(Written::read).collect(),

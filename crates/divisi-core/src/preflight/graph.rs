@@ -227,23 +227,42 @@ impl Graph {
     /// that was estimated says it, so that its tasks can be held against those of a plan
     /// made later.
     pub fn digest(&self) -> Digest {
-        let node = |Node { task, site, waits, reads, group, .. }: &Node| {
+        let node = |Node {
+                        task,
+                        site,
+                        waits,
+                        reads,
+                        group,
+                        ..
+                    }: &Node| {
             serde_json::to_value((task.title(), site, waits, reads, group)).ok()
         };
-        let group = |Group { kind, width, site, parent, .. }: &Group| {
-            serde_json::to_value((kind, width, site, parent)).ok()
-        };
+        let group =
+            |Group {
+                 kind,
+                 width,
+                 site,
+                 parent,
+                 ..
+             }: &Group| { serde_json::to_value((kind, width, site, parent)).ok() };
         let nodes: Vec<_> = self.tasks.iter().map(node).collect();
         let groups: Vec<_> = self.groups.iter().map(group).collect();
         // Made of texts and numbers: nothing that cannot be written.
-        Digest::of(serde_json::to_string(&(&self.name, nodes, groups)).unwrap_or_default().as_bytes())
+        Digest::of(
+            serde_json::to_string(&(&self.name, nodes, groups))
+                .unwrap_or_default()
+                .as_bytes(),
+        )
     }
 
     /// Counts the results that prompts hold, which stand in them as `{{t3}}`:
     /// `result_tokens` says about how long the result of a task is.
     pub fn count_results(&mut self, result_tokens: impl Fn(&Assigned) -> u64) {
-        let results: Vec<u64> =
-            self.tasks.iter().map(|node| node.assigned.as_ref().map_or(0, &result_tokens)).collect();
+        let results: Vec<u64> = self
+            .tasks
+            .iter()
+            .map(|node| node.assigned.as_ref().map_or(0, &result_tokens))
+            .collect();
         for node in &mut self.tasks {
             if let Ok(assigned) = &mut node.assigned {
                 assigned.prompt_tokens += node.reads.iter().map(|read| results[*read]).sum::<u64>();

@@ -20,19 +20,31 @@ pub fn of_plan(
     let order: Vec<usize> = plan.waves().concat();
     let mut nodes: Vec<Node> = vec![];
     let mut place_of: BTreeMap<usize, usize> = BTreeMap::new();
-    let by_id: BTreeMap<&str, usize> =
-        plan.tasks().iter().enumerate().map(|(place, task)| (task.id.as_str(), place)).collect();
+    let by_id: BTreeMap<&str, usize> = plan
+        .tasks()
+        .iter()
+        .enumerate()
+        .map(|(place, task)| (task.id.as_str(), place))
+        .collect();
     let behind = Behind::of(plan, &order);
     for &place in &order {
         let written = &plan.tasks()[place];
         let referred: BTreeMap<&str, String> = references(&written.prompt)
             .filter_map(|id| Some((id, format!("{{{{t{}}}}}", place_of.get(by_id.get(id)?)?))))
             .collect();
-        let task = written.task(render(&written.prompt, |id| referred.get(id).map(String::as_str)));
-        let reads: BTreeSet<usize> =
-            referred.keys().filter_map(|id| place_of.get(by_id.get(id)?)).copied().collect();
-        let waits: Vec<usize> =
-            behind.direct(plan.needs(place)).filter_map(|need| place_of.get(&need)).copied().collect();
+        let task = written.task(render(&written.prompt, |id| {
+            referred.get(id).map(String::as_str)
+        }));
+        let reads: BTreeSet<usize> = referred
+            .keys()
+            .filter_map(|id| place_of.get(by_id.get(id)?))
+            .copied()
+            .collect();
+        let waits: Vec<usize> = behind
+            .direct(plan.needs(place))
+            .filter_map(|need| place_of.get(&need))
+            .copied()
+            .collect();
         place_of.insert(place, nodes.len());
         nodes.push(Node {
             assigned: assign(&task),
@@ -60,25 +72,48 @@ pub fn of_plan(
         returned = vec![nodes.len()];
         nodes.push(node);
     }
-    let read: BTreeSet<usize> = nodes.iter().flat_map(|node| &node.reads).chain(&returned).copied().collect();
+    let read: BTreeSet<usize> = nodes
+        .iter()
+        .flat_map(|node| &node.reads)
+        .chain(&returned)
+        .copied()
+        .collect();
     for place in read {
         nodes[place].used = Use::Read;
     }
-    let caps = plan.head().phases.iter().map(|phase| (phase.title.as_str().into(), phase.max_cost));
-    Graph { name: name.into(), tasks: nodes, returned, phase_caps: caps.collect(), ..Graph::default() }
+    let caps = plan
+        .head()
+        .phases
+        .iter()
+        .map(|phase| (phase.title.as_str().into(), phase.max_cost));
+    Graph {
+        name: name.into(),
+        tasks: nodes,
+        returned,
+        phase_caps: caps.collect(),
+        ..Graph::default()
+    }
 }
 
 /// The tasks that no other waits for.
 fn last(nodes: &[Node]) -> Vec<usize> {
     let waited: BTreeSet<usize> = nodes.iter().flat_map(|node| &node.waits).copied().collect();
-    (0..nodes.len()).filter(|place| !waited.contains(place)).collect()
+    (0..nodes.len())
+        .filter(|place| !waited.contains(place))
+        .collect()
 }
 
 /// About what `gather()` asks.
 fn gathered(prompt: &str, nodes: &[Node]) -> String {
-    let parts =
-        nodes.iter().enumerate().map(|(place, node)| format!("## {}\n\n{{{{t{place}}}}}", node.label()));
-    [prompt.to_owned()].into_iter().chain(parts).collect::<Vec<_>>().join("\n\n")
+    let parts = nodes
+        .iter()
+        .enumerate()
+        .map(|(place, node)| format!("## {}\n\n{{{{t{place}}}}}", node.label()));
+    [prompt.to_owned()]
+        .into_iter()
+        .chain(parts)
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// For each task of a plan, all that it needs, directly or through others: a
@@ -91,7 +126,10 @@ struct Behind {
 impl Behind {
     fn of(plan: &Plan, order: &[usize]) -> Self {
         let words = order.len().div_ceil(64);
-        let mut behind = Self { words, bits: vec![0; words * order.len()] };
+        let mut behind = Self {
+            words,
+            bits: vec![0; words * order.len()],
+        };
         for &place in order {
             for &need in plan.needs(place) {
                 for word in 0..words {
@@ -105,9 +143,13 @@ impl Behind {
 
     /// Those needs that are not behind another one.
     fn direct<'a>(&'a self, needs: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
-        let is_behind =
-            |need: usize, other: usize| self.bits[other * self.words + need / 64] >> (need % 64) & 1 == 1;
-        needs.iter().copied().filter(move |&need| !needs.iter().any(|&other| is_behind(need, other)))
+        let is_behind = |need: usize, other: usize| {
+            self.bits[other * self.words + need / 64] >> (need % 64) & 1 == 1
+        };
+        needs
+            .iter()
+            .copied()
+            .filter(move |&need| !needs.iter().any(|&other| is_behind(need, other)))
     }
 }
 
@@ -123,10 +165,23 @@ mod tests {
         let nowhere = |_: &Task| Err(Failure::new(FailureClass::Unavailable, "no models here"));
         let graph = of_plan("p", &plan, nowhere, |_| None);
         let mut told = String::new();
-        for (place, Node { waits, reads, used, task, .. }) in graph.tasks.iter().enumerate() {
+        for (
+            place,
+            Node {
+                waits,
+                reads,
+                used,
+                task,
+                ..
+            },
+        ) in graph.tasks.iter().enumerate()
+        {
             let label = task.title();
             let prompt = task.prompt.replace('\n', " ");
-            let _ = writeln!(told, "{place} {label} waits {waits:?} reads {reads:?} {used:?}: {prompt}");
+            let _ = writeln!(
+                told,
+                "{place} {label} waits {waits:?} reads {reads:?} {used:?}: {prompt}"
+            );
         }
         told + &format!("returns {:?}", graph.returned)
     }

@@ -32,8 +32,16 @@ impl Billing {
 
     /// How requests of ours may be served without our having asked for it.
     pub const UNASKED: [Self; 2] = [
-        Self { service: Service::Standard, us_only: false, searches: 0 },
-        Self { service: Service::Standard, us_only: true, searches: 0 },
+        Self {
+            service: Service::Standard,
+            us_only: false,
+            searches: 0,
+        },
+        Self {
+            service: Service::Standard,
+            us_only: true,
+            searches: 0,
+        },
     ];
 }
 
@@ -76,7 +84,13 @@ const UNCHANGED: u32 = 1_000;
 
 impl Default for Factors {
     fn default() -> Self {
-        Self { batch: 500, flex: 500, priority: 2_000, fast: 2_000, us_only: 1_100 }
+        Self {
+            batch: 500,
+            flex: 500,
+            priority: 2_000,
+            fast: 2_000,
+            us_only: 1_100,
+        }
     }
 }
 
@@ -86,7 +100,11 @@ impl Factors {
     /// Services are another matter. Those are bought, and requests of ours name
     /// the usual one where a vendor lets an account choose another.
     pub fn dearest(&self, list: PicoUsd) -> PicoUsd {
-        Billing::UNASKED.map(|billing| self.apply(list, billing)).into_iter().max().unwrap_or(list)
+        Billing::UNASKED
+            .map(|billing| self.apply(list, billing))
+            .into_iter()
+            .max()
+            .unwrap_or(list)
     }
 
     /// What a request costs that would cost `list` as usual. A fraction of a
@@ -99,7 +117,11 @@ impl Factors {
             Service::Priority => self.priority,
             Service::Fast => self.fast,
         };
-        let place = if billing.us_only { self.us_only } else { UNCHANGED };
+        let place = if billing.us_only {
+            self.us_only
+        } else {
+            UNCHANGED
+        };
         let thousandths = u128::from(service) * u128::from(place);
         // 64 bits of money and twice 32 of factors could pass 128 bits.
         let scaled = u128::from(list.0).saturating_mul(thousandths);
@@ -117,7 +139,16 @@ mod tests {
     use super::*;
 
     fn cost(list: u64, service: Service, us_only: bool) -> u64 {
-        Factors::default().apply(PicoUsd(list), Billing { service, us_only, searches: 0 }).0
+        Factors::default()
+            .apply(
+                PicoUsd(list),
+                Billing {
+                    service,
+                    us_only,
+                    searches: 0,
+                },
+            )
+            .0
     }
 
     #[test]
@@ -137,7 +168,10 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_as_usual() {
-        assert_eq!(serde_json::from_str::<Billing>("{}").unwrap(), Billing::default());
+        assert_eq!(
+            serde_json::from_str::<Billing>("{}").unwrap(),
+            Billing::default()
+        );
         assert_eq!(
             serde_json::to_string(&Billing::default()).unwrap(),
             r#"{"service":"standard","us_only":false}"#

@@ -29,8 +29,13 @@ pub enum TokenClass {
 
 impl TokenClass {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 5] =
-        [Self::Input, Self::CacheWrite5m, Self::CacheWrite1h, Self::CacheRead, Self::Output];
+    pub const ALL: [Self; 5] = [
+        Self::Input,
+        Self::CacheWrite5m,
+        Self::CacheWrite1h,
+        Self::CacheRead,
+        Self::Output,
+    ];
 
     /// How many tokens of this class there are in `usage`.
     pub fn of(self, usage: &Usage) -> u64 {
@@ -78,7 +83,10 @@ impl Rates {
 
     /// What `usage` costs at these rates.
     pub fn cost(&self, usage: &Usage) -> PicoUsd {
-        TokenClass::ALL.into_iter().map(|class| self.part(class, usage)).sum()
+        TokenClass::ALL
+            .into_iter()
+            .map(|class| self.part(class, usage))
+            .sum()
     }
 }
 
@@ -99,7 +107,11 @@ pub struct ModelPrice {
 impl ModelPrice {
     /// The rates of a request with so many prompt tokens, cached ones included.
     pub fn rates(&self, prompt_tokens: u64) -> &Rates {
-        let reached = self.above.iter().rev().find(|(threshold, _)| prompt_tokens > *threshold);
+        let reached = self
+            .above
+            .iter()
+            .rev()
+            .find(|(threshold, _)| prompt_tokens > *threshold);
         reached.map_or(&self.base, |(_, rates)| rates)
     }
 
@@ -126,7 +138,10 @@ impl ModelPrice {
 /// `None` where it is no whole number of picodollars: nobody has published such
 /// a price, so it is a slip of the pen.
 pub fn per_token(per_million: PicoUsd) -> Option<PicoUsd> {
-    per_million.0.is_multiple_of(1_000_000).then_some(PicoUsd(per_million.0 / 1_000_000))
+    per_million
+        .0
+        .is_multiple_of(1_000_000)
+        .then_some(PicoUsd(per_million.0 / 1_000_000))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -141,13 +156,37 @@ mod tests {
 
     #[test]
     fn searches_are_paid_for_where_tokens_are() {
-        let billing = Billing { searches: 3, us_only: true, ..Billing::default() };
-        let usage = Usage { input: 1_000, ..Usage::default() };
-        let paid = ModelPrice { base: rates(1), ..ModelPrice::default() };
-        assert_eq!(paid.billed(&usage, billing), PicoUsd(30_000_000_000 + 1_100));
+        let billing = Billing {
+            searches: 3,
+            us_only: true,
+            ..Billing::default()
+        };
+        let usage = Usage {
+            input: 1_000,
+            ..Usage::default()
+        };
+        let paid = ModelPrice {
+            base: rates(1),
+            ..ModelPrice::default()
+        };
+        assert_eq!(
+            paid.billed(&usage, billing),
+            PicoUsd(30_000_000_000 + 1_100)
+        );
         assert_eq!(ModelPrice::default().billed(&usage, billing), PicoUsd::ZERO);
-        let many = Billing { searches: u32::MAX, ..billing };
-        assert!(paid.billed(&Usage { input: u64::MAX, ..usage }, many) == PicoUsd(u64::MAX));
+        let many = Billing {
+            searches: u32::MAX,
+            ..billing
+        };
+        assert!(
+            paid.billed(
+                &Usage {
+                    input: u64::MAX,
+                    ..usage
+                },
+                many
+            ) == PicoUsd(u64::MAX)
+        );
     }
 
     /// Rates of one, two, three … times `unit`.
@@ -162,12 +201,21 @@ mod tests {
     }
 
     fn tiered() -> ModelPrice {
-        ModelPrice { base: rates(10), above: vec![(100, rates(50)), (200, rates(20))], ..Default::default() }
+        ModelPrice {
+            base: rates(10),
+            above: vec![(100, rates(50)), (200, rates(20))],
+            ..Default::default()
+        }
     }
 
     #[test]
     fn the_whole_prompt_decides_the_rates_of_the_whole_request() {
-        let usage = |cache_read| Usage { input: 40, cache_read, output: 10, ..Usage::default() };
+        let usage = |cache_read| Usage {
+            input: 40,
+            cache_read,
+            output: 10,
+            ..Usage::default()
+        };
         assert_eq!(tiered().cost(&usage(60)).0, 40 * 10 + 60 + 10 * 50);
         assert_eq!(tiered().cost(&usage(61)).0, 40 * 50 + 61 * 5 + 10 * 250);
         assert_eq!(tiered().cost(&usage(161)).0, 40 * 20 + 161 * 2 + 10 * 100);
@@ -179,37 +227,57 @@ mod tests {
         assert_eq!(most(100, 10), (100 * 20 + 10 * 50) * 11 / 10);
         // A prompt counted from above may in fact be short, so the dearer step before it counts.
         assert_eq!(most(201, 10), (201 * 100 + 10 * 250) * 11 / 10);
-        let at_home = ModelPrice { factors: Factors { us_only: 1_000, ..Factors::default() }, ..tiered() };
-        assert_eq!(TurnBound::of(&at_home, 100, 10).most().0, 100 * 20 + 10 * 50, "where prices say so");
+        let at_home = ModelPrice {
+            factors: Factors {
+                us_only: 1_000,
+                ..Factors::default()
+            },
+            ..tiered()
+        };
+        assert_eq!(
+            TurnBound::of(&at_home, 100, 10).most().0,
+            100 * 20 + 10 * 50,
+            "where prices say so"
+        );
     }
 
     #[test]
     fn absurd_numbers_saturate() {
-        let usage = Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() };
+        let usage = Usage {
+            input: u64::MAX,
+            output: u64::MAX,
+            ..Usage::default()
+        };
         assert_eq!(tiered().cost(&usage), PicoUsd(u64::MAX));
-        assert_eq!(TurnBound::of(&tiered(), u64::MAX, 1).most(), PicoUsd(u64::MAX));
+        assert_eq!(
+            TurnBound::of(&tiered(), u64::MAX, 1).most(),
+            PicoUsd(u64::MAX)
+        );
     }
 
     fn any_rates() -> impl Strategy<Value = Rates> {
-        prop::array::uniform5(0u64..2_000_000).prop_map(|[input, write, write_1h, read, output]| Rates {
-            input: PicoUsd(input),
-            cache_write_5m: PicoUsd(write),
-            cache_write_1h: PicoUsd(write_1h),
-            cache_read: PicoUsd(read),
-            output: PicoUsd(output),
+        prop::array::uniform5(0u64..2_000_000).prop_map(|[input, write, write_1h, read, output]| {
+            Rates {
+                input: PicoUsd(input),
+                cache_write_5m: PicoUsd(write),
+                cache_write_1h: PicoUsd(write_1h),
+                cache_read: PicoUsd(read),
+                output: PicoUsd(output),
+            }
         })
     }
 
     fn any_price() -> impl Strategy<Value = ModelPrice> {
         let steps = prop::collection::btree_map(0u64..400, any_rates(), 0..3);
-        let factors =
-            prop::array::uniform5(0u32..4_000).prop_map(|[batch, flex, priority, fast, us_only]| Factors {
+        let factors = prop::array::uniform5(0u32..4_000).prop_map(
+            |[batch, flex, priority, fast, us_only]| Factors {
                 batch,
                 flex,
                 priority,
                 fast,
                 us_only,
-            });
+            },
+        );
         let factors = prop_oneof![Just(Factors::default()), factors];
         (any_rates(), steps, factors).prop_map(|(base, above, factors)| ModelPrice {
             base,

@@ -45,7 +45,10 @@ mod tests {
             ("claude-haiku-5.5", "claude-haiku-5-5@20261007"),
             ("gpt-6.1-sol", "gpt-6.1-sol-2026-09-29"),
             ("gpt-4", "gpt-4-0613"),
-            ("anthropic/claude-haiku-5.5", "anthropic/claude-haiku-5.5-20261007"),
+            (
+                "anthropic/claude-haiku-5.5",
+                "anthropic/claude-haiku-5.5-20261007",
+            ),
             ("claude-sonnet-latest", "claude-sonnet"),
             ("Qwen3", "qwen3:latest"),
             ("gpt-6-luna", ""),

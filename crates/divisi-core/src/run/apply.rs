@@ -4,10 +4,13 @@ use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Session, Stage, TaskStage, TaskState, Waiting};
 use crate::budget::Spent;
 use crate::event::Suspension;
-use crate::event::{Caps, ParkReason, Refusal, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn};
+use crate::event::{
+    Caps, ParkReason, Refusal, RunResumed, RunStarted, TaskFacts, TaskSubmitted, Turn,
+};
 use crate::retry::Tries;
 use crate::{
-    AttemptId, Content, Digest, Event, Failure, FailureClass, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Outcome, PicoUsd, TaskId, Timestamp,
+    Usage,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +30,14 @@ impl Run {
     pub fn apply(&mut self, at: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         if !self.can_follow(event) {
             let told = format!("{event:?}");
-            let name = told.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-            return Err(IllegalEvent(format!("{name} in a run that is {:?}", self.stage)));
+            let name = told
+                .split(|c: char| !c.is_alphanumeric())
+                .next()
+                .unwrap_or_default();
+            return Err(IllegalEvent(format!(
+                "{name} in a run that is {:?}",
+                self.stage
+            )));
         }
         match event {
             Event::RunStarted(started) => self.apply_started(at, started),
@@ -42,10 +51,20 @@ impl Run {
             Event::Estimated { estimate } => self.estimate = Some((self.execution, **estimate)),
             Event::TaskSubmitted(submitted) => self.apply_submitted(submitted)?,
             Event::TaskClaimed { task, facts } => self.apply_claimed(*task, facts.as_ref())?,
-            Event::AttemptScheduled { attempt, model, reserved, .. } => {
+            Event::AttemptScheduled {
+                attempt,
+                model,
+                reserved,
+                ..
+            } => {
                 self.apply_scheduled(at, *attempt, model.as_ref(), *reserved)?;
             }
-            Event::TurnScheduled { attempt, tool_results, reserved, .. } => {
+            Event::TurnScheduled {
+                attempt,
+                tool_results,
+                reserved,
+                ..
+            } => {
                 self.apply_turn_scheduled(*attempt, tool_results.as_ref(), *reserved)?;
             }
             Event::TurnHedged { attempt, reserved } => self.apply_hedged(*attempt, *reserved)?,
@@ -65,26 +84,46 @@ impl Run {
             } => {
                 let was_suspended = self.suspended.contains_key(attempt);
                 self.apply_attempt_ended(*attempt, *usage, *cost, *unconfirmed)?;
-                if failure.as_ref().is_none_or(|failure| failure.class == FailureClass::Check) {
+                if failure
+                    .as_ref()
+                    .is_none_or(|failure| failure.class == FailureClass::Check)
+                {
                     self.has_quota(attempt.task);
                 }
                 self.count_death(attempt.task, failure.as_deref());
                 let task = &mut self.tasks[attempt.task];
-                task.follow_up(at, failure.as_deref(), *next_turn, findings.as_ref(), was_suspended);
+                task.follow_up(
+                    at,
+                    failure.as_deref(),
+                    *next_turn,
+                    findings.as_ref(),
+                    was_suspended,
+                );
                 task.worktrees.extend(worktree.as_deref().cloned());
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
-            Event::AttemptReported { attempt, usage, cost, unconfirmed, handle } => {
+            Event::AttemptReported {
+                attempt,
+                usage,
+                cost,
+                unconfirmed,
+                handle,
+            } => {
                 self.apply_reported(*attempt, *usage, *cost, *unconfirmed)?;
                 let session = &mut self.tasks[attempt.task].session;
                 session.handle = handle.clone().or(session.handle.take());
             }
-            Event::AttemptSuspended { attempt, suspension } => {
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => {
                 self.apply_suspended(*attempt, suspension)?;
             }
             Event::SuspensionAnswered { attempt, answer } => {
                 if !self.suspended.contains_key(attempt) {
-                    return Err(IllegalEvent(format!("an answer to {attempt}, which waits for none")));
+                    return Err(IllegalEvent(format!(
+                        "an answer to {attempt}, which waits for none"
+                    )));
                 }
                 self.tasks[attempt.task].session.answer = Some(answer.clone());
             }
@@ -94,7 +133,9 @@ impl Run {
                 let id = *task;
                 let task = self.known(id)?;
                 if !matches!(task.stage, TaskStage::Between) {
-                    return Err(IllegalEvent(format!("a retry of {id}, which has not just failed")));
+                    return Err(IllegalEvent(format!(
+                        "a retry of {id}, which has not just failed"
+                    )));
                 }
                 task.stage = TaskStage::Resting(*due);
                 let task = &self.tasks[id];
@@ -128,7 +169,9 @@ impl Run {
     /// look at a run whose process has died. Nothing of it is in the journal yet.
     pub fn assume_dead(&mut self) -> Result<(), IllegalEvent> {
         let at = self.span.latest();
-        self.lost().iter().try_for_each(|event| self.apply(at, event))
+        self.lost()
+            .iter()
+            .try_for_each(|event| self.apply(at, event))
     }
 
     /// Whether such an event can follow where the run stands; what it says of
@@ -161,13 +204,17 @@ impl Run {
                 self.stage == Stage::Running && self.holds_hedge(*attempt, *reserved)
             }
             // Reserving what does not fit would break the promise that counts most.
-            Event::AttemptScheduled { attempt, reserved, .. }
-            | Event::TurnScheduled { attempt, reserved, .. } => {
-                self.stage == Stage::Running && self.holds(*attempt, *reserved)
+            Event::AttemptScheduled {
+                attempt, reserved, ..
             }
+            | Event::TurnScheduled {
+                attempt, reserved, ..
+            } => self.stage == Stage::Running && self.holds(*attempt, *reserved),
             Event::SoftLimitReached { .. } => self.stage == Stage::Running,
             // Whatever it was to rest for, it does not go on by itself after this.
-            Event::ParkingStarted { reason: ParkReason::Overcharged { .. } } => match &self.stage {
+            Event::ParkingStarted {
+                reason: ParkReason::Overcharged { .. },
+            } => match &self.stage {
                 Stage::Replaying | Stage::Running => true,
                 Stage::Parking(reason) => !matches!(reason, ParkReason::Overcharged { .. }),
                 Stage::Unstarted | Stage::Parked(_) | Stage::Ended(_) => false,
@@ -176,7 +223,9 @@ impl Run {
             Event::RunParked { .. } => {
                 matches!(self.stage, Stage::Parking(_)) && idle || self.waits_until().is_some()
             }
-            Event::WaitStarted { .. } => self.rests_for_quota().is_some() && self.wakes_at.is_none(),
+            Event::WaitStarted { .. } => {
+                self.rests_for_quota().is_some() && self.wakes_at.is_none()
+            }
             Event::RunWoken => self.waits_until().is_some(),
             Event::FlowEnded { .. } => self.is_alive() && self.flow_ended.is_none(),
             Event::RunEnded { .. } => self.is_alive() && idle && self.counts.open == 0,
@@ -187,7 +236,8 @@ impl Run {
     /// unknown one is told where it is applied.
     fn holds(&self, attempt: AttemptId, reserved: PicoUsd) -> bool {
         let left = |task: &TaskState| task.own_left().min(self.left_without(attempt));
-        self.task(attempt.task).is_none_or(|task| reserved <= left(task))
+        self.task(attempt.task)
+            .is_none_or(|task| reserved <= left(task))
     }
 
     fn apply_started(&mut self, at: Timestamp, started: &RunStarted) {
@@ -220,10 +270,20 @@ impl Run {
         self.stage = Stage::Replaying;
         for task in self.tasks.iter_mut() {
             let kept = match &task.stage {
-                TaskStage::Ended { outcome: Outcome::Ok { .. }, .. } | TaskStage::Suspended(_) => true,
-                TaskStage::Ended { outcome: Outcome::Failed(_), .. } => !resumed.reopen_failed,
+                TaskStage::Ended {
+                    outcome: Outcome::Ok { .. },
+                    ..
+                }
+                | TaskStage::Suspended(_) => true,
+                TaskStage::Ended {
+                    outcome: Outcome::Failed(_),
+                    ..
+                } => !resumed.reopen_failed,
                 // Never tried or stopped by a person: not finished work.
-                TaskStage::Ended { outcome: Outcome::Skipped { .. } | Outcome::Cancelled, .. }
+                TaskStage::Ended {
+                    outcome: Outcome::Skipped { .. } | Outcome::Cancelled,
+                    ..
+                }
                 | TaskStage::Unclaimed
                 | TaskStage::Ready
                 | TaskStage::Resting(_)
@@ -279,13 +339,25 @@ impl Run {
     }
 
     fn apply_submitted(&mut self, submitted: &TaskSubmitted) -> Result<(), IllegalEvent> {
-        let TaskSubmitted { task: id, key, occurrence, facts, spec, edges } = submitted;
+        let TaskSubmitted {
+            task: id,
+            key,
+            occurrence,
+            facts,
+            spec,
+            edges,
+        } = submitted;
         if id.index() != self.tasks.len() || self.keys.next(key) != (*occurrence, None) {
             return Err(IllegalEvent(format!("{id} is submitted out of turn")));
         }
         self.keys.claim(*key, *id);
         self.counts.open += 1;
-        self.groups.extend(edges.groups.iter().map(|began| (began.group, began.clone())));
+        self.groups.extend(
+            edges
+                .groups
+                .iter()
+                .map(|began| (began.group, began.clone())),
+        );
         let task = TaskState {
             key: *key,
             occurrence: *occurrence,
@@ -318,7 +390,11 @@ impl Run {
         Ok(())
     }
 
-    fn apply_claimed(&mut self, id: TaskId, facts: Option<&Arc<TaskFacts>>) -> Result<(), IllegalEvent> {
+    fn apply_claimed(
+        &mut self,
+        id: TaskId,
+        facts: Option<&Arc<TaskFacts>>,
+    ) -> Result<(), IllegalEvent> {
         let key = self.known(id)?.key;
         if self.keys.next(&key).1 != Some(id) {
             return Err(IllegalEvent(format!("{id} is claimed out of turn")));
@@ -357,10 +433,14 @@ impl Run {
         let id = attempt.task;
         let task = self.known(id)?;
         if attempt != task.next_attempt(id) {
-            return Err(IllegalEvent(format!("attempt {attempt} is scheduled out of turn")));
+            return Err(IllegalEvent(format!(
+                "attempt {attempt} is scheduled out of turn"
+            )));
         }
         if !matches!(task.stage, TaskStage::Ready | TaskStage::Resting(_)) {
-            return Err(IllegalEvent(format!("attempt {attempt} of a task that does not wait")));
+            return Err(IllegalEvent(format!(
+                "attempt {attempt} of a task that does not wait"
+            )));
         }
         let task = &mut self.tasks[id];
         self.waiting.remove(&task.stage, task.place(id));
@@ -369,7 +449,11 @@ impl Run {
         task.model = model.cloned();
         task.started_at = Some(at);
         self.siblings.started(&mut task.sibling);
-        let in_flight = InFlight { asks: true, reserved, ..InFlight::default() };
+        let in_flight = InFlight {
+            asks: true,
+            reserved,
+            ..InFlight::default()
+        };
         self.in_flight.insert(attempt, in_flight);
         self.programs += usize::from(task.facts.is_program);
         self.budgets.reserve(task.facts.phase.as_ref(), reserved);
@@ -406,8 +490,15 @@ impl Run {
     /// another way than with its process shows that they can be.
     fn count_death(&mut self, task: TaskId, failure: Option<&Failure>) {
         let has_died = failure.is_some_and(|failure| failure.class == FailureClass::Lost);
-        if let Some(turn) = self.last_turn(task).filter(|turn| turn.tool_results.is_none()) {
-            turn.deaths = if has_died { turn.deaths.saturating_add(1) } else { 0 };
+        if let Some(turn) = self
+            .last_turn(task)
+            .filter(|turn| turn.tool_results.is_none())
+        {
+            turn.deaths = if has_died {
+                turn.deaths.saturating_add(1)
+            } else {
+                0
+            };
         }
     }
 
@@ -431,8 +522,15 @@ impl Run {
         task.tries = task.tries.answered();
         task.turns_total += 1;
         task.next_turn = None;
-        let (request, reply, model) = (turn.request, turn.reply.clone(), task.next_model().cloned());
-        task.turns.push(KeptTurn { request, reply, model, tool_results: None, deaths: 0 });
+        let (request, reply, model) =
+            (turn.request, turn.reply.clone(), task.next_model().cloned());
+        task.turns.push(KeptTurn {
+            request,
+            reply,
+            model,
+            tool_results: None,
+            deaths: 0,
+        });
         Ok(())
     }
 
@@ -483,24 +581,47 @@ impl Run {
     }
 
     /// Books what a task has used, for which `reserved` was set aside and is no longer.
-    fn book(&mut self, id: TaskId, usage: Usage, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) {
+    fn book(
+        &mut self,
+        id: TaskId,
+        usage: Usage,
+        reserved: PicoUsd,
+        cost: PicoUsd,
+        unconfirmed: PicoUsd,
+    ) {
         let task = &mut self.tasks[id];
-        let spent = Spent::of_attempt(task.facts.is_open_ended(), reserved, cost, unconfirmed.min(reserved));
-        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
+        let spent = Spent::of_attempt(
+            task.facts.is_open_ended(),
+            reserved,
+            cost,
+            unconfirmed.min(reserved),
+        );
+        self.budgets
+            .settle(task.facts.phase.as_ref(), reserved, spent);
         task.spent += spent;
         task.usage += usage;
         self.usage += usage;
     }
 
-    fn apply_suspended(&mut self, attempt: AttemptId, suspension: &Suspension) -> Result<(), IllegalEvent> {
+    fn apply_suspended(
+        &mut self,
+        attempt: AttemptId,
+        suspension: &Suspension,
+    ) -> Result<(), IllegalEvent> {
         let before = self.under_way(attempt)?.reserved;
         let kept = suspension.reserved;
         if kept > before {
-            return Err(IllegalEvent(format!("{attempt} keeps more than it has reserved")));
+            return Err(IllegalEvent(format!(
+                "{attempt} keeps more than it has reserved"
+            )));
         }
         self.leaves_flight(attempt);
         let task = &mut self.tasks[attempt.task];
-        self.budgets.settle(task.facts.phase.as_ref(), PicoUsd(before.0 - kept.0), Spent::default());
+        self.budgets.settle(
+            task.facts.phase.as_ref(),
+            PicoUsd(before.0 - kept.0),
+            Spent::default(),
+        );
         task.stage = TaskStage::Suspended(attempt);
         task.session.answer = None;
         task.session.handle = suspension.handle.clone().or(task.session.handle.take());
@@ -514,15 +635,26 @@ impl Run {
         self.programs -= usize::from(self.tasks[attempt.task].facts.is_program);
     }
 
-    fn apply_ended(&mut self, at: Timestamp, id: TaskId, outcome: &Outcome) -> Result<(), IllegalEvent> {
+    fn apply_ended(
+        &mut self,
+        at: Timestamp,
+        id: TaskId,
+        outcome: &Outcome,
+    ) -> Result<(), IllegalEvent> {
         if !self.is_open(id) {
-            return Err(IllegalEvent(format!("an outcome of {id}, which is not open")));
+            return Err(IllegalEvent(format!(
+                "an outcome of {id}, which is not open"
+            )));
         }
         let task = &mut self.tasks[id];
         self.waiting.remove(&task.stage, task.place(id));
         let tried = matches!(task.stage, TaskStage::Between);
-        self.siblings.ended(task.sibling, outcome, tried, self.limits.hopeless_after);
-        task.stage = TaskStage::Ended { outcome: outcome.clone(), order: self.outcomes };
+        self.siblings
+            .ended(task.sibling, outcome, tried, self.limits.hopeless_after);
+        task.stage = TaskStage::Ended {
+            outcome: outcome.clone(),
+            order: self.outcomes,
+        };
         task.ended_at = Some(at);
         let replies_are_done_with = match outcome {
             Outcome::Ok { .. } => true,
@@ -541,9 +673,15 @@ impl Run {
 
     fn apply_refused(&mut self, refusal: &Refusal, count: u32) -> Result<(), IllegalEvent> {
         match refusal {
-            Refusal::Tool { task, tool, permission } => {
+            Refusal::Tool {
+                task,
+                tool,
+                permission,
+            } => {
                 let refused = &mut self.known(*task)?.refused_tools;
-                let known = refused.entry(tool.clone()).or_insert_with(|| (permission.clone(), 0));
+                let known = refused
+                    .entry(tool.clone())
+                    .or_insert_with(|| (permission.clone(), 0));
                 known.1 = known.1.saturating_add(count);
             }
             Refusal::Task { .. }
@@ -558,10 +696,14 @@ impl Run {
     }
 
     fn known(&mut self, id: TaskId) -> Result<&mut TaskState, IllegalEvent> {
-        self.tasks.get_mut(id).ok_or_else(|| IllegalEvent(format!("no task {id}")))
+        self.tasks
+            .get_mut(id)
+            .ok_or_else(|| IllegalEvent(format!("no task {id}")))
     }
 
     pub(super) fn under_way(&mut self, attempt: AttemptId) -> Result<&mut InFlight, IllegalEvent> {
-        self.in_flight.get_mut(&attempt).ok_or_else(|| IllegalEvent(format!("{attempt} is not in flight")))
+        self.in_flight
+            .get_mut(&attempt)
+            .ok_or_else(|| IllegalEvent(format!("{attempt} is not in flight")))
     }
 }

@@ -3,13 +3,14 @@
 use super::{AttemptEnd, Bill, InFlight, Input, Report, Run, Stage, Submission};
 use crate::budget::{Grant, TurnBound};
 use crate::event::{
-    ParkReason, Refusal, RunResumed, RunStarted, RunStatus, Suspension, TaskSubmitted, ToolCall, Turn,
+    ParkReason, Refusal, RunResumed, RunStarted, RunStatus, Suspension, TaskSubmitted, ToolCall,
+    Turn,
 };
 use crate::retry::{Told, Verdict};
 use crate::run::TaskStage;
 use crate::{
-    AttemptId, Content, Digest, Event, Failure, FailureClass, Millis, Outcome, PicoUsd, TaskId, Timestamp,
-    Usage,
+    AttemptId, Content, Digest, Event, Failure, FailureClass, Millis, Outcome, PicoUsd, TaskId,
+    Timestamp, Usage,
 };
 use std::sync::Arc;
 
@@ -18,14 +19,35 @@ impl Run {
     pub fn decide(&self, now: Timestamp, input: Input) -> Vec<Event> {
         match input {
             Input::Start { .. } if self.stage != Stage::Unstarted => vec![],
-            Input::Start { name, flow, limits, caps } => {
+            Input::Start {
+                name,
+                flow,
+                limits,
+                caps,
+            } => {
                 let format = crate::event::FORMAT;
-                vec![Event::RunStarted(Box::new(RunStarted { format, name, flow, limits, caps }))]
+                vec![Event::RunStarted(Box::new(RunStarted {
+                    format,
+                    name,
+                    flow,
+                    limits,
+                    caps,
+                }))]
             }
             Input::Resume { .. } if self.stage == Stage::Unstarted => vec![],
-            Input::Resume { flow, limits, caps, reopen_failed } => {
+            Input::Resume {
+                flow,
+                limits,
+                caps,
+                reopen_failed,
+            } => {
                 let mut events = self.lost();
-                events.push(Event::RunResumed(Box::new(RunResumed { flow, limits, caps, reopen_failed })));
+                events.push(Event::RunResumed(Box::new(RunResumed {
+                    flow,
+                    limits,
+                    caps,
+                    reopen_failed,
+                })));
                 events
             }
             Input::CaughtUp => match self.stage {
@@ -45,16 +67,27 @@ impl Run {
                 vec![]
             }
             Input::Submit(submission) => self.submit(*submission),
-            Input::TurnWanted { attempt, tool_results, tools, bound } => {
-                self.after_hedge(attempt, self.turn(attempt, (tool_results, tools), bound, now))
-            }
+            Input::TurnWanted {
+                attempt,
+                tool_results,
+                tools,
+                bound,
+            } => self.after_hedge(
+                attempt,
+                self.turn(attempt, (tool_results, tools), bound, now),
+            ),
             Input::HedgeWanted { attempt } => self.hedge(attempt),
-            Input::HedgeEnded { attempt, billed } => self.end_hedge(attempt, billed).into_iter().collect(),
+            Input::HedgeEnded { attempt, billed } => {
+                self.end_hedge(attempt, billed).into_iter().collect()
+            }
             Input::TurnEnded { attempt, turn } => self.turn_ended(attempt, turn),
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
             Input::Phase { title, cap } => self.phase(title, cap),
             Input::Log(message) => self.log(message),
-            Input::Uncaught { message, count } => vec![Event::Uncaught { message: self.cut(message), count }],
+            Input::Uncaught { message, count } => vec![Event::Uncaught {
+                message: self.cut(message),
+                count,
+            }],
             Input::Refused { refusal, count } => vec![Event::Refused { refusal, count }],
             Input::Estimate(estimate) => match self.is_estimated() {
                 true => vec![],
@@ -63,21 +96,30 @@ impl Run {
             Input::FlowEnded(result) => match self.flow_ended {
                 Some(_) => vec![],
                 // It waits for nothing more, so it has caught up.
-                None if self.stage == Stage::Replaying => vec![self.caught_up(), Event::FlowEnded { result }],
+                None if self.stage == Stage::Replaying => {
+                    vec![self.caught_up(), Event::FlowEnded { result }]
+                }
                 None => vec![Event::FlowEnded { result }],
             },
             Input::AttemptReports { attempt, report } => self.reported(attempt, *report),
-            Input::AttemptSuspended { attempt, suspension } => self.suspend(attempt, suspension),
+            Input::AttemptSuspended {
+                attempt,
+                suspension,
+            } => self.suspend(attempt, suspension),
             Input::Answer { task, answer } => self.answer(task, answer, now),
             Input::Resolve { task, end } => self.resolve(task, *end, now),
             Input::FlowWaits => self.rests_for_answers().unwrap_or_default(),
             Input::Park => match &self.stage {
                 Stage::Replaying | Stage::Running => {
-                    vec![Event::ParkingStarted { reason: ParkReason::Asked }]
+                    vec![Event::ParkingStarted {
+                        reason: ParkReason::Asked,
+                    }]
                 }
                 // Parked it is; from now on it does not go on by itself.
                 Stage::Parked(reason) if self.waits_until().is_some() => {
-                    vec![Event::RunParked { reason: reason.clone() }]
+                    vec![Event::RunParked {
+                        reason: reason.clone(),
+                    }]
                 }
                 _ => vec![],
             },
@@ -87,9 +129,20 @@ impl Run {
         }
     }
 
-    fn submit(&self, Submission { key, facts, spec, outcome, edges, .. }: Submission) -> Vec<Event> {
-        let ended =
-            |task, outcome: Option<Outcome>| outcome.map(|outcome| Event::TaskEnded { task, outcome });
+    fn submit(
+        &self,
+        Submission {
+            key,
+            facts,
+            spec,
+            outcome,
+            edges,
+            ..
+        }: Submission,
+    ) -> Vec<Event> {
+        let ended = |task, outcome: Option<Outcome>| {
+            outcome.map(|outcome| Event::TaskEnded { task, outcome })
+        };
         let (occurrence, known) = self.keys.next(&key);
         if let Some(task) = known {
             let known = &self.tasks[task];
@@ -102,17 +155,29 @@ impl Run {
         }
         let tasks_max = self.limits.tasks_max;
         if self.tasks.len() >= tasks_max as usize {
-            return vec![Event::Refused { refusal: Refusal::Task { tasks_max }, count: 1 }];
+            return vec![Event::Refused {
+                refusal: Refusal::Task { tasks_max },
+                count: 1,
+            }];
         }
         let task = TaskId(self.tasks.len() as u32);
-        let submitted = TaskSubmitted { task, key, occurrence, facts: Arc::new(facts), spec, edges };
+        let submitted = TaskSubmitted {
+            task,
+            key,
+            occurrence,
+            facts: Arc::new(facts),
+            spec,
+            edges,
+        };
         let mut events = vec![Event::TaskSubmitted(Box::new(submitted))];
         events.extend(ended(task, outcome));
         events
     }
 
     fn turn_ended(&self, attempt: AttemptId, turn: Box<Turn>) -> Vec<Event> {
-        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        let Some(in_flight) = self.in_flight.get(&attempt) else {
+            return vec![];
+        };
         let overcharge = self.overcharge(attempt, in_flight.reserved, turn.cost, Some(&turn.model));
         let mut events = self.after_hedge(attempt, [Event::TurnEnded { attempt, turn }]);
         events.extend(overcharge);
@@ -132,7 +197,12 @@ impl Run {
             return None;
         }
         let model = model.filter(|model| !model.is_empty()).cloned();
-        let reason = ParkReason::Overcharged { task: attempt.task, model, reserved, cost };
+        let reason = ParkReason::Overcharged {
+            task: attempt.task,
+            model,
+            reserved,
+            cost,
+        };
         let event = Event::ParkingStarted { reason };
         (cost > reserved && self.can_follow(&event)).then_some(event)
     }
@@ -140,9 +210,21 @@ impl Run {
     /// What carries out an attempt says how far it is. One that costs more than was set
     /// aside for it has had its share: it ends, and so does its task, because another
     /// attempt would cost as much.
-    fn reported(&self, attempt: AttemptId, Report { usage, bill, handle }: Report) -> Vec<Event> {
-        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
-        let InFlight { reserved, reported, .. } = *in_flight;
+    fn reported(
+        &self,
+        attempt: AttemptId,
+        Report {
+            usage,
+            bill,
+            handle,
+        }: Report,
+    ) -> Vec<Event> {
+        let Some(in_flight) = self.in_flight.get(&attempt) else {
+            return vec![];
+        };
+        let InFlight {
+            reserved, reported, ..
+        } = *in_flight;
         let (cost, unconfirmed) = match bill {
             Bill::Of(cost) => (cost, PicoUsd::ZERO),
             Bill::Unknown => (reserved, reserved),
@@ -150,21 +232,31 @@ impl Run {
         if usage == Usage::default() && cost == PicoUsd::ZERO && handle.is_none() {
             return vec![];
         }
-        let mut events = vec![Event::AttemptReported { attempt, usage, cost, unconfirmed, handle }];
+        let mut events = vec![Event::AttemptReported {
+            attempt,
+            usage,
+            cost,
+            unconfirmed,
+            handle,
+        }];
         let facts = &self.tasks[attempt.task].facts;
         if cost <= reserved || facts.is_open_ended() {
             return events;
         }
         let (most, cost) = (reserved + reported, cost + reported);
-        let message =
-            format!("it had cost {cost} when it was ended, of {most} that were set aside for an attempt");
+        let message = format!(
+            "it had cost {cost} when it was ended, of {most} that were set aside for an attempt"
+        );
         let failure = Failure::new(FailureClass::Budget, message).hint(match facts.unbounded {
             true => "raise `maxCost` of the task, or ask for less",
             false => "raise `cost` of its executor in divisi.toml, or ask for less",
         });
         let ended = ended_at_reservation(attempt, PicoUsd::ZERO, failure.clone());
         events.extend(self.after_hedge(attempt, [ended]));
-        events.push(Event::TaskEnded { task: attempt.task, outcome: Outcome::Failed(failure) });
+        events.push(Event::TaskEnded {
+            task: attempt.task,
+            outcome: Outcome::Failed(failure),
+        });
         events.extend(self.overcharge(attempt, most, cost, None));
         events
     }
@@ -176,10 +268,14 @@ impl Run {
         bound: TurnBound,
         now: Timestamp,
     ) -> Vec<Event> {
-        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        let Some(in_flight) = self.in_flight.get(&attempt) else {
+            return vec![];
+        };
         let task = &self.tasks[attempt.task];
         // What is given up with this may be billed.
-        let own_left = task.own_left().saturating_sub(in_flight.hedged.unwrap_or_default());
+        let own_left = task
+            .own_left()
+            .saturating_sub(in_flight.hedged.unwrap_or_default());
         let left = self.left_without(attempt);
         let granted = match bound.fit(own_left) {
             None => return self.out_of_own_budget(attempt, tool_results, bound),
@@ -188,16 +284,38 @@ impl Run {
             Some(_) if self.in_flight.len() > 1 => None,
             Some(_) => bound.fit(left.min(own_left)),
         };
-        if let (Stage::Running, Some(Grant { reserved, reply_tokens })) = (&self.stage, granted) {
-            return vec![Event::TurnScheduled { attempt, tool_results, tools, reserved, reply_tokens }];
+        if let (
+            Stage::Running,
+            Some(Grant {
+                reserved,
+                reply_tokens,
+            }),
+        ) = (&self.stage, granted)
+        {
+            return vec![Event::TurnScheduled {
+                attempt,
+                tool_results,
+                tools,
+                reserved,
+                reply_tokens,
+            }];
         }
         let message = match self.stage {
             Stage::Running => "what is left of the budget does not hold its next turn",
             _ => "the run is parking",
         };
         vec![
-            self.interrupted(attempt, FailureClass::Interrupted, message, bound, tool_results),
-            Event::RetryPlanned { task: attempt.task, due: now },
+            self.interrupted(
+                attempt,
+                FailureClass::Interrupted,
+                message,
+                bound,
+                tool_results,
+            ),
+            Event::RetryPlanned {
+                task: attempt.task,
+                due: now,
+            },
         ]
     }
 
@@ -209,7 +327,13 @@ impl Run {
         bound: TurnBound,
     ) -> Vec<Event> {
         let failure = self.over_own_budget(attempt.task, bound);
-        let ended = self.interrupted(attempt, failure.class, &failure.message, bound, tool_results);
+        let ended = self.interrupted(
+            attempt,
+            failure.class,
+            &failure.message,
+            bound,
+            tool_results,
+        );
         let mut events = vec![ended];
         self.give_up(attempt.task, failure, &mut events);
         events
@@ -219,7 +343,10 @@ impl Run {
     /// its siblings where there is no hope for them either.
     fn give_up(&self, id: TaskId, failure: Failure, events: &mut Vec<Event>) {
         let hopeless = self.hopeless(&self.tasks[id], &failure);
-        events.push(Event::TaskEnded { task: id, outcome: Outcome::Failed(failure) });
+        events.push(Event::TaskEnded {
+            task: id,
+            outcome: Outcome::Failed(failure),
+        });
         events.extend(hopeless.map(|reason| Event::ParkingStarted { reason }));
     }
 
@@ -227,9 +354,11 @@ impl Run {
         let task = &self.tasks[id];
         let most = task.facts.cost_max.unwrap_or_default();
         let (spent, least) = (task.cost(), bound.least());
-        let message =
-            format!("of its own {most} it has spent {spent}, and its next request may cost {least}");
-        Failure::new(FailureClass::Budget, message).hint("raise `maxCost` of the task, or ask for less")
+        let message = format!(
+            "of its own {most} it has spent {spent}, and its next request may cost {least}"
+        );
+        Failure::new(FailureClass::Budget, message)
+            .hint("raise `maxCost` of the task, or ask for less")
     }
 
     /// The end of an attempt whose next turn some budget does not hold.
@@ -258,31 +387,61 @@ impl Run {
 
     fn phase(&self, title: Arc<str>, cap: Option<PicoUsd>) -> Vec<Event> {
         let known = self.phases.contains(&title);
-        let recapped = cap.is_some() && self.budgets.phases.get(&title).and_then(|budget| budget.cap) != cap;
+        let recapped = cap.is_some()
+            && self
+                .budgets
+                .phases
+                .get(&title)
+                .and_then(|budget| budget.cap)
+                != cap;
         match known {
             true if recapped => vec![Event::PhaseStarted { title, cap }],
             true => vec![],
-            false if self.phases.len() < Self::PHASES_MAX => vec![Event::PhaseStarted { title, cap }],
+            false if self.phases.len() < Self::PHASES_MAX => {
+                vec![Event::PhaseStarted { title, cap }]
+            }
             false => {
                 let is_it = |known: &Refusal| matches!(known, Refusal::Phase { .. });
-                self.said_once(Refusal::Phase { title, phases_max: Self::PHASES_MAX as u32 }, is_it)
+                self.said_once(
+                    Refusal::Phase {
+                        title,
+                        phases_max: Self::PHASES_MAX as u32,
+                    },
+                    is_it,
+                )
             }
         }
     }
 
     fn suspend(&self, attempt: AttemptId, mut suspension: Box<Suspension>) -> Vec<Event> {
-        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
+        let Some(in_flight) = self.in_flight.get(&attempt) else {
+            return vec![];
+        };
         suspension.reserved = suspension.reserved.min(in_flight.reserved);
-        self.after_hedge(attempt, [Event::AttemptSuspended { attempt, suspension }])
+        self.after_hedge(
+            attempt,
+            [Event::AttemptSuspended {
+                attempt,
+                suspension,
+            }],
+        )
     }
 
     fn answer(&self, task: TaskId, answer: Content, now: Timestamp) -> Vec<Event> {
-        let Some(state) = self.task(task).filter(|_| self.is_alive() && self.is_open(task)) else {
+        let Some(state) = self
+            .task(task)
+            .filter(|_| self.is_alive() && self.is_open(task))
+        else {
             return vec![];
         };
         match state.stage {
-            TaskStage::Suspended(attempt) if state.suspension.as_ref().is_some_and(|s| s.goes_on) => {
-                let failure = Failure::new(FailureClass::Interrupted, "it is answered in another attempt");
+            TaskStage::Suspended(attempt)
+                if state.suspension.as_ref().is_some_and(|s| s.goes_on) =>
+            {
+                let failure = Failure::new(
+                    FailureClass::Interrupted,
+                    "it is answered in another attempt",
+                );
                 vec![
                     Event::SuspensionAnswered { attempt, answer },
                     ended_at_reservation(attempt, PicoUsd::ZERO, failure),
@@ -305,9 +464,14 @@ impl Run {
     fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
         let suspended = || {
             let reserved = *self.suspended.get(&attempt)?;
-            Some(InFlight { reserved, ..InFlight::default() })
+            Some(InFlight {
+                reserved,
+                ..InFlight::default()
+            })
         };
-        let Some(in_flight) = self.in_flight.get(&attempt).copied().or_else(suspended) else { return vec![] };
+        let Some(in_flight) = self.in_flight.get(&attempt).copied().or_else(suspended) else {
+            return vec![];
+        };
         let task = &self.tasks[attempt.task];
         let mut events = Vec::with_capacity(3);
         events.extend(self.end_hedge(attempt, true));
@@ -346,20 +510,37 @@ impl Run {
         match outcome {
             Ok(outcome) => events.push(Event::TaskEnded { task: id, outcome }),
             // It waits for money, or for a stronger model.
-            Err(_) if end.next_turn.is_some() => events.push(Event::RetryPlanned { task: id, due: now }),
+            Err(_) if end.next_turn.is_some() => {
+                events.push(Event::RetryPlanned { task: id, due: now });
+            }
             Err(failure) if failure.class == FailureClass::Check && task.can_climb() => {
                 events.push(Event::RetryPlanned { task: id, due: now });
             }
             Err(failure) => {
-                let told = Told { retry_after: end.retry_after, should_retry: end.should_retry };
-                match task.facts.retry_policy().verdict(attempt, failure.class, task.tries, told, now) {
-                    Verdict::Retry(rest) => events.push(Event::RetryPlanned { task: id, due: now + rest }),
+                let told = Told {
+                    retry_after: end.retry_after,
+                    should_retry: end.should_retry,
+                };
+                match task.facts.retry_policy().verdict(
+                    attempt,
+                    failure.class,
+                    task.tries,
+                    told,
+                    now,
+                ) {
+                    Verdict::Retry(rest) => events.push(Event::RetryPlanned {
+                        task: id,
+                        due: now + rest,
+                    }),
                     Verdict::GiveUp => self.give_up(id, failure, &mut events),
                     Verdict::Park => {
                         events.push(Event::RetryPlanned { task: id, due: now });
                         if matches!(self.stage, Stage::Running | Stage::Replaying) {
                             let until = end.retry_after.map(|wait| now + wait);
-                            let reason = ParkReason::Quota { message: failure.message, until };
+                            let reason = ParkReason::Quota {
+                                message: failure.message,
+                                until,
+                            };
                             events.push(Event::ParkingStarted { reason });
                         }
                     }
@@ -394,7 +575,8 @@ impl Run {
     fn log(&self, message: Arc<str>) -> Vec<Event> {
         let message = self.cut(message);
         let logs_max = self.limits.logs_max;
-        let known = self.stage == Stage::Replaying && self.logged.contains(&Digest::of(message.as_bytes()));
+        let known =
+            self.stage == Stage::Replaying && self.logged.contains(&Digest::of(message.as_bytes()));
         match self.logs >= logs_max {
             _ if known => vec![],
             false => vec![Event::Logged { message }],
@@ -406,7 +588,11 @@ impl Run {
     }
 
     fn caught_up(&self) -> Event {
-        Event::CaughtUp { reused: self.reused, saved: self.saved, to_run: self.counts.open }
+        Event::CaughtUp {
+            reused: self.reused,
+            saved: self.saved,
+            to_run: self.counts.open,
+        }
     }
 
     fn cancel(&self) -> Vec<Event> {
@@ -415,14 +601,22 @@ impl Run {
         }
         let mut events = self.end_in_flight(FailureClass::Interrupted, "the run was cancelled");
         // Nothing will be heard of what is outside, so it counts as what it may cost.
-        let outside = self.suspended.iter().filter(|(attempt, _)| self.is_claimed(attempt.task));
+        let outside = self
+            .suspended
+            .iter()
+            .filter(|(attempt, _)| self.is_claimed(attempt.task));
         events.extend(outside.map(|(attempt, reserved)| {
             let failure = Failure::new(FailureClass::Interrupted, "the run was cancelled");
             ended_at_reservation(*attempt, *reserved, failure)
         }));
         let open = self.tasks().filter(|(_, task)| task.outcome().is_none());
-        events.extend(open.map(|(task, _)| Event::TaskEnded { task, outcome: Outcome::Cancelled }));
-        events.push(Event::RunEnded { status: RunStatus::Cancelled });
+        events.extend(open.map(|(task, _)| Event::TaskEnded {
+            task,
+            outcome: Outcome::Cancelled,
+        }));
+        events.push(Event::RunEnded {
+            status: RunStatus::Cancelled,
+        });
         events
     }
 
@@ -435,7 +629,8 @@ impl Run {
     /// settled at its reservation.
     fn end_in_flight(&self, class: FailureClass, message: &str) -> Vec<Event> {
         let end = |(&attempt, in_flight): (&AttemptId, &super::InFlight)| {
-            let ended = ended_at_reservation(attempt, in_flight.reserved, Failure::new(class, message));
+            let ended =
+                ended_at_reservation(attempt, in_flight.reserved, Failure::new(class, message));
             self.after_hedge(attempt, [ended])
         };
         self.in_flight.iter().flat_map(end).collect()
@@ -444,7 +639,10 @@ impl Run {
     /// What the budgets hold for the next turn of `attempt`: what is still
     /// reserved for its last one is free again with this one.
     pub(super) fn left_without(&self, attempt: AttemptId) -> PicoUsd {
-        let reserved = self.in_flight.get(&attempt).map_or(PicoUsd::ZERO, |in_flight| in_flight.reserved);
+        let reserved = self
+            .in_flight
+            .get(&attempt)
+            .map_or(PicoUsd::ZERO, |in_flight| in_flight.reserved);
         let phase = self.tasks[attempt.task].facts.phase.as_ref();
         self.budgets.left_without(phase, reserved)
     }
@@ -456,7 +654,8 @@ impl Run {
 
     /// Whether the current execution has its estimate.
     pub(super) fn is_estimated(&self) -> bool {
-        self.estimate.is_some_and(|(execution, _)| execution == self.execution)
+        self.estimate
+            .is_some_and(|(execution, _)| execution == self.execution)
     }
 
     /// Whether this task of the current execution can get its outcome now.

@@ -12,8 +12,13 @@ use crate::{AttemptId, Event, PicoUsd};
 impl Run {
     /// The order to send the request of an attempt once more, where that is allowed.
     pub(super) fn hedge(&self, attempt: AttemptId) -> Vec<Event> {
-        let Some(in_flight) = self.in_flight.get(&attempt) else { return vec![] };
-        let hedged = Event::TurnHedged { attempt, reserved: in_flight.reserved };
+        let Some(in_flight) = self.in_flight.get(&attempt) else {
+            return vec![];
+        };
+        let hedged = Event::TurnHedged {
+            attempt,
+            reserved: in_flight.reserved,
+        };
         let may_be = self.stage == Stage::Running && in_flight.asks;
         match may_be && self.holds_hedge(attempt, in_flight.reserved) {
             true => vec![hedged],
@@ -24,7 +29,10 @@ impl Run {
     /// The end of the request that is given up of two, if there are two.
     pub(super) fn end_hedge(&self, attempt: AttemptId, billed: bool) -> Option<Event> {
         let reserved = self.in_flight.get(&attempt)?.hedged?;
-        Some(Event::HedgeEnded { attempt, cost: if billed { reserved } else { PicoUsd::ZERO } })
+        Some(Event::HedgeEnded {
+            attempt,
+            cost: if billed { reserved } else { PicoUsd::ZERO },
+        })
     }
 
     /// What an attempt does next with these events. Of two requests under way, one
@@ -34,13 +42,17 @@ impl Run {
         attempt: AttemptId,
         then: impl IntoIterator<Item = Event>,
     ) -> Vec<Event> {
-        self.end_hedge(attempt, true).into_iter().chain(then).collect()
+        self.end_hedge(attempt, true)
+            .into_iter()
+            .chain(then)
+            .collect()
     }
 
     /// Whether all budgets hold a second request beside the first, and there is
     /// none yet. What is wrong with an unknown attempt is told where it is applied.
     pub(super) fn holds_hedge(&self, attempt: AttemptId, reserved: PicoUsd) -> bool {
-        let (Some(in_flight), Some(task)) = (self.in_flight.get(&attempt), self.task(attempt.task)) else {
+        let (Some(in_flight), Some(task)) = (self.in_flight.get(&attempt), self.task(attempt.task))
+        else {
             return true;
         };
         let own_left = task.own_left().saturating_sub(in_flight.reserved);
@@ -48,9 +60,14 @@ impl Run {
         in_flight.hedged.is_none() && reserved <= left
     }
 
-    pub(super) fn apply_hedged(&mut self, attempt: AttemptId, reserved: PicoUsd) -> Result<(), IllegalEvent> {
+    pub(super) fn apply_hedged(
+        &mut self,
+        attempt: AttemptId,
+        reserved: PicoUsd,
+    ) -> Result<(), IllegalEvent> {
         self.under_way(attempt)?.hedged = Some(reserved);
-        self.budgets.reserve(self.tasks[attempt.task].facts.phase.as_ref(), reserved);
+        self.budgets
+            .reserve(self.tasks[attempt.task].facts.phase.as_ref(), reserved);
         Ok(())
     }
 
@@ -64,7 +81,8 @@ impl Run {
         };
         let task = &mut self.tasks[attempt.task];
         let spent = Spent::of(reserved, cost, cost);
-        self.budgets.settle(task.facts.phase.as_ref(), reserved, spent);
+        self.budgets
+            .settle(task.facts.phase.as_ref(), reserved, spent);
         task.spent += spent;
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! What happens to a run.
 
 use crate::budget::TurnBound;
-use crate::event::{Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, ToolCall, Turn, Wait, Worktree};
+use crate::event::{
+    Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, ToolCall, Turn, Wait, Worktree,
+};
 use crate::preflight::Estimate;
 use crate::retry::QuotaWait;
 use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, TaskId, Usage};
@@ -181,7 +183,14 @@ pub struct Submission {
 impl Submission {
     /// A task of which nothing else is to be said.
     pub fn new(key: Key, facts: TaskFacts, spec: Content, outcome: Option<Outcome>) -> Self {
-        Self { key, facts, spec, outcome, asked_after: None, edges: Edges::default() }
+        Self {
+            key,
+            facts,
+            spec,
+            outcome,
+            asked_after: None,
+            edges: Edges::default(),
+        }
     }
 }
 

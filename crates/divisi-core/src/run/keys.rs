@@ -3,14 +3,20 @@
 use crate::{Key, TaskId};
 use std::collections::BTreeMap;
 // With 100,000 keys a tree takes several times as long as the rest of a task.
-#[expect(clippy::disallowed_types, reason = "looked up only, so its order is never seen")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "looked up only, so its order is never seen"
+)]
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// The tasks of every key, and how many of them the current execution has asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Keys {
-    #[expect(clippy::disallowed_types, reason = "looked up only, so its order is never seen")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "looked up only, so its order is never seen"
+    )]
     first: HashMap<Key, First, BuildHasherDefault<FirstBytes>>,
     /// Occurrences after the first; there are few.
     more: BTreeMap<(Key, u32), TaskId>,

@@ -28,7 +28,8 @@ use crate::budget::Budgets;
 use crate::event::{Caps, FlowSource, GroupBegan, ParkReason, Refusal, RunStatus};
 use crate::preflight::Estimate;
 use crate::{
-    AttemptId, Budget, Content, Digest, Failure, Key, Limits, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+    AttemptId, Budget, Content, Digest, Failure, Key, Limits, Outcome, PicoUsd, TaskId, Timestamp,
+    Usage,
 };
 use keys::Keys;
 use serde::{Deserialize, Serialize};
@@ -191,7 +192,10 @@ impl Run {
     /// where nothing waits that more money would help.
     pub fn cap_least(&self) -> Option<PicoUsd> {
         let waiting = self.waiting.all().map(|id| &self.tasks[id]);
-        let least = waiting.filter(|task| task.wanted().is_some()).map(|task| task.bound().least()).min()?;
+        let least = waiting
+            .filter(|task| task.wanted().is_some())
+            .map(|task| task.bound().least())
+            .min()?;
         Some(self.budgets.run.spent().total() + self.budgets.run.reserved + least)
     }
 
@@ -213,13 +217,17 @@ impl Run {
     /// What the flow asked for in the current execution and was not done, and how
     /// often. What agents asked for stands with their tasks.
     pub fn refused(&self) -> impl Iterator<Item = (&Refusal, u64)> {
-        self.refused.iter().map(|(refusal, count)| (refusal, *count))
+        self.refused
+            .iter()
+            .map(|(refusal, count)| (refusal, *count))
     }
 
     /// The first exception in the flow that had no handler, with its line, and how
     /// many there were, in the current execution.
     pub fn uncaught(&self) -> Option<(&str, u32)> {
-        self.uncaught.as_ref().map(|(message, count)| (&**message, *count))
+        self.uncaught
+            .as_ref()
+            .map(|(message, count)| (&**message, *count))
     }
 
     /// What replies have cost in the current execution above what was set aside for them.
@@ -244,11 +252,15 @@ impl Run {
 
     /// Tasks of this execution that wait for something outside of the process.
     pub fn suspended(&self) -> impl Iterator<Item = TaskId> {
-        self.suspended.keys().map(|attempt| attempt.task).filter(|task| self.is_claimed(*task))
+        self.suspended
+            .keys()
+            .map(|attempt| attempt.task)
+            .filter(|task| self.is_claimed(*task))
     }
 
     fn is_claimed(&self, task: TaskId) -> bool {
-        self.task(task).is_some_and(|task| task.claimed_in == self.execution)
+        self.task(task)
+            .is_some_and(|task| task.claimed_in == self.execution)
     }
 
     /// Whether the flow has asked for this before, so that asking again claims a task.
@@ -274,13 +286,16 @@ impl Run {
 
     /// What the flow returned, or why it failed; `None` while it goes on.
     pub fn result(&self) -> Option<Result<&Content, &Failure>> {
-        self.flow_ended.as_ref().map(|ended| ended.as_ref().map_err(|failure| failure.as_ref()))
+        self.flow_ended
+            .as_ref()
+            .map(|ended| ended.as_ref().map_err(|failure| failure.as_ref()))
     }
 
     /// When it goes on by itself, if it is parked and the process that drives it
     /// waits; whether that process still lives, a journal cannot tell.
     pub fn waits_until(&self) -> Option<Timestamp> {
-        self.wakes_at.filter(|_| matches!(self.stage, Stage::Parked(_)))
+        self.wakes_at
+            .filter(|_| matches!(self.stage, Stage::Parked(_)))
     }
 
     /// When its first event was recorded.
@@ -305,12 +320,14 @@ impl Run {
 
     /// All tasks that the current execution asked for, in order of submission.
     pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
-        self.all_tasks().filter(|(_, task)| task.claimed_in == self.execution)
+        self.all_tasks()
+            .filter(|(_, task)| task.claimed_in == self.execution)
     }
 
     /// Tasks of earlier executions that the current one has not asked for.
     pub fn earlier_tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
-        self.all_tasks().filter(|(_, task)| task.claimed_in != self.execution)
+        self.all_tasks()
+            .filter(|(_, task)| task.claimed_in != self.execution)
     }
 
     /// All tasks there ever were, those of earlier executions included.
@@ -331,7 +348,9 @@ impl Run {
         let mut resting = self.waiting.resting().filter(|(_, id)| self.has_slot(*id));
         if self.in_flight.is_empty() {
             // With less room for its reply, if need be.
-            return resting.find(|(_, id)| self.is_hopeful(*id)).map(|(due, _)| due);
+            return resting
+                .find(|(_, id)| self.is_hopeful(*id))
+                .map(|(due, _)| due);
         }
         if !self.waiting.any_fits(&self.budgets) {
             return None;
@@ -343,10 +362,15 @@ impl Run {
         let mut first = resting.take(Self::BUDGET_SCAN_MAX);
         let fits = |&(_, id): &(Timestamp, TaskId)| {
             let task = &self.tasks[id];
-            task.wanted().is_none_or(|wanted| wanted.reserved <= self.budgets.left(task.facts.phase.as_ref()))
+            task.wanted().is_none_or(|wanted| {
+                wanted.reserved <= self.budgets.left(task.facts.phase.as_ref())
+            })
         };
         // Behind too many that are too dear, the cheapest will do.
-        first.find(fits).map(|(due, _)| due).or_else(|| self.waiting.cheapest(&self.budgets).find_map(due))
+        first
+            .find(fits)
+            .map(|(due, _)| due)
+            .or_else(|| self.waiting.cheapest(&self.budgets).find_map(due))
     }
 
     fn slots_free(&self) -> usize {

@@ -9,7 +9,9 @@ impl Run {
     /// Plans to go on without anybody's help, where that may help.
     pub(super) fn wait(&self, now: Timestamp, wait: QuotaWait) -> Vec<Event> {
         match (self.rests_for_quota(), self.wakes_at) {
-            (Some(reset), None) => vec![Event::WaitStarted { until: wait.until(now, reset, self.wakes) }],
+            (Some(reset), None) => vec![Event::WaitStarted {
+                until: wait.until(now, reset, self.wakes),
+            }],
             _ => vec![],
         }
     }
@@ -17,10 +19,19 @@ impl Run {
     /// Parks a run of which all the rest waits for something outside of the process.
     pub(super) fn rests_for_answers(&self) -> Option<Vec<Event>> {
         let tasks = self.suspended().count() as u32;
-        let rests =
-            self.stage == Stage::Running && tasks > 0 && self.in_flight.is_empty() && self.waiting.is_empty();
+        let rests = self.stage == Stage::Running
+            && tasks > 0
+            && self.in_flight.is_empty()
+            && self.waiting.is_empty();
         let reason = ParkReason::Suspended { tasks };
-        rests.then(|| vec![Event::ParkingStarted { reason: reason.clone() }, Event::RunParked { reason }])
+        rests.then(|| {
+            vec![
+                Event::ParkingStarted {
+                    reason: reason.clone(),
+                },
+                Event::RunParked { reason },
+            ]
+        })
     }
 
     /// Goes on when it is time.

@@ -19,13 +19,19 @@ impl Run {
         if let Some(warning) = self.soft_limit() {
             return vec![warning];
         }
-        if let Some(rest) = self.flow_ended.as_ref().and_then(|_| self.rests_for_answers()) {
+        if let Some(rest) = self
+            .flow_ended
+            .as_ref()
+            .and_then(|_| self.rests_for_answers())
+        {
             return rest;
         }
         match &self.stage {
             Stage::Running => self.schedule(now),
             Stage::Parking(reason) if self.in_flight.is_empty() => {
-                vec![Event::RunParked { reason: reason.clone() }]
+                vec![Event::RunParked {
+                    reason: reason.clone(),
+                }]
             }
             Stage::Parked(_) => self.wake(now),
             _ => vec![],
@@ -54,15 +60,25 @@ impl Run {
                     0 => "the flow failed before it started",
                     _ => "the flow failed before it was tried again",
                 };
-                Event::TaskEnded { task, outcome: Outcome::Skipped { reason: reason.into() } }
+                Event::TaskEnded {
+                    task,
+                    outcome: Outcome::Skipped {
+                        reason: reason.into(),
+                    },
+                }
             };
             events.extend(self.waiting.all().map(skip));
         }
         if self.counts.open as usize > events.len() || !self.in_flight.is_empty() {
-            return if events.is_empty() { None } else { Some(events) };
+            return if events.is_empty() {
+                None
+            } else {
+                Some(events)
+            };
         }
         let unsuccessful = self.counts.failed + self.counts.skipped + self.counts.cancelled;
-        let whole = self.overcharged() == PicoUsd::ZERO && !self.refused.keys().any(Refusal::is_of_work);
+        let whole =
+            self.overcharged() == PicoUsd::ZERO && !self.refused.keys().any(Refusal::is_of_work);
         let status = match ended {
             Err(_) => RunStatus::Failed,
             Ok(_) if self.uncaught.is_some() => RunStatus::Failed,
@@ -99,7 +115,8 @@ impl Run {
         let mut slots_of_programs = self.slots_of_programs_free();
         let mut startable = self.waiting.startable(now, &self.budgets);
         while let Some(id) = startable.next(slots_of_programs > 0) {
-            let out_of_budget = too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budgets);
+            let out_of_budget =
+                too_dear == Self::BUDGET_SCAN_MAX || !self.waiting.any_fits(&budgets);
             if started == slots_free || out_of_budget {
                 break;
             }
@@ -116,13 +133,19 @@ impl Run {
         }
         if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
             // Small work may stand further behind; the smallest goes first.
-            let rests = |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
-            let smallest = self.waiting.cheapest(&self.budgets).take(Self::BUDGET_SCAN_MAX);
+            let rests =
+                |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
+            let smallest = self
+                .waiting
+                .cheapest(&self.budgets)
+                .take(Self::BUDGET_SCAN_MAX);
             let start =
-                smallest.filter(|id| !rests(*id) && self.has_slot(*id)).map(|id| match self.wanted(id) {
-                    Some(wanted) => self.attempt(id, wanted, &mut budgets),
-                    None => self.cannot_start(id),
-                });
+                smallest
+                    .filter(|id| !rests(*id) && self.has_slot(*id))
+                    .map(|id| match self.wanted(id) {
+                        Some(wanted) => self.attempt(id, wanted, &mut budgets),
+                        None => self.cannot_start(id),
+                    });
             events.extend(start.take(1));
         }
         if events.is_empty() && self.in_flight.is_empty() && !self.waiting.is_empty() {
@@ -133,7 +156,8 @@ impl Run {
 
     /// What follows when nothing is under way and nothing fits as it is.
     fn squeeze_or_park(&self, now: Timestamp) -> Vec<Event> {
-        let rests = |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
+        let rests =
+            |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
         let mut waiting = self.waiting.all().filter(|id| !rests(*id));
         if let Some((id, grant)) = waiting.find_map(|id| Some((id, self.squeezed(id)?))) {
             return vec![self.attempt(id, grant, &mut self.budgets.capped())];
@@ -141,8 +165,15 @@ impl Run {
         if self.waiting.all().any(|id| self.is_hopeful(id)) {
             return vec![];
         }
-        let reason = ParkReason::Budget { phase: self.exhausted_phase() };
-        vec![Event::ParkingStarted { reason: reason.clone() }, Event::RunParked { reason }]
+        let reason = ParkReason::Budget {
+            phase: self.exhausted_phase(),
+        };
+        vec![
+            Event::ParkingStarted {
+                reason: reason.clone(),
+            },
+            Event::RunParked { reason },
+        ]
     }
 
     /// The phase whose cap stops the first of those that wait, where the run's would not.
@@ -156,7 +187,10 @@ impl Run {
     fn squeezed(&self, id: TaskId) -> Option<Grant> {
         let task = &self.tasks[id];
         self.wanted(id)?;
-        task.bound().fit(task.own_left().min(self.budgets.left(task.facts.phase.as_ref())))
+        task.bound().fit(
+            task.own_left()
+                .min(self.budgets.left(task.facts.phase.as_ref())),
+        )
     }
 
     /// What the next attempt reserves where the budgets hold it; `None` where it can never start.
@@ -173,11 +207,17 @@ impl Run {
     /// The end of a task that can never start.
     fn cannot_start(&self, task: TaskId) -> Event {
         let failure = match self.is_uncovered(task) {
-            true => Failure::new(FailureClass::Budget, "what it may cost has no bound, and there is a cap")
-                .hint("set `maxCost` of the task, or `cost` of its executor in divisi.toml"),
+            true => Failure::new(
+                FailureClass::Budget,
+                "what it may cost has no bound, and there is a cap",
+            )
+            .hint("set `maxCost` of the task, or `cost` of its executor in divisi.toml"),
             false => self.over_own_budget(task, self.tasks[task].bound()),
         };
-        Event::TaskEnded { task, outcome: Outcome::Failed(failure) }
+        Event::TaskEnded {
+            task,
+            outcome: Outcome::Failed(failure),
+        }
     }
 
     /// Whether a waiting task can start, or be ended, as the budgets are.
@@ -188,9 +228,17 @@ impl Run {
     /// The start of the next attempt, reserved in `budgets`.
     fn attempt(&self, id: TaskId, grant: Grant, budgets: &mut Budgets) -> Event {
         let task = &self.tasks[id];
-        let Grant { reserved, reply_tokens } = grant;
+        let Grant {
+            reserved,
+            reply_tokens,
+        } = grant;
         budgets.reserve(task.facts.phase.as_ref(), reserved);
         let (attempt, model) = (task.next_attempt(id), task.next_model().cloned());
-        Event::AttemptScheduled { attempt, model, reserved, reply_tokens }
+        Event::AttemptScheduled {
+            attempt,
+            model,
+            reserved,
+            reply_tokens,
+        }
     }
 }

@@ -103,7 +103,10 @@ impl Siblings {
                 }
             }
             // What was never tried says nothing of those that wait.
-            Outcome::Ok { .. } | Outcome::Failed(_) | Outcome::Skipped { .. } | Outcome::Cancelled => {}
+            Outcome::Ok { .. }
+            | Outcome::Failed(_)
+            | Outcome::Skipped { .. }
+            | Outcome::Cancelled => {}
         }
     }
 
@@ -128,17 +131,38 @@ impl Run {
     pub(super) fn hopeless(&self, task: &TaskState, failure: &Failure) -> Option<ParkReason> {
         let first = self.limits.hopeless_after;
         let failed = self.siblings.hopeless(task.sibling, failure.class, first)?;
-        let Failure { class, message, hint, .. } = failure.clone();
+        let Failure {
+            class,
+            message,
+            hint,
+            ..
+        } = failure.clone();
         let phase = task.facts.phase.clone();
-        (self.stage == Stage::Running).then_some(ParkReason::Hopeless { class, failed, phase, message, hint })
+        (self.stage == Stage::Running).then_some(ParkReason::Hopeless {
+            class,
+            failed,
+            phase,
+            message,
+            hint,
+        })
     }
 }
 
 impl Ord for Sort {
     fn cmp(&self, Self(other): &Self) -> Ordering {
-        let TaskFacts { phase, executor, kind, models, .. } = &*self.0;
-        let by_phase = phase.cmp(&other.phase).then_with(|| executor.cmp(&other.executor));
-        by_phase.then_with(|| kind.cmp(&other.kind)).then_with(|| models.cmp(&other.models))
+        let TaskFacts {
+            phase,
+            executor,
+            kind,
+            models,
+            ..
+        } = &*self.0;
+        let by_phase = phase
+            .cmp(&other.phase)
+            .then_with(|| executor.cmp(&other.executor));
+        by_phase
+            .then_with(|| kind.cmp(&other.kind))
+            .then_with(|| models.cmp(&other.models))
     }
 }
 

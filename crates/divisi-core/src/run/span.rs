@@ -26,7 +26,9 @@ impl Span {
                 self.since = Some(at);
             }
             Event::RunWoken => self.since = Some(at),
-            Event::WaitStarted { .. } | Event::RunParked { .. } | Event::RunEnded { .. } => self.close(at),
+            Event::WaitStarted { .. } | Event::RunParked { .. } | Event::RunEnded { .. } => {
+                self.close(at);
+            }
             _ => {}
         }
         self.latest = at;

@@ -8,7 +8,8 @@ use crate::event::{Suspension, TaskFacts, Worktree};
 use crate::outcome::Remedy;
 use crate::retry::Tries;
 use crate::{
-    AttemptId, Content, Digest, Failure, FailureClass, Key, Outcome, PicoUsd, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Failure, FailureClass, Key, Outcome, PicoUsd, TaskId, Timestamp,
+    Usage,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -194,7 +195,9 @@ impl TaskState {
     /// Tools that its agents called and the run does not permit, the permission
     /// that each takes, and how often it was called.
     pub fn refused_tools(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u32)> {
-        self.refused_tools.iter().map(|(tool, (permission, count))| (tool, permission, *count))
+        self.refused_tools
+            .iter()
+            .map(|(tool, (permission, count))| (tool, permission, *count))
     }
 
     /// What it waits for outside of the process, while its attempt is suspended.
@@ -255,7 +258,10 @@ impl TaskState {
             // What a budget interrupts, nobody has failed or waited at.
             Some(_) if next_turn.is_some() => {}
             Some(failure) => {
-                self.tries = self.facts.retry_policy().after(self.tries, failure.class, at);
+                self.tries = self
+                    .facts
+                    .retry_policy()
+                    .after(self.tries, failure.class, at);
                 self.outages += u32::from(failure.class.is_outage());
                 self.out_of_quota |= failure.class == FailureClass::Quota;
             }
@@ -292,13 +298,17 @@ impl TaskState {
 
     /// The model of its next attempt.
     pub(super) fn next_model(&self) -> Option<&Arc<str>> {
-        let TaskFacts { models, fallbacks, .. } = &*self.facts;
+        let TaskFacts {
+            models, fallbacks, ..
+        } = &*self.facts;
         models.iter().chain(fallbacks).nth(self.next_place())
     }
 
     /// The place of that model among those of its ladder and its fallbacks.
     fn next_place(&self) -> usize {
-        let TaskFacts { models, fallbacks, .. } = &*self.facts;
+        let TaskFacts {
+            models, fallbacks, ..
+        } = &*self.facts;
         let stand_ins = (self.outages / Self::OUTAGES_MAX) as usize;
         match stand_ins.min(fallbacks.len()) {
             0 => (self.rung as usize).min(models.len().saturating_sub(1)),
@@ -308,7 +318,10 @@ impl TaskState {
 
     /// Whether a stronger model is left to ask if its check refuses the next result.
     pub fn can_climb(&self) -> bool {
-        matches!(climb(self.rung as usize, self.facts.models.len(), false, false), Climb::Next(_))
+        matches!(
+            climb(self.rung as usize, self.facts.models.len(), false, false),
+            Climb::Next(_)
+        )
     }
 
     /// What the first new request of its next attempt may cost.
@@ -320,14 +333,20 @@ impl TaskState {
         let first = match self.facts.cost_max {
             // Nothing left is not enough.
             Some(_) if self.facts.unbounded => TurnBound::fixed(self.own_left().max(PicoUsd(1))),
-            _ => firsts.get(self.next_place()).or(firsts.last()).copied().unwrap_or_default(),
+            _ => firsts
+                .get(self.next_place())
+                .or(firsts.last())
+                .copied()
+                .unwrap_or_default(),
         };
         self.next_turn.map_or(first, |next| first.or(next))
     }
 
     /// What is left of its own budget.
     pub(super) fn own_left(&self) -> PicoUsd {
-        self.facts.cost_max.map_or(PicoUsd::MAX, |most| most.saturating_sub(self.spent.total()))
+        self.facts
+            .cost_max
+            .map_or(PicoUsd::MAX, |most| most.saturating_sub(self.spent.total()))
     }
 
     /// What its next attempt reserves where only its own budget counts; `None`
@@ -339,21 +358,41 @@ impl TaskState {
     pub(super) fn wanted(&self) -> Option<Grant> {
         let own_left = self.own_left();
         let grant = self.bound().fit(own_left)?;
-        let next = self.next_turn.and_then(|next| next.fit(own_left)).unwrap_or(grant);
-        Some(Grant { reserved: grant.reserved.max(next.reserved), ..grant })
+        let next = self
+            .next_turn
+            .and_then(|next| next.fit(own_left))
+            .unwrap_or(grant);
+        Some(Grant {
+            reserved: grant.reserved.max(next.reserved),
+            ..grant
+        })
     }
 
     /// What its place among those that wait depends on.
     pub(super) fn place(&self, id: TaskId) -> Place<'_> {
         // One that can only fail reserves nothing.
         let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
-        let TaskFacts { priority, phase, is_program, .. } = &*self.facts;
-        Place { id, priority: *priority, cost, phase: phase.as_ref(), is_program: *is_program }
+        let TaskFacts {
+            priority,
+            phase,
+            is_program,
+            ..
+        } = &*self.facts;
+        Place {
+            id,
+            priority: *priority,
+            cost,
+            phase: phase.as_ref(),
+            is_program: *is_program,
+        }
     }
 
     /// The name of its next attempt.
     pub(super) fn next_attempt(&self, id: TaskId) -> AttemptId {
-        AttemptId { task: id, number: self.attempts + 1 }
+        AttemptId {
+            task: id,
+            number: self.attempts + 1,
+        }
     }
 }
 

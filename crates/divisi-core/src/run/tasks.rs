@@ -47,11 +47,17 @@ impl<T> Tasks<T> {
     }
 
     pub(super) fn get_mut(&mut self, id: TaskId) -> Option<&mut T> {
-        self.chunks.get_mut(id.index() / CHUNK)?.get_mut(id.index() % CHUNK)
+        self.chunks
+            .get_mut(id.index() / CHUNK)?
+            .get_mut(id.index() % CHUNK)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (TaskId, &T)> {
-        self.chunks.iter().flatten().enumerate().map(|(index, task)| (TaskId(index as u32), task))
+        self.chunks
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, task)| (TaskId(index as u32), task))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
@@ -86,7 +92,10 @@ mod tests {
         assert_eq!(tasks.len(), many as usize);
         assert!((0..many).all(|number| tasks[TaskId(number)] == number));
         assert!(
-            tasks.iter().map(|(id, number)| (id.0, *number)).eq((0..many).map(|number| (number, number)))
+            tasks
+                .iter()
+                .map(|(id, number)| (id.0, *number))
+                .eq((0..many).map(|number| (number, number)))
         );
         assert_eq!(tasks.get(TaskId(many)), None);
     }

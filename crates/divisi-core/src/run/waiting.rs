@@ -58,13 +58,18 @@ pub(super) enum Turn {
 impl Waiting {
     /// Nothing waits. `capped` tells whether there is a cap for the run.
     pub(super) fn empty(capped: bool) -> Self {
-        Self { open: Sorts::empty(capped), capped: BTreeMap::new() }
+        Self {
+            open: Sorts::empty(capped),
+            capped: BTreeMap::new(),
+        }
     }
 
     /// From now on the tasks of this phase wait by themselves. None of them may
     /// wait at this moment.
     pub(super) fn cap_phase(&mut self, phase: &Arc<str>) {
-        self.capped.entry(phase.clone()).or_insert_with(|| Sorts::empty(true));
+        self.capped
+            .entry(phase.clone())
+            .or_insert_with(|| Sorts::empty(true));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,8 +88,13 @@ impl Waiting {
 
     /// Everyone, those that may start first.
     pub(super) fn all(&self) -> impl Iterator<Item = TaskId> {
-        let ready = self.pools().flat_map(|(_, _, pool)| pool.ready.iter().map(|(_, id)| *id));
-        ready.chain(self.pools().flat_map(|(_, _, pool)| pool.resting.iter().map(|(_, id)| *id)))
+        let ready = self
+            .pools()
+            .flat_map(|(_, _, pool)| pool.ready.iter().map(|(_, id)| *id));
+        ready.chain(
+            self.pools()
+                .flat_map(|(_, _, pool)| pool.resting.iter().map(|(_, id)| *id)),
+        )
     }
 
     /// Those that may start at `now`, in order. Phases whose budget holds none
@@ -98,33 +108,56 @@ impl Waiting {
             !pool.is_empty() && pool.any_fits(budgets.left(*phase))
         };
         let pools = self.pools().filter(any_fits);
-        Startable(pools.map(|(_, is_program, pool)| (is_program, pool.startable(now).peekable())).collect())
+        Startable(
+            pools
+                .map(|(_, is_program, pool)| (is_program, pool.startable(now).peekable()))
+                .collect(),
+        )
     }
 
     /// Those that rest, the first to be done first.
     pub(super) fn resting(&self) -> impl Iterator<Item = (Timestamp, TaskId)> {
-        self.pools().map(|(_, _, pool)| pool.resting.iter().copied()).kmerge()
+        self.pools()
+            .map(|(_, _, pool)| pool.resting.iter().copied())
+            .kmerge()
     }
 
     /// Those that the budgets hold one of, cheapest first. None where there is no cap.
     pub(super) fn cheapest(&self, budgets: &Budgets) -> impl Iterator<Item = TaskId> {
-        self.pools().flat_map(move |(phase, _, pool)| pool.cheapest(budgets.left(phase)))
+        self.pools()
+            .flat_map(move |(phase, _, pool)| pool.cheapest(budgets.left(phase)))
     }
 
     /// Whether the budgets hold any of them.
     pub(super) fn any_fits(&self, budgets: &Budgets) -> bool {
-        self.pools().any(|(phase, _, pool)| pool.any_fits(budgets.left(phase)))
+        self.pools()
+            .any(|(phase, _, pool)| pool.any_fits(budgets.left(phase)))
     }
 
     fn pools(&self) -> impl Iterator<Item = (Option<&Arc<str>>, bool, &Pool)> {
-        let capped = self.capped.iter().map(|(phase, sorts)| (Some(phase), sorts));
+        let capped = self
+            .capped
+            .iter()
+            .map(|(phase, sorts)| (Some(phase), sorts));
         let all = std::iter::once((None, &self.open)).chain(capped);
-        all.flat_map(|(phase, sorts)| [(phase, false, &sorts.models), (phase, true, &sorts.programs)])
+        all.flat_map(|(phase, sorts)| {
+            [
+                (phase, false, &sorts.models),
+                (phase, true, &sorts.programs),
+            ]
+        })
     }
 
     fn pool(&mut self, place: Place<'_>) -> &mut Pool {
-        let sorts = place.phase.and_then(|phase| self.capped.get_mut(phase)).unwrap_or(&mut self.open);
-        if place.is_program { &mut sorts.programs } else { &mut sorts.models }
+        let sorts = place
+            .phase
+            .and_then(|phase| self.capped.get_mut(phase))
+            .unwrap_or(&mut self.open);
+        if place.is_program {
+            &mut sorts.programs
+        } else {
+            &mut sorts.models
+        }
     }
 }
 
@@ -134,28 +167,45 @@ pub(super) struct Startable<I: Iterator>(Vec<(bool, Peekable<I>)>);
 impl<I: Iterator<Item = (Turn, TaskId)>> Startable<I> {
     /// The next one; with or without those of programs.
     pub(super) fn next(&mut self, with_programs: bool) -> Option<TaskId> {
-        let may = self.0.iter_mut().filter(|(is_program, _)| with_programs || !is_program);
-        let first = may.filter_map(|(_, pool)| Some((*pool.peek()?, pool))).min_by_key(|(first, _)| *first);
+        let may = self
+            .0
+            .iter_mut()
+            .filter(|(is_program, _)| with_programs || !is_program);
+        let first = may
+            .filter_map(|(_, pool)| Some((*pool.peek()?, pool)))
+            .min_by_key(|(first, _)| *first);
         first.and_then(|(_, pool)| pool.next()).map(|(_, id)| id)
     }
 }
 
 impl Sorts {
     fn empty(capped: bool) -> Self {
-        Self { models: Pool::empty(capped), programs: Pool::empty(capped) }
+        Self {
+            models: Pool::empty(capped),
+            programs: Pool::empty(capped),
+        }
     }
 }
 
 impl Pool {
     fn empty(capped: bool) -> Self {
-        Self { by_cost: capped.then(BTreeSet::new), ..Self::default() }
+        Self {
+            by_cost: capped.then(BTreeSet::new),
+            ..Self::default()
+        }
     }
 
     fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.resting.is_empty()
     }
 
-    fn insert(&mut self, stage: &TaskStage, Place { id, priority, cost, .. }: Place<'_>) {
+    fn insert(
+        &mut self,
+        stage: &TaskStage,
+        Place {
+            id, priority, cost, ..
+        }: Place<'_>,
+    ) {
         let new = match stage {
             TaskStage::Ready => self.ready.insert((Reverse(priority), id)),
             TaskStage::Resting(due) => self.resting.insert((*due, id)),
@@ -170,7 +220,13 @@ impl Pool {
         }
     }
 
-    fn remove(&mut self, stage: &TaskStage, Place { id, priority, cost, .. }: Place<'_>) {
+    fn remove(
+        &mut self,
+        stage: &TaskStage,
+        Place {
+            id, priority, cost, ..
+        }: Place<'_>,
+    ) {
         let known = match stage {
             TaskStage::Ready => self.ready.remove(&(Reverse(priority), id)),
             TaskStage::Resting(due) => self.resting.remove(&(*due, id)),
@@ -188,12 +244,18 @@ impl Pool {
     fn startable(&self, now: Timestamp) -> impl Iterator<Item = (Turn, TaskId)> {
         let rested = self.resting.iter().take_while(move |(due, _)| *due <= now);
         let rested = rested.map(|(due, id)| (Turn::Rested(*due), *id));
-        rested.chain(self.ready.iter().map(|(priority, id)| (Turn::Ready(*priority), *id)))
+        rested.chain(
+            self.ready
+                .iter()
+                .map(|(priority, id)| (Turn::Ready(*priority), *id)),
+        )
     }
 
     fn cheapest(&self, left: PicoUsd) -> impl Iterator<Item = TaskId> {
         let by_cost = self.by_cost.iter().flatten();
-        by_cost.take_while(move |(cost, _)| *cost <= left).map(|(_, id)| *id)
+        by_cost
+            .take_while(move |(cost, _)| *cost <= left)
+            .map(|(_, id)| *id)
     }
 
     fn any_fits(&self, left: PicoUsd) -> bool {

@@ -37,7 +37,13 @@ struct Told {
 
 impl<W> Delivery<W> {
     pub(super) fn new() -> Self {
-        Self { waiting: vec![], recorded: BTreeMap::new(), fresh: vec![], answered: 0, told: vec![] }
+        Self {
+            waiting: vec![],
+            recorded: BTreeMap::new(),
+            fresh: vec![],
+            answered: 0,
+            told: vec![],
+        }
     }
 
     /// Learns which outcomes the journal holds when an execution begins.
@@ -79,7 +85,11 @@ impl<W> Delivery<W> {
     pub(super) fn refused(&mut self) {
         let given = self.last().given;
         if self.told.is_empty() || self.last().task.is_some() {
-            self.told.push(Told { before: self.answered, task: None, given });
+            self.told.push(Told {
+                before: self.answered,
+                task: None,
+                given,
+            });
         }
         self.answered += 1;
     }
@@ -114,7 +124,9 @@ impl<W> Delivery<W> {
 
     /// Whether anything waits for `task`.
     pub(super) fn is_waited_for(&self, task: TaskId) -> bool {
-        self.waiting.get(task.0 as usize).is_some_and(Option::is_some)
+        self.waiting
+            .get(task.0 as usize)
+            .is_some_and(Option::is_some)
     }
 
     /// Whether the flow has heard everything it can be told.
@@ -143,10 +155,16 @@ impl<W> Delivery<W> {
     pub(super) fn answers(&mut self, run: &Run) -> Vec<(W, TaskId)> {
         let mut answers = vec![];
         for task in std::mem::take(&mut self.fresh) {
-            let Some(TaskStage::Ended { order, .. }) = run.task(task).map(TaskState::stage) else { continue };
+            let Some(TaskStage::Ended { order, .. }) = run.task(task).map(TaskState::stage) else {
+                continue;
+            };
             if let Some(waiter) = self.waiting.get_mut(task.0 as usize).and_then(Option::take) {
                 let given = self.last().given.max(order + 1);
-                self.told.push(Told { before: self.answered, task: Some(task), given });
+                self.told.push(Told {
+                    before: self.answered,
+                    task: Some(task),
+                    given,
+                });
                 self.answered += 1;
                 answers.push((waiter, task));
             }
@@ -164,6 +182,9 @@ mod tests {
         let mut delivery = Delivery::<()>::new();
         (0..1_000).for_each(|_| delivery.refused());
         assert_eq!((delivery.answered(), delivery.told.len()), (1_000, 1));
-        assert_eq!([0, 1, 500, 1_000].map(|answered| delivery.after(answered)), [(None, 0); 4]);
+        assert_eq!(
+            [0, 1, 500, 1_000].map(|answered| delivery.after(answered)),
+            [(None, 0); 4]
+        );
     }
 }

@@ -21,8 +21,8 @@ use crate::event::{Awaited, GroupBegan, Recorded, Refusal, Wait};
 use crate::retry::QuotaWait;
 use crate::run::{AttemptEnd, Stage, Submission};
 use crate::{
-    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Millis, Position, Run, TaskId,
-    Timestamp,
+    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Millis, Position, Run,
+    TaskId, Timestamp,
 };
 use delivery::Delivery;
 use std::collections::BTreeMap;
@@ -196,16 +196,25 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             }
         };
         // An outcome of this batch is given with the others of the batch, in their order.
-        let ends_now =
-            |recorded: &Recorded| matches!(recorded.event, Event::TaskEnded { task: of, .. } if of == task);
+        let ends_now = |recorded: &Recorded| matches!(recorded.event, Event::TaskEnded { task: of, .. } if of == task);
         let is_known = !self.batch[from..].iter().any(ends_now);
         self.delivery.wait(&self.run, task, waiter, is_known);
         Ok(Submitted::Taken { task, is_new })
     }
 
     /// Says how a task hangs together with those before it.
-    fn connect(&mut self, Submission { key, asked_after, edges, .. }: &mut Submission) {
-        let (last, given) = self.delivery.after(asked_after.unwrap_or(self.delivery.answered()));
+    fn connect(
+        &mut self,
+        Submission {
+            key,
+            asked_after,
+            edges,
+            ..
+        }: &mut Submission,
+    ) {
+        let (last, given) = self
+            .delivery
+            .after(asked_after.unwrap_or(self.delivery.answered()));
         edges.given = given;
         edges.waits = edges.waits.or(asked_after.and(last).map(Awaited::Task));
         let is_news = |began: &GroupBegan| self.run.group(began.group) != Some(began);
@@ -218,10 +227,17 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
     /// An attempt says something and waits for the answer, which comes as an effect:
     /// [`Input::TurnWanted`], [`Input::TurnEnded`] or [`Input::HedgeWanted`]. Where it is
     /// turned down, the answer is given back at once.
-    pub fn ask(&mut self, now: Timestamp, input: Input, answer: A) -> Result<Option<A>, IllegalEvent> {
+    pub fn ask(
+        &mut self,
+        now: Timestamp,
+        input: Input,
+        answer: A,
+    ) -> Result<Option<A>, IllegalEvent> {
         let from = self.decide(now, input)?;
         let granted = match self.batch.get(from).map(|recorded| &recorded.event) {
-            Some(Event::TurnScheduled { reply_tokens, .. }) => Effect::Granted(answer, *reply_tokens),
+            Some(Event::TurnScheduled { reply_tokens, .. }) => {
+                Effect::Granted(answer, *reply_tokens)
+            }
             Some(Event::TurnEnded { .. } | Event::TurnHedged { .. }) => Effect::Recorded(answer),
             // A budget that is too small ends the attempt instead.
             _ => return Ok(Some(answer)),
@@ -263,14 +279,36 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         now: Timestamp,
         under_way: impl IntoIterator<Item = UnderWay>,
     ) -> Result<(), IllegalEvent> {
-        for UnderWay { attempt, owed, waited, waits } in under_way {
+        for UnderWay {
+            attempt,
+            owed,
+            waited,
+            waits,
+        } in under_way
+        {
             if !owed.second {
-                self.decide(now, Input::HedgeEnded { attempt, billed: false })?;
+                self.decide(
+                    now,
+                    Input::HedgeEnded {
+                        attempt,
+                        billed: false,
+                    },
+                )?;
             }
             if !owed.first {
                 let withdrawn = Failure::new(FailureClass::Interrupted, "the run was cancelled");
-                let end = AttemptEnd { waited, waits, ..AttemptEnd::of(Err(withdrawn)) };
-                self.decide(now, Input::AttemptEnded { attempt, end: Box::new(end) })?;
+                let end = AttemptEnd {
+                    waited,
+                    waits,
+                    ..AttemptEnd::of(Err(withdrawn))
+                };
+                self.decide(
+                    now,
+                    Input::AttemptEnded {
+                        attempt,
+                        end: Box::new(end),
+                    },
+                )?;
             }
         }
         self.decide(now, Input::Cancel).map(drop)
@@ -279,7 +317,9 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
     /// Starts what may start, until nothing more follows from what was taken in.
     pub fn settle(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
         while self.decide(now, Input::Tick)? < self.batch.len() {}
-        if self.flow_waits_after.is_some_and(|answered| self.delivery.has_told_all(answered))
+        if self
+            .flow_waits_after
+            .is_some_and(|answered| self.delivery.has_told_all(answered))
             && !self.has_outcomes()
         {
             self.decide(now, Input::FlowWaits)?;
@@ -330,9 +370,16 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         let mut effects = std::mem::take(&mut self.granted);
         for Recorded { event, .. } in batch {
             effects.extend(match event {
-                Event::AttemptScheduled { attempt, model, reply_tokens, .. } => {
-                    Some(Effect::Start { attempt: *attempt, model: model.clone(), room: *reply_tokens })
-                }
+                Event::AttemptScheduled {
+                    attempt,
+                    model,
+                    reply_tokens,
+                    ..
+                } => Some(Effect::Start {
+                    attempt: *attempt,
+                    model: model.clone(),
+                    room: *reply_tokens,
+                }),
                 // What is suspended is carried out elsewhere.
                 Event::AttemptSuspended { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
                     Some(Effect::Ended(*attempt))
@@ -412,14 +459,25 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
     /// Takes an event in, at the place where it stands in the journal.
     fn add(&mut self, at: Timestamp, event: Event) {
         if let Event::Refused { refusal, count } = &event {
-            let place = self.refusals.get(refusal).and_then(|place| self.batch.get_mut(*place));
-            if let Some(Recorded { event: Event::Refused { count: before, .. }, .. }) = place {
+            let place = self
+                .refusals
+                .get(refusal)
+                .and_then(|place| self.batch.get_mut(*place));
+            if let Some(Recorded {
+                event: Event::Refused { count: before, .. },
+                ..
+            }) = place
+            {
                 *before = before.saturating_add(*count);
                 return;
             }
             self.refusals.insert(refusal.clone(), self.batch.len());
         }
         let position = self.position.after(self.batch.len());
-        self.batch.push(Recorded { position, at, event });
+        self.batch.push(Recorded {
+            position,
+            at,
+            event,
+        });
     }
 }

@@ -15,22 +15,41 @@ fn text(text: &str) -> Content {
 }
 
 fn source() -> FlowSource {
-    FlowSource { path: None, source: text("// a story"), args: None, folder: None, options: None }
+    FlowSource {
+        path: None,
+        source: text("// a story"),
+        args: None,
+        folder: None,
+        options: None,
+    }
 }
 
 fn submission(name: &str) -> Submission {
     let first_turns = vec![TurnBound::fixed(PicoUsd(1))];
-    let facts = TaskFacts { label: name.into(), executor: "api".into(), first_turns, ..TaskFacts::default() };
+    let facts = TaskFacts {
+        label: name.into(),
+        executor: "api".into(),
+        first_turns,
+        ..TaskFacts::default()
+    };
     Submission::new(Key(Digest::of(name.as_bytes())), facts, text("{}"), None)
 }
 
 fn begun(run: Run, position: Position, limits: Limits) -> Loop {
     let mut runs = RunLoop::new(run, position, None, ());
     let first = match runs.run().stage() {
-        Stage::Unstarted => {
-            Input::Start { name: "test".into(), flow: source(), limits, caps: Caps::default() }
-        }
-        _ => Input::Resume { flow: source(), limits, caps: Caps::default(), reopen_failed: false },
+        Stage::Unstarted => Input::Start {
+            name: "test".into(),
+            flow: source(),
+            limits,
+            caps: Caps::default(),
+        },
+        _ => Input::Resume {
+            flow: source(),
+            limits,
+            caps: Caps::default(),
+            reopen_failed: false,
+        },
     };
     runs.begin(NOW, first).unwrap();
     runs
@@ -52,7 +71,8 @@ fn starts(effects: &[Effect<AttemptId>]) -> Vec<AttemptId> {
 
 fn ends(runs: &mut Loop, attempt: AttemptId) {
     let end = Box::new(AttemptEnd::of(Ok(text("1"))));
-    runs.input(NOW, Input::AttemptEnded { attempt, end }).unwrap();
+    runs.input(NOW, Input::AttemptEnded { attempt, end })
+        .unwrap();
 }
 
 #[test]
@@ -68,7 +88,13 @@ fn a_replay_answers_in_recorded_order_and_hears_the_flow_in_between() {
         ends(&mut runs, *attempt);
     }
     commits(&mut runs);
-    assert_eq!(runs.answers().iter().map(|(waiter, _)| *waiter).collect::<Vec<_>>(), [2, 1, 0]);
+    assert_eq!(
+        runs.answers()
+            .iter()
+            .map(|(waiter, _)| *waiter)
+            .collect::<Vec<_>>(),
+        [2, 1, 0]
+    );
     let position = runs.take_batch().0;
 
     let mut again = begun(runs.into_run(), position, Limits::default());
@@ -76,17 +102,32 @@ fn a_replay_answers_in_recorded_order_and_hears_the_flow_in_between() {
         again.submit(NOW, submission(name), waiter as u32).unwrap();
     }
     commits(&mut again);
-    assert_eq!(again.answers(), [], "the flow may not have asked for all of them yet");
+    assert_eq!(
+        again.answers(),
+        [],
+        "the flow may not have asked for all of them yet"
+    );
     again.flow_waits(NOW, 0).unwrap();
     let given = again.answers();
-    assert_eq!(given.iter().map(|(waiter, _)| *waiter).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(
+        given.iter().map(|(waiter, _)| *waiter).collect::<Vec<_>>(),
+        [1, 0]
+    );
     again.flow_waits(NOW, 1).unwrap();
-    assert_eq!(*again.run().stage(), Stage::Replaying, "it has not heard all of them");
+    assert_eq!(
+        *again.run().stage(),
+        Stage::Replaying,
+        "it has not heard all of them"
+    );
     again.submit(NOW, submission("c"), 2).unwrap();
     again.flow_waits(NOW, 2).unwrap();
     assert_eq!(again.answers().len(), 1);
     again.flow_waits(NOW, 3).unwrap();
-    assert_eq!(*again.run().stage(), Stage::Running, "nothing is left that it has not heard");
+    assert_eq!(
+        *again.run().stage(),
+        Stage::Running,
+        "nothing is left that it has not heard"
+    );
 }
 
 #[test]
@@ -100,13 +141,23 @@ fn an_outcome_that_comes_during_a_replay_waits_behind_those_recorded_before() {
     let position = runs.take_batch().0;
     let mut again = begun(runs.into_run(), position, Limits::default());
     again.submit(NOW, submission("a"), 0).unwrap();
-    let useless = Outcome::Failed(Failure::new(FailureClass::Unavailable, "there is no such agent"));
-    let new = Submission { outcome: Some(useless), ..submission("b") };
+    let useless = Outcome::Failed(Failure::new(
+        FailureClass::Unavailable,
+        "there is no such agent",
+    ));
+    let new = Submission {
+        outcome: Some(useless),
+        ..submission("b")
+    };
     again.submit(NOW, new, 1).unwrap();
     commits(&mut again);
     assert_eq!(again.answers(), []);
     again.flow_waits(NOW, 0).unwrap();
-    let given: Vec<_> = again.answers().into_iter().map(|(waiter, _)| waiter).collect();
+    let given: Vec<_> = again
+        .answers()
+        .into_iter()
+        .map(|(waiter, _)| waiter)
+        .collect();
     assert_eq!(given, [0, 1]);
 }
 
@@ -117,20 +168,43 @@ fn outcomes_of_a_batch_are_given_in_the_order_in_which_they_are_recorded() {
     runs.flow_waits(NOW, 0).unwrap();
     let attempts = starts(&commits(&mut runs));
     ends(&mut runs, attempts[0]);
-    let useless = Outcome::Failed(Failure::new(FailureClass::Unavailable, "there is no such agent"));
-    runs.submit(NOW, Submission { outcome: Some(useless), ..submission("b") }, 1).unwrap();
+    let useless = Outcome::Failed(Failure::new(
+        FailureClass::Unavailable,
+        "there is no such agent",
+    ));
+    runs.submit(
+        NOW,
+        Submission {
+            outcome: Some(useless),
+            ..submission("b")
+        },
+        1,
+    )
+    .unwrap();
     commits(&mut runs);
-    let given: Vec<_> = runs.answers().into_iter().map(|(waiter, _)| waiter).collect();
+    let given: Vec<_> = runs
+        .answers()
+        .into_iter()
+        .map(|(waiter, _)| waiter)
+        .collect();
     assert_eq!(given, [0, 1]);
 }
 
 #[test]
 fn what_is_refused_is_answered_at_once_and_alike_refusals_are_one_event() {
-    let mut runs = begun(Run::new(), Position(0), Limits { tasks_max: 1, ..Limits::default() });
+    let mut runs = begun(
+        Run::new(),
+        Position(0),
+        Limits {
+            tasks_max: 1,
+            ..Limits::default()
+        },
+    );
     runs.submit(NOW, submission("a"), 0).unwrap();
     for waiter in [1, 2] {
         assert_eq!(
-            runs.submit(NOW, submission(&waiter.to_string()), waiter).unwrap(),
+            runs.submit(NOW, submission(&waiter.to_string()), waiter)
+                .unwrap(),
             Submitted::Refused(waiter)
         );
     }
@@ -149,7 +223,14 @@ fn a_flow_that_waited_before_the_last_attempt_was_suspended_lets_the_run_rest() 
     commits(&mut runs);
     assert!(!runs.is_over());
     let suspension = Suspension::of("person");
-    runs.input(NOW, Input::AttemptSuspended { attempt, suspension: Box::new(suspension) }).unwrap();
+    runs.input(
+        NOW,
+        Input::AttemptSuspended {
+            attempt,
+            suspension: Box::new(suspension),
+        },
+    )
+    .unwrap();
     commits(&mut runs);
     assert!(runs.is_over());
 }
@@ -169,9 +250,15 @@ fn what_an_attempt_asks_is_granted_once_it_is_durable_or_given_back() {
     assert_eq!(runs.ask(NOW, wants(attempt), attempt).unwrap(), None);
     assert!(commits(&mut runs).contains(&Effect::Granted(attempt, None)));
     runs.park(NOW).unwrap();
-    assert_eq!(runs.ask(NOW, wants(attempt), attempt).unwrap(), Some(attempt));
+    assert_eq!(
+        runs.ask(NOW, wants(attempt), attempt).unwrap(),
+        Some(attempt)
+    );
     let effects = commits(&mut runs);
-    assert!(effects.contains(&Effect::Park) && effects.contains(&Effect::Ended(attempt)), "{effects:?}");
+    assert!(
+        effects.contains(&Effect::Park) && effects.contains(&Effect::Ended(attempt)),
+        "{effects:?}"
+    );
     assert!(runs.is_over());
 }
 
@@ -198,21 +285,33 @@ fn a_cancelled_run_settles_only_what_has_left() {
     }
     runs.flow_waits(NOW, 0).unwrap();
     let attempts = starts(&commits(&mut runs));
-    let under_way = attempts.iter().enumerate().map(|(place, attempt)| UnderWay {
-        attempt: *attempt,
-        owed: Owed { first: place == 0, second: false },
-        waited: Millis(0),
-        waits: vec![],
-    });
+    let under_way = attempts
+        .iter()
+        .enumerate()
+        .map(|(place, attempt)| UnderWay {
+            attempt: *attempt,
+            owed: Owed {
+                first: place == 0,
+                second: false,
+            },
+            waited: Millis(0),
+            waits: vec![],
+        });
     runs.cancel(NOW, under_way).unwrap();
-    assert_eq!(runs.run().budget().settled, PicoUsd(1), "of two, one had left");
+    assert_eq!(
+        runs.run().budget().settled,
+        PicoUsd(1),
+        "of two, one had left"
+    );
     runs.settle(NOW).unwrap();
     assert!(runs.is_over());
 }
 
 fn edges(runs: &Loop, task: u32) -> Edges {
     let of = |recorded: &Recorded| match &recorded.event {
-        Event::TaskSubmitted(submitted) if submitted.task == TaskId(task) => Some(submitted.edges.clone()),
+        Event::TaskSubmitted(submitted) if submitted.task == TaskId(task) => {
+            Some(submitted.edges.clone())
+        }
         _ => None,
     };
     runs.batch().iter().find_map(of).unwrap()
@@ -220,7 +319,10 @@ fn edges(runs: &Loop, task: u32) -> Edges {
 
 #[test]
 fn a_task_says_which_outcomes_the_flow_had_been_given() {
-    let after = |name, answered| Submission { asked_after: Some(answered), ..submission(name) };
+    let after = |name, answered| Submission {
+        asked_after: Some(answered),
+        ..submission(name)
+    };
     let mut runs = begun(Run::new(), Position(0), Limits::default());
     for (waiter, name) in ["a", "b"].into_iter().enumerate() {
         runs.submit(NOW, after(name, 0), waiter as u32).unwrap();
@@ -235,32 +337,88 @@ fn a_task_says_which_outcomes_the_flow_had_been_given() {
     // Both have been given, and the script has taken in the first only.
     runs.submit(NOW, after("c", 1), 2).unwrap();
     let waits = |task| Some(Awaited::Task(TaskId(task)));
-    assert_eq!(edges(&runs, 2), Edges { given: 1, waits: waits(1), ..Edges::default() });
-    let group = Edges { waits: Some(Awaited::Group(4)), ..Edges::default() };
-    runs.submit(NOW, Submission { edges: group, ..after("d", 2) }, 3).unwrap();
-    assert_eq!(edges(&runs, 3), Edges { given: 2, waits: Some(Awaited::Group(4)), ..Edges::default() });
+    assert_eq!(
+        edges(&runs, 2),
+        Edges {
+            given: 1,
+            waits: waits(1),
+            ..Edges::default()
+        }
+    );
+    let group = Edges {
+        waits: Some(Awaited::Group(4)),
+        ..Edges::default()
+    };
+    runs.submit(
+        NOW,
+        Submission {
+            edges: group,
+            ..after("d", 2)
+        },
+        3,
+    )
+    .unwrap();
+    assert_eq!(
+        edges(&runs, 3),
+        Edges {
+            given: 2,
+            waits: Some(Awaited::Group(4)),
+            ..Edges::default()
+        }
+    );
     // A program does not say what it has waited for.
     runs.submit(NOW, submission("e"), 4).unwrap();
-    assert_eq!(edges(&runs, 4), Edges { given: 2, ..Edges::default() });
+    assert_eq!(
+        edges(&runs, 4),
+        Edges {
+            given: 2,
+            ..Edges::default()
+        }
+    );
 }
 
 #[test]
 fn groups_are_recorded_with_the_first_new_task_and_once() {
-    let began =
-        |group, width| GroupBegan { group, kind: GroupKind::Parallel, parent: None, width, site: None };
+    let began = |group, width| GroupBegan {
+        group,
+        kind: GroupKind::Parallel,
+        parent: None,
+        width,
+        site: None,
+    };
     let within = |name, group: u32, begun: &[GroupBegan]| {
-        let edges = Edges { group: Some(group), groups: begun.to_vec(), ..Edges::default() };
-        Submission { asked_after: Some(0), edges, ..submission(name) }
+        let edges = Edges {
+            group: Some(group),
+            groups: begun.to_vec(),
+            ..Edges::default()
+        };
+        Submission {
+            asked_after: Some(0),
+            edges,
+            ..submission(name)
+        }
     };
     let mut runs = begun(Run::new(), Position(0), Limits::default());
-    runs.submit(NOW, within("a", 1, &[began(0, 1), began(1, 2)]), 0).unwrap();
+    runs.submit(NOW, within("a", 1, &[began(0, 1), began(1, 2)]), 0)
+        .unwrap();
     runs.submit(NOW, within("b", 1, &[]), 1).unwrap();
-    assert_eq!((edges(&runs, 0).groups, edges(&runs, 1).groups), (vec![began(0, 1), began(1, 2)], vec![]));
+    assert_eq!(
+        (edges(&runs, 0).groups, edges(&runs, 1).groups),
+        (vec![began(0, 1), began(1, 2)], vec![])
+    );
     commits(&mut runs);
     let position = runs.take_batch().0;
 
     let mut again = begun(runs.into_run(), position, Limits::default());
-    again.submit(NOW, within("a", 1, &[began(0, 1), began(1, 3)]), 0).unwrap();
-    again.submit(NOW, within("c", 1, &[began(2, 9)]), 1).unwrap();
-    assert_eq!(edges(&again, 2).groups, [began(1, 3), began(2, 9)], "one of them is wider now");
+    again
+        .submit(NOW, within("a", 1, &[began(0, 1), began(1, 3)]), 0)
+        .unwrap();
+    again
+        .submit(NOW, within("c", 1, &[began(2, 9)]), 1)
+        .unwrap();
+    assert_eq!(
+        edges(&again, 2).groups,
+        [began(1, 3), began(2, 9)],
+        "one of them is wider now"
+    );
 }

@@ -2,16 +2,20 @@
 
 use super::table::Ref;
 use super::task::{
-    Again, AttemptView, Cause, RefusedTool, Rest, Status, TaskView, ToolView, TurnView, UnderWay, WaitView,
+    Again, AttemptView, Cause, RefusedTool, Rest, Status, TaskView, ToolView, TurnView, UnderWay,
+    WaitView,
 };
 use super::{FAILURES_COMPARED_MAX, GroupView, RunView};
 use crate::budget::Spent;
-use crate::event::{Awaited, Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, TaskSubmitted};
+use crate::event::{
+    Awaited, Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, TaskSubmitted,
+};
 use crate::event::{Times, ToolCall, Turn, Wait};
 use crate::outcome::Remedy;
 use crate::run::{Counts, Stage};
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Limits, Outcome, PicoUsd, Recorded, TaskId, Timestamp, Usage,
+    AttemptId, Event, Failure, FailureClass, Limits, Outcome, PicoUsd, Recorded, TaskId, Timestamp,
+    Usage,
 };
 use std::sync::Arc;
 
@@ -19,7 +23,11 @@ impl RunView {
     /// Takes in the next event. One that it has taken in already changes nothing, so
     /// that pieces of a journal may overlap.
     pub fn apply(&mut self, recorded: &Recorded) {
-        let Recorded { position, at, event } = recorded;
+        let Recorded {
+            position,
+            at,
+            event,
+        } = recorded;
         if *position >= self.position {
             self.position = position.after(1);
             self.fold(*at, event);
@@ -30,12 +38,31 @@ impl RunView {
     /// at a run whose process has died.
     pub fn assume_dead(&mut self) {
         let at = self.span.latest();
-        for (task, UnderWay { attempt, reserved, hedged, .. }) in self.under_way.clone() {
-            let number = self.attempts.get(attempt.index()).map_or(0, |attempt| attempt.id.number);
+        for (
+            task,
+            UnderWay {
+                attempt,
+                reserved,
+                hedged,
+                ..
+            },
+        ) in self.under_way.clone()
+        {
+            let number = self
+                .attempts
+                .get(attempt.index())
+                .map_or(0, |attempt| attempt.id.number);
             let attempt = AttemptId { task, number };
             self.hedge_ended(attempt, hedged);
             let lost = Failure::new(FailureClass::Lost, "the process that ran it died");
-            self.attempt_ended(at, attempt, Some(&lost), Usage::default(), reserved, reserved);
+            self.attempt_ended(
+                at,
+                attempt,
+                Some(&lost),
+                Usage::default(),
+                reserved,
+                reserved,
+            );
         }
     }
 
@@ -70,10 +97,20 @@ impl RunView {
             Event::Estimated { estimate } => self.estimate = Some(**estimate),
             Event::TaskSubmitted(submitted) => self.submitted(at, submitted),
             Event::TaskClaimed { task, facts } => self.claimed(at, *task, facts.as_deref()),
-            Event::AttemptScheduled { attempt, model, reserved, .. } => {
+            Event::AttemptScheduled {
+                attempt,
+                model,
+                reserved,
+                ..
+            } => {
                 self.scheduled(at, *attempt, model.as_ref(), *reserved);
             }
-            Event::TurnScheduled { attempt, reserved, tools, .. } => {
+            Event::TurnScheduled {
+                attempt,
+                reserved,
+                tools,
+                ..
+            } => {
                 self.called(*attempt, tools);
                 if let Some(under_way) = self.under_way.get_mut(&attempt.task) {
                     let released = std::mem::replace(&mut under_way.reserved, *reserved);
@@ -89,18 +126,45 @@ impl RunView {
             }
             Event::HedgeEnded { attempt, cost } => self.hedge_ended(*attempt, *cost),
             Event::TurnEnded { attempt, turn } => self.turn_ended(at, *attempt, turn),
-            Event::AttemptEnded { attempt, failure, usage, cost, unconfirmed, worktree, waits, .. } => {
+            Event::AttemptEnded {
+                attempt,
+                failure,
+                usage,
+                cost,
+                unconfirmed,
+                worktree,
+                waits,
+                ..
+            } => {
                 self.waited(*attempt, waits);
-                self.attempt_ended(at, *attempt, failure.as_deref(), *usage, *cost, *unconfirmed);
-                if let (Some(worktree), Some(task)) = (worktree, self.tasks.get_mut(attempt.task.index())) {
+                self.attempt_ended(
+                    at,
+                    *attempt,
+                    failure.as_deref(),
+                    *usage,
+                    *cost,
+                    *unconfirmed,
+                );
+                if let (Some(worktree), Some(task)) =
+                    (worktree, self.tasks.get_mut(attempt.task.index()))
+                {
                     task.rare().worktrees.push((**worktree).clone());
                 }
             }
-            Event::AttemptReported { attempt, usage, cost, unconfirmed, .. } => {
+            Event::AttemptReported {
+                attempt,
+                usage,
+                cost,
+                unconfirmed,
+                ..
+            } => {
                 self.reported(*attempt, *usage, *cost, *unconfirmed);
             }
             Event::SuspensionAnswered { .. } => {}
-            Event::AttemptSuspended { attempt, suspension } => self.suspended(at, *attempt, suspension),
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => self.suspended(at, *attempt, suspension),
             Event::Refused { refusal, count } => self.refused(refusal, *count),
             Event::Uncaught { message, count } => self.uncaught = Some((message.clone(), *count)),
             Event::RetryPlanned { task, due } => self.retry_planned(at, *task, *due),
@@ -183,7 +247,13 @@ impl RunView {
         }
         let status = Status::Waiting;
         let (asked_at, ready_at, execution) = (at, at, self.execution);
-        self.tasks.push(TaskView { status, asked_at, ready_at, execution, ..TaskView::default() });
+        self.tasks.push(TaskView {
+            status,
+            asked_at,
+            ready_at,
+            execution,
+            ..TaskView::default()
+        });
         self.describe(submitted.task, &submitted.facts);
         self.connect(submitted.task, &submitted.edges);
         self.counts.open += 1;
@@ -192,10 +262,19 @@ impl RunView {
 
     fn connect(&mut self, id: TaskId, edges: &Edges) {
         for began in &edges.groups {
-            let parent = began.parent.and_then(|parent| self.numbers.get(&parent)).copied();
+            let parent = began
+                .parent
+                .and_then(|parent| self.numbers.get(&parent))
+                .copied();
             let site = began.site.as_ref().map(|site| self.sites.of(site));
-            self.groups.push(GroupView { kind: began.kind, parent, width: began.width, site });
-            self.numbers.insert(began.group, Ref::last(self.groups.len()));
+            self.groups.push(GroupView {
+                kind: began.kind,
+                parent,
+                width: began.width,
+                site,
+            });
+            self.numbers
+                .insert(began.group, Ref::last(self.groups.len()));
         }
         let site = edges.site.as_ref().map(|site| self.sites.of(site));
         let place = |number: u32| self.numbers.get(&number).copied();
@@ -204,7 +283,9 @@ impl RunView {
             Awaited::Task(task) => Some(Awaited::Task(task)),
             Awaited::Group(number) => Some(Awaited::Group(place(number)?.into())),
         });
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id.index()) else {
+            return;
+        };
         (task.given, task.waits, task.group, task.site) = (edges.given, waits, group, site);
         task.reads = edges.reads.as_slice().into();
     }
@@ -214,7 +295,9 @@ impl RunView {
             self.describe(id, facts);
         }
         let execution = self.execution;
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id.index()) else {
+            return;
+        };
         task.execution = execution;
         if task.status.has_ended() {
             self.reused += 1;
@@ -231,8 +314,12 @@ impl RunView {
 
     /// Counts a task to its phase, as one of the current execution.
     fn join_phase(&mut self, id: TaskId) {
-        let Some(task) = self.tasks.get(id.index()) else { return };
-        let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) else { return };
+        let Some(task) = self.tasks.get(id.index()) else {
+            return;
+        };
+        let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) else {
+            return;
+        };
         phase.execution = self.execution;
         phase.total += 1;
         phase.ended += u32::from(task.status.has_ended());
@@ -243,7 +330,11 @@ impl RunView {
         let phase = facts.phase.as_ref().map(|title| self.phases.of(title));
         let executor = Some(self.words.of(&facts.executor));
         let kind = facts.kind.as_ref().map(|kind| self.words.of(kind));
-        let ladder = facts.models.iter().map(|model| self.models.of(model)).collect();
+        let ladder = facts
+            .models
+            .iter()
+            .map(|model| self.models.of(model))
+            .collect();
         if let Some(task) = self.tasks.get_mut(id.index()) {
             task.label = facts.label.clone();
             (task.is_open_ended, task.is_program) = (facts.is_open_ended(), facts.is_program);
@@ -251,9 +342,17 @@ impl RunView {
         }
     }
 
-    fn scheduled(&mut self, at: Timestamp, id: AttemptId, model: Option<&Arc<str>>, reserved: PicoUsd) {
+    fn scheduled(
+        &mut self,
+        at: Timestamp,
+        id: AttemptId,
+        model: Option<&Arc<str>>,
+        reserved: PicoUsd,
+    ) {
         let model = model.map(|model| self.models.of(model));
-        let Some(task) = self.tasks.get_mut(id.task.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id.task.index()) else {
+            return;
+        };
         let (before, ready_at) = (task.latest, task.ready_at);
         let is_reopened = std::mem::take(&mut task.is_reopened);
         let again = before.map(|before| match self.attempts.get(before.index()) {
@@ -275,7 +374,12 @@ impl RunView {
         (task.status, task.attempts, task.model) = (Status::Running, id.number, model);
         (task.latest, task.started_at) = (Some(attempt), Some(at));
         self.resting.remove(&id.task);
-        let under_way = UnderWay { attempt, since: at, reserved, hedged: PicoUsd::ZERO };
+        let under_way = UnderWay {
+            attempt,
+            since: at,
+            reserved,
+            hedged: PicoUsd::ZERO,
+        };
         self.waited_to_start(id.task, ready_at, at);
         self.takes_slot(at, id.task, under_way);
         self.reserve(id.task, reserved);
@@ -283,7 +387,9 @@ impl RunView {
 
     /// What an attempt has waited for since its last reply.
     fn waited(&mut self, attempt: AttemptId, waits: &[Wait]) {
-        let Some((_, begun)) = self.latest(attempt.task) else { return };
+        let Some((_, begun)) = self.latest(attempt.task) else {
+            return;
+        };
         self.waits.extend(waits.iter().map(|wait| WaitView {
             task: attempt.task,
             cause: wait.cause.into(),
@@ -293,8 +399,18 @@ impl RunView {
     }
 
     fn called(&mut self, attempt: AttemptId, tools: &[ToolCall]) {
-        let Some((place, begun)) = self.latest(attempt.task) else { return };
-        for ToolCall { name, from, took, bytes, failed, exit } in tools {
+        let Some((place, begun)) = self.latest(attempt.task) else {
+            return;
+        };
+        for ToolCall {
+            name,
+            from,
+            took,
+            bytes,
+            failed,
+            exit,
+        } in tools
+        {
             let name = self.words.of(name);
             let (from, took, bytes) = (begun + *from, *took, *bytes);
             self.tools.push(ToolView {
@@ -320,17 +436,34 @@ impl RunView {
     fn waited_to_start(&mut self, id: TaskId, ready_at: Timestamp, at: Timestamp) {
         let Some(task) = self.task(id) else { return };
         let phase = task.phase.and_then(|phase| self.phases.get(phase));
-        let is_capped = self.money.cap.or(phase.and_then(|phase| phase.money.cap)).is_some();
-        let full = if task.is_program { &self.full_of_programs } else { &self.full };
-        let waits = full.waits(ready_at.max(self.running_since), at, is_capped).into_iter();
-        self.waits.extend(waits.map(|(cause, from, until)| WaitView { task: id, cause, from, until }));
+        let is_capped = self
+            .money
+            .cap
+            .or(phase.and_then(|phase| phase.money.cap))
+            .is_some();
+        let full = if task.is_program {
+            &self.full_of_programs
+        } else {
+            &self.full
+        };
+        let waits = full
+            .waits(ready_at.max(self.running_since), at, is_capped)
+            .into_iter();
+        self.waits
+            .extend(waits.map(|(cause, from, until)| WaitView {
+                task: id,
+                cause,
+                from,
+                until,
+            }));
     }
 
     /// Takes down whether all slots are taken.
     fn note_slots(&mut self, at: Timestamp) {
         let is_full = self.under_way.len() >= self.in_flight_max.max(1) as usize;
         self.full.note(at, is_full);
-        self.full_of_programs.note(at, is_full || self.programs >= self.programs_max.max(1));
+        self.full_of_programs
+            .note(at, is_full || self.programs >= self.programs_max.max(1));
     }
 
     /// An attempt has a slot from now on.
@@ -353,15 +486,24 @@ impl RunView {
     }
 
     fn hedge_ended(&mut self, attempt: AttemptId, cost: PicoUsd) {
-        let Some(under_way) = self.under_way.get_mut(&attempt.task) else { return };
+        let Some(under_way) = self.under_way.get_mut(&attempt.task) else {
+            return;
+        };
         let (place, reserved) = (under_way.attempt, std::mem::take(&mut under_way.hedged));
-        self.spend(attempt.task, place, reserved, Spent::of(reserved, cost, cost));
+        self.spend(
+            attempt.task,
+            place,
+            reserved,
+            Spent::of(reserved, cost, cost),
+        );
     }
 
     fn turn_ended(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {
         let suspended = &mut self.suspended;
-        let Some(under_way) =
-            self.under_way.get_mut(&attempt.task).or_else(|| suspended.get_mut(&attempt.task))
+        let Some(under_way) = self
+            .under_way
+            .get_mut(&attempt.task)
+            .or_else(|| suspended.get_mut(&attempt.task))
         else {
             return;
         };
@@ -385,7 +527,10 @@ impl RunView {
         }
         self.waited(attempt, &turn.times.waits);
         let Times { sent, began, .. } = turn.times;
-        let begun = self.attempts.get(place.index()).map_or(at, |attempt| attempt.began_at);
+        let begun = self
+            .attempts
+            .get(place.index())
+            .map_or(at, |attempt| attempt.began_at);
         let sent_at = begun + sent;
         self.turns.push(TurnView {
             attempt: place,
@@ -410,13 +555,30 @@ impl RunView {
     ) {
         if let Some(UnderWay { since, .. }) = self.suspended.get(&attempt.task) {
             let (task, cause) = (attempt.task, Cause::Question);
-            self.waits.push(WaitView { task, cause, from: *since, until: at });
+            self.waits.push(WaitView {
+                task,
+                cause,
+                from: *since,
+                until: at,
+            });
         }
-        let ended = self.leaves_slot(at, attempt.task).or_else(|| self.suspended.remove(&attempt.task));
-        let Some(UnderWay { attempt: place, reserved, .. }) = ended else { return };
+        let ended = self
+            .leaves_slot(at, attempt.task)
+            .or_else(|| self.suspended.remove(&attempt.task));
+        let Some(UnderWay {
+            attempt: place,
+            reserved,
+            ..
+        }) = ended
+        else {
+            return;
+        };
         let spent = self.spends(attempt.task, reserved, cost, unconfirmed.min(reserved));
         self.spend(attempt.task, place, reserved, spent);
-        let model = self.attempts.get(place.index()).and_then(|attempt| attempt.model);
+        let model = self
+            .attempts
+            .get(place.index())
+            .and_then(|attempt| attempt.model);
         self.use_tokens(attempt.task, model, usage);
         let failure = failure.map(|failure| self.failure(failure));
         if let Some(attempt) = self.attempts.get_mut(place.index()) {
@@ -434,27 +596,48 @@ impl RunView {
     }
 
     fn reported(&mut self, attempt: AttemptId, usage: Usage, cost: PicoUsd, unconfirmed: PicoUsd) {
-        let Some(under_way) = self.under_way.get_mut(&attempt.task) else { return };
+        let Some(under_way) = self.under_way.get_mut(&attempt.task) else {
+            return;
+        };
         let released = cost.min(under_way.reserved);
         under_way.reserved = under_way.reserved.saturating_sub(released);
         let place = under_way.attempt;
         let spent = self.spends(attempt.task, released, cost, unconfirmed.min(released));
         self.spend(attempt.task, place, released, spent);
-        let model = self.attempts.get(place.index()).and_then(|attempt| attempt.model);
+        let model = self
+            .attempts
+            .get(place.index())
+            .and_then(|attempt| attempt.model);
         self.use_tokens(attempt.task, model, usage);
     }
 
     /// What this costs of what was set aside, as the run counts it.
     fn spends(&self, id: TaskId, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Spent {
-        let is_open_ended = self.tasks.get(id.index()).is_some_and(|task| task.is_open_ended);
+        let is_open_ended = self
+            .tasks
+            .get(id.index())
+            .is_some_and(|task| task.is_open_ended);
         Spent::of_attempt(is_open_ended, reserved, cost, unconfirmed)
     }
 
     fn suspended(&mut self, at: Timestamp, attempt: AttemptId, suspension: &Suspension) {
-        let Some(under_way) = self.leaves_slot(at, attempt.task) else { return };
+        let Some(under_way) = self.leaves_slot(at, attempt.task) else {
+            return;
+        };
         let (before, reserved) = (under_way.reserved, suspension.reserved);
-        self.settle(attempt.task, before.saturating_sub(reserved), Spent::default());
-        self.suspended.insert(attempt.task, UnderWay { reserved, since: at, ..under_way });
+        self.settle(
+            attempt.task,
+            before.saturating_sub(reserved),
+            Spent::default(),
+        );
+        self.suspended.insert(
+            attempt.task,
+            UnderWay {
+                reserved,
+                since: at,
+                ..under_way
+            },
+        );
         if let Some(task) = self.tasks.get_mut(attempt.task.index()) {
             task.status = Status::Suspended;
             task.rare().suspension = Some(suspension.clone());
@@ -462,31 +645,57 @@ impl RunView {
     }
 
     fn refused(&mut self, refusal: &Refusal, count: u32) {
-        if let Refusal::Tool { task, tool, permission } = refusal {
-            let Some(task) = self.tasks.get_mut(task.index()) else { return };
+        if let Refusal::Tool {
+            task,
+            tool,
+            permission,
+        } = refusal
+        {
+            let Some(task) = self.tasks.get_mut(task.index()) else {
+                return;
+            };
             let refused = &mut task.rare().refused_tools;
             match refused.iter_mut().find(|known| known.tool == *tool) {
                 Some(known) => known.count = known.count.saturating_add(count),
                 None => {
-                    refused.push(RefusedTool { tool: tool.clone(), permission: permission.clone(), count });
+                    refused.push(RefusedTool {
+                        tool: tool.clone(),
+                        permission: permission.clone(),
+                        count,
+                    });
                 }
             }
             return;
         }
-        match self.refused.binary_search_by(|(known, _)| known.cmp(refusal)) {
+        match self
+            .refused
+            .binary_search_by(|(known, _)| known.cmp(refusal))
+        {
             Ok(place) => self.refused[place].1 += u64::from(count),
             Err(place) => self.refused.insert(place, (refusal.clone(), count.into())),
         }
     }
 
     fn retry_planned(&mut self, at: Timestamp, id: TaskId, due: Timestamp) {
-        let why = self.failing.remove(&id).and_then(|why| self.failures.get(why.index()));
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let why = self
+            .failing
+            .remove(&id)
+            .and_then(|why| self.failures.get(why.index()));
+        let Some(task) = self.tasks.get_mut(id.index()) else {
+            return;
+        };
         (task.status, task.ready_at) = (Status::Resting, due.max(at));
         if due > at {
-            self.waits.push(WaitView { task: id, cause: Cause::Rest, from: at, until: due });
+            self.waits.push(WaitView {
+                task: id,
+                cause: Cause::Rest,
+                from: at,
+                until: due,
+            });
         }
-        let Some(why) = why.map(|failure| failure.class) else { return };
+        let Some(why) = why.map(|failure| failure.class) else {
+            return;
+        };
         match why.remedy() {
             Remedy::Retry | Remedy::Wait => _ = self.resting.insert(id, Rest { due, why }),
             // These wait for nothing of their own.
@@ -500,10 +709,15 @@ impl RunView {
         let (status, why) = match outcome {
             Outcome::Ok { .. } => (Status::Ok, None),
             Outcome::Failed(failure) => (Status::Failed, Some(self.failure(failure))),
-            Outcome::Skipped { reason } => (Status::Skipped, Some(self.words.of(&reason.as_str().into()))),
+            Outcome::Skipped { reason } => (
+                Status::Skipped,
+                Some(self.words.of(&reason.as_str().into())),
+            ),
             Outcome::Cancelled => (Status::Cancelled, None),
         };
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id.index()) else {
+            return;
+        };
         (task.status, task.why, task.ended_at) = (status, why, Some(at));
         task.order = Some(self.outcomes);
         self.outcomes += 1;
@@ -518,13 +732,18 @@ impl RunView {
     /// The place of a failure, without what there was of a result.
     fn failure(&mut self, failure: &Failure) -> Ref {
         let is_it = |known: &Failure| {
-            known.class == failure.class && known.message == failure.message && known.hint == failure.hint
+            known.class == failure.class
+                && known.message == failure.message
+                && known.hint == failure.hint
         };
         let from = self.failures.len().saturating_sub(FAILURES_COMPARED_MAX);
         if let Some(place) = self.failures[from..].iter().rposition(is_it) {
             return Ref::last(from + place + 1);
         }
-        self.failures.push(Failure { partial: None, ..failure.clone() });
+        self.failures.push(Failure {
+            partial: None,
+            ..failure.clone()
+        });
         Ref::last(self.failures.len())
     }
 
@@ -538,7 +757,9 @@ impl RunView {
 
     fn settle(&mut self, id: TaskId, released: PicoUsd, spent: Spent) {
         self.money.settle(released, spent);
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id.index()) else {
+            return;
+        };
         task.spent += spent;
         if let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) {
             phase.money.settle(released, spent);
@@ -548,7 +769,9 @@ impl RunView {
     /// Books what an attempt has cost besides its replies.
     fn spend(&mut self, id: TaskId, attempt: Ref, released: PicoUsd, spent: Spent) {
         self.settle(id, released, spent);
-        let Some(attempt) = self.attempts.get_mut(attempt.index()) else { return };
+        let Some(attempt) = self.attempts.get_mut(attempt.index()) else {
+            return;
+        };
         attempt.cost += spent.total();
         if let Some(model) = attempt.model.and_then(|model| self.models.get_mut(model)) {
             model.spent += spent;
@@ -560,7 +783,9 @@ impl RunView {
         if let Some(model) = model.and_then(|model| self.models.get_mut(model)) {
             model.usage += usage;
         }
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id.index()) else {
+            return;
+        };
         task.usage += usage;
         if let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) {
             phase.usage += usage;
@@ -570,7 +795,9 @@ impl RunView {
 
 /// Why one more attempt follows this one, on a model of its own.
 fn again(before: &AttemptView, model: Option<Ref>, failures: &[Failure]) -> Again {
-    let failure = before.failure.and_then(|failure| failures.get(failure.index()));
+    let failure = before
+        .failure
+        .and_then(|failure| failures.get(failure.index()));
     match failure.map(|failure| failure.class) {
         Some(FailureClass::Check) => Again::Refused,
         Some(FailureClass::Lost) => Again::Lost,

@@ -1,8 +1,8 @@
 //! A run as it is shown: one fold over its events, for displays, lists, bills and pages.
 //!
 //! A [`RunView`] holds facts and no texts of tasks: what a prompt, a reply or a result says is
-//! read from the store when it is looked at. It is serialisable, so that what shows a run need not read its
-//! journal from the beginning: it takes a view up to some position, and the events after
+//! read from the store when it is looked at. It is serialisable, so that what shows a run need not
+//! read its journal from the beginning: it takes a view up to some position, and the events after
 //! that. It decides nothing and refuses nothing; [`Run`](crate::Run) does.
 
 mod fold;
@@ -14,8 +14,8 @@ mod tests;
 
 pub use table::{Named, Ref, Table};
 pub use task::{
-    Again, AttemptView, Cause, Rare, RefusedTool, Rest, Status, TaskView, ToolView, TurnView, UnderWay,
-    WaitView,
+    Again, AttemptView, Cause, Rare, RefusedTool, Rest, Status, TaskView, ToolView, TurnView,
+    UnderWay, WaitView,
 };
 
 use crate::budget::Spent;
@@ -157,7 +157,10 @@ impl Named for PhaseView {
     type Name = Arc<str>;
 
     fn named(title: &Arc<str>) -> Self {
-        Self { title: title.clone(), ..Self::default() }
+        Self {
+            title: title.clone(),
+            ..Self::default()
+        }
     }
 
     fn name(&self) -> &Arc<str> {
@@ -183,7 +186,10 @@ impl Named for ModelView {
     type Name = Arc<str>;
 
     fn named(id: &Arc<str>) -> Self {
-        Self { id: id.clone(), ..Self::default() }
+        Self {
+            id: id.clone(),
+            ..Self::default()
+        }
     }
 
     fn name(&self) -> &Arc<str> {
@@ -233,25 +239,34 @@ impl RunView {
 
     /// All tasks that the current execution asked for, in order of submission.
     pub fn current(&self) -> impl DoubleEndedIterator<Item = (TaskId, &TaskView)> {
-        self.all().filter(|(_, task)| task.execution == self.execution)
+        self.all()
+            .filter(|(_, task)| task.execution == self.execution)
     }
 
     /// Tasks of earlier executions that the current one has not asked for.
     pub fn earlier(&self) -> impl DoubleEndedIterator<Item = (TaskId, &TaskView)> {
-        self.all().filter(|(_, task)| task.execution != self.execution)
+        self.all()
+            .filter(|(_, task)| task.execution != self.execution)
     }
 
     fn all(&self) -> impl DoubleEndedIterator<Item = (TaskId, &TaskView)> {
-        self.tasks.iter().enumerate().map(|(index, task)| (TaskId(index as u32), task))
+        self.tasks
+            .iter()
+            .enumerate()
+            .map(|(index, task)| (TaskId(index as u32), task))
     }
 
     /// Tasks of the current execution that wait for something outside of the process.
     pub fn questions(&self) -> impl Iterator<Item = TaskId> {
-        self.suspended.keys().copied().filter(|id| self.is_current(*id))
+        self.suspended
+            .keys()
+            .copied()
+            .filter(|id| self.is_current(*id))
     }
 
     fn is_current(&self, id: TaskId) -> bool {
-        self.task(id).is_some_and(|task| task.execution == self.execution)
+        self.task(id)
+            .is_some_and(|task| task.execution == self.execution)
     }
 
     /// The title of its progress group.
@@ -266,7 +281,10 @@ impl RunView {
 
     /// The models of its ladder.
     pub fn ladder_of(&self, task: &TaskView) -> Vec<&Arc<str>> {
-        task.ladder.iter().filter_map(|model| Some(&self.models.get(*model)?.id)).collect()
+        task.ladder
+            .iter()
+            .filter_map(|model| Some(&self.models.get(*model)?.id))
+            .collect()
     }
 
     /// What it has waited for, as far as that is over.
@@ -276,12 +294,14 @@ impl RunView {
 
     /// Why it has failed, without what there was of a result.
     pub fn failure_of(&self, task: &TaskView) -> Option<&Failure> {
-        self.failures.get(task.why.filter(|_| task.status == Status::Failed)?.index())
+        self.failures
+            .get(task.why.filter(|_| task.status == Status::Failed)?.index())
     }
 
     /// Why it was never tried.
     pub fn skipped_because(&self, task: &TaskView) -> Option<&Arc<str>> {
-        self.words.get(task.why.filter(|_| task.status == Status::Skipped)?)
+        self.words
+            .get(task.why.filter(|_| task.status == Status::Skipped)?)
     }
 
     /// Progress groups that the flow itself has begun, or that have tasks now.
@@ -304,6 +324,7 @@ impl RunView {
     /// When it goes on by itself; whether the process that waits for it still lives, a
     /// journal cannot tell.
     pub fn waits_until(&self) -> Option<Timestamp> {
-        self.wakes_at.filter(|_| matches!(self.stage, Stage::Parked(_)))
+        self.wakes_at
+            .filter(|_| matches!(self.stage, Stage::Parked(_)))
     }
 }

@@ -24,7 +24,9 @@ impl FullTimes {
         match self.0.back_mut() {
             Some((_, until @ None)) if !is_full => *until = Some(at),
             // Another one has taken the slot at once.
-            Some((_, until)) if is_full && until.is_none_or(|until| at.since(until) <= PROMPTLY) => {
+            Some((_, until))
+                if is_full && until.is_none_or(|until| at.since(until) <= PROMPTLY) =>
+            {
                 *until = None;
             }
             _ if is_full => {
@@ -48,7 +50,11 @@ impl FullTimes {
         let mut until = at;
         let mut waits = vec![];
         let mut add = |cause, from: Timestamp, until: Timestamp| {
-            let least = if cause == Cause::Cap { PROMPTLY } else { Millis(0) };
+            let least = if cause == Cause::Cap {
+                PROMPTLY
+            } else {
+                Millis(0)
+            };
             if until.since(from) > least && (cause == Cause::Slot || is_capped) {
                 waits.push((cause, from, until));
             }
@@ -64,7 +70,15 @@ impl FullTimes {
         }
         let is_forgotten =
             self.0.len() == TIMES_MAX && self.0.front().is_some_and(|(since, _)| *since >= until);
-        add(if is_forgotten { Cause::Slot } else { Cause::Cap }, from, until);
+        add(
+            if is_forgotten {
+                Cause::Slot
+            } else {
+                Cause::Cap
+            },
+            from,
+            until,
+        );
         waits.reverse();
         waits
     }

@@ -59,7 +59,10 @@ impl Named for Arc<str> {
 
 /// Entries by name, in the order in which they were first named. Written as a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent, bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
+#[serde(
+    transparent,
+    bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>")
+)]
 pub struct Table<T: Named> {
     entries: Vec<T>,
     /// Made again after reading.
@@ -69,7 +72,10 @@ pub struct Table<T: Named> {
 
 impl<T: Named> Default for Table<T> {
     fn default() -> Self {
-        Self { entries: vec![], index: BTreeMap::new() }
+        Self {
+            entries: vec![],
+            index: BTreeMap::new(),
+        }
     }
 }
 
@@ -102,7 +108,9 @@ impl<T: Named> Table<T> {
     pub(super) fn of(&mut self, name: &T::Name) -> Ref {
         if self.index.len() != self.entries.len() {
             let places = self.entries.iter().enumerate();
-            self.index = places.map(|(place, entry)| (entry.name().clone(), Ref::last(place + 1))).collect();
+            self.index = places
+                .map(|(place, entry)| (entry.name().clone(), Ref::last(place + 1)))
+                .collect();
         }
         if let Some(place) = self.index.get(name) {
             return *place;

@@ -166,7 +166,10 @@ pub enum Status {
 impl Status {
     /// Whether it has an outcome.
     pub fn has_ended(self) -> bool {
-        matches!(self, Self::Ok | Self::Failed | Self::Skipped | Self::Cancelled)
+        matches!(
+            self,
+            Self::Ok | Self::Failed | Self::Skipped | Self::Cancelled
+        )
     }
 }
 

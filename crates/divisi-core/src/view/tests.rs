@@ -12,7 +12,11 @@ fn recorded(events: Vec<Event>) -> Vec<Recorded> {
     events
         .into_iter()
         .enumerate()
-        .map(|(i, event)| Recorded { position: at(i).0, at: at(i).1, event })
+        .map(|(i, event)| Recorded {
+            position: at(i).0,
+            at: at(i).1,
+            event,
+        })
         .collect()
 }
 
@@ -25,8 +29,13 @@ fn journal(tasks: u32) -> Vec<Recorded> {
         folder: Some("/work".into()),
         options: None,
     };
-    let started =
-        RunStarted { format: 1, name: "many".into(), flow, limits: Limits::default(), caps: Caps::default() };
+    let started = RunStarted {
+        format: 1,
+        name: "many".into(),
+        flow,
+        limits: Limits::default(),
+        caps: Caps::default(),
+    };
     let mut events = vec![Event::RunStarted(Box::new(started))];
     for task in (0..tasks).map(TaskId) {
         let facts = TaskFacts {
@@ -48,21 +57,42 @@ fn journal(tasks: u32) -> Vec<Recorded> {
         })));
         let attempt = AttemptId { task, number: 1 };
         let (model, reserved) = (Some("haiku".into()), PicoUsd(9));
-        events.push(Event::AttemptScheduled { attempt, model, reserved, reply_tokens: None });
+        events.push(Event::AttemptScheduled {
+            attempt,
+            model,
+            reserved,
+            reply_tokens: None,
+        });
         let turn = Turn {
             request: Digest::of(b""),
             reply: Content::Inline("a long text".into()),
             model: "haiku".into(),
             judges: false,
-            usage: Usage { input: 10, output: 1, ..Usage::default() },
+            usage: Usage {
+                input: 10,
+                output: 1,
+                ..Usage::default()
+            },
             cost: PicoUsd(4),
             took: Millis(3),
             times: Times::default(),
         };
-        events.push(Event::TurnEnded { attempt, turn: Box::new(turn) });
-        events.push(Event::attempt_ended(attempt, None, PicoUsd::ZERO, PicoUsd::ZERO));
-        events
-            .push(Event::TaskEnded { task, outcome: Outcome::Ok { value: Content::Inline("\"x\"".into()) } });
+        events.push(Event::TurnEnded {
+            attempt,
+            turn: Box::new(turn),
+        });
+        events.push(Event::attempt_ended(
+            attempt,
+            None,
+            PicoUsd::ZERO,
+            PicoUsd::ZERO,
+        ));
+        events.push(Event::TaskEnded {
+            task,
+            outcome: Outcome::Ok {
+                value: Content::Inline("\"x\"".into()),
+            },
+        });
     }
     recorded(events)
 }
@@ -73,18 +103,39 @@ fn a_task_takes_little_memory_and_keeps_no_text() {
     let ladder = std::mem::size_of_val(&*view.tasks[0].ladder);
     let bytes = size_of::<TaskView>() + ladder + size_of::<AttemptView>() + size_of::<TurnView>();
     assert!(bytes <= FACTS_OF_A_TASK_BYTES_MAX, "{bytes} bytes");
-    assert!(size_of::<TaskView>() <= 256, "{} bytes", size_of::<TaskView>());
-    assert!(!serde_json::to_string(&view).unwrap().contains("a long text"));
+    assert!(
+        size_of::<TaskView>() <= 256,
+        "{} bytes",
+        size_of::<TaskView>()
+    );
+    assert!(
+        !serde_json::to_string(&view)
+            .unwrap()
+            .contains("a long text")
+    );
 }
 
 #[test]
 fn names_are_kept_once_for_ten_thousand_tasks() {
     let view = RunView::of(&journal(10_000));
-    assert_eq!((view.tasks.len(), view.phases.iter().len(), view.words.iter().len()), (10_000, 1, 1));
+    assert_eq!(
+        (
+            view.tasks.len(),
+            view.phases.iter().len(),
+            view.words.iter().len()
+        ),
+        (10_000, 1, 1)
+    );
     let model = view.models.iter().next().unwrap();
-    assert_eq!((model.replies, model.usage.input, model.spent.billed), (10_000, 100_000, PicoUsd(40_000)));
+    assert_eq!(
+        (model.replies, model.usage.input, model.spent.billed),
+        (10_000, 100_000, PicoUsd(40_000))
+    );
     assert_eq!(view.phases.iter().next().unwrap().money, view.money);
-    assert_eq!((view.counts.ok, view.money.settled), (10_000, PicoUsd(40_000)));
+    assert_eq!(
+        (view.counts.ok, view.money.settled),
+        (10_000, PicoUsd(40_000))
+    );
     let again: RunView = serde_json::from_str(&serde_json::to_string(&view).unwrap()).unwrap();
     assert_eq!(again, view);
 }
@@ -96,22 +147,31 @@ fn a_view_that_was_read_goes_on_where_it_was() {
         let written = serde_json::to_string(&RunView::of(&journal[..cut])).unwrap();
         let mut view: RunView = serde_json::from_str(&written).unwrap();
         // What it has taken in already does no harm.
-        journal[cut.saturating_sub(2)..].iter().for_each(|recorded| view.apply(recorded));
+        journal[cut.saturating_sub(2)..]
+            .iter()
+            .for_each(|recorded| view.apply(recorded));
         assert_eq!(view, RunView::of(&journal), "cut at {cut}");
     }
 }
 
 /// A run of two tasks within these limits, the first of which takes a second.
 fn one_after_the_other(limits: Limits, are_programs: bool, waits: Vec<Wait>) -> RunView {
-    let mut events: Vec<_> = journal(2).into_iter().map(|recorded| recorded.event).collect();
-    let Event::RunStarted(started) = &mut events[0] else { panic!("it begins otherwise") };
+    let mut events: Vec<_> = journal(2)
+        .into_iter()
+        .map(|recorded| recorded.event)
+        .collect();
+    let Event::RunStarted(started) = &mut events[0] else {
+        panic!("it begins otherwise")
+    };
     started.limits = limits;
     for event in &mut events {
         if let Event::TaskSubmitted(submitted) = event {
             Arc::make_mut(&mut submitted.facts).is_program = are_programs;
         }
     }
-    let Event::AttemptEnded { waits: told, .. } = &mut events[4] else { panic!("it ends otherwise") };
+    let Event::AttemptEnded { waits: told, .. } = &mut events[4] else {
+        panic!("it ends otherwise")
+    };
     *told = waits;
     let at = |event: &Event| match event {
         Event::AttemptScheduled { attempt, .. } => u64::from(attempt.task.0) * 1_000,
@@ -121,33 +181,65 @@ fn one_after_the_other(limits: Limits, are_programs: bool, waits: Vec<Wait>) -> 
         Event::TaskEnded { task, .. } => 1_000 + u64::from(task.0),
         _ => 0,
     };
-    let mut events: Vec<_> = events.into_iter().map(|event| (at(&event), event)).collect();
+    let mut events: Vec<_> = events
+        .into_iter()
+        .map(|event| (at(&event), event))
+        .collect();
     events.sort_by_key(|(at, _)| *at);
     let mut view = RunView::default();
     for (place, (at, event)) in events.into_iter().enumerate() {
-        view.apply(&Recorded { position: Position(place as u64), at: Timestamp(at), event });
+        view.apply(&Recorded {
+            position: Position(place as u64),
+            at: Timestamp(at),
+            event,
+        });
     }
     view
 }
 
 #[test]
 fn waits_have_a_cause_a_beginning_and_an_end() {
-    let told = Wait { cause: WaitCause::Limit, from: Millis(20), took: Millis(70) };
-    let one_slot = Limits { in_flight_max: 1, ..Limits::default() };
+    let told = Wait {
+        cause: WaitCause::Limit,
+        from: Millis(20),
+        took: Millis(70),
+    };
+    let one_slot = Limits {
+        in_flight_max: 1,
+        ..Limits::default()
+    };
     let view = one_after_the_other(one_slot, false, vec![told]);
-    assert_eq!(waits(&view), [(0, Cause::Limit, 20, 90), (1, Cause::Slot, 0, 1_000)]);
+    assert_eq!(
+        waits(&view),
+        [(0, Cause::Limit, 20, 90), (1, Cause::Slot, 0, 1_000)]
+    );
 }
 
 #[test]
 fn a_program_waits_for_a_slot_of_programs() {
-    let one_program = || Limits { programs_max: 1, ..Limits::default() };
+    let one_program = || Limits {
+        programs_max: 1,
+        ..Limits::default()
+    };
     let view = one_after_the_other(one_program(), true, vec![]);
     assert_eq!(waits(&view), [(1, Cause::Slot, 0, 1_000)]);
-    assert_eq!(waits(&one_after_the_other(one_program(), false, vec![])), []);
-    let one_slot = Limits { in_flight_max: 1, ..Limits::default() };
-    assert_eq!(waits(&one_after_the_other(one_slot, true, vec![])), [(1, Cause::Slot, 0, 1_000)]);
+    assert_eq!(
+        waits(&one_after_the_other(one_program(), false, vec![])),
+        []
+    );
+    let one_slot = Limits {
+        in_flight_max: 1,
+        ..Limits::default()
+    };
+    assert_eq!(
+        waits(&one_after_the_other(one_slot, true, vec![])),
+        [(1, Cause::Slot, 0, 1_000)]
+    );
 }
 
 fn waits(view: &RunView) -> Vec<(u32, Cause, u64, u64)> {
-    view.waits.iter().map(|wait| (wait.task.0, wait.cause, wait.from.0, wait.until.0)).collect()
+    view.waits
+        .iter()
+        .map(|wait| (wait.task.0, wait.cause, wait.from.0, wait.until.0))
+        .collect()
 }

@@ -93,7 +93,8 @@ impl AgentDefinition {
             description: text_of(head.remove("description")).ok_or("no `description`")?,
             prompt: body.trim().to_owned(),
             tools: list_of("tools", head.remove("tools"))?,
-            disallowed_tools: list_of("disallowedTools", head.remove("disallowedTools"))?.unwrap_or_default(),
+            disallowed_tools: list_of("disallowedTools", head.remove("disallowedTools"))?
+                .unwrap_or_default(),
             model: text_of(head.remove("model")).filter(|model| model != "inherit"),
             effort: parsed("effort", head.remove("effort"), &mut remarks),
             max_turns: parsed("maxTurns", head.remove("maxTurns"), &mut remarks),
@@ -136,7 +137,11 @@ fn split_at_commas(text: &str) -> Vec<String> {
         }
         character == ',' && depth == 0
     });
-    items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    items
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn parsed<T>(key: &str, field: Option<Field>, remarks: &mut Vec<String>) -> Option<T>
@@ -157,11 +162,15 @@ mod tests {
     use super::*;
 
     fn parse(head: &str) -> Result<(AgentDefinition, Vec<String>), String> {
-        AgentDefinition::parse(&format!("---\n{head}\n---\n\nYou review.\n"), Source::BuiltIn)
+        AgentDefinition::parse(
+            &format!("---\n{head}\n---\n\nYou review.\n"),
+            Source::BuiltIn,
+        )
     }
 
     fn valid(head: &str) -> AgentDefinition {
-        let (definition, remarks) = parse(&format!("name: reviewer\ndescription: reviews\n{head}")).unwrap();
+        let (definition, remarks) =
+            parse(&format!("name: reviewer\ndescription: reviews\n{head}")).unwrap();
         assert_eq!(remarks, [""; 0]);
         definition
     }
@@ -192,7 +201,10 @@ mod tests {
              hooks:\n  PreToolUse: [{command: rm}]\ndisallowedTools: [Bash]",
         );
         assert_eq!(agent.model.as_deref(), Some("haiku"));
-        assert_eq!((agent.effort, agent.max_turns), (Some(Effort::High), Some(12)));
+        assert_eq!(
+            (agent.effort, agent.max_turns),
+            (Some(Effort::High), Some(12))
+        );
         assert_eq!(agent.isolation, Isolation::Worktree);
         assert_eq!(agent.disallowed_tools, ["Bash"]);
         assert_eq!(valid("model: inherit").model, None);
@@ -208,7 +220,10 @@ mod tests {
         ] {
             assert_eq!(valid(form).tools.unwrap(), expected, "{form}");
         }
-        assert_eq!(valid("tools: Bash(a, b), Read").tools.unwrap(), ["Bash(a, b)", "Read"]);
+        assert_eq!(
+            valid("tools: Bash(a, b), Read").tools.unwrap(),
+            ["Bash(a, b)", "Read"]
+        );
         assert_eq!(valid("tools: []").tools.unwrap(), [""; 0]);
         assert_eq!(valid("tools: ''").tools.unwrap(), [""; 0]);
     }
@@ -217,8 +232,14 @@ mod tests {
     fn what_is_missing_or_unsafe_is_a_reason() {
         assert_eq!(parse("description: d").unwrap_err(), "no `name`");
         assert_eq!(parse("name: a").unwrap_err(), "no `description`");
-        assert_eq!(parse("name: a:b\ndescription: d").unwrap_err(), "`a:b` cannot be a name");
-        assert_eq!(parse("name: -a\ndescription: d").unwrap_err(), "`-a` cannot be a name");
+        assert_eq!(
+            parse("name: a:b\ndescription: d").unwrap_err(),
+            "`a:b` cannot be a name"
+        );
+        assert_eq!(
+            parse("name: -a\ndescription: d").unwrap_err(),
+            "`-a` cannot be a name"
+        );
         assert_eq!(
             parse("name: a\ndescription: d\ntools: {read: true}").unwrap_err(),
             "`tools` is no list of names"
@@ -233,15 +254,28 @@ mod tests {
     fn what_can_be_done_without_is_ignored_with_a_remark() {
         let (agent, remarks) = parse("name: a\ndescription: d\nmaxTurns: many").unwrap();
         assert_eq!(agent.max_turns, None);
-        assert_eq!(remarks, ["`maxTurns`: invalid digit found in string; ignored"]);
+        assert_eq!(
+            remarks,
+            ["`maxTurns`: invalid digit found in string; ignored"]
+        );
     }
 
     #[test]
     fn the_digest_follows_what_the_agent_does() {
         let agent = valid("model: haiku");
-        let renamed = AgentDefinition { name: "x".into(), description: "y".into(), ..agent.clone() };
+        let renamed = AgentDefinition {
+            name: "x".into(),
+            description: "y".into(),
+            ..agent.clone()
+        };
         assert_eq!(renamed.digest(), agent.digest());
-        for other in ["model: opus", "tools: Read", "effort: low", "maxTurns: 3", "disallowedTools: Bash"] {
+        for other in [
+            "model: opus",
+            "tools: Read",
+            "effort: low",
+            "maxTurns: 3",
+            "disallowedTools: Bash",
+        ] {
             assert_ne!(valid(other).digest(), agent.digest(), "{other}");
         }
     }

@@ -27,13 +27,18 @@ pub(super) enum Field {
 pub(super) fn split(text: &str) -> Result<(BTreeMap<String, Field>, &str), String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let mut lines = lines(text);
-    let opening = lines.next().filter(|line| line.trim_end() == "---").ok_or("no front matter")?;
+    let opening = lines
+        .next()
+        .filter(|line| line.trim_end() == "---")
+        .ok_or("no front matter")?;
     let mut end = opening.len();
     for line in lines {
         if line.trim_end() == "---" {
             let (head, body) = (&text[opening.len()..end], &text[end + line.len()..]);
             if depth(head) > DEPTH_MAX {
-                return Err(format!("front matter with brackets more than {DEPTH_MAX} deep"));
+                return Err(format!(
+                    "front matter with brackets more than {DEPTH_MAX} deep"
+                ));
             }
             let head = head.replace("\r\n", "\n").replace('\r', "\n");
             return Ok((read(&head), body));
@@ -76,7 +81,10 @@ fn read(head: &str) -> BTreeMap<String, Field> {
     // `yes` and `on` are words in a description, not truth values.
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let yaml = serde_saphyr::from_str_with_options::<BTreeMap<String, Value>>(head, options);
-    yaml.map_or_else(|_| by_lines(head), |head| head.into_iter().map(|(key, v)| (key, field(v))).collect())
+    yaml.map_or_else(
+        |_| by_lines(head),
+        |head| head.into_iter().map(|(key, v)| (key, field(v))).collect(),
+    )
 }
 
 fn field(value: Value) -> Field {
@@ -104,7 +112,11 @@ fn scalar(value: Value) -> Option<String> {
 fn by_lines(head: &str) -> BTreeMap<String, Field> {
     let mut fields: BTreeMap<String, Field> = BTreeMap::new();
     let mut current = None;
-    for line in head.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in head
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         if let Some((key, value)) = key_line(line) {
             current = Some(key.to_owned());
             fields.insert(key.to_owned(), inline(value));
@@ -119,16 +131,23 @@ fn by_lines(head: &str) -> BTreeMap<String, Field> {
 fn key_line(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     let is_key = key.starts_with(|c: char| c.is_ascii_alphabetic())
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     is_key.then_some((key, value.trim()))
 }
 
 fn inline(value: &str) -> Field {
-    match value.strip_prefix('[').and_then(|value| value.strip_suffix(']')) {
+    match value
+        .strip_prefix('[')
+        .and_then(|value| value.strip_suffix(']'))
+    {
         Some("") => Field::List(Vec::new()),
         Some(items) => Field::List(items.split(',').map(unquoted).collect()),
         // The marks of a text on the lines below.
-        None if matches!(value, "|" | ">" | "|-" | ">-" | "|+" | ">+") => Field::Text(String::new()),
+        None if matches!(value, "|" | ">" | "|-" | ">-" | "|+" | ">+") => {
+            Field::Text(String::new())
+        }
         None => Field::Text(unquoted(value)),
     }
 }
@@ -136,7 +155,9 @@ fn inline(value: &str) -> Field {
 fn go_on(field: &mut Field, line: &str) {
     match (&mut *field, line.strip_prefix("- ")) {
         (Field::List(items), Some(item)) => items.push(unquoted(item)),
-        (Field::Text(text), Some(item)) if text.is_empty() => *field = Field::List(vec![unquoted(item)]),
+        (Field::Text(text), Some(item)) if text.is_empty() => {
+            *field = Field::List(vec![unquoted(item)]);
+        }
         (Field::Text(text), _) => {
             text.push_str(if text.is_empty() { "" } else { " " });
             text.push_str(line);
@@ -148,7 +169,10 @@ fn go_on(field: &mut Field, line: &str) {
 fn unquoted(text: &str) -> String {
     let text = text.trim();
     let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
-    inner('"').or_else(|| inner('\'')).unwrap_or(text).to_owned()
+    inner('"')
+        .or_else(|| inner('\''))
+        .unwrap_or(text)
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -169,7 +193,10 @@ mod tests {
 
     #[test]
     fn head_and_body_are_told_apart() {
-        for file in ["---\nname: a\n---\nbody\n---\n", "\u{feff}---\r\nname: a\r\n---\r\nbody\n---\n"] {
+        for file in [
+            "---\nname: a\n---\nbody\n---\n",
+            "\u{feff}---\r\nname: a\r\n---\r\nbody\n---\n",
+        ] {
             let (head, body) = split(file).unwrap();
             assert_eq!(head, BTreeMap::from([("name".to_owned(), text("a"))]));
             assert_eq!(body, "body\n---\n");
@@ -179,7 +206,10 @@ mod tests {
             let (head, body) = split(&file).unwrap();
             assert_eq!(
                 head,
-                BTreeMap::from([("name".to_owned(), text("a")), ("tools".to_owned(), list(&["x"]))])
+                BTreeMap::from([
+                    ("name".to_owned(), text("a")),
+                    ("tools".to_owned(), list(&["x"]))
+                ])
             );
             assert_eq!(body, "body");
         }
@@ -188,7 +218,10 @@ mod tests {
         assert_eq!(split("---\nname: a\n---").unwrap().1, "");
         assert_eq!(split("# Notes\n").unwrap_err(), "no front matter");
         assert_eq!(split("").unwrap_err(), "no front matter");
-        assert_eq!(split("---\nname: a\n").unwrap_err(), "front matter without an end");
+        assert_eq!(
+            split("---\nname: a\n").unwrap_err(),
+            "front matter without an end"
+        );
     }
 
     #[test]
@@ -198,7 +231,9 @@ mod tests {
             assert_eq!(refused, "front matter with brackets more than 32 deep");
         }
         // Names for names for names: not more than can be held.
-        let bomb: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
+        let bomb: String = (1..30)
+            .map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1))
+            .collect();
         split(&format!("---\na0: &a0 [x, x]\n{bomb}---\nbody")).unwrap();
     }
 
@@ -213,7 +248,10 @@ mod tests {
             ("e", text("one\ntwo")),
             ("f", text("")),
         ];
-        assert_eq!(head, expected.map(|(key, field)| (key.to_owned(), field)).into());
+        assert_eq!(
+            head,
+            expected.map(|(key, field)| (key.to_owned(), field)).into()
+        );
     }
 
     #[test]
@@ -234,12 +272,18 @@ mod tests {
         );
         let expected = [
             ("name", text("helper")),
-            ("description", text("Use when: the user asks. Example: user: hi and goes on: here")),
+            (
+                "description",
+                text("Use when: the user asks. Example: user: hi and goes on: here"),
+            ),
             ("tools", text("*")),
             ("model", list(&["sonnet", "opus"])),
             ("skills", list(&["one", "two"])),
             ("note", text("folded text")),
         ];
-        assert_eq!(head, expected.map(|(key, field)| (key.to_owned(), field)).into());
+        assert_eq!(
+            head,
+            expected.map(|(key, field)| (key.to_owned(), field)).into()
+        );
     }
 }

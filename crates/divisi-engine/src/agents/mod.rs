@@ -35,7 +35,10 @@ const FILES_MAX: usize = 2_000;
 
 /// How far a folder of definitions is walked: several times what the largest
 /// known collection has of anything.
-const LIMITS: Limits = Limits { depth_max: 8, entries_max: 10_000 };
+const LIMITS: Limits = Limits {
+    depth_max: 8,
+    entries_max: 10_000,
+};
 
 /// What everybody has, unless a file of the same name replaces it.
 const BUILT_IN: [&str; 3] = [
@@ -95,7 +98,9 @@ impl Agents {
     pub fn load(root: &Path, home: Option<&Path>) -> Self {
         let mut agents = Self::default();
         let top = up_to_repository(root).last();
-        let places = up_to_repository(root).map(|place| (place, top)).chain(home.map(|home| (home, None)));
+        let places = up_to_repository(root)
+            .map(|place| (place, top))
+            .chain(home.map(|home| (home, None)));
         for (place, within) in places {
             for folder in FOLDERS {
                 agents.add_folder(&place.join(folder), within);
@@ -135,17 +140,27 @@ impl Agents {
     }
 
     fn add_folder(&mut self, folder: &Path, within: Option<&Path>) {
-        let is_definition = |name: &OsStr| Path::new(name).extension().is_some_and(|ending| ending == "md");
+        let is_definition = |name: &OsStr| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending == "md")
+        };
         let found = files_below(folder, within, LIMITS, is_definition);
         for (path, reason) in found.left_out {
             self.refuse(path, reason);
         }
         for (count, path) in found.files.into_iter().enumerate() {
             if count == FILES_MAX {
-                return self.skip(path, format!("only the first {FILES_MAX} files of a folder are read"));
+                return self.skip(
+                    path,
+                    format!("only the first {FILES_MAX} files of a folder are read"),
+                );
             }
             if self.bytes >= BYTES_MAX {
-                return self.skip(path, format!("only {BYTES_MAX} bytes of definitions are read"));
+                return self.skip(
+                    path,
+                    format!("only {BYTES_MAX} bytes of definitions are read"),
+                );
             }
             match read(&path, within) {
                 Ok(text) => {
@@ -164,13 +179,20 @@ impl Agents {
         };
         match AgentDefinition::parse(text, source) {
             Ok((definition, remarks)) => {
-                let problem = |reason| Problem { path: path.clone(), reason, skipped: false };
+                let problem = |reason| Problem {
+                    path: path.clone(),
+                    reason,
+                    skipped: false,
+                };
                 self.problems.extend(remarks.into_iter().map(problem));
                 if let Some(nearer) = self.definitions.get(&definition.name) {
-                    return self
-                        .skip(path, format!("`{}` is already defined by {}", nearer.name, nearer.source));
+                    return self.skip(
+                        path,
+                        format!("`{}` is already defined by {}", nearer.name, nearer.source),
+                    );
                 }
-                self.definitions.insert(definition.name.clone(), Arc::new(definition));
+                self.definitions
+                    .insert(definition.name.clone(), Arc::new(definition));
             }
             Err(reason) => self.refuse(path, reason),
         }
@@ -178,16 +200,28 @@ impl Agents {
 
     /// Notes a file that would define an agent of its name, and cannot be used.
     fn refuse(&mut self, path: PathBuf, reason: String) {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if !self.definitions.contains_key(&name) {
-            let problem = Problem { path: path.clone(), reason: reason.clone(), skipped: true };
+            let problem = Problem {
+                path: path.clone(),
+                reason: reason.clone(),
+                skipped: true,
+            };
             self.broken.entry(name).or_insert(problem);
         }
         self.skip(path, reason);
     }
 
     fn skip(&mut self, path: PathBuf, reason: String) {
-        self.problems.push(Problem { path, reason, skipped: true });
+        self.problems.push(Problem {
+            path,
+            reason,
+            skipped: true,
+        });
     }
 }
 
@@ -217,7 +251,11 @@ impl UnknownAgent {
     /// What the user can do about it.
     pub fn hint(&self) -> String {
         match (&self.broken, &self.meant) {
-            (Some(broken), _) => format!("{} cannot be used: {}", broken.path.display(), broken.reason),
+            (Some(broken), _) => format!(
+                "{} cannot be used: {}",
+                broken.path.display(),
+                broken.reason
+            ),
             (None, Some(meant)) => format!("did you mean `{meant}`?"),
             (None, None) => format!("known agents: {}", self.known.join(", ")),
         }
@@ -252,12 +290,19 @@ mod tests {
         }
 
         fn load(&self) -> Agents {
-            Agents::load(&self.0.path().join("repo/package"), Some(&self.0.path().join("home")))
+            Agents::load(
+                &self.0.path().join("repo/package"),
+                Some(&self.0.path().join("home")),
+            )
         }
 
         fn problems(&self) -> Vec<String> {
             let prefix = format!("{}/", self.0.path().display());
-            self.load().problems().iter().map(|p| p.to_string().replace(&prefix, "")).collect()
+            self.load()
+                .problems()
+                .iter()
+                .map(|p| p.to_string().replace(&prefix, ""))
+                .collect()
         }
     }
 
@@ -270,7 +315,11 @@ mod tests {
             ["Explore", "Plan", "general-purpose"]
         );
         for agent in agents.iter() {
-            assert!(agent.prompt.split_whitespace().count() < 120, "{}", agent.name);
+            assert!(
+                agent.prompt.split_whitespace().count() < 120,
+                "{}",
+                agent.name
+            );
         }
     }
 
@@ -288,11 +337,21 @@ mod tests {
             (".claude/agents/e.md", "above the repository"),
         ]);
         let agents = machine.load();
-        let prompts: Vec<_> = agents.iter().map(|a| format!("{}: {}", a.name, a.prompt)).collect();
-        let without_long = |line: &&String| !line.starts_with("Explore") && !line.starts_with("general");
+        let prompts: Vec<_> = agents
+            .iter()
+            .map(|a| format!("{}: {}", a.name, a.prompt))
+            .collect();
+        let without_long =
+            |line: &&String| !line.starts_with("Explore") && !line.starts_with("general");
         assert_eq!(
             prompts.iter().filter(without_long).collect::<Vec<_>>(),
-            ["Plan: my own plan", "a: package", "b: repository", "c: ours", "d: home"]
+            [
+                "Plan: my own plan",
+                "a: package",
+                "b: repository",
+                "c: ours",
+                "d: home"
+            ]
         );
     }
 
@@ -300,12 +359,22 @@ mod tests {
     fn unused_files_are_listed_with_the_reason() {
         let machine = Machine::new(&[
             ("repo/.claude/agents/a.md", "repository"),
-            ("repo/.claude/agents/again.md", "---\nname: a\ndescription: d\n---\n"),
+            (
+                "repo/.claude/agents/again.md",
+                "---\nname: a\ndescription: d\n---\n",
+            ),
             ("repo/.claude/agents/empty.md", "---\ndescription: d\n---\n"),
-            ("repo/.claude/agents/odd.md", "---\nname: odd\ndescription: d\neffort: turbo\n---\n"),
+            (
+                "repo/.claude/agents/odd.md",
+                "---\nname: odd\ndescription: d\neffort: turbo\n---\n",
+            ),
             ("repo/.claude/agents/script.sh", "---\n"),
         ]);
-        fs::write(machine.0.path().join("repo/.claude/agents/README.md"), "Our agents.").unwrap();
+        fs::write(
+            machine.0.path().join("repo/.claude/agents/README.md"),
+            "Our agents.",
+        )
+        .unwrap();
         assert_eq!(
             machine.problems(),
             [
@@ -320,27 +389,49 @@ mod tests {
 
     #[test]
     fn what_a_clone_can_hold_is_passed_over_with_the_reason() {
-        let machine = Machine::new(&[("repo/.claude/agents/a.md", "works"), ("elsewhere/b.md", "elsewhere")]);
+        let machine = Machine::new(&[
+            ("repo/.claude/agents/a.md", "works"),
+            ("elsewhere/b.md", "elsewhere"),
+        ]);
         let folder = machine.0.path().join("repo/.claude/agents");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         let pipe = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, folder.join("pipe.md"), pipe, mode, 0).unwrap();
         fs::write(folder.join("large.md"), " ".repeat(300_000)).unwrap();
-        fs::write(folder.join("latin.md"), b"---\nname: latin\ndescription: caf\xe9\n---\n").unwrap();
+        fs::write(
+            folder.join("latin.md"),
+            b"---\nname: latin\ndescription: caf\xe9\n---\n",
+        )
+        .unwrap();
         fs::write(folder.join("wide.md"), b"\xff\xfe-\0-\0-\0").unwrap();
-        for (link, to) in [("endless.md", "/dev/zero"), ("all", "/"), ("far.md", "../../../elsewhere/b.md")] {
+        for (link, to) in [
+            ("endless.md", "/dev/zero"),
+            ("all", "/"),
+            ("far.md", "../../../elsewhere/b.md"),
+        ] {
             symlink(to, folder.join(link)).unwrap();
         }
         fs::create_dir_all(machine.0.path().join("repo/.divisi")).unwrap();
-        symlink("../../elsewhere", machine.0.path().join("repo/.divisi/agents")).unwrap();
+        symlink(
+            "../../elsewhere",
+            machine.0.path().join("repo/.divisi/agents"),
+        )
+        .unwrap();
         fs::create_dir_all(machine.0.path().join("home/.claude")).unwrap();
-        symlink("../../elsewhere", machine.0.path().join("home/.claude/agents")).unwrap();
+        symlink(
+            "../../elsewhere",
+            machine.0.path().join("home/.claude/agents"),
+        )
+        .unwrap();
         let problems: Vec<_> = machine
             .problems()
             .iter()
             .map(|line| line.split(" (not used)").next().unwrap().to_owned())
             .collect();
-        let outside = format!("it leads out of {}", machine.0.path().join("repo").display());
+        let outside = format!(
+            "it leads out of {}",
+            machine.0.path().join("repo").display()
+        );
         let outside = outside.replace(&format!("{}/", machine.0.path().display()), "");
         assert_eq!(
             problems,
@@ -357,7 +448,10 @@ mod tests {
         );
         // The owner of a home may keep what is in it elsewhere.
         let agents = machine.load();
-        assert_eq!((agents.get("a").is_ok(), agents.get("b").is_ok()), (true, true));
+        assert_eq!(
+            (agents.get("a").is_ok(), agents.get("b").is_ok()),
+            (true, true)
+        );
         assert!(
             agents
                 .get("latin")
@@ -383,7 +477,10 @@ mod tests {
         let agents = machine.load();
         assert!(agents.bytes <= BYTES_MAX + FILE_BYTES_MAX);
         assert_eq!(agents.problems().len(), 1);
-        assert_eq!(agents.problems()[0].reason, "only 33554432 bytes of definitions are read");
+        assert_eq!(
+            agents.problems()[0].reason,
+            "only 33554432 bytes of definitions are read"
+        );
     }
 
     #[test]
@@ -423,7 +520,10 @@ mod tests {
     fn an_unknown_name_gets_a_proposal() {
         let agents = Agents::built_in();
         let hint = |name| agents.get(name).unwrap_err().hint();
-        assert_eq!(agents.get("x").unwrap_err().to_string(), "there is no agent `x`");
+        assert_eq!(
+            agents.get("x").unwrap_err().to_string(),
+            "there is no agent `x`"
+        );
         assert_eq!(hint("explore"), "did you mean `Explore`?");
         assert_eq!(hint("general_purpose"), "did you mean `general-purpose`?");
         assert_eq!(hint("x"), "known agents: Explore, Plan, general-purpose");

@@ -25,7 +25,11 @@ pub(super) struct Start {
 
 /// Starts `attempt`. However it ends, by a panic too, the driver is told.
 pub(super) fn start(id: AttemptId, start: Start, line: Line, store: Arc<dyn Store>) {
-    let report = Report { id, line: line.clone(), result: None };
+    let report = Report {
+        id,
+        line: line.clone(),
+        result: None,
+    };
     // In boxes, because the runtime moves what it is given several times.
     let start = Box::new(start);
     tokio::spawn(async move {
@@ -45,13 +49,21 @@ struct Report {
 impl Drop for Report {
     fn drop(&mut self) {
         let mut result = self.result.take().unwrap_or_else(|| {
-            let failure =
-                Failure::new(FailureClass::Program, "the executor panicked; its message is on stderr");
-            Box::new(AttemptResult { unanswered: self.line.may_be_billed(), ..failure.into() })
+            let failure = Failure::new(
+                FailureClass::Program,
+                "the executor panicked; its message is on stderr",
+            );
+            Box::new(AttemptResult {
+                unanswered: self.line.may_be_billed(),
+                ..failure.into()
+            })
         });
         result.waited = self.line.waited();
         result.waits = self.line.take_waits();
-        self.line.tell(Message::Ours(Ours::Ended { attempt: self.id, result }));
+        self.line.tell(Message::Ours(Ours::Ended {
+            attempt: self.id,
+            result,
+        }));
     }
 }
 
@@ -73,11 +85,31 @@ async fn load(
     line: Line,
     store: &dyn Store,
 ) -> Result<Box<Attempt>, DriveError> {
-    let Start { assignment, model, scheduled, kept, session, findings } = *start;
+    let Start {
+        assignment,
+        model,
+        scheduled,
+        kept,
+        session,
+        findings,
+    } = *start;
     let findings = text(store, findings).await?;
-    let (handle, answer) = (text(store, session.handle).await?, text(store, session.answer).await?);
+    let (handle, answer) = (
+        text(store, session.handle).await?,
+        text(store, session.answer).await?,
+    );
     let kept = load_kept(store, kept).await?;
-    Ok(Box::new(Attempt { id, assignment, scheduled, model, findings, kept, handle, answer, line }))
+    Ok(Box::new(Attempt {
+        id,
+        assignment,
+        scheduled,
+        model,
+        findings,
+        kept,
+        handle,
+        answer,
+        line,
+    }))
 }
 
 async fn text(store: &dyn Store, content: Option<Content>) -> Result<Option<Arc<str>>, DriveError> {
@@ -89,12 +121,20 @@ async fn text(store: &dyn Store, content: Option<Content>) -> Result<Option<Arc<
 
 async fn load_kept(store: &dyn Store, kept: Vec<KeptTurn>) -> Result<Vec<Kept>, DriveError> {
     let mut loaded = Vec::with_capacity(kept.len());
-    for KeptTurn { reply, tool_results, .. } in kept {
+    for KeptTurn {
+        reply,
+        tool_results,
+        ..
+    } in kept
+    {
         let tool_results = match tool_results {
             Some(results) => Some(read(store, &results).await?),
             None => None,
         };
-        loaded.push(Kept { reply: read(store, &reply).await?, tool_results });
+        loaded.push(Kept {
+            reply: read(store, &reply).await?,
+            tool_results,
+        });
     }
     Ok(loaded)
 }

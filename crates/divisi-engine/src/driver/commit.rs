@@ -26,7 +26,13 @@ impl Driver {
         }
         let summary = RunSummary::of(&self.id, self.runs.run(), self.runs.latest());
         let (position, events) = self.runs.take_batch();
-        let batch = Arc::new(Batch { run: self.id.clone(), position, events, blobs, summary });
+        let batch = Arc::new(Batch {
+            run: self.id.clone(),
+            position,
+            events,
+            blobs,
+            summary,
+        });
         self.store.append(batch.clone()).await?;
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);
@@ -39,7 +45,11 @@ impl Driver {
 
     fn perform(&mut self, effect: Effect<Reply>) {
         match effect {
-            Effect::Start { attempt, model, room } => self.start(attempt, model.as_deref(), room),
+            Effect::Start {
+                attempt,
+                model,
+                room,
+            } => self.start(attempt, model.as_deref(), room),
             // What has asked may have been stopped in the meantime.
             Effect::Granted(Reply::Room(answer), room) => _ = answer.send(room),
             Effect::Recorded(Reply::Done(answer)) => _ = answer.send(()),
@@ -73,10 +83,14 @@ impl Driver {
         let texts: FxHashMap<_, _> = blobs.iter().map(|blob| (blob.digest, &blob.text)).collect();
         let mut is_heard = false;
         for (waiter, id) in answers {
-            let Some(task) = self.runs.run().task(id) else { continue };
+            let Some(task) = self.runs.run().task(id) else {
+                continue;
+            };
             let end = match task.outcome() {
                 Some(Outcome::Ok { value }) => TaskEnd::Ok(match value {
-                    Content::Stored { digest, .. } if texts.contains_key(digest) => texts[digest].clone(),
+                    Content::Stored { digest, .. } if texts.contains_key(digest) => {
+                        texts[digest].clone()
+                    }
                     other => read(&*self.store, other).await?,
                 }),
                 Some(Outcome::Failed(failure)) => TaskEnd::Failed(failure.clone()),
@@ -112,12 +126,16 @@ impl Driver {
     }
 
     fn start(&mut self, attempt: AttemptId, model: Option<&str>, room: Room) {
-        let (Some(assignment), Some(task)) =
-            (self.assignments.get(&attempt.task), self.runs.run().task(attempt.task))
-        else {
+        let (Some(assignment), Some(task)) = (
+            self.assignments.get(&attempt.task),
+            self.runs.run().task(attempt.task),
+        ) else {
             let message = format!("{attempt} was scheduled, but what it is to do is not known");
             let failure = Failure::new(FailureClass::Unavailable, message);
-            let ended = Ours::Ended { attempt, result: Box::new(failure.into()) };
+            let ended = Ours::Ended {
+                attempt,
+                result: Box::new(failure.into()),
+            };
             // The driver holds the receiver.
             let _ = self.sender.send(Message::Ours(ended));
             return;
@@ -129,9 +147,17 @@ impl Driver {
             Isolation::Worktree => &[],
         };
         let can_go_on = assignment.resumes && assignment.isolation == Isolation::None;
-        let session = if can_go_on { task.session().clone() } else { Session::default() };
+        let session = if can_go_on {
+            task.session().clone()
+        } else {
+            Session::default()
+        };
         let state = Attempt::new(Spec {
-            work: if assignment.executor.is_some() { Work::Program } else { Work::Conversation },
+            work: if assignment.executor.is_some() {
+                Work::Program
+            } else {
+                Work::Conversation
+            },
             turns_max: assignment.turns_max,
             checks: assignment.task.check.iter().map(Check::kind).collect(),
             rung: task.rung() as usize,
@@ -148,7 +174,11 @@ impl Driver {
         self.lines.insert(attempt, line.clone());
         let start = attempt::Start {
             assignment: assignment.clone(),
-            model: assignment.models.iter().find(|known| Some(&*known.id) == model).cloned(),
+            model: assignment
+                .models
+                .iter()
+                .find(|known| Some(&*known.id) == model)
+                .cloned(),
             scheduled: model.map(Arc::from),
             kept: kept.to_vec(),
             session,

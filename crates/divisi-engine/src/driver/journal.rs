@@ -49,8 +49,9 @@ pub(crate) async fn each_event(
 pub(crate) async fn read(store: &dyn Store, content: &Content) -> Result<Arc<str>, DriveError> {
     match content {
         Content::Inline(text) => Ok(text.clone()),
-        Content::Stored { digest, .. } => {
-            store.blob(*digest).await?.ok_or_else(|| DriveError::Missing(digest.to_string()))
-        }
+        Content::Stored { digest, .. } => store
+            .blob(*digest)
+            .await?
+            .ok_or_else(|| DriveError::Missing(digest.to_string())),
     }
 }

@@ -17,7 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 /// run and wait for answers, flows by the number of tasks a run may have.
 pub(crate) enum Message {
     /// The flow asks for a task.
-    Submit { resolved: Box<Resolved>, waiter: Waiter },
+    Submit {
+        resolved: Box<Resolved>,
+        waiter: Waiter,
+    },
     /// The flow says something.
     Flow(FlowNews),
     /// Something that the flow or an agent asked for was not done.
@@ -147,7 +150,8 @@ impl TaskReport {
             Stage::Ended(_) => Failure::new(FailureClass::Interrupted, "the run is over"),
             _ => {
                 let tasks_max = run.limits().tasks_max;
-                let message = format!("the run has {tasks_max} tasks, which is as many as it may have");
+                let message =
+                    format!("the run has {tasks_max} tasks, which is as many as it may have");
                 Failure::new(FailureClass::Unavailable, message).hint("raise `limits.tasks_max`")
             }
         })
@@ -156,19 +160,30 @@ impl TaskReport {
     /// The report of a task that never came to be.
     pub(crate) fn without_task(failure: Failure) -> Self {
         let (cost, usage) = (PicoUsd::ZERO, Usage::default());
-        Self { task: None, end: TaskEnd::Failed(failure), model: None, attempts: 0, cost, usage }
+        Self {
+            task: None,
+            end: TaskEnd::Failed(failure),
+            model: None,
+            attempts: 0,
+            cost,
+            usage,
+        }
     }
 
     /// The result, or why there is none.
     pub fn value(&self) -> Result<serde_json::Value, Failure> {
         match &self.end {
             TaskEnd::Ok(json) => serde_json::from_str(json).map_err(|error| {
-                Failure::new(FailureClass::Unavailable, format!("the recorded result is no JSON: {error}"))
+                Failure::new(
+                    FailureClass::Unavailable,
+                    format!("the recorded result is no JSON: {error}"),
+                )
             }),
             TaskEnd::Failed(failure) => Err(failure.clone()),
-            TaskEnd::Skipped(reason) => {
-                Err(Failure::new(FailureClass::Unavailable, format!("skipped: {reason}")))
-            }
+            TaskEnd::Skipped(reason) => Err(Failure::new(
+                FailureClass::Unavailable,
+                format!("skipped: {reason}"),
+            )),
             TaskEnd::Cancelled => Err(Failure::new(FailureClass::Interrupted, "cancelled")),
         }
     }

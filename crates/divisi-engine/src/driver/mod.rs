@@ -129,9 +129,19 @@ impl Driver {
         id: RunId,
         (run, position): (Run, Position),
         store: Arc<dyn Store>,
-        (sender, inbox): (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
-        Audience { signals, bus, answers }: Audience,
-        Patience { quota_wait, governors }: Patience,
+        (sender, inbox): (
+            mpsc::UnboundedSender<Message>,
+            mpsc::UnboundedReceiver<Message>,
+        ),
+        Audience {
+            signals,
+            bus,
+            answers,
+        }: Audience,
+        Patience {
+            quota_wait,
+            governors,
+        }: Patience,
     ) -> Self {
         Self {
             id,
@@ -232,7 +242,9 @@ impl Driver {
         let mut is_heard = !is_heard?;
         let given = self.runs.answered();
         let up_to = tokio::time::Instant::now() + FLOW_TIME_MAX;
-        while !is_heard && let Ok(Some(message)) = tokio::time::timeout_at(up_to, self.inbox.recv()).await {
+        while !is_heard
+            && let Ok(Some(message)) = tokio::time::timeout_at(up_to, self.inbox.recv()).await
+        {
             is_heard = match &message {
                 Message::Flow(FlowNews::Quiet { answered }) => *answered == given,
                 Message::Flow(FlowNews::Ended(_)) => true,
@@ -245,7 +257,9 @@ impl Driver {
 
     /// What goes on may find granted now what was refused.
     fn reopen(&self, found_closed: bool) {
-        self.governors.iter().for_each(|governors| governors.reopen(found_closed));
+        self.governors
+            .iter()
+            .for_each(|governors| governors.reopen(found_closed));
     }
 
     /// Tells the run's log where another model has answered than the one that was asked.
@@ -253,13 +267,19 @@ impl Driver {
         let mut notices = vec![];
         for recorded in self.runs.batch() {
             match &recorded.event {
-                Event::AttemptScheduled { attempt, model: Some(model), .. } => {
+                Event::AttemptScheduled {
+                    attempt,
+                    model: Some(model),
+                    ..
+                } => {
                     self.asked.insert(*attempt, model.clone());
                 }
                 // The journal does not record which model a judge call asked.
                 Event::TurnEnded { attempt, turn } if !turn.judges => {
                     let asked = self.asked.get(attempt);
-                    notices.extend(asked.and_then(|asked| self.substitutions.notice(asked, &turn.model)));
+                    notices.extend(
+                        asked.and_then(|asked| self.substitutions.notice(asked, &turn.model)),
+                    );
                 }
                 Event::AttemptEnded { attempt, .. } => _ = self.asked.remove(attempt),
                 _ => {}

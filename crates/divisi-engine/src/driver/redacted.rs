@@ -15,29 +15,54 @@ impl Message {
     pub(super) fn redacted(self) -> Self {
         let known = known();
         match self {
-            Self::Flow(FlowNews::Phase { title, cap }) => {
-                Self::Flow(FlowNews::Phase { title: known.shared(title), cap })
-            }
+            Self::Flow(FlowNews::Phase { title, cap }) => Self::Flow(FlowNews::Phase {
+                title: known.shared(title),
+                cap,
+            }),
             Self::Flow(FlowNews::Log(line)) => Self::Flow(FlowNews::Log(known.shared(line))),
             Self::Flow(FlowNews::Ended(result)) => {
                 let result = result.map(|json| known.json(json));
-                Self::Flow(FlowNews::Ended(result.map_err(|failed| failure(&known, failed))))
+                Self::Flow(FlowNews::Ended(
+                    result.map_err(|failed| failure(&known, failed)),
+                ))
             }
             Self::Ours(Ours::Ended { attempt, result }) => {
-                let AttemptResult { result: value, findings, suspended, .. } = *result;
-                let value = value.map(|json| known.json(json)).map_err(|failed| failure(&known, failed));
+                let AttemptResult {
+                    result: value,
+                    findings,
+                    suspended,
+                    ..
+                } = *result;
+                let value = value
+                    .map(|json| known.json(json))
+                    .map_err(|failed| failure(&known, failed));
                 let findings = findings.map(|findings| known.shared(findings));
                 let suspended = suspended.map(|mut suspended| {
                     suspended.handle = suspended.handle.map(|handle| known.json(handle));
                     suspended.question = suspended.question.map(|question| known.shared(question));
                     suspended
                 });
-                let result = Box::new(AttemptResult { result: value, findings, suspended, ..*result });
+                let result = Box::new(AttemptResult {
+                    result: value,
+                    findings,
+                    suspended,
+                    ..*result
+                });
                 Self::Ours(Ours::Ended { attempt, result })
             }
-            Self::Ours(Ours::Reports { attempt, usage, bill, handle }) => {
+            Self::Ours(Ours::Reports {
+                attempt,
+                usage,
+                bill,
+                handle,
+            }) => {
                 let handle = handle.map(|handle| known.json(handle));
-                Self::Ours(Ours::Reports { attempt, usage, bill, handle })
+                Self::Ours(Ours::Reports {
+                    attempt,
+                    usage,
+                    bill,
+                    handle,
+                })
             }
             other => other,
         }

@@ -25,7 +25,9 @@ impl Driver {
             Message::Flow(FlowNews::Uncaught { message, count }) => {
                 self.runs.input(now, Input::Uncaught { message, count })
             }
-            Message::Refused { refusal, count } => self.runs.input(now, Input::Refused { refusal, count }),
+            Message::Refused { refusal, count } => {
+                self.runs.input(now, Input::Refused { refusal, count })
+            }
             Message::Flow(FlowNews::Quiet { answered }) => self.runs.flow_waits(now, answered),
             Message::Flow(FlowNews::Ended(result)) => {
                 let result = result.map(|value| self.keep(value)).map_err(Box::new);
@@ -50,7 +52,12 @@ impl Driver {
     }
 
     fn submit(&mut self, resolved: Resolved, waiter: Waiter) -> Result<(), DriveError> {
-        let Resolved { submission, blob, assignment, is_cut } = resolved;
+        let Resolved {
+            submission,
+            blob,
+            assignment,
+            is_cut,
+        } = resolved;
         let label = submission.facts.label.clone();
         let (task, is_new) = match self.runs.submit(wall_clock(), submission, waiter)? {
             Submitted::Taken { task, is_new } => (task, is_new),
@@ -73,47 +80,105 @@ impl Driver {
     }
 
     fn is_open(&self, task: TaskId) -> bool {
-        self.runs.run().task(task).is_some_and(|task| task.outcome().is_none())
+        self.runs
+            .run()
+            .task(task)
+            .is_some_and(|task| task.outcome().is_none())
     }
 
     fn take_ours(&mut self, ours: Ours) -> Result<(), DriveError> {
         let now = wall_clock();
         // An answer that is given back is dropped, which tells the attempt so.
         match ours {
-            Ours::TurnEnded { attempt, turn, blob, answer } => {
-                let denied = self.runs.ask(now, Input::TurnEnded { attempt, turn }, Reply::Done(answer))?;
+            Ours::TurnEnded {
+                attempt,
+                turn,
+                blob,
+                answer,
+            } => {
+                let denied =
+                    self.runs
+                        .ask(now, Input::TurnEnded { attempt, turn }, Reply::Done(answer))?;
                 self.blobs.extend(blob.filter(|_| denied.is_none()));
             }
-            Ours::TurnWanted { attempt, tool_results, tools, bound, blob, answer } => {
+            Ours::TurnWanted {
+                attempt,
+                tool_results,
+                tools,
+                bound,
+                blob,
+                answer,
+            } => {
                 let before = self.runs.batch().len();
-                let wanted = Input::TurnWanted { attempt, tool_results, tools, bound };
+                let wanted = Input::TurnWanted {
+                    attempt,
+                    tool_results,
+                    tools,
+                    bound,
+                };
                 drop(self.runs.ask(now, wanted, Reply::Room(answer))?);
                 // Results of tools are kept where the request is denied, too.
-                self.blobs.extend(blob.filter(|_| self.runs.batch().len() > before));
+                self.blobs
+                    .extend(blob.filter(|_| self.runs.batch().len() > before));
             }
             Ours::HedgeWanted { attempt, answer } => {
-                drop(self.runs.ask(now, Input::HedgeWanted { attempt }, Reply::Done(answer))?);
+                drop(
+                    self.runs
+                        .ask(now, Input::HedgeWanted { attempt }, Reply::Done(answer))?,
+                );
             }
             Ours::HedgeEnded { attempt, billed } => {
-                self.runs.input(now, Input::HedgeEnded { attempt, billed })?;
+                self.runs
+                    .input(now, Input::HedgeEnded { attempt, billed })?;
             }
-            Ours::Reports { attempt, usage, bill, handle } => {
+            Ours::Reports {
+                attempt,
+                usage,
+                bill,
+                handle,
+            } => {
                 let handle = handle.map(|handle| self.keep(handle));
-                let report = Box::new(Report { usage, bill, handle });
-                self.runs.input(now, Input::AttemptReports { attempt, report })?;
+                let report = Box::new(Report {
+                    usage,
+                    bill,
+                    handle,
+                });
+                self.runs
+                    .input(now, Input::AttemptReports { attempt, report })?;
             }
             Ours::Ended { attempt, result } => {
                 self.lines.remove(&attempt);
                 if let Some(suspended) = result.suspended {
-                    let Suspended { kind, handle, question, reserved, goes_on } = *suspended;
+                    let Suspended {
+                        kind,
+                        handle,
+                        question,
+                        reserved,
+                        goes_on,
+                    } = *suspended;
                     let handle = handle.map(|handle| self.keep(handle));
-                    let suspension = Box::new(Suspension { kind, handle, reserved, question, goes_on });
-                    self.runs.input(now, Input::AttemptSuspended { attempt, suspension })?;
+                    let suspension = Box::new(Suspension {
+                        kind,
+                        handle,
+                        reserved,
+                        question,
+                        goes_on,
+                    });
+                    self.runs.input(
+                        now,
+                        Input::AttemptSuspended {
+                            attempt,
+                            suspension,
+                        },
+                    )?;
                     return Ok(());
                 }
                 let last_turn = result.last_turn.map(|(turn, reply)| {
                     if let Content::Stored { digest, .. } = &turn.reply {
-                        self.blobs.push(Blob { digest: *digest, text: reply });
+                        self.blobs.push(Blob {
+                            digest: *digest,
+                            text: reply,
+                        });
                     }
                     Box::new(turn)
                 });
@@ -131,7 +196,13 @@ impl Driver {
                     waits: result.waits,
                     worktree: result.worktree,
                 };
-                self.runs.input(now, Input::AttemptEnded { attempt, end: Box::new(end) })?;
+                self.runs.input(
+                    now,
+                    Input::AttemptEnded {
+                        attempt,
+                        end: Box::new(end),
+                    },
+                )?;
             }
         }
         Ok(())

@@ -65,7 +65,9 @@ impl RunHandle {
 
     /// Parks or cancels it.
     pub fn control(&self) -> Control {
-        Control { inbox: self.inbox.clone() }
+        Control {
+            inbox: self.inbox.clone(),
+        }
     }
 
     /// What is worth showing but is no fact: replies being written, tools at work.

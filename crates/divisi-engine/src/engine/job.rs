@@ -100,18 +100,27 @@ impl Job {
         let (caller, report) = oneshot::channel();
         let resolved = Box::new(resolved);
         // A run that is over drops the message, and with it the caller.
-        let _ = self.inbox.send(Message::Submit { resolved, waiter: Waiter::Caller(caller) });
+        let _ = self.inbox.send(Message::Submit {
+            resolved,
+            waiter: Waiter::Caller(caller),
+        });
         report
     }
 
     /// Begins a progress group.
     pub fn phase(&self, title: &str) {
-        self.tell(FlowNews::Phase { title: title.into(), cap: None });
+        self.tell(FlowNews::Phase {
+            title: title.into(),
+            cap: None,
+        });
     }
 
     /// Begins a progress group whose tasks may cost so much together.
     pub fn cap_phase(&self, title: &str, cap: PicoUsd) {
-        self.tell(FlowNews::Phase { title: title.into(), cap: Some(cap) });
+        self.tell(FlowNews::Phase {
+            title: title.into(),
+            cap: Some(cap),
+        });
     }
 
     /// Says something to people.

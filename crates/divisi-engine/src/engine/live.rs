@@ -37,7 +37,9 @@ impl LiveRun {
 
     /// Parks or cancels it.
     pub fn control(&self) -> Control {
-        Control { inbox: self.inbox.clone() }
+        Control {
+            inbox: self.inbox.clone(),
+        }
     }
 
     /// What is worth showing but is no fact: replies being written, tools at work.
@@ -64,7 +66,10 @@ impl LiveRuns {
     /// driver.
     pub(super) fn list(&self, run: LiveRun) -> (Listed, Bus) {
         let (bus, _) = broadcast::channel(BUS_BATCHES_MAX);
-        let listed = Listed { runs: self.clone(), run: run.clone() };
+        let listed = Listed {
+            runs: self.clone(),
+            run: run.clone(),
+        };
         self.lock().insert(run.id.clone(), (run, bus.clone()));
         (listed, bus)
     }
@@ -93,7 +98,10 @@ impl Drop for Listed {
     fn drop(&mut self) {
         let mut runs = self.runs.lock();
         // Another driver of the same run may have taken its place already.
-        if runs.get(&self.run.id).is_some_and(|(listed, _)| listed.inbox.same_channel(&self.run.inbox)) {
+        if runs
+            .get(&self.run.id)
+            .is_some_and(|(listed, _)| listed.inbox.same_channel(&self.run.inbox))
+        {
             runs.remove(&self.run.id);
         }
     }

@@ -156,7 +156,10 @@ pub enum AnswerError {
 impl Engine {
     /// An engine that keeps its runs in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, live: LiveRuns::default() }
+        Self {
+            store,
+            live: LiveRuns::default(),
+        }
     }
 
     /// The store.
@@ -165,14 +168,24 @@ impl Engine {
     }
 
     /// Starts a run that this program feeds.
-    pub async fn open(&self, name: &str, setup: Setup, options: RunOptions) -> Result<Job, StartError> {
+    pub async fn open(
+        &self,
+        name: &str,
+        setup: Setup,
+        options: RunOptions,
+    ) -> Result<Job, StartError> {
         let opened = Opened::new(self.new_id().await?, Run::new());
         self.drive_job(opened, name, setup, options).await
     }
 
     /// Goes on with a run that a program feeds. Tasks that it knows are
     /// answered from its journal when the program asks for them again.
-    pub async fn reopen_job(&self, id: &RunId, setup: Setup, options: RunOptions) -> Result<Job, StartError> {
+    pub async fn reopen_job(
+        &self,
+        id: &RunId,
+        setup: Setup,
+        options: RunOptions,
+    ) -> Result<Job, StartError> {
         let opened = self.reopen(id).await?;
         let name = opened.run.name().to_owned();
         self.drive_job(opened, &name, setup, options).await
@@ -180,10 +193,14 @@ impl Engine {
 
     /// The flow of a run as its journal has it, and what the caller kept with it.
     pub async fn flow_of(&self, run: &Run) -> Result<(Flow, Option<Value>), DriveError> {
-        let source = run.flow().ok_or_else(|| DriveError::Missing("the flow".to_owned()))?;
+        let source = run
+            .flow()
+            .ok_or_else(|| DriveError::Missing("the flow".to_owned()))?;
         let json = async |content: &Option<Content>| match content {
             None => Ok::<_, DriveError>(None),
-            Some(content) => Ok(serde_json::from_str(&driver::read(&*self.store, content).await?).ok()),
+            Some(content) => {
+                Ok(serde_json::from_str(&driver::read(&*self.store, content).await?).ok())
+            }
         };
         let flow = Flow {
             name: run.name().into(),
@@ -196,7 +213,9 @@ impl Engine {
 
     /// A run as its journal tells it.
     pub async fn load(&self, id: &RunId) -> Result<Run, DriveError> {
-        driver::replay(&*self.store, id, |_| {}).await.map(|(run, _)| run)
+        driver::replay(&*self.store, id, |_| {})
+            .await
+            .map(|(run, _)| run)
     }
 
     /// A run as it is shown, and whether it was interrupted: then what was under way
@@ -206,7 +225,8 @@ impl Engine {
         let is_driven = self.is_driven(id).await?;
         let mut view = RunView::default();
         driver::each_event(&*self.store, id, |recorded| view.apply(recorded)).await?;
-        let is_interrupted = !is_driven && !matches!(view.stage, Stage::Parked(_) | Stage::Ended(_));
+        let is_interrupted =
+            !is_driven && !matches!(view.stage, Stage::Parked(_) | Stage::Ended(_));
         if is_interrupted {
             view.assume_dead();
         }
@@ -262,30 +282,50 @@ impl Engine {
     ///
     /// Fails while another process drives the run.
     pub async fn answer(&self, id: &RunId, task: TaskId, answer: &str) -> Result<(), AnswerError> {
-        let Opened { run, position, lease: _lease, .. } = self.reopen(id).await?;
-        let state = run.task(task).filter(|_| run.suspended().any(|suspended| suspended == task));
-        let Some(state) = state else { return Err(AnswerError::NotWaiting(task)) };
+        let Opened {
+            run,
+            position,
+            lease: _lease,
+            ..
+        } = self.reopen(id).await?;
+        let state = run
+            .task(task)
+            .filter(|_| run.suspended().any(|suspended| suspended == task));
+        let Some(state) = state else {
+            return Err(AnswerError::NotWaiting(task));
+        };
         let now = wall_clock();
-        if state.suspension().is_some_and(|suspension| suspension.goes_on) {
-            let (answer, blob) = Content::of(redact::known().json(Value::from(answer).to_string().into()));
-            return self.record(id, (run, position), Input::Answer { task, answer }, blob).await;
+        if state
+            .suspension()
+            .is_some_and(|suspension| suspension.goes_on)
+        {
+            let (answer, blob) =
+                Content::of(redact::known().json(Value::from(answer).to_string().into()));
+            return self
+                .record(id, (run, position), Input::Answer { task, answer }, blob)
+                .await;
         }
         let spec: Task = serde_json::from_str(&driver::read(&*self.store, state.spec()).await?)
             .map_err(|error| AnswerError::Misfit(error.to_string()))?;
         let value = match &spec.schema {
             None => Value::from(answer),
             Some(schema) => match misfit(schema, answer) {
-                Ok(None) => {
-                    serde_json::from_str(answer).map_err(|error| AnswerError::Misfit(error.to_string()))?
-                }
+                Ok(None) => serde_json::from_str(answer)
+                    .map_err(|error| AnswerError::Misfit(error.to_string()))?,
                 Ok(Some(violations)) => return Err(AnswerError::Misfit(violations)),
                 Err(failure) => return Err(AnswerError::Misfit(failure.message)),
             },
         };
         let (content, blob) = Content::of(redact::known().json(value.to_string().into()));
-        let waited = state.started_at().map_or(Millis(0), |started| now.since(started));
-        let end = Box::new(AttemptEnd { waited, ..AttemptEnd::of(Ok(content)) });
-        self.record(id, (run, position), Input::Resolve { task, end }, blob).await
+        let waited = state
+            .started_at()
+            .map_or(Millis(0), |started| now.since(started));
+        let end = Box::new(AttemptEnd {
+            waited,
+            ..AttemptEnd::of(Ok(content))
+        });
+        self.record(id, (run, position), Input::Resolve { task, end }, blob)
+            .await
     }
 
     /// Records what follows from `input` in a run that nothing drives, with the text that
@@ -303,15 +343,32 @@ impl Engine {
         let summary = RunSummary::of(id, runs.run(), now);
         let (position, events) = runs.take_batch();
         let blobs = blob.into_iter().collect();
-        let batch = Batch { run: id.clone(), position, events, blobs, summary };
-        Ok(self.store.append(batch.into()).await.map_err(DriveError::from)?)
+        let batch = Batch {
+            run: id.clone(),
+            position,
+            events,
+            blobs,
+            summary,
+        };
+        Ok(self
+            .store
+            .append(batch.into())
+            .await
+            .map_err(DriveError::from)?)
     }
 
     async fn reopen(&self, id: &RunId) -> Result<Opened, StartError> {
         let lease = Some(self.store.leases().take(id).await?);
         let mut view = RunView::default();
-        let (run, position) = driver::replay(&*self.store, id, |recorded| view.apply(recorded)).await?;
-        Ok(Opened { id: id.clone(), run, view, position, lease })
+        let (run, position) =
+            driver::replay(&*self.store, id, |recorded| view.apply(recorded)).await?;
+        Ok(Opened {
+            id: id.clone(),
+            run,
+            view,
+            position,
+            lease,
+        })
     }
 
     /// A name that no run has.
@@ -333,20 +390,39 @@ impl Engine {
         options: RunOptions,
     ) -> Result<Job, StartError> {
         let resolver = Arc::new(Resolver::new(Arc::new(setup)));
-        let source = Source { name: name.into(), path: None, text: "".into(), args: None };
-        let (handle, inbox) = self.drive(opened, source, resolver.clone(), options, None).await?;
+        let source = Source {
+            name: name.into(),
+            path: None,
+            text: "".into(),
+            args: None,
+        };
+        let (handle, inbox) = self
+            .drive(opened, source, resolver.clone(), options, None)
+            .await?;
         // Nobody can tell what a program will ask for, so nothing waits for it.
         // The driver is there until the handle is.
         let _ = inbox.send(Message::Flow(FlowNews::Quiet { answered: 0 }));
-        Ok(Job { handle, inbox, resolver, turn: Mutex::default(), reads: Default::default() })
+        Ok(Job {
+            handle,
+            inbox,
+            resolver,
+            turn: Mutex::default(),
+            reads: Default::default(),
+        })
     }
 
     /// Keeps agents from writing to what decides over this run and others.
-    #[cfg_attr(not(feature = "script"), expect(unused_variables, reason = "a program is not written to"))]
+    #[cfg_attr(
+        not(feature = "script"),
+        expect(unused_variables, reason = "a program is not written to")
+    )]
     fn protect(&self, setup: &Setup, source: &Source) {
         let protected = &setup.protected;
         protected.add_git(&setup.workspace);
-        self.store.files().iter().for_each(|path| protected.add(path));
+        self.store
+            .files()
+            .iter()
+            .for_each(|path| protected.add(path));
         #[cfg(feature = "script")]
         scripts::protect(protected, source, &setup.workspace);
     }
@@ -359,7 +435,13 @@ impl Engine {
         options: RunOptions,
         answers: Option<driver::Answered>,
     ) -> Result<(RunHandle, mpsc::UnboundedSender<Message>), StartError> {
-        let Opened { id, run, view: before, position, lease } = opened;
+        let Opened {
+            id,
+            run,
+            view: before,
+            position,
+            lease,
+        } = opened;
         let lease = match lease {
             Some(lease) => lease,
             None => self.store.leases().take(&id).await?,
@@ -378,7 +460,9 @@ impl Engine {
             None => options.folder,
         };
         let flow = FlowSource {
-            folder: Some(belongs_to.unwrap_or_else(|| resolver.setup().workspace.to_string_lossy().into())),
+            folder: Some(
+                belongs_to.unwrap_or_else(|| resolver.setup().workspace.to_string_lossy().into()),
+            ),
             path: source.path,
             source: keep(source.text),
             args: source.args.map(|args| keep(args.to_string().into())),
@@ -386,20 +470,42 @@ impl Engine {
         };
         let (limits, caps) = (resolver.setup().limits.clone(), options.caps);
         let first = match *run.stage() {
-            Stage::Unstarted => Input::Start { name: known.shared(source.name), flow, limits, caps },
-            _ => Input::Resume { flow, limits, caps, reopen_failed: options.reopen_failed },
+            Stage::Unstarted => Input::Start {
+                name: known.shared(source.name),
+                flow,
+                limits,
+                caps,
+            },
+            _ => Input::Resume {
+                flow,
+                limits,
+                caps,
+                reopen_failed: options.reopen_failed,
+            },
         };
         let channel = mpsc::unbounded_channel();
         let inbox = channel.0.clone();
         let (signals, _) = broadcast::channel(SIGNALS_MAX);
-        let (listed, bus) = self.live.list(LiveRun::new(id.clone(), inbox.clone(), signals.clone()));
-        let audience = Audience { signals: signals.clone(), bus, answers };
+        let (listed, bus) =
+            self.live
+                .list(LiveRun::new(id.clone(), inbox.clone(), signals.clone()));
+        let audience = Audience {
+            signals: signals.clone(),
+            bus,
+            answers,
+        };
         let patience = Patience {
             quota_wait: options.quota_wait,
             governors: resolver.setup().models.governors().cloned().collect(),
         };
-        let driver =
-            Driver::new(id.clone(), (run, position), self.store.clone(), channel, audience, patience);
+        let driver = Driver::new(
+            id.clone(),
+            (run, position),
+            self.store.clone(),
+            channel,
+            audience,
+            patience,
+        );
         let drive = tokio::spawn(driver.drive(first, blobs, lease, listed));
         let handle = RunHandle {
             id,
@@ -426,7 +532,13 @@ struct Opened {
 
 impl Opened {
     fn new(id: RunId, run: Run) -> Self {
-        Self { id, run, view: RunView::default(), position: Position::default(), lease: None }
+        Self {
+            id,
+            run,
+            view: RunView::default(),
+            position: Position::default(),
+            lease: None,
+        }
     }
 }
 

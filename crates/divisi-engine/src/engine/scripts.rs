@@ -23,7 +23,9 @@ impl Engine {
         let script = flow.parse().map_err(Box::new)?;
         let opened = Opened::new(self.new_id().await?, Run::new());
         let (flow, is_cut) = flow.with_args_redacted();
-        let handle = self.drive_script(opened, flow, script, setup, options).await?;
+        let handle = self
+            .drive_script(opened, flow, script, setup, options)
+            .await?;
         if is_cut {
             let line = "warning: the arguments hold a key; `***` stands in its place";
             // The driver is there until the handle is.
@@ -43,7 +45,8 @@ impl Engine {
     ) -> Result<RunHandle, StartError> {
         let script = flow.parse().map_err(Box::new)?;
         let opened = self.reopen(id).await?;
-        self.drive_script(opened, flow, script, setup, options).await
+        self.drive_script(opened, flow, script, setup, options)
+            .await
     }
 
     async fn drive_script(
@@ -66,11 +69,17 @@ impl Engine {
             None => flow.name.clone(),
             Some(_) => script.meta().name.as_str().into(),
         };
-        let source = Source { name, path: flow.path, text: flow.source, args: flow.args.clone() };
-        let (mut handle, inbox) =
-            self.drive(opened, source, resolver.clone(), options, Some(answers)).await?;
-        let end =
-            flow::start(script, flow.args, host, resolver, inbox, answered).map_err(StartError::Thread)?;
+        let source = Source {
+            name,
+            path: flow.path,
+            text: flow.source,
+            args: flow.args.clone(),
+        };
+        let (mut handle, inbox) = self
+            .drive(opened, source, resolver.clone(), options, Some(answers))
+            .await?;
+        let end = flow::start(script, flow.args, host, resolver, inbox, answered)
+            .map_err(StartError::Thread)?;
         handle.script_end = Some(end);
         Ok(handle)
     }
@@ -79,5 +88,8 @@ impl Engine {
 /// Keeps agents from writing to flows: this one, those that it calls, and those that are saved.
 pub(super) fn protect(protected: &Protected, source: &Source, workspace: &Path) {
     flow::protect(protected, source.path.as_deref(), &source.text, workspace);
-    Library::new(workspace).folders().iter().for_each(|folder| protected.add(folder));
+    Library::new(workspace)
+        .folders()
+        .iter()
+        .for_each(|folder| protected.add(folder));
 }

@@ -70,7 +70,12 @@ impl Subscription {
     pub(super) fn new(engine: Engine, run: RunId, from: Position) -> Self {
         // Before the store is read, so that nothing comes in between.
         let bus = engine.live.batches(&run);
-        Self { engine, run, position: from, source: Source::Store(bus) }
+        Self {
+            engine,
+            run,
+            position: from,
+            source: Source::Store(bus),
+        }
     }
 
     /// Which run's.
@@ -158,7 +163,10 @@ impl Subscription {
     /// The same as a stream, which goes on where it was when it was last left.
     pub fn into_stream(self) -> impl Stream<Item = Result<Events, DriveError>> + Send {
         try_unfold(self, |mut subscription| async move {
-            Ok(subscription.next().await?.map(|events| (events, subscription)))
+            Ok(subscription
+                .next()
+                .await?
+                .map(|events| (events, subscription)))
         })
     }
 }
@@ -189,14 +197,26 @@ mod tests {
             let (inbox, signals) = (mpsc::unbounded_channel().0, broadcast::channel(1).0);
             let (listed, bus) = engine.live.list(LiveRun::new(run.clone(), inbox, signals));
             let position = Position::default();
-            Self { engine: engine.clone(), run, position, bus, listed: Some(listed), lease }
+            Self {
+                engine: engine.clone(),
+                run,
+                position,
+                bus,
+                listed: Some(listed),
+                lease,
+            }
         }
 
         /// Writes a batch of so many events.
         async fn write(&mut self, count: usize) {
-            let said = |i: usize| Event::Logged { message: format!("{}", self.position.0 + i as u64).into() };
-            let recorded =
-                |i| Recorded { position: self.position.after(i), at: Timestamp(0), event: said(i) };
+            let said = |i: usize| Event::Logged {
+                message: format!("{}", self.position.0 + i as u64).into(),
+            };
+            let recorded = |i| Recorded {
+                position: self.position.after(i),
+                at: Timestamp(0),
+                event: said(i),
+            };
             let batch = Arc::new(Batch {
                 run: self.run.clone(),
                 position: self.position,
@@ -241,7 +261,10 @@ mod tests {
             run.write(count).await;
         }
         let mut late = engine.subscribe(&run.run, Position(0));
-        assert_eq!(late.next().await.unwrap().map(|events| events.len()), Some(6));
+        assert_eq!(
+            late.next().await.unwrap().map(|events| events.len()),
+            Some(6)
+        );
         let middle = engine.subscribe(&run.run, Position(4));
         run.write(5).await;
         let id = run.run.clone();
@@ -249,7 +272,11 @@ mod tests {
         assert_eq!(early.await.unwrap(), all(0, 11));
         assert_eq!(rest(late).await, all(6, 11));
         assert_eq!(rest(middle).await, all(4, 11));
-        assert_eq!(rest(engine.subscribe(&id, Position(9))).await, all(9, 11), "and after its end");
+        assert_eq!(
+            rest(engine.subscribe(&id, Position(9))).await,
+            all(9, 11),
+            "and after its end"
+        );
         assert!(rest(engine.subscribe(&id, Position(99))).await.is_empty());
     }
 
@@ -259,7 +286,10 @@ mod tests {
         let mut run = Driven::begin(&engine).await;
         run.write(1).await;
         let mut slow = engine.subscribe(&run.run, Position(0));
-        assert_eq!(slow.next().await.unwrap().map(|events| events.len()), Some(1));
+        assert_eq!(
+            slow.next().await.unwrap().map(|events| events.len()),
+            Some(1)
+        );
         // It waits on the bus now, and then does not look for longer than that keeps anything.
         assert!(futures::FutureExt::now_or_never(slow.next()).is_none());
         for _ in 0..1_000 {

@@ -45,16 +45,33 @@ pub(super) async fn run(
     line: &Line,
 ) -> Result<Option<String>, Failure> {
     let most = Duration::from_millis(assignment.setup.check_timeout.0);
-    let limits = Limits { timeout: Some(most), ..Limits::default() };
+    let limits = Limits {
+        timeout: Some(most),
+        ..Limits::default()
+    };
     let at_work = format!("check {}", command.lines().next().unwrap_or_default());
-    line.signal(|attempt| Signal::Tool { attempt, what: at_work.into() });
+    line.signal(|attempt| Signal::Tool {
+        attempt,
+        what: at_work.into(),
+    });
     // What it prints goes into prompts: it gets no keys.
-    let program = Program::shell(command).without_secrets().stdin(plain(value)).cwd(root).limits(limits);
-    let exit = program.run(line.stop()).await.map_err(|error| did_not_run(command, &error))?;
+    let program = Program::shell(command)
+        .without_secrets()
+        .stdin(plain(value))
+        .cwd(root)
+        .limits(limits);
+    let exit = program
+        .run(line.stop())
+        .await
+        .map_err(|error| did_not_run(command, &error))?;
     if exit.status.is_ok() {
         return Ok(None);
     }
-    let said = format!("{}\n{}", exit.stdout.text().trim(), exit.stderr.text().trim());
+    let said = format!(
+        "{}\n{}",
+        exit.stdout.text().trim(),
+        exit.stderr.text().trim()
+    );
     let shown = &command[..command.floor_char_boundary(COMMAND_BYTES_MAX)];
     let head = format!("`{shown}` ended with {}:\n", exit.status);
     let left = FINDINGS_BYTES_MAX.saturating_sub(head.len());
@@ -83,17 +100,30 @@ impl Verdicts {
     ) -> Result<Self, Failure> {
         let task = &assignment.task;
         let context = task.context.as_deref().unwrap_or_default();
-        let prompt = framing::verdict(&judge.rubric, &format!("{context}\n{}", task.prompt), &plain(value));
+        let prompt = framing::verdict(
+            &judge.rubric,
+            &format!("{context}\n{}", task.prompt),
+            &plain(value),
+        );
         let most = assignment.setup.reply_tokens_max.min(VERDICT_TOKENS_MAX);
         let schema = verdict_schema();
         let request = Request {
-            system: vec![SystemBlock { text: framing::JUDGE.trim().into(), cache: false }],
+            system: vec![SystemBlock {
+                text: framing::JUDGE.trim().into(),
+                cache: false,
+            }],
             schema: Some(schema.clone().into()),
             ..Request::new(model.id.clone(), prompt, most)
         };
         let dialogue = Dialogue::new(request, Some(&schema))?;
         let (model, threshold) = (model.clone(), judge.threshold);
-        Ok(Self { place, model, dialogue, threshold, findings: String::new() })
+        Ok(Self {
+            place,
+            model,
+            dialogue,
+            threshold,
+            findings: String::new(),
+        })
     }
 
     /// What its reply says; `is_short` where it had less room than was wanted.
@@ -102,16 +132,23 @@ impl Verdicts {
             return Reading::Truncated;
         }
         // The text decides, however the vendor says that it ended.
-        let reply = Reply { stop: Stop::EndTurn, ..reply.clone() };
+        let reply = Reply {
+            stop: Stop::EndTurn,
+            ..reply.clone()
+        };
         if self.dialogue.read(&reply) != Reading::Answers {
             return Reading::NoVerdict;
         }
-        let verdict = self.dialogue.value().and_then(|value| serde_json::from_str::<Verdict>(value).ok());
+        let verdict = self
+            .dialogue
+            .value()
+            .and_then(|value| serde_json::from_str::<Verdict>(value).ok());
         match verdict {
             Some(verdict) if verdict.score >= self.threshold => Reading::Passes,
             Some(Verdict { score, findings }) => {
                 let needed = self.threshold;
-                self.findings = format!("{score} of 10, {needed} are needed: {}", last_of(&findings));
+                self.findings =
+                    format!("{score} of 10, {needed} are needed: {}", last_of(&findings));
                 Reading::Refuses
             }
             None => Reading::NoVerdict,
@@ -121,7 +158,10 @@ impl Verdicts {
     /// What stands against the result where it gives no verdict: it has said nothing for
     /// it, so the result counts as refused.
     pub(super) fn no_verdict(&self) -> String {
-        format!("the judge `{}` gave no verdict in {VERDICT_TRIES_MAX} tries", self.model.id)
+        format!(
+            "the judge `{}` gave no verdict in {VERDICT_TRIES_MAX} tries",
+            self.model.id
+        )
     }
 }
 
@@ -147,20 +187,32 @@ fn verdict_schema() -> Value {
 /// Says nothing against the result: the check itself has come to nothing.
 fn did_not_run(command: &str, error: &ProcessError) -> Failure {
     match error {
-        ProcessError::Stopped { why: ProgramStop::Timeout(most), .. } => {
+        ProcessError::Stopped {
+            why: ProgramStop::Timeout(most),
+            ..
+        } => {
             let message = format!("the check `{command}` took longer than {most:?}");
-            Failure::new(FailureClass::Timeout, message).hint("raise `check_timeout`, or check less")
+            Failure::new(FailureClass::Timeout, message)
+                .hint("raise `check_timeout`, or check less")
         }
-        ProcessError::Stopped { why: ProgramStop::Cancelled, .. } => {
-            Failure::new(FailureClass::Interrupted, format!("the check `{command}` was stopped"))
-        }
+        ProcessError::Stopped {
+            why: ProgramStop::Cancelled,
+            ..
+        } => Failure::new(
+            FailureClass::Interrupted,
+            format!("the check `{command}` was stopped"),
+        ),
         ProcessError::NotFound { .. }
         | ProcessError::NoFolder { .. }
         | ProcessError::NotStarted { .. }
         | ProcessError::Lost { .. }
-        | ProcessError::Stopped { why: ProgramStop::Stalled(_), .. } => {
-            Failure::new(FailureClass::Program, format!("the check `{command}` did not run: {error}"))
-        }
+        | ProcessError::Stopped {
+            why: ProgramStop::Stalled(_),
+            ..
+        } => Failure::new(
+            FailureClass::Program,
+            format!("the check `{command}` did not run: {error}"),
+        ),
     }
 }
 

@@ -44,7 +44,12 @@ impl CommandLine {
     /// A program with its arguments, which costs nothing.
     pub fn new<A: Into<String>>(command: impl IntoIterator<Item = A>) -> Self {
         let command = command.into_iter().map(Into::into).collect();
-        Self { command, env: BTreeMap::new(), cost_max: None, reports: Reports::default() }
+        Self {
+            command,
+            env: BTreeMap::new(),
+            cost_max: None,
+            reports: Reports::default(),
+        }
     }
 
     /// The same with these variables.
@@ -96,12 +101,29 @@ impl CommandExecutor {
 #[async_trait]
 impl Executor for CommandExecutor {
     fn spec(&self) -> ExecutorSpec {
-        let CommandLine { command, env, cost_max, reports } = &self.line;
-        let identity = Identity { command, env, result: reports.result.as_deref() };
+        let CommandLine {
+            command,
+            env,
+            cost_max,
+            reports,
+        } = &self.line;
+        let identity = Identity {
+            command,
+            env,
+            result: reports.result.as_deref(),
+        };
         // Made of texts: nothing that cannot be written.
         let spec = ExecutorSpec::new(serde_json::to_string(&identity).unwrap_or_default());
-        let names = command.iter().skip(1).any(|argument| argument.contains(MODEL));
-        spec.models(if names { ModelUse::Names } else { ModelUse::None }).cost(match cost_max {
+        let names = command
+            .iter()
+            .skip(1)
+            .any(|argument| argument.contains(MODEL));
+        spec.models(if names {
+            ModelUse::Names
+        } else {
+            ModelUse::None
+        })
+        .cost(match cost_max {
             Some(most) => Cost::UpTo(*most),
             None if reports.cost.is_some() => Cost::Reported,
             None => Cost::Free,
@@ -110,7 +132,11 @@ impl Executor for CommandExecutor {
 
     async fn run(&self, context: &Context) -> Ending {
         let Some((program, args)) = self.line.command.split_first() else {
-            return Failure::new(FailureClass::Unavailable, "the executor's `command` is empty").into();
+            return Failure::new(
+                FailureClass::Unavailable,
+                "the executor's `command` is empty",
+            )
+            .into();
         };
         let model = context.model().unwrap_or_default();
         let args = args.iter().map(|argument| argument.replace(MODEL, model));
@@ -134,7 +160,11 @@ impl CommandExecutor {
     fn result(&self, program: &str, context: &Context, exit: &Exit, reader: &Reader) -> Ending {
         let (printed, complaint) = (reader.result(), exit.stderr.text());
         if !exit.status.is_ok() {
-            let last = complaint.trim().lines().last().unwrap_or("it said nothing on stderr");
+            let last = complaint
+                .trim()
+                .lines()
+                .last()
+                .unwrap_or("it said nothing on stderr");
             let message = format!("`{program}` ended with {}: {last}", exit.status);
             return Failure::new(FailureClass::Program, message).into();
         }
@@ -142,7 +172,8 @@ impl CommandExecutor {
             (None, _) => Value::from(exit.stdout.text().trim()),
             (Some(_), Some(value)) => value,
             (Some(field), None) => {
-                let message = format!("`{program}` printed no line of JSON with `{field}`, its result");
+                let message =
+                    format!("`{program}` printed no line of JSON with `{field}`, its result");
                 return Failure::new(FailureClass::Program, message).into();
             }
         };
@@ -150,10 +181,13 @@ impl CommandExecutor {
             Value::String(text) => text,
             other => other.to_string(),
         };
-        let Some(schema) = context.task().schema.as_deref() else { return Ending::ok(said) };
+        let Some(schema) = context.task().schema.as_deref() else {
+            return Ending::ok(said);
+        };
         let value = Checked::new(schema).and_then(|checked| {
             checked.check(&said).map_err(|violations| {
-                let message = format!("what `{program}` printed does not fit the schema: {violations}");
+                let message =
+                    format!("what `{program}` printed does not fit the schema: {violations}");
                 Failure::new(FailureClass::Schema, message)
             })
         });
@@ -166,12 +200,21 @@ pub(super) async fn run_in(program: Program, context: &Context) -> Result<Exit, 
     let limits = Limits {
         timeout: Some(Duration::from_millis(context.timeout().0)),
         // Programs may compute in silence as long as they may run at all.
-        idle_timeout: context.task().idle_timeout.map(|idle| Duration::from_millis(idle.0)),
+        idle_timeout: context
+            .task()
+            .idle_timeout
+            .map(|idle| Duration::from_millis(idle.0)),
         ..Limits::default()
     };
-    let ran = program.cwd(context.root()).limits(limits).run(context.stop()).await;
+    let ran = program
+        .cwd(context.root())
+        .limits(limits)
+        .run(context.stop())
+        .await;
     if let Err(
-        ProcessError::NotFound { .. } | ProcessError::NoFolder { .. } | ProcessError::NotStarted { .. },
+        ProcessError::NotFound { .. }
+        | ProcessError::NoFolder { .. }
+        | ProcessError::NotStarted { .. },
     ) = &ran
     {
         context.spent(Usage::default(), PicoUsd::ZERO);
@@ -183,9 +226,18 @@ fn failure(error: ProcessError) -> Failure {
     let class = match &error {
         ProcessError::NotFound { .. } | ProcessError::NoFolder { .. } => FailureClass::Unavailable,
         ProcessError::NotStarted { .. } | ProcessError::Lost { .. } => FailureClass::Program,
-        ProcessError::Stopped { why: Stop::Timeout(_), .. } => FailureClass::Timeout,
-        ProcessError::Stopped { why: Stop::Stalled(_), .. } => FailureClass::Stalled,
-        ProcessError::Stopped { why: Stop::Cancelled, .. } => FailureClass::Interrupted,
+        ProcessError::Stopped {
+            why: Stop::Timeout(_),
+            ..
+        } => FailureClass::Timeout,
+        ProcessError::Stopped {
+            why: Stop::Stalled(_),
+            ..
+        } => FailureClass::Stalled,
+        ProcessError::Stopped {
+            why: Stop::Cancelled,
+            ..
+        } => FailureClass::Interrupted,
     };
     let failure = Failure::new(class, error.to_string());
     match error {

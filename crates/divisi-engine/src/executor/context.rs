@@ -54,7 +54,11 @@ pub struct Leave {
 
 impl Context {
     pub(super) fn new(attempt: Arc<Attempt>, root: &Path) -> Self {
-        Self(Arc::new(Given { attempt, root: root.to_owned(), said: Mutex::default() }))
+        Self(Arc::new(Given {
+            attempt,
+            root: root.to_owned(),
+            said: Mutex::default(),
+        }))
     }
 
     /// Which attempt it is.
@@ -76,7 +80,12 @@ impl Context {
     /// what a check had against the result before.
     pub fn prompt(&self) -> String {
         let (task, findings) = (self.task(), self.findings().map(framing::refused));
-        let parts = task.context.as_deref().into_iter().chain([&*task.prompt]).chain(findings.as_deref());
+        let parts = task
+            .context
+            .as_deref()
+            .into_iter()
+            .chain([&*task.prompt])
+            .chain(findings.as_deref());
         parts.collect::<Vec<_>>().join("\n\n")
     }
 
@@ -99,12 +108,20 @@ impl Context {
     /// What an earlier attempt was found by, which was lost or suspended: the last handle
     /// that it has left. Only for an executor that says it resumes.
     pub fn handle(&self) -> Option<Value> {
-        self.0.attempt.handle.as_deref().and_then(|json| serde_json::from_str(json).ok())
+        self.0
+            .attempt
+            .handle
+            .as_deref()
+            .and_then(|json| serde_json::from_str(json).ok())
     }
 
     /// What has been answered to the question of the attempt before.
     pub fn answer(&self) -> Option<Value> {
-        self.0.attempt.answer.as_deref().and_then(|json| serde_json::from_str(json).ok())
+        self.0
+            .attempt
+            .answer
+            .as_deref()
+            .and_then(|json| serde_json::from_str(json).ok())
     }
 
     /// Longest time it may take. When that is over, the future of
@@ -131,8 +148,14 @@ impl Context {
     /// Shows what it is doing.
     pub fn shows(&self, progress: Progress) {
         self.0.attempt.line.signal(|attempt| match progress {
-            Progress::Tool(what) => Signal::Tool { attempt, what: what.into() },
-            Progress::File(path) => Signal::Tool { attempt, what: path.display().to_string().into() },
+            Progress::Tool(what) => Signal::Tool {
+                attempt,
+                what: what.into(),
+            },
+            Progress::File(path) => Signal::Tool {
+                attempt,
+                what: path.display().to_string().into(),
+            },
             Progress::Writes(tokens) => Signal::Writing { attempt, tokens },
         });
     }
@@ -141,7 +164,10 @@ impl Context {
     /// recorded before.
     pub fn keeps(&self, handle: &Value) {
         let handle = Some(handle.to_string().into());
-        self.0.attempt.line.reports(Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
+        self.0
+            .attempt
+            .line
+            .reports(Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
     }
 
     /// Says what it has used since it last said so. An attempt that has cost more than was
@@ -169,7 +195,10 @@ impl Context {
         let mut said = self.said();
         let new = usage.since(said.usage);
         said.usage += new;
-        self.0.attempt.line.reports(new, Bill::Of(PicoUsd::ZERO), None);
+        self.0
+            .attempt
+            .line
+            .reports(new, Bill::Of(PicoUsd::ZERO), None);
     }
 
     /// Says which tokens of `model`, a tier or an id, it has used; returns what they cost by
@@ -188,12 +217,17 @@ impl Context {
     /// account, which all runs of this process share. The wait does not count as the
     /// attempt's own time.
     pub async fn leave(&self, model: &str, tokens: Usage) -> Result<Leave, Failure> {
-        let Attempt { assignment, line, .. } = &*self.0.attempt;
+        let Attempt {
+            assignment, line, ..
+        } = &*self.0.attempt;
         let model = assignment.setup.models.find(Some(model))?;
         let gate = model.governors.of(&model.id);
         gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = line.turn();
-        let estimate = Estimate { input: tokens.prompt(), output: tokens.output };
+        let estimate = Estimate {
+            input: tokens.prompt(),
+            output: tokens.output,
+        };
         let waiting = Waiting::begin(self);
         let shows = |outlook| line.shows_waiting(|attempt| Signal::waiting(attempt, outlook));
         let permit = gate.enter(run, priority, estimate, shows).await;
@@ -214,7 +248,10 @@ impl Context {
     /// it may have cost all that was set aside.
     pub(super) fn settle(&self) {
         if self.0.attempt.assignment.cost != Cost::Free && !self.said().of_cost {
-            self.0.attempt.line.reports(Usage::default(), Bill::Unknown, None);
+            self.0
+                .attempt
+                .line
+                .reports(Usage::default(), Bill::Unknown, None);
         }
     }
 

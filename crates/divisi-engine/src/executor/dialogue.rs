@@ -53,22 +53,40 @@ pub(crate) struct Brief<'a> {
 ///
 /// Whoever wants to know how large it is, before there is an attempt, builds it.
 pub(crate) fn opening(brief: Brief<'_>, model: &Arc<str>, findings: Option<&str>) -> Request {
-    let Brief { task, setup, tools, agent } = brief;
+    let Brief {
+        task,
+        setup,
+        tools,
+        agent,
+    } = brief;
     let offered = tools.offered();
-    let framing =
-        framing::system_blocks(setup.framing.as_deref(), agent, !offered.is_empty(), task.schema.is_some());
+    let framing = framing::system_blocks(
+        setup.framing.as_deref(),
+        agent,
+        !offered.is_empty(),
+        task.schema.is_some(),
+    );
     // Only what others share is worth a mark: framing alone is too short to be cached.
     let shared = !offered.is_empty() || task.context.is_some() || agent.is_some();
     let last = framing.len().saturating_sub(1);
-    let block = |(i, text): (usize, String)| SystemBlock { text: text.into(), cache: shared && i == last };
-    let context = task.context.iter().map(|text| Block::Text { text: text.clone(), cache: true });
+    let block = |(i, text): (usize, String)| SystemBlock {
+        text: text.into(),
+        cache: shared && i == last,
+    };
+    let context = task.context.iter().map(|text| Block::Text {
+        text: text.clone(),
+        cache: true,
+    });
     let findings = findings.map(|findings| Block::text(framing::refused(last_of(findings))));
     Request {
         model: model.clone(),
         system: framing.into_iter().enumerate().map(block).collect(),
         messages: vec![Message {
             role: Role::User,
-            blocks: context.chain([Block::text(task.prompt.clone())]).chain(findings).collect(),
+            blocks: context
+                .chain([Block::text(task.prompt.clone())])
+                .chain(findings)
+                .collect(),
         }],
         tools: offered.clone(),
         max_tokens: setup.reply_tokens_max,
@@ -83,7 +101,13 @@ impl Dialogue {
     pub(super) fn new(request: Request, schema: Option<&Value>) -> Result<Self, Failure> {
         let checked = schema.map(Checked::new).transpose()?;
         let bytes = request.bytes();
-        Ok(Self { request: request.into(), bytes, checked, value: None, violations: String::new() })
+        Ok(Self {
+            request: request.into(),
+            bytes,
+            checked,
+            value: None,
+            violations: String::new(),
+        })
     }
 
     /// The next request.
@@ -123,7 +147,13 @@ impl Dialogue {
             }
             self.value.is_some()
         };
-        Reading::of(reply.stop, has_calls(reply), !reply.blocks.is_empty(), !said.is_empty(), fits)
+        Reading::of(
+            reply.stop,
+            has_calls(reply),
+            !reply.blocks.is_empty(),
+            !said.is_empty(),
+            fits,
+        )
     }
 
     /// Adds a reply, and what the model is told after it.
@@ -145,13 +175,21 @@ impl Dialogue {
     /// Adds a reply, and the results of the tools that it has called.
     pub(super) fn use_results(&mut self, reply: Reply, results: Vec<Block>) {
         self.add(reply.into_message());
-        self.add(Message { role: Role::User, blocks: results });
+        self.add(Message {
+            role: Role::User,
+            blocks: results,
+        });
     }
 
     fn add(&mut self, message: Message) {
         let request = Arc::make_mut(&mut self.request);
         // Only the latest results mark the cache: vendors take four marks.
-        for earlier in request.messages.iter_mut().skip(1).flat_map(|message| &mut message.blocks) {
+        for earlier in request
+            .messages
+            .iter_mut()
+            .skip(1)
+            .flat_map(|message| &mut message.blocks)
+        {
             if let Block::ToolResult { cache, .. } = earlier {
                 *cache = false;
             }
@@ -162,7 +200,10 @@ impl Dialogue {
 
     /// Adds to what was said last, by us.
     fn append(&mut self, block: Block) {
-        let added = Message { role: Role::User, blocks: vec![block] };
+        let added = Message {
+            role: Role::User,
+            blocks: vec![block],
+        };
         self.bytes += added.bytes();
         let request = Arc::make_mut(&mut self.request);
         match request.messages.last_mut() {
@@ -181,8 +222,13 @@ pub(super) async fn use_tools(
 ) -> (Vec<Block>, Vec<ToolCall>) {
     let (mut results, mut calls) = (vec![], vec![]);
     for block in &reply.blocks {
-        let Block::ToolUse { id, name, input } = block else { continue };
-        line.signal(|attempt| Signal::Tool { attempt, what: describe(name, input) });
+        let Block::ToolUse { id, name, input } = block else {
+            continue;
+        };
+        line.signal(|attempt| Signal::Tool {
+            attempt,
+            what: describe(name, input),
+        });
         let began = line.now();
         let output = match may_run {
             true => toolbox.call(name, input, line.stop()).await,
@@ -200,7 +246,12 @@ pub(super) async fn use_tools(
             exit: output.exit,
         });
         let (content, is_error) = (output.text, output.is_error);
-        results.push(Block::ToolResult { tool_use_id: id.clone(), content, is_error, cache: false });
+        results.push(Block::ToolResult {
+            tool_use_id: id.clone(),
+            content,
+            is_error,
+            cache: false,
+        });
     }
     // The conversation so far is read again by the next request.
     if let Some(Block::ToolResult { cache, .. }) = results.last_mut() {
@@ -210,7 +261,10 @@ pub(super) async fn use_tools(
 }
 
 fn has_calls(reply: &Reply) -> bool {
-    reply.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }))
+    reply
+        .blocks
+        .iter()
+        .any(|block| matches!(block, Block::ToolUse { .. }))
 }
 
 /// As much of a name as is shown: models may call anything.
@@ -220,9 +274,16 @@ fn shown(name: &str) -> &str {
 
 /// A tool at work, in a few words: its name and the first text it was given.
 fn describe(name: &str, input: &Value) -> Arc<str> {
-    let first =
-        input.as_object().and_then(|fields| fields.values().find_map(Value::as_str)).unwrap_or_default();
+    let first = input
+        .as_object()
+        .and_then(|fields| fields.values().find_map(Value::as_str))
+        .unwrap_or_default();
     let name = shown(name);
     let most = first.floor_char_boundary(60);
-    format!("{name} {}", first[..most].lines().next().unwrap_or_default()).trim_end().into()
+    format!(
+        "{name} {}",
+        first[..most].lines().next().unwrap_or_default()
+    )
+    .trim_end()
+    .into()
 }

@@ -42,7 +42,11 @@ impl Ending {
             goes_on: false,
         };
         let none_yet = Failure::new(FailureClass::Interrupted, "it waits for an answer");
-        Self { result: Err(none_yet), retry_after: None, suspended: Some(suspended) }
+        Self {
+            result: Err(none_yet),
+            retry_after: None,
+            suspended: Some(suspended),
+        }
     }
 
     /// Nothing yet: it asks whether it may do something. Another attempt is given the answer
@@ -81,7 +85,11 @@ impl Ending {
 
 impl From<Result<Value, Failure>> for Ending {
     fn from(result: Result<Value, Failure>) -> Self {
-        Self { result, retry_after: None, suspended: None }
+        Self {
+            result,
+            retry_after: None,
+            suspended: None,
+        }
     }
 }
 
@@ -92,8 +100,18 @@ impl From<Failure> for Ending {
 }
 
 impl From<Ending> for AttemptResult {
-    fn from(Ending { result, retry_after, suspended }: Ending) -> Self {
+    fn from(
+        Ending {
+            result,
+            retry_after,
+            suspended,
+        }: Ending,
+    ) -> Self {
         let result = result.map(|value| Arc::from(value.to_string()));
-        Self { retry_after, suspended: suspended.map(Box::new), ..Self::of(result) }
+        Self {
+            retry_after,
+            suspended: suspended.map(Box::new),
+            ..Self::of(result)
+        }
     }
 }

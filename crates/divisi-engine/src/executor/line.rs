@@ -93,7 +93,11 @@ impl Signal {
             Outlook::Limited(left) => (WaitsFor::Limit, Some(wall_clock() + left)),
             Outlook::Full | Outlook::Strained => (WaitsFor::Room, None),
         };
-        Self::Waiting { attempt, why, until }
+        Self::Waiting {
+            attempt,
+            why,
+            until,
+        }
     }
 }
 
@@ -146,7 +150,11 @@ impl Line {
     /// Records that the run does not permit a tool that the agent has called.
     pub(crate) fn tool_refused(&self, tool: &str, permission: &str) {
         let task = self.0.attempt.task;
-        let refusal = Refusal::Tool { task, tool: tool.into(), permission: permission.into() };
+        let refusal = Refusal::Tool {
+            task,
+            tool: tool.into(),
+            permission: permission.into(),
+        };
         self.tell(Message::Refused { refusal, count: 1 });
     }
 
@@ -169,7 +177,12 @@ impl Line {
         let blob = blob_of(&turn.reply, reply);
         let (attempt, turn) = (self.0.attempt, Box::new(turn));
         // The driver takes it before whatever it is told next.
-        let durable = self.hand_over(|answer| Ours::TurnEnded { attempt, turn, blob, answer });
+        let durable = self.hand_over(|answer| Ours::TurnEnded {
+            attempt,
+            turn,
+            blob,
+            answer,
+        });
         async { durable.await.map_err(|_| Stopped) }
     }
 
@@ -188,24 +201,44 @@ impl Line {
             None => (None, None),
         };
         let attempt = self.0.attempt;
-        self.ask(|answer| Ours::TurnWanted { attempt, tool_results, tools, bound, blob, answer }).await
+        self.ask(|answer| Ours::TurnWanted {
+            attempt,
+            tool_results,
+            tools,
+            bound,
+            blob,
+            answer,
+        })
+        .await
     }
 
     /// Asks to send the request under way a second time. Returns once it is
     /// written down that it is sent, and fails where it may not be.
     pub(super) async fn hedge_wanted(&self) -> Result<(), Stopped> {
-        self.ask(|answer| Ours::HedgeWanted { attempt: self.0.attempt, answer }).await
+        self.ask(|answer| Ours::HedgeWanted {
+            attempt: self.0.attempt,
+            answer,
+        })
+        .await
     }
 
     /// Reports that of two requests one is given up, or has failed.
     pub(super) fn hedge_ended(&self, billed: bool) {
-        self.tell(Message::Ours(Ours::HedgeEnded { attempt: self.0.attempt, billed }));
+        self.tell(Message::Ours(Ours::HedgeEnded {
+            attempt: self.0.attempt,
+            billed,
+        }));
     }
 
     /// Reports what has been used since the last report, and by what the work is found again.
     pub(super) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
         self.sign_of_life();
-        self.tell(Message::Ours(Ours::Reports { attempt: self.0.attempt, usage, bill, handle }));
+        self.tell(Message::Ours(Ours::Reports {
+            attempt: self.0.attempt,
+            usage,
+            bill,
+            handle,
+        }));
     }
 
     /// Tells the attempt what has happened, on behalf of what it carries out.
@@ -226,7 +259,10 @@ impl Line {
 
     /// Tells the driver something that it answers. It drops the other end of what
     /// it turns down, and of all when it is gone.
-    fn hand_over<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> oneshot::Receiver<T> {
+    fn hand_over<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<T>) -> Ours,
+    ) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
         self.tell(Message::Ours(message(answer)));
         answered
@@ -250,7 +286,10 @@ impl Line {
 
     pub(super) fn signs(&self) -> Signs {
         let at = |moment: &AtomicU64| Timestamp(moment.load(Ordering::Relaxed));
-        Signs { alive_at: at(&self.0.alive_at), grew_at: at(&self.0.grew_at) }
+        Signs {
+            alive_at: at(&self.0.alive_at),
+            grew_at: at(&self.0.grew_at),
+        }
     }
 
     /// Shows something without being a sign of life.
@@ -335,6 +374,9 @@ impl Line {
 fn blob_of(content: &Content, text: Arc<str>) -> Option<Blob> {
     match content {
         Content::Inline(_) => None,
-        Content::Stored { digest, .. } => Some(Blob { digest: *digest, text }),
+        Content::Stored { digest, .. } => Some(Blob {
+            digest: *digest,
+            text,
+        }),
     }
 }

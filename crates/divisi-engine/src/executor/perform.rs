@@ -58,7 +58,12 @@ pub(crate) async fn carry_out(attempt: Box<Attempt>) -> AttemptResult {
     performer.tell(Input::Begin);
     let result = performer.perform().await;
     // Nothing works there any more: what did has been dropped.
-    match performer.place.take().filter(|_| performer.is_tidied_up).and_then(Arc::into_inner) {
+    match performer
+        .place
+        .take()
+        .filter(|_| performer.is_tidied_up)
+        .and_then(Arc::into_inner)
+    {
         // What awaits nothing moves nothing either.
         Some(place) if place.is_shared() => result,
         Some(place) => place.leave(&performer.attempt.line, result).await,
@@ -154,7 +159,14 @@ impl Performer {
                 let (output, timeout) = {
                     let mut state = line.state();
                     let output = state.poll();
-                    (output, if output.is_none() { state.timeout() } else { None })
+                    (
+                        output,
+                        if output.is_none() {
+                            state.timeout()
+                        } else {
+                            None
+                        },
+                    )
                 };
                 match output {
                     Some(Output::End(ended)) => return self.end(ended),
@@ -181,8 +193,13 @@ impl Performer {
     fn tick(&self) {
         let model = self.asked.as_ref().map(|asked| &asked.model.id);
         let durations = self.attempt.assignment.hedge.as_ref();
-        let patience = durations.zip(model).and_then(|(durations, model)| durations.patience(model));
-        self.tell(Input::Tick { signs: self.attempt.line.signs(), patience });
+        let patience = durations
+            .zip(model)
+            .and_then(|(durations, model)| durations.patience(model));
+        self.tell(Input::Tick {
+            signs: self.attempt.line.signs(),
+            patience,
+        });
     }
 
     /// Performs an output.
@@ -193,7 +210,10 @@ impl Performer {
                 Some(place) => self.happened(Event::Opened(Box::new(Ok(place)))),
                 None => {
                     let attempt = self.attempt.clone();
-                    self.main = step(async move { Event::Opened(Box::new(Place::worktree(&attempt).await)) });
+                    self.main =
+                        step(
+                            async move { Event::Opened(Box::new(Place::worktree(&attempt).await)) },
+                        );
                 }
             },
             Output::Build(purpose) => self.build(purpose),
@@ -201,19 +221,28 @@ impl Performer {
             Output::Order(bound) => {
                 let (results, tools) = (self.tool_results.take(), std::mem::take(&mut self.tools));
                 self.main = step(async move {
-                    line.turn_wanted(results, tools, bound).await.map_or(Event::Denied, Event::Granted)
+                    line.turn_wanted(results, tools, bound)
+                        .await
+                        .map_or(Event::Denied, Event::Granted)
                 });
             }
             Output::AskPrefix { patient } => self.ask_prefix(patient),
             Output::AwaitPermit(slot) => {
-                let Some(sending) = self.sending() else { return };
+                let Some(sending) = self.sending() else {
+                    return;
+                };
                 match sending.ask() {
-                    Leave::Answered(answer) => self.happened(Event::Permit(slot, answer.map_err(Box::new))),
+                    Leave::Answered(answer) => {
+                        self.happened(Event::Permit(slot, answer.map_err(Box::new)));
+                    }
                     Leave::Pending(pending) => {
                         // While the first one is out, the attempt as a whole does not wait.
                         let shows = slot == Slot::First;
                         *self.step(slot) = step(async move {
-                            Event::Permit(slot, sending.permit(pending, shows).await.map_err(Box::new))
+                            Event::Permit(
+                                slot,
+                                sending.permit(pending, shows).await.map_err(Box::new),
+                            )
                         });
                     }
                 }
@@ -225,23 +254,26 @@ impl Performer {
             Output::Abandon(slot) => *self.step(slot) = None,
             Output::Send(slot, room) => self.send(slot, room),
             Output::Hedge => {
-                self.second = step(async move { Event::HedgeGranted(line.hedge_wanted().await.is_ok()) });
+                self.second =
+                    step(async move { Event::HedgeGranted(line.hedge_wanted().await.is_ok()) });
             }
             Output::HedgeEnded { billed } => line.hedge_ended(billed),
             Output::Record => {
                 if let Some((turn, json)) = self.turn.take() {
                     let durable = line.turn_ended(turn, json);
                     self.tell(Input::HandedOver);
-                    self.main =
-                        step(async move { durable.await.map_or(Event::Denied, |()| Event::Recorded) });
+                    self.main = step(async move {
+                        durable.await.map_or(Event::Denied, |()| Event::Recorded)
+                    });
                 }
             }
             Output::UseTools { kept, may_run } => self.use_tools(kept, may_run),
             Output::Say(say) => self.say(say),
             Output::Work => {
                 let (attempt, root) = (self.attempt.clone(), self.place.clone());
-                self.main =
-                    step(async move { Event::Worked(Box::new(work(attempt, root.as_deref()).await)) });
+                self.main = step(async move {
+                    Event::Worked(Box::new(work(attempt, root.as_deref()).await))
+                });
             }
             Output::Check(check) => self.check(check),
             Output::End(_) => {}
@@ -291,7 +323,9 @@ impl Performer {
             Event::Worked(result) => {
                 let input = match result.suspended.is_some() {
                     true => Input::Suspended,
-                    false => Input::Worked { ok: result.result.is_ok() },
+                    false => Input::Worked {
+                        ok: result.result.is_ok(),
+                    },
                 };
                 self.made = Some(result);
                 self.tell(input);
@@ -302,14 +336,24 @@ impl Performer {
     /// Prepares what the attempt works with, in its place.
     fn open(&mut self, place: Place) -> Result<(), Failure> {
         let place = self.place.insert(Arc::new(place));
-        let Attempt { assignment, model, findings, .. } = &*self.attempt;
+        let Attempt {
+            assignment,
+            model,
+            findings,
+            ..
+        } = &*self.attempt;
         if assignment.executor.is_some() {
             return Ok(());
         }
         let Some(model) = model else {
-            return Err(Failure::new(FailureClass::Unavailable, "the task has no model"));
+            return Err(Failure::new(
+                FailureClass::Unavailable,
+                "the task has no model",
+            ));
         };
-        self.toolbox = Some(Arc::new(assignment.tools.at(place.root(), &assignment.setup)?));
+        self.toolbox = Some(Arc::new(
+            assignment.tools.at(place.root(), &assignment.setup)?,
+        ));
         let request = opening(assignment.brief(), &model.id, findings.as_deref());
         self.dialogue = Some(Dialogue::new(request, assignment.task.schema.as_deref())?);
         Ok(())
@@ -332,29 +376,56 @@ impl Performer {
 
     fn asked(&mut self, purpose: Purpose) -> Result<Asked, Failure> {
         if let Purpose::Verdict(place) = purpose
-            && self.verdicts.as_ref().is_none_or(|verdicts| verdicts.place != place)
+            && self
+                .verdicts
+                .as_ref()
+                .is_none_or(|verdicts| verdicts.place != place)
         {
             self.verdicts = Some(Box::new(self.verdicts_of(place)?));
         }
-        let (dialogue, model) = match (purpose, &self.dialogue, &self.attempt.model, &self.verdicts) {
+        let (dialogue, model) = match (purpose, &self.dialogue, &self.attempt.model, &self.verdicts)
+        {
             (Purpose::Turn, Some(dialogue), Some(model), _) => (dialogue, model),
             (Purpose::Verdict(_), _, _, Some(verdicts)) => (&verdicts.dialogue, &verdicts.model),
-            _ => return Err(Failure::new(FailureClass::Unavailable, "the task has no model")),
+            _ => {
+                return Err(Failure::new(
+                    FailureClass::Unavailable,
+                    "the task has no model",
+                ));
+            }
         };
         let (request, bytes) = (dialogue.request().clone(), dialogue.bytes());
         // A request is named by what it asks, not by how long the reply may be:
         // so a reply that had less room and was long enough is found again.
         let digest = request.digest();
-        Ok(Asked { purpose, request, model: model.clone(), bytes, digest, room: None, sent_at: None })
+        Ok(Asked {
+            purpose,
+            request,
+            model: model.clone(),
+            bytes,
+            digest,
+            room: None,
+            sent_at: None,
+        })
     }
 
     fn verdicts_of(&self, place: usize) -> Result<Verdicts, Failure> {
         let assignment = &self.attempt.assignment;
-        match (assignment.task.check.get(place), assignment.judges.get(place)) {
-            (Some(Check::Judge(judge)), Some(Some(model))) => {
-                Verdicts::of(place, judge, model, assignment, &self.value().unwrap_or_default())
-            }
-            _ => Err(Failure::new(FailureClass::Unavailable, "the check has no judge")),
+        match (
+            assignment.task.check.get(place),
+            assignment.judges.get(place),
+        ) {
+            (Some(Check::Judge(judge)), Some(Some(model))) => Verdicts::of(
+                place,
+                judge,
+                model,
+                assignment,
+                &self.value().unwrap_or_default(),
+            ),
+            _ => Err(Failure::new(
+                FailureClass::Unavailable,
+                "the check has no judge",
+            )),
         }
     }
 
@@ -362,7 +433,10 @@ impl Performer {
     fn value(&self) -> Option<Arc<str>> {
         match &self.made {
             Some(made) => made.result.as_ref().ok().cloned(),
-            None => self.dialogue.as_ref().and_then(|dialogue| dialogue.value().cloned()),
+            None => self
+                .dialogue
+                .as_ref()
+                .and_then(|dialogue| dialogue.value().cloned()),
         }
     }
 
@@ -377,7 +451,9 @@ impl Performer {
     fn read(&mut self, reply: Reply) -> Reading {
         let purpose = self.asked.as_ref().map(|asked| (asked.purpose, asked.room));
         let reading = match (purpose, &mut self.dialogue, &mut self.verdicts) {
-            (Some((Purpose::Verdict(_), room)), _, Some(verdicts)) => verdicts.read(&reply, room.is_some()),
+            (Some((Purpose::Verdict(_), room)), _, Some(verdicts)) => {
+                verdicts.read(&reply, room.is_some())
+            }
             (Some(_), Some(dialogue), _) => dialogue.read(&reply),
             _ => Reading::Empty,
         };
@@ -387,7 +463,9 @@ impl Performer {
 
     /// Lets the request be under way, or waits for the one that writes its prefix.
     fn ask_prefix(&mut self, patient: bool) {
-        let Some(Asked { request, model, .. }) = &self.asked else { return };
+        let Some(Asked { request, model, .. }) = &self.asked else {
+            return;
+        };
         match model.governors.admit(model, request, patient) {
             Ok(admission) => {
                 self.admission = Some(Arc::new(admission));
@@ -395,7 +473,9 @@ impl Performer {
             }
             Err(Held { over, has_left }) => {
                 let until = wall_clock() + HOLD_MAX;
-                self.attempt.line.shows_waiting(|attempt| Signal::Held { attempt, until });
+                self.attempt
+                    .line
+                    .shows_waiting(|attempt| Signal::Held { attempt, until });
                 self.main = step(async move {
                     over.cancelled().await;
                     Event::PrefixNews
@@ -407,14 +487,36 @@ impl Performer {
 
     /// The request as it is sent.
     fn sending(&self) -> Option<Sending> {
-        let Asked { purpose, request, model, bytes, room, .. } = self.asked.as_ref()?;
+        let Asked {
+            purpose,
+            request,
+            model,
+            bytes,
+            room,
+            ..
+        } = self.asked.as_ref()?;
         let request = match room {
-            Some(max_tokens) => Arc::new(Request { max_tokens: *max_tokens, ..(**request).clone() }),
+            Some(max_tokens) => Arc::new(Request {
+                max_tokens: *max_tokens,
+                ..(**request).clone()
+            }),
             None => request.clone(),
         };
-        let durations = self.attempt.assignment.hedge.clone().filter(|_| *purpose == Purpose::Turn);
+        let durations = self
+            .attempt
+            .assignment
+            .hedge
+            .clone()
+            .filter(|_| *purpose == Purpose::Turn);
         let (admission, line) = (self.admission.clone()?, self.attempt.line.clone());
-        Some(Sending { request, model: model.clone(), bytes: *bytes, admission, durations, line })
+        Some(Sending {
+            request,
+            model: model.clone(),
+            bytes: *bytes,
+            admission,
+            durations,
+            line,
+        })
     }
 
     fn send(&mut self, slot: Slot, room: Option<u32>) {
@@ -455,7 +557,9 @@ impl Performer {
             model: reply.model.as_str().into(),
             judges: asked.purpose != Purpose::Turn,
             usage: reply.usage,
-            cost: prices.cost(&asked.model, reply, wall_clock()).unwrap_or(PicoUsd::ZERO),
+            cost: prices
+                .cost(&asked.model, reply, wall_clock())
+                .unwrap_or(PicoUsd::ZERO),
             took: Millis(asked.sent_at?.elapsed().as_millis() as u64),
             times: Times {
                 sent,
@@ -467,12 +571,24 @@ impl Performer {
     }
 
     fn failed(&mut self, slot: Slot, error: ProviderError) {
-        let (maybe_billed, again) = (error.maybe_billed, error.again.is_some() && slot == Slot::First);
-        if let Some(notice) = error.again.as_ref().filter(|_| again).and_then(|again| again.notice.as_ref()) {
+        let (maybe_billed, again) = (
+            error.maybe_billed,
+            error.again.is_some() && slot == Slot::First,
+        );
+        if let Some(notice) = error
+            .again
+            .as_ref()
+            .filter(|_| again)
+            .and_then(|again| again.notice.as_ref())
+        {
             self.attempt.line.log(format!("warning: {notice}"));
         }
         self.errors[place(slot)] = Some(Box::new(error));
-        self.tell(Input::Failed { slot, maybe_billed, again });
+        self.tell(Input::Failed {
+            slot,
+            maybe_billed,
+            again,
+        });
     }
 
     fn use_tools(&mut self, kept: Option<usize>, may_run: bool) {
@@ -481,7 +597,9 @@ impl Performer {
         if let Some(results) = recorded.and_then(|json| serde_json::from_str(json).ok()) {
             return self.use_results(results);
         }
-        let (Some(toolbox), Some(reply)) = (self.toolbox.clone(), self.reply.clone()) else { return };
+        let (Some(toolbox), Some(reply)) = (self.toolbox.clone(), self.reply.clone()) else {
+            return;
+        };
         let line = self.attempt.line.clone();
         self.main = step(async move {
             let (results, tools) = use_tools(&toolbox, &reply, may_run, &line).await;
@@ -500,7 +618,9 @@ impl Performer {
     fn say(&mut self, say: Say) {
         // Nothing else holds the request any more, so that it is not copied.
         let purpose = self.asked.take().map(|asked| asked.purpose);
-        let Some(reply) = self.reply.take() else { return };
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
         match (purpose, &mut self.dialogue, &mut self.verdicts) {
             (Some(Purpose::Verdict(_)), _, Some(verdicts)) => verdicts.dialogue.say(reply, say),
             (_, Some(dialogue), _) => dialogue.say(reply, say),
@@ -511,7 +631,9 @@ impl Performer {
     fn check(&mut self, check: usize) {
         let (attempt, root, value) = (self.attempt.clone(), self.place.clone(), self.value());
         self.main = step(async move {
-            let Attempt { assignment, line, .. } = &*attempt;
+            let Attempt {
+                assignment, line, ..
+            } = &*attempt;
             let value = value.unwrap_or_default();
             Event::Checked(Box::new(match (assignment.task.check.get(check), &root) {
                 (Some(Check::Schema(schema)), _) => check::misfit(schema, &value),
@@ -523,16 +645,25 @@ impl Performer {
         });
     }
 
-    fn end(&mut self, Ended { end, unrecorded, unanswered }: Ended) -> AttemptResult {
+    fn end(
+        &mut self,
+        Ended {
+            end,
+            unrecorded,
+            unanswered,
+        }: Ended,
+    ) -> AttemptResult {
         (self.main, self.second, self.permits) = (None, None, [None, None]);
         let result = match end {
-            End::Done | End::NoResult | End::Suspended => {
-                self.made.take().map_or_else(|| self.answered(), |made| *made)
-            }
+            End::Done | End::NoResult | End::Suspended => self
+                .made
+                .take()
+                .map_or_else(|| self.answered(), |made| *made),
             End::Refused | End::NoVerdict(_) => self.refused(end),
-            End::Cut(_, next_turn) => {
-                AttemptResult { next_turn: Some(next_turn), ..self.without_result(end) }
-            }
+            End::Cut(_, next_turn) => AttemptResult {
+                next_turn: Some(next_turn),
+                ..self.without_result(end)
+            },
             End::NoReply(slot) => match self.errors[place(slot)].take() {
                 Some(error) => unanswered_by(*error),
                 None => self.without_result(end),
@@ -541,14 +672,21 @@ impl Performer {
         };
         self.is_tidied_up = !matches!(end, End::Timeout | End::Stalled);
         let last_turn = self.turn.take().filter(|_| unrecorded);
-        AttemptResult { last_turn, unanswered: result.unanswered || unanswered, ..result }
+        AttemptResult {
+            last_turn,
+            unanswered: result.unanswered || unanswered,
+            ..result
+        }
     }
 
     /// The end of an attempt that is stopped amid whatever it does.
     fn stopped(&mut self) -> AttemptResult {
         self.is_tidied_up = false;
         let unanswered = self.attempt.line.may_be_billed();
-        AttemptResult { unanswered, ..Failure::new(FailureClass::Interrupted, "stopped").into() }
+        AttemptResult {
+            unanswered,
+            ..Failure::new(FailureClass::Interrupted, "stopped").into()
+        }
     }
 
     fn answered(&self) -> AttemptResult {
@@ -562,9 +700,14 @@ impl Performer {
         let findings = match (end, self.findings.take()) {
             (End::NoVerdict(_), _) => verdicts.map(Verdicts::no_verdict).unwrap_or_default(),
             (_, Some(findings)) => findings,
-            (_, None) => verdicts.map(|verdicts| verdicts.findings.clone()).unwrap_or_default(),
+            (_, None) => verdicts
+                .map(|verdicts| verdicts.findings.clone())
+                .unwrap_or_default(),
         };
-        let first = findings.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let first = findings
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
         let mut failure = Failure::new(FailureClass::Check, first.trim_end_matches(':'))
             .hint("look at the result and at what the check says, with `divisi show`");
         let value = self.value().unwrap_or_default();
@@ -572,14 +715,24 @@ impl Performer {
             0..=Content::INLINE_BYTES_MAX => Content::Inline(value),
             _ => beginning(&value),
         });
-        let made = self.made.take().map_or_else(|| self.answered(), |made| *made);
-        AttemptResult { result: Err(failure), findings: Some(findings.into()), ..made }
+        let made = self
+            .made
+            .take()
+            .map_or_else(|| self.answered(), |made| *made);
+        AttemptResult {
+            result: Err(failure),
+            findings: Some(findings.into()),
+            ..made
+        }
     }
 
     /// The end of an attempt that came to no result.
     fn without_result(&mut self, end: End) -> AttemptResult {
         let assignment = &self.attempt.assignment;
-        let max_tokens = self.asked.as_ref().map_or(0, |asked| asked.request.max_tokens);
+        let max_tokens = self
+            .asked
+            .as_ref()
+            .map_or(0, |asked| asked.request.max_tokens);
         let failure = match end {
             End::NoPlace | End::Unbuilt | End::CheckFailed => self.failure.take(),
             _ => None,
@@ -652,8 +805,15 @@ impl Performer {
                 | End::Declined
                 | End::TooLong
         );
-        let said = self.reply.as_ref().map(Reply::text).filter(|_| is_about_the_reply);
-        let said = said.as_deref().map(super::said::answer).filter(|said| !said.is_empty());
+        let said = self
+            .reply
+            .as_ref()
+            .map(Reply::text)
+            .filter(|_| is_about_the_reply);
+        let said = said
+            .as_deref()
+            .map(super::said::answer)
+            .filter(|said| !said.is_empty());
         let partial = said.map(beginning);
         AttemptResult::from(Failure { partial, ..failure })
     }
@@ -685,7 +845,8 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
         match check::misfit(schema, value) {
             Ok(None) => {}
             Ok(Some(violations)) => {
-                let message = format!("what its executor made does not fit the schema: {violations}");
+                let message =
+                    format!("what its executor made does not fit the schema: {violations}");
                 ended.result = Err(Failure::new(FailureClass::Schema, message));
             }
             Err(failure) => ended.result = Err(failure),
@@ -695,7 +856,8 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
 }
 
 fn undeclared() -> Failure {
-    let message = "its executor asks whether it may do something, and has not said that it can go on then";
+    let message =
+        "its executor asks whether it may do something, and has not said that it can go on then";
     Failure::new(FailureClass::Program, message)
 }
 
@@ -733,7 +895,11 @@ fn place(slot: Slot) -> usize {
 /// An attempt that got no reply.
 fn unanswered_by(error: ProviderError) -> AttemptResult {
     let (retry_after, should_retry) = (error.retry_after, error.should_retry);
-    AttemptResult { retry_after, should_retry, ..Failure::from(error).into() }
+    AttemptResult {
+        retry_after,
+        should_retry,
+        ..Failure::from(error).into()
+    }
 }
 
 /// The beginning of a result that is no result, to be looked at: JSON text.

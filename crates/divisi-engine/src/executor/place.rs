@@ -15,16 +15,23 @@ pub(super) struct Place {
 impl Place {
     /// The place that the attempt's task asks for, where there is nothing to prepare.
     pub(super) fn shared(attempt: &Attempt) -> Option<Self> {
-        let Assignment { setup, isolation, .. } = &*attempt.assignment;
-        (*isolation == Isolation::None).then(|| Self { workspace: Workspace::shared(&setup.workspace) })
+        let Assignment {
+            setup, isolation, ..
+        } = &*attempt.assignment;
+        (*isolation == Isolation::None).then(|| Self {
+            workspace: Workspace::shared(&setup.workspace),
+        })
     }
 
     /// A worktree of its own.
     pub(super) async fn worktree(attempt: &Attempt) -> Result<Self, Failure> {
         let setup = &attempt.assignment.setup;
         let (name, programs) = (attempt.id.to_string(), setup.permissions.run);
-        let workspace = Workspace::worktree(&setup.workspace, &name, programs, attempt.line.stop()).await;
-        Ok(Self { workspace: workspace.map_err(failure)? })
+        let workspace =
+            Workspace::worktree(&setup.workspace, &name, programs, attempt.line.stop()).await;
+        Ok(Self {
+            workspace: workspace.map_err(failure)?,
+        })
     }
 
     /// Whether there is nothing to tidy up.
@@ -49,9 +56,19 @@ impl Place {
             }
         };
         let (path, changed) = (kept.path.display().to_string(), kept.changed_count);
-        line.log(format!("{} changed {changed} files in {path}; the worktree is kept", line.attempt().task));
-        let worktree = Worktree { path: path.into(), base: kept.base.into(), changed: changed as u64 };
-        AttemptResult { worktree: Some(Box::new(worktree)), ..result }
+        line.log(format!(
+            "{} changed {changed} files in {path}; the worktree is kept",
+            line.attempt().task
+        ));
+        let worktree = Worktree {
+            path: path.into(),
+            base: kept.base.into(),
+            changed: changed as u64,
+        };
+        AttemptResult {
+            worktree: Some(Box::new(worktree)),
+            ..result
+        }
     }
 }
 

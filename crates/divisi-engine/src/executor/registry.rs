@@ -39,7 +39,13 @@ impl Executors {
             return Err(NameTaken(name));
         }
         let spec = executor.spec();
-        self.0.insert(name, Registered { spec, program: Some(Arc::new(executor)) });
+        self.0.insert(
+            name,
+            Registered {
+                spec,
+                program: Some(Arc::new(executor)),
+            },
+        );
         Ok(())
     }
 
@@ -50,7 +56,9 @@ impl Executors {
 
     /// Whether one of them may cost something by itself.
     pub fn cost_money(&self) -> bool {
-        self.0.values().any(|known| known.program.is_some() && known.spec.cost != Cost::Free)
+        self.0
+            .values()
+            .any(|known| known.program.is_some() && known.spec.cost != Cost::Free)
     }
 
     /// Their names.
@@ -65,9 +73,18 @@ impl Executors {
 
 impl Default for Executors {
     fn default() -> Self {
-        let agents = ExecutorSpec::new("").models(ModelUse::Asks).cost(Cost::Metered).writes_nothing();
+        let agents = ExecutorSpec::new("")
+            .models(ModelUse::Asks)
+            .cost(Cost::Metered)
+            .writes_nothing();
         let mut all = Self(BTreeMap::new());
-        all.0.insert(Self::USUAL.into(), Registered { spec: agents, program: None });
+        all.0.insert(
+            Self::USUAL.into(),
+            Registered {
+                spec: agents,
+                program: None,
+            },
+        );
         // Nothing is there that could have their names.
         let _ = all.add(Task::SHELL, ShellExecutor);
         let _ = all.add(PersonExecutor::NAME, PersonExecutor);

@@ -50,7 +50,11 @@ struct Read {
 
 impl Reader {
     pub(super) fn new(reports: &Reports, context: &Context) -> Self {
-        Self { reports: reports.clone(), context: context.clone(), read: Mutex::default() }
+        Self {
+            reports: reports.clone(),
+            context: context.clone(),
+            read: Mutex::default(),
+        }
     }
 
     /// Takes what has been printed.
@@ -76,11 +80,16 @@ impl Reader {
         if std::mem::take(&mut read.is_skipped) {
             return;
         }
-        let Ok(line @ Value::Object(_)) = serde_json::from_slice(&line) else { return };
+        let Ok(line @ Value::Object(_)) = serde_json::from_slice(&line) else {
+            return;
+        };
         let field = |path: &Option<String>| at(&line, path.as_deref()?);
         let tokens = |path: &Option<String>| field(path).and_then(Value::as_u64);
         let cost = field(&self.reports.cost).and_then(dollars);
-        let (input, output) = (tokens(&self.reports.input_tokens), tokens(&self.reports.output_tokens));
+        let (input, output) = (
+            tokens(&self.reports.input_tokens),
+            tokens(&self.reports.output_tokens),
+        );
         if cost.is_some() || input.is_some() || output.is_some() {
             let usage = &mut read.usage;
             usage.input = usage.input.max(input.unwrap_or_default());
@@ -109,7 +118,8 @@ impl Read {
 
 /// What stands at this path of an object.
 fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
-    path.split('.').try_fold(object, |value, name| value.get(name))
+    path.split('.')
+        .try_fold(object, |value, name| value.get(name))
 }
 
 /// An amount of dollars. What is negative, or none, means nothing.
@@ -127,9 +137,15 @@ mod tests {
     #[test]
     fn fields_are_found_by_their_path_and_dollars_are_read() {
         let line = json!({"usage": {"cost": 0.000151, "n": 3}, "total": "1"});
-        assert_eq!(at(&line, "usage.cost").and_then(dollars), Some(PicoUsd(151_000_000)));
+        assert_eq!(
+            at(&line, "usage.cost").and_then(dollars),
+            Some(PicoUsd(151_000_000))
+        );
         assert_eq!(at(&line, "usage.n").and_then(Value::as_u64), Some(3));
-        assert_eq!((at(&line, "usage.none"), at(&line, "total.x")), (None, None));
+        assert_eq!(
+            (at(&line, "usage.none"), at(&line, "total.x")),
+            (None, None)
+        );
         assert_eq!(dollars(&json!("1")), None);
         assert_eq!(dollars(&json!(-1)), None);
         assert_eq!(dollars(&json!(1e300)), Some(PicoUsd::MAX));

@@ -37,7 +37,11 @@ pub(super) fn answer(said: &str) -> &str {
         at += line.len();
         let line = line.trim();
         in_fence ^= line.starts_with("```");
-        if !in_fence && MARKS.iter().any(|(_, close)| line.eq_ignore_ascii_case(close)) {
+        if !in_fence
+            && MARKS
+                .iter()
+                .any(|(_, close)| line.eq_ignore_ascii_case(close))
+        {
             return said[at..].trim();
         }
     }
@@ -45,7 +49,8 @@ pub(super) fn answer(said: &str) -> &str {
 }
 
 fn starts_with(text: &str, mark: &str) -> bool {
-    text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark))
+    text.get(..mark.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(mark))
 }
 
 fn find(text: &str, mark: &str) -> Option<usize> {
@@ -75,8 +80,10 @@ mod tests {
 
     #[test]
     fn an_answer_may_speak_of_marks() {
-        for said in ["The tag </think> ends them, <think> begins.", "Write:\n```\n</think>\n```\nThat is it."]
-        {
+        for said in [
+            "The tag </think> ends them, <think> begins.",
+            "Write:\n```\n</think>\n```\nThat is it.",
+        ] {
             assert_eq!(answer(said), said);
         }
     }

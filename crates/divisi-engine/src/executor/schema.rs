@@ -34,13 +34,18 @@ pub(super) struct Checked {
 impl Checked {
     /// Fails when `schema` is none.
     pub(super) fn new(schema: &Value) -> Result<Self, Failure> {
-        let wrong = |why: String| Failure::new(FailureClass::BadRequest, format!("the task's schema {why}"));
+        let wrong = |why: String| {
+            Failure::new(FailureClass::BadRequest, format!("the task's schema {why}"))
+        };
         bounded(schema).map_err(wrong)?;
         let patterns = PatternOptions::fancy_regex()
             .backtrack_limit(STEPS_MAX)
             .size_limit(PATTERN_MEMORY_BYTES)
             .dfa_size_limit(PATTERN_MEMORY_BYTES);
-        match jsonschema::options().with_pattern_options(patterns).build(schema) {
+        match jsonschema::options()
+            .with_pattern_options(patterns)
+            .build(schema)
+        {
             Ok(validator) => Ok(Self { validator }),
             Err(error) => Err(wrong(format!("is no JSON Schema: {error}"))),
         }
@@ -85,7 +90,9 @@ impl Checked {
 fn bounded(schema: &Value) -> Result<(), String> {
     let bytes = schema.to_string().len();
     if bytes > SCHEMA_BYTES_MAX {
-        return Err(format!("is {bytes} bytes long, {SCHEMA_BYTES_MAX} are allowed"));
+        return Err(format!(
+            "is {bytes} bytes long, {SCHEMA_BYTES_MAX} are allowed"
+        ));
     }
     match patterns(schema) {
         0..=PATTERNS_MAX => Ok(()),
@@ -96,11 +103,13 @@ fn bounded(schema: &Value) -> Result<(), String> {
 fn patterns(schema: &Value) -> usize {
     match schema {
         Value::Object(fields) => {
-            let own = fields.iter().map(|(name, value)| match (name.as_str(), value) {
-                ("pattern", Value::String(_)) => 1,
-                ("patternProperties", Value::Object(by_pattern)) => by_pattern.len(),
-                _ => 0,
-            });
+            let own = fields
+                .iter()
+                .map(|(name, value)| match (name.as_str(), value) {
+                    ("pattern", Value::String(_)) => 1,
+                    ("patternProperties", Value::Object(by_pattern)) => by_pattern.len(),
+                    _ => 0,
+                });
             own.sum::<usize>() + fields.values().map(patterns).sum::<usize>()
         }
         Value::Array(items) => items.iter().map(patterns).sum(),
@@ -129,11 +138,17 @@ fn values(said: &str) -> Vec<Result<Value, String>> {
 
 fn parsed(json: &str) -> Result<Value, String> {
     serde_json::from_str(json).map_err(|error| {
-        let line_start =
-            json.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+        let line_start = json
+            .split_inclusive('\n')
+            .take(error.line().saturating_sub(1))
+            .map(str::len)
+            .sum::<usize>();
         let end = json.ceil_char_boundary((line_start + error.column()).min(json.len()));
         let start = json.floor_char_boundary(end.saturating_sub(SHOWN_BYTES));
-        format!("The answer is no JSON: {error}, after `{}`.", json[start..end].trim())
+        format!(
+            "The answer is no JSON: {error}, after `{}`.",
+            json[start..end].trim()
+        )
     })
 }
 
@@ -143,9 +158,15 @@ fn fenced(said: &str) -> Vec<&str> {
     for block in said.split("```").skip(1).step_by(2).take(PLACES_MAX) {
         let (info, content) = block.split_once('\n').unwrap_or(("", block));
         let info = info.trim();
-        let content = if info.starts_with(['{', '[']) { block } else { content };
+        let content = if info.starts_with(['{', '[']) {
+            block
+        } else {
+            content
+        };
         let content = content.trim();
-        let bare = content.strip_prefix("json").map_or(content, str::trim_start);
+        let bare = content
+            .strip_prefix("json")
+            .map_or(content, str::trim_start);
         if info.to_ascii_lowercase().starts_with("json") || bare.starts_with(['{', '[', '"']) {
             found.push(bare);
         }
@@ -159,7 +180,9 @@ fn bracketed(said: &str) -> Vec<Result<Value, String>> {
     let mut found = Vec::new();
     let mut from = 0;
     for _ in 0..PLACES_MAX {
-        let Some(start) = said[from..].find(['{', '[']).map(|start| from + start) else { break };
+        let Some(start) = said[from..].find(['{', '[']).map(|start| from + start) else {
+            break;
+        };
         let rest = &said[start..];
         match balanced(rest) {
             Some(len) => {
@@ -249,12 +272,16 @@ mod tests {
             Ok(_) => panic!("compiled"),
             Err(failure) => failure.message,
         };
-        let many: serde_json::Map<String, Value> =
-            (0..300).map(|n| (format!("p{n}"), json!({"pattern": "a"}))).collect();
+        let many: serde_json::Map<String, Value> = (0..300)
+            .map(|n| (format!("p{n}"), json!({"pattern": "a"})))
+            .collect();
         insta::assert_snapshot!(refusal(json!({"properties": many})), @"the task's schema has 300 patterns, 200 are allowed");
         insta::assert_snapshot!(refusal(json!({"description": "x".repeat(300_000)})), @"the task's schema is 300018 bytes long, 262144 are allowed");
         let huge = refusal(json!({"properties": {"a": {"pattern": r"(?:\p{L}{100}){100}"}}}));
-        assert!(huge.starts_with("the task's schema is no JSON Schema: "), "{huge}");
+        assert!(
+            huge.starts_with("the task's schema is no JSON Schema: "),
+            "{huge}"
+        );
         // Exponential for an engine that tries all ways: it is given up.
         let slow = Checked::new(&json!({"properties": {"a": {"pattern": "^(?=a)(a|a)*$"}}}));
         let slow = slow.unwrap_or_else(|failure| panic!("{failure}"));
@@ -309,6 +336,10 @@ mod tests {
     fn brackets_without_end_are_looked_at_a_few_times_only() {
         let told = |bracket: &str| checked().check(&bracket.repeat(1 << 19)).unwrap_err();
         assert_eq!(told("[x"), "The answer holds no JSON value.");
-        assert!(told("[").contains("recursion limit exceeded"), "{}", told("["));
+        assert!(
+            told("[").contains("recursion limit exceeded"),
+            "{}",
+            told("[")
+        );
     }
 }

@@ -23,12 +23,18 @@ pub struct SharedDurations(Mutex<Durations>);
 
 impl SharedDurations {
     fn learn(&self, model: &Arc<str>, took: Millis) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).learn(model, took);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .learn(model, took);
     }
 
     /// How long a request to this model may take before it is sent again.
     pub(super) fn patience(&self, model: &str) -> Option<Millis> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).patience(model)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .patience(model)
     }
 }
 
@@ -46,17 +52,37 @@ pub(super) struct Sending {
 }
 
 impl From<Closed> for ProviderError {
-    fn from(Closed { failure, reopens_in }: Closed) -> Self {
-        let error = Self { retry_after: reopens_in, ..Self::new(failure.class, failure.message) };
-        Self { hint: failure.hint, ..error }
+    fn from(
+        Closed {
+            failure,
+            reopens_in,
+        }: Closed,
+    ) -> Self {
+        let error = Self {
+            retry_after: reopens_in,
+            ..Self::new(failure.class, failure.message)
+        };
+        Self {
+            hint: failure.hint,
+            ..error
+        }
     }
 }
 
 impl Sending {
     /// Asks for leave to send it.
     pub(super) fn ask(&self) -> Leave {
-        let Self { request, model, bytes, line, .. } = self;
-        let estimate = Estimate { input: bytes / BYTES_OF_DENSE, output: request.max_tokens.into() };
+        let Self {
+            request,
+            model,
+            bytes,
+            line,
+            ..
+        } = self;
+        let estimate = Estimate {
+            input: bytes / BYTES_OF_DENSE,
+            output: request.max_tokens.into(),
+        };
         let gate = self.gate();
         gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = line.turn();
@@ -68,7 +94,8 @@ impl Sending {
         let waits = |outlook| {
             if shows {
                 self.line.held(outlook);
-                self.line.shows_waiting(|attempt| Signal::waiting(attempt, outlook));
+                self.line
+                    .shows_waiting(|attempt| Signal::waiting(attempt, outlook));
             }
         };
         self.gate().wait(pending, waits).await
@@ -83,7 +110,14 @@ impl Sending {
         self,
         mut permit: Permit,
     ) -> (Result<Reply, ProviderError>, Option<Timestamp>) {
-        let Self { request, model, admission, durations, line, .. } = self;
+        let Self {
+            request,
+            model,
+            admission,
+            durations,
+            line,
+            ..
+        } = self;
         let sent_at = Instant::now();
         permit.sends();
         admission.leaves();
@@ -105,13 +139,20 @@ impl Sending {
         // Digests name the request as it was built, from recorded texts: so it is
         // found again whatever keys are known by then.
         let known = redact::known();
-        let reply = model.provider.send(&known.request(&request), &progress).await;
-        let reply = reply.map(|reply| known.reply(reply)).map_err(|error| known.error(error));
+        let reply = model
+            .provider
+            .send(&known.request(&request), &progress)
+            .await;
+        let reply = reply
+            .map(|reply| known.reply(reply))
+            .map_err(|error| known.error(error));
         permit.report(&reply).await;
         if reply.is_ok() {
             admission.begun();
             let took = Millis(sent_at.elapsed().as_millis() as u64);
-            durations.iter().for_each(|durations| durations.learn(&model.id, took));
+            durations
+                .iter()
+                .for_each(|durations| durations.learn(&model.id, took));
         }
         (reply, begun.get().copied())
     }
@@ -131,6 +172,10 @@ pub(super) fn json(reply: &Reply) -> Arc<str> {
 /// more tokens than bytes. Nothing for a model that nobody sends a bill for.
 pub(crate) fn bound(price: Option<&ModelPrice>, bytes: u64, reply_tokens_max: u32) -> TurnBound {
     price.map_or_else(TurnBound::default, |price| {
-        TurnBound::of(price, bytes.saturating_add(VENDOR_TOKENS_MAX), reply_tokens_max)
+        TurnBound::of(
+            price,
+            bytes.saturating_add(VENDOR_TOKENS_MAX),
+            reply_tokens_max,
+        )
     })
 }

@@ -9,14 +9,23 @@ use std::path::{Path, PathBuf};
 /// turn. A name that the text does not hold is protected once it is loaded.
 pub(crate) fn protect(protected: &Protected, path: Option<&str>, source: &str, workspace: &Path) {
     path.iter().for_each(|path| protected.add(path));
-    called(source, workspace).iter().for_each(|path| protected.add(path));
+    called(source, workspace)
+        .iter()
+        .for_each(|path| protected.add(path));
 }
 
 /// The scripts that exist of those that stand between quotes.
 fn called(source: &str, workspace: &Path) -> Vec<PathBuf> {
-    let is_script = |text: &&str| ENDINGS.iter().any(|ending| text.ends_with(&format!(".{ending}")));
+    let is_script = |text: &&str| {
+        ENDINGS
+            .iter()
+            .any(|ending| text.ends_with(&format!(".{ending}")))
+    };
     let between = source.split(['\'', '"', '`', '\n']).filter(is_script);
-    between.map(|name| workspace.join(name)).filter(|path| path.is_file()).collect()
+    between
+        .map(|name| workspace.join(name))
+        .filter(|path| path.is_file())
+        .collect()
 }
 
 #[cfg(test)]
@@ -29,9 +38,11 @@ mod tests {
         for name in ["a.js", "b.mjs", "c.js"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        let source =
-            "await workflow('./a.js')\nawait workflow({scriptPath: \"b.mjs\"})\n// c.js, and 'no.js'";
+        let source = "await workflow('./a.js')\nawait workflow({scriptPath: \"b.mjs\"})\n// c.js, and 'no.js'";
         let found = called(source, folder.path());
-        assert_eq!(found, [folder.path().join("./a.js"), folder.path().join("b.mjs")]);
+        assert_eq!(
+            found,
+            [folder.path().join("./a.js"), folder.path().join("b.mjs")]
+        );
     }
 }

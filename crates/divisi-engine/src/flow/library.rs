@@ -75,28 +75,45 @@ impl Library {
             return found;
         }
         let looked = FOLDERS.join(", ");
-        Err(format!("there is no flow `{name}` in {looked} here, further up, or in your home folder"))
+        Err(format!(
+            "there is no flow `{name}` in {looked} here, further up, or in your home folder"
+        ))
     }
 
     /// The names under which flows are saved, by their files; for advice.
     pub fn names(&self) -> BTreeSet<String> {
-        let files = self.searched().into_iter().flat_map(|folder| folder.files());
-        files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect()
+        let files = self
+            .searched()
+            .into_iter()
+            .flat_map(|folder| folder.files());
+        files
+            .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+            .collect()
     }
 
     /// All folders, nearest first: from the root upwards to the repository's
     /// top, then the home folder's.
     pub fn folders(&self) -> Vec<PathBuf> {
-        self.searched().into_iter().map(|folder| folder.path).collect()
+        self.searched()
+            .into_iter()
+            .map(|folder| folder.path)
+            .collect()
     }
 
     fn searched(&self) -> Vec<Folder> {
         let top = up_to_repository(&self.root).last().map(Path::to_owned);
-        let of_project = up_to_repository(&self.root).flat_map(|place| FOLDERS.map(|name| place.join(name)));
-        let of_project = of_project.map(|path| Folder { path, within: top.clone() });
-        let of_home =
-            etcetera::home_dir().into_iter().flat_map(|home| HOME_FOLDERS.map(|name| home.join(name)));
-        of_project.chain(of_home.map(|path| Folder { path, within: None })).collect()
+        let of_project =
+            up_to_repository(&self.root).flat_map(|place| FOLDERS.map(|name| place.join(name)));
+        let of_project = of_project.map(|path| Folder {
+            path,
+            within: top.clone(),
+        });
+        let of_home = etcetera::home_dir()
+            .into_iter()
+            .flat_map(|home| HOME_FOLDERS.map(|name| home.join(name)));
+        of_project
+            .chain(of_home.map(|path| Folder { path, within: None }))
+            .collect()
     }
 }
 
@@ -113,8 +130,13 @@ struct Folder {
 impl Folder {
     /// The file of that name, or else the one whose `meta` says that name.
     fn find(&self, name: &str) -> Option<Result<FlowFile, String>> {
-        let by_file = ENDINGS.iter().map(|ending| self.path.join(format!("{name}.{ending}")));
-        if let Some(path) = by_file.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        let by_file = ENDINGS
+            .iter()
+            .map(|ending| self.path.join(format!("{name}.{ending}")));
+        if let Some(path) = by_file
+            .into_iter()
+            .find(|path| path.symlink_metadata().is_ok())
+        {
             return Some(self.read(&path, FLOW_BYTES_MAX));
         }
         let mut left = SEARCHED_BYTES_MAX;
@@ -129,11 +151,18 @@ impl Folder {
 
     /// The files of flows in it, by their names.
     fn files(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(&self.path).into_iter().flatten().take(FILES_MAX);
-        let is_flow =
-            |path: &PathBuf| path.extension().is_some_and(|own| ENDINGS.iter().any(|ending| own == *ending));
-        let mut files: Vec<PathBuf> =
-            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_flow).collect();
+        let entries = std::fs::read_dir(&self.path)
+            .into_iter()
+            .flatten()
+            .take(FILES_MAX);
+        let is_flow = |path: &PathBuf| {
+            path.extension()
+                .is_some_and(|own| ENDINGS.iter().any(|ending| own == *ending))
+        };
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(is_flow)
+            .collect();
         files.sort();
         files
     }
@@ -147,13 +176,22 @@ impl Folder {
 }
 
 fn looks_like_path(name: &str) -> bool {
-    name.contains('/') || ENDINGS.iter().any(|ending| name.ends_with(&format!(".{ending}")))
+    name.contains('/')
+        || ENDINGS
+            .iter()
+            .any(|ending| name.ends_with(&format!(".{ending}")))
 }
 
 /// The text at `path` as `read` reads it.
-fn file(path: &Path, read: impl Fn(&Path, u64) -> Result<Vec<u8>, Refusal>) -> Result<FlowFile, String> {
+fn file(
+    path: &Path,
+    read: impl Fn(&Path, u64) -> Result<Vec<u8>, Refusal>,
+) -> Result<FlowFile, String> {
     match read(path, FLOW_BYTES_MAX).and_then(divisi_files::source) {
-        Ok(source) => Ok(FlowFile { path: path.display().to_string(), source }),
+        Ok(source) => Ok(FlowFile {
+            path: path.display().to_string(),
+            source,
+        }),
         Err(refusal) => Err(format!("cannot read {}: {refusal}", path.display())),
     }
 }
@@ -215,7 +253,10 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, flows.join("pipe.js"), pipe, mode, 0).unwrap();
         let said = |name: &str| {
             let prefix = folder.path().display().to_string();
-            library.find(name).map_or_else(|said| said, |file| file.source).replace(&prefix, "")
+            library
+                .find(name)
+                .map_or_else(|said| said, |file| file.source)
+                .replace(&prefix, "")
         };
         insta::assert_snapshot!(said("pipe"), @"cannot read /flows/pipe.js: it is a named pipe, not a regular file");
         insta::assert_snapshot!(said("../../flows/pipe.js"), @"cannot read /deep/er/../../flows/pipe.js: it is a named pipe, not a regular file");

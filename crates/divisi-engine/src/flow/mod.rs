@@ -40,7 +40,12 @@ pub struct Flow {
 impl Flow {
     /// A script that stands in no file. `name` is what errors call it.
     pub fn script(name: impl Into<Arc<str>>, source: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), path: None, source: source.into(), args: None }
+        Self {
+            name: name.into(),
+            path: None,
+            source: source.into(),
+            args: None,
+        }
     }
 
     /// The same with these arguments.
@@ -54,7 +59,10 @@ impl Flow {
     /// The journal keeps arguments like that, and a resume has no others: so the
     /// script is given none but these from the beginning.
     pub(crate) fn with_args_redacted(mut self) -> (Self, bool) {
-        let is_cut = self.args.as_mut().is_some_and(|args| redact::known().value(args));
+        let is_cut = self
+            .args
+            .as_mut()
+            .is_some_and(|args| redact::known().value(args));
         (self, is_cut)
     }
 

@@ -64,7 +64,10 @@ pub(crate) fn on_stack<T: Send + 'static>(
 }
 
 fn on_thread(work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("divisi-script".into()).stack_size(STACK_BYTES).spawn(work)
+    std::thread::Builder::new()
+        .name("divisi-script".into())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
 }
 
 /// Starts `script`. Its calls go to `inbox`, its answers come over `answers`.
@@ -79,7 +82,10 @@ pub(crate) fn start(
     let (failed, end) = oneshot::channel();
     let (goes_on, over) = oneshot::channel::<()>();
     let watchdog = Watchdog::new(options.pulse.clone());
-    let end_of = End { inbox: inbox.clone(), failed: Arc::new(Mutex::new(Some(failed))) };
+    let end_of = End {
+        inbox: inbox.clone(),
+        failed: Arc::new(Mutex::new(Some(failed))),
+    };
     tokio::spawn(leave_behind_if_stuck(
         watchdog.clone(),
         over,
@@ -130,7 +136,11 @@ struct End {
 impl End {
     /// The driver takes the first end that it is told.
     fn tell(&self, result: Result<Arc<str>, ScriptError>) {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = self
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let result = result.map_err(|error| {
             let failure = Failure::new(FailureClass::Flow, error.to_string());
             // It may have no use for it, or have been told of an earlier one.
@@ -202,14 +212,27 @@ impl Feed {
     }
 
     /// Makes the script's calls after so many answers. Other scripts are loaded on the spot.
-    fn make(&self, host: &mut Host, mut calls: Vec<Call>, answered: u64) -> Result<(), ScriptError> {
+    fn make(
+        &self,
+        host: &mut Host,
+        mut calls: Vec<Call>,
+        answered: u64,
+    ) -> Result<(), ScriptError> {
         longest_chains_first(&mut calls);
         let mut calls = VecDeque::from(calls);
         // The answer has completed it, and what waited for it goes on.
         let mut ended = None;
         while let Some(call) = calls.pop_front() {
             match call {
-                Call::Task { id, task, priority, site, column, group, .. } => {
+                Call::Task {
+                    id,
+                    task,
+                    priority,
+                    site,
+                    column,
+                    group,
+                    ..
+                } => {
                     let reads = self.reads.borrow().of(texts_of(&task));
                     let mut resolved = Box::new(self.resolver.resolve(*task, priority));
                     resolved.submission.asked_after = Some(answered);
@@ -222,7 +245,10 @@ impl Feed {
                         ..Edges::default()
                     };
                     self.warn_of_missing_tools(&resolved);
-                    self.send(Message::Submit { resolved, waiter: Waiter::Script(id.0.into()) });
+                    self.send(Message::Submit {
+                        resolved,
+                        waiter: Waiter::Script(id.0.into()),
+                    });
                 }
                 Call::Load { id, reference, .. } => {
                     let answer = match self.library.load(&reference) {
@@ -234,13 +260,22 @@ impl Feed {
                                 &file.source,
                                 &setup.workspace,
                             );
-                            Answer::Source { name: file.path, source: file.source }
+                            Answer::Source {
+                                name: file.path,
+                                source: file.source,
+                            }
                         }
                         Err(message) => Answer::LoadFailed { message },
                     };
                     calls.extend(host.resolve(id, answer)?);
                 }
-                Call::GroupBegan { id, kind, width, parent, site } => {
+                Call::GroupBegan {
+                    id,
+                    kind,
+                    width,
+                    parent,
+                    site,
+                } => {
                     self.begun.borrow_mut().push(GroupBegan {
                         group: id.0,
                         kind,
@@ -250,17 +285,33 @@ impl Feed {
                     });
                 }
                 Call::GroupEnded { id } => ended = Some(id.0),
-                Call::Uncaught { message, site, count } => {
+                Call::Uncaught {
+                    message,
+                    site,
+                    count,
+                } => {
                     let site = site.map(|site| format!("{site}: ")).unwrap_or_default();
-                    self.tell(FlowNews::Uncaught { message: format!("{site}{message}").into(), count });
+                    self.tell(FlowNews::Uncaught {
+                        message: format!("{site}{message}").into(),
+                        count,
+                    });
                 }
                 Call::Refused { refusal, count } => self.send(Message::Refused { refusal, count }),
-                Call::Phase { title, cap } => self.tell(FlowNews::Phase { title: title.into(), cap }),
+                Call::Phase { title, cap } => self.tell(FlowNews::Phase {
+                    title: title.into(),
+                    cap,
+                }),
                 Call::Log { message } => self.log(message),
-                Call::Warning { message, site: Some(site) } => {
+                Call::Warning {
+                    message,
+                    site: Some(site),
+                } => {
                     self.log(format!("warning: {site}: {message}"));
                 }
-                Call::Warning { message, site: None } => self.log(format!("warning: {message}")),
+                Call::Warning {
+                    message,
+                    site: None,
+                } => self.log(format!("warning: {message}")),
             }
         }
         Ok(())
@@ -268,11 +319,18 @@ impl Feed {
 
     fn call_site(&self, site: Site, column: u32) -> CallSite {
         let script = Some(site.script).filter(|script| *script != self.own);
-        CallSite { script, line: site.line, column }
+        CallSite {
+            script,
+            line: site.line,
+            column,
+        }
     }
 
     fn warn_of_missing_tools(&self, resolved: &Resolved) {
-        let missing = resolved.assignment.iter().flat_map(|assignment| assignment.tools.missing());
+        let missing = resolved
+            .assignment
+            .iter()
+            .flat_map(|assignment| assignment.tools.missing());
         for name in missing {
             if self.warned.borrow_mut().insert(name.clone()) {
                 self.log(format!(

@@ -24,13 +24,19 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// One that feels this pulse.
     pub(super) fn new(pulse: Pulse) -> Self {
-        Self { pulse, ..Self::default() }
+        Self {
+            pulse,
+            ..Self::default()
+        }
     }
 
     /// This is the thread.
     pub(super) fn watch_this_thread(&self) {
         #[cfg(target_os = "linux")]
-        self.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
+        self.thread.store(
+            rustix::thread::gettid().as_raw_nonzero().get(),
+            Ordering::Relaxed,
+        );
     }
 
     /// Whether a script on the thread computes and cannot be stopped.

@@ -7,7 +7,8 @@ mod steps;
 use super::permit::Permit;
 use super::shared::machine_millis;
 use divisi_core::governor::{
-    Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, RateLimits, RateSettings,
+    Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, RateLimits,
+    RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
 use doorkeeper::Doorkeeper;
@@ -121,7 +122,12 @@ impl Gate {
             None => Clock::Own(Instant::now()),
         };
         let queue = Queue::new(Governor::new(settings));
-        let state = State { queue, steps_ahead: 0, wake_at: None, closed_by: None };
+        let state = State {
+            queue,
+            steps_ahead: 0,
+            wake_at: None,
+            closed_by: None,
+        };
         let gate = Arc::new(Self {
             state: Mutex::new(state),
             shared: shared.and_then(Steps::start),
@@ -137,8 +143,15 @@ impl Gate {
 
     /// Asks for leave to send a request, for a task for which a chain of `priority`
     /// others waits.
-    pub(crate) fn ask(self: &Arc<Self>, run: RunNumber, priority: u32, estimate: Estimate) -> Leave {
-        match self.change(false, move |gate, state| gate.decide(state, run, priority, estimate)) {
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        run: RunNumber,
+        priority: u32,
+        estimate: Estimate,
+    ) -> Leave {
+        match self.change(false, move |gate, state| {
+            gate.decide(state, run, priority, estimate)
+        }) {
             Changed::Now(Asked::Answered(answer)) => Leave::Answered(answer),
             asked => Leave::Pending(Pending(asked)),
         }
@@ -206,7 +219,13 @@ impl Gate {
             true => self.let_through(state),
             false => self.keep_watch(state),
         }
-        Asked::Waits(Waiting { gate: self.clone(), place }, answered)
+        Asked::Waits(
+            Waiting {
+                gate: self.clone(),
+                place,
+            },
+            answered,
+        )
     }
 
     /// Lets no more than `most` requests be under way at once.
@@ -260,13 +279,16 @@ impl Gate {
         failure: Option<Failure>,
     ) -> Changed<()> {
         let ending = ending(self.now());
-        let is_news = !matches!(ending, Ending::Ok | Ending::Other) || *limits != RateLimits::default();
+        let is_news =
+            !matches!(ending, Ending::Ok | Ending::Other) || *limits != RateLimits::default();
         let (usage, limits) = (usage.copied(), *limits);
         self.change(is_news, move |gate, state| {
             if failure.is_some() {
                 state.closed_by = failure;
             }
-            state.queue.done(gate.now(), id, usage.as_ref(), ending, &limits);
+            state
+                .queue
+                .done(gate.now(), id, usage.as_ref(), ending, &limits);
             gate.let_through(state);
         })
     }
@@ -306,7 +328,12 @@ impl Gate {
     /// Answers all whose turn has come.
     fn let_through(self: &Arc<Self>, state: &mut State) {
         let now = self.now();
-        let State { queue, closed_by, wake_at, .. } = state;
+        let State {
+            queue,
+            closed_by,
+            wake_at,
+            ..
+        } = state;
         *wake_at = queue.let_through(now, |answer, answered| {
             let answered = match answered {
                 Ok(id) => Ok(Permit::new(self.clone(), id)),
@@ -384,7 +411,10 @@ impl Closed {
     /// The thread that decides has panicked.
     fn gone() -> Self {
         let failure = Failure::new(FailureClass::Interrupted, "the gate for requests is gone");
-        Self { failure, reopens_in: None }
+        Self {
+            failure,
+            reopens_in: None,
+        }
     }
 }
 
@@ -393,7 +423,8 @@ impl Drop for Waiting {
         let has_left = self.gate.lock().queue.leave(self.place).is_some();
         if has_left {
             // Whoever is first now may want less.
-            self.gate.change(false, |gate, state| gate.let_through(state));
+            self.gate
+                .change(false, |gate, state| gate.let_through(state));
         }
     }
 }

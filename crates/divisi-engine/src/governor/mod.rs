@@ -42,12 +42,18 @@ pub struct Governors {
 impl Governors {
     /// Gates that keep to these limits.
     pub fn new(settings: RateSettings) -> Self {
-        Self { settings, ..Self::default() }
+        Self {
+            settings,
+            ..Self::default()
+        }
     }
 
     /// Gates that keep to the same limits, in step with all who use a credential.
     pub fn shared(&self, limits: SharedLimits) -> Self {
-        Self { shared: Some(limits), ..Self::new(self.settings) }
+        Self {
+            shared: Some(limits),
+            ..Self::new(self.settings)
+        }
     }
 
     /// Whether both let requests leave for one credential, by the same settings:
@@ -64,7 +70,12 @@ impl Governors {
     /// Lets `request` to `model` be under way, if it need not wait for others that share
     /// its prefix, or is not `patient`. It counts as under way until the [`Admission`]
     /// is dropped.
-    pub(crate) fn admit(&self, model: &Model, request: &Request, patient: bool) -> Result<Admission, Held> {
+    pub(crate) fn admit(
+        &self,
+        model: &Model,
+        request: &Request,
+        patient: bool,
+    ) -> Result<Admission, Held> {
         self.prefixes.ask(cacheable(model, request), patient)
     }
 
@@ -85,7 +96,10 @@ impl Governors {
         if let Some(gate) = gates.get(family) {
             return gate.clone();
         }
-        let gate = Gate::new(&self.settings, self.shared.as_ref().map(|shared| shared.file_of(family)));
+        let gate = Gate::new(
+            &self.settings,
+            self.shared.as_ref().map(|shared| shared.file_of(family)),
+        );
         if self.cautious.load(Ordering::Relaxed) {
             gate.reopen();
         } else if self.hopeful.load(Ordering::Relaxed) {
@@ -104,18 +118,32 @@ pub fn family(model: &str) -> &str {
         return tier.as_str();
     }
     let undated = model.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
-    let is_date = model[undated.len()..].bytes().filter(u8::is_ascii_digit).count() == 8;
+    let is_date = model[undated.len()..]
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .count()
+        == 8;
     if is_date { undated } else { model }
 }
 
 /// The prefixes of `request` that siblings can read for less. Where nobody sends
 /// a bill, there is nothing to save.
 fn cacheable(model: &Model, request: &Request) -> Vec<Digest> {
-    let tokens_min = if model.free { None } else { model.provider.cached_tokens_min() };
-    let Some(tokens_min) = tokens_min else { return vec![] };
+    let tokens_min = if model.free {
+        None
+    } else {
+        model.provider.cached_tokens_min()
+    };
+    let Some(tokens_min) = tokens_min else {
+        return vec![];
+    };
     let is_long = |bytes: u64| bytes >= tokens_min * BYTES_OF_DENSE;
     let prefixes = request.shared_prefixes();
-    prefixes.iter().filter(|prefix| is_long(prefix.bytes)).map(|prefix| prefix.digest).collect()
+    prefixes
+        .iter()
+        .filter(|prefix| is_long(prefix.bytes))
+        .map(|prefix| prefix.digest)
+        .collect()
 }
 
 #[cfg(test)]
@@ -129,11 +157,21 @@ mod tests {
     async fn whoever_resumes_sends_one_where_others_have_been_told_to_wait_for_long() {
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
-        let [earlier, anew, resumed] = [(); 3].map(|()| Governors::default().shared(limits.clone()));
+        let [earlier, anew, resumed] =
+            [(); 3].map(|()| Governors::default().shared(limits.clone()));
         let run = RunNumber::next();
-        let refused = earlier.of("opus").enter(run, 0, Estimate::default(), |_| ()).await.unwrap();
+        let refused = earlier
+            .of("opus")
+            .enter(run, 0, Estimate::default(), |_| ())
+            .await
+            .unwrap();
         let error = ProviderError::new(FailureClass::RateLimited, "later");
-        refused.report(&Err(ProviderError { retry_after: Some(Millis::from_secs(28_800)), ..error })).await;
+        refused
+            .report(&Err(ProviderError {
+                retry_after: Some(Millis::from_secs(28_800)),
+                ..error
+            }))
+            .await;
 
         resumed.reopen(false);
         let leaves = async |governors: &Governors| {
@@ -159,6 +197,9 @@ mod tests {
             "gpt-5",
             "日本",
         ];
-        assert_eq!(families.map(family), ["opus", "opus", "haiku", "gpt-x", "gpt-5", "日本"]);
+        assert_eq!(
+            families.map(family),
+            ["opus", "opus", "haiku", "gpt-x", "gpt-5", "日本"]
+        );
     }
 }

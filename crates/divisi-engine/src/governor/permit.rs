@@ -17,7 +17,11 @@ pub(crate) struct Permit {
 
 impl Permit {
     pub(super) fn new(gate: Arc<Gate>, id: PermitId) -> Self {
-        Self { gate, id: Some(id), is_sent: false }
+        Self {
+            gate,
+            id: Some(id),
+            is_sent: false,
+        }
     }
 
     /// Says that the request leaves now.
@@ -39,13 +43,23 @@ impl Permit {
     pub(crate) async fn report(mut self, result: &Result<Reply, ProviderError>) {
         let Some(id) = self.id.take() else { return };
         match result {
-            Ok(reply) => _ = self.gate.done(id, Some(&reply.usage), |_| Ending::Ok, &reply.rate, None),
+            Ok(reply) => {
+                _ = self
+                    .gate
+                    .done(id, Some(&reply.usage), |_| Ending::Ok, &reply.rate, None);
+            }
             Err(error) => {
                 let closes = matches!(error.class, FailureClass::Quota | FailureClass::Auth);
                 let failure = closes.then(|| Failure::from(error.clone()));
-                let told = Told { retry_after: error.retry_after, should_retry: error.should_retry };
+                let told = Told {
+                    retry_after: error.retry_after,
+                    should_retry: error.should_retry,
+                };
                 let ending = |now| Ending::of(error.class, told, now);
-                self.gate.done(id, None, ending, &error.rate, failure).done().await;
+                self.gate
+                    .done(id, None, ending, &error.rate, failure)
+                    .done()
+                    .await;
             }
         }
     }
@@ -60,7 +74,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         match self.id.take() {
             Some(id) if self.is_sent => {
-                self.gate.done(id, None, |_| Ending::Other, &RateLimits::default(), None);
+                self.gate
+                    .done(id, None, |_| Ending::Other, &RateLimits::default(), None);
             }
             Some(id) => self.gate.withdraw(id),
             None => {}

@@ -36,13 +36,20 @@ pub(crate) struct Held {
 
 impl Default for Prefixes {
     fn default() -> Self {
-        Self { state: Mutex::default(), since: Instant::now() }
+        Self {
+            state: Mutex::default(),
+            since: Instant::now(),
+        }
     }
 }
 
 impl Prefixes {
     /// Lets a request with these prefixes be under way, if it need not wait for others.
-    pub(super) fn ask(self: &Arc<Self>, wanted: Vec<Digest>, patient: bool) -> Result<Admission, Held> {
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        wanted: Vec<Digest>,
+        patient: bool,
+    ) -> Result<Admission, Held> {
         let lead = match wanted.is_empty() {
             true => None,
             false => {
@@ -58,7 +65,11 @@ impl Prefixes {
                 }
             }
         };
-        Ok(Admission { prefixes: self.clone(), wanted, lead: Mutex::new(lead) })
+        Ok(Admission {
+            prefixes: self.clone(),
+            wanted,
+            lead: Mutex::new(lead),
+        })
     }
 
     fn now(&self) -> Timestamp {
@@ -154,7 +165,10 @@ mod tests {
         assert!(asks(&prefixes).is_err());
         next.begun();
         drop(next);
-        assert!(asks(&prefixes).is_ok(), "it stays warm when those that used it are gone");
+        assert!(
+            asks(&prefixes).is_ok(),
+            "it stays warm when those that used it are gone"
+        );
     }
 
     #[tokio::test]

@@ -78,7 +78,10 @@ struct Kept<P> {
 impl SharedLimits {
     /// Files in `folder` for the credential whose fingerprint is `account`.
     pub fn new(folder: impl Into<PathBuf>, account: Digest) -> Self {
-        Self { folder: folder.into(), account }
+        Self {
+            folder: folder.into(),
+            account,
+        }
     }
 
     /// The file of a model family.
@@ -97,7 +100,11 @@ impl Turn {
 
 impl SharedPace {
     pub(super) fn open(path: PathBuf) -> Self {
-        let mut shared = Self { path, file: None, alone_until: None };
+        let mut shared = Self {
+            path,
+            file: None,
+            alone_until: None,
+        };
         match opened(&shared.path) {
             Ok(file) => shared.file = Some(file),
             Err(error) => shared.give_up(&error),
@@ -122,7 +129,9 @@ impl SharedPace {
 
     /// Ends a step: lets others know what it has left.
     pub(super) fn end(&mut self, turn: Turn, left: &Pace) {
-        let Some(file) = self.file.as_mut() else { return };
+        let Some(file) = self.file.as_mut() else {
+            return;
+        };
         let written = match turn.found.as_ref().unwrap_or(&Pace::default()) == left {
             true => Ok(()),
             false => write(file, left),
@@ -169,7 +178,9 @@ pub(super) fn machine_millis() -> u64 {
 }
 
 fn booted_at() -> u64 {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let wall = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     (wall.as_millis() as u64).saturating_sub(machine_millis())
 }
 
@@ -182,12 +193,19 @@ fn opened(path: &Path) -> io::Result<File> {
         }
     }
     private::narrow(path)?;
-    private::options().read(true).write(true).create(true).truncate(false).open(path)
+    private::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
 }
 
 /// Removes what nobody uses, where there is much of it.
 fn tidy(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     if files.len() < FILES_MAX {
         return;
@@ -228,7 +246,10 @@ fn read(file: &mut File) -> io::Result<Option<Pace>> {
 }
 
 fn write(file: &mut File, pace: &Pace) -> io::Result<()> {
-    let text = serde_json::to_vec(&Kept { booted_at: booted_at(), pace })?;
+    let text = serde_json::to_vec(&Kept {
+        booted_at: booted_at(),
+        pace,
+    })?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&text)?;
     file.set_len(text.len() as u64)
@@ -244,8 +265,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn governor() -> Governor {
-        let settings =
-            RateSettings { requests_per_minute: Some(60), burst: Some(2), ..RateSettings::default() };
+        let settings = RateSettings {
+            requests_per_minute: Some(60),
+            burst: Some(2),
+            ..RateSettings::default()
+        };
         Governor::new(&settings)
     }
 
@@ -259,9 +283,14 @@ mod tests {
 
     fn ask_at(now: u64, shared: &mut SharedPace, governor: &mut Governor) -> Decision {
         let turn = shared.begin();
-        turn.as_ref().and_then(Turn::found).cloned().into_iter().for_each(|found| governor.adopt(found));
+        turn.as_ref()
+            .and_then(Turn::found)
+            .cloned()
+            .into_iter()
+            .for_each(|found| governor.adopt(found));
         let decision = governor.ask(Timestamp(now), Estimate::default());
-        turn.into_iter().for_each(|turn| shared.end(turn, governor.share()));
+        turn.into_iter()
+            .for_each(|turn| shared.end(turn, governor.share()));
         decision
     }
 
@@ -269,7 +298,8 @@ mod tests {
     fn two_handles_share_and_two_families_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
-        let [mut one, mut two, mut other] = ["opus", "opus", "haiku"].map(|family| of(&limits, family));
+        let [mut one, mut two, mut other] =
+            ["opus", "opus", "haiku"].map(|family| of(&limits, family));
         let [mut a, mut b, mut c] = [governor(), governor(), governor()];
         assert!(ask(&mut one, &mut a) && ask(&mut two, &mut b));
         assert!(!ask(&mut one, &mut a) && !ask(&mut two, &mut b));
@@ -298,7 +328,11 @@ mod tests {
     #[test]
     fn whoever_cannot_write_goes_alone() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("limits"), "a file where a folder should be").unwrap();
+        std::fs::write(
+            folder.path().join("limits"),
+            "a file where a folder should be",
+        )
+        .unwrap();
         let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
         let (mut shared, mut governor) = (of(&limits, "opus"), governor());
         assert!(shared.file.is_none());
@@ -321,7 +355,11 @@ mod tests {
         shared.alone_until = None;
         assert!(!ask(&mut shared, &mut alone));
         let mut third = governor();
-        let decision = ask_at(machine_millis() + 2_500, &mut of(&limits, "opus"), &mut third);
+        let decision = ask_at(
+            machine_millis() + 2_500,
+            &mut of(&limits, "opus"),
+            &mut third,
+        );
         // What was taken meanwhile is told afterwards: two were too many.
         assert!(matches!(decision, Decision::Wait(_)), "{decision:?}");
     }
@@ -334,7 +372,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));
         let (mut shared, mut governor) = (of(&limits, "opus"), governor());
-        let file = OpenOptions::new().read(true).custom_flags(O_PATH).open(&shared.path).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(O_PATH)
+            .open(&shared.path)
+            .unwrap();
         shared.file = Some(file);
         assert!(ask(&mut shared, &mut governor));
         assert!(shared.file.is_none());
@@ -346,7 +388,10 @@ mod tests {
         let limits = SharedLimits::new(folder.path().join("limits"), Digest::of(b"account"));
         let shared = of(&limits, "opus");
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&folder.path().join("limits")), mode(&shared.path)), (0o700, 0o600));
+        assert_eq!(
+            (mode(&folder.path().join("limits")), mode(&shared.path)),
+            (0o700, 0o600)
+        );
     }
 
     #[test]
@@ -359,7 +404,10 @@ mod tests {
                 file.set_modified(long_ago).unwrap();
             }
         }
-        of(&SharedLimits::new(folder.path(), Digest::of(b"account")), "opus");
+        of(
+            &SharedLimits::new(folder.path(), Digest::of(b"account")),
+            "opus",
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

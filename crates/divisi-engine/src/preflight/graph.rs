@@ -24,21 +24,34 @@ pub(super) fn assemble(
         task: named(&asked.task),
         site: asked.site.clone(),
         waits,
-        reads: asked.reads.iter().copied().filter(|read| *read < place).collect(),
+        reads: asked
+            .reads
+            .iter()
+            .copied()
+            .filter(|read| *read < place)
+            .collect(),
         group: asked.group,
         used: uses.of_task(place, asked),
         assigned: assigned(asked, resolver),
     };
-    let by_functions = main.tasks.iter().enumerate().filter(|(_, asked)| asked.is_checked);
+    let by_functions = main
+        .tasks
+        .iter()
+        .enumerate()
+        .filter(|(_, asked)| asked.is_checked);
     let widths = unknown.guessed.into_iter().zip(unknown.by_result);
-    let groups = main.groups.iter().zip(widths).map(|(group, (guessed, by_result))| Group {
-        kind: group.kind,
-        width: group.width,
-        site: group.site.clone(),
-        parent: group.parent,
-        guessed,
-        by_result,
-    });
+    let groups = main
+        .groups
+        .iter()
+        .zip(widths)
+        .map(|(group, (guessed, by_result))| Group {
+            kind: group.kind,
+            width: group.width,
+            site: group.site.clone(),
+            parent: group.parent,
+            guessed,
+            by_result,
+        });
     Graph {
         name,
         tasks: main.tasks.iter().zip(waits).enumerate().map(node).collect(),
@@ -52,7 +65,10 @@ pub(super) fn assemble(
         warnings: main.warnings.clone(),
         ends_early: matches!(main.end, End::Threw(_) | End::TooMany(_) | End::Busy(_)),
         broke_off: match &main.end {
-            End::Threw(error) => Some(Remark { what: error.to_string(), site: error.site().cloned() }),
+            End::Threw(error) => Some(Remark {
+                what: error.to_string(),
+                site: error.site().cloned(),
+            }),
             End::Not | End::Returned(_) | End::Busy(_) | End::TooMany(_) | End::TooOften => None,
         },
     }
@@ -87,18 +103,35 @@ impl<'a> Uses<'a> {
             _ => BTreeSet::new(),
         };
         let mut read = returned.clone();
-        read.extend(main.tasks.iter().flat_map(|asked| asked.reads.iter().copied()));
+        read.extend(
+            main.tasks
+                .iter()
+                .flat_map(|asked| asked.reads.iter().copied()),
+        );
         read.extend(main.told.iter().flat_map(|text| mark::found(text)));
         // A label, a file or a folder that comes out of a result is a use, too.
         read.extend(main.tasks.iter().flat_map(|asked| {
-            let words = asked.task.label.iter().chain(&asked.task.phase).chain(&asked.task.inputs);
+            let words = asked
+                .task
+                .label
+                .iter()
+                .chain(&asked.task.phase)
+                .chain(&asked.task.inputs);
             words.flat_map(|word| mark::found(word)).collect::<Vec<_>>()
         }));
-        Self { returned, read, is_whole: matches!(main.end, End::Returned(_)), spoiled }
+        Self {
+            returned,
+            read,
+            is_whole: matches!(main.end, End::Returned(_)),
+            spoiled,
+        }
     }
 
     fn of_task(&self, place: usize, asked: &Asked) -> Use {
-        let is_felt = asked.site.as_ref().is_some_and(|site| self.spoiled.felt.contains(site));
+        let is_felt = asked
+            .site
+            .as_ref()
+            .is_some_and(|site| self.spoiled.felt.contains(site));
         match self.read.contains(&place) {
             true => Use::Read,
             false if !self.is_whole || is_felt => Use::Unknown,
@@ -131,6 +164,14 @@ fn named(task: &Task) -> Task {
 /// The task as far as it can be resolved now: files that a result names are
 /// not there yet.
 fn known(task: &Task) -> Task {
-    let inputs = task.inputs.iter().filter(|path| mark::is_free_of(path)).cloned().collect();
-    Task { inputs, ..named(task) }
+    let inputs = task
+        .inputs
+        .iter()
+        .filter(|path| mark::is_free_of(path))
+        .cloned()
+        .collect();
+    Task {
+        inputs,
+        ..named(task)
+    }
 }

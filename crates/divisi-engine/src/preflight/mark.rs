@@ -13,7 +13,11 @@ const CHARS_MAX: usize = 80;
 
 /// The mark of a part of task `place`'s result. `what` should be plain words.
 pub(super) fn of(place: usize, what: &str) -> String {
-    let what: String = what.chars().filter(|c| is_inside(*c)).take(CHARS_MAX / 2).collect();
+    let what: String = what
+        .chars()
+        .filter(|c| is_inside(*c))
+        .take(CHARS_MAX / 2)
+        .collect();
     format!("{OPEN}t{place}{DOT}{what}{CLOSE}")
 }
 
@@ -75,10 +79,15 @@ fn walk<'t>(text: &'t str, mut see: impl FnMut(Piece<'t>)) {
 /// The task of the mark at the beginning of `text`, and how many bytes it takes.
 fn first(text: &str) -> Option<(usize, usize)> {
     let inner = text.strip_prefix(OPEN)?.strip_prefix(['t', 'T'])?;
-    let digits = inner.find(|c: char| !c.is_ascii_digit()).unwrap_or(inner.len());
+    let digits = inner
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(inner.len());
     let place = inner[..digits].parse().ok()?;
     let before = text.len() - inner.len() + digits;
-    let inside = text[before..].char_indices().take(CHARS_MAX).find(|(_, c)| !is_inside(*c) && *c != DOT);
+    let inside = text[before..]
+        .char_indices()
+        .take(CHARS_MAX)
+        .find(|(_, c)| !is_inside(*c) && *c != DOT);
     let length = match inside {
         Some((at, CLOSE)) => before + at + CLOSE.len_utf8(),
         Some((at, _)) => before + at,
@@ -100,14 +109,20 @@ mod tests {
         let text = format!("Check {}, not {}.", of(12, "file·1"), of(3, "ü\"title⟧"));
         assert_eq!(text, "Check ⟦t12·file·1⟧, not ⟦t3·title⟧.");
         assert_eq!(found(&text), [3, 12]);
-        assert_eq!(replaced(&text, |place| format!("{{{{t{place}}}}}")), "Check {{t12}}, not {{t3}}.");
+        assert_eq!(
+            replaced(&text, |place| format!("{{{{t{place}}}}}")),
+            "Check {{t12}}, not {{t3}}."
+        );
     }
 
     #[test]
     fn what_scripts_do_to_texts_leaves_them_known() {
         let mark = of(7, "result of this task");
         assert_eq!(found(&mark.to_uppercase()), [7]);
-        assert_eq!(replaced(&mark.chars().take(6).collect::<String>(), |_| "x".into()), "x");
+        assert_eq!(
+            replaced(&mark.chars().take(6).collect::<String>(), |_| "x".into()),
+            "x"
+        );
         assert_eq!(replaced("⟦t7·res\nmore", |_| "x".into()), "x\nmore");
         assert_eq!(replaced(&format!("a{mark}{mark}b"), |_| "x".into()), "axxb");
     }

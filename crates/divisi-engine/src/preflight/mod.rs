@@ -52,7 +52,12 @@ pub struct TraceLimits {
 
 impl Default for TraceLimits {
     fn default() -> Self {
-        Self { tasks_max: 2_000, rounds_max: 64, again_max: 20_000, host: HostLimits::default() }
+        Self {
+            tasks_max: 2_000,
+            rounds_max: 64,
+            again_max: 20_000,
+            host: HostLimits::default(),
+        }
     }
 }
 
@@ -81,8 +86,15 @@ pub struct Unpriced {
 
 impl Unpriced {
     fn of(resolver: &Resolver, caps: &Caps, task: &Task, site: Option<Site>) -> Option<Self> {
-        let failure = resolver.priced(task).and_then(|()| resolver.bounded(task, caps)).err()?;
-        Some(Self { task: task.title(), site, failure })
+        let failure = resolver
+            .priced(task)
+            .and_then(|()| resolver.bounded(task, caps))
+            .err()?;
+        Some(Self {
+            task: task.title(),
+            site,
+            failure,
+        })
     }
 }
 
@@ -96,7 +108,9 @@ pub fn unpriced(
 ) -> Result<Option<Unpriced>, StartError> {
     let (rounds_max, caps) = (limits.rounds_max, caps.clone());
     on_stage(flow, setup, limits, move |tracer| {
-        let played = tracer.stage.play(&tracer.usual(&BTreeSet::new(), rounds_max))?;
+        let played = tracer
+            .stage
+            .play(&tracer.usual(&BTreeSet::new(), rounds_max))?;
         let unpriced = |asked: Asked| Unpriced::of(tracer.resolver, &caps, &asked.task, asked.site);
         Ok(played.tasks.into_iter().find_map(unpriced))
     })
@@ -113,8 +127,14 @@ pub fn unpriced_of_plan(
     let resolver = Resolver::new(setup);
     let tasks = plan.tasks().iter().enumerate();
     let tasks = tasks.map(|(place, task)| (task.task(task.prompt.as_str()), site(place)));
-    let gather = plan.head().gather.iter().map(|gather| (gather.task(gather.prompt.as_str()), None));
-    tasks.chain(gather).find_map(|(task, site)| Unpriced::of(&resolver, caps, &task, site))
+    let gather = plan
+        .head()
+        .gather
+        .iter()
+        .map(|gather| (gather.task(gather.prompt.as_str()), None));
+    tasks
+        .chain(gather)
+        .find_map(|(task, site)| Unpriced::of(&resolver, caps, &task, site))
 }
 
 /// Lets `look` run `flow` against placeholders, on a thread for scripts.
@@ -127,19 +147,37 @@ fn on_stage<T: Send + 'static>(
     let script = flow.parse().map_err(Box::new)?;
     let options = HostOptions {
         // A little more than is looked at: other scripts count, too.
-        limits: HostLimits { agents_max: (limits.tasks_max as u32).saturating_mul(2), ..limits.host.clone() },
+        limits: HostLimits {
+            agents_max: (limits.tasks_max as u32).saturating_mul(2),
+            ..limits.host.clone()
+        },
         assumes_checks: true,
         cwd: Some(setup.workspace.display().to_string()),
         ..HostOptions::default()
     };
     let look = {
-        let (flow, script, options, limits) = (flow.clone(), script.clone(), options.clone(), limits.clone());
+        let (flow, script, options, limits) = (
+            flow.clone(),
+            script.clone(),
+            options.clone(),
+            limits.clone(),
+        );
         move || {
             let library = Library::new(&setup.workspace);
             let args = flow.args.as_ref();
-            let stage =
-                Stage { script: &script, args, options: &options, library: &library, limits: &limits };
-            look(Tracer { stage, resolver: &Resolver::new(setup), tasks: 0, answered: 0 })
+            let stage = Stage {
+                script: &script,
+                args,
+                options: &options,
+                library: &library,
+                limits: &limits,
+            };
+            look(Tracer {
+                stage,
+                resolver: &Resolver::new(setup),
+                tasks: 0,
+                answered: 0,
+            })
         }
     };
     Ok(crate::flow::on_stack(&script, &options, look)?.map_err(Box::new)?)
@@ -173,13 +211,27 @@ impl Tracer<'_> {
             widths.extend(self.again(&Way { width, ..usual })?);
         }
         let mut unexpected = vec![];
-        for width in OTHER_WIDTHS.into_iter().filter(|_| main.tasks.iter().any(Asked::is_expected)) {
-            unexpected.extend(self.again(&Way { width, heeds_expect: false, ..usual })?);
+        for width in OTHER_WIDTHS
+            .into_iter()
+            .filter(|_| main.tasks.iter().any(Asked::is_expected))
+        {
+            unexpected.extend(self.again(&Way {
+                width,
+                heeds_expect: false,
+                ..usual
+            })?);
         }
         let waits = order::waits(&main, &orders);
         let open = open::look(self.stage.script, &main, &ending, &widths, &unexpected);
         let spoiled = spoiled::look(&mut self, &main, &usual)?;
-        Ok(graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver))
+        Ok(graph::assemble(
+            name.clone(),
+            &main,
+            waits,
+            open,
+            spoiled,
+            self.resolver,
+        ))
     }
 
     /// The way of a run in which nothing is unusual.
@@ -201,7 +253,9 @@ impl Tracer<'_> {
     /// repeats less often when results say that it is enough is ended by them.
     fn first(&self) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
         let limits = self.stage.limits;
-        let play = |ending: &BTreeSet<Arc<str>>, rounds_max| self.stage.play(&self.usual(ending, rounds_max));
+        let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
+            self.stage.play(&self.usual(ending, rounds_max))
+        };
         let without = play(&BTreeSet::new(), limits.rounds_max)?;
         let mut ending = open::repeated(&without);
         while !ending.is_empty() {

@@ -28,10 +28,23 @@ pub(super) fn repeated(played: &Played) -> BTreeSet<Arc<str>> {
 }
 
 /// Those of `ending` that were asked for less often because results ended them.
-pub(super) fn ended(ending: &BTreeSet<Arc<str>>, with: &Played, without: &Played) -> BTreeSet<Arc<str>> {
-    let count =
-        |played: &Played, same: &Arc<str>| played.tasks.iter().filter(|asked| asked.same == *same).count();
-    ending.iter().filter(|same| count(with, same) < count(without, same)).cloned().collect()
+pub(super) fn ended(
+    ending: &BTreeSet<Arc<str>>,
+    with: &Played,
+    without: &Played,
+) -> BTreeSet<Arc<str>> {
+    let count = |played: &Played, same: &Arc<str>| {
+        played
+            .tasks
+            .iter()
+            .filter(|asked| asked.same == *same)
+            .count()
+    };
+    ending
+        .iter()
+        .filter(|same| count(with, same) < count(without, same))
+        .cloned()
+        .collect()
 }
 
 /// Compares a run with others in which lists were wider or narrower, and with
@@ -44,33 +57,60 @@ pub(super) fn look(
     unexpected: &[Played],
 ) -> Unknown {
     let guessed = uneven_groups(main, others);
-    let by_result =
-        uneven_groups(main, unexpected).into_iter().zip(&guessed).map(|(one, other)| one || *other);
+    let by_result = uneven_groups(main, unexpected)
+        .into_iter()
+        .zip(&guessed)
+        .map(|(one, other)| one || *other);
     let by_result = by_result.collect();
     let mut notes = Notes::default();
-    for (group, _) in main.groups.iter().zip(&guessed).filter(|(_, guessed)| **guessed) {
+    for (group, _) in main
+        .groups
+        .iter()
+        .zip(&guessed)
+        .filter(|(_, guessed)| **guessed)
+    {
         match group.kind {
             GroupKind::Decompose => {
-                notes.add(format!("an agent plans the tasks: {} assumed", group.width), &group.site);
+                notes.add(
+                    format!("an agent plans the tasks: {} assumed", group.width),
+                    &group.site,
+                );
             }
             GroupKind::Parallel | GroupKind::Pipeline => {
                 notes.add(
-                    format!("how many there are depends on results: {} assumed", group.width),
+                    format!(
+                        "how many there are depends on results: {} assumed",
+                        group.width
+                    ),
                     &group.site,
                 );
             }
         }
     }
     let rounds = format!("how often it repeats depends on results: {ROUNDS} rounds assumed");
-    for asked in main.tasks.iter().filter(|asked| ending.contains(&asked.same)) {
+    for asked in main
+        .tasks
+        .iter()
+        .filter(|asked| ending.contains(&asked.same))
+    {
         notes.add(rounds.clone(), &asked.site);
     }
     for site in uneven(main, &guessed, ending, others) {
-        notes.add("how often it is asked depends on results".to_owned(), &Some(site));
+        notes.add(
+            "how often it is asked depends on results".to_owned(),
+            &Some(site),
+        );
     }
     for asked in &main.tasks {
-        let is_here = asked.site.as_ref().is_some_and(|site| site.script == *script.name());
-        let source = if is_here { script.source() } else { &*asked.task.prompt };
+        let is_here = asked
+            .site
+            .as_ref()
+            .is_some_and(|site| site.script == *script.name());
+        let source = if is_here {
+            script.source()
+        } else {
+            &*asked.task.prompt
+        };
         if let Some(word) = stray(&asked.task.prompt, &STRAY, source) {
             notes.add(
                 format!("its prompt says `{word}` where something else is meant, it seems"),
@@ -80,13 +120,23 @@ pub(super) fn look(
     }
     match &main.end {
         End::TooMany(site) => {
-            let message = format!("it asks for more than {} tasks: the plan ends here", main.tasks.len());
+            let message = format!(
+                "it asks for more than {} tasks: the plan ends here",
+                main.tasks.len()
+            );
             notes.add(message, site);
         }
-        End::Busy(site) => notes.add("the script computes without end: the plan ends here".to_owned(), site),
+        End::Busy(site) => notes.add(
+            "the script computes without end: the plan ends here".to_owned(),
+            site,
+        ),
         End::Not | End::Returned(_) | End::Threw(_) | End::TooOften => {}
     }
-    Unknown { notes: notes.all, guessed, by_result }
+    Unknown {
+        notes: notes.all,
+        guessed,
+        by_result,
+    }
 }
 
 #[derive(Default)]
@@ -98,8 +148,15 @@ impl Notes {
     /// Says it once of each line, the first time.
     fn add(&mut self, what: String, site: &Option<Site>) {
         let stem = |what: &str| what.split(':').next().unwrap_or_default().to_owned();
-        if !self.all.iter().any(|open| open.site == *site && stem(&open.what) == stem(&what)) {
-            self.all.push(Remark { what, site: site.clone() });
+        if !self
+            .all
+            .iter()
+            .any(|open| open.site == *site && stem(&open.what) == stem(&what))
+        {
+            self.all.push(Remark {
+                what,
+                site: site.clone(),
+            });
         }
     }
 }
@@ -108,9 +165,14 @@ impl Notes {
 fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
     let shape = |group: &Together| (group.kind as u8, group.site.clone(), group.width);
     let widths = |played: &Played| -> BTreeSet<_> { played.groups.iter().map(shape).collect() };
-    let seen: Vec<_> = others.iter().filter(|played| is_whole(played)).map(widths).collect();
-    let is_guess =
-        |group: &Together| group.is_planned || seen.iter().any(|seen| !seen.contains(&shape(group)));
+    let seen: Vec<_> = others
+        .iter()
+        .filter(|played| is_whole(played))
+        .map(widths)
+        .collect();
+    let is_guess = |group: &Together| {
+        group.is_planned || seen.iter().any(|seen| !seen.contains(&shape(group)))
+    };
     main.groups.iter().map(is_guess).collect()
 }
 
@@ -121,7 +183,12 @@ fn is_whole(played: &Played) -> bool {
 
 /// Lines that are asked for another number of times in other runs, outside of
 /// what is already known to be a guess.
-fn uneven(main: &Played, guessed: &[bool], ending: &BTreeSet<Arc<str>>, others: &[Played]) -> Vec<Site> {
+fn uneven(
+    main: &Played,
+    guessed: &[bool],
+    ending: &BTreeSet<Arc<str>>,
+    others: &[Played],
+) -> Vec<Site> {
     let is_in_guess = |group: Option<usize>| {
         std::iter::successors(group, |group| main.groups[*group].parent).any(|group| guessed[group])
     };
@@ -138,8 +205,13 @@ fn uneven(main: &Played, guessed: &[bool], ending: &BTreeSet<Arc<str>>, others: 
         }
         counts
     };
-    let others: Vec<_> = others.iter().filter(|played| is_whole(played)).map(counts).collect();
-    let is_uneven = |(site, count): &(Site, usize)| others.iter().any(|other| other.get(site) != Some(count));
+    let others: Vec<_> = others
+        .iter()
+        .filter(|played| is_whole(played))
+        .map(counts)
+        .collect();
+    let is_uneven =
+        |(site, count): &(Site, usize)| others.iter().any(|other| other.get(site) != Some(count));
     counts(main)
         .into_iter()
         .filter(|(site, _)| !known.contains(site))

@@ -17,23 +17,36 @@ use std::collections::{BTreeMap, VecDeque};
 ///
 /// `others` are runs of the same flow with answers in another order.
 pub(super) fn waits(played: &Played, others: &[Played]) -> Vec<Vec<usize>> {
-    let others: Vec<(&Played, Vec<Option<usize>>)> =
-        others.iter().map(|other| (other, same(played, other))).collect();
+    let others: Vec<(&Played, Vec<Option<usize>>)> = others
+        .iter()
+        .map(|other| (other, same(played, other)))
+        .collect();
     let mut before: Vec<Places> = Vec::with_capacity(played.tasks.len());
     let mut waits = Vec::with_capacity(played.tasks.len());
     for (place, asked) in played.tasks.iter().enumerate() {
         let mut all = Places::default();
         // What it reads, and what let the script ask for it, is certain.
-        for sure in asked.reads.iter().chain(&asked.after).copied().filter(|sure| *sure < place) {
+        for sure in asked
+            .reads
+            .iter()
+            .chain(&asked.after)
+            .copied()
+            .filter(|sure| *sure < place)
+        {
             all.add(sure);
             all.add_all(&before[sure]);
         }
         if others.iter().all(|(_, same)| same[place].is_some()) {
             let is_before = |other: usize| {
                 let is_here = ended_before(&played.tasks[other], asked);
-                is_here && others.iter().all(|(played, same)| ended_there(played, same, other, place))
+                is_here
+                    && others
+                        .iter()
+                        .all(|(played, same)| ended_there(played, same, other, place))
             };
-            (0..place).filter(|other| is_before(*other)).for_each(|other| all.add(other));
+            (0..place)
+                .filter(|other| is_before(*other))
+                .for_each(|other| all.add(other));
         }
         waits.push(nearest(&all, &before));
         before.push(all);
@@ -81,11 +94,16 @@ impl Places {
         if self.0.len() < others.0.len() {
             self.0.resize(others.0.len(), 0);
         }
-        self.0.iter_mut().zip(&others.0).for_each(|(mine, theirs)| *mine |= theirs);
+        self.0
+            .iter_mut()
+            .zip(&others.0)
+            .for_each(|(mine, theirs)| *mine |= theirs);
     }
 
     fn has(&self, place: usize) -> bool {
-        self.0.get(place / 64).is_some_and(|bits| bits & (1 << (place % 64)) != 0)
+        self.0
+            .get(place / 64)
+            .is_some_and(|bits| bits & (1 << (place % 64)) != 0)
     }
 
     fn places(&self) -> impl DoubleEndedIterator<Item = usize> {
@@ -113,10 +131,20 @@ fn same(here: &Played, there: &Played) -> Vec<Option<usize>> {
         }
     }
     let mut by_label = Names::default();
-    for (place, asked) in here.tasks.iter().enumerate().filter(|(place, _)| same[*place].is_none()) {
+    for (place, asked) in here
+        .tasks
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| same[*place].is_none())
+    {
         by_label.add(label(asked), place);
     }
-    for (place, asked) in there.tasks.iter().enumerate().filter(|(place, _)| of_there[*place].is_none()) {
+    for (place, asked) in there
+        .tasks
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| of_there[*place].is_none())
+    {
         if let Some(found) = by_label.take(&label(asked)) {
             same[found] = Some(place);
         }
@@ -140,7 +168,9 @@ impl Names {
 
 fn text(asked: &Asked, name: impl Fn(usize) -> Option<usize>) -> String {
     let named = |text: &str| {
-        mark::replaced(text, |place| name(place).map_or("?".to_owned(), |place| format!("⟦{place}⟧")))
+        mark::replaced(text, |place| {
+            name(place).map_or("?".to_owned(), |place| format!("⟦{place}⟧"))
+        })
     };
     let label = asked.task.label.as_deref().map(&named).unwrap_or_default();
     format!("{:?}\n{label}\n{}", asked.site, named(&asked.task.prompt))
@@ -148,5 +178,9 @@ fn text(asked: &Asked, name: impl Fn(usize) -> Option<usize>) -> String {
 
 fn label(asked: &Asked) -> String {
     let label = asked.task.label.as_deref().unwrap_or_default();
-    format!("{:?}\n{}", asked.site, mark::replaced(label, |_| String::new()))
+    format!(
+        "{:?}\n{}",
+        asked.site,
+        mark::replaced(label, |_| String::new())
+    )
 }

@@ -35,7 +35,10 @@ impl Shape {
     /// The script, with tasks numbered in the order in which they are written.
     fn script(&self, next: &mut usize) -> String {
         let mut parts = |shapes: &[Shape], wrap: fn(String) -> String, between: &str| {
-            let parts: Vec<String> = shapes.iter().map(|shape| wrap(shape.script(next))).collect();
+            let parts: Vec<String> = shapes
+                .iter()
+                .map(|shape| wrap(shape.script(next)))
+                .collect();
             parts.join(between)
         };
         match self {
@@ -67,12 +70,13 @@ impl Shape {
                 waits.push(before.to_vec());
                 vec![waits.len() - 1]
             }
-            Self::Then(shapes) => {
-                shapes.iter().fold(before.to_vec(), |before, shape| shape.waits(&before, waits))
-            }
-            Self::Parallel(shapes) | Self::All(shapes) => {
-                shapes.iter().flat_map(|shape| shape.waits(before, waits)).collect()
-            }
+            Self::Then(shapes) => shapes
+                .iter()
+                .fold(before.to_vec(), |before, shape| shape.waits(&before, waits)),
+            Self::Parallel(shapes) | Self::All(shapes) => shapes
+                .iter()
+                .flat_map(|shape| shape.waits(before, waits))
+                .collect(),
         }
     }
 }
@@ -82,7 +86,13 @@ fn traced(source: &str) -> (Vec<String>, Vec<Vec<usize>>) {
     let script = divisi_script::Script::parse("flow.js", source).unwrap();
     let (options, limits) = (HostOptions::default(), TraceLimits::default());
     let library = Library::new(".");
-    let stage = Stage { script: &script, args: None, options: &options, library: &library, limits: &limits };
+    let stage = Stage {
+        script: &script,
+        args: None,
+        options: &options,
+        library: &library,
+        limits: &limits,
+    };
     let [main, first, last] = [Order::Oldest, Order::FirstToEnd, Order::LastToEnd].map(|order| {
         let ending = &BTreeSet::new();
         let way = Way {
@@ -96,7 +106,11 @@ fn traced(source: &str) -> (Vec<String>, Vec<Vec<usize>>) {
         };
         stage.play(&way).unwrap()
     });
-    let prompts = main.tasks.iter().map(|asked| asked.task.prompt.to_string()).collect();
+    let prompts = main
+        .tasks
+        .iter()
+        .map(|asked| asked.task.prompt.to_string())
+        .collect();
     (prompts, order::waits(&main, &[first, last]))
 }
 

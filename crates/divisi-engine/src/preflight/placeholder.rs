@@ -17,8 +17,18 @@ use std::sync::Arc;
 pub const WIDTH: usize = 3;
 
 /// Words of properties that say that nothing is left to do.
-const DONE: [&str; 10] =
-    ["done", "finished", "complete", "dry", "exhausted", "stop", "converged", "resolved", "enough", "final"];
+const DONE: [&str; 10] = [
+    "done",
+    "finished",
+    "complete",
+    "dry",
+    "exhausted",
+    "stop",
+    "converged",
+    "resolved",
+    "enough",
+    "final",
+];
 
 /// Words of properties that say that something is wrong.
 const WRONG: [&str; 12] = [
@@ -37,7 +47,16 @@ const WRONG: [&str; 12] = [
 ];
 
 /// Words of properties that say that all is well. They stay so in every round.
-const WELL: [&str; 8] = ["ok", "success", "succeeded", "pass", "passed", "approved", "green", "clean"];
+const WELL: [&str; 8] = [
+    "ok",
+    "success",
+    "succeeded",
+    "pass",
+    "passed",
+    "approved",
+    "green",
+    "clean",
+];
 
 /// What decides how a placeholder looks.
 pub(super) struct Looks<'a> {
@@ -68,15 +87,26 @@ pub(super) fn of_command(looks: &Looks<'_>) -> Placeholder {
 /// A placeholder for a result with this schema, or for a text.
 pub(super) fn of(schema: Option<&Value>, looks: &Looks<'_>) -> Placeholder {
     let Some(schema) = schema else {
-        let words = if looks.is_last { "DONE done NONE none" } else { "result of this task" };
+        let words = if looks.is_last {
+            "DONE done NONE none"
+        } else {
+            "result of this task"
+        };
         return Placeholder::marked(&json!(mark::of(looks.place, words)));
     };
     if is_of_plans(schema) {
         return Placeholder::marked(&plan(looks));
     }
-    let mut filling = Filling { looks, seen: BTreeMap::new(), is_marked: false };
+    let mut filling = Filling {
+        looks,
+        seen: BTreeMap::new(),
+        is_marked: false,
+    };
     let value = sample_by(schema, &mut filling);
-    Placeholder { is_marked: filling.is_marked, answer: TaskAnswer::ok(value.to_string()) }
+    Placeholder {
+        is_marked: filling.is_marked,
+        answer: TaskAnswer::ok(value.to_string()),
+    }
 }
 
 /// Whether a result with this schema is a plan.
@@ -100,7 +130,10 @@ fn plan(looks: &Looks<'_>) -> Value {
 
 impl Placeholder {
     fn marked(value: &Value) -> Self {
-        Self { answer: TaskAnswer::ok(Arc::from(value.to_string())), is_marked: true }
+        Self {
+            answer: TaskAnswer::ok(Arc::from(value.to_string())),
+            is_marked: true,
+        }
     }
 }
 
@@ -130,8 +163,14 @@ impl Taste for Filling<'_> {
 
     fn boolean(&mut self, name: &str) -> bool {
         let words = words(name);
-        let has = |list: &[&str]| words.iter().any(|word| list.iter().any(|known| word.starts_with(known)));
-        let is_negated = words.iter().any(|word| matches!(word.as_str(), "not" | "no" | "un"));
+        let has = |list: &[&str]| {
+            words
+                .iter()
+                .any(|word| list.iter().any(|known| word.starts_with(known)))
+        };
+        let is_negated = words
+            .iter()
+            .any(|word| matches!(word.as_str(), "not" | "no" | "un"));
         match () {
             () if has(&DONE) => self.looks.is_last,
             () if has(&WRONG) => self.looks.is_last,
@@ -183,10 +222,19 @@ mod tests {
     use super::*;
 
     fn value(schema: &Value, expect: &Expect, round: usize, is_last: bool) -> Value {
-        let looks = Looks { place: 4, expect, width: WIDTH, round, is_last };
+        let looks = Looks {
+            place: 4,
+            expect,
+            width: WIDTH,
+            round,
+            is_last,
+        };
         let placeholder = of(Some(schema), &looks);
         let value = serde_json::from_str(&placeholder.answer.value_json.unwrap()).unwrap();
-        assert_eq!(placeholder.is_marked, !mark::found(&format!("{value}")).is_empty());
+        assert_eq!(
+            placeholder.is_marked,
+            !mark::found(&format!("{value}")).is_empty()
+        );
         jsonschema::validate(schema, &value).unwrap();
         value
     }
@@ -206,14 +254,20 @@ mod tests {
                 "date": {"type": "string", "format": "date"},
             },
         });
-        let expect = Expect { by_path: [("files".to_owned(), 2)].into(), ..Expect::default() };
+        let expect = Expect {
+            by_path: [("files".to_owned(), 2)].into(),
+            ..Expect::default()
+        };
         insta::assert_snapshot!(value(&schema, &expect, 0, false), @r#"{"files":[{"path":"⟦t4·path·1⟧","severity":"low"},{"path":"⟦t4·path·2⟧","severity":"high"}],"score":10,"holds":true,"isDone":false,"passed":true,"hasErrors":false,"date":"2026-01-09"}"#);
         insta::assert_snapshot!(value(&schema, &expect, 3, true), @r#"{"files":[],"score":0,"holds":false,"isDone":true,"passed":true,"hasErrors":true,"date":"2026-01-08"}"#);
     }
 
     #[test]
     fn a_planner_makes_a_plan_that_is_one() {
-        let expect = Expect { max: Some(2), ..Expect::default() };
+        let expect = Expect {
+            max: Some(2),
+            ..Expect::default()
+        };
         let plan = value(&Plan::json_schema(), &expect, 0, false);
         assert_eq!(Plan::from_value(&plan).unwrap().tasks().len(), 2);
         let last = value(&Plan::json_schema(), &expect, 9, true);

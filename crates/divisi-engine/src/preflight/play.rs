@@ -6,8 +6,8 @@ use crate::flow::Library;
 use divisi_core::preflight::{GroupKind, Remark};
 use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use divisi_script::{
-    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, NO_META, Script, ScriptError,
-    TaskAnswer,
+    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, NO_META, Script,
+    ScriptError, TaskAnswer,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -192,10 +192,17 @@ impl Player<'_> {
             self.played.tasks[place].answered = Some(self.answers);
             return TaskAnswer::failed(FailureClass::Lost, "no result");
         }
-        let own = Expect { max: asked.expect.max, ..Expect::default() };
+        let own = Expect {
+            max: asked.expect.max,
+            ..Expect::default()
+        };
         let looks = Looks {
             place,
-            expect: if self.way.heeds_expect { &asked.expect } else { &own },
+            expect: if self.way.heeds_expect {
+                &asked.expect
+            } else {
+                &own
+            },
             width: self.way.width,
             round: asked.round,
             is_last: asked.round >= super::ROUNDS && self.way.ending.contains(&asked.same),
@@ -224,28 +231,58 @@ impl Player<'_> {
         let mut calls = VecDeque::from(calls);
         while let Some(call) = calls.pop_front() {
             match call {
-                Call::Task { id, task, site, group, expect, is_informed, is_checked, .. } => {
+                Call::Task {
+                    id,
+                    task,
+                    site,
+                    group,
+                    expect,
+                    is_informed,
+                    is_checked,
+                    ..
+                } => {
                     if self.played.tasks.len() >= self.way.tasks_max {
                         self.played.end = End::TooMany(site);
                         return Ok(());
                     }
                     let group = group.and_then(|id| self.groups.get(&id).copied());
                     let asked = Asked::new(id, *task, site);
-                    self.asked(Asked { group, expect, is_informed, is_checked, ..asked });
+                    self.asked(Asked {
+                        group,
+                        expect,
+                        is_informed,
+                        is_checked,
+                        ..asked
+                    });
                 }
                 Call::Load { id, reference, .. } => {
                     let answer = match self.stage.library.load(&reference) {
-                        Ok(file) => Answer::Source { name: file.path, source: file.source },
+                        Ok(file) => Answer::Source {
+                            name: file.path,
+                            source: file.source,
+                        },
                         Err(message) => Answer::LoadFailed { message },
                     };
                     calls.extend(host.resolve(id, answer)?);
                 }
-                Call::GroupBegan { id, kind, width, parent, site } => {
+                Call::GroupBegan {
+                    id,
+                    kind,
+                    width,
+                    parent,
+                    site,
+                } => {
                     let parent = parent.and_then(|id| self.groups.get(&id).copied());
                     let place = self.played.groups.len();
                     self.groups.insert(id, place);
                     let is_planned = kind == GroupKind::Decompose && self.planner_is_free();
-                    self.played.groups.push(Together { kind, width, site, parent, is_planned });
+                    self.played.groups.push(Together {
+                        kind,
+                        width,
+                        site,
+                        parent,
+                        is_planned,
+                    });
                 }
                 Call::GroupEnded { .. } => {}
                 // A plan shows what the flow asks for; limits are the run's, and a
@@ -260,7 +297,10 @@ impl Player<'_> {
                 Call::Log { message } => self.played.told.push(message),
                 // A flow without a name is as good a flow.
                 Call::Warning { message, .. } if message == NO_META => {}
-                Call::Warning { message: what, site } => self.played.warnings.push(Remark { what, site }),
+                Call::Warning {
+                    message: what,
+                    site,
+                } => self.played.warnings.push(Remark { what, site }),
             }
         }
         Ok(())
@@ -269,7 +309,10 @@ impl Player<'_> {
     /// Whether a planner was just answered, and nobody has said how many tasks
     /// it will plan.
     fn planner_is_free(&self) -> bool {
-        let planner = self.answered.map(|place| &self.played.tasks[place]).filter(|asked| asked.is_planner());
+        let planner = self
+            .answered
+            .map(|place| &self.played.tasks[place])
+            .filter(|asked| asked.is_planner());
         planner.is_some_and(|planner| planner.expect.elements("tasks").is_none())
     }
 
@@ -279,15 +322,24 @@ impl Player<'_> {
         let tasks = &self.played.tasks;
         // From the task before it upwards, the nearest of the same.
         let mut before = std::iter::successors(after, |place| tasks[*place].after);
-        let round =
-            before.find(|place| tasks[*place].same == asked.same).map_or(0, |place| tasks[place].round + 1);
+        let round = before
+            .find(|place| tasks[*place].same == asked.same)
+            .map_or(0, |place| tasks[place].round + 1);
         if round >= self.way.rounds_max {
             self.played.end = End::TooOften;
         }
         let made = self.answers;
-        self.played.tasks.push(Asked { after, made, round, ..asked });
+        self.played.tasks.push(Asked {
+            after,
+            made,
+            round,
+            ..asked
+        });
         self.waiting.push_back(place);
-        self.together.entry(self.played.tasks[place].together()).or_insert((place, 0)).1 += 1;
+        self.together
+            .entry(self.played.tasks[place].together())
+            .or_insert((place, 0))
+            .1 += 1;
     }
 
     /// Whether more were asked for together with it, and it was the first.
@@ -340,7 +392,10 @@ impl Asked {
     }
 
     fn is_planner(&self) -> bool {
-        self.task.schema.as_deref().is_some_and(placeholder::is_of_plans)
+        self.task
+            .schema
+            .as_deref()
+            .is_some_and(placeholder::is_of_plans)
     }
 
     fn is_command(&self) -> bool {
@@ -355,7 +410,11 @@ fn same(task: &Task, site: Option<&Site>) -> Arc<str> {
     const CHARS: usize = 40;
     let text = task.label.as_deref().unwrap_or(&task.prompt);
     let text = mark::replaced(text, |_| String::new());
-    let stem: String = text.chars().filter(|c| !c.is_ascii_digit()).take(CHARS).collect();
+    let stem: String = text
+        .chars()
+        .filter(|c| !c.is_ascii_digit())
+        .take(CHARS)
+        .collect();
     let site = site.map(ToString::to_string).unwrap_or_default();
     format!("{site} {stem}").into()
 }

@@ -46,18 +46,28 @@ pub(super) struct Spoiled {
     pub(super) felt: BTreeSet<Site>,
 }
 
-pub(super) fn look(tracer: &mut Tracer<'_>, main: &Played, usual: &Way<'_>) -> Result<Spoiled, ScriptError> {
+pub(super) fn look(
+    tracer: &mut Tracer<'_>,
+    main: &Played,
+    usual: &Way<'_>,
+) -> Result<Spoiled, ScriptError> {
     let mut spoiled = Spoiled::default();
     if matches!(main.end, End::TooMany(_) | End::Busy(_)) {
         return Ok(spoiled);
     }
     let before = Before::of(main);
-    if let Some(played) = tracer.again(&Way { fails: &|_| true, ..*usual })? {
+    if let Some(played) = tracer.again(&Way {
+        fails: &|_| true,
+        ..*usual
+    })? {
         before.nulls(&played, &mut spoiled.nulls);
     }
     for site in sites(main) {
         let fails = |asked: &Asked| asked.site.as_ref() == Some(&site);
-        if let Some(played) = tracer.again(&Way { fails: &fails, ..*usual })? {
+        if let Some(played) = tracer.again(&Way {
+            fails: &fails,
+            ..*usual
+        })? {
             before.nulls(&played, &mut spoiled.nulls);
             if shape(&played) != before.shape {
                 spoiled.felt.insert(site);
@@ -65,7 +75,10 @@ pub(super) fn look(tracer: &mut Tracer<'_>, main: &Played, usual: &Way<'_>) -> R
         }
     }
     if main.tasks.iter().any(|asked| asked.is_first)
-        && let Some(played) = tracer.again(&Way { fails: &|asked| asked.is_first, ..*usual })?
+        && let Some(played) = tracer.again(&Way {
+            fails: &|asked| asked.is_first,
+            ..*usual
+        })?
     {
         spoiled.uninformed = uninformed(main, &played);
     }
@@ -75,24 +88,39 @@ pub(super) fn look(tracer: &mut Tracer<'_>, main: &Played, usual: &Way<'_>) -> R
 /// The lines of tasks that may fail, those with most tasks first.
 fn sites(main: &Played) -> Vec<Site> {
     let mut tasks: BTreeMap<&Site, usize> = BTreeMap::new();
-    for site in main.tasks.iter().filter(|asked| asked.may_fail()).filter_map(|asked| asked.site.as_ref()) {
+    for site in main
+        .tasks
+        .iter()
+        .filter(|asked| asked.may_fail())
+        .filter_map(|asked| asked.site.as_ref())
+    {
         *tasks.entry(site).or_default() += 1;
     }
     let mut sites: Vec<_> = tasks.into_iter().collect();
     sites.sort_by_key(|(_, tasks)| std::cmp::Reverse(*tasks));
-    sites.into_iter().take(SITES_MAX).map(|(site, _)| site.clone()).collect()
+    sites
+        .into_iter()
+        .take(SITES_MAX)
+        .map(|(site, _)| site.clone())
+        .collect()
 }
 
 /// All that a run asks and tells, without what came out of results.
 fn shape(played: &Played) -> Vec<String> {
     let blank = |text: &str| mark::replaced(text, |_| String::new());
-    let tasks = played.tasks.iter().map(|asked| format!("{:?} {}", asked.site, blank(&asked.task.prompt)));
+    let tasks = played
+        .tasks
+        .iter()
+        .map(|asked| format!("{:?} {}", asked.site, blank(&asked.task.prompt)));
     let end = match &played.end {
         End::Returned(json) => blank(json),
         End::Threw(error) => error.to_string(),
         End::Not | End::Busy(_) | End::TooMany(_) | End::TooOften => String::new(),
     };
-    tasks.chain(played.told.iter().map(|line| blank(line))).chain([end]).collect()
+    tasks
+        .chain(played.told.iter().map(|line| blank(line)))
+        .chain([end])
+        .collect()
 }
 
 /// What prompts say as long as nothing fails.
@@ -111,7 +139,10 @@ impl Before {
                 *most = count(&asked.task.prompt, word).max(*most);
             }
         }
-        Self { counts, shape: shape(main) }
+        Self {
+            counts,
+            shape: shape(main),
+        }
     }
 
     /// Adds the words in the prompts of `played` that were not there before.
@@ -145,10 +176,16 @@ fn uninformed(main: &Played, failed: &Played) -> Vec<usize> {
     let mut there = by_name(failed);
     let mut uninformed = vec![];
     for (place, asked) in main.tasks.iter().enumerate() {
-        let Some(other) = there.get_mut(&name(asked)).and_then(VecDeque::pop_front) else { continue };
+        let Some(other) = there.get_mut(&name(asked)).and_then(VecDeque::pop_front) else {
+            continue;
+        };
         let other = &failed.tasks[other];
         let is_short = (1..asked.reads.len()).contains(&other.reads.len());
-        if reads_several(main, asked) && is_short && !other.is_informed && !tells(&other.task.prompt) {
+        if reads_several(main, asked)
+            && is_short
+            && !other.is_informed
+            && !tells(&other.task.prompt)
+        {
             uninformed.push(place);
         }
     }
@@ -158,17 +195,21 @@ fn uninformed(main: &Played, failed: &Played) -> Vec<usize> {
 /// Whether two of the results it reads were asked for together.
 fn reads_several(main: &Played, asked: &Asked) -> bool {
     let mut seen = BTreeSet::new();
-    asked.reads.iter().filter_map(|place| main.tasks.get(*place)).any(|read| {
-        let groups = std::iter::successors(read.group, |group| main.groups[*group].parent);
-        let mut is_second = false;
-        for group in groups {
-            is_second |= !seen.insert((Some(group), None));
-        }
-        if read.group.is_none() {
-            is_second |= !seen.insert((None, Some((read.made, read.site.clone()))));
-        }
-        is_second
-    })
+    asked
+        .reads
+        .iter()
+        .filter_map(|place| main.tasks.get(*place))
+        .any(|read| {
+            let groups = std::iter::successors(read.group, |group| main.groups[*group].parent);
+            let mut is_second = false;
+            for group in groups {
+                is_second |= !seen.insert((Some(group), None));
+            }
+            if read.group.is_none() {
+                is_second |= !seen.insert((None, Some((read.made, read.site.clone()))));
+            }
+            is_second
+        })
 }
 
 fn by_name(played: &Played) -> BTreeMap<(Option<Site>, String), VecDeque<usize>> {
@@ -188,7 +229,11 @@ fn name(asked: &Asked) -> (Option<Site>, String) {
 fn tells(prompt: &str) -> bool {
     let prompt = mark::replaced(prompt, |_| String::new()).to_lowercase();
     let words: Vec<&str> = prompt.split_whitespace().collect();
-    let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().ok();
+    let number = |word: &str| {
+        word.trim_matches(|c: char| !c.is_ascii_digit())
+            .parse::<u64>()
+            .ok()
+    };
     let is_share = words.windows(3).any(|three| {
         let shown = number(three[0]).zip(number(three[2]));
         matches!(three[1], "of" | "/") && shown.is_some_and(|(some, all)| some < all)
@@ -203,17 +248,29 @@ pub(super) fn count(text: &str, word: &str) -> usize {
 
 fn places<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
     let is_apart = |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    text.match_indices(word).map(|(at, _)| at).filter(move |at| {
-        is_apart(text[..*at].chars().next_back()) && is_apart(text[at + word.len()..].chars().next())
-    })
+    text.match_indices(word)
+        .map(|(at, _)| at)
+        .filter(move |at| {
+            is_apart(text[..*at].chars().next_back())
+                && is_apart(text[at + word.len()..].chars().next())
+        })
 }
 
 /// The last `word` of a prompt with some text around it, on one line.
 fn excerpt(prompt: &str, word: &str) -> String {
-    let Some(at) = places(prompt, word).last() else { return String::new() };
+    let Some(at) = places(prompt, word).last() else {
+        return String::new();
+    };
     let end = at + word.len();
-    let start = prompt[..at].char_indices().rev().nth(EXCERPT_CHARS - 1).map_or(0, |(at, _)| at);
-    let stop = prompt[end..].char_indices().nth(EXCERPT_CHARS).map_or(prompt.len(), |(at, _)| end + at);
+    let start = prompt[..at]
+        .char_indices()
+        .rev()
+        .nth(EXCERPT_CHARS - 1)
+        .map_or(0, |(at, _)| at);
+    let stop = prompt[end..]
+        .char_indices()
+        .nth(EXCERPT_CHARS)
+        .map_or(prompt.len(), |(at, _)| end + at);
     let shown = mark::replaced(&prompt[start..stop], |_| "…".to_owned());
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -225,7 +282,11 @@ pub(super) fn stray<'w>(prompt: &str, words: &[&'w str], source: &str) -> Option
     const BEFORE_CHARS: usize = 6;
     let is_stray = |word: &str| {
         places(prompt, word).any(|at| {
-            let start = prompt[..at].char_indices().rev().nth(BEFORE_CHARS - 1).map_or(0, |(at, _)| at);
+            let start = prompt[..at]
+                .char_indices()
+                .rev()
+                .nth(BEFORE_CHARS - 1)
+                .map_or(0, |(at, _)| at);
             let written = &prompt[start..at + word.len()];
             let line = written.rsplit('\n').next().unwrap_or(written);
             !source.contains(line)
@@ -249,7 +310,10 @@ mod tests {
         let source = "agent(`Look for undefined behaviour in ${args.file}`)";
         let stray = |prompt| stray(prompt, &["undefined"], source);
         assert_eq!(stray("Look for undefined behaviour in a.c"), None);
-        assert_eq!(stray("Look for undefined behaviour in undefined"), Some("undefined"));
+        assert_eq!(
+            stray("Look for undefined behaviour in undefined"),
+            Some("undefined")
+        );
     }
 
     #[test]
@@ -262,6 +326,9 @@ mod tests {
 
     #[test]
     fn an_excerpt_is_one_line() {
-        assert_eq!(excerpt("Join\n\n⟦t0·a⟧ and\n null", "null"), "Join … and null");
+        assert_eq!(
+            excerpt("Join\n\n⟦t0·a⟧ and\n null", "null"),
+            "Join … and null"
+        );
     }
 }

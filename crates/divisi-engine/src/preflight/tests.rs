@@ -31,8 +31,13 @@ fn graph_of(flow: &Flow, limits: &TraceLimits) -> Graph {
 /// One line for each task: what it waits for, what it reads, where it stands.
 fn shown(graph: &Graph) -> String {
     let mut text = String::new();
-    let list =
-        |places: &[usize]| places.iter().map(|place| format!("t{place}")).collect::<Vec<_>>().join(" ");
+    let list = |places: &[usize]| {
+        places
+            .iter()
+            .map(|place| format!("t{place}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     for (place, node) in graph.tasks.iter().enumerate() {
         let prompt = node.task.prompt.replace('\n', "⏎");
         write!(text, "t{place} {prompt}").unwrap();
@@ -57,16 +62,34 @@ fn shown(graph: &Graph) -> String {
             (false, true) => " (expected)",
             (false, false) => "",
         };
-        let parent = group.parent.map(|parent| format!(" in g{parent}")).unwrap_or_default();
-        writeln!(text, "g{place} {:?} of {}{guess}{parent}, line {line}", group.kind, group.width).unwrap();
+        let parent = group
+            .parent
+            .map(|parent| format!(" in g{parent}"))
+            .unwrap_or_default();
+        writeln!(
+            text,
+            "g{place} {:?} of {}{guess}{parent}, line {line}",
+            group.kind, group.width
+        )
+        .unwrap();
     }
     for open in &graph.open {
-        writeln!(text, "open, line {}: {}", open.site.as_ref().map_or(0, |site| site.line), open.what)
-            .unwrap();
+        writeln!(
+            text,
+            "open, line {}: {}",
+            open.site.as_ref().map_or(0, |site| site.line),
+            open.what
+        )
+        .unwrap();
     }
     for null in &graph.nulls {
         let line = null.site.as_ref().map_or(0, |site| site.line);
-        writeln!(text, "spoiled, line {line}: `{}` in: {}", null.word, null.excerpt).unwrap();
+        writeln!(
+            text,
+            "spoiled, line {line}: `{}` in: {}",
+            null.word, null.excerpt
+        )
+        .unwrap();
     }
     if !graph.uninformed.is_empty() {
         writeln!(text, "uninformed: {}", list(&graph.uninformed)).unwrap();
@@ -81,7 +104,10 @@ fn shown(graph: &Graph) -> String {
 }
 
 fn traced(source: &str) -> String {
-    shown(&graph_of(&Flow::script("flow.js", source), &TraceLimits::default()))
+    shown(&graph_of(
+        &Flow::script("flow.js", source),
+        &TraceLimits::default(),
+    ))
 }
 
 /// A schema of lists of texts, and of other things, for the flows below.
@@ -238,8 +264,14 @@ fn a_loop_over_a_list_of_the_script_is_gone_through() {
 
 #[test]
 fn a_loop_that_nothing_ends_stops_at_a_limit() {
-    let limits = TraceLimits { tasks_max: 5, ..TraceLimits::default() };
-    let flow = Flow::script("flow.js", "while (true) {\n  if (await agent('again') === 'no') break\n}");
+    let limits = TraceLimits {
+        tasks_max: 5,
+        ..TraceLimits::default()
+    };
+    let flow = Flow::script(
+        "flow.js",
+        "while (true) {\n  if (await agent('again') === 'no') break\n}",
+    );
     insta::assert_snapshot!(shown(&graph_of(&flow, &limits)), @r"
     t0 again | Unknown
     t1 again | after t0 | Unknown
@@ -248,7 +280,10 @@ fn a_loop_that_nothing_ends_stops_at_a_limit() {
     t4 again | after t3 | Unknown
     open, line 2: it asks for more than 5 tasks: the plan ends here
     ");
-    let host = HostLimits { busy_max: std::time::Duration::from_millis(50), ..HostLimits::default() };
+    let host = HostLimits {
+        busy_max: std::time::Duration::from_millis(50),
+        ..HostLimits::default()
+    };
     let flow = Flow::script("flow.js", "await agent('a')\nfor (;;) {}");
     insta::assert_snapshot!(shown(&graph_of(&flow, &TraceLimits { host, ..TraceLimits::default() })), @r"
     t0 a | Unknown
@@ -347,14 +382,31 @@ fn a_synthesis_that_is_not_told_what_is_missing_is_found() {
     let flow = |join: &str| {
         format!("const r = await parallel(['a', 'b', 'c'].map(x => () => agent(x)))\nreturn {join}")
     };
-    let uninformed =
-        |join: &str| graph_of(&Flow::script("flow.js", flow(join)), &TraceLimits::default()).uninformed;
-    assert_eq!(uninformed("agent('join ' + r.filter(Boolean).join(' '))"), [3]);
+    let uninformed = |join: &str| {
+        graph_of(
+            &Flow::script("flow.js", flow(join)),
+            &TraceLimits::default(),
+        )
+        .uninformed
+    };
+    assert_eq!(
+        uninformed("agent('join ' + r.filter(Boolean).join(' '))"),
+        [3]
+    );
     assert_eq!(uninformed("gather('join', r)"), [0; 0]);
-    assert_eq!(uninformed("agent('join ' + r.map(x => x ?? '(missing)').join(' '))"), [0; 0]);
-    assert_eq!(uninformed("agent(`join ${r.filter(Boolean).length} of 3: ${r.filter(Boolean)}`)"), [0; 0]);
+    assert_eq!(
+        uninformed("agent('join ' + r.map(x => x ?? '(missing)').join(' '))"),
+        [0; 0]
+    );
+    assert_eq!(
+        uninformed("agent(`join ${r.filter(Boolean).length} of 3: ${r.filter(Boolean)}`)"),
+        [0; 0]
+    );
     // Nobody is asked when something is missing.
-    assert_eq!(uninformed("r.every(Boolean) ? agent('join ' + r.join(' ')) : 'no'"), [0; 0]);
+    assert_eq!(
+        uninformed("r.every(Boolean) ? agent('join ' + r.join(' ')) : 'no'"),
+        [0; 0]
+    );
 }
 
 #[test]
@@ -373,8 +425,11 @@ fn the_words_of_a_task_are_resolved() {
     let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
     let assigned = |node: &divisi_core::preflight::Node| match &node.assigned {
         Ok(a) => {
-            let rungs: Vec<_> =
-                a.rungs.iter().map(|rung| format!("{} {:?}", rung.model, rung.tier)).collect();
+            let rungs: Vec<_> = a
+                .rungs
+                .iter()
+                .map(|rung| format!("{} {:?}", rung.model, rung.tier))
+                .collect();
             format!(
                 "{} | {} | {} | tools {} | {} turns, {} retries, {} | shared {}",
                 a.executor,
@@ -398,8 +453,11 @@ fn the_words_of_a_task_are_resolved() {
     api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 0
     api | s Some(Sonnet) | the run's model | tools true | 50 turns, 4 retries, 1800000 | shared 176
     ");
-    let tokens: Vec<u64> =
-        graph.tasks.iter().filter_map(|node| Some(node.assigned.as_ref().ok()?.prompt_tokens)).collect();
+    let tokens: Vec<u64> = graph
+        .tasks
+        .iter()
+        .filter_map(|node| Some(node.assigned.as_ref().ok()?.prompt_tokens))
+        .collect();
     // Tools are most of a short request; the context counts in full.
     assert!(tokens[0] > tokens[1] + 500, "{tokens:?}");
     assert_eq!(tokens[5], tokens[0] + 176);

@@ -8,7 +8,11 @@ use jiff::tz::TimeZone;
 /// no day, or before 1970.
 pub(super) fn midnight(day: &str) -> Option<Timestamp> {
     let day: Date = day.parse().ok()?;
-    let millis = day.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond();
+    let millis = day
+        .to_zoned(TimeZone::UTC)
+        .ok()?
+        .timestamp()
+        .as_millisecond();
     u64::try_from(millis).ok().map(Timestamp)
 }
 

@@ -49,7 +49,10 @@ const ASKED_MAX: usize = 1_000;
 impl Catalogue {
     /// The price list with the user's own prices on top.
     pub fn new(own: OwnPrices) -> Self {
-        Self { own, asked: Mutex::default() }
+        Self {
+            own,
+            asked: Mutex::default(),
+        }
     }
 
     /// What `model` of `provider` cost at that time; `None` when nobody told us.
@@ -87,7 +90,12 @@ impl Catalogue {
     /// and `None` where one would come whose size we do not know.
     pub fn price_of(&self, model: &Model, at: Timestamp) -> Option<ModelPrice> {
         match model.free {
-            true => Some(self.own.quote(model.provider.name(), &model.id).unwrap_or_else(free).price),
+            true => Some(
+                self.own
+                    .quote(model.provider.name(), &model.id)
+                    .unwrap_or_else(free)
+                    .price,
+            ),
             false => self.price(model.provider.name(), &model.id, at),
         }
     }
@@ -95,7 +103,9 @@ impl Catalogue {
     /// What a reply to a request for `model` costs: at the price of the model
     /// that answered, or, if that has none, of the one that was asked for.
     pub fn cost(&self, model: &Model, reply: &Reply, at: Timestamp) -> Option<PicoUsd> {
-        let answered = (!model.free).then(|| self.price(model.provider.name(), &reply.model, at)).flatten();
+        let answered = (!model.free)
+            .then(|| self.price(model.provider.name(), &reply.model, at))
+            .flatten();
         let price = answered.or_else(|| self.price_of(model, at))?;
         Some(price.billed(&reply.usage, reply.billing))
     }
@@ -105,19 +115,27 @@ impl Catalogue {
         if self.price_of(model, at).is_some() {
             return Ok(());
         }
-        let message = format!("model `{}` of `{}` has no price here", model.id, model.provider.name());
-        Err(Failure::new(FailureClass::Unavailable, message).hint(format!(
-            "give it one in divisi.toml: prices.\"{}\" = {{ input = 1.0, output = 2.0 }}, \
+        let message = format!(
+            "model `{}` of `{}` has no price here",
+            model.id,
+            model.provider.name()
+        );
+        Err(
+            Failure::new(FailureClass::Unavailable, message).hint(format!(
+                "give it one in divisi.toml: prices.\"{}\" = {{ input = 1.0, output = 2.0 }}, \
              in dollars per million tokens, 0 where nobody sends a bill",
-            model.id
-        )))
+                model.id
+            )),
+        )
     }
 
     /// Every model with a price at that time, by provider and id; first the
     /// overlay's, then those of the big list that it does not have.
     pub fn all(&self, at: Timestamp) -> Vec<(String, String, Quote)> {
         let ours = overlay::models();
-        let others = published::models().into_iter().filter(|other| !ours.contains(other));
+        let others = published::models()
+            .into_iter()
+            .filter(|other| !ours.contains(other));
         let models = ours.iter().cloned().chain(others);
         let quoted = models.filter_map(|(provider, model)| {
             let quote = self.quote(&provider, &model, at)?;
@@ -128,7 +146,12 @@ impl Catalogue {
 }
 
 fn free() -> Quote {
-    Quote { price: ModelPrice::default(), source: "no bill".into(), checked: None, since: None }
+    Quote {
+        price: ModelPrice::default(),
+        source: "no bill".into(),
+        checked: None,
+        since: None,
+    }
 }
 
 #[cfg(test)]
@@ -153,9 +176,19 @@ mod tests {
     fn models_are_found_by_the_names_that_vendors_use() {
         for (provider, model, input, output) in [
             ("anthropic", "claude-haiku-5-5", "$0.1000", "$0.5000"),
-            ("anthropic", "claude-haiku-5-5-20261007", "$0.1000", "$0.5000"),
+            (
+                "anthropic",
+                "claude-haiku-5-5-20261007",
+                "$0.1000",
+                "$0.5000",
+            ),
             ("openrouter", "anthropic/claude-opus-5.5", "$4.00", "$20.00"),
-            ("openrouter", "anthropic/claude-haiku-5.5-20261007", "$0.1000", "$0.5000"),
+            (
+                "openrouter",
+                "anthropic/claude-haiku-5.5-20261007",
+                "$0.1000",
+                "$0.5000",
+            ),
             ("openai", "gpt-6.1-sol-2026-09-29", "$2.00", "$10.00"),
             ("corp-gateway", "claude-sonnet-5-5", "$2.00", "$10.00"),
             // Only the big list has these.
@@ -166,7 +199,11 @@ mod tests {
             ("", "openai/gpt-6-sol", "$2.00", "$10.00"),
             ("", "claude-sonnet-4-6", "$3.00", "$15.00"),
         ] {
-            assert_eq!(million(provider, model), Some((input.into(), output.into())), "{provider} {model}");
+            assert_eq!(
+                million(provider, model),
+                Some((input.into(), output.into())),
+                "{provider} {model}"
+            );
         }
     }
 
@@ -175,15 +212,23 @@ mod tests {
         let catalogue = Catalogue::default();
         for vendor in divisi_providers::vendors() {
             let is_known = |id: &str| {
-                let fits = |model: &String| crate::globs::compile(model, false).unwrap().is_match(id);
+                let fits =
+                    |model: &String| crate::globs::compile(model, false).unwrap().is_match(id);
                 vendor.models.iter().any(fits)
             };
             for id in vendor.tiers.values() {
                 assert!(is_known(id), "{}: {id}", vendor.name);
                 let price = catalogue.price(&vendor.name, id, at("2026-11-22"));
                 let price = price.unwrap_or_else(|| panic!("{} {id} has no price", vendor.name));
-                for rates in std::iter::once(&price.base).chain(price.above.iter().map(|(_, rates)| rates)) {
-                    assert!(TokenClass::ALL.into_iter().all(|class| rates.of(class) > PicoUsd::ZERO), "{id}");
+                for rates in
+                    std::iter::once(&price.base).chain(price.above.iter().map(|(_, rates)| rates))
+                {
+                    assert!(
+                        TokenClass::ALL
+                            .into_iter()
+                            .all(|class| rates.of(class) > PicoUsd::ZERO),
+                        "{id}"
+                    );
                 }
             }
         }
@@ -208,7 +253,11 @@ mod tests {
         let provider = ProviderModels::new(std::sync::Arc::new(Scripted::new()), &[], &["*"]);
         let provider = ProviderModels { free, ..provider };
         let providers = BTreeMap::from([("scripted".to_owned(), provider)]);
-        let models = Models { default: "claude-opus-5-5".into(), provider: "scripted".into(), providers };
+        let models = Models {
+            default: "claude-opus-5-5".into(),
+            provider: "scripted".into(),
+            providers,
+        };
         models.find(None).unwrap()
     }
 
@@ -217,8 +266,14 @@ mod tests {
             model: model.into(),
             blocks: vec![Block::text("x")],
             stop: Stop::EndTurn,
-            usage: Usage { input: 1_000_000, ..Usage::default() },
-            billing: Billing { service: Service::Fast, ..Billing::default() },
+            usage: Usage {
+                input: 1_000_000,
+                ..Usage::default()
+            },
+            billing: Billing {
+                service: Service::Fast,
+                ..Billing::default()
+            },
             usage_estimated: false,
             request_id: None,
             rate: Default::default(),
@@ -241,8 +296,16 @@ mod tests {
     fn what_the_overlay_knows_never_waits_for_the_big_list() {
         let catalogue = Catalogue::default();
         for (provider, model) in overlay::models() {
-            assert!(catalogue.price(&provider, &model, at("2026-11-22")).is_some());
-            assert!(catalogue.price("", &format!("{model}-20261107"), at("2026-11-22")).is_some());
+            assert!(
+                catalogue
+                    .price(&provider, &model, at("2026-11-22"))
+                    .is_some()
+            );
+            assert!(
+                catalogue
+                    .price("", &format!("{model}-20261107"), at("2026-11-22"))
+                    .is_some()
+            );
         }
         assert!(catalogue.asked.lock().unwrap().is_empty());
     }
@@ -251,7 +314,10 @@ mod tests {
     fn the_list_remembers_and_forgets() {
         let catalogue = Catalogue::default();
         for n in 0..ASKED_MAX + 2 {
-            assert_eq!(catalogue.price("openai", &format!("unknown-{n}"), at("2026-11-22")), None);
+            assert_eq!(
+                catalogue.price("openai", &format!("unknown-{n}"), at("2026-11-22")),
+                None
+            );
         }
         assert_eq!(catalogue.asked.lock().unwrap().len(), 2);
     }
@@ -262,6 +328,9 @@ mod tests {
         assert!(all.len() > 1_000, "{}", all.len());
         let names: std::collections::BTreeSet<_> = all.iter().map(|(p, m, _)| (p, m)).collect();
         assert_eq!(names.len(), all.len());
-        assert!(all.iter().all(|(_, _, quote)| quote.price.base.output > PicoUsd::ZERO));
+        assert!(
+            all.iter()
+                .all(|(_, _, quote)| quote.price.base.output > PicoUsd::ZERO)
+        );
     }
 }

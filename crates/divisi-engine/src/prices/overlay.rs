@@ -71,14 +71,21 @@ static OVERLAY: LazyLock<Overlay> =
 
 /// What the overlay says of a model.
 pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
-    // An empty name says nothing, and what follows a colon is another way of serving it, at another price.
+    // An empty name says nothing, and what follows a colon is another way of serving it, at another
+    // price.
     if model.is_empty() || model.contains(':') {
         return None;
     }
-    let sells = OVERLAY.models.iter().any(|entry| entry.names.contains_key(provider));
+    let sells = OVERLAY
+        .models
+        .iter()
+        .any(|entry| entry.names.contains_key(provider));
     let names = || {
         OVERLAY.models.iter().flat_map(|entry| {
-            let mine = entry.names.iter().filter(|(name, _)| !sells || *name == provider);
+            let mine = entry
+                .names
+                .iter()
+                .filter(|(name, _)| !sells || *name == provider);
             mine.map(move |(_, id)| (entry, id))
         })
     };
@@ -90,18 +97,29 @@ pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote>
 /// Every model in it, by provider and id.
 pub(super) fn models() -> Vec<(String, String)> {
     let names = OVERLAY.models.iter().flat_map(|entry| &entry.names);
-    names.map(|(provider, id)| (provider.clone(), id.clone())).collect()
+    names
+        .map(|(provider, id)| (provider.clone(), id.clone()))
+        .collect()
 }
 
 impl Entry {
     fn quote(&self, at: Timestamp) -> Quote {
         let begun = |dated: &&Dated| dated.begins() <= at;
         // A test sees to it that there is one.
-        let dated = self.prices.iter().rev().find(begun).unwrap_or(&self.prices[0]);
+        let dated = self
+            .prices
+            .iter()
+            .rev()
+            .find(begun)
+            .unwrap_or(&self.prices[0]);
         Quote {
             price: ModelPrice {
                 base: dated.base.rates(),
-                above: dated.above.iter().map(|above| (above.tokens, above.rates.rates())).collect(),
+                above: dated
+                    .above
+                    .iter()
+                    .map(|above| (above.tokens, above.rates.rates()))
+                    .collect(),
                 factors: self.factors,
             },
             source: self.source.clone(),
@@ -113,14 +131,29 @@ impl Entry {
 
 impl Dated {
     fn begins(&self) -> Timestamp {
-        self.from.as_deref().and_then(date::midnight).unwrap_or_default()
+        self.from
+            .as_deref()
+            .and_then(date::midnight)
+            .unwrap_or_default()
     }
 }
 
 impl PerMillion {
     fn rates(&self) -> Rates {
-        let Self { input, cache_write_5m, cache_write_1h, cache_read, output } = *self;
-        Rates { input, cache_write_5m, cache_write_1h, cache_read, output }
+        let Self {
+            input,
+            cache_write_5m,
+            cache_write_1h,
+            cache_read,
+            output,
+        } = *self;
+        Rates {
+            input,
+            cache_write_5m,
+            cache_write_1h,
+            cache_read,
+            output,
+        }
     }
 }
 
@@ -128,7 +161,9 @@ impl PerMillion {
 fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PicoUsd, D::Error> {
     let text = String::deserialize(deserializer)?;
     let rate = PicoUsd::parse_dollars(&text).and_then(per_token);
-    rate.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no price of a million tokens")))
+    rate.ok_or_else(|| {
+        serde::de::Error::custom(format!("`{text}` is no price of a million tokens"))
+    })
 }
 
 #[cfg(test)]
@@ -144,15 +179,32 @@ mod tests {
             assert!(!entry.names.is_empty());
             assert!(entry.source.starts_with("https://"), "{name}");
             assert!(date::midnight(&entry.checked).is_some(), "{name}");
-            let dates = || entry.prices.iter().map(|dated| dated.from.as_deref().map(date::midnight));
-            assert!(dates().flatten().all(|day| day.is_some()), "{name}: a date is none");
+            let dates = || {
+                entry
+                    .prices
+                    .iter()
+                    .map(|dated| dated.from.as_deref().map(date::midnight))
+            };
+            assert!(
+                dates().flatten().all(|day| day.is_some()),
+                "{name}: a date is none"
+            );
             assert!(dates().count() > 0 && dates().is_sorted(), "{name}");
             for dated in &entry.prices {
                 let rates = dated.base.rates();
-                assert!(rates.cache_read < rates.input && rates.input < rates.cache_write_5m, "{name}");
+                assert!(
+                    rates.cache_read < rates.input && rates.input < rates.cache_write_5m,
+                    "{name}"
+                );
                 assert!(rates.cache_write_5m < rates.cache_write_1h, "{name}");
                 assert!(rates.input < rates.output, "{name}");
-                assert!(dated.above.iter().all(|above| above.rates.rates().input > rates.input), "{name}");
+                assert!(
+                    dated
+                        .above
+                        .iter()
+                        .all(|above| above.rates.rates().input > rates.input),
+                    "{name}"
+                );
             }
         }
     }
@@ -163,18 +215,34 @@ mod tests {
         let mut both = 0;
         for (provider, model) in models() {
             let ours = quote(&provider, &model, at).unwrap().price;
-            let Some(theirs) = super::super::published::quote(&provider, &model, at) else { continue };
+            let Some(theirs) = super::super::published::quote(&provider, &model, at) else {
+                continue;
+            };
             both += 1;
             let list = theirs.price;
             for (ours, theirs) in [(&ours.base, &list.base)].into_iter().chain(
-                ours.above.iter().map(|(_, rates)| rates).zip(list.above.iter().map(|(_, rates)| rates)),
+                ours.above
+                    .iter()
+                    .map(|(_, rates)| rates)
+                    .zip(list.above.iter().map(|(_, rates)| rates)),
             ) {
-                let classes =
-                    |rates: &Rates| (rates.input, rates.cache_write_5m, rates.cache_read, rates.output);
+                let classes = |rates: &Rates| {
+                    (
+                        rates.input,
+                        rates.cache_write_5m,
+                        rates.cache_read,
+                        rates.output,
+                    )
+                };
                 assert_eq!(classes(ours), classes(theirs), "{provider} {model}");
             }
-            let steps =
-                |price: &ModelPrice| price.above.iter().map(|(tokens, _)| *tokens).collect::<Vec<_>>();
+            let steps = |price: &ModelPrice| {
+                price
+                    .above
+                    .iter()
+                    .map(|(tokens, _)| *tokens)
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(steps(&ours), steps(&list), "{provider} {model}");
         }
         assert!(both >= 10, "{both}");

@@ -26,15 +26,23 @@ impl OwnPrices {
     /// Prices by patterns such as `my-model`, `llama-*` or `corp:*`, the last
     /// with a provider in front. Where several fit, the longest counts, and an
     /// id itself before any pattern.
-    pub fn new(prices: impl IntoIterator<Item = (String, ModelPrice)>) -> Result<Self, PatternError> {
+    pub fn new(
+        prices: impl IntoIterator<Item = (String, ModelPrice)>,
+    ) -> Result<Self, PatternError> {
         let entry = |(pattern, price): (String, ModelPrice)| match globs::compile(&pattern, false) {
             Ok(glob) => Ok((glob, price)),
             Err(message) => Err(PatternError { pattern, message }),
         };
-        let mut entries = prices.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let mut entries = prices
+            .into_iter()
+            .map(entry)
+            .collect::<Result<Vec<_>, _>>()?;
         entries.sort_by_key(|(pattern, _)| {
             let pattern = pattern.glob().glob();
-            (pattern.contains(['*', '?', '[', '{']), std::cmp::Reverse(pattern.len()))
+            (
+                pattern.contains(['*', '?', '[', '{']),
+                std::cmp::Reverse(pattern.len()),
+            )
         });
         Ok(Self { entries })
     }
@@ -46,7 +54,12 @@ impl OwnPrices {
         let full = format!("{provider}:{model}");
         let fits = |pattern: &GlobMatcher| pattern.is_match(model) || pattern.is_match(&full);
         let (_, price) = self.entries.iter().find(|(pattern, _)| fits(pattern))?;
-        Some(Quote { price: price.clone(), source: "your settings".into(), checked: None, since: None })
+        Some(Quote {
+            price: price.clone(),
+            source: "your settings".into(),
+            checked: None,
+            since: None,
+        })
     }
 }
 
@@ -58,17 +71,26 @@ mod tests {
 
     fn own(patterns: &[&str]) -> OwnPrices {
         let price = |n: usize| ModelPrice {
-            base: Rates { input: PicoUsd(n as u64), ..Rates::default() },
+            base: Rates {
+                input: PicoUsd(n as u64),
+                ..Rates::default()
+            },
             ..ModelPrice::default()
         };
-        let entries = patterns.iter().enumerate().map(|(n, pattern)| ((*pattern).to_owned(), price(n)));
+        let entries = patterns
+            .iter()
+            .enumerate()
+            .map(|(n, pattern)| ((*pattern).to_owned(), price(n)));
         OwnPrices::new(entries).unwrap()
     }
 
     #[test]
     fn the_most_particular_pattern_counts() {
         let own = own(&["*", "llama-*", "llama-3", "corp:*", "meta/llama*"]);
-        let found = |provider, model| own.quote(provider, model).map(|quote| quote.price.base.input.0);
+        let found = |provider, model| {
+            own.quote(provider, model)
+                .map(|quote| quote.price.base.input.0)
+        };
         assert_eq!(found("x", "llama-3"), Some(2));
         assert_eq!(found("x", "llama-4"), Some(1));
         assert_eq!(found("corp", "mine"), Some(3));
@@ -79,7 +101,9 @@ mod tests {
     #[test]
     fn they_win_over_every_list() {
         let catalogue = super::super::Catalogue::new(own(&["never", "claude-*"]));
-        let price = catalogue.price("anthropic", "claude-opus-5-5", Timestamp(0)).unwrap();
+        let price = catalogue
+            .price("anthropic", "claude-opus-5-5", Timestamp(0))
+            .unwrap();
         assert_eq!(price.base.input, PicoUsd(1));
     }
 

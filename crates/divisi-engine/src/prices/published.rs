@@ -47,14 +47,26 @@ pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote>
     if base.input == PicoUsd::ZERO || base.output == PicoUsd::ZERO {
         return None;
     }
-    let price = ModelPrice { base, above, ..ModelPrice::default() };
-    Some(Quote { price, source: SOURCE.into(), checked: Some(CHECKED.into()), since: None })
+    let price = ModelPrice {
+        base,
+        above,
+        ..ModelPrice::default()
+    };
+    Some(Quote {
+        price,
+        source: SOURCE.into(),
+        checked: Some(CHECKED.into()),
+        since: None,
+    })
 }
 
 /// Every model in it, by provider and id.
 pub(super) fn models() -> Vec<(String, String)> {
     let providers = Calculator::bundled().providers();
-    let models = providers.flat_map(|p| p.models().map(move |m| (p.id().to_owned(), m.id().to_owned())));
+    let models = providers.flat_map(|p| {
+        p.models()
+            .map(move |m| (p.id().to_owned(), m.id().to_owned()))
+    });
     models.collect()
 }
 
@@ -74,17 +86,32 @@ impl<'a> Listed<'a> {
             return None;
         }
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0);
-        let knows = |id: &str| Calculator::bundled().find_provider(Some(id), None).ok().flatten().is_some();
-        let of = |provider| Self { provider, model, at };
+        let knows = |id: &str| {
+            Calculator::bundled()
+                .find_provider(Some(id), None)
+                .ok()
+                .flatten()
+                .is_some()
+        };
+        let of = |provider| Self {
+            provider,
+            model,
+            at,
+        };
         let candidates = match !provider.is_empty() && knows(provider) {
             true => vec![of(Some(provider))],
             false => vec![of(None), of(Some("openrouter"))],
         };
-        candidates.into_iter().find(|listed| listed.cost(&[(UsageKey::INPUT_TOKENS, 1)]).is_some())
+        candidates
+            .into_iter()
+            .find(|listed| listed.cost(&[(UsageKey::INPUT_TOKENS, 1)]).is_some())
     }
 
     fn cost(&self, tokens: &[(UsageKey, u64)]) -> Option<PriceCalculation> {
-        let usage: Usage = tokens.iter().map(|(key, n)| (key.clone(), *n as f64)).collect();
+        let usage: Usage = tokens
+            .iter()
+            .map(|(key, n)| (key.clone(), *n as f64))
+            .collect();
         let request = PriceRequest::new(self.model, &usage).with_timestamp(self.at);
         let request = match self.provider {
             Some(provider) => request.with_provider_id(provider),
@@ -96,11 +123,16 @@ impl<'a> Listed<'a> {
     /// The rates of a request with so many prompt tokens.
     fn rates(&self, prompt: u64) -> Option<Rates> {
         let prompt_of = |keys: &[UsageKey]| {
-            let all = [UsageKey::INPUT_TOKENS].into_iter().chain(keys.iter().cloned());
+            let all = [UsageKey::INPUT_TOKENS]
+                .into_iter()
+                .chain(keys.iter().cloned());
             let cost = self.cost(&all.map(|key| (key, prompt)).collect::<Vec<_>>())?;
             Some(per_token(cost.input_price, prompt))
         };
-        let replied = self.cost(&[(UsageKey::INPUT_TOKENS, prompt), (UsageKey::OUTPUT_TOKENS, prompt)])?;
+        let replied = self.cost(&[
+            (UsageKey::INPUT_TOKENS, prompt),
+            (UsageKey::OUTPUT_TOKENS, prompt),
+        ])?;
         // What is neither for the prompt nor for the reply is for the request itself.
         let rest = replied.total_price - replied.input_price - replied.output_price;
         if rest.abs() > 1e-9 * replied.total_price {
@@ -112,7 +144,11 @@ impl<'a> Listed<'a> {
         Some(Rates {
             input,
             cache_write_5m,
-            cache_write_1h: self.long_write(input, cache_write_5m, written(UsageKey::CACHE_WRITE_1H_TOKENS)?),
+            cache_write_1h: self.long_write(
+                input,
+                cache_write_5m,
+                written(UsageKey::CACHE_WRITE_1H_TOKENS)?,
+            ),
             cache_read: prompt_of(&[UsageKey::CACHE_READ_TOKENS])?,
             output: per_token(replied.output_price, prompt),
         })
@@ -151,7 +187,11 @@ fn per_token(dollars: f64, tokens: u64) -> PicoUsd {
     const SLACK: f64 = 1e-3;
     let rate = dollars / tokens as f64 * PicoUsd::DOLLAR.0 as f64;
     let near = rate.round();
-    PicoUsd(if (rate - near).abs() < SLACK { near } else { rate.ceil() } as u64)
+    PicoUsd(if (rate - near).abs() < SLACK {
+        near
+    } else {
+        rate.ceil()
+    } as u64)
 }
 
 #[cfg(test)]
@@ -159,14 +199,22 @@ mod tests {
     use super::*;
 
     fn price(provider: &str, model: &str, day: &str) -> ModelPrice {
-        quote(provider, model, super::super::date::midnight(day).unwrap()).unwrap().price
+        quote(provider, model, super::super::date::midnight(day).unwrap())
+            .unwrap()
+            .price
     }
 
     /// Dollars per million tokens, in the order of the classes.
     fn rates(dollars: [&str; 5]) -> Rates {
         let [input, cache_write_5m, cache_write_1h, cache_read, output] =
             dollars.map(|text| PicoUsd(PicoUsd::parse_dollars(text).unwrap().0 / 1_000_000));
-        Rates { input, cache_write_5m, cache_write_1h, cache_read, output }
+        Rates {
+            input,
+            cache_write_5m,
+            cache_write_1h,
+            cache_read,
+            output,
+        }
     }
 
     #[test]
@@ -181,18 +229,33 @@ mod tests {
     fn rates_and_steps_are_as_published() {
         let haiku = price("anthropic", "claude-haiku-5-5", "2026-11-01");
         assert_eq!(haiku.base, rates(["0.10", "0.125", "0.20", "0.01", "0.50"]));
-        assert_eq!(haiku.above, [(100_000, rates(["0.50", "0.625", "1.00", "0.05", "2.50"]))]);
+        assert_eq!(
+            haiku.above,
+            [(100_000, rates(["0.50", "0.625", "1.00", "0.05", "2.50"]))]
+        );
         let luna = price("openai", "gpt-6-luna", "2026-11-01");
-        assert_eq!(luna.above, [(272_000, rates(["0.20", "0.25", "0.50", "0.02", "0.75"]))]);
+        assert_eq!(
+            luna.above,
+            [(272_000, rates(["0.20", "0.25", "0.50", "0.02", "0.75"]))]
+        );
     }
 
     #[test]
     fn long_writes_that_are_left_out_are_not_taken_for_short_ones() {
         let of = |provider, model| price(provider, model, "2026-11-01").base.cache_write_1h;
-        assert_eq!(of("openrouter", "anthropic/claude-opus-5.5"), rates(["8", "0", "0", "0", "0"]).input);
-        assert_eq!(of("openai", "gpt-6.1-terra"), rates(["2.5", "0", "0", "0", "0"]).input);
+        assert_eq!(
+            of("openrouter", "anthropic/claude-opus-5.5"),
+            rates(["8", "0", "0", "0", "0"]).input
+        );
+        assert_eq!(
+            of("openai", "gpt-6.1-terra"),
+            rates(["2.5", "0", "0", "0", "0"]).input
+        );
         // Gemini takes nothing for writing but the input itself.
-        assert_eq!(of("google", "gemini-4-argon"), rates(["2", "0", "0", "0", "0"]).input);
+        assert_eq!(
+            of("google", "gemini-4-argon"),
+            rates(["2", "0", "0", "0", "0"]).input
+        );
     }
 
     #[test]
@@ -205,7 +268,10 @@ mod tests {
     #[test]
     fn fractions_of_a_picodollar_count_as_a_whole_one() {
         assert_eq!(per_token(0.1, 1_000_000), PicoUsd(100_000));
-        assert_eq!(per_token(0.041_666_666_666_666_664, 1_000_000), PicoUsd(41_667));
+        assert_eq!(
+            per_token(0.041_666_666_666_666_664, 1_000_000),
+            PicoUsd(41_667)
+        );
         assert_eq!(per_token(0.3, 3), PicoUsd(100_000_000_000));
     }
 }

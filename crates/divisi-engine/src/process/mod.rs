@@ -81,7 +81,11 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { timeout: None, idle_timeout: None, output_bytes_max: Self::OUTPUT_BYTES_MAX }
+        Self {
+            timeout: None,
+            idle_timeout: None,
+            output_bytes_max: Self::OUTPUT_BYTES_MAX,
+        }
     }
 }
 
@@ -138,7 +142,11 @@ impl Program {
     /// Without those of our variables that hold a secret, such as
     /// `ANTHROPIC_API_KEY`: what a model makes a program print is recorded.
     pub fn without_secrets(mut self) -> Self {
-        self.env.extend(redact::known().variables().map(|name| (name.to_owned(), None)));
+        self.env.extend(
+            redact::known()
+                .variables()
+                .map(|name| (name.to_owned(), None)),
+        );
         self
     }
 
@@ -204,18 +212,30 @@ impl Program {
 
         match ended {
             Ok(status) => {
-                let status = status.map_err(|source| ProcessError::Lost { program: name, source })?;
-                Ok(Exit { status: status.into(), stdout, stderr })
+                let status = status.map_err(|source| ProcessError::Lost {
+                    program: name,
+                    source,
+                })?;
+                Ok(Exit {
+                    status: status.into(),
+                    stdout,
+                    stderr,
+                })
             }
-            Err(why) => {
-                Err(ProcessError::Stopped { program: name, why, said: Box::new(Said { stdout, stderr }) })
-            }
+            Err(why) => Err(ProcessError::Stopped {
+                program: name,
+                why,
+                said: Box::new(Said { stdout, stderr }),
+            }),
         }
     }
 
     fn spawn(&self, name: &str) -> Result<(Child, Tree), ProcessError> {
         if let Some(cwd) = self.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
-            return Err(ProcessError::NoFolder { program: name.to_owned(), folder: cwd.clone() });
+            return Err(ProcessError::NoFolder {
+                program: name.to_owned(),
+                folder: cwd.clone(),
+            });
         }
         let mark = tree::Mark::new();
         let mut command = self.command(name)?;
@@ -223,7 +243,9 @@ impl Program {
             command.env_clear();
         }
         if let Some((misleading, ceiling)) = self.cwd.as_deref().and_then(git_environment) {
-            misleading.iter().for_each(|name| _ = command.env_remove(name));
+            misleading
+                .iter()
+                .for_each(|name| _ = command.env_remove(name));
             command.env(CEILING, ceiling);
         }
         for (key, value) in &self.env {
@@ -237,15 +259,24 @@ impl Program {
         }
         let child = command
             .env(tree::MARK_VARIABLE, mark.as_str())
-            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if self.stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => ProcessError::NotFound { program: name.to_owned() },
-                _ => ProcessError::NotStarted { program: name.to_owned(), source },
+                io::ErrorKind::NotFound => ProcessError::NotFound {
+                    program: name.to_owned(),
+                },
+                _ => ProcessError::NotStarted {
+                    program: name.to_owned(),
+                    source,
+                },
             })?;
         let tree = Tree::new(child.id(), mark);
         Ok((child, tree))
@@ -267,23 +298,35 @@ impl Program {
     #[cfg(target_os = "linux")]
     fn can_start(&self, name: &str) -> Result<(), ProcessError> {
         use rustix::fs::{Access, access};
-        let at = |path: PathBuf| self.cwd.as_deref().map_or(path.clone(), |folder| folder.join(path));
+        let at = |path: PathBuf| {
+            self.cwd
+                .as_deref()
+                .map_or(path.clone(), |folder| folder.join(path))
+        };
         let places: Vec<PathBuf> = match self.program.as_encoded_bytes().contains(&b'/') {
             true => vec![at(PathBuf::from(&self.program))],
             false => {
                 let path = self.path().unwrap_or_else(|| "/bin:/usr/bin".into());
-                std::env::split_paths(&path).map(|folder| at(folder.join(&self.program))).collect()
+                std::env::split_paths(&path)
+                    .map(|folder| at(folder.join(&self.program)))
+                    .collect()
             }
         };
         let mut found = places.iter().filter(|place| place.exists()).peekable();
         if found.peek().is_none() {
-            return Err(ProcessError::NotFound { program: name.to_owned() });
+            return Err(ProcessError::NotFound {
+                program: name.to_owned(),
+            });
         }
-        match found.any(|place| place.is_file() && access(place.as_path(), Access::EXEC_OK).is_ok()) {
+        match found.any(|place| place.is_file() && access(place.as_path(), Access::EXEC_OK).is_ok())
+        {
             true => Ok(()),
             false => {
                 let source = io::ErrorKind::PermissionDenied.into();
-                Err(ProcessError::NotStarted { program: name.to_owned(), source })
+                Err(ProcessError::NotStarted {
+                    program: name.to_owned(),
+                    source,
+                })
             }
         }
     }
@@ -291,7 +334,12 @@ impl Program {
     /// Where the program will be looked for.
     #[cfg(target_os = "linux")]
     fn path(&self) -> Option<OsString> {
-        let own = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let own = self
+            .env
+            .iter()
+            .rev()
+            .find(|(name, _)| name == "PATH")
+            .map(|(_, value)| value.clone());
         own.unwrap_or_else(|| std::env::var_os("PATH").filter(|_| self.env_inherited))
     }
 }
@@ -346,12 +394,19 @@ async fn drain(
 /// Waits for the first reason to stop the program.
 async fn stop(limits: Limits, progress: &Notify, cancel: &CancellationToken) -> Stop {
     let stalled = async {
-        let Some(idle) = limits.idle_timeout else { return std::future::pending().await };
-        while tokio::time::timeout(idle, progress.notified()).await.is_ok() {}
+        let Some(idle) = limits.idle_timeout else {
+            return std::future::pending().await;
+        };
+        while tokio::time::timeout(idle, progress.notified())
+            .await
+            .is_ok()
+        {}
         Stop::Stalled(idle)
     };
     let timeout = async {
-        let Some(timeout) = limits.timeout else { return std::future::pending().await };
+        let Some(timeout) = limits.timeout else {
+            return std::future::pending().await;
+        };
         tokio::time::sleep(timeout).await;
         Stop::Timeout(timeout)
     };

@@ -17,7 +17,12 @@ pub struct Output {
 
 impl Output {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { head: Vec::new(), tail: VecDeque::new(), bytes_max, bytes_omitted: 0 }
+        Self {
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            bytes_max,
+            bytes_omitted: 0,
+        }
     }
 
     pub(super) fn push(&mut self, chunk: &[u8]) {
@@ -48,7 +53,10 @@ impl Output {
         }
         let known = redact::known();
         let tail: Vec<u8> = self.tail.iter().copied().collect();
-        let (head, tail) = (String::from_utf8_lossy(&self.head), String::from_utf8_lossy(&tail));
+        let (head, tail) = (
+            String::from_utf8_lossy(&self.head),
+            String::from_utf8_lossy(&tail),
+        );
         // A secret may have been cut in two.
         let (head, tail) = (known.part(&head, Cut::End), known.part(&tail, Cut::Start));
         format!("{head}\n… {} bytes left out …\n{tail}", self.bytes_omitted)
@@ -66,7 +74,9 @@ mod tests {
 
     fn kept(bytes_max: usize, chunks: &[&str]) -> String {
         let mut output = Output::new(bytes_max);
-        chunks.iter().for_each(|chunk| output.push(chunk.as_bytes()));
+        chunks
+            .iter()
+            .for_each(|chunk| output.push(chunk.as_bytes()));
         output.text()
     }
 
@@ -77,7 +87,10 @@ mod tests {
 
     #[test]
     fn of_more_the_middle_is_left_out() {
-        assert_eq!(kept(8, &["abcdefgh", "ijk", "lmnop"]), "abcd\n… 8 bytes left out …\nmnop");
+        assert_eq!(
+            kept(8, &["abcdefgh", "ijk", "lmnop"]),
+            "abcd\n… 8 bytes left out …\nmnop"
+        );
     }
 
     #[test]
@@ -86,11 +99,20 @@ mod tests {
         redact::add_secret(KEY);
         for at in 0..KEY.len() {
             let (a, b) = KEY.split_at(at);
-            assert_eq!(kept(1_000, &["before ", a, b, " after"]), "before *** after");
+            assert_eq!(
+                kept(1_000, &["before ", a, b, " after"]),
+                "before *** after"
+            );
             // The first half holds what stands before and `at` bytes of the key.
-            let text = kept(2 * ("before ".len() + at), &[&format!("before {KEY}"), &"x".repeat(100)]);
+            let text = kept(
+                2 * ("before ".len() + at),
+                &[&format!("before {KEY}"), &"x".repeat(100)],
+            );
             assert!(!text.contains(&KEY[..4]), "{text}");
-            let text = kept(2 * (KEY.len() - at + 6), &[&"x".repeat(100), &format!("{KEY} after")]);
+            let text = kept(
+                2 * (KEY.len() - at + 6),
+                &[&"x".repeat(100), &format!("{KEY} after")],
+            );
             assert!(!text.contains(&KEY[KEY.len() - 4..]), "{text}");
         }
     }

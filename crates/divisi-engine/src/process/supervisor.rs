@@ -15,8 +15,8 @@
 use super::tree::linux::Descendants;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid,
-    kill_process, kill_process_group, set_child_subreaper, set_parent_process_death_signal, setrlimit, wait,
-    waitid,
+    kill_process, kill_process_group, set_child_subreaper, set_parent_process_death_signal,
+    setrlimit, wait, waitid,
 };
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -52,7 +52,11 @@ pub fn be_supervisor() -> Option<ExitCode> {
         Ok(status) => end_like(status),
         Err(error) => {
             // Nobody may read it; the exit code says the same.
-            let _ = writeln!(io::stderr(), "divisi: cannot start `{}`: {error}", program.to_string_lossy());
+            let _ = writeln!(
+                io::stderr(),
+                "divisi: cannot start `{}`: {error}",
+                program.to_string_lossy()
+            );
             ExitCode::from(NOT_STARTED)
         }
     })
@@ -63,7 +67,10 @@ pub fn be_supervisor() -> Option<ExitCode> {
 /// killed come to this process, and are killed by [`end_all`].
 pub fn supervise() {
     // Children that are here already are not ours to kill: a shell has become this process.
-    if !has_children() && Path::new(OURSELVES).exists() && set_child_subreaper(Some(getpid())).is_ok() {
+    if !has_children()
+        && Path::new(OURSELVES).exists()
+        && set_child_subreaper(Some(getpid())).is_ok()
+    {
         let _ = BINARY.set(OURSELVES.into());
     }
 }
@@ -85,7 +92,10 @@ fn end_descendants() {
 
 /// Whether this process has children, ended ones that were not waited for included.
 fn has_children() -> bool {
-    let looked = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
+    let looked = waitid(
+        WaitId::All,
+        WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
+    );
     !matches!(looked, Err(rustix::io::Errno::CHILD))
 }
 
@@ -97,18 +107,32 @@ pub(super) fn is_on() -> bool {
 /// The command that runs `program` supervised; `None` where that is not done.
 pub(super) fn command(program: &OsStr, args: &[OsString]) -> Option<tokio::process::Command> {
     let mut command = tokio::process::Command::new(BINARY.get()?);
-    command.arg0("divisi").arg(ARGUMENT).arg(getpid().as_raw_nonzero().to_string()).arg(program).args(args);
+    command
+        .arg0("divisi")
+        .arg(ARGUMENT)
+        .arg(getpid().as_raw_nonzero().to_string())
+        .arg(program)
+        .args(args);
     Some(command)
 }
 
 /// Runs the program to its end and kills what it has left.
-fn watch_over(driver: i32, program: &OsStr, args: impl Iterator<Item = OsString>) -> io::Result<WaitStatus> {
+fn watch_over(
+    driver: i32,
+    program: &OsStr,
+    args: impl Iterator<Item = OsString>,
+) -> io::Result<WaitStatus> {
     set_child_subreaper(Some(getpid()))?;
     set_parent_process_death_signal(Some(DEATH))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
     let (mut terminate, mut death) = {
         let _in_runtime = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::user_defined2())?)
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::user_defined2())?,
+        )
     };
     // Handlers do not outlive the start of a program, so it has none of these.
     let child = Command::new(program).args(args).process_group(0).spawn()?;
@@ -146,7 +170,13 @@ fn end_like(status: WaitStatus) -> ExitCode {
         return ExitCode::from(status.exit_status().map_or(NOT_STARTED, |code| code as u8));
     };
     // One core file of the program is enough.
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    );
     if let Some(signal) = Signal::from_named_raw(number) {
         let _ = kill_process(getpid(), signal);
     }

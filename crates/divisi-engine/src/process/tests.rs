@@ -5,11 +5,18 @@ use super::*;
 use std::time::Instant;
 
 fn within(timeout_ms: u64) -> Limits {
-    Limits { timeout: Some(Duration::from_millis(timeout_ms)), ..Limits::default() }
+    Limits {
+        timeout: Some(Duration::from_millis(timeout_ms)),
+        ..Limits::default()
+    }
 }
 
 async fn sh(line: &str) -> Exit {
-    Program::shell(line).limits(within(30_000)).run(&CancellationToken::new()).await.unwrap()
+    Program::shell(line)
+        .limits(within(30_000))
+        .run(&CancellationToken::new())
+        .await
+        .unwrap()
 }
 
 /// The reason why `line` was stopped, and what it had said.
@@ -44,7 +51,8 @@ async fn wait_until(seconds: u32, there: bool) {
 fn sleeping(seconds: u32) -> bool {
     let wanted = format!("sleep\0{seconds}\0");
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        std::fs::read(entry.path().join("cmdline")).is_ok_and(|cmdline| cmdline == wanted.as_bytes())
+        std::fs::read(entry.path().join("cmdline"))
+            .is_ok_and(|cmdline| cmdline == wanted.as_bytes())
     })
 }
 
@@ -69,8 +77,11 @@ async fn input_goes_in_and_both_outputs_come_out() {
 
 #[tokio::test]
 async fn input_that_nobody_reads_is_no_error() {
-    let exit =
-        Program::new("true").stdin(vec![b'x'; 1024 * 1024]).run(&CancellationToken::new()).await.unwrap();
+    let exit = Program::new("true")
+        .stdin(vec![b'x'; 1024 * 1024])
+        .run(&CancellationToken::new())
+        .await
+        .unwrap();
     assert!(exit.status.is_ok());
 }
 
@@ -98,7 +109,10 @@ async fn death_by_signal_is_told() {
 
 #[tokio::test]
 async fn more_output_than_the_limit_does_not_block_the_program() {
-    let limits = Limits { output_bytes_max: 1000, ..within(30_000) };
+    let limits = Limits {
+        output_bytes_max: 1000,
+        ..within(30_000)
+    };
     let exit = Program::shell("yes | head -c 1000000; echo; echo end")
         .limits(limits)
         .run(&CancellationToken::new())
@@ -111,17 +125,38 @@ async fn more_output_than_the_limit_does_not_block_the_program() {
 #[tokio::test]
 async fn what_cannot_start_is_told_apart() {
     let cancel = CancellationToken::new();
-    let missing = Program::new("no-such-program").run(&cancel).await.unwrap_err();
-    assert_eq!(missing.to_string(), "program `no-such-program` was not found");
-    let folder = Program::new("true").cwd("/no/such/folder").run(&cancel).await.unwrap_err();
-    assert_eq!(folder.to_string(), "program `true` cannot run in `/no/such/folder`: no such folder");
+    let missing = Program::new("no-such-program")
+        .run(&cancel)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        "program `no-such-program` was not found"
+    );
+    let folder = Program::new("true")
+        .cwd("/no/such/folder")
+        .run(&cancel)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        folder.to_string(),
+        "program `true` cannot run in `/no/such/folder`: no such folder"
+    );
     let refused = Program::new("/").run(&cancel).await.unwrap_err();
-    assert!(matches!(refused, ProcessError::NotStarted { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, ProcessError::NotStarted { .. }),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
 async fn timeout_stops_it_and_keeps_what_it_said() {
-    let (why, said) = stopped("echo early; sleep 1000", within(2_000), &CancellationToken::new()).await;
+    let (why, said) = stopped(
+        "echo early; sleep 1000",
+        within(2_000),
+        &CancellationToken::new(),
+    )
+    .await;
     assert_eq!(why, Stop::Timeout(Duration::from_secs(2)));
     assert_eq!(why.to_string(), "timeout after 2s");
     assert_eq!(said, "early\n");
@@ -129,7 +164,10 @@ async fn timeout_stops_it_and_keeps_what_it_said() {
 
 #[tokio::test]
 async fn silence_is_stalling_but_talk_is_not() {
-    let limits = Limits { idle_timeout: Some(Duration::from_millis(1_500)), ..within(30_000) };
+    let limits = Limits {
+        idle_timeout: Some(Duration::from_millis(1_500)),
+        ..within(30_000)
+    };
     let line = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done; sleep 1000";
     let (why, said) = stopped(line, limits, &CancellationToken::new()).await;
     assert_eq!(why, Stop::Stalled(Duration::from_millis(1_500)));
@@ -183,7 +221,10 @@ async fn a_daemon_does_not_outlive_a_normal_end() {
 async fn a_background_child_that_holds_the_pipe_delays_the_end_only_a_little() {
     let seconds = unique_seconds();
     let exit = sh(&format!("sleep {seconds} & echo done")).await;
-    assert_eq!((exit.status, exit.stdout.text()), (Status::Code(0), "done\n".to_owned()));
+    assert_eq!(
+        (exit.status, exit.stdout.text()),
+        (Status::Code(0), "done\n".to_owned())
+    );
     wait_until_gone(seconds).await;
 }
 

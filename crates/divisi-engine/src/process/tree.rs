@@ -23,7 +23,9 @@ impl Mark {
     pub(super) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+        let nanos = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos());
         Self(format!("{}-{nanos}-{count}", std::process::id()))
     }
 
@@ -49,7 +51,9 @@ struct Members {
 impl Tree {
     /// The tree of the program with this id, none if it has already ended.
     pub(super) fn new(leader: Option<u32>, mark: Mark) -> Self {
-        let leader = leader.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let leader = leader
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         #[cfg(not(target_os = "linux"))]
         let _ = mark;
         Self {
@@ -65,7 +69,9 @@ impl Tree {
     /// Asks the program's group to end, and remembers who belongs to the tree
     /// while the parents that show it are still there.
     pub(super) fn terminate(&mut self) {
-        let Some(members) = &mut self.members else { return };
+        let Some(members) = &mut self.members else {
+            return;
+        };
         #[cfg(target_os = "linux")]
         members.known.look();
         let _ = kill_process_group(members.leader, Signal::TERM);
@@ -143,7 +149,9 @@ pub(super) mod linux {
                 mark: format!("{MARK_VARIABLE}={}", mark.as_str()).into_bytes(),
                 started: BTreeMap::new(),
             };
-            known.started.extend(stat(leader).map(|stat| (leader, stat.started)));
+            known
+                .started
+                .extend(stat(leader).map(|stat| (leader, stat.started)));
             known
         }
 
@@ -196,13 +204,18 @@ pub(super) mod linux {
         }
 
         fn is_alive(&self, id: i32, running: &BTreeMap<i32, Stat>) -> bool {
-            self.started.get(&id).is_some_and(|&s| running.get(&id).is_some_and(|stat| stat.started == s))
+            self.started
+                .get(&id)
+                .is_some_and(|&s| running.get(&id).is_some_and(|stat| stat.started == s))
         }
 
         fn is_marked(&self, id: i32) -> bool {
             // Unreadable for processes of other users: those are not ours.
-            std::fs::read(format!("/proc/{id}/environ"))
-                .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|entry| entry == self.mark))
+            std::fs::read(format!("/proc/{id}/environ")).is_ok_and(|environ| {
+                environ
+                    .split(|&byte| byte == 0)
+                    .any(|entry| entry == self.mark)
+            })
         }
     }
 
@@ -213,7 +226,9 @@ pub(super) mod linux {
 
     impl Descendants {
         pub(in crate::process) fn of(process: Pid) -> Self {
-            Self { of: process.as_raw_nonzero().get() }
+            Self {
+                of: process.as_raw_nonzero().get(),
+            }
         }
 
         /// Kills them, and those that they start meanwhile. Where the process is a
@@ -235,7 +250,11 @@ pub(super) mod linux {
             let mut found = BTreeSet::from([self.of]);
             loop {
                 let below = |(id, stat): (&i32, &Stat)| found.contains(&stat.parent).then_some(*id);
-                let new: Vec<_> = running.iter().filter_map(below).filter(|id| !found.contains(id)).collect();
+                let new: Vec<_> = running
+                    .iter()
+                    .filter_map(below)
+                    .filter(|id| !found.contains(id))
+                    .collect();
                 if new.is_empty() {
                     found.remove(&self.of);
                     return found;
@@ -256,11 +275,17 @@ pub(super) mod linux {
         let line = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         // The name before the last parenthesis may hold anything.
         let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
-        let &[state, parent, group, ..] = fields.as_slice() else { return None };
+        let &[state, parent, group, ..] = fields.as_slice() else {
+            return None;
+        };
         if matches!(state, "Z" | "X") {
             return None;
         }
         let started = fields.get(19)?.parse().ok()?;
-        Some(Stat { parent: parent.parse().ok()?, group: group.parse().ok()?, started })
+        Some(Stat {
+            parent: parent.parse().ok()?,
+            group: group.parse().ok()?,
+            started,
+        })
     }
 }

@@ -28,7 +28,12 @@ impl Resolver {
             kind: choice.kind.clone(),
             kind_declared: choice.declared,
             why: self.why(task, &parts, &choice),
-            rungs: parts.models.rungs.iter().map(|model| self.rung(model)).collect(),
+            rungs: parts
+                .models
+                .rungs
+                .iter()
+                .map(|model| self.rung(model))
+                .collect(),
             checked: !task.check.is_empty(),
             prompt_tokens: self.prompt_tokens(task, &parts),
             shared_tokens: shared.unwrap_or_default(),
@@ -48,8 +53,12 @@ impl Resolver {
     /// where it does not count, or no model is asked. Costs nothing, but sends
     /// the prompt to the vendor.
     pub async fn counted(&self, task: &Task) -> Result<Option<u64>, Failure> {
-        let Some(assignment) = self.resolve(task.clone(), 0).assignment else { return Ok(None) };
-        let Some(model) = assignment.models.first() else { return Ok(None) };
+        let Some(assignment) = self.resolve(task.clone(), 0).assignment else {
+            return Ok(None);
+        };
+        let Some(model) = assignment.models.first() else {
+            return Ok(None);
+        };
         let request = opening(assignment.brief(), &model.id, None);
         Ok(model.provider.count_tokens(&request).await?)
     }
@@ -70,9 +79,13 @@ impl Resolver {
     /// spent. What else is wrong with it is no matter here.
     pub fn bounded(&self, task: &Task, caps: &Caps) -> Result<(), Failure> {
         let name = executor_of(task);
-        let Some((_, executor)) = self.setup.executors.get(name) else { return Ok(()) };
+        let Some((_, executor)) = self.setup.executors.get(name) else {
+            return Ok(());
+        };
         let of_phase = task.phase.as_ref().and_then(|phase| caps.phases.get(phase));
-        let Some(cap) = caps.run.or(of_phase.copied()) else { return Ok(()) };
+        let Some(cap) = caps.run.or(of_phase.copied()) else {
+            return Ok(());
+        };
         match self.attempt_cost(task, executor) {
             AttemptCost::Free | AttemptCost::UpTo(_) => Ok(()),
             AttemptCost::Unbounded => {
@@ -88,15 +101,34 @@ impl Resolver {
     fn rung(&self, model: &Model) -> Rung {
         let provider = self.setup.models.name_of(model).unwrap_or_default().into();
         let price = model.price.as_deref().cloned();
-        Rung { provider, tier: model.tier, price, model: model.id.clone() }
+        Rung {
+            provider,
+            tier: model.tier,
+            price,
+            model: model.id.clone(),
+        }
     }
 
     /// About how many tokens the first request has. What stands in the place of
     /// results is counted as it stands in `task`.
     fn prompt_tokens(&self, task: &Task, parts: &Parts) -> u64 {
-        let Parts { models, tools, agent, .. } = parts;
-        let model = models.rungs.first().map(|model| model.id.clone()).unwrap_or_default();
-        let brief = Brief { task, setup: &self.setup, tools, agent: agent.as_deref() };
+        let Parts {
+            models,
+            tools,
+            agent,
+            ..
+        } = parts;
+        let model = models
+            .rungs
+            .first()
+            .map(|model| model.id.clone())
+            .unwrap_or_default();
+        let brief = Brief {
+            task,
+            setup: &self.setup,
+            tools,
+            agent: agent.as_deref(),
+        };
         tokens::of_request(&opening(brief, &model, None))
     }
 
@@ -106,14 +138,25 @@ impl Resolver {
             true => format!("its kind is {}", choice.kind),
             false => format!("it looks like {}", choice.kind),
         };
-        let by_agent = parts.agent.as_deref().and_then(|agent| agent.model.as_deref());
-        match (task.model.first().filter(|word| *word != "inherit"), by_agent) {
+        let by_agent = parts
+            .agent
+            .as_deref()
+            .and_then(|agent| agent.model.as_deref());
+        match (
+            task.model.first().filter(|word| *word != "inherit"),
+            by_agent,
+        ) {
             _ if parts.models.rungs.is_empty() => "no model is asked".to_owned(),
             (Some(AUTO), _) => chosen(),
-            (Some(word), _) if task.model.0.len() > 1 => format!("the flow's ladder begins with {word}"),
+            (Some(word), _) if task.model.0.len() > 1 => {
+                format!("the flow's ladder begins with {word}")
+            }
             (Some(word), _) => format!("the flow asks for {word}"),
             (None, Some(word)) => {
-                format!("the definition of `{}` says {word}", task.agent_type.as_deref().unwrap_or_default())
+                format!(
+                    "the definition of `{}` says {word}",
+                    task.agent_type.as_deref().unwrap_or_default()
+                )
             }
             (None, None) if &*self.setup.models.default == AUTO => chosen(),
             (None, None) => "the run's model".to_owned(),

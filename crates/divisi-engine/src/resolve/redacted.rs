@@ -19,8 +19,13 @@ pub(super) fn redacted(mut task: Task) -> (Task, bool) {
         *text = left;
     };
     text(&mut task.prompt);
-    let optional =
-        [&mut task.context, &mut task.label, &mut task.phase, &mut task.kind, &mut task.agent_type];
+    let optional = [
+        &mut task.context,
+        &mut task.label,
+        &mut task.phase,
+        &mut task.kind,
+        &mut task.agent_type,
+    ];
     optional.into_iter().flatten().for_each(&mut text);
     for check in &mut task.check {
         match check {
@@ -66,7 +71,11 @@ mod tests {
             schema: Some(Arc::new(json!({"const": KEY}))),
             check: vec![
                 Check::Command(format!("grep {KEY}").into()),
-                Check::Judge(Judge { rubric: KEY.into(), model: None, threshold: 7 }),
+                Check::Judge(Judge {
+                    rubric: KEY.into(),
+                    model: None,
+                    threshold: 7,
+                }),
                 Check::Schema(Arc::new(json!({"title": KEY}))),
             ],
             ..Task::default()

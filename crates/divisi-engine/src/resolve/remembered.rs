@@ -24,7 +24,10 @@ pub(super) struct ToolWords {
 impl ToolWords {
     pub(super) fn of(allowed: Option<&[&str]>, disallowed: &[&str]) -> Self {
         let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        Self { allowed: allowed.map(own), disallowed: own(disallowed) }
+        Self {
+            allowed: allowed.map(own),
+            disallowed: own(disallowed),
+        }
     }
 
     pub(super) fn are(&self, allowed: Option<&[&str]>, disallowed: &[&str]) -> bool {
@@ -46,7 +49,11 @@ impl<T> Default for Remembered<T> {
 impl<T> Remembered<T> {
     /// The first of which `take` takes something.
     pub(super) fn find<U>(&self, take: impl FnMut(&T) -> Option<U>) -> Option<U> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().find_map(take)
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find_map(take)
     }
 
     /// Remembers one more.

@@ -57,7 +57,9 @@ pub(super) fn batch(run: &str, position: u64, lines: usize) -> Batch {
     let event = |i: usize| Recorded {
         position: Position(position).after(i),
         at: Timestamp(7),
-        event: Event::Logged { message: format!("line {}", position as usize + i).into() },
+        event: Event::Logged {
+            message: format!("line {}", position as usize + i).into(),
+        },
     };
     let summary = RunSummary::of(&id, &Run::new(), Timestamp(position));
     Batch {
@@ -106,42 +108,79 @@ async fn what_is_appended_is_read_back(store: &dyn Store) {
     let all = [batch("a", 0, 2).events, batch("a", 2, 1).events].concat();
     for from in 0..=3 {
         let read = events(store, "a", from).await;
-        assert_eq!(read, all[from as usize..], "events are read as appended, from {from} on");
+        assert_eq!(
+            read,
+            all[from as usize..],
+            "events are read as appended, from {from} on"
+        );
     }
-    assert_eq!(events(store, "nobody", 0).await, [], "a run that is not there has no events");
+    assert_eq!(
+        events(store, "nobody", 0).await,
+        [],
+        "a run that is not there has no events"
+    );
     let unknown = store.run(&id("nobody")).await;
-    assert!(matches!(unknown, Ok(None)), "a run that is not there has no summary: {unknown:?}");
+    assert!(
+        matches!(unknown, Ok(None)),
+        "a run that is not there has no summary: {unknown:?}"
+    );
 }
 
 async fn a_batch_out_of_place_is_refused_whole(store: &dyn Store) {
     appended(store, batch("a", 0, 2)).await;
     for wrong in [0, 1, 3] {
         let mut late = batch("a", wrong, 1);
-        late.blobs.push(Blob { digest: Digest::of(b"late"), text: "late".into() });
+        late.blobs.push(Blob {
+            digest: Digest::of(b"late"),
+            text: "late".into(),
+        });
         let refused = append(store, late).await;
         assert!(
             matches!(refused, Err(StoreError::Moved(_))),
             "a batch at {wrong} of a journal that ends at 2 is refused as moved: {refused:?}"
         );
     }
-    assert_eq!(events(store, "a", 0).await.len(), 2, "of a batch that is refused no event is kept");
-    assert_eq!(blob(store, Digest::of(b"late")).await, None, "of a batch that is refused no text is kept");
+    assert_eq!(
+        events(store, "a", 0).await.len(),
+        2,
+        "of a batch that is refused no event is kept"
+    );
+    assert_eq!(
+        blob(store, Digest::of(b"late")).await,
+        None,
+        "of a batch that is refused no text is kept"
+    );
     appended(store, batch("a", 2, 1)).await;
 }
 
 async fn of_many_appends_at_one_position_one_is_taken(store: &dyn Store) {
     for position in 0..5 {
-        let all = futures::future::join_all((0..8).map(|_| append(store, batch("a", position, 1)))).await;
+        let all =
+            futures::future::join_all((0..8).map(|_| append(store, batch("a", position, 1)))).await;
         let taken = all.iter().filter(|result| result.is_ok()).count();
-        let moved = all.iter().filter(|result| matches!(result, Err(StoreError::Moved(_)))).count();
-        assert_eq!((taken, moved), (1, 7), "of eight batches at one position one is taken: {all:?}");
+        let moved = all
+            .iter()
+            .filter(|result| matches!(result, Err(StoreError::Moved(_))))
+            .count();
+        assert_eq!(
+            (taken, moved),
+            (1, 7),
+            "of eight batches at one position one is taken: {all:?}"
+        );
     }
 }
 
 async fn long_journals_are_read_in_pages(store: &dyn Store) {
     appended(store, batch("a", 0, PAGE_EVENTS_MAX + 3)).await;
-    let pages = [events(store, "a", 0).await.len(), events(store, "a", PAGE_EVENTS_MAX as u64).await.len()];
-    assert_eq!(pages, [PAGE_EVENTS_MAX, 3], "at most PAGE_EVENTS_MAX events are read at once");
+    let pages = [
+        events(store, "a", 0).await.len(),
+        events(store, "a", PAGE_EVENTS_MAX as u64).await.len(),
+    ];
+    assert_eq!(
+        pages,
+        [PAGE_EVENTS_MAX, 3],
+        "at most PAGE_EVENTS_MAX events are read at once"
+    );
 }
 
 async fn texts_are_kept_by_digest(store: &dyn Store) {
@@ -149,11 +188,22 @@ async fn texts_are_kept_by_digest(store: &dyn Store) {
     let digest = Digest::of(text.as_bytes());
     for position in [0, 1] {
         let mut with = batch("a", position, 1);
-        with.blobs.push(Blob { digest, text: text.clone() });
+        with.blobs.push(Blob {
+            digest,
+            text: text.clone(),
+        });
         appended(store, with).await;
     }
-    assert_eq!(blob(store, digest).await, Some(text), "a text is found by its digest");
-    assert_eq!(blob(store, Digest::of(b"unknown")).await, None, "a text that is not there is none");
+    assert_eq!(
+        blob(store, digest).await,
+        Some(text),
+        "a text is found by its digest"
+    );
+    assert_eq!(
+        blob(store, Digest::of(b"unknown")).await,
+        None,
+        "a text that is not there is none"
+    );
 }
 
 async fn runs_are_listed_newest_first(store: &dyn Store) {
@@ -175,7 +225,11 @@ async fn runs_are_listed_newest_first(store: &dyn Store) {
     second.summary.started_at = Timestamp(1);
     appended(store, second.clone()).await;
     let summary = store.run(&second.run).await.ok().flatten();
-    assert_eq!(summary, Some(second.summary), "the summary of a run is that of its latest batch");
+    assert_eq!(
+        summary,
+        Some(second.summary),
+        "the summary of a run is that of its latest batch"
+    );
 }
 
 async fn many_append_at_once(store: &dyn Store) {
@@ -205,7 +259,10 @@ async fn holder(leases: &dyn Leases, run: &str) -> Option<String> {
 
 async fn refused(leases: &dyn Leases, run: &str) -> String {
     match leases.take(&id(run)).await {
-        Err(LeaseError::Held { run: refused, holder }) => {
+        Err(LeaseError::Held {
+            run: refused,
+            holder,
+        }) => {
             assert_eq!(refused.as_str(), run, "a refusal names the run");
             holder
         }
@@ -221,20 +278,38 @@ async fn given_back(leases: &dyn Leases, run: &str) {
         }
     };
     let in_time = tokio::time::timeout(GIVEN_BACK_WITHIN, is_free).await;
-    assert!(in_time.is_ok(), "a lease that was dropped is free within {GIVEN_BACK_WITHIN:?}");
+    assert!(
+        in_time.is_ok(),
+        "a lease that was dropped is free within {GIVEN_BACK_WITHIN:?}"
+    );
 }
 
 async fn a_lease_is_for_one_holder_and_one_run(leases: &dyn Leases) {
-    assert_eq!(holder(leases, "a").await, None, "a lease that is free has no holder");
+    assert_eq!(
+        holder(leases, "a").await,
+        None,
+        "a lease that is free has no holder"
+    );
     let lease = taken(leases, "a").await;
     let named = refused(leases, "a").await;
     assert!(!named.is_empty(), "a refusal names the holder");
-    assert_eq!(holder(leases, "a").await, Some(named), "a refusal names the holder as `holder` does");
-    assert_eq!(holder(leases, "b").await, None, "the lease of one run is not that of another");
+    assert_eq!(
+        holder(leases, "a").await,
+        Some(named),
+        "a refusal names the holder as `holder` does"
+    );
+    assert_eq!(
+        holder(leases, "b").await,
+        None,
+        "the lease of one run is not that of another"
+    );
     let other = taken(leases, "b").await;
     drop(lease);
     given_back(leases, "a").await;
-    assert!(holder(leases, "b").await.is_some(), "with one lease no other is given back");
+    assert!(
+        holder(leases, "b").await.is_some(),
+        "with one lease no other is given back"
+    );
     let again = taken(leases, "a").await;
     refused(leases, "a").await;
     drop((again, other));

@@ -98,12 +98,19 @@ pub struct BackendError {
 impl BackendError {
     /// `what` failed ("the store runs.db failed"), because of `source`.
     pub fn new(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { what: what.into(), hint: None, source: source.into() }
+        Self {
+            what: what.into(),
+            hint: None,
+            source: source.into(),
+        }
     }
 
     /// The same with what a person can do about it.
     pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// What a person can do about it.

@@ -46,7 +46,10 @@ impl Store for MemoryStore {
         let journal = inner
             .journals
             .entry(batch.run.clone())
-            .or_insert_with(|| Journal { batches: vec![], end: Position::default() });
+            .or_insert_with(|| Journal {
+                batches: vec![],
+                end: Position::default(),
+            });
         if journal.end != batch.position {
             return Err(StoreError::Moved(batch.run.clone()));
         }
@@ -60,10 +63,20 @@ impl Store for MemoryStore {
 
     async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
         let inner = self.lock();
-        let Some(journal) = inner.journals.get(run) else { return Ok(vec![]) };
-        let first = journal.batches.partition_point(|b| b.position.after(b.events.len()) <= from);
-        let events = journal.batches[first..].iter().flat_map(|batch| &batch.events);
-        Ok(events.filter(|event| event.position >= from).take(PAGE_EVENTS_MAX).cloned().collect())
+        let Some(journal) = inner.journals.get(run) else {
+            return Ok(vec![]);
+        };
+        let first = journal
+            .batches
+            .partition_point(|b| b.position.after(b.events.len()) <= from);
+        let events = journal.batches[first..]
+            .iter()
+            .flat_map(|batch| &batch.events);
+        Ok(events
+            .filter(|event| event.position >= from)
+            .take(PAGE_EVENTS_MAX)
+            .cloned()
+            .collect())
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
@@ -72,13 +85,21 @@ impl Store for MemoryStore {
 
     async fn run(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError> {
         let inner = self.lock();
-        Ok(inner.journals.get(run).and_then(|j| j.batches.last()).map(|batch| batch.summary.clone()))
+        Ok(inner
+            .journals
+            .get(run)
+            .and_then(|j| j.batches.last())
+            .map(|batch| batch.summary.clone()))
     }
 
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
         let inner = self.lock();
-        let mut runs: Vec<_> =
-            inner.journals.values().filter_map(|j| j.batches.last()).map(|b| b.summary.clone()).collect();
+        let mut runs: Vec<_> = inner
+            .journals
+            .values()
+            .filter_map(|j| j.batches.last())
+            .map(|b| b.summary.clone())
+            .collect();
         runs.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
         runs.truncate(most);
         Ok(runs)

@@ -125,18 +125,36 @@ pub struct RunSummary {
 impl RunSummary {
     /// What was spent, by how sure it is.
     pub fn spent(&self) -> Spent {
-        let Self { cost, unconfirmed, over, .. } = *self;
-        Spent { billed: cost.saturating_sub(unconfirmed), unconfirmed, over }
+        let Self {
+            cost,
+            unconfirmed,
+            over,
+            ..
+        } = *self;
+        Spent {
+            billed: cost.saturating_sub(unconfirmed),
+            unconfirmed,
+            over,
+        }
     }
 
     /// The summary of `run` at this moment.
     pub fn of(id: &RunId, run: &Run, now: Timestamp) -> Self {
-        let Counts { ok, failed, skipped, cancelled, open } = run.counts();
+        let Counts {
+            ok,
+            failed,
+            skipped,
+            cancelled,
+            open,
+        } = run.counts();
         let usage: Usage = run.usage();
         Self {
             id: id.clone(),
             name: run.name().to_owned(),
-            folder: run.flow().and_then(|flow| flow.folder.as_deref()).map(str::to_owned),
+            folder: run
+                .flow()
+                .and_then(|flow| flow.folder.as_deref())
+                .map(str::to_owned),
             status: status_word(run.stage()).to_owned(),
             ok,
             failed,
@@ -146,7 +164,11 @@ impl RunSummary {
             cost: run.budget().settled,
             unconfirmed: run.budget().unconfirmed,
             over: run.budget().over,
-            refused: run.refused().filter(|(refusal, _)| refusal.is_of_work()).map(|(_, count)| count).sum(),
+            refused: run
+                .refused()
+                .filter(|(refusal, _)| refusal.is_of_work())
+                .map(|(_, count)| count)
+                .sum(),
             started_at: run.started_at(),
             updated_at: now,
         }

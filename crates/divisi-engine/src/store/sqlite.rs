@@ -88,7 +88,13 @@ impl SqliteStore {
             .name("divisi-store".into())
             .spawn(move || write_all(connection, &of, &place, writes))
             .map_err(|source| cannot_open(&path, source))?;
-        Ok(Self { path, leases, reader, queue: Some(queue), writer: Some(writer) })
+        Ok(Self {
+            path,
+            leases,
+            reader,
+            queue: Some(queue),
+            writer: Some(writer),
+        })
     }
 
     /// The file.
@@ -119,7 +125,9 @@ fn write_all(
     let mut queued = Vec::with_capacity(COMMIT_BATCHES_MAX);
     while writes.blocking_recv_many(&mut queued, COMMIT_BATCHES_MAX) > 0 {
         if let Err(gone) = place.check() {
-            queued.drain(..).for_each(|(_, answer)| _ = answer.send(Err(gone.clone().into())));
+            queued
+                .drain(..)
+                .for_each(|(_, answer)| _ = answer.send(Err(gone.clone().into())));
             continue;
         }
         let result = write_patiently(&mut connection, path, &queued);
@@ -127,7 +135,9 @@ fn write_all(
         for (index, (batch, answer)) in queued.drain(..).enumerate() {
             let answered = match (&result, &gone) {
                 (Ok(_), Some(gone)) => Err(gone.clone().into()),
-                (Ok(moved), None) if moved.contains(&index) => Err(StoreError::Moved(batch.run.clone())),
+                (Ok(moved), None) if moved.contains(&index) => {
+                    Err(StoreError::Moved(batch.run.clone()))
+                }
                 (Ok(_), None) => Ok(()),
                 (Err(source), _) => Err(failure_from(path, source)),
             };
@@ -156,16 +166,20 @@ fn write_patiently(
 }
 
 /// Writes batches in one transaction; returns which of them came too late.
-fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite::Result<Vec<usize>> {
+fn write(
+    connection: &mut Connection,
+    path: &Path,
+    queued: &[Write],
+) -> rusqlite::Result<Vec<usize>> {
     let mut moved = vec![];
     let known = redact::known();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut position = transaction.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
-        let mut row =
-            transaction.prepare_cached("INSERT INTO journal (run, position, events) VALUES (?1, ?2, ?3)")?;
-        let mut blob =
-            transaction.prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
+        let mut row = transaction
+            .prepare_cached("INSERT INTO journal (run, position, events) VALUES (?1, ?2, ?3)")?;
+        let mut blob = transaction
+            .prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
             "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
              cost_pico_usd, started_at, updated_at, unconfirmed_pico_usd, over_pico_usd, refused, folder)
@@ -189,10 +203,17 @@ fn write(connection: &mut Connection, path: &Path, queued: &[Write]) -> rusqlite
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
                 let text = std::str::from_utf8(&json)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-                row.execute(params![run, events[0].position.0 as i64, redacted(&known, text)])?;
+                row.execute(params![
+                    run,
+                    events[0].position.0 as i64,
+                    redacted(&known, text)
+                ])?;
             }
             for kept in &batch.blobs {
-                blob.execute(params![kept.digest.as_bytes(), redacted(&known, &kept.text)])?;
+                blob.execute(params![
+                    kept.digest.as_bytes(),
+                    redacted(&known, &kept.text)
+                ])?;
             }
             let s = &batch.summary;
             let end = batch.position.after(batch.events.len()).0 as i64;
@@ -225,13 +246,17 @@ impl Store for SqliteStore {
     async fn append(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send((batch, answer)).map_err(|_| StoreError::Closed)?;
+        queue
+            .send((batch, answer))
+            .map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
         let run = run.clone();
-        self.reader.ask(move |journals| journals.page(&run, from)).await
+        self.reader
+            .ask(move |journals| journals.page(&run, from))
+            .await
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
@@ -252,7 +277,9 @@ impl Store for SqliteStore {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        files_of(&self.path).chain([self.leases.folder().to_owned()]).collect()
+        files_of(&self.path)
+            .chain([self.leases.folder().to_owned()])
+            .collect()
     }
 }
 
@@ -314,15 +341,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".divisi/runs.db");
         let modes = |path: &Path| {
-            let kept = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|file| file.unwrap().path());
+            let kept = std::fs::read_dir(path.parent().unwrap())
+                .unwrap()
+                .map(|file| file.unwrap().path());
             let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
-            (mode(path.parent().unwrap().to_owned()), kept.map(mode).collect::<Vec<_>>())
+            (
+                mode(path.parent().unwrap().to_owned()),
+                kept.map(mode).collect::<Vec<_>>(),
+            )
         };
         let store = SqliteStore::open(&path).unwrap();
         assert_eq!(modes(&path), (0o700, vec![0o600; 3]));
         // As an older divisi has left them.
-        for (file, mode) in
-            files_of(&path).map(|file| (file, 0o644)).chain([(folder.path().join(".divisi"), 0o755)])
+        for (file, mode) in files_of(&path)
+            .map(|file| (file, 0o644))
+            .chain([(folder.path().join(".divisi"), 0o755)])
         {
             let widened = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode));
             assert_eq!(widened.is_ok(), file.exists());
@@ -337,7 +370,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
-        std::fs::write(&path, "no store at all, but long enough to be looked at".repeat(9)).unwrap();
+        std::fs::write(
+            &path,
+            "no store at all, but long enough to be looked at".repeat(9),
+        )
+        .unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         SqliteStore::open(&path).unwrap_err();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
@@ -352,21 +389,34 @@ mod tests {
         let store = SqliteStore::open(&path).unwrap();
         let mut batch = batch("a", 0, 1);
         batch.summary.name = format!("flow {KEY}");
-        batch.events[0].event = Event::Logged { message: format!("\"{KEY}\"").into() };
+        batch.events[0].event = Event::Logged {
+            message: format!("\"{KEY}\"").into(),
+        };
         let text: Arc<str> = format!("long {KEY}").into();
         let digest = Digest::of(text.as_bytes());
-        batch.blobs.push(divisi_core::content::Blob { digest, text });
+        batch
+            .blobs
+            .push(divisi_core::content::Blob { digest, text });
         store.append(Arc::new(batch)).await.unwrap();
         let run = RunId::new("a").unwrap();
         assert_eq!(
             store.events(&run, Position(0)).await.unwrap()[0].event,
-            Event::Logged { message: "\"***\"".into() }
+            Event::Logged {
+                message: "\"***\"".into()
+            }
         );
-        assert_eq!(store.blob(digest).await.unwrap().as_deref(), Some("long ***"));
+        assert_eq!(
+            store.blob(digest).await.unwrap().as_deref(),
+            Some("long ***")
+        );
         drop(store);
         for file in files_of(&path).filter(|file| file.exists()) {
             let bytes = std::fs::read(&file).unwrap();
-            assert!(!bytes.windows(KEY.len()).any(|part| part == KEY.as_bytes()), "{}", file.display());
+            assert!(
+                !bytes.windows(KEY.len()).any(|part| part == KEY.as_bytes()),
+                "{}",
+                file.display()
+            );
         }
     }
 
@@ -376,12 +426,17 @@ mod tests {
         let path = folder.path().join("divisi.db");
         let store = SqliteStore::open(&path).unwrap();
         for position in [0, 2, 4] {
-            store.append(Arc::new(batch("a", position, 2))).await.unwrap();
+            store
+                .append(Arc::new(batch("a", position, 2)))
+                .await
+                .unwrap();
         }
         let run = RunId::new("a").unwrap();
         let by_hand = Connection::open(&path).unwrap();
         for (lost, missing) in [(4, 4), (2, 2), (0, 0)] {
-            by_hand.execute("DELETE FROM journal WHERE position = ?1", [lost]).unwrap();
+            by_hand
+                .execute("DELETE FROM journal WHERE position = ?1", [lost])
+                .unwrap();
             let error = store.events(&run, Position(0)).await.unwrap_err();
             assert_eq!(
                 error.to_string(),
@@ -397,7 +452,8 @@ mod tests {
             let path = folder.path().join("divisi.db");
             let store = SqliteStore::open(&path).unwrap();
             store.append(Arc::new(batch("a", 0, 2))).await.unwrap();
-            std::fs::remove_file(format!("{}{end}", path.canonicalize().unwrap().display())).unwrap();
+            std::fs::remove_file(format!("{}{end}", path.canonicalize().unwrap().display()))
+                .unwrap();
             for _ in 0..2 {
                 let gone = store.append(Arc::new(batch("a", 2, 2))).await.unwrap_err();
                 assert!(matches!(gone, StoreError::Gone { .. }), "{end}: {gone}");
@@ -411,25 +467,43 @@ mod tests {
         let path = folder.path().join("divisi.db");
         let store = SqliteStore::open(&path).unwrap();
         for position in 0..5 {
-            store.append(Arc::new(batch("a", position, 1))).await.unwrap();
+            store
+                .append(Arc::new(batch("a", position, 1)))
+                .await
+                .unwrap();
             drop(SqliteStore::open(&path).unwrap());
             let by_hand = Connection::open(&path).unwrap();
-            by_hand.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM").unwrap();
+            by_hand
+                .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM")
+                .unwrap();
         }
-        assert_eq!(store.events(&RunId::new("a").unwrap(), Position(0)).await.unwrap().len(), 5);
+        assert_eq!(
+            store
+                .events(&RunId::new("a").unwrap(), Position(0))
+                .await
+                .unwrap()
+                .len(),
+            5
+        );
     }
 
     #[test]
     fn a_second_name_leads_to_the_same_locks_or_to_a_refusal() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, link) = (folder.path().join("divisi.db"), folder.path().join("link.db"));
+        let (path, link) = (
+            folder.path().join("divisi.db"),
+            folder.path().join("link.db"),
+        );
         let store = SqliteStore::open(&path).unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert_eq!(SqliteStore::open(&link).unwrap().files(), store.files());
         let hard = folder.path().join("hard.db");
         std::fs::hard_link(&path, &hard).unwrap();
         for name in [path, hard] {
-            assert!(matches!(SqliteStore::open(name), Err(StoreError::Linked { names: 2, .. })));
+            assert!(matches!(
+                SqliteStore::open(name),
+                Err(StoreError::Linked { names: 2, .. })
+            ));
         }
     }
 
@@ -443,7 +517,10 @@ mod tests {
         let store = SqliteStore::open(folder.path().join("a.db")).unwrap();
         store.append(Arc::new(absurd)).await.unwrap();
         let read = store.run(&RunId::new("a").unwrap()).await.unwrap().unwrap();
-        assert_eq!([read.cost.0, read.over.0, read.tokens], [i64::MAX as u64; 3]);
+        assert_eq!(
+            [read.cost.0, read.over.0, read.tokens],
+            [i64::MAX as u64; 3]
+        );
     }
 
     /// Who keeps the store, and how often a writer is still sent away before it is let go.
@@ -476,6 +553,9 @@ mod tests {
         };
         assert!(written(0, 1).is_ok_and(|moved| moved.is_empty()));
         assert!(written(1, COMMIT_TRIES_MAX - 1).is_ok_and(|moved| moved.is_empty()));
-        assert!(matches!(written(2, COMMIT_TRIES_MAX), Err(StoreError::Busy(_))));
+        assert!(matches!(
+            written(2, COMMIT_TRIES_MAX),
+            Err(StoreError::Busy(_))
+        ));
     }
 }

@@ -62,13 +62,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn after(samples: u32, counted: u64, charged: u64) -> Correction {
-        (0..samples).fold(Correction::default(), |correction, _| correction.with(counted, charged))
+        (0..samples).fold(Correction::default(), |correction, _| {
+            correction.with(counted, charged)
+        })
     }
 
     #[test]
     fn it_is_learnt_slowly() {
         let shown = |samples| format!("{:.3}", after(samples, 1_000, 1_300).factor());
-        assert_eq!([0, 1, 8, 100, 10_000].map(shown), ["1.000", "1.030", "1.140", "1.275", "1.300"]);
+        assert_eq!(
+            [0, 1, 8, 100, 10_000].map(shown),
+            ["1.000", "1.030", "1.140", "1.275", "1.300"]
+        );
         assert_eq!(after(100, 1_000, 1_300).apply(1_000), 1_275);
     }
 
@@ -80,7 +85,10 @@ mod tests {
 
     #[test]
     fn what_was_not_counted_or_charged_teaches_nothing() {
-        assert_eq!(Correction::default().with(0, 100).with(100, 0), Correction::default());
+        assert_eq!(
+            Correction::default().with(0, 100).with(100, 0),
+            Correction::default()
+        );
     }
 
     proptest! {

@@ -85,13 +85,19 @@ impl Features {
 
     /// The sum of all pieces, each at its weight.
     pub fn weighed(&self, weights: &[f64; SORTS]) -> f64 {
-        self.0.iter().zip(weights).map(|(&count, weight)| count as f64 * weight).sum()
+        self.0
+            .iter()
+            .zip(weights)
+            .map(|(&count, weight)| count as f64 * weight)
+            .sum()
     }
 }
 
 /// How many bytes of this class `text` begins with.
 fn run(text: &[u8], class: Class) -> usize {
-    text.iter().position(|&byte| CLASSES[byte as usize] != class).unwrap_or(text.len())
+    text.iter()
+        .position(|&byte| CLASSES[byte as usize] != class)
+        .unwrap_or(text.len())
 }
 
 fn end_word(counts: &mut [u64; SORTS], letters: u64) {
@@ -148,8 +154,12 @@ mod tests {
 
     fn named(text: &str) -> String {
         let features = Features::of(text);
-        let seen = Features::NAMES.iter().zip(features.0).filter(|(_, count)| *count > 0);
-        seen.map(|(name, count)| format!("{count} {name}\n")).collect()
+        let seen = Features::NAMES
+            .iter()
+            .zip(features.0)
+            .filter(|(_, count)| *count > 0);
+        seen.map(|(name, count)| format!("{count} {name}\n"))
+            .collect()
     }
 
     #[test]

@@ -39,9 +39,14 @@ pub async fn corrections(
                 }
                 Event::TurnEnded { attempt, turn } if attempt.number == 1 && tasks_left > 0 => {
                     // Taken out, so that only the first turn counts.
-                    let Some(spec) = specs.remove(&attempt.task) else { continue };
-                    let Some(counted) = counted(store, resolver, &spec).await else { continue };
-                    let known: Correction = corrections.get(&turn.model).copied().unwrap_or_default();
+                    let Some(spec) = specs.remove(&attempt.task) else {
+                        continue;
+                    };
+                    let Some(counted) = counted(store, resolver, &spec).await else {
+                        continue;
+                    };
+                    let known: Correction =
+                        corrections.get(&turn.model).copied().unwrap_or_default();
                     corrections.insert(turn.model, known.with(counted, turn.usage.prompt()));
                     tasks_left -= 1;
                 }

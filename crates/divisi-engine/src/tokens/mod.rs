@@ -54,7 +54,11 @@ pub enum Tokeniser {
 impl Tokeniser {
     /// The tokeniser of the model with this id, as vendors and gateways write it.
     pub fn of(model: &str) -> Self {
-        let model = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        let model = model
+            .rsplit('/')
+            .next()
+            .unwrap_or(model)
+            .to_ascii_lowercase();
         let begins = |stems: &[&str]| stems.iter().any(|stem| model.starts_with(stem));
         match model.find("claude") {
             Some(at) if is_old_claude(&model[at..]) => Self::ClaudeOld,
@@ -84,12 +88,17 @@ pub fn count(model: &str, text: &str) -> Count {
 fn of_unknown(text: &str) -> Count {
     let Count { tokens, upper } = claude::count(Generation::New, text);
     // Small vocabularies of local models cut finer still.
-    Count { tokens, upper: (upper + upper / 2).min(bytes(text)) }
+    Count {
+        tokens,
+        upper: (upper + upper / 2).min(bytes(text)),
+    }
 }
 
 /// About how many tokens `request` has to its model.
 pub fn of_request(request: &Request) -> u64 {
-    let texts = request.texts().map(|text| count(&request.model, &text.written()).tokens);
+    let texts = request
+        .texts()
+        .map(|text| count(&request.model, &text.written()).tokens);
     texts.sum::<u64>() + FRAME_TOKENS
 }
 
@@ -100,7 +109,9 @@ fn bytes(text: &str) -> u64 {
 /// Whether a Claude model is one of up to 4.6, by the numbers in its id. A
 /// number with more than two digits is a date.
 fn is_old_claude(model: &str) -> bool {
-    let numbers = model.split(|c: char| !c.is_ascii_digit()).filter(|digits| (1..=2).contains(&digits.len()));
+    let numbers = model
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| (1..=2).contains(&digits.len()));
     let mut numbers = numbers.filter_map(|digits| digits.parse::<u32>().ok());
     let version = (numbers.next(), numbers.next());
     match version {
@@ -131,22 +142,48 @@ mod tests {
             Tokeniser::ClaudeOld,
         );
         all(
-            &["claude-opus-4-7", "claude-haiku-5-5", "anthropic/claude-sonnet-5.5", "claude-sonnet-5"],
+            &[
+                "claude-opus-4-7",
+                "claude-haiku-5-5",
+                "anthropic/claude-sonnet-5.5",
+                "claude-sonnet-5",
+            ],
             Tokeniser::ClaudeNew,
         );
-        all(&["us.anthropic.claude-haiku-4-5-20251001-v1:0"], Tokeniser::ClaudeOld);
-        all(&["gpt-6-luna", "openai/gpt-6.1-sol", "o3-mini", "GPT-4o"], Tokeniser::Openai);
+        all(
+            &["us.anthropic.claude-haiku-4-5-20251001-v1:0"],
+            Tokeniser::ClaudeOld,
+        );
+        all(
+            &["gpt-6-luna", "openai/gpt-6.1-sol", "o3-mini", "GPT-4o"],
+            Tokeniser::Openai,
+        );
         all(&["llama-3", "demo-sonnet", "qwen"], Tokeniser::Unknown);
     }
 
     #[test]
     fn no_count_is_above_the_bytes_or_below_itself() {
-        for text in
-            ["", "x", "日本語テキスト", "🦀🦀", "    \n\n", "a b c d e f g", "0123456789", "\u{1b}[31m"]
-        {
-            for model in ["gpt-6-luna", "claude-haiku-4-5", "claude-haiku-5-5", "llama"] {
+        for text in [
+            "",
+            "x",
+            "日本語テキスト",
+            "🦀🦀",
+            "    \n\n",
+            "a b c d e f g",
+            "0123456789",
+            "\u{1b}[31m",
+        ] {
+            for model in [
+                "gpt-6-luna",
+                "claude-haiku-4-5",
+                "claude-haiku-5-5",
+                "llama",
+            ] {
                 let Count { tokens, upper } = count(model, text);
-                assert!(tokens <= upper && upper <= bytes(text), "{model} {text:?}: {tokens} {upper}");
+                assert!(
+                    tokens <= upper && upper <= bytes(text),
+                    "{model} {text:?}: {tokens} {upper}"
+                );
                 assert_eq!(tokens == 0, text.is_empty(), "{model} {text:?}");
             }
         }

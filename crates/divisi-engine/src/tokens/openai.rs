@@ -24,11 +24,17 @@ pub(super) fn count(text: &str) -> Count {
         rest = after;
     }
     if exact.len() == text.len() {
-        return Count { tokens, upper: tokens };
+        return Count {
+            tokens,
+            upper: tokens,
+        };
     }
     let whole = (tokens as f64 * text.len() as f64 / exact.len() as f64).round() as u64;
     // What was not looked at may be anything.
-    Count { tokens: whole, upper: tokens + bytes(&text[exact.len()..]) }
+    Count {
+        tokens: whole,
+        upper: tokens + bytes(&text[exact.len()..]),
+    }
 }
 
 /// Where to cut: before a line that begins without a blank, where no token
@@ -56,7 +62,14 @@ mod tests {
             ("2 + 2 = 4", 7),
             ("お誕生日おめでとう", 8),
         ] {
-            assert_eq!(count(text), Count { tokens, upper: tokens }, "{text}");
+            assert_eq!(
+                count(text),
+                Count {
+                    tokens,
+                    upper: tokens
+                },
+                "{text}"
+            );
         }
     }
 
@@ -85,6 +98,9 @@ mod tests {
         let text = "word ".repeat(EXACT_BYTES_MAX / 4);
         let Count { tokens, upper } = count(&text);
         let words = EXACT_BYTES_MAX as u64 / 4;
-        assert!(tokens.abs_diff(words) < words / 100 && upper > tokens, "{tokens} {upper}");
+        assert!(
+            tokens.abs_diff(words) < words / 100 && upper > tokens,
+            "{tokens} {upper}"
+        );
     }
 }

@@ -3,7 +3,9 @@
 /// Characters by which one command line becomes several commands, or writes
 /// somewhere. Quoting is not looked at: a rule that is now and then too strict
 /// is better than one that can be talked around.
-const OPERATORS: [char; 13] = [';', '&', '|', '<', '>', '`', '$', '(', ')', '{', '}', '\n', '\r'];
+const OPERATORS: [char; 13] = [
+    ';', '&', '|', '<', '>', '`', '$', '(', ')', '{', '}', '\n', '\r',
+];
 
 /// What commands must and must not look like. The default allows all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,25 +28,41 @@ impl CommandRules {
 
     /// Says for the model which commands are refused; nothing where none is.
     pub(super) fn describe(&self) -> Option<String> {
-        let list =
-            |patterns: &[String]| patterns.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ");
+        let list = |patterns: &[String]| {
+            patterns
+                .iter()
+                .map(|p| format!("`{p}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let rule = match (&self.allowed, self.denied.is_empty()) {
             (None, true) => return None,
             (Some(allowed), true) => format!("Only these may run: {}.", list(allowed)),
             (None, false) => format!("These may not run: {}.", list(&self.denied)),
             (Some(allowed), false) => {
-                format!("Only these may run: {}; but not {}.", list(allowed), list(&self.denied))
+                format!(
+                    "Only these may run: {}; but not {}.",
+                    list(allowed),
+                    list(&self.denied)
+                )
             }
         };
-        Some(format!("{rule} One plain command at a time, without shell operators."))
+        Some(format!(
+            "{rule} One plain command at a time, without shell operators."
+        ))
     }
 
     /// Decides on one command; the error is for the model.
     pub(super) fn check(&self, command: &str) -> Result<(), String> {
-        let Some(rules) = self.describe() else { return Ok(()) };
+        let Some(rules) = self.describe() else {
+            return Ok(());
+        };
         let command = command.trim();
         let is_plain = !command.contains(OPERATORS);
-        let is_allowed = self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|p| fits(p, command)));
+        let is_allowed = self
+            .allowed
+            .as_ref()
+            .is_none_or(|allowed| allowed.iter().any(|p| fits(p, command)));
         let is_denied = self.denied.iter().any(|p| fits(p, command));
         match is_plain && is_allowed && !is_denied {
             true => Ok(()),
@@ -56,7 +74,10 @@ impl CommandRules {
 /// Whether `command` has the form of `pattern`, in which `*` stands for
 /// anything. `git log *` and `git log:*` also fit the bare `git log`.
 fn fits(pattern: &str, command: &str) -> bool {
-    match pattern.strip_suffix(":*").or_else(|| pattern.strip_suffix(" *")) {
+    match pattern
+        .strip_suffix(":*")
+        .or_else(|| pattern.strip_suffix(" *"))
+    {
         Some(start) => fits_exactly(start, command) || fits_exactly(&format!("{start} *"), command),
         None => fits_exactly(pattern, command),
     }
@@ -65,15 +86,23 @@ fn fits(pattern: &str, command: &str) -> bool {
 /// Each part between stars is looked for once, at its first place after the one
 /// before: if the rest fits anywhere, it fits after that.
 fn fits_exactly(pattern: &str, command: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == command };
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == command;
+    };
     let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let inner = command.strip_prefix(start).and_then(|command| command.strip_suffix(end));
+    let inner = command
+        .strip_prefix(start)
+        .and_then(|command| command.strip_suffix(end));
     let after = |left: &mut &str, part: &str| {
         let at = left.find(part)?;
         *left = &left[at + part.len()..];
         Some(())
     };
-    inner.is_some_and(|mut left| middle.split('*').all(|part| after(&mut left, part).is_some()))
+    inner.is_some_and(|mut left| {
+        middle
+            .split('*')
+            .all(|part| after(&mut left, part).is_some())
+    })
 }
 
 #[cfg(test)]
@@ -89,12 +118,25 @@ mod tests {
     #[test]
     fn patterns_fit_their_commands_only() {
         let rules = allowing(&["git log *", "npm:*", "git status", "cargo * --locked"]);
-        for command in
-            ["git log", "git log -5 --stat", "npm", "npm test", " git status ", "cargo test --locked"]
-        {
+        for command in [
+            "git log",
+            "git log -5 --stat",
+            "npm",
+            "npm test",
+            " git status ",
+            "cargo test --locked",
+        ] {
             assert_eq!(rules.check(command), Ok(()), "{command}");
         }
-        for command in ["git logs", "git push", "npmx", "git status -s", "cargo test", "", "env git log"] {
+        for command in [
+            "git logs",
+            "git push",
+            "npmx",
+            "git status -s",
+            "cargo test",
+            "",
+            "env git log",
+        ] {
             assert!(rules.check(command).is_err(), "{command}");
         }
     }
@@ -104,9 +146,13 @@ mod tests {
         let rules = allowing(&[&"*a".repeat(60), "x*yz*z"]);
         assert!(rules.check(&"a".repeat(100_000)).is_ok());
         assert!(rules.check(&format!("{}b", "a".repeat(100_000))).is_err());
-        for (command, fits) in
-            [("xyzz", true), ("xyz", false), ("x1yz2z", true), ("xyyzz", true), ("xzyz", false)]
-        {
+        for (command, fits) in [
+            ("xyzz", true),
+            ("xyz", false),
+            ("x1yz2z", true),
+            ("xyyzz", true),
+            ("xzyz", false),
+        ] {
             assert_eq!(rules.check(command).is_ok(), fits, "{command}");
         }
     }
@@ -115,8 +161,8 @@ mod tests {
     fn an_allowed_beginning_does_not_carry_another_command() {
         let rules = allowing(&["git log *"]);
         for tail in [
-            "; rm x", "&& rm x", "& rm x", "| sh", "> x", "< x", "`rm x`", "$(rm x)", "${X}", "\nrm x",
-            "\r\nrm x", "<(rm x)", "-5 {a,b}",
+            "; rm x", "&& rm x", "& rm x", "| sh", "> x", "< x", "`rm x`", "$(rm x)", "${X}",
+            "\nrm x", "\r\nrm x", "<(rm x)", "-5 {a,b}",
         ] {
             let command = format!("git log {tail}");
             assert!(rules.check(&command).is_err(), "{command:?}");

@@ -16,9 +16,10 @@ const PLACES_MAX: usize = 10;
 pub(super) fn definition() -> ToolDefinition {
     ToolDefinition {
         name: NAME,
-        description: "Replace a text in a file of the workspace. The old text must be exactly as in the \
+        description:
+            "Replace a text in a file of the workspace. The old text must be exactly as in the \
                       file, with its indentation and without line numbers, and occur once."
-            .into(),
+                .into(),
         input_schema: json!({
             "type": "object",
             "properties": {
@@ -43,7 +44,12 @@ struct Input {
 }
 
 pub(super) fn run(root: &Root, input: Value, watch: &Watch) -> Answer {
-    let Input { path, old_text, new_text, replace_all } = input::read(input)?;
+    let Input {
+        path,
+        old_text,
+        new_text,
+        replace_all,
+    } = input::read(input)?;
     let (old_text, new_text) = (plain(&old_text), plain(&new_text));
     if old_text == new_text {
         return Err("`old_text` and `new_text` are the same".to_owned());
@@ -59,7 +65,11 @@ pub(super) fn run(root: &Root, input: Value, watch: &Watch) -> Answer {
         format!("`{path}` is not a UTF-8 text: byte {at} is none, so the file stays as it is")
     })?;
     let text = Text::of(&content);
-    let places: Vec<usize> = text.plain.match_indices(&*old_text).map(|(at, _)| at).collect();
+    let places: Vec<usize> = text
+        .plain
+        .match_indices(&*old_text)
+        .map(|(at, _)| at)
+        .collect();
     let lines = lines_at(&text.plain, &places);
     match lines.as_slice() {
         [] => return Err(not_found(&path, &text.plain, &old_text)),
@@ -77,7 +87,11 @@ pub(super) fn run(root: &Root, input: Value, watch: &Watch) -> Answer {
     let edited = text.replace(&places, old_text.len(), &new_text)?;
     root.write_file(&place, edited.as_bytes())
         .map_err(|error| format!("`{path}` cannot be written: {}", reason(&error)))?;
-    Ok(format!("changed `{}` {}", place.display(), on_lines(&lines)))
+    Ok(format!(
+        "changed `{}` {}",
+        place.display(),
+        on_lines(&lines)
+    ))
 }
 
 /// Models do not see which line ends a file has, nor a mark at its beginning.
@@ -108,14 +122,22 @@ impl<'c> Text<'c> {
         let mark = mark.min(BOM.len_utf8());
         let long = content[mark..].match_indices("\r\n").enumerate();
         let long_ends = long.map(|(before, (at, _))| at - before).collect();
-        Self { content, plain, long_ends, mark }
+        Self {
+            content,
+            plain,
+            long_ends,
+            mark,
+        }
     }
 
     /// The content with `new` in each of `places`, each of `length` bytes. Line ends
     /// in it are like those that it replaces, or else like the next one.
     fn replace(&self, places: &[usize], length: usize, new: &str) -> Result<String, String> {
         let ends = new.bytes().filter(|&byte| byte == b'\n').count();
-        let most = self.content.len().saturating_add(places.len().saturating_mul(new.len() + ends));
+        let most = self
+            .content
+            .len()
+            .saturating_add(places.len().saturating_mul(new.len() + ends));
         let most = most.saturating_sub(places.len() * length);
         if most as u64 > file::FILE_BYTES_MAX {
             return Err(format!(
@@ -155,7 +177,10 @@ impl<'c> Text<'c> {
 fn lines_at(content: &str, places: &[usize]) -> Vec<usize> {
     let (mut line, mut counted_to) = (1, 0);
     let number = |&place: &usize| {
-        line += content[counted_to..place].bytes().filter(|&byte| byte == b'\n').count();
+        line += content[counted_to..place]
+            .bytes()
+            .filter(|&byte| byte == b'\n')
+            .count();
         counted_to = place;
         line
     };
@@ -163,15 +188,30 @@ fn lines_at(content: &str, places: &[usize]) -> Vec<usize> {
 }
 
 fn on_lines(lines: &[usize]) -> String {
-    let named: Vec<_> = lines.iter().take(PLACES_MAX).map(usize::to_string).collect();
-    let more = if lines.len() > PLACES_MAX { ", …" } else { "" };
-    format!("on line{} {}{more}", if lines.len() == 1 { "" } else { "s" }, named.join(", "))
+    let named: Vec<_> = lines
+        .iter()
+        .take(PLACES_MAX)
+        .map(usize::to_string)
+        .collect();
+    let more = if lines.len() > PLACES_MAX {
+        ", …"
+    } else {
+        ""
+    };
+    format!(
+        "on line{} {}{more}",
+        if lines.len() == 1 { "" } else { "s" },
+        named.join(", ")
+    )
 }
 
 /// Says that the text is not there, and where its first line stands if only
 /// the spaces differ.
 fn not_found(path: &str, content: &str, old_text: &str) -> String {
-    let wanted = old_text.lines().map(str::trim).find(|line| !line.is_empty());
+    let wanted = old_text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
     let line = wanted.and_then(|wanted| content.lines().position(|line| line.trim() == wanted));
     match line {
         Some(line) => format!(
@@ -195,7 +235,10 @@ mod tests {
     #[tokio::test]
     async fn the_only_occurrence_is_replaced() {
         let fixture = Fixture::new().file("a", "one\ntwo\nthree\n");
-        assert_eq!(fixture.ok("edit_file", edit("two\nth", "2\nTh")).await, "changed `a` on line 2");
+        assert_eq!(
+            fixture.ok("edit_file", edit("two\nth", "2\nTh")).await,
+            "changed `a` on line 2"
+        );
         assert_eq!(fixture.read("a"), "one\n2\nThree\n");
     }
 
@@ -208,7 +251,10 @@ mod tests {
         );
         let mut all = edit("x", "z");
         all["replace_all"] = json!(true);
-        assert_eq!(fixture.ok("edit_file", all).await, "changed `a` on lines 1, 3");
+        assert_eq!(
+            fixture.ok("edit_file", all).await,
+            "changed `a` on lines 1, 3"
+        );
         assert_eq!(fixture.read("a"), "z\ny\nz\n");
     }
 
@@ -233,7 +279,12 @@ mod tests {
             ("a\r\nb\nc\r\nd\n", "b\nc", "B\nC", "a\r\nB\nC\r\nd\n"),
             ("a\r\nb\nc\r\nd\n", "a\nb\nc", "A\nB", "A\r\nB\r\nd\n"),
             ("a\rb\n", "b", "c", "a\rc\n"),
-            ("\u{feff}one\r\ntwo\r\n", "one\n", "1\n", "\u{feff}1\r\ntwo\r\n"),
+            (
+                "\u{feff}one\r\ntwo\r\n",
+                "one\n",
+                "1\n",
+                "\u{feff}1\r\ntwo\r\n",
+            ),
             ("\u{feff}one\n", "\u{feff}one", "\u{feff}1", "\u{feff}1\n"),
         ] {
             let fixture = Fixture::new().file("a", before);
@@ -263,11 +314,17 @@ mod tests {
     async fn a_million_matches_are_counted_in_one_pass() {
         let fixture = Fixture::new().file("a", &"a\n".repeat(1 << 20));
         let error = fixture.error("edit_file", edit("a", "x")).await;
-        assert!(error.starts_with("`old_text` occurs 1048576 times in `a`, on lines 1, 2, 3,"), "{error}");
+        assert!(
+            error.starts_with("`old_text` occurs 1048576 times in `a`, on lines 1, 2, 3,"),
+            "{error}"
+        );
         let mut all = edit("a", &"long".repeat(1_000));
         all["replace_all"] = json!(true);
         let error = fixture.error("edit_file", all).await;
-        assert_eq!(error, "the file would be larger than 16777216 bytes; write less to it");
+        assert_eq!(
+            error,
+            "the file would be larger than 16777216 bytes; write less to it"
+        );
     }
 
     #[tokio::test]
@@ -284,8 +341,11 @@ mod tests {
         let numbers = 0..20;
         let content: String = numbers.clone().map(|n| format!("old{n:02}\n")).collect();
         let fixture = Fixture::new().file("a", &content);
-        let edits: Vec<_> = numbers.map(|n| edit(&format!("old{n:02}"), &format!("new{n:02}"))).collect();
-        futures::future::join_all(edits.into_iter().map(|edit| fixture.ok("edit_file", edit))).await;
+        let edits: Vec<_> = numbers
+            .map(|n| edit(&format!("old{n:02}"), &format!("new{n:02}")))
+            .collect();
+        futures::future::join_all(edits.into_iter().map(|edit| fixture.ok("edit_file", edit)))
+            .await;
         assert_eq!(fixture.read("a"), content.replace("old", "new"));
     }
 }

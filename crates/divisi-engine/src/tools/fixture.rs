@@ -26,7 +26,10 @@ impl Fixture {
             root: folder.path().to_owned(),
             _folder: Arc::new(folder),
             selection: Selection::all(),
-            permissions: Permissions { write: true, run: true },
+            permissions: Permissions {
+                write: true,
+                run: true,
+            },
             limits: ToolLimits::default(),
             protected: Protected::default(),
             cancel: CancellationToken::new(),
@@ -79,7 +82,14 @@ impl Fixture {
     }
 
     pub(super) fn toolbox(&self) -> Toolbox {
-        Toolbox::new(&self.root, &self.selection, self.permissions, self.limits, &self.protected).unwrap()
+        Toolbox::new(
+            &self.root,
+            &self.selection,
+            self.permissions,
+            self.limits,
+            &self.protected,
+        )
+        .unwrap()
     }
 
     pub(super) fn read(&self, path: &str) -> String {

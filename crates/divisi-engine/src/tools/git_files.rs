@@ -16,7 +16,10 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// share its history. The first is `.git` itself where it is a folder.
 pub(super) fn folders(top: &Path) -> Vec<PathBuf> {
     let git = top.join(".git");
-    let own = match read(&git).as_deref().and_then(|text| text.strip_prefix("gitdir:")) {
+    let own = match read(&git)
+        .as_deref()
+        .and_then(|text| text.strip_prefix("gitdir:"))
+    {
         Some(named) => top.join(named.trim()),
         None => git,
     };
@@ -31,7 +34,9 @@ pub(super) fn hooks(top: &Path) -> Option<PathBuf> {
         .flat_map(|folder| ["config", "config.worktree"].map(|name| folder.join(name)));
     let named = |text: String| {
         let mut values = text.lines().filter_map(|line| line.split_once('='));
-        let hooks = values.rfind(|(key, _)| key.trim().eq_ignore_ascii_case("hookspath"))?.1;
+        let hooks = values
+            .rfind(|(key, _)| key.trim().eq_ignore_ascii_case("hookspath"))?
+            .1;
         Some(top.join(hooks.trim().trim_matches('"')))
     };
     files.rev().filter_map(|file| read(&file)).find_map(named)
@@ -43,7 +48,12 @@ fn read(path: &Path) -> Option<String> {
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     let mut text = String::new();
     let is_file = file.metadata().ok()?.is_file();
-    is_file.then(|| file.take(FILE_BYTES_MAX).read_to_string(&mut text).ok().map(|_| text))?
+    is_file.then(|| {
+        file.take(FILE_BYTES_MAX)
+            .read_to_string(&mut text)
+            .ok()
+            .map(|_| text)
+    })?
 }
 
 #[cfg(test)]
@@ -58,8 +68,18 @@ mod tests {
         fs::create_dir_all(top.join("meta/worktrees/x")).unwrap();
         fs::write(top.join(".git"), "gitdir: meta/worktrees/x\n").unwrap();
         fs::write(top.join("meta/worktrees/x/commondir"), "../..\n").unwrap();
-        fs::write(top.join("meta/config"), "[core]\n\thooksPath = \"tools/hooks\"\n").unwrap();
-        assert_eq!(folders(top), [top.join("meta/worktrees/x"), top.join("meta/worktrees/x/../..")]);
+        fs::write(
+            top.join("meta/config"),
+            "[core]\n\thooksPath = \"tools/hooks\"\n",
+        )
+        .unwrap();
+        assert_eq!(
+            folders(top),
+            [
+                top.join("meta/worktrees/x"),
+                top.join("meta/worktrees/x/../..")
+            ]
+        );
         assert_eq!(hooks(top), Some(top.join("tools/hooks")));
         assert_eq!(hooks(&top.join("meta")), None);
     }

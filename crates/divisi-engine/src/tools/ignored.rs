@@ -47,7 +47,10 @@ impl Ignored {
         outside.reverse();
         for folder in outside {
             if let Some(file) = open(&folder.join(NAME)) {
-                ignored = Arc::new(Self { own: patterns(folder, file), above: Some(ignored) });
+                ignored = Arc::new(Self {
+                    own: patterns(folder, file),
+                    above: Some(ignored),
+                });
             }
         }
         // The start's own file is read when the start is.
@@ -62,11 +65,19 @@ impl Ignored {
     }
 
     /// What is ignored in `folder`.
-    pub(super) fn below(above: &Arc<Self>, root: &Root, folder: &Place, opened: &impl AsFd) -> Arc<Self> {
+    pub(super) fn below(
+        above: &Arc<Self>,
+        root: &Root,
+        folder: &Place,
+        opened: &impl AsFd,
+    ) -> Arc<Self> {
         match rustix::fs::openat(opened, NAME, FLAGS, Mode::empty()) {
             Ok(file) => {
                 let own = patterns(&root.path().join(folder.path()), file.into());
-                Arc::new(Self { own, above: Some(above.clone()) })
+                Arc::new(Self {
+                    own,
+                    above: Some(above.clone()),
+                })
             }
             Err(_) => above.clone(),
         }
@@ -90,7 +101,10 @@ impl Ignored {
 const NAME: &str = ".gitignore";
 
 /// A pipe must not be waited for, and git follows no link here either.
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 fn open(path: &Path) -> Option<File> {
     Some(rustix::fs::open(path, FLAGS, Mode::empty()).ok()?.into())
@@ -106,7 +120,10 @@ fn patterns(folder: &Path, file: File) -> Gitignore {
     }
     let text = String::from_utf8_lossy(&bytes);
     let mut builder = GitignoreBuilder::new(folder);
-    let lines = text.trim_start_matches('\u{feff}').lines().filter(|line| globs::bounded(line).is_ok());
+    let lines = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .filter(|line| globs::bounded(line).is_ok());
     for line in lines.take(PATTERNS_MAX) {
         // One that makes no sense to us is passed over, as git does.
         let _ = builder.add_line(None, line);

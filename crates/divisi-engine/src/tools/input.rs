@@ -41,21 +41,34 @@ pub(super) fn checked(definition: &ToolDefinition, input: &Value) -> Result<Valu
             Ok(other) => format!("they are {other}"),
             Err(error) => error.to_string(),
         };
-        return Err(cut(format!("the arguments of `{}` are no JSON object: {why}", definition.name)));
+        return Err(cut(format!(
+            "the arguments of `{}` are no JSON object: {why}",
+            definition.name
+        )));
     }
     let mut problems = too_long(&input);
     if problems.is_empty() {
-        let validator = jsonschema::validator_for(&definition.input_schema).map_err(|e| e.to_string())?;
-        problems.extend(validator.iter_errors(&input).take(PROBLEMS_MAX).map(|error| {
-            match error.instance_path().as_str().trim_start_matches('/') {
-                "" => cut(format!("- {error}")),
-                field => cut(format!("- {field}: {error}")),
-            }
-        }));
+        let validator =
+            jsonschema::validator_for(&definition.input_schema).map_err(|e| e.to_string())?;
+        problems.extend(
+            validator
+                .iter_errors(&input)
+                .take(PROBLEMS_MAX)
+                .map(
+                    |error| match error.instance_path().as_str().trim_start_matches('/') {
+                        "" => cut(format!("- {error}")),
+                        field => cut(format!("- {field}: {error}")),
+                    },
+                ),
+        );
     }
     match problems.is_empty() {
         true => Ok(input),
-        false => Err(format!("the input does not fit `{}`:\n{}", definition.name, problems.join("\n"))),
+        false => Err(format!(
+            "the input does not fit `{}`:\n{}",
+            definition.name,
+            problems.join("\n")
+        )),
     }
 }
 
@@ -68,7 +81,11 @@ fn too_long(input: &Value) -> Vec<String> {
     let fields = input.as_object().into_iter().flatten();
     let problem = |(field, value): (&String, &Value)| {
         let (length, most) = (value.as_str()?.len(), bytes_max(field));
-        (length > most).then(|| cut(format!("- {field}: is {length} bytes long, {most} are allowed")))
+        (length > most).then(|| {
+            cut(format!(
+                "- {field}: is {length} bytes long, {most} are allowed"
+            ))
+        })
     };
     fields.filter_map(problem).take(PROBLEMS_MAX).collect()
 }
@@ -133,7 +150,9 @@ fn whole(value: &Value) -> Option<Value> {
     match value {
         Value::String(text) => text.trim().parse::<i64>().ok().map(Value::from),
         Value::Number(number) if number.is_f64() => {
-            let number = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() <= MOST)?;
+            let number = number
+                .as_f64()
+                .filter(|n| n.fract() == 0.0 && n.abs() <= MOST)?;
             Some(Value::Number(Number::from(number as i64)))
         }
         _ => None,
@@ -176,30 +195,53 @@ mod tests {
             json!({"invalid_json": "\"{}\""}),
             json!({"glob": null}),
         ] {
-            assert_eq!(fixture.ok("list_files", nothing.clone()).await, "a", "{nothing}");
+            assert_eq!(
+                fixture.ok("list_files", nothing.clone()).await,
+                "a",
+                "{nothing}"
+            );
         }
         for second in [
             json!({"path": "a", "offset": "2", "limit": 1.0}),
             json!("{\"path\": \"a\", \"offset\": 2}"),
             json!({"invalid_json": "\"{\\\"path\\\": \\\"a\\\", \\\"offset\\\": 2}\""}),
         ] {
-            assert_eq!(fixture.ok("read_file", second.clone()).await, "2\ttwo", "{second}");
+            assert_eq!(
+                fixture.ok("read_file", second.clone()).await,
+                "2\ttwo",
+                "{second}"
+            );
         }
         let edit = json!({"path": "a", "old_text": "o", "new_text": "0", "replace_all": "true"});
-        assert_eq!(fixture.ok("edit_file", edit).await, "changed `a` on lines 1, 2");
+        assert_eq!(
+            fixture.ok("edit_file", edit).await,
+            "changed `a` on lines 1, 2"
+        );
     }
 
     #[tokio::test]
     async fn what_is_no_input_is_named() {
         let fixture = Fixture::new();
         for (input, problem) in [
-            (json!({"path": "a", "offset": "two"}), "offset: \"two\" is not of type \"integer\""),
+            (
+                json!({"path": "a", "offset": "two"}),
+                "offset: \"two\" is not of type \"integer\"",
+            ),
             (json!({"path": "a", "offset": 1e300}), "the input"),
-            (json!({"path": "a", "limit": -1}), "limit: -1 is less than the minimum of 1"),
+            (
+                json!({"path": "a", "limit": -1}),
+                "limit: -1 is less than the minimum of 1",
+            ),
             (json!({"path": null}), "\"path\" is a required property"),
-            (json!("{\"path\": "), "are no JSON object: EOF while parsing"),
+            (
+                json!("{\"path\": "),
+                "are no JSON object: EOF while parsing",
+            ),
             (json!([1]), "are no JSON object: they are [1]"),
-            (json!({"path": ["a"]}), "path: [\"a\"] is not of type \"string\""),
+            (
+                json!({"path": ["a"]}),
+                "path: [\"a\"] is not of type \"string\"",
+            ),
         ] {
             let error = fixture.error("read_file", input.clone()).await;
             assert!(error.contains(problem), "{input}: {error}");
@@ -211,15 +253,25 @@ mod tests {
         let fixture = Fixture::new().file("a", "x");
         let long = "a".repeat(17 * 1024 * 1024);
         for definition in fixture.toolbox().definitions() {
-            let properties = definition.input_schema["properties"].as_object().unwrap().clone();
-            let texts = properties.iter().filter(|(_, schema)| schema["type"] == "string");
+            let properties = definition.input_schema["properties"]
+                .as_object()
+                .unwrap()
+                .clone();
+            let texts = properties
+                .iter()
+                .filter(|(_, schema)| schema["type"] == "string");
             for (field, _) in texts {
-                let filled = properties.iter().filter(|(_, schema)| schema["type"] == "string");
+                let filled = properties
+                    .iter()
+                    .filter(|(_, schema)| schema["type"] == "string");
                 let mut input: serde_json::Map<String, Value> =
                     filled.map(|(name, _)| (name.clone(), json!("a"))).collect();
                 input.insert(field.clone(), json!(long));
                 let error = fixture.error(definition.name, Value::Object(input)).await;
-                assert!(error.contains(&format!("{field}: is {} bytes long", long.len())), "{error:.200}");
+                assert!(
+                    error.contains(&format!("{field}: is {} bytes long", long.len())),
+                    "{error:.200}"
+                );
                 assert!(error.len() < 1_000, "{field}");
             }
         }
@@ -231,24 +283,44 @@ mod tests {
         let braces = |depth| format!("{}a{}", "{".repeat(depth), "}".repeat(depth));
         for tool in ["list_files", "search_files"] {
             for (glob, why) in [
-                (braces(500), "the glob has more than 32 braces in each other"),
-                (braces(20_000), "glob: is 40001 bytes long, 1024 are allowed"),
+                (
+                    braces(500),
+                    "the glob has more than 32 braces in each other",
+                ),
+                (
+                    braces(20_000),
+                    "glob: is 40001 bytes long, 1024 are allowed",
+                ),
                 (format!("{{{}", "a,".repeat(500)), "the glob is not valid"),
             ] {
-                let error = fixture.error(tool, json!({"glob": glob, "pattern": "a"})).await;
+                let error = fixture
+                    .error(tool, json!({"glob": glob, "pattern": "a"}))
+                    .await;
                 assert!(
                     error.contains(why) || error.contains("'pattern' was unexpected"),
                     "{tool}: {error:.200}"
                 );
             }
         }
-        for pattern in
-            [r"\w{200}{200}", r"(?:\w{50}){50}", &format!("{}a{}", "(".repeat(100), ")".repeat(100))]
-        {
-            let error = fixture.error("search_files", json!({"pattern": pattern})).await;
-            assert!(error.contains("the pattern is not valid"), "{pattern}: {error:.200}");
+        for pattern in [
+            r"\w{200}{200}",
+            r"(?:\w{50}){50}",
+            &format!("{}a{}", "(".repeat(100), ")".repeat(100)),
+        ] {
+            let error = fixture
+                .error("search_files", json!({"pattern": pattern}))
+                .await;
+            assert!(
+                error.contains("the pattern is not valid"),
+                "{pattern}: {error:.200}"
+            );
         }
         // Slow for engines that try all ways; here it takes one pass.
-        assert_eq!(fixture.ok("search_files", json!({"pattern": "(a*)*b"})).await, "no matches");
+        assert_eq!(
+            fixture
+                .ok("search_files", json!({"pattern": "(a*)*b"}))
+                .await,
+            "no matches"
+        );
     }
 }

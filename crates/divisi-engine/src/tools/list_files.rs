@@ -12,9 +12,10 @@ pub(super) const NAME: &str = "list_files";
 pub(super) fn definition() -> ToolDefinition {
     ToolDefinition {
         name: NAME,
-        description: "List the files of the workspace, sorted by path. Files that git ignores are left \
+        description:
+            "List the files of the workspace, sorted by path. Files that git ignores are left \
                       out unless `path` is inside an ignored folder."
-            .into(),
+                .into(),
         input_schema: json!({
             "type": "object",
             "properties": {
@@ -57,11 +58,17 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch)
     }
     let mut text = String::new();
     for entry in shown.iter().take(limits.entries_max) {
-        text.push_str(&format!("{}{}\n", entry.place.display(), if entry.is_folder { "/" } else { "" }));
+        text.push_str(&format!(
+            "{}{}\n",
+            entry.place.display(),
+            if entry.is_folder { "/" } else { "" }
+        ));
     }
     if shown.len() > limits.entries_max {
         let more = shown.len() - limits.entries_max;
-        text.push_str(&format!("… {more} more; a glob, a path or a depth shows less at a time"));
+        text.push_str(&format!(
+            "… {more} more; a glob, a path or a depth shows less at a time"
+        ));
     }
     Ok(text.trim_end().to_owned() + &found.remarks)
 }
@@ -95,24 +102,37 @@ mod tests {
 
     #[tokio::test]
     async fn ignore_rules_hold_without_a_repository_and_below_the_root() {
-        let fixture = Fixture::new().file(".gitignore", "*.log").file("a/x.log", "").file("a/y", "");
+        let fixture = Fixture::new()
+            .file(".gitignore", "*.log")
+            .file("a/x.log", "")
+            .file("a/y", "");
         assert_eq!(fixture.ok("list_files", json!({"path": "a"})).await, "a/y");
     }
 
     #[tokio::test]
     async fn ignored_folders_can_be_looked_into_on_purpose() {
-        assert_eq!(repository().ok("list_files", json!({"path": "target"})).await, "target/debug/out.rs");
+        assert_eq!(
+            repository()
+                .ok("list_files", json!({"path": "target"}))
+                .await,
+            "target/debug/out.rs"
+        );
     }
 
     #[tokio::test]
     async fn globs_choose_by_name_or_by_path() {
         let fixture = repository();
         let with = async |glob: &str, path: &str| {
-            fixture.ok("list_files", json!({"glob": glob, "path": path})).await
+            fixture
+                .ok("list_files", json!({"glob": glob, "path": path}))
+                .await
         };
         assert_eq!(with("*.rs", ".").await, "a/deep/mod.rs\na/lib.rs\nb.rs");
         assert_eq!(with("a/*.rs", ".").await, "a/lib.rs");
-        assert_eq!(with("./a/**/*.{rs,md}", ".").await, "a/deep/mod.rs\na/deep/notes.md\na/lib.rs");
+        assert_eq!(
+            with("./a/**/*.{rs,md}", ".").await,
+            "a/deep/mod.rs\na/deep/notes.md\na/lib.rs"
+        );
         assert_eq!(with("deep/*.rs", "a").await, "a/deep/mod.rs");
         assert_eq!(with("a/deep/*.rs", "a").await, "a/deep/mod.rs");
         assert_eq!(with("*.py", ".").await, "no files");
@@ -123,15 +143,28 @@ mod tests {
     #[tokio::test]
     async fn depth_shows_the_folders_where_it_stops() {
         let fixture = repository();
-        assert_eq!(fixture.ok("list_files", json!({"depth": 1})).await, ".github/\n.gitignore\na/\nb.rs");
-        assert_eq!(fixture.ok("list_files", json!({"depth": 1, "path": "a"})).await, "a/deep/\na/lib.rs");
+        assert_eq!(
+            fixture.ok("list_files", json!({"depth": 1})).await,
+            ".github/\n.gitignore\na/\nb.rs"
+        );
+        assert_eq!(
+            fixture
+                .ok("list_files", json!({"depth": 1, "path": "a"}))
+                .await,
+            "a/deep/\na/lib.rs"
+        );
     }
 
     #[tokio::test]
     async fn a_long_list_ends_with_what_is_missing() {
-        let fixture = (0..12).fold(Fixture::new(), |f, i| f.file(&format!("{i:02}"), "")).entries_max(10);
+        let fixture = (0..12)
+            .fold(Fixture::new(), |f, i| f.file(&format!("{i:02}"), ""))
+            .entries_max(10);
         let text = fixture.ok("list_files", json!({})).await;
-        assert!(text.ends_with("09\n… 2 more; a glob, a path or a depth shows less at a time"), "{text}");
+        assert!(
+            text.ends_with("09\n… 2 more; a glob, a path or a depth shows less at a time"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
@@ -141,19 +174,30 @@ mod tests {
             fixture.error("list_files", json!({"path": "b"})).await,
             "`b` does not exist; did you mean `b.rs`?"
         );
-        assert!(fixture.error("list_files", json!({"path": ".."})).await.contains("outside"));
+        assert!(
+            fixture
+                .error("list_files", json!({"path": ".."}))
+                .await
+                .contains("outside")
+        );
     }
 
     #[tokio::test]
     async fn links_are_neither_listed_nor_followed() {
-        let fixture = Fixture::new().file("a", "").link("/etc", "etc").link("a", "b");
+        let fixture = Fixture::new()
+            .file("a", "")
+            .link("/etc", "etc")
+            .link("a", "b");
         assert_eq!(fixture.ok("list_files", json!({})).await, "a");
     }
 
     #[tokio::test]
     async fn patterns_of_a_repository_are_bounded() {
         let hostile = format!("{}a{}\n*.log\n", "{".repeat(20_000), "}".repeat(20_000));
-        let fixture = Fixture::new().file(".gitignore", &hostile).file("a", "").file("x.log", "");
+        let fixture = Fixture::new()
+            .file(".gitignore", &hostile)
+            .file("a", "")
+            .file("x.log", "");
         assert_eq!(fixture.ok("list_files", json!({})).await, ".gitignore\na");
     }
 
@@ -171,7 +215,13 @@ mod tests {
             .file("b/keep.log", "")
             .file("b/x", "");
         let pipe = fixture.path("b/.gitignore");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         assert_eq!(
             fixture.ok("list_files", json!({})).await,
             ".gitignore\na/.gitignore\na/keep.log\na/top\nb/x"
@@ -181,8 +231,13 @@ mod tests {
 
     #[tokio::test]
     async fn very_deep_folders_are_said_to_be_left_out() {
-        let fixture = Fixture::new().file(&format!("{}x", "a/".repeat(200)), "").file("b", "");
-        assert_eq!(fixture.ok("list_files", json!({})).await, "b\n… 1 entries could not be read");
+        let fixture = Fixture::new()
+            .file(&format!("{}x", "a/".repeat(200)), "")
+            .file("b", "");
+        assert_eq!(
+            fixture.ok("list_files", json!({})).await,
+            "b\n… 1 entries could not be read"
+        );
     }
 
     #[tokio::test]
@@ -190,7 +245,10 @@ mod tests {
         let fixture = Fixture::new().file("a", "");
         fixture.cancel.cancel();
         assert_eq!(fixture.error("list_files", json!({})).await, "cancelled");
-        assert_eq!(fixture.error("search_files", json!({"pattern": "a"})).await, "cancelled");
+        assert_eq!(
+            fixture.error("search_files", json!({"pattern": "a"})).await,
+            "cancelled"
+        );
     }
 
     #[tokio::test]

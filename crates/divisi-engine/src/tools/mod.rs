@@ -160,8 +160,18 @@ type Answer = Result<String, String>;
 impl From<Answer> for ToolOutput {
     fn from(answer: Answer) -> Self {
         match answer {
-            Ok(text) => Self { text, is_error: false, not_permitted: None, exit: None },
-            Err(text) => Self { text, is_error: true, not_permitted: None, exit: None },
+            Ok(text) => Self {
+                text,
+                is_error: false,
+                not_permitted: None,
+                exit: None,
+            },
+            Err(text) => Self {
+                text,
+                is_error: true,
+                not_permitted: None,
+                exit: None,
+            },
         }
     }
 }
@@ -178,15 +188,29 @@ impl Toolbox {
     ) -> Result<Self, NoRoot> {
         let root = Arc::new(Root::open(root, protected.clone())?);
         let commands = selection.commands().clone();
-        let none = Self { root, tools: vec![], withheld: vec![], commands, limits };
+        let none = Self {
+            root,
+            tools: vec![],
+            withheld: vec![],
+            commands,
+            limits,
+        };
         Ok(none.reselect(selection, permissions))
     }
 
     /// Other tools in the same workspace, which is not opened again.
     pub fn reselect(&self, selection: &Selection, permissions: Permissions) -> Self {
-        let (tools, withheld) = selection.tools().partition(|tool| tool.is_permitted(permissions));
+        let (tools, withheld) = selection
+            .tools()
+            .partition(|tool| tool.is_permitted(permissions));
         let commands = selection.commands().clone();
-        Self { root: self.root.clone(), tools, withheld, commands, limits: self.limits }
+        Self {
+            root: self.root.clone(),
+            tools,
+            withheld,
+            commands,
+            limits: self.limits,
+        }
     }
 
     /// Whether there is no tool at all.
@@ -212,7 +236,12 @@ impl Toolbox {
     /// Dropping the future stops a command, and soon what walks or searches; a
     /// file that is being written is written whole or not at all.
     pub async fn call(&self, name: &str, input: &Value, cancel: &CancellationToken) -> ToolOutput {
-        let mut output = match self.definitions().into_iter().zip(&self.tools).find(|(d, _)| d.name == name) {
+        let mut output = match self
+            .definitions()
+            .into_iter()
+            .zip(&self.tools)
+            .find(|(d, _)| d.name == name)
+        {
             Some((definition, tool)) => match input::checked(&definition, input) {
                 Ok(input) => self.run(*tool, input, cancel).await,
                 Err(problem) => Err(problem).into(),
@@ -236,8 +265,12 @@ impl Toolbox {
             Tool::RunCommand => {
                 return run_command::run(&root, &self.commands, &limits, input, &cancel).await;
             }
-            Tool::ListFiles => blocking(move || list_files::run(&root, &limits, input, &watch)).await,
-            Tool::SearchFiles => blocking(move || search_files::run(&root, &limits, input, &watch)).await,
+            Tool::ListFiles => {
+                blocking(move || list_files::run(&root, &limits, input, &watch)).await
+            }
+            Tool::SearchFiles => {
+                blocking(move || search_files::run(&root, &limits, input, &watch)).await
+            }
             Tool::ReadFile => blocking(move || read_file::run(&root, &limits, input, &watch)).await,
             Tool::WriteFile => blocking(move || write_file::run(&root, input, &watch)).await,
             Tool::EditFile => blocking(move || edit_file::run(&root, input, &watch)).await,
@@ -248,7 +281,10 @@ impl Toolbox {
     /// The tool that an agent means by this name, where a permission keeps it away.
     fn not_permitted(&self, name: &str) -> Option<NotPermitted> {
         let tool = selection::tool(name).filter(|tool| self.withheld.contains(tool))?;
-        Some(NotPermitted { tool: tool.name(), permission: tool.permission()? })
+        Some(NotPermitted {
+            tool: tool.name(),
+            permission: tool.permission()?,
+        })
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -319,7 +355,9 @@ impl Tool {
 const NAME_BYTES_MAX: usize = 64;
 
 async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(format!("the tool broke down: {e}")))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| Err(format!("the tool broke down: {e}")))
 }
 
 /// Cuts `text` at a character boundary and says so.
@@ -327,7 +365,9 @@ fn shorten(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
         let omitted = text.len() - bytes_max;
         text.truncate(text.floor_char_boundary(bytes_max));
-        text.push_str(&format!("\n… {omitted} more bytes left out; ask for less at a time"));
+        text.push_str(&format!(
+            "\n… {omitted} more bytes left out; ask for less at a time"
+        ));
     }
 }
 
@@ -337,7 +377,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const ALL: Permissions = Permissions { write: true, run: true };
+    const ALL: Permissions = Permissions {
+        write: true,
+        run: true,
+    };
 
     fn names(selection: &Selection, permissions: Permissions) -> Vec<&'static str> {
         let toolbox = Toolbox::new(
@@ -348,7 +391,11 @@ mod tests {
             &Protected::default(),
         )
         .unwrap();
-        toolbox.definitions().iter().map(|definition| definition.name).collect()
+        toolbox
+            .definitions()
+            .iter()
+            .map(|definition| definition.name)
+            .collect()
     }
 
     #[test]
@@ -357,9 +404,21 @@ mod tests {
         let reading = ["list_files", "search_files", "read_file"];
         assert_eq!(names(&all, Permissions::default()), reading);
         let writing = [&reading[..], &["write_file", "edit_file"]].concat();
-        assert_eq!(names(&all, Permissions { write: true, run: false }), writing);
+        assert_eq!(
+            names(
+                &all,
+                Permissions {
+                    write: true,
+                    run: false
+                }
+            ),
+            writing
+        );
         assert_eq!(names(&all, ALL), [&writing[..], &["run_command"]].concat());
-        assert_eq!(names(&Selection::of(Some(&["Bash"]), &[]), Permissions::default()), [""; 0]);
+        assert_eq!(
+            names(&Selection::of(Some(&["Bash"]), &[]), Permissions::default()),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -372,7 +431,10 @@ mod tests {
             &Protected::default(),
         )
         .unwrap();
-        for ToolDefinition { name, input_schema, .. } in toolbox.definitions() {
+        for ToolDefinition {
+            name, input_schema, ..
+        } in toolbox.definitions()
+        {
             jsonschema::validator_for(&input_schema).unwrap();
             assert_eq!(input_schema["additionalProperties"], json!(false), "{name}");
             for field in input_schema["properties"].as_object().unwrap().values() {
@@ -390,7 +452,10 @@ mod tests {
              edit_file, run_command"
         );
         let not_permitted = async |fixture: &Fixture, tool| {
-            let output = fixture.toolbox().call(tool, &json!({}), &CancellationToken::new()).await;
+            let output = fixture
+                .toolbox()
+                .call(tool, &json!({}), &CancellationToken::new())
+                .await;
             output.not_permitted.map(|refused| refused.permission)
         };
         assert_eq!(not_permitted(&fixture, "write_file").await, None);
@@ -401,8 +466,16 @@ mod tests {
         );
         assert_eq!(not_permitted(&reader, "write_file").await, Some("write"));
         assert_eq!(not_permitted(&reader, "run_command").await, Some("run"));
-        assert_eq!(not_permitted(&reader, "Bash").await, Some("run"), "by its name elsewhere");
-        assert_eq!(not_permitted(&reader, "read_file").await, None, "wrong input, but permitted");
+        assert_eq!(
+            not_permitted(&reader, "Bash").await,
+            Some("run"),
+            "by its name elsewhere"
+        );
+        assert_eq!(
+            not_permitted(&reader, "read_file").await,
+            None,
+            "wrong input, but permitted"
+        );
         assert_eq!(not_permitted(&reader, "fly").await, None);
     }
 
@@ -410,7 +483,9 @@ mod tests {
     async fn wrong_input_names_the_field() {
         let fixture = Fixture::new();
         assert_eq!(
-            fixture.error("read_file", json!({"limit": "ten", "pat": "a"})).await,
+            fixture
+                .error("read_file", json!({"limit": "ten", "pat": "a"}))
+                .await,
             "the input does not fit `read_file`:\n\
              - limit: \"ten\" is not of type \"integer\"\n\
              - Additional properties are not allowed ('pat' was unexpected)\n\

@@ -52,12 +52,16 @@ pub(super) struct Place {
 impl Place {
     /// What has this name in the folder at this place.
     pub(super) fn child(&self, name: &OsStr) -> Self {
-        Self { path: self.path.join(name) }
+        Self {
+            path: self.path.join(name),
+        }
     }
 
     /// The folders above it, the nearest first and the root last.
     pub(super) fn folders(&self) -> impl Iterator<Item = Self> {
-        self.path.ancestors().skip(1).map(|path| Self { path: path.to_owned() })
+        self.path.ancestors().skip(1).map(|path| Self {
+            path: path.to_owned(),
+        })
     }
 
     /// Relative to the workspace, as models see it.
@@ -75,10 +79,17 @@ impl Place {
 
 impl Root {
     pub(super) fn open(path: &Path, protected: Protected) -> Result<Self, NoRoot> {
-        let fail = |source| NoRoot { path: path.to_owned(), source };
+        let fail = |source| NoRoot {
+            path: path.to_owned(),
+            source,
+        };
         let real = path.canonicalize().map_err(fail)?;
         let folder = rustix::fs::open(&real, FOLDER, Mode::empty()).map_err(|e| fail(e.into()))?;
-        Ok(Self { path: real, folder, protected })
+        Ok(Self {
+            path: real,
+            folder,
+            protected,
+        })
     }
 
     /// Absolute and free of links.
@@ -99,18 +110,26 @@ impl Root {
         let real = loop {
             match existing.canonicalize() {
                 Ok(real) => break real,
-                Err(e) if e.kind() == io::ErrorKind::NotFound && existing.symlink_metadata().is_err() => {}
+                Err(e)
+                    if e.kind() == io::ErrorKind::NotFound
+                        && existing.symlink_metadata().is_err() => {}
                 // A link that leads nowhere may lead outside tomorrow.
                 Err(e) => return Err(format!("`{asked}` cannot be resolved: {}", reason(&e))),
             }
             match existing.components().next_back() {
                 Some(Component::Normal(name)) => missing.push(name.to_owned()),
-                _ => return Err(format!("`{asked}` goes up from a folder that does not exist")),
+                _ => {
+                    return Err(format!(
+                        "`{asked}` goes up from a folder that does not exist"
+                    ));
+                }
             }
             existing.pop();
         };
         let Ok(inside) = real.strip_prefix(&self.path) else {
-            return Err(format!("`{asked}` is outside the workspace; paths are relative to its root"));
+            return Err(format!(
+                "`{asked}` is outside the workspace; paths are relative to its root"
+            ));
         };
         let mut path = inside.to_owned();
         path.extend(missing.iter().rev());
@@ -124,7 +143,9 @@ impl Root {
             return Err(format!("`{asked}` is a folder"));
         }
         match self.protected.why(&self.path, &place.path) {
-            Some(why) => Err(format!("`{asked}` is protected: {why}; answer with the content instead")),
+            Some(why) => Err(format!(
+                "`{asked}` is protected: {why}; answer with the content instead"
+            )),
             None => Ok(place),
         }
     }
@@ -168,15 +189,17 @@ impl Root {
     /// Another name of a replaced file, a hard link, keeps the old content.
     pub(super) fn write_file(&self, place: &Place, content: &[u8]) -> io::Result<()> {
         let (folder, name) = self.open_parent(place, true)?;
-        let (mode, there) = match rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if !FileType::from_raw_mode(stat.st_mode).is_file() => {
-                return Err(io::Error::other("not a regular file"));
-            }
-            Ok(stat) => (Mode::from_raw_mode(stat.st_mode & MODE_MAX), true),
-            Err(_) => (Mode::from_raw_mode(0o666 & MODE_MAX), false),
-        };
+        let (mode, there) =
+            match rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if !FileType::from_raw_mode(stat.st_mode).is_file() => {
+                    return Err(io::Error::other("not a regular file"));
+                }
+                Ok(stat) => (Mode::from_raw_mode(stat.st_mode & MODE_MAX), true),
+                Err(_) => (Mode::from_raw_mode(0o666 & MODE_MAX), false),
+            };
         let draft = draft_name();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(&folder, &draft, flags, mode)?);
         let written = (|| {
             io::Write::write_all(&mut file, content)?;
@@ -213,12 +236,20 @@ impl Root {
     }
 }
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// A name for a file that is not finished.
 fn draft_name() -> OsString {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!(".divisi-draft-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)).into()
+    format!(
+        ".divisi-draft-{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
+    .into()
 }
 
 /// The reason in a few words, without the number of the error.
@@ -228,7 +259,9 @@ pub(super) fn reason(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
         io::ErrorKind::NotADirectory => "a part of its path is not a folder".to_owned(),
-        _ if Errno::from_io_error(error) == Some(Errno::LOOP) => "its links go in a circle".to_owned(),
+        _ if Errno::from_io_error(error) == Some(Errno::LOOP) => {
+            "its links go in a circle".to_owned()
+        }
         _ => error.to_string(),
     }
 }
@@ -261,7 +294,11 @@ mod tests {
         symlink(inside.join("a"), inside.join("to-a")).unwrap();
         symlink("loop", inside.join("loop")).unwrap();
         let root = Root::open(&inside, Protected::default()).unwrap();
-        House { _whole: whole, outside, root }
+        House {
+            _whole: whole,
+            outside,
+            root,
+        }
     }
 
     fn found(house: &House, asked: &str) -> String {
@@ -275,7 +312,14 @@ mod tests {
     #[test]
     fn paths_inside_are_found_however_they_are_written() {
         let house = house();
-        for asked in ["a/file", "./a//file", "a/b/../file", "to-file", "to-a/file", "../in/a/file"] {
+        for asked in [
+            "a/file",
+            "./a//file",
+            "a/b/../file",
+            "to-file",
+            "to-a/file",
+            "../in/a/file",
+        ] {
             assert_eq!(found(&house, asked), "a/file", "{asked}");
         }
         let absolute = house.root.path().join("a/file");
@@ -302,15 +346,24 @@ mod tests {
             secret.to_str().unwrap(),
             "../in2",
         ] {
-            assert!(refused(&house, asked).contains("outside the workspace"), "{asked}");
+            assert!(
+                refused(&house, asked).contains("outside the workspace"),
+                "{asked}"
+            );
         }
     }
 
     #[test]
     fn paths_that_lead_nowhere_certain_are_refused() {
         let house = house();
-        assert_eq!(refused(&house, "to-nothing"), "`to-nothing` cannot be resolved: it does not exist");
-        assert_eq!(refused(&house, "loop/x"), "`loop/x` cannot be resolved: its links go in a circle");
+        assert_eq!(
+            refused(&house, "to-nothing"),
+            "`to-nothing` cannot be resolved: it does not exist"
+        );
+        assert_eq!(
+            refused(&house, "loop/x"),
+            "`loop/x` cannot be resolved: its links go in a circle"
+        );
         assert_eq!(
             refused(&house, "new/../../out"),
             "`new/../../out` goes up from a folder that does not exist"
@@ -323,7 +376,10 @@ mod tests {
     fn a_link_that_appears_after_the_check_is_not_followed() {
         let house = house();
         let inside = house.root.path().to_owned();
-        let (read, write) = (house.root.locate("a/file").unwrap(), house.root.locate("a/b/secret").unwrap());
+        let (read, write) = (
+            house.root.locate("a/file").unwrap(),
+            house.root.locate("a/b/secret").unwrap(),
+        );
         fs::remove_dir_all(inside.join("a")).unwrap();
         symlink(&house.outside, inside.join("a")).unwrap();
         assert!(house.root.open_file(&read).is_err());
@@ -333,7 +389,10 @@ mod tests {
         symlink(house.outside.join("secret"), inside.join("a/file")).unwrap();
         assert!(house.root.open_file(&read).is_err());
         assert!(house.root.write_file(&read, b"overwritten").is_err());
-        assert_eq!(fs::read_to_string(house.outside.join("secret")).unwrap(), "secret");
+        assert_eq!(
+            fs::read_to_string(house.outside.join("secret")).unwrap(),
+            "secret"
+        );
         assert_eq!(fs::read_dir(&house.outside).unwrap().count(), 1);
     }
 
@@ -342,29 +401,64 @@ mod tests {
         let house = house();
         let script = house.root.path().join("a/file");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o751)).unwrap();
-        house.root.write_file(&house.root.locate("to-file").unwrap(), b"new").unwrap();
+        house
+            .root
+            .write_file(&house.root.locate("to-file").unwrap(), b"new")
+            .unwrap();
         assert_eq!(fs::read_to_string(&script).unwrap(), "new");
-        assert_eq!(fs::metadata(&script).unwrap().permissions().mode() & 0o777, 0o751);
+        assert_eq!(
+            fs::metadata(&script).unwrap().permissions().mode() & 0o777,
+            0o751
+        );
         assert!(house.root.path().join("to-file").is_symlink());
-        assert!(house.root.write_file(&house.root.locate("a/b").unwrap(), b"x").is_err());
-        let mut names: Vec<_> = fs::read_dir(house.root.path().join("a")).unwrap().flatten().collect();
+        assert!(
+            house
+                .root
+                .write_file(&house.root.locate("a/b").unwrap(), b"x")
+                .is_err()
+        );
+        let mut names: Vec<_> = fs::read_dir(house.root.path().join("a"))
+            .unwrap()
+            .flatten()
+            .collect();
         names.sort_by_key(|entry| entry.file_name());
-        assert_eq!(names.iter().map(|e| e.file_name()).collect::<Vec<_>>(), ["b", "file"]);
+        assert_eq!(
+            names.iter().map(|e| e.file_name()).collect::<Vec<_>>(),
+            ["b", "file"]
+        );
     }
 
     #[test]
     fn modes_that_give_away_rights_are_not_kept() {
         let house = house();
         let inside = house.root.path().to_owned();
-        for (before, after) in [(0o4755, 0o755), (0o2771, 0o771), (0o1777, 0o775), (0o666, 0o664)] {
+        for (before, after) in [
+            (0o4755, 0o755),
+            (0o2771, 0o771),
+            (0o1777, 0o775),
+            (0o666, 0o664),
+        ] {
             fs::set_permissions(inside.join("a/file"), fs::Permissions::from_mode(before)).unwrap();
-            house.root.write_file(&house.root.locate("a/file").unwrap(), b"new").unwrap();
-            let mode = fs::metadata(inside.join("a/file")).unwrap().permissions().mode() & 0o7777;
+            house
+                .root
+                .write_file(&house.root.locate("a/file").unwrap(), b"new")
+                .unwrap();
+            let mode = fs::metadata(inside.join("a/file"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o7777;
             assert_eq!(mode, after, "{before:o}");
         }
-        house.root.write_file(&house.root.locate("new/file").unwrap(), b"new").unwrap();
+        house
+            .root
+            .write_file(&house.root.locate("new/file").unwrap(), b"new")
+            .unwrap();
         for made in ["new", "new/file"] {
-            let mode = fs::metadata(inside.join(made)).unwrap().permissions().mode();
+            let mode = fs::metadata(inside.join(made))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o7002, 0, "{made}: {mode:o}");
         }
     }
@@ -373,8 +467,17 @@ mod tests {
     fn a_pipe_is_refused_instead_of_waited_for() {
         let house = house();
         let pipe = house.root.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let error = house.root.open_file(&house.root.locate("pipe").unwrap()).unwrap_err();
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let error = house
+            .root
+            .open_file(&house.root.locate("pipe").unwrap())
+            .unwrap_err();
         assert_eq!(reason(&error), "not a regular file");
     }
 

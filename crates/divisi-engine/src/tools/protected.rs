@@ -26,7 +26,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Names that no tool writes to, at any depth.
-const NAMES: [&str; 6] = [".git", ".divisi", ".claude", "divisi.toml", ".mcp.json", ".envrc"];
+const NAMES: [&str; 6] = [
+    ".git",
+    ".divisi",
+    ".claude",
+    "divisi.toml",
+    ".mcp.json",
+    ".envrc",
+];
 
 /// Files and folders that a run has in use. Clones share what is added.
 #[derive(Clone, Debug, Default)]
@@ -36,14 +43,27 @@ impl Protected {
     /// Protects the file at `path`, or all that is below it, from now on. It need
     /// not exist; a path that is not absolute is meant from the current folder.
     pub fn add(&self, path: impl AsRef<Path>) {
-        let Ok(path) = std::path::absolute(path) else { return };
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(path);
+        let Ok(path) = std::path::absolute(path) else {
+            return;
+        };
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path);
     }
 
     /// Protects what git does by itself where `workspace` is part of a repository.
     pub(crate) fn add_git(&self, workspace: &Path) {
-        let Some(top) = workspace.ancestors().find(|folder| folder.join(".git").exists()) else { return };
-        git_files::folders(top).into_iter().chain(git_files::hooks(top)).for_each(|path| self.add(path));
+        let Some(top) = workspace
+            .ancestors()
+            .find(|folder| folder.join(".git").exists())
+        else {
+            return;
+        };
+        git_files::folders(top)
+            .into_iter()
+            .chain(git_files::hooks(top))
+            .for_each(|path| self.add(path));
     }
 
     /// Why nothing may be written to `place`, which lies below `root` and is free
@@ -53,7 +73,11 @@ impl Protected {
         if let Some(name) = named(root, place) {
             return Some(format!("`{}` decides what programs may do", name.display()));
         }
-        let steps: Vec<_> = whole.ancestors().take_while(|step| *step != root).filter_map(identity).collect();
+        let steps: Vec<_> = whole
+            .ancestors()
+            .take_while(|step| *step != root)
+            .filter_map(identity)
+            .collect();
         let protected = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let is_held = |path: &PathBuf| {
             let there = path.metadata().ok().map(|there| (there.dev(), there.ino()));
@@ -64,7 +88,10 @@ impl Protected {
             // A folder of flows that holds the whole workspace has its flows beside it.
             leads_below(&real, &whole) && !root.starts_with(&real)
         };
-        protected.iter().any(is_held).then(|| "it decides over runs and what they may do".to_owned())
+        protected
+            .iter()
+            .any(is_held)
+            .then(|| "it decides over runs and what they may do".to_owned())
     }
 }
 
@@ -74,7 +101,8 @@ fn named<'p>(root: &Path, place: &'p Path) -> Option<&'p OsStr> {
     for step in place {
         let there = identity(&folder.join(step));
         let is_same = |name: &&str| {
-            alike(step, OsStr::new(name)) || (there.is_some() && identity(&folder.join(name)) == there)
+            alike(step, OsStr::new(name))
+                || (there.is_some() && identity(&folder.join(name)) == there)
         };
         if NAMES.iter().any(is_same) {
             return Some(step);
@@ -86,14 +114,18 @@ fn named<'p>(root: &Path, place: &'p Path) -> Option<&'p OsStr> {
 
 /// What tells a file or folder from all others, whatever it is called.
 fn identity(path: &Path) -> Option<(u64, u64)> {
-    path.symlink_metadata().ok().map(|there: Metadata| (there.dev(), there.ino()))
+    path.symlink_metadata()
+        .ok()
+        .map(|there: Metadata| (there.dev(), there.ino()))
 }
 
 /// Whether `path` is `folder` or below it, for a file system that may not tell
 /// upper from lower case.
 fn leads_below(folder: &Path, path: &Path) -> bool {
     let mut steps = path.iter();
-    folder.iter().all(|step| steps.next().is_some_and(|other| alike(step, other)))
+    folder
+        .iter()
+        .all(|step| steps.next().is_some_and(|other| alike(step, other)))
 }
 
 /// Whether some file system takes two names for one: without regard to case, or
@@ -104,7 +136,11 @@ fn alike(a: &OsStr, b: &OsStr) -> bool {
 
 fn folded(name: &OsStr) -> String {
     let is_seen = |c: &char| !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
-    name.to_string_lossy().chars().filter(is_seen).flat_map(char::to_lowercase).collect()
+    name.to_string_lossy()
+        .chars()
+        .filter(is_seen)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// The path without links, as far as there is something.
@@ -135,7 +171,9 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn refused(protected: &Protected, root: &Path, place: &str) -> bool {
-        protected.why(&root.canonicalize().unwrap(), Path::new(place)).is_some()
+        protected
+            .why(&root.canonicalize().unwrap(), Path::new(place))
+            .is_some()
     }
 
     #[test]
@@ -154,10 +192,22 @@ mod tests {
             ".mcp.json",
             "sub/.envrc",
         ] {
-            assert!(refused(&Protected::default(), folder.path(), place), "{place}");
+            assert!(
+                refused(&Protected::default(), folder.path(), place),
+                "{place}"
+            );
         }
-        for place in [".gitignore", ".github/workflows/ci.yml", "claude.md", "flows/a.js", "AGENTS.md"] {
-            assert!(!refused(&Protected::default(), folder.path(), place), "{place}");
+        for place in [
+            ".gitignore",
+            ".github/workflows/ci.yml",
+            "claude.md",
+            "flows/a.js",
+            "AGENTS.md",
+        ] {
+            assert!(
+                !refused(&Protected::default(), folder.path(), place),
+                "{place}"
+            );
         }
     }
 
@@ -170,7 +220,12 @@ mod tests {
         fs::write(root.join("meta/config"), "[core]\n\thookspath = .husky\n").unwrap();
         let protected = Protected::default();
         protected.add_git(&root.join("sub"));
-        for place in [".git", "meta/config", "meta/hooks/pre-commit", ".husky/pre-commit"] {
+        for place in [
+            ".git",
+            "meta/config",
+            "meta/hooks/pre-commit",
+            ".husky/pre-commit",
+        ] {
             assert!(refused(&protected, root, place), "{place}");
         }
         assert!(!refused(&protected, root, "metal"));
@@ -190,7 +245,14 @@ mod tests {
         protected.add(root.join("flows/f.js"));
         protected.add(root.join("flows/link.js"));
         protected.add(root.join("not/yet.db"));
-        for place in ["flows/f.js", "twin.js", "lib/real.js", "not/yet.db", "not/YET.db", "flows/F.js"] {
+        for place in [
+            "flows/f.js",
+            "twin.js",
+            "lib/real.js",
+            "not/yet.db",
+            "not/YET.db",
+            "flows/F.js",
+        ] {
             assert!(refused(&protected, root, place), "{place}");
         }
         for place in ["flows/g.js", "lib/other.js", "not/yet.db2", "f.js"] {
@@ -201,6 +263,10 @@ mod tests {
             assert!(refused(&protected, root, place), "{place}");
         }
         fs::create_dir(root.join("flows/project")).unwrap();
-        assert!(!refused(&protected, &root.join("flows/project"), "src/main.rs"));
+        assert!(!refused(
+            &protected,
+            &root.join("flows/project"),
+            "src/main.rs"
+        ));
     }
 }

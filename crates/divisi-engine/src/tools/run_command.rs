@@ -55,7 +55,10 @@ pub(super) async fn run(
 ) -> ToolOutput {
     let mut exit = None;
     let answer = answer(root, rules, limits, input, cancel, &mut exit).await;
-    ToolOutput { exit, ..answer.into() }
+    ToolOutput {
+        exit,
+        ..answer.into()
+    }
 }
 
 /// What it said; `exit` is its exit code, where it had one.
@@ -69,20 +72,31 @@ async fn answer(
 ) -> Answer {
     let Input { command, timeout_s } = input::read(input)?;
     rules.check(&command)?;
-    let program = Program::shell(command).cwd(root.path()).without_secrets().limits(Limits {
-        timeout: Some(timeout_s.map_or(limits.command_timeout, Duration::from_secs)),
-        idle_timeout: None,
-        output_bytes_max: limits.output_bytes_max.saturating_sub(FRAME_BYTES) / 2,
-    });
+    let program = Program::shell(command)
+        .cwd(root.path())
+        .without_secrets()
+        .limits(Limits {
+            timeout: Some(timeout_s.map_or(limits.command_timeout, Duration::from_secs)),
+            idle_timeout: None,
+            output_bytes_max: limits.output_bytes_max.saturating_sub(FRAME_BYTES) / 2,
+        });
     match program.run(cancel).await {
         Ok(ended) => {
             *exit = ended.status.code();
             let said = said(ended.status, &ended.stdout, &ended.stderr);
-            if ended.status.is_ok() { Ok(said) } else { Err(said) }
+            if ended.status.is_ok() {
+                Ok(said)
+            } else {
+                Err(said)
+            }
         }
-        Err(ProcessError::Stopped { why, said: until, .. }) => {
-            Err(said(format!("stopped: {why}"), &until.stdout, &until.stderr))
-        }
+        Err(ProcessError::Stopped {
+            why, said: until, ..
+        }) => Err(said(
+            format!("stopped: {why}"),
+            &until.stdout,
+            &until.stderr,
+        )),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -113,10 +127,18 @@ mod tests {
     #[tokio::test]
     async fn it_runs_in_the_workspace_and_tells_how_it_went() {
         let fixture = Fixture::new().file("a", "content");
-        assert_eq!(fixture.ok("run_command", command("cat a")).await, "exit code 0\ncontent");
-        assert_eq!(fixture.ok("run_command", command("true")).await, "exit code 0");
         assert_eq!(
-            fixture.error("run_command", command("echo out; echo err >&2; exit 2")).await,
+            fixture.ok("run_command", command("cat a")).await,
+            "exit code 0\ncontent"
+        );
+        assert_eq!(
+            fixture.ok("run_command", command("true")).await,
+            "exit code 0"
+        );
+        assert_eq!(
+            fixture
+                .error("run_command", command("echo out; echo err >&2; exit 2"))
+                .await,
             "exit code 2\nout\n[stderr]\nerr"
         );
     }
@@ -124,36 +146,58 @@ mod tests {
     #[tokio::test]
     async fn a_timeout_keeps_what_was_said() {
         let input = json!({"command": "echo working; sleep 1000", "timeout_s": 2});
-        assert_eq!(Fixture::new().error("run_command", input).await, "stopped: timeout after 2s\nworking");
+        assert_eq!(
+            Fixture::new().error("run_command", input).await,
+            "stopped: timeout after 2s\nworking"
+        );
     }
 
     #[tokio::test]
     async fn cancelling_stops_it() {
         let fixture = Fixture::new();
         fixture.cancel.cancel();
-        assert_eq!(fixture.error("run_command", command("sleep 1000")).await, "stopped: cancelled");
+        assert_eq!(
+            fixture.error("run_command", command("sleep 1000")).await,
+            "stopped: cancelled"
+        );
     }
 
     #[tokio::test]
     async fn of_long_output_the_middle_is_left_out() {
         let fixture = Fixture::new().output_bytes_max(240);
-        let text = fixture.ok("run_command", command("printf 0123456789abcdefghijklmnop")).await;
-        assert_eq!(text, "exit code 0\n0123456789\n… 6 bytes left out …\nghijklmnop");
+        let text = fixture
+            .ok("run_command", command("printf 0123456789abcdefghijklmnop"))
+            .await;
+        assert_eq!(
+            text,
+            "exit code 0\n0123456789\n… 6 bytes left out …\nghijklmnop"
+        );
     }
 
     #[tokio::test]
     async fn the_time_it_may_ask_for_has_a_limit() {
         let input = json!({"command": "true", "timeout_s": 100_000});
         let error = Fixture::new().error("run_command", input).await;
-        assert!(error.contains("timeout_s: 100000 is greater than the maximum"), "{error}");
+        assert!(
+            error.contains("timeout_s: 100000 is greater than the maximum"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn rules_are_told_and_kept() {
         let fixture = Fixture::new().select(Selection::of(Some(&["Bash(echo *)"]), &[]));
-        let rules = "Only these may run: `echo *`. One plain command at a time, without shell operators.";
-        assert!(fixture.toolbox().definitions()[0].description.ends_with(rules));
-        assert_eq!(fixture.ok("run_command", command("echo hello")).await, "exit code 0\nhello");
+        let rules =
+            "Only these may run: `echo *`. One plain command at a time, without shell operators.";
+        assert!(
+            fixture.toolbox().definitions()[0]
+                .description
+                .ends_with(rules)
+        );
+        assert_eq!(
+            fixture.ok("run_command", command("echo hello")).await,
+            "exit code 0\nhello"
+        );
         for line in ["rm -rf .", "echo $(rm x)", "echo a; rm x"] {
             assert_eq!(
                 fixture.error("run_command", command(line)).await,

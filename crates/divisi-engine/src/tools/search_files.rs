@@ -7,7 +7,9 @@ use super::{Answer, ToolDefinition, ToolLimits, file, input};
 use divisi_providers::redact;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::sinks::Bytes;
-use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkFinish, SinkMatch};
+use grep_searcher::{
+    BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkFinish, SinkMatch,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -96,7 +98,10 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch)
         .build(&input.pattern)
         .map_err(|error| format!("the pattern is not valid: {error}"))?;
     let found = walk(root, &start, None, watch)?;
-    let files = found.entries.iter().filter(|entry| !entry.is_folder && filter.fits(&entry.place));
+    let files = found
+        .entries
+        .iter()
+        .filter(|entry| !entry.is_folder && filter.fits(&entry.place));
 
     let mut report = Report::new(limits.entries_max);
     for entry in files {
@@ -104,7 +109,12 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch)
         let path = entry.place.display();
         let file = root.open_file(&entry.place);
         match file.and_then(|file| {
-            Hits::find(&matcher, &Watched { file, watch }, input.context, report.lines_left())
+            Hits::find(
+                &matcher,
+                &Watched { file, watch },
+                input.context,
+                report.lines_left(),
+            )
         }) {
             Ok(hits) if input.files_only => report.add_count(&path, &hits),
             Ok(hits) => report.add_lines(&path, hits),
@@ -153,7 +163,11 @@ impl<'a> Hits<'a> {
         context: usize,
         shown_max: usize,
     ) -> io::Result<Self> {
-        let mut hits = Self { matcher: Some(matcher), shown_max, ..Self::default() };
+        let mut hits = Self {
+            matcher: Some(matcher),
+            shown_max,
+            ..Self::default()
+        };
         SearcherBuilder::new()
             .before_context(context)
             .after_context(context)
@@ -161,16 +175,23 @@ impl<'a> Hits<'a> {
             .heap_limit(Some(LINE_MEMORY_BYTES))
             .build()
             .search_reader(matcher, file, &mut hits)?;
-        Ok(if hits.is_binary { Self::default() } else { hits })
+        Ok(if hits.is_binary {
+            Self::default()
+        } else {
+            hits
+        })
     }
 
     fn push(&mut self, number: Option<u64>, mark: char, bytes: &[u8]) {
-        let mut line = redact(&String::from_utf8_lossy(bytes)).trim_end().to_owned();
+        let mut line = redact(&String::from_utf8_lossy(bytes))
+            .trim_end()
+            .to_owned();
         if line.len() > LINE_BYTES_MAX {
             line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
             line.push('…');
         }
-        self.lines.push(format!("{}{mark}{line}", number.unwrap_or(0)));
+        self.lines
+            .push(format!("{}{mark}{line}", number.unwrap_or(0)));
     }
 }
 
@@ -178,7 +199,9 @@ impl<'a> Hits<'a> {
 /// searches could otherwise try it out letter by letter.
 fn is_of_secret(matcher: &RegexMatcher, line: &[u8]) -> io::Result<bool> {
     let line = String::from_utf8_lossy(line);
-    let Cow::Owned(left) = redact(&line) else { return Ok(false) };
+    let Cow::Owned(left) = redact(&line) else {
+        return Ok(false);
+    };
     let mut matches = false;
     let first = Bytes(|_, _| {
         matches = true;
@@ -237,7 +260,14 @@ struct Report {
 
 impl Report {
     fn new(shown_max: usize) -> Self {
-        Self { lines: Vec::new(), shown_max, shown: 0, matches: 0, files_not_shown: 0, unreadable: 0 }
+        Self {
+            lines: Vec::new(),
+            shown_max,
+            shown: 0,
+            matches: 0,
+            files_not_shown: 0,
+            unreadable: 0,
+        }
     }
 
     fn lines_left(&self) -> usize {
@@ -275,7 +305,11 @@ impl Report {
             _ => self.lines.join("\n").trim_end().to_owned(),
         };
         if self.files_not_shown > 0 {
-            let at_least = if self.matches >= COUNTED_MAX { "at least " } else { "" };
+            let at_least = if self.matches >= COUNTED_MAX {
+                "at least "
+            } else {
+                ""
+            };
             text.push_str(&format!(
                 "\n… more in {at_least}{} files, {at_least}{} matches in all; \
                  a narrower pattern, path or glob shows them",
@@ -283,7 +317,10 @@ impl Report {
             ));
         }
         if self.unreadable > 0 {
-            text.push_str(&format!("\n… {} files could not be searched", self.unreadable));
+            text.push_str(&format!(
+                "\n… {} files could not be searched",
+                self.unreadable
+            ));
         }
         text + remarks
     }
@@ -297,7 +334,10 @@ mod tests {
     fn fixture() -> Fixture {
         Fixture::new()
             .file("b.rs", "fn main() {\n    run();\n}\n")
-            .file("a/lib.rs", "//! Lib.\n\npub fn run() {\n    walk()\n}\n\nfn walk() {}\n")
+            .file(
+                "a/lib.rs",
+                "//! Lib.\n\npub fn run() {\n    walk()\n}\n\nfn walk() {}\n",
+            )
             .file("a/notes.md", "run it\r\n")
             .file("image", "run\0run")
             .file(".gitignore", "*.log")
@@ -307,7 +347,9 @@ mod tests {
     #[tokio::test]
     async fn matches_are_numbered_and_sorted_by_path() {
         assert_eq!(
-            fixture().ok("search_files", json!({"pattern": r"\brun\b"})).await,
+            fixture()
+                .ok("search_files", json!({"pattern": r"\brun\b"}))
+                .await,
             "a/lib.rs\n3:pub fn run() {\n\na/notes.md\n1:run it\n\nb.rs\n2:    run();"
         );
     }
@@ -320,14 +362,25 @@ mod tests {
             with(json!({"pattern": "RUN", "ignore_case": true, "glob": "*.md"})).await,
             "a/notes.md\n1:run it"
         );
-        assert_eq!(with(json!({"pattern": "run", "path": "b.rs"})).await, "b.rs\n2:    run();");
-        assert_eq!(with(json!({"pattern": "^run it$", "path": "b.rs"})).await, "no matches");
+        assert_eq!(
+            with(json!({"pattern": "run", "path": "b.rs"})).await,
+            "b.rs\n2:    run();"
+        );
+        assert_eq!(
+            with(json!({"pattern": "^run it$", "path": "b.rs"})).await,
+            "no matches"
+        );
     }
 
     #[tokio::test]
     async fn context_shows_the_lines_around() {
         assert_eq!(
-            fixture().ok("search_files", json!({"pattern": "fn", "path": "a", "context": 1})).await,
+            fixture()
+                .ok(
+                    "search_files",
+                    json!({"pattern": "fn", "path": "a", "context": 1})
+                )
+                .await,
             "a/lib.rs\n2-\n3:pub fn run() {\n4-    walk()\n--\n6-\n7:fn walk() {}"
         );
     }
@@ -335,7 +388,9 @@ mod tests {
     #[tokio::test]
     async fn files_only_counts() {
         assert_eq!(
-            fixture().ok("search_files", json!({"pattern": "fn", "files_only": true})).await,
+            fixture()
+                .ok("search_files", json!({"pattern": "fn", "files_only": true}))
+                .await,
             "a/lib.rs: 2\nb.rs: 1"
         );
     }
@@ -354,7 +409,9 @@ mod tests {
             "a/lib.rs\n3:pub fn run() {".to_owned() + &more(2, 3)
         );
         assert_eq!(
-            fixture.ok("search_files", json!({"pattern": "fn", "files_only": true})).await,
+            fixture
+                .ok("search_files", json!({"pattern": "fn", "files_only": true}))
+                .await,
             "a/lib.rs: 2".to_owned() + &more(1, 3)
         );
     }
@@ -368,7 +425,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_bad_pattern_is_explained() {
-        let error = fixture().error("search_files", json!({"pattern": "(a"})).await;
+        let error = fixture()
+            .error("search_files", json!({"pattern": "(a"}))
+            .await;
         assert!(
             error.starts_with("the pattern is not valid: ") && error.contains("unclosed group"),
             "{error}"
@@ -378,16 +437,32 @@ mod tests {
     #[tokio::test]
     async fn pipes_and_sockets_are_passed_over() {
         let fixture = fixture();
-        assert!(std::process::Command::new("mkfifo").arg(fixture.path("pipe")).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(fixture.path("pipe"))
+                .status()
+                .unwrap()
+                .success()
+        );
         let _socket = std::os::unix::net::UnixListener::bind(fixture.path("socket")).unwrap();
-        assert_eq!(fixture.ok("search_files", json!({"pattern": "^run it"})).await, "a/notes.md\n1:run it");
+        assert_eq!(
+            fixture
+                .ok("search_files", json!({"pattern": "^run it"}))
+                .await,
+            "a/notes.md\n1:run it"
+        );
         for path in ["pipe", "socket"] {
-            let text = fixture.ok("search_files", json!({"pattern": "run", "path": path})).await;
+            let text = fixture
+                .ok("search_files", json!({"pattern": "run", "path": path}))
+                .await;
             assert_eq!(text, "no matches\n… 1 files could not be searched");
             for (tool, input) in [
                 ("read_file", json!({"path": path})),
                 ("write_file", json!({"path": path, "content": "x"})),
-                ("edit_file", json!({"path": path, "old_text": "x", "new_text": "y"})),
+                (
+                    "edit_file",
+                    json!({"path": path, "old_text": "x", "new_text": "y"}),
+                ),
             ] {
                 let error = fixture.error(tool, input).await;
                 assert!(
@@ -403,7 +478,10 @@ mod tests {
         let secret = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(secret.path(), "run").unwrap();
         let fixture = Fixture::new().link(secret.path().to_str().unwrap(), "link");
-        assert_eq!(fixture.ok("search_files", json!({"pattern": "run"})).await, "no matches");
+        assert_eq!(
+            fixture.ok("search_files", json!({"pattern": "run"})).await,
+            "no matches"
+        );
         assert!(
             fixture
                 .error("search_files", json!({"pattern": "run", "path": "link"}))

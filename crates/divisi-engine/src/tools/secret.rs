@@ -50,15 +50,29 @@ mod tests {
             fixture.error("write_file", rewrite).await,
             "`.env` holds a key, which is shown as `***`; change the rest with edit_file, so that the key is kept"
         );
-        fixture.ok("edit_file", json!({"path": ".env", "old_text": "A=1", "new_text": "A=2"})).await;
+        fixture
+            .ok(
+                "edit_file",
+                json!({"path": ".env", "old_text": "A=1", "new_text": "A=2"}),
+            )
+            .await;
         assert_eq!(fixture.read(".env"), format!("A=2\nMY_KEY={KEY}\nB=2\n"));
-        fixture.ok("write_file", json!({"path": "notes.md", "content": "a\n***\nb"})).await;
+        fixture
+            .ok(
+                "write_file",
+                json!({"path": "notes.md", "content": "a\n***\nb"}),
+            )
+            .await;
     }
 
     #[tokio::test]
     async fn a_search_does_not_spell_a_key_out() {
         let fixture = fixture();
-        let search = async |pattern: &str| fixture.ok("search_files", json!({"pattern": pattern})).await;
+        let search = async |pattern: &str| {
+            fixture
+                .ok("search_files", json!({"pattern": pattern}))
+                .await
+        };
         assert_eq!(search("MY_KEY").await, ".env\n2:MY_KEY=***");
         assert_eq!(search("MY_KEY=file-k").await, "no matches");
         assert_eq!(search("0123456789").await, "no matches");
@@ -71,9 +85,17 @@ mod tests {
             .file(&format!("named-{KEY}"), "content");
         let seen = fixture.ok("read_file", json!({"path": "long"})).await;
         assert!(seen.ends_with("xxx***"), "{seen}");
-        assert_eq!(fixture.ok("list_files", json!({})).await, ".env\nlong\nnamed-***");
-        let error = fixture.error("read_file", json!({"path": format!("missing-{KEY}")})).await;
-        assert!(error.contains("missing-***") && !error.contains(KEY), "{error}");
+        assert_eq!(
+            fixture.ok("list_files", json!({})).await,
+            ".env\nlong\nnamed-***"
+        );
+        let error = fixture
+            .error("read_file", json!({"path": format!("missing-{KEY}")}))
+            .await;
+        assert!(
+            error.contains("missing-***") && !error.contains(KEY),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -84,6 +106,9 @@ mod tests {
         assert!(said.contains("MY_KEY=***"), "{said}");
         let squeezed: String = said.split_whitespace().collect();
         assert!(!squeezed.contains("66696c652d6b6579"), "{said}");
-        assert!(!squeezed.contains("ZmlsZS1rZXkt") && !squeezed.contains("aWxlLWtleS0w"), "{said}");
+        assert!(
+            !squeezed.contains("ZmlsZS1rZXkt") && !squeezed.contains("aWxlLWtleS0w"),
+            "{said}"
+        );
     }
 }

@@ -19,7 +19,11 @@ pub struct Selection {
 impl Selection {
     /// Every tool there is.
     pub fn all() -> Self {
-        Self { tools: Tool::ALL.into(), commands: CommandRules::default(), missing: Vec::new() }
+        Self {
+            tools: Tool::ALL.into(),
+            commands: CommandRules::default(),
+            missing: Vec::new(),
+        }
     }
 
     /// The `allowed` tools, or all where nothing is said, less the `disallowed` ones.
@@ -55,7 +59,10 @@ impl Selection {
     }
 
     fn none() -> Self {
-        Self { tools: BTreeSet::new(), ..Self::all() }
+        Self {
+            tools: BTreeSet::new(),
+            ..Self::all()
+        }
     }
 
     fn with<S: AsRef<str>>(mut self, names: &[S]) -> Self {
@@ -127,14 +134,27 @@ mod tests {
 
     fn selected(allowed: Option<&[&str]>, disallowed: &[&str]) -> String {
         let selection = Selection::of(allowed, disallowed);
-        selection.tools().map(Tool::name).collect::<Vec<_>>().join(" ")
+        selection
+            .tools()
+            .map(Tool::name)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
     fn foreign_names_stand_for_ours() {
-        assert_eq!(selected(Some(&["Read", "Grep", " Glob"]), &[]), "list_files search_files read_file");
-        assert_eq!(selected(Some(&["LS", "MultiEdit", "read_file"]), &[]), "list_files read_file edit_file");
-        assert_eq!(selected(Some(&["Write", "bash"]), &[]), "write_file run_command");
+        assert_eq!(
+            selected(Some(&["Read", "Grep", " Glob"]), &[]),
+            "list_files search_files read_file"
+        );
+        assert_eq!(
+            selected(Some(&["LS", "MultiEdit", "read_file"]), &[]),
+            "list_files read_file edit_file"
+        );
+        assert_eq!(
+            selected(Some(&["Write", "bash"]), &[]),
+            "write_file run_command"
+        );
         assert_eq!(selected(Some(&[]), &[]), "");
         assert_eq!(selected(Some(&["*"]), &[]), selected(None, &[]));
     }
@@ -142,16 +162,25 @@ mod tests {
     #[test]
     fn what_is_disallowed_is_not_there() {
         let readers = "list_files search_files read_file";
-        assert_eq!(selected(None, &["Write", "Edit", "Bash", "WebSearch"]), readers);
+        assert_eq!(
+            selected(None, &["Write", "Edit", "Bash", "WebSearch"]),
+            readers
+        );
         assert_eq!(selected(Some(&["Read"]), &["*"]), "");
     }
 
     #[test]
     fn a_tool_that_cannot_be_narrowed_is_withheld() {
-        let selection = Selection::of(Some(&["Read(docs/**)", "Grep", "WebFetch", "WebFetch"]), &[]);
+        let selection = Selection::of(
+            Some(&["Read(docs/**)", "Grep", "WebFetch", "WebFetch"]),
+            &[],
+        );
         assert_eq!(selection.tools().collect::<Vec<_>>(), [Tool::SearchFiles]);
         assert_eq!(selection.missing(), ["Read(docs/**)", "WebFetch"]);
-        assert_eq!(selected(Some(&["Read", "Grep"]), &["Read(.env)"]), "search_files");
+        assert_eq!(
+            selected(Some(&["Read", "Grep"]), &["Read(.env)"]),
+            "search_files"
+        );
     }
 
     #[test]
@@ -160,6 +189,11 @@ mod tests {
         assert!(commands(&["Bash(git log *)", "Bash(npm:*)"]).is_err());
         assert!(commands(&["Bash(git log *)", "Bash"]).is_ok());
         assert!(commands(&["Bash(*)"]).is_ok());
-        assert!(Selection::of(None, &["Bash(ls *)"]).commands.check("ls").is_err());
+        assert!(
+            Selection::of(None, &["Bash(ls *)"])
+                .commands
+                .check("ls")
+                .is_err()
+        );
     }
 }

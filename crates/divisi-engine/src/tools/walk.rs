@@ -51,17 +51,36 @@ struct Open {
 /// ignores. Links are left out: what they lead to is listed where it lies.
 ///
 /// Ignored files can still be listed by starting in their folder.
-pub(super) fn walk(root: &Root, start: &Place, depth: Option<usize>, watch: &Watch) -> Result<Walk, String> {
+pub(super) fn walk(
+    root: &Root,
+    start: &Place,
+    depth: Option<usize>,
+    watch: &Watch,
+) -> Result<Walk, String> {
     let depth_max = depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX);
     let is_folder = root.kind(start).is_ok_and(FileType::is_dir);
-    let first = Entry { place: start.clone(), is_folder };
-    let mut open = vec![Open { entry: first, depth: 0, ignored: Ignored::above(root, start) }];
+    let first = Entry {
+        place: start.clone(),
+        is_folder,
+    };
+    let mut open = vec![Open {
+        entry: first,
+        depth: 0,
+        ignored: Ignored::above(root, start),
+    }];
     let (mut walk, mut seen, mut unreadable) = (Walk::default(), 0, 0);
-    while let Some(Open { entry, depth, ignored }) = open.pop() {
+    while let Some(Open {
+        entry,
+        depth,
+        ignored,
+    }) = open.pop()
+    {
         watch.look()?;
         seen += 1;
         if seen > ENTRIES_MAX {
-            walk.remarks.push_str(&format!("\n… only the first {ENTRIES_MAX} entries were looked at"));
+            walk.remarks.push_str(&format!(
+                "\n… only the first {ENTRIES_MAX} entries were looked at"
+            ));
             break;
         }
         if entry.is_folder && depth < depth_max {
@@ -77,7 +96,8 @@ pub(super) fn walk(root: &Root, start: &Place, depth: Option<usize>, watch: &Wat
         }
     }
     if unreadable > 0 {
-        walk.remarks.push_str(&format!("\n… {unreadable} entries could not be read"));
+        walk.remarks
+            .push_str(&format!("\n… {unreadable} entries could not be read"));
     }
     Ok(walk)
 }
@@ -101,8 +121,15 @@ fn children(
         Err(error) => return Ok(Err(error)),
     };
     let child = |(name, is_folder): (OsString, bool)| {
-        let entry = Entry { place: folder.child(&name), is_folder };
-        (!ignored.holds(root, &entry)).then(|| Open { entry, depth: depth + 1, ignored: ignored.clone() })
+        let entry = Entry {
+            place: folder.child(&name),
+            is_folder,
+        };
+        (!ignored.holds(root, &entry)).then(|| Open {
+            entry,
+            depth: depth + 1,
+            ignored: ignored.clone(),
+        })
     };
     Ok(Ok(names.into_iter().rev().filter_map(child).collect()))
 }
@@ -126,14 +153,24 @@ fn names(
         let name = entry.file_name();
         let kind = match entry.file_type() {
             // Some file systems do not say it in the list.
-            FileType::Unknown => rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+            FileType::Unknown => {
+                rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+                    .map_or(FileType::Unknown, |stat| {
+                        FileType::from_raw_mode(stat.st_mode)
+                    })
+            }
             kind => kind,
         };
         let name = name.to_bytes();
-        let is_skipped = [".", ".."].iter().chain(&SKIPPED).any(|skipped| name == skipped.as_bytes());
+        let is_skipped = [".", ".."]
+            .iter()
+            .chain(&SKIPPED)
+            .any(|skipped| name == skipped.as_bytes());
         if !is_skipped && (kind.is_dir() || kind.is_file()) {
-            found.push((std::os::unix::ffi::OsStringExt::from_vec(name.to_vec()), kind.is_dir()));
+            found.push((
+                std::os::unix::ffi::OsStringExt::from_vec(name.to_vec()),
+                kind.is_dir(),
+            ));
         }
         // More than this is not looked at anyway.
         if found.len() > ENTRIES_MAX {
@@ -159,7 +196,11 @@ impl Filter {
         let by_name = glob.is_some_and(|glob| !glob.contains('/'));
         let glob = glob.map(|glob| globs::compile(glob, true)).transpose();
         let glob = glob.map_err(|why| format!("the glob {why}"))?;
-        Ok(Self { glob, start: start.path().to_owned(), by_name })
+        Ok(Self {
+            glob,
+            start: start.path().to_owned(),
+            by_name,
+        })
     }
 
     pub(super) fn fits(&self, place: &Place) -> bool {
@@ -168,7 +209,10 @@ impl Filter {
         match self.by_name {
             true => path.file_name().is_some_and(|name| glob.is_match(name)),
             false => {
-                glob.is_match(path) || path.strip_prefix(&self.start).is_ok_and(|path| glob.is_match(path))
+                glob.is_match(path)
+                    || path
+                        .strip_prefix(&self.start)
+                        .is_ok_and(|path| glob.is_match(path))
             }
         }
     }

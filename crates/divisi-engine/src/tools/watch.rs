@@ -19,7 +19,10 @@ pub(super) struct Watch {
 impl Watch {
     /// Begins now.
     pub(super) fn new(cancel: &CancellationToken) -> Self {
-        Self { cancel: cancel.clone(), until: Instant::now() + TIME_MAX }
+        Self {
+            cancel: cancel.clone(),
+            until: Instant::now() + TIME_MAX,
+        }
     }
 
     /// Fails once the work is to stop, in words for the model.
@@ -28,7 +31,10 @@ impl Watch {
             return Err("cancelled".to_owned());
         }
         if Instant::now() > self.until {
-            return Err(format!("took longer than {} s; ask for less at a time", TIME_MAX.as_secs()));
+            return Err(format!(
+                "took longer than {} s; ask for less at a time",
+                TIME_MAX.as_secs()
+            ));
         }
         Ok(())
     }

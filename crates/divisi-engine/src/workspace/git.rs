@@ -83,9 +83,15 @@ pub(super) async fn git(
     args: &[&OsStr],
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>, GitError> {
-    let is_lookup = args.first().is_some_and(|command| LOOKUPS.iter().any(|lookup| command == lookup));
+    let is_lookup = args
+        .first()
+        .is_some_and(|command| LOOKUPS.iter().any(|lookup| command == lookup));
     let timeout = if is_lookup { LOOKUP_TIMEOUT } else { TIMEOUT };
-    let limits = Limits { timeout: Some(timeout), idle_timeout: None, output_bytes_max: OUTPUT_BYTES_MAX };
+    let limits = Limits {
+        timeout: Some(timeout),
+        idle_timeout: None,
+        output_bytes_max: OUTPUT_BYTES_MAX,
+    };
     let program = Program::new("git")
         .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
         .args(args.iter().copied())
@@ -99,15 +105,31 @@ pub(super) async fn git(
         // An object that is not here is missing: fetching it would run transports.
         .env("GIT_NO_LAZY_FETCH", "1")
         .limits(limits);
-    let command = || args.iter().take(2).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    let exit = MISLEADING.into_iter().fold(program, Program::without_env).run(cancel).await;
+    let command = || {
+        args.iter()
+            .take(2)
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let exit = MISLEADING
+        .into_iter()
+        .fold(program, Program::without_env)
+        .run(cancel)
+        .await;
     let exit = exit.map_err(|source| match source {
-        source @ ProcessError::Stopped { .. } => GitError::Stopped { command: command(), source },
+        source @ ProcessError::Stopped { .. } => GitError::Stopped {
+            command: command(),
+            source,
+        },
         source => source.into(),
     })?;
     match exit.status.is_ok() {
         true => Ok(exit.stdout.exact()),
-        false => Err(GitError::Refused { command: command(), said: exit.stderr.text().trim().to_owned() }),
+        false => Err(GitError::Refused {
+            command: command(),
+            said: exit.stderr.text().trim().to_owned(),
+        }),
     }
 }
 
@@ -184,7 +206,12 @@ impl GitError {
 
     /// What the user can do about it.
     pub(super) fn hint(&self) -> Option<&'static str> {
-        const TOO_OLD: [&str; 4] = ["unknown option", "unknown switch", "is not a git command", "usage: git"];
+        const TOO_OLD: [&str; 4] = [
+            "unknown option",
+            "unknown switch",
+            "is not a git command",
+            "usage: git",
+        ];
         if matches!(self, Self::Process(ProcessError::NotFound { .. })) {
             return Some("install git");
         }

@@ -73,7 +73,10 @@ pub(crate) struct Kept {
 impl Workspace {
     /// The folder itself, together with everybody else.
     pub(crate) fn shared(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), worktree: None }
+        Self {
+            root: root.into(),
+            worktree: None,
+        }
     }
 
     /// A fresh worktree of the repository that `root` lies in.
@@ -108,7 +111,15 @@ impl Workspace {
         let workspace = path.join(inside);
         // A folder that is not committed yet does not exist in the worktree.
         fs::create_dir_all(&workspace).map_err(failed_at(&workspace))?;
-        Ok(Self { root: workspace, worktree: Some(Worktree { of, path, base, seen }) })
+        Ok(Self {
+            root: workspace,
+            worktree: Some(Worktree {
+                of,
+                path,
+                base,
+                seen,
+            }),
+        })
     }
 
     /// The folder that the agent's paths are relative to.
@@ -128,7 +139,15 @@ impl Workspace {
     /// the worktree stays. To be called after a cancelled attempt too, which
     /// is why it cannot be cancelled itself.
     pub(crate) async fn close(self) -> Result<Option<Kept>, WorkspaceError> {
-        let Some(Worktree { of, path, base, seen }) = self.worktree else { return Ok(None) };
+        let Some(Worktree {
+            of,
+            path,
+            base,
+            seen,
+        }) = self.worktree
+        else {
+            return Ok(None);
+        };
         let cancel = &CancellationToken::new();
         special::refuse_in_repository(&path).await?;
         special::refuse_among_files(&path).await?;
@@ -138,7 +157,11 @@ impl Workspace {
         let mut changed = changed_since(&base, &path, cancel).await?;
         let head = line(git(&path, &words(["rev-parse", "HEAD"]), cancel).await?);
         if changed.is_empty() && head == *base {
-            let args = [OsStr::new("remove"), OsStr::new("--force"), path.as_os_str()];
+            let args = [
+                OsStr::new("remove"),
+                OsStr::new("--force"),
+                path.as_os_str(),
+            ];
             change_worktrees(&of, &args, cancel).await?;
             return Ok(None);
         }
@@ -146,7 +169,12 @@ impl Workspace {
         changed.dedup();
         let changed_count = changed.len();
         changed.truncate(CHANGED_MAX);
-        Ok(Some(Kept { path, base, changed, changed_count }))
+        Ok(Some(Kept {
+            path,
+            base,
+            changed,
+            changed_count,
+        }))
     }
 }
 
@@ -156,14 +184,24 @@ async fn changed_since(
     path: &Path,
     cancel: &CancellationToken,
 ) -> Result<Vec<String>, WorkspaceError> {
-    let flags = ["--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "-z"];
+    let flags = [
+        "--name-only",
+        "--no-renames",
+        "--no-ext-diff",
+        "--ignore-submodules=none",
+        "-z",
+    ];
     let asked = [&words(["diff"])[..], &words(flags), &words([base])].concat();
     let differing = git(path, &asked, cancel).await?;
     let asked = words(["ls-files", "--others", "--exclude-standard", "-z"]);
     let untracked = git(path, &asked, cancel).await?;
-    let files = differing.split(|byte| *byte == 0).chain(untracked.split(|byte| *byte == 0));
+    let files = differing
+        .split(|byte| *byte == 0)
+        .chain(untracked.split(|byte| *byte == 0));
     let files = files.filter(|file| !file.is_empty());
-    Ok(files.map(|file| String::from_utf8_lossy(file).into_owned()).collect())
+    Ok(files
+        .map(|file| String::from_utf8_lossy(file).into_owned())
+        .collect())
 }
 
 /// For a program that is started in a copy: the variables that it goes without,
@@ -173,14 +211,21 @@ async fn changed_since(
 /// The copies stand inside the user's repository. If one is no longer a worktree,
 /// because an agent has removed its `.git`, git would go up and work there.
 pub(crate) fn git_environment(folder: &Path) -> Option<(&'static [&'static str], OsString)> {
-    let copies = folder.ancestors().skip(1).find(|folder| folder.ends_with(FOLDER.join("/")))?;
+    let copies = folder
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.ends_with(FOLDER.join("/")))?;
     Some((&MISLEADING, copies.into()))
 }
 
 /// A name that is one folder and no option: everything odd becomes a dash.
 fn safe(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let name: String = name.chars().take(NAME_BYTES_MAX).map(|c| if is_plain(c) { c } else { '-' }).collect();
+    let name: String = name
+        .chars()
+        .take(NAME_BYTES_MAX)
+        .map(|c| if is_plain(c) { c } else { '-' })
+        .collect();
     match name.trim_matches('-') {
         "" => "worktree".to_owned(),
         name => name.to_owned(),
@@ -196,12 +241,19 @@ fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
     }
     // Keeps git from showing the worktrees as files of the repository.
     let ignore = folder.join(".gitignore");
-    match fs::File::create_new(&ignore).and_then(|mut file| io::Write::write_all(&mut file, b"*\n")) {
+    match fs::File::create_new(&ignore).and_then(|mut file| io::Write::write_all(&mut file, b"*\n"))
+    {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed_at(&ignore)(error)),
     }
-    let names = (1..=NAMES_MAX).map(|n| if n == 1 { name.to_owned() } else { format!("{name}-{n}") });
+    let names = (1..=NAMES_MAX).map(|n| {
+        if n == 1 {
+            name.to_owned()
+        } else {
+            format!("{name}-{n}")
+        }
+    });
     for path in names.map(|name| folder.join(name)) {
         match fs::create_dir(&path) {
             Ok(()) => return path.canonicalize().map_err(failed_at(&path)),
@@ -209,20 +261,30 @@ fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
             Err(error) => return Err(failed_at(&path)(error)),
         }
     }
-    Err(WorkspaceError::Crowded { folder, name: name.to_owned() })
+    Err(WorkspaceError::Crowded {
+        folder,
+        name: name.to_owned(),
+    })
 }
 
 /// Makes sure that there is a folder at `path`. A link there, which a repository
 /// can contain, would let the copies stand anywhere.
 fn real_folder(path: &Path) -> Result<(), WorkspaceError> {
     match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed_at(path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed_at(path)(error));
+        }
         Ok(()) | Err(_) => {}
     }
-    match fs::symlink_metadata(path).map_err(failed_at(path))?.is_dir() {
+    match fs::symlink_metadata(path)
+        .map_err(failed_at(path))?
+        .is_dir()
+    {
         // The copies hold what agents have made of the files.
         true => private::narrow(path).map_err(failed_at(path)),
-        false => Err(WorkspaceError::NoFolder { path: path.to_owned() }),
+        false => Err(WorkspaceError::NoFolder {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -243,7 +305,12 @@ async fn check_out(
     // The folder is new. An entry of the same path, which `--force` replaces, is of
     // one that somebody has deleted.
     let flags = words(["add", "--force", "--no-checkout", "--detach"]);
-    change_worktrees(root, &[&flags[..], &[path.as_os_str(), OsStr::new(base)]].concat(), cancel).await?;
+    change_worktrees(
+        root,
+        &[&flags[..], &[path.as_os_str(), OsStr::new(base)]].concat(),
+        cancel,
+    )
+    .await?;
     let seen = agree(path, cancel).await?;
     git(path, &words(["reset", "--hard", "--quiet"]), cancel).await?;
     Ok(seen)
@@ -253,7 +320,11 @@ async fn check_out(
 /// failure itself is what the caller must hear about. Other entries of the list,
 /// such as one on a disk that is not mounted now, are the user's.
 async fn remove(root: &Path, path: &Path) {
-    let args = [OsStr::new("remove"), OsStr::new("--force"), path.as_os_str()];
+    let args = [
+        OsStr::new("remove"),
+        OsStr::new("--force"),
+        path.as_os_str(),
+    ];
     let _ = change_worktrees(root, &args, &CancellationToken::new()).await;
     let _ = fs::remove_dir_all(path);
 }
@@ -336,7 +407,9 @@ impl WorkspaceError {
                 Some("run `git init` and commit, or leave out `isolation: 'worktree'`")
             }
             Self::NoCommit { .. } => Some("commit once: a worktree is a checkout of a commit"),
-            Self::NoFiles { .. } => Some("start from a worktree of it, or leave out `isolation: 'worktree'`"),
+            Self::NoFiles { .. } => {
+                Some("start from a worktree of it, or leave out `isolation: 'worktree'`")
+            }
             Self::Elsewhere { .. } => Some(
                 "look at `core.worktree` and `core.bare` in the repository's settings, and at the `.git` there",
             ),
@@ -345,7 +418,9 @@ impl WorkspaceError {
             ),
             Self::Special { .. } => Some("remove it: git keeps no pipes or devices"),
             Self::NoFolder { .. } => Some("move it away: worktrees of agents stand there"),
-            Self::Crowded { .. } => Some("take what you need from them, then `git worktree remove` them"),
+            Self::Crowded { .. } => {
+                Some("take what you need from them, then `git worktree remove` them")
+            }
             Self::Git(error) => error.hint(),
             Self::Folder { .. } => None,
         }
@@ -385,7 +460,9 @@ mod tests {
         }
 
         async fn worktree(&self, name: &str) -> Workspace {
-            Workspace::worktree(self.path(), name, false, &CancellationToken::new()).await.unwrap()
+            Workspace::worktree(self.path(), name, false, &CancellationToken::new())
+                .await
+                .unwrap()
         }
 
         pub(super) fn worktree_count(&self) -> usize {
@@ -394,10 +471,25 @@ mod tests {
     }
 
     pub(super) fn git_in(folder: &Path, args: &[&str]) -> String {
-        let identity =
-            ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "maintenance.auto=false"];
-        let output = Command::new("git").args(identity).args(args).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let identity = [
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "maintenance.auto=false",
+        ];
+        let output = Command::new("git")
+            .args(identity)
+            .args(args)
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -439,17 +531,29 @@ mod tests {
         let kept = close(workspace).await.unwrap();
         assert_eq!((kept.path, kept.changed_count), (root, 3));
         assert_eq!(kept.changed, ["a", "new file", "sub/b"]);
-        assert_eq!(fs::read_to_string(repository.path().join("a")).unwrap(), "a\n");
+        assert_eq!(
+            fs::read_to_string(repository.path().join("a")).unwrap(),
+            "a\n"
+        );
         assert_eq!(repository.git(&["status", "--porcelain"]), "");
     }
 
     #[tokio::test]
     async fn a_commit_is_a_change_even_an_empty_one() {
         let repository = Repository::new();
-        let (with_file, empty) = (repository.worktree("with-file").await, repository.worktree("empty").await);
+        let (with_file, empty) = (
+            repository.worktree("with-file").await,
+            repository.worktree("empty").await,
+        );
         fs::write(with_file.root().join("a"), "changed").unwrap();
-        git_in(with_file.root(), &["commit", "--quiet", "-a", "-m", "second"]);
-        git_in(empty.root(), &["commit", "--quiet", "--allow-empty", "-m", "second"]);
+        git_in(
+            with_file.root(),
+            &["commit", "--quiet", "-a", "-m", "second"],
+        );
+        git_in(
+            empty.root(),
+            &["commit", "--quiet", "--allow-empty", "-m", "second"],
+        );
         assert_eq!(close(with_file).await.unwrap().changed, ["a"]);
         assert_eq!(close(empty).await.unwrap().changed, [""; 0]);
     }
@@ -459,9 +563,18 @@ mod tests {
         let repository = Repository::new();
         let sub = repository.path().join("sub");
         fs::create_dir(sub.join("not committed")).unwrap();
-        for (root, end) in [(sub.clone(), "x/sub"), (sub.join("not committed"), "x/sub/not committed")] {
-            let workspace = Workspace::worktree(&root, "x", false, &CancellationToken::new()).await.unwrap();
-            assert!(workspace.root().ends_with(end) && workspace.root().is_dir(), "{:?}", workspace.root());
+        for (root, end) in [
+            (sub.clone(), "x/sub"),
+            (sub.join("not committed"), "x/sub/not committed"),
+        ] {
+            let workspace = Workspace::worktree(&root, "x", false, &CancellationToken::new())
+                .await
+                .unwrap();
+            assert!(
+                workspace.root().ends_with(end) && workspace.root().is_dir(),
+                "{:?}",
+                workspace.root()
+            );
             assert_eq!(close(workspace).await, None);
         }
     }
@@ -470,7 +583,8 @@ mod tests {
     async fn many_at_once_do_not_disturb_each_other() {
         let repository = Repository::new();
         let all = futures::future::join_all((0..8).map(|_| repository.worktree("same"))).await;
-        let roots: std::collections::BTreeSet<_> = all.iter().map(|w| w.root().to_owned()).collect();
+        let roots: std::collections::BTreeSet<_> =
+            all.iter().map(|w| w.root().to_owned()).collect();
         assert_eq!(roots.len(), 8);
         let kept = futures::future::join_all(all.into_iter().map(close)).await;
         assert!(kept.iter().all(Option::is_none), "{kept:?}");
@@ -481,7 +595,11 @@ mod tests {
     async fn names_cannot_lead_elsewhere() {
         let repository = Repository::new();
         let workspace = repository.worktree("../../-x y/ä").await;
-        assert!(workspace.root().ends_with(".divisi/worktrees/x-y"), "{:?}", workspace.root());
+        assert!(
+            workspace.root().ends_with(".divisi/worktrees/x-y"),
+            "{:?}",
+            workspace.root()
+        );
         assert_eq!(safe("../.."), "worktree");
     }
 
@@ -489,9 +607,15 @@ mod tests {
     async fn without_repository_or_commit_the_error_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let problem = async || {
-            let error =
-                Workspace::worktree(folder.path(), "x", false, &CancellationToken::new()).await.unwrap_err();
-            (error.to_string().replace(&folder.path().display().to_string(), "DIR"), error.hint().unwrap())
+            let error = Workspace::worktree(folder.path(), "x", false, &CancellationToken::new())
+                .await
+                .unwrap_err();
+            (
+                error
+                    .to_string()
+                    .replace(&folder.path().display().to_string(), "DIR"),
+                error.hint().unwrap(),
+            )
         };
         assert_eq!(
             problem().await,

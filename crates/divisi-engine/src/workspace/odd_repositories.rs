@@ -25,7 +25,10 @@ impl Odd {
     }
 
     fn at(self, folder: impl AsRef<Path>) -> Self {
-        Self { root: self.all.path().join(folder), ..self }
+        Self {
+            root: self.all.path().join(folder),
+            ..self
+        }
     }
 
     async fn copy(&self) -> Result<Workspace, WorkspaceError> {
@@ -69,7 +72,15 @@ fn with_submodule(all: &Repository) {
     git_in(&inner, &["add", "."]);
     git_in(&inner, &["commit", "--quiet", "-m", "inner"]);
     let url = inner.display().to_string();
-    all.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &url, "mod"]);
+    all.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        &url,
+        "mod",
+    ]);
     all.git(&["commit", "--quiet", "-m", "with a submodule"]);
 }
 
@@ -80,7 +91,14 @@ fn set(all: &Repository, name: &str, value: &str) {
 /// A hook, a monitor and the like that must not run: it leaves a file behind.
 fn trap(all: &Repository, path: &str) -> String {
     let path = all.path().join(path);
-    fs::write(&path, format!("#!/bin/sh\ntouch '{}'\nexit 1\n", all.path().join("RAN").display())).unwrap();
+    fs::write(
+        &path,
+        format!(
+            "#!/bin/sh\ntouch '{}'\nexit 1\n",
+            all.path().join("RAN").display()
+        ),
+    )
+    .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.display().to_string()
 }
@@ -115,7 +133,12 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
         (
             "hooks that fail, a monitor, an index that is locked",
             Odd::new(|all| {
-                for hook in ["post-checkout", "reference-transaction", "post-index-change", "pre-commit"] {
+                for hook in [
+                    "post-checkout",
+                    "reference-transaction",
+                    "post-index-change",
+                    "pre-commit",
+                ] {
                     trap(all, &format!(".git/hooks/{hook}"));
                 }
                 set(all, "core.fsmonitor", &trap(all, "monitor"));
@@ -130,7 +153,10 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
                 set(all, "core.hooksPath", "hooks");
             }),
         ),
-        ("a detached head", Odd::new(|all| _ = all.git(&["checkout", "--quiet", "--detach"]))),
+        (
+            "a detached head",
+            Odd::new(|all| _ = all.git(&["checkout", "--quiet", "--detach"])),
+        ),
         (
             "a branch ahead of main",
             Odd::new(|all| {
@@ -140,9 +166,14 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
         ),
         (
             "a sparse checkout",
-            Odd::new(|all| _ = all.git(&["sparse-checkout", "set", "--no-cone", "/a", "/.gitignore"])),
+            Odd::new(|all| {
+                _ = all.git(&["sparse-checkout", "set", "--no-cone", "/a", "/.gitignore"]);
+            }),
         ),
-        ("core.worktree", Odd::new(|all| set(all, "core.worktree", &all.path().display().to_string()))),
+        (
+            "core.worktree",
+            Odd::new(|all| set(all, "core.worktree", &all.path().display().to_string())),
+        ),
         (
             "core.worktree, relative, and settings for each worktree",
             Odd::new(|all| {
@@ -164,7 +195,10 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
             "a submodule with settings for each worktree",
             Odd::new(|all| {
                 with_submodule(all);
-                git_in(&all.path().join("mod"), &["config", "extensions.worktreeConfig", "true"]);
+                git_in(
+                    &all.path().join("mod"),
+                    &["config", "extensions.worktreeConfig", "true"],
+                );
                 fs::write(all.path().join("mod/a"), "hours of work\n").unwrap();
             })
             .at("mod"),
@@ -182,7 +216,10 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
             "a worktree of a bare repository",
             Odd::new(|all| {
                 all.git(&["clone", "--quiet", "--bare", ".", "bare"]);
-                git_in(&all.path().join("bare"), &["worktree", "add", "--quiet", "--detach", "../other"]);
+                git_in(
+                    &all.path().join("bare"),
+                    &["worktree", "add", "--quiet", "--detach", "../other"],
+                );
             })
             .at("other"),
         ),
@@ -191,16 +228,30 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
             Odd::new(|all| {
                 all.git(&["clone", "--quiet", "--bare", ".", "bare"]);
                 let bare = all.path().join("bare");
-                git_in(&bare, &["worktree", "add", "--quiet", "--detach", "../other"]);
+                git_in(
+                    &bare,
+                    &["worktree", "add", "--quiet", "--detach", "../other"],
+                );
                 git_in(&bare, &["config", "extensions.worktreeConfig", "true"]);
-                fs::write(bare.join("worktrees/other/config.worktree"), "[core]\n\tbare = false\n").unwrap();
+                fs::write(
+                    bare.join("worktrees/other/config.worktree"),
+                    "[core]\n\tbare = false\n",
+                )
+                .unwrap();
             })
             .at("other"),
         ),
         (
             "a `.git` that is a file",
             Odd::new(|all| {
-                all.git(&["clone", "--quiet", "--separate-git-dir", "elsewhere", ".", "here"]);
+                all.git(&[
+                    "clone",
+                    "--quiet",
+                    "--separate-git-dir",
+                    "elsewhere",
+                    ".",
+                    "here",
+                ]);
             })
             .at("here"),
         ),
@@ -217,7 +268,13 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
             "a copy within a copy",
             Odd::new(|all| {
                 fs::create_dir_all(all.path().join("ours/.divisi/worktrees")).unwrap();
-                all.git(&["worktree", "add", "--quiet", "--detach", "ours/.divisi/worktrees/t"]);
+                all.git(&[
+                    "worktree",
+                    "add",
+                    "--quiet",
+                    "--detach",
+                    "ours/.divisi/worktrees/t",
+                ]);
             })
             .at("ours/.divisi/worktrees/t"),
         ),
@@ -236,27 +293,58 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
 
 #[tokio::test]
 async fn a_copy_is_what_git_takes_it_for_and_the_repository_stays_as_it_is() {
-    futures::future::join_all(all_kinds().into_iter().map(|(what, odd)| stays_as_it_is(what, odd))).await;
+    futures::future::join_all(
+        all_kinds()
+            .into_iter()
+            .map(|(what, odd)| stays_as_it_is(what, odd)),
+    )
+    .await;
 }
 
 async fn stays_as_it_is(what: &str, odd: Odd) {
     let before = odd.state();
-    let copy = odd.copy().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let copy = odd
+        .copy()
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     let path = copy.worktree.as_ref().unwrap().path.clone();
-    assert!(path.starts_with(odd.root.canonicalize().unwrap().join(".divisi/worktrees")), "{what}");
-    let top = Program::new("git").args(["rev-parse", "--show-toplevel"]).cwd(copy.root());
-    let top = top.run(&CancellationToken::new()).await.unwrap().stdout.exact();
+    assert!(
+        path.starts_with(odd.root.canonicalize().unwrap().join(".divisi/worktrees")),
+        "{what}"
+    );
+    let top = Program::new("git")
+        .args(["rev-parse", "--show-toplevel"])
+        .cwd(copy.root());
+    let top = top
+        .run(&CancellationToken::new())
+        .await
+        .unwrap()
+        .stdout
+        .exact();
     assert_eq!(Path::new(&line(top)), path, "{what}");
     assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "a\n", "{what}");
     fs::write(copy.root().join("made"), "").unwrap();
-    let kept = close(copy).await.unwrap_or_else(|| panic!("{what}: work was thrown away"));
+    let kept = close(copy)
+        .await
+        .unwrap_or_else(|| panic!("{what}: work was thrown away"));
     assert_eq!(kept.changed, ["made"], "{what}");
-    let args = [OsStr::new("remove"), OsStr::new("--force"), kept.path.as_os_str()];
-    change_worktrees(&odd.root, &args, &CancellationToken::new()).await.unwrap();
+    let args = [
+        OsStr::new("remove"),
+        OsStr::new("--force"),
+        kept.path.as_os_str(),
+    ];
+    change_worktrees(&odd.root, &args, &CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(close(odd.copy().await.unwrap()).await, None, "{what}");
-    assert!(!odd.all.path().join("RAN").exists(), "{what}: a program of the repository ran");
+    assert!(
+        !odd.all.path().join("RAN").exists(),
+        "{what}: a program of the repository ran"
+    );
     let after = odd.state();
-    let differing = before.iter().filter(|(path, state)| after.get(*path) != Some(state));
+    let differing = before
+        .iter()
+        .filter(|(path, state)| after.get(*path) != Some(state));
     let differing: Vec<_> = differing.map(|(path, _)| path).collect();
     assert_eq!((differing, after.len()), (vec![], before.len()), "{what}");
 }
@@ -268,13 +356,20 @@ async fn what_has_no_copy_is_refused_and_stays_as_it_is() {
         set(all, "filter.evil.smudge", &trap(all, "smudge"));
     };
     let refusals = [
-        ("bare", Odd::new(|all| _ = all.git(&["clone", "--quiet", "--bare", ".", "bare"])).at("bare")),
+        (
+            "bare",
+            Odd::new(|all| _ = all.git(&["clone", "--quiet", "--bare", ".", "bare"])).at("bare"),
+        ),
         ("git's own folder", Odd::new(|_| {}).at(".git")),
         (
             "core.worktree elsewhere",
             Odd::new(|all| {
                 fs::create_dir(all.path().join("far")).unwrap();
-                set(all, "core.worktree", &all.path().join("far").display().to_string());
+                set(
+                    all,
+                    "core.worktree",
+                    &all.path().join("far").display().to_string(),
+                );
             })
             .at("sub"),
         ),
@@ -290,11 +385,20 @@ async fn what_has_no_copy_is_refused_and_stays_as_it_is() {
     let mut told = vec![];
     for (what, odd) in refusals {
         let before = odd.state();
-        let error = odd.copy().await.err().unwrap_or_else(|| panic!("{what}: a copy"));
+        let error = odd
+            .copy()
+            .await
+            .err()
+            .unwrap_or_else(|| panic!("{what}: a copy"));
         assert!(before == odd.state(), "{what}");
-        let shown =
-            error.to_string().replace(&odd.all.path().canonicalize().unwrap().display().to_string(), "DIR");
-        told.push(format!("{what}: {shown}\n  hint: {}\n", error.hint().unwrap()));
+        let shown = error.to_string().replace(
+            &odd.all.path().canonicalize().unwrap().display().to_string(),
+            "DIR",
+        );
+        told.push(format!(
+            "{what}: {shown}\n  hint: {}\n",
+            error.hint().unwrap()
+        ));
     }
     insta::assert_snapshot!(told.concat(), @"
     bare: the git repository of `DIR/bare` has no files there: it is bare, or this is its own folder
@@ -319,7 +423,9 @@ async fn filters_of_the_repository_run_where_programs_may() {
         set(all, "filter.up.smudge", "tr a-z A-Z");
     });
     assert!(matches!(odd.copy().await, Err(WorkspaceError::Filter { name, .. }) if name == "up"));
-    let copy = Workspace::worktree(&odd.root, "x", true, &CancellationToken::new()).await.unwrap();
+    let copy = Workspace::worktree(&odd.root, "x", true, &CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(fs::read_to_string(copy.root().join("a")).unwrap(), "A\n");
 }
 
@@ -333,7 +439,12 @@ async fn a_repository_of_another_user_is_left_alone_with_advice() {
         }
     }
     let error = odd.copy().await.unwrap_err();
-    assert!(error.hint().is_some_and(|hint| hint.contains("safe.directory")), "{error}");
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("safe.directory")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -351,7 +462,9 @@ async fn a_deleted_folder_of_copies_is_no_obstacle() {
 async fn a_copy_that_was_taken_away_from_git_is_kept_and_cannot_reach_the_repository() {
     type Deed = fn(&Path, &Repository);
     let deeds: [(&str, Deed); 3] = [
-        ("gone", |copy, _| fs::remove_file(copy.join(".git")).unwrap()),
+        ("gone", |copy, _| {
+            fs::remove_file(copy.join(".git")).unwrap();
+        }),
         ("its own", |copy, _| {
             fs::remove_file(copy.join(".git")).unwrap();
             git_in(copy, &["init", "--quiet"]);
@@ -369,9 +482,16 @@ async fn a_copy_that_was_taken_away_from_git_is_kept_and_cannot_reach_the_reposi
         let before = odd.state();
         deed(&root, &odd.all);
         if what == "gone" {
-            let reset =
-                Program::shell("git reset --hard").cwd(&root).run(&CancellationToken::new()).await.unwrap();
-            assert!(reset.stderr.text().contains("not a git repository"), "{}", reset.stderr.text());
+            let reset = Program::shell("git reset --hard")
+                .cwd(&root)
+                .run(&CancellationToken::new())
+                .await
+                .unwrap();
+            assert!(
+                reset.stderr.text().contains("not a git repository"),
+                "{}",
+                reset.stderr.text()
+            );
         }
         let error = copy.close().await.unwrap_err();
         assert!(root.join("made").exists(), "{what}: {error}");

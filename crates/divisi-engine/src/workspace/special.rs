@@ -26,15 +26,25 @@ const AMONG_FILES: [&str; 3] = [".gitattributes", ".gitignore", ".gitmodules"];
 /// Fails where git, run in `root`, would read what is no file in its own folders.
 pub(super) async fn refuse_in_repository(root: &Path) -> Result<(), WorkspaceError> {
     look(root, |root| {
-        let git = root.ancestors().map(|above| above.join(".git")).find(|git| exists(git))?;
-        found_at(&git).or_else(|| folders_of(&git).iter().find_map(|folder| found_below(folder, |_| true)))
+        let git = root
+            .ancestors()
+            .map(|above| above.join(".git"))
+            .find(|git| exists(git))?;
+        found_at(&git).or_else(|| {
+            folders_of(&git)
+                .iter()
+                .find_map(|folder| found_below(folder, |_| true))
+        })
     })
     .await
 }
 
 /// Fails where git would read what is no file among the files at `root`.
 pub(super) async fn refuse_among_files(root: &Path) -> Result<(), WorkspaceError> {
-    look(root, |root| found_below(root, |name| AMONG_FILES.iter().any(|known| name == *known))).await
+    look(root, |root| {
+        found_below(root, |name| AMONG_FILES.iter().any(|known| name == *known))
+    })
+    .await
 }
 
 async fn look(
@@ -43,7 +53,10 @@ async fn look(
 ) -> Result<(), WorkspaceError> {
     let root = root.to_owned();
     // Whoever panicked there has found nothing.
-    let found = tokio::task::spawn_blocking(move || look(&root)).await.ok().flatten();
+    let found = tokio::task::spawn_blocking(move || look(&root))
+        .await
+        .ok()
+        .flatten();
     found.map_or(Ok(()), |path| Err(WorkspaceError::Special { path }))
 }
 
@@ -51,13 +64,18 @@ async fn look(
 fn folders_of(git: &Path) -> Vec<PathBuf> {
     let pointed = |file: &Path, before: &str| {
         let said = divisi_files::text(divisi_files::read(file, POINTER_BYTES_MAX).ok()?).ok()?;
-        Some(file.parent()?.join(said.trim_end_matches('\n').strip_prefix(before)?))
+        Some(
+            file.parent()?
+                .join(said.trim_end_matches('\n').strip_prefix(before)?),
+        )
     };
     let own = match git.is_dir() {
         true => Some(git.to_owned()),
         false => pointed(git, "gitdir: "),
     };
-    let common = own.as_deref().and_then(|own| pointed(&own.join("commondir"), ""));
+    let common = own
+        .as_deref()
+        .and_then(|own| pointed(&own.join("commondir"), ""));
     own.into_iter().chain(common).collect()
 }
 
@@ -88,7 +106,9 @@ fn found_below(folder: &Path, asked: impl Fn(&OsStr) -> bool) -> Option<PathBuf>
 }
 
 fn found_at(path: &Path) -> Option<PathBuf> {
-    fs::metadata(path).is_ok_and(|there| is_special(there.file_type())).then(|| path.to_owned())
+    fs::metadata(path)
+        .is_ok_and(|there| is_special(there.file_type()))
+        .then(|| path.to_owned())
 }
 
 /// A socket is none: to open it fails at once, and git's own monitor of files keeps one there.
@@ -137,13 +157,26 @@ mod tests {
             "objects/00/000000",
         ] {
             let repository = Repository::new();
-            let path = repository.path().canonicalize().unwrap().join(".git").join(name);
+            let path = repository
+                .path()
+                .canonicalize()
+                .unwrap()
+                .join(".git")
+                .join(name);
             pipe(&path);
-            let error =
-                copy(&path.ancestors().find(|above| above.join(".git").exists()).unwrap().join("sub"))
-                    .await
-                    .unwrap_err();
-            assert!(matches!(&error, WorkspaceError::Special { path: found } if *found == path), "{error}");
+            let error = copy(
+                &path
+                    .ancestors()
+                    .find(|above| above.join(".git").exists())
+                    .unwrap()
+                    .join("sub"),
+            )
+            .await
+            .unwrap_err();
+            assert!(
+                matches!(&error, WorkspaceError::Special { path: found } if *found == path),
+                "{error}"
+            );
         }
     }
 

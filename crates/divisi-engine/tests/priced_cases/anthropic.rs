@@ -10,16 +10,49 @@ const OPUS: &str = "claude-opus-5-5";
 const FABLE: &str = "claude-fable-5-2";
 
 pub(super) fn cases() -> Vec<Case> {
-    [haiku(), sonnet(), opus(), fable(), older()].into_iter().flatten().collect()
+    [haiku(), sonnet(), opus(), fable(), older()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn haiku() -> Vec<Case> {
     vec![
-        case("fresh input", A, HAIKU, tokens(1_000, 0, 0, 0, 0), 1_000 * usd("0.10")),
-        case("output", A, HAIKU, tokens(0, 0, 0, 0, 1_000), 1_000 * usd("0.50")),
-        case("reads at a tenth", A, HAIKU, tokens(0, 0, 0, 7, 0), 7 * usd("0.01")),
-        case("short writes", A, HAIKU, tokens(0, 3, 0, 0, 0), 3 * usd("0.125")),
-        case("long writes", A, HAIKU, tokens(0, 0, 3, 0, 0), 3 * usd("0.20")),
+        case(
+            "fresh input",
+            A,
+            HAIKU,
+            tokens(1_000, 0, 0, 0, 0),
+            1_000 * usd("0.10"),
+        ),
+        case(
+            "output",
+            A,
+            HAIKU,
+            tokens(0, 0, 0, 0, 1_000),
+            1_000 * usd("0.50"),
+        ),
+        case(
+            "reads at a tenth",
+            A,
+            HAIKU,
+            tokens(0, 0, 0, 7, 0),
+            7 * usd("0.01"),
+        ),
+        case(
+            "short writes",
+            A,
+            HAIKU,
+            tokens(0, 3, 0, 0, 0),
+            3 * usd("0.125"),
+        ),
+        case(
+            "long writes",
+            A,
+            HAIKU,
+            tokens(0, 0, 3, 0, 0),
+            3 * usd("0.20"),
+        ),
         case(
             "50 k prompt, mostly read",
             A,
@@ -78,7 +111,10 @@ fn haiku() -> Vec<Case> {
             A,
             HAIKU,
             tokens(5_000, 5_000, 0, 140_000, 1_000),
-            5_000 * usd("0.50") + 5_000 * usd("0.625") + 140_000 * usd("0.05") + 1_000 * usd("2.50"),
+            5_000 * usd("0.50")
+                + 5_000 * usd("0.625")
+                + 140_000 * usd("0.05")
+                + 1_000 * usd("2.50"),
         ),
         case(
             "thinking is output, not more than it",
@@ -132,7 +168,11 @@ fn haiku() -> Vec<Case> {
             "openrouter",
             "anthropic/claude-haiku-5.5",
             tokens(9, 8, 7, 6, 5),
-            9 * usd("0.10") + 8 * usd("0.125") + 7 * usd("0.20") + 6 * usd("0.01") + 5 * usd("0.50"),
+            9 * usd("0.10")
+                + 8 * usd("0.125")
+                + 7 * usd("0.20")
+                + 6 * usd("0.01")
+                + 5 * usd("0.50"),
         ),
         case(
             "by OpenRouter, over the threshold",
@@ -153,11 +193,29 @@ fn sonnet() -> Vec<Case> {
             tokens(1_234, 0, 0, 0, 567),
             1_234 * usd("2") + 567 * usd("10"),
         ),
-        case("reads at a twentieth", A, SONNET, tokens(0, 0, 0, 10_000, 0), 10_000 * usd("0.10")),
-        case("reads before the cut", A, SONNET, tokens(0, 0, 0, 10_000, 0), 10_000 * usd("0.20"))
-            .on("2026-10-06"),
-        case("reads on the day of the cut", A, SONNET, tokens(0, 0, 0, 10_000, 0), 10_000 * usd("0.10"))
-            .on("2026-10-07"),
+        case(
+            "reads at a twentieth",
+            A,
+            SONNET,
+            tokens(0, 0, 0, 10_000, 0),
+            10_000 * usd("0.10"),
+        ),
+        case(
+            "reads before the cut",
+            A,
+            SONNET,
+            tokens(0, 0, 0, 10_000, 0),
+            10_000 * usd("0.20"),
+        )
+        .on("2026-10-06"),
+        case(
+            "reads on the day of the cut",
+            A,
+            SONNET,
+            tokens(0, 0, 0, 10_000, 0),
+            10_000 * usd("0.10"),
+        )
+        .on("2026-10-07"),
         case(
             "only reads were cut",
             A,
@@ -171,7 +229,11 @@ fn sonnet() -> Vec<Case> {
             A,
             SONNET,
             tokens(100, 30_000, 20_000, 1_000, 800),
-            100 * usd("2") + 30_000 * usd("2.50") + 20_000 * usd("4") + 1_000 * usd("0.10") + 800 * usd("10"),
+            100 * usd("2")
+                + 30_000 * usd("2.50")
+                + 20_000 * usd("4")
+                + 1_000 * usd("0.10")
+                + 800 * usd("10"),
         ),
         case(
             "no surcharge for a long prompt",
@@ -180,8 +242,14 @@ fn sonnet() -> Vec<Case> {
             tokens(300_000, 0, 0, 600_000, 10),
             300_000 * usd("2") + 600_000 * usd("0.10") + 10 * usd("10"),
         ),
-        case("batch", A, SONNET, tokens(7, 0, 0, 3, 1), 7 * usd("1") + 3 * usd("0.05") + usd("5"))
-            .served(Batch),
+        case(
+            "batch",
+            A,
+            SONNET,
+            tokens(7, 0, 0, 3, 1),
+            7 * usd("1") + 3 * usd("0.05") + usd("5"),
+        )
+        .served(Batch),
         case(
             "in the United States",
             A,
@@ -240,11 +308,23 @@ fn opus() -> Vec<Case> {
         )
         .served(Fast)
         .us_only(),
-        case("batch", A, OPUS, tokens(0, 10, 10, 0, 10), 10 * usd("2.5") + 10 * usd("4") + 10 * usd("10"))
-            .served(Batch),
-        case("batch in the United States", A, OPUS, tokens(3, 0, 0, 1, 0), 3 * usd("2.2") + usd("0.11"))
-            .served(Batch)
-            .us_only(),
+        case(
+            "batch",
+            A,
+            OPUS,
+            tokens(0, 10, 10, 0, 10),
+            10 * usd("2.5") + 10 * usd("4") + 10 * usd("10"),
+        )
+        .served(Batch),
+        case(
+            "batch in the United States",
+            A,
+            OPUS,
+            tokens(3, 0, 0, 1, 0),
+            3 * usd("2.2") + usd("0.11"),
+        )
+        .served(Batch)
+        .us_only(),
         case(
             "a whole window",
             A,
@@ -264,7 +344,13 @@ fn opus() -> Vec<Case> {
 
 fn fable() -> Vec<Case> {
     vec![
-        case("reads at a fortieth", A, FABLE, tokens(0, 0, 0, 40_000, 0), 40_000 * usd("0.20")),
+        case(
+            "reads at a fortieth",
+            A,
+            FABLE,
+            tokens(0, 0, 0, 40_000, 0),
+            40_000 * usd("0.20"),
+        ),
         case(
             "both lives",
             A,
@@ -272,10 +358,22 @@ fn fable() -> Vec<Case> {
             tokens(5, 600, 700, 0, 80),
             5 * usd("8") + 600 * usd("10") + 700 * usd("16") + 80 * usd("40"),
         ),
-        case("in the United States", A, FABLE, tokens(10, 0, 0, 10, 0), 10 * usd("8.8") + 10 * usd("0.22"))
-            .us_only(),
-        case("batch", A, FABLE, tokens(10, 0, 0, 10, 1), 10 * usd("4") + 10 * usd("0.10") + usd("20"))
-            .served(Batch),
+        case(
+            "in the United States",
+            A,
+            FABLE,
+            tokens(10, 0, 0, 10, 0),
+            10 * usd("8.8") + 10 * usd("0.22"),
+        )
+        .us_only(),
+        case(
+            "batch",
+            A,
+            FABLE,
+            tokens(10, 0, 0, 10, 1),
+            10 * usd("4") + 10 * usd("0.10") + usd("20"),
+        )
+        .served(Batch),
         case(
             "thinking within output",
             A,

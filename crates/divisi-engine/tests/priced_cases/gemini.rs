@@ -14,12 +14,21 @@ const ARGON: &str = "gemini-4-argon";
 /// thoughts stand beside the candidates.
 fn counted(prompt: u64, cached: u64, candidates: u64, thoughts: u64) -> Usage {
     let usage = tokens(prompt - cached, 0, 0, cached, candidates + thoughts);
-    Usage { thinking: thoughts, ..usage }
+    Usage {
+        thinking: thoughts,
+        ..usage
+    }
 }
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        case("input and output", G, LITE, counted(1_000, 0, 100, 0), 1_000 * usd("0.30") + 100 * usd("2.50")),
+        case(
+            "input and output",
+            G,
+            LITE,
+            counted(1_000, 0, 100, 0),
+            1_000 * usd("0.30") + 100 * usd("2.50"),
+        ),
         case(
             "cached at a tenth",
             G,
@@ -27,11 +36,29 @@ pub(super) fn cases() -> Vec<Case> {
             counted(10_000, 9_000, 1, 0),
             1_000 * usd("0.30") + 9_000 * usd("0.03") + usd("2.50"),
         ),
-        case("thoughts", G, LITE, counted(10, 0, 20, 30), 10 * usd("0.30") + 50 * usd("2.50")),
-        case("before it doubles", G, FLASH, counted(100, 0, 10, 0), 100 * usd("0.75") + 10 * usd("3.75"))
-            .on("2026-12-31"),
-        case("on the day", G, FLASH, counted(100, 0, 10, 0), 100 * usd("1.50") + 10 * usd("7.50"))
-            .on("2027-01-01"),
+        case(
+            "thoughts",
+            G,
+            LITE,
+            counted(10, 0, 20, 30),
+            10 * usd("0.30") + 50 * usd("2.50"),
+        ),
+        case(
+            "before it doubles",
+            G,
+            FLASH,
+            counted(100, 0, 10, 0),
+            100 * usd("0.75") + 10 * usd("3.75"),
+        )
+        .on("2026-12-31"),
+        case(
+            "on the day",
+            G,
+            FLASH,
+            counted(100, 0, 10, 0),
+            100 * usd("1.50") + 10 * usd("7.50"),
+        )
+        .on("2027-01-01"),
         case(
             "cached before it doubles",
             G,
@@ -39,8 +66,14 @@ pub(super) fn cases() -> Vec<Case> {
             counted(100, 90, 0, 0),
             10 * usd("0.75") + 90 * usd("0.075"),
         ),
-        case("cached after", G, FLASH, counted(100, 90, 0, 0), 10 * usd("1.50") + 90 * usd("0.15"))
-            .on("2027-06-01"),
+        case(
+            "cached after",
+            G,
+            FLASH,
+            counted(100, 90, 0, 0),
+            10 * usd("1.50") + 90 * usd("0.15"),
+        )
+        .on("2027-06-01"),
         case(
             "batch",
             G,
@@ -49,8 +82,20 @@ pub(super) fn cases() -> Vec<Case> {
             60 * usd("0.375") + 40 * usd("0.0375") + 15 * usd("1.875"),
         )
         .served(Batch),
-        case("at the threshold", G, PRO, counted(200_000, 0, 10, 0), 200_000 * usd("2") + 10 * usd("12")),
-        case("one token over it", G, PRO, counted(200_001, 0, 10, 0), 200_001 * usd("4") + 10 * usd("18")),
+        case(
+            "at the threshold",
+            G,
+            PRO,
+            counted(200_000, 0, 10, 0),
+            200_000 * usd("2") + 10 * usd("12"),
+        ),
+        case(
+            "one token over it",
+            G,
+            PRO,
+            counted(200_001, 0, 10, 0),
+            200_001 * usd("4") + 10 * usd("18"),
+        ),
         case(
             "over it by cached tokens",
             G,
@@ -58,8 +103,22 @@ pub(super) fn cases() -> Vec<Case> {
             counted(200_001, 200_000, 10, 10),
             usd("4") + 200_000 * usd("0.40") + 20 * usd("18"),
         ),
-        case("before it doubles", G, ARGON, counted(10, 0, 1, 0), 10 * usd("2") + usd("10")).on("2026-11-30"),
-        case("on the day", G, ARGON, counted(10, 0, 1, 0), 10 * usd("4") + usd("20")).on("2026-12-01"),
+        case(
+            "before it doubles",
+            G,
+            ARGON,
+            counted(10, 0, 1, 0),
+            10 * usd("2") + usd("10"),
+        )
+        .on("2026-11-30"),
+        case(
+            "on the day",
+            G,
+            ARGON,
+            counted(10, 0, 1, 0),
+            10 * usd("4") + usd("20"),
+        )
+        .on("2026-12-01"),
         case(
             "cached at a twentieth",
             G,
@@ -67,6 +126,13 @@ pub(super) fn cases() -> Vec<Case> {
             counted(1_000, 900, 0, 0),
             100 * usd("2") + 900 * usd("0.10"),
         ),
-        case("flex", G, ARGON, counted(10, 0, 1, 1), 10 * usd("1") + 2 * usd("5")).served(Flex),
+        case(
+            "flex",
+            G,
+            ARGON,
+            counted(10, 0, 1, 1),
+            10 * usd("1") + 2 * usd("5"),
+        )
+        .served(Flex),
     ]
 }

@@ -27,8 +27,22 @@ struct Case {
 /// A day on which every model below could be bought.
 const TODAY: &str = "2026-11-22";
 
-fn case(what: &'static str, provider: &'static str, model: &'static str, usage: Usage, cost: u128) -> Case {
-    Case { what, provider, model, day: TODAY, usage, billing: Billing::default(), cost }
+fn case(
+    what: &'static str,
+    provider: &'static str,
+    model: &'static str,
+    usage: Usage,
+    cost: u128,
+) -> Case {
+    Case {
+        what,
+        provider,
+        model,
+        day: TODAY,
+        usage,
+        billing: Billing::default(),
+        cost,
+    }
 }
 
 impl Case {
@@ -37,11 +51,23 @@ impl Case {
     }
 
     fn served(self, service: Service) -> Self {
-        Self { billing: Billing { service, ..self.billing }, ..self }
+        Self {
+            billing: Billing {
+                service,
+                ..self.billing
+            },
+            ..self
+        }
     }
 
     fn us_only(self) -> Self {
-        Self { billing: Billing { us_only: true, ..self.billing }, ..self }
+        Self {
+            billing: Billing {
+                us_only: true,
+                ..self.billing
+            },
+            ..self
+        }
     }
 }
 
@@ -53,8 +79,21 @@ fn usd(per_million: &str) -> u128 {
 }
 
 /// Tokens by class: fresh, written for five minutes, for an hour, read; output.
-fn tokens(input: u64, cache_write_5m: u64, cache_write_1h: u64, cache_read: u64, output: u64) -> Usage {
-    Usage { input, cache_write_5m, cache_write_1h, cache_read, output, thinking: 0 }
+fn tokens(
+    input: u64,
+    cache_write_5m: u64,
+    cache_write_1h: u64,
+    cache_read: u64,
+    output: u64,
+) -> Usage {
+    Usage {
+        input,
+        cache_write_5m,
+        cache_write_1h,
+        cache_read,
+        output,
+        thinking: 0,
+    }
 }
 
 /// The same, with part of the output being thought.
@@ -71,10 +110,21 @@ fn midnight(day: &str) -> Timestamp {
 #[test]
 fn every_case_costs_what_the_published_prices_say() {
     let catalogue = Catalogue::default();
-    let cases: Vec<Case> =
-        [anthropic::cases(), openai::cases(), gemini::cases()].into_iter().flatten().collect();
+    let cases: Vec<Case> = [anthropic::cases(), openai::cases(), gemini::cases()]
+        .into_iter()
+        .flatten()
+        .collect();
     assert!(cases.len() >= 80, "{}", cases.len());
-    for Case { what, provider, model, day, usage, billing, cost } in cases {
+    for Case {
+        what,
+        provider,
+        model,
+        day,
+        usage,
+        billing,
+        cost,
+    } in cases
+    {
         let price = catalogue.price(provider, model, midnight(day));
         let price = price.unwrap_or_else(|| panic!("{what}: {model} has no price"));
         assert_eq!(

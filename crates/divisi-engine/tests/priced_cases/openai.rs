@@ -10,7 +10,10 @@ const SOL: &str = "gpt-6.1-sol";
 const ASTRA: &str = "gpt-6-astra";
 
 pub(super) fn cases() -> Vec<Case> {
-    [luna(), terra(), sol(), astra()].into_iter().flatten().collect()
+    [luna(), terra(), sol(), astra()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn luna() -> Vec<Case> {
@@ -22,22 +25,46 @@ fn luna() -> Vec<Case> {
             tokens(1_000, 0, 0, 0, 100),
             1_000 * usd("0.10") + 100 * usd("0.50"),
         ),
-        case("cached at a tenth", O, LUNA, tokens(0, 0, 0, 1_000, 0), 1_000 * usd("0.01")),
-        case("writes for thirty minutes", O, LUNA, tokens(0, 1_000, 0, 0, 0), 1_000 * usd("0.125")),
-        case("writes for twelve hours", O, LUNA, tokens(0, 0, 1_000, 0, 0), 1_000 * usd("0.25")),
+        case(
+            "cached at a tenth",
+            O,
+            LUNA,
+            tokens(0, 0, 0, 1_000, 0),
+            1_000 * usd("0.01"),
+        ),
+        case(
+            "writes for thirty minutes",
+            O,
+            LUNA,
+            tokens(0, 1_000, 0, 0, 0),
+            1_000 * usd("0.125"),
+        ),
+        case(
+            "writes for twelve hours",
+            O,
+            LUNA,
+            tokens(0, 0, 1_000, 0, 0),
+            1_000 * usd("0.25"),
+        ),
         case(
             "at the threshold",
             O,
             LUNA,
             tokens(200_000, 2_000, 0, 70_000, 1_000),
-            200_000 * usd("0.10") + 2_000 * usd("0.125") + 70_000 * usd("0.01") + 1_000 * usd("0.50"),
+            200_000 * usd("0.10")
+                + 2_000 * usd("0.125")
+                + 70_000 * usd("0.01")
+                + 1_000 * usd("0.50"),
         ),
         case(
             "one token over it",
             O,
             LUNA,
             tokens(200_001, 2_000, 0, 70_000, 1_000),
-            200_001 * usd("0.20") + 2_000 * usd("0.25") + 70_000 * usd("0.02") + 1_000 * usd("0.75"),
+            200_001 * usd("0.20")
+                + 2_000 * usd("0.25")
+                + 70_000 * usd("0.02")
+                + 1_000 * usd("0.75"),
         ),
         case(
             "over it with a long write",
@@ -70,8 +97,14 @@ fn luna() -> Vec<Case> {
             272_001 * usd("0.40") + 10 * usd("1.50"),
         )
         .served(Fast),
-        case("batch", O, LUNA, tokens(9, 9, 0, 0, 9), 9 * usd("0.05") + 9 * usd("0.0625") + 9 * usd("0.25"))
-            .served(Batch),
+        case(
+            "batch",
+            O,
+            LUNA,
+            tokens(9, 9, 0, 0, 9),
+            9 * usd("0.05") + 9 * usd("0.0625") + 9 * usd("0.25"),
+        )
+        .served(Batch),
     ]
 }
 
@@ -91,8 +124,14 @@ fn terra() -> Vec<Case> {
             tokens(272_000, 1, 0, 0, 5),
             272_000 * usd("2") + usd("2.50") + 5 * usd("7.50"),
         ),
-        case("flex", O, TERRA, tokens(3, 0, 0, 1, 1), 3 * usd("0.5") + usd("0.025") + usd("2.5"))
-            .served(Flex),
+        case(
+            "flex",
+            O,
+            TERRA,
+            tokens(3, 0, 0, 1, 1),
+            3 * usd("0.5") + usd("0.025") + usd("2.5"),
+        )
+        .served(Flex),
     ]
 }
 
@@ -119,7 +158,14 @@ fn sol() -> Vec<Case> {
             tokens(1, 0, 0, 272_000, 100),
             usd("4") + 272_000 * usd("0.20") + 100 * usd("15"),
         ),
-        case("priority", O, SOL, tokens(100, 0, 0, 0, 10), 100 * usd("4") + 10 * usd("20")).served(Priority),
+        case(
+            "priority",
+            O,
+            SOL,
+            tokens(100, 0, 0, 0, 10),
+            100 * usd("4") + 10 * usd("20"),
+        )
+        .served(Priority),
         case(
             "an edition by its date",
             O,
@@ -153,7 +199,13 @@ fn astra() -> Vec<Case> {
             tokens(300_000, 0, 0, 0, 100),
             300_000 * usd("20") + 100 * usd("75"),
         ),
-        case("batch", O, ASTRA, tokens(10, 0, 0, 10, 10), 10 * usd("5") + 10 * usd("0.5") + 10 * usd("25"))
-            .served(Batch),
+        case(
+            "batch",
+            O,
+            ASTRA,
+            tokens(10, 0, 0, 10, 10),
+            10 * usd("5") + 10 * usd("0.5") + 10 * usd("25"),
+        )
+        .served(Batch),
     ]
 }

@@ -28,8 +28,14 @@ async fn cost(format: Format, model: &str, usage: Value, more: Value) -> u128 {
         provider,
         governors: Default::default(),
     };
-    let reply = model.provider.send(&Request::new(&*model.id, "hello", 100), &|_| {}).await.unwrap();
-    let PicoUsd(cost) = Catalogue::default().cost(&model, &reply, midnight(TODAY)).unwrap();
+    let reply = model
+        .provider
+        .send(&Request::new(&*model.id, "hello", 100), &|_| {})
+        .await
+        .unwrap();
+    let PicoUsd(cost) = Catalogue::default()
+        .cost(&model, &reply, midnight(TODAY))
+        .unwrap();
     cost.into()
 }
 
@@ -59,8 +65,16 @@ fn stream(format: Format, model: &str, usage: Value, more: Value) -> String {
             more,
         )],
     };
-    let events: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-    events + if matches!(format, Format::Chat) { "data: [DONE]\n\n" } else { "" }
+    let events: String = events
+        .iter()
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    events
+        + if matches!(format, Format::Chat) {
+            "data: [DONE]\n\n"
+        } else {
+            ""
+        }
 }
 
 fn merged(mut value: Value, more: Value) -> Value {
@@ -88,7 +102,12 @@ fn serve(body: String) -> String {
         }
         peer.read_exact(&mut vec![0; length]).unwrap();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close";
-        write!(peer.get_mut(), "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        write!(
+            peer.get_mut(),
+            "{head}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
     });
     url
 }
@@ -102,17 +121,24 @@ async fn messages_leave_the_cached_part_out_of_the_input() {
         "cache_creation": {"ephemeral_5m_input_tokens": 1_000, "ephemeral_1h_input_tokens": 4_000},
         "service_tier": "standard", "inference_geo": "not_available"
     });
-    let expected =
-        120 * usd("2") + 1_000 * usd("2.50") + 4_000 * usd("4") + 40_000 * usd("0.10") + 900 * usd("10");
+    let expected = 120 * usd("2")
+        + 1_000 * usd("2.50")
+        + 4_000 * usd("4")
+        + 40_000 * usd("0.10")
+        + 900 * usd("10");
     assert_eq!(of("claude-sonnet-5-5", usage.clone()).await, expected);
 
     // Only together do the parts pass the threshold.
-    let over = json!({"input_tokens": 60_000, "cache_read_input_tokens": 40_001, "output_tokens": 10});
+    let over =
+        json!({"input_tokens": 60_000, "cache_read_input_tokens": 40_001, "output_tokens": 10});
     let expected = 60_000 * usd("0.50") + 40_001 * usd("0.05") + 10 * usd("2.50");
     assert_eq!(of("claude-haiku-5-5", over).await, expected);
 
     let no_lives = json!({"input_tokens": 1, "cache_creation_input_tokens": 9, "cache_creation": null, "output_tokens": 2});
-    assert_eq!(of("claude-opus-5-5", no_lives).await, usd("4") + 9 * usd("5") + 2 * usd("20"));
+    assert_eq!(
+        of("claude-opus-5-5", no_lives).await,
+        usd("4") + 9 * usd("5") + 2 * usd("20")
+    );
 }
 
 #[tokio::test]
@@ -122,8 +148,14 @@ async fn messages_say_how_they_were_served() {
     let usage = |more: Value| merged(json!({"input_tokens": 1_000, "output_tokens": 10}), more);
     assert_eq!(of(usage(json!({"service_tier": "batch"}))).await, list / 2);
     assert_eq!(of(usage(json!({"speed": "fast"}))).await, list * 2);
-    assert_eq!(of(usage(json!({"inference_geo": "us"}))).await, list * 11 / 10);
-    assert_eq!(of(usage(json!({"speed": "fast", "inference_geo": "us"}))).await, list * 2 * 11 / 10);
+    assert_eq!(
+        of(usage(json!({"inference_geo": "us"}))).await,
+        list * 11 / 10
+    );
+    assert_eq!(
+        of(usage(json!({"speed": "fast", "inference_geo": "us"}))).await,
+        list * 2 * 11 / 10
+    );
     // 3 tokens read for 0.2 µ$ each, half of it in a batch, a tenth more: 330,000 picodollars.
     let odd = json!({"input_tokens": 0, "cache_read_input_tokens": 3, "output_tokens": 0,
         "service_tier": "batch", "inference_geo": "us"});
@@ -140,14 +172,29 @@ async fn responses_include_the_cached_part_in_the_input() {
             "cache_write_tokens_details": {"ttl_30m_tokens": 2_000, "ttl_12h_tokens": 1_000}
         }
     });
-    let list =
-        1_000 * usd("2") + 2_000 * usd("2.50") + 1_000 * usd("5") + 6_000 * usd("0.10") + 500 * usd("10");
+    let list = 1_000 * usd("2")
+        + 2_000 * usd("2.50")
+        + 1_000 * usd("5")
+        + 6_000 * usd("0.10")
+        + 500 * usd("10");
     assert_eq!(of(usage.clone(), json!({})).await, list);
-    assert_eq!(of(usage.clone(), json!({"service_tier": "default"})).await, list);
-    assert_eq!(of(usage.clone(), json!({"service_tier": "flex"})).await, list / 2);
-    assert_eq!(of(usage, json!({"service_tier": "priority"})).await, list * 2);
+    assert_eq!(
+        of(usage.clone(), json!({"service_tier": "default"})).await,
+        list
+    );
+    assert_eq!(
+        of(usage.clone(), json!({"service_tier": "flex"})).await,
+        list / 2
+    );
+    assert_eq!(
+        of(usage, json!({"service_tier": "priority"})).await,
+        list * 2
+    );
     let over = json!({"input_tokens": 272_001, "input_tokens_details": {"cached_tokens": 272_000}, "output_tokens": 2});
-    assert_eq!(of(over, json!({})).await, usd("4") + 272_000 * usd("0.20") + 2 * usd("15"));
+    assert_eq!(
+        of(over, json!({})).await,
+        usd("4") + 272_000 * usd("0.20") + 2 * usd("15")
+    );
 }
 
 #[tokio::test]

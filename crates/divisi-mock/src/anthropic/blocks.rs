@@ -9,11 +9,19 @@ use std::borrow::Cow;
 pub(super) fn blocks(body: &Value) -> Result<Vec<Block<'_>>, Failure> {
     let mut blocks = Vec::new();
     for tool in list(&body["tools"]) {
-        blocks.push(Block { place: "tools", text: without_marker(tool), breakpoint: life(tool)? });
+        blocks.push(Block {
+            place: "tools",
+            text: without_marker(tool),
+            breakpoint: life(tool)?,
+        });
     }
     push_content(&mut blocks, "system", &body["system"])?;
     for message in list(&body["messages"]) {
-        push_content(&mut blocks, message["role"].as_str().unwrap_or_default(), &message["content"])?;
+        push_content(
+            &mut blocks,
+            message["role"].as_str().unwrap_or_default(),
+            &message["content"],
+        )?;
     }
     if let (Some(life), Some(last)) = (life(body)?, blocks.last_mut()) {
         last.breakpoint = Some(life);
@@ -21,16 +29,28 @@ pub(super) fn blocks(body: &Value) -> Result<Vec<Block<'_>>, Failure> {
     Ok(blocks)
 }
 
-fn push_content<'a>(blocks: &mut Vec<Block<'a>>, place: &'a str, content: &'a Value) -> Result<(), Failure> {
+fn push_content<'a>(
+    blocks: &mut Vec<Block<'a>>,
+    place: &'a str,
+    content: &'a Value,
+) -> Result<(), Failure> {
     if let Value::String(text) = content {
-        blocks.push(Block { place, text: text.into(), breakpoint: None });
+        blocks.push(Block {
+            place,
+            text: text.into(),
+            breakpoint: None,
+        });
     }
     for block in list(content) {
         let text = match &block["text"] {
             Value::String(text) => text.into(),
             _ => without_marker(block),
         };
-        blocks.push(Block { place, text, breakpoint: life(block)? });
+        blocks.push(Block {
+            place,
+            text,
+            breakpoint: life(block)?,
+        });
     }
     Ok(())
 }
@@ -41,7 +61,9 @@ fn without_marker(value: &Value) -> Cow<'_, str> {
         None => value.to_string().into(),
         Some(_) => {
             let mut value = value.clone();
-            value.as_object_mut().and_then(|map| map.shift_remove("cache_control"));
+            value
+                .as_object_mut()
+                .and_then(|map| map.shift_remove("cache_control"));
             value.to_string().into()
         }
     }
@@ -55,7 +77,9 @@ fn life(value: &Value) -> Result<Option<Life>, Failure> {
     match (control["type"].as_str(), control["ttl"].as_str()) {
         (Some("ephemeral"), None | Some("5m")) => Ok(Some(Life::Short)),
         (Some("ephemeral"), Some("1h")) => Ok(Some(Life::Long)),
-        _ => Err(Failure::bad_request(format!("cache_control: {control} is not a valid breakpoint"))),
+        _ => Err(Failure::bad_request(format!(
+            "cache_control: {control} is not a valid breakpoint"
+        ))),
     }
 }
 

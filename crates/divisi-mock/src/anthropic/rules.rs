@@ -11,13 +11,24 @@ const BREAKPOINTS_MAX: usize = 4;
 
 /// Checks what counting tokens needs as well, and returns the model.
 pub(super) fn check_prompt<'a>(headers: &HeaderMap, body: &'a Value) -> Result<&'a str, Failure> {
-    require(headers.contains_key("anthropic-version"), || "anthropic-version: header is required".into())?;
-    let model = body["model"].as_str().ok_or_else(|| Failure::bad_request("model: Field required"))?;
+    require(headers.contains_key("anthropic-version"), || {
+        "anthropic-version: header is required".into()
+    })?;
+    let model = body["model"]
+        .as_str()
+        .ok_or_else(|| Failure::bad_request("model: Field required"))?;
     let messages = list(&body["messages"]);
-    require(!messages.is_empty(), || "messages: at least one message is required".into())?;
+    require(!messages.is_empty(), || {
+        "messages: at least one message is required".into()
+    })?;
     for (index, message) in messages.iter().enumerate() {
-        let known = matches!(message["role"].as_str(), Some("user" | "assistant" | "system"));
-        require(known, || format!("messages.{index}.role: Input should be 'user', 'assistant' or 'system'"))?;
+        let known = matches!(
+            message["role"].as_str(),
+            Some("user" | "assistant" | "system")
+        );
+        require(known, || {
+            format!("messages.{index}.role: Input should be 'user', 'assistant' or 'system'")
+        })?;
     }
     check_tool_pairs(messages)?;
     check_signatures(messages)?;
@@ -26,16 +37,22 @@ pub(super) fn check_prompt<'a>(headers: &HeaderMap, body: &'a Value) -> Result<&
 
 /// Checks the options of an answer, which some models restrict.
 pub(super) fn check_options(model: &str, body: &Value) -> Result<(), Failure> {
-    let max_tokens =
-        body["max_tokens"].as_u64().ok_or_else(|| Failure::bad_request("max_tokens: Field required"))?;
+    let max_tokens = body["max_tokens"]
+        .as_u64()
+        .ok_or_else(|| Failure::bad_request("max_tokens: Field required"))?;
     let stream = body["stream"] == true;
-    require(max_tokens > 0 || !stream, || "max_tokens: 0 cannot be streamed".into())?;
+    require(max_tokens > 0 || !stream, || {
+        "max_tokens: 0 cannot be streamed".into()
+    })?;
     let forced = matches!(body["tool_choice"]["type"].as_str(), Some("any" | "tool"));
     require(!(forced && always_thinks(model)), || {
         "tool_choice: forced tool use is not supported by this model".into()
     })?;
     if is_generation_5(model) {
-        let temperature = body.get("temperature").and_then(Value::as_f64).unwrap_or(1.0);
+        let temperature = body
+            .get("temperature")
+            .and_then(Value::as_f64)
+            .unwrap_or(1.0);
         require(temperature == 1.0, || {
             "temperature: only the default of 1 is supported by this model".into()
         })?;
@@ -49,18 +66,27 @@ pub(super) fn check_options(model: &str, body: &Value) -> Result<(), Failure> {
 }
 
 fn always_thinks(model: &str) -> bool {
-    ["sonnet-5-5", "opus-5-5", "fable"].iter().any(|name| model.contains(name))
+    ["sonnet-5-5", "opus-5-5", "fable"]
+        .iter()
+        .any(|name| model.contains(name))
 }
 
 /// Whether the first number in the name of the model is 5.
 fn is_generation_5(model: &str) -> bool {
-    model.split('-').find(|part| part.bytes().all(|byte| byte.is_ascii_digit())) == Some("5")
+    model
+        .split('-')
+        .find(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+        == Some("5")
 }
 
 /// Every tool call is answered in the message after it, and nothing else is.
 fn check_tool_pairs(messages: &[Value]) -> Result<(), Failure> {
     let mut open: Vec<&str> = Vec::new();
-    for (index, message) in messages.iter().enumerate().filter(|(_, message)| message["role"] != "system") {
+    for (index, message) in messages
+        .iter()
+        .enumerate()
+        .filter(|(_, message)| message["role"] != "system")
+    {
         let results = ids(message, "tool_result", "tool_use_id");
         if let Some(id) = results.iter().find(|id| !open.contains(id)) {
             return Err(Failure::bad_request(format!(
@@ -83,17 +109,23 @@ fn check_answered(index: usize, open: &[&str], results: &[&str]) -> Result<(), F
 }
 
 fn ids<'a>(message: &'a Value, kind: &str, name: &str) -> Vec<&'a str> {
-    let blocks = list(&message["content"]).iter().filter(|block| block["type"] == kind);
+    let blocks = list(&message["content"])
+        .iter()
+        .filter(|block| block["type"] == kind);
     blocks.filter_map(|block| block[name].as_str()).collect()
 }
 
 /// Thinking has to come back as it was.
 fn check_signatures(messages: &[Value]) -> Result<(), Failure> {
-    let blocks = messages.iter().flat_map(|message| list(&message["content"]));
+    let blocks = messages
+        .iter()
+        .flat_map(|message| list(&message["content"]));
     for block in blocks.filter(|block| block["type"] == "thinking") {
         let thinking = block["thinking"].as_str().unwrap_or_default();
         let genuine = block["signature"] == signature(thinking);
-        require(genuine, || "messages: Invalid `signature` in `thinking` block".into())?;
+        require(genuine, || {
+            "messages: Invalid `signature` in `thinking` block".into()
+        })?;
     }
     Ok(())
 }
@@ -103,13 +135,22 @@ pub(super) fn check_breakpoints(blocks: &[Block<'_>]) -> Result<(), Failure> {
     let lives: Vec<Life> = blocks.iter().filter_map(|block| block.breakpoint).collect();
     require(lives.len() <= BREAKPOINTS_MAX, || {
         let found = lives.len();
-        format!("A maximum of {BREAKPOINTS_MAX} blocks with cache_control may be provided. Found {found}.")
+        format!(
+            "A maximum of {BREAKPOINTS_MAX} blocks with cache_control may be provided. Found {found}."
+        )
     })?;
-    require(!lives.windows(2).any(|pair| pair == [Life::Short, Life::Long]), || {
-        "cache_control: a block with ttl='1h' must not come after a block with ttl='5m'".into()
-    })
+    require(
+        !lives
+            .windows(2)
+            .any(|pair| pair == [Life::Short, Life::Long]),
+        || "cache_control: a block with ttl='1h' must not come after a block with ttl='5m'".into(),
+    )
 }
 
 fn require(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::bad_request(message())) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::bad_request(message()))
+    }
 }

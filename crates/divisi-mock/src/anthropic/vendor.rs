@@ -100,11 +100,19 @@ fn error_code(kind: ErrorKind) -> Option<&'static str> {
     }
 }
 
-fn show(headers: &mut HeaderMap, meter: Option<Meter>, [limit, remaining, reset]: [&'static str; 3]) {
+fn show(
+    headers: &mut HeaderMap,
+    meter: Option<Meter>,
+    [limit, remaining, reset]: [&'static str; 3],
+) {
     let Some(meter) = meter else { return };
     set(headers, limit, meter.limit);
     set(headers, remaining, meter.remaining);
-    set(headers, reset, whole_seconds(Timestamp::now() + meter.reset));
+    set(
+        headers,
+        reset,
+        whole_seconds(Timestamp::now() + meter.reset),
+    );
 }
 
 /// Rounds up, so that nobody comes back too early.

@@ -10,7 +10,10 @@ async fn reader() -> Api {
             When::prompt("audit").tool_result(false),
             Reply::tool_call("read_file", json!({"path": "src/lib.rs"})),
         ))
-        .rule(Rule::new(When::prompt("audit"), Reply::text("{turn} {tool_result_digest}")));
+        .rule(Rule::new(
+            When::prompt("audit"),
+            Reply::text("{turn} {tool_result_digest}"),
+        ));
     Api::start(config).await
 }
 
@@ -33,9 +36,18 @@ async fn the_second_turn_proves_that_the_tool_result_arrived() {
     let api = reader().await;
     let first = api.messages("audit this", json!({})).await.json();
     assert_eq!(first["stop_reason"], "tool_use");
-    let second = api.send("/v1/messages", second_turn(&first["content"], "pub fn main()")).await.json();
+    let second = api
+        .send(
+            "/v1/messages",
+            second_turn(&first["content"], "pub fn main()"),
+        )
+        .await
+        .json();
     assert_eq!(second["stop_reason"], "end_turn");
-    assert_eq!(second["content"][0]["text"], format!("1 {}", text_digest("pub fn main()")));
+    assert_eq!(
+        second["content"][0]["text"],
+        format!("1 {}", text_digest("pub fn main()"))
+    );
 }
 
 #[tokio::test]
@@ -51,7 +63,10 @@ async fn chat_and_responses_know_turns_too() {
             {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "found"},
         ]}),
     );
-    assert_eq!(chat.await.json()["choices"][0]["message"]["content"], expected);
+    assert_eq!(
+        chat.await.json()["choices"][0]["message"]["content"],
+        expected
+    );
     let call = api.responses("audit this", json!({})).await.json()["output"][0].clone();
     let response = api.responses(
         "",
@@ -61,7 +76,10 @@ async fn chat_and_responses_know_turns_too() {
             {"type": "function_call_output", "call_id": call["call_id"], "output": "found"},
         ]}),
     );
-    assert_eq!(response.await.json()["output"][0]["content"][0]["text"], expected);
+    assert_eq!(
+        response.await.json()["output"][0]["content"][0]["text"],
+        expected
+    );
 }
 
 #[tokio::test]
@@ -77,7 +95,8 @@ async fn a_tool_call_without_its_result_is_rejected() {
 
 #[tokio::test]
 async fn thinking_has_to_come_back_as_it_was() {
-    let api = Api::start_json(json!({"rules": [{"thinking": "hm", "reply": {"text": "well"}}]})).await;
+    let api =
+        Api::start_json(json!({"rules": [{"thinking": "hm", "reply": {"text": "well"}}]})).await;
     let first = api.messages("hello", json!({})).await.json();
     let mut next = messages(
         "",
@@ -101,7 +120,10 @@ async fn a_rule_steps_aside_when_it_is_used_up() {
     .await;
     let mut texts = Vec::new();
     for _ in 0..3 {
-        let message = api.messages("hello", json!({"system": "be brief"})).await.json();
+        let message = api
+            .messages("hello", json!({"system": "be brief"}))
+            .await
+            .json();
         texts.push(message["content"][0]["text"].as_str().unwrap().to_owned());
     }
     assert_eq!(texts, ["first", "first", "then"]);

@@ -23,7 +23,10 @@ pub(crate) struct Got {
 impl Api {
     pub(crate) async fn start(config: Config) -> Self {
         divisi_mock::choose_encryption();
-        Self { mock: Mock::start(config).await, http: reqwest::Client::new() }
+        Self {
+            mock: Mock::start(config).await,
+            http: reqwest::Client::new(),
+        }
     }
 
     /// Starts a mock from the JSON of a configuration.
@@ -50,12 +53,17 @@ impl Api {
     }
 
     pub(crate) async fn chat(&self, prompt: &str, more: Value) -> Got {
-        let body = json!({"model": "gpt-6-luna", "messages": [{"role": "user", "content": prompt}]});
+        let body =
+            json!({"model": "gpt-6-luna", "messages": [{"role": "user", "content": prompt}]});
         self.send("/v1/chat/completions", merged(body, more)).await
     }
 
     pub(crate) async fn responses(&self, prompt: &str, more: Value) -> Got {
-        self.send("/v1/responses", merged(json!({"model": "gpt-6-luna", "input": prompt}), more)).await
+        self.send(
+            "/v1/responses",
+            merged(json!({"model": "gpt-6-luna", "input": prompt}), more),
+        )
+        .await
     }
 
     /// Waits until `condition` holds for the numbers of the mock.
@@ -69,7 +77,10 @@ impl Api {
 /// The body of a usual Messages request.
 pub(crate) fn messages(prompt: &str, more: Value) -> Value {
     let messages = json!([{"role": "user", "content": prompt}]);
-    merged(json!({"model": "claude-haiku-5-5", "max_tokens": 1000, "messages": messages}), more)
+    merged(
+        json!({"model": "claude-haiku-5-5", "max_tokens": 1000, "messages": messages}),
+        more,
+    )
 }
 
 fn merged(mut body: Value, more: Value) -> Value {
@@ -93,7 +104,12 @@ pub(crate) async fn read(request: RequestBuilder) -> Got {
             }
         }
     }
-    Got { status, body: String::from_utf8(body).unwrap(), broken, headers }
+    Got {
+        status,
+        body: String::from_utf8(body).unwrap(),
+        broken,
+        headers,
+    }
 }
 
 impl Got {
@@ -103,14 +119,22 @@ impl Got {
 
     /// The data of the events of a stream, `[DONE]` left out.
     pub(crate) fn events(&self) -> Vec<Value> {
-        let data = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
-        data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).unwrap()).collect()
+        let data = self
+            .body
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "));
+        data.filter(|data| *data != "[DONE]")
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
     }
 
     /// The types of the events, repeated ones once.
     pub(crate) fn types(&self) -> Vec<String> {
-        let mut types: Vec<_> =
-            self.events().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
+        let mut types: Vec<_> = self
+            .events()
+            .iter()
+            .map(|event| event["type"].as_str().unwrap().to_owned())
+            .collect();
         types.dedup();
         types
     }
@@ -121,6 +145,9 @@ impl Got {
 
     /// The joined strings at `pointer` of all events.
     pub(crate) fn joined(&self, pointer: &str) -> String {
-        self.events().iter().filter_map(|event| event.pointer(pointer)?.as_str().map(str::to_owned)).collect()
+        self.events()
+            .iter()
+            .filter_map(|event| event.pointer(pointer)?.as_str().map(str::to_owned))
+            .collect()
     }
 }

@@ -14,22 +14,47 @@ async fn rate_limits_are_shown_and_kept_for_each_model() {
     });
     let api = Api::start_json(json!({"limits": limits})).await;
     let first = api.messages(&"x".repeat(4000), json!({})).await;
-    assert_eq!(first.header("anthropic-ratelimit-requests-remaining"), Some("1"));
-    assert_eq!(first.header("anthropic-ratelimit-input-tokens-limit"), Some("6000"));
-    let remaining: u64 = first.header("anthropic-ratelimit-input-tokens-remaining").unwrap().parse().unwrap();
+    assert_eq!(
+        first.header("anthropic-ratelimit-requests-remaining"),
+        Some("1")
+    );
+    assert_eq!(
+        first.header("anthropic-ratelimit-input-tokens-limit"),
+        Some("6000")
+    );
+    let remaining: u64 = first
+        .header("anthropic-ratelimit-input-tokens-remaining")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(remaining >= 5000);
-    assert_eq!(first.header("anthropic-ratelimit-tokens-limit"), Some("6000"));
+    assert_eq!(
+        first.header("anthropic-ratelimit-tokens-limit"),
+        Some("6000")
+    );
     let reset = first.header("anthropic-ratelimit-requests-reset").unwrap();
     assert!(reset.starts_with("20") && reset.ends_with('Z'), "{reset}");
     api.messages("two", json!({})).await;
     let third = api.messages("three", json!({})).await;
     assert_eq!(third.status, 429);
     assert!(third.header("retry-after").unwrap().parse::<u64>().unwrap() > 500);
-    assert_eq!(third.header("anthropic-ratelimit-requests-remaining"), Some("0"));
-    assert_eq!(api.messages("four", json!({"model": "claude-sonnet-5-5"})).await.status, 200);
+    assert_eq!(
+        third.header("anthropic-ratelimit-requests-remaining"),
+        Some("0")
+    );
+    assert_eq!(
+        api.messages("four", json!({"model": "claude-sonnet-5-5"}))
+            .await
+            .status,
+        200
+    );
     let chat = api.chat("five", json!({})).await;
     assert_eq!(chat.header("x-ratelimit-remaining-requests"), Some("1"));
-    assert!(chat.header("x-ratelimit-reset-tokens").unwrap().ends_with("ms"));
+    assert!(
+        chat.header("x-ratelimit-reset-tokens")
+            .unwrap()
+            .ends_with("ms")
+    );
 }
 
 #[tokio::test]
@@ -40,7 +65,12 @@ async fn the_wall_stands_until_it_is_opened() {
         statuses.push(api.messages(prompt, json!({})).await.status);
     }
     assert_eq!(statuses, [200, 200, 429, 429]);
-    assert_eq!(api.send("/control/quota", json!({"open": true})).await.status, 204);
+    assert_eq!(
+        api.send("/control/quota", json!({"open": true}))
+            .await
+            .status,
+        204
+    );
     assert_eq!(api.messages("c", json!({})).await.status, 200);
     api.mock.set_quota(false);
     assert_eq!(api.messages("d", json!({})).await.status, 402);
@@ -58,9 +88,23 @@ async fn the_numbers_tell_what_was_received_and_answered() {
     assert_eq!(stats, api.mock.stats());
     let digest = body_digest(&body);
     assert_eq!((stats.received[&digest], stats.answered[&digest]), (3, 2));
-    assert_eq!((stats.requests["/v1/messages"], stats.requests["/v1/chat/completions"]), (3, 1));
+    assert_eq!(
+        (
+            stats.requests["/v1/messages"],
+            stats.requests["/v1/chat/completions"]
+        ),
+        (3, 1)
+    );
     assert_eq!((stats.statuses[&200], stats.statuses[&529]), (3, 1));
-    assert_eq!((stats.completed, stats.dropped, stats.in_flight, stats.in_flight_max), (3, 0, 0, 1));
+    assert_eq!(
+        (
+            stats.completed,
+            stats.dropped,
+            stats.in_flight,
+            stats.in_flight_max
+        ),
+        (3, 0, 0, 1)
+    );
     assert_eq!(stats.models["claude-haiku-5-5"], 3);
 }
 
@@ -79,7 +123,11 @@ async fn the_last_requests_can_be_read_without_their_keys() {
     let api = Api::start_json(json!({"requests_kept_max": 2})).await;
     for prompt in ["a", "b", "c"] {
         let body = messages(prompt, json!({}));
-        read(api.post("/v1/messages", &body).header("x-api-key", "secret")).await;
+        read(
+            api.post("/v1/messages", &body)
+                .header("x-api-key", "secret"),
+        )
+        .await;
     }
     let requests = api.get("/requests").await;
     let prompts: Vec<&Value> = requests

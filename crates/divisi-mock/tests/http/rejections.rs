@@ -5,7 +5,11 @@ use divisi_mock::Config;
 use serde_json::{Value, json};
 
 async fn status(more: Value) -> u16 {
-    Api::start(Config::default()).await.messages("hello", more).await.status
+    Api::start(Config::default())
+        .await
+        .messages("hello", more)
+        .await
+        .status
 }
 
 #[tokio::test]
@@ -15,7 +19,10 @@ async fn anthropic_needs_a_limit_of_tokens_and_a_version() {
     assert_eq!(status(json!({"model": null})).await, 400);
     assert_eq!(status(json!({"max_tokens": 0, "stream": true})).await, 400);
     let api = Api::start(Config::default()).await;
-    let plain = api.http.post(api.mock.url() + "/v1/messages").json(&messages("hello", json!({})));
+    let plain = api
+        .http
+        .post(api.mock.url() + "/v1/messages")
+        .json(&messages("hello", json!({})));
     assert_eq!(read(plain).await.status, 400);
 }
 
@@ -38,9 +45,9 @@ async fn the_fifth_generation_takes_no_temperature() {
 
 #[tokio::test]
 async fn breakpoints_are_few_and_long_ones_come_first() {
-    let block =
-        |ttl: &str| json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}});
-    let system = |ttls: &[&str]| json!({"system": ttls.iter().map(|ttl| block(ttl)).collect::<Vec<_>>()});
+    let block = |ttl: &str| json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}});
+    let system =
+        |ttls: &[&str]| json!({"system": ttls.iter().map(|ttl| block(ttl)).collect::<Vec<_>>()});
     assert_eq!(status(system(&["1h", "5m", "5m", "5m"])).await, 200);
     assert_eq!(status(system(&["5m"; 5])).await, 400);
     assert_eq!(status(system(&["5m", "1h"])).await, 400);

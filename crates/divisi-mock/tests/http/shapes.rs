@@ -27,7 +27,10 @@ async fn a_message_is_an_echo_with_usage() {
     assert_eq!(message["type"], "message");
     assert_eq!(message["role"], "assistant");
     assert_eq!(message["model"], "claude-haiku-5-5");
-    assert_eq!(message["content"], json!([{"type": "text", "text": echo("hello")}]));
+    assert_eq!(
+        message["content"],
+        json!([{"type": "text", "text": echo("hello")}])
+    );
     assert_eq!(message["stop_reason"], "end_turn");
     assert_eq!(
         message["usage"],
@@ -46,7 +49,11 @@ async fn a_message_is_an_echo_with_usage() {
 
 #[tokio::test]
 async fn a_streamed_message_has_all_events_and_the_same_text() {
-    let api = Api::start(Config { chunk_chars: 7, ..Config::default() }).await;
+    let api = Api::start(Config {
+        chunk_chars: 7,
+        ..Config::default()
+    })
+    .await;
     let got = api.messages("hello", json!({"stream": true})).await;
     assert_eq!(
         got.types(),
@@ -60,14 +67,20 @@ async fn a_streamed_message_has_all_events_and_the_same_text() {
             "message_stop",
         ]
     );
-    assert_eq!(got.header("content-type"), Some("text/event-stream; charset=utf-8"));
+    assert_eq!(
+        got.header("content-type"),
+        Some("text/event-stream; charset=utf-8")
+    );
     assert_eq!(got.joined("/delta/text"), echo("hello"));
     let events = got.events();
     assert_eq!(events[0]["message"]["usage"]["input_tokens"], 2);
     assert_eq!(events[0]["message"]["usage"]["output_tokens"], 1);
     let delta = &events[events.len() - 2];
     assert_eq!(delta["delta"]["stop_reason"], "end_turn");
-    assert_eq!(delta["usage"], api.messages("hello", json!({})).await.json()["usage"]);
+    assert_eq!(
+        delta["usage"],
+        api.messages("hello", json!({})).await.json()["usage"]
+    );
 }
 
 #[tokio::test]
@@ -85,7 +98,10 @@ async fn thinking_preface_and_tool_call_share_a_message() {
     let whole = api.messages("a.rs", json!({})).await.json();
     assert_eq!(whole["content"][2]["input"], json!({"path": "a.rs"}));
     assert_eq!(whole["stop_reason"], "tool_use");
-    assert_eq!(whole["usage"]["output_tokens_details"]["thinking_tokens"], 4);
+    assert_eq!(
+        whole["usage"]["output_tokens_details"]["thinking_tokens"],
+        4
+    );
 }
 
 #[tokio::test]
@@ -103,14 +119,28 @@ async fn output_ends_at_its_limit() {
 async fn every_api_samples_the_schema_it_is_given() {
     let api = Api::start(Config::default()).await;
     let format = json!({"format": {"type": "json_schema", "schema": schema()}});
-    let message = api.messages("hello", json!({"output_config": format})).await.json();
+    let message = api
+        .messages("hello", json!({"output_config": format}))
+        .await
+        .json();
     assert_sample(message["content"][0]["text"].as_str().unwrap());
     let format = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema()}});
-    let completion = api.chat("hello", json!({"response_format": format})).await.json();
-    assert_sample(completion["choices"][0]["message"]["content"].as_str().unwrap());
+    let completion = api
+        .chat("hello", json!({"response_format": format}))
+        .await
+        .json();
+    assert_sample(
+        completion["choices"][0]["message"]["content"]
+            .as_str()
+            .unwrap(),
+    );
     let format = json!({"format": {"type": "json_schema", "name": "x", "schema": schema()}});
     let response = api.responses("hello", json!({"text": format})).await.json();
-    assert_sample(response["output"][0]["content"][0]["text"].as_str().unwrap());
+    assert_sample(
+        response["output"][0]["content"][0]["text"]
+            .as_str()
+            .unwrap(),
+    );
 }
 
 #[tokio::test]
@@ -124,7 +154,11 @@ async fn tokens_are_counted_without_an_answer() {
 
 #[tokio::test]
 async fn chat_answers_whole_and_streamed() {
-    let api = Api::start(Config { chunk_chars: 7, ..Config::default() }).await;
+    let api = Api::start(Config {
+        chunk_chars: 7,
+        ..Config::default()
+    })
+    .await;
     let whole = api.chat("hello", json!({})).await.json();
     assert_eq!(whole["object"], "chat.completion");
     assert_eq!(whole["choices"][0]["message"]["content"], echo("hello"));
@@ -133,7 +167,9 @@ async fn chat_answers_whole_and_streamed() {
     let got = api.chat("hello", options).await;
     assert_eq!(got.joined("/choices/0/delta/content"), echo("hello"));
     let events = got.events();
-    let [.., finish, last] = events.as_slice() else { panic!("too few chunks") };
+    let [.., finish, last] = events.as_slice() else {
+        panic!("too few chunks")
+    };
     assert_eq!(finish["choices"][0]["finish_reason"], "stop");
     assert_eq!(finish["usage"], Value::Null);
     assert_eq!(last["choices"], json!([]));
@@ -146,19 +182,31 @@ async fn chat_answers_whole_and_streamed() {
 #[tokio::test]
 async fn chat_streams_tool_calls_in_pieces() {
     let calls = json!([{"name": "a", "input": {"x": "12345678"}}, {"name": "b", "input": {}}]);
-    let api = Api::start_json(json!({"chunk_chars": 5, "rules": [{"reply": {"tool_calls": calls}}]})).await;
+    let api =
+        Api::start_json(json!({"chunk_chars": 5, "rules": [{"reply": {"tool_calls": calls}}]}))
+            .await;
     let got = api.chat("hello", json!({"stream": true})).await;
     let call = "/choices/0/delta/tool_calls/0/function";
     assert_eq!(got.joined(&format!("{call}/name")), "ab");
-    assert_eq!(got.joined(&format!("{call}/arguments")), r#"{"x":"12345678"}{}"#);
+    assert_eq!(
+        got.joined(&format!("{call}/arguments")),
+        r#"{"x":"12345678"}{}"#
+    );
     let whole = api.chat("hello", json!({})).await.json();
     assert_eq!(whole["choices"][0]["finish_reason"], "tool_calls");
-    assert_eq!(whole["choices"][0]["message"]["tool_calls"][1]["function"]["arguments"], "{}");
+    assert_eq!(
+        whole["choices"][0]["message"]["tool_calls"][1]["function"]["arguments"],
+        "{}"
+    );
 }
 
 #[tokio::test]
 async fn responses_answer_whole_and_streamed() {
-    let api = Api::start(Config { chunk_chars: 7, ..Config::default() }).await;
+    let api = Api::start(Config {
+        chunk_chars: 7,
+        ..Config::default()
+    })
+    .await;
     let whole = api.responses("hello", json!({})).await.json();
     assert_eq!(whole["object"], "response");
     assert_eq!(whole["output"][0]["content"][0]["text"], echo("hello"));
@@ -180,9 +228,15 @@ async fn responses_answer_whole_and_streamed() {
     assert_eq!(got.joined("/delta"), echo("hello"));
     let events = got.events();
     let response = &events.last().unwrap()["response"];
-    assert_eq!(response["output"][0]["content"], whole["output"][0]["content"]);
+    assert_eq!(
+        response["output"][0]["content"],
+        whole["output"][0]["content"]
+    );
     assert_eq!(response["usage"], whole["usage"]);
-    let numbers: Vec<_> = events.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
+    let numbers: Vec<_> = events
+        .iter()
+        .map(|event| event["sequence_number"].as_u64().unwrap())
+        .collect();
     assert!(numbers.into_iter().eq(0..events.len() as u64));
 }
 
@@ -213,7 +267,10 @@ async fn slow_streams_carry_the_same_bytes() {
     let fast = Api::start(Config::default()).await;
     let slow = Api::start_json(json!({"latency": {"first_byte_ms": 1, "chunk_ms": 1}})).await;
     let stream = json!({"stream": true});
-    assert_eq!(slow.messages("hello", stream.clone()).await.body, fast.messages("hello", stream).await.body);
+    assert_eq!(
+        slow.messages("hello", stream.clone()).await.body,
+        fast.messages("hello", stream).await.body
+    );
 }
 
 #[tokio::test]
@@ -223,5 +280,10 @@ async fn models_are_listed_in_the_words_of_each_vendor() {
     let api = Api::start_json(json!({"models": ["only-one"]})).await;
     assert_eq!(api.get("/v1/models").await["data"][0]["object"], "model");
     assert_eq!(api.messages("hello", json!({})).await.status, 404);
-    assert_eq!(api.messages("hello", json!({"model": "only-one"})).await.status, 200);
+    assert_eq!(
+        api.messages("hello", json!({"model": "only-one"}))
+            .await
+            .status,
+        200
+    );
 }

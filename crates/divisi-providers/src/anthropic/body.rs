@@ -88,7 +88,11 @@ struct OutputConfig {
 impl<'a> Body<'a> {
     /// The prompt of `request` alone, which is all that may be sent to be counted.
     pub(super) fn prompt_of(request: &'a Request, manner: &Manner) -> Self {
-        Self { max_tokens: None, stream: false, ..Self::of(request, manner) }
+        Self {
+            max_tokens: None,
+            stream: false,
+            ..Self::of(request, manner)
+        }
     }
 
     pub(super) fn of(request: &'a Request, manner: &Manner) -> Self {
@@ -100,9 +104,18 @@ impl<'a> Body<'a> {
             .filter(|block| !is_blank(&block.text))
             .map(|block| Part::text(&*block.text, marks.next(block.cache)))
             .collect();
-        let mut messages: Vec<_> = turns.iter().map(|turn| Turn::of(turn, &mut marks)).collect();
-        if let Some(Turn { role: Role::Assistant, content }) = messages.last_mut()
-            && let Some(Part::Known { known: Known::Text { text }, .. }) = content.last_mut()
+        let mut messages: Vec<_> = turns
+            .iter()
+            .map(|turn| Turn::of(turn, &mut marks))
+            .collect();
+        if let Some(Turn {
+            role: Role::Assistant,
+            content,
+        }) = messages.last_mut()
+            && let Some(Part::Known {
+                known: Known::Text { text },
+                ..
+            }) = content.last_mut()
         {
             // What the model is to go on from must not end with blanks.
             *text = text.trim_end().to_owned().into();
@@ -119,23 +132,38 @@ impl<'a> Body<'a> {
             enforceable.map(|schema| json!({"type": "json_schema", "schema": schema}))
         });
         if manner.omits(RequestPart::SystemRole) {
-            let first = Turn { role: Role::User, content: std::mem::take(&mut system) };
+            let first = Turn {
+                role: Role::User,
+                content: std::mem::take(&mut system),
+            };
             match messages.first_mut() {
                 _ if first.content.is_empty() => {}
-                Some(Turn { role: Role::User, content }) => _ = content.splice(0..0, first.content),
+                Some(Turn {
+                    role: Role::User,
+                    content,
+                }) => _ = content.splice(0..0, first.content),
                 _ => messages.insert(0, first),
             }
         }
         if messages.is_empty() && !request.messages.is_empty() {
-            messages.push(Turn { role: Role::User, content: vec![Part::text(NOTHING, false)] });
+            messages.push(Turn {
+                role: Role::User,
+                content: vec![Part::text(NOTHING, false)],
+            });
         }
-        let effort =
-            request.effort.filter(|_| !manner.omits(RequestPart::Effort)).map(|effort| effort.as_str());
-        let tools = request.tools.iter().filter(|_| sends_tools).map(|tool| Tool {
-            name: &tool.name,
-            description: &tool.description,
-            input_schema: &tool.input_schema,
-        });
+        let effort = request
+            .effort
+            .filter(|_| !manner.omits(RequestPart::Effort))
+            .map(|effort| effort.as_str());
+        let tools = request
+            .tools
+            .iter()
+            .filter(|_| sends_tools)
+            .map(|tool| Tool {
+                name: &tool.name,
+                description: &tool.description,
+                input_schema: &tool.input_schema,
+            });
         Self {
             model: &request.model,
             max_tokens: Some(manner.reply_tokens(request.max_tokens)),
@@ -143,7 +171,8 @@ impl<'a> Body<'a> {
             tools: tools.collect(),
             system,
             messages,
-            output_config: (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format }),
+            output_config: (effort.is_some() || format.is_some())
+                .then_some(OutputConfig { effort, format }),
         }
     }
 }
@@ -155,14 +184,26 @@ impl<'a> Turn<'a> {
             Block::ToolUse { id, name, input } => {
                 Some(Part::known(Known::ToolUse { id, name, input }, false))
             }
-            Block::ToolResult { tool_use_id, content, is_error, cache } => {
-                let result = Known::ToolResult { tool_use_id, content: output(content), is_error: *is_error };
+            Block::ToolResult {
+                tool_use_id,
+                content,
+                is_error,
+                cache,
+            } => {
+                let result = Known::ToolResult {
+                    tool_use_id,
+                    content: output(content),
+                    is_error: *is_error,
+                };
                 Some(Part::known(result, marks.next(*cache)))
             }
             Block::Opaque(_) if block.as_fields_of_next().is_some() => None,
             Block::Opaque(value) => Some(Part::Opaque(value)),
         };
-        Self { role: turn.role, content: turn.blocks.iter().filter_map(part).collect() }
+        Self {
+            role: turn.role,
+            content: turn.blocks.iter().filter_map(part).collect(),
+        }
     }
 }
 
@@ -172,7 +213,10 @@ impl<'a> Part<'a> {
     }
 
     fn known(known: Known<'a>, is_marked: bool) -> Self {
-        Self::Known { known, cache_control: is_marked.then_some(CacheControl {}) }
+        Self::Known {
+            known,
+            cache_control: is_marked.then_some(CacheControl {}),
+        }
     }
 }
 
@@ -188,14 +232,22 @@ struct Marks {
 
 impl Marks {
     fn of(request: &Request, turns: &[turns::Turn<'_>], manner: &Manner) -> Self {
-        let system = request.system.iter().filter(|block| block.cache && !is_blank(&block.text)).count();
+        let system = request
+            .system
+            .iter()
+            .filter(|block| block.cache && !is_blank(&block.text))
+            .count();
         let blocks = turns.iter().flat_map(|turn| &turn.blocks);
         let is_marked = |block: &&&Block| match block {
             Block::Text { cache, .. } | Block::ToolResult { cache, .. } => *cache,
             Block::ToolUse { .. } | Block::Opaque(_) => false,
         };
         let are_taken = !manner.omits(RequestPart::CacheControl);
-        Self { are_taken, seen: 0, total: system + blocks.filter(is_marked).count() }
+        Self {
+            are_taken,
+            seen: 0,
+            total: system + blocks.filter(is_marked).count(),
+        }
     }
 
     /// Whether the next part, which asks for a mark if `cache`, gets one.
@@ -219,8 +271,14 @@ mod tests {
     fn says_everything_in_the_vendors_words() {
         let mut request = Request::new("claude-haiku-5-5", "Study src.", 2_000);
         request.system = vec![
-            SystemBlock { text: "You audit code.".into(), cache: true },
-            SystemBlock { text: "".into(), cache: true },
+            SystemBlock {
+                text: "You audit code.".into(),
+                cache: true,
+            },
+            SystemBlock {
+                text: "".into(),
+                cache: true,
+            },
         ];
         request.effort = Some(Effort::Low);
         request.schema = Some(Arc::new(json!({
@@ -237,7 +295,11 @@ mod tests {
             blocks: vec![
                 Block::Opaque(json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"})),
                 Block::text(""),
-                Block::ToolUse { id: "t1".into(), name: "list_files".into(), input: json!({"path": "src"}) },
+                Block::ToolUse {
+                    id: "t1".into(),
+                    name: "list_files".into(),
+                    input: json!({"path": "src"}),
+                },
             ],
         });
         request.messages.push(Message {
@@ -347,8 +409,9 @@ mod tests {
     #[test]
     fn tells_the_model_of_a_schema_that_cannot_be_enforced() {
         let mut request = Request::new("m", "p", 1);
-        request.schema =
-            Some(Arc::new(json!({"type": "object", "additionalProperties": {"type": "string"}})));
+        request.schema = Some(Arc::new(
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        ));
         insta::assert_json_snapshot!(Body::of(&request, &Manner::default()), @r#"
         {
           "model": "m",
@@ -378,13 +441,22 @@ mod tests {
     #[test]
     fn sends_the_first_and_the_last_three_of_too_many_marks() {
         let mut request = Request::new("m", "", 1);
-        request.system = vec![SystemBlock { text: "shared".into(), cache: true }];
-        let marked = |n: usize| Block::Text { text: n.to_string().into(), cache: true };
+        request.system = vec![SystemBlock {
+            text: "shared".into(),
+            cache: true,
+        }];
+        let marked = |n: usize| Block::Text {
+            text: n.to_string().into(),
+            cache: true,
+        };
         request.messages[0].blocks = (1..=6).map(marked).collect();
         let sent = serde_json::to_value(Body::of(&request, &Manner::default())).unwrap();
         assert!(sent["system"][0].get("cache_control").is_some());
         let content = sent["messages"][0]["content"].as_array().unwrap();
-        let marks: Vec<_> = content.iter().map(|part| part.get("cache_control").is_some()).collect();
+        let marks: Vec<_> = content
+            .iter()
+            .map(|part| part.get("cache_control").is_some())
+            .collect();
         assert_eq!(marks, [false, false, false, true, true, true]);
     }
 
@@ -395,27 +467,51 @@ mod tests {
     #[test]
     fn leaves_out_what_a_server_does_not_take() {
         let mut request = Request::new("m", "p", 1);
-        request.system = vec![SystemBlock { text: "Be brief.".into(), cache: true }];
+        request.system = vec![SystemBlock {
+            text: "Be brief.".into(),
+            cache: true,
+        }];
         request.effort = Some(Effort::Low);
-        request.schema = Some(Arc::new(json!({"type": "object", "properties": {"a": {"type": "string"}}})));
-        request.tools =
-            vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: json!({}) }]
-                .into();
+        request.schema = Some(Arc::new(
+            json!({"type": "object", "properties": {"a": {"type": "string"}}}),
+        ));
+        request.tools = vec![ToolDefinition {
+            name: "t".into(),
+            description: "d".into(),
+            input_schema: json!({}),
+        }]
+        .into();
         let whole = sent(&request, &[]);
         assert!(whole["output_config"]["format"].is_object() && whole["tools"].is_array());
         let told = |body: &Value| {
-            body["system"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned()
+            body["system"].as_array().unwrap().last().unwrap()["text"]
+                .as_str()
+                .unwrap()
+                .to_owned()
         };
 
         let without = sent(&request, &[RequestPart::Schema]);
         assert_eq!(without["output_config"], json!({"effort": "low"}));
         assert!(told(&without).contains("JSON Schema"));
-        let without = sent(&request, &[RequestPart::Schema, RequestPart::Effort, RequestPart::CacheControl]);
+        let without = sent(
+            &request,
+            &[
+                RequestPart::Schema,
+                RequestPart::Effort,
+                RequestPart::CacheControl,
+            ],
+        );
         assert_eq!(without.get("output_config"), None);
-        assert_eq!(without["system"][0], json!({"type": "text", "text": "Be brief."}));
+        assert_eq!(
+            without["system"][0],
+            json!({"type": "text", "text": "Be brief."})
+        );
         let without = sent(&request, &[RequestPart::SchemaWithTools]);
         assert_eq!(without["output_config"].get("format"), None);
-        let without = sent(&request, &[RequestPart::Tools, RequestPart::SchemaWithTools]);
+        let without = sent(
+            &request,
+            &[RequestPart::Tools, RequestPart::SchemaWithTools],
+        );
         assert!(without.get("tools").is_none() && without["output_config"]["format"].is_object());
         assert_eq!(told(&without), strict::WITHOUT_TOOLS);
         let without = sent(&request, &[RequestPart::SystemRole]);
@@ -433,14 +529,29 @@ mod tests {
             cache: true,
         };
         let mut request = Request::new("m", " ", 1);
-        request.system = vec![SystemBlock { text: " \n".into(), cache: true }];
-        let assistant = |blocks| Message { role: Role::Assistant, blocks };
+        request.system = vec![SystemBlock {
+            text: " \n".into(),
+            cache: true,
+        }];
+        let assistant = |blocks| Message {
+            role: Role::Assistant,
+            blocks,
+        };
         request.messages.push(assistant(vec![
             Block::text("\n\n"),
-            Block::ToolUse { id: "t1".into(), name: "t".into(), input: json!({}) },
+            Block::ToolUse {
+                id: "t1".into(),
+                name: "t".into(),
+                input: json!({}),
+            },
         ]));
-        request.messages.push(Message { role: Role::User, blocks: vec![result(" ")] });
-        request.messages.push(assistant(vec![Block::text("Half of it \n")]));
+        request.messages.push(Message {
+            role: Role::User,
+            blocks: vec![result(" ")],
+        });
+        request
+            .messages
+            .push(assistant(vec![Block::text("Half of it \n")]));
         let body = sent(&request, &[]);
         assert_eq!(body.get("system"), None);
         insta::assert_json_snapshot!(body["messages"], @r#"

@@ -51,10 +51,16 @@ enum Content {
 impl Assembler for Events {
     fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble> {
         let event: Event<'_> = serde_json::from_str(data)?;
-        let kind = if event.kind.is_empty() { name } else { &event.kind };
+        let kind = if event.kind.is_empty() {
+            name
+        } else {
+            &event.kind
+        };
         Ok(match kind {
             "content_block_delta" => self.add(event.index, &event.delta.unwrap_or_default()),
-            "content_block_start" => event.content_block.is_some_and(|block| self.begin(event.index, block)),
+            "content_block_start" => event
+                .content_block
+                .is_some_and(|block| self.begin(event.index, block)),
             "content_block_stop" => self.close(event.index),
             "message_start" => event.message.is_some_and(|message| self.start(message)),
             "message_delta" => {
@@ -65,7 +71,11 @@ impl Assembler for Events {
             }
             "message_stop" => {
                 // Where Bedrock counts.
-                event.usage.or(event.metrics).into_iter().for_each(|bill| _ = self.bill.raise(bill));
+                event
+                    .usage
+                    .or(event.metrics)
+                    .into_iter()
+                    .for_each(|bill| _ = self.bill.raise(bill));
                 self.is_complete = true;
                 true
             }
@@ -98,12 +108,20 @@ impl Assembler for Events {
     }
 
     fn finish(self) -> Result<Reply, Unfinished> {
-        let calls = || self.parts.iter().filter(|part| matches!(part.content, Content::ToolUse { .. }));
+        let calls = || {
+            self.parts
+                .iter()
+                .filter(|part| matches!(part.content, Content::ToolUse { .. }))
+        };
         let is_marked = self.is_complete && calls().all(Part::is_whole);
         let stop = end::decided(self.end.clone(), calls().next().is_some(), is_marked)?;
         Ok(Reply {
             model: self.model,
-            blocks: self.parts.into_iter().filter_map(|part| part.content.finish()).collect(),
+            blocks: self
+                .parts
+                .into_iter()
+                .filter_map(|part| part.content.finish())
+                .collect(),
             stop,
             billing: self.bill.billing(),
             usage_estimated: false,
@@ -116,11 +134,21 @@ impl Assembler for Events {
 
 impl Events {
     /// Takes in the message as it stands at its start, or all of it.
-    fn start(&mut self, Message { model, usage, content, .. }: Message<'_>) -> bool {
+    fn start(
+        &mut self,
+        Message {
+            model,
+            usage,
+            content,
+            ..
+        }: Message<'_>,
+    ) -> bool {
         if self.model.is_empty() {
             self.model = model.into_owned();
         }
-        usage.into_iter().for_each(|usage| _ = self.bill.raise(usage));
+        usage
+            .into_iter()
+            .for_each(|usage| _ = self.bill.raise(usage));
         match content {
             Some(Value::Array(blocks)) => {
                 let blocks = blocks.into_iter().filter(Value::is_object);
@@ -137,7 +165,9 @@ impl Events {
     /// Begins a block. One that is begun twice without anything in between is one; a
     /// call is known by its id, even after its end.
     fn begin(&mut self, index: Option<usize>, block: Value) -> bool {
-        let Value::Object(block) = block else { return false };
+        let Value::Object(block) = block else {
+            return false;
+        };
         let index = index.unwrap_or(self.parts.len());
         let content = Content::of(block);
         let is_again = |part: &Part| {
@@ -146,28 +176,45 @@ impl Events {
         };
         if !self.parts.last().is_some_and(is_again) {
             self.written += content.len();
-            self.parts.push(Part { index, is_closed: false, content });
+            self.parts.push(Part {
+                index,
+                is_closed: false,
+                content,
+            });
         }
         true
     }
 
     fn close(&mut self, index: Option<usize>) -> bool {
-        let part = self.parts.iter_mut().rfind(|part| index.is_none_or(|index| part.index == index));
+        let part = self
+            .parts
+            .iter_mut()
+            .rfind(|part| index.is_none_or(|index| part.index == index));
         part.map(|part| part.is_closed = true).is_some()
     }
 
     /// Adds a piece to the block that it belongs to: the one at its index if that
     /// can take it, else the last one that can, else a block of its own.
     fn add(&mut self, index: Option<usize>, delta: &Delta<'_>) -> bool {
-        let Some(piece) = Piece::of(delta) else { return false };
+        let Some(piece) = Piece::of(delta) else {
+            return false;
+        };
         let fits = |part: &Part| part.content.takes(&piece);
-        let at_index =
-            self.parts.iter().rposition(|part| index.is_none_or(|index| part.index == index) && fits(part));
-        let place = at_index.or_else(|| self.parts.iter().rposition(fits)).or_else(|| {
-            let content = piece.block()?;
-            self.parts.push(Part { index: index.unwrap_or(self.parts.len()), is_closed: false, content });
-            Some(self.parts.len() - 1)
-        });
+        let at_index = self
+            .parts
+            .iter()
+            .rposition(|part| index.is_none_or(|index| part.index == index) && fits(part));
+        let place = at_index
+            .or_else(|| self.parts.iter().rposition(fits))
+            .or_else(|| {
+                let content = piece.block()?;
+                self.parts.push(Part {
+                    index: index.unwrap_or(self.parts.len()),
+                    is_closed: false,
+                    content,
+                });
+                Some(self.parts.len() - 1)
+            });
         let Some(place) = place else { return false };
         self.written += piece.len();
         self.parts[place].content.add(&piece);
@@ -175,7 +222,9 @@ impl Events {
     }
 
     fn stop(&mut self, reason: &str) -> bool {
-        let Some(end) = End::of(reason) else { return false };
+        let Some(end) = End::of(reason) else {
+            return false;
+        };
         self.end = Some(match self.end.take() {
             Some(before) => before.or_worse(end),
             None => end,
@@ -189,7 +238,9 @@ impl Part {
     fn is_whole(&self) -> bool {
         match &self.content {
             Content::ToolUse { input, .. } if input.is_empty() => true,
-            Content::ToolUse { input, .. } => serde_json::from_str::<serde::de::IgnoredAny>(input).is_ok(),
+            Content::ToolUse { input, .. } => {
+                serde_json::from_str::<serde::de::IgnoredAny>(input).is_ok()
+            }
             Content::Text(_) | Content::Opaque { .. } => true,
         }
     }
@@ -197,7 +248,13 @@ impl Part {
 
 impl Content {
     fn of(block: Map<String, Value>) -> Self {
-        let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            block
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         match block.get("type").and_then(Value::as_str) {
             Some("text") => Self::Text(block.get("text").map(text_in).unwrap_or_default()),
             Some("tool_use") => {
@@ -206,9 +263,17 @@ impl Content {
                     _ => text("id"),
                 };
                 let begun = block.get("input").filter(|input| !input.is_null()).cloned();
-                Self::ToolUse { id, name: text("name"), begun, input: String::new() }
+                Self::ToolUse {
+                    id,
+                    name: text("name"),
+                    begun,
+                    input: String::new(),
+                }
             }
-            _ => Self::Opaque { value: block, input: String::new() },
+            _ => Self::Opaque {
+                value: block,
+                input: String::new(),
+            },
         }
     }
 
@@ -228,9 +293,16 @@ impl Content {
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(one), Self::Text(other)) => one == other,
-            (Self::ToolUse { id, name, input, .. }, Self::ToolUse { id: other, name: named, .. }) => {
-                id == other && name == named && input.is_empty()
-            }
+            (
+                Self::ToolUse {
+                    id, name, input, ..
+                },
+                Self::ToolUse {
+                    id: other,
+                    name: named,
+                    ..
+                },
+            ) => id == other && name == named && input.is_empty(),
             (Self::Opaque { value, input }, Self::Opaque { value: other, .. }) => {
                 value == other && input.is_empty()
             }
@@ -240,11 +312,16 @@ impl Content {
 
     fn takes(&self, piece: &Piece<'_>) -> bool {
         let is_thinking = |value: &Map<String, Value>| {
-            value.get("type").and_then(Value::as_str).is_none_or(|kind| kind == "thinking")
+            value
+                .get("type")
+                .and_then(Value::as_str)
+                .is_none_or(|kind| kind == "thinking")
         };
         match (self, piece) {
             (Self::Text(_), Piece::Text(_)) | (Self::ToolUse { .. }, Piece::Input(_)) => true,
-            (Self::Opaque { value, .. }, Piece::Thinking(_) | Piece::Signature(_)) => is_thinking(value),
+            (Self::Opaque { value, .. }, Piece::Thinking(_) | Piece::Signature(_)) => {
+                is_thinking(value)
+            }
             (Self::Opaque { value, .. }, Piece::Input(_)) => !is_thinking(value),
             _ => false,
         }
@@ -257,7 +334,9 @@ impl Content {
                 input.push_str(json);
             }
             (Self::Opaque { value, .. }, Piece::Thinking(text)) => append(value, "thinking", text),
-            (Self::Opaque { value, .. }, Piece::Signature(text)) => append(value, "signature", text),
+            (Self::Opaque { value, .. }, Piece::Signature(text)) => {
+                append(value, "signature", text);
+            }
             // What does not fit is not added: see `takes`.
             _ => {}
         }
@@ -267,16 +346,33 @@ impl Content {
     fn finish(self) -> Option<Block> {
         Some(match self {
             Self::Text(text) => Block::text(&*joined(&text)),
-            Self::ToolUse { id, name, begun, input } => {
-                let written = if input.trim().is_empty() { calls::written(begun) } else { input };
-                Block::ToolUse { id, name, input: calls::input(&joined(&written)) }
+            Self::ToolUse {
+                id,
+                name,
+                begun,
+                input,
+            } => {
+                let written = if input.trim().is_empty() {
+                    calls::written(begun)
+                } else {
+                    input
+                };
+                Block::ToolUse {
+                    id,
+                    name,
+                    input: calls::input(&joined(&written)),
+                }
             }
             Self::Opaque { mut value, input } => {
                 if !input.is_empty() {
                     value.insert("input".into(), calls::input(&joined(&input)));
                 }
-                let holds =
-                    |name: &str| value.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+                let holds = |name: &str| {
+                    value
+                        .get(name)
+                        .and_then(Value::as_str)
+                        .is_some_and(|text| !text.is_empty())
+                };
                 let is_thinking = value.get("type").and_then(Value::as_str) == Some("thinking");
                 if is_thinking && !holds("thinking") && !holds("signature") {
                     return None;
@@ -313,7 +409,14 @@ impl<'a> Piece<'a> {
     /// What `delta` adds, by its type or, without one, by the field that it has.
     /// Citations and whatever is new are not part of what is asked for.
     fn of(delta: &'a Delta<'_>) -> Option<Self> {
-        let Delta { kind, text, partial_json, thinking, signature, .. } = delta;
+        let Delta {
+            kind,
+            text,
+            partial_json,
+            thinking,
+            signature,
+            ..
+        } = delta;
         let pieces = [
             ("text_delta", Self::Text(text), text),
             ("input_json_delta", Self::Input(partial_json), partial_json),
@@ -338,7 +441,10 @@ impl<'a> Piece<'a> {
     fn block(&self) -> Option<Content> {
         let opaque = || {
             let value = Map::from_iter([("type".to_owned(), "thinking".into())]);
-            Some(Content::Opaque { value, input: String::new() })
+            Some(Content::Opaque {
+                value,
+                input: String::new(),
+            })
         };
         match self {
             Self::Text(_) => Some(Content::Text(String::new())),
@@ -455,7 +561,9 @@ data: {"type":"message_stop"}
 "#;
 
     fn class(stream: &str) -> FailureClass {
-        let error = read_pieces(&[stream.as_bytes()], Events::default()).0.unwrap_err();
+        let error = read_pieces(&[stream.as_bytes()], Events::default())
+            .0
+            .unwrap_err();
         assert!(error.maybe_billed);
         error.class
     }
@@ -507,10 +615,17 @@ data: {"type":"message_stop"}
         let (_, seen) = read_pieces(&[first, rest], Events::default());
         use Progress::{Alive, OutputTokens, Started};
         use divisi_core::governor::RateLimits;
-        let written: Vec<_> = seen.iter().filter(|sign| matches!(sign, OutputTokens(_))).copied().collect();
+        let written: Vec<_> = seen
+            .iter()
+            .filter(|sign| matches!(sign, OutputTokens(_)))
+            .copied()
+            .collect();
         assert_eq!(seen[..3], [Alive, Alive, Started(RateLimits::default())]);
         // All but the ping.
-        assert_eq!(written, [0, 0, 1, 1, 1, 1, 3, 4, 4, 7, 8, 8, 8].map(OutputTokens));
+        assert_eq!(
+            written,
+            [0, 0, 1, 1, 1, 1, 3, 4, 4, 7, 8, 8, 8].map(OutputTokens)
+        );
     }
 
     #[test]
@@ -519,15 +634,27 @@ data: {"type":"message_stop"}
         assert_eq!(class(broken), FailureClass::Network);
         assert_eq!(class(""), FailureClass::Network);
         let (whole, _) = STREAM.split_once("event: message_stop").unwrap();
-        assert!(read_pieces(&[whole.as_bytes()], Events::default()).0.is_ok(), "it says why it ended");
+        assert!(
+            read_pieces(&[whole.as_bytes()], Events::default())
+                .0
+                .is_ok(),
+            "it says why it ended"
+        );
     }
 
     #[test]
     fn an_error_in_the_middle_is_told_apart() {
         let (begun, _) = STREAM.split_once("event: message_delta").unwrap();
-        let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
-        assert_eq!(class(&format!("{begun}event: error\ndata: {error}\n\n")), FailureClass::Overloaded);
-        assert_eq!(class(&format!("{begun}data: {{\"nonsense\n\n")), FailureClass::Server);
+        let error =
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        assert_eq!(
+            class(&format!("{begun}event: error\ndata: {error}\n\n")),
+            FailureClass::Overloaded
+        );
+        assert_eq!(
+            class(&format!("{begun}data: {{\"nonsense\n\n")),
+            FailureClass::Server
+        );
         assert_eq!(
             class(&format!("{begun}data: nonsense\n\n")),
             FailureClass::Network,
@@ -538,19 +665,31 @@ data: {"type":"message_stop"}
     #[test]
     fn nothing_after_the_end_matters() {
         let longer = format!("{STREAM}event: error\ndata: nonsense\n\n");
-        assert!(read_pieces(&[longer.as_bytes()], Events::default()).0.is_ok());
+        assert!(
+            read_pieces(&[longer.as_bytes()], Events::default())
+                .0
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_tool_input_that_is_no_object_is_kept_as_it_was_written() {
         let cut = STREAM.replace(r#"c\"}"#, "c");
         let reply = read_pieces(&[cut.as_bytes()], Events::default()).0.unwrap();
-        let Some(Block::ToolUse { input, .. }) = reply.blocks.last() else { panic!("{reply:?}") };
-        assert_eq!(input, &serde_json::json!({"invalid_json": "{\"path\": \"src"}));
+        let Some(Block::ToolUse { input, .. }) = reply.blocks.last() else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(
+            input,
+            &serde_json::json!({"invalid_json": "{\"path\": \"src"})
+        );
     }
 
     fn read(events: &[Value]) -> Result<Reply, crate::ProviderError> {
-        let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let stream: String = events
+            .iter()
+            .map(|event| format!("data: {event}\n\n"))
+            .collect();
         read_pieces(&[stream.as_bytes()], Events::default()).0
     }
 
@@ -583,7 +722,10 @@ data: {"type":"message_stop"}
         for (name, events) in [
             (
                 "indices from seven",
-                around(vec![block(7, json!({"type": "text", "text": ""})), said(7.into(), "fine".into())]),
+                around(vec![
+                    block(7, json!({"type": "text", "text": ""})),
+                    said(7.into(), "fine".into()),
+                ]),
             ),
             (
                 "no index",
@@ -592,11 +734,23 @@ data: {"type":"message_stop"}
                     said(Value::Null, "fine".into()),
                 ]),
             ),
-            ("index a text", around(vec![text(), said("0".into(), "fine".into())])),
-            ("a block that was not begun", around(vec![said(3.into(), "fine".into())])),
+            (
+                "index a text",
+                around(vec![text(), said("0".into(), "fine".into())]),
+            ),
+            (
+                "a block that was not begun",
+                around(vec![said(3.into(), "fine".into())]),
+            ),
             ("begun twice", around(vec![text(), text(), fine()])),
-            ("all in its beginning", around(vec![block(0, json!({"type": "text", "text": "fine"}))])),
-            ("text null between", around(vec![text(), said(0.into(), Value::Null), fine()])),
+            (
+                "all in its beginning",
+                around(vec![block(0, json!({"type": "text", "text": "fine"}))]),
+            ),
+            (
+                "text null between",
+                around(vec![text(), said(0.into(), Value::Null), fine()]),
+            ),
             (
                 "a delta without a type",
                 around(vec![
@@ -615,7 +769,15 @@ data: {"type":"message_stop"}
             ),
             (
                 "no message in the start",
-                [&[json!({"type": "message_start", "message": null}), text(), fine()][..], &last()].concat(),
+                [
+                    &[
+                        json!({"type": "message_start", "message": null}),
+                        text(),
+                        fine(),
+                    ][..],
+                    &last(),
+                ]
+                .concat(),
             ),
             ("no start", [&[text(), fine()][..], &last()].concat()),
             (
@@ -654,7 +816,11 @@ data: {"type":"message_stop"}
             ),
         ] {
             let reply = read(&events).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!((reply.text().as_str(), reply.stop), ("fine", crate::Stop::EndTurn), "{name}");
+            assert_eq!(
+                (reply.text().as_str(), reply.stop),
+                ("fine", crate::Stop::EndTurn),
+                "{name}"
+            );
         }
     }
 
@@ -662,11 +828,20 @@ data: {"type":"message_stop"}
     fn events_named_outside_of_their_data_are_read() {
         let stream = "event: content_block_delta\ndata: {\"index\": 0, \"delta\": {\"type\": \"text_delta\", \"text\": \"fine\"}}\n\n\
             event: message_delta\ndata: {\"delta\": {\"stop_reason\": \"end_turn\"}}\n\nevent: message_stop\ndata: {}\n\n";
-        assert_eq!(read_pieces(&[stream.as_bytes()], Events::default()).0.unwrap().text(), "fine");
+        assert_eq!(
+            read_pieces(&[stream.as_bytes()], Events::default())
+                .0
+                .unwrap()
+                .text(),
+            "fine"
+        );
     }
 
     fn call(index: usize, id: &str, begun: Value) -> Value {
-        block(index, json!({"type": "tool_use", "id": id, "name": "read", "input": begun}))
+        block(
+            index,
+            json!({"type": "tool_use", "id": id, "name": "read", "input": begun}),
+        )
     }
 
     fn input(index: usize, json: &str) -> Value {
@@ -679,16 +854,35 @@ data: {"type":"message_stop"}
 
     #[test]
     fn a_call_is_a_call() {
-        let called =
-            |reason: Value| read(&[start(), call(0, "a", json!({})), input(0, "{}"), end(reason), stop()]);
+        let called = |reason: Value| {
+            read(&[
+                start(),
+                call(0, "a", json!({})),
+                input(0, "{}"),
+                end(reason),
+                stop(),
+            ])
+        };
         for reason in ["end_turn", "tool_use", "tool_calls", "stop", ""] {
-            assert_eq!(called(reason.into()).unwrap().stop, crate::Stop::ToolUse, "{reason}");
+            assert_eq!(
+                called(reason.into()).unwrap().stop,
+                crate::Stop::ToolUse,
+                "{reason}"
+            );
         }
         assert_eq!(called(Value::Null).unwrap().stop, crate::Stop::ToolUse);
-        assert_eq!(called("max_tokens".into()).unwrap().stop, crate::Stop::MaxTokens);
-        assert_eq!(called("model_error".into()).unwrap_err().class, FailureClass::Server);
         assert_eq!(
-            read(&[start(), call(0, "a", json!({})), input(0, "{\"p"), stop()]).unwrap_err().class,
+            called("max_tokens".into()).unwrap().stop,
+            crate::Stop::MaxTokens
+        );
+        assert_eq!(
+            called("model_error".into()).unwrap_err().class,
+            FailureClass::Server
+        );
+        assert_eq!(
+            read(&[start(), call(0, "a", json!({})), input(0, "{\"p"), stop()])
+                .unwrap_err()
+                .class,
             FailureClass::Network
         );
     }
@@ -696,17 +890,29 @@ data: {"type":"message_stop"}
     #[test]
     fn blocks_are_found_by_index_and_identity() {
         let inputs = |events: Vec<Value>| {
-            let reply = read(&[&[start()][..], &events, &[end("tool_use".into()), stop()]].concat()).unwrap();
+            let reply =
+                read(&[&[start()][..], &events, &[end("tool_use".into()), stop()]].concat())
+                    .unwrap();
             let input = |block: Block| match block {
                 Block::ToolUse { id, input, .. } => Some(format!("{id}{input}")),
                 Block::Text { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
             };
-            reply.blocks.into_iter().filter_map(input).collect::<Vec<_>>().join(" ")
+            reply
+                .blocks
+                .into_iter()
+                .filter_map(input)
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         let right = "a{\"n\":1} b{\"n\":2}";
         let (one, two) = ("{\"n\":1}", "{\"n\":2}");
         assert_eq!(
-            inputs(vec![call(1, "a", json!({})), call(2, "b", json!({})), input(2, two), input(1, one)]),
+            inputs(vec![
+                call(1, "a", json!({})),
+                call(2, "b", json!({})),
+                input(2, two),
+                input(1, one)
+            ]),
             right
         );
         assert_eq!(
@@ -719,7 +925,13 @@ data: {"type":"message_stop"}
             ]),
             right
         );
-        assert_eq!(inputs(vec![call(0, "a", json!({"n": 1})), call(1, "b", json!({"n": 2}))]), right);
+        assert_eq!(
+            inputs(vec![
+                call(0, "a", json!({"n": 1})),
+                call(1, "b", json!({"n": 2}))
+            ]),
+            right
+        );
         assert_eq!(
             inputs(vec![
                 call(0, "a", json!({})),
@@ -750,8 +962,15 @@ data: {"type":"message_stop"}
             class(json!({"error": {"type": "overloaded_error", "message": "x"}})),
             FailureClass::Overloaded
         );
-        assert_eq!(class(json!({"error": {"code": 429, "message": "x"}})), FailureClass::RateLimited);
-        let first = read(&[json!({"type": "error", "error": {"type": "overloaded_error"}})]).unwrap_err();
-        assert_eq!((first.class, first.maybe_billed), (FailureClass::Overloaded, false));
+        assert_eq!(
+            class(json!({"error": {"code": 429, "message": "x"}})),
+            FailureClass::RateLimited
+        );
+        let first =
+            read(&[json!({"type": "error", "error": {"type": "overloaded_error"}})]).unwrap_err();
+        assert_eq!(
+            (first.class, first.maybe_billed),
+            (FailureClass::Overloaded, false)
+        );
     }
 }

@@ -8,7 +8,8 @@ pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
     let window = |kind: &str| Window {
         limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
         remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),
-        resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset")).and_then(|at| until(at, now)),
+        resets_in: text(headers, &format!("anthropic-ratelimit-{kind}-reset"))
+            .and_then(|at| until(at, now)),
     };
     RateLimits {
         requests: window("requests"),

@@ -50,8 +50,14 @@ pub struct Anthropic {
 }
 
 /// What a server that speaks it may not take.
-const PARTS: &[Part] =
-    &[Part::Schema, Part::SchemaWithTools, Part::Tools, Part::Effort, Part::CacheControl, Part::SystemRole];
+const PARTS: &[Part] = &[
+    Part::Schema,
+    Part::SchemaWithTools,
+    Part::Tools,
+    Part::Effort,
+    Part::CacheControl,
+    Part::SystemRole,
+];
 
 impl Anthropic {
     /// Prepares `endpoint`; fails only when it cannot be one.
@@ -63,7 +69,10 @@ impl Anthropic {
         let key = endpoint.key.clone().map(|key| ("x-api-key", key));
         let headers = [("anthropic-version", Secret::new(VERSION))];
         let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
-        Ok(Self { http: Http::new(endpoint, headers.into_iter().chain(key))?, manners })
+        Ok(Self {
+            http: Http::new(endpoint, headers.into_iter().chain(key))?,
+            manners,
+        })
     }
 }
 
@@ -88,7 +97,11 @@ impl Provider for Anthropic {
     ) -> Result<Reply, ProviderError> {
         let manner = self.manners.of(request);
         let body = body::Body::of(request, &manner);
-        match self.http.reply("/v1/messages", &body, events::Events::default(), progress).await {
+        match self
+            .http
+            .reply("/v1/messages", &body, events::Events::default(), progress)
+            .await
+        {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
             Err(error) => Err(self.manners.adapt(error, request, &manner)),
         }

@@ -22,13 +22,15 @@ mod tests {
     #[test]
     fn anthropic_is_not_sent_more_optionals_and_unions_than_it_takes() {
         let optionals = |count: usize| {
-            let properties: Map<_, _> =
-                (0..count).map(|n| (format!("f{n}"), json!({"type": "string"}))).collect();
+            let properties: Map<_, _> = (0..count)
+                .map(|n| (format!("f{n}"), json!({"type": "string"})))
+                .collect();
             json!({"type": "object", "properties": properties})
         };
         let unions = |count: usize| {
-            let properties: Map<_, _> =
-                (0..count).map(|n| (format!("f{n}"), json!({"type": ["string", "null"]}))).collect();
+            let properties: Map<_, _> = (0..count)
+                .map(|n| (format!("f{n}"), json!({"type": ["string", "null"]})))
+                .collect();
             json!({"type": "object", "required": properties.keys().collect::<Vec<_>>(), "properties": properties})
         };
         let takes = |schema: Value| enforceable(&schema).is_some();

@@ -34,25 +34,34 @@ impl Bill {
     /// Takes in a further event's usage. Returns whether it is one.
     pub(super) fn raise(&mut self, usage: &RawValue) -> bool {
         let usage = usage.get();
-        self.counted.raise(serde_json::from_str(usage).unwrap_or_default());
+        self.counted
+            .raise(serde_json::from_str(usage).unwrap_or_default());
         let new: Served = serde_json::from_str(usage).unwrap_or_default();
         let words = [
             (&mut self.served.service_tier, new.service_tier),
             (&mut self.served.speed, new.speed),
             (&mut self.served.inference_geo, new.inference_geo),
         ];
-        words.into_iter().filter(|(_, new)| !new.is_empty()).for_each(|(word, new)| *word = new);
+        words
+            .into_iter()
+            .filter(|(_, new)| !new.is_empty())
+            .for_each(|(word, new)| *word = new);
         usage.starts_with('{')
     }
 
-    /// How it was served. A tier of `priority` is paid for by a contract; its tokens are at the list price.
+    /// How it was served. A tier of `priority` is paid for by a contract; its tokens are at the
+    /// list price.
     pub(super) fn billing(&self) -> Billing {
         let service = match (&*self.served.service_tier, &*self.served.speed) {
             ("batch", _) => Service::Batch,
             (_, "fast") => Service::Fast,
             _ => Service::Standard,
         };
-        Billing { service, us_only: self.served.inference_geo == "us", ..self.counted.billing() }
+        Billing {
+            service,
+            us_only: self.served.inference_geo == "us",
+            ..self.counted.billing()
+        }
     }
 
     /// The tokens by class.
@@ -75,38 +84,85 @@ mod tests {
              data: {{\"type\":\"message_delta\",\"delta\":{{\"stop_reason\":\"end_turn\"}},\"usage\":{end}}}\n\n\
              data: {{\"type\":\"message_stop\"}}\n\n"
         );
-        read_pieces(&[stream.as_bytes()], Events::default()).0.unwrap()
+        read_pieces(&[stream.as_bytes()], Events::default())
+            .0
+            .unwrap()
     }
 
     #[test]
     fn usage_is_cumulative_and_never_lowered() {
-        let written = r#""cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":20}"#;
-        let start =
-            format!(r#"{{"input_tokens":7,"cache_creation_input_tokens":30,{written},"output_tokens":1}}"#);
+        let written =
+            r#""cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":20}"#;
+        let start = format!(
+            r#"{{"input_tokens":7,"cache_creation_input_tokens":30,{written},"output_tokens":1}}"#
+        );
         let end = r#"{"input_tokens":7,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":25}"#;
-        let whole =
-            Usage { input: 7, cache_write_5m: 10, cache_write_1h: 20, output: 25, ..Usage::default() };
+        let whole = Usage {
+            input: 7,
+            cache_write_5m: 10,
+            cache_write_1h: 20,
+            output: 25,
+            ..Usage::default()
+        };
         assert_eq!(counted(&start, end).usage, whole);
-        assert_eq!(counted(&start, r#"{"output_tokens":25,"cache_creation":null}"#).usage, whole);
+        assert_eq!(
+            counted(&start, r#"{"output_tokens":25,"cache_creation":null}"#).usage,
+            whole
+        );
         // Gateways that count nothing at first, and at last.
-        assert_eq!(counted(r#"{"input_tokens":0,"output_tokens":0}"#, end).usage.input, 7);
-        assert_eq!(counted(&start, r#"{"input_tokens":0,"output_tokens":25}"#).usage, whole);
-        assert_eq!(counted("null", r#"{"input_tokens":"7","output_tokens":25.0}"#).usage.output, 25);
+        assert_eq!(
+            counted(r#"{"input_tokens":0,"output_tokens":0}"#, end)
+                .usage
+                .input,
+            7
+        );
+        assert_eq!(
+            counted(&start, r#"{"input_tokens":0,"output_tokens":25}"#).usage,
+            whole
+        );
+        assert_eq!(
+            counted("null", r#"{"input_tokens":"7","output_tokens":25.0}"#)
+                .usage
+                .output,
+            25
+        );
     }
 
     #[test]
     fn how_it_was_served_stands_in_the_usage() {
         let billing = |usage: &str| counted(usage, r#"{"output_tokens":1}"#).billing;
-        let of = |service, us_only| Billing { service, us_only, searches: 0 };
+        let of = |service, us_only| Billing {
+            service,
+            us_only,
+            searches: 0,
+        };
         assert_eq!(
             billing(r#"{"service_tier":"standard","inference_geo":"not_available"}"#),
             Billing::default()
         );
-        assert_eq!(billing(r#"{"service_tier":"priority","speed":"standard"}"#), Billing::default());
-        assert_eq!(billing(r#"{"service_tier":"batch"}"#), of(Service::Batch, false));
-        assert_eq!(billing(r#"{"speed":"fast","inference_geo":"us"}"#), of(Service::Fast, true));
+        assert_eq!(
+            billing(r#"{"service_tier":"priority","speed":"standard"}"#),
+            Billing::default()
+        );
+        assert_eq!(
+            billing(r#"{"service_tier":"batch"}"#),
+            of(Service::Batch, false)
+        );
+        assert_eq!(
+            billing(r#"{"speed":"fast","inference_geo":"us"}"#),
+            of(Service::Fast, true)
+        );
         let searched = billing(r#"{"server_tool_use":{"web_search_requests":2}}"#);
-        assert_eq!(searched, Billing { searches: 2, ..Billing::default() });
-        assert_eq!(billing(r#"{"speed":null,"inference_geo":["us"]}"#), Billing::default());
+        assert_eq!(
+            searched,
+            Billing {
+                searches: 2,
+                ..Billing::default()
+            }
+        );
+        assert_eq!(
+            billing(r#"{"speed":null,"inference_geo":["us"]}"#),
+            Billing::default()
+        );
     }
 }

@@ -33,18 +33,40 @@ const SOON_MAX: Millis = Millis::from_secs(60);
 const BEIJING: i8 = 8;
 
 /// The failure that a response without a reply stands for.
-pub(crate) fn response(endpoint: &Endpoint, status: u16, headers: &HeaderMap, body: &str) -> ProviderError {
+pub(crate) fn response(
+    endpoint: &Endpoint,
+    status: u16,
+    headers: &HeaderMap,
+    body: &str,
+) -> ProviderError {
     let now = told::now(headers);
     let told = Told::read(body, now);
     // A body under HTTP 200 has the status inside.
-    let status_meant = if status < 300 { told.status.unwrap_or(status) } else { status };
-    let exhausted = || (status_meant == 429).then(|| rate::exhausted_for(headers)).flatten();
-    let read = Reading::of(endpoint, &told, status_meant, rate::retry_after(headers).or_else(exhausted), now);
+    let status_meant = if status < 300 {
+        told.status.unwrap_or(status)
+    } else {
+        status
+    };
+    let exhausted = || {
+        (status_meant == 429)
+            .then(|| rate::exhausted_for(headers))
+            .flatten()
+    };
+    let read = Reading::of(
+        endpoint,
+        &told,
+        status_meant,
+        rate::retry_after(headers).or_else(exhausted),
+        now,
+    );
     let message = match told.reason().map(|reason| endpoint.quoted(reason)) {
         Some(reason) if !reason.is_empty() => {
             format!("provider `{}` answered {status}: {reason}", endpoint.name)
         }
-        _ => format!("provider `{}` answered {status} without a reason", endpoint.name),
+        _ => format!(
+            "provider `{}` answered {status} without a reason",
+            endpoint.name
+        ),
     };
     ProviderError {
         hint: hint(endpoint, &read, status_meant),
@@ -66,7 +88,11 @@ pub(crate) fn event(endpoint: &Endpoint, error: &Value) -> ProviderError {
     let told = Told::of(error, now);
     let read = Reading::of(endpoint, &told, told.status.unwrap_or_default(), None, now);
     let reason = told.reason().unwrap_or("it gave no reason");
-    let message = format!("provider `{}` broke off its reply: {}", endpoint.name, endpoint.quoted(reason));
+    let message = format!(
+        "provider `{}` broke off its reply: {}",
+        endpoint.name,
+        endpoint.quoted(reason)
+    );
     ProviderError {
         code: read.code.map(|code| endpoint.quoted(&code)),
         retry_after: read.wait,
@@ -76,7 +102,9 @@ pub(crate) fn event(endpoint: &Endpoint, error: &Value) -> ProviderError {
 
 /// How vendors name the request in their logs.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
-    header(headers, "request-id").or_else(|| header(headers, "x-request-id")).map(str::to_owned)
+    header(headers, "request-id")
+        .or_else(|| header(headers, "x-request-id"))
+        .map(str::to_owned)
 }
 
 /// What a refusal comes to.
@@ -96,13 +124,26 @@ struct Reading {
 
 impl Reading {
     /// `status` is zero where there is none.
-    fn of(endpoint: &Endpoint, told: &Told, status: u16, asked: Option<Millis>, now: Timestamp) -> Self {
+    fn of(
+        endpoint: &Endpoint,
+        told: &Told,
+        status: u16,
+        asked: Option<Millis>,
+        now: Timestamp,
+    ) -> Self {
         let said = told.said();
         let shape = shapes::find(told, &said, &endpoint.host());
         let (verdict, word) = shape.unzip();
-        let is_beijing = ["z.ai", "bigmodel"].iter().any(|name| endpoint.host().contains(name))
-            || told.kinds.iter().any(|kind| matches!(&**kind, "1308" | "1310"));
-        let in_body = told.wait.or_else(|| waits::in_words(&said, now, if is_beijing { BEIJING } else { 0 }));
+        let is_beijing = ["z.ai", "bigmodel"]
+            .iter()
+            .any(|name| endpoint.host().contains(name))
+            || told
+                .kinds
+                .iter()
+                .any(|kind| matches!(&**kind, "1308" | "1310"));
+        let in_body = told
+            .wait
+            .or_else(|| waits::in_words(&said, now, if is_beijing { BEIJING } else { 0 }));
         // The longest counts: some headers are about other limits than the one that was reached.
         let wait = asked.max(in_body);
         let too_much = too_much(&said).filter(|_| matches!(status, 0 | 413 | 429));
@@ -111,7 +152,9 @@ impl Reading {
         let class = match verdict {
             _ if too_much.is_some() => TooLong,
             Some(Verdict::Class(class)) => class,
-            Some(Verdict::Window) if !matches!(status, 0 | 200..=299 | 401..=403 | 429) => of_status(),
+            Some(Verdict::Window) if !matches!(status, 0 | 200..=299 | 401..=403 | 429) => {
+                of_status()
+            }
             Some(Verdict::Window) if wait.is_some_and(|wait| wait <= SOON_MAX) => RateLimited,
             Some(Verdict::Window) => Quota,
             _ if objection.is_some() => BadRequest,
@@ -123,10 +166,16 @@ impl Reading {
             RateLimited if wait.is_some_and(|wait| wait > BELIEVED_FOR) => Quota,
             class => class,
         };
-        let word =
-            word.flatten().and_then(|word| told.kinds.iter().find(|kind| kind.eq_ignore_ascii_case(word)));
+        let word = word.flatten().and_then(|word| {
+            told.kinds
+                .iter()
+                .find(|kind| kind.eq_ignore_ascii_case(word))
+        });
         Self {
-            has_worked: matches!(word.map(String::as_str), Some("tool_use_failed" | "json_validate_failed")),
+            has_worked: matches!(
+                word.map(String::as_str),
+                Some("tool_use_failed" | "json_validate_failed")
+            ),
             code: word.or(told.kinds.first()).cloned(),
             // Google tells seconds where a day is meant.
             wait: wait.filter(|wait| class != Quota || *wait > SOON_MAX || asked.is_some()),
@@ -147,8 +196,12 @@ fn is_about_the_request(status: u16) -> bool {
 /// Tokens that were asked for at once and those that are let in in a minute, where the former
 /// are more: `Limit 6000, Used 0, Requested 12328`.
 fn too_much(said: &str) -> Option<(u64, u64)> {
-    let number = |rest: &str| number(rest.trim_start_matches([' ', ':', '~'])).map(|(number, _)| number);
-    let after = |cue: &str| said.match_indices(cue).find_map(|(at, _)| number(&said[at + cue.len()..]));
+    let number =
+        |rest: &str| number(rest.trim_start_matches([' ', ':', '~'])).map(|(number, _)| number);
+    let after = |cue: &str| {
+        said.match_indices(cue)
+            .find_map(|(at, _)| number(&said[at + cue.len()..]))
+    };
     let (requested, limit) = (after("requested")?, after("limit")?);
     (requested > limit).then_some((requested, limit))
 }
@@ -156,7 +209,8 @@ fn too_much(said: &str) -> Option<(u64, u64)> {
 /// The whole number that `text` begins with, and what follows. People divide thousands.
 fn number(text: &str) -> Option<(u64, &str)> {
     let text = text.trim_start_matches([' ', '`', '\'', '"', '=', ':']);
-    let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let digits =
+        |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let mut end = digits(text);
     while text[end..].starts_with([',', '_']) && digits(&text[end + 1..]) == 3 {
         end += 4;
@@ -202,8 +256,12 @@ impl Told {
 /// Words that say no more than the status would, for errors that come without one.
 fn class_of_kind(kind: &str) -> Option<FailureClass> {
     Some(match kind.to_ascii_lowercase().as_str() {
-        "authentication_error" | "permission_error" | "permission_denied" | "invalid_api_key" => Auth,
-        "invalid_request_error" | "not_found_error" | "invalid_prompt" | "badrequesterror" => BadRequest,
+        "authentication_error" | "permission_error" | "permission_denied" | "invalid_api_key" => {
+            Auth
+        }
+        "invalid_request_error" | "not_found_error" | "invalid_prompt" | "badrequesterror" => {
+            BadRequest
+        }
         "rate_limit_error" | "resource_exhausted" => RateLimited,
         "unavailable" => Overloaded,
         "api_error" | "timeout_error" | "server_error" | "internal_server_error" => Server,
@@ -218,7 +276,9 @@ fn is_from_a_gateway(status: u16) -> bool {
 }
 
 fn hint(endpoint: &Endpoint, read: &Reading, status: u16) -> Option<String> {
-    let Endpoint { name, key, key_env, .. } = endpoint;
+    let Endpoint {
+        name, key, key_env, ..
+    } = endpoint;
     Some(match (read.class, key_env, key) {
         (Auth, Some(env), None) => format!("set {env} to a key of `{name}`"),
         (Auth, Some(env), Some(_)) => format!("check {env}: the key in it was refused"),
@@ -248,10 +308,16 @@ fn hint(endpoint: &Endpoint, read: &Reading, status: u16) -> Option<String> {
 /// What to do where a part of the request is not taken.
 fn objected(name: &str, objection: &Objection) -> Option<String> {
     let part = match objection {
-        Objection { reply_tokens_max: Some(most), .. } => {
+        Objection {
+            reply_tokens_max: Some(most),
+            ..
+        } => {
             return Some(format!("set `reply_tokens_max` to {most} or less"));
         }
-        Objection { to_this_schema: true, .. } => Part::Schema,
+        Objection {
+            to_this_schema: true,
+            ..
+        } => Part::Schema,
         objection => *objection.parts.first()?,
     };
     Some(match part {
@@ -259,7 +325,10 @@ fn objected(name: &str, objection: &Objection) -> Option<String> {
             format!("set `max_tokens` under [providers.{name}.dialect] to the name that it wants")
         }
         part => {
-            format!("leave it out with `omit = [\"{}\"]` under [providers.{name}.dialect]", part.as_str())
+            format!(
+                "leave it out with `omit = [\"{}\"]` under [providers.{name}.dialect]",
+                part.as_str()
+            )
         }
     })
 }
@@ -279,9 +348,11 @@ mod tests {
     const KEY: &str = "sk-ant-very-secret-0123";
 
     fn endpoint() -> Endpoint {
-        let mut endpoint =
-            Endpoint::new("main", "https://example.com").key(Some(Secret::new(KEY)), "MAIN_API_KEY");
-        endpoint.headers.push(("x-gateway".into(), Secret::new("gate-secret")));
+        let mut endpoint = Endpoint::new("main", "https://example.com")
+            .key(Some(Secret::new(KEY)), "MAIN_API_KEY");
+        endpoint
+            .headers
+            .push(("x-gateway".into(), Secret::new("gate-secret")));
         endpoint
     }
 
@@ -323,17 +394,26 @@ mod tests {
 
     #[test]
     fn every_report_is_read_as_it_was_meant() {
-        let headers: HeaderMap =
-            [("date".parse().unwrap(), HeaderValue::from_static("Sun, 29 Nov 2026 12:00:00 GMT"))]
-                .into_iter()
-                .collect();
+        let headers: HeaderMap = [(
+            "date".parse().unwrap(),
+            HeaderValue::from_static("Sun, 29 Nov 2026 12:00:00 GMT"),
+        )]
+        .into_iter()
+        .collect();
         let mut wrong = vec![];
         for report in reports() {
             let mut endpoint = endpoint();
-            report.host.iter().for_each(|host| endpoint.base_url = format!("https://{host}/v1"));
+            report
+                .host
+                .iter()
+                .for_each(|host| endpoint.base_url = format!("https://{host}/v1"));
             let error = response(&endpoint, report.status, &headers, &report.body);
             let objection = error.objection.unwrap_or_default();
-            let omits: Vec<String> = objection.parts.iter().map(|part| part.as_str().to_owned()).collect();
+            let omits: Vec<String> = objection
+                .parts
+                .iter()
+                .map(|part| part.as_str().to_owned())
+                .collect();
             let found = (
                 error.class,
                 error.retry_after.map(|wait| wait.0),
@@ -355,7 +435,9 @@ mod tests {
                 wrong.push(format!("{shown}\n  is {found:?}\n  not {wanted:?}"));
             }
             if error.message.ends_with("without a reason")
-                || !error.message.contains(report.says.as_deref().unwrap_or_default())
+                || !error
+                    .message
+                    .contains(report.says.as_deref().unwrap_or_default())
             {
                 wrong.push(format!("{shown}\n  does not say {:?}", report.says));
             }
@@ -368,11 +450,17 @@ mod tests {
         let mut places = vec![];
         for report in reports() {
             let told = Told::read(&report.body, Timestamp::now());
-            places.extend(shapes::place(&told, &told.said(), report.host.as_deref().unwrap_or_default()));
+            places.extend(shapes::place(
+                &told,
+                &told.said(),
+                report.host.as_deref().unwrap_or_default(),
+            ));
         }
         let shapes: Vec<_> = shapes::rows().collect();
-        let missing: Vec<_> =
-            (0..shapes.len()).filter(|place| !places.contains(place)).map(|place| &shapes[place]).collect();
+        let missing: Vec<_> = (0..shapes.len())
+            .filter(|place| !places.contains(place))
+            .map(|place| &shapes[place])
+            .collect();
         assert!(missing.is_empty(), "{missing:#?}");
         assert!(shapes.len() >= 80, "{}", shapes.len());
     }
@@ -380,9 +468,18 @@ mod tests {
     #[test]
     fn a_wait_is_believed_as_a_wait_up_to_an_hour() {
         let after = |seconds: &'static str| {
-            let headers: HeaderMap =
-                [("retry-after".parse().unwrap(), HeaderValue::from_static(seconds))].into_iter().collect();
-            let error = response(&endpoint(), 429, &headers, r#"{"error": {"message": "slow down"}}"#);
+            let headers: HeaderMap = [(
+                "retry-after".parse().unwrap(),
+                HeaderValue::from_static(seconds),
+            )]
+            .into_iter()
+            .collect();
+            let error = response(
+                &endpoint(),
+                429,
+                &headers,
+                r#"{"error": {"message": "slow down"}}"#,
+            );
             (error.class, error.retry_after)
         };
         assert_eq!(after("3600"), (RateLimited, Some(Millis::from_secs(3_600))));
@@ -396,16 +493,36 @@ mod tests {
                 "type": "rate_limit_error", "message": "no", "details": {"error_code": code}
             }})
         };
-        let openai =
-            |code: &str| json!({"error": {"message": "no", "type": "invalid_request_error", "code": code}});
+        let openai = |code: &str| json!({"error": {"message": "no", "type": "invalid_request_error", "code": code}});
         let flagged = |metadata: Value| json!({"error": {"code": 403, "message": "your input was flagged", "metadata": metadata}});
         for (status, body, class) in [
-            (400, anthropic("invalid_request_error", "max_tokens: wrong"), BadRequest),
-            (400, anthropic("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"), TooLong),
-            (400, anthropic("invalid_request_error", "Your credit balance is too low to go on"), Quota),
             (
                 400,
-                anthropic("invalid_request_error", "You have reached your specified API usage limits."),
+                anthropic("invalid_request_error", "max_tokens: wrong"),
+                BadRequest,
+            ),
+            (
+                400,
+                anthropic(
+                    "invalid_request_error",
+                    "prompt is too long: 9 tokens > 8 maximum",
+                ),
+                TooLong,
+            ),
+            (
+                400,
+                anthropic(
+                    "invalid_request_error",
+                    "Your credit balance is too low to go on",
+                ),
+                Quota,
+            ),
+            (
+                400,
+                anthropic(
+                    "invalid_request_error",
+                    "You have reached your specified API usage limits.",
+                ),
                 Quota,
             ),
             (400, openai("context_length_exceeded"), TooLong),
@@ -415,14 +532,26 @@ mod tests {
                 TooLong,
             ),
             (400, openai("content_filter"), Declined),
-            (401, anthropic("authentication_error", "invalid x-api-key"), Auth),
+            (
+                401,
+                anthropic("authentication_error", "invalid x-api-key"),
+                Auth,
+            ),
             (402, anthropic("billing_error", "no"), Quota),
             (402, limit("linked_organization_spend_limit_reached"), Quota),
             (403, anthropic("permission_error", "no"), Auth),
             (403, openai("permission_denied"), Auth),
             (403, openai("invalid_api_key"), Auth),
-            (403, json!([{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]), Auth),
-            (403, flagged(json!({"reasons": ["violence"], "flagged_input": "no"})), Declined),
+            (
+                403,
+                json!([{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]),
+                Auth,
+            ),
+            (
+                403,
+                flagged(json!({"reasons": ["violence"], "flagged_input": "no"})),
+                Declined,
+            ),
             (403, flagged(json!({"flagged_input": "no"})), Declined),
             (403, flagged(json!({"reasons": null})), Unavailable),
             (
@@ -430,7 +559,11 @@ mod tests {
                 json!({"error": {"code": 403, "message": "Key limit exceeded (monthly limit). Raise it."}}),
                 Quota,
             ),
-            (403, openai("unsupported_country_region_territory"), Unavailable),
+            (
+                403,
+                openai("unsupported_country_region_territory"),
+                Unavailable,
+            ),
             (403, openai("model_not_found"), Unavailable),
             (403, json!(null), Unavailable),
             (404, anthropic("not_found_error", "model: nope"), BadRequest),
@@ -443,10 +576,22 @@ mod tests {
             (429, limit("ramp_limit_exceeded"), RateLimited),
             (429, limit("enforced_spend_limit_reached"), Quota),
             (429, limit("contract_spend_limit_reached"), Quota),
-            (429, json!({"error": {"type": "insufficient_quota", "code": "insufficient_quota"}}), Quota),
-            (429, json!({"error": {"type": "tokens", "code": "rate_limit_exceeded"}}), RateLimited),
+            (
+                429,
+                json!({"error": {"type": "insufficient_quota", "code": "insufficient_quota"}}),
+                Quota,
+            ),
+            (
+                429,
+                json!({"error": {"type": "tokens", "code": "rate_limit_exceeded"}}),
+                RateLimited,
+            ),
             (500, anthropic("api_error", "no"), Server),
-            (400, json!([{"error": {"code": 400, "message": "exceed context limit"}}]), TooLong),
+            (
+                400,
+                json!([{"error": {"code": 400, "message": "exceed context limit"}}]),
+                TooLong,
+            ),
             (500, json!({"error": "model needs more memory"}), Server),
             (502, json!(null), Server),
             (
@@ -458,21 +603,46 @@ mod tests {
             (529, anthropic("overloaded_error", "Overloaded"), Overloaded),
             (302, json!(null), BadRequest),
         ] {
-            assert_eq!(answered(status, body.clone()).class, class, "{status} {body}");
+            assert_eq!(
+                answered(status, body.clone()).class,
+                class,
+                "{status} {body}"
+            );
         }
     }
 
     #[test]
     fn errors_inside_of_replies_are_told_apart_too() {
         for (body, class) in [
-            (json!({"type": "overloaded_error", "message": "Overloaded"}), Overloaded),
-            (json!({"type": "rate_limit_error", "message": "no"}), RateLimited),
+            (
+                json!({"type": "overloaded_error", "message": "Overloaded"}),
+                Overloaded,
+            ),
+            (
+                json!({"type": "rate_limit_error", "message": "no"}),
+                RateLimited,
+            ),
             (json!({"type": "api_error", "message": "no"}), Server),
-            (json!({"type": "invalid_request_error", "message": "no"}), BadRequest),
-            (json!({"error": {"code": 429, "message": "no"}}), RateLimited),
-            (json!({"error": {"code": 403, "message": "no", "metadata": {"reasons": ["x"]}}}), Declined),
-            (json!({"error": {"code": 403, "message": "no"}}), Unavailable),
-            (json!({"code": "context_length_exceeded", "message": "no"}), TooLong),
+            (
+                json!({"type": "invalid_request_error", "message": "no"}),
+                BadRequest,
+            ),
+            (
+                json!({"error": {"code": 429, "message": "no"}}),
+                RateLimited,
+            ),
+            (
+                json!({"error": {"code": 403, "message": "no", "metadata": {"reasons": ["x"]}}}),
+                Declined,
+            ),
+            (
+                json!({"error": {"code": 403, "message": "no"}}),
+                Unavailable,
+            ),
+            (
+                json!({"code": "context_length_exceeded", "message": "no"}),
+                TooLong,
+            ),
             (json!({"type": "something_new"}), Server),
             (json!(null), Server),
         ] {
@@ -496,11 +666,25 @@ mod tests {
         let body = anthropic("rate_limit_error", "Slow\n down.").to_string();
         let error = response(&endpoint(), 429, &headers, &body);
         assert_eq!(error.message, "provider `main` answered 429: Slow down.");
-        assert_eq!((error.status, error.code.as_deref()), (Some(429), Some("rate_limit_error")));
-        assert_eq!((error.retry_after, error.should_retry), (Some(Millis(7_000)), Some(false)));
-        assert_eq!((error.request_id.as_deref(), error.rate.requests.remaining), (Some("req_2"), Some(0)));
+        assert_eq!(
+            (error.status, error.code.as_deref()),
+            (Some(429), Some("rate_limit_error"))
+        );
+        assert_eq!(
+            (error.retry_after, error.should_retry),
+            (Some(Millis(7_000)), Some(false))
+        );
+        assert_eq!(
+            (error.request_id.as_deref(), error.rate.requests.remaining),
+            (Some("req_2"), Some(0))
+        );
         assert!(!error.maybe_billed);
-        assert_eq!(answered(500, anthropic("api_error", "")).request_id.as_deref(), Some("req_1"));
+        assert_eq!(
+            answered(500, anthropic("api_error", ""))
+                .request_id
+                .as_deref(),
+            Some("req_1")
+        );
         assert!(answered(504, json!(null)).maybe_billed);
     }
 
@@ -510,7 +694,9 @@ mod tests {
         let mut advice = |status, key: bool, env: bool| {
             endpoint.key = key.then(|| Secret::new(KEY));
             endpoint.key_env = env.then(|| "MAIN_API_KEY".into());
-            response(&endpoint, status, &HeaderMap::new(), "").hint.unwrap_or_default()
+            response(&endpoint, status, &HeaderMap::new(), "")
+                .hint
+                .unwrap_or_default()
         };
         let all = [
             advice(401, false, true),
@@ -535,22 +721,40 @@ mod tests {
 
     #[test]
     fn never_shows_a_secret() {
-        let echoed =
-            anthropic("authentication_error", &format!("{} key {KEY} via gate-secret", "x ".repeat(245)));
+        let echoed = anthropic(
+            "authentication_error",
+            &format!("{} key {KEY} via gate-secret", "x ".repeat(245)),
+        );
         for error in [
             answered(401, echoed.clone()),
             event(&endpoint(), &echoed),
             response(&endpoint(), 400, &HeaderMap::new(), &format!("plain {KEY}")),
         ] {
             let shown = format!("{error} {error:?}");
-            assert!(!shown.contains("sk-ant") && !shown.contains("gate-secret"), "{shown}");
+            assert!(
+                !shown.contains("sk-ant") && !shown.contains("gate-secret"),
+                "{shown}"
+            );
         }
     }
 
     #[test]
     fn shows_neither_pages_nor_endless_messages() {
-        let page = response(&endpoint(), 502, &HeaderMap::new(), "<html><body>Bad gateway</body></html>");
-        assert_eq!(page.message, "provider `main` answered 502 without a reason");
-        assert!(answered(400, anthropic("x", &"long ".repeat(1_000))).message.len() < 600);
+        let page = response(
+            &endpoint(),
+            502,
+            &HeaderMap::new(),
+            "<html><body>Bad gateway</body></html>",
+        );
+        assert_eq!(
+            page.message,
+            "provider `main` answered 502 without a reason"
+        );
+        assert!(
+            answered(400, anthropic("x", &"long ".repeat(1_000)))
+                .message
+                .len()
+                < 600
+        );
     }
 }

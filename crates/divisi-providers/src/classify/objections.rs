@@ -53,7 +53,10 @@ const FIELDS: [(Part, &[&str]); 7] = [
     (Part::Effort, &["reasoning", "thinking"]),
     (Part::SystemRole, &["instructions", "system"]),
     (Part::Store, &["store"]),
-    (Part::MaxTokensName, &["max_tokens", "max_completion_tokens"]),
+    (
+        Part::MaxTokensName,
+        &["max_tokens", "max_completion_tokens"],
+    ),
     (Part::MaxOutputTokens, &["max_output_tokens"]),
 ];
 
@@ -77,14 +80,27 @@ const BEFORE_FIELDS: [&str; 15] = [
 ];
 
 /// What follows a name by which it is a field's.
-const AFTER_FIELDS: [&str; 5] = [": extra", ": unknown", ": unrecognized", ": unexpected", " parameter"];
+const AFTER_FIELDS: [&str; 5] = [
+    ": extra",
+    ": unknown",
+    ": unrecognized",
+    ": unexpected",
+    " parameter",
+];
 
 /// The same where a sentence begins with the name.
 const AFTER_FIRST: [&str; 3] = [" is not supported", " is unsupported", " is not allowed"];
 
 /// Words about how large a number is: to leave it out is no answer to them.
-const ABOUT_SIZE: [&str; 7] =
-    ["at least", "minimum", ">=", "greater than", "less than", "too large", "too small"];
+const ABOUT_SIZE: [&str; 7] = [
+    "at least",
+    "minimum",
+    ">=",
+    "greater than",
+    "less than",
+    "too large",
+    "too small",
+];
 
 /// Words by which a server knows a field, and wants another value in it.
 const OTHER_VALUE: [&str; 4] = ["must be", "requires", "cannot be", "can't be"];
@@ -139,23 +155,23 @@ const NO_TOOLS: [&str; 15] = [
 
 /// Phrases about the words of one schema, while others may be taken.
 const THIS_SCHEMA: [&str; 12] = [
-    "failed to parse json schema",                                     // llama.cpp
-    "invalid schema for response_format",                              // OpenAI
-    "schemas contains too many",                                       // Anthropic
-    "too many optional parameters",                                    // Anthropic
-    "compiled grammar is too large",                                   // Anthropic
-    "grammar compilation",                                             // Anthropic
-    "schema is too complex",                                           // Anthropic
-    "output_config.format.schema",                                     // Anthropic
-    "invalid json schema",                                             // Groq, Together
-    "failed to parse grammar",                                         // llama.cpp
-    "json schema conversion failed",                                   // llama.cpp
+    "failed to parse json schema",        // llama.cpp
+    "invalid schema for response_format", // OpenAI
+    "schemas contains too many",          // Anthropic
+    "too many optional parameters",       // Anthropic
+    "compiled grammar is too large",      // Anthropic
+    "grammar compilation",                // Anthropic
+    "schema is too complex",              // Anthropic
+    "output_config.format.schema",        // Anthropic
+    "invalid json schema",                // Groq, Together
+    "failed to parse grammar",            // llama.cpp
+    "json schema conversion failed",      // llama.cpp
     "specified schema produces a constraint that has too many states", // Gemini
 ];
 
 /// Phrases that say that a system prompt is not taken as a message of its own.
 const NO_SYSTEM: [&str; 4] = [
-    "system role not supported",            // Gemma's template, at vLLM and SGLang
+    "system role not supported", // Gemma's template, at vLLM and SGLang
     "developer instruction is not enabled", // Gemini
     "system messages are not supported",
     "does not support system",
@@ -168,12 +184,23 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
     let any = |phrases: &[&str]| phrases.iter().any(|phrase| says(&said, phrase));
     let is_refused = any(&REFUSALS);
     let about_schema = any(NAMES[1].1);
-    let objection = |parts: &[Part]| Some(Objection { parts: parts.to_vec(), ..Objection::default() });
+    let objection = |parts: &[Part]| {
+        Some(Objection {
+            parts: parts.to_vec(),
+            ..Objection::default()
+        })
+    };
     if let Some(most) = reply_tokens_max(&said) {
-        return Some(Objection { reply_tokens_max: Some(most), ..Objection::default() });
+        return Some(Objection {
+            reply_tokens_max: Some(most),
+            ..Objection::default()
+        });
     }
     if any(&THIS_SCHEMA) {
-        return Some(Objection { to_this_schema: true, ..Objection::default() });
+        return Some(Objection {
+            to_this_schema: true,
+            ..Objection::default()
+        });
     }
     let about_tools = any(&["tool", "function call"]);
     if about_schema && about_tools && is_refused {
@@ -189,9 +216,13 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
         return None;
     }
     let by_param = |part: &Part| told.params.iter().any(|param| param == part.as_str());
-    let by_name = NAMES.iter().filter(|(part, names)| any(names) || by_param(part));
+    let by_name = NAMES
+        .iter()
+        .filter(|(part, names)| any(names) || by_param(part));
     let by_field = FIELDS.iter().filter(|(part, names)| {
-        names.iter().any(|name| is_field(&said, name) || told.params.iter().any(|param| param == name))
+        names
+            .iter()
+            .any(|name| is_field(&said, name) || told.params.iter().any(|param| param == name))
             && match part {
                 Part::MaxTokensName | Part::MaxOutputTokens => !any(&ABOUT_SIZE),
                 // Without it the vendor may keep what it is told, so it has to be unknown there.
@@ -206,7 +237,10 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
         // Anthropic has both in it.
         parts = vec![Part::Schema, Part::Effort];
     }
-    (!parts.is_empty()).then_some(Objection { parts, ..Objection::default() })
+    (!parts.is_empty()).then_some(Objection {
+        parts,
+        ..Objection::default()
+    })
 }
 
 /// Whether `said` speaks of `name` as of a field of the request.
@@ -217,7 +251,9 @@ fn is_field(said: &str, name: &str) -> bool {
         let before = before.strip_suffix("body.").unwrap_or(before);
         // A full stop may end a sentence.
         let goes_on = after.starts_with(is_of_word)
-            && after.strip_prefix('.').is_none_or(|rest| rest.starts_with(char::is_alphanumeric));
+            && after
+                .strip_prefix('.')
+                .is_none_or(|rest| rest.starts_with(char::is_alphanumeric));
         if before.ends_with(is_of_word) || goes_on {
             return false;
         }
@@ -261,15 +297,15 @@ const OF_BOTH: [&str; 7] = [
 
 /// Words after which stands how long a reply may be.
 const LIMITS: [&str; 29] = [
-    "max_tokens: ",               // Anthropic: max_tokens: 16384 > 8192, which is the maximum …
-    "supports at most ",          // OpenAI
+    "max_tokens: ",      // Anthropic: max_tokens: 16384 > 8192, which is the maximum …
+    "supports at most ", // OpenAI
     "range of max_tokens is [1,", // DeepSeek
     "range of max_tokens should be [1,", // DashScope
-    "范围[1,",                    // z.ai
+    "范围[1,",           // z.ai
     "range is from 1 (inclusive) to ", // Vertex
-    "the model limit of ",        // Bedrock
-    "less than or equal to ",     // Groq, Mistral, Cohere
-    "expected a value <= ",       // Volcengine
+    "the model limit of ", // Bedrock
+    "less than or equal to ", // Groq, Mistral, Cohere
+    "expected a value <= ", // Volcengine
     "exceeds the limit of ",
     "exceeds limit of ",
     "exceeds the model's limit of ",
@@ -298,12 +334,16 @@ fn reply_tokens_max(said: &str) -> Option<u32> {
     if !any(&OF_REPLIES) || any(&OF_BOTH) {
         return None;
     }
-    let after =
-        |cue: &'static str| said.match_indices(cue).map(move |(at, _)| (cue, &said[at + cue.len()..]));
+    let after = |cue: &'static str| {
+        said.match_indices(cue)
+            .map(move |(at, _)| (cue, &said[at + cue.len()..]))
+    };
     LIMITS.into_iter().flat_map(after).find_map(|(cue, rest)| {
         let rest = match cue {
             "max_tokens: " => {
-                rest.split_once(" > ").filter(|_| said.contains("maximum allowed number of output tokens"))?.1
+                rest.split_once(" > ")
+                    .filter(|_| said.contains("maximum allowed number of output tokens"))?
+                    .1
             }
             _ => rest,
         };
@@ -327,15 +367,27 @@ mod tests {
                 "too many tokens: max tokens must be less than or equal to 4096, the maximum output for this model",
                 Some(4_096),
             ),
-            ("max_tokens: input should be less than or equal to 8192", Some(8_192)),
-            ("`max_new_tokens` must be <= 2048. given: 16000", Some(2_048)),
-            ("max_tokens must be between 1 and 32,768, inclusive", Some(32_768)),
+            (
+                "max_tokens: input should be less than or equal to 8192",
+                Some(8_192),
+            ),
+            (
+                "`max_new_tokens` must be <= 2048. given: 16000",
+                Some(2_048),
+            ),
+            (
+                "max_tokens must be between 1 and 32,768, inclusive",
+                Some(32_768),
+            ),
             (
                 "the maxoutputtokens value of 100000 is wrong: the supported range is from 1 (inclusive) to 8193 (exclusive)",
                 Some(8_192),
             ),
             ("max_tokens 参数非法。限制数值范围[1,4095]", Some(4_095)),
-            ("requested max_output_tokens 16000 exceeds 4,096", Some(4_096)),
+            (
+                "requested max_output_tokens 16000 exceeds 4,096",
+                Some(4_096),
+            ),
             ("max_tokens must be at least 1024", None),
             ("max_tokens exceeds the limit of your plan", None),
             ("prompt tokens + max_tokens exceeds the limit of 8192", None),
@@ -363,11 +415,24 @@ mod tests {
         ] {
             assert!(is_field(said, "store"), "{said}");
         }
-        for said in ["restore: extra inputs", "the vector_store: extra inputs", "store it"] {
+        for said in [
+            "restore: extra inputs",
+            "the vector_store: extra inputs",
+            "store it",
+        ] {
             assert!(!is_field(said, "store"), "{said}");
         }
-        assert!(!is_field("messages.0.text: extra inputs are not permitted", "text"));
-        assert!(!is_field("messages: text content blocks must contain non-whitespace text", "text"));
-        assert!(!is_field("content of type 'text' is not supported with 'audio'", "text"));
+        assert!(!is_field(
+            "messages.0.text: extra inputs are not permitted",
+            "text"
+        ));
+        assert!(!is_field(
+            "messages: text content blocks must contain non-whitespace text",
+            "text"
+        ));
+        assert!(!is_field(
+            "content of type 'text' is not supported with 'audio'",
+            "text"
+        ));
     }
 }

@@ -104,7 +104,10 @@ static OTHERS: &[Shape] = &[
     row(Declined, Code("1301")),                         // z.ai
     row(Declined, Says("content exists risk")),          // DeepSeek
     row(Declined, Says("content management policy")),    // Azure, through gateways
-    row(Declined, Says("input data may contain inappropriate content")), // DashScope
+    row(
+        Declined,
+        Says("input data may contain inappropriate content"),
+    ), // DashScope
     row(Declined, Says("considered high risk")),         // Moonshot
     // The request is longer than the model, or the account, ever takes.
     row(TooLong, Code("exceed_context_size_error")), // llama.cpp
@@ -128,7 +131,10 @@ static OTHERS: &[Shape] = &[
     row(TooLong, Says("max_tokens must be at least 1, got -")), // vLLM
     row(TooLong, Says("longer than the maximum model length")), // vLLM
     row(TooLong, Says("`inputs` tokens + `max_new_tokens` must be")), // Text Generation Inference
-    row(TooLong, Says("total number of tokens in the prompt cannot exceed")), // Cohere
+    row(
+        TooLong,
+        Says("total number of tokens in the prompt cannot exceed"),
+    ), // Cohere
     row(TooLong, Says("request entity too large")),  // nginx
     // A limit by the minute in the words of a quota.
     row(Minute, Says("rate limit exceeded(rpm)")), // MiniMax
@@ -199,16 +205,22 @@ static OTHERS: &[Shape] = &[
     row(Overloaded, Says("no capacity available for model")), // Gemini
     row(Overloaded, Says("currently overloaded")),    // OpenAI, Moonshot
     row(Overloaded, Says("model is overloaded")),     // Gemini
-    row(Overloaded, Says("experiencing high demand and cannot process")), // Azure
+    row(
+        Overloaded,
+        Says("experiencing high demand and cannot process"),
+    ), // Azure
     // Too much at once.
-    row(RateLimited, Code("throttlingexception")),      // Bedrock
-    row(RateLimited, Code("throttling.ratequota")),     // DashScope
-    row(RateLimited, Code("limit_requests")),           // DashScope
+    row(RateLimited, Code("throttlingexception")), // Bedrock
+    row(RateLimited, Code("throttling.ratequota")), // DashScope
+    row(RateLimited, Code("limit_requests")),      // DashScope
     row(RateLimited, Code("rate_limit_reached_error")), // Moonshot
-    row(RateLimited, Code("1302")),                     // z.ai
-    row(RateLimited, Code("1303")),                     // z.ai
-    row(RateLimited, Says("error code: 1015")),         // Cloudflare
-    row(RateLimited, Says("no deployments available for selected model, try again in")), // LiteLLM
+    row(RateLimited, Code("1302")),                // z.ai
+    row(RateLimited, Code("1303")),                // z.ai
+    row(RateLimited, Says("error code: 1015")),    // Cloudflare
+    row(
+        RateLimited,
+        Says("no deployments available for selected model, try again in"),
+    ), // LiteLLM
     // The key is refused under another status than 401.
     row(Auth, Code("api_key_invalid")),            // Gemini
     row(Auth, Says("api key not valid")),          // Gemini
@@ -224,19 +236,21 @@ static OTHERS: &[Shape] = &[
     row(Missing, Says("model requires more system memory")), // Ollama
     row(Missing, Says("on-demand throughput isn't supported")), // Bedrock
     // There is no such model.
-    row(NoModel, Code("deploymentnotfound")),         // Azure
-    row(NoModel, Code("modelnotfound")),              // DashScope
-    row(NoModel, Code("1211")),                       // z.ai
-    row(NoModel, Says("model not exist")),            // DeepSeek
-    row(NoModel, Says("is not a valid model id")),    // OpenRouter
-    row(NoModel, Says("invalid model")),              // Mistral
-    row(NoModel, Says("try pulling it first")),       // Ollama
-    row(NoModel, Says("no models loaded")),           // LM Studio
+    row(NoModel, Code("deploymentnotfound")),      // Azure
+    row(NoModel, Code("modelnotfound")),           // DashScope
+    row(NoModel, Code("1211")),                    // z.ai
+    row(NoModel, Says("model not exist")),         // DeepSeek
+    row(NoModel, Says("is not a valid model id")), // OpenRouter
+    row(NoModel, Says("invalid model")),           // Mistral
+    row(NoModel, Says("try pulling it first")),    // Ollama
+    row(NoModel, Says("no models loaded")),        // LM Studio
     row(NoModel, Says("the model … does not exist")), // vLLM, xAI, Groq
 ];
 
 fn all() -> impl Iterator<Item = &'static Shape> {
-    [anthropic::REFUSALS, openai::REFUSALS, OTHERS].into_iter().flatten()
+    [anthropic::REFUSALS, openai::REFUSALS, OTHERS]
+        .into_iter()
+        .flatten()
 }
 
 /// What the row that decides comes to, and the word it was known by.
@@ -261,19 +275,24 @@ pub(super) fn place(told: &Told, said: &str, host: &str) -> Option<usize> {
         At(part, code) => host.contains(part) && is(code),
     };
     let fitting = all().enumerate().filter(|(_, shape)| fits(shape.sign));
-    fitting.min_by_key(|(_, shape)| shape.case).map(|(place, _)| place)
+    fitting
+        .min_by_key(|(_, shape)| shape.case)
+        .map(|(place, _)| place)
 }
 
 /// Whether `said` has the parts of `phrase`, which `…` divides, in this order.
 pub(super) fn says(said: &str, phrase: &str) -> bool {
     let mut rest = said;
-    phrase.split('…').map(str::trim).all(|part| match rest.find(part) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
+    phrase
+        .split('…')
+        .map(str::trim)
+        .all(|part| match rest.find(part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
 }
 
 #[cfg(test)]

@@ -114,14 +114,18 @@ impl Told {
 
     /// The reason to show: the first sentence that says more than the status does.
     pub(super) fn reason(&self) -> Option<&str> {
-        let says_more = |text: &&String| !EMPTY.contains(&text.trim_end_matches('.').to_lowercase().as_str());
+        let says_more =
+            |text: &&String| !EMPTY.contains(&text.trim_end_matches('.').to_lowercase().as_str());
         let text = self.texts.iter().find(says_more).or(self.texts.first());
         text.or(self.kinds.first()).map(String::as_str)
     }
 
     /// All sentences in lower case.
     pub(super) fn said(&self) -> String {
-        self.texts.join("\n").to_lowercase().replace(['\u{2019}', '\u{2018}'], "'")
+        self.texts
+            .join("\n")
+            .to_lowercase()
+            .replace(['\u{2019}', '\u{2018}'], "'")
     }
 
     /// A text of any form: JSON, a page, events, or just words.
@@ -143,9 +147,12 @@ impl Told {
             self.value(&json, now, depth + 1);
         } else {
             // A gateway's words around the error of another.
-            let inner =
-                text.find(['{', '[']).and_then(|start| json(text.get(start..=text.rfind(['}', ']'])?)?));
-            match inner.filter(|inner| inner.is_object() || inner.get(0).is_some_and(Value::is_object)) {
+            let inner = text
+                .find(['{', '['])
+                .and_then(|start| json(text.get(start..=text.rfind(['}', ']'])?)?));
+            match inner
+                .filter(|inner| inner.is_object() || inner.get(0).is_some_and(Value::is_object))
+            {
                 Some(inner) => {
                     self.value(&inner, now, depth + 1);
                     self.say(text);
@@ -160,7 +167,10 @@ impl Told {
             _ if depth > DEPTH_MAX => {}
             Value::String(text) => self.text(text, now, depth),
             Value::Array(items) => {
-                items.iter().take(ITEMS_MAX).for_each(|item| self.value(item, now, depth + 1));
+                items
+                    .iter()
+                    .take(ITEMS_MAX)
+                    .for_each(|item| self.value(item, now, depth + 1));
             }
             Value::Object(fields) => self.object(fields, now, depth),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -168,35 +178,51 @@ impl Told {
     }
 
     fn object(&mut self, fields: &Map<String, Value>, now: Timestamp, depth: usize) {
-        let by_name: Vec<(String, &Value)> =
-            fields.iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
-        let get = |wanted: &str| by_name.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
-        if let (Some(loc), Some(msg)) =
-            (get("loc").and_then(Value::as_array), get("msg").and_then(Value::as_str))
-        {
+        let by_name: Vec<(String, &Value)> = fields
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), value))
+            .collect();
+        let get = |wanted: &str| {
+            by_name
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| *value)
+        };
+        if let (Some(loc), Some(msg)) = (
+            get("loc").and_then(Value::as_array),
+            get("msg").and_then(Value::as_str),
+        ) {
             return self.misfit(loc, msg);
         }
         for name in KINDS {
-            get(name).into_iter().for_each(|value| self.kind(name, value));
+            get(name)
+                .into_iter()
+                .for_each(|value| self.kind(name, value));
         }
         if let Some(Value::String(param)) = get("param").or_else(|| get("field")) {
             self.params.push(param.to_lowercase());
         }
         for name in TEXTS {
-            get(name).into_iter().for_each(|value| self.value(value, now, depth + 1));
+            get(name)
+                .into_iter()
+                .for_each(|value| self.value(value, now, depth + 1));
         }
         for (name, value) in &by_name {
             self.wait = self.wait.max(waits::in_field(name, value, now));
         }
         if let Some(Value::Object(headers)) = get("headers") {
-            let waits = headers.iter().map(|(name, value)| waits::in_field(&name.to_lowercase(), value, now));
+            let waits = headers
+                .iter()
+                .map(|(name, value)| waits::in_field(&name.to_lowercase(), value, now));
             self.wait = self.wait.max(waits.max().flatten());
         }
-        self.is_flagged |=
-            ["reasons", "flagged_input"].iter().any(|name| get(name).is_some_and(|value| !value.is_null()));
-        if let (None, Some(Value::String(id))) =
-            (&self.request_id, get("request_id").or_else(|| get("requestid")))
-        {
+        self.is_flagged |= ["reasons", "flagged_input"]
+            .iter()
+            .any(|name| get(name).is_some_and(|value| !value.is_null()));
+        if let (None, Some(Value::String(id))) = (
+            &self.request_id,
+            get("request_id").or_else(|| get("requestid")),
+        ) {
             self.request_id = Some(id.clone());
         }
     }
@@ -221,7 +247,10 @@ impl Told {
 
     /// One complaint of a validator: where, and what.
     fn misfit(&mut self, loc: &[Value], msg: &str) {
-        let path = loc.iter().map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned));
+        let path = loc.iter().map(|step| {
+            step.as_str()
+                .map_or_else(|| step.to_string(), str::to_owned)
+        });
         let path: Vec<_> = path.filter(|step| step != "body").collect();
         self.params.push(path.join(".").to_lowercase());
         self.say(&format!("{}: {msg}", path.join(".")));
@@ -243,7 +272,10 @@ impl Told {
 
     fn say(&mut self, text: &str) {
         let text = text.trim();
-        if !text.is_empty() && self.texts.len() < TEXTS_MAX && !self.texts.iter().any(|known| known == text) {
+        if !text.is_empty()
+            && self.texts.len() < TEXTS_MAX
+            && !self.texts.iter().any(|known| known == text)
+        {
             self.texts.push(text.to_owned());
         }
     }
@@ -251,7 +283,9 @@ impl Told {
 
 /// `text` as JSON, if it is an object, a list or a string of it.
 fn json(text: &str) -> Option<Value> {
-    text.starts_with(['{', '[', '"']).then(|| serde_json::from_str(text).ok()).flatten()
+    text.starts_with(['{', '[', '"'])
+        .then(|| serde_json::from_str(text).ok())
+        .flatten()
 }
 
 /// What time it is for the vendor that sent `headers`.
@@ -264,7 +298,10 @@ mod tests {
     use super::*;
 
     fn reason(body: &str) -> String {
-        Told::read(body, Timestamp::UNIX_EPOCH).reason().unwrap_or("none").to_owned()
+        Told::read(body, Timestamp::UNIX_EPOCH)
+            .reason()
+            .unwrap_or("none")
+            .to_owned()
     }
 
     #[test]
@@ -302,8 +339,14 @@ mod tests {
             ),
             "stream_options.0: Extra inputs are not permitted"
         );
-        assert_eq!(reason(r#"{"error": {"code": "insufficient_quota"}}"#), "insufficient_quota");
-        assert_eq!(reason(r#"{"error": {"message": "Internal Server Error"}}"#), "Internal Server Error");
+        assert_eq!(
+            reason(r#"{"error": {"code": "insufficient_quota"}}"#),
+            "insufficient_quota"
+        );
+        assert_eq!(
+            reason(r#"{"error": {"message": "Internal Server Error"}}"#),
+            "Internal Server Error"
+        );
         assert_eq!(reason("} no {"), "} no {");
         for nothing in [
             "",
@@ -324,7 +367,12 @@ mod tests {
         let body = format!("{}\"why\"{}", "{\"error\":".repeat(100), "}".repeat(100));
         assert_eq!(reason(&body), "none");
         assert!(
-            Told::read(&format!("[{}1]", "\"x\",".repeat(1_000)), Timestamp::UNIX_EPOCH).texts.len()
+            Told::read(
+                &format!("[{}1]", "\"x\",".repeat(1_000)),
+                Timestamp::UNIX_EPOCH
+            )
+            .texts
+            .len()
                 < TEXTS_MAX
         );
     }

@@ -18,8 +18,10 @@ pub(super) fn in_field(name: &str, value: &Value, now: Timestamp) -> Option<Mill
     match name.as_str() {
         "retryafterms" | "retrydelayms" => text.parse::<f64>().ok().map(|ms| Millis(ms as u64)),
         // Google's RetryInfo, LiteLLM, Cloudflare, OpenAI's usage limits.
-        "retryafter" | "retryafterseconds" | "retrydelay" | "resetsinseconds" | "resetsat" | "resetat"
-        | "xratelimitreset" => rate::span(&text, now).or_else(|| rate::until(&text, now)),
+        "retryafter" | "retryafterseconds" | "retrydelay" | "resetsinseconds" | "resetsat"
+        | "resetat" | "xratelimitreset" => {
+            rate::span(&text, now).or_else(|| rate::until(&text, now))
+        }
         _ => None,
     }
 }
@@ -39,17 +41,31 @@ const SPANS: [&str; 10] = [
 ];
 
 /// Words after which a moment stands.
-const MOMENTS: [&str; 6] =
-    ["reset at", "resets at", "regain access on", "try again at", "available at", "将在"];
+const MOMENTS: [&str; 6] = [
+    "reset at",
+    "resets at",
+    "regain access on",
+    "try again at",
+    "available at",
+    "将在",
+];
 
 /// The wait that `said`, in lower case, tells. Moments without a zone are read `east` hours
 /// east of Greenwich.
 pub(super) fn in_words(said: &str, now: Timestamp, east: i8) -> Option<Millis> {
-    let after = |cue: &'static str| said.match_indices(cue).map(move |(at, _)| &said[at + cue.len()..]);
+    let after = |cue: &'static str| {
+        said.match_indices(cue)
+            .map(move |(at, _)| &said[at + cue.len()..])
+    };
     let span = SPANS.into_iter().flat_map(after).find_map(span);
     let until = || {
-        let at = MOMENTS.into_iter().flat_map(after).find_map(|rest| moment(rest, east))?;
-        Some(Millis(u64::try_from(at.duration_since(now).as_millis()).unwrap_or(0)))
+        let at = MOMENTS
+            .into_iter()
+            .flat_map(after)
+            .find_map(|rest| moment(rest, east))?;
+        Some(Millis(
+            u64::try_from(at.duration_since(now).as_millis()).unwrap_or(0),
+        ))
     };
     span.or_else(until)
 }
@@ -63,12 +79,18 @@ fn span(text: &str) -> Option<Millis> {
         .unwrap_or(text);
     let mut millis = None;
     loop {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+        let digits = rest.len()
+            - rest
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+                .len();
         let Ok(number) = rest[..digits].trim_end_matches('.').parse::<f64>() else {
             return millis.map(Millis);
         };
         let after = rest[digits..].trim_start_matches(' ');
-        let letters = after.len() - after.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let letters = after.len()
+            - after
+                .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+                .len();
         let factor = match &after[..letters] {
             "ms" | "msec" | "milliseconds" => 1.0,
             "s" | "sec" | "secs" | "second" | "seconds" => 1e3,
@@ -80,7 +102,11 @@ fn span(text: &str) -> Option<Millis> {
             _ => 1e3,
         };
         // The cast takes what is too much to the most there is.
-        millis = Some(millis.unwrap_or(0).saturating_add((number * factor).ceil() as u64));
+        millis = Some(
+            millis
+                .unwrap_or(0)
+                .saturating_add((number * factor).ceil() as u64),
+        );
         rest = after[letters..].trim_start_matches([' ', ',']);
         rest = rest.strip_prefix("and ").unwrap_or(rest);
     }
@@ -92,7 +118,10 @@ fn moment(text: &str, east: i8) -> Option<Timestamp> {
     let date = text.get(..10)?;
     let rest = text[10..].trim_start_matches([' ', 't']);
     let rest = rest.strip_prefix("at ").unwrap_or(rest);
-    let length = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':').len();
+    let length = rest.len()
+        - rest
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == ':')
+            .len();
     let time = match length {
         5 => format!("{}:00", &rest[..5]),
         8 => rest[..8].to_owned(),
@@ -102,10 +131,18 @@ fn moment(text: &str, east: i8) -> Option<Timestamp> {
     let zone = rest[length..].trim_start();
     let hours = match zone {
         zone if zone.starts_with("utc") || zone.starts_with("gmt") || zone.starts_with('z') => 0,
-        zone => zone.strip_prefix('+').and_then(|hours| hours.get(..2)?.parse().ok()).unwrap_or(east),
+        zone => zone
+            .strip_prefix('+')
+            .and_then(|hours| hours.get(..2)?.parse().ok())
+            .unwrap_or(east),
     };
     let zone = TimeZone::fixed(Offset::from_hours(hours).ok()?);
-    local.checked_add(0.seconds()).ok()?.to_zoned(zone).ok().map(|at| at.timestamp())
+    local
+        .checked_add(0.seconds())
+        .ok()?
+        .to_zoned(zone)
+        .ok()
+        .map(|at| at.timestamp())
 }
 
 #[cfg(test)]
@@ -127,14 +164,20 @@ mod tests {
             ("please try again in 4.77s", 4_770),
             ("please try again in 120ms.", 120),
             ("please retry in 45.578569677s.", 45_579),
-            ("please retry after 20 seconds. for improved latency", 20_000),
+            (
+                "please retry after 20 seconds. for improved latency",
+                20_000,
+            ),
             ("max rpm: 3, please try again after 1 seconds", 1_000),
             ("try again in 60 seconds. passed model", 60_000),
             ("try again in 1 hour and 5 minutes", 3_900_000),
             ("your quota will reset after 18h3m2s.", 64_982_000),
             ("please wait 30 seconds before", 30_000),
             ("retry after 5", 5_000),
-            ("you will regain access on 2026-12-01 at 00:00 utc.", 36 * 3_600_000),
+            (
+                "you will regain access on 2026-12-01 at 00:00 utc.",
+                36 * 3_600_000,
+            ),
             ("your limit will reset at 2026-11-29 21:00:00", 3_600_000),
             ("limit resets at 2026-11-29t13:00:00z", 3_600_000),
             ("您的限额将在 2026-11-29 20:30:00 重置", 1_800_000),
@@ -151,7 +194,10 @@ mod tests {
         ] {
             assert_eq!(wait(said), None, "{said}");
         }
-        assert_eq!(wait("try again in 99999999999999999999999999999 hours"), Some(u64::MAX));
+        assert_eq!(
+            wait("try again in 99999999999999999999999999999 hours"),
+            Some(u64::MAX)
+        );
     }
 
     #[test]
@@ -160,9 +206,15 @@ mod tests {
         assert_eq!(wait("retrydelay", json!("4.207s")), Some(4_207));
         assert_eq!(wait("retry_after", json!(7)), Some(7_000));
         assert_eq!(wait("retry-after-ms", json!(250)), Some(250));
-        assert_eq!(wait("x-ratelimit-reset", json!("1795953660000")), Some(60_000));
+        assert_eq!(
+            wait("x-ratelimit-reset", json!("1795953660000")),
+            Some(60_000)
+        );
         assert_eq!(wait("resets_at", json!(1_795_953_660)), Some(60_000));
-        assert_eq!(wait("resets_at", json!("2026-11-29T12:00:05Z")), Some(5_000));
+        assert_eq!(
+            wait("resets_at", json!("2026-11-29T12:00:05Z")),
+            Some(5_000)
+        );
         assert_eq!(wait("retry_after", json!(null)), None);
         assert_eq!(wait("limit", json!(7)), None);
     }

@@ -48,7 +48,10 @@ pub(crate) struct Manner {
 impl Manner {
     #[cfg(test)]
     pub(crate) fn omitting(parts: &[Part]) -> Self {
-        Self { omitted: parts.iter().copied().collect(), ..Self::default() }
+        Self {
+            omitted: parts.iter().copied().collect(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn omits(&self, part: Part) -> bool {
@@ -67,7 +70,8 @@ impl Manner {
 
     /// The longest reply, where `wanted` may be more than the model writes.
     pub(crate) fn reply_tokens(&self, wanted: u32) -> u32 {
-        self.reply_tokens_max.map_or(wanted, |most| most.min(wanted))
+        self.reply_tokens_max
+            .map_or(wanted, |most| most.min(wanted))
     }
 
     /// The same where a server may do without being told.
@@ -77,7 +81,10 @@ impl Manner {
 
     /// The name of the longest reply, which usually is `usual`.
     pub(crate) fn max_tokens(&self, usual: MaxTokens) -> MaxTokens {
-        match (self.max_tokens.unwrap_or(usual), self.omits(Part::MaxTokensName)) {
+        match (
+            self.max_tokens.unwrap_or(usual),
+            self.omits(Part::MaxTokensName),
+        ) {
             (name, false) => name,
             (MaxTokens::MaxTokens, true) => MaxTokens::MaxCompletionTokens,
             (MaxTokens::MaxCompletionTokens, true) => MaxTokens::MaxTokens,
@@ -88,7 +95,12 @@ impl Manner {
 impl Manners {
     /// The manners at a server that is called `name`, whose requests have `parts`.
     pub(crate) fn new(name: Arc<str>, given: Dialect, parts: &'static [Part]) -> Self {
-        Self { name, given, parts, learnt: Mutex::default() }
+        Self {
+            name,
+            given,
+            parts,
+            learnt: Mutex::default(),
+        }
     }
 
     /// How `request` is written by what is known now.
@@ -115,22 +127,26 @@ impl Manners {
         request: &Request,
         manner: &Manner,
     ) -> ProviderError {
-        let Some(objection) = error.objection.clone() else { return error };
+        let Some(objection) = error.objection.clone() else {
+            return error;
+        };
         if self.of(request) != *manner {
             // Another request has found out meanwhile.
             error.again = Some(Again::default());
             return error;
         }
         let parts = self.lesson(&objection, request, manner);
-        let reply_tokens_max =
-            objection.reply_tokens_max.filter(|most| *most < manner.reply_tokens(request.max_tokens));
+        let reply_tokens_max = objection
+            .reply_tokens_max
+            .filter(|most| *most < manner.reply_tokens(request.max_tokens));
         if parts.is_empty() && reply_tokens_max.is_none() {
             return error;
         }
         let of_schema = objection.to_this_schema.then(|| digest(request)).flatten();
         self.remember(request, of_schema, &parts, reply_tokens_max);
-        error.again =
-            Some(Again { notice: Some(self.notice(request, &parts, reply_tokens_max, of_schema.is_some())) });
+        error.again = Some(Again {
+            notice: Some(self.notice(request, &parts, reply_tokens_max, of_schema.is_some())),
+        });
         error
     }
 
@@ -140,7 +156,11 @@ impl Manners {
             self.parts.contains(part) && !manner.omits(*part) && is_sent(*part, request, manner)
         };
         if objection.to_this_schema {
-            return [Part::Strict, Part::Schema].into_iter().find(can).into_iter().collect();
+            return [Part::Strict, Part::Schema]
+                .into_iter()
+                .find(can)
+                .into_iter()
+                .collect();
         }
         // Without tools on offer, what is refused together with them is refused by itself.
         let meant = |part: &Part| match part {
@@ -173,14 +193,21 @@ impl Manners {
         }
     }
 
-    fn notice(&self, request: &Request, parts: &[Part], most: Option<u32>, of_schema: bool) -> String {
+    fn notice(
+        &self,
+        request: &Request,
+        parts: &[Part],
+        most: Option<u32>,
+        of_schema: bool,
+    ) -> String {
         let (name, model) = (&self.name, &request.model);
         if let Some(most) = most {
             return format!(
                 "{model} at `{name}` writes no more than {most} tokens: replies there are no longer than that; set `reply_tokens_max` to set less aside"
             );
         }
-        let (mut what, then): (Vec<_>, Vec<_>) = parts.iter().map(|part| part.consequence()).unzip();
+        let (mut what, then): (Vec<_>, Vec<_>) =
+            parts.iter().map(|part| part.consequence()).unzip();
         if of_schema && parts == [Part::Schema] {
             what = vec!["this schema"];
         }
@@ -190,14 +217,21 @@ impl Manners {
                 format!("; to say so beforehand, set `max_tokens` under [providers.{name}.dialect]")
             }
             parts => {
-                let words: Vec<_> = parts.iter().map(|part| format!("\"{}\"", part.as_str())).collect();
+                let words: Vec<_> = parts
+                    .iter()
+                    .map(|part| format!("\"{}\"", part.as_str()))
+                    .collect();
                 format!(
                     "; to say so beforehand, set `omit = [{}]` under [providers.{name}.dialect]",
                     words.join(", ")
                 )
             }
         };
-        format!("{model} at `{name}` does not take {}: {}{setting}", what.join(" and "), then.join(", and "))
+        format!(
+            "{model} at `{name}` does not take {}: {}{setting}",
+            what.join(" and "),
+            then.join(", and ")
+        )
     }
 
     fn learnt(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Lessons>> {
@@ -234,7 +268,10 @@ fn is_sent(part: Part, request: &Request, manner: &Manner) -> bool {
 }
 
 fn digest(request: &Request) -> Option<Digest> {
-    request.schema.as_deref().map(|schema| Digest::of(schema.to_string().as_bytes()))
+    request
+        .schema
+        .as_deref()
+        .map(|schema| Digest::of(schema.to_string().as_bytes()))
 }
 
 #[cfg(test)]
@@ -244,7 +281,13 @@ mod tests {
     use divisi_core::FailureClass;
     use serde_json::json;
 
-    const ALL: &[Part] = &[Part::Schema, Part::Strict, Part::SchemaWithTools, Part::Tools, Part::Effort];
+    const ALL: &[Part] = &[
+        Part::Schema,
+        Part::Strict,
+        Part::SchemaWithTools,
+        Part::Tools,
+        Part::Effort,
+    ];
 
     fn manners() -> Manners {
         Manners::new("lab".into(), Dialect::default(), ALL)
@@ -252,7 +295,10 @@ mod tests {
 
     fn request(model: &str, field: &str) -> Request {
         let mut request = Request::new(model, "p", 16_000);
-        request.system = vec![SystemBlock { text: "Be brief.".into(), cache: false }];
+        request.system = vec![SystemBlock {
+            text: "Be brief.".into(),
+            cache: false,
+        }];
         request.schema = Some(Arc::new(
             json!({"type": "object", "properties": {field: {"type": "string"}}, "required": [field]}),
         ));
@@ -260,15 +306,24 @@ mod tests {
     }
 
     fn refused(objection: Objection) -> ProviderError {
-        ProviderError { objection: Some(objection), ..ProviderError::new(FailureClass::BadRequest, "no") }
+        ProviderError {
+            objection: Some(objection),
+            ..ProviderError::new(FailureClass::BadRequest, "no")
+        }
     }
 
     fn to(part: Part) -> ProviderError {
-        refused(Objection { parts: vec![part], ..Objection::default() })
+        refused(Objection {
+            parts: vec![part],
+            ..Objection::default()
+        })
     }
 
     fn notice(error: ProviderError) -> String {
-        error.again.and_then(|again| again.notice).unwrap_or_default()
+        error
+            .again
+            .and_then(|again| again.notice)
+            .unwrap_or_default()
     }
 
     #[test]
@@ -278,7 +333,11 @@ mod tests {
         let first = manners.adapt(to(Part::Schema), &asked, &before);
         insta::assert_snapshot!(notice(first), @r#"small at `lab` does not take a schema for the answer: the prompt tells it instead; to say so beforehand, set `omit = ["schema"]` under [providers.lab.dialect]"#);
         let late = manners.adapt(to(Part::Schema), &asked, &before);
-        assert_eq!(late.again, Some(Again::default()), "sent before that was known");
+        assert_eq!(
+            late.again,
+            Some(Again::default()),
+            "sent before that was known"
+        );
         let after = manners.of(&asked);
         assert!(after.omits_schema(&asked));
         assert_eq!(
@@ -293,14 +352,22 @@ mod tests {
     fn a_schema_is_first_sent_loosely_and_then_told() {
         let manners = manners();
         let (one, other) = (request("small", "a"), request("small", "b"));
-        let objection = || refused(Objection { to_this_schema: true, ..Objection::default() });
+        let objection = || {
+            refused(Objection {
+                to_this_schema: true,
+                ..Objection::default()
+            })
+        };
         for part in [Part::Strict, Part::Schema] {
             let before = manners.of(&one);
             assert!(!before.omits(part));
             assert!(manners.adapt(objection(), &one, &before).again.is_some());
             assert!(manners.of(&one).omits(part));
         }
-        assert_eq!(manners.adapt(objection(), &one, &manners.of(&one)).again, None);
+        assert_eq!(
+            manners.adapt(objection(), &one, &manners.of(&one)).again,
+            None
+        );
         assert_eq!(manners.of(&other), Manner::default());
     }
 
@@ -308,15 +375,29 @@ mod tests {
     fn only_what_was_sent_is_left_out() {
         let (manners, asked) = (manners(), request("small", "a"));
         for part in [Part::Tools, Part::Effort, Part::CacheControl] {
-            assert_eq!(manners.adapt(to(part), &asked, &manners.of(&asked)).again, None, "{part:?}");
+            assert_eq!(
+                manners.adapt(to(part), &asked, &manners.of(&asked)).again,
+                None,
+                "{part:?}"
+            );
         }
     }
 
     #[test]
     fn a_shorter_reply_is_asked_for_where_the_model_writes_no_more() {
         let (manners, asked) = (manners(), request("small", "a"));
-        let limit = |most| refused(Objection { reply_tokens_max: Some(most), ..Objection::default() });
-        assert_eq!(manners.adapt(limit(32_000), &asked, &manners.of(&asked)).again, None);
+        let limit = |most| {
+            refused(Objection {
+                reply_tokens_max: Some(most),
+                ..Objection::default()
+            })
+        };
+        assert_eq!(
+            manners
+                .adapt(limit(32_000), &asked, &manners.of(&asked))
+                .again,
+            None
+        );
         let told = notice(manners.adapt(limit(4_096), &asked, &manners.of(&asked)));
         assert!(told.contains("no more than 4096 tokens"), "{told}");
         assert_eq!(manners.of(&asked).reply_tokens(16_000), 4_096);
@@ -330,8 +411,13 @@ mod tests {
         )
         .unwrap();
         let manner = Manners::new("lab".into(), given, ALL).of(&request("small", "a"));
-        assert!(manner.omits(Part::Tools) && manner.omits(Part::Effort) && !manner.omits(Part::Schema));
-        assert_eq!(manner.max_tokens(MaxTokens::MaxTokens), MaxTokens::MaxCompletionTokens);
+        assert!(
+            manner.omits(Part::Tools) && manner.omits(Part::Effort) && !manner.omits(Part::Schema)
+        );
+        assert_eq!(
+            manner.max_tokens(MaxTokens::MaxTokens),
+            MaxTokens::MaxCompletionTokens
+        );
         assert!(serde_json::from_value::<Dialect>(json!({"omit": ["max_tokens_name"]})).is_err());
     }
 
@@ -340,8 +426,16 @@ mod tests {
         let manners = manners();
         for n in 0..=SCHEMAS_MAX {
             let asked = request("small", &n.to_string());
-            let error = refused(Objection { to_this_schema: true, ..Objection::default() });
-            assert!(manners.adapt(error, &asked, &manners.of(&asked)).again.is_some());
+            let error = refused(Objection {
+                to_this_schema: true,
+                ..Objection::default()
+            });
+            assert!(
+                manners
+                    .adapt(error, &asked, &manners.of(&asked))
+                    .again
+                    .is_some()
+            );
         }
         assert_eq!(manners.learnt()["small"].schemas.len(), SCHEMAS_MAX);
     }

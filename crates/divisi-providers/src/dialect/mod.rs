@@ -93,19 +93,30 @@ impl Part {
             Self::StreamOptions => ("stream_options", "tokens may have to be estimated"),
             Self::Schema => ("a schema for the answer", "the prompt tells it instead"),
             Self::Strict => ("this schema strictly", "it is sent without being enforced"),
-            Self::SchemaWithTools => {
-                ("a schema together with tools", "where there are tools, the prompt tells the schema")
-            }
-            Self::Tools => ("tools", "its agents can neither read files nor run anything"),
+            Self::SchemaWithTools => (
+                "a schema together with tools",
+                "where there are tools, the prompt tells the schema",
+            ),
+            Self::Tools => (
+                "tools",
+                "its agents can neither read files nor run anything",
+            ),
             Self::Effort => ("an effort", "the model decides how hard it thinks"),
             Self::CacheControl => ("marks for the cache", "nothing is marked"),
             Self::SystemRole => ("a system message", "the first message tells it instead"),
-            Self::Include => ("the wish for its reasoning", "reasoning is not given back to it"),
+            Self::Include => (
+                "the wish for its reasoning",
+                "reasoning is not given back to it",
+            ),
             Self::Store => ("the wish that nothing is kept", "what it keeps is up to it"),
-            Self::MaxOutputTokens => {
-                ("a longest reply", "a reply may be longer, and dearer, than what is set aside for it")
-            }
-            Self::MaxTokensName => ("the usual name of the longest reply", "the other name is sent"),
+            Self::MaxOutputTokens => (
+                "a longest reply",
+                "a reply may be longer, and dearer, than what is set aside for it",
+            ),
+            Self::MaxTokensName => (
+                "the usual name of the longest reply",
+                "the other name is sent",
+            ),
         }
     }
 }

@@ -8,7 +8,12 @@ pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
     let window = |kind: &str| Window {
         limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
         remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),
-        resets_in: text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(|end| span(end, now)),
+        resets_in: text(headers, &format!("x-ratelimit-reset-{kind}"))
+            .and_then(|end| span(end, now)),
     };
-    RateLimits { requests: window("requests"), tokens: window("tokens"), ..RateLimits::default() }
+    RateLimits {
+        requests: window("requests"),
+        tokens: window("tokens"),
+        ..RateLimits::default()
+    }
 }

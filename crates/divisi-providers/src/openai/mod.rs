@@ -32,12 +32,19 @@ pub(crate) fn advised(error: ProviderError, endpoint: &Endpoint) -> ProviderErro
         return error;
     }
     let url = endpoint.shown_url();
-    error.hint(format!("check the model's id and the address {url}: most servers answer under {url}/v1"))
+    error.hint(format!(
+        "check the model's id and the address {url}: most servers answer under {url}/v1"
+    ))
 }
 
 /// The header with the key, as every OpenAI API wants it.
 pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
-    endpoint.key.as_ref().map(|key| ("authorization", Secret::new(format!("Bearer {}", key.expose()))))
+    endpoint.key.as_ref().map(|key| {
+        (
+            "authorization",
+            Secret::new(format!("Bearer {}", key.expose())),
+        )
+    })
 }
 
 /// What a service tier of a reply means; both of OpenAI's APIs name them alike.
@@ -54,7 +61,11 @@ pub(crate) fn service(tier: &str) -> Service {
 /// The result of a tool for an API in which it cannot be marked as an error.
 pub(crate) fn result_text(content: &str, is_error: bool) -> String {
     let content = output(content);
-    if is_error { format!("error: {content}") } else { content.to_owned() }
+    if is_error {
+        format!("error: {content}")
+    } else {
+        content.to_owned()
+    }
 }
 
 /// The models of a server that speaks either of OpenAI's APIs.

@@ -63,9 +63,15 @@ mod tests {
                 }
                 if strict::may_be(fields, "object") {
                     let names: Vec<_> = fields["properties"].as_object().unwrap().keys().collect();
-                    let required: Vec<_> =
-                        fields["required"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
-                    if fields.get("additionalProperties") != Some(&json!(false)) || names != required {
+                    let required: Vec<_> = fields["required"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|v| v.as_str().unwrap())
+                        .collect();
+                    if fields.get("additionalProperties") != Some(&json!(false))
+                        || names != required
+                    {
                         fault("is not closed");
                     }
                 }
@@ -78,7 +84,10 @@ mod tests {
                 {
                     fault("is not a valid format");
                 }
-                if !["type", "$ref", "anyOf"].iter().any(|name| fields.contains_key(*name)) {
+                if !["type", "$ref", "anyOf"]
+                    .iter()
+                    .any(|name| fields.contains_key(*name))
+                {
                     fault("schema must have a 'type' key");
                 }
                 for (name, value) in fields {
@@ -128,11 +137,17 @@ mod tests {
             with_defs(json!({"$ref": "#/$defs/word", "description": "one word"})),
             with_defs(json!({"$ref": "#/$defs/word", "minLength": 1})),
             with_defs(json!({"$ref": "#/$defs/word", "default": "x", "title": "Word"})),
-            with_defs(json!({"oneOf": [{"$ref": "#/$defs/word", "deprecated": true}, {"type": "null"}]})),
+            with_defs(
+                json!({"oneOf": [{"$ref": "#/$defs/word", "deprecated": true}, {"type": "null"}]}),
+            ),
             object(json!({"a": {"type": "string", "format": "uri"}})),
             object(json!({"a": {"type": "string", "format": "date", "pattern": "^2"}})),
-            object(json!({"a": {"type": "integer", "default": 3, "multipleOf": 2, "exclusiveMinimum": 0}})),
-            object(json!({"a": {"enum": ["x", "y", "x"]}, "b": {"const": 1}, "c": {"enum": ["x", null]}})),
+            object(
+                json!({"a": {"type": "integer", "default": 3, "multipleOf": 2, "exclusiveMinimum": 0}}),
+            ),
+            object(
+                json!({"a": {"enum": ["x", "y", "x"]}, "b": {"const": 1}, "c": {"enum": ["x", null]}}),
+            ),
             object(json!({"a": {"type": ["string", "null"], "nullable": true, "examples": ["x"]}})),
             object(
                 json!({"a": {"type": "array", "items": object(json!({"b": {"type": "number"}})), "uniqueItems": true, "maxItems": 3}}),
@@ -150,24 +165,35 @@ mod tests {
     fn what_strict_mode_would_refuse_as_a_whole_is_not_sent_strictly() {
         let text = || json!({"type": "string"});
         let deep = |levels: usize| {
-            (1..levels).fold(object(json!({"a": text()})), |inner, _| object(json!({"a": inner})))
+            (1..levels).fold(object(json!({"a": text()})), |inner, _| {
+                object(json!({"a": inner}))
+            })
         };
         let values = |count: usize| object(json!({"a": {"enum": (0..count).collect::<Vec<_>>()}}));
         for (allowed, refused) in [
             (deep(NESTING_MAX), deep(NESTING_MAX + 1)),
             (values(ENUM_VALUES_MAX), values(ENUM_VALUES_MAX + 1)),
-            (object(json!({"a": text()})), json!({"type": "object", "properties": {"a": text()}})),
+            (
+                object(json!({"a": text()})),
+                json!({"type": "object", "properties": {"a": text()}}),
+            ),
             (
                 object(json!({"a": text()})),
                 json!({"type": "object", "properties": {"a": text()}, "required": ["a", "b"]}),
             ),
             (object(json!({"a": text()})), object(json!({"a": {}}))),
-            (object(json!({"a": text()})), object(json!({"a": {"type": "array"}}))),
+            (
+                object(json!({"a": text()})),
+                object(json!({"a": {"type": "array"}})),
+            ),
             (
                 object(json!({"a": {"anyOf": [text(), {"type": "null"}]}})),
                 json!({"type": "object", "properties": {"a": text()}, "required": ["a"], "anyOf": [text()]}),
             ),
-            (object(json!({"a": {"enum": ["x"]}})), object(json!({"a": {"enum": []}}))),
+            (
+                object(json!({"a": {"enum": ["x"]}})),
+                object(json!({"a": {"enum": []}})),
+            ),
         ] {
             assert!(enforceable(&allowed).is_some(), "{allowed}");
             assert_eq!(enforceable(&refused), None);

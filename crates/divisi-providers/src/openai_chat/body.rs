@@ -46,14 +46,18 @@ impl<'a> Body<'a> {
         let answer = schema.and_then(|schema| answer_format(schema, !manner.omits(Part::Strict)));
         let answer = answer.filter(|_| !manner.omits_schema(request));
         let instruction = schema.filter(|_| answer.is_none()).map(strict::instruction);
-        let without_tools = (!sends_tools && !request.tools.is_empty()).then_some(strict::WITHOUT_TOOLS);
+        let without_tools =
+            (!sends_tools && !request.tools.is_empty()).then_some(strict::WITHOUT_TOOLS);
         let marks = dialect == Dialect::OpenRouter && !manner.omits(Part::CacheControl);
         let system = request
             .system
             .iter()
             .filter(|block| !is_blank(&block.text))
             .map(|block| (&*block.text, block.cache));
-        let more = [without_tools, instruction.as_deref()].into_iter().flatten().map(|text| (text, false));
+        let more = [without_tools, instruction.as_deref()]
+            .into_iter()
+            .flatten()
+            .map(|text| (text, false));
         let system: Vec<_> = system.chain(more).collect();
         let turns = turns(request);
         let mut messages = Vec::new();
@@ -62,19 +66,31 @@ impl<'a> Body<'a> {
             messages.push(json!({"role": "system", "content": content(&system, marks)}));
         }
         for (place, turn) in turns.iter().enumerate() {
-            let first = if place == 0 && manner.omits(Part::SystemRole) { &system[..] } else { &[] };
+            let first = if place == 0 && manner.omits(Part::SystemRole) {
+                &system[..]
+            } else {
+                &[]
+            };
             push(&mut messages, turn, first, marks);
         }
         if turns.is_empty() && !request.messages.is_empty() {
             messages.push(json!({"role": "user", "content": NOTHING}));
         }
-        let effort =
-            request.effort.filter(|_| !manner.omits(Part::Effort)).map(|effort| effort_word(effort, dialect));
+        let effort = request
+            .effort
+            .filter(|_| !manner.omits(Part::Effort))
+            .map(|effort| effort_word(effort, dialect));
         let is_openrouter = dialect == Dialect::OpenRouter;
-        let usual =
-            if dialect == Dialect::OpenAi { MaxTokens::MaxCompletionTokens } else { MaxTokens::MaxTokens };
-        let max_tokens =
-            |name| manner.told_reply_tokens(request.max_tokens).filter(|_| manner.max_tokens(usual) == name);
+        let usual = if dialect == Dialect::OpenAi {
+            MaxTokens::MaxCompletionTokens
+        } else {
+            MaxTokens::MaxTokens
+        };
+        let max_tokens = |name| {
+            manner
+                .told_reply_tokens(request.max_tokens)
+                .filter(|_| manner.max_tokens(usual) == name)
+        };
         Self {
             model: &request.model,
             max_completion_tokens: max_tokens(MaxTokens::MaxCompletionTokens),
@@ -134,8 +150,13 @@ fn push(messages: &mut Vec<Value>, turn: &Turn<'_>, before: &[(&str, bool)], mar
     if said.is_empty() && calls.is_empty() {
         return;
     }
-    let mut sent = json!({"role": match turn.role { Role::User => "user", Role::Assistant => "assistant" }});
-    sent["content"] = if said.is_empty() { Value::Null } else { content(&said, marks) };
+    let mut sent =
+        json!({"role": match turn.role { Role::User => "user", Role::Assistant => "assistant" }});
+    sent["content"] = if said.is_empty() {
+        Value::Null
+    } else {
+        content(&said, marks)
+    };
     if !calls.is_empty() {
         sent["tool_calls"] = calls.into();
     }
@@ -148,7 +169,12 @@ fn push(messages: &mut Vec<Value>, turn: &Turn<'_>, before: &[(&str, bool)], mar
 /// One text, or parts where a mark for the cache has to be passed on.
 fn content(texts: &[(&str, bool)], marks: bool) -> Value {
     if !marks || !texts.iter().any(|(_, cache)| *cache) {
-        return texts.iter().map(|(text, _)| *text).collect::<Vec<_>>().join("\n\n").into();
+        return texts
+            .iter()
+            .map(|(text, _)| *text)
+            .collect::<Vec<_>>()
+            .join("\n\n")
+            .into();
     }
     let part = |(text, cache): &(&str, bool)| {
         let mut part = json!({"type": "text", "text": text});
@@ -178,7 +204,10 @@ mod tests {
 
     fn request() -> Request {
         let mut request = Request::new("gpt-6-luna", "Study src.", 2_000);
-        request.system = vec![SystemBlock { text: "You audit code.".into(), cache: true }];
+        request.system = vec![SystemBlock {
+            text: "You audit code.".into(),
+            cache: true,
+        }];
         request.effort = Some(Effort::Xhigh);
         request.schema = Some(Arc::new(json!({
             "type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]
@@ -193,7 +222,11 @@ mod tests {
             role: Role::Assistant,
             blocks: vec![
                 Block::Opaque(json!({"reasoning_content": "hm"})),
-                Block::ToolUse { id: "t1".into(), name: "list_files".into(), input: json!({"path": "src"}) },
+                Block::ToolUse {
+                    id: "t1".into(),
+                    name: "list_files".into(),
+                    input: json!({"path": "src"}),
+                },
             ],
         });
         request.messages.push(Message {
@@ -295,13 +328,28 @@ mod tests {
     #[test]
     fn speaks_the_dialects() {
         let differing = |dialect| {
-            let sent = serde_json::to_value(Body::of(&request(), dialect, &Manner::default())).unwrap();
-            let fields = ["max_completion_tokens", "max_tokens", "reasoning_effort", "reasoning"];
+            let sent =
+                serde_json::to_value(Body::of(&request(), dialect, &Manner::default())).unwrap();
+            let fields = [
+                "max_completion_tokens",
+                "max_tokens",
+                "reasoning_effort",
+                "reasoning",
+            ];
             let system = sent["messages"][0]["content"].clone();
-            json!([fields.map(|field| sent.get(field).cloned().unwrap_or_default()), system])
+            json!([
+                fields.map(|field| sent.get(field).cloned().unwrap_or_default()),
+                system
+            ])
         };
-        assert_eq!(differing(Dialect::OpenAi), json!([[2000, null, "xhigh", null], "You audit code."]));
-        assert_eq!(differing(Dialect::Compatible), json!([[null, 2000, "high", null], "You audit code."]));
+        assert_eq!(
+            differing(Dialect::OpenAi),
+            json!([[2000, null, "xhigh", null], "You audit code."])
+        );
+        assert_eq!(
+            differing(Dialect::Compatible),
+            json!([[null, 2000, "high", null], "You audit code."])
+        );
         assert_eq!(
             differing(Dialect::OpenRouter),
             json!([
@@ -318,11 +366,14 @@ mod tests {
     fn tells_the_model_of_a_schema_that_is_no_object() {
         let mut request = request();
         request.schema = Some(Arc::new(json!({"type": "array"})));
-        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
+        let sent =
+            serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default()))
+                .unwrap();
         assert_eq!(sent.get("response_format"), None);
         let system = sent["messages"][0]["content"].as_str().unwrap();
         assert!(
-            system.starts_with("You audit code.\n\nYour final answer") && system.ends_with("array\"}"),
+            system.starts_with("You audit code.\n\nYour final answer")
+                && system.ends_with("array\"}"),
             "{system}"
         );
         assert_eq!(sent["messages"][1]["role"], "user");
@@ -330,30 +381,46 @@ mod tests {
 
     #[test]
     fn enforces_a_schema_only_where_that_forces_no_inventions() {
-        let format = |schema: Value| answer_format(&schema, true).map(|format| format["strict"].clone());
-        let all = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
+        let format =
+            |schema: Value| answer_format(&schema, true).map(|format| format["strict"].clone());
+        let all =
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
         let optional = json!({"type": "object", "properties": {"a": {"type": "string"}}});
         assert_eq!(format(all), Some(json!(true)));
         assert_eq!(format(optional), Some(json!(false)));
-        assert_eq!(format(json!({"type": "object", "additionalProperties": {}})), Some(json!(false)));
+        assert_eq!(
+            format(json!({"type": "object", "additionalProperties": {}})),
+            Some(json!(false))
+        );
         assert_eq!(format(json!({"type": "array"})), None);
     }
 
     #[test]
     fn what_came_with_a_call_goes_back_with_it() {
-        let call = |id: &str| Block::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
+        let call = |id: &str| Block::ToolUse {
+            id: id.into(),
+            name: "read".into(),
+            input: json!({}),
+        };
         let kept = Block::fields_of_next(serde_json::Map::from_iter([(
             "extra_content".to_owned(),
             json!({"x": 1}),
         )]));
         let mut request = Request::new("m", "p", 1);
-        let details = Block::Opaque(json!({"reasoning_details": [{"type": "reasoning.encrypted"}]}));
-        request
-            .messages
-            .push(Message { role: Role::Assistant, blocks: vec![details, kept, call("a"), call("b")] });
-        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
+        let details =
+            Block::Opaque(json!({"reasoning_details": [{"type": "reasoning.encrypted"}]}));
+        request.messages.push(Message {
+            role: Role::Assistant,
+            blocks: vec![details, kept, call("a"), call("b")],
+        });
+        let sent =
+            serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default()))
+                .unwrap();
         let message = &sent["messages"][1];
-        assert_eq!(message["reasoning_details"], json!([{"type": "reasoning.encrypted"}]));
+        assert_eq!(
+            message["reasoning_details"],
+            json!([{"type": "reasoning.encrypted"}])
+        );
         assert_eq!(message["tool_calls"][0]["extra_content"], json!({"x": 1}));
         assert_eq!(message["tool_calls"][1].get("extra_content"), None);
         assert_eq!(message.get("fields_of_next"), None);
@@ -362,15 +429,25 @@ mod tests {
     #[test]
     fn leaves_out_what_a_server_does_not_take() {
         let sent = |omitted: &[Part]| {
-            serde_json::to_value(Body::of(&request(), Dialect::Compatible, &Manner::omitting(omitted)))
-                .unwrap()
+            serde_json::to_value(Body::of(
+                &request(),
+                Dialect::Compatible,
+                &Manner::omitting(omitted),
+            ))
+            .unwrap()
         };
         let system = |body: &Value| body["messages"][0]["content"].as_str().unwrap().to_owned();
         assert_eq!(sent(&[Part::StreamOptions]).get("stream_options"), None);
         assert_eq!(sent(&[Part::Effort]).get("reasoning_effort"), None);
         let other = sent(&[Part::MaxTokensName]);
-        assert_eq!((other.get("max_tokens"), &other["max_completion_tokens"]), (None, &json!(2_000)));
-        assert_eq!(sent(&[Part::Strict])["response_format"]["json_schema"]["strict"], false);
+        assert_eq!(
+            (other.get("max_tokens"), &other["max_completion_tokens"]),
+            (None, &json!(2_000))
+        );
+        assert_eq!(
+            sent(&[Part::Strict])["response_format"]["json_schema"]["strict"],
+            false
+        );
         for part in [Part::Schema, Part::SchemaWithTools] {
             let without = sent(&[part]);
             assert!(without.get("response_format").is_none() && without["tools"].is_array());
@@ -389,19 +466,37 @@ mod tests {
     #[test]
     fn no_blank_message_is_sent_and_sides_alternate() {
         let mut request = Request::new("m", "p", 1);
-        request.system = vec![SystemBlock { text: " \n".into(), cache: false }];
-        request.messages.push(Message { role: Role::Assistant, blocks: vec![Block::text(" ")] });
+        request.system = vec![SystemBlock {
+            text: " \n".into(),
+            cache: false,
+        }];
+        request.messages.push(Message {
+            role: Role::Assistant,
+            blocks: vec![Block::text(" ")],
+        });
         request.messages.push(Message::user("Again."));
-        let call = Block::ToolUse { id: "t1".into(), name: "t".into(), input: json!({}) };
-        request.messages.push(Message { role: Role::Assistant, blocks: vec![Block::text("\n"), call] });
+        let call = Block::ToolUse {
+            id: "t1".into(),
+            name: "t".into(),
+            input: json!({}),
+        };
+        request.messages.push(Message {
+            role: Role::Assistant,
+            blocks: vec![Block::text("\n"), call],
+        });
         let result = Block::ToolResult {
             tool_use_id: "t1".into(),
             content: String::new(),
             is_error: false,
             cache: false,
         };
-        request.messages.push(Message { role: Role::User, blocks: vec![Block::text("Go on."), result] });
-        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
+        request.messages.push(Message {
+            role: Role::User,
+            blocks: vec![Block::text("Go on."), result],
+        });
+        let sent =
+            serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default()))
+                .unwrap();
         insta::assert_json_snapshot!(sent["messages"], @r#"
         [
           {
@@ -434,7 +529,12 @@ mod tests {
         ]
         "#);
         request.messages = vec![Message::user(" ")];
-        let sent = serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default())).unwrap();
-        assert_eq!(sent["messages"], json!([{"role": "user", "content": "(nothing)"}]));
+        let sent =
+            serde_json::to_value(Body::of(&request, Dialect::Compatible, &Manner::default()))
+                .unwrap();
+        assert_eq!(
+            sent["messages"],
+            json!([{"role": "user", "content": "(nothing)"}])
+        );
     }
 }

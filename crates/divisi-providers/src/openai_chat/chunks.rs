@@ -48,11 +48,16 @@ struct Spoken {
 impl Assembler for Chunks {
     fn take(&mut self, _name: &str, data: &str) -> Result<bool, Trouble> {
         let chunk: Chunk<'_> = serde_json::from_str(data)?;
-        let is_error = chunk.error.is_some() || chunk.base_resp.is_some() || chunk.choices.is_empty();
-        if is_error && let Some(error) = serde_json::from_str(data).ok().as_ref().and_then(fault::of) {
+        let is_error =
+            chunk.error.is_some() || chunk.base_resp.is_some() || chunk.choices.is_empty();
+        if is_error
+            && let Some(error) = serde_json::from_str(data).ok().as_ref().and_then(fault::of)
+        {
             return Err(Trouble::Vendor(error));
         }
-        let counts = [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)].into_iter().flatten();
+        let counts = [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)]
+            .into_iter()
+            .flatten();
         let mut has_added = false;
         for counted in counts.chain(chunk.choices.iter().filter_map(|choice| choice.usage)) {
             has_added = true;
@@ -70,7 +75,9 @@ impl Assembler for Chunks {
         }
         // A whole reply in one piece is marked as such.
         self.is_done |= chunk.object == "chat.completion"
-            && self.reply().is_some_and(|reply| reply.whole.is_some() && reply.end.is_some());
+            && self
+                .reply()
+                .is_some_and(|reply| reply.whole.is_some() && reply.end.is_some());
         Ok(has_added)
     }
 
@@ -102,7 +109,10 @@ impl Assembler for Chunks {
             blocks: reply.into_blocks(),
             stop,
             usage_estimated: false,
-            billing: Billing { service: self.service, ..self.usage.billing() },
+            billing: Billing {
+                service: self.service,
+                ..self.usage.billing()
+            },
             usage: self.usage.usage(false),
             request_id: None,
             rate: Default::default(),
@@ -115,13 +125,18 @@ impl Chunks {
     /// whether it adds anything.
     fn choose(&mut self, choice: Choice<'_>, among: Option<usize>) -> Result<bool, Trouble> {
         // Who leaves out the index goes on with what is there.
-        let begun = || self.reply_place().and_then(|at| self.choices.get(at)).map(|(place, _)| *place);
+        let begun = || {
+            self.reply_place()
+                .and_then(|at| self.choices.get(at))
+                .map(|(place, _)| *place)
+        };
         let place = choice.index.or(among).or_else(begun).unwrap_or(0);
         if let Some(error) = choice.error.as_ref().map(|error| json!({"error": error}))
             && fault::of(&error).is_some()
         {
             // One that is about another reply than ours.
-            return match self.reply().is_some_and(Spoken::says_something) && begun() != Some(place) {
+            return match self.reply().is_some_and(Spoken::says_something) && begun() != Some(place)
+            {
                 true => Ok(false),
                 false => Err(Trouble::Vendor(error)),
             };
@@ -142,8 +157,14 @@ impl Chunks {
     /// Where among the choices the reply is: at the lowest place at which anything is said.
     fn reply_place(&self) -> Option<usize> {
         let lowest = |is_asked: fn(&Spoken) -> bool| {
-            let choices = self.choices.iter().enumerate().filter(|(_, (_, spoken))| is_asked(spoken));
-            choices.min_by_key(|(_, (place, _))| *place).map(|(at, _)| at)
+            let choices = self
+                .choices
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, spoken))| is_asked(spoken));
+            choices
+                .min_by_key(|(_, (place, _))| *place)
+                .map(|(at, _)| at)
         };
         lowest(Spoken::says_something).or_else(|| lowest(|_| true))
     }
@@ -155,8 +176,12 @@ impl Chunks {
     /// The reply. Some gateways say the text at one place and make the calls at the next; so
     /// calls that it says it ended for, and does not make, are those of another place.
     fn taken(&mut self) -> Spoken {
-        let Some(at) = self.reply_place() else { return Spoken::default() };
-        self.choices.iter_mut().for_each(|(_, spoken)| spoken.fill());
+        let Some(at) = self.reply_place() else {
+            return Spoken::default();
+        };
+        self.choices
+            .iter_mut()
+            .for_each(|(_, spoken)| spoken.fill());
         let mut reply = std::mem::take(&mut self.choices[at].1);
         if reply.calls.is_empty() && reply.end == Some(End::Known(Stop::ToolUse)) {
             let mut others = self.choices.iter_mut().map(|(_, spoken)| &mut spoken.calls);
@@ -172,7 +197,9 @@ impl Spoken {
     fn says_something(&self) -> bool {
         let has_whole = self.whole.as_ref().is_some_and(|whole| {
             let field = |name: &str| whole.get(name).is_some_and(|value| !is_empty(value));
-            ["content", "refusal", "tool_calls", "function_call"].into_iter().any(field)
+            ["content", "refusal", "tool_calls", "function_call"]
+                .into_iter()
+                .any(field)
         });
         !self.said.is_empty() || !self.calls.is_empty() || has_whole
     }
@@ -189,8 +216,17 @@ impl Spoken {
         self.whole = choice.message.or(self.whole.take());
         let mut written = 0;
         if !choice.text.is_empty() {
-            let text = Said { text: choice.text, ..Said::default() };
-            has_added |= self.add(Delta { content: text, ..Delta::default() }, &mut written);
+            let text = Said {
+                text: choice.text,
+                ..Said::default()
+            };
+            has_added |= self.add(
+                Delta {
+                    content: text,
+                    ..Delta::default()
+                },
+                &mut written,
+            );
         }
         has_added |= self.add(choice.delta.unwrap_or_default(), &mut written);
         (has_added, written)
@@ -208,7 +244,10 @@ impl Spoken {
 
     fn into_blocks(self) -> Vec<Block> {
         let mut blocks = Vec::new();
-        blocks.extend(self.reasoning.map(|(name, text)| Block::Opaque(json!({name: joined(&text)}))));
+        blocks.extend(
+            self.reasoning
+                .map(|(name, text)| Block::Opaque(json!({name: joined(&text)}))),
+        );
         blocks.extend((!self.kept.is_empty()).then(|| Block::Opaque(self.kept.into())));
         if !self.said.is_empty() {
             blocks.push(Block::text(&*joined(&self.said)));
@@ -246,11 +285,14 @@ impl Spoken {
                 so_far.push_str(&text);
             }
         }
-        for (name, value) in
-            [("reasoning_details", delta.reasoning_details), ("thinking_blocks", delta.thinking_blocks)]
-        {
+        for (name, value) in [
+            ("reasoning_details", delta.reasoning_details),
+            ("thinking_blocks", delta.thinking_blocks),
+        ] {
             has_added |= value.is_some();
-            value.into_iter().for_each(|value| keep_parts(&mut self.kept, name, value));
+            value
+                .into_iter()
+                .for_each(|value| keep_parts(&mut self.kept, name, value));
         }
         if let Some(value) = delta.extra_content {
             has_added = true;
@@ -289,10 +331,13 @@ fn keep_parts(kept: &mut Map<String, Value>, name: &str, parts: Value) {
     };
     for part in parts {
         let is_same = |one: &Value, field: &str| one.get(field) == part.get(field);
-        let continued = so_far.last_mut().filter(|last| is_same(last, "type") && is_same(last, "index"));
+        let continued = so_far
+            .last_mut()
+            .filter(|last| is_same(last, "type") && is_same(last, "index"));
         match (continued.and_then(Value::as_object_mut), part) {
             (Some(last), Value::Object(more)) => {
-                more.into_iter().for_each(|(field, value)| extend(last, field, value));
+                more.into_iter()
+                    .for_each(|(field, value)| extend(last, field, value));
             }
             (_, part) => so_far.push(part),
         }
@@ -382,7 +427,10 @@ mod tests {
     use divisi_core::Usage;
 
     fn stream(chunks: &[Value]) -> String {
-        chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
+        chunks
+            .iter()
+            .map(|chunk| format!("data: {chunk}\n\n"))
+            .collect()
     }
 
     fn delta(delta: Value) -> Value {
@@ -394,11 +442,16 @@ mod tests {
     }
 
     fn read(stream: &str) -> Reply {
-        read_pieces(&[stream.as_bytes()], Chunks::default()).0.unwrap()
+        read_pieces(&[stream.as_bytes()], Chunks::default())
+            .0
+            .unwrap()
     }
 
     fn class(stream: &str) -> FailureClass {
-        read_pieces(&[stream.as_bytes()], Chunks::default()).0.unwrap_err().class
+        read_pieces(&[stream.as_bytes()], Chunks::default())
+            .0
+            .unwrap_err()
+            .class
     }
 
     #[test]
@@ -470,7 +523,9 @@ mod tests {
         let service = |tier: Value| {
             let mut last = end("stop");
             last["service_tier"] = tier;
-            read(&stream(&[delta(json!({"content": "x"})), last])).billing.service
+            read(&stream(&[delta(json!({"content": "x"})), last]))
+                .billing
+                .service
         };
         assert_eq!(service("flex".into()), Service::Flex);
         assert_eq!(service("priority".into()), Service::Priority);
@@ -481,10 +536,15 @@ mod tests {
     #[test]
     fn local_servers_may_leave_out_what_they_like() {
         let call = |arguments: Value| {
-            delta(json!({"tool_calls": [{"index": 0, "function": {"name": "read", "arguments": arguments}}]}))
+            delta(
+                json!({"tool_calls": [{"index": 0, "function": {"name": "read", "arguments": arguments}}]}),
+            )
         };
-        let reply =
-            read(&stream(&[call(json!({"path": "a"})), call(json!("{\"path\": \"b\"}")), end("stop")]));
+        let reply = read(&stream(&[
+            call(json!({"path": "a"})),
+            call(json!("{\"path\": \"b\"}")),
+            end("stop"),
+        ]));
         assert_eq!(reply.stop, Stop::ToolUse);
         let call = |id: &str, path: &str| Block::ToolUse {
             id: id.into(),
@@ -501,7 +561,12 @@ mod tests {
                 json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": "read", "arguments": "{}"}}]}),
             )
         };
-        assert_eq!(read(&stream(&[call("a"), call("b"), end("tool_calls")])).blocks.len(), 2);
+        assert_eq!(
+            read(&stream(&[call("a"), call("b"), end("tool_calls")]))
+                .blocks
+                .len(),
+            2
+        );
     }
 
     #[test]
@@ -511,18 +576,33 @@ mod tests {
         assert_eq!(stop("length"), Stop::MaxTokens);
         assert_eq!(stop("content_filter"), Stop::Refusal);
         assert_eq!(stop("max_tokens"), Stop::MaxTokens);
-        let refused = read(&stream(&[delta(json!({"refusal": "I cannot."})), end("stop")]));
-        assert_eq!((refused.stop, refused.text().as_str()), (Stop::Refusal, "I cannot."));
+        let refused = read(&stream(&[
+            delta(json!({"refusal": "I cannot."})),
+            end("stop"),
+        ]));
+        assert_eq!(
+            (refused.stop, refused.text().as_str()),
+            (Stop::Refusal, "I cannot.")
+        );
     }
 
     #[test]
     fn a_reply_without_a_reason_for_its_end_is_no_reply() {
         let begun = stream(&[delta(json!({"content": "half"}))]);
         assert_eq!(class(&begun), FailureClass::Network);
-        assert_eq!(class(&(begun.clone() + "data: [DONE]\n\n")), FailureClass::Network);
+        assert_eq!(
+            class(&(begun.clone() + "data: [DONE]\n\n")),
+            FailureClass::Network
+        );
         let passed_on = json!({"error": {"code": 502, "message": "upstream died"}, "choices": []});
-        assert_eq!(class(&(begun.clone() + &stream(&[passed_on]))), FailureClass::Server);
-        assert_eq!(class(&(begun.clone() + &stream(&[end("abort")]))), FailureClass::Server);
+        assert_eq!(
+            class(&(begun.clone() + &stream(&[passed_on]))),
+            FailureClass::Server
+        );
+        assert_eq!(
+            class(&(begun.clone() + &stream(&[end("abort")]))),
+            FailureClass::Server
+        );
         assert_eq!(
             class(&(begun + &stream(&[end("insufficient_system_resource")]))),
             FailureClass::Overloaded
@@ -541,8 +621,14 @@ mod tests {
             })
         };
         for (name, chunks) in [
-            ("choices null", with(json!({"choices": null, "usage": {"prompt_tokens": 9}}))),
-            ("no choices", with(json!({"usage": {"prompt_tokens": null}}))),
+            (
+                "choices null",
+                with(json!({"choices": null, "usage": {"prompt_tokens": 9}})),
+            ),
+            (
+                "no choices",
+                with(json!({"usage": {"prompt_tokens": null}})),
+            ),
             (
                 "counts of all forms",
                 with(
@@ -557,7 +643,13 @@ mod tests {
                 "no error of MiniMax",
                 changed("base_resp", json!({"status_code": 0, "status_msg": ""})).to_vec(),
             ),
-            ("content in parts", vec![said(json!([{"type": "text", "text": "fi"}, "ne"])), end("stop")]),
+            (
+                "content in parts",
+                vec![
+                    said(json!([{"type": "text", "text": "fi"}, "ne"])),
+                    end("stop"),
+                ],
+            ),
             (
                 "thoughts among the content",
                 vec![
@@ -567,14 +659,20 @@ mod tests {
                     end("stop"),
                 ],
             ),
-            ("content an object", vec![said(json!({"text": "fine"})), end("stop")]),
+            (
+                "content an object",
+                vec![said(json!({"text": "fine"})), end("stop")],
+            ),
             (
                 "choices an object",
                 vec![json!({"choices": {"delta": {"content": "fine"}, "finish_reason": "stop"}})],
             ),
             (
                 "index a text",
-                vec![json!({"choices": [{"index": "0", "delta": {"content": "fine"}}]}), end("stop")],
+                vec![
+                    json!({"choices": [{"index": "0", "delta": {"content": "fine"}}]}),
+                    end("stop"),
+                ],
             ),
             (
                 "another choice",
@@ -586,7 +684,10 @@ mod tests {
             ),
             (
                 "delta null",
-                vec![said("fine".into()), json!({"choices": [{"delta": null, "finish_reason": "stop"}]})],
+                vec![
+                    said("fine".into()),
+                    json!({"choices": [{"delta": null, "finish_reason": "stop"}]}),
+                ],
             ),
             (
                 "message beside delta",
@@ -602,15 +703,31 @@ mod tests {
                     json!({"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}),
                 ],
             ),
-            ("the older API", vec![json!({"choices": [{"text": "fine", "finish_reason": "stop"}]})]),
-            ("refusal empty", vec![delta(json!({"content": "fine", "refusal": ""})), end("stop")]),
+            (
+                "the older API",
+                vec![json!({"choices": [{"text": "fine", "finish_reason": "stop"}]})],
+            ),
+            (
+                "refusal empty",
+                vec![
+                    delta(json!({"content": "fine", "refusal": ""})),
+                    end("stop"),
+                ],
+            ),
             (
                 "reasons empty",
-                vec![json!({"choices": [{"delta": {"content": "fine"}, "finish_reason": ""}]}), end("stop")],
+                vec![
+                    json!({"choices": [{"delta": {"content": "fine"}, "finish_reason": ""}]}),
+                    end("stop"),
+                ],
             ),
         ] {
             let reply = read(&stream(&chunks));
-            assert_eq!((reply.text().as_str(), reply.stop), ("fine", Stop::EndTurn), "{name}");
+            assert_eq!(
+                (reply.text().as_str(), reply.stop),
+                ("fine", Stop::EndTurn),
+                "{name}"
+            );
         }
     }
 
@@ -626,7 +743,10 @@ mod tests {
             {"index": 0, "message": {"content": null}, "finish_reason": "stop"},
             {"index": 1, "message": {"content": "fine"}, "finish_reason": "stop"}]});
         for (name, chunks) in [
-            ("another before a whole one", vec![at(1.into(), "other", Value::Null), whole]),
+            (
+                "another before a whole one",
+                vec![at(1.into(), "other", Value::Null), whole],
+            ),
             (
                 "another before pieces",
                 vec![
@@ -646,17 +766,27 @@ mod tests {
             ("only another", vec![at(1.into(), "fine", "stop".into())]),
             (
                 "then without an index",
-                vec![at(1.into(), "fi", Value::Null), at(Value::Null, "ne", "stop".into())],
+                vec![
+                    at(1.into(), "fi", Value::Null),
+                    at(Value::Null, "ne", "stop".into()),
+                ],
             ),
             ("several without an index", vec![both]),
             ("nothing at the first", vec![empty_first]),
             (
                 "more than anybody asks for",
-                (0..100).rev().map(|n| at(n.into(), "fine", "stop".into())).collect(),
+                (0..100)
+                    .rev()
+                    .map(|n| at(n.into(), "fine", "stop".into()))
+                    .collect(),
             ),
         ] {
             let reply = read(&(stream(&chunks) + "data: [DONE]\n\n"));
-            assert_eq!((reply.text().as_str(), reply.stop), ("fine", Stop::EndTurn), "{name}");
+            assert_eq!(
+                (reply.text().as_str(), reply.stop),
+                ("fine", Stop::EndTurn),
+                "{name}"
+            );
         }
         let apart = json!({"object": "chat.completion", "choices": [
             {"index": 0, "message": {"content": "Let me look."}, "finish_reason": "tool_calls"},
@@ -674,22 +804,49 @@ mod tests {
         let whole = json!({"object": "chat.completion", "model": "m", "usage": {"prompt_tokens": 9, "completion_tokens": 2},
             "choices": [{"message": {"role": "assistant", "content": null, "tool_calls": [
                 {"id": "c1", "function": {"name": "read", "arguments": "{}"}}]}, "finish_reason": "stop"}]});
-        for body in [whole.to_string(), format!("{whole:#}"), format!("data: {whole}\n\ndata: [DONE]\n\n")] {
+        for body in [
+            whole.to_string(),
+            format!("{whole:#}"),
+            format!("data: {whole}\n\ndata: [DONE]\n\n"),
+        ] {
             let reply = read(&body);
-            assert_eq!((reply.stop, reply.blocks.len(), reply.usage.output), (Stop::ToolUse, 1, 2), "{body}");
+            assert_eq!(
+                (reply.stop, reply.blocks.len(), reply.usage.output),
+                (Stop::ToolUse, 1, 2),
+                "{body}"
+            );
         }
-        let lines: String =
-            [delta(json!({"content": "fine"})), end("stop")].iter().map(|line| format!("{line}\n")).collect();
+        let lines: String = [delta(json!({"content": "fine"})), end("stop")]
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect();
         assert_eq!(read(&lines).text(), "fine");
-        let error = |body: &str| read_pieces(&[body.as_bytes()], Chunks::default()).0.unwrap_err();
+        let error = |body: &str| {
+            read_pieces(&[body.as_bytes()], Chunks::default())
+                .0
+                .unwrap_err()
+        };
         let limited = error(r#"{"error": {"message": "slow down", "code": 429}}"#);
-        assert_eq!((limited.class, limited.maybe_billed), (FailureClass::RateLimited, false));
+        assert_eq!(
+            (limited.class, limited.maybe_billed),
+            (FailureClass::RateLimited, false)
+        );
         assert!(limited.message.contains("slow down"));
-        let first = error("data: {\"object\": \"error\", \"message\": \"no such field\", \"code\": 400}\n\n");
-        assert_eq!((first.class, first.maybe_billed), (FailureClass::BadRequest, false));
-        let late =
-            error(&(stream(&[delta(json!({"content": "half"}))]) + "event: error\ndata: upstream gone\n\n"));
-        assert!(late.maybe_billed && late.message.contains("upstream gone"), "{late}");
+        let first = error(
+            "data: {\"object\": \"error\", \"message\": \"no such field\", \"code\": 400}\n\n",
+        );
+        assert_eq!(
+            (first.class, first.maybe_billed),
+            (FailureClass::BadRequest, false)
+        );
+        let late = error(
+            &(stream(&[delta(json!({"content": "half"}))])
+                + "event: error\ndata: upstream gone\n\n"),
+        );
+        assert!(
+            late.maybe_billed && late.message.contains("upstream gone"),
+            "{late}"
+        );
         let words = error("upstream connect error or disconnect");
         assert_eq!(words.class, FailureClass::Server);
         assert!(words.message.contains("upstream connect error"));
@@ -701,13 +858,30 @@ mod tests {
 
     #[test]
     fn usage_is_read_wherever_it_stands() {
-        let counted =
-            |chunk: Value| read(&stream(&[delta(json!({"content": "x"})), chunk, end("stop")])).usage;
+        let counted = |chunk: Value| {
+            read(&stream(&[
+                delta(json!({"content": "x"})),
+                chunk,
+                end("stop"),
+            ]))
+            .usage
+        };
         let usage = json!({"prompt_tokens": 100, "completion_tokens": 5, "cached_tokens": 60});
-        let right = Usage { input: 40, cache_read: 60, output: 5, ..Usage::default() };
+        let right = Usage {
+            input: 40,
+            cache_read: 60,
+            output: 5,
+            ..Usage::default()
+        };
         assert_eq!(counted(json!({"choices": [], "usage": usage})), right);
-        assert_eq!(counted(json!({"choices": [], "x_groq": {"id": "x", "usage": usage}})), right);
-        assert_eq!(counted(json!({"choices": [{"index": 0, "delta": {}, "usage": usage}]})), right);
+        assert_eq!(
+            counted(json!({"choices": [], "x_groq": {"id": "x", "usage": usage}})),
+            right
+        );
+        assert_eq!(
+            counted(json!({"choices": [{"index": 0, "delta": {}, "usage": usage}]})),
+            right
+        );
     }
 
     #[test]
@@ -720,7 +894,9 @@ mod tests {
             delta(
                 json!({"reasoning": "m", "reasoning_details": [{"type": "reasoning.text", "text": "m", "signature": "s", "index": 0}]}),
             ),
-            delta(json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 1}]})),
+            delta(
+                json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 1}]}),
+            ),
             delta(
                 json!({"tool_calls": [{"index": 0, "id": "c1", "extra_content": signature, "function": {"name": "read", "arguments": "{}"}}]}),
             ),
@@ -787,6 +963,9 @@ data: {"choices": [{"delta": {"content": "\ude00b", "logprobs": NaN}, "finish_re
         };
         assert_eq!(read(&(call("{}") + "data: [DONE]\n\n")).stop, Stop::ToolUse);
         assert_eq!(class(&call("{}")), FailureClass::Network);
-        assert_eq!(class(&(call("{\"pa") + "data: [DONE]\n\n")), FailureClass::Network);
+        assert_eq!(
+            class(&(call("{\"pa") + "data: [DONE]\n\n")),
+            FailureClass::Network
+        );
     }
 }

@@ -65,7 +65,11 @@ impl OpenAiChat {
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
         let dialect = Dialect::at(&endpoint.host());
         let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
-        Ok(Self { http: Http::new(endpoint.clone(), openai::bearer(&endpoint))?, dialect, manners })
+        Ok(Self {
+            http: Http::new(endpoint.clone(), openai::bearer(&endpoint))?,
+            dialect,
+            manners,
+        })
     }
 
     /// The same in a dialect that its address does not tell.
@@ -109,11 +113,22 @@ impl Provider for OpenAiChat {
     ) -> Result<Reply, ProviderError> {
         let manner = self.manners.of(request);
         let body = body::Body::of(request, self.dialect, &manner);
-        match self.http.reply("/chat/completions", &body, chunks::Chunks::default(), progress).await {
+        match self
+            .http
+            .reply(
+                "/chat/completions",
+                &body,
+                chunks::Chunks::default(),
+                progress,
+            )
+            .await
+        {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
-            Err(error) => {
-                Err(self.manners.adapt(openai::advised(error, &self.http.endpoint), request, &manner))
-            }
+            Err(error) => Err(self.manners.adapt(
+                openai::advised(error, &self.http.endpoint),
+                request,
+                &manner,
+            )),
         }
     }
 

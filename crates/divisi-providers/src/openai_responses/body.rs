@@ -44,22 +44,29 @@ impl<'a> Body<'a> {
             system.push(strict::WITHOUT_TOOLS.to_owned());
         }
         let format = request.schema.as_deref().and_then(|schema| {
-            let format =
-                answer_format(schema, !manner.omits(Part::Strict)).filter(|_| !manner.omits_schema(request));
+            let format = answer_format(schema, !manner.omits(Part::Strict))
+                .filter(|_| !manner.omits_schema(request));
             if format.is_none() {
                 system.push(strict::instruction(schema));
             }
             format
         });
-        let reasons = !WITHOUT_REASONING.iter().any(|family| request.model.starts_with(family));
+        let reasons = !WITHOUT_REASONING
+            .iter()
+            .any(|family| request.model.starts_with(family));
         let mut instructions = system.join("\n\n");
         let mut input: Vec<Value> = turns(request).iter().flat_map(items).collect();
         if manner.omits(Part::SystemRole) && !instructions.is_empty() {
             let said = std::mem::take(&mut instructions);
-            input.insert(0, json!({"role": "user", "content": [{"type": "input_text", "text": said}]}));
+            input.insert(
+                0,
+                json!({"role": "user", "content": [{"type": "input_text", "text": said}]}),
+            );
         }
         if input.is_empty() && !request.messages.is_empty() {
-            input.push(json!({"role": "user", "content": [{"type": "input_text", "text": NOTHING}]}));
+            input.push(
+                json!({"role": "user", "content": [{"type": "input_text", "text": NOTHING}]}),
+            );
         }
         Self {
             model: &request.model,
@@ -99,7 +106,10 @@ impl<'a> Body<'a> {
 impl Body<'_> {
     /// The same by this service.
     pub(super) fn by(self, service_tier: Option<&'static str>) -> Self {
-        Self { service_tier, ..self }
+        Self {
+            service_tier,
+            ..self
+        }
     }
 }
 
@@ -126,7 +136,9 @@ fn items(turn: &Turn<'_>) -> Vec<Value> {
 fn item(block: &Block, role: Role) -> Value {
     match block {
         Block::Text { text, .. } => match role {
-            Role::User => json!({"role": "user", "content": [{"type": "input_text", "text": text}]}),
+            Role::User => {
+                json!({"role": "user", "content": [{"type": "input_text", "text": text}]})
+            }
             Role::Assistant => {
                 json!({"role": "assistant", "content": [{"type": "output_text", "text": text}]})
             }
@@ -134,7 +146,12 @@ fn item(block: &Block, role: Role) -> Value {
         Block::ToolUse { id, name, input } => {
             json!({"type": "function_call", "call_id": id, "name": name, "arguments": input.to_string()})
         }
-        Block::ToolResult { tool_use_id, content, is_error, cache: _ } => {
+        Block::ToolResult {
+            tool_use_id,
+            content,
+            is_error,
+            cache: _,
+        } => {
             json!({"type": "function_call_output", "call_id": tool_use_id, "output": result_text(content, *is_error)})
         }
         Block::Opaque(value) => value.clone(),
@@ -151,7 +168,10 @@ mod tests {
     #[test]
     fn says_everything_in_the_vendors_words() {
         let mut request = Request::new("gpt-6-luna", "Study src.", 2_000);
-        request.system = vec![SystemBlock { text: "You audit code.".into(), cache: true }];
+        request.system = vec![SystemBlock {
+            text: "You audit code.".into(),
+            cache: true,
+        }];
         request.effort = Some(Effort::High);
         request.schema = Some(Arc::new(json!({
             "type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]
@@ -293,26 +313,41 @@ mod tests {
 
     #[test]
     fn what_came_with_an_item_goes_back_with_it() {
-        let kept =
-            Block::fields_of_next(serde_json::Map::from_iter([("phase".to_owned(), "commentary".into())]));
+        let kept = Block::fields_of_next(serde_json::Map::from_iter([(
+            "phase".to_owned(),
+            "commentary".into(),
+        )]));
         let blocks = [kept, Block::text("Let me look."), Block::text("Done.")];
-        let items = items(&Turn { role: Role::Assistant, blocks: blocks.iter().collect() });
-        assert_eq!((items.len(), &items[0]["phase"], items[1].get("phase")), (2, &json!("commentary"), None));
+        let items = items(&Turn {
+            role: Role::Assistant,
+            blocks: blocks.iter().collect(),
+        });
+        assert_eq!(
+            (items.len(), &items[0]["phase"], items[1].get("phase")),
+            (2, &json!("commentary"), None)
+        );
     }
 
     #[test]
     fn leaves_out_what_a_server_does_not_take() {
         let mut request = Request::new("gpt-6-luna", " ", 1);
-        request.system = vec![SystemBlock { text: "Be brief.".into(), cache: false }];
+        request.system = vec![SystemBlock {
+            text: "Be brief.".into(),
+            cache: false,
+        }];
         request.effort = Some(Effort::High);
         request.schema = Some(Arc::new(
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}),
         ));
-        request.tools =
-            vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: json!({}) }]
-                .into();
-        let sent =
-            |omitted: &[Part]| serde_json::to_value(Body::of(&request, &Manner::omitting(omitted))).unwrap();
+        request.tools = vec![ToolDefinition {
+            name: "t".into(),
+            description: "d".into(),
+            input_schema: json!({}),
+        }]
+        .into();
+        let sent = |omitted: &[Part]| {
+            serde_json::to_value(Body::of(&request, &Manner::omitting(omitted))).unwrap()
+        };
         let whole = sent(&[]);
         assert_eq!(whole["text"]["format"]["strict"], true);
         assert_eq!(whole["input"][0]["content"][0]["text"], "(nothing)");
@@ -321,13 +356,23 @@ mod tests {
         for field in ["text", "reasoning", "include"] {
             assert_eq!(without.get(field), None, "{field}");
         }
-        assert!(without["instructions"].as_str().unwrap().contains("JSON Schema"));
+        assert!(
+            without["instructions"]
+                .as_str()
+                .unwrap()
+                .contains("JSON Schema")
+        );
         let without = sent(&[Part::Tools, Part::SystemRole]);
         assert!(
             without.get("tools").is_none()
                 && without.get("instructions").is_none()
                 && without["text"].is_object()
         );
-        assert!(without["input"][0]["content"][0]["text"].as_str().unwrap().ends_with(strict::WITHOUT_TOOLS));
+        assert!(
+            without["input"][0]["content"][0]["text"]
+                .as_str()
+                .unwrap()
+                .ends_with(strict::WITHOUT_TOOLS)
+        );
     }
 }

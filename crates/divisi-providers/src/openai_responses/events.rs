@@ -45,12 +45,19 @@ struct Item {
 impl Assembler for Events {
     fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble> {
         let event: Event<'_> = serde_json::from_str(data)?;
-        let kind = if event.kind.is_empty() { name } else { &event.kind };
+        let kind = if event.kind.is_empty() {
+            name
+        } else {
+            &event.kind
+        };
         Ok(match kind {
             "response.output_text.delta"
             | "response.refusal.delta"
             | "response.function_call_arguments.delta" => {
-                let (kind, delta) = (kind.to_owned(), event.delta.as_ref().map(text_in).unwrap_or_default());
+                let (kind, delta) = (
+                    kind.to_owned(),
+                    event.delta.as_ref().map(text_in).unwrap_or_default(),
+                );
                 self.written += delta.len();
                 let item = self.item(&event);
                 let so_far = match kind.as_str() {
@@ -92,16 +99,24 @@ impl Assembler for Events {
             }
             "response.created" => event.response.is_some(),
             "response.in_progress" | "response.queued" => false,
-            "response.completed" | "response.incomplete" | "response.done" | "response.cancelled" => {
+            "response.completed"
+            | "response.incomplete"
+            | "response.done"
+            | "response.cancelled" => {
                 self.finish_with(event.response.unwrap_or_default(), kind)?;
                 true
             }
-            "response.failed" | "error" | "response.error" => return Err(Trouble::Vendor(error_of(data)?)),
+            "response.failed" | "error" | "response.error" => {
+                return Err(Trouble::Vendor(error_of(data)?));
+            }
             // A reply that is not streamed, or an error in the shape of another API.
             "" | "response" => {
                 let value: Value = serde_json::from_str(data)?;
                 if field(&value, "object") == "response" && !field(&value, "status").is_empty() {
-                    self.finish_with(Response::deserialize(&value).unwrap_or_default(), "response.done")?;
+                    self.finish_with(
+                        Response::deserialize(&value).unwrap_or_default(),
+                        "response.done",
+                    )?;
                     true
                 } else if let Some(error) = fault::of(&value) {
                     return Err(Trouble::Vendor(error));
@@ -110,7 +125,11 @@ impl Assembler for Events {
                 }
             }
             _ => {
-                let len = event.delta.as_ref().and_then(Value::as_str).map_or(0, str::len);
+                let len = event
+                    .delta
+                    .as_ref()
+                    .and_then(Value::as_str)
+                    .map_or(0, str::len);
                 self.written += len;
                 len > 0
             }
@@ -131,18 +150,32 @@ impl Assembler for Events {
 
     fn finish(self) -> Result<Reply, Unfinished> {
         let end = self.end.ok_or(Unfinished { reason: None })?;
-        let streamed = self.items.into_iter().map(Item::finish).filter(Value::is_object).collect();
+        let streamed = self
+            .items
+            .into_iter()
+            .map(Item::finish)
+            .filter(Value::is_object)
+            .collect();
         let items = most_of(streamed, end.output);
         let mut is_refused = false;
         let counted = end.usage.unwrap_or_default();
         let billed = counted.billing().searches.max(searches(&items));
-        let blocks: Vec<_> = items.into_iter().flat_map(|item| blocks(item, &mut is_refused)).collect();
-        let has_calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+        let blocks: Vec<_> = items
+            .into_iter()
+            .flat_map(|item| blocks(item, &mut is_refused))
+            .collect();
+        let has_calls = blocks
+            .iter()
+            .any(|block| matches!(block, Block::ToolUse { .. }));
         let stop = match end::decided(end.how, has_calls, true)? {
             Stop::EndTurn if is_refused => Stop::Refusal,
             stop => stop,
         };
-        let model = if end.model.is_empty() { self.model } else { end.model };
+        let model = if end.model.is_empty() {
+            self.model
+        } else {
+            end.model
+        };
         Ok(Reply {
             model,
             stop,
@@ -164,21 +197,39 @@ impl Events {
     /// The item that an event is about: by its id, else by its index, else the last.
     fn item(&mut self, event: &Event<'_>) -> &mut Item {
         let id = match event.item_id.is_empty() {
-            true => event.item.as_ref().map(|item| field(item, "id")).unwrap_or_default().to_owned(),
+            true => event
+                .item
+                .as_ref()
+                .map(|item| field(item, "id"))
+                .unwrap_or_default()
+                .to_owned(),
             false => event.item_id.clone().into_owned(),
         };
-        let by_id = || self.items.iter().rposition(|item| !id.is_empty() && item.id == id);
+        let by_id = || {
+            self.items
+                .iter()
+                .rposition(|item| !id.is_empty() && item.id == id)
+        };
         let by_index = || {
             self.items
                 .iter()
                 .rposition(|item| event.output_index.is_some() && item.index == event.output_index)
         };
         let begins = event.item.is_some();
-        let last =
-            || if begins || event.output_index.is_some() { None } else { self.items.len().checked_sub(1) };
+        let last = || {
+            if begins || event.output_index.is_some() {
+                None
+            } else {
+                self.items.len().checked_sub(1)
+            }
+        };
         // Some servers name an item anew in each event; its index stays.
         let place = by_index().or_else(by_id).or_else(last).unwrap_or_else(|| {
-            self.items.push(Item { index: event.output_index, id: id.clone(), ..Item::default() });
+            self.items.push(Item {
+                index: event.output_index,
+                id: id.clone(),
+                ..Item::default()
+            });
             self.items.len() - 1
         });
         &mut self.items[place]
@@ -191,13 +242,21 @@ impl Events {
     fn finish_with(&mut self, mut response: Response, event: &str) -> Result<(), Trouble> {
         let event = event.trim_start_matches("response.");
         let is_marked = response.status == "completed" || event == "completed";
-        let cut = response.incomplete_details.take().and_then(|details| match details {
-            Value::String(word) => End::of(&word).filter(|end| !(is_marked && end.is_broken())),
-            details => End::of(field(&details, "reason")),
-        });
-        let is_odd = |word: &&str| !matches!(*word, "" | "completed" | "done" | "in_progress" | "queued");
+        let cut = response
+            .incomplete_details
+            .take()
+            .and_then(|details| match details {
+                Value::String(word) => End::of(&word).filter(|end| !(is_marked && end.is_broken())),
+                details => End::of(field(&details, "reason")),
+            });
+        let is_odd =
+            |word: &&str| !matches!(*word, "" | "completed" | "done" | "in_progress" | "queued");
         let odd = [&response.status, event].into_iter().find(is_odd);
-        let status = odd.unwrap_or(if cut.is_some() { "incomplete" } else { "completed" });
+        let status = odd.unwrap_or(if cut.is_some() {
+            "incomplete"
+        } else {
+            "completed"
+        });
         response.how = match status {
             "completed" => Some(End::Known(Stop::EndTurn)),
             "failed" => return Err(Trouble::Vendor(json!({"error": response.error.take()}))),
@@ -212,14 +271,25 @@ impl Events {
 /// The error in an event that says that something failed.
 fn error_of(data: &str) -> Result<Value, Trouble> {
     let value: Value = serde_json::from_str(data)?;
-    let inner = value.pointer("/response/error").filter(|error| !error.is_null());
-    Ok(inner.cloned().map_or(value, |error| json!({"error": error})))
+    let inner = value
+        .pointer("/response/error")
+        .filter(|error| !error.is_null());
+    Ok(inner
+        .cloned()
+        .map_or(value, |error| json!({"error": error})))
 }
 
 impl Item {
     /// The item as a whole: as it was done, filled in with its pieces where that says less.
     fn finish(self) -> Value {
-        let Self { id, mut whole, text, refusal, arguments, .. } = self;
+        let Self {
+            id,
+            mut whole,
+            text,
+            refusal,
+            arguments,
+            ..
+        } = self;
         if !whole.is_object() {
             whole = match (text.is_empty() && refusal.is_empty(), arguments.is_empty()) {
                 (false, _) => json!({"type": "message", "id": id}),
@@ -229,8 +299,7 @@ impl Item {
         }
         match field(&whole, "type") {
             "message" if said_in(&whole).is_empty() && !(text.is_empty() && refusal.is_empty()) => {
-                whole["content"] =
-                    json!([{"type": "output_text", "text": text}, {"type": "refusal", "refusal": refusal}]);
+                whole["content"] = json!([{"type": "output_text", "text": text}, {"type": "refusal", "refusal": refusal}]);
             }
             "function_call" if calls::written(whole.get("arguments").cloned()).is_empty() => {
                 whole["arguments"] = arguments.into();
@@ -245,7 +314,10 @@ impl Item {
 /// page that was found costs nothing.
 fn searches(items: &[Value]) -> u32 {
     let is_search = |item: &&Value| {
-        let action = item.pointer("/action/type").and_then(Value::as_str).unwrap_or("search");
+        let action = item
+            .pointer("/action/type")
+            .and_then(Value::as_str)
+            .unwrap_or("search");
         field(item, "type") == "web_search_call" && action == "search"
     };
     u32::try_from(items.iter().filter(is_search).count()).unwrap_or(u32::MAX)
@@ -254,23 +326,32 @@ fn searches(items: &[Value]) -> u32 {
 /// What is said in an item that is a message.
 fn said_in(item: &Value) -> String {
     let content = item.get("content").unwrap_or(&Value::Null);
-    let refusals = content.as_array().into_iter().flatten().map(|part| field(part, "refusal"));
+    let refusals = content
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|part| field(part, "refusal"));
     text_in(content) + &refusals.collect::<String>()
 }
 
 /// The items as they were streamed, and those of types that were not as they stand
 /// at the end. Never both of a type: their ids may differ, and a call would be two.
 fn most_of(streamed: Vec<Value>, output: Vec<Value>) -> Vec<Value> {
-    let says_something = |item: &Value| field(item, "type") != "message" || !said_in(item).is_empty();
+    let says_something =
+        |item: &Value| field(item, "type") != "message" || !said_in(item).is_empty();
     let streamed: Vec<_> = streamed.into_iter().filter(says_something).collect();
     if streamed.is_empty() {
         return output;
     }
     let has = |kind: &str| streamed.iter().any(|item| field(item, "type") == kind);
-    let missing: Vec<_> = output.into_iter().filter(|item| !has(field(item, "type"))).collect();
+    let missing: Vec<_> = output
+        .into_iter()
+        .filter(|item| !has(field(item, "type")))
+        .collect();
     // Thoughts stand before what they led to.
-    let (thoughts, others): (Vec<_>, Vec<_>) =
-        missing.into_iter().partition(|item| field(item, "type") == "reasoning");
+    let (thoughts, others): (Vec<_>, Vec<_>) = missing
+        .into_iter()
+        .partition(|item| field(item, "type") == "reasoning");
     thoughts.into_iter().chain(streamed).chain(others).collect()
 }
 
@@ -283,8 +364,13 @@ fn blocks(item: Value, is_refused: &mut bool) -> Vec<Block> {
                 Some(other) => vec![other.clone()],
                 None => Vec::new(),
             };
-            *is_refused |= content.iter().any(|part| !field(part, "refusal").is_empty());
-            let said: Vec<_> = content.iter().map(|part| text_in(part) + field(part, "refusal")).collect();
+            *is_refused |= content
+                .iter()
+                .any(|part| !field(part, "refusal").is_empty());
+            let said: Vec<_> = content
+                .iter()
+                .map(|part| text_in(part) + field(part, "refusal"))
+                .collect();
             let kept = lenient::fields(&item, &KEPT);
             let mut blocks = Vec::new();
             for said in said.iter().filter(|said| !said.is_empty()) {
@@ -294,7 +380,9 @@ fn blocks(item: Value, is_refused: &mut bool) -> Vec<Block> {
             blocks
         }
         "function_call" => {
-            let id = [field(&item, "call_id"), field(&item, "id")].into_iter().find(|id| !id.is_empty());
+            let id = [field(&item, "call_id"), field(&item, "id")]
+                .into_iter()
+                .find(|id| !id.is_empty());
             vec![Block::ToolUse {
                 id: id.unwrap_or_default().to_owned(),
                 name: field(&item, "name").to_owned(),
@@ -355,7 +443,12 @@ mod tests {
     use divisi_core::price::Service;
 
     fn stream(events: &[Value]) -> String {
-        let line = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+        let line = |event: &Value| {
+            format!(
+                "event: {}\ndata: {event}\n\n",
+                event["type"].as_str().unwrap()
+            )
+        };
         events.iter().map(line).collect()
     }
 
@@ -382,18 +475,25 @@ mod tests {
     }
 
     fn read(events: &[Value]) -> Reply {
-        read_pieces(&[stream(events).as_bytes()], Events::default()).0.unwrap()
+        read_pieces(&[stream(events).as_bytes()], Events::default())
+            .0
+            .unwrap()
     }
 
     fn class(events: &[Value]) -> FailureClass {
-        read_pieces(&[stream(events).as_bytes()], Events::default()).0.unwrap_err().class
+        read_pieces(&[stream(events).as_bytes()], Events::default())
+            .0
+            .unwrap_err()
+            .class
     }
 
     #[test]
     fn reads_a_whole_reply_however_it_is_cut() {
         let whole = stream(&[
             json!({"type": "response.created", "response": {"model": "gpt-6-luna", "output": []}}),
-            done(json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"})),
+            done(
+                json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}),
+            ),
             json!({"type": "response.output_text.delta", "delta": "Voilà."}),
             done(message("Voilà.")),
             json!({"type": "response.function_call_arguments.delta", "delta": "{\"path\":"}),
@@ -464,7 +564,14 @@ mod tests {
         end["response"]["usage"]["input_tokens_details"] = Value::Null;
         end["response"]["usage"]["output_tokens_details"] = Value::Null;
         let reply = read(&[end.clone()]);
-        assert_eq!(reply.usage, Usage { input: 100, output: 30, ..Usage::default() });
+        assert_eq!(
+            reply.usage,
+            Usage {
+                input: 100,
+                output: 30,
+                ..Usage::default()
+            }
+        );
         end["response"]["usage"] = Value::Null;
         assert_eq!(read(&[end]).usage, Usage::default());
     }
@@ -482,9 +589,14 @@ mod tests {
         for status in ["incomplete", "cancelled"] {
             let mut end = completed();
             end["response"]["status"] = status.into();
-            assert_eq!(class(&[done(message("half")), end]), FailureClass::Server, "{status}");
+            assert_eq!(
+                class(&[done(message("half")), end]),
+                FailureClass::Server,
+                "{status}"
+            );
         }
-        let refusal = json!({"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]});
+        let refusal =
+            json!({"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]});
         assert_eq!(read(&[done(refusal), completed()]).stop, Stop::Refusal);
     }
 
@@ -496,15 +608,33 @@ mod tests {
             end["response"]["status"] = status.into();
             end["response"]["incomplete_details"] = details;
             let bytes = stream(&[done(message("fine")), end]);
-            read_pieces(&[bytes.as_bytes()], Events::default()).0.map(|reply| reply.stop).ok()
+            read_pieces(&[bytes.as_bytes()], Events::default())
+                .0
+                .map(|reply| reply.stop)
+                .ok()
         };
-        for details in
-            [json!("odd"), json!("none"), json!({"reason": "none"}), json!({"x": 1}), json!(true), json!([])]
-        {
-            assert_eq!(ended("completed", details.clone()), Some(Stop::EndTurn), "{details}");
+        for details in [
+            json!("odd"),
+            json!("none"),
+            json!({"reason": "none"}),
+            json!({"x": 1}),
+            json!(true),
+            json!([]),
+        ] {
+            assert_eq!(
+                ended("completed", details.clone()),
+                Some(Stop::EndTurn),
+                "{details}"
+            );
         }
-        assert_eq!(ended("completed", json!("max_output_tokens")), Some(Stop::MaxTokens));
-        assert_eq!(ended("completed", json!({"reason": "max_output_tokens"})), Some(Stop::MaxTokens));
+        assert_eq!(
+            ended("completed", json!("max_output_tokens")),
+            Some(Stop::MaxTokens)
+        );
+        assert_eq!(
+            ended("completed", json!({"reason": "max_output_tokens"})),
+            Some(Stop::MaxTokens)
+        );
         assert_eq!(ended("completed", json!({"reason": "odd"})), None);
         assert_eq!(ended("incomplete", json!("odd")), None);
         assert_eq!(ended("odd", Value::Null), None);
@@ -513,7 +643,10 @@ mod tests {
     #[test]
     fn failures_are_told_apart() {
         let failed = |code: &str| json!({"type": "response.failed", "response": {"error": {"code": code, "message": "no"}}});
-        assert_eq!(class(&[failed("rate_limit_exceeded")]), FailureClass::RateLimited);
+        assert_eq!(
+            class(&[failed("rate_limit_exceeded")]),
+            FailureClass::RateLimited
+        );
         assert_eq!(class(&[failed("server_error")]), FailureClass::Server);
         assert_eq!(class(&[failed("insufficient_quota")]), FailureClass::Quota);
         assert_eq!(
@@ -581,7 +714,10 @@ mod tests {
         let mut first = message("Let me look.");
         first["phase"] = "commentary".into();
         let reply = read(&[done(first), done(call()), completed()]);
-        assert_eq!(reply.blocks[0].as_fields_of_next().unwrap()["phase"], "commentary");
+        assert_eq!(
+            reply.blocks[0].as_fields_of_next().unwrap()["phase"],
+            "commentary"
+        );
         assert_eq!(reply.text(), "Let me look.");
     }
 }

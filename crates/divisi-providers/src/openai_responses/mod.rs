@@ -50,7 +50,10 @@ impl OpenAiResponses {
     /// Prepares `endpoint`; fails only when it cannot be one.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
         let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
-        Ok(Self { http: Http::new(endpoint.clone(), bearer(&endpoint))?, manners })
+        Ok(Self {
+            http: Http::new(endpoint.clone(), bearer(&endpoint))?,
+            manners,
+        })
     }
 }
 
@@ -77,9 +80,17 @@ impl Provider for OpenAiResponses {
         // Others that speak this dialect may not know the word.
         let service_tier = (self.http.endpoint.host() == HOST).then_some(USUAL_SERVICE);
         let body = body::Body::of(request, &manner).by(service_tier);
-        match self.http.reply("/responses", &body, events::Events::default(), progress).await {
+        match self
+            .http
+            .reply("/responses", &body, events::Events::default(), progress)
+            .await
+        {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),
-            Err(error) => Err(self.manners.adapt(advised(error, &self.http.endpoint), request, &manner)),
+            Err(error) => {
+                Err(self
+                    .manners
+                    .adapt(advised(error, &self.http.endpoint), request, &manner))
+            }
         }
     }
 

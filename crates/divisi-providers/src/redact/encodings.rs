@@ -70,7 +70,9 @@ fn of_piece(piece: &str, forms: &mut Vec<String>) {
 
 /// As it stands in a string of JSON.
 fn in_json(text: &str) -> String {
-    serde_json::to_string(text).map(|json| json[1..json.len() - 1].to_owned()).unwrap_or_default()
+    serde_json::to_string(text)
+        .map(|json| json[1..json.len() - 1].to_owned())
+        .unwrap_or_default()
 }
 
 fn in_hex(bytes: &[u8], before_each: &str) -> String {
@@ -107,7 +109,10 @@ mod tests {
             "704073732f772272642b31",
             "\\x70\\x40\\x73\\x73\\x2f\\x77\\x22\\x72\\x64\\x2b\\x31",
         ] {
-            assert!(forms.iter().any(|known| known == form), "{form} is not in {forms:?}");
+            assert!(
+                forms.iter().any(|known| known == form),
+                "{form} is not in {forms:?}"
+            );
         }
     }
 

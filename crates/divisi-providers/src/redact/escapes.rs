@@ -15,8 +15,14 @@ pub(super) const LAYERS_MAX: usize = 3;
 const SEQUENCE_BYTES_MAX: usize = 256;
 
 /// Names of characters in HTML that can stand in keys and passwords.
-const ENTITIES: [(&[u8], u8); 6] =
-    [(b"amp;", b'&'), (b"lt;", b'<'), (b"gt;", b'>'), (b"quot;", b'"'), (b"apos;", b'\''), (b"nbsp;", b' ')];
+const ENTITIES: [(&[u8], u8); 6] = [
+    (b"amp;", b'&'),
+    (b"lt;", b'<'),
+    (b"gt;", b'>'),
+    (b"quot;", b'"'),
+    (b"apos;", b'\''),
+    (b"nbsp;", b' '),
+];
 
 /// Bytes that are looked at together.
 const BLOCK_BYTES: usize = 64;
@@ -44,16 +50,24 @@ impl Undone {
         if at == self.bytes.len() {
             return self.length;
         }
-        let run = self.runs.partition_point(|run| run.begin <= at).checked_sub(1);
-        run.and_then(|run| self.runs.get(run)).map_or(at, |run| match run.is_as_it_was {
-            true => run.was + (at - run.begin),
-            false => run.was,
-        })
+        let run = self
+            .runs
+            .partition_point(|run| run.begin <= at)
+            .checked_sub(1);
+        run.and_then(|run| self.runs.get(run))
+            .map_or(at, |run| match run.is_as_it_was {
+                true => run.was + (at - run.begin),
+                false => run.was,
+            })
     }
 
     fn take(&mut self, meant: &[u8], was: usize, is_as_it_was: bool) {
         if !meant.is_empty() {
-            self.runs.push(Run { begin: self.bytes.len(), was, is_as_it_was });
+            self.runs.push(Run {
+                begin: self.bytes.len(),
+                was,
+                is_as_it_was,
+            });
             self.bytes.extend_from_slice(meant);
         }
     }
@@ -63,7 +77,11 @@ impl Undone {
 pub(super) fn undone(text: &[u8]) -> Option<Undone> {
     let mut at = next(text, 0)?;
     let bytes = Vec::with_capacity(text.len());
-    let mut undone = Undone { bytes, runs: vec![], length: text.len() };
+    let mut undone = Undone {
+        bytes,
+        runs: vec![],
+        length: text.len(),
+    };
     undone.take(&text[..at], 0, true);
     while let Some(Escape { length, meant }) = text.get(at..).and_then(escape) {
         match meant {
@@ -96,7 +114,10 @@ fn next(text: &[u8], from: usize) -> Option<usize> {
 
 /// Whether an escape may begin with this byte.
 fn may_begin(byte: u8) -> bool {
-    matches!(byte, b'\\' | b'&' | b'%' | b'=' | 0x1b | 0xc2 | 0xe1 | 0xe2 | 0xef | 0xf3)
+    matches!(
+        byte,
+        b'\\' | b'&' | b'%' | b'=' | 0x1b | 0xc2 | 0xe1 | 0xe2 | 0xef | 0xf3
+    )
 }
 
 /// Whether two bytes in a row could begin an escape. Without branches, so that many bytes are
@@ -109,9 +130,15 @@ fn may_have_escapes(block: &[u8; BLOCK_BYTES + 1]) -> bool {
         let within = |byte: u8, first: u8, count: u8| u8::from(byte.wrapping_sub(first) < count);
         let digit = within(b, b'0', 10);
         let hex = digit | within(b & !0x20, b'A', 6);
-        let slashed =
-            digit | is(b, b'u') | is(b, b'x') | is(b, b'\\') | is(b, b'/') | is(b, b'"') | is(b, b'\'');
-        let named = is(b, b'#') | is(b, b'a') | is(b, b'l') | is(b, b'g') | is(b, b'q') | is(b, b'n');
+        let slashed = digit
+            | is(b, b'u')
+            | is(b, b'x')
+            | is(b, b'\\')
+            | is(b, b'/')
+            | is(b, b'"')
+            | is(b, b'\'');
+        let named =
+            is(b, b'#') | is(b, b'a') | is(b, b'l') | is(b, b'g') | is(b, b'q') | is(b, b'n');
         any |= (is(a, b'\\') & slashed)
             | (is(a, b'&') & named)
             | ((is(a, b'%') | is(a, b'=')) & hex)
@@ -145,14 +172,29 @@ fn escape(text: &[u8]) -> Option<Escape> {
             let digits = rest.get(..4)?;
             found(6, Meant::Char(char::from_u32(number(digits, 16)?)?))
         }
-        [b'\\', b'x', rest @ ..] => found(4, Meant::Byte(number(rest.get(..2)?, 16)?.try_into().ok()?)),
-        [b'\\', b'0'..=b'3', ..] => found(4, Meant::Byte(number(text.get(1..4)?, 8)?.try_into().ok()?)),
+        [b'\\', b'x', rest @ ..] => {
+            found(4, Meant::Byte(number(rest.get(..2)?, 16)?.try_into().ok()?))
+        }
+        [b'\\', b'0'..=b'3', ..] => {
+            found(4, Meant::Byte(number(text.get(1..4)?, 8)?.try_into().ok()?))
+        }
         [b'\\', byte @ (b'\\' | b'/' | b'"' | b'\''), ..] => found(2, Meant::Byte(*byte)),
         [b'&', b'#', rest @ ..] => {
-            let (base, before) = if matches!(rest, [b'x' | b'X', ..]) { (16, 3) } else { (10, 2) };
-            let digits = text[before..].iter().take(8).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            let (base, before) = if matches!(rest, [b'x' | b'X', ..]) {
+                (16, 3)
+            } else {
+                (10, 2)
+            };
+            let digits = text[before..]
+                .iter()
+                .take(8)
+                .take_while(|byte| byte.is_ascii_hexdigit())
+                .count();
             let char = char::from_u32(number(&text[before..before + digits], base)?)?;
-            found(before + digits + usize::from(text.get(before + digits) == Some(&b';')), Meant::Char(char))
+            found(
+                before + digits + usize::from(text.get(before + digits) == Some(&b';')),
+                Meant::Char(char),
+            )
         }
         [b'&', rest @ ..] => {
             let (name, byte) = ENTITIES.iter().find(|(name, _)| rest.starts_with(name))?;
@@ -163,15 +205,23 @@ fn escape(text: &[u8]) -> Option<Escape> {
         [b'=', b'\r', b'\n', ..] => found(3, Meant::Nothing),
         [b'=', b'\n', ..] => found(2, Meant::Nothing),
         [b'=', rest @ ..] => {
-            let digits = rest.get(..2).filter(|digits| !digits.iter().any(u8::is_ascii_lowercase))?;
+            let digits = rest
+                .get(..2)
+                .filter(|digits| !digits.iter().any(u8::is_ascii_lowercase))?;
             found(3, Meant::Byte(number(digits, 16)?.try_into().ok()?))
         }
         [0x1b, b'[', rest @ ..] => {
-            let end = rest.iter().take(SEQUENCE_BYTES_MAX).position(|byte| (0x40..=0x7e).contains(byte))?;
+            let end = rest
+                .iter()
+                .take(SEQUENCE_BYTES_MAX)
+                .position(|byte| (0x40..=0x7e).contains(byte))?;
             found(3 + end, Meant::Nothing)
         }
         [0x1b, b']' | b'P' | b'_' | b'^', rest @ ..] => {
-            let end = rest.iter().take(SEQUENCE_BYTES_MAX).position(|byte| matches!(byte, 0x07 | 0x1b))?;
+            let end = rest
+                .iter()
+                .take(SEQUENCE_BYTES_MAX)
+                .position(|byte| matches!(byte, 0x07 | 0x1b))?;
             let is_long = rest[end] == 0x1b && rest.get(end + 1) == Some(&b'\\');
             found(3 + end + usize::from(is_long), Meant::Nothing)
         }
@@ -201,9 +251,14 @@ fn no_width(text: &[u8]) -> Option<usize> {
 
 /// The number that these digits are, if they all are digits and there are any.
 fn number(digits: &[u8], base: u32) -> Option<u32> {
-    let add =
-        |number: u32, byte: &u8| number.checked_mul(base)?.checked_add(char::from(*byte).to_digit(base)?);
-    (!digits.is_empty()).then(|| digits.iter().try_fold(0, add)).flatten()
+    let add = |number: u32, byte: &u8| {
+        number
+            .checked_mul(base)?
+            .checked_add(char::from(*byte).to_digit(base)?)
+    };
+    (!digits.is_empty())
+        .then(|| digits.iter().try_fold(0, add))
+        .flatten()
 }
 
 #[cfg(test)]
@@ -213,21 +268,34 @@ mod tests {
 
     #[test]
     fn escapes_are_undone_one_layer_at_a_time() {
-        let of = |text: &str| undone(text.as_bytes()).map(|undone| String::from_utf8(undone.bytes).unwrap());
+        let of = |text: &str| {
+            undone(text.as_bytes()).map(|undone| String::from_utf8(undone.bytes).unwrap())
+        };
         for (text, meant) in [
             (r"\u0073k-\u00e4", "sk-ä"),
             (r"\x73k \163k \\ \/", r"sk sk \ /"),
             ("&#115;k &#x73;k &#115k &amp;lt;", "sk sk sk &lt;"),
             ("%73k%2D=73k=\r\n-=\nx", "sk-sk-x"),
             ("s\u{200b}k\u{feff}-\u{ad}1\u{e0001}", "sk-1"),
-            ("\u{1b}[31ms\u{1b}[0;1mk\u{1b}]8;;x\u{1b}\\-\u{1b}]0;t\u{7}1", "sk-1"),
+            (
+                "\u{1b}[31ms\u{1b}[0;1mk\u{1b}]8;;x\u{1b}\\-\u{1b}]0;t\u{7}1",
+                "sk-1",
+            ),
             (r"\\u0073", r"\u0073"),
         ] {
             assert_eq!(of(text).as_deref(), Some(meant), "{text:?}");
         }
-        for plain in
-            ["", "a && b", "100 % of it", "x = 1; y =2", r"C:\dir \w+", "&#;", "\\", "é – “x”", "=é%é\\ué"]
-        {
+        for plain in [
+            "",
+            "a && b",
+            "100 % of it",
+            "x = 1; y =2",
+            r"C:\dir \w+",
+            "&#;",
+            "\\",
+            "é – “x”",
+            "=é%é\\ué",
+        ] {
             assert_eq!(of(plain), None, "{plain:?}");
         }
     }

@@ -115,18 +115,29 @@ pub(super) fn parts(value: &str, certainty: Certainty) -> Vec<String> {
     }
     if is_private_key(value) {
         // Line by line, because whoever prints it may put something before each line.
-        let lines = value.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
-        found.extend(lines.filter(|line| line.len() >= SURE_CHARS_MIN).map(str::to_owned));
+        let lines = value
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with("-----"));
+        found.extend(
+            lines
+                .filter(|line| line.len() >= SURE_CHARS_MIN)
+                .map(str::to_owned),
+        );
         return found;
     }
-    let words = value.split(|c| !is_of_key(c)).filter(|word| has_key_format(word));
+    let words = value
+        .split(|c| !is_of_key(c))
+        .filter(|word| has_key_format(word));
     for word in words.map(str::to_owned) {
         if !found.contains(&word) {
             found.push(word);
         }
     }
     // `Bearer abc` is a secret because of what follows.
-    let scheme = value.split_once(' ').filter(|(scheme, rest)| is_scheme(scheme) && !rest.contains(' '));
+    let scheme = value
+        .split_once(' ')
+        .filter(|(scheme, rest)| is_scheme(scheme) && !rest.contains(' '));
     let whole = scheme.map_or(value, |(_, rest)| rest);
     if is_secret(whole, certainty) && !found.iter().any(|found| found == whole) {
         found.push(whole.to_owned());
@@ -137,12 +148,19 @@ pub(super) fn parts(value: &str, certainty: Certainty) -> Vec<String> {
 /// The secrets in an address: its password, what stands in the place of a user
 /// without one, parameters that hold a key. As written and as meant.
 pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
-    let Some((scheme, rest)) = value.split_once("://") else { return vec![] };
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return vec![];
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let written = match authority.rsplit_once('@').map(|(user, _)| (user, user.split_once(':'))) {
+    let written = match authority
+        .rsplit_once('@')
+        .map(|(user, _)| (user, user.split_once(':')))
+    {
         None => None,
         // The password of a database on one's own machine.
-        Some((_, Some((user, password)))) if password == user || scheme.starts_with(password) => None,
+        Some((_, Some((user, password)))) if password == user || scheme.starts_with(password) => {
+            None
+        }
         Some((_, Some((_, password)))) => Some((password, certainty)),
         // A name or a token: names look like words.
         Some((user, None)) => Some((user, Certainty::Likely)),
@@ -155,9 +173,13 @@ pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
         .map(|(text, _)| text)
         .collect();
     if let Ok(url) = Url::parse(value) {
-        let parameters = url.query_pairs().filter(|(name, _)| super::variables::is_secret(name));
+        let parameters = url
+            .query_pairs()
+            .filter(|(name, _)| super::variables::is_secret(name));
         found.extend(
-            parameters.map(|(_, value)| value.into_owned()).filter(|text| is_secret(text, certainty)),
+            parameters
+                .map(|(_, value)| value.into_owned())
+                .filter(|text| is_secret(text, certainty)),
         );
     }
     found.sort();
@@ -169,7 +191,9 @@ fn in_json(value: &Value, certainty: Certainty, depth: usize, found: &mut Vec<St
     match value {
         _ if depth == 0 => {}
         Value::String(text) => found.extend(parts(text, certainty)),
-        Value::Array(items) => items.iter().for_each(|item| in_json(item, certainty, depth - 1, found)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| in_json(item, certainty, depth - 1, found)),
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
@@ -184,8 +208,12 @@ fn in_json(value: &Value, certainty: Certainty, depth: usize, found: &mut Vec<St
 
 fn is_secret(value: &str, certainty: Certainty) -> bool {
     let chars = value.chars().count();
-    let is_number = value.bytes().all(|b| b.is_ascii_digit() || b".,-_ ".contains(&b));
-    let is_placeholder = PLACEHOLDERS.iter().any(|word| value.eq_ignore_ascii_case(word));
+    let is_number = value
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b".,-_ ".contains(&b));
+    let is_placeholder = PLACEHOLDERS
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word));
     if is_placeholder || (is_number && chars < NUMBER_DIGITS_MIN) || is_path(value) {
         return false;
     }
@@ -207,7 +235,9 @@ fn looks_random(value: &str) -> bool {
 
 /// Whether it says where something is. The place of a key is no key.
 fn is_path(value: &str) -> bool {
-    let is_rooted = ["/", "~/", "./", "../"].iter().any(|root| value.starts_with(root));
+    let is_rooted = ["/", "~/", "./", "../"]
+        .iter()
+        .any(|root| value.starts_with(root));
     is_rooted && (value.starts_with("~/") || std::path::Path::new(value).exists())
 }
 
@@ -220,13 +250,20 @@ fn is_of_key(c: char) -> bool {
 }
 
 fn has_key_format(word: &str) -> bool {
-    let begins = FORMATS.iter().any(|(begin, chars_min)| word.starts_with(begin) && word.len() >= *chars_min);
+    let begins = FORMATS
+        .iter()
+        .any(|(begin, chars_min)| word.starts_with(begin) && word.len() >= *chars_min);
     // Names of folders may begin like keys; they are words with dashes in between.
-    begins && word.split(['-', '_', '.']).any(|run| run.len() >= KEY_RUN_MIN && looks_random(run))
+    begins
+        && word
+            .split(['-', '_', '.'])
+            .any(|run| run.len() >= KEY_RUN_MIN && looks_random(run))
 }
 
 fn is_scheme(word: &str) -> bool {
-    ["bearer", "basic", "token", "apikey"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+    ["bearer", "basic", "token", "apikey"]
+        .iter()
+        .any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
 #[cfg(test)]
@@ -235,19 +272,36 @@ mod tests {
 
     #[test]
     fn placeholders_paths_and_numbers_are_no_secrets() {
-        for value in
-            ["ollama", "EMPTY", "x", "none", "true", "1234567890", "1.5", "/usr/bin", "~/.ssh/id", "Password"]
-        {
+        for value in [
+            "ollama",
+            "EMPTY",
+            "x",
+            "none",
+            "true",
+            "1234567890",
+            "1.5",
+            "/usr/bin",
+            "~/.ssh/id",
+            "Password",
+        ] {
             assert_eq!(parts(value, Certainty::Sure), [""; 0], "{value}");
         }
         assert_eq!(parts("plasmawayland", Certainty::Likely), [""; 0]);
-        assert_eq!(parts("https://vault.example.com/v1", Certainty::Likely), [""; 0]);
-        for value in
-            ["AKIA", "/home/me/sk-learn-experiments-2026/x", "postgres://postgres:postgres@localhost/db"]
-        {
+        assert_eq!(
+            parts("https://vault.example.com/v1", Certainty::Likely),
+            [""; 0]
+        );
+        for value in [
+            "AKIA",
+            "/home/me/sk-learn-experiments-2026/x",
+            "postgres://postgres:postgres@localhost/db",
+        ] {
             assert_eq!(parts(value, Certainty::None), [""; 0], "{value}");
         }
-        assert_eq!(parts("https://somebody@dev.example.com/x", Certainty::None), [""; 0]);
+        assert_eq!(
+            parts("https://somebody@dev.example.com/x", Certainty::None),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -255,15 +309,28 @@ mod tests {
         let found = |value: &str, certainty| parts(value, certainty).join(" | ");
         assert_eq!(found("hunter2", Certainty::Sure), "hunter2");
         assert_eq!(found("correcthorse", Certainty::Password), "correcthorse");
-        assert_eq!(found("Bearer abc-123-def", Certainty::Likely), "abc-123-def");
-        assert_eq!(found("a AKIA0123456789ABCDEF b", Certainty::None), "AKIA0123456789ABCDEF");
-        assert_eq!(found("redis://:p%40ss-w0rd@h:1", Certainty::None), "p%40ss-w0rd | p@ss-w0rd");
-        assert_eq!(found("https://gate.example/v1?x=1&api-key=q-012345", Certainty::None), "q-012345");
-        let pem =
-            "-----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B\n-----END RSA PRIVATE KEY-----";
+        assert_eq!(
+            found("Bearer abc-123-def", Certainty::Likely),
+            "abc-123-def"
+        );
+        assert_eq!(
+            found("a AKIA0123456789ABCDEF b", Certainty::None),
+            "AKIA0123456789ABCDEF"
+        );
+        assert_eq!(
+            found("redis://:p%40ss-w0rd@h:1", Certainty::None),
+            "p%40ss-w0rd | p@ss-w0rd"
+        );
+        assert_eq!(
+            found(
+                "https://gate.example/v1?x=1&api-key=q-012345",
+                Certainty::None
+            ),
+            "q-012345"
+        );
+        let pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B\n-----END RSA PRIVATE KEY-----";
         assert_eq!(found(pem, Certainty::None), "MIIEvQIBADAN | BgkqhkiG9w0B");
-        let account =
-            r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n"}"#;
+        let account = r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n"}"#;
         assert_eq!(found(account, Certainty::Likely), "MIIEvQIBADAN");
     }
 }

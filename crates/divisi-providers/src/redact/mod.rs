@@ -65,13 +65,20 @@ struct Register {
     known: Option<Arc<Known>>,
 }
 
-static REGISTER: RwLock<Register> =
-    RwLock::new(Register { values: BTreeSet::new(), named: BTreeSet::new(), known: None });
+static REGISTER: RwLock<Register> = RwLock::new(Register {
+    values: BTreeSet::new(),
+    named: BTreeSet::new(),
+    known: None,
+});
 
 /// What the process knows of secrets at this moment.
 pub fn known() -> Arc<Known> {
     // Whoever panicked with it left it whole: every change is one step.
-    if let Some(known) = &REGISTER.read().unwrap_or_else(PoisonError::into_inner).known {
+    if let Some(known) = &REGISTER
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .known
+    {
         return known.clone();
     }
     let mut register = REGISTER.write().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +132,11 @@ fn add(values: Vec<String>, name: Option<&str>) {
 
 /// What follows from `values`, from variables `named` as those of keys, and from
 /// the environment.
-fn of(values: &BTreeSet<String>, named: &BTreeSet<String>, environment: &[(OsString, OsString)]) -> Known {
+fn of(
+    values: &BTreeSet<String>,
+    named: &BTreeSet<String>,
+    environment: &[(OsString, OsString)],
+) -> Known {
     let mut values = values.clone();
     let mut variables = BTreeSet::new();
     for (name, value) in environment {
@@ -141,10 +152,15 @@ fn of(values: &BTreeSet<String>, named: &BTreeSet<String>, environment: &[(OsStr
         values.extend(found);
     }
     let redactor = Redactor::new(values.iter().map(String::as_str));
-    let copies = environment.iter().filter(|(_, value)| redactor.finds(&value.to_string_lossy()));
+    let copies = environment
+        .iter()
+        .filter(|(_, value)| redactor.finds(&value.to_string_lossy()));
     variables.extend(copies.map(|(name, _)| name.clone()));
     variables.retain(|name| !variables::is_needed(&name.to_string_lossy()));
-    Known { redactor, variables }
+    Known {
+        redactor,
+        variables,
+    }
 }
 
 #[cfg(test)]
@@ -154,19 +170,28 @@ mod tests {
 
     fn known_of(named: &[&str], environment: &[(&str, &str)]) -> Known {
         let named = named.iter().map(|name| (*name).to_owned()).collect();
-        let environment: Vec<_> = environment.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(n, v)| ((*n).into(), (*v).into()))
+            .collect();
         of(&BTreeSet::new(), &named, &environment)
     }
 
     fn withheld(named: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
         let known = known_of(named, environment);
-        known.variables().map(|name| name.to_string_lossy().into_owned()).collect()
+        known
+            .variables()
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
     }
 
     #[test]
     fn a_variable_that_a_provider_names_is_withheld_whatever_it_is_called() {
-        let environment =
-            [("CORP_LLM", "corp-0123456789"), ("COPY", "Bearer corp-0123456789"), ("LANG", "C.UTF-8")];
+        let environment = [
+            ("CORP_LLM", "corp-0123456789"),
+            ("COPY", "Bearer corp-0123456789"),
+            ("LANG", "C.UTF-8"),
+        ];
         assert_eq!(withheld(&[], &environment), [""; 0]);
         assert_eq!(withheld(&["CORP_LLM"], &environment), ["COPY", "CORP_LLM"]);
         let known = known_of(&["CORP_LLM"], &environment);
@@ -181,14 +206,20 @@ mod tests {
 
     #[test]
     fn copies_in_other_encodings_are_withheld_too() {
-        let environment = [("A_KEY", "abcdef0123456789"), ("AUTHLINE", "eDphYmNkZWYwMTIzNDU2Nzg5")];
+        let environment = [
+            ("A_KEY", "abcdef0123456789"),
+            ("AUTHLINE", "eDphYmNkZWYwMTIzNDU2Nzg5"),
+        ];
         assert_eq!(withheld(&[], &environment), ["AUTHLINE", "A_KEY"]);
     }
 
     #[test]
     fn what_is_no_text_is_no_reason_to_panic() {
         let odd = OsString::from_vec(b"caf\xe9-0123456789".to_vec());
-        let environment = [(OsString::from("MAIN_KEY"), odd), (OsString::from_vec(vec![0xff]), "x".into())];
+        let environment = [
+            (OsString::from("MAIN_KEY"), odd),
+            (OsString::from_vec(vec![0xff]), "x".into()),
+        ];
         let known = of(&BTreeSet::new(), &BTreeSet::new(), &environment);
         assert_eq!(known.text("it is caf\u{fffd}-0123456789"), "it is ***");
     }
@@ -199,6 +230,9 @@ mod tests {
         add_secret("added-4711-secret");
         assert_eq!(redact("it is added-4711-secret"), "it is ***");
         add_address("https://me:hidden-4712@example.com/v1?api_key=param-4713x&page=2");
-        assert_eq!(redact("hidden-4712 param-4713x page=2 me"), "*** *** page=2 me");
+        assert_eq!(
+            redact("hidden-4712 param-4713x page=2 me"),
+            "*** *** page=2 me"
+        );
     }
 }

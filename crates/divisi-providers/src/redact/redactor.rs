@@ -38,21 +38,31 @@ impl Redactor {
     /// A redactor of these values. For each it takes some twenty times its bytes; there
     /// are no more of them than an environment and settings hold.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
-        let squeezed =
-            values.into_iter().flat_map(forms).map(|form| squeezed(form.as_bytes()).into_boxed_slice());
-        let all: BTreeSet<_> = squeezed.filter(|form| form.len() >= FORM_BYTES_MIN).collect();
-        Self { search: Search::new(all.into_iter().collect()) }
+        let squeezed = values
+            .into_iter()
+            .flat_map(forms)
+            .map(|form| squeezed(form.as_bytes()).into_boxed_slice());
+        let all: BTreeSet<_> = squeezed
+            .filter(|form| form.len() >= FORM_BYTES_MIN)
+            .collect();
+        Self {
+            search: Search::new(all.into_iter().collect()),
+        }
     }
 
     /// Whether there is a secret in `text`.
     pub fn finds(&self, text: &str) -> bool {
-        self.search.as_ref().is_some_and(|search| !spans(search, text).is_empty())
+        self.search
+            .as_ref()
+            .is_some_and(|search| !spans(search, text).is_empty())
     }
 
     /// The same without a look for secrets with blanks in them: for texts that have
     /// been redacted before.
     pub fn finds_again(&self, text: &str) -> bool {
-        self.search.as_ref().is_some_and(|search| search.spans(text.as_bytes()).next().is_some())
+        self.search
+            .as_ref()
+            .is_some_and(|search| search.spans(text.as_bytes()).next().is_some())
     }
 
     /// `text` with `***` in the place of every secret. The line breaks within one
@@ -74,7 +84,9 @@ impl Redactor {
 
     /// The same of a part of a text: what is left of a secret at the cut goes too.
     pub fn part<'a>(&self, text: &'a str, cut: Cut) -> Cow<'a, str> {
-        let Some(search) = &self.search else { return Cow::Borrowed(text) };
+        let Some(search) = &self.search else {
+            return Cow::Borrowed(text);
+        };
         let mut spans = spans(search, text);
         let stump = stump(search, text.as_bytes(), cut);
         if stump > 0 {
@@ -95,8 +107,9 @@ impl Redactor {
             let (begin, end) = (from, from + part.len());
             from = end;
             let within = spans.iter().filter(|span| span.0 < end && span.1 > begin);
-            let within: Vec<_> =
-                within.map(|span| (span.0.max(begin) - begin, span.1.min(end) - begin)).collect();
+            let within: Vec<_> = within
+                .map(|span| (span.0.max(begin) - begin, span.1.min(end) - begin))
+                .collect();
             replaced(part, &within).into_owned()
         };
         (!spans.is_empty()).then(|| parts.iter().map(cut).collect())
@@ -113,7 +126,11 @@ fn spans(search: &Search, text: &str) -> Vec<(usize, usize)> {
         let within = as_written(search, &inner.bytes);
         layers.push(inner);
         let was_at = |at: usize| layers.iter().rev().fold(at, |at, layer| layer.was_at(at));
-        found.extend(within.into_iter().map(|(begin, end)| (was_at(begin), was_at(end))));
+        found.extend(
+            within
+                .into_iter()
+                .map(|(begin, end)| (was_at(begin), was_at(end))),
+        );
     }
     merged(found)
 }
@@ -128,9 +145,16 @@ fn as_written(search: &Search, text: &[u8]) -> Vec<(usize, usize)> {
     if found.is_empty() {
         return found;
     }
-    let seen: Vec<usize> =
-        text.iter().enumerate().filter(|(_, byte)| !is_passed_over(**byte)).map(|(at, _)| at).collect();
-    found.into_iter().map(|(begin, end)| (seen[begin], seen[end - 1] + 1)).collect()
+    let seen: Vec<usize> = text
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| !is_passed_over(**byte))
+        .map(|(at, _)| at)
+        .collect();
+    found
+        .into_iter()
+        .map(|(begin, end)| (seen[begin], seen[end - 1] + 1))
+        .collect()
 }
 
 /// The bytes of `text` but for those that are passed over.
@@ -149,12 +173,23 @@ fn squeezed(text: &[u8]) -> Vec<u8> {
 /// How many bytes at a cut are the end, or the beginning, of a secret.
 fn stump(search: &Search, text: &[u8], cut: Cut) -> usize {
     let most = search.words().map(|form| form.len()).max().unwrap_or(0);
-    let seen = || text.iter().enumerate().filter(|(_, byte)| !is_passed_over(**byte));
+    let seen = || {
+        text.iter()
+            .enumerate()
+            .filter(|(_, byte)| !is_passed_over(**byte))
+    };
     // The bytes next to the cut, in the order of the text, and how far each is from it.
     let near: Vec<(usize, u8)> = match cut {
-        Cut::Start => seen().take(most).map(|(at, byte)| (at + 1, *byte)).collect(),
+        Cut::Start => seen()
+            .take(most)
+            .map(|(at, byte)| (at + 1, *byte))
+            .collect(),
         Cut::End => {
-            let mut near: Vec<_> = seen().rev().take(most).map(|(at, b)| (text.len() - at, *b)).collect();
+            let mut near: Vec<_> = seen()
+                .rev()
+                .take(most)
+                .map(|(at, b)| (text.len() - at, *b))
+                .collect();
             near.reverse();
             near
         }
@@ -164,11 +199,17 @@ fn stump(search: &Search, text: &[u8], cut: Cut) -> usize {
             Cut::Start => (&form[form.len() - length..], &near[..length]),
             Cut::End => (&form[..length], &near[near.len() - length..]),
         };
-        piece.iter().zip(near).all(|(a, (_, b))| a.eq_ignore_ascii_case(b))
+        piece
+            .iter()
+            .zip(near)
+            .all(|(a, (_, b))| a.eq_ignore_ascii_case(b))
     };
     let longest = |form: &[u8]| {
         let most = near.len().min(form.len().saturating_sub(1));
-        (STUMP_BYTES_MIN..=most).rev().find(|length| is_stump(form, *length)).unwrap_or(0)
+        (STUMP_BYTES_MIN..=most)
+            .rev()
+            .find(|length| is_stump(form, *length))
+            .unwrap_or(0)
     };
     match (search.words().map(longest).max().unwrap_or(0), cut) {
         (0, _) => 0,
@@ -203,7 +244,10 @@ fn replaced<'a>(text: &'a str, spans: &[(usize, usize)]) -> Cow<'a, str> {
     let mut from = 0;
     for (begin, end) in spans {
         // Stumps may begin within a character.
-        let (begin, end) = (text.floor_char_boundary(*begin).max(from), text.ceil_char_boundary(*end));
+        let (begin, end) = (
+            text.floor_char_boundary(*begin).max(from),
+            text.ceil_char_boundary(*end),
+        );
         left.push_str(&text[from..begin]);
         left.push_str(MARK);
         left.extend(text[begin..end].chars().filter(|c| *c == '\n'));
@@ -225,19 +269,29 @@ mod tests {
 
     #[test]
     fn a_secret_is_cut_out_however_it_is_written() {
-        assert_eq!(redacted(&format!("key {KEY}, not {KEY}!")), "key ***, not ***!");
+        assert_eq!(
+            redacted(&format!("key {KEY}, not {KEY}!")),
+            "key ***, not ***!"
+        );
         assert_eq!(redacted(&KEY.to_uppercase()), "***");
         assert_eq!(redacted("a=p%40ss%2fw0rd&b"), "a=***&b");
         assert_eq!(redacted(r"p@ss\/w0rd"), "***");
         assert_eq!(redacted("70 40 73 73 2f 77 30 72 64"), "***");
-        assert_eq!(redacted("sk-ant-PLANTED\n-KEY-0123456789a\r\nbcdef."), "***\n\n.");
+        assert_eq!(
+            redacted("sk-ant-PLANTED\n-KEY-0123456789a\r\nbcdef."),
+            "***\n\n."
+        );
         assert_eq!(redacted("fedcba9876543210-YEK-DETNALP-tna-ks"), "***");
-        assert_eq!(redacted("innocent sk-ant-PLANTED-KEY-0"), "innocent sk-ant-PLANTED-KEY-0");
+        assert_eq!(
+            redacted("innocent sk-ant-PLANTED-KEY-0"),
+            "innocent sk-ant-PLANTED-KEY-0"
+        );
     }
 
     #[test]
     fn escapes_and_what_nobody_sees_hide_nothing() {
-        let each = |escape: fn(u32) -> String| KEY.chars().map(|c| escape(c.into())).collect::<String>();
+        let each =
+            |escape: fn(u32) -> String| KEY.chars().map(|c| escape(c.into())).collect::<String>();
         for written in [
             each(|c| format!("\\u{c:04x}")),
             each(|c| format!("\\\\u{c:04X}")),
@@ -253,9 +307,18 @@ mod tests {
             KEY.replace("PLANTED", "\u{200b}PLAN\u{200d}TED\u{feff}"),
             KEY.replace('P', "\u{1b}[1;31mP\u{1b}[0m"),
             KEY.replace('-', "=\r\n-"),
-            KEY.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"),
-            KEY.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join("-"),
-            KEY.bytes().map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(", "),
+            KEY.bytes()
+                .map(|byte| format!("{byte:02X}"))
+                .collect::<Vec<_>>()
+                .join(":"),
+            KEY.bytes()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<Vec<_>>()
+                .join("-"),
+            KEY.bytes()
+                .map(|byte| format!("0x{byte:02x}"))
+                .collect::<Vec<_>>()
+                .join(", "),
         ] {
             assert_eq!(
                 redacted(&format!("it is {written}, é.")).replace('\n', ""),
@@ -282,8 +345,11 @@ mod tests {
         use base64::Engine;
         let whole = format!("HOME=/home/me\nANTHROPIC_API_KEY={KEY}\nLANG=C\n");
         let encoded = base64::engine::general_purpose::STANDARD.encode(whole);
-        let wrapped: Vec<&str> =
-            encoded.as_bytes().chunks(16).map(|line| str::from_utf8(line).unwrap()).collect();
+        let wrapped: Vec<&str> = encoded
+            .as_bytes()
+            .chunks(16)
+            .map(|line| str::from_utf8(line).unwrap())
+            .collect();
         let left = redacted(&wrapped.join("\n"));
         assert!(left.len() < encoded.len() - KEY.len(), "{left}");
         assert!(left.contains("***"), "{left}");
@@ -302,10 +368,17 @@ mod tests {
             let text = format!("end {}", &KEY[..length]);
             assert_eq!(redactor.part(&text, Cut::End), "end ***", "{length}");
             let text = format!("{} begin", &KEY[length..]);
-            let left = if KEY.len() - length < STUMP_BYTES_MIN { text.as_str() } else { "*** begin" };
+            let left = if KEY.len() - length < STUMP_BYTES_MIN {
+                text.as_str()
+            } else {
+                "*** begin"
+            };
             assert_eq!(redactor.part(&text, Cut::Start), left, "{length}");
         }
-        assert_eq!(redactor.part("an innocent end", Cut::End), "an innocent end");
+        assert_eq!(
+            redactor.part("an innocent end", Cut::End),
+            "an innocent end"
+        );
         assert_eq!(redactor.part("", Cut::End), "");
     }
 
@@ -328,7 +401,10 @@ mod tests {
 
     #[test]
     fn who_knows_nothing_changes_nothing() {
-        assert!(matches!(Redactor::new([]).text("abc"), Cow::Borrowed("abc")));
+        assert!(matches!(
+            Redactor::new([]).text("abc"),
+            Cow::Borrowed("abc")
+        ));
         assert_eq!(Redactor::new(["ab"]).text("ab"), "ab");
     }
 }

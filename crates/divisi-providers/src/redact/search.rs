@@ -28,8 +28,15 @@ impl Search {
     /// A search for `words`; `None` without any. Words of fewer than three bytes
     /// are passed over.
     pub(super) fn new(words: Vec<Box<[u8]>>) -> Option<Self> {
-        let words: Vec<_> = words.into_iter().filter(|word| word.len() >= BLOCK_BYTES).collect();
-        let window = words.iter().map(|word| word.len()).min()?.min(usize::from(u8::MAX));
+        let words: Vec<_> = words
+            .into_iter()
+            .filter(|word| word.len() >= BLOCK_BYTES)
+            .collect();
+        let window = words
+            .iter()
+            .map(|word| word.len())
+            .min()?
+            .min(usize::from(u8::MAX));
         let last = window - BLOCK_BYTES;
         let mut steps = vec![(last + 1) as u8; STEPS].into_boxed_slice();
         for word in &words {
@@ -38,10 +45,18 @@ impl Search {
                 *step = (*step).min((last - at) as u8);
             }
         }
-        let numbered = words.iter().enumerate().map(|(number, word)| (hash(&word[last..]), number));
+        let numbered = words
+            .iter()
+            .enumerate()
+            .map(|(number, word)| (hash(&word[last..]), number));
         let mut ends: Vec<_> = numbered.collect();
         ends.sort_unstable();
-        Some(Self { words, window, steps, ends })
+        Some(Self {
+            words,
+            window,
+            steps,
+            ends,
+        })
     }
 
     /// Whether a text of so many bytes is too short for any word.
@@ -73,10 +88,14 @@ impl Search {
         });
         candidates.flat_map(move |(begin, hash)| {
             let from = self.ends.partition_point(|end| end.0 < hash);
-            let same = self.ends[from..].iter().take_while(move |end| end.0 == hash);
+            let same = self.ends[from..]
+                .iter()
+                .take_while(move |end| end.0 == hash);
             same.filter_map(move |(_, number)| {
                 let word = &self.words[*number];
-                let found = text.get(begin..begin + word.len())?.eq_ignore_ascii_case(word);
+                let found = text
+                    .get(begin..begin + word.len())?
+                    .eq_ignore_ascii_case(word);
                 found.then_some((begin, begin + word.len()))
             })
         })
@@ -98,8 +117,9 @@ mod tests {
         let text = text.to_ascii_lowercase().into_bytes();
         let at = |begin: usize| {
             let rest = &text[begin..];
-            let found =
-                words.iter().filter(move |word| rest.starts_with(word.to_ascii_lowercase().as_bytes()));
+            let found = words
+                .iter()
+                .filter(move |word| rest.starts_with(word.to_ascii_lowercase().as_bytes()));
             found.map(move |word| (begin, begin + word.len()))
         };
         let mut spans: Vec<_> = (0..text.len()).flat_map(at).collect();
@@ -128,7 +148,13 @@ mod tests {
         assert!(Search::new(vec![b"ab"[..].into()]).is_none());
         let long = "x".repeat(1_000);
         let search = Search::new(vec![long.as_bytes().into()]).unwrap();
-        assert_eq!(search.spans(long.as_bytes()).collect::<Vec<_>>(), [(0, 1_000)]);
-        assert_eq!(search.spans(b"").count() + search.spans(&long.as_bytes()[1..]).count(), 0);
+        assert_eq!(
+            search.spans(long.as_bytes()).collect::<Vec<_>>(),
+            [(0, 1_000)]
+        );
+        assert_eq!(
+            search.spans(b"").count() + search.spans(&long.as_bytes()[1..]).count(),
+            0
+        );
     }
 }

@@ -13,14 +13,20 @@ impl Redactor {
     pub fn value(&self, value: &mut Value) -> bool {
         match value {
             Value::String(text) => self.string(text),
-            Value::Array(items) => items.iter_mut().fold(false, |any, item| self.value(item) | any),
+            Value::Array(items) => items
+                .iter_mut()
+                .fold(false, |any, item| self.value(item) | any),
             Value::Object(fields) => {
-                let any = fields.values_mut().fold(false, |any, field| self.value(field) | any);
+                let any = fields
+                    .values_mut()
+                    .fold(false, |any, field| self.value(field) | any);
                 if !fields.keys().any(|name| self.finds(name)) {
                     return any;
                 }
                 let renamed = std::mem::take(fields).into_iter();
-                *fields = renamed.map(|(name, field)| (self.text(&name).into_owned(), field)).collect();
+                *fields = renamed
+                    .map(|(name, field)| (self.text(&name).into_owned(), field))
+                    .collect();
                 true
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -45,14 +51,26 @@ impl Redactor {
     /// on offer are taken as they are.
     pub fn request<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
         let is_found = request.system.iter().any(|block| self.finds(&block.text))
-            || request.messages.iter().any(|message| self.is_in(&message.blocks))
-            || request.schema.as_deref().is_some_and(|schema| self.is_in_value(schema));
+            || request
+                .messages
+                .iter()
+                .any(|message| self.is_in(&message.blocks))
+            || request
+                .schema
+                .as_deref()
+                .is_some_and(|schema| self.is_in_value(schema));
         if !is_found {
             return Cow::Borrowed(request);
         }
         let mut request = request.clone();
-        request.system.iter_mut().for_each(|block| block.text = self.shared(block.text.clone()));
-        request.messages.iter_mut().for_each(|Message { blocks, .. }| self.blocks(blocks));
+        request
+            .system
+            .iter_mut()
+            .for_each(|block| block.text = self.shared(block.text.clone()));
+        request
+            .messages
+            .iter_mut()
+            .for_each(|Message { blocks, .. }| self.blocks(blocks));
         if let Some(schema) = &mut request.schema {
             self.value(Arc::make_mut(schema));
         }
@@ -63,14 +81,20 @@ impl Redactor {
     pub fn reply(&self, mut reply: Reply) -> Reply {
         self.blocks(&mut reply.blocks);
         self.string(&mut reply.model);
-        reply.request_id.iter_mut().for_each(|id| _ = self.string(id));
+        reply
+            .request_id
+            .iter_mut()
+            .for_each(|id| _ = self.string(id));
         reply
     }
 
     /// A vendor's refusal without secrets.
     pub fn error(&self, mut error: ProviderError) -> ProviderError {
         self.string(&mut error.message);
-        for text in [&mut error.hint, &mut error.code, &mut error.request_id].into_iter().flatten() {
+        for text in [&mut error.hint, &mut error.code, &mut error.request_id]
+            .into_iter()
+            .flatten()
+        {
             self.string(text);
         }
         error
@@ -85,7 +109,11 @@ impl Redactor {
                     self.string(name);
                     self.value(input);
                 }
-                Block::ToolResult { tool_use_id, content, .. } => {
+                Block::ToolResult {
+                    tool_use_id,
+                    content,
+                    ..
+                } => {
                     self.string(tool_use_id);
                     self.string(content);
                 }
@@ -101,7 +129,9 @@ impl Redactor {
                 Block::Text { text, .. } => Some(text),
                 Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Opaque(_) => None,
             });
-            texts.zip(parts).for_each(|(text, part)| *text = part.into());
+            texts
+                .zip(parts)
+                .for_each(|(text, part)| *text = part.into());
         }
     }
 
@@ -113,9 +143,13 @@ impl Redactor {
             Block::ToolUse { id, name, input } => {
                 [id, name].into_iter().any(|text| self.finds_again(text)) || self.is_in_value(input)
             }
-            Block::ToolResult { tool_use_id, content, .. } => {
-                [tool_use_id, content].into_iter().any(|text| self.finds_again(text))
-            }
+            Block::ToolResult {
+                tool_use_id,
+                content,
+                ..
+            } => [tool_use_id, content]
+                .into_iter()
+                .any(|text| self.finds_again(text)),
             Block::Opaque(value) => self.is_in_value(value),
         })
     }
@@ -125,9 +159,9 @@ impl Redactor {
         match value {
             Value::String(text) => self.finds(text),
             Value::Array(items) => items.iter().any(|item| self.is_in_value(item)),
-            Value::Object(fields) => {
-                fields.iter().any(|(name, field)| self.finds(name) || self.is_in_value(field))
-            }
+            Value::Object(fields) => fields
+                .iter()
+                .any(|(name, field)| self.finds(name) || self.is_in_value(field)),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
@@ -161,8 +195,14 @@ mod tests {
         assert!(redactor().value(&mut value));
         assert_eq!(value, json!({"***": [1, "***", {"x": "a***b"}], "y": null}));
         assert!(!redactor().value(&mut value));
-        assert_eq!(&*redactor().json(format!("[\"{KEY}\"]").into()), "[\"***\"]");
-        assert_eq!(&*redactor().json(format!("{KEY} is no JSON").into()), "*** is no JSON");
+        assert_eq!(
+            &*redactor().json(format!("[\"{KEY}\"]").into()),
+            "[\"***\"]"
+        );
+        assert_eq!(
+            &*redactor().json(format!("{KEY} is no JSON").into()),
+            "*** is no JSON"
+        );
     }
 
     #[test]
@@ -173,7 +213,11 @@ mod tests {
             blocks: vec![
                 Block::text(format!("it is {a}")),
                 Block::text(format!("{b}.")),
-                Block::ToolUse { id: format!("id-{KEY}"), name: KEY.to_owned(), input: json!({"path": KEY}) },
+                Block::ToolUse {
+                    id: format!("id-{KEY}"),
+                    name: KEY.to_owned(),
+                    input: json!({"path": KEY}),
+                },
                 Block::Opaque(json!({"thinking": KEY})),
             ],
             stop: crate::reply::Stop::EndTurn,

@@ -43,11 +43,14 @@ const WORDS: [&str; 36] = [
 ];
 
 /// How such words end where they are grown together: `STRIPEKEY`, `PGPASSWORD`.
-const ENDINGS: [&str; 8] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "PWD", "AUTH"];
+const ENDINGS: [&str; 8] = [
+    "KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "PWD", "AUTH",
+];
 
 /// Words with such an ending that mean something else.
-const OTHER_WORDS: [&str; 8] =
-    ["MONKEY", "TURKEY", "HOTKEY", "DONKEY", "BYPASS", "COMPASS", "TRESPASS", "OLDPWD"];
+const OTHER_WORDS: [&str; 8] = [
+    "MONKEY", "TURKEY", "HOTKEY", "DONKEY", "BYPASS", "COMPASS", "TRESPASS", "OLDPWD",
+];
 
 /// Whole names whose values are addresses with a password, as a rule.
 const ADDRESSES: [&str; 8] = [
@@ -85,16 +88,29 @@ const HARMLESS: [&str; 17] = [
 ];
 
 /// Words that stand for what a person remembers, which may look like any word.
-const PASSWORDS: [&str; 7] = ["PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD", "PW", "SECRET"];
+const PASSWORDS: [&str; 7] = [
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PASS",
+    "PWD",
+    "PW",
+    "SECRET",
+];
 
 /// Variables that no program does without, whatever a setting says of them.
-const NEEDED: [&str; 12] =
-    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TMPDIR", "PWD", "TZ", "HOSTNAME", "LC_ALL"];
+const NEEDED: [&str; 12] = [
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TMPDIR", "PWD", "TZ", "HOSTNAME",
+    "LC_ALL",
+];
 
 /// Whether the value of this variable is a secret by its name.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    if HARMLESS.iter().any(|known| name == *known || (known.ends_with('_') && name.starts_with(known))) {
+    if HARMLESS
+        .iter()
+        .any(|known| name == *known || (known.ends_with('_') && name.starts_with(known)))
+    {
         return false;
     }
     words(&name).any(is_telling) || ADDRESSES.iter().any(|address| name.ends_with(address))
@@ -223,8 +239,14 @@ mod tests {
     #[test]
     fn values_tell_what_names_do_not() {
         let found = |name: &str, value: &str| secrets_in(name, value);
-        assert_eq!(found("OPENAI_BASE_URL", "https://me:PLANTED5@gate.example"), ["PLANTED5"]);
-        assert_eq!(found("DATABASE_URL", "postgres://u:PLANTED2@h/d"), ["PLANTED2"]);
+        assert_eq!(
+            found("OPENAI_BASE_URL", "https://me:PLANTED5@gate.example"),
+            ["PLANTED5"]
+        );
+        assert_eq!(
+            found("DATABASE_URL", "postgres://u:PLANTED2@h/d"),
+            ["PLANTED2"]
+        );
         assert_eq!(
             found("REMOTE", "https://ghp_0123456789abcdefghij@github.com/a/b"),
             ["ghp_0123456789abcdefghij"]

@@ -34,7 +34,13 @@ pub fn sample(schema: &Value, seed: &Digest) -> Value {
 
 /// Returns a value that fits `schema` and is what `taste` makes of it.
 pub fn sample_by(schema: &Value, taste: &mut dyn Taste) -> Value {
-    let mut sampler = Sampler { root: schema, taste, path: String::new(), element: 0, values: 0 };
+    let mut sampler = Sampler {
+        root: schema,
+        taste,
+        path: String::new(),
+        element: 0,
+        values: 0,
+    };
     sampler.value(schema, "sample", 0)
 }
 
@@ -74,15 +80,25 @@ impl Dice {
     const ELEMENTS_MAX: u64 = 3;
 
     fn new(seed: &Digest) -> Self {
-        Self { seed: *seed.as_bytes(), drawn: 0 }
+        Self {
+            seed: *seed.as_bytes(),
+            drawn: 0,
+        }
     }
 
     /// The next number out of the seed, below 2³².
     fn draw(&mut self) -> u64 {
-        let mut mixed = self.drawn.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self
+            .drawn
+            .wrapping_add(1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for part in self.seed.chunks_exact(8) {
-            let part = part.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-            mixed = (mixed ^ part).wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(31);
+            let part = part
+                .iter()
+                .fold(0, |number, byte| number << 8 | u64::from(*byte));
+            mixed = (mixed ^ part)
+                .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+                .rotate_left(31);
         }
         self.drawn += 1;
         mixed >> 32
@@ -130,14 +146,19 @@ impl Sampler<'_> {
     /// A value for `schema`, which is called `name` by what it is part of.
     fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         self.values += 1;
-        let Value::Object(fields) = schema else { return self.taste.text(name, self.element).into() };
+        let Value::Object(fields) = schema else {
+            return self.taste.text(name, self.element).into();
+        };
         if depth > DEPTH_MAX || self.values > VALUES_MAX {
             return Value::Null;
         }
         if let Some(value) = fields.get("const") {
             return value.clone();
         }
-        if let Some(values) = fields.get("enum").and_then(Value::as_array).filter(|values| !values.is_empty())
+        if let Some(values) = fields
+            .get("enum")
+            .and_then(Value::as_array)
+            .filter(|values| !values.is_empty())
         {
             return values[self.taste.choice(self.element) % values.len()].clone();
         }
@@ -158,25 +179,43 @@ impl Sampler<'_> {
     /// The schema without its references and alternatives, of which the first is
     /// taken; `None` if it has none.
     fn resolved(&self, fields: &Map<String, Value>) -> Option<Value> {
-        if !["$ref", "anyOf", "oneOf", "allOf"].iter().any(|keyword| fields.contains_key(*keyword)) {
+        if !["$ref", "anyOf", "oneOf", "allOf"]
+            .iter()
+            .any(|keyword| fields.contains_key(*keyword))
+        {
             return None;
         }
         let mut whole = fields.clone();
         let mut parts = Vec::new();
         if let Some(Value::String(target)) = whole.shift_remove("$ref") {
-            parts.extend(target.strip_prefix('#').and_then(|path| self.root.pointer(path)));
+            parts.extend(
+                target
+                    .strip_prefix('#')
+                    .and_then(|path| self.root.pointer(path)),
+            );
         }
         let alternatives = ["anyOf", "oneOf"].map(|keyword| whole.shift_remove(keyword));
-        parts.extend(alternatives.iter().flatten().filter_map(|schemas| schemas.get(0)));
+        parts.extend(
+            alternatives
+                .iter()
+                .flatten()
+                .filter_map(|schemas| schemas.get(0)),
+        );
         let all = whole.shift_remove("allOf");
         parts.extend(all.iter().filter_map(Value::as_array).flatten());
-        parts.into_iter().filter_map(Value::as_object).for_each(|part| merge(&mut whole, part));
+        parts
+            .into_iter()
+            .filter_map(Value::as_object)
+            .for_each(|part| merge(&mut whole, part));
         Some(whole.into())
     }
 
     fn object(&mut self, fields: &Map<String, Value>, depth: usize) -> Value {
         let none = Map::new();
-        let properties = fields.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        let properties = fields
+            .get("properties")
+            .and_then(Value::as_object)
+            .unwrap_or(&none);
         let required: Vec<_> = fields
             .get("required")
             .and_then(Value::as_array)
@@ -198,8 +237,16 @@ impl Sampler<'_> {
                 object.insert(name.to_owned(), self.property(other, name, depth));
             }
         }
-        let free = if other.is_object() && other != &any && is_full { 1 } else { 0 };
-        let wanted = fields.get("minProperties").and_then(Value::as_u64).unwrap_or(0).clamp(free, LENGTH_MAX);
+        let free = if other.is_object() && other != &any && is_full {
+            1
+        } else {
+            0
+        };
+        let wanted = fields
+            .get("minProperties")
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+            .clamp(free, LENGTH_MAX);
         while (object.len() as u64) < wanted {
             let name = format!("{} {}", self.taste.text("key", object.len()), object.len());
             object.insert(name, self.value(other, "value", depth + 1));
@@ -220,14 +267,32 @@ impl Sampler<'_> {
     }
 
     fn array(&mut self, fields: &Map<String, Value>, name: &str, depth: usize) -> Value {
-        let min = fields.get("minItems").and_then(Value::as_u64).unwrap_or(0).min(LENGTH_MAX);
-        let max = fields.get("maxItems").and_then(Value::as_u64).unwrap_or(u64::MAX);
-        let drawn = if self.is_full(depth) { self.taste.elements(&self.path).min(LENGTH_MAX) } else { 0 };
+        let min = fields
+            .get("minItems")
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+            .min(LENGTH_MAX);
+        let max = fields
+            .get("maxItems")
+            .and_then(Value::as_u64)
+            .unwrap_or(u64::MAX);
+        let drawn = if self.is_full(depth) {
+            self.taste.elements(&self.path).min(LENGTH_MAX)
+        } else {
+            0
+        };
         let count = drawn.clamp(min, max.max(min)) as usize;
-        let first = fields.get("prefixItems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let first = fields
+            .get("prefixItems")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
         let rest = fields.get("items").unwrap_or(&Value::Null);
         // Where the rest is forbidden, or something else than a schema, the first are all.
-        let count = if rest == &Value::Bool(false) { count.min(first.len()) } else { count };
+        let count = if rest == &Value::Bool(false) {
+            count.min(first.len())
+        } else {
+            count
+        };
         let is_unique = fields.get("uniqueItems") == Some(&Value::Bool(true));
         let outer = self.element;
         let mut elements: Vec<Value> = Vec::with_capacity(count);
@@ -304,14 +369,22 @@ impl Sampler<'_> {
         };
         if min > max && !is_integer {
             // No whole number lies between the limits: take the middle.
-            let low = limit("minimum").or(limit("exclusiveMinimum")).unwrap_or(max);
-            let high = limit("maximum").or(limit("exclusiveMaximum")).unwrap_or(min);
+            let low = limit("minimum")
+                .or(limit("exclusiveMinimum"))
+                .unwrap_or(max);
+            let high = limit("maximum")
+                .or(limit("exclusiveMaximum"))
+                .unwrap_or(min);
             return json!((low + high) / 2.0);
         }
         let grains = ((max - min) / grain).floor().clamp(0.0, 99.0) as u64 + 1;
         let has_max = limit("maximum").or(limit("exclusiveMaximum")).is_some();
         let value = min + (self.taste.number(grains, has_max) % grains) as f64 * grain;
-        if value.fract() == 0.0 { json!(value as i64) } else { json!(value) }
+        if value.fract() == 0.0 {
+            json!(value as i64)
+        } else {
+            json!(value)
+        }
     }
 
     fn is_full(&self, depth: usize) -> bool {
@@ -330,11 +403,22 @@ fn kind(fields: &Map<String, Value>) -> &str {
         _ => {}
     }
     let has = |keywords: &[&str]| keywords.iter().any(|keyword| fields.contains_key(*keyword));
-    if has(&["properties", "required", "additionalProperties", "minProperties"]) {
+    if has(&[
+        "properties",
+        "required",
+        "additionalProperties",
+        "minProperties",
+    ]) {
         "object"
     } else if has(&["items", "prefixItems", "minItems"]) {
         "array"
-    } else if has(&["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
+    } else if has(&[
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+    ]) {
         "number"
     } else {
         "string"
@@ -346,7 +430,10 @@ fn merge(whole: &mut Map<String, Value>, part: &Map<String, Value>) {
     for (keyword, value) in part {
         match (whole.get_mut(keyword), value) {
             (Some(Value::Object(have)), Value::Object(more)) if keyword == "properties" => {
-                have.extend(more.iter().map(|(name, schema)| (name.clone(), schema.clone())));
+                have.extend(
+                    more.iter()
+                        .map(|(name, schema)| (name.clone(), schema.clone())),
+                );
             }
             (Some(Value::Array(have)), Value::Array(more)) if keyword == "required" => {
                 have.extend(more.iter().cloned());
@@ -366,9 +453,18 @@ mod tests {
     /// The sample, after it was found to fit.
     fn fitting(schema: Value, seed: &str) -> Value {
         let value = sample(&schema, &Digest::of(seed.as_bytes()));
-        let check = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
-        let errors: Vec<_> = check.iter_errors(&value).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{value} does not fit {schema}: {errors:?}");
+        let check = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .unwrap();
+        let errors: Vec<_> = check
+            .iter_errors(&value)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(
+            errors.is_empty(),
+            "{value} does not fit {schema}: {errors:?}"
+        );
         value
     }
 

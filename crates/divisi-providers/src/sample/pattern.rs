@@ -45,10 +45,23 @@ fn write(expression: &Hir, more: u32, text: &mut String) -> Option<()> {
 
 /// A character that people can read, if the class has one.
 fn member(class: &Class) -> Option<char> {
-    let Class::Unicode(class) = class else { return None };
-    let mut readable = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain('!'..='~').chain([' ']);
-    let is_in = |c: &char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(c));
-    readable.find(is_in).or_else(|| class.ranges().first().map(|range| range.start()))
+    let Class::Unicode(class) = class else {
+        return None;
+    };
+    let mut readable = ('a'..='z')
+        .chain('A'..='Z')
+        .chain('0'..='9')
+        .chain('!'..='~')
+        .chain([' ']);
+    let is_in = |c: &char| {
+        class
+            .ranges()
+            .iter()
+            .any(|range| (range.start()..=range.end()).contains(c))
+    };
+    readable
+        .find(is_in)
+        .or_else(|| class.ranges().first().map(|range| range.start()))
 }
 
 #[cfg(test)]

@@ -100,21 +100,36 @@ impl Scripted {
     }
 
     fn of(rules: Vec<Rule>) -> Self {
-        Self { rules: rules.into_iter().map(|rule| Used { rule, times: AtomicU32::new(0) }).collect() }
+        Self {
+            rules: rules
+                .into_iter()
+                .map(|rule| Used {
+                    rule,
+                    times: AtomicU32::new(0),
+                })
+                .collect(),
+        }
     }
 
     /// The rule that answers, counted as used.
     fn rule_for(&self, seen: Seen<'_>) -> Option<&Rule> {
-        self.rules.iter().find(|used| seen.fits(&used.rule.when) && used.take()).map(|used| &used.rule)
+        self.rules
+            .iter()
+            .find(|used| seen.fits(&used.rule.when) && used.take())
+            .map(|used| &used.rule)
     }
 }
 
 impl Used {
     /// Whether the rule may answer once more.
     fn take(&self) -> bool {
-        let Some(most) = self.rule.times else { return true };
+        let Some(most) = self.rule.times else {
+            return true;
+        };
         let once_more = |times| (times < most).then_some(times + 1);
-        self.times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, once_more).is_ok()
+        self.times
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, once_more)
+            .is_ok()
     }
 }
 
@@ -135,7 +150,10 @@ impl Provider for Scripted {
     ) -> Result<Reply, ProviderError> {
         let seen = Seen(request);
         let rule = self.rule_for(seen);
-        if let Some(Rule { delay: Millis(delay), .. }) = rule
+        if let Some(Rule {
+            delay: Millis(delay),
+            ..
+        }) = rule
             && *delay > 0
         {
             tokio::time::sleep(Duration::from_millis(*delay)).await;
@@ -150,7 +168,11 @@ impl Provider for Scripted {
                 let call = |(n, call): (usize, &rules::ToolCall)| Block::ToolUse {
                     id: format!("call_{}_{}", seen.turn(), n + 1),
                     name: call.name.clone(),
-                    input: if call.input.is_null() { json!({}) } else { seen.fill_json(&call.input) },
+                    input: if call.input.is_null() {
+                        json!({})
+                    } else {
+                        seen.fill_json(&call.input)
+                    },
                 };
                 calls.iter().enumerate().map(call).collect()
             }
@@ -249,7 +271,9 @@ mod tests {
         let mut used = Vec::new();
         let mut results = Vec::new();
         for block in &reply.blocks {
-            let Block::ToolUse { id, name, input } = block else { continue };
+            let Block::ToolUse { id, name, input } = block else {
+                continue;
+            };
             used.push(format!("{name} {input}"));
             results.push(Block::ToolResult {
                 tool_use_id: id.clone(),
@@ -259,24 +283,38 @@ mod tests {
             });
         }
         request.messages.push(reply.into_message());
-        request.messages.push(Message { role: Role::User, blocks: results });
+        request.messages.push(Message {
+            role: Role::User,
+            blocks: results,
+        });
         used
     }
 
     #[tokio::test]
     async fn answers_plainly_without_rules() {
         let provider = Scripted::new();
-        let reply = ask(&provider, &Request::new("haiku", "\n  Count to ten.\nThen stop.", 100)).await;
+        let reply = ask(
+            &provider,
+            &Request::new("haiku", "\n  Count to ten.\nThen stop.", 100),
+        )
+        .await;
         assert_eq!(reply.text(), "[scripted haiku] Count to ten.");
-        assert_eq!((reply.usage.input, reply.usage.output, reply.stop), (7, 8, Stop::EndTurn));
-        let long = ask(&provider, &Request::new("haiku", "é".repeat(100), 100)).await.text();
+        assert_eq!(
+            (reply.usage.input, reply.usage.output, reply.stop),
+            (7, 8, Stop::EndTurn)
+        );
+        let long = ask(&provider, &Request::new("haiku", "é".repeat(100), 100))
+            .await
+            .text();
         assert_eq!(long, format!("[scripted haiku] {}…", "é".repeat(80)));
     }
 
     #[tokio::test]
     async fn answers_a_schema_with_a_sample() {
         let mut request = Request::new("haiku", "Find one.", 100);
-        request.schema = Some(Arc::new(json!({"type": "object", "properties": {"n": {"type": "integer"}}})));
+        request.schema = Some(Arc::new(
+            json!({"type": "object", "properties": {"n": {"type": "integer"}}}),
+        ));
         let text = ask(&Scripted::new(), &request).await.text();
         assert_eq!(ask(&Scripted::demo(), &request).await.text(), text);
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -295,12 +333,21 @@ mod tests {
         .unwrap();
         let request = Request::new("claude-haiku", "audit it", 100);
         for _ in 0..2 {
-            assert_eq!(ask(&provider, &request).await.text(), "claude-haiku heard audit it {x}");
+            assert_eq!(
+                ask(&provider, &request).await.text(),
+                "claude-haiku heard audit it {x}"
+            );
         }
         let third = ask(&provider, &request).await;
-        assert_eq!((third.text().as_str(), third.stop), (r#"{"said":["audit it"]}"#, Stop::MaxTokens));
+        assert_eq!(
+            (third.text().as_str(), third.stop),
+            (r#"{"said":["audit it"]}"#, Stop::MaxTokens)
+        );
         let other = Request::new("opus", "another", 100);
-        assert_eq!(ask(&provider, &other).await.text(), "[scripted opus] another");
+        assert_eq!(
+            ask(&provider, &other).await.text(),
+            "[scripted opus] another"
+        );
     }
 
     #[tokio::test]
@@ -314,22 +361,38 @@ mod tests {
         .unwrap();
         let request = Request::new("haiku", "p", 100);
         let first = provider.send(&request, &|_| {}).await.unwrap_err();
-        assert_eq!((first.class, first.retry_after), (FailureClass::Quota, Some(Millis(5))));
+        assert_eq!(
+            (first.class, first.retry_after),
+            (FailureClass::Quota, Some(Millis(5)))
+        );
         let second = provider.send(&request, &|_| {}).await.unwrap_err();
-        assert_eq!((second.class, second.maybe_billed), (FailureClass::Stalled, true));
-        assert_eq!(second.message, "provider `scripted` failed: no sign of life");
+        assert_eq!(
+            (second.class, second.maybe_billed),
+            (FailureClass::Stalled, true)
+        );
+        assert_eq!(
+            second.message,
+            "provider `scripted` failed: no sign of life"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_demo_looks_before_it_answers() {
         let provider = Scripted::demo();
         let mut request = with_tools("Study the crate `crates/core/`, briefly.");
-        let list = "Cargo.toml\ncrates/core/Cargo.toml\ncrates/core/src/lib.rs\ncrates/other/src/lib.rs";
+        let list =
+            "Cargo.toml\ncrates/core/Cargo.toml\ncrates/core/src/lib.rs\ncrates/other/src/lib.rs";
         let reply = ask(&provider, &request).await;
-        assert_eq!(go_on(&mut request, reply, list), [r#"list_files {"path":"crates/core"}"#]);
+        assert_eq!(
+            go_on(&mut request, reply, list),
+            [r#"list_files {"path":"crates/core"}"#]
+        );
         let reply = ask(&provider, &request).await;
         let file = "1\t//! What a run is.\n2\t\n3\tpub mod run;";
-        assert_eq!(go_on(&mut request, reply, file), [r#"read_file {"path":"crates/core/src/lib.rs"}"#]);
+        assert_eq!(
+            go_on(&mut request, reply, file),
+            [r#"read_file {"path":"crates/core/src/lib.rs"}"#]
+        );
         insta::assert_snapshot!(ask(&provider, &request).await.text(), @"[scripted haiku] crates/core: 4 files. The one to begin with is crates/core/src/lib.rs, 3 lines, which opens with: //! What a run is.");
     }
 
@@ -338,7 +401,13 @@ mod tests {
         let provider = Scripted::demo();
         let mut request = with_tools("Study it.");
         let reply = ask(&provider, &request).await;
-        assert_eq!(go_on(&mut request, reply, "error: no such folder"), [r#"list_files {"path":"."}"#]);
-        assert_eq!(ask(&provider, &request).await.text(), "[scripted haiku] Study it.");
+        assert_eq!(
+            go_on(&mut request, reply, "error: no such folder"),
+            [r#"list_files {"path":"."}"#]
+        );
+        assert_eq!(
+            ask(&provider, &request).await.text(),
+            "[scripted haiku] Study it."
+        );
     }
 }

@@ -11,18 +11,29 @@ const BYTES_MAX: u64 = 16 << 20;
 
 /// Reads the rules in `text`, which is JSON.
 pub(super) fn from_json(text: &str) -> Result<Vec<Rule>, RulesError> {
-    serde_json::from_str(text).map_err(|error| RulesError { whose: String::new(), what: error.to_string() })
+    serde_json::from_str(text).map_err(|error| RulesError {
+        whose: String::new(),
+        what: error.to_string(),
+    })
 }
 
 /// Reads the rules in the file at `path`, which is YAML if its name says so.
 pub(super) fn from_file(path: &Path) -> Result<Vec<Rule>, RulesError> {
-    let wrong = |what: String| RulesError { whose: format!(" in {}", path.display()), what };
+    let wrong = |what: String| RulesError {
+        whose: format!(" in {}", path.display()),
+        what,
+    };
     let bytes = divisi_files::read(path, BYTES_MAX);
-    let text = bytes.and_then(divisi_files::text).map_err(|refusal| wrong(refusal.to_string()))?;
-    let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let text = bytes
+        .and_then(divisi_files::text)
+        .map_err(|refusal| wrong(refusal.to_string()))?;
+    let is_yaml = path
+        .extension()
+        .is_some_and(|extension| extension == "yaml" || extension == "yml");
     if is_yaml {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-        serde_saphyr::from_str_with_options(&text, options).map_err(|error| wrong(error.to_string()))
+        serde_saphyr::from_str_with_options(&text, options)
+            .map_err(|error| wrong(error.to_string()))
     } else {
         serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
     }
@@ -135,14 +146,24 @@ impl TryFrom<Written> for Rule {
         ];
         let mut answers = answers.into_iter().flatten();
         let (Some(answer), None) = (answers.next(), answers.next()) else {
-            return Err("a rule has exactly one of `text`, `json`, `sample`, `tools` and `error`".into());
+            return Err(
+                "a rule has exactly one of `text`, `json`, `sample`, `tools` and `error`".into(),
+            );
         };
         match &answer {
-            Answer::Error(ScriptedError { class: None, status: None, .. }) => {
+            Answer::Error(ScriptedError {
+                class: None,
+                status: None,
+                ..
+            }) => {
                 return Err("an error has a `class` or a `status`".into());
             }
             Answer::Tools(calls) if calls.is_empty() => return Err("`tools` names no tool".into()),
-            Answer::Text(_) | Answer::Json(_) | Answer::Sample | Answer::Tools(_) | Answer::Error(_) => {}
+            Answer::Text(_)
+            | Answer::Json(_)
+            | Answer::Sample
+            | Answer::Tools(_)
+            | Answer::Error(_) => {}
         }
         Ok(Self {
             when: written.when,
@@ -165,7 +186,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
-            from_file(&path).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "")
+            from_file(&path)
+                .unwrap_err()
+                .to_string()
+                .replace(&*folder.path().to_string_lossy(), "")
         };
         insta::assert_snapshot!(mistake("rules.json", "[\n  {\"txt\": \"a\"}\n]"), @"the rules in /rules.json cannot be used: unknown field `txt`, expected one of `when`, `times`, `delay_ms`, `text`, `json`, `sample`, `tools`, `error`, `stop`, `usage` at line 2 column 8");
         insta::assert_snapshot!(mistake("rules.json", "[{\"text\": \"a\", \"json\": 1}]"), @"the rules in /rules.json cannot be used: a rule has exactly one of `text`, `json`, `sample`, `tools` and `error` at line 1 column 26");
@@ -178,8 +202,15 @@ mod tests {
     fn yaml_and_json_say_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rules.yml");
-        std::fs::write(&path, "- when: {contains: x}\n  tools: [{name: t, input: {a: 1}}]\n").unwrap();
+        std::fs::write(
+            &path,
+            "- when: {contains: x}\n  tools: [{name: t, input: {a: 1}}]\n",
+        )
+        .unwrap();
         let json = r#"[{"when": {"contains": "x"}, "tools": [{"name": "t", "input": {"a": 1}}]}]"#;
-        assert_eq!(format!("{:?}", from_file(&path).unwrap()), format!("{:?}", from_json(json).unwrap()));
+        assert_eq!(
+            format!("{:?}", from_file(&path).unwrap()),
+            format!("{:?}", from_json(json).unwrap())
+        );
     }
 }

@@ -21,15 +21,29 @@ struct ToolResult<'a> {
 
 impl<'a> Seen<'a> {
     pub(super) fn fits(self, when: &When) -> bool {
-        let is =
-            |wanted: &Option<String>, text: &str| wanted.as_deref().is_none_or(|part| text.contains(part));
+        let is = |wanted: &Option<String>, text: &str| {
+            wanted.as_deref().is_none_or(|part| text.contains(part))
+        };
         is(&when.model, &self.0.model)
-            && when.schema.is_none_or(|wanted| wanted == self.0.schema.is_some())
+            && when
+                .schema
+                .is_none_or(|wanted| wanted == self.0.schema.is_some())
             && when.turn.is_none_or(|turn| turn == self.turn())
-            && when.offers.iter().all(|name| self.0.tools.iter().any(|tool| tool.name == *name))
-            && when.contains.as_deref().is_none_or(|part| self.first_texts().any(|text| text.contains(part)))
-            && when.after_tool.as_deref().is_none_or(|tool| self.just_used(tool).is_some())
-            && when.tool_failed.is_none_or(|wanted| self.last_result().is_some_and(|r| r.is_error == wanted))
+            && when
+                .offers
+                .iter()
+                .all(|name| self.0.tools.iter().any(|tool| tool.name == *name))
+            && when
+                .contains
+                .as_deref()
+                .is_none_or(|part| self.first_texts().any(|text| text.contains(part)))
+            && when
+                .after_tool
+                .as_deref()
+                .is_none_or(|tool| self.just_used(tool).is_some())
+            && when
+                .tool_failed
+                .is_none_or(|wanted| self.last_result().is_some_and(|r| r.is_error == wanted))
     }
 
     /// What the task asks for: the last text of the first message, after what it
@@ -39,12 +53,21 @@ impl<'a> Seen<'a> {
     }
 
     pub(super) fn first_line(self) -> &'a str {
-        self.prompt().lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim()
+        self.prompt()
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default()
+            .trim()
     }
 
     /// Which reply of the conversation is asked for; the first is 1.
     pub(super) fn turn(self) -> usize {
-        1 + self.0.messages.iter().filter(|message| message.role == Role::Assistant).count()
+        1 + self
+            .0
+            .messages
+            .iter()
+            .filter(|message| message.role == Role::Assistant)
+            .count()
     }
 
     /// `text` with every known name in braces replaced. What was filled in is not
@@ -54,7 +77,9 @@ impl<'a> Seen<'a> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
-            let known = after.split_once('}').and_then(|(name, after)| Some((self.named(name)?, after)));
+            let known = after
+                .split_once('}')
+                .and_then(|(name, after)| Some((self.named(name)?, after)));
             match known {
                 Some((value, after)) => {
                     filled.push_str(&value);
@@ -74,9 +99,10 @@ impl<'a> Seen<'a> {
         match value {
             Value::String(text) => self.fill(text).into(),
             Value::Array(items) => items.iter().map(|item| self.fill_json(item)).collect(),
-            Value::Object(fields) => {
-                fields.iter().map(|(name, value)| (name.clone(), self.fill_json(value))).collect()
-            }
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| (name.clone(), self.fill_json(value)))
+                .collect(),
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
@@ -91,7 +117,11 @@ impl<'a> Seen<'a> {
             "tool_result" => self.last_result()?.content.into(),
             _ => {
                 let (tool, part) = name.split_once('.')?;
-                let result = if tool == "tool_result" { self.last_result()? } else { self.result_of(tool)? };
+                let result = if tool == "tool_result" {
+                    self.last_result()?
+                } else {
+                    self.result_of(tool)?
+                };
                 match part {
                     "lines" => result.content.lines().count().to_string().into(),
                     "first_line" => first_line_without_number(result.content).into(),
@@ -104,20 +134,28 @@ impl<'a> Seen<'a> {
 
     /// The first path that the prompt names; the working folder if it names none.
     fn path(self) -> &'a str {
-        self.words().find(|word| word.contains('/') && !word.contains("://")).unwrap_or(".")
+        self.words()
+            .find(|word| word.contains('/') && !word.contains("://"))
+            .unwrap_or(".")
     }
 
     /// The file out of a list, one on each line, that tells most about what the
     /// prompt speaks of.
     fn telling_file(self, list: &'a str) -> &'a str {
-        let words: Vec<_> =
-            self.words().flat_map(|word| word.split('/')).filter(|word| word.len() > 2).collect();
+        let words: Vec<_> = self
+            .words()
+            .flat_map(|word| word.split('/'))
+            .filter(|word| word.len() > 2)
+            .collect();
         let score = |file: &str| {
             let named = file.split('/').filter(|part| words.contains(part)).count();
             let name = file.rsplit('/').next().unwrap_or_default();
             2 * named + usize::from(TELLING.contains(&name))
         };
-        let files = list.lines().map(str::trim).filter(|line| line.contains('.') && !line.ends_with('/'));
+        let files = list
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.contains('.') && !line.ends_with('/'));
         // Of several that tell as much, the last maximum would win: look from behind.
         files.rev().max_by_key(|file| score(file)).unwrap_or(".")
     }
@@ -130,39 +168,64 @@ impl<'a> Seen<'a> {
     }
 
     fn first_texts(self) -> impl Iterator<Item = &'a str> {
-        let first = self.0.messages.first().map_or(&[][..], |message| &message.blocks);
+        let first = self
+            .0
+            .messages
+            .first()
+            .map_or(&[][..], |message| &message.blocks);
         first.iter().filter_map(Block::as_text)
     }
 
     fn last_result(self) -> Option<ToolResult<'a>> {
-        results(self.0.messages.last()?).last().map(|(_, result)| result)
+        results(self.0.messages.last()?)
+            .last()
+            .map(|(_, result)| result)
     }
 
     fn just_used(self, tool: &str) -> Option<ToolResult<'a>> {
         let last = self.0.messages.last()?;
-        results(last).find(|(id, _)| self.tool_of(id) == Some(tool)).map(|(_, result)| result)
+        results(last)
+            .find(|(id, _)| self.tool_of(id) == Some(tool))
+            .map(|(_, result)| result)
     }
 
     /// The latest result of `tool`.
     fn result_of(self, tool: &str) -> Option<ToolResult<'a>> {
         let latest = self.0.messages.iter().rev().flat_map(results);
-        latest.filter(|(id, _)| self.tool_of(id) == Some(tool)).map(|(_, result)| result).next()
+        latest
+            .filter(|(id, _)| self.tool_of(id) == Some(tool))
+            .map(|(_, result)| result)
+            .next()
     }
 
     fn tool_of(self, id: &str) -> Option<&'a str> {
-        self.0.messages.iter().rev().flat_map(|message| &message.blocks).find_map(|block| match block {
-            Block::ToolUse { id: used, name, .. } if used == id => Some(name.as_str()),
-            _ => None,
-        })
+        self.0
+            .messages
+            .iter()
+            .rev()
+            .flat_map(|message| &message.blocks)
+            .find_map(|block| match block {
+                Block::ToolUse { id: used, name, .. } if used == id => Some(name.as_str()),
+                _ => None,
+            })
     }
 }
 
 /// The results in `message`, with the ids of the uses they answer.
 fn results(message: &Message) -> impl Iterator<Item = (&str, ToolResult<'_>)> {
     message.blocks.iter().filter_map(|block| match block {
-        Block::ToolResult { tool_use_id, content, is_error, cache: _ } => {
-            Some((tool_use_id.as_str(), ToolResult { content, is_error: *is_error }))
-        }
+        Block::ToolResult {
+            tool_use_id,
+            content,
+            is_error,
+            cache: _,
+        } => Some((
+            tool_use_id.as_str(),
+            ToolResult {
+                content,
+                is_error: *is_error,
+            },
+        )),
         Block::Text { .. } | Block::ToolUse { .. } | Block::Opaque(_) => None,
     })
 }

@@ -18,19 +18,39 @@ pub(super) fn agent<'js>(
 ) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
     let ask = move |ctx: Ctx<'js>, prompt: Opt<Value<'js>>, options: Opt<Value<'js>>| {
-        let maker = Maker { ctx: &ctx, shared: &shared, scope: &scope };
+        let maker = Maker {
+            ctx: &ctx,
+            shared: &shared,
+            scope: &scope,
+        };
         maker.promise(form, |site| maker.task(prompt.0, options.0, site))
     };
-    Function::new(ctx.clone(), ask)?.with_name(if form == Form::Value { "agent" } else { "outcome" })
+    Function::new(ctx.clone(), ask)?.with_name(if form == Form::Value {
+        "agent"
+    } else {
+        "outcome"
+    })
 }
 
-pub(super) fn shell<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
+pub(super) fn shell<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
     let ask = move |ctx: Ctx<'js>, command: Opt<Value<'js>>, options: Opt<Value<'js>>| {
-        let maker = Maker { ctx: &ctx, shared: &shared, scope: &scope };
+        let maker = Maker {
+            ctx: &ctx,
+            shared: &shared,
+            scope: &scope,
+        };
         maker.promise(Form::Value, |site| {
             let wanted = maker.task(command.0, options.0, site)?;
-            let task = Task { executor: Some(Task::SHELL.into()), required: true, ..wanted.task };
+            let task = Task {
+                executor: Some(Task::SHELL.into()),
+                required: true,
+                ..wanted.task
+            };
             Ok(Wanted { task, ..wanted })
         })
     };
@@ -58,13 +78,31 @@ pub(super) fn ask<'js>(
     asked: Asked,
 ) -> Result<Promise<'js>> {
     let (promise, resolve, reject) = ctx.promise()?;
-    let Spot { site, column, group, expect, priority, is_informed, is_checked } = spot;
+    let Spot {
+        site,
+        column,
+        group,
+        expect,
+        priority,
+        is_informed,
+        is_checked,
+    } = spot;
     let waiting = Waiting::new(ctx, resolve, reject, site.clone(), asked, group);
     let mut state = shared.borrow_mut();
     let id = state.next_id();
     let task = Box::new(task);
     state.ask(
-        Call::Task { id, task, site, column, group, expect, priority, is_informed, is_checked },
+        Call::Task {
+            id,
+            task,
+            site,
+            column,
+            group,
+            expect,
+            priority,
+            is_informed,
+            is_checked,
+        },
         waiting,
     );
     Ok(promise)
@@ -82,7 +120,9 @@ pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
         }
         Some(_) => {
             let calls_max = shared.borrow().options.limits.agents_max;
-            Err(Refusal::Range(format!("this run has made {calls_max} calls, no more are allowed")))
+            Err(Refusal::Range(format!(
+                "this run has made {calls_max} calls, no more are allowed"
+            )))
         }
     }
 }
@@ -104,18 +144,43 @@ impl<'js> Maker<'_, 'js> {
     ) -> Result<Promise<'js>> {
         let (site, column) = site::here_to_the_column(self.ctx, self.scope).unzip();
         let column = column.unwrap_or_default();
-        let Next { is_informed, elements_max } = std::mem::take(&mut self.shared.borrow_mut().next);
-        let Wanted { task, expect, priority, functions } =
-            match may_ask(self.shared).and_then(|()| make(&site)).and_then(can_be_checked) {
-                Ok(wanted) => wanted,
-                Err(refusal) => return self.refuse(form, refusal),
-            };
+        let Next {
+            is_informed,
+            elements_max,
+        } = std::mem::take(&mut self.shared.borrow_mut().next);
+        let Wanted {
+            task,
+            expect,
+            priority,
+            functions,
+        } = match may_ask(self.shared)
+            .and_then(|()| make(&site))
+            .and_then(can_be_checked)
+        {
+            Ok(wanted) => wanted,
+            Err(refusal) => return self.refuse(form, refusal),
+        };
         let group = self.shared.borrow_mut().groups.current();
         let is_checked = !functions.is_empty();
-        let expect = Expect { max: elements_max, ..expect };
-        let spot = Spot { site, column, group, expect, priority, is_informed, is_checked };
+        let expect = Expect {
+            max: elements_max,
+            ..expect
+        };
+        let spot = Spot {
+            site,
+            column,
+            group,
+            expect,
+            priority,
+            is_informed,
+            is_checked,
+        };
         if !is_checked || self.shared.borrow().options.assumes_checks {
-            let asked = Asked::Task { title: task.title(), required: task.required, form };
+            let asked = Asked::Task {
+                title: task.title(),
+                required: task.required,
+                form,
+            };
             return ask(self.ctx, self.shared, spot, task, asked);
         }
         checked(self.ctx, self.shared, spot, task, functions, form)
@@ -161,7 +226,9 @@ impl<'js> Maker<'_, 'js> {
     fn prompt(&self, prompt: Option<Value<'js>>) -> std::result::Result<String, Refusal> {
         let string = prompt.as_ref().and_then(Value::as_string).ok_or_else(|| {
             let what = prompt.as_ref().map_or("nothing", Value::type_name);
-            Refusal::Type(format!("the first argument has to be the prompt, a string; it is {what}"))
+            Refusal::Type(format!(
+                "the first argument has to be the prompt, a string; it is {what}"
+            ))
         })?;
         let prompt = convert::text(self.ctx, string)?;
         if prompt.trim().is_empty() {
@@ -176,7 +243,8 @@ impl<'js> Maker<'_, 'js> {
 fn can_be_checked(wanted: Wanted<'_>) -> std::result::Result<Wanted<'_>, Refusal> {
     match wanted.task.is_shell() && !wanted.functions.is_empty() {
         true => Err(Refusal::Type(
-            "the option `check` of a command cannot be a function: look at its result instead".to_owned(),
+            "the option `check` of a command cannot be a function: look at its result instead"
+                .to_owned(),
         )),
         false => Ok(wanted),
     }

@@ -16,13 +16,19 @@ pub(super) fn budget<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>
     }
     let spender = shared.clone();
     let spent = move || spender.borrow().spent() as f64;
-    budget.set("spent", Function::new(ctx.clone(), spent)?.with_name("spent")?)?;
+    budget.set(
+        "spent",
+        Function::new(ctx.clone(), spent)?.with_name("spent")?,
+    )?;
     let spender = shared.clone();
     let remaining = move || match total {
         Some(total) => total.saturating_sub(spender.borrow().spent()) as f64,
         None => f64::INFINITY,
     };
-    budget.set("remaining", Function::new(ctx.clone(), remaining)?.with_name("remaining")?)?;
+    budget.set(
+        "remaining",
+        Function::new(ctx.clone(), remaining)?.with_name("remaining")?,
+    )?;
     budget.set("usd", usd(ctx, shared)?)?;
     Ok(budget)
 }
@@ -37,12 +43,18 @@ fn usd<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>> {
     }
     let spender = shared.clone();
     let spent = move || dollars(spender.borrow().spent_usd());
-    usd.set("spent", Function::new(ctx.clone(), spent)?.with_name("spent")?)?;
+    usd.set(
+        "spent",
+        Function::new(ctx.clone(), spent)?.with_name("spent")?,
+    )?;
     let spender = shared.clone();
     let remaining = move || match total {
         Some(total) => dollars(total.saturating_sub(spender.borrow().spent_usd())),
         None => f64::INFINITY,
     };
-    usd.set("remaining", Function::new(ctx.clone(), remaining)?.with_name("remaining")?)?;
+    usd.set(
+        "remaining",
+        Function::new(ctx.clone(), remaining)?.with_name("remaining")?,
+    )?;
     Ok(usd)
 }

@@ -55,7 +55,9 @@ fn asker<'js>(
                 trial.borrow_mut().go_on(&findings)
             }
         };
-        let Some(task) = next else { return Ok(Value::new_undefined(ctx)) };
+        let Some(task) = next else {
+            return Ok(Value::new_undefined(ctx));
+        };
         if let Err(refusal) = may_ask(&shared) {
             return Err(ctx.throw(refusal.into_js(&ctx)?));
         }
@@ -78,7 +80,9 @@ fn ender<'js>(
         shared.borrow_mut().groups.go_on_in(spot.group);
         let trial = trial.borrow();
         match (error.0, form) {
-            (Some(error), Form::Value) => return Err(ctx.throw(outcome::placed(error, spot.site.as_ref())?)),
+            (Some(error), Form::Value) => {
+                return Err(ctx.throw(outcome::placed(error, spot.site.as_ref())?));
+            }
             (Some(error), Form::Outcome) => {
                 let (attempts, cost) = trial.spent();
                 return outcome::refused(&ctx, error, attempts, cost);
@@ -87,7 +91,15 @@ fn ender<'js>(
         }
         warn_if_refused(&shared, &spot, &trial);
         let (title, required) = (trial.task().title(), trial.task().required);
-        match outcome::told(&ctx, form, &Named { title: &title, required }, &trial.end())? {
+        match outcome::told(
+            &ctx,
+            form,
+            &Named {
+                title: &title,
+                required,
+            },
+            &trial.end(),
+        )? {
             Ok(value) => Ok(value),
             Err(message) => Err(ctx.throw(outcome::error_at(&ctx, &message, spot.site.as_ref())?)),
         }
@@ -101,7 +113,12 @@ fn warn_if_refused(shared: &Shared, spot: &Spot, trial: &Trial) {
     if let (TaskStatus::Failed, Some(FailureClass::Check), Some(reason)) =
         (ended.status, ended.class, ended.reason)
     {
-        let message = format!("`{}` has no result, its check failed: {reason}", trial.task().title());
-        shared.borrow_mut().warn_once(message.clone(), message, spot.site.clone());
+        let message = format!(
+            "`{}` has no result, its check failed: {reason}",
+            trial.task().title()
+        );
+        shared
+            .borrow_mut()
+            .warn_once(message.clone(), message, spot.site.clone());
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn dollars(amount: PicoUsd) -> f64 {
 
 /// The JSON text of a value; `None` where JSON has nothing for it.
 pub(crate) fn json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
-    let Some(written) = ctx.json_stringify(value)? else { return Ok(None) };
+    let Some(written) = ctx.json_stringify(value)? else {
+        return Ok(None);
+    };
     written.to_string().map(mend).map(Some)
 }
 
@@ -40,7 +42,10 @@ fn mend(json: String) -> String {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         mended.push_str(before);
-        let half = matches!(escape.as_bytes(), [_, b'u', b'd', b'8'..=b'9' | b'a'..=b'f', ..]);
+        let half = matches!(
+            escape.as_bytes(),
+            [_, b'u', b'd', b'8'..=b'9' | b'a'..=b'f', ..]
+        );
         let length = if half { 6 } else { 2 };
         mended.push_str(if half { "\\ufffd" } else { &escape[..length] });
         rest = &escape[length..];
@@ -54,7 +59,13 @@ mod tests {
 
     #[test]
     fn halves_of_characters_are_replaced() {
-        assert_eq!(mend(r#"{"a":"x\ud83d","b\udfff":1}"#.into()), r#"{"a":"x\ufffd","b\ufffd":1}"#);
-        assert_eq!(mend(r#""\\ud83d \n \u0001""#.into()), r#""\\ud83d \n \u0001""#);
+        assert_eq!(
+            mend(r#"{"a":"x\ud83d","b\udfff":1}"#.into()),
+            r#"{"a":"x\ufffd","b\ufffd":1}"#
+        );
+        assert_eq!(
+            mend(r#""\\ud83d \n \u0001""#.into()),
+            r#""\\ud83d \n \u0001""#
+        );
     }
 }

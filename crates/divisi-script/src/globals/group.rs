@@ -24,7 +24,8 @@ pub(super) fn tell<'js>(
     };
     host.set("group", Function::new(ctx.clone(), group)?)?;
     let state = shared.clone();
-    let begin = move |group: u32, width: usize| state.borrow_mut().begin_group(GroupId(group), width);
+    let begin =
+        move |group: u32, width: usize| state.borrow_mut().begin_group(GroupId(group), width);
     host.set("begin", Function::new(ctx.clone(), begin)?)?;
     let state = shared.clone();
     let leave = move |group: u32| state.borrow_mut().groups.leave(GroupId(group));
@@ -36,7 +37,8 @@ pub(super) fn tell<'js>(
     let informs = move || state.borrow_mut().next.is_informed = true;
     host.set("informs", Function::new(ctx.clone(), informs)?)?;
     let state = shared.clone();
-    let bound = move |elements_max: usize| state.borrow_mut().next.elements_max = Some(elements_max);
+    let bound =
+        move |elements_max: usize| state.borrow_mut().next.elements_max = Some(elements_max);
     host.set("bound", Function::new(ctx.clone(), bound)?)
 }
 

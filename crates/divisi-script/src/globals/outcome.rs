@@ -63,7 +63,9 @@ pub(crate) fn refused<'js>(
     attempts: u32,
     cost: PicoUsd,
 ) -> Result<Value<'js>> {
-    let reason: Value<'js> = error.as_object().map_or(Ok(error.clone()), |error| error.get("message"))?;
+    let reason: Value<'js> = error
+        .as_object()
+        .map_or(Ok(error.clone()), |error| error.get("message"))?;
     let outcome = Object::new(ctx.clone())?;
     outcome.set("status", "failed")?;
     outcome.set("value", Value::new_null(ctx.clone()))?;
@@ -83,7 +85,11 @@ pub(crate) fn value<'js>(ctx: &Ctx<'js>, answer: &TaskAnswer) -> Result<Value<'j
 }
 
 /// An exception as if the script threw it where it asked.
-pub(crate) fn error_at<'js>(ctx: &Ctx<'js>, message: &str, site: Option<&Site>) -> Result<Value<'js>> {
+pub(crate) fn error_at<'js>(
+    ctx: &Ctx<'js>,
+    message: &str,
+    site: Option<&Site>,
+) -> Result<Value<'js>> {
     placed(error_object(ctx, "Error", message)?, site)
 }
 
@@ -91,7 +97,9 @@ pub(crate) fn error_at<'js>(ctx: &Ctx<'js>, message: &str, site: Option<&Site>) 
 /// that is not on the stack now, but it was when it asked.
 pub(crate) fn placed<'js>(error: Value<'js>, site: Option<&Site>) -> Result<Value<'js>> {
     if let (Some(object), Some(site)) = (error.as_object(), site) {
-        let stack = object.get::<_, Option<String>>("stack")?.unwrap_or_default();
+        let stack = object
+            .get::<_, Option<String>>("stack")?
+            .unwrap_or_default();
         if object.is_error() && stack::frames(&stack).next().is_none() {
             object.set("stack", format!("    at {site}:1\n"))?;
         }

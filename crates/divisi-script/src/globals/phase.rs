@@ -19,7 +19,10 @@ pub(super) struct Phases {
 
 impl Phases {
     pub(super) fn under(title: &str) -> Self {
-        Self { group: Some(format!("▸ {title}").into()), current: RefCell::default() }
+        Self {
+            group: Some(format!("▸ {title}").into()),
+            current: RefCell::default(),
+        }
     }
 
     /// The group of a task that asks for `phase`, or else for the current one.
@@ -39,26 +42,31 @@ impl Phases {
     }
 }
 
-pub(super) fn phase<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
+pub(super) fn phase<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
-    let begin = move |ctx: Ctx<'js>, title: Opt<Value<'js>>, options: Opt<Value<'js>>| -> Result<()> {
-        let title = match title.0.as_ref().map(|title| (title, title.as_string())) {
-            None => return Ok(()),
-            Some((_, Some(string))) => convert::text(&ctx, string)?,
-            Some((other, None)) => other.get::<Coerced<String>>()?.0,
+    let begin =
+        move |ctx: Ctx<'js>, title: Opt<Value<'js>>, options: Opt<Value<'js>>| -> Result<()> {
+            let title = match title.0.as_ref().map(|title| (title, title.as_string())) {
+                None => return Ok(()),
+                Some((_, Some(string))) => convert::text(&ctx, string)?,
+                Some((other, None)) => other.get::<Coerced<String>>()?.0,
+            };
+            let title = scope.phases.name(&title);
+            let cap = match &options.0 {
+                Some(options) => {
+                    let site = site::here(&ctx, &scope);
+                    let read = options::read_phase(&ctx, &shared, &site, options);
+                    read.or_else(|refusal| Err(ctx.throw(refusal.into_js(&ctx)?)))?
+                }
+                None => None,
+            };
+            shared.borrow_mut().phase(title.to_string(), cap);
+            *scope.phases.current.borrow_mut() = Some(title);
+            Ok(())
         };
-        let title = scope.phases.name(&title);
-        let cap = match &options.0 {
-            Some(options) => {
-                let site = site::here(&ctx, &scope);
-                let read = options::read_phase(&ctx, &shared, &site, options);
-                read.or_else(|refusal| Err(ctx.throw(refusal.into_js(&ctx)?)))?
-            }
-            None => None,
-        };
-        shared.borrow_mut().phase(title.to_string(), cap);
-        *scope.phases.current.borrow_mut() = Some(title);
-        Ok(())
-    };
     Function::new(ctx.clone(), begin)?.with_name("phase")
 }

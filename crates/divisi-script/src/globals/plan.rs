@@ -12,43 +12,63 @@ use std::collections::BTreeMap;
 /// `checkPlan(plan, tasksMax)`: `{tasks, chains}` with every need written out and
 /// for each task how long a chain of others waits for it, or `{error}`.
 pub(super) fn check<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
-    Function::new(ctx.clone(), |ctx: Ctx<'js>, plan: Value<'js>, tasks_max: usize| {
-        let plan = convert::json(&ctx, plan)?.unwrap_or_default();
-        let value = serde_json::from_str(&plan).map_err(|error| error.to_string());
-        let answer = match value.and_then(|value| patterns::plan(&value, tasks_max)) {
-            Ok(plan) => json!({ "tasks": with_needs(&plan), "chains": plan.chains() }),
-            Err(error) => json!({ "error": error }),
-        };
-        ctx.json_parse(answer.to_string())
-    })
+    Function::new(
+        ctx.clone(),
+        |ctx: Ctx<'js>, plan: Value<'js>, tasks_max: usize| {
+            let plan = convert::json(&ctx, plan)?.unwrap_or_default();
+            let value = serde_json::from_str(&plan).map_err(|error| error.to_string());
+            let answer = match value.and_then(|value| patterns::plan(&value, tasks_max)) {
+                Ok(plan) => json!({ "tasks": with_needs(&plan), "chains": plan.chains() }),
+                Err(error) => json!({ "error": error }),
+            };
+            ctx.json_parse(answer.to_string())
+        },
+    )
 }
 
 /// `renderPrompt(prompt, results)`: puts texts by id in the place of `{{id}}`.
 pub(super) fn render_prompt<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
-    Function::new(ctx.clone(), |prompt: String, results: Object<'js>| -> Result<String> {
-        let mut texts = BTreeMap::new();
-        for id in references(&prompt) {
-            if results.contains_key(id)? {
-                texts.insert(id, results.get::<_, String>(id)?);
+    Function::new(
+        ctx.clone(),
+        |prompt: String, results: Object<'js>| -> Result<String> {
+            let mut texts = BTreeMap::new();
+            for id in references(&prompt) {
+                if results.contains_key(id)? {
+                    texts.insert(id, results.get::<_, String>(id)?);
+                }
             }
-        }
-        Ok(render(&prompt, |id| texts.get(id).map(String::as_str)))
-    })
+            Ok(render(&prompt, |id| texts.get(id).map(String::as_str)))
+        },
+    )
 }
 
 /// `planSchema()`: what a planner's answer has to fit.
 pub(super) fn schema<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
-    Function::new(ctx.clone(), |ctx: Ctx<'js>| ctx.json_parse(Plan::json_schema().to_string()))
+    Function::new(ctx.clone(), |ctx: Ctx<'js>| {
+        ctx.json_parse(Plan::json_schema().to_string())
+    })
 }
 
 /// Adds what the patterns say: `plannerPrompt`, `gathered`, `skipped` and `synthesis`, each
 /// of one value as the core takes it.
 pub(super) fn tell<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
     host.set("plansMax", patterns::PLANS_MAX)?;
-    host.set("plannerPrompt", said(ctx, |planning: Planning| Ok(planning.prompt()))?)?;
-    host.set("gathered", said(ctx, |gathering: Gathering| gathering.prompt())?)?;
-    host.set("skipped", said(ctx, |need: String| Ok(patterns::skipped(&need)))?)?;
-    host.set("synthesis", said(ctx, |goal: String| Ok(patterns::synthesis(&goal)))?)
+    host.set(
+        "plannerPrompt",
+        said(ctx, |planning: Planning| Ok(planning.prompt()))?,
+    )?;
+    host.set(
+        "gathered",
+        said(ctx, |gathering: Gathering| gathering.prompt())?,
+    )?;
+    host.set(
+        "skipped",
+        said(ctx, |need: String| Ok(patterns::skipped(&need)))?,
+    )?;
+    host.set(
+        "synthesis",
+        said(ctx, |goal: String| Ok(patterns::synthesis(&goal)))?,
+    )
 }
 
 /// A function that takes a value and says something, or throws why not.
@@ -56,11 +76,16 @@ fn said<'js, G: DeserializeOwned + 'static>(
     ctx: &Ctx<'js>,
     say: impl Fn(G) -> std::result::Result<String, String> + 'js,
 ) -> Result<Function<'js>> {
-    Function::new(ctx.clone(), move |ctx: Ctx<'js>, given: Value<'js>| -> Result<String> {
-        let given = convert::json(&ctx, given)?.unwrap_or_default();
-        let given = serde_json::from_str(&given).map_err(|error| error.to_string());
-        given.and_then(&say).map_err(|why| Exception::throw_message(&ctx, &why))
-    })
+    Function::new(
+        ctx.clone(),
+        move |ctx: Ctx<'js>, given: Value<'js>| -> Result<String> {
+            let given = convert::json(&ctx, given)?.unwrap_or_default();
+            let given = serde_json::from_str(&given).map_err(|error| error.to_string());
+            given
+                .and_then(&say)
+                .map_err(|why| Exception::throw_message(&ctx, &why))
+        },
+    )
 }
 
 fn with_needs(plan: &Plan) -> Vec<serde_json::Value> {

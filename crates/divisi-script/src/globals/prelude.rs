@@ -27,7 +27,9 @@ const SCOPE: [(&str, &str); 4] = [
 
 /// Makes a fresh engine the world of scripts.
 pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
-    WORLD.iter().try_for_each(|(name, source)| evaluate::<()>(ctx, name, source))
+    WORLD
+        .iter()
+        .try_for_each(|(name, source)| evaluate::<()>(ctx, name, source))
 }
 
 /// Adds to the globals of `scope` what is built from the native ones.

@@ -38,5 +38,7 @@ impl Refusal {
 /// cuts messages at 255 bytes.
 pub(crate) fn error_object<'js>(ctx: &Ctx<'js>, class: &str, message: &str) -> Result<Value<'js>> {
     let constructor: Constructor<'js> = ctx.globals().get(class)?;
-    constructor.construct::<_, Object<'js>>((message,)).map(Object::into_value)
+    constructor
+        .construct::<_, Object<'js>>((message,))
+        .map(Object::into_value)
 }

@@ -8,33 +8,53 @@ use std::rc::Rc;
 /// `report(text)`: a line of the log.
 pub(super) fn report<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'js>> {
     let shared = shared.clone();
-    Function::new(ctx.clone(), move |ctx: Ctx<'js>, message: rquickjs::String<'js>| -> Result<()> {
-        let message = super::convert::text(&ctx, &message)?;
-        shared.borrow_mut().log(message);
-        Ok(())
-    })
+    Function::new(
+        ctx.clone(),
+        move |ctx: Ctx<'js>, message: rquickjs::String<'js>| -> Result<()> {
+            let message = super::convert::text(&ctx, &message)?;
+            shared.borrow_mut().log(message);
+            Ok(())
+        },
+    )
 }
 
 /// `warn(text)`: a warning about the line that called our helpers.
-pub(super) fn warn<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
+pub(super) fn warn<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
     Function::new(ctx.clone(), move |ctx: Ctx<'js>, message: String| {
         let site = site::here(&ctx, &scope);
-        shared.borrow_mut().warn_once(message.clone(), message, site);
+        shared
+            .borrow_mut()
+            .warn_once(message.clone(), message, site);
     })
 }
 
 /// `dropped(where, index, error)`: a warning that an exception has become a `null`.
 ///
 /// Given once for each error and line, since a fan-out mostly fails alike.
-pub(super) fn dropped<'js>(ctx: &Ctx<'js>, shared: &Shared, scope: &Rc<Scope>) -> Result<Function<'js>> {
+pub(super) fn dropped<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
-    Function::new(ctx.clone(), move |place: String, index: u32, error: Value<'js>| {
-        let stack = error.as_object().and_then(|error: &Object<'js>| error.get::<_, String>("stack").ok());
-        let site = stack.and_then(|stack| site::of_stack(&stack, &scope));
-        let thrown = error.get::<Coerced<String>>().map_or_else(|_| "something".to_owned(), |text| text.0);
-        let key = format!("{place} {site:?} {thrown}");
-        let message = format!("item {index} of `{place}` is null because it threw {thrown}");
-        shared.borrow_mut().warn_once(key, message, site);
-    })
+    Function::new(
+        ctx.clone(),
+        move |place: String, index: u32, error: Value<'js>| {
+            let stack = error
+                .as_object()
+                .and_then(|error: &Object<'js>| error.get::<_, String>("stack").ok());
+            let site = stack.and_then(|stack| site::of_stack(&stack, &scope));
+            let thrown = error
+                .get::<Coerced<String>>()
+                .map_or_else(|_| "something".to_owned(), |text| text.0);
+            let key = format!("{place} {site:?} {thrown}");
+            let message = format!("item {index} of `{place}` is null because it threw {thrown}");
+            shared.borrow_mut().warn_once(key, message, site);
+        },
+    )
 }

@@ -30,6 +30,16 @@ pub(super) fn of_stack(stack: &str, scope: &Scope) -> Option<Site> {
 
 fn to_the_column(stack: &str, scope: &Scope) -> Option<(Site, u32)> {
     let frame = stack::frames(stack).next()?;
-    let script = if frame.file == &*scope.script { scope.script.clone() } else { frame.file.into() };
-    Some((Site { script, line: frame.line }, frame.column))
+    let script = if frame.file == &*scope.script {
+        scope.script.clone()
+    } else {
+        frame.file.into()
+    };
+    Some((
+        Site {
+            script,
+            line: frame.line,
+        },
+        frame.column,
+    ))
 }

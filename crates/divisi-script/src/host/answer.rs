@@ -18,9 +18,24 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
     };
     shared.borrow_mut().groups.go_on_in(waiting.group);
     match (waiting.asked, answer) {
-        (Asked::Task { title, required, form }, Answer::Task(answer)) => {
+        (
+            Asked::Task {
+                title,
+                required,
+                form,
+            },
+            Answer::Task(answer),
+        ) => {
             shared.borrow_mut().spend(&answer);
-            match outcome::told(ctx, form, &Named { title: &title, required }, &answer)? {
+            match outcome::told(
+                ctx,
+                form,
+                &Named {
+                    title: &title,
+                    required,
+                },
+                &answer,
+            )? {
                 Ok(value) => settle.resolve.call((value,)),
                 Err(message) => {
                     shared.borrow_mut().rejections.is_told = true;
@@ -45,12 +60,15 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
             settle.with_script(shared, &name, &source, args.as_deref(), depth)
         }
         (Asked::Load { .. }, Answer::LoadFailed { message }) => settle.with_error(&message),
-        (Asked::Task { title, .. }, Answer::Source { .. } | Answer::LoadFailed { .. }) => {
-            settle.with_error(&format!("`{title}` is a task, but was answered as a script"))
-        }
+        (Asked::Task { title, .. }, Answer::Source { .. } | Answer::LoadFailed { .. }) => settle
+            .with_error(&format!(
+                "`{title}` is a task, but was answered as a script"
+            )),
         (Asked::Try(trial), Answer::Source { .. } | Answer::LoadFailed { .. }) => {
             let title = trial.borrow().task().title();
-            settle.with_error(&format!("`{title}` is a task, but was answered as a script"))
+            settle.with_error(&format!(
+                "`{title}` is a task, but was answered as a script"
+            ))
         }
         (Asked::Load { .. }, Answer::Task(_)) => {
             settle.with_error("workflow() asked for a script, but was answered as a task")

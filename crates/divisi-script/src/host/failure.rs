@@ -50,13 +50,22 @@ impl Failure {
         if thrown.is_null() {
             return Self::without_stack(ErrorKind::Memory, "null");
         }
-        let is_error =
-            |object: &&Object<'js>| thrown.is_error() || object.contains_key("stack").unwrap_or(false);
+        let is_error = |object: &&Object<'js>| {
+            thrown.is_error() || object.contains_key("stack").unwrap_or(false)
+        };
         let Some(exception) = thrown.as_object().filter(is_error) else {
             let shown = globals::json(ctx, thrown).ok().flatten();
-            return Self::without_stack(ErrorKind::Runtime, shown.unwrap_or_else(|| "undefined".to_owned()));
+            return Self::without_stack(
+                ErrorKind::Runtime,
+                shown.unwrap_or_else(|| "undefined".to_owned()),
+            );
         };
-        let part = |name| exception.get::<_, Coerced<String>>(name).map(|text| text.0).unwrap_or_default();
+        let part = |name| {
+            exception
+                .get::<_, Coerced<String>>(name)
+                .map(|text| text.0)
+                .unwrap_or_default()
+        };
         let (name, message) = (part("name"), part("message"));
         let kind = match (name.as_str(), message.as_str()) {
             ("InternalError", "out of memory") => ErrorKind::Memory,
@@ -65,11 +74,19 @@ impl Failure {
         };
         let mut stack = part("stack");
         stack.truncate(stack.floor_char_boundary(STACK_BYTES_MAX));
-        Self { kind, message: format!("{name}: {message}"), stack }
+        Self {
+            kind,
+            message: format!("{name}: {message}"),
+            stack,
+        }
     }
 
     fn without_stack(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), stack: String::new() }
+        Self {
+            kind,
+            message: message.into(),
+            stack: String::new(),
+        }
     }
 
     /// What was thrown.
@@ -90,12 +107,24 @@ impl Failure {
 
     /// The error for people. `busy` is the time after which the script was
     /// stopped, if it was.
-    pub(super) fn error(self, script: &Script, state: &State, busy: Option<Duration>) -> ScriptError {
-        let frames: Vec<Frame> = stack::frames(&self.stack).map(|frame| owned(&frame)).collect();
-        let innermost = frames
-            .iter()
-            .find_map(|frame| state.source(&frame.site.script).map(|source| (source, frame.clone())));
-        let problem = Problem { frames, ..self.problem(state, busy) };
+    pub(super) fn error(
+        self,
+        script: &Script,
+        state: &State,
+        busy: Option<Duration>,
+    ) -> ScriptError {
+        let frames: Vec<Frame> = stack::frames(&self.stack)
+            .map(|frame| owned(&frame))
+            .collect();
+        let innermost = frames.iter().find_map(|frame| {
+            state
+                .source(&frame.site.script)
+                .map(|source| (source, frame.clone()))
+        });
+        let problem = Problem {
+            frames,
+            ..self.problem(state, busy)
+        };
         match innermost {
             Some(((name, text), frame)) => {
                 let line = match problem.kind {
@@ -111,7 +140,11 @@ impl Failure {
     fn problem(mut self, state: &State, busy: Option<Duration>) -> Problem {
         // People have to read it, and a script may throw any amount.
         self.message = state.cut(self.message);
-        let kind = if busy.is_some() { ErrorKind::Busy } else { self.kind };
+        let kind = if busy.is_some() {
+            ErrorKind::Busy
+        } else {
+            self.kind
+        };
         match kind {
             ErrorKind::Busy => Problem::busy(busy.unwrap_or_default()),
             ErrorKind::Memory => {
@@ -134,14 +167,19 @@ impl Failure {
 fn owned(frame: &RawFrame<'_>) -> Frame {
     Frame {
         function: frame.function.map(str::to_owned),
-        site: Site { script: frame.file.into(), line: frame.line },
+        site: Site {
+            script: frame.file.into(),
+            line: frame.line,
+        },
         column: crate::source::column(frame),
     }
 }
 
 /// Advice for what scripts expect of other places where JavaScript runs.
 fn hint(message: &str) -> Option<&'static str> {
-    let (name, _) = message.strip_prefix("ReferenceError: ")?.split_once(" is not defined")?;
+    let (name, _) = message
+        .strip_prefix("ReferenceError: ")?
+        .split_once(" is not defined")?;
     match name.trim_matches('\'') {
         "setTimeout" | "setInterval" | "setImmediate" => {
             Some("a script has no clock; `timeout` is an option of agent()")
@@ -149,7 +187,9 @@ fn hint(message: &str) -> Option<&'static str> {
         "fetch" | "require" | "XMLHttpRequest" | "Deno" | "Bun" | "fs" => {
             Some("a script reaches neither files nor the network; let agent() or shell() do it")
         }
-        "performance" | "crypto" => Some("whatever differs between two runs comes in through `args`"),
+        "performance" | "crypto" => {
+            Some("whatever differs between two runs comes in through `args`")
+        }
         _ => None,
     }
 }

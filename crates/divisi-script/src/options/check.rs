@@ -12,10 +12,20 @@ const FORMS: &str =
 
 impl<'js> Given<'_, 'js> {
     /// One check, or a list of them: those for the engine, and functions.
-    pub(super) fn checks(&self, checks: &mut Vec<Check>, functions: &mut Vec<Function<'js>>) -> Result<()> {
-        let Some(list) = self.value.as_array() else { return self.check(checks, functions) };
+    pub(super) fn checks(
+        &self,
+        checks: &mut Vec<Check>,
+        functions: &mut Vec<Function<'js>>,
+    ) -> Result<()> {
+        let Some(list) = self.value.as_array() else {
+            return self.check(checks, functions);
+        };
         for value in list.iter::<Value<'js>>() {
-            Given { value: value?, ..*self }.check(checks, functions)?;
+            Given {
+                value: value?,
+                ..*self
+            }
+            .check(checks, functions)?;
         }
         Ok(())
     }
@@ -38,7 +48,11 @@ impl<'js> Given<'_, 'js> {
                 continue;
             }
             let name = format!("{}.{key}", self.name);
-            let given = Given { ctx: self.ctx, name: &name, value };
+            let given = Given {
+                ctx: self.ctx,
+                name: &name,
+                value,
+            };
             let check = match key.as_str() {
                 "command" => Check::Command(given.statement()?),
                 "schema" => Check::Schema(given.any_schema()?),
@@ -60,7 +74,11 @@ impl<'js> Given<'_, 'js> {
         match found {
             Some(Check::Judge(judge)) => {
                 let threshold = threshold.unwrap_or(judge.threshold);
-                Ok(Check::Judge(Judge { model, threshold, ..judge }))
+                Ok(Check::Judge(Judge {
+                    model,
+                    threshold,
+                    ..judge
+                }))
             }
             // Only judges have more to say.
             Some(check) if model.is_none() && threshold.is_none() => Ok(check),
@@ -69,7 +87,9 @@ impl<'js> Given<'_, 'js> {
     }
 
     fn marks(&self) -> std::result::Result<u8, Refusal> {
-        let marks = self.number(0, Judge::MARKS_MAX.into()).and_then(|marks| u8::try_from(marks).ok());
+        let marks = self
+            .number(0, Judge::MARKS_MAX.into())
+            .and_then(|marks| u8::try_from(marks).ok());
         marks.ok_or_else(|| self.wrong("a whole number from 0 to 10"))
     }
 }

@@ -20,14 +20,21 @@ pub(super) struct Given<'a, 'js> {
 
 impl<'js> Given<'_, 'js> {
     pub(super) fn string(&self) -> Result<Arc<str>> {
-        let string = self.value.as_string().ok_or_else(|| self.wrong("a string"))?;
+        let string = self
+            .value
+            .as_string()
+            .ok_or_else(|| self.wrong("a string"))?;
         Ok(text(self.ctx, string)?.into())
     }
 
     /// A text that says something.
     pub(super) fn statement(&self) -> Result<Arc<str>> {
         let text = self.string()?;
-        if text.trim().is_empty() { Err(self.wrong("a text that is not empty")) } else { Ok(text) }
+        if text.trim().is_empty() {
+            Err(self.wrong("a text that is not empty"))
+        } else {
+            Ok(text)
+        }
     }
 
     /// A text for people, who do not mind a number.
@@ -61,13 +68,26 @@ impl<'js> Given<'_, 'js> {
     }
 
     fn list(&self) -> Result<Option<Vec<Arc<str>>>> {
-        let Some(list) = self.value.as_array() else { return Ok(None) };
+        let Some(list) = self.value.as_array() else {
+            return Ok(None);
+        };
         let strings = list.iter::<Value<'js>>();
-        strings.map(|string| Given { value: string?, ..*self }.string()).collect::<Result<_>>().map(Some)
+        strings
+            .map(|string| {
+                Given {
+                    value: string?,
+                    ..*self
+                }
+                .string()
+            })
+            .collect::<Result<_>>()
+            .map(Some)
     }
 
     pub(super) fn effort(&self) -> Result<Effort> {
-        self.string()?.parse().map_err(|_| self.wrong("one of low, medium, high, xhigh, max"))
+        self.string()?
+            .parse()
+            .map_err(|_| self.wrong("one of low, medium, high, xhigh, max"))
     }
 
     pub(super) fn isolation(&self) -> Result<Isolation> {
@@ -79,17 +99,22 @@ impl<'js> Given<'_, 'js> {
     }
 
     pub(super) fn switch(&self) -> Result<bool> {
-        self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
+        self.value
+            .as_bool()
+            .ok_or_else(|| self.wrong("true or false"))
     }
 
     pub(super) fn count(&self, least: u32) -> Result<u32> {
-        self.number(least, u32::MAX).ok_or_else(|| self.wrong(&format!("a whole number from {least}")))
+        self.number(least, u32::MAX)
+            .ok_or_else(|| self.wrong(&format!("a whole number from {least}")))
     }
 
     /// A whole number between these two.
     pub(super) fn number(&self, least: u32, most: u32) -> Option<u32> {
         let number = self.value.as_number().filter(|n| n.fract() == 0.0)?;
-        (f64::from(least)..=f64::from(most)).contains(&number).then_some(number as u32)
+        (f64::from(least)..=f64::from(most))
+            .contains(&number)
+            .then_some(number as u32)
     }
 
     /// A number, or a text such as `'$0.50'`. `None` is no limit: `Infinity`, as
@@ -108,13 +133,21 @@ impl<'js> Given<'_, 'js> {
     /// A width for all lists, or an object of widths by path.
     pub(super) fn expect(&self) -> Result<Expect> {
         let Some(widths) = self.value.as_object().filter(|_| !self.value.is_array()) else {
-            return Ok(Expect { all: Some(self.count(0)? as usize), ..Expect::default() });
+            return Ok(Expect {
+                all: Some(self.count(0)? as usize),
+                ..Expect::default()
+            });
         };
         let mut expect = Expect::default();
         for width in widths.props::<String, Value<'js>>() {
             let (path, value) = width?;
             let name = format!("expect.{path}");
-            let elements = Given { ctx: self.ctx, name: &name, value }.count(0)?;
+            let elements = Given {
+                ctx: self.ctx,
+                name: &name,
+                value,
+            }
+            .count(0)?;
             expect.by_path.insert(path, elements as usize);
         }
         Ok(expect)
@@ -127,7 +160,10 @@ impl<'js> Given<'_, 'js> {
             return text(self.ctx, string)?.parse().map_err(wrong);
         }
         // What is no whole number of milliseconds is cut to one, and what is none is zero.
-        let span = self.value.as_number().and_then(|millis| Millis::asked(millis as u64).ok());
+        let span = self
+            .value
+            .as_number()
+            .and_then(|millis| Millis::asked(millis as u64).ok());
         span.ok_or_else(|| self.wrong("milliseconds, or a text such as '90s' or '1h30m'"))
     }
 
@@ -157,7 +193,8 @@ impl<'js> Given<'_, 'js> {
     }
 
     fn parsed(&self, written: &str) -> Result<serde_json::Value> {
-        serde_json::from_str(written).map_err(|error| Refusal::Type(format!("`{}`: {error}", self.name)))
+        serde_json::from_str(written)
+            .map_err(|error| Refusal::Type(format!("`{}`: {error}", self.name)))
     }
 
     pub(super) fn wrong(&self, wanted: &str) -> Refusal {
@@ -167,7 +204,10 @@ impl<'js> Given<'_, 'js> {
             (_, Ok(Some(given))) if given.len() <= 60 => given,
             _ => self.value.type_name().to_owned(),
         };
-        Refusal::Type(format!("the option `{}` has to be {wanted}, not {given}", self.name))
+        Refusal::Type(format!(
+            "the option `{}` has to be {wanted}, not {given}",
+            self.name
+        ))
     }
 }
 
@@ -177,6 +217,8 @@ impl<'js> Given<'_, 'js> {
 pub(crate) fn dollars_of(number: f64) -> Option<PicoUsd> {
     const DECIMALS_MAX: usize = 12;
     let written = number.to_string();
-    let end = written.find('.').map_or(written.len(), |point| written.len().min(point + 1 + DECIMALS_MAX));
+    let end = written.find('.').map_or(written.len(), |point| {
+        written.len().min(point + 1 + DECIMALS_MAX)
+    });
     PicoUsd::parse_dollars(&written[..end])
 }

@@ -6,7 +6,9 @@ use crate::globals;
 use crate::stack::{self, RawFrame};
 use crate::watch::Watch;
 use crate::{HostLimits, Pulse};
-use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Function, Runtime, context::EvalOptions};
+use rquickjs::{
+    CatchResultExt, CaughtError, Context, Ctx, Function, Runtime, context::EvalOptions,
+};
 use std::ops::Range;
 
 /// Makes the text the body of an async function of the script's globals.
@@ -29,7 +31,11 @@ pub(super) fn wrap(text: &str, export: Option<&Range<usize>>) -> String {
 
 /// The column of a frame in the text, from 1.
 pub(crate) fn column(frame: &RawFrame<'_>) -> u32 {
-    let shift = if frame.line == 1 { prefix().len() as u32 } else { 0 };
+    let shift = if frame.line == 1 {
+        prefix().len() as u32
+    } else {
+        0
+    };
     frame.column.saturating_sub(shift).max(1)
 }
 
@@ -41,7 +47,12 @@ fn prefix() -> String {
 ///
 /// Nothing of it runs, unless it breaks out of its frame on purpose; that is
 /// as harmless in here as what scripts do in a host, and as limited.
-pub(super) fn check(name: &str, body: &str, tokens: &Tokens, limits: &HostLimits) -> Result<(), Problem> {
+pub(super) fn check(
+    name: &str,
+    body: &str,
+    tokens: &Tokens,
+    limits: &HostLimits,
+) -> Result<(), Problem> {
     let engine = || -> rquickjs::Result<Context> {
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(limits.memory_bytes_max);
@@ -57,7 +68,11 @@ pub(super) fn check(name: &str, body: &str, tokens: &Tokens, limits: &HostLimits
 }
 
 /// Evaluates the body: the function of the globals, not what it does.
-pub(super) fn evaluate<'js>(ctx: &Ctx<'js>, name: &str, body: &str) -> rquickjs::Result<Function<'js>> {
+pub(super) fn evaluate<'js>(
+    ctx: &Ctx<'js>,
+    name: &str,
+    body: &str,
+) -> rquickjs::Result<Function<'js>> {
     let mut options = EvalOptions::default();
     options.strict = false;
     options.filename = Some(name.replace('\0', " "));
@@ -68,9 +83,16 @@ fn complaint(name: &str, caught: CaughtError<'_>, tokens: &Tokens) -> Problem {
     // A bracket too many closes the frame, and one too few swallows its end:
     // what the engine says then is not about the script.
     if let Some(unbalanced) = tokens.unbalanced {
-        let verb = if unbalanced.opens { "is never closed" } else { "closes nothing" };
-        return Problem::new(ErrorKind::Syntax, format!("`{}` {verb}", unbalanced.bracket))
-            .line(unbalanced.line);
+        let verb = if unbalanced.opens {
+            "is never closed"
+        } else {
+            "closes nothing"
+        };
+        return Problem::new(
+            ErrorKind::Syntax,
+            format!("`{}` {verb}", unbalanced.bracket),
+        )
+        .line(unbalanced.line);
     }
     let CaughtError::Exception(exception) = caught else {
         return Problem::new(ErrorKind::Syntax, caught.to_string());

@@ -9,16 +9,24 @@ const DEPTH_MAX: u32 = 32;
 
 /// Reads the literal that starts at token `at`; also says which token follows it.
 pub(super) fn read(source: &str, tokens: &[Token], at: usize) -> Result<(Value, usize), Problem> {
-    let mut reader = Reader { source, tokens, at, depth: 0 };
+    let mut reader = Reader {
+        source,
+        tokens,
+        at,
+        depth: 0,
+    };
     let value = reader.value()?;
     Ok((value, reader.at))
 }
 
 /// The complaint that `meta` holds `what`, which is no literal.
 pub(super) fn not_pure(line: u32, what: &str) -> Problem {
-    Problem::new(ErrorKind::Meta, format!("`meta` has to be a plain literal, but there is {what}"))
-        .line(line)
-        .hint("write out texts, numbers, lists and objects; it is read before anything runs")
+    Problem::new(
+        ErrorKind::Meta,
+        format!("`meta` has to be a plain literal, but there is {what}"),
+    )
+    .line(line)
+    .hint("write out texts, numbers, lists and objects; it is read before anything runs")
 }
 
 struct Reader<'s> {
@@ -47,7 +55,9 @@ impl<'s> Reader<'s> {
                 Err(not_pure(token.line, &format!("a call of `{text}`")))
             }
             (TokenKind::Word, _) => Err(not_pure(token.line, &format!("the variable `{text}`"))),
-            (TokenKind::Regex | TokenKind::Punctuator, _) => Err(not_pure(token.line, &format!("`{text}`"))),
+            (TokenKind::Regex | TokenKind::Punctuator, _) => {
+                Err(not_pure(token.line, &format!("`{text}`")))
+            }
         }
     }
 
@@ -122,13 +132,18 @@ impl<'s> Reader<'s> {
 
     fn next(&mut self) -> Result<(&'s Token, &'s str), Problem> {
         let last = self.tokens.last().map_or(1, |token| token.line);
-        let token = self.tokens.get(self.at).ok_or_else(|| not_pure(last, "no end"))?;
+        let token = self
+            .tokens
+            .get(self.at)
+            .ok_or_else(|| not_pure(last, "no end"))?;
         self.at += 1;
         Ok((token, token.text(self.source)))
     }
 
     fn peek(&self) -> &'s str {
-        self.tokens.get(self.at).map_or("", |token| token.text(self.source))
+        self.tokens
+            .get(self.at)
+            .map_or("", |token| token.text(self.source))
     }
 }
 
@@ -161,7 +176,9 @@ fn unquote(quoted: &str) -> String {
 
 /// Reads what follows a backslash; returns the rest.
 fn escape<'t>(text: &'t str, units: &mut Vec<u16>) -> &'t str {
-    let Some(c) = text.chars().next() else { return text };
+    let Some(c) = text.chars().next() else {
+        return text;
+    };
     let rest = &text[c.len_utf8()..];
     let code = match c {
         'n' => '\n',
@@ -193,7 +210,10 @@ fn hex(letter: char, text: &str) -> Option<(Vec<u16>, &str)> {
         return Some((c.encode_utf16(&mut [0; 2]).to_vec(), rest));
     }
     let digits = text.get(..if letter == 'x' { 2 } else { 4 })?;
-    Some((vec![u16::from_str_radix(digits, 16).ok()?], &text[digits.len()..]))
+    Some((
+        vec![u16::from_str_radix(digits, 16).ok()?],
+        &text[digits.len()..],
+    ))
 }
 
 #[cfg(test)]
@@ -203,7 +223,9 @@ mod tests {
 
     fn value(source: &str) -> Result<String, String> {
         let list = tokens::read(source).list;
-        read(source, &list, 0).map(|(value, _)| value.to_string()).map_err(|problem| problem.detail)
+        read(source, &list, 0)
+            .map(|(value, _)| value.to_string())
+            .map_err(|problem| problem.detail)
     }
 
     #[test]
@@ -217,7 +239,14 @@ mod tests {
 
     #[test]
     fn whatever_would_have_to_run_is_named() {
-        let complaint = |source| value(source).unwrap_err().split_once("there is ").unwrap().1.to_owned();
+        let complaint = |source| {
+            value(source)
+                .unwrap_err()
+                .split_once("there is ")
+                .unwrap()
+                .1
+                .to_owned()
+        };
         for (source, what) in [
             ("{ a: b }", "the variable `b`"),
             ("{ a: f() }", "a call of `f`"),

@@ -12,7 +12,9 @@ use super::tokens;
 pub(crate) fn line(text: &str, line: u32, column: u32) -> u32 {
     let mut depth = 0;
     let list = tokens::read(text).list;
-    let from = list.iter().skip_while(|token| (token.line, token.column(text)) < (line, column));
+    let from = list
+        .iter()
+        .skip_while(|token| (token.line, token.column(text)) < (line, column));
     for token in from {
         match token.text(text) {
             "for" | "while" | "do" if token.kind == tokens::TokenKind::Word => return token.line,

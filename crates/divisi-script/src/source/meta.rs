@@ -47,34 +47,48 @@ pub(super) fn read(name: &str, text: &str, tokens: &Tokens) -> Result<Found, Pro
     let Some(at) = position(text, &tokens.list) else {
         let message = super::NO_META.to_owned();
         return Ok(Found {
-            meta: Meta { name: stem(name).to_owned(), ..Meta::default() },
+            meta: Meta {
+                name: stem(name).to_owned(),
+                ..Meta::default()
+            },
             warnings: vec![Warning { message, line: 1 }],
             export: None,
         });
     };
     if let Some(before) = first_statement(text, &tokens.list[..at]) {
-        return Err(wrong(before.line, "`meta` has to come first, but there is code before it")
-            .hint("move `export const meta = {…}` to the top; only comments may precede it"));
+        return Err(wrong(
+            before.line,
+            "`meta` has to come first, but there is code before it",
+        )
+        .hint("move `export const meta = {…}` to the top; only comments may precede it"));
     }
     let line = tokens.list[at].line;
     let (value, after) = literal::read(text, &tokens.list, at + 4)?;
     check_end(text, &tokens.list, after)?;
     let mut warnings = Vec::new();
     let meta = from_value(value, line, &mut warnings)?;
-    Ok(Found { meta, warnings, export: Some(tokens.list[at].span.clone()) })
+    Ok(Found {
+        meta,
+        warnings,
+        export: Some(tokens.list[at].span.clone()),
+    })
 }
 
 /// Where `export const meta =` stands.
 fn position(text: &str, tokens: &[Token]) -> Option<usize> {
     tokens.windows(4).position(|window| {
         let words: Vec<&str> = window.iter().map(|token| token.text(text)).collect();
-        words[0] == "export" && matches!(words[1], "const" | "let" | "var") && words[2..] == ["meta", "="]
+        words[0] == "export"
+            && matches!(words[1], "const" | "let" | "var")
+            && words[2..] == ["meta", "="]
     })
 }
 
 /// The first token that is neither a directive such as `'use strict'` nor a semicolon.
 fn first_statement<'t>(text: &str, tokens: &'t [Token]) -> Option<&'t Token> {
-    tokens.iter().find(|token| !token.is_string() && token.text(text) != ";")
+    tokens
+        .iter()
+        .find(|token| !token.is_string() && token.text(text) != ";")
 }
 
 /// The literal must be the whole statement.
@@ -102,7 +116,10 @@ fn from_value(value: Value, line: u32, warnings: &mut Vec<Warning>) -> Result<Me
         phases: phases(fields.shift_remove("phases"), line, warnings)?,
     };
     for key in fields.keys() {
-        warnings.push(Warning { message: format!("`meta.{key}` means nothing here"), line });
+        warnings.push(Warning {
+            message: format!("`meta.{key}` means nothing here"),
+            line,
+        });
     }
     Ok(meta)
 }
@@ -122,13 +139,24 @@ fn optional(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
     }
 }
 
-fn phases(value: Option<Value>, line: u32, warnings: &mut Vec<Warning>) -> Result<Vec<Phase>, Problem> {
-    let Some(value) = value else { return Ok(Vec::new()) };
+fn phases(
+    value: Option<Value>,
+    line: u32,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Phase>, Problem> {
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
     let entries = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    let phases = entries.iter().filter_map(|entry| phase(entry, line).transpose());
+    let phases = entries
+        .iter()
+        .filter_map(|entry| phase(entry, line).transpose());
     let phases = phases.collect::<Result<Vec<_>, _>>()?;
     if phases.len() < entries.len() || !value.is_array() {
-        warnings.push(Warning { message: "`meta.phases` is not a list of `{title}`".to_owned(), line });
+        warnings.push(Warning {
+            message: "`meta.phases` is not a list of `{title}`".to_owned(),
+            line,
+        });
     }
     Ok(phases)
 }
@@ -136,11 +164,22 @@ fn phases(value: Option<Value>, line: u32, warnings: &mut Vec<Warning>) -> Resul
 fn phase(entry: &Value, line: u32) -> Result<Option<Phase>, Problem> {
     let text = |key| entry.get(key).and_then(Value::as_str).map(str::to_owned);
     match entry {
-        Value::String(title) => Ok(Some(Phase { title: title.clone(), ..Phase::default() })),
+        Value::String(title) => Ok(Some(Phase {
+            title: title.clone(),
+            ..Phase::default()
+        })),
         _ => match text("title") {
             Some(title) => {
-                let cap = entry.get("maxCost").map(|cap| dollars(cap, line)).transpose()?;
-                Ok(Some(Phase { title, detail: text("detail"), model: text("model"), cap }))
+                let cap = entry
+                    .get("maxCost")
+                    .map(|cap| dollars(cap, line))
+                    .transpose()?;
+                Ok(Some(Phase {
+                    title,
+                    detail: text("detail"),
+                    model: text("model"),
+                    cap,
+                }))
             }
             None => Ok(None),
         },
@@ -155,8 +194,11 @@ fn dollars(value: &Value, line: u32) -> Result<PicoUsd, Problem> {
         _ => None,
     };
     amount.ok_or_else(|| {
-        wrong(line, &format!("`maxCost` of a phase in `meta` is no amount of dollars: {value}"))
-            .hint("write a number from 0, or a text such as '$0.50'")
+        wrong(
+            line,
+            &format!("`maxCost` of a phase in `meta` is no amount of dollars: {value}"),
+        )
+        .hint("write a number from 0, or a text such as '$0.50'")
     })
 }
 

@@ -5,7 +5,11 @@ use crate::error::{ErrorKind, Problem};
 use std::ops::Range;
 
 /// Refuses `import`, `require` and every `export` but the one of `meta`.
-pub(super) fn check(text: &str, tokens: &Tokens, meta: Option<&Range<usize>>) -> Result<(), Problem> {
+pub(super) fn check(
+    text: &str,
+    tokens: &Tokens,
+    meta: Option<&Range<usize>>,
+) -> Result<(), Problem> {
     let own_require = declares_require(text, &tokens.list);
     for (at, token) in tokens.list.iter().enumerate() {
         let around = Around::of(text, &tokens.list, at);
@@ -30,14 +34,19 @@ pub(super) fn check(text: &str, tokens: &Tokens, meta: Option<&Range<usize>>) ->
 const NO_MODULES: &str = "a script is one file; let an agent do what the module would have done";
 
 fn import(around: &Around<'_>) -> Problem {
-    let what = if around.after == "(" { "`import()` loads a module" } else { "`import` loads a module" };
+    let what = if around.after == "(" {
+        "`import()` loads a module"
+    } else {
+        "`import` loads a module"
+    };
     Problem::new(ErrorKind::Import, what).hint(NO_MODULES)
 }
 
 /// A script may have a function of that name.
 fn declares_require(text: &str, tokens: &[Token]) -> bool {
     tokens.windows(2).any(|pair| {
-        matches!(pair[0].text(text), "function" | "const" | "let" | "var") && pair[1].text(text) == "require"
+        matches!(pair[0].text(text), "function" | "const" | "let" | "var")
+            && pair[1].text(text) == "require"
     })
 }
 
@@ -49,8 +58,14 @@ struct Around<'t> {
 
 impl<'t> Around<'t> {
     fn of(text: &'t str, tokens: &[Token], at: usize) -> Self {
-        let neighbour = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map_or("", |t| t.text(text));
-        Self { before: neighbour(at.checked_sub(1)), after: neighbour(at.checked_add(1)) }
+        let neighbour = |at: Option<usize>| {
+            at.and_then(|at| tokens.get(at))
+                .map_or("", |t| t.text(text))
+        };
+        Self {
+            before: neighbour(at.checked_sub(1)),
+            after: neighbour(at.checked_add(1)),
+        }
     }
 
     fn is_property(&self) -> bool {

@@ -129,7 +129,11 @@ impl Reader<'_> {
             byte if is_word(byte) => self.word(),
             byte => self.punctuator(byte),
         };
-        self.tokens.list.push(Token { kind, span: start..self.at, line });
+        self.tokens.list.push(Token {
+            kind,
+            span: start..self.at,
+            line,
+        });
     }
 
     fn string(&mut self, quote: u8) -> TokenKind {
@@ -156,7 +160,10 @@ impl Reader<'_> {
         while let Some(byte) = self.peek(0) {
             if byte == b'$' && self.peek(1) == Some(b'{') {
                 self.at += 2;
-                self.open.push(Open { bracket: TEMPLATE_HOLE, line: self.line });
+                self.open.push(Open {
+                    bracket: TEMPLATE_HOLE,
+                    line: self.line,
+                });
                 break;
             }
             if byte == b'\\' {
@@ -216,10 +223,17 @@ impl Reader<'_> {
     fn punctuator(&mut self, byte: u8) -> TokenKind {
         match byte {
             b'(' | b'[' | b'{' => {
-                self.open.push(Open { bracket: byte, line: self.line });
+                self.open.push(Open {
+                    bracket: byte,
+                    line: self.line,
+                });
                 self.step();
             }
-            b'}' if self.open.last().is_some_and(|open| open.bracket == TEMPLATE_HOLE) => {
+            b'}' if self
+                .open
+                .last()
+                .is_some_and(|open| open.bracket == TEMPLATE_HOLE) =>
+            {
                 self.open.pop();
                 return self.template();
             }
@@ -249,7 +263,9 @@ impl Reader<'_> {
 
     /// Whether a `/` here begins a regex rather than dividing what is before it.
     fn regex_may_follow(&self) -> bool {
-        let Some(last) = self.tokens.list.last() else { return true };
+        let Some(last) = self.tokens.list.last() else {
+            return true;
+        };
         let text = last.text(self.source);
         match last.kind {
             TokenKind::Number | TokenKind::String | TokenKind::Regex => false,
@@ -277,14 +293,22 @@ impl Reader<'_> {
 
     fn finish(mut self) -> Tokens {
         if let Some(open) = self.open.pop() {
-            let bracket = if open.bracket == TEMPLATE_HOLE { b'{' } else { open.bracket };
+            let bracket = if open.bracket == TEMPLATE_HOLE {
+                b'{'
+            } else {
+                open.bracket
+            };
             self.unbalanced(bracket, open.line, true);
         }
         self.tokens
     }
 
     fn unbalanced(&mut self, bracket: u8, line: u32, opens: bool) {
-        let found = Unbalanced { bracket: char::from(bracket), line, opens };
+        let found = Unbalanced {
+            bracket: char::from(bracket),
+            line,
+            opens,
+        };
         self.tokens.unbalanced.get_or_insert(found);
     }
 
@@ -297,7 +321,9 @@ impl Reader<'_> {
 
     fn skip_until(&mut self, end: &str, skip: usize) {
         let from = self.at + skip;
-        let to = self.source[from..].find(end).map_or(self.source.len(), |at| from + at + end.len());
+        let to = self.source[from..]
+            .find(end)
+            .map_or(self.source.len(), |at| from + at + end.len());
         self.line += lines(&self.bytes[self.at..to]);
         self.at = to;
     }
@@ -331,7 +357,11 @@ mod tests {
     use super::*;
 
     fn texts(source: &str) -> Vec<&str> {
-        read(source).list.iter().map(|token| token.text(source)).collect()
+        read(source)
+            .list
+            .iter()
+            .map(|token| token.text(source))
+            .collect()
     }
 
     #[test]
@@ -344,14 +374,20 @@ mod tests {
 
     #[test]
     fn templates_nest() {
-        assert_eq!(texts("`a${ `b${c}` }d` e"), ["`a${", "`b${", "c", "}`", "}d`", "e"]);
+        assert_eq!(
+            texts("`a${ `b${c}` }d` e"),
+            ["`a${", "`b${", "c", "}`", "}d`", "e"]
+        );
         assert_eq!(texts("`a${{}}b`"), ["`a${", "{", "}", "}b`"]);
     }
 
     #[test]
     fn a_slash_divides_or_begins_a_regex() {
         assert_eq!(texts("a / b / c"), ["a", "/", "b", "/", "c"]);
-        assert_eq!(texts("x = /[/']/g.test(y)"), ["x", "=", "/[/']/g", ".", "test", "(", "y", ")"]);
+        assert_eq!(
+            texts("x = /[/']/g.test(y)"),
+            ["x", "=", "/[/']/g", ".", "test", "(", "y", ")"]
+        );
         assert_eq!(texts("return /`/"), ["return", "/`/"]);
         assert_eq!(texts("({}) / 2"), ["(", "{", "}", ")", "/", "2"]);
         assert_eq!(texts("} / 2\n/ 3"), ["}", "/", "2", "/", "3"]);
@@ -359,13 +395,21 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_the_first_character() {
-        let lines: Vec<u32> = read("a\n`x\ny` /*\n*/ b").list.iter().map(|token| token.line).collect();
+        let lines: Vec<u32> = read("a\n`x\ny` /*\n*/ b")
+            .list
+            .iter()
+            .map(|token| token.line)
+            .collect();
         assert_eq!(lines, [1, 2, 4]);
     }
 
     #[test]
     fn the_first_bracket_without_partner_is_told() {
-        let found = |source| read(source).unbalanced.map(|u| (u.bracket, u.line, u.opens));
+        let found = |source| {
+            read(source)
+                .unbalanced
+                .map(|u| (u.bracket, u.line, u.opens))
+        };
         assert_eq!(found("f({[1]})"), None);
         assert_eq!(found("a\n}"), Some(('}', 2, false)));
         assert_eq!(found("{\n(\n}"), Some(('}', 3, false)));
@@ -386,9 +430,20 @@ mod tests {
 
     #[test]
     fn any_text_can_be_read() {
-        for source in
-            ["'", "`", "`${", "/", "/*", "\\", "'\\", "1e", "é`${é", "\u{feff}#!x", "\u{2028}", "`\\"]
-        {
+        for source in [
+            "'",
+            "`",
+            "`${",
+            "/",
+            "/*",
+            "\\",
+            "'\\",
+            "1e",
+            "é`${é",
+            "\u{feff}#!x",
+            "\u{2028}",
+            "`\\",
+        ] {
             read(source);
         }
     }

@@ -7,7 +7,9 @@ use serde_json::json;
 
 #[test]
 fn gather_hands_all_parts_to_one_agent() {
-    let played = play("return await gather('Join these', ['first', { second: 2 }], { model: 'opus' })").run();
+    let played =
+        play("return await gather('Join these', ['first', { second: 2 }], { model: 'opus' })")
+            .run();
     insta::assert_snapshot!(played.task().prompt, @r#"
     Join these
 
@@ -27,11 +29,13 @@ fn gather_hands_all_parts_to_one_agent() {
 fn gather_tells_what_is_missing_and_why() {
     let source = "const parts = { auth: await agent.outcome('a'), pay: await agent.outcome('b'), old: null }\nawait gather('Join', parts, { label: 'sum' })";
     let played = play(source)
-        .agent(
-            |turn, task| {
-                if turn == 1 { failed(FailureClass::Timeout, "no answer in 30 s") } else { ok(task) }
-            },
-        )
+        .agent(|turn, task| {
+            if turn == 1 {
+                failed(FailureClass::Timeout, "no answer in 30 s")
+            } else {
+                ok(task)
+            }
+        })
         .run();
     insta::assert_snapshot!(played.tasks()[2].prompt, @r"
     Join
@@ -72,10 +76,11 @@ fn diamond() -> TaskAnswer {
 
 #[test]
 fn decompose_runs_what_the_planner_planned() {
-    let played =
-        play("return await decompose('Audit it', { worker: { tools: ['read'] }, gather: 'Sum up' })")
-            .agent(|turn, task| if turn == 0 { diamond() } else { ok(task) })
-            .run();
+    let played = play(
+        "return await decompose('Audit it', { worker: { tools: ['read'] }, gather: 'Sum up' })",
+    )
+    .agent(|turn, task| if turn == 0 { diamond() } else { ok(task) })
+    .run();
     insta::assert_snapshot!(played, @r#"
     warning flow.js:1 the script has no `meta`
     c0 flow.js:1 Split this goal into tasks for agents that work at the same time:⏎⏎Audit it⏎⏎Make 20 tasks at most, and only as many as help. Each agent sees its own prompt and… {"label":"plan","schema":["tasks"],"required":true}
@@ -89,10 +94,17 @@ fn decompose_runs_what_the_planner_planned() {
 
 #[test]
 fn ids_of_a_planner_may_be_words_of_the_language() {
-    let ids = ["constructor", "__proto__", "toString", "2", "valueOf", "hasOwnProperty", "1"];
+    let ids = [
+        "constructor",
+        "__proto__",
+        "toString",
+        "2",
+        "valueOf",
+        "hasOwnProperty",
+        "1",
+    ];
     let tasks = ids.map(|id| json!({"id": id, "prompt": format!("do {id}"), "needs": []}));
-    let last =
-        json!({"id": "last", "prompt": "{{__proto__}} and {{constructor}} and {{missing}}", "needs": []});
+    let last = json!({"id": "last", "prompt": "{{__proto__}} and {{constructor}} and {{missing}}", "needs": []});
     let failing = json!({"id": "missing", "prompt": "fail", "needs": []});
     let all: Vec<_> = tasks.into_iter().chain([last, failing]).collect();
     let source = "const { results, missing } = await decompose('x', { gather: 'Sum up' });
@@ -112,7 +124,10 @@ fn ids_of_a_planner_may_be_words_of_the_language() {
     assert_eq!(result["has"], false);
     let tasks = played.tasks();
     let asked = &tasks.last().unwrap().prompt;
-    let sections: Vec<&str> = asked.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let sections: Vec<&str> = asked
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
     // In the order of the plan, numbers too.
     assert_eq!(sections, [&ids[..], &["Missing"]].concat());
 }
@@ -126,7 +141,13 @@ fn results_by_such_ids_stand_in_prompts() {
         {"id": "toString", "prompt": "three", "needs": []},
     ]);
     let played = play("return (await decompose('x')).results.last")
-        .agent(move |turn, task| if turn == 0 { plan(tasks.clone()) } else { ok(task) })
+        .agent(move |turn, task| {
+            if turn == 0 {
+                plan(tasks.clone())
+            } else {
+                ok(task)
+            }
+        })
         .run();
     assert_eq!(played.result(), "\"one and two and three\"");
 }
@@ -136,7 +157,11 @@ fn decompose_lets_users_choose_models() {
     let played = play("await decompose('Audit it', { planner: 'opus', worker: 'sonnet', max: 3 })")
         .agent(|turn, task| if turn == 0 { diamond() } else { ok(task) })
         .run();
-    let models: Vec<_> = played.tasks().iter().map(|task| task.model.first().unwrap()).collect();
+    let models: Vec<_> = played
+        .tasks()
+        .iter()
+        .map(|task| task.model.first().unwrap())
+        .collect();
     assert_eq!(models, ["opus", "sonnet", "sonnet", "sonnet"]);
 }
 
@@ -154,13 +179,19 @@ fn decompose_asks_again_when_the_plan_is_wrong() {
     plan 1 cannot be used: tasks wait for each other: a → b → a (take out the need that matters least)
     plan 2 cannot be used: the plan has 3 tasks, 2 are allowed
     ");
-    assert!(played.tasks()[1].prompt.contains("tasks wait for each other: a → b → a"));
+    assert!(
+        played.tasks()[1]
+            .prompt
+            .contains("tasks wait for each other: a → b → a")
+    );
     assert!(played.result().contains(r#""results":{"a":"x"}"#));
 }
 
 #[test]
 fn decompose_gives_up_on_a_planner_that_does_not_learn() {
-    let played = play("await decompose('Audit it')").agent(|_, _| plan(json!([]))).run();
+    let played = play("await decompose('Audit it')")
+        .agent(|_, _| plan(json!([])))
+        .run();
     assert_eq!(played.tasks().len(), 3);
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed: Error: no usable plan after 3 tries: the plan has no tasks (name at least one task)");
 }
@@ -175,8 +206,14 @@ fn decompose_skips_what_needs_a_failed_task() {
         })
         .run();
     let result: serde_json::Value = serde_json::from_str(&played.result()).unwrap();
-    assert_eq!(result["results"], json!({ "join": null, "a": "Do a", "b": null }));
-    assert_eq!(result["missing"], json!({ "join": "it needs `b`, which has no result", "b": "boom" }));
+    assert_eq!(
+        result["results"],
+        json!({ "join": null, "a": "Do a", "b": null })
+    );
+    assert_eq!(
+        result["missing"],
+        json!({ "join": "it needs `b`, which has no result", "b": "boom" })
+    );
     assert!(played.tasks().last().unwrap().prompt.contains("- b: boom"));
 }
 
@@ -248,7 +285,9 @@ fn what_a_given_plan_says_beside_its_tasks_is_not_ignored_silently() {
         "phases": [{ "title": "One", "maxCost": 1 }],
         "tasks": [{ "id": "a", "prompt": "do a", "phase": "One" }],
     });
-    let played = play("\nawait decompose('all of it', { plan: args })").args(plan).run();
+    let played = play("\nawait decompose('all of it', { plan: args })")
+        .args(plan)
+        .run();
     assert_eq!(played.prompts(), ["do a"]);
     insta::assert_snapshot!(played.warnings().join("\n"), @r"
     warning flow.js:2 `maxCost` of the plan given to decompose() does nothing here: it holds where the plan is run by itself

@@ -7,7 +7,9 @@ use serde_json::json;
 
 #[test]
 fn without_schema_the_result_is_a_text() {
-    let played = play("return await agent('x')").agent(|_, _| TaskAnswer::ok("\"  line\\n\"")).run();
+    let played = play("return await agent('x')")
+        .agent(|_, _| TaskAnswer::ok("\"  line\\n\""))
+        .run();
     assert_eq!(played.result(), "\"  line\\n\"");
 }
 
@@ -24,7 +26,9 @@ fn a_task_that_has_no_result_is_null() {
         TaskAnswer::skipped("a person said so"),
         TaskAnswer::cancelled(),
     ] {
-        let played = play("return await agent('x')").agent(move |_, _| answer.clone()).run();
+        let played = play("return await agent('x')")
+            .agent(move |_, _| answer.clone())
+            .run();
         assert_eq!(played.result(), "null");
     }
 }
@@ -66,26 +70,37 @@ fn an_empty_prompt_throws() {
 
 #[test]
 fn refusals_reject_rather_than_throw_at_once() {
-    assert_eq!(result_of("return await agent('').catch(error => error.name)"), "\"TypeError\"");
+    assert_eq!(
+        result_of("return await agent('').catch(error => error.name)"),
+        "\"TypeError\""
+    );
 }
 
 #[test]
 fn a_spent_budget_throws() {
     let source = "const a = await agent('a'); const b = agent('b').catch(error => error.message); return [a, await b, budget.spent(), budget.remaining(), budget.total]";
-    let played = play(source).options(|options| options.budget_total = Some(10)).run();
-    assert_eq!(played.result(), r#"["a","the token budget is spent: 10 of 10 output tokens",10,0,10]"#);
+    let played = play(source)
+        .options(|options| options.budget_total = Some(10))
+        .run();
+    assert_eq!(
+        played.result(),
+        r#"["a","the token budget is spent: 10 of 10 output tokens",10,0,10]"#
+    );
 }
 
 #[test]
 fn agents_that_run_when_the_budget_is_spent_go_on() {
     let source = "return await Promise.all([agent('a'), agent('b'), agent('c')])";
-    let played = play(source).options(|options| options.budget_total = Some(10)).run();
+    let played = play(source)
+        .options(|options| options.budget_total = Some(10))
+        .run();
     assert_eq!(played.result(), r#"["a","b","c"]"#);
 }
 
 #[test]
 fn without_a_total_the_budget_is_endless() {
-    let source = "await agent('a'); return [budget.total, budget.spent(), budget.remaining() === Infinity]";
+    let source =
+        "await agent('a'); return [budget.total, budget.spent(), budget.remaining() === Infinity]";
     assert_eq!(result_of(source), "[null,10,true]");
 }
 
@@ -94,7 +109,10 @@ fn an_outcome_tells_all_and_never_throws() {
     let source = "return [await agent.outcome('x'), await agent.outcome('y', { required: true }), await agent.outcome('')]";
     let played = play(source)
         .agent(|turn, task| match turn {
-            0 => TaskAnswer { attempts: 2, ..ok(task) },
+            0 => TaskAnswer {
+                attempts: 2,
+                ..ok(task)
+            },
             _ => failed(FailureClass::Schema, "no fit"),
         })
         .run();
@@ -120,7 +138,13 @@ fn halves_of_characters_do_not_stop_a_run() {
 fn a_rejection_that_nobody_awaits_ends_nothing_and_is_told() {
     let source = "agent('a', { required: true }); Promise.reject(new Error('never awaited')); const late = agent('b', { required: true }); await agent('c'); return await late.catch(() => 'late')";
     let played = play(source)
-        .agent(|turn, task| if turn < 2 { failed(FailureClass::Server, "boom") } else { ok(task) })
+        .agent(|turn, task| {
+            if turn < 2 {
+                failed(FailureClass::Server, "boom")
+            } else {
+                ok(task)
+            }
+        })
         .run();
     assert_eq!(played.result(), "\"late\"");
     // Tasks that have failed are told by the run, whoever looks at them.
@@ -143,5 +167,8 @@ fn a_call_has_the_line_it_was_made_on() {
 #[test]
 fn the_same_answers_make_the_same_calls() {
     let source = "const found = await parallel([1, 2, 3].map(n => () => agent(`find ${n}`))); return parallel(found.map(f => () => agent(`check ${f}`)))";
-    assert_eq!(play(source).run().to_string(), play(source).run().to_string());
+    assert_eq!(
+        play(source).run().to_string(),
+        play(source).run().to_string()
+    );
 }

@@ -11,7 +11,10 @@ fn dollars_are_the_sum_of_all_answers_so_far() {
     let tenth = PicoUsd(PicoUsd::DOLLAR.0 / 10);
     let played = play(source)
         .options(|options| options.usd_total = Some(PicoUsd(PicoUsd::DOLLAR.0 / 2)))
-        .agent(move |_, task| TaskAnswer { cost: tenth, ..ok(task) })
+        .agent(move |_, task| TaskAnswer {
+            cost: tenth,
+            ..ok(task)
+        })
         .run();
     assert_eq!(played.result(), "[0.5,0,0.5,0.1,0.2,0.3]");
 }
@@ -20,7 +23,10 @@ fn dollars_are_the_sum_of_all_answers_so_far() {
 fn three_dimes_are_thirty_cents() {
     // As floats they are 0.30000000000000004.
     let played = play("for (const n of [1, 2, 3]) await agent(`${n}`); return budget.usd.spent()")
-        .agent(|_, task| TaskAnswer { cost: PicoUsd(PicoUsd::DOLLAR.0 / 10), ..ok(task) })
+        .agent(|_, task| TaskAnswer {
+            cost: PicoUsd(PicoUsd::DOLLAR.0 / 10),
+            ..ok(task)
+        })
         .run();
     assert_eq!(played.result(), "0.3");
 }

@@ -15,9 +15,10 @@ fn counted(source: &str) -> Play {
 
 #[test]
 fn a_result_that_is_accepted_is_the_result() {
-    let played =
-        counted("return agent('x', { model: ['haiku', 'opus'], label: 'l', check: async (n) => n === 0 })")
-            .run();
+    let played = counted(
+        "return agent('x', { model: ['haiku', 'opus'], label: 'l', check: async (n) => n === 0 })",
+    )
+    .run();
     insta::assert_snapshot!(played, @r#"
     warning flow.js:1 the script has no `meta`
     c0 flow.js:1 x {"label":"l","model":"haiku"}
@@ -77,14 +78,23 @@ fn what_a_check_throws_is_what_it_has_against_the_result() {
     )
     .run();
     assert_eq!(played.result(), "1");
-    assert!(played.prompts()[1].ends_with("no zero"), "{}", played.prompts()[1]);
+    assert!(
+        played.prompts()[1].ends_with("no zero"),
+        "{}",
+        played.prompts()[1]
+    );
     let blank = counted("return agent('x', { check: () => { throw new Error(' ') } })").run();
     assert_eq!((blank.result().as_str(), blank.tasks().len()), ("null", 2));
 }
 
 #[test]
 fn an_empty_text_says_that_nothing_is_wrong() {
-    assert_eq!(counted("return agent('x', { check: () => [].join() })").run().result(), "0");
+    assert_eq!(
+        counted("return agent('x', { check: () => [].join() })")
+            .run()
+            .result(),
+        "0"
+    );
 }
 
 #[test]
@@ -99,11 +109,13 @@ fn a_check_that_says_nothing_is_a_mistake_and_costs_nothing_more() {
 #[test]
 fn a_try_that_fails_by_itself_ends_the_task() {
     let played = play("return agent.outcome('x', { model: ['haiku', 'opus'], check: () => 'no' })")
-        .agent(
-            |turn, task| {
-                if turn == 0 { ok(task) } else { failed(FailureClass::Timeout, "no answer in 30 s") }
-            },
-        )
+        .agent(|turn, task| {
+            if turn == 0 {
+                ok(task)
+            } else {
+                failed(FailureClass::Timeout, "no answer in 30 s")
+            }
+        })
         .run();
     insta::assert_snapshot!(played.result(), @r#"{"status":"failed","value":null,"reason":"no answer in 30 s","model":null,"attempts":2,"cost":0.01}"#);
 }
@@ -122,7 +134,9 @@ fn other_checks_are_left_to_the_engine_and_come_first() {
 #[test]
 fn a_check_cannot_change_the_result() {
     let source = "return agent('x', { check: (r) => { r.n = 2; return true } })";
-    let played = play(source).agent(|_, _| TaskAnswer::ok(r#"{"n":1}"#)).run();
+    let played = play(source)
+        .agent(|_, _| TaskAnswer::ok(r#"{"n":1}"#))
+        .run();
     assert_eq!(played.result(), r#"{"n":1}"#);
 }
 
@@ -153,18 +167,22 @@ fn helpers_take_checks_too() {
 #[test]
 fn limits_hold_for_every_try() {
     let source = "return agent.outcome('x', { check: () => false })";
-    let played = counted(source).options(|options| options.budget_total = Some(5)).run();
+    let played = counted(source)
+        .options(|options| options.budget_total = Some(5))
+        .run();
     insta::assert_snapshot!(played.result(), @r#"{"status":"failed","value":null,"reason":"the token budget is spent: 10 of 5 output tokens","model":null,"attempts":1,"cost":0.01}"#);
-    let played =
-        counted("await agent('x', { check: () => false })").options(|o| o.limits.agents_max = 1).run();
+    let played = counted("await agent('x', { check: () => false })")
+        .options(|o| o.limits.agents_max = 1)
+        .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 1: RangeError: this run has made 1 calls, no more are allowed");
 }
 
 #[test]
 fn a_plan_takes_checks_as_satisfied() {
-    let source =
-        "return agent('x', { model: ['haiku', 'opus'], check: () => { throw new Error('never called') } })";
-    let played = counted(source).options(|options| options.assumes_checks = true).run();
+    let source = "return agent('x', { model: ['haiku', 'opus'], check: () => { throw new Error('never called') } })";
+    let played = counted(source)
+        .options(|options| options.assumes_checks = true)
+        .run();
     insta::assert_snapshot!(played, @r#"
     warning flow.js:1 the script has no `meta`
     c0 flow.js:1 x {"model":["haiku","opus"]}
@@ -180,7 +198,11 @@ fn commands_are_not_told_what_is_wrong() {
 #[test]
 fn what_was_spent_on_all_tries_counts() {
     let source = "await agent('x', { check: () => false }); return budget.usd.spent()";
-    let played =
-        play(source).agent(|_, task| TaskAnswer { cost: PicoUsd(PicoUsd::DOLLAR.0), ..ok(task) }).run();
+    let played = play(source)
+        .agent(|_, task| TaskAnswer {
+            cost: PicoUsd(PicoUsd::DOLLAR.0),
+            ..ok(task)
+        })
+        .run();
     assert_eq!(played.result(), "2");
 }

@@ -79,8 +79,7 @@ fn anything_can_be_thrown() {
 
 #[test]
 fn long_messages_are_kept_whole() {
-    let source =
-        "try { await agent('x', { effort: 'y'.repeat(50) }) } catch (e) { return e.message.length > 80 }";
+    let source = "try { await agent('x', { effort: 'y'.repeat(50) }) } catch (e) { return e.message.length > 80 }";
     assert_eq!(result_of(source), "true");
 }
 
@@ -91,7 +90,10 @@ fn the_line_is_marked_for_reports() {
     let label = error.labels().unwrap().next().unwrap();
     let span: SourceSpan = *label.inner();
     let marked = error.source_code().unwrap().read_span(&span, 0, 0).unwrap();
-    assert_eq!(std::str::from_utf8(marked.data()).unwrap().trim(), "null.x // here");
+    assert_eq!(
+        std::str::from_utf8(marked.data()).unwrap().trim(),
+        "null.x // here"
+    );
     assert_eq!(error.code().unwrap().to_string(), "script::runtime");
 }
 
@@ -125,6 +127,10 @@ fn a_rejection_that_is_handled_in_time_is_none() {
         "await agent('').catch(() => {}); await agent.outcome(''); return 1",
     ] {
         let played = play(source).run();
-        assert_eq!((played.result(), played.uncaught()), ("1".to_owned(), String::new()), "{source}");
+        assert_eq!(
+            (played.result(), played.uncaught()),
+            ("1".to_owned(), String::new()),
+            "{source}"
+        );
     }
 }

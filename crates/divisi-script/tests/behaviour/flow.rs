@@ -17,7 +17,13 @@ fn parallel_starts_everything_at_once() {
         "await parallel(['a', 'b'].map(x => async () => { await agent(x); log('done ' + x) })); log('all')",
     )
     .run();
-    assert_eq!(played.calls[2..4].iter().filter_map(|call| call.id()).count(), 2);
+    assert_eq!(
+        played.calls[2..4]
+            .iter()
+            .filter_map(|call| call.id())
+            .count(),
+        2
+    );
     assert_eq!(played.logs(), ["done a", "done b", "all"]);
 }
 
@@ -25,7 +31,13 @@ fn parallel_starts_everything_at_once() {
 fn parallel_turns_what_throws_into_null() {
     let source = "return await parallel([\n  () => { throw new Error('at once') },\n  async () => { await agent('a'); throw 'later' },\n  () => agent('b', { required: true }),\n  () => agent('c'),\n  () => undefined,\n])";
     let played = play(source)
-        .agent(|_, task| if task.required { failed(FailureClass::Server, "boom") } else { ok(task) })
+        .agent(|_, task| {
+            if task.required {
+                failed(FailureClass::Server, "boom")
+            } else {
+                ok(task)
+            }
+        })
         .run();
     assert_eq!(played.result(), r#"[null,null,null,"c",null]"#);
     insta::assert_snapshot!(played.warnings().join("\n"), @r"
@@ -37,7 +49,8 @@ fn parallel_turns_what_throws_into_null() {
 
 #[test]
 fn parallel_says_once_what_many_items_throw() {
-    let played = play("await parallel(Array.from({ length: 100 }, () => () => {\n  null.x\n}))").run();
+    let played =
+        play("await parallel(Array.from({ length: 100 }, () => () => {\n  null.x\n}))").run();
     insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:2 item 0 of `parallel` is null because it threw TypeError: cannot read property 'x' of null");
 }
 
@@ -57,7 +70,10 @@ fn parallel_awaits_promises_with_a_warning() {
 
 #[test]
 fn nothing_in_parallel_is_an_empty_list() {
-    assert_eq!(result_of("return [await parallel([]), await pipeline([], x => x)]"), "[[],[]]");
+    assert_eq!(
+        result_of("return [await parallel([]), await pipeline([], x => x)]"),
+        "[[],[]]"
+    );
 }
 
 #[test]
@@ -69,7 +85,10 @@ fn pipeline_hands_on_the_result_the_item_and_the_index() {
 #[test]
 fn pipeline_has_no_barrier() {
     let source = "await pipeline(['a', 'b'], x => agent(`1 ${x}`), x => agent(`2 ${x}`))";
-    assert_eq!(play(source).order(Order::Last).run().prompts(), ["1 a", "1 b", "2 1 b", "2 1 a"]);
+    assert_eq!(
+        play(source).order(Order::Last).run().prompts(),
+        ["1 a", "1 b", "2 1 b", "2 1 a"]
+    );
 }
 
 #[test]
@@ -98,7 +117,10 @@ fn pipeline_takes_a_list_and_functions() {
 
 #[test]
 fn more_than_4096_items_are_an_error_never_a_cut() {
-    assert_eq!(result_of("return (await parallel(Array(4096).fill(() => 1))).length"), "4096");
+    assert_eq!(
+        result_of("return (await parallel(Array(4096).fill(() => 1))).length"),
+        "4096"
+    );
     insta::assert_snapshot!(error_of("await parallel(Array(4097).fill(() => 1))"), @"script `flow.js` failed at line 1: RangeError: parallel() takes 4096 functions at most, not 4097");
     insta::assert_snapshot!(error_of("await pipeline(Array(4097).fill(1), x => x)"), @"script `flow.js` failed at line 1: RangeError: pipeline() takes 4096 items at most, not 4097");
 }
@@ -106,5 +128,15 @@ fn more_than_4096_items_are_an_error_never_a_cut() {
 #[test]
 fn log_takes_anything() {
     let played = play("log('a'); log({ b: 1 }); log(); console.log('c', [1], null); console.error(new TypeError('d')); log(10n)").run();
-    assert_eq!(played.logs(), ["a", r#"{"b":1}"#, "undefined", "c [1] null", "TypeError: d", "10"]);
+    assert_eq!(
+        played.logs(),
+        [
+            "a",
+            r#"{"b":1}"#,
+            "undefined",
+            "c [1] null",
+            "TypeError: d",
+            "10"
+        ]
+    );
 }

@@ -103,9 +103,13 @@ fn a_planners_tasks_are_a_group() {
 
 #[test]
 fn a_nested_flow_is_part_of_the_group_it_is_called_in() {
-    let played = play("await parallel([() => workflow('inner'), () => agent('a')])\nawait agent('after')")
-        .library("inner", "await agent('x')\nawait parallel([() => agent('y')])\nawait agent('z')")
-        .run();
+    let played =
+        play("await parallel([() => workflow('inner'), () => agent('a')])\nawait agent('after')")
+            .library(
+                "inner",
+                "await agent('x')\nawait parallel([() => agent('y')])\nawait agent('z')",
+            )
+            .run();
     insta::assert_snapshot!(played.groups(), @r"
     g0 flow.js:1 Parallel of 2
     c1 a in g0
@@ -122,7 +126,10 @@ fn a_nested_flow_is_part_of_the_group_it_is_called_in() {
 #[test]
 fn gather_says_that_it_tells_what_is_missing() {
     let informed = |source: &str| -> Vec<bool> {
-        let calls = play(source).agent(|_, _| failed(FailureClass::Server, "no")).run().calls;
+        let calls = play(source)
+            .agent(|_, _| failed(FailureClass::Server, "no"))
+            .run()
+            .calls;
         let informed = |call: &Call| match call {
             Call::Task { is_informed, .. } => Some(*is_informed),
             _ => None,
@@ -151,8 +158,20 @@ fn widths_are_read_and_change_nothing_else() {
             _ => None,
         })
     };
-    assert_eq!(expected("12"), Some(Expect { all: Some(12), ..Expect::default() }));
+    assert_eq!(
+        expected("12"),
+        Some(Expect {
+            all: Some(12),
+            ..Expect::default()
+        })
+    );
     let by_path = [("files".to_owned(), 2), ("report.files".to_owned(), 0)].into();
-    assert_eq!(expected("{ files: 2, 'report.files': 0 }"), Some(Expect { by_path, ..Expect::default() }));
+    assert_eq!(
+        expected("{ files: 2, 'report.files': 0 }"),
+        Some(Expect {
+            by_path,
+            ..Expect::default()
+        })
+    );
     insta::assert_snapshot!(crate::play::error_of("await agent('a', { expect: { files: 'many' } })"), @r#"script `flow.js` failed at line 1: TypeError: the option `expect.files` has to be a whole number from 0, not "many""#);
 }

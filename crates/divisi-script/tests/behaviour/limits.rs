@@ -17,7 +17,12 @@ fn an_endless_loop_is_stopped_at_its_line() {
     let played = hurried("let n = 0\nwhile (true) {\n  n++\n}").run();
     assert_eq!(played.error().kind(), ErrorKind::Busy);
     assert_eq!(played.error().site().unwrap().line, 2);
-    assert!(played.error().to_string().ends_with("it computed for more than 50ms without waiting"));
+    assert!(
+        played
+            .error()
+            .to_string()
+            .ends_with("it computed for more than 50ms without waiting")
+    );
 }
 
 #[test]
@@ -28,10 +33,18 @@ fn an_endless_loop_after_an_await_is_stopped_at_its_line() {
 
 #[test]
 fn an_endless_loop_cannot_be_caught() {
-    let played = hurried("try {\n  for (;;) {}\n} catch {} finally { log('never') }\nreturn 1").run();
-    assert_eq!((played.error().kind(), played.error().site().unwrap().line), (ErrorKind::Busy, 2));
-    let played = hurried("return await parallel([() => agent('x').then(() => {\n  for (;;) {}\n})])").run();
-    assert_eq!((played.error().kind(), played.error().site().unwrap().line), (ErrorKind::Busy, 2));
+    let played =
+        hurried("try {\n  for (;;) {}\n} catch {} finally { log('never') }\nreturn 1").run();
+    assert_eq!(
+        (played.error().kind(), played.error().site().unwrap().line),
+        (ErrorKind::Busy, 2)
+    );
+    let played =
+        hurried("return await parallel([() => agent('x').then(() => {\n  for (;;) {}\n})])").run();
+    assert_eq!(
+        (played.error().kind(), played.error().site().unwrap().line),
+        (ErrorKind::Busy, 2)
+    );
 }
 
 /// What is asked of values that a script throws, returns, logs or passes on runs code of the
@@ -55,7 +68,9 @@ fn endless_answers_to_our_own_questions_are_stopped() {
         error("message") + "log(e)",
         error("message") + "console.error(e)",
         format!("return await parallel([() => {{ throw {{toString() {endless}}} }}])"),
-        format!("return await pipeline([1], () => {{ throw {{[Symbol.toPrimitive]() {endless}}} }})"),
+        format!(
+            "return await pipeline([1], () => {{ throw {{[Symbol.toPrimitive]() {endless}}} }})"
+        ),
         format!("throw {{toJSON() {endless}}}"),
         format!("return {{toJSON() {endless}}}"),
         format!("return {{get a() {endless}}}"),
@@ -74,7 +89,8 @@ fn endless_answers_to_our_own_questions_are_stopped() {
 #[test]
 fn what_is_thrown_is_cut_to_what_can_be_read() {
     for field in ["message", "stack"] {
-        let source = format!("const e = new Error('x'); e.{field} = 'é'.repeat(5_000_000); throw e");
+        let source =
+            format!("const e = new Error('x'); e.{field} = 'é'.repeat(5_000_000); throw e");
         let error = play(&source).run().error().to_string();
         assert!(error.len() < 100_000, "{field}: {}", error.len());
     }
@@ -89,16 +105,27 @@ fn endless_small_steps_are_stopped_too() {
 #[test]
 fn an_endless_regex_is_stopped() {
     let played = hurried("\nreturn /^(a+)+$/.test('a'.repeat(40) + 'b')").run();
-    assert_eq!((played.error().kind(), played.error().site().unwrap().line), (ErrorKind::Busy, 2));
+    assert_eq!(
+        (played.error().kind(), played.error().site().unwrap().line),
+        (ErrorKind::Busy, 2)
+    );
 }
 
 #[test]
 fn a_hog_of_memory_is_stopped() {
     let small = |limits: &mut HostLimits| limits.memory_bytes_max = 16 << 20;
     // Pieces so large that what the last one does not fit into is room to say where.
-    let played = limited("const all = []\nfor (;;) all.push('x'.repeat(100_000) + all.length)", small).run();
+    let played = limited(
+        "const all = []\nfor (;;) all.push('x'.repeat(100_000) + all.length)",
+        small,
+    )
+    .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` was stopped at line 2: it used more than 16 MiB of memory");
-    let played = limited("await agent('x')\nconst all = []\nfor (;;) all.push({})", small).run();
+    let played = limited(
+        "await agent('x')\nconst all = []\nfor (;;) all.push({})",
+        small,
+    )
+    .run();
     assert_eq!(played.error().kind(), ErrorKind::Memory);
     let played = limited(
         "await parallel([async () => { const all = []; for (;;) all.push('x'.repeat(9999) + all.length) }])",
@@ -123,18 +150,24 @@ fn waiting_for_nothing_is_an_error() {
 
 #[test]
 fn more_calls_than_allowed_throw() {
-    let played =
-        limited("return await parallel([1, 2, 3].map(n => () => agent(`${n}`)))", |l| l.agents_max = 2).run();
+    let played = limited(
+        "return await parallel([1, 2, 3].map(n => () => agent(`${n}`)))",
+        |l| l.agents_max = 2,
+    )
+    .run();
     assert_eq!(played.result(), r#"["1","2",null]"#);
     insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:1 item 2 of `parallel` is null because it threw RangeError: this run has made 2 calls, no more are allowed");
 }
 
 #[test]
 fn messages_are_counted_and_cut() {
-    let played = limited("for (let n = 0; n < 9; n++) log('message ' + n)", |limits| {
-        limits.messages_max = 3;
-        limits.message_chars_max = 7;
-    })
+    let played = limited(
+        "for (let n = 0; n < 9; n++) log('message ' + n)",
+        |limits| {
+            limits.messages_max = 3;
+            limits.message_chars_max = 7;
+        },
+    )
     .run();
     insta::assert_snapshot!(played, @r"
     warning flow.js:1 the scr…
@@ -164,8 +197,15 @@ fn texts_without_sense_are_refused_in_time() {
         "}); for (;;) {} (() => {".to_owned(),
         "}, (() => { for (;;) {} })(), async () => {".to_owned(),
     ] {
-        let limits = HostLimits { busy_max: Duration::from_millis(50), ..HostLimits::default() };
-        assert!(Script::parse_within("flow.js", &source, &limits).is_err(), "{}", &source[..20]);
+        let limits = HostLimits {
+            busy_max: Duration::from_millis(50),
+            ..HostLimits::default()
+        };
+        assert!(
+            Script::parse_within("flow.js", &source, &limits).is_err(),
+            "{}",
+            &source[..20]
+        );
     }
 }
 
@@ -180,17 +220,25 @@ fn fatal_errors_end_nothing_but_the_script() {
 
 #[test]
 fn calls_that_a_limit_refuses_are_counted() {
-    let asks =
-        "await parallel([1, 2, 3].map((n) => () => agent(`${n}`))); await agent.outcome('4'); return 1";
+    let asks = "await parallel([1, 2, 3].map((n) => () => agent(`${n}`))); await agent.outcome('4'); return 1";
     let played = limited(asks, |limits| limits.agents_max = 1).run();
-    assert_eq!(played.refused(), ["refused 2: Call { calls_max: 1 }", "refused 1: Call { calls_max: 1 }"]);
-    let checked =
-        "return await agent('x', { check: (x) => 'no', model: ['haiku', 'opus'] }).catch(() => 'refused')";
+    assert_eq!(
+        played.refused(),
+        [
+            "refused 2: Call { calls_max: 1 }",
+            "refused 1: Call { calls_max: 1 }"
+        ]
+    );
+    let checked = "return await agent('x', { check: (x) => 'no', model: ['haiku', 'opus'] }).catch(() => 'refused')";
     let played = limited(checked, |limits| limits.agents_max = 1).run();
-    assert_eq!((played.result(), played.refused().len()), ("\"refused\"".to_owned(), 1));
-    let played = play("await agent('1'); return await parallel([() => agent('2'), () => agent('3')])")
-        .options(|options| options.budget_total = Some(1))
-        .run();
+    assert_eq!(
+        (played.result(), played.refused().len()),
+        ("\"refused\"".to_owned(), 1)
+    );
+    let played =
+        play("await agent('1'); return await parallel([() => agent('2'), () => agent('3')])")
+            .options(|options| options.budget_total = Some(1))
+            .run();
     assert_eq!(played.refused(), ["refused 2: Tokens { total: 1 }"]);
     assert_eq!(limited(asks, |_| ()).run().refused(), [""; 0]);
 }

@@ -8,7 +8,11 @@ fn task(options: &str) -> serde_json::Value {
 }
 
 fn refusal(options: &str) -> String {
-    play(&format!("await agent('x', {options})")).run().error().detail().to_owned()
+    play(&format!("await agent('x', {options})"))
+        .run()
+        .error()
+        .detail()
+        .to_owned()
 }
 
 #[test]
@@ -31,8 +35,14 @@ fn every_option_reaches_the_task() {
 
 #[test]
 fn what_is_not_given_is_left_to_the_run() {
-    assert_eq!(task("{ label: undefined, model: null }"), json!({ "prompt": "x" }));
-    assert_eq!(json!(play("await agent('x', null)").run().task()), json!({ "prompt": "x" }));
+    assert_eq!(
+        task("{ label: undefined, model: null }"),
+        json!({ "prompt": "x" })
+    );
+    assert_eq!(
+        json!(play("await agent('x', null)").run().task()),
+        json!({ "prompt": "x" })
+    );
 }
 
 #[test]
@@ -53,9 +63,15 @@ fn unknown_options_are_warned_of_once() {
 
 #[test]
 fn models_may_be_one_or_several() {
-    assert_eq!(task("{ model: ['haiku', 'opus'] }")["model"], json!(["haiku", "opus"]));
+    assert_eq!(
+        task("{ model: ['haiku', 'opus'] }")["model"],
+        json!(["haiku", "opus"])
+    );
     assert_eq!(task("{ model: ['haiku'] }")["model"], "haiku");
-    assert_eq!(task("{ fallback: ['haiku', 'gpt-5'] }")["fallback"], json!(["haiku", "gpt-5"]));
+    assert_eq!(
+        task("{ fallback: ['haiku', 'gpt-5'] }")["fallback"],
+        json!(["haiku", "gpt-5"])
+    );
     insta::assert_snapshot!(refusal("{ model: [] }"), @"TypeError: the option `model` has to be a model, or a list of them, not []");
     insta::assert_snapshot!(refusal("{ fallback: 3 }"), @"TypeError: the option `fallback` has to be a string, not 3");
 }
@@ -74,12 +90,20 @@ fn dollars_are_what_is_written_to_the_last_digit() {
         ("0.1 + 0.2", 300_000_000_000),
         ("2 / 3", 666_666_666_666),
     ] {
-        assert_eq!(task(&format!("{{ maxCost: {written} }}"))["maxCost"], pico, "{written}");
+        assert_eq!(
+            task(&format!("{{ maxCost: {written} }}"))["maxCost"],
+            pico,
+            "{written}"
+        );
     }
     insta::assert_snapshot!(refusal("{ maxCost: -1 }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not -1");
     insta::assert_snapshot!(refusal("{ maxCost: NaN }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not NaN");
     insta::assert_snapshot!(refusal("{ maxCost: 1e9 }"), @"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not 1000000000");
-    assert_eq!(task("{ maxCost: budget.usd.remaining() / 2 }"), json!({ "prompt": "x" }), "no limit");
+    assert_eq!(
+        task("{ maxCost: budget.usd.remaining() / 2 }"),
+        json!({ "prompt": "x" }),
+        "no limit"
+    );
     insta::assert_snapshot!(refusal("{ maxCost: 'five' }"), @r#"TypeError: the option `maxCost` has to be dollars, a number from 0 to 18 million or a text such as '$0.50', not "five""#);
 }
 
@@ -91,7 +115,10 @@ fn checks_are_commands_schemas_and_judges() {
         checks("{ schema: { type: 'string', maxLength: 9 } }"),
         r#"[{"schema":{"type":"string","maxLength":9}}]"#
     );
-    assert_eq!(checks("{ judge: 'short?' }"), r#"[{"judge":{"rubric":"short?","threshold":7}}]"#);
+    assert_eq!(
+        checks("{ judge: 'short?' }"),
+        r#"[{"judge":{"rubric":"short?","threshold":7}}]"#
+    );
     assert_eq!(
         checks("[{ command: 'make' }, { judge: 'short?', model: 'opus', threshold: 9 }]"),
         r#"[{"command":"make"},{"judge":{"rubric":"short?","model":"opus","threshold":9}}]"#
@@ -125,7 +152,11 @@ fn a_value_that_cannot_be_meant_throws() {
 fn the_phase_is_the_one_at_the_time_of_the_call() {
     let source = "phase('One'); const a = agent('a'); phase('Two'); const b = agent('b', { phase: 'Own' }); const c = agent('c'); await Promise.all([a, b, c])";
     let played = play(source).run();
-    let phases: Vec<_> = played.tasks().iter().map(|task| task.phase.as_deref()).collect();
+    let phases: Vec<_> = played
+        .tasks()
+        .iter()
+        .map(|task| task.phase.as_deref())
+        .collect();
     assert_eq!(phases, [Some("One"), Some("Own"), Some("Two")]);
     insta::assert_snapshot!(played, @r#"
     warning flow.js:1 the script has no `meta`
@@ -141,6 +172,10 @@ fn the_phase_is_the_one_at_the_time_of_the_call() {
 #[test]
 fn tasks_share_a_schema_they_have_in_common() {
     let played = play("const schema = { type: 'object' }; await Promise.all([agent('a', { schema }), agent('b', { schema })])").run();
-    let schemas: Vec<_> = played.tasks().iter().map(|task| task.schema.clone().unwrap()).collect();
+    let schemas: Vec<_> = played
+        .tasks()
+        .iter()
+        .map(|task| task.schema.clone().unwrap())
+        .collect();
     assert!(std::sync::Arc::ptr_eq(&schemas[0], &schemas[1]));
 }

@@ -84,12 +84,20 @@ impl Play {
     }
 
     pub(crate) fn run(mut self) -> Played {
-        let mut played = Played { calls: Vec::new(), result: Ok(String::new()) };
+        let mut played = Played {
+            calls: Vec::new(),
+            result: Ok(String::new()),
+        };
         let started = Script::parse("flow.js", &self.source)
             .and_then(|script| Host::start(&script, self.args.take(), self.options.clone()));
         let (mut host, calls) = match started {
             Ok(started) => started,
-            Err(error) => return Played { result: Err(error), ..played },
+            Err(error) => {
+                return Played {
+                    result: Err(error),
+                    ..played
+                };
+            }
         };
         let mut waiting = VecDeque::new();
         played.take(calls, &mut waiting);
@@ -98,7 +106,10 @@ impl Play {
                 played.result = result.map(|json| json.to_string());
                 break;
             }
-            let call = self.order.pick(&mut waiting, turn).expect("a script that waits has open calls");
+            let call = self
+                .order
+                .pick(&mut waiting, turn)
+                .expect("a script that waits has open calls");
             let id = call.id().expect("only calls with an id wait");
             let answer = self.answer(turn, &call);
             let calls = host.resolve(id, answer).expect("the call is open");
@@ -110,12 +121,18 @@ impl Play {
     fn answer(&mut self, turn: usize, call: &Call) -> Answer {
         match call {
             Call::Task { task, .. } => Answer::Task((self.agent)(turn, task)),
-            Call::Load { reference: ScriptRef::Name(name) | ScriptRef::Path(name), .. } => {
-                match self.library.get(name) {
-                    Some(source) => Answer::Source { name: format!("{name}.js"), source: source.clone() },
-                    None => Answer::LoadFailed { message: format!("there is no flow `{name}`") },
-                }
-            }
+            Call::Load {
+                reference: ScriptRef::Name(name) | ScriptRef::Path(name),
+                ..
+            } => match self.library.get(name) {
+                Some(source) => Answer::Source {
+                    name: format!("{name}.js"),
+                    source: source.clone(),
+                },
+                None => Answer::LoadFailed {
+                    message: format!("there is no flow `{name}`"),
+                },
+            },
             other => panic!("{other:?} needs no answer"),
         }
     }
@@ -142,13 +159,19 @@ impl Played {
 
     /// What was thrown where nothing listens; empty when nothing was.
     pub(crate) fn uncaught(&self) -> String {
-        let uncaught = self.calls.iter().filter(|call| matches!(call, Call::Uncaught { .. }));
+        let uncaught = self
+            .calls
+            .iter()
+            .filter(|call| matches!(call, Call::Uncaught { .. }));
         uncaught.map(call_line).collect()
     }
 
     /// What limits have refused.
     pub(crate) fn refused(&self) -> Vec<String> {
-        let refused = self.calls.iter().filter(|call| matches!(call, Call::Refused { .. }));
+        let refused = self
+            .calls
+            .iter()
+            .filter(|call| matches!(call, Call::Refused { .. }));
         refused.map(call_line).collect()
     }
 
@@ -161,7 +184,9 @@ impl Played {
     }
 
     pub(crate) fn error(&self) -> &ScriptError {
-        self.result.as_ref().expect_err("the script should have failed")
+        self.result
+            .as_ref()
+            .expect_err("the script should have failed")
     }
 
     pub(crate) fn tasks(&self) -> Vec<&Task> {
@@ -179,18 +204,27 @@ impl Played {
     }
 
     pub(crate) fn prompts(&self) -> Vec<&str> {
-        self.tasks().into_iter().map(|task| task.prompt.as_ref()).collect()
+        self.tasks()
+            .into_iter()
+            .map(|task| task.prompt.as_ref())
+            .collect()
     }
 
     pub(crate) fn logs(&self) -> Vec<&str> {
         let log = |call: &Call| matches!(call, Call::Log { .. });
-        self.calls.iter().filter(|call| log(call)).map(text).collect()
+        self.calls
+            .iter()
+            .filter(|call| log(call))
+            .map(text)
+            .collect()
     }
 
     /// Tasks with their groups, and where groups begin and end.
     pub(crate) fn groups(&self) -> String {
         let line = |call: &Call| match call {
-            Call::Task { id, task, group, .. } => Some(format!(
+            Call::Task {
+                id, task, group, ..
+            } => Some(format!(
                 "{id} {} in {}",
                 short(&task.prompt),
                 group.map_or("none".into(), |g| g.to_string())
@@ -203,14 +237,20 @@ impl Played {
             | Call::Log { .. }
             | Call::Warning { .. } => None,
         };
-        self.calls.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+        self.calls
+            .iter()
+            .filter_map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Warnings with their lines, but not the one that `meta` is missing.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let warning = |call: &&Call| matches!(call, Call::Warning { .. });
         let warnings = self.calls.iter().filter(warning).map(call_line);
-        warnings.filter(|line| !line.ends_with("the script has no `meta`")).collect()
+        warnings
+            .filter(|line| !line.ends_with("the script has no `meta`"))
+            .collect()
     }
 }
 
@@ -231,8 +271,12 @@ fn call_line(call: &Call) -> String {
     match call {
         Call::Task { id, task, site, .. } => {
             let mut asked = json!(task);
-            let prompt = asked.as_object_mut().and_then(|asked| asked.shift_remove("prompt"));
-            let prompt = prompt.and_then(|prompt| prompt.as_str().map(short)).unwrap_or_default();
+            let prompt = asked
+                .as_object_mut()
+                .and_then(|asked| asked.shift_remove("prompt"));
+            let prompt = prompt
+                .and_then(|prompt| prompt.as_str().map(short))
+                .unwrap_or_default();
             if let Some(schema) = asked.get_mut("schema") {
                 *schema = schema["properties"]
                     .as_object()
@@ -243,22 +287,46 @@ fn call_line(call: &Call) -> String {
             format!("{id} {line} {prompt} {asked}")
         }
         Call::Load { id, reference, .. } => format!("{id} load {reference}"),
-        Call::GroupBegan { id, kind, width, parent, site } => {
+        Call::GroupBegan {
+            id,
+            kind,
+            width,
+            parent,
+            site,
+        } => {
             let line = site.as_ref().map_or("?".to_owned(), ToString::to_string);
-            let parent = parent.map(|parent| format!(" in {parent}")).unwrap_or_default();
+            let parent = parent
+                .map(|parent| format!(" in {parent}"))
+                .unwrap_or_default();
             format!("{id} {line} {kind:?} of {width}{parent}")
         }
         Call::GroupEnded { id } => format!("{id} ended"),
-        Call::Uncaught { message, site, count } => {
-            let site = site.as_ref().map(|site| format!("{site} ")).unwrap_or_default();
+        Call::Uncaught {
+            message,
+            site,
+            count,
+        } => {
+            let site = site
+                .as_ref()
+                .map(|site| format!("{site} "))
+                .unwrap_or_default();
             format!("uncaught {site}{message}, {count} in all")
         }
         Call::Refused { refusal, count } => format!("refused {count}: {refusal:?}"),
         Call::Phase { title, cap: None } => format!("phase {title}"),
-        Call::Phase { title, cap: Some(cap) } => format!("phase {title} for {cap}"),
+        Call::Phase {
+            title,
+            cap: Some(cap),
+        } => format!("phase {title} for {cap}"),
         Call::Log { message } => format!("log {}", short(message)),
-        Call::Warning { message, site: Some(site) } => format!("warning {site} {message}"),
-        Call::Warning { message, site: None } => format!("warning {message}"),
+        Call::Warning {
+            message,
+            site: Some(site),
+        } => format!("warning {site} {message}"),
+        Call::Warning {
+            message,
+            site: None,
+        } => format!("warning {message}"),
     }
 }
 
@@ -274,7 +342,8 @@ fn short(text: &str) -> String {
 /// The calls in order, then how it ended.
 impl fmt::Display for Played {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_group = |call: &&Call| matches!(call, Call::GroupBegan { .. } | Call::GroupEnded { .. });
+        let is_group =
+            |call: &&Call| matches!(call, Call::GroupBegan { .. } | Call::GroupEnded { .. });
         for call in self.calls.iter().filter(|call| !is_group(call)) {
             writeln!(f, "{}", call_line(call))?;
         }
@@ -287,8 +356,10 @@ impl fmt::Display for Played {
 
 /// An answer that fits: a sample of the schema, or the prompt again.
 pub(crate) fn ok(task: &Task) -> TaskAnswer {
-    let value =
-        task.schema.as_ref().map_or_else(|| json!(short(&task.prompt)), |schema| sample(schema, "value"));
+    let value = task.schema.as_ref().map_or_else(
+        || json!(short(&task.prompt)),
+        |schema| sample(schema, "value"),
+    );
     TaskAnswer {
         model: Some("fake".into()),
         cost: PicoUsd(PicoUsd::DOLLAR.0 / 100),
@@ -306,17 +377,27 @@ pub(crate) fn sample(schema: &Value, name: &str) -> Value {
     if let Some(value) = schema.get("const").or_else(|| schema["enum"].get(0)) {
         return value.clone();
     }
-    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
+    let kind = schema["type"]
+        .as_str()
+        .or_else(|| schema["type"][0].as_str());
     match kind.unwrap_or("object") {
         "array" => {
             let count = schema["minItems"].as_u64().unwrap_or(2).max(1);
-            (0..count).map(|i| sample(&schema["items"], &format!("{name}-{i}"))).collect()
+            (0..count)
+                .map(|i| sample(&schema["items"], &format!("{name}-{i}")))
+                .collect()
         }
         "object" => {
             let fields = schema["properties"].as_object().into_iter().flatten();
-            Value::Object(fields.map(|(key, schema)| (key.clone(), sample(schema, key))).collect())
+            Value::Object(
+                fields
+                    .map(|(key, schema)| (key.clone(), sample(schema, key)))
+                    .collect(),
+            )
         }
-        "integer" | "number" => schema["minimum"].as_f64().map_or(json!(7), |least| json!(least)),
+        "integer" | "number" => schema["minimum"]
+            .as_f64()
+            .map_or(json!(7), |least| json!(least)),
         "boolean" => json!(true),
         "null" => Value::Null,
         _ => json!(format!("<{name}>")),

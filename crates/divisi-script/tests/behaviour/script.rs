@@ -40,7 +40,10 @@ fn meta_is_read_without_running() {
     )
     .unwrap();
     let meta = script.meta();
-    assert_eq!((meta.name.as_str(), meta.description.as_str()), ("audit", "All of it"));
+    assert_eq!(
+        (meta.name.as_str(), meta.description.as_str()),
+        ("audit", "All of it")
+    );
     assert_eq!(meta.when_to_use.as_deref(), Some("often"));
     assert_eq!(meta.phases.len(), 2);
     assert_eq!(meta.phases[0].model.as_deref(), Some("opus"));
@@ -90,10 +93,16 @@ fn code_before_meta_is_refused() {
 
 #[test]
 fn unknown_keys_of_meta_are_warned_of() {
-    let script =
-        Script::parse("a.js", "export const meta = { name: 'a', description: 'b', usage: 'c', phases: 'd' }")
-            .unwrap();
-    let warnings: Vec<&str> = script.warnings().iter().map(|warning| warning.message.as_str()).collect();
+    let script = Script::parse(
+        "a.js",
+        "export const meta = { name: 'a', description: 'b', usage: 'c', phases: 'd' }",
+    )
+    .unwrap();
+    let warnings: Vec<&str> = script
+        .warnings()
+        .iter()
+        .map(|warning| warning.message.as_str())
+        .collect();
     insta::assert_debug_snapshot!(warnings, @r#"
     [
         "`meta.phases` is not a list of `{title}`",
@@ -170,7 +179,8 @@ fn the_clock_and_chance_throw_when_they_are_asked() {
 
 #[test]
 fn what_reaches_out_is_not_there() {
-    let names = "require fetch setTimeout setInterval performance crypto XMLHttpRequest Deno Bun navigator";
+    let names =
+        "require fetch setTimeout setInterval performance crypto XMLHttpRequest Deno Bun navigator";
     let source = format!("return '{names}'.split(' ').map(name => typeof globalThis[name])");
     assert!(!result_of(&source).contains("function"));
     assert_eq!(
@@ -182,14 +192,23 @@ fn what_reaches_out_is_not_there() {
 #[test]
 fn args_are_values_or_texts_as_given() {
     let source = "return [typeof args, args?.list?.[1] ?? args ?? 'none']";
-    assert_eq!(play(source).args(json!({ "list": [1, 2] })).run().result(), r#"["object",2]"#);
-    assert_eq!(play(source).args(json!("text")).run().result(), r#"["string","text"]"#);
+    assert_eq!(
+        play(source).args(json!({ "list": [1, 2] })).run().result(),
+        r#"["object",2]"#
+    );
+    assert_eq!(
+        play(source).args(json!("text")).run().result(),
+        r#"["string","text"]"#
+    );
     assert_eq!(result_of(source), r#"["undefined","none"]"#);
 }
 
 #[test]
 fn a_script_may_have_variables_named_like_globals() {
-    assert_eq!(result_of("const log = 1; function phase() { return 2 } return [log, phase()]"), "[1,2]");
+    assert_eq!(
+        result_of("const log = 1; function phase() { return 2 } return [log, phase()]"),
+        "[1,2]"
+    );
 }
 
 #[test]
@@ -200,10 +219,15 @@ fn a_byte_order_mark_and_a_hashbang_are_passed_over() {
 #[test]
 fn a_comment_ends_with_any_line_end() {
     for end in ["\n", "\r\n", "\r", "\u{2028}", "\u{2029}"] {
-        let source =
-            format!("// a comment{end}export const meta = {{ name: 'm', description: 'd' }};{end}return 1");
+        let source = format!(
+            "// a comment{end}export const meta = {{ name: 'm', description: 'd' }};{end}return 1"
+        );
         let script = Script::parse("flow.js", &source).unwrap();
-        assert_eq!((script.meta().name.as_str(), result_of(&source).as_str()), ("m", "1"), "{end:?}");
+        assert_eq!(
+            (script.meta().name.as_str(), result_of(&source).as_str()),
+            ("m", "1"),
+            "{end:?}"
+        );
     }
 }
 

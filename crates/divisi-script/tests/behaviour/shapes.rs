@@ -19,18 +19,23 @@ enum Mood {
 }
 
 fn in_mood(source: &str, mood: Mood) -> Play {
-    play(source).library("area", include_str!("../scripts/nested-area.js")).agent(
-        move |turn, task| match mood {
+    play(source)
+        .library("area", include_str!("../scripts/nested-area.js"))
+        .agent(move |turn, task| match mood {
             Mood::Flaky if turn % 3 == 2 => failed(FailureClass::Server, "boom"),
-            Mood::Wordy => TaskAnswer { output_tokens: 10, ..TaskAnswer::ok("\"no, just words\"") },
+            Mood::Wordy => TaskAnswer {
+                output_tokens: 10,
+                ..TaskAnswer::ok("\"no, just words\"")
+            },
             Mood::Obliging | Mood::Flaky => ok(task),
-        },
-    )
+        })
 }
 
 fn in_all_moods(name: &str, source: &str) {
-    let told: Vec<String> =
-        MOODS.iter().map(|&mood| format!("## {mood:?}\n{}", in_mood(source, mood).run())).collect();
+    let told: Vec<String> = MOODS
+        .iter()
+        .map(|&mood| format!("## {mood:?}\n{}", in_mood(source, mood).run()))
+        .collect();
     insta::assert_snapshot!(name, told.join("\n\n"));
 }
 
@@ -62,10 +67,15 @@ shapes! {
 #[test]
 fn a_script_that_is_cut_off_is_refused_with_the_line() {
     let source = include_str!("../scripts/schema-heavy.js");
-    let cut = (0..source.len()).step_by(61).map(|end| Script::parse("cut.js", &source[..end]));
+    let cut = (0..source.len())
+        .step_by(61)
+        .map(|end| Script::parse("cut.js", &source[..end]));
     let refused: Vec<_> = cut.filter_map(Result::err).collect();
     assert!(!refused.is_empty());
-    assert!(refused.iter().all(|error| error.site().is_some()), "{refused:?}");
+    assert!(
+        refused.iter().all(|error| error.site().is_some()),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -80,12 +90,18 @@ fn the_order_of_answers_does_not_change_what_is_asked() {
     ] {
         let asked = |order| {
             let played = in_mood(source, Mood::Obliging).order(order).run();
-            let mut prompts: Vec<String> = played.prompts().into_iter().map(str::to_owned).collect();
+            let mut prompts: Vec<String> =
+                played.prompts().into_iter().map(str::to_owned).collect();
             prompts.sort();
             (prompts, played.result())
         };
         let first = asked(Order::First);
-        for order in [Order::Last, Order::Shuffled(1), Order::Shuffled(2), Order::Shuffled(3)] {
+        for order in [
+            Order::Last,
+            Order::Shuffled(1),
+            Order::Shuffled(2),
+            Order::Shuffled(3),
+        ] {
             assert_eq!(asked(order), first);
         }
     }

@@ -41,20 +41,25 @@ fn an_unknown_child_throws() {
 
 #[test]
 fn a_child_that_cannot_be_read_throws() {
-    let played =
-        play("return await workflow('bad').catch(error => error.message)").library("bad", "\nreturn ]").run();
+    let played = play("return await workflow('bad').catch(error => error.message)")
+        .library("bad", "\nreturn ]")
+        .run();
     insta::assert_snapshot!(played.result(), @r#""script `bad.js` cannot be read at line 2: `]` closes nothing""#);
 }
 
 #[test]
 fn what_a_child_throws_reaches_the_parent_with_its_line() {
-    let played = play("await workflow('bad')").library("bad", "await agent('x')\nnull.y").run();
+    let played = play("await workflow('bad')")
+        .library("bad", "await agent('x')\nnull.y")
+        .run();
     insta::assert_snapshot!(played.error(), @"script `bad.js` failed at line 2: TypeError: cannot read property 'y' of null");
 }
 
 #[test]
 fn a_child_has_no_children() {
-    let played = parent("await workflow('nest')").library("nest", "return await workflow('child')").run();
+    let played = parent("await workflow('nest')")
+        .library("nest", "return await workflow('child')")
+        .run();
     insta::assert_snapshot!(played.error(), @"script `nest.js` failed at line 1: Error: workflow() can be nested 1 deep, no deeper");
 }
 

@@ -35,7 +35,11 @@ impl Process<'_, '_> {
     /// Somebody parks or cancels it at some time.
     pub(crate) fn disturb(&mut self) {
         let when = self.chance.within(0..5_000);
-        let what = if self.chance.percent(30) { Happening::Cancel } else { Happening::Park };
+        let what = if self.chance.percent(30) {
+            Happening::Cancel
+        } else {
+            Happening::Park
+        };
         self.plan(Millis(when), what);
     }
 
@@ -44,7 +48,13 @@ impl Process<'_, '_> {
         let next = self.agenda.keys().next().map(|(due, _)| *due);
         let wake_at = self.runs.wake_at();
         let alarm = self.alarms.first().map(|(at, _)| *at);
-        let Some(now) = next.into_iter().chain(wake_at).chain(alarm).chain(self.gates_wake_at()).min() else {
+        let Some(now) = next
+            .into_iter()
+            .chain(wake_at)
+            .chain(alarm)
+            .chain(self.gates_wake_at())
+            .min()
+        else {
             return Err(format!("it waits for ever, {:?}", self.run().stage()));
         };
         self.world.now = self.world.now.max(now);
@@ -53,10 +63,14 @@ impl Process<'_, '_> {
         if next != Some(now) {
             return Ok(());
         }
-        let Some((_, happening)) = self.agenda.pop_first() else { return Ok(()) };
+        let Some((_, happening)) = self.agenda.pop_first() else {
+            return Ok(());
+        };
         match happening {
             Happening::Arrives(sending, permit) => self.arrive(sending, permit)?,
-            Happening::Reply(sending, permit, answered) => self.reply(sending, permit, &answered)?,
+            Happening::Reply(sending, permit, answered) => {
+                self.reply(sending, permit, &answered)?;
+            }
             Happening::Begins(sending, permit, limits) => self.begins(sending, permit, &limits)?,
             Happening::ToolsDone(attempt, are_new) => self.tools_are_done(attempt, are_new)?,
             Happening::Checked(attempt) => self.is_checked(attempt)?,
@@ -84,13 +98,18 @@ impl Process<'_, '_> {
         let (parks, at_the_last_moment) = (self.chance.percent(20), self.chance.percent(50));
         if self.world.scenario.people && parks {
             let wait = until.since(self.world.now);
-            let when = if at_the_last_moment { wait } else { Millis(wait.0 / 2) };
+            let when = if at_the_last_moment {
+                wait
+            } else {
+                Millis(wait.0 / 2)
+            };
             self.plan(when, Happening::Park);
         }
     }
 
     pub(super) fn plan(&mut self, after: Millis, happening: Happening) {
         self.planned += 1;
-        self.agenda.insert((self.world.now + after, self.planned), happening);
+        self.agenda
+            .insert((self.world.now + after, self.planned), happening);
     }
 }

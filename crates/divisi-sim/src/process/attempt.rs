@@ -17,7 +17,8 @@ use divisi_core::retry::Told;
 use divisi_core::run::{AttemptEnd, Bill, KeptTurn, Report, TaskStage, TaskState};
 use divisi_core::run_loop::UnderWay;
 use divisi_core::{
-    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, PicoUsd, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Millis, PicoUsd, TaskId,
+    Timestamp, Usage,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -79,12 +80,21 @@ impl<'f> Process<'_, 'f> {
             return Ok(());
         }
         let ask = self.asks[&id.task];
-        let Some(task) = self.run().task(id.task) else { return Ok(()) };
+        let Some(task) = self.run().task(id.task) else {
+            return Ok(());
+        };
         let told = task.rung() == 0 || task.findings().is_some();
-        ensure!(told, "{id} is not told what was wrong with the result before");
+        ensure!(
+            told,
+            "{id} is not told what was wrong with the result before"
+        );
         let kept: Vec<KeptTurn> = task.kept_turns().to_vec();
         let spec = Spec {
-            work: if ask.by_program { Work::Program } else { Work::Conversation },
+            work: if ask.by_program {
+                Work::Program
+            } else {
+                Work::Conversation
+            },
             turns_max: 50,
             checks: checks(ask),
             rung: task.rung() as usize,
@@ -97,7 +107,8 @@ impl<'f> Process<'_, 'f> {
         };
         // Longer than any request is on its way.
         let patience = Millis(self.patience.within(150..3_000));
-        self.carried.insert(id, Carried::new(Attempt::new(spec), ask, kept, patience));
+        self.carried
+            .insert(id, Carried::new(Attempt::new(spec), ask, kept, patience));
         self.steps.push((id, Step::Begin));
         Ok(())
     }
@@ -105,13 +116,19 @@ impl<'f> Process<'_, 'f> {
     /// Tells an attempt what has happened, and does what it then wants.
     pub(super) fn step(&mut self, id: AttemptId, step: Step) -> Result<(), String> {
         let now = self.world.now;
-        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Ok(());
+        };
         if self.is_parking && !std::mem::replace(&mut carried.is_parking, true) {
             // Looked at first, whatever else there is.
             carried.attempt.handle(now, Step::Park);
         }
         carried.attempt.handle(now, step);
-        while let Some(output) = self.carried.get_mut(&id).and_then(|carried| carried.attempt.poll()) {
+        while let Some(output) = self
+            .carried
+            .get_mut(&id)
+            .and_then(|carried| carried.attempt.poll())
+        {
             self.perform(id, output)?;
         }
         if let Some(carried) = self.carried.get_mut(&id) {
@@ -128,7 +145,9 @@ impl<'f> Process<'_, 'f> {
         let now = self.world.now;
         while let Some(&(at, id)) = self.alarms.first().filter(|(at, _)| *at <= now) {
             self.alarms.remove(&(at, id));
-            let Some(carried) = self.carried.get_mut(&id) else { continue };
+            let Some(carried) = self.carried.get_mut(&id) else {
+                continue;
+            };
             carried.alarm = None;
             // What is out and not silent gives signs of life at every moment.
             let since = |at: &At| match at {
@@ -136,17 +155,25 @@ impl<'f> Process<'_, 'f> {
                 _ => None,
             };
             let heard_at = carried.slots.iter().filter_map(since).max().unwrap_or(now);
-            let signs = Signs { alive_at: heard_at, grew_at: heard_at };
+            let signs = Signs {
+                alive_at: heard_at,
+                grew_at: heard_at,
+            };
             let patience = Some(carried.patience);
             self.step(id, Step::Tick { signs, patience })?;
             let next = self.carried.get(&id).and_then(|carried| carried.alarm);
-            ensure!(next.is_none_or(|next| next >= now), "{id} wants to be looked at in the past");
+            ensure!(
+                next.is_none_or(|next| next >= now),
+                "{id} wants to be looked at in the past"
+            );
         }
         Ok(())
     }
 
     fn perform(&mut self, id: AttemptId, output: Output) -> Result<(), String> {
-        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Ok(());
+        };
         let ask = carried.ask;
         match output {
             Output::Open => self.step(id, Step::Opened { ok: true }),
@@ -159,7 +186,13 @@ impl<'f> Process<'_, 'f> {
                 *built += 1;
                 let turn = carried.turn;
                 let bound = ask.bound(turn, self.model(id));
-                self.step(id, Step::Built { request: self.request(id, turn), bound })
+                self.step(
+                    id,
+                    Step::Built {
+                        request: self.request(id, turn),
+                        bound,
+                    },
+                )
             }
             Output::Reuse(_) => {
                 let reading = self.reading(id);
@@ -167,7 +200,12 @@ impl<'f> Process<'_, 'f> {
             }
             Output::Order(bound) => {
                 let tool_results = carried.tool_results.take();
-                self.say(Input::TurnWanted { attempt: id, tool_results, bound, tools: vec![] });
+                self.say(Input::TurnWanted {
+                    attempt: id,
+                    tool_results,
+                    bound,
+                    tools: vec![],
+                });
                 Ok(())
             }
             Output::AskPrefix { patient } => self.ask_prefix(id, patient),
@@ -182,7 +220,10 @@ impl<'f> Process<'_, 'f> {
                 Ok(())
             }
             Output::HedgeEnded { billed } => {
-                self.say(Input::HedgeEnded { attempt: id, billed });
+                self.say(Input::HedgeEnded {
+                    attempt: id,
+                    billed,
+                });
                 Ok(())
             }
             Output::Record => {
@@ -198,7 +239,12 @@ impl<'f> Process<'_, 'f> {
                 let request = self.request_of(id, None);
                 self.planned += 1;
                 let ticket = self.planned;
-                let sending = Sending { who: Who::Attempt(id, 0, Slot::First), request, priority: 0, ticket };
+                let sending = Sending {
+                    who: Who::Attempt(id, 0, Slot::First),
+                    request,
+                    priority: 0,
+                    ticket,
+                };
                 self.out(id, Slot::First, ticket, None);
                 self.depart(sending, None)
             }
@@ -214,10 +260,16 @@ impl<'f> Process<'_, 'f> {
     /// Asks whether the prefix can be read.
     fn ask_prefix(&mut self, id: AttemptId, patient: bool) -> Result<(), String> {
         let (now, family) = (self.world.now, self.family(id));
-        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Ok(());
+        };
         carried.waits_for = None;
         let wanted = prefix(carried.ask);
-        let asked = match self.prefixes.get_mut(&family).filter(|_| !wanted.is_empty()) {
+        let asked = match self
+            .prefixes
+            .get_mut(&family)
+            .filter(|_| !wanted.is_empty())
+        {
             Some(prefixes) => prefixes.ask(&wanted, now, patient).map(Some),
             None => Ok(None),
         };
@@ -239,8 +291,11 @@ impl<'f> Process<'_, 'f> {
     /// The reply to a request has begun, or the request is over.
     pub(super) fn prefix_is(&mut self, id: AttemptId, begun: bool) -> Result<(), String> {
         let (now, family) = (self.world.now, self.family(id));
-        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
-        if let (Some((lead, left_at)), Some(prefixes)) = (carried.lead.take(), self.prefixes.get_mut(&family))
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Ok(());
+        };
+        if let (Some((lead, left_at)), Some(prefixes)) =
+            (carried.lead.take(), self.prefixes.get_mut(&family))
         {
             match begun {
                 true => prefixes.begun(&prefix(carried.ask), lead, left_at.unwrap_or(now)),
@@ -252,20 +307,32 @@ impl<'f> Process<'_, 'f> {
                 let is_alive = carried.attempt.timeout().is_some();
                 is_alive && carried.waits_for == Some(lead) && self.family(*id) == family
             };
-            ensure!(!self.carried.iter().any(waits), "a prefix is waited for whose request is over");
+            ensure!(
+                !self.carried.iter().any(waits),
+                "a prefix is waited for whose request is over"
+            );
         }
         self.prefix_news(family)
     }
 
     /// Those that wait for what is over ask again.
     fn prefix_news(&mut self, family: Family) -> Result<(), String> {
-        let over = self.prefixes.get_mut(&family).map(|prefixes| prefixes.take_over()).unwrap_or_default();
+        let over = self
+            .prefixes
+            .get_mut(&family)
+            .map(|prefixes| prefixes.take_over())
+            .unwrap_or_default();
         if over.is_empty() {
             return Ok(());
         }
-        let waits = |carried: &Carried<'_>| carried.waits_for.is_some_and(|lead| over.contains(&lead));
-        let waiting: Vec<_> =
-            self.carried.iter().filter(|(_, carried)| waits(carried)).map(|(id, _)| *id).collect();
+        let waits =
+            |carried: &Carried<'_>| carried.waits_for.is_some_and(|lead| over.contains(&lead));
+        let waiting: Vec<_> = self
+            .carried
+            .iter()
+            .filter(|(_, carried)| waits(carried))
+            .map(|(id, _)| *id)
+            .collect();
         for id in waiting {
             if self.family(id) == family {
                 self.step(id, Step::PrefixNews)?;
@@ -275,10 +342,15 @@ impl<'f> Process<'_, 'f> {
     }
 
     fn await_permit(&mut self, id: AttemptId, slot: Slot) -> Result<(), String> {
-        let Some(carried) = self.carried.get(&id) else { return Ok(()) };
+        let Some(carried) = self.carried.get(&id) else {
+            return Ok(());
+        };
         let turn = carried.turn;
         let request = self.request_of(id, None);
-        let priority = self.run().task(id.task).map_or(0, |task| task.facts().priority);
+        let priority = self
+            .run()
+            .task(id.task)
+            .map_or(0, |task| task.facts().priority);
         self.enter(Who::Attempt(id, turn, slot), request, priority)
     }
 
@@ -286,25 +358,49 @@ impl<'f> Process<'_, 'f> {
     fn send(&mut self, id: AttemptId, slot: Slot, room: Option<u32>) -> Result<(), String> {
         let (now, family) = (self.world.now, self.family(id));
         let request = self.request_of(id, room);
-        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Ok(());
+        };
         let (turn, priority) = (carried.turn, 0);
         let At::Permit(_, permit) = carried.slots[place(slot)] else {
             return Err(format!("{id} sends without a permit"));
         };
-        if let (Some((lead, left_at)), Some(prefixes)) = (&mut carried.lead, self.prefixes.get_mut(&family)) {
+        if let (Some((lead, left_at)), Some(prefixes)) =
+            (&mut carried.lead, self.prefixes.get_mut(&family))
+        {
             left_at.get_or_insert(now);
             prefixes.leaves(&prefix(carried.ask), *lead);
         }
         let least = request.bound.reply_tokens_min;
-        ensure!(request.room >= least, "{id} leaves a reply of {least} tokens only {}", request.room);
+        ensure!(
+            request.room >= least,
+            "{id} leaves a reply of {least} tokens only {}",
+            request.room
+        );
         self.planned += 1;
         let ticket = self.planned;
         self.out(id, slot, ticket, Some((family, permit)));
-        self.depart(Sending { who: Who::Attempt(id, turn, slot), request, priority, ticket }, Some(permit))
+        self.depart(
+            Sending {
+                who: Who::Attempt(id, turn, slot),
+                request,
+                priority,
+                ticket,
+            },
+            Some(permit),
+        )
     }
 
     fn out(&mut self, id: AttemptId, slot: Slot, ticket: u64, gate: Option<(Family, PermitId)>) {
-        self.at(id, slot, At::Out { ticket, gate, silent_since: None });
+        self.at(
+            id,
+            slot,
+            At::Out {
+                ticket,
+                gate,
+                silent_since: None,
+            },
+        );
     }
 
     pub(super) fn at(&mut self, id: AttemptId, slot: Slot, at: At) {
@@ -315,23 +411,39 @@ impl<'f> Process<'_, 'f> {
 
     /// One of its requests is of no use any more, wherever it is.
     fn take_back(&mut self, id: AttemptId, slot: Slot) -> Result<(), String> {
-        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Ok(());
+        };
         match std::mem::replace(&mut carried.slots[place(slot)], At::Nowhere) {
             At::Nowhere | At::Out { gate: None, .. } => Ok(()),
             At::InLine(family, place) => self.give_up(family, place),
             At::Permit(family, permit) => self.give_back(family, permit),
-            At::Out { gate: Some((family, permit)), .. } => self.abandon(family, permit),
+            At::Out {
+                gate: Some((family, permit)),
+                ..
+            } => self.abandon(family, permit),
         }
     }
 
     /// Whether this request of an attempt has this permit.
-    pub(super) fn has_permit(&self, id: AttemptId, slot: Slot, family: Family, permit: PermitId) -> bool {
-        self.carried.get(&id).is_some_and(|carried| carried.slots[place(slot)] == At::Permit(family, permit))
+    pub(super) fn has_permit(
+        &self,
+        id: AttemptId,
+        slot: Slot,
+        family: Family,
+        permit: PermitId,
+    ) -> bool {
+        self.carried
+            .get(&id)
+            .is_some_and(|carried| carried.slots[place(slot)] == At::Permit(family, permit))
     }
 
     /// Whether this request of an attempt is still waited for.
     pub(super) fn is_out(&self, id: AttemptId, slot: Slot, ticket: u64) -> bool {
-        let at = self.carried.get(&id).map(|carried| carried.slots[place(slot)]);
+        let at = self
+            .carried
+            .get(&id)
+            .map(|carried| carried.slots[place(slot)]);
         matches!(at, Some(At::Out { ticket: of, .. }) if of == ticket)
     }
 
@@ -348,7 +460,9 @@ impl<'f> Process<'_, 'f> {
     /// What becomes of a request is known.
     pub(super) fn hear(&mut self, id: AttemptId, slot: Slot, reply: Reply) -> Result<(), String> {
         self.at(id, slot, At::Nowhere);
-        let Some(carried) = self.carried.get(&id) else { return Ok(()) };
+        let Some(carried) = self.carried.get(&id) else {
+            return Ok(());
+        };
         let (ask, turn) = (carried.ask, carried.turn);
         let most = ask.bound(turn, self.model(id)).most();
         if ask.by_program {
@@ -370,7 +484,11 @@ impl<'f> Process<'_, 'f> {
                     took: Millis(1),
                     times,
                 });
-                let reading = if cut { Reading::Truncated } else { self.reading(id) };
+                let reading = if cut {
+                    Reading::Truncated
+                } else {
+                    self.reading(id)
+                };
                 if let Some(carried) = self.carried.get_mut(&id) {
                     carried.reply = Some(reply);
                 }
@@ -384,9 +502,15 @@ impl<'f> Process<'_, 'f> {
     /// When the request of an attempt has left, and what it has waited for since the last.
     fn times(&mut self, id: AttemptId) -> Times {
         let now = self.world.now;
-        let Some(carried) = self.carried.get_mut(&id) else { return Times::default() };
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Times::default();
+        };
         let sent = carried.attempt.sent().unwrap_or_default();
-        Times { sent, began: None, waits: carried.attempt.take_waits(now) }
+        Times {
+            sent,
+            began: None,
+            waits: carried.attempt.take_waits(now),
+        }
     }
 
     fn fails(
@@ -399,7 +523,14 @@ impl<'f> Process<'_, 'f> {
         if let Some(carried) = self.carried.get_mut(&id) {
             carried.errors[place(slot)] = Some(end);
         }
-        self.step(id, Step::Failed { slot, maybe_billed, again: false })
+        self.step(
+            id,
+            Step::Failed {
+                slot,
+                maybe_billed,
+                again: false,
+            },
+        )
     }
 
     /// The gate has turned a request away.
@@ -433,7 +564,10 @@ impl<'f> Process<'_, 'f> {
                 self.result(id)
             }
             Reply::Refusal { class, told } => end_of(class, told),
-            Reply::Lost { class } => AttemptEnd { unanswered: true, ..failed(class) },
+            Reply::Lost { class } => AttemptEnd {
+                unanswered: true,
+                ..failed(class)
+            },
         };
         let ok = made.result.is_ok();
         if let Some(carried) = self.carried.get_mut(&id) {
@@ -443,23 +577,50 @@ impl<'f> Process<'_, 'f> {
     }
 
     fn reports(&mut self, id: AttemptId, bill: Bill) {
-        let usage = Usage { output: 1, ..Usage::default() };
+        let usage = Usage {
+            output: 1,
+            ..Usage::default()
+        };
         let handle = Some(text("session"));
-        self.say(Input::AttemptReports { attempt: id, report: Box::new(Report { usage, bill, handle }) });
+        self.say(Input::AttemptReports {
+            attempt: id,
+            report: Box::new(Report {
+                usage,
+                bill,
+                handle,
+            }),
+        });
     }
 
-    fn use_tools(&mut self, id: AttemptId, kept: Option<usize>, may_run: bool) -> Result<(), String> {
-        let Some(carried) = self.carried.get(&id) else { return Ok(()) };
+    fn use_tools(
+        &mut self,
+        id: AttemptId,
+        kept: Option<usize>,
+        may_run: bool,
+    ) -> Result<(), String> {
+        let Some(carried) = self.carried.get(&id) else {
+            return Ok(());
+        };
         let request = self.request(id, carried.turn);
-        let known = carried.kept.iter().find(|known| known.request == request && !is_cut(&known.reply));
+        let known = carried
+            .kept
+            .iter()
+            .find(|known| known.request == request && !is_cut(&known.reply));
         let has_results = known.is_some_and(|known| known.tool_results.is_some());
         ensure!(
             has_results == kept.is_some(),
             "{id} uses the tools of a reply again, or has lost their results"
         );
         let deaths = known.map_or(0, |known| known.deaths);
-        ensure!(may_run == (deaths < 2), "{id} uses tools after {deaths} deaths: {may_run}");
-        let after = if has_results { Millis(0) } else { Millis(self.chance.within(0..400)) };
+        ensure!(
+            may_run == (deaths < 2),
+            "{id} uses tools after {deaths} deaths: {may_run}"
+        );
+        let after = if has_results {
+            Millis(0)
+        } else {
+            Millis(self.chance.within(0..400))
+        };
         self.plan(after, Happening::ToolsDone(id, !has_results));
         Ok(())
     }
@@ -475,15 +636,24 @@ impl<'f> Process<'_, 'f> {
     /// Its check has looked at the result.
     pub(super) fn is_checked(&mut self, id: AttemptId) -> Result<(), String> {
         let rung = self.rung(id);
-        let refuses = self.carried.get(&id).is_some_and(|carried| carried.ask.refuses(rung));
+        let refuses = self
+            .carried
+            .get(&id)
+            .is_some_and(|carried| carried.ask.refuses(rung));
         self.step(id, Step::Checked(Some(!refuses)))
     }
 
     /// From now on it waits for something outside.
     fn suspend(&mut self, id: AttemptId) -> Result<(), String> {
         let reserved = PicoUsd(self.asks[&id.task].bound(0, None).most().0 / 2);
-        let suspension = Box::new(Suspension { reserved, ..Suspension::of("person") });
-        self.say(Input::AttemptSuspended { attempt: id, suspension });
+        let suspension = Box::new(Suspension {
+            reserved,
+            ..Suspension::of("person")
+        });
+        self.say(Input::AttemptSuspended {
+            attempt: id,
+            suspension,
+        });
         self.will_be_answered(id.task);
         self.let_go(id)
     }
@@ -496,7 +666,9 @@ impl<'f> Process<'_, 'f> {
 
     /// What a task waits for outside is there.
     pub(super) fn is_answered(&mut self, task: TaskId) {
-        let Some(state) = self.run().task(task) else { return };
+        let Some(state) = self.run().task(task) else {
+            return;
+        };
         let end = Box::new(answer(state, self.asks[&task].fate));
         self.say(Input::Resolve { task, end });
     }
@@ -505,20 +677,36 @@ impl<'f> Process<'_, 'f> {
         if ended.end == End::Suspended {
             return self.suspend(id);
         }
-        let Some(carried) = self.carried.get_mut(&id) else { return Ok(()) };
-        let Ended { end, unrecorded, unanswered } = ended;
+        let Some(carried) = self.carried.get_mut(&id) else {
+            return Ok(());
+        };
+        let Ended {
+            end,
+            unrecorded,
+            unanswered,
+        } = ended;
         let last_turn = carried.reply.take().filter(|_| unrecorded);
         let result = match end {
-            End::NoReply(slot) => {
-                carried.errors[place(slot)].take().unwrap_or_else(|| failed(FailureClass::Server))
-            }
+            End::NoReply(slot) => carried.errors[place(slot)]
+                .take()
+                .unwrap_or_else(|| failed(FailureClass::Server)),
             End::Done | End::NoResult => carried.made.take().unwrap_or_else(|| self.result(id)),
             End::Refused | End::NoVerdict(_) => {
-                let made = carried.made.take().unwrap_or_else(|| failed(FailureClass::Check));
+                let made = carried
+                    .made
+                    .take()
+                    .unwrap_or_else(|| failed(FailureClass::Check));
                 let refused = Err(Failure::new(FailureClass::Check, "it did not work out"));
-                AttemptEnd { result: refused, findings: Some(text("it is wrong")), ..made }
+                AttemptEnd {
+                    result: refused,
+                    findings: Some(text("it is wrong")),
+                    ..made
+                }
             }
-            End::Cut(_, bound) => AttemptEnd { next_turn: Some(bound), ..failed(FailureClass::Interrupted) },
+            End::Cut(_, bound) => AttemptEnd {
+                next_turn: Some(bound),
+                ..failed(FailureClass::Interrupted)
+            },
             End::Stopped => failed(FailureClass::Interrupted),
             End::Timeout => failed(FailureClass::Timeout),
             End::Stalled => failed(FailureClass::Stalled),
@@ -527,12 +715,21 @@ impl<'f> Process<'_, 'f> {
         self.world.tally.timeouts += u64::from(end == End::Timeout);
         let unanswered = unanswered || result.unanswered;
         let now = self.world.now;
-        let (waited, waits) = self.carried.get_mut(&id).map_or((Millis(0), vec![]), |carried| {
-            (carried.attempt.waited(now), carried.attempt.take_waits(now))
-        });
+        let (waited, waits) = self
+            .carried
+            .get_mut(&id)
+            .map_or((Millis(0), vec![]), |carried| {
+                (carried.attempt.waited(now), carried.attempt.take_waits(now))
+            });
         self.say(Input::AttemptEnded {
             attempt: id,
-            end: Box::new(AttemptEnd { last_turn, unanswered, waited, waits, ..result }),
+            end: Box::new(AttemptEnd {
+                last_turn,
+                unanswered,
+                waited,
+                waits,
+                ..result
+            }),
         });
         self.let_go(id)
     }
@@ -559,9 +756,12 @@ impl<'f> Process<'_, 'f> {
         for id in self.carried.keys().copied().collect::<Vec<_>>() {
             self.step(id, Step::Park)?;
         }
-        let waits = |carried: &Carried<'_>| carried.slots.iter().any(|at| matches!(at, At::InLine(..)));
+        let waits =
+            |carried: &Carried<'_>| carried.slots.iter().any(|at| matches!(at, At::InLine(..)));
         match self.carried.iter().find(|(_, carried)| waits(carried)) {
-            Some((id, _)) => Err(format!("{id} waits for leave to send although the run parks")),
+            Some((id, _)) => Err(format!(
+                "{id} waits for leave to send although the run parks"
+            )),
             None => Ok(()),
         }
     }
@@ -590,18 +790,24 @@ impl<'f> Process<'_, 'f> {
 
     /// What the last reply says, or would say: the same whenever it is read.
     fn reading(&self, id: AttemptId) -> Reading {
-        let Some(carried) = self.carried.get(&id) else { return Reading::Empty };
+        let Some(carried) = self.carried.get(&id) else {
+            return Reading::Empty;
+        };
         carried.ask.reading(carried.turn, self.rung(id))
     }
 
     fn rung(&self, id: AttemptId) -> usize {
-        self.run().task(id.task).map_or(0, |task| task.rung() as usize)
+        self.run()
+            .task(id.task)
+            .map_or(0, |task| task.rung() as usize)
     }
 
     fn result(&self, id: AttemptId) -> AttemptEnd {
         match self.asks[&id.task].fate {
             Fate::Fails(class) => failed(class),
-            Fate::Succeeds | Fate::Useless => AttemptEnd::of(Ok(text(&value_of(&self.key(id)).to_string()))),
+            Fate::Succeeds | Fate::Useless => {
+                AttemptEnd::of(Ok(text(&value_of(&self.key(id)).to_string())))
+            }
         }
     }
 
@@ -651,7 +857,9 @@ impl<'f> Process<'_, 'f> {
     }
 
     fn key(&self, attempt: AttemptId) -> Key {
-        self.run().task(attempt.task).map_or(Key(Digest::of(b"")), |task| task.key())
+        self.run()
+            .task(attempt.task)
+            .map_or(Key(Digest::of(b"")), |task| task.key())
     }
 }
 
@@ -680,10 +888,14 @@ impl<'f> Carried<'f> {
 
 /// How a suspended attempt ends, once what it waits for is there.
 pub(crate) fn answer(task: &TaskState, fate: Fate) -> AttemptEnd {
-    let cost = task.suspension().map_or(PicoUsd::ZERO, |suspension| PicoUsd(suspension.reserved.0 / 2));
+    let cost = task.suspension().map_or(PicoUsd::ZERO, |suspension| {
+        PicoUsd(suspension.reserved.0 / 2)
+    });
     let result = match fate {
         Fate::Fails(class) => failed(class),
-        Fate::Succeeds | Fate::Useless => AttemptEnd::of(Ok(text(&value_of(&task.key()).to_string()))),
+        Fate::Succeeds | Fate::Useless => {
+            AttemptEnd::of(Ok(text(&value_of(&task.key()).to_string())))
+        }
     };
     AttemptEnd { cost, ..result }
 }
@@ -703,22 +915,38 @@ fn checks(ask: &Ask) -> Vec<CheckKind> {
 fn known(kept: &KeptTurn) -> Known {
     let known = Known::from(kept);
     match is_cut(&kept.reply) {
-        true => Known { request: Digest::of(known.request.as_bytes()), ..known },
+        true => Known {
+            request: Digest::of(known.request.as_bytes()),
+            ..known
+        },
         false => known,
     }
 }
 
 /// What its prompt begins with, where that is shared.
 fn prefix(ask: &Ask) -> Vec<Digest> {
-    ask.prefix.map(|prefix| Digest::of(&[prefix])).into_iter().collect()
+    ask.prefix
+        .map(|prefix| Digest::of(&[prefix]))
+        .into_iter()
+        .collect()
 }
 
 pub(super) fn place(slot: Slot) -> usize {
     usize::from(slot == Slot::Second)
 }
 
-fn end_of(class: FailureClass, Told { retry_after, should_retry }: Told) -> AttemptEnd {
-    AttemptEnd { retry_after, should_retry, ..failed(class) }
+fn end_of(
+    class: FailureClass,
+    Told {
+        retry_after,
+        should_retry,
+    }: Told,
+) -> AttemptEnd {
+    AttemptEnd {
+        retry_after,
+        should_retry,
+        ..failed(class)
+    }
 }
 
 pub(super) fn failed(class: FailureClass) -> AttemptEnd {

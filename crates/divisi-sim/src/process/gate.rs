@@ -6,7 +6,9 @@ use crate::vendor::{Answered, Family, Reply, Request, Vendor};
 use crate::watch::{GateWatch, ensure};
 use divisi_core::attempt::{Input as Step, Slot};
 use divisi_core::event::WaitCause;
-use divisi_core::governor::{Decision, Ending, Estimate, Governor, PermitId, Place, Queue, RateLimits};
+use divisi_core::governor::{
+    Decision, Ending, Estimate, Governor, PermitId, Place, Queue, RateLimits,
+};
 use divisi_core::retry::Told;
 use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::{AttemptId, FailureClass, Timestamp};
@@ -58,12 +60,26 @@ impl Gate {
 
 impl Process<'_, '_> {
     /// A request wants to leave.
-    pub(super) fn enter(&mut self, who: Who, request: Request, priority: u32) -> Result<(), String> {
+    pub(super) fn enter(
+        &mut self,
+        who: Who,
+        request: Request,
+        priority: u32,
+    ) -> Result<(), String> {
         self.planned += 1;
-        let sending = Sending { who, request, priority, ticket: self.planned };
-        let Some(family) = request.family else { return Err(format!("{who} has no gate")) };
+        let sending = Sending {
+            who,
+            request,
+            priority,
+            ticket: self.planned,
+        };
+        let Some(family) = request.family else {
+            return Err(format!("{who} has no gate"));
+        };
         let (now, estimate) = (self.world.now, estimate(request));
-        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        let Some(gate) = self.gates.get_mut(&family) else {
+            return Ok(());
+        };
         let asked = gate.queue.ask(now, estimate);
         match asked {
             Some(Decision::Go(permit)) => return self.through(family, sending, permit),
@@ -91,16 +107,28 @@ impl Process<'_, '_> {
             Who::Other(other) => {
                 if self.chance.percent(10) {
                     let patience = self.chance.within(1..3_000);
-                    self.plan(divisi_core::Millis(patience), Happening::GivesUp(family, place, other));
+                    self.plan(
+                        divisi_core::Millis(patience),
+                        Happening::GivesUp(family, place, other),
+                    );
                 }
             }
         }
         // It wants less than those whom it has overtaken; nobody else's turn has come.
-        if is_next { self.let_through(family) } else { Ok(()) }
+        if is_next {
+            self.let_through(family)
+        } else {
+            Ok(())
+        }
     }
 
     /// A request has its permit.
-    fn through(&mut self, family: Family, sending: Sending, permit: PermitId) -> Result<(), String> {
+    fn through(
+        &mut self,
+        family: Family,
+        sending: Sending,
+        permit: PermitId,
+    ) -> Result<(), String> {
         match sending.who {
             Who::Attempt(attempt, _, slot) => {
                 self.at(attempt, slot, At::Permit(family, permit));
@@ -119,7 +147,9 @@ impl Process<'_, '_> {
             if let Some(gate) = self.gates.get_mut(&family)
                 && gate.queue.governor().is_shut(now)
             {
-                self.world.story.tell(now, || format!("reopens   {family:?}"));
+                self.world
+                    .story
+                    .tell(now, || format!("reopens   {family:?}"));
                 gate.queue.governor_mut().reopen();
                 gate.watch.reopens(now);
                 self.let_through(family)?;
@@ -130,10 +160,15 @@ impl Process<'_, '_> {
 
     /// Somebody who waits goes away.
     pub(super) fn give_up(&mut self, family: Family, place: Place<u32>) -> Result<(), String> {
-        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        let Some(gate) = self.gates.get_mut(&family) else {
+            return Ok(());
+        };
         if let Some(sending) = gate.queue.leave(place) {
-            self.world.story.tell(self.world.now, || format!("leaves    the line: {}", sending.who));
-            gate.watch.goes_away(sending.who.run(), sending.priority, sending.ticket)?;
+            self.world.story.tell(self.world.now, || {
+                format!("leaves    the line: {}", sending.who)
+            });
+            gate.watch
+                .goes_away(sending.who.run(), sending.priority, sending.ticket)?;
         }
         self.let_through(family)
     }
@@ -157,13 +192,19 @@ impl Process<'_, '_> {
     /// At each gate whoever may leave has left.
     pub(super) fn watch_gates(&self) -> Result<(), String> {
         let now = self.world.now;
-        let rests =
-            |gate: &Gate| gate.watch.at_rest(gate.queue.governor(), gate.queue.len(), gate.wake_at, now);
+        let rests = |gate: &Gate| {
+            gate.watch
+                .at_rest(gate.queue.governor(), gate.queue.len(), gate.wake_at, now)
+        };
         self.gates.values().try_for_each(rests)
     }
 
     /// A request comes to the vendor, even if nobody waits for its answer.
-    pub(super) fn arrive(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
+    pub(super) fn arrive(
+        &mut self,
+        sending: Sending,
+        permit: Option<PermitId>,
+    ) -> Result<(), String> {
         let (now, before) = (self.world.now, self.world.vendor.billed);
         let answered = self.world.vendor.answer(now, sending.request);
         let billed = self.world.vendor.billed;
@@ -172,24 +213,35 @@ impl Process<'_, '_> {
             Who::Attempt(attempt, _, Slot::First) if self.is_under_way(attempt) => {
                 self.watch().billed(attempt, bill, billed)?;
             }
-            Who::Attempt(attempt, _, Slot::Second) => self.watch().second_billed(attempt, bill, billed)?,
+            Who::Attempt(attempt, _, Slot::Second) => {
+                self.watch().second_billed(attempt, bill, billed)?;
+            }
             Who::Attempt(..) | Who::Other(_) => {}
         }
         match (sending.who, answered.reply) {
             // Nothing will ever come of it.
-            (Who::Attempt(attempt, _, slot), Reply::Lost { class: FailureClass::Timeout })
-                if permit.is_some() && self.is_out(attempt, slot, sending.ticket) =>
-            {
+            (
+                Who::Attempt(attempt, _, slot),
+                Reply::Lost {
+                    class: FailureClass::Timeout,
+                },
+            ) if permit.is_some() && self.is_out(attempt, slot, sending.ticket) => {
                 self.falls_silent(attempt, slot);
                 return Ok(());
             }
             (_, Reply::Answer { .. }) => {
                 let begins = divisi_core::Millis(self.chance.within(0..answered.after.0 + 1));
-                self.plan(begins, Happening::Begins(sending, permit, Box::new(answered.limits)));
+                self.plan(
+                    begins,
+                    Happening::Begins(sending, permit, Box::new(answered.limits)),
+                );
             }
             _ => {}
         }
-        self.plan(answered.after, Happening::Reply(sending, permit, Box::new(answered)));
+        self.plan(
+            answered.after,
+            Happening::Reply(sending, permit, Box::new(answered)),
+        );
         Ok(())
     }
 
@@ -207,8 +259,12 @@ impl Process<'_, '_> {
             }
             self.prefix_is(attempt, true)?;
         }
-        let (Some(permit), Some(family)) = (permit, sending.request.family) else { return Ok(()) };
-        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        let (Some(permit), Some(family)) = (permit, sending.request.family) else {
+            return Ok(());
+        };
+        let Some(gate) = self.gates.get_mut(&family) else {
+            return Ok(());
+        };
         if gate.queue.governor().awaits_begun() {
             let was_unsure = gate.queue.governor().is_unsure();
             gate.queue.governor_mut().begun(now, permit, limits);
@@ -242,16 +298,21 @@ impl Process<'_, '_> {
                 Reply::Lost { class } => (None, Ending::of(class, Told::default(), now)),
                 Reply::Refusal { class, told } => (None, Ending::of(class, told, now)),
             };
-            self.world.story.tell(now, || format!("answered  {who} {ending:?}"));
+            self.world
+                .story
+                .tell(now, || format!("answered  {who} {ending:?}"));
             self.world.tally.limited += u64::from(matches!(ending, Ending::RateLimited { .. }));
             self.world.tally.warm += u64::from(usage.is_some_and(|usage| usage.cache_read > 0));
             gate.watch.ends(now, ending)?;
-            if let Reply::Refusal { class: class @ (FailureClass::Quota | FailureClass::Auth), .. } =
-                answered.reply
+            if let Reply::Refusal {
+                class: class @ (FailureClass::Quota | FailureClass::Auth),
+                ..
+            } = answered.reply
             {
                 gate.closed_by = class;
             }
-            gate.queue.done(now, permit, usage.as_ref(), ending, &answered.limits);
+            gate.queue
+                .done(now, permit, usage.as_ref(), ending, &answered.limits);
             self.let_through(family)?;
         }
         match who {
@@ -272,7 +333,8 @@ impl Process<'_, '_> {
         let now = self.world.now;
         if let Some(gate) = self.gates.get_mut(&family) {
             gate.watch.ends(now, Ending::Other)?;
-            gate.queue.done(now, permit, None, Ending::Other, &RateLimits::default());
+            gate.queue
+                .done(now, permit, None, Ending::Other, &RateLimits::default());
         }
         self.let_through(family)
     }
@@ -289,7 +351,9 @@ impl Process<'_, '_> {
     /// Lets all through whose turn has come.
     pub(super) fn let_through(&mut self, family: Family) -> Result<(), String> {
         let now = self.world.now;
-        let Some(gate) = self.gates.get_mut(&family) else { return Ok(()) };
+        let Some(gate) = self.gates.get_mut(&family) else {
+            return Ok(());
+        };
         let mut answered = vec![];
         gate.wake_at = gate.queue.let_through(now, |sending, answer| {
             answered.push((sending, answer));
@@ -299,7 +363,9 @@ impl Process<'_, '_> {
             let run = sending.who.run();
             match answer {
                 Ok(_) => gate.watch.turn_of(run, sending.priority, sending.ticket)?,
-                Err(_) => gate.watch.goes_away(run, sending.priority, sending.ticket)?,
+                Err(_) => gate
+                    .watch
+                    .goes_away(run, sending.priority, sending.ticket)?,
             }
         }
         // They wait no longer, and hold their permits until they are told.
@@ -326,18 +392,33 @@ impl Process<'_, '_> {
     }
 
     /// A request leaves.
-    pub(super) fn depart(&mut self, sending: Sending, permit: Option<PermitId>) -> Result<(), String> {
+    pub(super) fn depart(
+        &mut self,
+        sending: Sending,
+        permit: Option<PermitId>,
+    ) -> Result<(), String> {
         let (now, who) = (self.world.now, sending.who);
-        if let Some(gate) = sending.request.family.and_then(|family| self.gates.get_mut(&family)) {
+        if let Some(gate) = sending
+            .request
+            .family
+            .and_then(|family| self.gates.get_mut(&family))
+        {
             gate.watch.leaves(now)?;
         }
         self.world.story.tell(now, || format!("leaves    {who}"));
         if let Who::Attempt(attempt, turn, _) = who {
             let Request { room, bound, .. } = sending.request;
-            ensure!(self.is_under_way(attempt), "{attempt} asks although it has ended");
+            ensure!(
+                self.is_under_way(attempt),
+                "{attempt} asks although it has ended"
+            );
             let parks = matches!(self.run().stage(), Stage::Parking(_) | Stage::Parked(_));
-            ensure!(!parks || permit.is_none(), "{attempt} asks although the run parks");
-            self.watch().request(attempt, self.request(attempt, turn), room, bound)?;
+            ensure!(
+                !parks || permit.is_none(),
+                "{attempt} asks although the run parks"
+            );
+            self.watch()
+                .request(attempt, self.request(attempt, turn), room, bound)?;
         }
         let path = self.world.vendor.path();
         self.plan(path, Happening::Arrives(sending, permit));
@@ -348,19 +429,31 @@ impl Process<'_, '_> {
     fn turn_away(&mut self, sending: Sending, until: Option<Timestamp>) -> Result<(), String> {
         let (now, who) = (self.world.now, sending.who);
         self.world.tally.turned_away += 1;
-        self.world.story.tell(now, || format!("turned    {who} away until {until:?}"));
-        let Some(gate) = sending.request.family.and_then(|family| self.gates.get(&family)) else {
+        self.world
+            .story
+            .tell(now, || format!("turned    {who} away until {until:?}"));
+        let Some(gate) = sending
+            .request
+            .family
+            .and_then(|family| self.gates.get(&family))
+        else {
             return Ok(());
         };
         gate.watch.turned_away(now)?;
         let (class, retry_after) = (gate.closed_by, until.map(|until| until.since(now)));
         match who {
             Who::Attempt(attempt, _, slot) => {
-                let end = AttemptEnd { retry_after, ..failed(class) };
+                let end = AttemptEnd {
+                    retry_after,
+                    ..failed(class)
+                };
                 self.is_turned_away(attempt, slot, end)?;
             }
             Who::Other(other) => {
-                let told = Told { retry_after, should_retry: None };
+                let told = Told {
+                    retry_after,
+                    should_retry: None,
+                };
                 self.other_hears(other, Reply::Refusal { class, told });
             }
         }
@@ -399,5 +492,8 @@ impl fmt::Display for Who {
 
 /// What the engine takes a request to have, before it is answered: rather too much.
 fn estimate(request: Request) -> Estimate {
-    Estimate { input: request.input * 5 / 4, output: request.room.into() }
+    Estimate {
+        input: request.input * 5 / 4,
+        output: request.room.into(),
+    }
 }

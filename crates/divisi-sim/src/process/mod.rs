@@ -25,8 +25,8 @@ use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage};
 use divisi_core::run_loop::{Effect, Observer, RunLoop, Submitted};
 use divisi_core::{
-    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Outcome, PicoUsd, Position, Run,
-    TaskId, Timestamp,
+    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Outcome, PicoUsd,
+    Position, Run, TaskId, Timestamp,
 };
 use gate::Gate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -91,7 +91,10 @@ pub(crate) struct Process<'w, 'f> {
     appends: u64,
 }
 
-#[expect(clippy::large_enum_variant, reason = "few are queued, and most are the large one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few are queued, and most are the large one"
+)]
 enum Message<'f> {
     Input(Input),
     Call {
@@ -117,7 +120,9 @@ impl Observer for Eyes {
     fn before(&mut self, run: &Run, now: Timestamp, event: &Event) {
         self.story.tell(now, || line(event));
         let watched = match event {
-            Event::RunWoken if !self.may_wake => Err("it goes on although a person has parked it".into()),
+            Event::RunWoken if !self.may_wake => {
+                Err("it goes on although a person has parked it".into())
+            }
             _ => self.watch.before(run, now, event),
         };
         self.note(watched);
@@ -137,12 +142,26 @@ impl Eyes {
 
 impl<'w, 'f> Process<'w, 'f> {
     /// A process that executes `flow` from its start, on top of what is durable.
-    pub(crate) fn new(world: &'w mut World, run: Run, watch: Watch, flow: &'f Flow, kill: Kill) -> Self {
-        let chance = Chance::of(world.scenario.seed, &format!("process {}", world.tally.executions));
+    pub(crate) fn new(
+        world: &'w mut World,
+        run: Run,
+        watch: Watch,
+        flow: &'f Flow,
+        kill: Kill,
+    ) -> Self {
+        let chance = Chance::of(
+            world.scenario.seed,
+            &format!("process {}", world.tally.executions),
+        );
         let now = world.now;
         let gates = Family::ALL.map(|family| (family, Gate::new(&mut world.vendor, family, now)));
         let waits = world.scenario.waits;
-        let eyes = Eyes { watch, story: world.story.clone(), may_wake: waits, broken: None };
+        let eyes = Eyes {
+            watch,
+            story: world.story.clone(),
+            may_wake: waits,
+            broken: None,
+        };
         let position = Position(world.journal.len() as u64);
         Self {
             runs: RunLoop::new(run, position, waits.then(QuotaWait::default), eyes),
@@ -152,13 +171,19 @@ impl<'w, 'f> Process<'w, 'f> {
             told: None,
             inbox: VecDeque::new(),
             gates: gates.into_iter().collect(),
-            prefixes: Family::ALL.map(|family| (family, PrefixCache::default())).into_iter().collect(),
+            prefixes: Family::ALL
+                .map(|family| (family, PrefixCache::default()))
+                .into_iter()
+                .collect(),
             carried: BTreeMap::new(),
             alarms: BTreeSet::new(),
             is_parking: false,
             steps: vec![],
             denied: vec![],
-            patience: Chance::of(world.scenario.seed, &format!("patience {}", world.tally.executions)),
+            patience: Chance::of(
+                world.scenario.seed,
+                &format!("patience {}", world.tally.executions),
+            ),
             others: BTreeMap::new(),
             asks: BTreeMap::new(),
             agenda: BTreeMap::new(),
@@ -186,10 +211,16 @@ impl<'w, 'f> Process<'w, 'f> {
                 return Ok(End::Killed);
             }
             if self.runs.is_over() {
-                ensure!(self.run().in_flight() == 0, "it stops with attempts in flight");
-                let waits =
-                    matches!(self.run().stage(), Stage::Parked(_)) && self.watch().goes_on_by_itself();
-                ensure!(!waits, "it stops although it has said that it goes on by itself");
+                ensure!(
+                    self.run().in_flight() == 0,
+                    "it stops with attempts in flight"
+                );
+                let waits = matches!(self.run().stage(), Stage::Parked(_))
+                    && self.watch().goes_on_by_itself();
+                ensure!(
+                    !waits,
+                    "it stops although it has said that it goes on by itself"
+                );
                 return Ok(End::Stopped);
             }
             // What looks at every task is done less often where there are many.
@@ -207,9 +238,15 @@ impl<'w, 'f> Process<'w, 'f> {
 
     /// Takes in some of what has queued up, and lets follow what follows.
     fn decide_batch(&mut self) -> Result<(), String> {
-        let most = if self.chance.percent(50) { self.inbox.len() as u64 } else { self.chance.within(0..4) };
+        let most = if self.chance.percent(50) {
+            self.inbox.len() as u64
+        } else {
+            self.chance.within(0..4)
+        };
         for _ in 0..most.max(1) {
-            let Some(message) = self.inbox.pop_front() else { break };
+            let Some(message) = self.inbox.pop_front() else {
+                break;
+            };
             self.take(message)?;
         }
         self.holds(|runs, now| runs.settle(now))?;
@@ -250,9 +287,18 @@ impl<'w, 'f> Process<'w, 'f> {
                 let under_way = self.withdraw_all();
                 self.holds(|runs, now| runs.cancel(now, under_way))?;
                 for recorded in &self.runs.batch()[from..] {
-                    if let Event::AttemptEnded { attempt, unconfirmed, .. } = &recorded.event {
+                    if let Event::AttemptEnded {
+                        attempt,
+                        unconfirmed,
+                        ..
+                    } = &recorded.event
+                    {
                         let is_free = *unconfirmed == PicoUsd::ZERO || !unsent.contains(attempt);
-                        ensure!(is_free, "{attempt} is booked {}, and nothing of it has left", unconfirmed.0);
+                        ensure!(
+                            is_free,
+                            "{attempt} is booked {}, and nothing of it has left",
+                            unconfirmed.0
+                        );
                     }
                 }
                 return Ok(());
@@ -273,10 +319,13 @@ impl<'w, 'f> Process<'w, 'f> {
     /// Does something with the run, and fails where a promise does not hold.
     fn holds<T>(
         &mut self,
-        act: impl FnOnce(&mut RunLoop<usize, (AttemptId, Step), Eyes>, Timestamp) -> Result<T, IllegalEvent>,
+        act: impl FnOnce(
+            &mut RunLoop<usize, (AttemptId, Step), Eyes>,
+            Timestamp,
+        ) -> Result<T, IllegalEvent>,
     ) -> Result<T, String> {
-        let done =
-            act(&mut self.runs, self.world.now).map_err(|illegal| format!("it was decided: {illegal}"));
+        let done = act(&mut self.runs, self.world.now)
+            .map_err(|illegal| format!("it was decided: {illegal}"));
         match self.runs.observer_mut().broken.take() {
             Some(broken) => Err(broken),
             None => done,
@@ -294,7 +343,9 @@ impl<'w, 'f> Process<'w, 'f> {
         match self.holds(|runs, now| runs.submit(now, submission, call))? {
             Submitted::Taken { task, .. } => {
                 self.asks.insert(task, ask);
-                let Some(state) = self.run().task(task) else { return Ok(()) };
+                let Some(state) = self.run().task(task) else {
+                    return Ok(());
+                };
                 let is_suspended = matches!(state.stage(), TaskStage::Suspended(_));
                 let is_known = *state.facts() == facts || is_suspended;
                 ensure!(is_known, "{task} does not take what is now said of it");
@@ -319,14 +370,19 @@ impl<'w, 'f> Process<'w, 'f> {
             self.goes_on()?;
             return Ok(End::Stopped);
         }
-        ensure!(first.0 == self.world.journal.len() as u64, "a batch begins at {first:?}");
+        ensure!(
+            first.0 == self.world.journal.len() as u64,
+            "a batch begins at {first:?}"
+        );
         self.appends += 1;
         if self.kill == Kill::Before(self.appends) {
             return Ok(End::Killed);
         }
         self.runs.observer_mut().watch.durable(&batch);
         self.world.tally.at_once = self.world.tally.at_once.max(self.run().in_flight() as u64);
-        batch.iter().for_each(|recorded| self.world.tally.count(&recorded.event));
+        batch
+            .iter()
+            .for_each(|recorded| self.world.tally.count(&recorded.event));
         self.world.journal.extend(batch.iter().cloned());
         if self.kill == Kill::After(self.appends) {
             return Ok(End::Killed);
@@ -341,7 +397,11 @@ impl<'w, 'f> Process<'w, 'f> {
             self.react(effect)?;
         }
         self.goes_on()?;
-        Ok(if self.kill == Kill::Amid(self.appends) { End::Killed } else { End::Stopped })
+        Ok(if self.kill == Kill::Amid(self.appends) {
+            End::Killed
+        } else {
+            End::Stopped
+        })
     }
 
     /// Attempts get the answers to what they have asked.
@@ -356,7 +416,9 @@ impl<'w, 'f> Process<'w, 'f> {
     fn react(&mut self, effect: Effect<(AttemptId, Step)>) -> Result<(), String> {
         match effect {
             Effect::Start { attempt, room, .. } => self.begin(attempt, room)?,
-            Effect::Granted((attempt, _), room) => self.steps.push((attempt, Step::Granted { room })),
+            Effect::Granted((attempt, _), room) => {
+                self.steps.push((attempt, Step::Granted { room }));
+            }
             Effect::Recorded(step) => self.steps.push(step),
             Effect::Ended(attempt) => self.let_go(attempt)?,
             Effect::TaskEnded(_) => {}
@@ -375,7 +437,10 @@ impl<'w, 'f> Process<'w, 'f> {
         self.listen();
         let answers = self.runs.answers();
         self.tell_script(answers)?;
-        let waits = !self.inbox.iter().any(|message| !matches!(message, Message::Input(_)));
+        let waits = !self
+            .inbox
+            .iter()
+            .any(|message| !matches!(message, Message::Input(_)));
         if !waits || !self.is_alive() {
             return Ok(());
         }
@@ -387,7 +452,9 @@ impl<'w, 'f> Process<'w, 'f> {
                 self.say(Input::FlowEnded(Err(Box::new(failure))));
             }
             // Said once after each answer, and in a replay until it has caught up.
-            None if *self.run().stage() == Stage::Replaying || self.quiet_after != Some(self.heard) => {
+            None if *self.run().stage() == Stage::Replaying
+                || self.quiet_after != Some(self.heard) =>
+            {
                 self.quiet_after = Some(self.heard);
                 self.inbox.push_back(Message::Quiet(self.heard));
             }
@@ -399,17 +466,28 @@ impl<'w, 'f> Process<'w, 'f> {
     fn tell_script(&mut self, answers: Vec<(usize, TaskId)>) -> Result<(), String> {
         for (call, task) in answers {
             self.heard += 1;
-            let Some(state) = self.run().task(task) else { continue };
-            if let (Stage::Replaying, true, TaskStage::Ended { order, .. }) =
-                (self.run().stage(), self.watch().is_same_flow(), state.stage())
-            {
-                ensure!(self.told < Some(*order), "{task} is told after one that ended later");
+            let Some(state) = self.run().task(task) else {
+                continue;
+            };
+            if let (Stage::Replaying, true, TaskStage::Ended { order, .. }) = (
+                self.run().stage(),
+                self.watch().is_same_flow(),
+                state.stage(),
+            ) {
+                ensure!(
+                    self.told < Some(*order),
+                    "{task} is told after one that ended later"
+                );
                 self.told = Some(*order);
             }
-            let Some(state) = self.run().task(task) else { continue };
+            let Some(state) = self.run().task(task) else {
+                continue;
+            };
             let is_ok = state.outcome().is_some_and(Outcome::is_ok);
             let value = is_ok.then(|| value_of(&state.key()));
-            self.world.story.tell(self.world.now, || format!("tells     the flow of {task}"));
+            self.world
+                .story
+                .tell(self.world.now, || format!("tells     the flow of {task}"));
             self.script.resolve(call, value);
             self.listen();
         }
@@ -422,7 +500,10 @@ impl<'w, 'f> Process<'w, 'f> {
                 Said::Call { call, ask, prompt } => Message::Call { call, ask, prompt },
                 Said::Phase(title) => {
                     let cap = self.world.flow_caps.get(title).copied();
-                    Message::Input(Input::Phase { title: title.into(), cap })
+                    Message::Input(Input::Phase {
+                        title: title.into(),
+                        cap,
+                    })
                 }
                 Said::Log(line) => Message::Input(Input::Log(line.into())),
             });

@@ -12,7 +12,11 @@ impl Process<'_, '_> {
     pub(super) fn others_begin(&mut self) {
         for number in 1..=self.world.scenario.others {
             // Few of them are large.
-            let left = if self.chance.percent(5) { 400 } else { self.chance.within(1..40) as u32 };
+            let left = if self.chance.percent(5) {
+                400
+            } else {
+                self.chance.within(1..40) as u32
+            };
             self.others.insert(number, left);
             let at_once = self.chance.within(1..64).min(left.into());
             let begin = self.chance.within(0..3_000);
@@ -22,7 +26,9 @@ impl Process<'_, '_> {
 
     /// One of the others wants to send a request.
     pub(super) fn other_asks(&mut self, number: u32) -> Result<(), String> {
-        let Some(left) = self.others.get_mut(&number).filter(|left| **left > 0) else { return Ok(()) };
+        let Some(left) = self.others.get_mut(&number).filter(|left| **left > 0) else {
+            return Ok(());
+        };
         *left -= 1;
         let request = Request {
             ours: false,
@@ -42,7 +48,10 @@ impl Process<'_, '_> {
         let rest = match reply {
             Reply::Answer { .. } | Reply::Lost { .. } => self.chance.within(0..300),
             // It has parked; somebody resumes it, or begins another one.
-            Reply::Refusal { class: FailureClass::Quota | FailureClass::Auth, .. } => {
+            Reply::Refusal {
+                class: FailureClass::Quota | FailureClass::Auth,
+                ..
+            } => {
                 let rest = self.chance.within(0..40_000);
                 if self.chance.percent(30) {
                     return self.plan(Millis(rest), Happening::OtherResumes(number));

@@ -43,10 +43,15 @@ impl Desk {
         let requests = Bucket::new(per_second * 60, chance.within(1..2 * per_second + 2));
         let mut tokens = |least: u64| {
             let per_minute = chance.within(least..20 * least) * many;
-            chance.percent(40).then(|| Bucket::new(per_minute, per_minute))
+            chance
+                .percent(40)
+                .then(|| Bucket::new(per_minute, per_minute))
         };
         let (input, output) = (tokens(20_000), tokens(400));
-        let pace = Pace { middle: chance.within(20..2_000), uneven: scenario.slow };
+        let pace = Pace {
+            middle: chance.within(20..2_000),
+            uneven: scenario.slow,
+        };
         let storms = Storms::new(chance);
         Self {
             pace,
@@ -62,8 +67,11 @@ impl Desk {
 
     /// The limits, as far as the user knows them.
     pub(super) fn settings(&self) -> RateSettings {
-        let per_minute =
-            |bucket: Option<Bucket>| bucket.filter(|_| self.known).map(|bucket| bucket.per_minute);
+        let per_minute = |bucket: Option<Bucket>| {
+            bucket
+                .filter(|_| self.known)
+                .map(|bucket| bucket.per_minute)
+        };
         RateSettings {
             requests_per_minute: per_minute(self.requests),
             burst: self.requests.map(|bucket| bucket.capacity),
@@ -77,13 +85,15 @@ impl Desk {
     /// Whether who keeps to the settings from now on never finds it full. Not
     /// where replies count, whose length nobody knows before.
     pub(super) fn is_known(&mut self, now: Timestamp) -> bool {
-        let full = |bucket: &mut Option<Bucket>| bucket.as_mut().is_none_or(|bucket| bucket.is_full(now));
+        let full =
+            |bucket: &mut Option<Bucket>| bucket.as_mut().is_none_or(|bucket| bucket.is_full(now));
         self.known && self.output.is_none() && full(&mut self.requests) && full(&mut self.input)
     }
 
     /// Whether requests that come late, and others at once, find room in the burst.
     pub(super) fn has_room_for(&self, delay: Millis) -> bool {
-        let room = |bucket: Bucket| bucket.capacity * 60_000 >= 2 * bucket.per_minute * delay.0 + 60_000;
+        let room =
+            |bucket: Bucket| bucket.capacity * 60_000 >= 2 * bucket.per_minute * delay.0 + 60_000;
         self.requests.is_none_or(room)
     }
 
@@ -98,14 +108,23 @@ impl Desk {
     /// Takes a request with so many tokens in, or says when there may be room.
     pub(super) fn lets_in(&mut self, now: Timestamp, input: u64) -> Result<(), Option<Millis>> {
         self.written(now);
-        let wants = [(&mut self.requests, 1), (&mut self.input, input), (&mut self.output, 1)];
-        let wait = wants.into_iter().filter_map(|(bucket, amount)| bucket.as_mut()?.wait(now, amount)).max();
+        let wants = [
+            (&mut self.requests, 1),
+            (&mut self.input, input),
+            (&mut self.output, 1),
+        ];
+        let wait = wants
+            .into_iter()
+            .filter_map(|(bucket, amount)| bucket.as_mut()?.wait(now, amount))
+            .max();
         if let Some(wait) = wait {
             // Some vendors say so in whole seconds, some not at all.
             return Err(self.told.then_some(Millis(wait.0.div_ceil(1_000) * 1_000)));
         }
         for (bucket, amount) in [(&mut self.requests, 1), (&mut self.input, input)] {
-            bucket.iter_mut().for_each(|bucket| bucket.take(now, amount));
+            bucket
+                .iter_mut()
+                .for_each(|bucket| bucket.take(now, amount));
         }
         Ok(())
     }
@@ -125,8 +144,12 @@ impl Desk {
         if !self.told {
             return RateLimits::default();
         }
-        let window =
-            |bucket: &mut Option<Bucket>| bucket.as_mut().map(|bucket| bucket.tell(now)).unwrap_or_default();
+        let window = |bucket: &mut Option<Bucket>| {
+            bucket
+                .as_mut()
+                .map(|bucket| bucket.tell(now))
+                .unwrap_or_default()
+        };
         RateLimits {
             requests: window(&mut self.requests),
             tokens: Window::default(),
@@ -136,16 +159,27 @@ impl Desk {
     }
 
     fn written(&mut self, now: Timestamp) {
-        while let Some(entry) = self.writing.first_entry().filter(|entry| *entry.key() <= now) {
+        while let Some(entry) = self
+            .writing
+            .first_entry()
+            .filter(|entry| *entry.key() <= now)
+        {
             let (at, tokens) = entry.remove_entry();
-            self.output.iter_mut().for_each(|bucket| bucket.take(at, tokens));
+            self.output
+                .iter_mut()
+                .for_each(|bucket| bucket.take(at, tokens));
         }
     }
 }
 
 impl Bucket {
     fn new(per_minute: u64, capacity: u64) -> Self {
-        Self { per_minute, capacity, level: i128::from(capacity) * PARTS, filled_at: Timestamp(0) }
+        Self {
+            per_minute,
+            capacity,
+            level: i128::from(capacity) * PARTS,
+            filled_at: Timestamp(0),
+        }
     }
 
     fn is_full(&mut self, now: Timestamp) -> bool {

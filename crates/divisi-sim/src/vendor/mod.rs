@@ -128,7 +128,11 @@ impl Vendor {
             chance.within(1_000..40_000),
             chance.within(1..60),
         );
-        let path = if scenario.uneven_paths { (0, 100) } else { (chance.within(0..26), 0) };
+        let path = if scenario.uneven_paths {
+            (0, 100)
+        } else {
+            (chance.within(0..26), 0)
+        };
         Self {
             desks,
             faults: if scenario.faults { faults } else { 0 },
@@ -152,13 +156,20 @@ impl Vendor {
 
     /// What the user knows of the limits of a family.
     pub(crate) fn settings(&self, family: Family) -> RateSettings {
-        self.desks.get(&family).map(Desk::settings).unwrap_or_default()
+        self.desks
+            .get(&family)
+            .map(Desk::settings)
+            .unwrap_or_default()
     }
 
     /// How well a governor can know what it allows that begins now, with the settings.
     pub(crate) fn is_known(&mut self, family: Family, now: Timestamp) -> Known {
         let (_, uneven) = self.path;
-        let Some(desk) = self.desks.get_mut(&family).filter(|desk| desk.has_room_for(Millis(uneven))) else {
+        let Some(desk) = self
+            .desks
+            .get_mut(&family)
+            .filter(|desk| desk.has_room_for(Millis(uneven)))
+        else {
             return Known::Hardly;
         };
         match (desk.is_known(now), uneven) {
@@ -211,12 +222,23 @@ impl Vendor {
         self.requests += u64::from(request.ours);
         let quick = Millis(self.chance.within(1..30));
         let (after, reply) = if let Some((class, retry_after)) = self.refuses(now, request) {
-            (quick, Reply::Refusal { class, told: Told { retry_after, should_retry: None } })
+            (
+                quick,
+                Reply::Refusal {
+                    class,
+                    told: Told {
+                        retry_after,
+                        should_retry: None,
+                    },
+                },
+            )
         } else if self.chance.percent(self.faults) {
             (quick, self.fault())
         } else {
             let (reply, output) = self.bill(now, request);
-            let desk = request.family.and_then(|family| self.desks.get_mut(&family));
+            let desk = request
+                .family
+                .and_then(|family| self.desks.get_mut(&family));
             let took = weather::latency(&mut self.chance, desk.as_ref().map(|desk| desk.pace));
             if let Some(desk) = desk {
                 desk.writes(now + took, output);
@@ -232,28 +254,46 @@ impl Vendor {
                 (took, reply)
             }
         };
-        let desk = request.family.and_then(|family| self.desks.get_mut(&family));
+        let desk = request
+            .family
+            .and_then(|family| self.desks.get_mut(&family));
         let limits = desk.map(|desk| desk.tells(now)).unwrap_or_default();
-        Answered { after, reply, limits }
+        Answered {
+            after,
+            reply,
+            limits,
+        }
     }
 
     /// Why it does not even look at a request.
-    fn refuses(&mut self, now: Timestamp, request: Request) -> Option<(FailureClass, Option<Millis>)> {
+    fn refuses(
+        &mut self,
+        now: Timestamp,
+        request: Request,
+    ) -> Option<(FailureClass, Option<Millis>)> {
         let family = request.family?;
         if self.key == Some(0) {
             return Some((FailureClass::Auth, None));
         }
         self.key = self.key.map(|left| left - 1);
         if self.quota == Some(0) {
-            let known = self.quota_resets_in.map(|wait| *self.quota_resets_at.get_or_insert(now + wait));
+            let known = self
+                .quota_resets_in
+                .map(|wait| *self.quota_resets_at.get_or_insert(now + wait));
             if known.is_none_or(|at| now < at) {
                 return Some((FailureClass::Quota, known.map(|at| at.since(now))));
             }
             self.refill();
         }
         // What is read from the cache does not count.
-        let warm = request.prefix.and_then(|prefix| self.warm.get(&(family, prefix)));
-        let counted = if warm.is_some_and(|until| now < *until) { request.input / 4 } else { request.input };
+        let warm = request
+            .prefix
+            .and_then(|prefix| self.warm.get(&(family, prefix)));
+        let counted = if warm.is_some_and(|until| now < *until) {
+            request.input / 4
+        } else {
+            request.input
+        };
         let desk = self.desks.get_mut(&family)?;
         if let Err(retry_after) = desk.lets_in(now, counted) {
             return Some((FailureClass::RateLimited, retry_after));
@@ -270,35 +310,66 @@ impl Vendor {
             2 => FailureClass::Network,
             _ => FailureClass::Stalled,
         };
-        let retry_after = self.chance.percent(20).then(|| Millis(self.chance.within(0..5_000)));
+        let retry_after = self
+            .chance
+            .percent(20)
+            .then(|| Millis(self.chance.within(0..5_000)));
         let should_retry = self.chance.percent(20).then(|| self.chance.percent(50));
-        Reply::Refusal { class, told: Told { retry_after, should_retry } }
+        Reply::Refusal {
+            class,
+            told: Told {
+                retry_after,
+                should_retry,
+            },
+        }
     }
 
     /// What it asks for a reply, which has so many tokens.
     fn bill(&mut self, now: Timestamp, request: Request) -> (Reply, u64) {
-        let Request { bound, room, reply_usual, .. } = request;
+        let Request {
+            bound,
+            room,
+            reply_usual,
+            ..
+        } = request;
         self.quota = self.quota.map(|left| left.saturating_sub(1));
         // A few replies are as long as they may be.
-        let longest = if self.chance.percent(98) { reply_usual.saturating_mul(2) } else { u32::MAX };
+        let longest = if self.chance.percent(98) {
+            reply_usual.saturating_mul(2)
+        } else {
+            u32::MAX
+        };
         let longest = u64::from(longest.min(bound.reply_tokens_max));
         let wanted = self.chance.within(0..longest + 1);
         let (tokens, cut) = (wanted.min(room.into()), wanted > room.into());
-        let read = if self.is_warm(now, request) { request.input - request.input / 4 } else { 0 };
-        let prompt_most = if read > 0 { bound.prompt.0 / 4 } else { bound.prompt.0 };
+        let read = if self.is_warm(now, request) {
+            request.input - request.input / 4
+        } else {
+            0
+        };
+        let prompt_most = if read > 0 {
+            bound.prompt.0 / 4
+        } else {
+            bound.prompt.0
+        };
         let cost = PicoUsd(self.chance.within(0..prompt_most + 1) + tokens * bound.reply_token.0);
         if request.ours {
             self.billed += cost;
             self.billed_for_cut += if cut { cost } else { PicoUsd::ZERO };
         }
-        let usage =
-            Usage { input: request.input - read, cache_read: read, output: tokens, ..Usage::default() };
+        let usage = Usage {
+            input: request.input - read,
+            cache_read: read,
+            output: tokens,
+            ..Usage::default()
+        };
         (Reply::Answer { cost, usage, cut }, tokens)
     }
 
     /// Whether the prompt begins with something it remembers. From now on it does.
     fn is_warm(&mut self, now: Timestamp, request: Request) -> bool {
-        let (true, Some(family), Some(prefix)) = (self.caches, request.family, request.prefix) else {
+        let (true, Some(family), Some(prefix)) = (self.caches, request.family, request.prefix)
+        else {
             return false;
         };
         let known_until = self.warm.insert((family, prefix), now + CACHE_LIFE);

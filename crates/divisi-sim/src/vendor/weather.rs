@@ -15,9 +15,14 @@ pub(super) struct Pace {
 /// How long one answer takes: a middle, four times halved, kept or doubled, as
 /// near to a logarithmic normal as whole numbers need be.
 pub(super) fn latency(chance: &mut Chance, pace: Option<Pace>) -> Millis {
-    let Pace { middle, uneven } = pace.unwrap_or(Pace { middle: 400, uneven: true });
+    let Pace { middle, uneven } = pace.unwrap_or(Pace {
+        middle: 400,
+        uneven: true,
+    });
     let factors = if uneven { 4 } else { 1 };
-    let doubled = (0..factors).fold(middle * 1_000, |took, _| took * chance.within(600..1_667) / 1_000);
+    let doubled = (0..factors).fold(middle * 1_000, |took, _| {
+        took * chance.within(600..1_667) / 1_000
+    });
     // Some have a hard time.
     let took = doubled / 1_000 * if uneven && chance.percent(3) { 20 } else { 1 };
     Millis(took.max(1))
@@ -35,7 +40,11 @@ pub(super) struct Storms {
 impl Storms {
     pub(super) fn new(chance: &mut Chance) -> Self {
         let every = chance.within(3_000..60_000);
-        Self { every, lasts: chance.within(1..every / 2), refused: chance.within(20..101) }
+        Self {
+            every,
+            lasts: chance.within(1..every / 2),
+            refused: chance.within(20..101),
+        }
     }
 
     /// Whether a request that arrives now is refused.

@@ -57,7 +57,9 @@ impl Account {
     }
 
     pub(super) fn left(&self) -> PicoUsd {
-        self.cap.map_or(PicoUsd::MAX, |cap| cap.saturating_sub(self.held() + self.over))
+        self.cap.map_or(PicoUsd::MAX, |cap| {
+            cap.saturating_sub(self.held() + self.over)
+        })
     }
 
     /// All that is spent.
@@ -75,7 +77,15 @@ impl Account {
         self.excused = cap.is_some_and(|cap| self.held() > cap);
     }
 
-    fn book(&mut self, Booking { released, settled, unconfirmed, reserved }: Booking) {
+    fn book(
+        &mut self,
+        Booking {
+            released,
+            settled,
+            unconfirmed,
+            reserved,
+        }: Booking,
+    ) {
         self.reserved = PicoUsd(self.reserved.0 - released.0) + reserved;
         let within = settled.min(released);
         self.settled += within;
@@ -100,58 +110,145 @@ impl Books {
             Event::RunStarted(started) => self.allow(&started.caps),
             Event::RunResumed(resumed) => {
                 self.allow(&resumed.caps);
-                self.tasks.iter_mut().for_each(|task| task.resume(resumed.reopen_failed));
+                self.tasks
+                    .iter_mut()
+                    .for_each(|task| task.resume(resumed.reopen_failed));
             }
-            Event::PhaseStarted { title, cap: cap @ Some(_) } => {
+            Event::PhaseStarted {
+                title,
+                cap: cap @ Some(_),
+            } => {
                 self.phases.entry(title.clone()).or_default().allow(*cap);
             }
             Event::TaskSubmitted(submitted) => {
-                let mut task = TaskBook { facts: submitted.facts.clone(), ..TaskBook::default() };
+                let mut task = TaskBook {
+                    facts: submitted.facts.clone(),
+                    ..TaskBook::default()
+                };
                 task.own.allow(task.facts.cost_max);
                 self.tasks.push(task);
             }
-            Event::TaskClaimed { task, facts: Some(facts) } => {
+            Event::TaskClaimed {
+                task,
+                facts: Some(facts),
+            } => {
                 let task = &mut self.tasks[task.index()];
                 task.facts = facts.clone();
                 task.own.allow(facts.cost_max);
             }
-            Event::AttemptScheduled { attempt, reserved, .. }
-            | Event::TurnScheduled { attempt, reserved, .. } => {
-                let released = self.in_flight.insert(*attempt, *reserved).unwrap_or_default();
-                self.of(*attempt, Booking { released, reserved: *reserved, ..Booking::default() });
+            Event::AttemptScheduled {
+                attempt, reserved, ..
+            }
+            | Event::TurnScheduled {
+                attempt, reserved, ..
+            } => {
+                let released = self
+                    .in_flight
+                    .insert(*attempt, *reserved)
+                    .unwrap_or_default();
+                self.of(
+                    *attempt,
+                    Booking {
+                        released,
+                        reserved: *reserved,
+                        ..Booking::default()
+                    },
+                );
             }
             Event::TurnHedged { attempt, reserved } => {
                 self.hedged.insert(*attempt, *reserved);
-                self.of(*attempt, Booking { reserved: *reserved, ..Booking::default() });
+                self.of(
+                    *attempt,
+                    Booking {
+                        reserved: *reserved,
+                        ..Booking::default()
+                    },
+                );
             }
             Event::HedgeEnded { attempt, cost } => {
                 let released = self.hedged.remove(attempt).unwrap_or_default();
-                let booking = Booking { released, settled: *cost, unconfirmed: *cost, ..Booking::default() };
+                let booking = Booking {
+                    released,
+                    settled: *cost,
+                    unconfirmed: *cost,
+                    ..Booking::default()
+                };
                 self.of(*attempt, booking);
             }
             Event::TurnEnded { attempt, turn } => {
-                let released = self.in_flight.insert(*attempt, PicoUsd::ZERO).unwrap_or_default();
-                self.of(*attempt, Booking { released, settled: turn.cost, ..Booking::default() });
+                let released = self
+                    .in_flight
+                    .insert(*attempt, PicoUsd::ZERO)
+                    .unwrap_or_default();
+                self.of(
+                    *attempt,
+                    Booking {
+                        released,
+                        settled: turn.cost,
+                        ..Booking::default()
+                    },
+                );
                 self.tasks[attempt.task.index()].next_turn = None;
             }
-            Event::AttemptReported { attempt, cost, unconfirmed, .. } => {
+            Event::AttemptReported {
+                attempt,
+                cost,
+                unconfirmed,
+                ..
+            } => {
                 let reserved = self.in_flight.entry(*attempt).or_default();
                 let released = (*cost).min(*reserved);
                 *reserved = PicoUsd(reserved.0 - released.0);
                 let (settled, unconfirmed) = (*cost, *unconfirmed);
-                self.of(*attempt, Booking { released, settled, unconfirmed, ..Booking::default() });
+                self.of(
+                    *attempt,
+                    Booking {
+                        released,
+                        settled,
+                        unconfirmed,
+                        ..Booking::default()
+                    },
+                );
             }
-            Event::AttemptSuspended { attempt, suspension } => {
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => {
                 let released = self.in_flight.remove(attempt).unwrap_or_default();
                 let reserved = suspension.reserved;
                 self.suspended.insert(*attempt, reserved);
-                self.of(*attempt, Booking { released, reserved, ..Booking::default() });
+                self.of(
+                    *attempt,
+                    Booking {
+                        released,
+                        reserved,
+                        ..Booking::default()
+                    },
+                );
             }
-            Event::AttemptEnded { attempt, cost, unconfirmed, failure, next_turn, .. } => {
-                let known = self.in_flight.remove(attempt).or_else(|| self.suspended.remove(attempt));
+            Event::AttemptEnded {
+                attempt,
+                cost,
+                unconfirmed,
+                failure,
+                next_turn,
+                ..
+            } => {
+                let known = self
+                    .in_flight
+                    .remove(attempt)
+                    .or_else(|| self.suspended.remove(attempt));
                 let released = known.unwrap_or_default();
                 let (settled, unconfirmed) = (*cost, *unconfirmed);
-                self.of(*attempt, Booking { released, settled, unconfirmed, ..Booking::default() });
+                self.of(
+                    *attempt,
+                    Booking {
+                        released,
+                        settled,
+                        unconfirmed,
+                        ..Booking::default()
+                    },
+                );
                 let class = failure.as_ref().map(|failure| failure.class);
                 self.tasks[attempt.task.index()].attempt_ended(class, *next_turn);
             }
@@ -168,20 +265,31 @@ impl Books {
     }
 
     pub(super) fn phase_of(&self, id: TaskId) -> Option<&Account> {
-        self.task(id).facts.phase.as_ref().and_then(|phase| self.phases.get(phase))
+        self.task(id)
+            .facts
+            .phase
+            .as_ref()
+            .and_then(|phase| self.phases.get(phase))
     }
 
     /// What run and phase hold for a task.
     pub(super) fn left(&self, id: TaskId) -> PicoUsd {
-        self.run.left().min(self.phase_of(id).map_or(PicoUsd::MAX, Account::left))
+        self.run
+            .left()
+            .min(self.phase_of(id).map_or(PicoUsd::MAX, Account::left))
     }
 
     fn allow(&mut self, caps: &Caps) {
         (self.warn_percent, self.warned) = (caps.warn_percent, false);
         self.run.allow(caps.run);
-        self.phases.values_mut().for_each(|account| account.allow(None));
+        self.phases
+            .values_mut()
+            .for_each(|account| account.allow(None));
         for (phase, cap) in &caps.phases {
-            self.phases.entry(phase.clone()).or_default().allow(Some(*cap));
+            self.phases
+                .entry(phase.clone())
+                .or_default()
+                .allow(Some(*cap));
         }
     }
 
@@ -199,7 +307,12 @@ impl TaskBook {
     /// What its next attempt may cost: as much as its first request, and as
     /// much as the one it is known to wait for.
     pub(super) fn needs(&self) -> TurnBound {
-        let first = self.facts.first_turns.get(self.place()).copied().unwrap_or_default();
+        let first = self
+            .facts
+            .first_turns
+            .get(self.place())
+            .copied()
+            .unwrap_or_default();
         let next = self.next_turn.unwrap_or_default();
         TurnBound {
             prompt: first.prompt.max(next.prompt),
@@ -211,7 +324,9 @@ impl TaskBook {
 
     /// Which of its models comes next, those that stand in for others last.
     pub(super) fn place(&self) -> usize {
-        let TaskFacts { models, fallbacks, .. } = &*self.facts;
+        let TaskFacts {
+            models, fallbacks, ..
+        } = &*self.facts;
         match (self.outages as usize / 2).min(fallbacks.len()) {
             0 => self.rung.min(models.len().saturating_sub(1)),
             stand_in => models.len() + stand_in - 1,

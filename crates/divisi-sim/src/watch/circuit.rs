@@ -35,12 +35,20 @@ impl Circuit {
     /// Before an event is applied, and while a journal is read.
     pub(super) fn book(&mut self, event: &Event) -> Result<(), String> {
         let parks = match event {
-            Event::ParkingStarted { reason: ParkReason::Hopeless { class, .. } } => Some(*class),
+            Event::ParkingStarted {
+                reason: ParkReason::Hopeless { class, .. },
+            } => Some(*class),
             // Of two reasons this one is told.
-            Event::ParkingStarted { reason: ParkReason::Overcharged { .. } } => self.due,
+            Event::ParkingStarted {
+                reason: ParkReason::Overcharged { .. },
+            } => self.due,
             _ => None,
         };
-        ensure!(self.due == parks, "the circuit opens for {parks:?}, and should for {:?}", self.due);
+        ensure!(
+            self.due == parks,
+            "the circuit opens for {parks:?}, and should for {:?}",
+            self.due
+        );
         self.due = None;
         match event {
             Event::RunStarted(started) => self.begin(started.limits.hopeless_after, true),
@@ -69,15 +77,39 @@ impl Circuit {
     }
 
     fn begin(&mut self, first: u32, is_running: bool) {
-        let (sorts, done) = (std::mem::take(&mut self.sorts), std::mem::take(&mut self.done));
+        let (sorts, done) = (
+            std::mem::take(&mut self.sorts),
+            std::mem::take(&mut self.done),
+        );
         let suspended = std::mem::take(&mut self.suspended);
-        *self = Self { sorts, done, suspended, first: first as usize, is_running, ..Self::default() };
+        *self = Self {
+            sorts,
+            done,
+            suspended,
+            first: first as usize,
+            is_running,
+            ..Self::default()
+        };
     }
 
     fn join(&mut self, task: TaskId, facts: Option<&Arc<TaskFacts>>) {
         if let Some(facts) = facts {
-            let TaskFacts { phase, executor, kind, models, .. } = &**facts;
-            self.sorts.insert(task, (phase.clone(), executor.clone(), kind.clone(), models.clone()));
+            let TaskFacts {
+                phase,
+                executor,
+                kind,
+                models,
+                ..
+            } = &**facts;
+            self.sorts.insert(
+                task,
+                (
+                    phase.clone(),
+                    executor.clone(),
+                    kind.clone(),
+                    models.clone(),
+                ),
+            );
         }
         if self.suspended.contains(&task) {
             self.starts(task);
@@ -111,15 +143,22 @@ impl Circuit {
 
     fn is_hopeless(&self, task: TaskId, class: FailureClass) -> bool {
         let sort = &self.sorts[&task];
-        let started = self.started.get(sort).map(Vec::as_slice).unwrap_or_default();
+        let started = self
+            .started
+            .get(sort)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let alike = |task: &TaskId| self.ended.get(task) == Some(&Some(class));
         let succeeded = |task: &TaskId| self.ended.get(task) == Some(&None);
         let of_sort = |other: &&TaskId| self.sorts.get(other) == Some(sort);
         let beside = self.in_flight.iter().filter(of_sort).count();
-        let failed: Vec<_> =
-            started.iter().filter(|task| matches!(self.ended.get(task), Some(Some(_)))).collect();
+        let failed: Vec<_> = started
+            .iter()
+            .filter(|task| matches!(self.ended.get(task), Some(Some(_))))
+            .collect();
         let firsts = started.len() >= self.first && started[..self.first].iter().all(alike);
-        let outnumber = failed.iter().all(|task| alike(task)) && failed.len() >= self.first + beside;
+        let outnumber =
+            failed.iter().all(|task| alike(task)) && failed.len() >= self.first + beside;
         self.first > 0
             && (firsts || outnumber)
             && !started.iter().any(succeeded)

@@ -25,16 +25,29 @@ impl Deaths {
             Event::TurnEnded { attempt, .. } => {
                 self.waiting.insert(self.reply(attempt.task), 0);
             }
-            Event::TurnScheduled { attempt, tool_results: Some(_), .. } => {
+            Event::TurnScheduled {
+                attempt,
+                tool_results: Some(_),
+                ..
+            } => {
                 self.waiting.remove(&self.reply(attempt.task));
             }
-            Event::AttemptEnded { attempt, failure, tool_results, .. } => {
+            Event::AttemptEnded {
+                attempt,
+                failure,
+                tool_results,
+                ..
+            } => {
                 let class = failure.as_ref().map(|failure| failure.class);
                 let reply = self.reply(attempt.task);
                 if tool_results.is_some() {
                     self.waiting.remove(&reply);
                 } else if let Some(deaths) = self.waiting.get_mut(&reply) {
-                    *deaths = if class == Some(FailureClass::Lost) { *deaths + 1 } else { 0 };
+                    *deaths = if class == Some(FailureClass::Lost) {
+                        *deaths + 1
+                    } else {
+                        0
+                    };
                 }
                 if class == Some(FailureClass::Check) {
                     self.forget(attempt.task);
@@ -47,12 +60,23 @@ impl Deaths {
 
     /// What the run has counted for the task is what has been booked.
     pub(super) fn agree(&self, run: &Run, id: TaskId) -> Result<(), String> {
-        let turns = run.task(id).map(|task| task.kept_turns()).unwrap_or_default();
-        for ((task, model), deaths) in
-            self.waiting.range((id, None)..).take_while(|((task, _), _)| *task == id)
+        let turns = run
+            .task(id)
+            .map(|task| task.kept_turns())
+            .unwrap_or_default();
+        for ((task, model), deaths) in self
+            .waiting
+            .range((id, None)..)
+            .take_while(|((task, _), _)| *task == id)
         {
-            let Some(turn) = turns.iter().rev().find(|turn| turn.model == *model) else { continue };
-            ensure!(turn.deaths == *deaths, "{task} counts {} deaths, not {deaths}", turn.deaths);
+            let Some(turn) = turns.iter().rev().find(|turn| turn.model == *model) else {
+                continue;
+            };
+            ensure!(
+                turn.deaths == *deaths,
+                "{task} counts {} deaths, not {deaths}",
+                turn.deaths
+            );
         }
         Ok(())
     }
@@ -62,7 +86,10 @@ impl Deaths {
     }
 
     fn forget(&mut self, id: TaskId) {
-        let of_task = self.waiting.range((id, None)..).map(|(reply, _)| reply.clone());
+        let of_task = self
+            .waiting
+            .range((id, None)..)
+            .map(|(reply, _)| reply.clone());
         let gone: Vec<_> = of_task.take_while(|(task, _)| *task == id).collect();
         for reply in gone {
             self.waiting.remove(&reply);

@@ -31,10 +31,17 @@ impl Edges {
             Event::TaskSubmitted(submitted) => {
                 let (task, edges) = (submitted.task, &submitted.edges);
                 let (given, recorded) = (edges.given, self.recorded);
-                ensure!(given <= recorded, "{task} was asked for after {given} of {recorded} outcomes");
-                let before = |id: &TaskId| self.outcomes.get(id).filter(|(order, _)| *order < given);
+                ensure!(
+                    given <= recorded,
+                    "{task} was asked for after {given} of {recorded} outcomes"
+                );
+                let before =
+                    |id: &TaskId| self.outcomes.get(id).filter(|(order, _)| *order < given);
                 if let Some(Awaited::Task(waited)) = &edges.waits {
-                    ensure!(before(waited).is_some(), "{task} waits for {waited}, which was not given");
+                    ensure!(
+                        before(waited).is_some(),
+                        "{task} waits for {waited}, which was not given"
+                    );
                 }
                 for read in &edges.reads {
                     let has_result = before(read).is_some_and(|(_, has_result)| *has_result);
@@ -47,25 +54,50 @@ impl Edges {
                 self.recorded += 1;
             }
             Event::AttemptScheduled { attempt, .. } => {
-                let known = Known { began_at: now, up_to: Millis(0), waited: Millis(0) };
+                let known = Known {
+                    began_at: now,
+                    up_to: Millis(0),
+                    waited: Millis(0),
+                };
                 self.under_way.insert(*attempt, known);
             }
             Event::TurnEnded { attempt, turn } => {
                 let times = &turn.times;
                 self.waited(now, *attempt, &times.waits)?;
-                let Some(known) = self.under_way.get_mut(attempt) else { return Ok(()) };
+                let Some(known) = self.under_way.get_mut(attempt) else {
+                    return Ok(());
+                };
                 let (sent, age) = (times.sent, now.since(known.began_at));
-                ensure!(sent <= age, "{attempt} is {} old and has sent after {}", age.0, sent.0);
+                ensure!(
+                    sent <= age,
+                    "{attempt} is {} old and has sent after {}",
+                    age.0,
+                    sent.0
+                );
                 let begun = Millis(sent.0 + times.began.unwrap_or_default().0);
-                ensure!(begun <= age, "{attempt} is {} old and is answered after {}", age.0, begun.0);
+                ensure!(
+                    begun <= age,
+                    "{attempt} is {} old and is answered after {}",
+                    age.0,
+                    begun.0
+                );
             }
-            Event::AttemptEnded { attempt, waits, waited, .. } => {
+            Event::AttemptEnded {
+                attempt,
+                waits,
+                waited,
+                ..
+            } => {
                 self.waited(now, *attempt, waits)?;
                 let known = self.under_way.remove(attempt).map(|known| known.waited);
                 // The run itself may end it, and does not know.
                 let is_told = *waited > Millis(0);
                 let agrees = !is_told || known.is_none_or(|known| known <= *waited);
-                ensure!(agrees, "{attempt} has waited {}, and tells of {known:?}", waited.0);
+                ensure!(
+                    agrees,
+                    "{attempt} has waited {}, and tells of {known:?}",
+                    waited.0
+                );
             }
             _ => {}
         }
@@ -80,7 +112,11 @@ impl Edges {
         };
         for wait in waits {
             ensure!(wait.took > Millis(0), "{attempt} has waited for nothing");
-            ensure!(wait.from >= known.up_to, "{attempt} waits at {} for two things", wait.from.0);
+            ensure!(
+                wait.from >= known.up_to,
+                "{attempt} waits at {} for two things",
+                wait.from.0
+            );
             let age = now.since(known.began_at);
             ensure!(
                 wait.until() <= age,
@@ -103,16 +139,28 @@ mod tests {
     use divisi_core::event::WaitCause;
     use divisi_core::{PicoUsd, Usage};
 
-    const ATTEMPT: AttemptId = AttemptId { task: TaskId(0), number: 1 };
+    const ATTEMPT: AttemptId = AttemptId {
+        task: TaskId(0),
+        number: 1,
+    };
 
     fn ended(waits: &[(u64, u64)], waited: u64) -> Result<(), String> {
         let mut edges = Edges::default();
         let (model, reserved, reply_tokens) = (None, PicoUsd::ZERO, None);
-        let begins = Event::AttemptScheduled { attempt: ATTEMPT, model, reserved, reply_tokens };
+        let begins = Event::AttemptScheduled {
+            attempt: ATTEMPT,
+            model,
+            reserved,
+            reply_tokens,
+        };
         edges.book(Timestamp(100), &begins).expect("it may begin");
         let wait = |&(from, took): &(u64, u64)| {
             let (from, took) = (Millis(from), Millis(took));
-            Wait { cause: WaitCause::Limit, from, took }
+            Wait {
+                cause: WaitCause::Limit,
+                from,
+                took,
+            }
         };
         let ends = Event::AttemptEnded {
             attempt: ATTEMPT,

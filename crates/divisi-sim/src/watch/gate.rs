@@ -61,7 +61,12 @@ impl GateWatch {
     pub(crate) fn new(settings: RateSettings, known: Known, now: Timestamp) -> Self {
         let rate = |per_minute: u64| {
             let capacity = settings.burst.unwrap_or_else(|| per_minute.div_ceil(60)) * Rate::PARTS;
-            Rate { per_minute, capacity, level: capacity, filled_at: now }
+            Rate {
+                per_minute,
+                capacity,
+                level: capacity,
+                filled_at: now,
+            }
         };
         Self {
             lines: BTreeMap::new(),
@@ -95,8 +100,14 @@ impl GateWatch {
 
     /// Somebody is let through.
     pub(crate) fn turn_of(&mut self, run: u32, priority: u32, ticket: u64) -> Result<(), String> {
-        let first = self.lines.get(&run).and_then(|line| line.waiting.keys().next());
-        ensure!(first == Some(&(Reverse(priority), ticket)), "one of run {run} is overtaken by its own");
+        let first = self
+            .lines
+            .get(&run)
+            .and_then(|line| line.waiting.keys().next());
+        ensure!(
+            first == Some(&(Reverse(priority), ticket)),
+            "one of run {run} is overtaken by its own"
+        );
         self.goes_away(run, priority, ticket)?;
         let others = self.lines.len();
         for (other, line) in self.lines.iter_mut().filter(|(other, _)| **other != run) {
@@ -116,17 +127,30 @@ impl GateWatch {
 
     /// A request leaves.
     pub(crate) fn leaves(&mut self, now: Timestamp) -> Result<(), String> {
-        ensure!(!self.is_closed(now), "a request leaves through a closed gate");
-        ensure!(self.not_before <= now, "a request leaves before the vendor wants one");
+        ensure!(
+            !self.is_closed(now),
+            "a request leaves through a closed gate"
+        );
+        ensure!(
+            self.not_before <= now,
+            "a request leaves before the vendor wants one"
+        );
         self.tries |= self.closed.take().is_some();
         (self.in_flight, self.left) = (self.in_flight + 1, self.left + 1);
         ensure!(
             !self.tries || self.in_flight == 1,
             "nobody knows whether it is open, and more than one tries"
         );
-        ensure!(self.in_flight <= IN_FLIGHT_MAX, "{} requests are under way", self.in_flight);
+        ensure!(
+            self.in_flight <= IN_FLIGHT_MAX,
+            "{} requests are under way",
+            self.in_flight
+        );
         if let Some(rate) = &mut self.set {
-            ensure!(rate.take(now), "a request leaves although the settings forbid it");
+            ensure!(
+                rate.take(now),
+                "a request leaves although the settings forbid it"
+            );
         }
         Ok(())
     }
@@ -164,7 +188,10 @@ impl GateWatch {
 
     /// A request is told that the gate is closed.
     pub(crate) fn turned_away(&self, now: Timestamp) -> Result<(), String> {
-        ensure!(self.is_closed(now), "a request is turned away from an open gate");
+        ensure!(
+            self.is_closed(now),
+            "a request is turned away from an open gate"
+        );
         Ok(())
     }
 
@@ -177,7 +204,10 @@ impl GateWatch {
         now: Timestamp,
     ) -> Result<(), String> {
         let waiting: usize = self.lines.values().map(|line| line.waiting.len()).sum();
-        ensure!(waiting == in_line, "{waiting} wait, and {in_line} are in the line");
+        ensure!(
+            waiting == in_line,
+            "{waiting} wait, and {in_line} are in the line"
+        );
         ensure!(
             governor.in_flight() == self.in_flight,
             "{} are under way, and {} known of",
@@ -188,16 +218,24 @@ impl GateWatch {
             return Ok(());
         }
         ensure!(!self.is_closed(now), "{waiting} wait at a closed gate");
-        ensure!(wake_at.is_some() || self.in_flight > 0, "{waiting} wait, and nothing can wake them");
-        ensure!(wake_at.is_none_or(|due| due > now), "the gate wants to be looked at in the past");
+        ensure!(
+            wake_at.is_some() || self.in_flight > 0,
+            "{waiting} wait, and nothing can wake them"
+        );
+        ensure!(
+            wake_at.is_none_or(|due| due > now),
+            "the gate wants to be looked at in the past"
+        );
         let may_go = |line: &Line| {
-            line.waiting
-                .values()
-                .next()
-                .is_some_and(|estimate| matches!(governor.clone().ask(now, *estimate), Decision::Go(_)))
+            line.waiting.values().next().is_some_and(|estimate| {
+                matches!(governor.clone().ask(now, *estimate), Decision::Go(_))
+            })
         };
         // It is the turn of one of those who are first in their lines.
-        ensure!(!self.lines.values().all(may_go), "{waiting} wait although the governor would let them go");
+        ensure!(
+            !self.lines.values().all(may_go),
+            "{waiting} wait although the governor would let them go"
+        );
         Ok(())
     }
 
@@ -219,7 +257,8 @@ impl GateWatch {
     }
 
     fn is_closed(&self, now: Timestamp) -> bool {
-        self.closed.is_some_and(|until| until.is_none_or(|until| now < until))
+        self.closed
+            .is_some_and(|until| until.is_none_or(|until| now < until))
     }
 }
 

@@ -17,7 +17,8 @@ use divisi_core::budget::TurnBound;
 use divisi_core::event::{ParkReason, Recorded, RunStatus};
 use divisi_core::run::{Counts, Stage, TaskStage, TaskState};
 use divisi_core::{
-    AttemptId, Budget, Content, Digest, Event, FailureClass, Outcome, PicoUsd, Run, TaskId, Timestamp,
+    AttemptId, Budget, Content, Digest, Event, FailureClass, Outcome, PicoUsd, Run, TaskId,
+    Timestamp,
 };
 use edges::Edges;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,8 +60,16 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Takes up the books where the journal has left them.
-    pub(crate) fn of(journal: &[Recorded], expected: Option<BTreeSet<TaskId>>, may_overcharge: bool) -> Self {
-        let mut watch = Self { expected, may_overcharge, ..Self::default() };
+    pub(crate) fn of(
+        journal: &[Recorded],
+        expected: Option<BTreeSet<TaskId>>,
+        may_overcharge: bool,
+    ) -> Self {
+        let mut watch = Self {
+            expected,
+            may_overcharge,
+            ..Self::default()
+        };
         for Recorded { at, event, .. } in journal {
             watch.books.book(event);
             watch.deaths.book(event);
@@ -83,7 +92,12 @@ impl Watch {
     }
 
     /// Before an event is applied.
-    pub(crate) fn before(&mut self, run: &Run, now: Timestamp, event: &Event) -> Result<(), String> {
+    pub(crate) fn before(
+        &mut self,
+        run: &Run,
+        now: Timestamp,
+        event: &Event,
+    ) -> Result<(), String> {
         match event {
             Event::AttemptScheduled { attempt, model, .. } => {
                 ensure!(!self.overcharged, "{attempt} starts after an overcharge");
@@ -100,38 +114,81 @@ impl Watch {
             }
             Event::TurnHedged { attempt, reserved } => {
                 let first = self.books.in_flight.get(attempt);
-                ensure!(!self.overcharged, "{attempt} is sent twice after an overcharge");
-                ensure!(*run.stage() == Stage::Running, "{attempt} is sent twice, {:?}", run.stage());
-                ensure!(first == Some(reserved), "a second request of {attempt} is worth {}", reserved.0);
-                ensure!(!self.books.hedged.contains_key(attempt), "{attempt} is sent three times");
+                ensure!(
+                    !self.overcharged,
+                    "{attempt} is sent twice after an overcharge"
+                );
+                ensure!(
+                    *run.stage() == Stage::Running,
+                    "{attempt} is sent twice, {:?}",
+                    run.stage()
+                );
+                ensure!(
+                    first == Some(reserved),
+                    "a second request of {attempt} is worth {}",
+                    reserved.0
+                );
+                ensure!(
+                    !self.books.hedged.contains_key(attempt),
+                    "{attempt} is sent three times"
+                );
             }
             Event::HedgeEnded { attempt, cost } => {
                 let whole = self.books.hedged.get(attempt);
                 ensure!(whole.is_some(), "{attempt} gives up what it has not sent");
-                ensure!(*cost == PicoUsd::ZERO || Some(cost) == whole, "{attempt} gives up {}", cost.0);
+                ensure!(
+                    *cost == PicoUsd::ZERO || Some(cost) == whole,
+                    "{attempt} gives up {}",
+                    cost.0
+                );
             }
             Event::WaitStarted { until } => self.wakes_at = Some(*until),
             Event::RunWoken => {
                 let due = self.wakes_at.take();
                 ensure!(!self.overcharged, "it wakes after an overcharge");
-                ensure!(due.is_some_and(|due| due <= now), "it wakes at {}, and said {due:?}", now.0);
+                ensure!(
+                    due.is_some_and(|due| due <= now),
+                    "it wakes at {}, and said {due:?}",
+                    now.0
+                );
             }
             Event::TurnEnded { attempt, turn } => {
-                ensure!(!self.books.hedged.contains_key(attempt), "{attempt} is answered, and asks twice");
-                let reserved = self.books.in_flight.get(attempt).copied().unwrap_or_default();
+                ensure!(
+                    !self.books.hedged.contains_key(attempt),
+                    "{attempt} is answered, and asks twice"
+                );
+                let reserved = self
+                    .books
+                    .in_flight
+                    .get(attempt)
+                    .copied()
+                    .unwrap_or_default();
                 self.costs(turn.cost, reserved)?;
             }
             Event::AttemptReported { attempt, cost, .. } => {
                 let reserved = self.books.in_flight.get(attempt).copied();
-                ensure!(reserved.is_some(), "{attempt} reports, and is not under way");
+                ensure!(
+                    reserved.is_some(),
+                    "{attempt} reports, and is not under way"
+                );
                 self.costs(*cost, reserved.unwrap_or_default())?;
             }
-            Event::AttemptSuspended { attempt, suspension } => {
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => {
                 let reserved = self.books.in_flight.get(attempt).copied();
-                ensure!(reserved >= Some(suspension.reserved), "{attempt} keeps more than it has");
+                ensure!(
+                    reserved >= Some(suspension.reserved),
+                    "{attempt} keeps more than it has"
+                );
             }
             Event::AttemptEnded { attempt, cost, .. } => {
-                let known = self.books.in_flight.get(attempt).or_else(|| self.books.suspended.get(attempt));
+                let known = self
+                    .books
+                    .in_flight
+                    .get(attempt)
+                    .or_else(|| self.books.suspended.get(attempt));
                 ensure!(known.is_some(), "{attempt} ends twice");
                 let reserved = known.copied().unwrap_or_default();
                 self.costs(*cost, reserved)?;
@@ -141,16 +198,26 @@ impl Watch {
                 let (most, settled) = (self.books.run.cap, self.books.run.spent());
                 ensure!(!self.books.warned, "it warns twice");
                 ensure!(self.is_mostly_spent(), "it warns too early");
-                ensure!((*spent, Some(*cap)) == (settled, most), "it warns of {} of {}", spent.0, cap.0);
+                ensure!(
+                    (*spent, Some(*cap)) == (settled, most),
+                    "it warns of {} of {}",
+                    spent.0,
+                    cap.0
+                );
             }
-            Event::RunParked { reason: ParkReason::Budget { phase } } => {
+            Event::RunParked {
+                reason: ParkReason::Budget { phase },
+            } => {
                 self.holds_nothing(run)?;
                 self.is_to_blame(run, phase.as_ref())?;
             }
             Event::RunParked { .. } => self.wakes_at = None,
             Event::RunResumed(_) => (self.wakes_at, self.overcharged) = (None, false),
             Event::RunEnded { status } => {
-                ensure!(*status != RunStatus::Ok || !self.overcharged, "it is ok after an overcharge");
+                ensure!(
+                    *status != RunStatus::Ok || !self.overcharged,
+                    "it is ok after an overcharge"
+                );
                 ensure!(
                     run.tasks().all(|(_, task)| task.outcome().is_some()),
                     "it is over without an outcome of each"
@@ -178,7 +245,12 @@ impl Watch {
             known += 1;
         }
         let due = |account: &Account| account.held() > PicoUsd::ZERO || account.cap.is_some();
-        let due = self.books.phases.values().filter(|account| due(account)).count();
+        let due = self
+            .books
+            .phases
+            .values()
+            .filter(|account| due(account))
+            .count();
         ensure!(due <= known, "{due} phases have money in hand, not {known}");
         let (Event::AttemptScheduled { attempt, .. }
         | Event::TurnScheduled { attempt, .. }
@@ -209,27 +281,43 @@ impl Watch {
                 None => counts.open += 1,
             }
             waiting += usize::from(waits(task));
-            ensure!(*task.stage() != TaskStage::Between, "a task was left between two stages");
+            ensure!(
+                *task.stage() != TaskStage::Between,
+                "a task was left between two stages"
+            );
         }
         for (_, task) in run.all_tasks() {
             cost += task.cost();
         }
-        ensure!(counts == run.counts(), "{counts:?} are counted as {:?}", run.counts());
+        ensure!(
+            counts == run.counts(),
+            "{counts:?} are counted as {:?}",
+            run.counts()
+        );
         ensure!(
             cost == self.books.run.spent(),
             "tasks cost {}, the run {}",
             cost.0,
             self.books.run.spent().0
         );
-        ensure!(run.in_flight() == self.books.in_flight.len(), "{} attempts are in flight", run.in_flight());
+        ensure!(
+            run.in_flight() == self.books.in_flight.len(),
+            "{} attempts are in flight",
+            run.in_flight()
+        );
         ensure!(
             run.all_tasks().count() <= run.limits().tasks_max as usize,
             "there are more tasks than there may be"
         );
         let wake_at = run.wake_at();
-        ensure!(wake_at.is_none_or(|due| due > now), "it wants to be woken at {wake_at:?}, which is past");
-        let stuck =
-            *run.stage() == Stage::Running && waiting > 0 && run.in_flight() == 0 && wake_at.is_none();
+        ensure!(
+            wake_at.is_none_or(|due| due > now),
+            "it wants to be woken at {wake_at:?}, which is past"
+        );
+        let stuck = *run.stage() == Stage::Running
+            && waiting > 0
+            && run.in_flight() == 0
+            && wake_at.is_none();
         ensure!(!stuck, "{waiting} tasks wait, and nothing will ever happen");
         let untold = *run.stage() == Stage::Running && self.is_mostly_spent() && !self.books.warned;
         ensure!(!untold, "most of the budget is spent, and nobody is told");
@@ -245,9 +333,14 @@ impl Watch {
         bound: TurnBound,
     ) -> Result<(), String> {
         let holds = |known: &BTreeMap<TaskId, BTreeSet<Digest>>| {
-            known.get(&attempt.task).is_some_and(|known| known.contains(&request))
+            known
+                .get(&attempt.task)
+                .is_some_and(|known| known.contains(&request))
         };
-        ensure!(!holds(&self.recorded), "{attempt} asks for a reply that is recorded");
+        ensure!(
+            !holds(&self.recorded),
+            "{attempt} asks for a reply that is recorded"
+        );
         let whole = room >= bound.reply_tokens_max;
         ensure!(
             whole || !holds(&self.cut),
@@ -257,9 +350,24 @@ impl Watch {
     }
 
     /// What the vendor will bill is covered, and within the cap.
-    pub(crate) fn billed(&self, attempt: AttemptId, bill: PicoUsd, all: PicoUsd) -> Result<(), String> {
-        let reserved = self.books.in_flight.get(&attempt).copied().unwrap_or_default();
-        ensure!(bill <= reserved, "{attempt} will be billed {}, and {} are set aside", bill.0, reserved.0);
+    pub(crate) fn billed(
+        &self,
+        attempt: AttemptId,
+        bill: PicoUsd,
+        all: PicoUsd,
+    ) -> Result<(), String> {
+        let reserved = self
+            .books
+            .in_flight
+            .get(&attempt)
+            .copied()
+            .unwrap_or_default();
+        ensure!(
+            bill <= reserved,
+            "{attempt} will be billed {}, and {} are set aside",
+            bill.0,
+            reserved.0
+        );
         self.covered(all)
     }
 
@@ -272,14 +380,24 @@ impl Watch {
         all: PicoUsd,
     ) -> Result<(), String> {
         if let Some(reserved) = self.books.hedged.get(&attempt) {
-            ensure!(bill <= *reserved, "{attempt} will be billed {} twice, of {}", bill.0, reserved.0);
+            ensure!(
+                bill <= *reserved,
+                "{attempt} will be billed {} twice, of {}",
+                bill.0,
+                reserved.0
+            );
         }
         self.covered(all)
     }
 
     fn covered(&self, all: PicoUsd) -> Result<(), String> {
         let covered = self.books.run.held();
-        ensure!(all <= covered, "{} will be billed, and only {} are booked", all.0, covered.0);
+        ensure!(
+            all <= covered,
+            "{} will be billed, and only {} are booked",
+            all.0,
+            covered.0
+        );
         Ok(())
     }
 
@@ -287,7 +405,11 @@ impl Watch {
     pub(crate) fn durable(&mut self, events: &[Recorded]) {
         for Recorded { event, .. } in events {
             if let Event::TurnEnded { attempt, turn } = event {
-                let known = if is_cut(&turn.reply) { &mut self.cut } else { &mut self.recorded };
+                let known = if is_cut(&turn.reply) {
+                    &mut self.cut
+                } else {
+                    &mut self.recorded
+                };
                 known.entry(attempt.task).or_default().insert(turn.request);
             }
             self.forget(event);
@@ -297,13 +419,18 @@ impl Watch {
     /// Conversations that start afresh ask for the same once more.
     fn forget(&mut self, event: &Event) {
         match event {
-            Event::AttemptEnded { attempt, failure: Some(failure), .. }
-                if failure.class == FailureClass::Check =>
-            {
+            Event::AttemptEnded {
+                attempt,
+                failure: Some(failure),
+                ..
+            } if failure.class == FailureClass::Check => {
                 self.recorded.remove(&attempt.task);
                 self.cut.remove(&attempt.task);
             }
-            Event::TaskEnded { task, outcome: Outcome::Failed(failure) } if failure.class.would_repeat() => {
+            Event::TaskEnded {
+                task,
+                outcome: Outcome::Failed(failure),
+            } if failure.class.would_repeat() => {
                 self.recorded.remove(task);
                 self.cut.remove(task);
             }
@@ -317,22 +444,47 @@ impl Watch {
     /// the vendor does so.
     fn costs(&mut self, cost: PicoUsd, reserved: PicoUsd) -> Result<(), String> {
         self.overcharged |= cost > reserved;
-        ensure!(cost <= reserved || self.may_overcharge, "{} is paid of {}", cost.0, reserved.0);
+        ensure!(
+            cost <= reserved || self.may_overcharge,
+            "{} is paid of {}",
+            cost.0,
+            reserved.0
+        );
         Ok(())
     }
 
     fn may_start(&self, run: &Run, now: Timestamp, attempt: AttemptId) -> Result<(), String> {
         let flow_failed = matches!(run.result(), Some(Err(_)));
-        ensure!(!flow_failed, "{attempt} starts although nobody waits for it");
-        ensure!(*run.stage() == Stage::Running, "{attempt} starts in a run that is {:?}", run.stage());
-        let (most, beside) = (run.limits().in_flight_max.max(1) as usize, self.books.in_flight.len());
+        ensure!(
+            !flow_failed,
+            "{attempt} starts although nobody waits for it"
+        );
+        ensure!(
+            *run.stage() == Stage::Running,
+            "{attempt} starts in a run that is {:?}",
+            run.stage()
+        );
+        let (most, beside) = (
+            run.limits().in_flight_max.max(1) as usize,
+            self.books.in_flight.len(),
+        );
         ensure!(beside < most, "{attempt} starts beside {beside} others");
-        let is_program =
-            |attempt: &AttemptId| run.task(attempt.task).is_some_and(|task| task.facts().is_program);
+        let is_program = |attempt: &AttemptId| {
+            run.task(attempt.task)
+                .is_some_and(|task| task.facts().is_program)
+        };
         if is_program(&attempt) {
             let most = run.limits().programs_max.max(1) as usize;
-            let beside = self.books.in_flight.keys().filter(|attempt| is_program(attempt)).count();
-            ensure!(beside < most, "{attempt} starts beside {beside} other programs");
+            let beside = self
+                .books
+                .in_flight
+                .keys()
+                .filter(|attempt| is_program(attempt))
+                .count();
+            ensure!(
+                beside < most,
+                "{attempt} starts beside {beside} other programs"
+            );
         }
         match run.task(attempt.task).map(|task| task.stage()) {
             Some(TaskStage::Ready) => {}
@@ -363,8 +515,16 @@ impl Watch {
     fn holds_nothing(&self, run: &Run) -> Result<(), String> {
         for (id, _) in run.tasks().filter(|(_, task)| waits(task)) {
             let task = self.books.task(id);
-            let (least, left) = (task.needs().least(), self.books.left(id).min(task.own.left()));
-            ensure!(least > left, "it parks although {} hold {id}, which needs {}", left.0, least.0);
+            let (least, left) = (
+                task.needs().least(),
+                self.books.left(id).min(task.own.left()),
+            );
+            ensure!(
+                least > left,
+                "it parks although {} hold {id}, which needs {}",
+                left.0,
+                least.0
+            );
         }
         Ok(())
     }
@@ -377,7 +537,10 @@ impl Watch {
             let book = self.books.task(id);
             waits(task) && book.facts.phase.as_ref() == Some(phase) && book.needs().least() <= left
         });
-        ensure!(held_up, "it parks because of {phase}, which holds nobody up");
+        ensure!(
+            held_up,
+            "it parks because of {phase}, which holds nobody up"
+        );
         Ok(())
     }
 
@@ -390,14 +553,28 @@ impl Watch {
 
     fn all_are_claimed(&self, run: &Run) -> Result<(), String> {
         let stopped = |outcome: Option<&Outcome>| {
-            matches!(outcome, None | Some(Outcome::Skipped { .. } | Outcome::Cancelled))
+            matches!(
+                outcome,
+                None | Some(Outcome::Skipped { .. } | Outcome::Cancelled)
+            )
         };
-        let open = run.tasks().filter(|(_, task)| stopped(task.outcome())).count();
-        ensure!(open == run.counts().open as usize, "what was cancelled is not taken up again");
-        let Some(expected) = &self.expected else { return Ok(()) };
+        let open = run
+            .tasks()
+            .filter(|(_, task)| stopped(task.outcome()))
+            .count();
+        ensure!(
+            open == run.counts().open as usize,
+            "what was cancelled is not taken up again"
+        );
+        let Some(expected) = &self.expected else {
+            return Ok(());
+        };
         let claimed: BTreeSet<_> = run.tasks().map(|(id, _)| id).collect();
         let missing: Vec<_> = expected.difference(&claimed).collect();
-        ensure!(missing.is_empty(), "the same flow no longer asks for {missing:?}");
+        ensure!(
+            missing.is_empty(),
+            "the same flow no longer asks for {missing:?}"
+        );
         Ok(())
     }
 }
@@ -413,8 +590,22 @@ fn waits(task: &TaskState) -> bool {
 
 /// Whether the run's books are the watcher's, and the cap is kept.
 fn agree(whose: &str, account: &Account, budget: &Budget) -> Result<(), String> {
-    let Account { cap, settled, unconfirmed, over, reserved, .. } = *account;
-    let same = *budget == Budget { cap, reserved, settled, unconfirmed, over };
+    let Account {
+        cap,
+        settled,
+        unconfirmed,
+        over,
+        reserved,
+        ..
+    } = *account;
+    let same = *budget
+        == Budget {
+            cap,
+            reserved,
+            settled,
+            unconfirmed,
+            over,
+        };
     ensure!(same, "{whose} has booked {budget:?}, not {account:?}");
     ensure!(account.keeps(), "{whose} is over its cap: {account:?}");
     Ok(())

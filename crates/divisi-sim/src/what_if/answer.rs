@@ -88,8 +88,17 @@ impl<T: Copy + Ord + Default> Percentiles<T> {
         let mut values: Vec<T> = values.into_iter().collect();
         values.sort_unstable();
         let last = values.len().saturating_sub(1);
-        let at = |percent: usize| values.get((last * percent + 50) / 100).copied().unwrap_or_default();
-        Self { p10: at(10), p50: at(50), p90: at(90) }
+        let at = |percent: usize| {
+            values
+                .get((last * percent + 50) / 100)
+                .copied()
+                .unwrap_or_default()
+        };
+        Self {
+            p10: at(10),
+            p50: at(50),
+            p90: at(90),
+        }
     }
 }
 
@@ -112,7 +121,14 @@ pub(super) struct Runs {
 }
 
 impl Answer {
-    pub(super) fn of(Runs { all, uncapped, unlimited, doubled }: Runs) -> Self {
+    pub(super) fn of(
+        Runs {
+            all,
+            uncapped,
+            unlimited,
+            doubled,
+        }: Runs,
+    ) -> Self {
         let took = |runs: &[Played]| Percentiles::of(runs.iter().map(|run| run.took));
         let parked: Vec<&Played> = all.iter().filter(|run| run.parked).collect();
         let uncapped = uncapped.map(|runs| Uncapped {
@@ -121,11 +137,17 @@ impl Answer {
         });
         let with_cap = took(&all);
         let from = uncapped.map_or(with_cap, |uncapped| uncapped.took).p50;
-        let gain = |(limit, runs): &(Limit, Vec<Played>)| Gain { limit: *limit, from, to: took(runs).p50 };
+        let gain = |(limit, runs): &(Limit, Vec<Played>)| Gain {
+            limit: *limit,
+            from,
+            to: took(runs).p50,
+        };
         let mut gains: Vec<Gain> = doubled.iter().map(gain).collect();
         gains.sort_by_key(|gain| (gain.to, gain.limit));
         let unlimited = took(&unlimited).p50;
-        let most = gains.first().map_or(0, |gain| gain.from.0.saturating_sub(gain.to.0));
+        let most = gains
+            .first()
+            .map_or(0, |gain| gain.from.0.saturating_sub(gain.to.0));
         let by_cap = with_cap.p50.0.saturating_sub(from.0);
         Self {
             repetitions: all.len(),

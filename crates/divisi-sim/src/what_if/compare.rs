@@ -33,7 +33,10 @@ pub fn what_if(tasks: &Tasks, limits: &Limits, draw: impl Fn(u64, &mut Works) + 
 
     let base = play(std::slice::from_ref(limits)).swap_remove(0);
     // What else holds a run back is seen without a cap, which may stop it before.
-    let free = Limits { cap: None, ..limits.clone() };
+    let free = Limits {
+        cap: None,
+        ..limits.clone()
+    };
     let doubles = free.all();
     let mut variants = vec![Limits::lifted()];
     variants.extend(doubles.iter().map(|limit| free.clone().doubled(*limit)));
@@ -41,7 +44,12 @@ pub fn what_if(tasks: &Tasks, limits: &Limits, draw: impl Fn(u64, &mut Works) + 
     let mut played = play(&variants).into_iter();
     let unlimited = played.next().unwrap_or_default();
     let doubled = doubles.into_iter().zip(played.by_ref()).collect();
-    Answer::of(Runs { all: base, uncapped: played.next(), unlimited, doubled })
+    Answer::of(Runs {
+        all: base,
+        uncapped: played.next(),
+        unlimited,
+        doubled,
+    })
 }
 
 /// Plays with each of these limits so often, on all processors.
@@ -51,14 +59,21 @@ fn all(
     times: usize,
     draw: &(impl Fn(u64, &mut Works) + Sync),
 ) -> Vec<Vec<Played>> {
-    let jobs: Vec<(&Limits, usize)> =
-        wanted.iter().flat_map(|limits| (0..times).map(move |time| (limits, time))).collect();
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(vec![Played::default(); jobs.len()]));
+    let jobs: Vec<(&Limits, usize)> = wanted
+        .iter()
+        .flat_map(|limits| (0..times).map(move |time| (limits, time)))
+        .collect();
+    let (next, results) = (
+        AtomicUsize::new(0),
+        Mutex::new(vec![Played::default(); jobs.len()]),
+    );
     let work = || {
         let mut works = Works::default();
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&(limits, time)) = jobs.get(place) else { return };
+            let Some(&(limits, time)) = jobs.get(place) else {
+                return;
+            };
             works.clear();
             draw(time as u64, &mut works);
             let played = Play::new(tasks, &works, limits).play();
@@ -67,12 +82,19 @@ fn all(
             }
         }
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(jobs.len());
+    let threads = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(jobs.len());
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(work);
         }
     });
-    let results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    results.chunks(times.max(1)).map(<[Played]>::to_vec).collect()
+    let results = results
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    results
+        .chunks(times.max(1))
+        .map(<[Played]>::to_vec)
+        .collect()
 }

@@ -78,11 +78,23 @@ impl Limits {
         let mut all = vec![];
         for (provider, rate) in self.rates.iter().enumerate() {
             let set = [
-                (rate.requests_per_minute, Limit::RequestsPerMinute { provider }),
-                (rate.input_tokens_per_minute, Limit::InputTokensPerMinute { provider }),
-                (rate.output_tokens_per_minute, Limit::OutputTokensPerMinute { provider }),
+                (
+                    rate.requests_per_minute,
+                    Limit::RequestsPerMinute { provider },
+                ),
+                (
+                    rate.input_tokens_per_minute,
+                    Limit::InputTokensPerMinute { provider },
+                ),
+                (
+                    rate.output_tokens_per_minute,
+                    Limit::OutputTokensPerMinute { provider },
+                ),
             ];
-            all.extend(set.into_iter().filter_map(|(set, limit)| set.map(|_| limit)));
+            all.extend(
+                set.into_iter()
+                    .filter_map(|(set, limit)| set.map(|_| limit)),
+            );
         }
         all.push(Limit::TasksAtOnce);
         all
@@ -92,7 +104,9 @@ impl Limits {
     fn doubled(mut self, limit: Limit) -> Self {
         let double = |set: &mut Option<u64>| *set = set.map(|limit| limit.saturating_mul(2));
         match limit {
-            Limit::RequestsPerMinute { provider } => double(&mut self.rates[provider].requests_per_minute),
+            Limit::RequestsPerMinute { provider } => {
+                double(&mut self.rates[provider].requests_per_minute);
+            }
             Limit::InputTokensPerMinute { provider } => {
                 double(&mut self.rates[provider].input_tokens_per_minute);
             }
@@ -111,6 +125,9 @@ impl Limits {
 
     /// Without any, and without a vendor: tasks wait for each other and for nothing else.
     fn lifted() -> Self {
-        Self { in_flight_max: u32::MAX, ..Self::default() }
+        Self {
+            in_flight_max: u32::MAX,
+            ..Self::default()
+        }
     }
 }

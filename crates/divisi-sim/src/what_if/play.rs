@@ -3,7 +3,9 @@
 use super::work::{Leg, Works};
 use super::{Limits, Tasks};
 use divisi_core::budget::Budget;
-use divisi_core::governor::{Decision, Ending, Estimate, Governor, Next, PermitId, Queue, RateLimits};
+use divisi_core::governor::{
+    Decision, Ending, Estimate, Governor, Next, PermitId, Queue, RateLimits,
+};
 use divisi_core::{Millis, PicoUsd, Run, Timestamp, Usage};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -61,11 +63,16 @@ impl<'a> Play<'a> {
     pub(super) fn new(tasks: &'a Tasks, works: &'a Works, limits: &Limits) -> Self {
         let gate = |rate: &usize| {
             let settings = limits.rates.get(*rate).copied().unwrap_or_default();
-            Gate { queue: Queue::new(Governor::new(&settings)), wake_at: None }
+            Gate {
+                queue: Queue::new(Governor::new(&settings)),
+                wake_at: None,
+            }
         };
         let waits = tasks.waits.clone();
         let ready = (0..tasks.count()).filter(|&task| waits[task] == 0);
-        let ready = ready.map(|task| (tasks.priority[task], Reverse(task as u32))).collect();
+        let ready = ready
+            .map(|task| (tasks.priority[task], Reverse(task as u32)))
+            .collect();
         Self {
             gates: limits.families.iter().map(gate).collect(),
             in_flight_max: limits.in_flight_max.max(1) as usize,
@@ -159,8 +166,14 @@ impl<'a> Play<'a> {
     fn ask(&mut self, task: u32, reserved: PicoUsd) {
         self.budget.reserved += reserved;
         self.at[task as usize].reserved = reserved;
-        let Some(leg) = self.leg(task).copied() else { return };
-        let Some(family) = leg.family.map(usize::from).filter(|family| *family < self.gates.len()) else {
+        let Some(leg) = self.leg(task).copied() else {
+            return;
+        };
+        let Some(family) = leg
+            .family
+            .map(usize::from)
+            .filter(|family| *family < self.gates.len())
+        else {
             return self.leave(task, None);
         };
         let estimate = Estimate {
@@ -172,7 +185,8 @@ impl<'a> Play<'a> {
         if let Some(Decision::Go(permit)) = decision {
             return self.leave(task, Some(permit));
         }
-        gate.queue.enter((), self.tasks.priority[task as usize], estimate, task);
+        gate.queue
+            .enter((), self.tasks.priority[task as usize], estimate, task);
         match decision {
             Some(Decision::Wait(until)) => gate.wake_at = Some(until),
             // No vendor closes here.
@@ -185,7 +199,8 @@ impl<'a> Play<'a> {
         self.at[task as usize].permit = permit;
         let At { request, .. } = self.at[task as usize];
         let took = self.leg(task).map_or(0, |leg| part(leg.took, leg, request));
-        self.due.push(Reverse((self.now + Millis(took.into()), task)));
+        self.due
+            .push(Reverse((self.now + Millis(took.into()), task)));
     }
 
     fn let_through(&mut self, family: usize) {
@@ -205,17 +220,31 @@ impl<'a> Play<'a> {
 
     /// The reply to a request has come.
     fn answered(&mut self, task: u32) {
-        let At { leg: place, request, permit, reserved } = self.at[task as usize];
-        let Some(leg) = self.works.leg(task as usize, place).copied() else { return };
+        let At {
+            leg: place,
+            request,
+            permit,
+            reserved,
+        } = self.at[task as usize];
+        let Some(leg) = self.works.leg(task as usize, place).copied() else {
+            return;
+        };
         let cost = PicoUsd(leg.cost.0 / u64::from(leg.requests));
-        let cost = if reserved > PicoUsd::ZERO { cost.min(reserved) } else { cost };
+        let cost = if reserved > PicoUsd::ZERO {
+            cost.min(reserved)
+        } else {
+            cost
+        };
         self.budget.reserved = self.budget.reserved.saturating_sub(reserved);
         self.budget.settled += cost;
         self.played.cost += cost;
         let at = &mut self.at[task as usize];
         (at.permit, at.reserved) = (None, PicoUsd::ZERO);
-        (at.leg, at.request) =
-            if request + 1 == leg.requests { (place + 1, 0) } else { (place, request + 1) };
+        (at.leg, at.request) = if request + 1 == leg.requests {
+            (place + 1, 0)
+        } else {
+            (place, request + 1)
+        };
         if let (Some(permit), Some(family)) = (permit, leg.family) {
             let usage = Usage {
                 input: part(leg.input, &leg, request).into(),
@@ -223,7 +252,13 @@ impl<'a> Play<'a> {
                 ..Usage::default()
             };
             let queue = &mut self.gates[usize::from(family)].queue;
-            queue.done(self.now, permit, Some(&usage), Ending::Ok, &RateLimits::default());
+            queue.done(
+                self.now,
+                permit,
+                Some(&usage),
+                Ending::Ok,
+                &RateLimits::default(),
+            );
             if !queue.is_empty() {
                 self.let_through(family.into());
             }
@@ -238,7 +273,8 @@ impl<'a> Play<'a> {
                 // It waits until there is money for all of it.
                 Some(_) | None => {
                     self.in_flight -= 1;
-                    self.ready.push((self.tasks.priority[task as usize], Reverse(task)));
+                    self.ready
+                        .push((self.tasks.priority[task as usize], Reverse(task)));
                 }
             },
         }
@@ -251,7 +287,8 @@ impl<'a> Play<'a> {
             let waits = &mut self.waits[next as usize];
             *waits -= 1;
             if *waits == 0 {
-                self.ready.push((self.tasks.priority[next as usize], Reverse(next)));
+                self.ready
+                    .push((self.tasks.priority[next as usize], Reverse(next)));
             }
         }
     }

@@ -31,8 +31,15 @@ pub fn draw(count: usize, repetition: u64, works: &mut Works) {
     for task in 0..count {
         // Three factors make what is nearly a logarithmic normal.
         let took = (0..3).fold(8_000, |took, _| took * chance.within(500..2_000) / 1_000);
-        let requests = if chance.percent(80) { 1 } else { chance.within(2..5) as u32 };
-        let (input, output) = (chance.within(500..4_000) as u32, chance.within(100..1_000) as u32);
+        let requests = if chance.percent(80) {
+            1
+        } else {
+            chance.within(2..5) as u32
+        };
+        let (input, output) = (
+            chance.within(500..4_000) as u32,
+            chance.within(100..1_000) as u32,
+        );
         let leg = Leg {
             family: Some(0),
             requests,

@@ -36,7 +36,12 @@ impl Tasks {
         }
         let priority = priorities(count, &waits);
         let waits = (0..count).map(|task| waits(task).len() as u32).collect();
-        Self { begin, followers, waits, priority }
+        Self {
+            begin,
+            followers,
+            waits,
+            priority,
+        }
     }
 
     /// How many there are.

@@ -15,7 +15,9 @@ fn equal(tasks: &Tasks, took: u32, limits: &Limits) -> Answer {
         cost: PicoUsd(1_000),
         bound: TurnBound::fixed(PicoUsd(3_000)),
     };
-    what_if(tasks, limits, |_, works| (0..tasks.count()).for_each(|task| works.push(task, leg)))
+    what_if(tasks, limits, |_, works| {
+        (0..tasks.count()).for_each(|task| works.push(task, leg));
+    })
 }
 
 fn wide(count: usize) -> Tasks {
@@ -23,11 +25,22 @@ fn wide(count: usize) -> Tasks {
 }
 
 fn limits(in_flight_max: u32, rate: RateSettings) -> Limits {
-    Limits { in_flight_max, cap: None, rates: vec![rate], families: vec![0] }
+    Limits {
+        in_flight_max,
+        cap: None,
+        rates: vec![rate],
+        families: vec![0],
+    }
 }
 
 fn free(in_flight_max: u32) -> Limits {
-    limits(in_flight_max, RateSettings { in_flight: Some(in_flight_max), ..RateSettings::default() })
+    limits(
+        in_flight_max,
+        RateSettings {
+            in_flight: Some(in_flight_max),
+            ..RateSettings::default()
+        },
+    )
 }
 
 fn seconds(answer: &Answer) -> f64 {
@@ -47,25 +60,47 @@ fn tasks_at_once_are_as_many_as_they_may_be() {
 
 #[test]
 fn a_rate_is_kept() {
-    let rate = RateSettings { requests_per_minute: Some(3_000), burst: Some(50), ..RateSettings::default() };
+    let rate = RateSettings {
+        requests_per_minute: Some(3_000),
+        burst: Some(50),
+        ..RateSettings::default()
+    };
     let answer = equal(&wide(600), 100, &limits(64, rate));
     // 550 at 50 a second, the first of them on its way for 125 ms, and the last one's reply.
     assert_eq!(seconds(&answer), 11.0 + 0.125 + 0.1);
-    assert_eq!(answer.holds, Holds::One(Limit::RequestsPerMinute { provider: 0 }));
+    assert_eq!(
+        answer.holds,
+        Holds::One(Limit::RequestsPerMinute { provider: 0 })
+    );
     assert_eq!(answer.gains[0].to, Millis(5_500 + 125 + 100));
-    assert!(!answer.gains[1].is_any(), "more of them at once would wait, too");
+    assert!(
+        !answer.gains[1].is_any(),
+        "more of them at once would wait, too"
+    );
 }
 
 #[test]
 fn tokens_of_prompts_and_of_replies_are_counted() {
-    let input = RateSettings { input_tokens_per_minute: Some(60_000), ..RateSettings::default() };
+    let input = RateSettings {
+        input_tokens_per_minute: Some(60_000),
+        ..RateSettings::default()
+    };
     let answer = equal(&wide(100), 100, &limits(1_000, input));
-    assert_eq!(answer.holds, Holds::One(Limit::InputTokensPerMinute { provider: 0 }));
+    assert_eq!(
+        answer.holds,
+        Holds::One(Limit::InputTokensPerMinute { provider: 0 })
+    );
     // The first sixty at once, then one a second.
     assert_eq!(seconds(&answer), 40.0 + 0.125 + 0.1);
-    let output = RateSettings { output_tokens_per_minute: Some(6_000), ..RateSettings::default() };
+    let output = RateSettings {
+        output_tokens_per_minute: Some(6_000),
+        ..RateSettings::default()
+    };
     let answer = equal(&wide(100), 100, &limits(1_000, output));
-    assert_eq!(answer.holds, Holds::One(Limit::OutputTokensPerMinute { provider: 0 }));
+    assert_eq!(
+        answer.holds,
+        Holds::One(Limit::OutputTokensPerMinute { provider: 0 })
+    );
 }
 
 #[test]
@@ -74,7 +109,10 @@ fn a_chain_takes_the_sum() {
     let chain = Tasks::new(20, |task| if task == 0 { &[] } else { &before[task] });
     let answer = equal(&chain, 300, &free(64));
     assert_eq!(seconds(&answer), 6.0);
-    assert_eq!((answer.holds, answer.unlimited), (Holds::CriticalPath, Millis(6_000)));
+    assert_eq!(
+        (answer.holds, answer.unlimited),
+        (Holds::CriticalPath, Millis(6_000))
+    );
 }
 
 #[test]
@@ -83,23 +121,37 @@ fn the_longest_chain_goes_first() {
     let before = [vec![], vec![], vec![], vec![2], vec![3]];
     let tasks = Tasks::new(5, |task| &before[task]);
     assert_eq!(seconds(&equal(&tasks, 100, &free(1))), 0.5);
-    assert_eq!(seconds(&equal(&tasks, 100, &free(2))), 0.3, "the others go beside the chain");
+    assert_eq!(
+        seconds(&equal(&tasks, 100, &free(2))),
+        0.3,
+        "the others go beside the chain"
+    );
 }
 
 #[test]
 fn two_limits_that_hold_together_are_told() {
     // Ten at once and fifty requests a second of 200 ms: to raise one alone brings nothing.
-    let rate = RateSettings { requests_per_minute: Some(3_000), burst: Some(1), ..RateSettings::default() };
+    let rate = RateSettings {
+        requests_per_minute: Some(3_000),
+        burst: Some(1),
+        ..RateSettings::default()
+    };
     let answer = equal(&wide(500), 200, &limits(10, rate));
     assert_eq!(answer.holds, Holds::Several);
 }
 
 #[test]
 fn a_cap_that_is_too_small_is_named_with_what_it_takes() {
-    let limits = Limits { cap: Some(PicoUsd(50_000)), ..free(8) };
+    let limits = Limits {
+        cap: Some(PicoUsd(50_000)),
+        ..free(8)
+    };
     let answer = equal(&wide(100), 100, &limits);
     // What is left holds less than the three thousand that one might cost.
-    assert_eq!((answer.holds, answer.parked), (Holds::Cap, answer.repetitions));
+    assert_eq!(
+        (answer.holds, answer.parked),
+        (Holds::Cap, answer.repetitions)
+    );
     assert_eq!(answer.done.unwrap().p50, 48);
     assert_eq!(answer.uncapped.unwrap().cost.p50, PicoUsd(100_000));
     assert!(answer.cost.p90 <= PicoUsd(50_000));
@@ -107,27 +159,53 @@ fn a_cap_that_is_too_small_is_named_with_what_it_takes() {
 
 #[test]
 fn a_cap_slows_down_before_it_stops() {
-    let leg = Leg { requests: 1, took: 100, cost: PicoUsd(1_000), ..Leg::default() };
-    let leg = Leg { bound: TurnBound::fixed(PicoUsd(50_000)), ..leg };
-    let limits = Limits { cap: Some(PicoUsd(200_000)), ..free(8) };
-    let answer = what_if(&wide(100), &limits, |_, works| (0..100).for_each(|task| works.push(task, leg)));
+    let leg = Leg {
+        requests: 1,
+        took: 100,
+        cost: PicoUsd(1_000),
+        ..Leg::default()
+    };
+    let leg = Leg {
+        bound: TurnBound::fixed(PicoUsd(50_000)),
+        ..leg
+    };
+    let limits = Limits {
+        cap: Some(PicoUsd(200_000)),
+        ..free(8)
+    };
+    let answer = what_if(&wide(100), &limits, |_, works| {
+        (0..100).for_each(|task| works.push(task, leg));
+    });
     assert_eq!((answer.parked, answer.cost.p50), (0, PicoUsd(100_000)));
     // Four reservations fit once, three sixteen times, until 50 are done; then two.
-    assert_eq!((answer.holds, answer.took.p50), (Holds::Cap, Millis(100 + 1_600 + 2_400)));
+    assert_eq!(
+        (answer.holds, answer.took.p50),
+        (Holds::Cap, Millis(100 + 1_600 + 2_400))
+    );
     assert_eq!(answer.uncapped.unwrap().took.p50, Millis(1_300));
 }
 
 #[test]
 fn nothing_to_do_takes_no_time() {
     let answer = equal(&wide(0), 100, &free(8));
-    assert_eq!((answer.took.p50, answer.holds), (Millis(0), Holds::CriticalPath));
+    assert_eq!(
+        (answer.took.p50, answer.holds),
+        (Millis(0), Holds::CriticalPath)
+    );
 }
 
 #[test]
 fn the_same_tasks_have_the_same_answer() {
     let tasks = sample::tasks(200);
-    let rate = RateSettings { requests_per_minute: Some(600), ..RateSettings::default() };
-    let answer = || what_if(&tasks, &limits(200, rate), |time, works| sample::draw(200, time, works));
+    let rate = RateSettings {
+        requests_per_minute: Some(600),
+        ..RateSettings::default()
+    };
+    let answer = || {
+        what_if(&tasks, &limits(200, rate), |time, works| {
+            sample::draw(200, time, works);
+        })
+    };
     assert_eq!(answer(), answer());
     assert!(answer().took.p10 < answer().took.p90);
 }

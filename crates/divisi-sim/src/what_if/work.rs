@@ -36,7 +36,10 @@ impl Works {
         while self.begin.len() <= task {
             self.begin.push(self.legs.len() as u32);
         }
-        self.legs.push(Leg { requests: leg.requests.max(1), ..leg });
+        self.legs.push(Leg {
+            requests: leg.requests.max(1),
+            ..leg
+        });
     }
 
     /// How many requests there are.
@@ -48,7 +51,12 @@ impl Works {
     /// sends none.
     pub(super) fn least(&self, count: usize) -> PicoUsd {
         match (0..count).all(|task| self.leg(task, 0).is_some()) {
-            true => self.legs.iter().map(|leg| leg.bound.most()).min().unwrap_or_default(),
+            true => self
+                .legs
+                .iter()
+                .map(|leg| leg.bound.most())
+                .min()
+                .unwrap_or_default(),
             false => PicoUsd::ZERO,
         }
     }
@@ -61,7 +69,10 @@ impl Works {
     /// One of the legs of a task; `None` behind the last.
     pub(super) fn leg(&self, task: usize, place: u32) -> Option<&Leg> {
         let begin = *self.begin.get(task)?;
-        let end = self.begin.get(task + 1).map_or(self.legs.len(), |end| *end as usize);
+        let end = self
+            .begin
+            .get(task + 1)
+            .map_or(self.legs.len(), |end| *end as usize);
         self.legs[begin as usize..end].get(place as usize)
     }
 }

@@ -12,18 +12,38 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Look ahead", &["plan", "check", "pick"]),
     ("Go on", &["resume", "rerun", "answer"]),
     ("Look back", &["runs", "show", "watch", "cost"]),
-    ("Set up", &["init", "doctor", "trust", "models", "settings", "types", "completions", "man"]),
+    (
+        "Set up",
+        &[
+            "init",
+            "doctor",
+            "trust",
+            "models",
+            "settings",
+            "types",
+            "completions",
+            "man",
+        ],
+    ),
 ];
 
 /// The four patterns, as they are typed.
 const PATTERNS: [(&str, &str, &str); 4] = [
-    ("fan-out", "tasks that do not need each other", r#"divisi map "Audit the {} module" auth payment user"#),
+    (
+        "fan-out",
+        "tasks that do not need each other",
+        r#"divisi map "Audit the {} module" auth payment user"#,
+    ),
     (
         "scatter-gather",
         "the same, then one synthesis",
         r#"divisi map "Review {}" src/*.rs --gather "Make one plan""#,
     ),
-    ("pipeline", "each step needs the one before", r#"divisi pipe "Build" "Test" "Write notes from: {}""#),
+    (
+        "pipeline",
+        "each step needs the one before",
+        r#"divisi pipe "Build" "Test" "Write notes from: {}""#,
+    ),
     (
         "decomposition",
         "the tasks are not known yet",
@@ -36,8 +56,11 @@ const LITERAL: Style = AnsiColor::Cyan.on_default();
 
 /// The whole command line, ready to parse.
 pub(crate) fn command() -> Command {
-    let styles =
-        Styles::styled().header(HEADING).usage(HEADING).literal(LITERAL).placeholder(Style::new().dimmed());
+    let styles = Styles::styled()
+        .header(HEADING)
+        .usage(HEADING)
+        .literal(LITERAL)
+        .placeholder(Style::new().dimmed());
     let command = Cli::command().styles(styles);
     let commands = commands(&command);
     command
@@ -71,9 +94,15 @@ fn patterns() -> String {
     heading(&mut text, "The four patterns");
     for (name, when, example) in PATTERNS {
         line(&mut text, &format!("{name:<16}{when}"));
-        line(&mut text, &format!("{:<16}{LITERAL}{example}{LITERAL:#}", ""));
+        line(
+            &mut text,
+            &format!("{:<16}{LITERAL}{example}{LITERAL:#}", ""),
+        );
     }
-    line(&mut text, "In a script all four are a line each: `divisi init` writes one to begin with.");
+    line(
+        &mut text,
+        "In a script all four are a line each: `divisi init` writes one to begin with.",
+    );
     text.truncate(text.trim_end().len());
     text
 }
@@ -82,7 +111,10 @@ fn exits() -> String {
     let mut text = String::new();
     heading(&mut text, "Exit codes");
     for exit in Exit::ALL {
-        line(&mut text, &format!("{:>5}  {}", exit.code(), exit.meaning()));
+        line(
+            &mut text,
+            &format!("{:>5}  {}", exit.code(), exit.meaning()),
+        );
     }
     text.truncate(text.trim_end().len());
     text
@@ -112,15 +144,28 @@ mod tests {
 
     #[test]
     fn every_command_stands_in_a_group_and_has_a_line() {
-        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
-        let mut all: Vec<String> =
-            Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        let grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        let mut all: Vec<String> = Cli::command()
+            .get_subcommands()
+            .map(|c| c.get_name().to_owned())
+            .collect();
         all.sort();
         let mut sorted = grouped.clone();
         sorted.sort_unstable();
         assert_eq!(all, sorted);
         for name in grouped {
-            assert!(Cli::command().find_subcommand(name).unwrap().get_about().is_some(), "{name}");
+            assert!(
+                Cli::command()
+                    .find_subcommand(name)
+                    .unwrap()
+                    .get_about()
+                    .is_some(),
+                "{name}"
+            );
         }
     }
 }

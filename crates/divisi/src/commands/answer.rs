@@ -27,21 +27,31 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let Args { run: word, task, value } = args;
+    let Args {
+        run: word,
+        task,
+        value,
+    } = args;
     let engine = Engine::new(context.app.store()?);
     let id = context.app.find_run(&word, Intent::Act).await?;
     let (view, _) = engine.view(&id).await?;
     let task = find_task(&view, &task)?;
-    engine.answer(&id, task, &value).await.map_err(|error| match error {
-        AnswerError::NotWaiting(_) => Problem::usage(format!("{task} of run {id} waits for no answer"))
-            .hint(format!("`divisi show {id}` says what each task does")),
-        AnswerError::Misfit(_) => {
-            Problem::usage(error.to_string()).hint(format!("`divisi show {id} {task}` shows the schema"))
-        }
-        AnswerError::Start(error) => error.into(),
-        AnswerError::Drive(error) => error.into(),
-        error => Problem::failed(error),
-    })?;
-    output::say(&format!("{task} is answered; `divisi resume {id}` goes on with it"));
+    engine
+        .answer(&id, task, &value)
+        .await
+        .map_err(|error| match error {
+            AnswerError::NotWaiting(_) => {
+                Problem::usage(format!("{task} of run {id} waits for no answer"))
+                    .hint(format!("`divisi show {id}` says what each task does"))
+            }
+            AnswerError::Misfit(_) => Problem::usage(error.to_string())
+                .hint(format!("`divisi show {id} {task}` shows the schema")),
+            AnswerError::Start(error) => error.into(),
+            AnswerError::Drive(error) => error.into(),
+            error => Problem::failed(error),
+        })?;
+    output::say(&format!(
+        "{task} is answered; `divisi resume {id}` goes on with it"
+    ));
     Ok(Exit::Ok)
 }

@@ -46,14 +46,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         look::page(&check::checklist(&list, &look), &look)
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
-    Ok(if args.strict && list.verdict() > Verdict::Ok { Exit::Failed } else { Exit::Ok })
+    Ok(if args.strict && list.verdict() > Verdict::Ok {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    })
 }
 
 /// The list of a plan whose tasks do not fit together; every other problem
 /// stays one.
 fn refused(problem: Problem) -> Result<Checklist, Problem> {
     match problem.reason() {
-        Reason::Plan(error) if error.kind() == Kind::Dependencies => Ok(Checklist::refused(findings(error))),
+        Reason::Plan(error) if error.kind() == Kind::Dependencies => {
+            Ok(Checklist::refused(findings(error)))
+        }
         Reason::Plan(_) | Reason::Script(_) | Reason::Error(_) => Err(problem),
     }
 }

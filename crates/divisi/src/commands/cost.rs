@@ -42,10 +42,22 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         ledger.end_in_flight();
     }
     let vendors = candidates_with_tiers(&settings, context.app.environment());
-    let list = List { catalogue: prices::of(&settings)?, vendors, strongest: Tier::Opus }.of(&ledger);
-    let review = Review::of(&ledger, |entry| list.price(entry), |entry| list.strongest(entry));
+    let list = List {
+        catalogue: prices::of(&settings)?,
+        vendors,
+        strongest: Tier::Opus,
+    }
+    .of(&ledger);
+    let review = Review::of(
+        &ledger,
+        |entry| list.price(entry),
+        |entry| list.strongest(entry),
+    );
     let ladders = ledger.ladders(|model, at| list.price_of(model, at));
-    let strongest = ledger.entries().iter().find_map(|entry| list.strongest_name(entry));
+    let strongest = ledger
+        .entries()
+        .iter()
+        .find_map(|entry| list.strongest_name(entry));
     let bill = Bill::new(&id, &ledger, review, ladders, strongest, args.top);
     let text = if context.global.json {
         json::harmless(&serde_json::to_string_pretty(&bill).context("cannot write the bill")?)
@@ -84,13 +96,18 @@ impl List {
     /// The same for this run.
     fn of(self, ledger: &Ledger) -> Self {
         let asked = ledger.entries().iter().filter_map(|entry| self.tier(entry));
-        Self { strongest: asked.max().map_or(Tier::Opus, |most| most.max(Tier::Opus)), ..self }
+        Self {
+            strongest: asked.max().map_or(Tier::Opus, |most| most.max(Tier::Opus)),
+            ..self
+        }
     }
 
     /// The lowest tier that stands for the model that was asked.
     fn tier(&self, entry: &Entry) -> Option<Tier> {
         let (tiers, asked) = (&self.vendor(entry)?.tiers, entry.asked.as_deref()?);
-        Tier::ALL.into_iter().find(|tier| tiers.get(tier).is_some_and(|id| id == asked))
+        Tier::ALL
+            .into_iter()
+            .find(|tier| tiers.get(tier).is_some_and(|id| id == asked))
     }
 
     /// Who has most likely answered: the journal holds the names of models only.
@@ -99,8 +116,12 @@ impl List {
     }
 
     fn vendor_of(&self, model: &str) -> Option<&Candidate> {
-        let fits = |pattern: &String| globs::compile(pattern, false).is_ok_and(|glob| glob.is_match(model));
-        self.vendors.iter().find(|vendor| vendor.models.iter().any(fits))
+        let fits = |pattern: &String| {
+            globs::compile(pattern, false).is_ok_and(|glob| glob.is_match(model))
+        };
+        self.vendors
+            .iter()
+            .find(|vendor| vendor.models.iter().any(fits))
     }
 
     fn price_of(&self, model: &str, at: Timestamp) -> Option<ModelPrice> {
@@ -112,16 +133,28 @@ impl List {
     fn price(&self, entry: &Entry) -> Option<ModelPrice> {
         let provider = self.vendor(entry).map_or("", |vendor| &vendor.name);
         let models = entry.answered.iter().chain(&entry.asked);
-        models.filter_map(|model| self.catalogue.price(provider, model, entry.at)).next()
+        models
+            .filter_map(|model| self.catalogue.price(provider, model, entry.at))
+            .next()
     }
 
     fn strongest_name(&self, entry: &Entry) -> Option<String> {
         let tiers = &self.vendor(entry)?.tiers;
-        let tiers_down = Tier::ALL.into_iter().rev().filter(|tier| *tier <= self.strongest);
-        tiers_down.filter_map(|tier| tiers.get(&tier)).next().cloned()
+        let tiers_down = Tier::ALL
+            .into_iter()
+            .rev()
+            .filter(|tier| *tier <= self.strongest);
+        tiers_down
+            .filter_map(|tier| tiers.get(&tier))
+            .next()
+            .cloned()
     }
 
     fn strongest(&self, entry: &Entry) -> Option<ModelPrice> {
-        self.catalogue.price(&self.vendor(entry)?.name, &self.strongest_name(entry)?, entry.at)
+        self.catalogue.price(
+            &self.vendor(entry)?.name,
+            &self.strongest_name(entry)?,
+            entry.at,
+        )
     }
 }

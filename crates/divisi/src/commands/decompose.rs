@@ -55,5 +55,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
-    launch(Launch::new(FlowInput::Script(flow), args.flags.into()), context).await
+    launch(
+        Launch::new(FlowInput::Script(flow), args.flags.into()),
+        context,
+    )
+    .await
 }

@@ -11,8 +11,10 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// What is written, by its path.
-const FILES: [(&str, &str); 2] =
-    [(PROJECT_FILE, include_str!("init/divisi.toml")), ("flows/audit.js", include_str!("init/audit.js"))];
+const FILES: [(&str, &str); 2] = [
+    (PROJECT_FILE, include_str!("init/divisi.toml")),
+    ("flows/audit.js", include_str!("init/audit.js")),
+];
 
 const NEXT: &str = "
 next:
@@ -30,15 +32,24 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let folder = context.app.folder();
-    let there: Vec<&str> =
-        FILES.into_iter().map(|(path, _)| path).filter(|path| folder.join(path).exists()).collect();
+    let there: Vec<&str> = FILES
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| folder.join(path).exists())
+        .collect();
     if !there.is_empty() && !args.force {
-        return Err(Problem::usage(format!("there is {} already; nothing was written", there.join(" and ")))
-            .hint("add `--force` to write over it"));
+        return Err(Problem::usage(format!(
+            "there is {} already; nothing was written",
+            there.join(" and ")
+        ))
+        .hint("add `--force` to write over it"));
     }
-    let written = FILES.into_iter().map(|(path, text)| prepare(folder, path, text).map(|file| (path, file)));
+    let written = FILES
+        .into_iter()
+        .map(|(path, text)| prepare(folder, path, text).map(|file| (path, file)));
     for (path, file) in written.collect::<Result<Vec<_>, _>>()? {
-        file.persist(folder.join(path)).with_context(|| format!("cannot write {path}"))?;
+        file.persist(folder.join(path))
+            .with_context(|| format!("cannot write {path}"))?;
         if !context.global.quiet {
             output::say(&format!("wrote {path}"));
         }
@@ -70,23 +81,36 @@ mod tests {
     fn the_settings_file_says_the_defaults_once_its_comments_are_taken_away() {
         let (_, text) = FILES[0];
         toml::from_str::<Settings>(text).unwrap();
-        let uncommented: Vec<&str> =
-            text.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
-        let settings = uncommented.iter().skip_while(|line| !line.starts_with("model ="));
+        let uncommented: Vec<&str> = text
+            .lines()
+            .map(|line| line.strip_prefix("# ").unwrap_or(line))
+            .collect();
+        let settings = uncommented
+            .iter()
+            .skip_while(|line| !line.starts_with("model ="));
         let settings: Vec<&str> = settings.copied().collect();
         let settings = settings.join("\n");
         toml::from_str::<Settings>(&settings).unwrap();
         let schema = jsonschema::validator_for(&reference::schema()).unwrap();
         for text in [text, &settings] {
             let file: serde_json::Value = toml::from_str(text).unwrap();
-            assert_eq!(schema.iter_errors(&file).map(|error| error.to_string()).collect::<Vec<_>>(), [""; 0]);
+            assert_eq!(
+                schema
+                    .iter_errors(&file)
+                    .map(|error| error.to_string())
+                    .collect::<Vec<_>>(),
+                [""; 0]
+            );
         }
     }
 
     #[test]
     fn the_settings_file_names_the_schema_for_editors() {
         let (_, text) = FILES[0];
-        assert_eq!(text.lines().next(), Some(&*format!("#:schema {}", reference::SCHEMA_URL)));
+        assert_eq!(
+            text.lines().next(),
+            Some(&*format!("#:schema {}", reference::SCHEMA_URL))
+        );
     }
 
     #[test]

@@ -28,8 +28,11 @@ pub(crate) fn run(args: &Args, line: clap::Command) -> Result<Exit, Problem> {
         }
         None => {
             let mut page = vec![];
-            Man::new(line).render(&mut page).context("cannot make the manual page")?;
-            output::print(String::from_utf8_lossy(&page).trim_end()).context("cannot write to stdout")?;
+            Man::new(line)
+                .render(&mut page)
+                .context("cannot make the manual page")?;
+            output::print(String::from_utf8_lossy(&page).trim_end())
+                .context("cannot write to stdout")?;
         }
     }
     Ok(Exit::Ok)

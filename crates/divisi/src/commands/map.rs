@@ -90,7 +90,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("map", include_str!("../flows/map.js")).args(given);
-    launch(Launch::new(FlowInput::Script(flow), args.flags.into()), context).await
+    launch(
+        Launch::new(FlowInput::Script(flow), args.flags.into()),
+        context,
+    )
+    .await
 }
 
 /// The items that were typed, and the lines of stdin in the place of a `-`.
@@ -108,10 +112,10 @@ fn names(typed: Vec<OsString>, stdin: impl BufRead) -> Result<Vec<String>, Probl
     names.retain(|name| !name.trim().is_empty());
     match names.len() {
         0 => Err(Problem::usage("there are no items")),
-        items if items > most => {
-            Err(Problem::usage(format!("there are more than {most} items, the most for one run"))
-                .hint("divide them into several runs, or write a flow with several calls of `parallel`"))
-        }
+        items if items > most => Err(Problem::usage(format!(
+            "there are more than {most} items, the most for one run"
+        ))
+        .hint("divide them into several runs, or write a flow with several calls of `parallel`")),
         _ => Ok(names),
     }
 }
@@ -129,10 +133,12 @@ fn lines(stdin: impl BufRead, lines_max: usize) -> Result<String, Problem> {
     let mut stdin = stdin.take(STDIN_BYTES_MAX + 1);
     let mut bytes = vec![];
     let read = (0..lines_max).try_for_each(|_| stdin.read_until(b'\n', &mut bytes).map(drop));
-    let text = read.map_err(Refusal::from).and_then(|()| match bytes.len() as u64 > STDIN_BYTES_MAX {
-        true => Err(Refusal::TooLarge(STDIN_BYTES_MAX)),
-        false => divisi_files::text(bytes),
-    });
+    let text =
+        read.map_err(Refusal::from)
+            .and_then(|()| match bytes.len() as u64 > STDIN_BYTES_MAX {
+                true => Err(Refusal::TooLarge(STDIN_BYTES_MAX)),
+                false => divisi_files::text(bytes),
+            });
     Ok(text.context("cannot read the items from stdin")?)
 }
 
@@ -142,13 +148,21 @@ fn item(folder: &Path, name: String, with_text: bool) -> Result<Item, Problem> {
         let text = divisi_files::read_typed(&path, FILE_BYTES_MAX)
             .and_then(divisi_files::utf8)
             .with_context(|| format!("cannot read {name}, which --files asks for"))?;
-        return Ok(Item { name, text, inputs: vec![] });
+        return Ok(Item {
+            name,
+            text,
+            inputs: vec![],
+        });
     }
     let inputs = match path.is_file() {
         true => vec![utf8_path("an item", &path)?.to_owned()],
         false => vec![],
     };
-    Ok(Item { text: name.clone(), name, inputs })
+    Ok(Item {
+        text: name.clone(),
+        name,
+        inputs,
+    })
 }
 
 /// The schema in a file.
@@ -156,8 +170,9 @@ fn schema(path: &Path) -> Result<Value, Problem> {
     let text = divisi_files::read_typed(path, SCHEMA_BYTES_MAX)
         .and_then(divisi_files::text)
         .with_context(|| format!("cannot read the schema {}", path.display()))?;
-    serde_json::from_str(&text)
-        .map_err(|error| Problem::usage(format!("the schema {} is no JSON: {error}", path.display())))
+    serde_json::from_str(&text).map_err(|error| {
+        Problem::usage(format!("the schema {} is no JSON: {error}", path.display()))
+    })
 }
 
 #[cfg(test)]
@@ -171,7 +186,10 @@ mod tests {
 
     #[test]
     fn items_come_from_the_command_line_and_from_stdin() {
-        assert_eq!(typed(&["a", "-", "b"], "x\n\ny\n").unwrap(), ["a", "x", "y", "b"]);
+        assert_eq!(
+            typed(&["a", "-", "b"], "x\n\ny\n").unwrap(),
+            ["a", "x", "y", "b"]
+        );
         assert_eq!(typed(&["-", "-"], "x").unwrap(), ["x", "-"]);
         assert_eq!(typed(&["-"], "\u{feff}x\r\ny\r\n").unwrap(), ["x", "y"]);
         assert!(typed(&["-"], "").is_err());
@@ -198,7 +216,11 @@ mod tests {
         assert_eq!(read("a.txt", false).unwrap().inputs.len(), 1);
         assert_eq!(
             read("auth", false).unwrap(),
-            Item { name: "auth".into(), text: "auth".into(), inputs: vec![] }
+            Item {
+                name: "auth".into(),
+                text: "auth".into(),
+                inputs: vec![]
+            }
         );
         assert!(read("auth", true).is_err());
     }

@@ -28,13 +28,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
-    let Loaded { settings, project, .. } = context.app.settings(Untrusted::LookedAt)?;
-    context.app.note_trust(project.as_ref(), Untrusted::LookedAt);
+    let Loaded {
+        settings, project, ..
+    } = context.app.settings(Untrusted::LookedAt)?;
+    context
+        .app
+        .note_trust(project.as_ref(), Untrusted::LookedAt);
     let catalogue = prices::of(&settings)?;
     let now = clock::now();
     let listing = match &args.all {
         Some(filter) => all(&catalogue, filter, now),
-        None => tiers(&candidates_with_tiers(&settings, context.app.environment()), &catalogue, now),
+        None => tiers(
+            &candidates_with_tiers(&settings, context.app.environment()),
+            &catalogue,
+            now,
+        ),
     };
     let text = if context.global.json {
         json::harmless(&serde_json::to_string_pretty(&listing).context("cannot write the list")?)
@@ -57,13 +65,26 @@ fn tiers(candidates: &[Candidate], catalogue: &Catalogue, now: Timestamp) -> Lis
             quote: catalogue.quote(&candidate.name, id, now),
         })
     });
-    Listing { rows: rows.collect() }
+    Listing {
+        rows: rows.collect(),
+    }
 }
 
 fn all(catalogue: &Catalogue, filter: &str, now: Timestamp) -> Listing {
     let filter = filter.to_lowercase();
     let fits = |text: &str| text.to_lowercase().contains(&filter);
-    let rows = catalogue.all(now).into_iter().filter(|(provider, model, _)| fits(provider) || fits(model));
-    let row = |(provider, model, quote)| Row { provider, ready: None, tier: None, model, quote: Some(quote) };
-    Listing { rows: rows.map(row).collect() }
+    let rows = catalogue
+        .all(now)
+        .into_iter()
+        .filter(|(provider, model, _)| fits(provider) || fits(model));
+    let row = |(provider, model, quote)| Row {
+        provider,
+        ready: None,
+        tier: None,
+        model,
+        quote: Some(quote),
+    };
+    Listing {
+        rows: rows.map(row).collect(),
+    }
 }

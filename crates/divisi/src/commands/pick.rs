@@ -63,15 +63,22 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let flag = |name: String| Leaf::of_flag("--provider", name);
     let said = args.provider.clone().and_then(flag).into_iter().collect();
     let untrusted = Untrusted::LookedAt;
-    let Loaded { settings, project, .. } = context.app.settings_with(said, untrusted)?;
+    let Loaded {
+        settings, project, ..
+    } = context.app.settings_with(said, untrusted)?;
     context.app.note_trust(project.as_ref(), untrusted);
     let (models, note) =
-        providers::choose_ahead(&settings, context.app.environment(), AnswerMode::default()).await?;
+        providers::choose_ahead(&settings, context.app.environment(), AnswerMode::default())
+            .await?;
     let (kinds, prices) = (settings.kinds()?, Arc::new(prices::of(&settings)?));
-    let setup = Setup::new(models, context.app.folder()).kinds(kinds).prices(prices);
+    let setup = Setup::new(models, context.app.folder())
+        .kinds(kinds)
+        .prices(prices);
     let page = picked(&setup, &args.task()?, note.is_none())?;
     let text = match context.global.json {
-        true => json::harmless(&serde_json::to_string_pretty(&page).context("cannot write it as JSON")?),
+        true => {
+            json::harmless(&serde_json::to_string_pretty(&page).context("cannot write it as JSON")?)
+        }
         false => {
             let look = Look::of_stdout(false);
             look::page(&pick::pick(&page, &look), &look)
@@ -93,8 +100,14 @@ impl Args {
         }
         Ok(Task {
             kind: self.kind.map(Into::into),
-            schema: self.schema.map(|schema| read_schema(&schema)).transpose()?.map(Arc::new),
-            tools: self.tools.map(|tools| tools.into_iter().map(Into::into).collect()),
+            schema: self
+                .schema
+                .map(|schema| read_schema(&schema))
+                .transpose()?
+                .map(Arc::new),
+            tools: self
+                .tools
+                .map(|tools| tools.into_iter().map(Into::into).collect()),
             agent_type: self.agent.map(Into::into),
             effort: self.effort,
             ..Task::new(prompt)
@@ -104,8 +117,13 @@ impl Args {
 
 fn stdin() -> Result<String, Problem> {
     let mut prompt = Vec::new();
-    let read = std::io::stdin().lock().take(PROMPT_BYTES_MAX).read_to_end(&mut prompt);
-    let text = read.map_err(Refusal::from).and_then(|_| divisi_files::text(prompt));
+    let read = std::io::stdin()
+        .lock()
+        .take(PROMPT_BYTES_MAX)
+        .read_to_end(&mut prompt);
+    let text = read
+        .map_err(Refusal::from)
+        .and_then(|_| divisi_files::text(prompt));
     Ok(text.context("cannot read the prompt from stdin")?)
 }
 
@@ -116,23 +134,39 @@ fn read_schema(given: &str) -> Result<Value, Problem> {
             .and_then(divisi_files::text)
             .with_context(|| format!("cannot read the schema {given}"))?,
     };
-    serde_json::from_str(&text).map_err(|error| Problem::usage(format!("the schema is no JSON: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| Problem::usage(format!("the schema is no JSON: {error}")))
 }
 
 fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
     let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
-    let agent = task.agent_type.as_deref().map(|name| agents.get(name)).transpose();
-    let agent = agent.map_err(|unknown| Problem::usage(unknown.to_string()).hint(unknown.hint()))?;
+    let agent = task
+        .agent_type
+        .as_deref()
+        .map(|name| agents.get(name))
+        .transpose();
+    let agent =
+        agent.map_err(|unknown| Problem::usage(unknown.to_string()).hint(unknown.hint()))?;
     let provider = &setup.models.provider;
     let choice = choose(setup, task, agent.map(|agent| &**agent), provider)
         .map_err(|failure| Problem::usage(failure.message).with_hints(failure.hint))?;
-    let kind = setup.kinds.get(&choice.kind).map_err(|unknown| Problem::usage(unknown.to_string()))?;
+    let kind = setup
+        .kinds
+        .get(&choice.kind)
+        .map_err(|unknown| Problem::usage(unknown.to_string()))?;
     let own = setup.models.providers.get(provider);
-    let id = |tier: Tier| own.and_then(|models| models.tiers.get(tier.as_str())).map(ToString::to_string);
+    let id = |tier: Tier| {
+        own.and_then(|models| models.tiers.get(tier.as_str()))
+            .map(ToString::to_string)
+    };
     let priced = |tier| {
         let model = id(tier)?;
         let thousand = thousand(setup, tier, kind);
-        Some(TierPrice { tier, thousand, model })
+        Some(TierPrice {
+            tier,
+            thousand,
+            model,
+        })
     };
     Ok(Pick {
         about: kind.about.clone(),

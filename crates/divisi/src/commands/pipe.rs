@@ -30,6 +30,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     if let Some(place) = args.steps.iter().position(|step| step.trim().is_empty()) {
         return Err(Problem::usage(format!("step {} is empty", place + 1)));
     }
-    let flow = Flow::script("pipe", include_str!("../flows/pipe.js")).args(json!({ "steps": args.steps }));
-    launch(Launch::new(FlowInput::Script(flow), args.flags.into()), context).await
+    let flow =
+        Flow::script("pipe", include_str!("../flows/pipe.js")).args(json!({ "steps": args.steps }));
+    launch(
+        Launch::new(FlowInput::Script(flow), args.flags.into()),
+        context,
+    )
+    .await
 }

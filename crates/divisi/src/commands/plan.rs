@@ -36,8 +36,8 @@ pub(crate) struct Args {
     /// Ask the vendor how many tokens the prompts have; this sends them there, and costs nothing
     #[arg(long)]
     exact: bool,
-    /// Simulate many runs under your limits: how long they take, which limit holds them back, and what
-    /// raising it would bring
+    /// Simulate many runs under your limits: how long they take, which limit holds them back, and
+    /// what raising it would bring
     #[arg(long, conflicts_with = "dot")]
     simulate: bool,
     /// List every task
@@ -58,10 +58,16 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let demo = args.flags.demo;
-    let looked =
-        preflight::look(args.flow.find(context.app.folder())?, args.flags.into(), args.exact, &context.app)
-            .await?;
-    let Looked { graph, forecast, .. } = &looked;
+    let looked = preflight::look(
+        args.flow.find(context.app.folder())?,
+        args.flags.into(),
+        args.exact,
+        &context.app,
+    )
+    .await?;
+    let Looked {
+        graph, forecast, ..
+    } = &looked;
     if let Some(path) = &args.svg {
         let drawing = svg::render(graph).context("cannot draw the plan")?;
         private::write(path, &redact(&drawing))
@@ -88,21 +94,28 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         }
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
-    Ok(if graph.ends_early { Exit::Partial } else { Exit::Ok })
+    Ok(if graph.ends_early {
+        Exit::Partial
+    } else {
+        Exit::Ok
+    })
 }
 
 /// Writes the tasks as a plan file.
 fn save(graph: &Graph, path: &Path) -> Result<(), Problem> {
     if !plan_file::is_plan(&path.to_string_lossy()) {
         let message = format!("{} is no name of a plan file", path.display());
-        return Err(Problem::usage(message).hint("let it end in .yaml or .json, so that it can be run"));
+        return Err(
+            Problem::usage(message).hint("let it end in .yaml or .json, so that it can be run")
+        );
     }
     if graph.ends_early {
         return Err(Problem::usage("a plan that ends early is not written"));
     }
     let plan = frozen::plan(graph).context("this flow makes no plan file")?;
     let text = plan_file::write(path, &plan)?;
-    private::write(path, &redact(&text)).with_context(|| format!("cannot write {}", path.display()))?;
+    private::write(path, &redact(&text))
+        .with_context(|| format!("cannot write {}", path.display()))?;
     if !graph.open.is_empty() {
         let message = "what only results tell stands in the plan as it was assumed";
         output::say(&format!("note: {message}: see {}", path.display()));

@@ -32,6 +32,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let Args { run, failed, edited, again, flags } = args;
-    go_on(&run, flags.into(), How { reopen_failed: failed, edited, again }, context).await
+    let Args {
+        run,
+        failed,
+        edited,
+        again,
+        flags,
+    } = args;
+    go_on(
+        &run,
+        flags.into(),
+        How {
+            reopen_failed: failed,
+            edited,
+            again,
+        },
+        context,
+    )
+    .await
 }

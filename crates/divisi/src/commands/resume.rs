@@ -51,8 +51,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let Args { run, edited, again, flags } = args;
-    go_on(&run, flags.into(), How { reopen_failed: false, edited, again }, context).await
+    let Args {
+        run,
+        edited,
+        again,
+        flags,
+    } = args;
+    go_on(
+        &run,
+        flags.into(),
+        How {
+            reopen_failed: false,
+            edited,
+            again,
+        },
+        context,
+    )
+    .await
 }
 
 /// How a run goes on.
@@ -93,16 +108,28 @@ pub(super) async fn go_on(
         edited.settle(&id, &run, &kept.request, how.edited, context)?;
     } else if is_done(&run, &request, how.reopen_failed) && !how.again {
         match newer_input(&engine, &run, kept.request.workspace.as_deref()).await? {
-            None => return again::give_result(&engine, (&id, &run), kept.request.demo, context).await,
-            Some(path) => context
-                .app
-                .note(&format!("{path} has changed since {id} was last executed; what depends on it runs")),
+            None => {
+                return again::give_result(&engine, (&id, &run), kept.request.demo, context).await;
+            }
+            Some(path) => context.app.note(&format!(
+                "{path} has changed since {id} was last executed; what depends on it runs"
+            )),
         }
     }
-    let vendors = kept.vendors.map(|vendors| still(vendors, &id, &request, &context.app));
-    let earlier = Earlier { id, reopen_failed: how.reopen_failed, vendors };
+    let vendors = kept
+        .vendors
+        .map(|vendors| still(vendors, &id, &request, &context.app));
+    let earlier = Earlier {
+        id,
+        reopen_failed: how.reopen_failed,
+        vendors,
+    };
     let request = request.or(kept.request);
-    let launched = Launch { input: FlowInput::Script(flow), request, earlier: Some(earlier) };
+    let launched = Launch {
+        input: FlowInput::Script(flow),
+        request,
+        earlier: Some(earlier),
+    };
     launch(launched, context).await
 }
 
@@ -131,11 +158,15 @@ async fn newer_input(
     let ended = UNIX_EPOCH + Duration::from_millis(run.ended_at().0);
     let is_newer = |path: &str| {
         let modified = std::fs::metadata(workspace.unwrap_or(Path::new(".")).join(path));
-        modified.and_then(|found| found.modified()).map_or(true, |modified| modified > ended)
+        modified
+            .and_then(|found| found.modified())
+            .map_or(true, |modified| modified > ended)
     };
     for (_, task) in run.tasks() {
         let spec = engine.read(task.spec()).await?;
-        let inputs = serde_json::from_str::<Task>(&spec).map(|task| task.inputs).unwrap_or_default();
+        let inputs = serde_json::from_str::<Task>(&spec)
+            .map(|task| task.inputs)
+            .unwrap_or_default();
         if let Some(path) = inputs.iter().find(|path| is_newer(path)) {
             return Ok(Some(path.to_string()));
         }
@@ -146,11 +177,15 @@ async fn newer_input(
 /// Answers of a script and answers of a model are not told apart in one run.
 fn refuse_mixture(id: &RunId, now: &RunRequest, kept: &RunRequest) -> Result<(), Problem> {
     let problem = if kept.demo && now.provider.is_some() {
-        Problem::usage(format!("run {id} is a demo: its answers are scripted, and no model goes on with it"))
-            .hint("start the flow anew, without `--demo`")
+        Problem::usage(format!(
+            "run {id} is a demo: its answers are scripted, and no model goes on with it"
+        ))
+        .hint("start the flow anew, without `--demo`")
     } else if now.demo && !kept.demo {
-        Problem::usage(format!("run {id} is no demo: scripted answers do not go on with it"))
-            .hint("start the flow anew with `--demo`")
+        Problem::usage(format!(
+            "run {id} is no demo: scripted answers do not go on with it"
+        ))
+        .hint("start the flow anew with `--demo`")
     } else {
         return Ok(());
     };
@@ -159,19 +194,33 @@ fn refuse_mixture(id: &RunId, now: &RunRequest, kept: &RunRequest) -> Result<(),
 
 /// Who answers from here on: those who have so far, but for what is now named.
 fn still(kept: Vendors, id: &RunId, now: &RunRequest, app: &App) -> Vendors {
-    if let Some(other) = now.provider.as_ref().filter(|other| **other != kept.provider) {
-        app.note(&format!("{id} was answered by {} so far; from here on `{other}` answers", kept.shown()));
+    if let Some(other) = now
+        .provider
+        .as_ref()
+        .filter(|other| **other != kept.provider)
+    {
+        app.note(&format!(
+            "{id} was answered by {} so far; from here on `{other}` answers",
+            kept.shown()
+        ));
     }
     kept.changed_to(now.provider.as_deref(), now.model.as_deref())
 }
 
 /// The flow as its file says now; as the journal says where there is none.
 fn current(kept: Flow, context: &Context) -> Flow {
-    let Some(path) = kept.path.as_deref() else { return kept };
+    let Some(path) = kept.path.as_deref() else {
+        return kept;
+    };
     match Library::reread(path) {
-        Ok(file) => Flow { source: Arc::from(file.source), ..kept },
+        Ok(file) => Flow {
+            source: Arc::from(file.source),
+            ..kept
+        },
         Err(error) => {
-            context.app.note(&format!("{error}; going on with the flow as the run knows it"));
+            context.app.note(&format!(
+                "{error}; going on with the flow as the run knows it"
+            ));
             kept
         }
     }

@@ -26,7 +26,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let engine = Engine::new(context.app.store()?);
     let place = context.app.place();
-    let all = engine.store().runs(RUNS_SEARCHED_MAX.max(args.limit as usize)).await?;
+    let all = engine
+        .store()
+        .runs(RUNS_SEARCHED_MAX.max(args.limit as usize))
+        .await?;
     let is_here = |run: &RunSummary| place.has(run.folder.as_deref());
     let (mut found, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_here);
     let here_count = found.len();
@@ -52,9 +55,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     output::print(text.trim_end()).context("cannot write to stdout")?;
     if count > most {
         let here = here_count.saturating_sub(most);
-        let (more, of_here) =
-            (count - most, if here == 0 { String::new() } else { format!(", {here} of this folder") });
-        context.app.note(&format!("{more} more are not listed{of_here}; `--limit {count}` lists all"));
+        let (more, of_here) = (
+            count - most,
+            if here == 0 {
+                String::new()
+            } else {
+                format!(", {here} of this folder")
+            },
+        );
+        context.app.note(&format!(
+            "{more} more are not listed{of_here}; `--limit {count}` lists all"
+        ));
     }
     Ok(Exit::Ok)
 }

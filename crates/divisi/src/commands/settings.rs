@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
     };
     match &args.output {
         Some(path) => {
-            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(path, text)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         None => output::print(text.trim_end()).context("cannot write to stdout")?,
     }

@@ -37,8 +37,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let engine = Engine::new(context.app.store()?);
     let (view, is_interrupted) = engine.view(&id).await?;
     let look = Look::of_stdout(follow::is_demo(&engine, &view).await?);
-    let page = Page { json: context.global.json, look };
-    let status = if is_interrupted { INTERRUPTED } else { status_word(&view.stage) };
+    let page = Page {
+        json: context.global.json,
+        look,
+    };
+    let status = if is_interrupted {
+        INTERRUPTED
+    } else {
+        status_word(&view.stage)
+    };
     if is_interrupted {
         output::say(&format!(
             "note: {id} was interrupted, and nobody drives it; go on with `divisi resume {id}`"
@@ -46,7 +53,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     }
     match &args.task {
         None => show_run(&engine, &id, (&view, status), args.all, &page).await?,
-        Some(word) => show_task(&engine, &id, &view, find_task(&view, word)?, args.all, &page).await?,
+        Some(word) => {
+            show_task(
+                &engine,
+                &id,
+                &view,
+                find_task(&view, word)?,
+                args.all,
+                &page,
+            )
+            .await?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -58,9 +75,15 @@ struct Page {
 }
 
 impl Page {
-    fn print(&self, form: &impl Serialize, lines: impl FnOnce() -> Vec<Line>) -> Result<(), Problem> {
+    fn print(
+        &self,
+        form: &impl Serialize,
+        lines: impl FnOnce() -> Vec<Line>,
+    ) -> Result<(), Problem> {
         let text = match self.json {
-            true => json::harmless(&serde_json::to_string_pretty(form).context("cannot write it as JSON")?),
+            true => json::harmless(
+                &serde_json::to_string_pretty(form).context("cannot write it as JSON")?,
+            ),
             false => look::page(&lines(), &self.look),
         };
         Ok(output::print(text.trim_end()).context("cannot write to stdout")?)
@@ -75,7 +98,10 @@ async fn show_run(
     page: &Page,
 ) -> Result<(), Problem> {
     let mut executions = Executions::default();
-    each_event(&**engine.store(), id, |recorded| executions.record(&recorded)).await?;
+    each_event(&**engine.store(), id, |recorded| {
+        executions.record(&recorded);
+    })
+    .await?;
     let earlier = executions.earlier();
     let returned = earlier.iter().map(|before| before.result.as_ref().ok());
     let now = view.result.as_ref().and_then(|result| result.as_ref().ok());
@@ -95,9 +121,16 @@ async fn show_task(
     page: &Page,
 ) -> Result<(), Problem> {
     let events = events_of(&**engine.store(), id, task).await?;
-    let task = TaskPage { id, view, task, events: &events };
+    let task = TaskPage {
+        id,
+        view,
+        task,
+        events: &events,
+    };
     let texts = load(engine, task.contents()).await?;
-    page.print(&TaskPageForm::new(&task, &texts), || task.render(&texts, all, clock::now(), &page.look))
+    page.print(&TaskPageForm::new(&task, &texts), || {
+        task.render(&texts, all, clock::now(), &page.look)
+    })
 }
 
 async fn load<'a>(
@@ -123,7 +156,11 @@ async fn events_of(store: &dyn Store, id: &RunId, task: TaskId) -> Result<Vec<Re
     Ok(events)
 }
 
-async fn each_event(store: &dyn Store, id: &RunId, mut take: impl FnMut(Recorded)) -> Result<(), Problem> {
+async fn each_event(
+    store: &dyn Store,
+    id: &RunId,
+    mut take: impl FnMut(Recorded),
+) -> Result<(), Problem> {
     let mut position = Position::default();
     loop {
         let page = store.events(id, position).await?;
@@ -177,7 +214,10 @@ pub(super) fn find_task(view: &RunView, word: &str) -> Result<TaskId, Problem> {
     let is_it = |(_, task): &(TaskId, &TaskView)| &*task.label == word;
     // A task of an earlier execution is meant where the latest one has none of that label.
     let has_now = view.current().any(|task| is_it(&task));
-    let (now, earlier) = (view.current().filter(|_| has_now), view.earlier().filter(|_| !has_now));
+    let (now, earlier) = (
+        view.current().filter(|_| has_now),
+        view.earlier().filter(|_| !has_now),
+    );
     let mut labelled = now.chain(earlier).filter(is_it);
     match (labelled.next(), labelled.next()) {
         (Some((id, _)), None) => Ok(id),

@@ -68,8 +68,9 @@ fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
     if context.global.json {
         print_json(&described(&project, true))?;
     } else if !context.global.quiet {
-        let mut lines =
-            vec![Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}"))];
+        let mut lines = vec![
+            Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}")),
+        ];
         lines.extend(terminal::claims(&project));
         let look = Look::of_stderr(false);
         output::say(look::page(&lines, &look).trim_end());
@@ -85,7 +86,11 @@ fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
     if context.global.json {
         print_json(&json!({ "file": path, "trusted": false, "was_trusted": had }))?;
     } else if !context.global.quiet {
-        let state = if had { "is no longer trusted" } else { "was not trusted" };
+        let state = if had {
+            "is no longer trusted"
+        } else {
+            "was not trusted"
+        };
         output::say(&text::line(&format!("{} {state}", path.display())));
     }
     Ok(Exit::Ok)
@@ -94,17 +99,26 @@ fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
 fn list(context: &Context) -> Result<Exit, Problem> {
     let files = trusted_files()?.list();
     if context.global.json {
-        let rows = files.iter().map(|kept| json!({ "file": kept.file, "state": state(kept) }));
+        let rows = files
+            .iter()
+            .map(|kept| json!({ "file": kept.file, "state": state(kept) }));
         print_json(&rows.collect())?;
         return Ok(Exit::Ok);
     }
     let look = Look::of_stdout(false);
     let line = |kept: &TrustedFile| {
-        let tone = if state(kept) == TRUSTED { Tone::Good } else { Tone::Dim };
+        let tone = if state(kept) == TRUSTED {
+            Tone::Good
+        } else {
+            Tone::Dim
+        };
         Line::of(tone, format!("{:<8}  ", state(kept))).plain(kept.file.display().to_string())
     };
     let lines: Vec<Line> = match files.is_empty() {
-        true => vec![Line::of(Tone::Dim, "no settings of any project are trusted")],
+        true => vec![Line::of(
+            Tone::Dim,
+            "no settings of any project are trusted",
+        )],
         false => files.iter().map(line).collect(),
     };
     output::print(look::page(&lines, &look).trim_end()).context("cannot write to stdout")?;

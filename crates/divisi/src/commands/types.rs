@@ -23,7 +23,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
     let types = divisi_script::types();
     match &args.output {
         Some(path) => {
-            std::fs::write(path, types).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(path, types)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         None => output::print(types.trim_end()).context("cannot write to stdout")?,
     }

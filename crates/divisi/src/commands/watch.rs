@@ -25,6 +25,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let engine = Engine::new(context.app.store()?);
     let id = context.app.find_run(&args.run, Intent::Look).await?;
     let demo = follow::is_demo(&engine, &engine.view(&id).await?.0).await?;
-    let telling = Telling { global: &context.global, demo, script_is_ours: false };
+    let telling = Telling {
+        global: &context.global,
+        demo,
+        script_is_ours: false,
+    };
     follow::watch(&engine, &id, telling).await
 }

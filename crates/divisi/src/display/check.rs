@@ -13,30 +13,51 @@ const QUESTION_COLUMNS: usize = 32;
 /// The six questions with their answers. Where all is well it is six lines or
 /// little more.
 pub(crate) fn checklist(list: &Checklist, look: &Look) -> Vec<Line> {
-    list.items.iter().flat_map(|item| told(item, look)).collect()
+    list.items
+        .iter()
+        .flat_map(|item| told(item, look))
+        .collect()
 }
 
 fn told(item: &Item, look: &Look) -> Vec<Line> {
     let question = Line::new().join(sign(item.verdict, look)).plain(" ");
     let mut evidence = item.evidence.iter().map(String::as_str);
-    let first = evidence.next().or((item.verdict == Verdict::Unknown).then_some("cannot be said"));
+    let first = evidence
+        .next()
+        .or((item.verdict == Verdict::Unknown).then_some("cannot be said"));
     let mut lines = vec![match first {
         Some(first) => question
-            .put(Tone::Strong, format!("{:<QUESTION_COLUMNS$}", item.question.text()))
+            .put(
+                Tone::Strong,
+                format!("{:<QUESTION_COLUMNS$}", item.question.text()),
+            )
             .put(Tone::Dim, first),
         None => question.put(Tone::Strong, item.question.text()),
     }];
-    lines.extend(evidence.map(|more| Line::of(Tone::Dim, format!("{:1$}{more}", "", QUESTION_COLUMNS + 2))));
-    lines.extend(item.findings.iter().take(TOLD_MAX).flat_map(|finding| of(finding, look)));
+    lines.extend(
+        evidence.map(|more| Line::of(Tone::Dim, format!("{:1$}{more}", "", QUESTION_COLUMNS + 2))),
+    );
+    lines.extend(
+        item.findings
+            .iter()
+            .take(TOLD_MAX)
+            .flat_map(|finding| of(finding, look)),
+    );
     if let more @ 1.. = item.findings.len().saturating_sub(TOLD_MAX) {
         let more = number::counted(more as u64, "other finding", "other findings");
-        lines.push(Line::of(Tone::Dim, format!("    and {more}; --json has all")));
+        lines.push(Line::of(
+            Tone::Dim,
+            format!("    and {more}; --json has all"),
+        ));
     }
     lines
 }
 
 fn of(finding: &Finding, look: &Look) -> Vec<Line> {
-    let mut line = Line::new().plain("  ").join(sign(finding.verdict, look)).plain(" ");
+    let mut line = Line::new()
+        .plain("  ")
+        .join(sign(finding.verdict, look))
+        .plain(" ");
     if let Some(site) = &finding.site {
         line = line.put(Tone::Busy, site.to_string()).plain("  ");
     }
@@ -46,7 +67,8 @@ fn of(finding: &Finding, look: &Look) -> Vec<Line> {
         (None, Some(time)) => line.put(Tone::Warn, format!("{}{}", look.dot(), number::took(time))),
         (None, None) => line,
     };
-    let advice = (!finding.change.is_empty()).then(|| Line::of(Tone::Dim, format!("    {}", finding.change)));
+    let advice = (!finding.change.is_empty())
+        .then(|| Line::of(Tone::Dim, format!("    {}", finding.change)));
     [line].into_iter().chain(advice).collect()
 }
 
@@ -68,7 +90,12 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_sign_and_each_finding_its_line() {
-        let look = Look { color: false, unicode: true, width: 80, demo: false };
+        let look = Look {
+            color: false,
+            unicode: true,
+            width: 80,
+            demo: false,
+        };
         let nothing = ask(&Graph::default(), None, &Default::default());
         insta::assert_snapshot!(look::page(&checklist(&nothing, &look), &look), @r"
         ! pattern identified?
@@ -84,10 +111,22 @@ mod tests {
             run it with `--max-cost`, or set `cost_max` in the settings
         ✓ error handling planned?
         ");
-        let site = Some(Site { script: "plan.yaml".into(), line: 3 });
+        let site = Some(Site {
+            script: "plan.yaml".into(),
+            line: 3,
+        });
         let finding = |n| Finding::wrong(site.clone(), format!("finding {n}"), "change it");
         let refused = Checklist::refused((0..22).map(finding).collect());
-        let page = look::page(&checklist(&refused, &Look { unicode: false, ..look }), &look);
+        let page = look::page(
+            &checklist(
+                &refused,
+                &Look {
+                    unicode: false,
+                    ..look
+                },
+            ),
+            &look,
+        );
         let lines: Vec<&str> = page.lines().collect();
         insta::assert_snapshot!([&lines[..4], &lines[39..]].concat().join("\n"), @r"
         - pattern identified?             cannot be said

@@ -101,7 +101,10 @@ struct Difference {
 
 impl Difference {
     fn of(amount: PicoUsd, than: PicoUsd) -> Self {
-        Self { more: amount.saturating_sub(than), less: than.saturating_sub(amount) }
+        Self {
+            more: amount.saturating_sub(than),
+            less: than.saturating_sub(amount),
+        }
     }
 
     fn shown(self) -> String {
@@ -122,20 +125,33 @@ impl Bill {
         strongest: Option<String>,
         top: usize,
     ) -> Self {
-        let phase =
-            |entry: &Entry| ledger.phase(entry).map_or("(no phase)".to_owned(), |phase| phase.to_string());
-        let model = |entry: &Entry| entry.model().map_or("(no model)".to_owned(), |model| model.to_string());
-        let mut tasks = named(ledger.by(|entry| entry.attempt.task), |task| label(ledger, *task));
+        let phase = |entry: &Entry| {
+            ledger
+                .phase(entry)
+                .map_or("(no phase)".to_owned(), |phase| phase.to_string())
+        };
+        let model = |entry: &Entry| {
+            entry
+                .model()
+                .map_or("(no model)".to_owned(), |model| model.to_string())
+        };
+        let mut tasks = named(ledger.by(|entry| entry.attempt.task), |task| {
+            label(ledger, *task)
+        });
         let tasks_left_out = tasks.len().saturating_sub(top);
         tasks.truncate(top);
         let (results_reused, reuse) = ledger.reused();
-        let models = strongest.filter(|_| review.comparable > PicoUsd::ZERO).map(|strongest| Against {
-            strongest,
-            cost: review.strongest,
-            saved: Difference::of(review.strongest, review.comparable),
+        let models = strongest
+            .filter(|_| review.comparable > PicoUsd::ZERO)
+            .map(|strongest| Against {
+                strongest,
+                cost: review.strongest,
+                saved: Difference::of(review.strongest, review.comparable),
+            });
+        let climbed = ladders::instead(&ladders).map(|instead| Climbed {
+            saved: Difference::of(instead.last_model, instead.ladder),
+            instead,
         });
-        let climbed = ladders::instead(&ladders)
-            .map(|instead| Climbed { saved: Difference::of(instead.last_model, instead.ladder), instead });
         Self {
             run: run.clone(),
             total: ledger.total(),
@@ -146,7 +162,9 @@ impl Bill {
             tasks,
             tasks_left_out,
             models: named(ledger.by(model), String::clone),
-            attempts: named(ledger.by(Entry::attempt), |attempt| tried(*attempt).to_owned()),
+            attempts: named(ledger.by(Entry::attempt), |attempt| {
+                tried(*attempt).to_owned()
+            }),
             substitutions: substituted(ledger),
             saved: Saved {
                 caching: Difference::of(review.uncached, review.list),
@@ -165,10 +183,19 @@ impl Bill {
 
 /// Totals by name, dearest first.
 fn named<K>(totals: BTreeMap<K, Total>, name: impl Fn(&K) -> String) -> Vec<Part> {
-    let mut parts: Vec<Part> =
-        totals.into_iter().map(|(key, total)| Part { name: name(&key), total }).collect();
+    let mut parts: Vec<Part> = totals
+        .into_iter()
+        .map(|(key, total)| Part {
+            name: name(&key),
+            total,
+        })
+        .collect();
     parts.sort_by_key(|part| {
-        std::cmp::Reverse((part.total.cost, part.total.unconfirmed, part.total.usage.total()))
+        std::cmp::Reverse((
+            part.total.cost,
+            part.total.unconfirmed,
+            part.total.usage.total(),
+        ))
     });
     parts
 }
@@ -190,7 +217,9 @@ fn tried(attempt: Try) -> &'static str {
 
 fn substituted(ledger: &Ledger) -> Vec<Substituted> {
     let found = ledger.substitutions().into_iter();
-    found.map(|(models, replies)| Substituted { models, replies }).collect()
+    found
+        .map(|(models, replies)| Substituted { models, replies })
+        .collect()
 }
 
 /// The bill for people.
@@ -202,11 +231,15 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
             .put(Tone::Strong, number::spent(bill.spent))
             .plain(format!("{}{replies}{}{tokens}", look.dot(), look.dot())),
     ];
-    lines.extend(bill.substitutions.iter().map(|Substituted { models, replies }| {
-        let replies = number::counted(*replies, "reply", "replies");
-        let told = format!("{} gave {replies} for {}", models.answered, models.asked);
-        Line::of(Tone::Warn, "other model: ").plain(super::text::line(&told))
-    }));
+    lines.extend(
+        bill.substitutions
+            .iter()
+            .map(|Substituted { models, replies }| {
+                let replies = number::counted(*replies, "reply", "replies");
+                let told = format!("{} gave {replies} for {}", models.answered, models.asked);
+                Line::of(Tone::Warn, "other model: ").plain(super::text::line(&told))
+            }),
+    );
     lines.extend(bill.plan_against_actual.iter().flat_map(expected::lines));
     let parts = [
         ("phase", &bill.phases),
@@ -220,7 +253,10 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
     }
     if bill.tasks_left_out > 0 {
         let more = number::count(bill.tasks_left_out as u64);
-        lines.push(Line::of(Tone::Dim, format!("  {} and {more} more; --top lists them", look.ellipsis())));
+        lines.push(Line::of(
+            Tone::Dim,
+            format!("  {} and {more} more; --top lists them", look.ellipsis()),
+        ));
     }
     lines.extend(ladders::lines(&bill.ladders, look));
     lines.extend(classes(bill, look));
@@ -230,7 +266,9 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
 
 fn table(title: &'static str, parts: &[Part], whole: PicoUsd, look: &Look) -> Vec<Line> {
     // Of a run that got all its replies there is nothing of the sort.
-    let is_unsure = parts.iter().any(|part| part.total.unconfirmed > PicoUsd::ZERO);
+    let is_unsure = parts
+        .iter()
+        .any(|part| part.total.unconfirmed > PicoUsd::ZERO);
     let mut columns = vec![
         Column::left(title).at_least(12),
         Column::right("replies").rank(2),
@@ -267,20 +305,38 @@ fn share(part: PicoUsd, whole: PicoUsd) -> String {
 }
 
 fn classes(bill: &Bill, look: &Look) -> Vec<Line> {
-    let columns = vec![Column::left("tokens at list prices"), Column::right("tokens"), Column::right("cost")];
+    let columns = vec![
+        Column::left("tokens at list prices"),
+        Column::right("tokens"),
+        Column::right("cost"),
+    ];
     let mut table = Table::new(columns, 2);
     table.titles();
     let row = |name: &str, tokens: u64, cost: String| {
-        vec![(Tone::Plain, name.to_owned()), (Tone::Dim, number::tokens(tokens)), (Tone::Plain, cost)]
+        vec![
+            (Tone::Plain, name.to_owned()),
+            (Tone::Dim, number::tokens(tokens)),
+            (Tone::Plain, cost),
+        ]
     };
-    for (class, ClassCost { tokens, cost }) in bill.classes.iter().filter(|(_, class)| class.tokens > 0) {
+    for (class, ClassCost { tokens, cost }) in
+        bill.classes.iter().filter(|(_, class)| class.tokens > 0)
+    {
         table.row(row(class_name(*class), *tokens, cost.to_string()));
     }
     if bill.unpriced != Usage::default() {
-        table.row(row("of models without a price", bill.unpriced.total(), "-".to_owned()));
+        table.row(row(
+            "of models without a price",
+            bill.unpriced.total(),
+            "-".to_owned(),
+        ));
     }
     if bill.free != Usage::default() {
-        table.row(row("of models that nobody bills", bill.free.total(), "free".to_owned()));
+        table.row(row(
+            "of models that nobody bills",
+            bill.free.total(),
+            "free".to_owned(),
+        ));
     }
     if bill.total.replies == 0 {
         return vec![];
@@ -289,8 +345,14 @@ fn classes(bill: &Bill, look: &Look) -> Vec<Line> {
     lines.extend(table.render(look));
     if bill.beside_the_list != Difference::default() {
         lines.push(
-            Line::of(Tone::Warn, format!("  {} beside the list", bill.beside_the_list.shown()))
-                .put(Tone::Dim, ": served otherwise (batch, fast, region), or prices have changed since"),
+            Line::of(
+                Tone::Warn,
+                format!("  {} beside the list", bill.beside_the_list.shown()),
+            )
+            .put(
+                Tone::Dim,
+                ": served otherwise (batch, fast, region), or prices have changed since",
+            ),
         );
     }
     lines
@@ -307,23 +369,55 @@ fn class_name(class: TokenClass) -> &'static str {
 }
 
 fn saved(bill: &Bill) -> Vec<Line> {
-    let Saved { caching, reuse, results_reused, models, ladders } = &bill.saved;
+    let Saved {
+        caching,
+        reuse,
+        results_reused,
+        models,
+        ladders,
+    } = &bill.saved;
     let mut lines = vec![];
     let mut say = |amount: String, what: String| {
-        lines.push(Line::new().plain(format!("  {amount:>9}  ")).put(Tone::Dim, what));
+        lines.push(
+            Line::new()
+                .plain(format!("  {amount:>9}  "))
+                .put(Tone::Dim, what),
+        );
     };
     if *caching != Difference::default() {
-        say(caching.shown(), "by caching, what writes cost more taken off".into());
+        say(
+            caching.shown(),
+            "by caching, what writes cost more taken off".into(),
+        );
     }
     if *results_reused > 0 {
         let results = number::counted(*results_reused, "result", "results");
-        say(reuse.to_string(), format!("by reusing {results} of earlier executions"));
+        say(
+            reuse.to_string(),
+            format!("by reusing {results} of earlier executions"),
+        );
     }
-    if let Some(Against { strongest, cost, saved }) = models {
-        let what = format!("against {cost} for the same tokens on {}", super::text::line(strongest));
+    if let Some(Against {
+        strongest,
+        cost,
+        saved,
+    }) = models
+    {
+        let what = format!(
+            "against {cost} for the same tokens on {}",
+            super::text::line(strongest)
+        );
         say(saved.shown(), what);
     }
-    if let Some(Climbed { instead: Instead { tasks, ladder, last_model }, saved }) = ladders {
+    if let Some(Climbed {
+        instead: Instead {
+            tasks,
+            ladder,
+            last_model,
+        },
+        saved,
+    }) = ladders
+    {
         let tasks = number::counted(*tasks, "task", "tasks");
         let what = format!(
             "by ladders: {ladder} for {tasks}, against {last_model} for the same tokens on the last model, unchecked"

@@ -27,19 +27,40 @@ const COLUMNS_MAX: usize = 400;
 pub(crate) fn failures(view: &RunView, look: &Look) -> Vec<Line> {
     let mut alike: BTreeMap<(FailureClass, &str), Alike<'_>> = BTreeMap::new();
     for (id, task) in view.current() {
-        let Some(failure) = view.failure_of(task) else { continue };
-        let first = Alike { tasks: 0, first: vec![], failure };
-        let alike = alike.entry((failure.class, &failure.message)).or_insert(first);
+        let Some(failure) = view.failure_of(task) else {
+            continue;
+        };
+        let first = Alike {
+            tasks: 0,
+            first: vec![],
+            failure,
+        };
+        let alike = alike
+            .entry((failure.class, &failure.message))
+            .or_insert(first);
         alike.tasks += 1;
         if alike.first.len() < NAMED_MAX {
             alike.first.push((id, task));
         }
     }
     let mut alike: Vec<Alike<'_>> = alike.into_values().collect();
-    alike.sort_by_key(|alike| (std::cmp::Reverse(alike.tasks), alike.first.first().map(|(id, _)| *id)));
-    let mut lines: Vec<Line> = alike.iter().take(TOLD_MAX).flat_map(|alike| alike.told(look)).collect();
+    alike.sort_by_key(|alike| {
+        (
+            std::cmp::Reverse(alike.tasks),
+            alike.first.first().map(|(id, _)| *id),
+        )
+    });
+    let mut lines: Vec<Line> = alike
+        .iter()
+        .take(TOLD_MAX)
+        .flat_map(|alike| alike.told(look))
+        .collect();
     if alike.len() > TOLD_MAX {
-        let more = number::counted((alike.len() - TOLD_MAX) as u64, "other failure", "other failures");
+        let more = number::counted(
+            (alike.len() - TOLD_MAX) as u64,
+            "other failure",
+            "other failures",
+        );
         lines.push(Line::of(Tone::Bad, "error: ").plain(format!("and {more}")));
     }
     lines
@@ -49,7 +70,12 @@ pub(crate) fn failures(view: &RunView, look: &Look) -> Vec<Line> {
 pub(crate) fn error(what: &str, failure: &Failure, look: &Look) -> Vec<Line> {
     let mut lines = vec![Line::of(Tone::Bad, "error: ").plain(what)];
     lines.extend(below("caused by: ", &failure.to_string(), look));
-    lines.extend(failure.hint.iter().flat_map(|hint| below("hint: ", hint, look)));
+    lines.extend(
+        failure
+            .hint
+            .iter()
+            .flat_map(|hint| below("hint: ", hint, look)),
+    );
     lines
 }
 
@@ -62,8 +88,11 @@ struct Alike<'a> {
 
 impl Alike<'_> {
     fn told(&self, look: &Look) -> Vec<Line> {
-        let names: Vec<String> =
-            self.first.iter().map(|(id, task)| format!("`{}`", label(*id, task))).collect();
+        let names: Vec<String> = self
+            .first
+            .iter()
+            .map(|(id, task)| format!("`{}`", label(*id, task)))
+            .collect();
         let what = match self.first.as_slice() {
             [(_, task)] => format!("task {} {}", names[0], gave_up(task.attempts)),
             _ => {
@@ -95,7 +124,11 @@ fn gave_up(attempts: u32) -> String {
 fn below(title: &str, message: &str, look: &Look) -> Vec<Line> {
     let message = text::block(message);
     let mut shown: Vec<Line> = vec![];
-    for (i, line) in message.lines().filter(|line| !line.trim().is_empty()).enumerate() {
+    for (i, line) in message
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .enumerate()
+    {
         if i == LINES_MAX {
             shown.push(Line::of(Tone::Dim, format!("    {}", look.ellipsis())));
             break;

@@ -31,21 +31,31 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     let mut rests = waits(progress, look, now);
     rests.extend(self::rests(progress, look, width, now));
     let room = rows.saturating_sub(labelled + 1 + rests.len() + foot.len());
-    let mut lines: Vec<Line> = demo.into_iter().chain([header(progress, look, width)]).collect();
+    let mut lines: Vec<Line> = demo
+        .into_iter()
+        .chain([header(progress, look, width)])
+        .collect();
     lines.extend(running(progress, look, width, room, now));
     lines.extend(rests);
     lines.extend(foot);
     // On a terminal of a few rows the label of a demo and the figures are what is left.
     let over = lines.len().saturating_sub(rows.max(labelled));
     lines.drain(labelled..labelled + over);
-    lines.iter().map(|line| line.render_cut(look, width)).collect()
+    lines
+        .iter()
+        .map(|line| line.render_cut(look, width))
+        .collect()
 }
 
 /// The run's name and id, and how far its phases are.
 fn header(progress: &Progress, look: &Look, width: usize) -> Line {
-    let title = Line::of(Tone::Strong, &*progress.view.name).put(Tone::Dim, format!(" {}", progress.id));
+    let title =
+        Line::of(Tone::Strong, &*progress.view.name).put(Tone::Dim, format!(" {}", progress.id));
     let view = &progress.view;
-    let known = view.phases.iter().filter(|phase| phase.execution == view.execution);
+    let known = view
+        .phases
+        .iter()
+        .filter(|phase| phase.execution == view.execution);
     let mut phases: Vec<&PhaseView> = known.collect();
     let all = phases.len();
     let fit_at_most = width / PHASE_COLUMNS_MIN;
@@ -56,7 +66,9 @@ fn header(progress: &Progress, look: &Look, width: usize) -> Line {
     loop {
         let mut line = title.clone();
         if phases.len() < all {
-            line = line.put(Tone::Dim, look.dot()).put(Tone::Dim, look.ellipsis());
+            line = line
+                .put(Tone::Dim, look.dot())
+                .put(Tone::Dim, look.ellipsis());
         }
         for phase in &phases {
             line = line.put(Tone::Dim, look.dot()).join(phase_line(phase));
@@ -65,7 +77,12 @@ fn header(progress: &Progress, look: &Look, width: usize) -> Line {
             return line;
         }
         // What is over is missed least, then what has not begun.
-        phases.remove(phases.iter().position(|phase| is_over(phase)).unwrap_or(phases.len() - 1));
+        phases.remove(
+            phases
+                .iter()
+                .position(|phase| is_over(phase))
+                .unwrap_or(phases.len() - 1),
+        );
     }
 }
 
@@ -79,21 +96,46 @@ fn phase_line(phase: &PhaseView) -> Line {
         () if is_over(phase) => Tone::Good,
         () => Tone::Plain,
     };
-    let counts = format!(" {}/{}", number::count(phase.ended.into()), number::count(phase.total.into()));
-    let counts = if phase.total == 0 { String::new() } else { counts };
-    Line::new().plain(text::line(&phase.title)).put(tone, counts)
+    let counts = format!(
+        " {}/{}",
+        number::count(phase.ended.into()),
+        number::count(phase.total.into())
+    );
+    let counts = if phase.total == 0 {
+        String::new()
+    } else {
+        counts
+    };
+    Line::new()
+        .plain(text::line(&phase.title))
+        .put(tone, counts)
 }
 
 /// The tasks under way, one line each, in `room` lines.
-fn running(progress: &Progress, look: &Look, width: usize, room: usize, now: Timestamp) -> Vec<Line> {
+fn running(
+    progress: &Progress,
+    look: &Look,
+    width: usize,
+    room: usize,
+    now: Timestamp,
+) -> Vec<Line> {
     let all = progress.view.under_way.len();
-    let shown = if all <= room { all } else { room.saturating_sub(1) };
+    let shown = if all <= room {
+        all
+    } else {
+        room.saturating_sub(1)
+    };
     let columns = Columns::of(width);
     let tasks = progress.under_way().take(shown);
-    let mut lines: Vec<Line> =
-        tasks.map(|under_way| task_line(progress, look, &columns, under_way, now)).collect();
+    let mut lines: Vec<Line> = tasks
+        .map(|under_way| task_line(progress, look, &columns, under_way, now))
+        .collect();
     if all > shown && room > 0 {
-        let more = format!("  {} and {} more running", look.ellipsis(), number::count((all - shown) as u64));
+        let more = format!(
+            "  {} and {} more running",
+            look.ellipsis(),
+            number::count((all - shown) as u64)
+        );
         lines.push(Line::of(Tone::Dim, more));
     }
     lines
@@ -121,10 +163,20 @@ impl Columns {
             _ => (12, 20),
         };
         let gaps = |column: usize| if column > 0 { column + Self::GAP } else { 0 };
-        let rest = width.saturating_sub(Self::MARK + Self::CLOCK + Self::TOKENS + gaps(phase) + gaps(model));
+        let rest = width
+            .saturating_sub(Self::MARK + Self::CLOCK + Self::TOKENS + gaps(phase) + gaps(model));
         // The name is worth more than what its tool looks at.
-        let tool = if rest >= 36 { (rest - Self::GAP) * 2 / 5 } else { 0 };
-        Self { phase, label: rest.saturating_sub(gaps(tool)), model, tool }
+        let tool = if rest >= 36 {
+            (rest - Self::GAP) * 2 / 5
+        } else {
+            0
+        };
+        Self {
+            phase,
+            label: rest.saturating_sub(gaps(tool)),
+            model,
+            tool,
+        }
     }
 }
 
@@ -136,19 +188,32 @@ fn task_line(
     now: Timestamp,
 ) -> Line {
     let view = &progress.view;
-    let Some(task) = view.task(attempt.task) else { return Line::new() };
+    let Some(task) = view.task(attempt.task) else {
+        return Line::new();
+    };
     let mut line = Line::of(Tone::Busy, look.spinner(now.0 / 100)).plain(" ");
     if columns.phase > 0 {
         let phase = view.phase_of(task).map_or("", |phase| phase);
-        line = line.put(Tone::Dim, left(phase, columns.phase, look)).plain("  ");
+        line = line
+            .put(Tone::Dim, left(phase, columns.phase, look))
+            .plain("  ");
     }
-    let again = if attempt.number > 1 { format!(" (attempt {})", attempt.number) } else { String::new() };
-    let name =
-        text::cut(&label(attempt.task, task), columns.label.saturating_sub(again.len()), look.ellipsis());
+    let again = if attempt.number > 1 {
+        format!(" (attempt {})", attempt.number)
+    } else {
+        String::new()
+    };
+    let name = text::cut(
+        &label(attempt.task, task),
+        columns.label.saturating_sub(again.len()),
+        look.ellipsis(),
+    );
     line = line.plain(left(&(name + &again), columns.label, look));
     if columns.model > 0 {
         let model = view.model_of(task).map_or("", |model| model);
-        line = line.plain("  ").put(Tone::Dim, left(model, columns.model, look));
+        line = line
+            .plain("  ")
+            .put(Tone::Dim, left(model, columns.model, look));
     }
     line = line.plain(right(&number::clock(now.since(since)), Columns::CLOCK));
     let tokens = match task.usage.total() + doing.map_or(0, |doing| doing.writing) {
@@ -156,9 +221,19 @@ fn task_line(
         tokens => number::tokens(tokens),
     };
     let doing = match doing.map_or((None, None), |doing| (doing.waits, doing.tool.as_ref())) {
-        (Some(Wait { why: Why::Limit, .. }), _) => "rate limited".to_owned(),
+        (
+            Some(Wait {
+                why: Why::Limit, ..
+            }),
+            _,
+        ) => "rate limited".to_owned(),
         (Some(Wait { why: Why::Room, .. }), _) => "waits for room".to_owned(),
-        (Some(Wait { why: Why::Cache, .. }), _) => "waits for the cache".to_owned(),
+        (
+            Some(Wait {
+                why: Why::Cache, ..
+            }),
+            _,
+        ) => "waits for the cache".to_owned(),
         (None, Some(tool)) => text::line(tool),
         (None, None) => String::new(),
     };
@@ -179,7 +254,10 @@ fn task_line(
 fn waits(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
     let mut by_reason: BTreeMap<Why, (u64, Timestamp)> = BTreeMap::new();
     for wait in progress.under_way().filter_map(|(.., doing)| doing?.waits) {
-        if let Some(until) = wait.until.filter(|until| until.since(now) >= WAIT_SHOWN_MIN) {
+        if let Some(until) = wait
+            .until
+            .filter(|until| until.since(now) >= WAIT_SHOWN_MIN)
+        {
             let (tasks, first) = by_reason.entry(wait.why).or_insert((0, until));
             *tasks += 1;
             *first = until.min(*first);
@@ -218,7 +296,10 @@ fn rests(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Vec<
         first.due = first.due.min(rest.due);
     }
     let tasks = |n| number::counted(n, "task", "tasks");
-    by_reason.into_values().map(|(n, first)| rest_line(&tasks(n), first, look, now)).collect()
+    by_reason
+        .into_values()
+        .map(|(n, first)| rest_line(&tasks(n), first, look, now))
+        .collect()
 }
 
 fn rest_line(name: &str, rest: Rest, look: &Look, now: Timestamp) -> Line {
@@ -228,7 +309,10 @@ fn rest_line(name: &str, rest: Rest, look: &Look, now: Timestamp) -> Line {
     };
     Line::of(Tone::Warn, look.waiting())
         .plain(format!(" {name}  "))
-        .put(Tone::Warn, format!("waiting: {}, next try {next}", rest.why))
+        .put(
+            Tone::Warn,
+            format!("waiting: {}, next try {next}", rest.why),
+        )
 }
 
 /// What the run as a whole is doing, where that is not simply running.
@@ -240,7 +324,10 @@ fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
             Some(
                 Line::of(Tone::Warn, "parking: ")
                     .plain(super::news::why_parked(reason))
-                    .put(Tone::Dim, format!("{}{under_way} to finish first", look.dot())),
+                    .put(
+                        Tone::Dim,
+                        format!("{}{under_way} to finish first", look.dot()),
+                    ),
             )
         }
         Stage::Parked(reason) => {
@@ -268,7 +355,14 @@ fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
     let mut line = Line::of(Tone::Good, full.repeat(good))
         .put(Tone::Bad, full.repeat(all - good))
         .put(Tone::Dim, empty.repeat(length - all))
-        .put(Tone::Strong, format!("  {}/{}", number::count(ended.into()), number::count(total.into())));
+        .put(
+            Tone::Strong,
+            format!(
+                "  {}/{}",
+                number::count(ended.into()),
+                number::count(total.into())
+            ),
+        );
     let under_way = progress.view.under_way.len() as u32;
     let parts = [
         (Tone::Good, counts.ok, "ok"),
@@ -278,7 +372,9 @@ fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
         (Tone::Dim, counts.open.saturating_sub(under_way), "waiting"),
     ];
     for (tone, n, word) in parts.into_iter().filter(|(_, n, _)| *n > 0) {
-        line = line.put(Tone::Dim, look.dot()).put(tone, format!("{} {word}", number::count(n.into())));
+        line = line
+            .put(Tone::Dim, look.dot())
+            .put(tone, format!("{} {word}", number::count(n.into())));
     }
     line
 }
@@ -286,9 +382,15 @@ fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
 /// Time, tokens and money so far.
 fn figures(progress: &Progress, look: &Look, now: Timestamp) -> Line {
     let view = &progress.view;
-    let writing: u64 = progress.under_way().filter_map(|(.., doing)| Some(doing?.writing)).sum();
+    let writing: u64 = progress
+        .under_way()
+        .filter_map(|(.., doing)| Some(doing?.writing))
+        .sum();
     let mut parts = vec![number::clock(now.since(view.began_at))];
-    parts.push(format!("{} tokens", number::tokens(view.usage.total() + writing)));
+    parts.push(format!(
+        "{} tokens",
+        number::tokens(view.usage.total() + writing)
+    ));
     parts.push(match view.money.cap {
         Some(cap) => format!("{} of {cap}", number::spent(view.money.spent())),
         None => number::spent(view.money.spent()),

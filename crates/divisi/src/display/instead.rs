@@ -11,7 +11,13 @@ use std::collections::BTreeMap;
 pub(crate) fn asked(view: &RunView, task: &TaskView) -> Option<String> {
     let (asked, answered) = (view.ladder_of(task), view.model_of(task)?);
     let as_asked = asked.is_empty() || asked.iter().any(|asked| is_same_model(asked, answered));
-    (!as_asked).then(|| asked.into_iter().map(|model| &**model).collect::<Vec<_>>().join(", then "))
+    (!as_asked).then(|| {
+        asked
+            .into_iter()
+            .map(|model| &**model)
+            .collect::<Vec<_>>()
+            .join(", then ")
+    })
 }
 
 /// A line for each model that answered instead of another.
@@ -24,7 +30,9 @@ pub(crate) fn lines(view: &RunView) -> Vec<Line> {
     }
     let line = |((asked, answered), tasks): ((String, &str), u64)| {
         let tasks = number::counted(tasks, "task", "tasks");
-        let told = text::line(&format!("{answered} answered {tasks} that asked for {asked}"));
+        let told = text::line(&format!(
+            "{answered} answered {tasks} that asked for {asked}"
+        ));
         Line::of(Tone::Warn, "other model: ").plain(told)
     };
     found.into_iter().map(line).collect()
@@ -42,7 +50,10 @@ mod tests {
     #[test]
     fn another_model_is_shown_and_another_edition_is_not() {
         let mut story = Story::begin(2);
-        for (label, answered) in [("auth", "claude-haiku-5-5-20261007"), ("user", "claude-opus-5-5")] {
+        for (label, answered) in [
+            ("auth", "claude-haiku-5-5-20261007"),
+            ("user", "claude-opus-5-5"),
+        ] {
             let task = story.task(label, "", "claude-haiku-5-5");
             let turn = Box::new(Turn {
                 request: Digest::of(label.as_bytes()),
@@ -54,13 +65,33 @@ mod tests {
                 took: Millis(1),
                 times: Times::default(),
             });
-            story.input(Input::TurnEnded { attempt: AttemptId { task, number: 1 }, turn });
+            story.input(Input::TurnEnded {
+                attempt: AttemptId { task, number: 1 },
+                turn,
+            });
         }
-        let look = Look { color: false, unicode: true, width: 100, demo: false };
+        let look = Look {
+            color: false,
+            unicode: true,
+            width: 100,
+            demo: false,
+        };
         insta::assert_snapshot!(page(&lines(&story.view()), &look), @"other model: claude-opus-5-5 answered 1 task that asked for claude-haiku-5-5");
-        let tree =
-            page(&tree(&Story::id(), (&story.view(), &[]), "running", true, story.now(), &look), &look);
-        assert!(tree.contains("claude-opus-5-5, not claude-haiku-5-5"), "{tree}");
+        let tree = page(
+            &tree(
+                &Story::id(),
+                (&story.view(), &[]),
+                "running",
+                true,
+                story.now(),
+                &look,
+            ),
+            &look,
+        );
+        assert!(
+            tree.contains("claude-opus-5-5, not claude-haiku-5-5"),
+            "{tree}"
+        );
         assert!(tree.contains("claude-haiku-5-5-20261007 "), "{tree}");
     }
 }

@@ -41,7 +41,13 @@ mod tests {
     fn nothing_in_it_acts_on_the_terminal() {
         let text = "a\u{200d}b\u{9b}31m\u{1b}[2J\u{7f}\u{202e}\u{e0041}é";
         let line = line(&[text]).expect("JSON");
-        assert_eq!(line, "[\"a\\u200db\\u009b31m\\u001b[2J\\u007f\\u202e\\udb40\\udc41é\"]");
-        assert_eq!(serde_json::from_str::<Vec<String>>(&line).expect("JSON"), [text]);
+        assert_eq!(
+            line,
+            "[\"a\\u200db\\u009b31m\\u001b[2J\\u007f\\u202e\\udb40\\udc41é\"]"
+        );
+        assert_eq!(
+            serde_json::from_str::<Vec<String>>(&line).expect("JSON"),
+            [text]
+        );
     }
 }

@@ -34,7 +34,10 @@ impl LiveView {
 
     /// A display on stderr.
     pub(crate) fn on_stderr(look: Look) -> Self {
-        Self { is_free: output::is_talk_heard, ..Self::new(look, Screen::new()) }
+        Self {
+            is_free: output::is_talk_heard,
+            ..Self::new(look, Screen::new())
+        }
     }
 
     /// A display on `screen`. Its width, not the look's, is what counts.
@@ -47,10 +50,20 @@ impl LiveView {
         let target = ProgressDrawTarget::term_like(Box::new(screen));
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(
-            ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            ProgressStyle::with_template("{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
         let (news, unsaid) = (News::default(), vec![]);
-        Self { look, size, bar, is_free: || true, news, unsaid, left_out: 0, drawn_at: None }
+        Self {
+            look,
+            size,
+            bar,
+            is_free: || true,
+            news,
+            unsaid,
+            left_out: 0,
+            drawn_at: None,
+        }
     }
 
     /// Takes up what is to be said of an event, and draws if it is time.
@@ -63,7 +76,8 @@ impl LiveView {
 
     /// Says these lines above the frame, with the next one.
     pub(crate) fn say(&mut self, lines: &[Line]) {
-        self.unsaid.extend(lines.iter().map(|line| line.render(&self.look)));
+        self.unsaid
+            .extend(lines.iter().map(|line| line.render(&self.look)));
         let excess = self.unsaid.len().saturating_sub(Self::UNSAID_MAX);
         self.unsaid.drain(..excess);
         self.left_out += excess;
@@ -72,14 +86,17 @@ impl LiveView {
     /// Draws if it is time.
     pub(crate) fn tick(&mut self, progress: &Progress, now: Timestamp) {
         // A clock that was set back must not stop the display.
-        let due = self.drawn_at.is_none_or(|at| now < at || now.since(at) >= Self::FRAME_EVERY);
+        let due = self
+            .drawn_at
+            .is_none_or(|at| now < at || now.since(at) >= Self::FRAME_EVERY);
         if due && (self.is_free)() {
             self.drawn_at = Some(now);
             let (rows, columns) = (self.size)();
             self.look.width = columns.into();
             self.flush();
             let rows = usize::from(rows).saturating_sub(1);
-            self.bar.set_message(frame(progress, &self.look, rows, now).join("\n"));
+            self.bar
+                .set_message(frame(progress, &self.look, rows, now).join("\n"));
         }
     }
 
@@ -105,7 +122,8 @@ impl LiveView {
             self.unsaid.insert(0, note);
         }
         if !self.unsaid.is_empty() {
-            self.bar.println(std::mem::take(&mut self.unsaid).join("\n"));
+            self.bar
+                .println(std::mem::take(&mut self.unsaid).join("\n"));
         }
     }
 }

@@ -45,19 +45,40 @@ impl Look {
 
     /// The look that suits what is written to stderr. Respects `NO_COLOR`.
     pub(crate) fn of_stderr(demo: bool) -> Self {
-        let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        Self::of(console::Term::stderr(), std::io::stderr().is_terminal(), color, demo)
+        let color =
+            anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        Self::of(
+            console::Term::stderr(),
+            std::io::stderr().is_terminal(),
+            color,
+            demo,
+        )
     }
 
     /// The look that suits what is written to stdout. Respects `NO_COLOR`.
     pub(crate) fn of_stdout(demo: bool) -> Self {
-        let color = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-        Self::of(console::Term::stdout(), std::io::stdout().is_terminal(), color, demo)
+        let color =
+            anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+        Self::of(
+            console::Term::stdout(),
+            std::io::stdout().is_terminal(),
+            color,
+            demo,
+        )
     }
 
     fn of(term: console::Term, attended: bool, color: bool, demo: bool) -> Self {
-        let width = if attended { term.size().1.into() } else { Self::WIDTH_WITHOUT_TERMINAL };
-        Self { color, unicode: locale_has_unicode(), width, demo }
+        let width = if attended {
+            term.size().1.into()
+        } else {
+            Self::WIDTH_WITHOUT_TERMINAL
+        };
+        Self {
+            color,
+            unicode: locale_has_unicode(),
+            width,
+            demo,
+        }
     }
 
     /// Between the parts of a line.
@@ -112,7 +133,11 @@ impl Look {
 
     /// A full and an empty piece of a bar.
     pub(crate) fn bar(&self) -> (&'static str, &'static str) {
-        if self.unicode { ("━", "─") } else { ("#", "-") }
+        if self.unicode {
+            ("━", "─")
+        } else {
+            ("#", "-")
+        }
     }
 
     /// The sign of something at work, which turns with time.
@@ -125,7 +150,11 @@ impl Look {
 
     /// Said on every screen of a demo; nothing otherwise.
     pub(crate) fn demo_line(&self) -> Option<Line> {
-        self.demo.then(|| Line::of(Tone::Warn, "DEMO").plain(self.dot()).plain(Self::DEMO))
+        self.demo.then(|| {
+            Line::of(Tone::Warn, "DEMO")
+                .plain(self.dot())
+                .plain(Self::DEMO)
+        })
     }
 
     fn paint(&self, tone: Tone, text: &str) -> String {
@@ -138,7 +167,11 @@ impl Look {
             Tone::Warn => Style::new().yellow(),
             Tone::Busy => Style::new().cyan(),
         };
-        if self.color && tone != Tone::Plain { text.style(style).to_string() } else { text.to_owned() }
+        if self.color && tone != Tone::Plain {
+            text.style(style).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -197,7 +230,10 @@ impl Line {
 
     /// The line in this look, however long it is.
     pub(crate) fn render(&self, look: &Look) -> String {
-        self.pieces.iter().map(|(tone, text)| look.paint(*tone, text)).collect()
+        self.pieces
+            .iter()
+            .map(|(tone, text)| look.paint(*tone, text))
+            .collect()
     }
 
     /// The line in this look, cut where the columns end.
@@ -230,11 +266,18 @@ pub(crate) fn page(lines: &[Line], look: &Look) -> String {
 mod tests {
     use super::*;
 
-    const LOOK: Look = Look { color: false, unicode: true, width: 80, demo: false };
+    const LOOK: Look = Look {
+        color: false,
+        unicode: true,
+        width: 80,
+        demo: false,
+    };
 
     #[test]
     fn a_line_is_cut_across_its_pieces() {
-        let line = Line::of(Tone::Good, "good").plain(" and ").put(Tone::Bad, "bad");
+        let line = Line::of(Tone::Good, "good")
+            .plain(" and ")
+            .put(Tone::Bad, "bad");
         assert_eq!(line.render(&LOOK), "good and bad");
         assert_eq!(line.render_cut(&LOOK, 12), "good and bad");
         assert_eq!(line.render_cut(&LOOK, 11), "good and b…");
@@ -245,6 +288,12 @@ mod tests {
     #[test]
     fn colours_are_ours_only() {
         let line = Line::of(Tone::Bad, "\u{1b}[32mx\u{7}");
-        assert_eq!(line.render(&Look { color: true, ..LOOK }), "\u{1b}[31mx\\u{7}\u{1b}[0m");
+        assert_eq!(
+            line.render(&Look {
+                color: true,
+                ..LOOK
+            }),
+            "\u{1b}[31mx\\u{7}\u{1b}[0m"
+        );
     }
 }

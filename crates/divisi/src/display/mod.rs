@@ -1,9 +1,9 @@
 //! What a person sees of runs.
 //!
 //! A [`plan`] tells what a flow would ask for; a [`Reporter`] tells what a run
-//! does while it does it; [`show`] and [`runs`] tell of it afterwards. Everything here is told facts and the time, and gives
-//! back text: what is shown is the same for a live run and for a story in a
-//! test. Nothing that a model has written reaches a terminal as it is; see
+//! does while it does it; [`show`] and [`runs`] tell of it afterwards. Everything here is told
+//! facts and the time, and gives back text: what is shown is the same for a live run and for a
+//! story in a test. Nothing that a model has written reaches a terminal as it is; see
 //! [`text`].
 
 mod progress;

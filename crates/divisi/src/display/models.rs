@@ -55,7 +55,13 @@ pub(crate) fn models(listing: &Listing, look: &Look) -> Vec<Line> {
     if listing.rows.is_empty() {
         return vec![Line::new().plain("no model has such a name and a price")];
     }
-    let titles = [("input", 0), ("write 5m", 2), ("write 1h", 3), ("read", 1), ("output", 0)];
+    let titles = [
+        ("input", 0),
+        ("write 5m", 2),
+        ("write 1h", 3),
+        ("read", 1),
+        ("output", 0),
+    ];
     let titles = titles.map(|(title, rank)| Column::right(title).rank(rank));
     let front = [Column::left("tier"), Column::left("model").at_least(12)];
     let mut columns: Vec<Column> = front.into_iter().chain(titles).collect();
@@ -94,18 +100,38 @@ fn tell(row: &Row, table: &mut Table) {
         table.row([tier, no_price].into_iter().chain(blanks).collect());
         return;
     };
-    let since = (Tone::Dim, quote.since.as_deref().unwrap_or_default().to_owned());
+    let since = (
+        Tone::Dim,
+        quote.since.as_deref().unwrap_or_default().to_owned(),
+    );
     let name = (Tone::Plain, row.model.clone());
-    table.row([tier, name].into_iter().chain(rates(&quote.price.base)).chain([since]).collect());
+    table.row(
+        [tier, name]
+            .into_iter()
+            .chain(rates(&quote.price.base))
+            .chain([since])
+            .collect(),
+    );
     for (threshold, above) in &quote.price.above {
-        let front = [String::new(), format!("  prompt over {}", number::count(*threshold))];
+        let front = [
+            String::new(),
+            format!("  prompt over {}", number::count(*threshold)),
+        ];
         let front = front.map(|text| (Tone::Dim, text));
-        table.row(front.into_iter().chain(rates(above)).chain([(Tone::Dim, String::new())]).collect());
+        table.row(
+            front
+                .into_iter()
+                .chain(rates(above))
+                .chain([(Tone::Dim, String::new())])
+                .collect(),
+        );
     }
 }
 
 fn rates(rates: &Rates) -> impl Iterator<Item = Cell> {
-    TokenClass::ALL.into_iter().map(|class| (Tone::Plain, per_million(rates.of(class))))
+    TokenClass::ALL
+        .into_iter()
+        .map(|class| (Tone::Plain, per_million(rates.of(class))))
 }
 
 /// Every digit of the price of a million tokens, two decimals at least.
@@ -126,7 +152,11 @@ fn sources(listing: &Listing, look: &Look) -> Vec<Line> {
         })
         .collect();
     let mut lines = vec![Line::of(Tone::Dim, "prices by")];
-    lines.extend(sources.iter().map(|source| Line::of(Tone::Dim, format!("  {source}"))));
+    lines.extend(
+        sources
+            .iter()
+            .map(|source| Line::of(Tone::Dim, format!("  {source}"))),
+    );
     lines
 }
 
@@ -152,7 +182,12 @@ mod tests {
                 row("corp", false, "haiku", "our-model"),
             ],
         };
-        let look = Look { color: false, unicode: true, width: 100, demo: false };
+        let look = Look {
+            color: false,
+            unicode: true,
+            width: 100,
+            demo: false,
+        };
         insta::assert_snapshot!(super::super::look::page(&models(&listing, &look), &look), @r"
         dollars per million tokens
           tier   model                input  write 5m  write 1h  read  output       since

@@ -43,15 +43,27 @@ impl News {
         look: &Look,
     ) -> Vec<Line> {
         match &recorded.event {
-            Event::CaughtUp { reused, saved, to_run } => {
+            Event::CaughtUp {
+                reused,
+                saved,
+                to_run,
+            } => {
                 let reused = format!("{} reused", number::count((*reused).into()));
-                let saved = if saved.0 == 0 { String::new() } else { format!(" ({saved})") };
+                let saved = if saved.0 == 0 {
+                    String::new()
+                } else {
+                    format!(" ({saved})")
+                };
                 // What comes after these only their results tell.
                 let to_run = match to_run {
                     0 => ", 0 to run".to_owned(),
                     n => format!(", at least {} to run", number::count((*n).into())),
                 };
-                vec![Line::of(Tone::Strong, reused).put(Tone::Strong, saved).put(Tone::Strong, to_run)]
+                vec![
+                    Line::of(Tone::Strong, reused)
+                        .put(Tone::Strong, saved)
+                        .put(Tone::Strong, to_run),
+                ]
             }
             Event::Logged { message } => logged(message, look),
             Event::Refused { refusal, count } => self.refused(progress, refusal, *count),
@@ -61,23 +73,26 @@ impl News {
             Event::SoftLimitReached { spent, cap } => {
                 vec![Line::of(Tone::Warn, "warning: ").plain(format!("{spent} of {cap} are spent"))]
             }
-            Event::Estimated { estimate } => {
-                estimated(estimate, progress.view.money.cap).into_iter().collect()
-            }
+            Event::Estimated { estimate } => estimated(estimate, progress.view.money.cap)
+                .into_iter()
+                .collect(),
             Event::PhaseStarted { title, .. } if detail == Detail::Every => {
                 vec![Line::of(Tone::Dim, "phase ").put(Tone::Strong, title)]
             }
             Event::RetryPlanned { task, .. } if detail == Detail::Every => {
                 rests(progress, *task, recorded, look).into_iter().collect()
             }
-            Event::TaskEnded { task, outcome: Outcome::Failed(failure) } => {
-                self.failed(progress, *task, failure, look)
-            }
+            Event::TaskEnded {
+                task,
+                outcome: Outcome::Failed(failure),
+            } => self.failed(progress, *task, failure, look),
             Event::TaskEnded { task, outcome } if detail == Detail::Every => {
                 vec![ended(progress, *task, outcome, look)]
             }
             // Whoever asked for it has been told.
-            Event::ParkingStarted { reason } if *reason != ParkReason::Asked => vec![parking(reason)],
+            Event::ParkingStarted { reason } if *reason != ParkReason::Asked => {
+                vec![parking(reason)]
+            }
             Event::WaitStarted { until } => vec![waits(*until, recorded.at, look)],
             Event::RunWoken => vec![Line::of(Tone::Strong, "going on: ").plain("trying again")],
             Event::RunStarted(_)
@@ -107,16 +122,24 @@ impl News {
     fn refused(&mut self, progress: &Progress, refusal: &Refusal, count: u32) -> Vec<Line> {
         let alike = match refusal {
             // Whichever task it was.
-            Refusal::Tool { tool, permission, .. } => {
-                Refusal::Tool { task: TaskId(0), tool: tool.clone(), permission: permission.clone() }
-            }
+            Refusal::Tool {
+                tool, permission, ..
+            } => Refusal::Tool {
+                task: TaskId(0),
+                tool: tool.clone(),
+                permission: permission.clone(),
+            },
             other => other.clone(),
         };
         if !self.refused.insert(alike) {
             return vec![];
         }
         let told = match refusal {
-            Refusal::Tool { task, tool, permission } => {
+            Refusal::Tool {
+                task,
+                tool,
+                permission,
+            } => {
                 let (name, tool) = (progress.label(*task), text::line(tool));
                 format!(
                     "`{name}` called `{tool}`, which the run does not permit; `--allow {permission}` does"
@@ -127,7 +150,13 @@ impl News {
         vec![Line::of(Tone::Warn, "warning: ").plain(told)]
     }
 
-    fn failed(&mut self, progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> Vec<Line> {
+    fn failed(
+        &mut self,
+        progress: &Progress,
+        task: TaskId,
+        failure: &Failure,
+        look: &Look,
+    ) -> Vec<Line> {
         let alike = self.failed_alike.entry(failure.class).or_default();
         *alike += 1;
         let mut lines = vec![];
@@ -135,7 +164,10 @@ impl News {
             lines.push(failed(progress, task, failure, look));
         }
         if *alike == Self::FAILED_ALIKE_MAX {
-            let rest = format!("further failures of this sort ({}) are only counted", failure.class);
+            let rest = format!(
+                "further failures of this sort ({}) are only counted",
+                failure.class
+            );
             lines.push(Line::of(Tone::Warn, rest));
         }
         lines
@@ -149,13 +181,22 @@ fn estimated(estimate: &Estimate, cap: Option<PicoUsd>) -> Option<Line> {
         return None;
     }
     let Spread { p10, p50, p90 } = estimate.cost;
-    let most = cap.map(|cap| format!(", at most {cap}")).unwrap_or_default();
+    let most = cap
+        .map(|cap| format!(", at most {cap}"))
+        .unwrap_or_default();
     let took = number::took(estimate.took.p50);
-    Some(Line::of(Tone::Dim, "plan: ").plain(format!("about {p50} ({p10} to {p90}){most}; about {took}")))
+    Some(
+        Line::of(Tone::Dim, "plan: ")
+            .plain(format!("about {p50} ({p10} to {p90}){most}; about {took}")),
+    )
 }
 
 fn logged(message: &str, look: &Look) -> Vec<Line> {
-    let tone = if message.starts_with("warning: ") { Tone::Warn } else { Tone::Plain };
+    let tone = if message.starts_with("warning: ") {
+        Tone::Warn
+    } else {
+        Tone::Plain
+    };
     let says = |i| if i == 0 { look.says() } else { "  " };
     text::block(message)
         .lines()
@@ -172,7 +213,11 @@ fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> 
         .plain(look.dot())
         .put(Tone::Bad, failure.class.as_str())
         .plain(": ")
-        .plain(text::cut(&text::line(&failure.message), News::MESSAGE_COLUMNS_MAX, look.ellipsis()));
+        .plain(text::cut(
+            &text::line(&failure.message),
+            News::MESSAGE_COLUMNS_MAX,
+            look.ellipsis(),
+        ));
     if attempts > 1 {
         line = line.put(Tone::Dim, format!("{}{attempts} attempts", look.dot()));
     }
@@ -181,7 +226,9 @@ fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> 
 
 fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Line {
     let view = &progress.view;
-    let Some(task) = view.task(id) else { return Line::new() };
+    let Some(task) = view.task(id) else {
+        return Line::new();
+    };
     let name = label(id, task);
     match outcome {
         Outcome::Ok { .. } => {
@@ -197,8 +244,14 @@ fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Lin
             if task.attempts > 1 {
                 facts.push(format!("{} attempts", task.attempts));
             }
-            let facts: String = facts.iter().map(|fact| look.dot().to_owned() + fact).collect();
-            Line::of(Tone::Good, look.ok()).plain(" ").plain(name).put(Tone::Dim, facts)
+            let facts: String = facts
+                .iter()
+                .map(|fact| look.dot().to_owned() + fact)
+                .collect();
+            Line::of(Tone::Good, look.ok())
+                .plain(" ")
+                .plain(name)
+                .put(Tone::Dim, facts)
         }
         Outcome::Skipped { reason } => Line::of(Tone::Dim, look.skipped())
             .plain(format!(" {name}{}skipped: ", look.dot()))
@@ -215,7 +268,11 @@ fn rests(progress: &Progress, task: TaskId, recorded: &Recorded, look: &Look) ->
     if rest.due <= recorded.at {
         return None;
     }
-    let next = format!("{}, next try in {}", rest.why, number::rest(rest.due.since(recorded.at)));
+    let next = format!(
+        "{}, next try in {}",
+        rest.why,
+        number::rest(rest.due.since(recorded.at))
+    );
     Some(
         Line::of(Tone::Warn, look.waiting())
             .plain(format!(" {} waits: ", progress.label(task)))
@@ -230,7 +287,11 @@ fn parking(reason: &ParkReason) -> Line {
 
 /// Until when a parked run waits by itself.
 fn waits(until: Timestamp, now: Timestamp, look: &Look) -> Line {
-    let when = format!("{} ({})", number::moment(now, until), number::rest(until.since(now)));
+    let when = format!(
+        "{} ({})",
+        number::moment(now, until),
+        number::rest(until.since(now))
+    );
     Line::of(Tone::Warn, look.waiting())
         .plain(" waiting until ")
         .put(Tone::Strong, when)
@@ -245,14 +306,36 @@ pub(crate) fn why_parked(reason: &ParkReason) -> String {
             "what is left of the budget holds none of the waiting tasks".to_owned()
         }
         ParkReason::Budget { phase: Some(phase) } => {
-            format!("the budget of the phase {} holds none of its waiting tasks", text::line(phase))
+            format!(
+                "the budget of the phase {} holds none of its waiting tasks",
+                text::line(phase)
+            )
         }
-        ParkReason::Hopeless { class, phase, message, .. } => {
-            let phase = phase.as_ref().map(|phase| format!(" of {}", text::line(phase))).unwrap_or_default();
-            format!("the first tasks{phase} have all failed alike: {class}: {}", text::line(message))
+        ParkReason::Hopeless {
+            class,
+            phase,
+            message,
+            ..
+        } => {
+            let phase = phase
+                .as_ref()
+                .map(|phase| format!(" of {}", text::line(phase)))
+                .unwrap_or_default();
+            format!(
+                "the first tasks{phase} have all failed alike: {class}: {}",
+                text::line(message)
+            )
         }
-        ParkReason::Overcharged { task, model, reserved, cost } => {
-            let of = model.as_ref().map(|model| format!(" of `{}`", text::line(model))).unwrap_or_default();
+        ParkReason::Overcharged {
+            task,
+            model,
+            reserved,
+            cost,
+        } => {
+            let of = model
+                .as_ref()
+                .map(|model| format!(" of `{}`", text::line(model)))
+                .unwrap_or_default();
             format!(
                 "a reply{of} to {task} cost {cost}, and {reserved} was the most its request could cost: \
                  what others may cost is not known either"

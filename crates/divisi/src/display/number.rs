@@ -18,7 +18,11 @@ pub(crate) fn count(n: u64) -> String {
 
 /// What was spent: what replies have cost, and apart from it what is not sure.
 pub(crate) fn spent(spent: Spent) -> String {
-    let Spent { billed, unconfirmed, over } = spent;
+    let Spent {
+        billed,
+        unconfirmed,
+        over,
+    } = spent;
     let mut told = billed.to_string();
     if unconfirmed > PicoUsd::ZERO {
         told += &format!(" + at most {unconfirmed} unconfirmed");
@@ -31,7 +35,11 @@ pub(crate) fn spent(spent: Spent) -> String {
 
 /// The same in few words, for a column.
 pub(crate) fn spent_short(spent: Spent) -> String {
-    let Spent { billed, unconfirmed, over } = spent;
+    let Spent {
+        billed,
+        unconfirmed,
+        over,
+    } = spent;
     let mut told = billed.to_string();
     if unconfirmed > PicoUsd::ZERO {
         told += &format!(" + at most {unconfirmed}");
@@ -103,9 +111,18 @@ pub(crate) fn rest(span: Millis) -> String {
 
 /// A moment to come: `14:05:10 UTC`, or with its day if that is not within one.
 pub(crate) fn moment(now: Timestamp, then: Timestamp) -> String {
-    let at = i64::try_from(then.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    let form = if then.since(now) < Millis::from_secs(86_400) { "%H:%M:%S UTC" } else { "%F %H:%M UTC" };
-    at.map_or_else(|| "the end of time".to_owned(), |at| at.strftime(form).to_string())
+    let at = i64::try_from(then.0)
+        .ok()
+        .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    let form = if then.since(now) < Millis::from_secs(86_400) {
+        "%H:%M:%S UTC"
+    } else {
+        "%F %H:%M UTC"
+    };
+    at.map_or_else(
+        || "the end of time".to_owned(),
+        |at| at.strftime(form).to_string(),
+    )
 }
 
 /// When something was: `just now`, `3 min ago`.
@@ -132,27 +149,56 @@ mod tests {
         };
         assert_eq!(spent(of(2, 0, 0)), "$0.0200");
         assert_eq!(spent(of(2, 59, 0)), "$0.0200 + at most $0.5900 unconfirmed");
-        assert_eq!(spent(of(2, 0, 400)), "$0.0200 + $4.00 above what was set aside");
+        assert_eq!(
+            spent(of(2, 0, 400)),
+            "$0.0200 + $4.00 above what was set aside"
+        );
         assert_eq!(spent_short(of(0, 59, 0)), "$0.0000 + at most $0.5900");
-        assert_eq!(spent_short(of(2, 1, 3)), "$0.0200 + at most $0.0100 + $0.0300 over");
+        assert_eq!(
+            spent_short(of(2, 1, 3)),
+            "$0.0200 + at most $0.0100 + $0.0300 over"
+        );
     }
 
     #[test]
     fn counts_and_tokens() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
         assert_eq!(counted(1, "task", "tasks"), "1 task");
         assert_eq!(counted(10_000, "task", "tasks"), "10,000 tasks");
         assert_eq!(
-            [0, 999, 1_000, 1_240, 9_960, 41_499, 999_499, 999_500, 1_200_000, 2_500_000_000].map(tokens),
-            ["0", "999", "1.0 k", "1.2 k", "10 k", "41 k", "999 k", "1.0 M", "1.2 M", "2.5 G"]
+            [
+                0,
+                999,
+                1_000,
+                1_240,
+                9_960,
+                41_499,
+                999_499,
+                999_500,
+                1_200_000,
+                2_500_000_000
+            ]
+            .map(tokens),
+            [
+                "0", "999", "1.0 k", "1.2 k", "10 k", "41 k", "999 k", "1.0 M", "1.2 M", "2.5 G"
+            ]
         );
         assert_eq!(tokens(u64::MAX / 16), "1152921505 G");
     }
 
     #[test]
     fn spans_and_moments() {
-        assert_eq!([0, 41_000, 3_723_000].map(|ms| clock(Millis(ms))), ["0:00", "0:41", "1:02:03"]);
-        assert_eq!([85, 4_270, 41_000].map(|ms| took(Millis(ms))), ["85 ms", "4.2 s", "0:41"]);
+        assert_eq!(
+            [0, 41_000, 3_723_000].map(|ms| clock(Millis(ms))),
+            ["0:00", "0:41", "1:02:03"]
+        );
+        assert_eq!(
+            [85, 4_270, 41_000].map(|ms| took(Millis(ms))),
+            ["85 ms", "4.2 s", "0:41"]
+        );
         let both = |worked, rested| took_and_rested(Millis(worked), Millis(rested));
         assert_eq!(both(41_000, 0), "took 0:41");
         assert_eq!(both(41_000, 7_207_000), "took 0:41 (rested 2:00:07)");

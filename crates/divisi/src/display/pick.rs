@@ -39,8 +39,18 @@ pub(crate) struct TierPrice {
 
 /// The page.
 pub(crate) fn pick(pick: &Pick, look: &Look) -> Vec<Line> {
-    let Choice { kind, tier, confidence, declared, reasons } = &pick.choice;
-    let sure = if *declared { "as declared".to_owned() } else { format!("confidence {confidence:.2}") };
+    let Choice {
+        kind,
+        tier,
+        confidence,
+        declared,
+        reasons,
+    } = &pick.choice;
+    let sure = if *declared {
+        "as declared".to_owned()
+    } else {
+        format!("confidence {confidence:.2}")
+    };
     let model = pick.model.as_deref().unwrap_or("no model");
     let mut lines = vec![
         Line::of(Tone::Strong, kind)
@@ -53,20 +63,30 @@ pub(crate) fn pick(pick: &Pick, look: &Look) -> Vec<Line> {
         Line::new().plain(format!("{model} at {} would answer", pick.provider)),
     ];
     if !pick.ready {
-        lines.push(Line::of(Tone::Warn, "nobody can be asked now; `divisi doctor` says what is missing"));
+        lines.push(Line::of(
+            Tone::Warn,
+            "nobody can be asked now; `divisi doctor` says what is missing",
+        ));
     }
     if !reasons.is_empty() {
         lines.extend([Line::new(), Line::of(Tone::Strong, "Evidence")]);
         lines.extend(evidence(reasons, look));
     }
-    lines.extend([Line::new(), Line::of(Tone::Strong, "A thousand such tasks, roughly")]);
+    lines.extend([
+        Line::new(),
+        Line::of(Tone::Strong, "A thousand such tasks, roughly"),
+    ]);
     lines.extend(prices(pick, look));
     lines.push(Line::of(Tone::Dim, prior(&pick.tokens)));
     lines
 }
 
 fn evidence(reasons: &[Reason], look: &Look) -> Vec<Line> {
-    let columns = vec![Column::right(""), Column::left("").rank(1), Column::left("").at_least(20)];
+    let columns = vec![
+        Column::right(""),
+        Column::left("").rank(1),
+        Column::left("").at_least(20),
+    ];
     let mut table = Table::new(columns, 2);
     for reason in reasons {
         let (tone, weight) = match reason.weight {
@@ -74,18 +94,36 @@ fn evidence(reasons: &[Reason], look: &Look) -> Vec<Line> {
             weight if weight < 0.0 => (Tone::Bad, format!("{weight:+.1}")),
             weight => (Tone::Plain, format!("{weight:+.1}")),
         };
-        table.row(vec![(tone, weight), (Tone::Plain, reason.kind.to_string()), (tone, reason.to_string())]);
+        table.row(vec![
+            (tone, weight),
+            (Tone::Plain, reason.kind.to_string()),
+            (tone, reason.to_string()),
+        ]);
     }
     table.render(look)
 }
 
 fn prices(pick: &Pick, look: &Look) -> Vec<Line> {
-    let columns = vec![Column::left(""), Column::right(""), Column::left("").at_least(8)];
+    let columns = vec![
+        Column::left(""),
+        Column::right(""),
+        Column::left("").at_least(8),
+    ];
     let mut table = Table::new(columns, 2);
     for tier in &pick.tiers {
-        let tone = if tier.tier == pick.choice.tier { Tone::Strong } else { Tone::Plain };
-        let price = tier.thousand.map_or_else(|| "no price".to_owned(), |price| price.to_string());
-        table.row(vec![(tone, tier.tier.to_string()), (tone, price), (Tone::Dim, tier.model.clone())]);
+        let tone = if tier.tier == pick.choice.tier {
+            Tone::Strong
+        } else {
+            Tone::Plain
+        };
+        let price = tier
+            .thousand
+            .map_or_else(|| "no price".to_owned(), |price| price.to_string());
+        table.row(vec![
+            (tone, tier.tier.to_string()),
+            (tone, price),
+            (Tone::Dim, tier.model.clone()),
+        ]);
     }
     table.render(look)
 }
@@ -107,19 +145,37 @@ mod tests {
 
     fn shown(prompt: &str, declared: Option<&str>) -> String {
         let kinds = Kinds::built_in();
-        let choice = kinds.choose(&Evidence { prompt, declared, ..Evidence::default() }).expect("a kind");
+        let choice = kinds
+            .choose(&Evidence {
+                prompt,
+                declared,
+                ..Evidence::default()
+            })
+            .expect("a kind");
         let kind = kinds.get(&choice.kind).expect("a kind");
-        let price = |tier, thousand| TierPrice { tier, model: format!("own-{tier}"), thousand };
+        let price = |tier, thousand| TierPrice {
+            tier,
+            model: format!("own-{tier}"),
+            thousand,
+        };
         let page = Pick {
             about: kind.about.clone(),
             provider: "corp".into(),
             model: Some(format!("own-{}", choice.tier)),
             ready: declared.is_none(),
             tokens: kind.tokens,
-            tiers: vec![price(Tier::Haiku, Some(PicoUsd::DOLLAR)), price(Tier::Sonnet, None)],
+            tiers: vec![
+                price(Tier::Haiku, Some(PicoUsd::DOLLAR)),
+                price(Tier::Sonnet, None),
+            ],
             choice,
         };
-        let look = Look { color: false, unicode: true, width: 80, demo: false };
+        let look = Look {
+            color: false,
+            unicode: true,
+            width: 80,
+            demo: false,
+        };
         super::super::look::page(&pick(&page, &look), &look)
     }
 

@@ -26,7 +26,12 @@ impl PlainView {
 
     /// A display without lines yet.
     pub(crate) fn new(look: Look) -> Self {
-        Self { look, news: News::default(), said_at: Timestamp(0), said_ended: 0 }
+        Self {
+            look,
+            news: News::default(),
+            said_at: Timestamp(0),
+            said_ended: 0,
+        }
     }
 
     /// The lines to be written for an event.
@@ -35,8 +40,15 @@ impl PlainView {
         let detail = if many { Detail::Notable } else { Detail::Every };
         let mut lines = self.opening(progress, recorded);
         lines.extend(self.news.of(progress, recorded, detail, &self.look));
-        lines = lines.into_iter().map(|line| stamped(progress, recorded.at, line)).collect();
-        if matches!(recorded.event, Event::TaskEnded { .. } | Event::TaskClaimed { .. }) && many {
+        lines = lines
+            .into_iter()
+            .map(|line| stamped(progress, recorded.at, line))
+            .collect();
+        if matches!(
+            recorded.event,
+            Event::TaskEnded { .. } | Event::TaskClaimed { .. }
+        ) && many
+        {
             lines.extend(self.sum_up(progress, recorded.at));
         }
         lines
@@ -45,7 +57,11 @@ impl PlainView {
     /// The lines to be written because time has passed.
     pub(crate) fn tick(&mut self, progress: &Progress, now: Timestamp) -> Vec<Line> {
         let many = progress.view.counts.total() > Self::TOLD_ONE_BY_ONE_MAX;
-        if many { self.sum_up(progress, now).into_iter().collect() } else { vec![] }
+        if many {
+            self.sum_up(progress, now).into_iter().collect()
+        } else {
+            vec![]
+        }
     }
 
     fn opening(&mut self, progress: &Progress, recorded: &Recorded) -> Vec<Line> {
@@ -65,26 +81,45 @@ impl PlainView {
         let counts = progress.view.counts;
         let (total, ended) = (counts.total(), counts.total() - counts.open);
         let news = ended.saturating_sub(self.said_ended);
-        let due = news >= total.div_ceil(Self::SHARE) || now.since(self.said_at) >= Self::SAID_EVERY;
+        let due =
+            news >= total.div_ceil(Self::SHARE) || now.since(self.said_at) >= Self::SAID_EVERY;
         if news == 0 || !due || progress.view.execution == 0 {
             return None;
         }
         (self.said_at, self.said_ended) = (now, ended);
         let mut parts = vec![
-            format!("{}/{}", number::count(ended.into()), number::count(total.into())),
+            format!(
+                "{}/{}",
+                number::count(ended.into()),
+                number::count(total.into())
+            ),
             format!("{} ok", number::count(counts.ok.into())),
         ];
         if counts.failed > 0 {
             parts.push(format!("{} failed", number::count(counts.failed.into())));
         }
-        parts.push(format!("{} running", number::count(progress.view.under_way.len() as u64)));
-        parts.push(format!("{} tokens", number::tokens(progress.view.usage.total())));
+        parts.push(format!(
+            "{} running",
+            number::count(progress.view.under_way.len() as u64)
+        ));
+        parts.push(format!(
+            "{} tokens",
+            number::tokens(progress.view.usage.total())
+        ));
         parts.push(number::spent(progress.view.money.spent()));
-        Some(stamped(progress, now, Line::new().plain(parts.join(self.look.dot()))))
+        Some(stamped(
+            progress,
+            now,
+            Line::new().plain(parts.join(self.look.dot())),
+        ))
     }
 }
 
 /// The line with the time since the current execution began.
 fn stamped(progress: &Progress, at: Timestamp, line: Line) -> Line {
-    Line::of(Tone::Dim, format!("[{}] ", number::clock(at.since(progress.view.began_at)))).join(line)
+    Line::of(
+        Tone::Dim,
+        format!("[{}] ", number::clock(at.since(progress.view.began_at))),
+    )
+    .join(line)
 }

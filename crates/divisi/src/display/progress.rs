@@ -45,7 +45,11 @@ pub(crate) enum Why {
 impl Progress {
     /// What is known of a run that stands like this.
     pub(crate) fn new(id: RunId, view: RunView) -> Self {
-        Self { id, view, doing: BTreeMap::new() }
+        Self {
+            id,
+            view,
+            doing: BTreeMap::new(),
+        }
     }
 
     /// Learns a fact.
@@ -65,10 +69,20 @@ impl Progress {
     pub(crate) fn signal(&mut self, signal: Signal) {
         let (attempt, writing, tool, waits) = match signal {
             Signal::Writing { attempt, tokens } => (attempt, tokens, None, None),
-            Signal::Held { attempt, until } => {
-                (attempt, 0, None, Some(Wait { why: Why::Cache, until: Some(until) }))
-            }
-            Signal::Waiting { attempt, why, until } => {
+            Signal::Held { attempt, until } => (
+                attempt,
+                0,
+                None,
+                Some(Wait {
+                    why: Why::Cache,
+                    until: Some(until),
+                }),
+            ),
+            Signal::Waiting {
+                attempt,
+                why,
+                until,
+            } => {
                 let why = match why {
                     WaitsFor::Limit => Why::Limit,
                     WaitsFor::Room => Why::Room,
@@ -78,9 +92,19 @@ impl Progress {
             Signal::Tool { attempt, what } => (attempt, 0, Some(what), None),
         };
         let is_under_way = self.view.under_way.contains_key(&attempt.task)
-            && self.view.task(attempt.task).is_some_and(|task| task.attempts == attempt.number);
+            && self
+                .view
+                .task(attempt.task)
+                .is_some_and(|task| task.attempts == attempt.number);
         if is_under_way {
-            self.doing.insert(attempt, Doing { writing, tool, waits });
+            self.doing.insert(
+                attempt,
+                Doing {
+                    writing,
+                    tool,
+                    waits,
+                },
+            );
         }
     }
 
@@ -88,7 +112,10 @@ impl Progress {
     pub(crate) fn under_way(&self) -> impl Iterator<Item = (AttemptId, Timestamp, Option<&Doing>)> {
         self.view.under_way.iter().map(|(task, under_way)| {
             let number = self.view.task(*task).map_or(0, |task| task.attempts);
-            let attempt = AttemptId { task: *task, number };
+            let attempt = AttemptId {
+                task: *task,
+                number,
+            };
             (attempt, under_way.since, self.doing.get(&attempt))
         })
     }
@@ -96,8 +123,14 @@ impl Progress {
     /// How many requests are out, and how many tools and programs are at work. What
     /// waits for its turn is neither.
     pub(crate) fn at_work(&self) -> (usize, usize) {
-        let asks = |attempt: AttemptId| self.view.task(attempt.task).is_some_and(|task| task.model.is_some());
-        let busy = self.under_way().filter(|(.., doing)| doing.is_none_or(|doing| doing.waits.is_none()));
+        let asks = |attempt: AttemptId| {
+            self.view
+                .task(attempt.task)
+                .is_some_and(|task| task.model.is_some())
+        };
+        let busy = self
+            .under_way()
+            .filter(|(.., doing)| doing.is_none_or(|doing| doing.waits.is_none()));
         let (asking, working): (Vec<_>, Vec<_>) = busy.partition(|(attempt, _, doing)| {
             doing.is_none_or(|doing| doing.tool.is_none()) && asks(*attempt)
         });
@@ -106,12 +139,18 @@ impl Progress {
 
     /// The name of a task, for people.
     pub(crate) fn label(&self, task: TaskId) -> String {
-        self.view.task(task).map_or_else(|| task.to_string(), |view| label(task, view))
+        self.view
+            .task(task)
+            .map_or_else(|| task.to_string(), |view| label(task, view))
     }
 }
 
 /// The name of a task, for people: its label, or else its number.
 pub(crate) fn label(id: TaskId, task: &TaskView) -> String {
     let label = super::text::line(&task.label);
-    if label.is_empty() { id.to_string() } else { label }
+    if label.is_empty() {
+        id.to_string()
+    } else {
+        label
+    }
 }

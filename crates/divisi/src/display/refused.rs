@@ -23,7 +23,9 @@ pub(crate) fn told(refusal: &Refusal, count: u64) -> String {
         Refusal::Call { calls_max } => {
             let calls_max = number::count((*calls_max).into());
             let refused = calls("call was refused", "calls were refused");
-            format!("{refused}: the flow has made {calls_max} calls, which is as many as it may make")
+            format!(
+                "{refused}: the flow has made {calls_max} calls, which is as many as it may make"
+            )
         }
         Refusal::Tokens { total } => {
             let refused = calls("call was refused", "calls were refused");
@@ -43,19 +45,31 @@ pub(crate) fn told(refusal: &Refusal, count: u64) -> String {
                 text::line(title)
             )
         }
-        Refusal::Tool { tool, permission, .. } => {
+        Refusal::Tool {
+            tool, permission, ..
+        } => {
             let times = calls("call", "calls");
-            format!("agents were refused `{}` ({times}): it takes `--allow {permission}`", text::line(tool))
+            format!(
+                "agents were refused `{}` ({times}): it takes `--allow {permission}`",
+                text::line(tool)
+            )
         }
     }
 }
 
 /// Everything that was refused, thrown where nothing listens, or is missing.
 pub(crate) fn lines(view: &RunView) -> Vec<Line> {
-    let mut told_all: Vec<String> =
-        view.refused.iter().map(|(refusal, count)| told(refusal, *count)).collect();
+    let mut told_all: Vec<String> = view
+        .refused
+        .iter()
+        .map(|(refusal, count)| told(refusal, *count))
+        .collect();
     told_all.extend(tools(view));
-    told_all.extend(view.uncaught.iter().map(|(message, count)| uncaught(message, *count)));
+    told_all.extend(
+        view.uncaught
+            .iter()
+            .map(|(message, count)| uncaught(message, *count)),
+    );
     told_all.extend(no_result(view));
     let warning = |told: String| Line::of(Tone::Warn, "warning: ").plain(told);
     told_all.into_iter().map(warning).collect()
@@ -67,20 +81,31 @@ pub(crate) fn uncaught(message: &str, count: u32) -> String {
         0..=1 => String::new(),
         _ => format!(", and {} more", number::count(u64::from(count) - 1)),
     };
-    format!("{} (in a promise that nothing awaits or catches{others})", text::line(message))
+    format!(
+        "{} (in a promise that nothing awaits or catches{others})",
+        text::line(message)
+    )
 }
 
 /// Tools that agents called and the run does not permit, with what permits them.
 fn tools(view: &RunView) -> Vec<String> {
     let mut tools: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for (_, task) in view.current() {
-        for RefusedTool { tool, permission, count } in task.refused_tools() {
+        for RefusedTool {
+            tool,
+            permission,
+            count,
+        } in task.refused_tools()
+        {
             *tools.entry((permission, tool)).or_default() += u64::from(*count);
         }
     }
     let line = |((permission, tool), count): ((&str, &str), u64)| {
         let calls = number::counted(count, "call", "calls");
-        format!("agents were refused `{}` ({calls}): it takes `--allow {permission}`", text::line(tool))
+        format!(
+            "agents were refused `{}` ({calls}): it takes `--allow {permission}`",
+            text::line(tool)
+        )
     };
     tools.into_iter().map(line).collect()
 }
@@ -93,26 +118,42 @@ fn no_result(view: &RunView) -> Option<String> {
     if !is_over || !nothing {
         return None;
     }
-    let refused: u64 =
-        view.refused.iter().filter(|(refusal, _)| refusal.is_of_work()).map(|(_, count)| count).sum();
+    let refused: u64 = view
+        .refused
+        .iter()
+        .filter(|(refusal, _)| refusal.is_of_work())
+        .map(|(_, count)| count)
+        .sum();
     // The last one is what the flow came to if it began when all others had ended.
     let others = || view.current().filter(move |(id, _)| *id != last);
-    let was_alone = task
-        .started_at
-        .is_none_or(|began| others().all(|(_, other)| other.ended_at.is_some_and(|ended| ended <= began)));
+    let was_alone = task.started_at.is_none_or(|began| {
+        others().all(|(_, other)| other.ended_at.is_some_and(|ended| ended <= began))
+    });
     let name = label(last, task);
     Some(match task.status {
         _ if refused > 0 => {
-            let calls =
-                number::counted(refused, "call of the flow was refused", "calls of the flow were refused");
+            let calls = number::counted(
+                refused,
+                "call of the flow was refused",
+                "calls of the flow were refused",
+            );
             format!("there is no result, because {calls}")
         }
         Status::Failed if was_alone => {
-            let why = view.failure_of(task).map(ToString::to_string).unwrap_or_default();
-            format!("there is no result, because `{name}` failed: {}", text::line(&why))
+            let why = view
+                .failure_of(task)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            format!(
+                "there is no result, because `{name}` failed: {}",
+                text::line(&why)
+            )
         }
         Status::Skipped if was_alone => {
-            let why = view.skipped_because(task).map(|reason| text::line(reason)).unwrap_or_default();
+            let why = view
+                .skipped_because(task)
+                .map(|reason| text::line(reason))
+                .unwrap_or_default();
             format!("there is no result, because `{name}` was skipped: {why}")
         }
         _ => "there is no result: the flow returned nothing".to_owned(),
@@ -126,7 +167,12 @@ mod tests {
     use super::*;
     use divisi_core::{FailureClass, Input, TaskId};
 
-    const LOOK: Look = Look { color: false, unicode: true, width: 200, demo: false };
+    const LOOK: Look = Look {
+        color: false,
+        unicode: true,
+        width: 200,
+        demo: false,
+    };
 
     fn shown(story: &Story) -> String {
         page(&lines(&story.view()), &LOOK)
@@ -141,14 +187,37 @@ mod tests {
             (Refusal::Call { calls_max: 100_000 }, 4_000),
             (Refusal::Tokens { total: 500 }, 1),
             (Refusal::Log { logs_max: 100_000 }, 1),
-            (Refusal::Phase { title: "Last".into(), phases_max: 1_000 }, 1),
-            (Refusal::Tool { task, tool: "write_file".into(), permission: "write".into() }, 2),
-            (Refusal::Tool { task, tool: "run_command".into(), permission: "run".into() }, 1),
+            (
+                Refusal::Phase {
+                    title: "Last".into(),
+                    phases_max: 1_000,
+                },
+                1,
+            ),
+            (
+                Refusal::Tool {
+                    task,
+                    tool: "write_file".into(),
+                    permission: "write".into(),
+                },
+                2,
+            ),
+            (
+                Refusal::Tool {
+                    task,
+                    tool: "run_command".into(),
+                    permission: "run".into(),
+                },
+                1,
+            ),
         ];
         for (refusal, count) in refusals {
             story.input(Input::Refused { refusal, count });
         }
-        story.input(Input::Uncaught { message: "a.js:2: Error: lost".into(), count: 3 });
+        story.input(Input::Uncaught {
+            message: "a.js:2: Error: lost".into(),
+            count: 3,
+        });
         insta::assert_snapshot!(shown(&story), @r"
         warning: 3 tasks were refused: the run has 1,000 tasks, which is as many as it may have (`limits.tasks_max`)
         warning: 4,000 calls were refused: the flow has made 100,000 calls, which is as many as it may make
@@ -183,7 +252,10 @@ mod tests {
         assert_eq!(
             run(|story, gather| {
                 story.ok(gather, "x");
-                story.input(Input::Refused { refusal: Refusal::Task { tasks_max: 2 }, count: 1 });
+                story.input(Input::Refused {
+                    refusal: Refusal::Task { tasks_max: 2 },
+                    count: 1,
+                });
             })
             .lines()
             .last(),

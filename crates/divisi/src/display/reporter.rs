@@ -81,8 +81,17 @@ impl Reporter {
             Mode::Json => View::Json,
             Mode::Quiet => View::Quiet,
         };
-        let (out, err) = (Box::new(io::BufWriter::new(output::results())), Box::new(output::talk()));
-        Self { progress, look, view, out, err }
+        let (out, err) = (
+            Box::new(io::BufWriter::new(output::results())),
+            Box::new(output::talk()),
+        );
+        Self {
+            progress,
+            look,
+            view,
+            out,
+            err,
+        }
     }
 
     /// Takes in one recorded event.
@@ -174,7 +183,9 @@ impl Reporter {
         }
         let told = flow_error.is_some();
         let lines = match self.view {
-            View::Live(_) | View::Plain(_) => summary(&self.progress, told, cap_least, now, &self.look),
+            View::Live(_) | View::Plain(_) => {
+                summary(&self.progress, told, cap_least, now, &self.look)
+            }
             View::Quiet => errors(&self.progress, told, &self.look),
             View::Json => return self.out.flush(),
         };
@@ -225,10 +236,17 @@ mod tests {
     fn told(mode: Mode) -> (String, String) {
         let mut story = Story::begin(1);
         let task = story.task("auth", "", "haiku");
-        story.at(1_500).fail(task, FailureClass::Declined, "the model declined to answer");
+        story
+            .at(1_500)
+            .fail(task, FailureClass::Declined, "the model declined to answer");
         story.throws("TypeError: no");
         let (out, err) = (Written::default(), Written::default());
-        let look = Look { color: false, unicode: true, width: 80, demo: true };
+        let look = Look {
+            color: false,
+            unicode: true,
+            width: 80,
+            demo: true,
+        };
         let mut reporter = Reporter {
             out: Box::new(out.clone()),
             err: Box::new(err.clone()),
@@ -239,7 +257,9 @@ mod tests {
         }
         reporter.say(Line::new().plain("a note"));
         reporter.tick(story.now()).expect("memory takes it");
-        reporter.finish(story.now(), Some("a.js:3: no"), None).expect("memory takes it");
+        reporter
+            .finish(story.now(), Some("a.js:3: no"), None)
+            .expect("memory takes it");
         (out.text(), err.text())
     }
 
@@ -281,13 +301,20 @@ mod tests {
         let mut story = Story::begin(1);
         story.task("auth", "", "haiku");
         let err = Written::default();
-        let look = Look { color: false, unicode: true, width: 80, demo: false };
+        let look = Look {
+            color: false,
+            unicode: true,
+            width: 80,
+            demo: false,
+        };
         let mut reporter = Reporter {
             err: Box::new(err.clone()),
             ..Reporter::new(Mode::Plain, look, Story::id(), RunView::of(&story.events))
         };
         reporter.is_left();
-        reporter.finish(story.now(), None, None).expect("memory takes it");
+        reporter
+            .finish(story.now(), None, None)
+            .expect("memory takes it");
         assert_snapshot!(err.text(), @"
 
         audit k3f97a2m stopped: what is finished is kept
@@ -301,9 +328,19 @@ mod tests {
     fn json_is_the_journal_on_stdout() {
         let (out, err) = told(Mode::Json);
         assert_eq!(err, "");
-        let events: Vec<Recorded> =
-            out.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
-        assert_eq!(events.len(), events.last().expect("events").position.0 as usize + 1);
-        assert!(out.lines().last().expect("lines").contains(r#""event":"run_ended","status":"failed""#));
+        let events: Vec<Recorded> = out
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("an event"))
+            .collect();
+        assert_eq!(
+            events.len(),
+            events.last().expect("events").position.0 as usize + 1
+        );
+        assert!(
+            out.lines()
+                .last()
+                .expect("lines")
+                .contains(r#""event":"run_ended","status":"failed""#)
+        );
     }
 }

@@ -13,9 +13,10 @@ pub(crate) fn runs(runs: &[RunSummary], place: &Place, now: Timestamp, look: &Lo
     if runs.is_empty() {
         return vec![
             Line::new().plain("no runs yet"),
-            Line::new()
-                .plain("  divisi run <flow>  ")
-                .put(Tone::Dim, "starts one; `divisi init` writes an example flow"),
+            Line::new().plain("  divisi run <flow>  ").put(
+                Tone::Dim,
+                "starts one; `divisi init` writes an example flow",
+            ),
         ];
     }
     let mut table = Table::new(
@@ -49,13 +50,26 @@ fn cells(run: &RunSummary, place: &Place, now: Timestamp) -> Vec<(Tone, String)>
         "running" => Tone::Busy,
         _ => Tone::Warn,
     };
-    let number = |n: u32| if n == 0 { "-".to_owned() } else { number::count(n.into()) };
+    let number = |n: u32| {
+        if n == 0 {
+            "-".to_owned()
+        } else {
+            number::count(n.into())
+        }
+    };
     vec![
         (Tone::Plain, run.id.to_string()),
         (Tone::Strong, run.name.clone()),
         (status, run.status.clone()),
         (Tone::Plain, number(run.ok)),
-        (if run.failed > 0 { Tone::Bad } else { Tone::Plain }, number(run.failed)),
+        (
+            if run.failed > 0 {
+                Tone::Bad
+            } else {
+                Tone::Plain
+            },
+            number(run.failed),
+        ),
         (Tone::Plain, number(run.skipped)),
         (Tone::Plain, number(run.open)),
         (Tone::Plain, number::tokens(run.tokens)),

@@ -16,7 +16,10 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn new() -> Self {
-        Self { term: Term::stderr(), drawn: Arc::default() }
+        Self {
+            term: Term::stderr(),
+            drawn: Arc::default(),
+        }
     }
 
     fn draw(&self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
@@ -27,7 +30,11 @@ impl Screen {
     }
 
     fn move_cursor(&self, n: usize, where_to: char) -> io::Result<()> {
-        if n == 0 { Ok(()) } else { self.draw(format_args!("\x1b[{n}{where_to}")) }
+        if n == 0 {
+            Ok(())
+        } else {
+            self.draw(format_args!("\x1b[{n}{where_to}"))
+        }
     }
 }
 
@@ -69,7 +76,8 @@ impl TermLike for Screen {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let mut drawn = std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut drawn =
+            std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
         if drawn.is_empty() {
             return Ok(());
         }

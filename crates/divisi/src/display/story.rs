@@ -4,8 +4,8 @@ use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, TaskFacts, Times, Turn};
 use divisi_core::run::{AttemptEnd, Submission};
 use divisi_core::{
-    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Limits, Millis, Outcome, PicoUsd,
-    Position, Recorded, Run, RunId, RunView, Task, TaskId, Timestamp, Usage,
+    AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Limits, Millis, Outcome,
+    PicoUsd, Position, Recorded, Run, RunId, RunView, Task, TaskId, Timestamp, Usage,
 };
 use std::collections::BTreeMap;
 
@@ -29,14 +29,32 @@ impl Story {
     }
 
     pub(super) fn begin(at_once: u32) -> Self {
-        let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN, known: BTreeMap::new() };
-        let limits = Limits { in_flight_max: at_once, ..Limits::default() };
-        story.input(Input::Start { name: "audit".into(), flow: flow(), limits, caps: Caps::default() });
+        let mut story = Self {
+            run: Run::new(),
+            events: vec![],
+            now: Self::BEGIN,
+            known: BTreeMap::new(),
+        };
+        let limits = Limits {
+            in_flight_max: at_once,
+            ..Limits::default()
+        };
+        story.input(Input::Start {
+            name: "audit".into(),
+            flow: flow(),
+            limits,
+            caps: Caps::default(),
+        });
         story
     }
 
     pub(super) fn with_cap(dollars: &str) -> Self {
-        let mut story = Self { run: Run::new(), events: vec![], now: Self::BEGIN, known: BTreeMap::new() };
+        let mut story = Self {
+            run: Run::new(),
+            events: vec![],
+            now: Self::BEGIN,
+            known: BTreeMap::new(),
+        };
         let cap = PicoUsd::parse_dollars(dollars);
         story.input(Input::Start {
             name: "audit".into(),
@@ -54,8 +72,14 @@ impl Story {
                 let events = self.run.decide(self.now, input.clone());
                 for event in &events {
                     let position = Position(self.events.len() as u64);
-                    self.run.apply(self.now, event).expect("what was decided can follow");
-                    self.events.push(Recorded { position, at: self.now, event: event.clone() });
+                    self.run
+                        .apply(self.now, event)
+                        .expect("what was decided can follow");
+                    self.events.push(Recorded {
+                        position,
+                        at: self.now,
+                        event: event.clone(),
+                    });
                 }
                 if !matches!(input, Input::Tick) || events.is_empty() {
                     break;
@@ -92,10 +116,14 @@ impl Story {
         first_turn_max: PicoUsd,
         outcome: Option<Outcome>,
     ) -> TaskId {
-        let spec = Task::new(format!("Do {label}.\nAnswer in one line.")).label(label).model("haiku");
+        let spec = Task::new(format!("Do {label}.\nAnswer in one line."))
+            .label(label)
+            .model("haiku");
         let facts = TaskFacts {
             label: label.into(),
-            phase: Some(phase).filter(|phase| !phase.is_empty()).map(Into::into),
+            phase: Some(phase)
+                .filter(|phase| !phase.is_empty())
+                .map(Into::into),
             executor: "api".into(),
             models: vec![model.into()],
             first_turns: vec![TurnBound::fixed(first_turn_max.max(Self::REPLY_COST))],
@@ -105,7 +133,9 @@ impl Story {
         let key = Key(Digest::of(label.as_bytes()));
         let next = TaskId(self.known.len() as u32);
         let id = *self.known.entry(key).or_insert(next);
-        self.input(Input::Submit(Box::new(Submission::new(key, facts, spec, outcome))));
+        self.input(Input::Submit(Box::new(Submission::new(
+            key, facts, spec, outcome,
+        ))));
         id
     }
 
@@ -132,7 +162,12 @@ impl Story {
         self.end(task, Err(Failure::new(class, message)), None, None);
     }
 
-    pub(super) fn fail_with(&mut self, task: TaskId, failure: Failure, retry_after: Option<Millis>) {
+    pub(super) fn fail_with(
+        &mut self,
+        task: TaskId,
+        failure: Failure,
+        retry_after: Option<Millis>,
+    ) {
         self.end(task, Err(failure), None, retry_after);
     }
 
@@ -147,11 +182,19 @@ impl Story {
 
     pub(super) fn resume(&mut self, cap: Option<PicoUsd>) {
         let limits = self.run.limits().clone();
-        self.input(Input::Resume { flow: flow(), limits, caps: Caps::of(cap), reopen_failed: true });
+        self.input(Input::Resume {
+            flow: flow(),
+            limits,
+            caps: Caps::of(cap),
+            reopen_failed: true,
+        });
     }
 
     fn attempt(&self, task: TaskId) -> AttemptId {
-        AttemptId { task, number: self.run.task(task).expect("a task").attempts() }
+        AttemptId {
+            task,
+            number: self.run.task(task).expect("a task").attempts(),
+        }
     }
 
     fn reply(&self, task: TaskId, said: &str, tool: Option<&str>) -> Turn {
@@ -160,13 +203,25 @@ impl Story {
         let mut blocks = vec![serde_json::json!({"text": {"text": said}})];
         if let Some(tool) = tool {
             let input = serde_json::json!({"path": "src/auth.rs"});
-            blocks.push(serde_json::json!({"tool_use": {"id": "u1", "name": tool, "input": input}}));
+            blocks
+                .push(serde_json::json!({"tool_use": {"id": "u1", "name": tool, "input": input}}));
         }
-        let usage = Usage { input: 2_400, output: 180, ..Usage::default() };
-        let stop = if tool.is_some() { "tool_use" } else { "end_turn" };
-        let reply = serde_json::json!({"model": &*model, "blocks": blocks, "stop": stop, "usage": usage});
+        let usage = Usage {
+            input: 2_400,
+            output: 180,
+            ..Usage::default()
+        };
+        let stop = if tool.is_some() {
+            "tool_use"
+        } else {
+            "end_turn"
+        };
+        let reply =
+            serde_json::json!({"model": &*model, "blocks": blocks, "stop": stop, "usage": usage});
         Turn {
-            request: Digest::of(format!("{task} {} {}", state.attempts(), state.turns_total()).as_bytes()),
+            request: Digest::of(
+                format!("{task} {} {}", state.attempts(), state.turns_total()).as_bytes(),
+            ),
             reply: text(&reply.to_string()),
             model,
             judges: false,
@@ -185,13 +240,26 @@ impl Story {
         retry_after: Option<Millis>,
     ) {
         let last_turn = last.map(Box::new);
-        let end = Box::new(AttemptEnd { last_turn, retry_after, ..AttemptEnd::of(result) });
-        self.input(Input::AttemptEnded { attempt: self.attempt(task), end });
+        let end = Box::new(AttemptEnd {
+            last_turn,
+            retry_after,
+            ..AttemptEnd::of(result)
+        });
+        self.input(Input::AttemptEnded {
+            attempt: self.attempt(task),
+            end,
+        });
     }
 }
 
 fn flow() -> FlowSource {
-    FlowSource { path: None, source: text("// a story"), args: None, folder: None, options: None }
+    FlowSource {
+        path: None,
+        source: text("// a story"),
+        args: None,
+        folder: None,
+        options: None,
+    }
 }
 
 fn text(text: &str) -> Content {

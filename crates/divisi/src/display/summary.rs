@@ -42,29 +42,39 @@ pub(crate) fn errors(progress: &Progress, flow_error_told: bool, look: &Look) ->
     if let Some(Err(failure)) = &progress.view.result
         && !flow_error_told
     {
-        lines.extend(error(&format!("flow `{}` failed", progress.view.name), failure, look));
+        lines.extend(error(
+            &format!("flow `{}` failed", progress.view.name),
+            failure,
+            look,
+        ));
     }
     lines.extend(refused::lines(&progress.view));
     lines
 }
 
 fn verdict(progress: &Progress) -> Line {
-    let line = Line::of(Tone::Strong, &*progress.view.name).put(Tone::Dim, format!(" {} ", progress.id));
+    let line =
+        Line::of(Tone::Strong, &*progress.view.name).put(Tone::Dim, format!(" {} ", progress.id));
     match &progress.view.stage {
         Stage::Ended(RunStatus::Ok) => line.put(Tone::Good, "ok"),
         Stage::Ended(RunStatus::Partial) => {
             line.put(Tone::Warn, format!("partial: {}", why_partial(progress)))
         }
-        Stage::Ended(RunStatus::Failed) => line.put(Tone::Bad, "failed").plain(match &progress.view.result {
-            Some(Err(_)) => ": the flow did not come to its end",
-            _ if progress.view.uncaught.is_some() => ": an exception in the flow had no handler",
-            _ => ": no task succeeded",
-        }),
+        Stage::Ended(RunStatus::Failed) => {
+            line.put(Tone::Bad, "failed")
+                .plain(match &progress.view.result {
+                    Some(Err(_)) => ": the flow did not come to its end",
+                    _ if progress.view.uncaught.is_some() => {
+                        ": an exception in the flow had no handler"
+                    }
+                    _ => ": no task succeeded",
+                })
+        }
         Stage::Ended(RunStatus::Cancelled) => line.put(Tone::Warn, "cancelled"),
         Stage::Parked(reason) => line.put(Tone::Warn, "parked: ").plain(why_parked(reason)),
-        Stage::Unstarted | Stage::Replaying | Stage::Running | Stage::Parking(_) => {
-            line.put(Tone::Bad, "stopped").plain(": what is finished is kept")
-        }
+        Stage::Unstarted | Stage::Replaying | Stage::Running | Stage::Parking(_) => line
+            .put(Tone::Bad, "stopped")
+            .plain(": what is finished is kept"),
     }
 }
 
@@ -74,9 +84,15 @@ fn why_partial(progress: &Progress) -> String {
     let reasons = [
         (counts.total() > counts.ok, "some tasks did not succeed"),
         (is_refused(view), "calls of the flow were refused"),
-        (view.overcharged() > PicoUsd::ZERO, "a reply cost more than was set aside for it"),
+        (
+            view.overcharged() > PicoUsd::ZERO,
+            "a reply cost more than was set aside for it",
+        ),
     ];
-    let reasons = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason);
+    let reasons = reasons
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, reason)| reason);
     reasons.collect::<Vec<_>>().join(", ")
 }
 
@@ -88,7 +104,10 @@ fn is_refused(view: &RunView) -> bool {
 fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
     let view = &progress.view;
     let (counts, asking) = (view.counts, view.questions().count() as u32);
-    let mut line = Line::of(Tone::Good, format!("{} ok", number::count(counts.ok.into())));
+    let mut line = Line::of(
+        Tone::Good,
+        format!("{} ok", number::count(counts.ok.into())),
+    );
     let parts = [
         (Tone::Bad, counts.failed, "failed"),
         (Tone::Plain, counts.skipped, "skipped"),
@@ -98,9 +117,15 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
         (Tone::Plain, view.reused, "reused"),
     ];
     for (tone, n, word) in parts.into_iter().filter(|(_, n, _)| *n > 0) {
-        line = line.plain(look.dot()).put(tone, format!("{} {word}", number::count(n.into())));
+        line = line
+            .plain(look.dot())
+            .put(tone, format!("{} {word}", number::count(n.into())));
     }
-    let ended = if matches!(view.stage, Stage::Ended(_) | Stage::Parked(_)) { view.ended_at } else { now };
+    let ended = if matches!(view.stage, Stage::Ended(_) | Stage::Parked(_)) {
+        view.ended_at
+    } else {
+        now
+    };
     let mut figures = vec![
         number::took(ended.since(view.began_at)),
         format!("{} tokens", number::tokens(view.usage.total())),
@@ -115,9 +140,12 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
 
 /// What a person has to decide before the run can go on.
 fn question(progress: &Progress) -> Option<Line> {
-    let Stage::Parked(ParkReason::Hopeless { .. }) = &progress.view.stage else { return None };
+    let Stage::Parked(ParkReason::Hopeless { .. }) = &progress.view.stage else {
+        return None;
+    };
     let waiting = number::counted(progress.view.counts.open.into(), "task", "tasks");
-    let asks = format!("is it worth trying the rest, {waiting}? What is mended first may well succeed.");
+    let asks =
+        format!("is it worth trying the rest, {waiting}? What is mended first may well succeed.");
     Some(Line::of(Tone::Warn, "question: ").plain(asks))
 }
 
@@ -134,9 +162,14 @@ const QUESTIONS_MAX: usize = 5;
 
 /// Which question a task asks.
 fn asked(view: &RunView, task: TaskId) -> String {
-    let Some(task) = view.task(task) else { return String::new() };
+    let Some(task) = view.task(task) else {
+        return String::new();
+    };
     let label = text::line(&task.label);
-    match task.suspension().and_then(|suspension| suspension.question.as_deref()) {
+    match task
+        .suspension()
+        .and_then(|suspension| suspension.question.as_deref())
+    {
         Some(question) => format!("answer `{label}`, which asks: {}", text::line(question)),
         None => format!("answer `{label}`"),
     }
@@ -159,47 +192,89 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
             may_type(command, "the least with which a task can start");
         }
         Stage::Parked(ParkReason::Overcharged { .. }) => {
-            may_type(format!("divisi cost {id}"), "which model answered, and what it cost");
-            may_type(format!("divisi resume {id}"), "go on, at the risk that it happens again");
+            may_type(
+                format!("divisi cost {id}"),
+                "which model answered, and what it cost",
+            );
+            may_type(
+                format!("divisi resume {id}"),
+                "go on, at the risk that it happens again",
+            );
         }
         Stage::Parked(ParkReason::Hopeless { .. }) => {
-            may_type(format!("divisi resume {id}"), "try the rest, once the reason is mended");
-            may_type(format!("divisi resume {id} --keep-going"), "try all of the rest, come what may");
-            may_type(format!("divisi rerun {id} --failed"), "try the rest, and the failed ones again");
+            may_type(
+                format!("divisi resume {id}"),
+                "try the rest, once the reason is mended",
+            );
+            may_type(
+                format!("divisi resume {id} --keep-going"),
+                "try all of the rest, come what may",
+            );
+            may_type(
+                format!("divisi rerun {id} --failed"),
+                "try the rest, and the failed ones again",
+            );
         }
-        Stage::Parked(ParkReason::Quota { until: Some(until), .. }) if *until > now => {
+        Stage::Parked(ParkReason::Quota {
+            until: Some(until), ..
+        }) if *until > now => {
             let until = (number::moment(now, *until), number::rest(until.since(now)));
-            let does = format!("go on once there is quota again: at {}, in {}", until.0, until.1);
+            let does = format!(
+                "go on once there is quota again: at {}, in {}",
+                until.0, until.1
+            );
             may_type(format!("divisi resume {id}"), &does);
             may_type(format!("divisi resume {id} --wait"), "wait for it here");
         }
         Stage::Parked(ParkReason::Quota { .. }) => {
-            may_type(format!("divisi resume {id}"), "go on once there is quota again");
+            may_type(
+                format!("divisi resume {id}"),
+                "go on once there is quota again",
+            );
             may_type(format!("divisi resume {id} --wait"), "try until there is");
         }
         Stage::Parked(ParkReason::Suspended { .. }) => {
             for task in view.questions().take(QUESTIONS_MAX) {
-                may_type(format!("divisi answer {id} {task} TEXT"), &asked(view, task));
+                may_type(
+                    format!("divisi answer {id} {task} TEXT"),
+                    &asked(view, task),
+                );
             }
             may_type(format!("divisi resume {id}"), "go on with the answers");
         }
         Stage::Ended(RunStatus::Ok) => {}
-        // A resume alone would keep the failures, and a flow that needs those results would fail again.
+        // A resume alone would keep the failures, and a flow that needs those results would fail
+        // again.
         Stage::Ended(RunStatus::Partial | RunStatus::Failed) if view.counts.failed > 0 => {
-            may_type(format!("divisi rerun {id} --failed"), "try the failed tasks again, keep the others");
+            may_type(
+                format!("divisi rerun {id} --failed"),
+                "try the failed tasks again, keep the others",
+            );
         }
         Stage::Ended(RunStatus::Failed) => {
             if lacks_args(view) {
-                may_type("divisi run … --args JSON".to_owned(), "with arguments: the flow was given none");
+                may_type(
+                    "divisi run … --args JSON".to_owned(),
+                    "with arguments: the flow was given none",
+                );
             }
-            may_type(format!("divisi resume {id}"), "once its cause is mended; what is finished is kept");
+            may_type(
+                format!("divisi resume {id}"),
+                "once its cause is mended; what is finished is kept",
+            );
         }
         // What was refused is refused again under the same limits.
         Stage::Ended(RunStatus::Partial) if is_refused(view) => {
-            may_type(format!("divisi resume {id}"), "once that limit is raised; what is finished is kept");
+            may_type(
+                format!("divisi resume {id}"),
+                "once that limit is raised; what is finished is kept",
+            );
         }
         Stage::Ended(RunStatus::Partial) if view.overcharged() > PicoUsd::ZERO => {
-            may_type(format!("divisi cost {id}"), "which model answered, and what it cost");
+            may_type(
+                format!("divisi cost {id}"),
+                "which model answered, and what it cost",
+            );
         }
         Stage::Ended(_)
         | Stage::Parked(ParkReason::Asked)
@@ -207,12 +282,21 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
         | Stage::Replaying
         | Stage::Running
         | Stage::Parking(_) => {
-            may_type(format!("divisi resume {id}"), "go on; what is finished is kept");
+            may_type(
+                format!("divisi resume {id}"),
+                "go on; what is finished is kept",
+            );
         }
     }
-    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let width = commands
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or(0);
     let line = |(command, does): (String, String)| {
-        Line::new().plain(format!("  {command:<width$}  ")).put(Tone::Dim, does)
+        Line::new()
+            .plain(format!("  {command:<width$}  "))
+            .put(Tone::Dim, does)
     };
     commands.into_iter().map(line).collect()
 }

@@ -32,17 +32,28 @@ enum Row {
 impl Column {
     /// Text, from the left.
     pub(crate) fn left(title: &'static str) -> Self {
-        Self { title, to_right: false, min: None, rank: 0 }
+        Self {
+            title,
+            to_right: false,
+            min: None,
+            rank: 0,
+        }
     }
 
     /// Numbers, to the right.
     pub(crate) fn right(title: &'static str) -> Self {
-        Self { to_right: true, ..Self::left(title) }
+        Self {
+            to_right: true,
+            ..Self::left(title)
+        }
     }
 
     /// The same, cut where there is no room, down to `min`.
     pub(crate) fn at_least(self, min: usize) -> Self {
-        Self { min: Some(min), ..self }
+        Self {
+            min: Some(min),
+            ..self
+        }
     }
 
     /// The same, left out where there is no room.
@@ -56,13 +67,18 @@ impl Table {
 
     /// A table without rows, this far from the left.
     pub(crate) fn new(columns: Vec<Column>, indent: usize) -> Self {
-        Self { columns, rows: vec![], indent }
+        Self {
+            columns,
+            rows: vec![],
+            indent,
+        }
     }
 
     /// Adds a row: one cell for each column.
     pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         let safe = |(tone, text): Cell| (tone, text::line(&text));
-        self.rows.push(Row::Cells(cells.into_iter().map(safe).collect()));
+        self.rows
+            .push(Row::Cells(cells.into_iter().map(safe).collect()));
     }
 
     /// Adds a line that keeps to no column.
@@ -72,7 +88,10 @@ impl Table {
 
     /// Adds the titles of the columns.
     pub(crate) fn titles(&mut self) {
-        let titles = self.columns.iter().map(|column| (Tone::Dim, column.title.to_owned()));
+        let titles = self
+            .columns
+            .iter()
+            .map(|column| (Tone::Dim, column.title.to_owned()));
         self.rows.push(Row::Cells(titles.collect()));
     }
 
@@ -90,29 +109,33 @@ impl Table {
 
     /// The width of every column that is shown.
     fn widths(&self, look: &Look) -> Vec<Option<usize>> {
-        let mut widths: Vec<Option<usize>> =
-            (0..self.columns.len()).map(|i| Some(self.natural_width(i))).collect();
+        let mut widths: Vec<Option<usize>> = (0..self.columns.len())
+            .map(|i| Some(self.natural_width(i)))
+            .collect();
         let total = |widths: &[Option<usize>]| {
             let shown = widths.iter().flatten();
-            self.indent + shown.clone().sum::<usize>() + shown.count().saturating_sub(1) * Self::GAP.len()
+            self.indent
+                + shown.clone().sum::<usize>()
+                + shown.count().saturating_sub(1) * Self::GAP.len()
         };
         let least = |widths: &[Option<usize>]| {
-            let least = self
-                .columns
-                .iter()
-                .zip(widths)
-                .map(|(column, width)| width.map(|width| column.min.map_or(width, |min| width.min(min))));
+            let least = self.columns.iter().zip(widths).map(|(column, width)| {
+                width.map(|width| column.min.map_or(width, |min| width.min(min)))
+            });
             total(&least.collect::<Vec<_>>())
         };
         while least(&widths) > look.width {
-            let shown = (0..widths.len()).filter(|&i| widths[i].is_some() && self.columns[i].rank > 0);
+            let shown =
+                (0..widths.len()).filter(|&i| widths[i].is_some() && self.columns[i].rank > 0);
             match shown.max_by_key(|&i| self.columns[i].rank) {
                 Some(i) => widths[i] = None,
                 None => break,
             }
         }
         while total(&widths) > look.width {
-            let can = |i: &usize| widths[*i].is_some_and(|w| self.columns[*i].min.is_some_and(|min| w > min));
+            let can = |i: &usize| {
+                widths[*i].is_some_and(|w| self.columns[*i].min.is_some_and(|min| w > min))
+            };
             match (0..widths.len()).filter(can).max_by_key(|&i| widths[i]) {
                 Some(widest) => widths[widest] = widths[widest].map(|width| width - 1),
                 None => break,
@@ -131,9 +154,18 @@ impl Table {
 
     fn cells(&self, cells: &[Cell], widths: &[Option<usize>], look: &Look) -> Line {
         let mut line = Line::new().plain(" ".repeat(self.indent));
-        let shown = || widths.iter().enumerate().filter_map(|(i, width)| width.map(|width| (i, width)));
+        let shown = || {
+            widths
+                .iter()
+                .enumerate()
+                .filter_map(|(i, width)| width.map(|width| (i, width)))
+        };
         // Nothing but blanks would follow the last text.
-        let last = shown().map(|(i, _)| i).filter(|&i| !cells[i].1.is_empty()).max().unwrap_or(0);
+        let last = shown()
+            .map(|(i, _)| i)
+            .filter(|&i| !cells[i].1.is_empty())
+            .max()
+            .unwrap_or(0);
         let first = shown().next().map_or(0, |(i, _)| i);
         for (i, width) in shown().take_while(|(i, _)| *i <= last) {
             let (tone, text) = &cells[i];
@@ -157,12 +189,21 @@ mod tests {
     use super::*;
 
     fn shown(width: usize) -> String {
-        let look = Look { color: false, unicode: true, width, demo: false };
-        let columns =
-            vec![Column::left("name").at_least(4), Column::left("model").rank(1), Column::right("tokens")];
+        let look = Look {
+            color: false,
+            unicode: true,
+            width,
+            demo: false,
+        };
+        let columns = vec![
+            Column::left("name").at_least(4),
+            Column::left("model").rank(1),
+            Column::right("tokens"),
+        ];
         let mut table = Table::new(columns, 1);
         table.titles();
-        for (name, model, tokens) in [("a long name", "haiku", "1.2 k"), ("日本語", "opus", "")] {
+        for (name, model, tokens) in [("a long name", "haiku", "1.2 k"), ("日本語", "opus", "")]
+        {
             let cells = [name, model, tokens].map(|text| (Tone::Plain, text.to_owned()));
             table.row(cells.to_vec());
         }

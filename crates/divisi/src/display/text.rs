@@ -36,17 +36,24 @@ pub(crate) fn flat(text: &str) -> String {
 /// The text with its line breaks; tabs become blanks.
 pub(crate) fn block(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    each(plain(text).replace("\r\n", "\n").trim_end(), |c, next| match c {
-        '\n' => safe.push('\n'),
-        '\t' => safe.push_str("    "),
-        c => push(&mut safe, c, next),
-    });
+    each(
+        plain(text).replace("\r\n", "\n").trim_end(),
+        |c, next| match c {
+            '\n' => safe.push('\n'),
+            '\t' => safe.push_str("    "),
+            c => push(&mut safe, c, next),
+        },
+    );
     safe
 }
 
 /// A safe text cut to `columns` of a terminal.
 pub(crate) fn cut(safe: &str, columns: usize, ellipsis: &str) -> String {
-    let ellipsis = if measure_text_width(ellipsis) > columns { "" } else { ellipsis };
+    let ellipsis = if measure_text_width(ellipsis) > columns {
+        ""
+    } else {
+        ellipsis
+    };
     truncate_str(safe, columns, ellipsis).into_owned()
 }
 
@@ -134,7 +141,10 @@ fn sequence(text: &str) -> Option<usize> {
     /// Longer ones are none that a terminal knows.
     const BYTES_MAX: usize = 32;
     let inner = text.strip_prefix("\u{1b}[")?.as_bytes();
-    let end = inner.iter().take(BYTES_MAX).position(|byte| !(0x20..=0x3f).contains(byte))?;
+    let end = inner
+        .iter()
+        .take(BYTES_MAX)
+        .position(|byte| !(0x20..=0x3f).contains(byte))?;
     (0x40..=0x7e).contains(&inner[end]).then_some(2 + end + 1)
 }
 
@@ -166,14 +176,22 @@ pub(crate) fn is_harmless(before: &str, c: char, next: Option<char>) -> bool {
         // Emoji and some scripts are made with them. Elsewhere they only hide things.
         '\u{200c}' | '\u{200d}' => {
             let last = before.chars().next_back();
-            last.is_some_and(|last| is_written(last) || last == '\u{fe0f}') && next.is_some_and(is_written)
+            last.is_some_and(|last| is_written(last) || last == '\u{fe0f}')
+                && next.is_some_and(is_written)
         }
-        '\u{fe0e}' | '\u{fe0f}' => {
-            before.chars().next_back().is_some_and(|c| is_written(c) || matches!(c, '0'..='9' | '#' | '*'))
-        }
+        '\u{fe0e}' | '\u{fe0f}' => before
+            .chars()
+            .next_back()
+            .is_some_and(|c| is_written(c) || matches!(c, '0'..='9' | '#' | '*')),
         c if acts(c) => false,
         c if c.width() == Some(0) => {
-            before.chars().rev().take_while(|c| c.width() == Some(0)).take(MARKS_MAX).count() < MARKS_MAX
+            before
+                .chars()
+                .rev()
+                .take_while(|c| c.width() == Some(0))
+                .take(MARKS_MAX)
+                .count()
+                < MARKS_MAX
         }
         _ => true,
     }
@@ -229,7 +247,10 @@ mod tests {
 
     #[test]
     fn what_is_left_is_readable() {
-        assert_eq!(line("\u{1b}[31mred\u{1b}[0m  and\n\tplain "), "red and plain");
+        assert_eq!(
+            line("\u{1b}[31mred\u{1b}[0m  and\n\tplain "),
+            "red and plain"
+        );
         assert_eq!(flat("a  b\n c"), "a  b  c");
         assert_eq!(line("a\u{7}b"), "a\\u{7}b");
         assert_eq!(block("one\r\n\ttwo\n\n"), "one\n    two");
@@ -249,8 +270,14 @@ mod tests {
 
     #[test]
     fn only_our_colours_pass_the_last_look() {
-        assert_eq!(printed("\u{1b}[1;31mred\u{1b}[0m\n\tx"), "\u{1b}[1;31mred\u{1b}[0m\n\tx");
-        assert_eq!(printed("\u{1b}[2Jx\u{1b}]0;t\u{7}\r"), "\\u{1b}[2Jx\\u{1b}]0;t\\u{7}\\u{d}");
+        assert_eq!(
+            printed("\u{1b}[1;31mred\u{1b}[0m\n\tx"),
+            "\u{1b}[1;31mred\u{1b}[0m\n\tx"
+        );
+        assert_eq!(
+            printed("\u{1b}[2Jx\u{1b}]0;t\u{7}\r"),
+            "\\u{1b}[2Jx\\u{1b}]0;t\\u{7}\\u{d}"
+        );
     }
 
     #[test]
@@ -269,7 +296,10 @@ mod tests {
         assert_eq!(line("a\u{200d}b"), "a\\u{200d}b");
         assert_eq!(line("é\u{200d}\u{200d}é"), "é\\u{200d}\\u{200d}é");
         assert_eq!(line("b\u{fe0f}"), "b\\u{fe0f}");
-        assert_eq!(line(&format!("a{}", "\u{301}".repeat(9))), format!("a{}\\u{{301}}", "\u{301}".repeat(8)));
+        assert_eq!(
+            line(&format!("a{}", "\u{301}".repeat(9))),
+            format!("a{}\\u{{301}}", "\u{301}".repeat(8))
+        );
     }
 
     #[test]

@@ -34,7 +34,10 @@ fn given(whole: Option<String>, entries: Vec<(String, String)>) -> Result<Option
     let value = |(key, text): (String, String)| {
         json_or_text(&format!("--arg {key}"), &text).map(|value| (key, value))
     };
-    let entries = entries.into_iter().map(value).collect::<Result<Map<_, _>, _>>()?;
+    let entries = entries
+        .into_iter()
+        .map(value)
+        .collect::<Result<Map<_, _>, _>>()?;
     Ok((!entries.is_empty()).then_some(Value::Object(entries)))
 }
 

@@ -25,7 +25,14 @@ pub(crate) struct GlobalFlags {
 impl GlobalFlags {
     /// The settings that stand in them.
     pub(crate) fn leaves(&self) -> Result<Vec<Leaf>, Problem> {
-        let store = self.store.as_deref().map(|path| utf8_path("--store", path)).transpose()?;
-        Ok(store.into_iter().filter_map(|path| Leaf::of_flag("--store", path)).collect())
+        let store = self
+            .store
+            .as_deref()
+            .map(|path| utf8_path("--store", path))
+            .transpose()?;
+        Ok(store
+            .into_iter()
+            .filter_map(|path| Leaf::of_flag("--store", path))
+            .collect())
     }
 }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 /// Flags of everything that runs tasks.
 #[derive(Debug, Args)]
 pub(crate) struct RunFlags {
-    /// Model of tasks that name none: haiku, sonnet, opus, fable, auto, a model id, or PROVIDER:MODEL
+    /// Model of tasks that name none: haiku, sonnet, opus, fable, auto, a model id, or
+    /// PROVIDER:MODEL
     #[arg(long, value_name = "MODEL", help_heading = "Models")]
     model: Option<String>,
     /// Who answers: anthropic, openai, openrouter, a local server, or a name from the settings
@@ -19,7 +20,12 @@ pub(crate) struct RunFlags {
     #[arg(long, help_heading = "Models", conflicts_with = "provider")]
     pub(crate) demo: bool,
     /// Append every reply to FILE, and take from it what it has
-    #[arg(long, value_name = "FILE", help_heading = "Models", conflicts_with = "replay")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Models",
+        conflicts_with = "replay"
+    )]
     record: Option<PathBuf>,
     /// Take every reply from FILE, and ask nobody
     #[arg(long, value_name = "FILE", help_heading = "Models")]
@@ -133,12 +139,22 @@ mod tests {
             #[command(flatten)]
             flags: RunFlags,
         }
-        let request =
-            |words: &[&str]| -> RunRequest { Line::parse_from([&["x"], words].concat()).flags.into() };
+        let request = |words: &[&str]| -> RunRequest {
+            Line::parse_from([&["x"], words].concat()).flags.into()
+        };
         let switches = |words: &[&str]| (request(words).hedge, request(words).keep_going);
-        assert_eq!(switches(&["--hedge", "--keep-going"]), (Some(true), Some(true)));
-        assert_eq!(switches(&["--hedge=false", "--keep-going=false"]), (Some(false), Some(false)));
+        assert_eq!(
+            switches(&["--hedge", "--keep-going"]),
+            (Some(true), Some(true))
+        );
+        assert_eq!(
+            switches(&["--hedge=false", "--keep-going=false"]),
+            (Some(false), Some(false))
+        );
         assert_eq!(request(&[]), RunRequest::default());
-        assert_eq!(request(&["--allow", "write,run"]).allow, Some(vec![Grant::Write, Grant::Run]));
+        assert_eq!(
+            request(&["--allow", "write,run"]).allow,
+            Some(vec![Grant::Write, Grant::Run])
+        );
     }
 }

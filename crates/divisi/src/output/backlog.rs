@@ -37,7 +37,12 @@ struct Spilt {
 
 impl Backlog {
     pub(super) fn new(overflow: Overflow) -> Self {
-        Self { overflow, memory: VecDeque::new(), spilt: None, left_out: 0 }
+        Self {
+            overflow,
+            memory: VecDeque::new(),
+            spilt: None,
+            left_out: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -72,7 +77,11 @@ impl Backlog {
     fn spill(&mut self, bytes: &[u8]) -> io::Result<()> {
         let spilt = match &mut self.spilt {
             Some(spilt) => spilt,
-            none => none.insert(Spilt { file: tempfile::tempfile()?, taken: 0, end: 0 }),
+            none => none.insert(Spilt {
+                file: tempfile::tempfile()?,
+                taken: 0,
+                end: 0,
+            }),
         };
         spilt.file.write_all_at(bytes, spilt.end)?;
         spilt.end += bytes.len() as u64;
@@ -91,7 +100,9 @@ impl Backlog {
             self.memory.drain(..count);
             return Ok(());
         }
-        let Some(spilt) = &mut self.spilt else { return Ok(()) };
+        let Some(spilt) = &mut self.spilt else {
+            return Ok(());
+        };
         let count = (most as u64).min(spilt.end - spilt.taken);
         chunk.resize(count as usize, 0);
         spilt.file.read_exact_at(chunk, spilt.taken)?;
@@ -129,7 +140,10 @@ mod tests {
         assert_eq!(backlog.memory.len(), MEMORY_BYTES_MAX);
         assert!(all(&mut backlog) == pushed);
         backlog.push(b"a").unwrap();
-        assert_eq!((all(&mut backlog), backlog.spilt.is_none()), (b"a".to_vec(), true));
+        assert_eq!(
+            (all(&mut backlog), backlog.spilt.is_none()),
+            (b"a".to_vec(), true)
+        );
     }
 
     #[test]

@@ -88,7 +88,12 @@ pub(crate) fn ask<T: Copy>(question: &str, answers: &[(&str, T)]) -> io::Result<
         let _ = write!(talk(), "{text}");
         finish_talk();
     };
-    answer(&text::line(question), answers, &mut io::stdin().lock(), &mut put)
+    answer(
+        &text::line(question),
+        answers,
+        &mut io::stdin().lock(),
+        &mut put,
+    )
 }
 
 fn answer<T: Copy>(
@@ -97,7 +102,11 @@ fn answer<T: Copy>(
     lines: &mut impl BufRead,
     put: &mut impl FnMut(&str),
 ) -> io::Result<Option<T>> {
-    let words = answers.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("/");
+    let words = answers
+        .iter()
+        .map(|(word, _)| *word)
+        .collect::<Vec<_>>()
+        .join("/");
     put(&format!("{question} [{words}] "));
     let last = answers.last().map(|(_, meant)| *meant);
     for asked in 1..=ASKED_MAX {
@@ -143,7 +152,11 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 ///
 /// Fails where results are lost. A reader that has gone has lost nothing.
 pub(crate) fn finish(is_stopping: bool) -> io::Result<()> {
-    let most = if is_stopping { TALK_STALL_MAX } else { RESULTS_STALL_MAX };
+    let most = if is_stopping {
+        TALK_STALL_MAX
+    } else {
+        RESULTS_STALL_MAX
+    };
     let written = match RESULTS.drain(most) {
         Err(error) if is_gone(&error) => Ok(()),
         written => written,
@@ -187,12 +200,22 @@ struct State {
 
 impl Way {
     fn open(stream: BorrowedFd<'_>, overflow: Overflow) -> Self {
-        let state = State { backlog: Backlog::new(overflow), is_writing: false, written: 0, failed: None };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let state = State {
+            backlog: Backlog::new(overflow),
+            is_writing: false,
+            written: 0,
+            failed: None,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
         let of_thread = shared.clone();
         let started = stream.try_clone_to_owned().and_then(|stream| {
             let write = move || of_thread.write_all_to(&File::from(stream));
-            thread::Builder::new().name("divisi-output".into()).spawn(write)
+            thread::Builder::new()
+                .name("divisi-output".into())
+                .spawn(write)
         });
         shared.lock().failed = started.err();
         Self(shared)
@@ -210,11 +233,19 @@ impl Way {
             if state.written != written {
                 (written, since) = (state.written, Instant::now());
             }
-            let Some(left) = most.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
+            let Some(left) = most
+                .checked_sub(since.elapsed())
+                .filter(|left| !left.is_zero())
+            else {
                 let message = format!("its reader has read nothing for {most:?}");
                 return Err(io::Error::new(io::ErrorKind::TimedOut, message));
             };
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .0
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         state.check()
     }
@@ -245,7 +276,10 @@ impl Shared {
         loop {
             let mut state = self.lock();
             while state.backlog.is_empty() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
             chunk.clear();
             let mut ended = state.backlog.take(&mut chunk, CHUNK_BYTES);
@@ -311,7 +345,10 @@ mod tests {
     /// A way into a pipe, and the end to read from.
     fn piped(overflow: Overflow) -> (&'static Way, PipeReader) {
         let (reader, writer) = io::pipe().unwrap();
-        (Box::leak(Box::new(Way::open(writer.as_fd(), overflow))), reader)
+        (
+            Box::leak(Box::new(Way::open(writer.as_fd(), overflow))),
+            reader,
+        )
     }
 
     /// Far more than a pipe holds, in lines.
@@ -324,7 +361,10 @@ mod tests {
         let (mut way, mut reader) = piped(Overflow::Spill);
         let text = lines(80_000);
         way.write_all(text.as_bytes()).unwrap();
-        assert_eq!(way.drain(Duration::ZERO).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            way.drain(Duration::ZERO).unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
         let mut read = vec![0; text.len()];
         reader.read_exact(&mut read).unwrap();
         assert!(read == text.as_bytes());
@@ -372,15 +412,23 @@ mod tests {
         let asked = |said: &str| {
             let mut shown = String::new();
             let answers = [("yes", 'y'), ("without", 'w'), ("no", 'n')];
-            let meant =
-                answer("trust it?", &answers, &mut said.as_bytes(), &mut |text: &str| shown += text).unwrap();
+            let meant = answer(
+                "trust it?",
+                &answers,
+                &mut said.as_bytes(),
+                &mut |text: &str| shown += text,
+            )
+            .unwrap();
             (meant.unwrap(), shown.matches('[').count())
         };
         assert_eq!(asked("Yes\n"), ('y', 1));
         assert_eq!(asked("w\n"), ('w', 1));
         assert_eq!(asked("maybe\nwithout\n"), ('w', 2));
         assert_eq!(asked("maybe\nye\nhm\nyes\n"), ('n', 3));
-        assert_eq!([asked("\n"), asked(""), asked("maybe\n")], [('n', 1), ('n', 1), ('n', 2)]);
+        assert_eq!(
+            [asked("\n"), asked(""), asked("maybe\n")],
+            [('n', 1), ('n', 1), ('n', 2)]
+        );
     }
 
     #[test]

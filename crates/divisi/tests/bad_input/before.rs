@@ -41,7 +41,11 @@ fn a_syntax_error() {
 #[test]
 fn an_import() {
     let machine = machine();
-    file(&machine, "wrong.js", "const a = 1\nimport fs from 'fs'\nreturn a");
+    file(
+        &machine,
+        "wrong.js",
+        "const a = 1\nimport fs from 'fs'\nreturn a",
+    );
     assert_snapshot!(told(&machine, &["run", "wrong.js"]), @"
     exit 2
     script::import
@@ -62,7 +66,11 @@ fn an_import() {
 #[test]
 fn a_script_that_is_too_long() {
     let machine = machine();
-    file(&machine, "long.js", format!("// {}\nreturn 1", "x".repeat(3_000_000)));
+    file(
+        &machine,
+        "long.js",
+        format!("// {}\nreturn 1", "x".repeat(3_000_000)),
+    );
     assert_snapshot!(told(&machine, &["run", "long.js"]), @"
     exit 2
     script::length
@@ -122,7 +130,12 @@ fn a_model_that_nobody_knows() {
 fn no_key() {
     let machine = machine();
     flow(&machine, "ok", "return (await agent('hello')).length > 0");
-    let without_key = |args: &[&str]| tell(&machine, divisi(&machine, args).env_remove("ANTHROPIC_API_KEY"));
+    let without_key = |args: &[&str]| {
+        tell(
+            &machine,
+            divisi(&machine, args).env_remove("ANTHROPIC_API_KEY"),
+        )
+    };
     assert_snapshot!(without_key(&["run", "ok.js"]), @"
     exit 1
     error: there is no model to ask
@@ -183,7 +196,11 @@ fn an_address_that_is_none() {
 #[test]
 fn settings_with_an_unknown_key() {
     let machine = machine();
-    file(&machine, "divisi.toml", "model = 'haiku'\n\n[limits]\n  in_flight_maks = 3\n");
+    file(
+        &machine,
+        "divisi.toml",
+        "model = 'haiku'\n\n[limits]\n  in_flight_maks = 3\n",
+    );
     assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @"
     exit 2
     error: [home]/divisi.toml, line 4, column 3: there is no setting `in_flight_maks`
@@ -194,7 +211,11 @@ fn settings_with_an_unknown_key() {
     error: [home]/divisi.toml, line 4, column 3: there is no setting `in_flight_maks`
       hint: did you mean `in_flight_max`?
     ");
-    file(&machine, "divisi.toml", "[providers.mine]\nkind = 'openai-chat'\nsecret = 'hush'\n");
+    file(
+        &machine,
+        "divisi.toml",
+        "[providers.mine]\nkind = 'openai-chat'\nsecret = 'hush'\n",
+    );
     assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @"
     exit 2
     error: [home]/divisi.toml, line 3, column 1: there is no setting `secret`
@@ -214,7 +235,9 @@ fn a_store_of_a_later_version() {
     let machine = machine();
     told(&machine, &["map", "look at {}", "a"]);
     let store = rusqlite::Connection::open(machine.store()).unwrap();
-    store.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
+    store
+        .execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);")
+        .unwrap();
     drop(store);
     let (there, before) = (files(&machine), std::fs::read(machine.store()).unwrap());
     assert_snapshot!(told(&machine, &["map", "look at {}", "b"]), @r"
@@ -265,7 +288,10 @@ fn a_store_that_is_something_else() {
       caused by: File exists (os error 17)
       hint: name another file with `--store`
     ");
-    assert_eq!(std::fs::read_to_string(machine.home().join("notes.txt")).unwrap(), text);
+    assert_eq!(
+        std::fs::read_to_string(machine.home().join("notes.txt")).unwrap(),
+        text
+    );
     assert_untouched(&machine, &["notes.txt", "other.db"]);
 }
 

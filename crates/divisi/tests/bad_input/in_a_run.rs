@@ -7,7 +7,11 @@ use serde_json::Value;
 #[test]
 fn an_endless_loop() {
     let machine = machine();
-    flow(&machine, "endless", "const a = await agent('one')\nlet n = 0\nwhile (true) {\n  n += 1\n}");
+    flow(
+        &machine,
+        "endless",
+        "const a = await agent('one')\nlet n = 0\nwhile (true) {\n  n += 1\n}",
+    );
     assert_snapshot!(told(&machine, &["run", "endless.js"]), @"
     exit 1
     [m:ss] endless [run-id] started
@@ -36,7 +40,11 @@ fn an_endless_loop() {
 fn a_memory_hog() {
     let machine = machine();
     // Memory that is asked for and never used costs the test no time.
-    flow(&machine, "hog", "const all = []\nfor (;;) all.push(new ArrayBuffer(2 ** 27))");
+    flow(
+        &machine,
+        "hog",
+        "const all = []\nfor (;;) all.push(new ArrayBuffer(2 ** 27))",
+    );
     assert_snapshot!(told(&machine, &["run", "hog.js"]), @"
     exit 1
     [m:ss] hog [run-id] started
@@ -149,8 +157,17 @@ fn five_thousand_items() {
 #[test]
 fn tasks_that_ask_for_what_is_not_there() {
     let machine = machine();
-    file(&machine, "divisi.toml", "[executors.gone]\ncommand = ['no-such-program']\n");
-    assert!(divisi(&machine, &["trust", "-q"]).status().unwrap().success());
+    file(
+        &machine,
+        "divisi.toml",
+        "[executors.gone]\ncommand = ['no-such-program']\n",
+    );
+    assert!(
+        divisi(&machine, &["trust", "-q"])
+            .status()
+            .unwrap()
+            .success()
+    );
     flow(
         &machine,
         "missing",
@@ -196,7 +213,11 @@ fn tasks_that_ask_for_what_is_not_there() {
 #[test]
 fn a_shell_command_that_is_not_allowed() {
     let machine = machine();
-    flow(&machine, "build", "await shell('touch built')\nreturn 'built'");
+    flow(
+        &machine,
+        "build",
+        "await shell('touch built')\nreturn 'built'",
+    );
     assert_snapshot!(told(&machine, &["run", "build.js"]), @r#"
     exit 1
     [m:ss] build [run-id] started
@@ -254,7 +275,11 @@ fn arguments_that_are_broken_json_are_refused() {
 #[test]
 fn a_prompt_of_two_megabytes() {
     let machine = machine();
-    flow(&machine, "big", "const said = await agent('x '.repeat(1e6))\nreturn said.length > 0");
+    flow(
+        &machine,
+        "big",
+        "const said = await agent('x '.repeat(1e6))\nreturn said.length > 0",
+    );
     assert_snapshot!(told(&machine, &["run", "big.js"]), @"
     exit 0
     [m:ss] big [run-id] started
@@ -268,7 +293,10 @@ fn a_prompt_of_two_megabytes() {
     ");
     let request = &machine.mock.requests()[0].body;
     assert_eq!(
-        request.pointer("/messages/0/content/0/text").and_then(Value::as_str).map(str::len),
+        request
+            .pointer("/messages/0/content/0/text")
+            .and_then(Value::as_str)
+            .map(str::len),
         Some(2_000_000)
     );
     assert_eq!(runs(&machine), ["big ok, 1 ok"]);

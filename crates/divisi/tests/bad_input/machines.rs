@@ -43,11 +43,20 @@ fn a_reader_that_has_gone() {
 
     // A reader that has had enough in the middle of it.
     let run = ["run", "ok.js", "--json"];
-    let mut run = divisi(&machine, &run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = divisi(&machine, &run)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    BufReader::new(run.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(run.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert!(line.contains("run_started"), "{line}");
-    assert_eq!(tell_of(&machine, &run.wait_with_output().unwrap()), "exit 0\n");
+    assert_eq!(
+        tell_of(&machine, &run.wait_with_output().unwrap()),
+        "exit 0\n"
+    );
 
     // Nobody to talk to either.
     let (reader, writer) = std::io::pipe().unwrap();
@@ -64,9 +73,14 @@ fn a_reader_that_has_gone() {
 #[cfg(target_os = "linux")]
 fn a_full_disk() {
     let machine = machine();
-    let Some(disk) = Disk::mount(machine.home().join("disk"), "20k") else { return };
+    let Some(disk) = Disk::mount(machine.home().join("disk"), "20k") else {
+        return;
+    };
     let on_disk = |args: &[&str]| {
-        tell(&machine, divisi(&machine, args).env("DIVISI_STORE", disk.path.join("divisi.db")))
+        tell(
+            &machine,
+            divisi(&machine, args).env("DIVISI_STORE", disk.path.join("divisi.db")),
+        )
     };
     let steps = 300;
     flow(
@@ -94,7 +108,11 @@ fn a_full_disk() {
       hint: make room, then resume the run; what had been written is kept
     ");
     let store = rusqlite::Connection::open(disk.path.join("divisi.db")).unwrap();
-    let number = |sql| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64;
+    let number = |sql| {
+        store
+            .query_row(sql, [], |row| row.get::<_, i64>(0))
+            .unwrap() as u64
+    };
     let kept = number("SELECT ok FROM runs");
     assert!((1..steps).contains(&kept), "{kept} steps were kept");
     // The disk was full before a request was written down, or before its reply was.
@@ -114,7 +132,11 @@ fn a_full_disk() {
 #[test]
 fn a_secret_is_shown_nowhere() {
     let machine = machine();
-    flow(&machine, "leak", "const {stdout} = await shell('env')\nreturn stdout.includes('PATH=')");
+    flow(
+        &machine,
+        "leak",
+        "const {stdout} = await shell('env')\nreturn stdout.includes('PATH=')",
+    );
     // Every text of a command is searched by `tell`.
     assert_snapshot!(told(&machine, &["run", "leak.js", "--allow", "run"]), @"
     exit 0
@@ -127,7 +149,11 @@ fn a_secret_is_shown_nowhere() {
     stdout:
     true
     ");
-    for args in [&["-vv", "map", "look at {}", "a"][..], &["map", "look at {}", "a", "--json"], &["doctor"]] {
+    for args in [
+        &["-vv", "map", "look at {}", "a"][..],
+        &["map", "look at {}", "a", "--json"],
+        &["doctor"],
+    ] {
         let told = tell(&machine, divisi(&machine, args).env("DIVISI_LOG", "trace"));
         assert!(told.starts_with("exit 0\n"), "{told}");
     }

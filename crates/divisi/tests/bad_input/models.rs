@@ -10,7 +10,11 @@ use serde_json::json;
 fn a_tool_loop_that_never_ends() {
     let again = Rule::new(When::any(), Reply::tool_call("list_files", json!({})));
     let machine = Machine::new(Config::default().rule(again));
-    flow(&machine, "turns", "return await agent('look around', {maxTurns: 3})");
+    flow(
+        &machine,
+        "turns",
+        "return await agent('look around', {maxTurns: 3})",
+    );
     assert_snapshot!(told(&machine, &["run", "turns.js"]), @"
     exit 1
     [m:ss] turns [run-id] started
@@ -30,19 +34,28 @@ fn a_tool_loop_that_never_ends() {
     // Without a limit of its own it has the usual one.
     told(&machine, &["map", "look at {}", "a"]);
     assert_eq!(machine.requests(), 3 + 50);
-    assert_eq!(runs(&machine), ["map failed, 1 failed", "turns failed, 1 failed"]);
+    assert_eq!(
+        runs(&machine),
+        ["map failed, 1 failed", "turns failed, 1 failed"]
+    );
 }
 
 #[test]
 fn a_tool_that_reaches_out_of_the_workspace() {
-    let call = |name: &str, input| ToolCall { name: name.into(), input };
+    let call = |name: &str, input| ToolCall {
+        name: name.into(),
+        input,
+    };
     let calls = vec![
         call("read_file", json!({"path": "../../../../../../etc/passwd"})),
         call("read_file", json!({"path": "/etc/passwd"})),
         call("read_file", json!({"path": "link/passwd"})),
         call("list_files", json!({"path": ".."})),
         call("search_files", json!({"pattern": "root", "path": "/etc"})),
-        call("write_file", json!({"path": "../escaped.txt", "content": "x"})),
+        call(
+            "write_file",
+            json!({"path": "../escaped.txt", "content": "x"}),
+        ),
         call("run_command", json!({"command": "cat /etc/passwd"})),
         call("format_disk", json!({})),
     ];
@@ -75,7 +88,17 @@ fn a_tool_that_reaches_out_of_the_workspace() {
     let results = machine.mock.requests()[1].body["messages"][2]["content"].clone();
     let results = results.as_array().unwrap();
     assert_eq!(results.len(), 8);
-    assert!(results.iter().all(|result| result["is_error"] == true), "{results:?}");
+    assert!(
+        results.iter().all(|result| result["is_error"] == true),
+        "{results:?}"
+    );
     assert_eq!(runs(&machine), ["reach ok, 1 ok"]);
-    assert!(!machine.home().parent().unwrap().join("escaped.txt").exists());
+    assert!(
+        !machine
+            .home()
+            .parent()
+            .unwrap()
+            .join("escaped.txt")
+            .exists()
+    );
 }

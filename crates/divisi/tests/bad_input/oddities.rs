@@ -7,8 +7,14 @@ use insta::assert_snapshot;
 
 /// A machine whose vendor answers so, `times` times.
 fn odd(oddity: Oddity, times: Option<u32>) -> Machine {
-    let rule = Rule { times, ..Rule::fault(When::any(), oddity) };
-    Machine::new(Config { retry_after_ms: 1, ..Config::default().rule(rule) })
+    let rule = Rule {
+        times,
+        ..Rule::fault(When::any(), oddity)
+    };
+    Machine::new(Config {
+        retry_after_ms: 1,
+        ..Config::default().rule(rule)
+    })
 }
 
 /// Attempts that cost something beside the replies that were used.
@@ -20,7 +26,10 @@ fn an_empty_answer_is_asked_for_once_more_and_then_no_success() {
     for oddity in [Oddity::Empty, Oddity::Blank] {
         let machine = odd(oddity, Some(1));
         let said = told(&machine, &["map", "look at {}", "a"]);
-        assert!(said.starts_with("exit 0") && said.contains("echo"), "{said}");
+        assert!(
+            said.starts_with("exit 0") && said.contains("echo"),
+            "{said}"
+        );
         assert_eq!(machine.requests(), 2, "{oddity:?}");
     }
     let machine = odd(Oddity::Empty, None);
@@ -51,7 +60,10 @@ fn an_empty_answer_is_asked_for_once_more_and_then_no_success() {
 fn a_stop_for_tools_without_a_call_is_said_once() {
     let machine = odd(Oddity::ToolStopWithoutCall, None);
     let said = told(&machine, &["map", "look at {}", "a"]);
-    assert!(said.starts_with("exit 1") && said.contains("called none"), "{said}");
+    assert!(
+        said.starts_with("exit 1") && said.contains("called none"),
+        "{said}"
+    );
     assert_eq!(machine.requests(), 2);
 }
 
@@ -59,9 +71,16 @@ fn a_stop_for_tools_without_a_call_is_said_once() {
 fn an_error_under_the_status_of_success_is_one() {
     let machine = odd(Oddity::ErrorUnderOk, Some(1));
     let said = told(&machine, &["map", "look at {}", "a"]);
-    assert!(said.starts_with("exit 0") && said.contains("waits: rate limited"), "{said}");
+    assert!(
+        said.starts_with("exit 0") && said.contains("waits: rate limited"),
+        "{said}"
+    );
     assert_eq!(machine.requests(), 2);
-    assert_eq!(machine.count(BOOKED), 0, "nothing was sent that costs anything");
+    assert_eq!(
+        machine.count(BOOKED),
+        0,
+        "nothing was sent that costs anything"
+    );
 }
 
 #[test]
@@ -69,8 +88,15 @@ fn an_odd_end_is_tried_again() {
     for oddity in [Oddity::OddStopReason, Oddity::NoStopReason] {
         let machine = odd(oddity, Some(1));
         let said = told(&machine, &["map", "look at {}", "a"]);
-        assert!(said.starts_with("exit 0") && said.contains("2 attempts"), "{said}");
-        assert_eq!((machine.requests(), machine.count(BOOKED)), (2, 1), "{oddity:?}");
+        assert!(
+            said.starts_with("exit 0") && said.contains("2 attempts"),
+            "{said}"
+        );
+        assert_eq!(
+            (machine.requests(), machine.count(BOOKED)),
+            (2, 1),
+            "{oddity:?}"
+        );
     }
 }
 
@@ -81,7 +107,10 @@ fn comments_for_ever_do_not_keep_a_task_alive() {
     let settings = "idle_timeout = \"200ms\"\n[retry]\nretries_max = 0\n";
     std::fs::write(machine.home().join(".config/divisi/config.toml"), settings).unwrap();
     let said = told(&machine, &["map", "look at {}", "a"]);
-    assert!(said.starts_with("exit 1") && said.contains("stalled: no sign of progress"), "{said}");
+    assert!(
+        said.starts_with("exit 1") && said.contains("stalled: no sign of progress"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -95,6 +124,9 @@ fn zeros_are_no_bill() {
     let mut args = vec!["map", "look at {}", "--max-cost", "0.10", "--jobs", "1"];
     args.extend(tasks.iter().map(String::as_str));
     let said = told(&machine, &args);
-    assert!(said.starts_with("exit 4"), "the cap holds although nothing is counted: {said}");
+    assert!(
+        said.starts_with("exit 4"),
+        "the cap holds although nothing is counted: {said}"
+    );
     assert!(machine.requests() < 20);
 }

@@ -20,7 +20,11 @@ pub(crate) fn file(machine: &Machine, name: &str, text: impl AsRef<[u8]>) {
 /// A flow with its `meta` on its first line.
 pub(crate) fn flow(machine: &Machine, name: &str, body: impl AsRef<str>) {
     let meta = format!("export const meta = {{name: '{name}', description: 'a test'}}");
-    file(machine, &format!("{name}.js"), format!("{meta}\n{}", body.as_ref()));
+    file(
+        machine,
+        &format!("{name}.js"),
+        format!("{meta}\n{}", body.as_ref()),
+    );
 }
 
 /// A command typed at home, where no settings are but those of the test.
@@ -49,7 +53,10 @@ pub(crate) fn tell_of(machine: &Machine, output: &Output) -> String {
         String::from_utf8(bytes.clone()).unwrap()
     });
     assert!(!err.contains("panicked"), "{err}");
-    let mut told = format!("exit {}\n", output.status.code().expect("no signal ended it"));
+    let mut told = format!(
+        "exit {}\n",
+        output.status.code().expect("no signal ended it")
+    );
     told += &steady(machine, &err);
     if !out.is_empty() {
         told += "stdout:\n";
@@ -59,7 +66,11 @@ pub(crate) fn tell_of(machine: &Machine, output: &Output) -> String {
 }
 
 pub(crate) fn shows_secret(bytes: &[u8]) -> bool {
-    [SECRET, "hush"].iter().any(|secret| bytes.windows(secret.len()).any(|part| part == secret.as_bytes()))
+    [SECRET, "hush"].iter().any(|secret| {
+        bytes
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes())
+    })
 }
 
 /// The text with the same word for every run, place, time and amount.
@@ -76,7 +87,9 @@ pub(crate) fn steady(machine: &Machine, text: &str) -> String {
     let mut steady = String::new();
     for line in text.lines() {
         let line = match line.split_once("] ") {
-            Some((clock, rest)) if clock.starts_with('[') && clock.contains(':') => format!("[m:ss] {rest}"),
+            Some((clock, rest)) if clock.starts_with('[') && clock.contains(':') => {
+                format!("[m:ss] {rest}")
+            }
             _ => line.to_owned(),
         };
         let parts: Vec<&str> = line.split(" · ").map(amount).collect();
@@ -87,8 +100,13 @@ pub(crate) fn steady(machine: &Machine, text: &str) -> String {
 
 /// The word for an amount of time, money or tokens; any other text as it is.
 pub(crate) fn amount(part: &str) -> &str {
-    let counts = |unit| part.strip_suffix(unit).is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
-    let is_clock = part.split_once(':').is_some_and(|(m, s)| [m, s].iter().all(|n| n.parse::<u32>().is_ok()));
+    let counts = |unit| {
+        part.strip_suffix(unit)
+            .is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let is_clock = part
+        .split_once(':')
+        .is_some_and(|(m, s)| [m, s].iter().all(|n| n.parse::<u32>().is_ok()));
     match part {
         _ if counts(" tokens") => "[tokens]",
         _ if counts(" ms") || counts(" s") || is_clock => "[time]",
@@ -116,7 +134,12 @@ pub(crate) fn ids(store: &Path) -> Vec<String> {
 /// The runs as the store has them, latest first: name, status and counts.
 pub(crate) fn runs(machine: &Machine) -> Vec<String> {
     let output = divisi(machine, &["runs", "--json"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", tell_of(machine, &output));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        tell_of(machine, &output)
+    );
     let runs: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let told = |run: &Value| {
         let word = |name: &str| run[name].as_str().unwrap().to_owned();
@@ -151,7 +174,12 @@ pub(crate) fn files(machine: &Machine) -> Vec<String> {
     }
     let mut files = vec![];
     collect(machine.home(), &mut files);
-    let relative = |path: &PathBuf| path.strip_prefix(machine.home()).unwrap().display().to_string();
+    let relative = |path: &PathBuf| {
+        path.strip_prefix(machine.home())
+            .unwrap()
+            .display()
+            .to_string()
+    };
     let mut files: Vec<String> = files.iter().map(relative).collect();
     files.sort();
     files
@@ -169,14 +197,21 @@ impl Disk {
     pub(crate) fn mount(path: PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir(&path).unwrap();
         let options = format!("size={size}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&path).output();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "none"])
+            .arg(&path)
+            .output();
         match mount {
             Ok(output) if output.status.success() => Some(Self { path }),
             refused => {
                 // Past the capture of the test runner, which hides what a passing test prints.
                 use std::io::Write;
                 let mut stderr = std::io::stderr().lock();
-                writeln!(stderr, "\nSKIPPED: a_full_disk cannot mount a small disk: {refused:?}\n").unwrap();
+                writeln!(
+                    stderr,
+                    "\nSKIPPED: a_full_disk cannot mount a small disk: {refused:?}\n"
+                )
+                .unwrap();
                 None
             }
         }
@@ -184,7 +219,10 @@ impl Disk {
 
     pub(crate) fn grow(&self, size: &str) {
         let options = format!("remount,size={size}");
-        let mount = Command::new("mount").args(["-o", &options]).arg(&self.path).status();
+        let mount = Command::new("mount")
+            .args(["-o", &options])
+            .arg(&self.path)
+            .status();
         assert!(mount.unwrap().success());
     }
 }
@@ -193,6 +231,9 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // A failing test may hold a file; then the disk goes with its last user.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.path)
+            .status();
     }
 }

@@ -7,7 +7,10 @@ use insta::assert_snapshot;
 
 #[test]
 fn a_key_that_is_refused() {
-    let machine = Machine::new(Config { keys: vec!["another".to_owned()], ..Config::default() });
+    let machine = Machine::new(Config {
+        keys: vec!["another".to_owned()],
+        ..Config::default()
+    });
     assert_snapshot!(told(&machine, &["map", "look at {}", "a", "b", "--jobs", "1"]), @"
     exit 1
     [m:ss] map [run-id] started
@@ -74,9 +77,20 @@ fn a_spend_limit_parks_the_run() {
 /// What is told when money runs out after the first of three tasks. The run
 /// goes on once there is some again.
 fn parked_by(answer: QuotaAnswer) -> String {
-    let quota = Quota { after: 1, answer, closed_ms: None, told: false };
-    let machine = Machine::new(Config { quota: Some(quota), ..Config::default() });
-    let parked = told(&machine, &["map", "look at {}", "a", "b", "c", "--jobs", "1"]);
+    let quota = Quota {
+        after: 1,
+        answer,
+        closed_ms: None,
+        told: false,
+    };
+    let machine = Machine::new(Config {
+        quota: Some(quota),
+        ..Config::default()
+    });
+    let parked = told(
+        &machine,
+        &["map", "look at {}", "a", "b", "c", "--jobs", "1"],
+    );
     assert_eq!(runs(&machine), ["map parked, 1 ok"]);
     machine.mock.set_quota(true);
     let resumed = told(&machine, &["resume", "last"]);
@@ -90,7 +104,10 @@ fn parked_by(answer: QuotaAnswer) -> String {
 #[test]
 fn a_rate_limit_is_waited_for() {
     let limited = Rule::fault(When::any(), ErrorKind::RateLimit).times(1);
-    let machine = Machine::new(Config { retry_after_ms: 1_100, ..Config::default().rule(limited) });
+    let machine = Machine::new(Config {
+        retry_after_ms: 1_100,
+        ..Config::default().rule(limited)
+    });
     assert_snapshot!(told(&machine, &["map", "look at {}", "a"]), @"
     exit 0
     [m:ss] map [run-id] started
@@ -125,12 +142,18 @@ fn what_may_succeed_is_tried_again() {
         ("malformed", Breakage::MalformedChunk.into()),
     ];
     let rule = |(name, fault): &(&str, Fault)| Rule::fault(When::prompt(*name), *fault).times(1);
-    let config = Config { rules: faults.iter().map(rule).collect(), ..Config::default() };
+    let config = Config {
+        rules: faults.iter().map(rule).collect(),
+        ..Config::default()
+    };
     let machine = Machine::new(config);
     let mut args = vec!["map", "try {}"];
     args.extend(faults.iter().map(|(name, _)| *name));
     let told = told(&machine, &args);
-    let mut waits: Vec<&str> = told.lines().filter(|line| line.contains(" waits: ")).collect();
+    let mut waits: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains(" waits: "))
+        .collect();
     waits.sort_unstable();
     assert_snapshot!(waits.join("\n"), @"
     [m:ss] ○ cut waits: connection lost, next try in 1 s
@@ -147,9 +170,13 @@ fn what_may_succeed_is_tried_again() {
 
 #[test]
 fn an_answer_by_another_model_is_shown() {
-    let machine = Machine::new(Config::default().rule(Rule::fault(When::any(), Breakage::WrongModel)));
+    let machine =
+        Machine::new(Config::default().rule(Rule::fault(When::any(), Breakage::WrongModel)));
     let told_of = told(&machine, &["map", "look at {}", "a"]);
     assert!(told_of.contains("✓ a · not-claude-sonnet-5-5"), "{told_of}");
     let shown = told(&machine, &["show", "last", "t0"]);
-    assert!(shown.contains("not-claude-sonnet-5-5 (asked for claude-sonnet-5-5)"), "{shown}");
+    assert!(
+        shown.contains("not-claude-sonnet-5-5 (asked for claude-sonnet-5-5)"),
+        "{shown}"
+    );
 }

@@ -17,32 +17,66 @@ return answer === 'yes' ? 'deployed' : `left: ${answer}`;
 fn the_run_rests_until_it_is_answered_and_goes_on_with_the_answer() {
     let home = Home::with("ask.js", FLOW);
     let said = home.ends(4, &["run", "ask.js", "--demo"]).stderr;
-    assert!(said.contains("1 task waits for an answer, and nothing else is left to do"), "{said}");
+    assert!(
+        said.contains("1 task waits for an answer, and nothing else is left to do"),
+        "{said}"
+    );
     let id = home.last();
-    assert!(said.contains(&format!("divisi answer {id} t0 TEXT")), "{said}");
-    assert!(home.ends(0, &["show", "last"]).stdout.contains("1 waiting for an answer"));
-    assert!(home.ends(0, &["show", "last", "deploy"]).stdout.contains("· waiting for an answer"));
+    assert!(
+        said.contains(&format!("divisi answer {id} t0 TEXT")),
+        "{said}"
+    );
+    assert!(
+        home.ends(0, &["show", "last"])
+            .stdout
+            .contains("1 waiting for an answer")
+    );
+    assert!(
+        home.ends(0, &["show", "last", "deploy"])
+            .stdout
+            .contains("· waiting for an answer")
+    );
     let said = home.ends(4, &["resume", "last"]).stderr;
-    assert!(said.contains("1 reused"), "what was done beside it is kept: {said}");
+    assert!(
+        said.contains("1 reused"),
+        "what was done beside it is kept: {said}"
+    );
 
     let said = home.ends(0, &["answer", "last", "deploy", "yes"]).stderr;
-    assert_eq!(said, format!("t0 is answered; `divisi resume {id}` goes on with it"));
+    assert_eq!(
+        said,
+        format!("t0 is answered; `divisi resume {id}` goes on with it")
+    );
     let said = home.ends(2, &["answer", "last", "deploy", "no"]).stderr;
-    assert!(said.contains(&format!("t0 of run {id} waits for no answer")), "{said}");
+    assert!(
+        said.contains(&format!("t0 of run {id} waits for no answer")),
+        "{said}"
+    );
     assert_eq!(home.ends(0, &["resume", "last"]).stdout, "deployed");
-    assert_eq!(home.ends(0, &["resume", "last"]).stdout, "deployed", "from the journal");
+    assert_eq!(
+        home.ends(0, &["resume", "last"]).stdout,
+        "deployed",
+        "from the journal"
+    );
 }
 
 #[test]
 fn an_answer_has_to_fit_the_schema() {
-    let schema = "{ type: 'object', properties: { approved: { type: 'boolean' } }, required: ['approved'] }";
-    let flow = FLOW.replace("label: 'deploy'", &format!("label: 'deploy', schema: {schema}"));
+    let schema =
+        "{ type: 'object', properties: { approved: { type: 'boolean' } }, required: ['approved'] }";
+    let flow = FLOW.replace(
+        "label: 'deploy'",
+        &format!("label: 'deploy', schema: {schema}"),
+    );
     let flow = flow.replace("answer === 'yes'", "answer.approved");
     let home = Home::with("ask.js", &flow);
     home.ends(4, &["run", "ask.js", "--demo"]);
     for wrong in ["yes", "{\"approved\": 1}"] {
         let said = home.ends(2, &["answer", "last", "deploy", wrong]).stderr;
-        assert!(said.contains("the answer does not fit the task's schema"), "{said}");
+        assert!(
+            said.contains("the answer does not fit the task's schema"),
+            "{said}"
+        );
     }
     home.ends(0, &["answer", "last", "deploy", "{\"approved\": true}"]);
     assert_eq!(home.ends(0, &["resume", "last"]).stdout, "deployed");
@@ -56,7 +90,12 @@ fn a_process_that_is_killed_while_a_person_is_asked_loses_neither_question_nor_a
     );
     let home = Home::with("ask.js", &flow);
     let run = ["run", "ask.js", "--demo", "--allow", "run"];
-    let mut child = home.divisi(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = home
+        .divisi(&run)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let asks = || {
         let shown = home.divisi(&["show", "last"]).output().unwrap();
         String::from_utf8_lossy(&shown.stdout).contains("1 waiting for an answer")
@@ -68,16 +107,27 @@ fn a_process_that_is_killed_while_a_person_is_asked_loses_neither_question_nor_a
     child.wait().unwrap();
     home.ends(0, &["answer", "last", "deploy", "yes"]);
     home.write("go", "");
-    assert_eq!(home.ends(0, &["resume", "last", "--allow", "run"]).stdout, "deployed");
+    assert_eq!(
+        home.ends(0, &["resume", "last", "--allow", "run"]).stdout,
+        "deployed"
+    );
     let asked = home.ends(0, &["show", "last", "deploy"]).stdout;
     assert_eq!(asked.matches("attempt 1").count(), 1, "{asked}");
-    assert!(!asked.contains("attempt 2"), "it is not called lost: {asked}");
+    assert!(
+        !asked.contains("attempt 2"),
+        "it is not called lost: {asked}"
+    );
 }
 
 #[test]
 fn what_a_person_answers_is_not_checked() {
-    let home =
-        Home::with("ask.js", &FLOW.replace("label: 'deploy'", "label: 'deploy', check: { schema: {} }"));
+    let home = Home::with(
+        "ask.js",
+        &FLOW.replace("label: 'deploy'", "label: 'deploy', check: { schema: {} }"),
+    );
     let said = home.ends(3, &["run", "ask.js", "--demo"]).stderr;
-    assert!(said.contains("what a person answers is not checked"), "{said}");
+    assert!(
+        said.contains("what a person answers is not checked"),
+        "{said}"
+    );
 }

@@ -22,12 +22,17 @@ fn every_file_that_the_architecture_names_is_there() {
     assert!(named.len() > 40, "only {} paths are found", named.len());
     let is_there = |path: &str| files.iter().any(|file| file.ends_with(path));
     let missing: Vec<&str> = named.into_iter().filter(|path| !is_there(path)).collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md names what is not there: {missing:#?}"
+    );
 }
 
 /// The files in a folder and those in it, as they are named from `root`.
 fn files_below(folder: &Path, root: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let files = entries.flat_map(|path| match path.is_dir() {
         true => files_below(&path, root),
         false => vec![path.strip_prefix(root).unwrap().to_owned()],

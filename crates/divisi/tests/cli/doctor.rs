@@ -5,13 +5,19 @@ use crate::home::Home;
 fn page(said: &str) -> String {
     let line = |line: &str| match line.split_once(" GiB free") {
         Some((before, _)) => {
-            format!("{} _ GiB free", before.rsplit_once(' ').map_or(before, |(rest, _)| rest))
+            format!(
+                "{} _ GiB free",
+                before.rsplit_once(' ').map_or(before, |(rest, _)| rest)
+            )
         }
         None => {
             let text = line.trim_start();
             let indent = &line[..line.len() - text.len()];
-            let columns: Vec<&str> =
-                text.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
+            let columns: Vec<&str> = text
+                .split("  ")
+                .map(str::trim)
+                .filter(|column| !column.is_empty())
+                .collect();
             format!("{indent}{}", columns.join("  "))
         }
     };

@@ -24,10 +24,20 @@ fn an_edit_is_said_with_what_it_does_to_caps() {
     assert!(said.contains(&told), "{said}");
     assert!(!home.ends(0, &["resume", "last"]).stderr.contains("differs"));
     home.write("f.js", &flow("true", ""));
-    assert!(home.ends(0, &["resume", "last"]).stderr.contains("`Work` from $20.00 to none"));
+    assert!(
+        home.ends(0, &["resume", "last"])
+            .stderr
+            .contains("`Work` from $20.00 to none")
+    );
     home.write("f.js", &(flow("true", "") + "// a remark\n"));
     let said = home.ends(0, &["resume", "last"]).stderr;
-    assert!(said.contains(&format!("differs from the flow that run {} knows\n", home.last())), "{said}");
+    assert!(
+        said.contains(&format!(
+            "differs from the flow that run {} knows\n",
+            home.last()
+        )),
+        "{said}"
+    );
 }
 
 #[test]
@@ -36,7 +46,11 @@ fn a_flow_that_changed_while_agents_could_write_needs_a_word() {
     home.write("g.js", &flow("true", ""));
     home.ends(0, &["run", "f.js", "--demo", "--allow", "run"]);
     let id = home.last();
-    for command in [&["resume", "last"][..], &["rerun", "last", "--failed"], &["resume", "last", "-q"]] {
+    for command in [
+        &["resume", "last"][..],
+        &["rerun", "last", "--failed"],
+        &["resume", "last", "-q"],
+    ] {
         let said = home.ends(2, command).stderr;
         assert_eq!(
             said,
@@ -56,10 +70,17 @@ fn a_flow_that_changed_while_agents_could_write_needs_a_word() {
 
 #[test]
 fn a_touch_does_not_hide_when_a_flow_was_changed() {
-    let home = Home::with("f.js", &flow("cp g.js f.js; touch -d '2001-01-01' f.js", ""));
+    let home = Home::with(
+        "f.js",
+        &flow("cp g.js f.js; touch -d '2001-01-01' f.js", ""),
+    );
     home.write("g.js", &flow("true", ", maxCost: 900"));
     home.ends(0, &["run", "f.js", "--demo", "--allow", "run"]);
-    assert!(home.ends(2, &["resume", "last"]).stderr.contains("it changed while agents"));
+    assert!(
+        home.ends(2, &["resume", "last"])
+            .stderr
+            .contains("it changed while agents")
+    );
 }
 
 #[test]
@@ -75,5 +96,10 @@ fn without_permissions_an_edit_during_the_run_is_only_said() {
     let said = home.ends(0, &["resume", "last"]).stderr;
     assert!(said.contains("note: ~/work/f.js differs"), "{said}");
     home.write("f.js", &text("three"));
-    assert!(!home.ends(0, &["resume", "last", "-q"]).stderr.contains("differs"));
+    assert!(
+        !home
+            .ends(0, &["resume", "last", "-q"])
+            .stderr
+            .contains("differs")
+    );
 }

@@ -41,5 +41,8 @@ fn without_a_command_the_help_is_shown_as_a_complaint() {
 
 #[test]
 fn the_version_is_said() {
-    assert_eq!(Home::new().ends(0, &["--version"]).stdout, concat!("divisi ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        Home::new().ends(0, &["--version"]).stdout,
+        concat!("divisi ", env!("CARGO_PKG_VERSION"))
+    );
 }

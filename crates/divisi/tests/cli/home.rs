@@ -35,7 +35,10 @@ return { good, bad };
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let home = Self { root: tempfile::tempdir().unwrap(), variables: vec![] };
+        let home = Self {
+            root: tempfile::tempdir().unwrap(),
+            variables: vec![],
+        };
         std::fs::create_dir_all(home.folder()).unwrap();
         home
     }
@@ -107,9 +110,21 @@ impl Home {
     }
 
     fn said(&self, command: std::process::Command, code: i32, args: &[&str], stdin: &str) -> Said {
-        let output = Command::from_std(command).write_stdin(stdin).output().unwrap();
-        let said = Said { stdout: self.shown(&output.stdout), stderr: self.shown(&output.stderr) };
-        assert_eq!(output.status.code(), Some(code), "{args:?}\n{}\n{}", said.stdout, said.stderr);
+        let output = Command::from_std(command)
+            .write_stdin(stdin)
+            .output()
+            .unwrap();
+        let said = Said {
+            stdout: self.shown(&output.stdout),
+            stderr: self.shown(&output.stderr),
+        };
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{args:?}\n{}\n{}",
+            said.stdout,
+            said.stderr
+        );
         said
     }
 
@@ -122,13 +137,18 @@ impl Home {
 
     fn shown(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8_lossy(bytes);
-        text.replace(&self.root.path().display().to_string(), "~").trim_end().to_owned()
+        text.replace(&self.root.path().display().to_string(), "~")
+            .trim_end()
+            .to_owned()
     }
 }
 
 impl Said {
     /// The lines of stdout, each a JSON value.
     pub(crate) fn events(&self) -> Vec<serde_json::Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }

@@ -8,7 +8,11 @@ fn after_an_edit_only_what_it_touches_runs() {
     home.ends(0, &["run", "flow.js", "--demo"]);
     home.write("flow.js", &FLOW.replace("Write a report", "Write a poem"));
     let said = home.ends(0, &["resume", "last"]);
-    assert!(said.stderr.contains("3 reused, at least 1 to run"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("3 reused, at least 1 to run"),
+        "{}",
+        said.stderr
+    );
     assert!(!said.stderr.contains("nothing to run"), "{}", said.stderr);
 }
 
@@ -19,8 +23,14 @@ fn a_run_goes_on_from_another_folder_without_its_file() {
     std::fs::remove_file(home.folder().join("flow.js")).unwrap();
     let mut command = home.divisi(&["resume", &home.last()[..4], "--again"]);
     let output = command.current_dir("/").output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), first.stdout);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("going on with the flow as the run knows it"));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim_end(),
+        first.stdout
+    );
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("going on with the flow as the run knows it")
+    );
 }
 
 #[test]
@@ -33,7 +43,11 @@ fn failed_tasks_are_tried_again_when_asked() {
     DEMO · answers are scripted, no model is asked
     note: nothing to run: 1 task of ID failed before, and a resume keeps that; `divisi rerun ID --failed` tries again what failed
     ");
-    assert!(resumed.stdout.contains("Say something"), "{}", resumed.stdout);
+    assert!(
+        resumed.stdout.contains("Say something"),
+        "{}",
+        resumed.stdout
+    );
     home.write("divisi.toml", "[executors.echo]\ncommand = ['cat']\n");
     home.ends(0, &["trust"]);
     let rerun = home.ends(0, &["rerun", "last", "--failed", "-q"]);
@@ -47,7 +61,8 @@ fn failed_tasks_are_tried_again_when_asked() {
 
 #[test]
 fn what_an_agent_writes_to_the_settings_gives_a_resume_no_more_rights() {
-    let flow = "export const meta = { name: 'a', description: 'd' };\nreturn shell('echo hello');\n";
+    let flow =
+        "export const meta = { name: 'a', description: 'd' };\nreturn shell('echo hello');\n";
     let home = Home::with("flow.js", flow);
     home.ends(1, &["run", "flow.js", "--demo"]);
     home.write("divisi.toml", "allow = ['run']\n");
@@ -65,9 +80,18 @@ fn runs_are_listed_latest_first() {
     home.ends(0, &["run", "flow.js", "--demo"]);
     home.ends(0, &["pipe", "Build", "--demo"]);
     let listed = home.ends(0, &["runs"]).stdout;
-    let flows: Vec<&str> = listed.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    let flows: Vec<&str> = listed
+        .lines()
+        .map(|line| line.split_whitespace().nth(1).unwrap())
+        .collect();
     assert_eq!(flows, ["flow", "pipe", "audit"]);
-    assert_eq!(home.ends(0, &["runs", "--limit", "1"]).stdout.lines().count(), 2);
+    assert_eq!(
+        home.ends(0, &["runs", "--limit", "1"])
+            .stdout
+            .lines()
+            .count(),
+        2
+    );
 }
 
 #[test]

@@ -5,10 +5,39 @@ use crate::home::Home;
 #[test]
 fn map_answers_each_item_under_its_name() {
     let home = Home::with("notes.txt", "remember the milk\n");
-    let said = home.ends(0, &["map", "Look at the {} module", "auth", "payment", "--demo", "-q"]);
-    assert!(said.stdout.starts_with("## auth\n\n[scripted demo-sonnet] "), "{}", said.stdout);
-    assert!(said.stdout.contains("\n\n## payment\n\n"), "{}", said.stdout);
-    let said = home.ends(0, &["map", "Summarize: {}", "notes.txt", "--files", "--demo", "-q"]);
+    let said = home.ends(
+        0,
+        &[
+            "map",
+            "Look at the {} module",
+            "auth",
+            "payment",
+            "--demo",
+            "-q",
+        ],
+    );
+    assert!(
+        said.stdout
+            .starts_with("## auth\n\n[scripted demo-sonnet] "),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        said.stdout.contains("\n\n## payment\n\n"),
+        "{}",
+        said.stdout
+    );
+    let said = home.ends(
+        0,
+        &[
+            "map",
+            "Summarize: {}",
+            "notes.txt",
+            "--files",
+            "--demo",
+            "-q",
+        ],
+    );
     assert!(said.stdout.starts_with("## notes.txt\n"), "{}", said.stdout);
     let task = home.ends(0, &["show", "last", "t0"]).stdout;
     assert!(task.contains("Summarize: remember the milk"), "{task}");
@@ -16,12 +45,19 @@ fn map_answers_each_item_under_its_name() {
 
 #[test]
 fn map_takes_items_from_stdin_and_a_schema_from_a_file() {
-    let schema =
-        r#"{"type": "object", "properties": {"grade": {"enum": ["good", "bad"]}}, "required": ["grade"]}"#;
+    let schema = r#"{"type": "object", "properties": {"grade": {"enum": ["good", "bad"]}}, "required": ["grade"]}"#;
     let home = Home::with("grade.json", schema);
     let said = home.ends_with(
         0,
-        &["map", "Grade {}", "-", "--schema", "grade.json", "--demo", "-q"],
+        &[
+            "map",
+            "Grade {}",
+            "-",
+            "--schema",
+            "grade.json",
+            "--demo",
+            "-q",
+        ],
         "auth\nuser\n",
     );
     insta::assert_snapshot!(said.stdout, @r#"
@@ -45,9 +81,23 @@ fn map_takes_items_from_stdin_and_a_schema_from_a_file() {
 #[test]
 fn map_gathers_into_one_answer() {
     let home = Home::new();
-    let args =
-        ["map", "Review {}", "a", "b", "--gather", "Make one plan", "--gather-model", "opus", "--demo", "-q"];
-    assert!(home.ends(0, &args).stdout.starts_with("[scripted demo-opus] "));
+    let args = [
+        "map",
+        "Review {}",
+        "a",
+        "b",
+        "--gather",
+        "Make one plan",
+        "--gather-model",
+        "opus",
+        "--demo",
+        "-q",
+    ];
+    assert!(
+        home.ends(0, &args)
+            .stdout
+            .starts_with("[scripted demo-opus] ")
+    );
     let run = home.ends(0, &["show", "last"]).stdout;
     for part in ["Map  2 ok", "Gather  1 ok"] {
         assert!(run.contains(part), "{part}\n{run}");
@@ -57,19 +107,54 @@ fn map_gathers_into_one_answer() {
 #[test]
 fn pipe_gives_each_step_the_result_of_the_one_before() {
     let home = Home::new();
-    home.ends(0, &["pipe", "Build it", "Test it", "Write notes from: {}", "--demo", "-q"]);
+    home.ends(
+        0,
+        &[
+            "pipe",
+            "Build it",
+            "Test it",
+            "Write notes from: {}",
+            "--demo",
+            "-q",
+        ],
+    );
     let second = home.ends(0, &["show", "last", "t1"]).stdout;
     assert!(second.contains("Test it"), "{second}");
     assert!(second.contains("Result of the step before:"), "{second}");
     let third = home.ends(0, &["show", "last", "t2"]).stdout;
-    assert!(third.contains("Write notes from: [scripted demo-sonnet]"), "{third}");
+    assert!(
+        third.contains("Write notes from: [scripted demo-sonnet]"),
+        "{third}"
+    );
 }
 
 #[test]
 fn decompose_plans_and_works() {
     let home = Home::new();
-    let said = home.ends(0, &["decompose", "Find what matters and audit it", "--demo", "-q"]);
+    let said = home.ends(
+        0,
+        &[
+            "decompose",
+            "Find what matters and audit it",
+            "--demo",
+            "-q",
+        ],
+    );
     assert!(said.stdout.matches("## ").count() > 1, "{}", said.stdout);
-    let said = home.ends(0, &["decompose", "Audit it", "--gather", "Make one plan", "--demo", "-q"]);
-    assert!(said.stdout.starts_with("[scripted demo-sonnet] "), "{}", said.stdout);
+    let said = home.ends(
+        0,
+        &[
+            "decompose",
+            "Audit it",
+            "--gather",
+            "Make one plan",
+            "--demo",
+            "-q",
+        ],
+    );
+    assert!(
+        said.stdout.starts_with("[scripted demo-sonnet] "),
+        "{}",
+        said.stdout
+    );
 }

@@ -26,9 +26,14 @@ fn the_choice_is_explained_without_a_key() {
 #[test]
 fn agents_tools_and_settings_are_evidence() {
     let home = Home::with("divisi.toml", "[kinds.search]\ntier = 'opus'\n");
-    let page = home.ends(0, &["pick", "The pool?", "--agent", "Explore", "--json"]).stdout;
+    let page = home
+        .ends(0, &["pick", "The pool?", "--agent", "Explore", "--json"])
+        .stdout;
     let page: serde_json::Value = serde_json::from_str(&page).unwrap();
-    assert_eq!((&page["kind"], &page["tier"]), (&"search".into(), &"opus".into()));
+    assert_eq!(
+        (&page["kind"], &page["tier"]),
+        (&"search".into(), &"opus".into())
+    );
     assert_eq!(page["reasons"][0]["what"]["agent"], "Explore");
 }
 
@@ -40,7 +45,10 @@ fn what_is_wrong_is_said() {
       hint: did you mean `research` or `search`?
     ");
     insta::assert_snapshot!(wrong(Home::new(), &["--schema", "{"]), @"error: the schema is no JSON: EOF while parsing an object at line 1 column 1");
-    let home = Home::with("divisi.toml", "[kinds.ledger]\nphrases = ['double entry']\n");
+    let home = Home::with(
+        "divisi.toml",
+        "[kinds.ledger]\nphrases = ['double entry']\n",
+    );
     insta::assert_snapshot!(wrong(home, &[]), @r#"
     error: the kind `ledger` of the settings is new and has no tier
       hint: say `tier = "sonnet"` under [kinds.ledger], or check how its name is written
@@ -49,7 +57,17 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn a_run_may_leave_the_model_open() {
-    let said = Home::new()
-        .ends(0, &["map", "Find all callers of {}", "open", "--model", "auto", "--demo", "--json"]);
+    let said = Home::new().ends(
+        0,
+        &[
+            "map",
+            "Find all callers of {}",
+            "open",
+            "--model",
+            "auto",
+            "--demo",
+            "--json",
+        ],
+    );
     assert!(said.stdout.contains("demo-haiku"), "{}", said.stdout);
 }

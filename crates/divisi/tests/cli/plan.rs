@@ -27,19 +27,40 @@ fn a_plan_needs_no_key_and_leaves_nothing_behind() {
       from       rough figures per kind, as there is no history
     ");
     insta::assert_snapshot!(said.stderr, @"note: planned with the models of `anthropic`; there is no model to ask: no key is set, and the settings say not to look for a model server on this machine");
-    assert_eq!(home.ends(0, &["plan", "audit", "--demo", "--quiet"]).stderr, "");
-    assert_eq!(home.ends(0, &["runs"]).stdout, Home::new().ends(0, &["runs"]).stdout);
+    assert_eq!(
+        home.ends(0, &["plan", "audit", "--demo", "--quiet"]).stderr,
+        ""
+    );
+    assert_eq!(
+        home.ends(0, &["runs"]).stdout,
+        Home::new().ends(0, &["runs"]).stdout
+    );
 }
 
 #[test]
 fn a_plan_has_a_form_for_each_reader() {
     let home = Home::with("flows/audit.js", FLOW);
-    let plan: serde_json::Value =
-        serde_json::from_str(&home.ends(0, &["plan", "audit", "--json", "--model", "haiku"]).stdout).unwrap();
-    assert_eq!(plan["tasks"][3]["reads"], serde_json::json!(["t0", "t1", "t2"]));
+    let plan: serde_json::Value = serde_json::from_str(
+        &home
+            .ends(0, &["plan", "audit", "--json", "--model", "haiku"])
+            .stdout,
+    )
+    .unwrap();
+    assert_eq!(
+        plan["tasks"][3]["reads"],
+        serde_json::json!(["t0", "t1", "t2"])
+    );
     assert_eq!(plan["tasks"][0]["assigned"]["rungs"][0]["tier"], "haiku");
-    assert!(home.ends(0, &["plan", "audit", "--dot"]).stdout.starts_with("digraph \"audit\" {"));
-    assert!(home.ends(0, &["plan", "audit", "--tasks"]).stdout.contains("t3"));
+    assert!(
+        home.ends(0, &["plan", "audit", "--dot"])
+            .stdout
+            .starts_with("digraph \"audit\" {")
+    );
+    assert!(
+        home.ends(0, &["plan", "audit", "--tasks"])
+            .stdout
+            .contains("t3")
+    );
     home.ends(0, &["plan", "audit", "--svg", "audit.svg"]);
     assert!(home.read("audit.svg").starts_with("<svg "));
     home.ends(2, &["plan", "audit", "--dot", "--json"]);
@@ -47,7 +68,10 @@ fn a_plan_has_a_form_for_each_reader() {
 
 #[test]
 fn arguments_reach_the_flow() {
-    let home = Home::with("f.js", "return parallel(args.files.map(f => () => agent(`Read ${f}`)))");
+    let home = Home::with(
+        "f.js",
+        "return parallel(args.files.map(f => () => agent(`Read ${f}`)))",
+    );
     let said = home.ends(0, &["plan", "f.js", "--arg", "files=[\"a\", \"b\"]"]);
     assert!(said.stdout.contains("parallel ×2"), "{}", said.stdout);
 }
@@ -61,13 +85,31 @@ fn what_is_wrong_is_said() {
             .contains("The plan ends early: script `~/work/f.js` failed at line 2")
     );
     home.write("f.js", "await agent('a'");
-    assert!(home.ends(2, &["plan", "f.js"]).stderr.contains("never closed"));
-    home.write("f.js", HALF);
-    assert!(home.ends(0, &["plan", "f.js"]).stdout.contains("✗ there is no executor `echo`"));
     assert!(
-        home.ends(1, &["plan", "f.js", "--provider", "openai", "--replay", "none.jsonl"])
+        home.ends(2, &["plan", "f.js"])
             .stderr
-            .contains("none.jsonl")
+            .contains("never closed")
+    );
+    home.write("f.js", HALF);
+    assert!(
+        home.ends(0, &["plan", "f.js"])
+            .stdout
+            .contains("✗ there is no executor `echo`")
+    );
+    assert!(
+        home.ends(
+            1,
+            &[
+                "plan",
+                "f.js",
+                "--provider",
+                "openai",
+                "--replay",
+                "none.jsonl"
+            ]
+        )
+        .stderr
+        .contains("none.jsonl")
     );
     home.ends(2, &["plan", "f.js", "--provider", "nobody"]);
 }
@@ -137,8 +179,10 @@ fn caps_warnings_and_what_cannot_be_saved_are_said() {
 
 #[test]
 fn of_a_flow_that_breaks_off_only_its_beginning_is_judged() {
-    let home =
-        Home::with("f.js", "const a = await agent('a', { tools: [] })\nreturn agent(args.files[0] + a)");
+    let home = Home::with(
+        "f.js",
+        "const a = await agent('a', { tools: [] })\nreturn agent(args.files[0] + a)",
+    );
     insta::assert_snapshot!(home.ends(0, &["check", "f.js", "--demo"]).stdout, @r"
     ✗ pattern identified?             single task `a`
       ✗ f.js:2  it did not get to its end on placeholders: script `~/work/f.js` failed at line 2: TypeError: cannot read property 'files' of undefined
@@ -209,8 +253,10 @@ fn a_plan_can_be_saved_and_run() {
 
 #[test]
 fn what_is_wrong_with_a_plan_file_is_shown_where_it_stands() {
-    let home =
-        Home::with("p.yaml", "tasks:\n  - id: a\n    prompt: use {{b}}\n  - id: b\n    prompt: use {{a}}\n");
+    let home = Home::with(
+        "p.yaml",
+        "tasks:\n  - id: a\n    prompt: use {{b}}\n  - id: b\n    prompt: use {{a}}\n",
+    );
     insta::assert_snapshot!(home.ends(2, &["run", "p.yaml"]).stderr, @r"
     plan::dependencies
 
@@ -238,14 +284,23 @@ return parallel(items.map((i) => () => agent(`Search for ${i}`, { label: `item $
 #[test]
 fn a_flow_too_large_to_be_planned_has_no_price() {
     let home = Home::with("many.js", MANY);
-    let large = |command: &[&str]| home.ends(3, &[command, &["--arg", "count=2001"]].concat()).stdout;
+    let large = |command: &[&str]| {
+        home.ends(3, &[command, &["--arg", "count=2001"]].concat())
+            .stdout
+    };
     let plan = large(&["plan", "many.js", "--simulate"]);
-    assert!(plan.contains("cost       cannot be said: the plan ends early"), "{plan}");
+    assert!(
+        plan.contains("cost       cannot be said: the plan ends early"),
+        "{plan}"
+    );
     assert!(plan.contains("asks for more than 2000 tasks"), "{plan}");
     assert!(!plan.contains('$') && !plan.contains("simulated"), "{plan}");
-    let json: serde_json::Value = serde_json::from_str(&large(&["--json", "plan", "many.js"])).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&large(&["--json", "plan", "many.js"])).unwrap();
     assert_eq!(json["forecast"], serde_json::Value::Null);
-    let check = home.ends(0, &["check", "many.js", "--arg", "count=2001"]).stdout;
+    let check = home
+        .ends(0, &["check", "many.js", "--arg", "count=2001"])
+        .stdout;
     assert!(
         !check.contains('$') && check.contains("right model per agent?          cannot be said"),
         "{check}"
@@ -260,7 +315,14 @@ fn a_simulation_says_what_holds_a_run_back() {
         "[providers.anthropic]\nkind = 'anthropic'\nrate = { requests_per_minute = 60, burst = 1, input_tokens_per_minute = 100000 }\n",
     );
     let plan = |more: &[&str]| {
-        home.ends(0, &[&["plan", "many.js", "--arg", "count=60", "--simulate"], more].concat())
+        home.ends(
+            0,
+            &[
+                &["plan", "many.js", "--arg", "count=60", "--simulate"],
+                more,
+            ]
+            .concat(),
+        )
     };
     let part = |said: &str| said.split("  simulated").nth(1).unwrap_or(said).to_owned();
     insta::assert_snapshot!(part(&plan(&[]).stdout), @r"
@@ -302,8 +364,13 @@ fn a_simulation_asks_each_provider_for_its_own_models() {
         "divisi.toml",
         "provider = 'anthropic'\nprices.claude-haiku-5-5 = { input = 1.0, output = 5.0 }\n[providers.gateway]\nkind = 'anthropic'\nbase_url = 'http://localhost:9/v1'\nrate = { requests_per_minute = 60, burst = 1 }\n",
     );
-    let said = home.ends(0, &["plan", "many.js", "--arg", "count=60", "--simulate"]).stdout;
-    let held = said.lines().find(|line| line.contains("held up by")).unwrap_or(&said);
+    let said = home
+        .ends(0, &["plan", "many.js", "--arg", "count=60", "--simulate"])
+        .stdout;
+    let held = said
+        .lines()
+        .find(|line| line.contains("held up by"))
+        .unwrap_or(&said);
     insta::assert_snapshot!(held, @"  held up by requests a minute to gateway: with twice as many 0:49 instead of 1:21");
 }
 

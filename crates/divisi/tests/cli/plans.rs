@@ -34,17 +34,28 @@ tasks:
 fn a_plan_is_run_in_its_order_and_resumed_from_the_journal() {
     let home = Home::with("release.yaml", RELEASE);
     let said = home.ends(0, &["run", "release.yaml", "--demo", "-q"]);
-    assert!(said.stdout.starts_with("[scripted demo-sonnet] "), "{}", said.stdout);
+    assert!(
+        said.stdout.starts_with("[scripted demo-sonnet] "),
+        "{}",
+        said.stdout
+    );
     let runs = home.ends(0, &["runs"]).stdout;
     assert!(runs.contains("release"), "{runs}");
     let notes = home.ends(0, &["show", "last", "t3"]).stdout;
     assert!(notes.contains("release notes"), "{notes}");
-    assert!(notes.contains("Write notes from [scripted demo-sonnet]"), "{notes}");
+    assert!(
+        notes.contains("Write notes from [scripted demo-sonnet]"),
+        "{notes}"
+    );
 
     std::fs::remove_file(home.folder().join("release.yaml")).unwrap();
     let resumed = home.ends(0, &["resume", "last"]);
     assert_eq!(resumed.stdout, said.stdout);
-    assert!(resumed.stderr.contains("nothing to run"), "{}", resumed.stderr);
+    assert!(
+        resumed.stderr.contains("nothing to run"),
+        "{}",
+        resumed.stderr
+    );
 
     home.write("release.yaml", RELEASE);
     let first = home.last();
@@ -61,10 +72,24 @@ tasks:
   - {id: b, prompt: B, phase: Fix, tools: [], model: [haiku, opus], check: {judge: Is it short?, model: haiku, threshold: 1}}
 ";
     let home = Home::with("checked.yaml", plan);
-    let events = home.ends(0, &["run", "checked.yaml", "--demo", "--allow", "run", "--json"]).events();
-    let capped = events.iter().find(|event| event["event"] == "phase_started").unwrap();
-    assert_eq!((capped["title"].as_str(), capped["cap"].as_u64()), (Some("Fix"), Some(500_000_000_000)));
-    let judged = events.iter().filter(|event| event["turn"]["judges"] == true).count();
+    let events = home
+        .ends(
+            0,
+            &["run", "checked.yaml", "--demo", "--allow", "run", "--json"],
+        )
+        .events();
+    let capped = events
+        .iter()
+        .find(|event| event["event"] == "phase_started")
+        .unwrap();
+    assert_eq!(
+        (capped["title"].as_str(), capped["cap"].as_u64()),
+        (Some("Fix"), Some(500_000_000_000))
+    );
+    let judged = events
+        .iter()
+        .filter(|event| event["turn"]["judges"] == true)
+        .count();
     assert_eq!(judged, 1);
 }
 
@@ -98,7 +123,10 @@ tasks:
 
     … Go on with … Say it
     ");
-    for skipped in ["`after` is skipped: it needs `bad`", "`end` is skipped: it needs `after`"] {
+    for skipped in [
+        "`after` is skipped: it needs `bad`",
+        "`end` is skipped: it needs `after`",
+    ] {
         assert!(said.stderr.contains(skipped), "{}", said.stderr);
     }
 }
@@ -113,7 +141,11 @@ tasks:
 ";
     let home = Home::with("sum.yaml", plan);
     let said = home.ends(3, &["run", "sum.yaml", "--demo", "-q"]);
-    assert!(said.stdout.starts_with("[scripted demo-opus] "), "{}", said.stdout);
+    assert!(
+        said.stdout.starts_with("[scripted demo-opus] "),
+        "{}",
+        said.stdout
+    );
     let prompt = home.ends(0, &["show", "last", "t2"]).stdout;
     assert!(prompt.contains("## Missing"), "{prompt}");
     assert!(prompt.contains("- bad: "), "{prompt}");
@@ -129,7 +161,11 @@ fn a_long_chain_needs_no_stack_even_backwards() {
     let plan: String = "tasks:\n".to_owned() + &(0..TASKS).rev().map(task).collect::<String>();
     let home = Home::with("chain.yaml", &plan);
     let said = home.ends(1, &["run", "chain.yaml", "--demo"]).stderr;
-    assert!(said.contains("`t3999` is skipped"), "{}", said.lines().last().unwrap_or_default());
+    assert!(
+        said.contains("`t3999` is skipped"),
+        "{}",
+        said.lines().last().unwrap_or_default()
+    );
 }
 
 #[test]
@@ -165,10 +201,17 @@ fn a_plan_says_what_it_may_cost() {
     let cost = |args: &[&str]| {
         let args = [&["check", "release.yaml", "--demo"], args].concat();
         let said = home.ends(0, &args).stdout;
-        said.lines().find(|line| line.contains("capped")).map(|line| line.trim().to_owned()).unwrap_or(said)
+        said.lines()
+            .find(|line| line.contains("capped"))
+            .map(|line| line.trim().to_owned())
+            .unwrap_or(said)
     };
     assert!(cost(&[]).ends_with("capped at $0.5000"), "{}", cost(&[]));
-    assert!(cost(&["--max-cost", "2"]).ends_with("capped at $2.00"), "{}", cost(&[]));
+    assert!(
+        cost(&["--max-cost", "2"]).ends_with("capped at $2.00"),
+        "{}",
+        cost(&[])
+    );
     home.write("divisi.toml", "cost_max = 0.1\n");
     assert!(cost(&[]).ends_with("capped at $0.1000"), "{}", cost(&[]));
 }
@@ -186,7 +229,10 @@ fn check_asks_six_questions_of_a_plan() {
                                       capped at $1.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
-    home.write("release.yaml", &RELEASE.replace("    label: release notes", "    executor: echo"));
+    home.write(
+        "release.yaml",
+        &RELEASE.replace("    label: release notes", "    executor: echo"),
+    );
     insta::assert_snapshot!(home.ends(0, &["check", "release.yaml", "--demo", "--max-cost", "1"]).stdout, @"
     ✓ pattern identified?             graph of 4 tasks in 3 waves (2, 1, 1)
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another

@@ -6,7 +6,11 @@ use crate::home::{FLOW, Home};
 fn refused(code: i32, home: &Home, args: &[&str]) -> String {
     let said = home.ends(code, args);
     assert_eq!(said.stdout, "");
-    assert_eq!(home.ends(0, &["runs", "--json"]).stdout, "[]", "a run came of {args:?}");
+    assert_eq!(
+        home.ends(0, &["runs", "--json"]).stdout,
+        "[]",
+        "a run came of {args:?}"
+    );
     said.stderr
 }
 
@@ -61,8 +65,12 @@ fn flags_that_make_no_sense() {
 fn flows_that_are_not_there_or_cannot_be_read() {
     insta::assert_snapshot!(refused(2, &Home::new(), &["run", "flow.js", "--demo"]), @"error: there is no file flow.js");
     let saved = Home::with("flows/audit.js", crate::home::FLOW);
-    assert!(refused(2, &saved, &["run", "audti", "--demo"]).ends_with("hint: did you mean `audit`?"));
-    let broken = saved.ends(2, &["plan", "audit", "--demo", "--args", "{bad"]).stderr;
+    assert!(
+        refused(2, &saved, &["run", "audti", "--demo"]).ends_with("hint: did you mean `audit`?")
+    );
+    let broken = saved
+        .ends(2, &["plan", "audit", "--demo", "--args", "{bad"])
+        .stderr;
     insta::assert_snapshot!(broken, @r#"
     error: `--args` begins like JSON and cannot be read as JSON: key must be a string at line 1 column 2
       hint: put it in single quotes, so that the shell leaves it whole: '{"modules": ["auth"]}'
@@ -169,7 +177,10 @@ fn runs_that_are_not_there() {
 #[test]
 fn stores_that_are_none_or_too_new() {
     let home = with_flow(FLOW);
-    home.write("letter.txt", "this is no database, but it is long enough to be taken for one at first sight");
+    home.write(
+        "letter.txt",
+        "this is no database, but it is long enough to be taken for one at first sight",
+    );
     insta::assert_snapshot!(home.ends(1, &["run", "flow.js", "--demo", "--store", "letter.txt"]).stderr, @"
     error: ~/work/letter.txt is not a divisi store
       hint: name another file with `--store`

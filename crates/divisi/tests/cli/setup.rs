@@ -13,7 +13,12 @@ fn init_writes_what_can_be_run_at_once() {
       divisi run flows/audit.js            run it
     "#);
     home.ends(0, &["check", "flows/audit.js", "--demo", "--strict"]);
-    assert!(!home.ends(0, &["run", "flows/audit.js", "--demo"]).stdout.is_empty());
+    assert!(
+        !home
+            .ends(0, &["run", "flows/audit.js", "--demo"])
+            .stdout
+            .is_empty()
+    );
     assert!(home.ends(1, &["doctor"]).stdout.contains("Settings"));
 }
 
@@ -22,9 +27,19 @@ fn init_writes_what_can_be_run_at_once() {
 #[test]
 fn what_readme_types_works_with_its_own_flow_and_with_that_of_init() {
     let readme = include_str!("../../../../README.md");
-    let shown = readme.split("```js\n").nth(1).unwrap().split("```").next().unwrap();
-    let lines = readme.lines().filter(|line| line.starts_with("divisi ") && line.contains("flows/audit.js"));
-    let commands: Vec<&str> = lines.map(|line| line.split(" #").next().unwrap().trim()).collect();
+    let shown = readme
+        .split("```js\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let lines = readme
+        .lines()
+        .filter(|line| line.starts_with("divisi ") && line.contains("flows/audit.js"));
+    let commands: Vec<&str> = lines
+        .map(|line| line.split(" #").next().unwrap().trim())
+        .collect();
     assert!(commands.len() > 4, "{commands:?}");
     let of_init = Home::new();
     of_init.ends(0, &["init"]);
@@ -33,17 +48,32 @@ fn what_readme_types_works_with_its_own_flow_and_with_that_of_init() {
             let words = command.strip_prefix("divisi").unwrap();
             let mut shell = home.divisi(&[]);
             let binary = shell.get_program().to_owned();
-            let demo = if words.contains("--demo") { "" } else { " --demo" };
+            let demo = if words.contains("--demo") {
+                ""
+            } else {
+                " --demo"
+            };
             let typed = format!("'{}'{words}{demo}", binary.display());
             let of_home: Vec<_> = shell
                 .get_envs()
                 .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
                 .collect();
             shell = std::process::Command::new("sh");
-            shell.args(["-c", &typed]).current_dir(home.folder()).env_clear();
-            shell.envs(of_home.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            shell
+                .args(["-c", &typed])
+                .current_dir(home.folder())
+                .env_clear();
+            shell.envs(
+                of_home
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
             let output = shell.output().unwrap();
-            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{command}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
     }
 }
@@ -63,8 +93,8 @@ fn init_writes_over_nothing_unless_told_to() {
 
 #[test]
 fn tiers_of_the_settings_stand_among_the_models() {
-    let home =
-        Home::with("divisi.toml", "[tiers]\nhaiku = 'claude-sonnet-5-5'").variable("ANTHROPIC_API_KEY", "k");
+    let home = Home::with("divisi.toml", "[tiers]\nhaiku = 'claude-sonnet-5-5'")
+        .variable("ANTHROPIC_API_KEY", "k");
     let models = home.ends(0, &["models"]).stdout;
     let haiku = models.lines().find(|line| line.contains("haiku ")).unwrap();
     assert!(haiku.contains("claude-sonnet-5-5"), "{models}");
@@ -72,19 +102,35 @@ fn tiers_of_the_settings_stand_among_the_models() {
 
 #[test]
 fn a_model_without_a_price_is_a_problem_to_the_doctor() {
-    let home = Home::with("divisi.toml", "model = 'claude-unheard-of'").variable("ANTHROPIC_API_KEY", "k");
+    let home =
+        Home::with("divisi.toml", "model = 'claude-unheard-of'").variable("ANTHROPIC_API_KEY", "k");
     let said = home.ends(1, &["doctor"]).stdout;
-    assert!(said.contains("problem: model `claude-unheard-of` of `anthropic` has no price here"), "{said}");
+    assert!(
+        said.contains("problem: model `claude-unheard-of` of `anthropic` has no price here"),
+        "{said}"
+    );
 }
 
 #[test]
 fn declarations_completions_and_pages_are_written() {
     let home = Home::new();
-    assert!(home.ends(0, &["types"]).stdout.contains("declare function parallel"));
+    assert!(
+        home.ends(0, &["types"])
+            .stdout
+            .contains("declare function parallel")
+    );
     home.ends(0, &["types", "-o", "divisi.d.ts"]);
-    assert!(home.read("divisi.d.ts").contains("declare function parallel"));
+    assert!(
+        home.read("divisi.d.ts")
+            .contains("declare function parallel")
+    );
     for shell in ["bash", "zsh", "fish"] {
-        assert!(home.ends(0, &["completions", shell]).stdout.contains("decompose"), "{shell}");
+        assert!(
+            home.ends(0, &["completions", shell])
+                .stdout
+                .contains("decompose"),
+            "{shell}"
+        );
     }
     assert!(home.ends(0, &["man"]).stdout.contains(".TH divisi"));
     home.ends(0, &["man", "-o", "man"]);

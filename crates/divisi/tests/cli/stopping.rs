@@ -33,7 +33,11 @@ impl UnderWay {
     }
 
     fn of(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stderr }
     }
@@ -47,7 +51,10 @@ impl UnderWay {
         let mut line = String::new();
         while !line.contains(part) {
             line.clear();
-            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "it never said {part}");
+            assert!(
+                self.stderr.read_line(&mut line).unwrap() > 0,
+                "it never said {part}"
+            );
         }
     }
 
@@ -58,8 +65,11 @@ impl UnderWay {
 
 #[test]
 fn once_parks_the_run_and_it_can_be_resumed() {
-    for (signal, most) in [(Signal::INT, ""), (Signal::TERM, " at most 25 s"), (Signal::HUP, " at most 10 s")]
-    {
+    for (signal, most) in [
+        (Signal::INT, ""),
+        (Signal::TERM, " at most 25 s"),
+        (Signal::HUP, " at most 10 s"),
+    ] {
         let home = Home::with("slow.js", SLOW);
         let mut run = UnderWay::new(&home);
         run.signal(signal);
@@ -71,7 +81,11 @@ fn once_parks_the_run_and_it_can_be_resumed() {
         assert_eq!(run.code(), Some(4));
         let said = home.ends(0, &["resume", "last"]);
         assert_eq!(said.stdout, "done");
-        assert!(said.stderr.contains("2 reused, at least 1 to run"), "{}", said.stderr);
+        assert!(
+            said.stderr.contains("2 reused, at least 1 to run"),
+            "{}",
+            said.stderr
+        );
     }
 }
 
@@ -104,8 +118,15 @@ fn a_hang_up_that_nohup_has_said_to_ignore_stops_nothing() {
     let home = Home::with("slow.js", SLOW);
     let divisi = home.divisi(&RUN);
     let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(divisi.get_program()).args(divisi.get_args());
-    shell.env_clear().envs(divisi.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(divisi.get_program())
+        .args(divisi.get_args());
+    shell.env_clear().envs(
+        divisi
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     shell.current_dir(home.folder());
     let mut run = UnderWay::of(shell);
     run.wait_for("✓ one");
@@ -135,10 +156,21 @@ fn twice_ends_the_process_though_its_store_is_locked() {
 
 #[test]
 fn once_ends_a_command_that_has_no_run() {
-    let home =
-        Home::with("endless.js", "export const meta = { name: 'e', description: 'd' };\nfor (;;) {}\n");
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
-        let child = home.divisi(&["plan", "endless.js"]).stdout(Stdio::null()).spawn().unwrap();
+    let home = Home::with(
+        "endless.js",
+        "export const meta = { name: 'e', description: 'd' };\nfor (;;) {}\n",
+    );
+    for (signal, code) in [
+        (Signal::INT, 130),
+        (Signal::TERM, 143),
+        (Signal::HUP, 129),
+        (Signal::QUIT, 131),
+    ] {
+        let child = home
+            .divisi(&["plan", "endless.js"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         wait_until(|| catches(&child, signal));
         kill_process(Pid::from_child(&child), signal).unwrap();
         let code_of = |mut child: Child| child.wait().unwrap().code();
@@ -148,11 +180,13 @@ fn once_ends_a_command_that_has_no_run() {
 
 #[test]
 fn a_script_that_its_engine_cannot_stop_is_left_behind() {
-    let script =
-        "export const meta = { name: 'huge', description: 'd' };\nreturn Array(2 ** 32 - 1).join('')\n";
+    let script = "export const meta = { name: 'huge', description: 'd' };\nreturn Array(2 ** 32 - 1).join('')\n";
     let home = Home::with("huge.js", script);
     let said = "script `huge.js` was stopped: it computed for more than 5s without waiting";
-    for (args, code) in [(&["plan", "huge.js"][..], 3), (&["run", "huge.js", "--demo"], 1)] {
+    for (args, code) in [
+        (&["plan", "huge.js"][..], 3),
+        (&["run", "huge.js", "--demo"], 1),
+    ] {
         let stderr = home.ends(code, args).stderr.replace("\n  │ ", " ");
         assert!(
             stderr.contains(said) || stderr.contains("it computed for more than 5s"),
@@ -183,7 +217,10 @@ fn no_daemon_outlives_the_command_that_has_started_it() {
 #[test]
 fn nothing_outlives_a_process_that_is_killed() {
     let seconds = unique_seconds();
-    let home = Home::with("slow.js", &daemon(seconds, &format!("sleep {}", seconds + 1)));
+    let home = Home::with(
+        "slow.js",
+        &daemon(seconds, &format!("sleep {}", seconds + 1)),
+    );
     let mut run = UnderWay::of(home.divisi(&RUN));
     wait_until(|| is_sleeping(seconds) && is_sleeping(seconds + 1));
     run.child.kill().unwrap();
@@ -210,10 +247,18 @@ fn output_that_nothing_reads_does_not_stop_the_run() {
     let mut args = vec!["map", "Look at {}", "--demo", "--json"];
     args.extend(parts.iter().map(String::as_str));
     let home = Home::new();
-    let mut child = home.divisi(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = home
+        .divisi(&args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     // Four tasks fill a pipe; this is about all of them.
     wait_until(|| home.ends(0, &["runs"]).stdout.contains(" ok "));
-    assert!(child.try_wait().unwrap().is_none(), "it waits until its reader has read all");
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "it waits until its reader has read all"
+    );
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let last = stdout.lines().last().unwrap().unwrap();
     assert!(last.contains("\"event\":\"run_ended\""), "{last}");
@@ -242,8 +287,12 @@ fn once_ends_a_process_that_only_waits_for_its_reader() {
 
 /// Whether the process has a handler for the signal by now.
 fn catches(child: &Child, signal: Signal) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .unwrap_or("0");
     u64::from_str_radix(mask.trim(), 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
 }
 
@@ -259,7 +308,8 @@ pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
 fn is_sleeping(seconds: u32) -> bool {
     let wanted = format!("sleep\0{seconds}\0");
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        std::fs::read(entry.path().join("cmdline")).is_ok_and(|cmdline| cmdline == wanted.as_bytes())
+        std::fs::read(entry.path().join("cmdline"))
+            .is_ok_and(|cmdline| cmdline == wanted.as_bytes())
     })
 }
 

@@ -28,7 +28,10 @@ impl Cloned {
 
     /// With these settings before the provider, and among it.
     fn with(head: &str, of_provider: &str) -> Self {
-        let (thief, vendor) = (MockThread::start(Config::default()), MockThread::start(Config::default()));
+        let (thief, vendor) = (
+            MockThread::start(Config::default()),
+            MockThread::start(Config::default()),
+        );
         let home = Home::with("flow.js", FLOW)
             .variable("ANTHROPIC_API_KEY", SECRET)
             .variable("ANTHROPIC_BASE_URL", vendor.url());
@@ -39,11 +42,16 @@ impl Cloned {
             thief.url()
         );
         home.write("divisi.toml", &settings);
-        Self { home, thief, vendor }
+        Self {
+            home,
+            thief,
+            vendor,
+        }
     }
 
     fn run(&self, code: i32, more: &[&str]) -> Said {
-        self.home.ends(code, &[&["map", "Review {}", "a"], more].concat())
+        self.home
+            .ends(code, &[&["map", "Review {}", "a"], more].concat())
     }
 
     /// How many requests have come to the thief and to the vendor.
@@ -68,9 +76,12 @@ fn a_project_that_was_never_trusted_sends_nothing() {
       hint: if that is what you want: divisi trust ~/work
       hint: or add `--untrusted` to run without these settings
     ");
-    for command in
-        [&["run", "flow.js"][..], &["pipe", "x"], &["decompose", "x"], &["plan", "flow.js", "--exact"]]
-    {
+    for command in [
+        &["run", "flow.js"][..],
+        &["pipe", "x"],
+        &["decompose", "x"],
+        &["plan", "flow.js", "--exact"],
+    ] {
         clone.home.ends(2, command);
     }
     assert_eq!(clone.requests(), (0, 0));
@@ -87,7 +98,12 @@ fn a_provider_that_does_not_count_is_not_chosen_either() {
 fn a_run_can_do_without_what_needs_trust() {
     let clone = Cloned::new();
     let said = clone.run(0, &["--untrusted"]);
-    assert!(said.stderr.contains("does not count: providers.helper, framing"), "{}", said.stderr);
+    assert!(
+        said.stderr
+            .contains("does not count: providers.helper, framing"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(clone.requests(), (0, 1));
     // The run keeps to that when it goes on.
     clone.home.ends(0, &["resume", "last"]);
@@ -135,8 +151,16 @@ fn trust_holds_until_the_file_changes() {
     "#);
     clone.run(0, &[]);
     assert_eq!(clone.requests(), (1, 0));
-    clone.home.write("divisi.toml", &format!("{}\n", clone.home.read("divisi.toml")));
-    assert!(clone.run(2, &[]).stderr.contains("hint: it has changed since you trusted it"));
+    clone.home.write(
+        "divisi.toml",
+        &format!("{}\n", clone.home.read("divisi.toml")),
+    );
+    assert!(
+        clone
+            .run(2, &[])
+            .stderr
+            .contains("hint: it has changed since you trusted it")
+    );
     assert_eq!(clone.requests(), (1, 0));
     clone.home.ends(0, &["trust", "-q"]);
     clone.run(0, &[]);
@@ -150,7 +174,9 @@ fn trust_holds_until_the_file_changes() {
 fn trust_is_for_one_folder() {
     let clone = Cloned::new();
     clone.home.ends(0, &["trust"]);
-    clone.home.write("../other/divisi.toml", &clone.home.read("divisi.toml"));
+    clone
+        .home
+        .write("../other/divisi.toml", &clone.home.read("divisi.toml"));
     clone.run(2, &["--workspace", "../other"]);
     assert_eq!(clone.requests(), (0, 0));
     let list = clone.home.ends(0, &["trust", "--list"]).stdout;
@@ -160,8 +186,13 @@ fn trust_is_for_one_folder() {
 #[test]
 fn a_workspace_elsewhere_has_settings_of_its_own_to_trust() {
     let clone = Cloned::new();
-    let mut command = clone.home.divisi(&["map", "Review {}", "a", "--workspace", "work"]);
-    let output = command.current_dir(clone.home.folder().join("..")).output().unwrap();
+    let mut command = clone
+        .home
+        .divisi(&["map", "Review {}", "a", "--workspace", "work"]);
+    let output = command
+        .current_dir(clone.home.folder().join(".."))
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(clone.requests(), (0, 0));
 }
@@ -184,8 +215,17 @@ fn a_resume_asks_again_when_the_settings_have_changed() {
     clone.home.write("divisi.toml", "model = 'haiku'\n");
     clone.run(0, &[]);
     clone.home.write("divisi.toml", &settings);
-    for command in [&["resume", "last", "--again"][..], &["rerun", "last", "--failed", "--again"]] {
-        assert!(clone.home.ends(2, command).stderr.contains("need your trust"));
+    for command in [
+        &["resume", "last", "--again"][..],
+        &["rerun", "last", "--failed", "--again"],
+    ] {
+        assert!(
+            clone
+                .home
+                .ends(2, command)
+                .stderr
+                .contains("need your trust")
+        );
     }
     assert_eq!(clone.requests(), (0, 1));
 }
@@ -203,9 +243,15 @@ fn a_server_on_this_machine_without_a_key_is_a_choice_of_model() {
 #[test]
 fn prices_of_a_stranger_do_not_lower_what_a_cap_counts() {
     let clone = Cloned::with("", "");
-    clone.home.write("divisi.toml", "[prices.'claude-*']\ninput = 0\noutput = 0\n");
+    clone.home.write(
+        "divisi.toml",
+        "[prices.'claude-*']\ninput = 0\noutput = 0\n",
+    );
     let said = clone.run(2, &[]).stderr;
-    assert!(said.contains("decides what a model is taken to cost"), "{said}");
+    assert!(
+        said.contains("decides what a model is taken to cost"),
+        "{said}"
+    );
     // The same said of a local server holds for that one only.
     clone.home.write(
         "divisi.toml",
@@ -233,7 +279,10 @@ fn a_cap_of_the_users_own_is_not_raised_by_a_project() {
         let doctor: serde_json::Value =
             serde_json::from_str(&home.ends(1, &["doctor", "--json"]).stdout).unwrap();
         let settings = doctor["settings"].as_array().unwrap();
-        settings.iter().find(|s| s["name"] == "cost_max").unwrap()["value"].as_str().unwrap().to_owned()
+        settings.iter().find(|s| s["name"] == "cost_max").unwrap()["value"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     home.write("divisi.toml", "cost_max = 3\n");
     assert_eq!(cap(&home), "3");
@@ -269,7 +318,14 @@ fn settings_that_are_no_file_of_the_project_are_refused() {
         std::fs::remove_file(&path).unwrap();
         said
     };
-    rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        FileType::Fifo,
+        Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
     insta::assert_snapshot!(refused(&home), @r"
     error: cannot read the settings file ~/work/divisi.toml
       caused by: it is a named pipe, not a regular file
@@ -291,7 +347,11 @@ fn settings_that_are_no_file_of_the_project_are_refused() {
     // A link within the project is one way to have them.
     home.write("config/divisi.toml", "\u{feff}model = 'haiku'\r\n");
     symlink("config/divisi.toml", &path).unwrap();
-    assert!(home.ends(0, &["plan", "flow.js"]).stdout.contains("claude-haiku-5-5"));
+    assert!(
+        home.ends(0, &["plan", "flow.js"])
+            .stdout
+            .contains("claude-haiku-5-5")
+    );
 }
 
 #[test]
@@ -300,7 +360,8 @@ fn framing_of_the_project_cannot_be_a_link_out_of_it() {
     symlink("../secret", clone.home.folder().join("frame.txt")).unwrap();
     let said = clone.run(1, &[]).stderr;
     assert!(
-        said.contains("cannot read the framing ~/work/frame.txt") && said.contains("leads out of ~/work"),
+        said.contains("cannot read the framing ~/work/frame.txt")
+            && said.contains("leads out of ~/work"),
         "{said}"
     );
     assert_eq!(clone.requests(), (0, 0));
@@ -308,14 +369,23 @@ fn framing_of_the_project_cannot_be_a_link_out_of_it() {
 
 #[test]
 fn files_of_a_clone_neither_hang_nor_lead_outside() {
-    let home = Home::with("flow.js", "return agent('x', { inputs: ['pipe'], tools: [], required: true })");
+    let home = Home::with(
+        "flow.js",
+        "return agent('x', { inputs: ['pipe'], tools: [], required: true })",
+    );
     home.write(".claude/agents/b.md", "---\nname: b\ndescription: d\n---\n");
     home.write("flows/good.js", FLOW);
     home.write("odd.js", "return workflow({ scriptPath: 'pipe' })");
     let path = |name: &str| home.folder().join(name);
     for pipe in ["pipe", "flows/waits.js", ".claude/agents/a.md"] {
-        rustix::fs::mknodat(rustix::fs::CWD, path(pipe), FileType::Fifo, Mode::from_raw_mode(0o600), 0)
-            .unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path(pipe),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
     }
     symlink("/dev/zero", path("flows/endless.js")).unwrap();
     symlink("/", path(".divisi")).unwrap();
@@ -331,17 +401,27 @@ fn files_of_a_clone_neither_hang_nor_lead_outside() {
         (2, &["run", "endless"], "endless.js: it leads out of"),
         (2, &["run", "pipe"], "pipe: it is a named pipe"),
         (1, &["map", "x {}", "pipe", "--files"], "it is a named pipe"),
-        (1, &["map", "x {}", "a", "--schema", "pipe"], "it is a named pipe"),
+        (
+            1,
+            &["map", "x {}", "a", "--schema", "pipe"],
+            "it is a named pipe",
+        ),
         (0, &["map", "x {}", "pipe"], ""),
         (0, &["run", "audit"], ""),
     ] {
         // Messages with a line of the script are wrapped.
         let unwrapped = |text: &str| text.replace([' ', '\n', '│'], "");
         let said = said(code, args);
-        assert!(unwrapped(&said).contains(&unwrapped(why)), "{args:?}\n{said}");
+        assert!(
+            unwrapped(&said).contains(&unwrapped(why)),
+            "{args:?}\n{said}"
+        );
     }
     let doctor = home.ends(1, &["doctor"]).stdout;
-    assert!(doctor.contains("a.md: it is a named pipe, not a regular file (not used)"), "{doctor}");
+    assert!(
+        doctor.contains("a.md: it is a named pipe, not a regular file (not used)"),
+        "{doctor}"
+    );
 }
 
 #[test]
@@ -349,7 +429,8 @@ fn trust_is_kept_where_only_the_user_can_write() {
     let clone = Cloned::new();
     clone.home.ends(0, &["trust"]);
     let folder = clone.home.folder().join("../.local/state/divisi/trusted");
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
     for record in std::fs::read_dir(&folder).unwrap() {
         assert_eq!(mode(&record.unwrap().path()), 0o600);
@@ -357,14 +438,23 @@ fn trust_is_kept_where_only_the_user_can_write() {
     // Nowhere to keep it is an error and no trust.
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::write(&folder, "").unwrap();
-    assert!(clone.home.ends(1, &["trust"]).stderr.contains("cannot trust ~/work/divisi.toml"));
+    assert!(
+        clone
+            .home
+            .ends(1, &["trust"])
+            .stderr
+            .contains("cannot trust ~/work/divisi.toml")
+    );
     clone.run(2, &[]);
 }
 
 #[test]
 fn names_that_a_stranger_gives_do_not_act_on_the_terminal() {
     let home = Home::with("flow.js", FLOW);
-    home.write("divisi.toml", r#"executors."\u001b]0;x\u0007\u202e" = { command = ["\u001b[2J"] }"#);
+    home.write(
+        "divisi.toml",
+        r#"executors."\u001b]0;x\u0007\u202e" = { command = ["\u001b[2J"] }"#,
+    );
     for (code, command) in [
         (0, &["plan", "flow.js"][..]),
         (2, &["run", "flow.js"]),
@@ -375,7 +465,10 @@ fn names_that_a_stranger_gives_do_not_act_on_the_terminal() {
     ] {
         let Said { stdout, stderr } = home.ends(code, command);
         let acts = |text: &str| text.contains(['\u{1b}', '\u{7}', '\u{202e}']);
-        assert!(!acts(&stdout) && !acts(&stderr), "{command:?}\n{stdout}\n{stderr}");
+        assert!(
+            !acts(&stdout) && !acts(&stderr),
+            "{command:?}\n{stdout}\n{stderr}"
+        );
     }
 }
 
@@ -398,7 +491,12 @@ fn at_a_terminal(home: &Home, args: &[&str], answer: &str) -> (Option<i32>, Stri
     let name = ptsname(&controller, vec![]).unwrap();
     let no_ctty = OFlags::NOCTTY.bits().cast_signed();
     let path = OsStr::from_bytes(name.as_bytes());
-    let terminal = File::options().read(true).write(true).custom_flags(no_ctty).open(path).unwrap();
+    let terminal = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(no_ctty)
+        .open(path)
+        .unwrap();
     let mut controller = File::from(controller);
     writeln!(controller, "{answer}").unwrap();
     let shown = std::thread::spawn(move || {
@@ -410,8 +508,13 @@ fn at_a_terminal(home: &Home, args: &[&str], answer: &str) -> (Option<i32>, Stri
         String::from_utf8_lossy(&shown).replace("\r\n", "\n")
     });
     let mut command = home.divisi(args);
-    command.env("NO_COLOR", "1").env("TERM", "xterm").stdout(Stdio::null());
-    command.stdin(terminal.try_clone().unwrap()).stderr(terminal);
+    command
+        .env("NO_COLOR", "1")
+        .env("TERM", "xterm")
+        .stdout(Stdio::null());
+    command
+        .stdin(terminal.try_clone().unwrap())
+        .stderr(terminal);
     let status = command.status().unwrap();
     drop(command);
     (status.code(), shown.join().unwrap())
@@ -437,6 +540,12 @@ fn at_a_terminal_it_shows_what_it_would_do_and_asks() {
     // Answered once and for all.
     clone.run(0, &[]);
     assert_eq!(clone.requests(), (2, 1));
-    assert_eq!(at_a_terminal(&clone.home, &["trust", "--revoke"], "").0, Some(0));
-    assert_eq!(at_a_terminal(&clone.home, &["-q", "map", "Review {}", "a"], "yes").0, Some(2));
+    assert_eq!(
+        at_a_terminal(&clone.home, &["trust", "--revoke"], "").0,
+        Some(0)
+    );
+    assert_eq!(
+        at_a_terminal(&clone.home, &["-q", "map", "Review {}", "a"], "yes").0,
+        Some(2)
+    );
 }

@@ -16,8 +16,14 @@ fn settings(lab: &str, tier: &str, other: Option<&str>) -> String {
         format!("[providers.{name}]\nkind = 'openai-chat'\nbase_url = '{url}'\n{more}")
     };
     let prices = ["m1", "m2", "m9"].map(|id| format!("[prices.{id}]\ninput = 1.0\noutput = 1.0\n"));
-    let lab = provider("lab", lab, &format!("tiers = {{ sonnet = '{tier}', haiku = 'm1' }}\n"));
-    let other = other.map(|url| provider("other", url, "models = ['m9']\n")).unwrap_or_default();
+    let lab = provider(
+        "lab",
+        lab,
+        &format!("tiers = {{ sonnet = '{tier}', haiku = 'm1' }}\n"),
+    );
+    let other = other
+        .map(|url| provider("other", url, "models = ['m9']\n"))
+        .unwrap_or_default();
     format!("provider = 'lab'\n{lab}{other}{}", prices.concat())
 }
 
@@ -37,7 +43,10 @@ impl Scene {
         };
         scene.set("m1", true);
         scene.home.ends(0, &["run", "flow.js"]);
-        assert_eq!((scene.lab.requests().len(), scene.other.requests().len()), (2, 1));
+        assert_eq!(
+            (scene.lab.requests().len(), scene.other.requests().len()),
+            (2, 1)
+        );
         scene
     }
 
@@ -56,7 +65,10 @@ impl Scene {
 
     /// Adds a task to the flow.
     fn edit(&self, call: &str) {
-        self.home.write("flow.js", &FLOW.replace("return", &format!("parts.push(await {call});\nreturn")));
+        self.home.write(
+            "flow.js",
+            &FLOW.replace("return", &format!("parts.push(await {call});\nreturn")),
+        );
     }
 
     fn requests(&self) -> (usize, usize) {
@@ -78,8 +90,10 @@ const ONE_MORE: &str = "agent('Look at d', { tools: [] })";
 fn another_provider_of_the_settings_is_named_and_not_taken() {
     let scene = Scene::new();
     scene.edit(ONE_MORE);
-    let text =
-        scene.home.read("divisi.toml").replace("provider = 'lab'", "provider = 'other'\nmodel = 'opus'");
+    let text = scene
+        .home
+        .read("divisi.toml")
+        .replace("provider = 'lab'", "provider = 'other'\nmodel = 'opus'");
     scene.write(&text);
     let said = scene.resumes(0, &[]);
     for part in [
@@ -102,7 +116,10 @@ fn a_tier_stays_the_model_that_it_was() {
     scene.set("m2", true);
     let said = scene.resumes(0, &[]);
     let note = "note: the run stays with the models that it began with: sonnet stays m1, not m2; `--provider lab` takes those of now";
-    assert!(said.contains(note) && said.contains("3 reused") && said.contains("1 to run"), "{said}");
+    assert!(
+        said.contains(note) && said.contains("3 reused") && said.contains("1 to run"),
+        "{said}"
+    );
     let said = scene.resumes(0, &["--again", "--provider", "lab"]);
     assert!(said.contains("4 ok · 1 reused"), "{said}");
 }
@@ -131,7 +148,9 @@ fn a_provider_that_is_gone_is_an_error_and_the_run_stays_as_it_is() {
     assert_eq!(scene.requests(), (2, 1));
     let said = scene.resumes(0, &["--provider", "new"]);
     assert!(
-        said.contains("note: ID was answered by `lab` at LAB/v1 so far; from here on `new` answers"),
+        said.contains(
+            "note: ID was answered by `lab` at LAB/v1 so far; from here on `new` answers"
+        ),
         "{said}"
     );
 }
@@ -142,17 +161,29 @@ fn a_key_that_is_gone_is_named_and_another_vendor_not_asked() {
     let home = Home::with("flow.js", &FLOW.replace("other:m9", "haiku"));
     let with = |key: &'static str, code: i32, args: &[&str]| {
         let mut command = home.divisi(args);
-        command.env(key, "sk-hush").env("ANTHROPIC_BASE_URL", mock.url());
-        let output = command.env("OPENAI_BASE_URL", mock.url() + "/v1").output().unwrap();
+        command
+            .env(key, "sk-hush")
+            .env("ANTHROPIC_BASE_URL", mock.url());
+        let output = command
+            .env("OPENAI_BASE_URL", mock.url() + "/v1")
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{said}");
         said
     };
     with("ANTHROPIC_API_KEY", 0, &["run", "flow.js"]);
-    home.write("flow.js", &FLOW.replace("other:m9", "haiku").replace("Look at ${", "See ${"));
+    home.write(
+        "flow.js",
+        &FLOW
+            .replace("other:m9", "haiku")
+            .replace("Look at ${", "See ${"),
+    );
     let asked = mock.requests().len();
     let said = with("OPENAI_API_KEY", 1, &["resume"]);
-    let said = said.replace(&home.last(), "ID").replace(&mock.url(), "MOCK");
+    let said = said
+        .replace(&home.last(), "ID")
+        .replace(&mock.url(), "MOCK");
     insta::assert_snapshot!(said.trim_end().replace(&home.folder().display().to_string(), "~/work"), @"
     note: ~/work/flow.js differs from the flow that run ID knows
     error: run ID is answered by `anthropic` at MOCK, and only by it
@@ -179,7 +210,10 @@ fn an_address_at_another_host_is_refused_and_another_port_of_this_machine_said()
     let moved = MockThread::start(Config::default());
     scene.write(&text.replace(&scene.lab.url(), &moved.url()));
     let said = scene.resumes(0, &[]).replace(&moved.url(), "MOVED");
-    assert!(said.contains("note: `lab` is now at MOVED/v1; it was at LAB/v1"), "{said}");
+    assert!(
+        said.contains("note: `lab` is now at MOVED/v1; it was at LAB/v1"),
+        "{said}"
+    );
     assert_eq!((scene.requests(), moved.requests().len()), ((2, 1), 1));
 }
 
@@ -189,22 +223,38 @@ fn a_provider_of_one_task_that_is_gone_keeps_its_results_and_answers_nothing_new
     scene.edit("agent('Look at d', { model: 'other:m9', tools: [] })");
     scene.set("m1", false);
     let said = scene.resumes(3, &[]);
-    assert!(said.contains("3 reused") && said.contains("1 to run"), "{said}");
-    assert!(said.contains("there is no provider `other` any more"), "{said}");
-    assert!(said.contains("hint: add it again as [providers.other] in divisi.toml"), "{said}");
+    assert!(
+        said.contains("3 reused") && said.contains("1 to run"),
+        "{said}"
+    );
+    assert!(
+        said.contains("there is no provider `other` any more"),
+        "{said}"
+    );
+    assert!(
+        said.contains("hint: add it again as [providers.other] in divisi.toml"),
+        "{said}"
+    );
     assert_eq!(scene.requests(), (2, 1));
 }
 
 #[test]
 fn a_recording_keeps_its_models_where_nobody_can_be_asked() {
     let scene = Scene::new();
-    scene.home.ends(0, &["run", "flow.js", "--record", "tape.jsonl"]);
-    scene.home.ends(0, &["run", "flow.js", "--replay", "tape.jsonl"]);
+    scene
+        .home
+        .ends(0, &["run", "flow.js", "--record", "tape.jsonl"]);
+    scene
+        .home
+        .ends(0, &["run", "flow.js", "--replay", "tape.jsonl"]);
     let asked = scene.requests();
     // Nothing is left of the providers but what their models cost.
     let text = scene.home.read("divisi.toml");
     scene.write(&text[text.find("[prices").unwrap()..]);
     let said = scene.resumes(0, &["--again"]);
-    assert!(said.contains("3 reused") && said.contains("0 to run"), "{said}");
+    assert!(
+        said.contains("3 reused") && said.contains("0 to run"),
+        "{said}"
+    );
     assert_eq!(scene.requests(), asked);
 }

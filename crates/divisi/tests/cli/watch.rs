@@ -24,7 +24,11 @@ fn begun() -> (Home, Child) {
     let store = home.folder().join("runs.db");
     let home = home.variable("DIVISI_STORE", store.display().to_string());
     let mut run = home.divisi(&["run", "held.js", "--demo", "--allow", "run"]);
-    let mut run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = run
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("✓ first")));
     // What it says further must not stop it.
@@ -35,7 +39,10 @@ fn begun() -> (Home, Child) {
 #[test]
 fn a_library_follows_a_run_of_another_process_to_its_end() {
     let (home, mut run) = begun();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let store = Arc::new(SqliteStore::open(home.folder().join("runs.db")).unwrap());
     let engine = Engine::new(store);
     let id = RunId::new(home.last()).unwrap();
@@ -52,26 +59,44 @@ fn a_library_follows_a_run_of_another_process_to_its_end() {
         (followed, engine.view(&id).await.unwrap().0)
     });
     assert!(run.wait().unwrap().success());
-    assert!(followed.iter().enumerate().all(|(place, recorded)| recorded.position.0 == place as u64));
+    assert!(
+        followed
+            .iter()
+            .enumerate()
+            .all(|(place, recorded)| recorded.position.0 == place as u64)
+    );
     assert_eq!(RunView::of(&followed), read);
-    assert_eq!((read.stage, read.counts.ok), (Stage::Ended(RunStatus::Ok), 3));
+    assert_eq!(
+        (read.stage, read.counts.ok),
+        (Stage::Ended(RunStatus::Ok), 3)
+    );
 }
 
 #[test]
 fn a_person_watches_a_run_of_another_process() {
     let (home, mut run) = begun();
     let mut watch = home.divisi(&["watch"]);
-    let mut watch = watch.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut watch = watch
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stderr = BufReader::new(watch.stderr.take().unwrap());
     let mut said = String::new();
     stderr.read_line(&mut said).unwrap();
-    assert!(said.ends_with(": 1 of 2 tasks have ended so far\n"), "{said}");
+    assert!(
+        said.ends_with(": 1 of 2 tasks have ended so far\n"),
+        "{said}"
+    );
     home.write("go", "");
     stderr.read_to_string(&mut said).unwrap();
     assert!(watch.wait().unwrap().success(), "{said}");
     assert!(run.wait().unwrap().success());
     assert!(said.contains("✓ end"), "{said}");
-    assert!(!said.contains("✓ first"), "what was before is not told: {said}");
+    assert!(
+        !said.contains("✓ first"),
+        "what was before is not told: {said}"
+    );
     let again = home.ends(0, &["watch", "--json"]).stdout;
     assert!(
         again.starts_with(r#"{"run":""#) && again.contains(r#""event":"run_ended","status":"ok""#),

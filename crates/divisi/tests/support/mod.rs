@@ -17,7 +17,10 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(config: Config) -> Self {
-        Self { mock: MockThread::start(config), home: tempfile::tempdir().unwrap() }
+        Self {
+            mock: MockThread::start(config),
+            home: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// The same with an empty home and the same mock.
@@ -58,7 +61,11 @@ impl Machine {
 
     /// Starts it and lets it go on.
     pub(crate) fn spawn(&self, args: &[&str]) -> Child {
-        self.divisi(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        self.divisi(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     /// How many requests the mock has had.
@@ -68,14 +75,22 @@ impl Machine {
 
     /// How many replies the journal holds.
     pub(crate) fn replies_recorded(&self) -> u64 {
-        self.count("SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'turn_ended'")
+        self.count(
+            "SELECT count(*) FROM events WHERE json_extract(event, '$.event') = 'turn_ended'",
+        )
     }
 
     /// A number out of the store; zero while there is no store.
     pub(crate) fn count(&self, sql: &str) -> u64 {
         let open = || rusqlite::Connection::open(self.store()).ok();
-        let number = |store: rusqlite::Connection| store.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
-        self.store().exists().then(open).flatten().and_then(number).unwrap_or(0) as u64
+        let number =
+            |store: rusqlite::Connection| store.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
+        self.store()
+            .exists()
+            .then(open)
+            .flatten()
+            .and_then(number)
+            .unwrap_or(0) as u64
     }
 }
 
@@ -84,7 +99,10 @@ pub(crate) const SECRET: &str = "sk-ant-must-not-be-seen";
 
 /// The root of this repository.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// Source files of this repository, as agents name them.
@@ -94,8 +112,10 @@ pub(crate) fn files() -> Vec<String> {
     collect(&core, &mut files);
     collect(&repository().join("crates/divisi-engine/src"), &mut files);
     let root = repository();
-    let mut files: Vec<String> =
-        files.iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect();
+    let mut files: Vec<String> = files
+        .iter()
+        .map(|path| path.strip_prefix(&root).unwrap().display().to_string())
+        .collect();
     files.sort();
     files.truncate(FILES);
     assert_eq!(files.len(), FILES);
@@ -118,7 +138,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 pub(crate) fn whole_flow(latency_ms: u64) -> Config {
     let audit = |file: &String| {
         let when = When::prompt(format!("Audit the file {file}.")).tool_result(false);
-        Rule::new(when, Reply::tool_call("read_file", serde_json::json!({ "path": file })))
+        Rule::new(
+            when,
+            Reply::tool_call("read_file", serde_json::json!({ "path": file })),
+        )
     };
     let mut rules: Vec<Rule> = files().iter().map(audit).collect();
     rules.push(Rule::new(
@@ -131,10 +154,19 @@ pub(crate) fn whole_flow(latency_ms: u64) -> Config {
         part("errors", "Compare the errors.", &[]),
         part("both", "Join {{names}} and {{errors}}.", &["names", "errors"]),
     ]});
-    rules.push(Rule::new(When { schema: Some(true), ..When::prompt("have in common") }, Reply::Json(plan)));
+    rules.push(Rule::new(
+        When {
+            schema: Some(true),
+            ..When::prompt("have in common")
+        },
+        Reply::Json(plan),
+    ));
     Config {
         rules,
-        latency: Latency { first_byte_ms: latency_ms, ..Latency::default() },
+        latency: Latency {
+            first_byte_ms: latency_ms,
+            ..Latency::default()
+        },
         requests_kept_max: 10_000,
         ..Config::default()
     }

@@ -7,9 +7,18 @@ use std::process::Output;
 
 /// The list prices, in picodollars a token.
 pub(crate) const PRICES: [(&str, Price); 3] = [
-    ("claude-haiku-5-5", price(100_000, 125_000, 200_000, 10_000, 500_000)),
-    ("claude-sonnet-5-5", price(2_000_000, 2_500_000, 4_000_000, 100_000, 10_000_000)),
-    ("claude-opus-5-5", price(4_000_000, 5_000_000, 8_000_000, 200_000, 20_000_000)),
+    (
+        "claude-haiku-5-5",
+        price(100_000, 125_000, 200_000, 10_000, 500_000),
+    ),
+    (
+        "claude-sonnet-5-5",
+        price(2_000_000, 2_500_000, 4_000_000, 100_000, 10_000_000),
+    ),
+    (
+        "claude-opus-5-5",
+        price(4_000_000, 5_000_000, 8_000_000, 200_000, 20_000_000),
+    ),
 ];
 
 const fn price(
@@ -19,13 +28,23 @@ const fn price(
     cache_read: u64,
     output: u64,
 ) -> Price {
-    Price { input, cache_write_short, cache_write_long, cache_read, output }
+    Price {
+        input,
+        cache_write_short,
+        cache_write_long,
+        cache_read,
+        output,
+    }
 }
 
 /// The same mock with the list prices.
 pub(crate) fn prices(config: Config) -> Config {
     let prices = PRICES.map(|(model, price)| (model.to_owned(), price));
-    Config { prices: prices.into(), retry_after_ms: 1, ..config }
+    Config {
+        prices: prices.into(),
+        retry_after_ms: 1,
+        ..config
+    }
 }
 
 /// Everything a command has printed.
@@ -36,10 +55,14 @@ pub(crate) fn said(output: &Output) -> String {
 /// The ledger of the last run.
 pub(crate) fn bill(machine: &Machine) -> Value {
     let output = machine.run(&["cost", "--json"]);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
 }
 
 /// An amount of the ledger, in picodollars.
 pub(crate) fn pico(value: &Value) -> u128 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no amount")).into()
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no amount"))
+        .into()
 }

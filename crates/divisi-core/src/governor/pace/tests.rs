@@ -9,7 +9,10 @@ struct Two {
 
 impl Two {
     fn new(settings: [RateSettings; 2]) -> Self {
-        Self { governors: settings.map(|settings| Governor::new(&settings)), between: Pace::default() }
+        Self {
+            governors: settings.map(|settings| Governor::new(&settings)),
+            between: Pace::default(),
+        }
     }
 
     fn step<T>(&mut self, who: usize, step: impl FnOnce(&mut Governor) -> T) -> T {
@@ -23,7 +26,9 @@ impl Two {
     }
 
     fn ask(&mut self, who: usize, at: u64) -> Decision {
-        self.step(who, |governor| governor.ask(Timestamp(at), Estimate::default()))
+        self.step(who, |governor| {
+            governor.ask(Timestamp(at), Estimate::default())
+        })
     }
 
     fn go(&mut self, who: usize, at: u64) -> PermitId {
@@ -34,7 +39,9 @@ impl Two {
     }
 
     fn done(&mut self, who: usize, at: u64, permit: PermitId, ending: Ending, limits: &RateLimits) {
-        self.step(who, |governor| governor.done(Timestamp(at), permit, None, ending, limits));
+        self.step(who, |governor| {
+            governor.done(Timestamp(at), permit, None, ending, limits);
+        });
     }
 }
 
@@ -48,12 +55,23 @@ const UNSET: RateSettings = RateSettings {
 };
 
 fn limited(per_minute: u64, burst: u64) -> RateSettings {
-    RateSettings { requests_per_minute: Some(per_minute), burst: Some(burst), ..UNSET }
+    RateSettings {
+        requests_per_minute: Some(per_minute),
+        burst: Some(burst),
+        ..UNSET
+    }
 }
 
 fn told(per_minute: u64, remaining: u64) -> RateLimits {
-    let window = Window { limit: Some(per_minute), remaining: Some(remaining), resets_in: None };
-    RateLimits { requests: window, ..RateLimits::default() }
+    let window = Window {
+        limit: Some(per_minute),
+        remaining: Some(remaining),
+        resets_in: None,
+    };
+    RateLimits {
+        requests: window,
+        ..RateLimits::default()
+    }
 }
 
 #[test]
@@ -61,7 +79,10 @@ fn what_one_has_taken_the_other_has_not() {
     let mut two = Two::new([limited(3_000, 2); 2]);
     two.go(0, 0);
     two.go(1, 0);
-    assert_eq!([two.ask(0, 0), two.ask(1, 0)], [Decision::Wait(Timestamp(145)); 2]);
+    assert_eq!(
+        [two.ask(0, 0), two.ask(1, 0)],
+        [Decision::Wait(Timestamp(145)); 2]
+    );
     two.go(1, 145);
     assert_eq!(two.ask(0, 145), Decision::Wait(Timestamp(165)));
 }
@@ -73,7 +94,9 @@ fn what_a_vendor_tells_one_the_other_knows() {
     two.done(0, 10, permit, Ending::Ok, &told(3_000, 0));
     assert_eq!(two.ask(1, 10), Decision::Wait(Timestamp(30)));
     let permit = two.go(1, 30);
-    let ending = Ending::RateLimited { retry_after: Some(Millis(500)) };
+    let ending = Ending::RateLimited {
+        retry_after: Some(Millis(500)),
+    };
     two.done(1, 40, permit, ending, &RateLimits::default());
     assert_eq!(two.ask(0, 41), Decision::Wait(Timestamp(540)));
 }
@@ -88,7 +111,10 @@ fn what_left_before_the_limit_was_known_counts() {
     }
     two.done(0, 10, first, Ending::Ok, &told(3_000, 7));
     two.step(1, |_| ());
-    assert_eq!(two.between.buckets[REQUESTS].as_ref().map(Bucket::left), Some(2));
+    assert_eq!(
+        two.between.buckets[REQUESTS].as_ref().map(Bucket::left),
+        Some(2)
+    );
 }
 
 #[test]
@@ -104,24 +130,47 @@ fn each_keeps_the_limits_of_its_own_settings() {
 
 /// What `who` sends now uses so many tokens of its prompt.
 fn takes(two: &mut Two, who: usize, at: u64, input: u64) -> Decision {
-    two.step(who, |governor| governor.ask(Timestamp(at), Estimate { input, output: 0 }))
+    two.step(who, |governor| {
+        governor.ask(Timestamp(at), Estimate { input, output: 0 })
+    })
 }
 
 /// One that takes a prompt every 100 ms for ten minutes, which makes 500,000
 /// tokens a minute, beside another whose user allows 30,000.
 fn beside_one_that_nothing_limits(shares: bool) -> Two {
-    let mut two = Two::new([RateSettings { input_tokens_per_minute: Some(30_000), ..UNSET }, UNSET]);
+    let mut two = Two::new([
+        RateSettings {
+            input_tokens_per_minute: Some(30_000),
+            ..UNSET
+        },
+        UNSET,
+    ]);
     takes(&mut two, 0, 0, 1);
     for at in (0..600_000).step_by(100) {
         let Decision::Go(permit) = (match shares {
             true => takes(&mut two, 1, at, 833),
-            false => two.governors[1].ask(Timestamp(at), Estimate { input: 833, output: 0 }),
+            false => two.governors[1].ask(
+                Timestamp(at),
+                Estimate {
+                    input: 833,
+                    output: 0,
+                },
+            ),
         }) else {
             panic!("nothing limits it")
         };
-        let usage = Usage { input: 833, ..Usage::default() };
+        let usage = Usage {
+            input: 833,
+            ..Usage::default()
+        };
         let done = |governor: &mut Governor| {
-            governor.done(Timestamp(at), permit, Some(&usage), Ending::Ok, &RateLimits::default());
+            governor.done(
+                Timestamp(at),
+                permit,
+                Some(&usage),
+                Ending::Ok,
+                &RateLimits::default(),
+            );
         };
         match shares {
             true => two.step(1, done),
@@ -137,27 +186,52 @@ fn whom_nothing_limits_leaves_a_debt_of_a_minute_at_most() {
         let mut two = beside_one_that_nothing_limits(shares);
         two.step(1, |_| ());
         // Ten minutes have passed since the other one has looked.
-        assert!(matches!(takes(&mut two, 0, 600_000, 29_000), Decision::Go(_)), "shares: {shares}");
+        assert!(
+            matches!(takes(&mut two, 0, 600_000, 29_000), Decision::Go(_)),
+            "shares: {shares}"
+        );
         for _ in 0..1_000 {
             takes(&mut two, 1, 600_000, 833);
         }
         // Two minutes, and a rest for the path.
-        let Decision::Wait(until) = takes(&mut two, 0, 600_000, 30_000) else { panic!("none is left") };
+        let Decision::Wait(until) = takes(&mut two, 0, 600_000, 30_000) else {
+            panic!("none is left")
+        };
         assert!((715_000..725_000).contains(&until.0), "{until:?}");
-        assert!(matches!(takes(&mut two, 0, until.0, 30_000), Decision::Go(_)));
+        assert!(matches!(
+            takes(&mut two, 0, until.0, 30_000),
+            Decision::Go(_)
+        ));
     }
 }
 
 #[test]
 fn a_debt_of_ones_own_is_kept() {
-    let settings = RateSettings { output_tokens_per_minute: Some(1_000), ..UNSET };
+    let settings = RateSettings {
+        output_tokens_per_minute: Some(1_000),
+        ..UNSET
+    };
     let mut two = Two::new([settings; 2]);
-    let Decision::Go(permit) = takes(&mut two, 0, 0, 0) else { panic!("it is full") };
-    let usage = Usage { output: 11_000, ..Usage::default() };
+    let Decision::Go(permit) = takes(&mut two, 0, 0, 0) else {
+        panic!("it is full")
+    };
+    let usage = Usage {
+        output: 11_000,
+        ..Usage::default()
+    };
     two.step(0, |governor| {
-        governor.done(Timestamp(0), permit, Some(&usage), Ending::Ok, &RateLimits::default());
+        governor.done(
+            Timestamp(0),
+            permit,
+            Some(&usage),
+            Ending::Ok,
+            &RateLimits::default(),
+        );
     });
-    let estimate = Estimate { input: 0, output: 1_000 };
+    let estimate = Estimate {
+        input: 0,
+        output: 1_000,
+    };
     assert_eq!(
         two.step(1, |governor| governor.ask(Timestamp(0), estimate)),
         Decision::Wait(Timestamp(660_125))
@@ -170,9 +244,17 @@ fn what_one_has_learnt_alone_is_kept_and_told() {
     let [first, second] = [two.go(0, 0), two.go(0, 0)];
     // These do not get at what lies between.
     let alone = &mut two.governors[0];
-    let refused = Ending::RateLimited { retry_after: Some(Millis(5_000)) };
+    let refused = Ending::RateLimited {
+        retry_after: Some(Millis(5_000)),
+    };
     alone.done(Timestamp(10), first, None, refused, &RateLimits::default());
-    alone.done(Timestamp(10), second, None, Ending::Auth, &RateLimits::default());
+    alone.done(
+        Timestamp(10),
+        second,
+        None,
+        Ending::Auth,
+        &RateLimits::default(),
+    );
     assert_eq!(two.ask(0, 11), Decision::Closed(None));
     assert!(two.between.closed.is_some());
     assert_eq!(two.ask(1, 11), Decision::Wait(Timestamp(5_010)));
@@ -185,12 +267,27 @@ fn where_one_has_found_it_closed_another_sends_one_to_see() {
     let mut two = Two::new([UNSET; 2]);
     let permit = two.go(0, 0);
     let until = Some(Timestamp(9_000));
-    two.done(0, 10, permit, Ending::Quota { until }, &RateLimits::default());
+    two.done(
+        0,
+        10,
+        permit,
+        Ending::Quota { until },
+        &RateLimits::default(),
+    );
     assert_eq!(two.ask(0, 11), Decision::Closed(until));
     let probe = two.go(1, 11);
     assert_eq!(two.ask(1, 11), Decision::Full);
-    let again = Two { governors: two.governors.clone(), between: two.between.clone() };
-    two.done(1, 20, probe, Ending::Quota { until: None }, &RateLimits::default());
+    let again = Two {
+        governors: two.governors.clone(),
+        between: two.between.clone(),
+    };
+    two.done(
+        1,
+        20,
+        probe,
+        Ending::Quota { until: None },
+        &RateLimits::default(),
+    );
     assert_eq!(two.ask(1, 21), Decision::Closed(None));
 
     let mut paid = again;
@@ -204,35 +301,63 @@ fn where_one_has_found_it_closed_another_sends_one_to_see() {
 fn whoever_opens_it_again_need_not_wait_as_long_as_the_vendor_wanted() {
     let mut two = Two::new([UNSET; 2]);
     let [permit, old] = [two.go(0, 0), two.go(1, 0)];
-    let refused = Ending::RateLimited { retry_after: Some(Millis(1_800_000)) };
+    let refused = Ending::RateLimited {
+        retry_after: Some(Millis(1_800_000)),
+    };
     two.done(0, 10, permit, refused, &RateLimits::default());
     assert_eq!(two.ask(1, 20), Decision::Wait(Timestamp(1_800_010)));
     assert!(two.governors[1].is_shut(Timestamp(20)));
     two.step(1, Governor::reopen);
     two.done(1, 30, old, Ending::Other, &RateLimits::default());
     let probe = two.go(1, 30);
-    assert!(!two.governors[1].is_shut(Timestamp(30)), "one is on its way to see");
-    assert_eq!([two.ask(1, 30), two.ask(0, 30)], [Decision::Full, Decision::Wait(Timestamp(1_800_010))]);
-    let mut refused_again = Two { governors: two.governors.clone(), between: two.between.clone() };
-    two.step(1, |governor| governor.begun(Timestamp(40), probe, &RateLimits::default()));
+    assert!(
+        !two.governors[1].is_shut(Timestamp(30)),
+        "one is on its way to see"
+    );
+    assert_eq!(
+        [two.ask(1, 30), two.ask(0, 30)],
+        [Decision::Full, Decision::Wait(Timestamp(1_800_010))]
+    );
+    let mut refused_again = Two {
+        governors: two.governors.clone(),
+        between: two.between.clone(),
+    };
+    two.step(1, |governor| {
+        governor.begun(Timestamp(40), probe, &RateLimits::default());
+    });
     for who in [1, 1, 0] {
         two.go(who, 40);
     }
     refused_again.done(1, 40, probe, refused, &RateLimits::default());
-    assert_eq!(refused_again.ask(1, 50), Decision::Wait(Timestamp(1_800_040)));
+    assert_eq!(
+        refused_again.ask(1, 50),
+        Decision::Wait(Timestamp(1_800_040))
+    );
 }
 
 #[test]
 fn when_its_time_has_come_each_sends_one_to_see_and_then_all() {
     let mut two = Two::new([UNSET; 2]);
     let permit = two.go(0, 0);
-    let ending = Ending::Quota { until: Some(Timestamp(9_000)) };
+    let ending = Ending::Quota {
+        until: Some(Timestamp(9_000)),
+    };
     two.done(0, 10, permit, ending, &RateLimits::default());
     let [mine, yours] = [two.go(0, 9_000), two.go(1, 9_000)];
     assert_eq!([two.ask(0, 9_000), two.ask(1, 9_000)], [Decision::Full; 2]);
-    two.done(0, 9_100, mine, Ending::Quota { until: Some(Timestamp(20_000)) }, &RateLimits::default());
+    two.done(
+        0,
+        9_100,
+        mine,
+        Ending::Quota {
+            until: Some(Timestamp(20_000)),
+        },
+        &RateLimits::default(),
+    );
     assert_eq!(two.ask(0, 9_100), Decision::Closed(Some(Timestamp(20_000))));
-    two.step(1, |governor| governor.begun(Timestamp(9_100), yours, &RateLimits::default()));
+    two.step(1, |governor| {
+        governor.begun(Timestamp(9_100), yours, &RateLimits::default());
+    });
     for _ in 0..2 {
         two.go(1, 9_200);
     }
@@ -242,7 +367,11 @@ fn when_its_time_has_come_each_sends_one_to_see_and_then_all() {
 enum Step {
     Rest(u64),
     Ask(usize),
-    End { which: usize, remaining: Option<u64>, refused: bool },
+    End {
+        which: usize,
+        remaining: Option<u64>,
+        refused: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -3,11 +3,17 @@ use crate::governor::{IN_FLIGHT_MAX, RateSettings};
 use proptest::prelude::*;
 
 const RUNS: u8 = 4;
-const SOME: Estimate = Estimate { input: 0, output: 0 };
+const SOME: Estimate = Estimate {
+    input: 0,
+    output: 0,
+};
 
 fn queue(per_minute: Option<u64>) -> Queue<u8, &'static str> {
-    let settings =
-        RateSettings { requests_per_minute: per_minute, burst: Some(1), ..RateSettings::default() };
+    let settings = RateSettings {
+        requests_per_minute: per_minute,
+        burst: Some(1),
+        ..RateSettings::default()
+    };
     Queue::new(Governor::new(&settings))
 }
 
@@ -27,13 +33,22 @@ fn names<T>(through: Vec<(T, PermitId)>) -> Vec<T> {
 #[test]
 fn runs_take_turns_and_the_longest_chain_of_a_run_goes_first() {
     let mut queue = queue(None);
-    for (run, priority, name) in
-        [(1, 0, "a1"), (1, 0, "a2"), (1, 2, "chain"), (1, 0, "a3"), (2, 0, "b1"), (2, 1, "b2"), (3, 0, "c1")]
-    {
+    for (run, priority, name) in [
+        (1, 0, "a1"),
+        (1, 0, "a2"),
+        (1, 2, "chain"),
+        (1, 0, "a3"),
+        (2, 0, "b1"),
+        (2, 1, "b2"),
+        (3, 0, "c1"),
+    ] {
         queue.enter(run, priority, SOME, name);
     }
     assert_eq!(queue.len(), 7);
-    assert_eq!(names(through(&mut queue, 0)), ["chain", "b2", "c1", "a1", "b1", "a2", "a3"]);
+    assert_eq!(
+        names(through(&mut queue, 0)),
+        ["chain", "b2", "c1", "a1", "b1", "a2", "a3"]
+    );
     assert_eq!(queue.next_through(Timestamp(0)), Next::Nobody);
 }
 
@@ -55,18 +70,29 @@ fn whoever_leaves_takes_nobodys_turn() {
     let gone = queue.enter(1, 0, SOME, "gone");
     queue.enter(2, 0, SOME, "b1");
     assert_eq!((queue.leave(gone), queue.leave(gone)), (Some("gone"), None));
-    assert_eq!((names(through(&mut queue, 0)), queue.len()), (vec!["b1"], 0));
+    assert_eq!(
+        (names(through(&mut queue, 0)), queue.len()),
+        (vec!["b1"], 0)
+    );
 }
 
 #[test]
 fn everybody_who_waits_is_turned_away_when_it_closes() {
     let mut queue = queue(Some(60));
-    let Some(Decision::Go(permit)) = queue.ask(Timestamp(0), SOME) else { panic!("nobody waits") };
+    let Some(Decision::Go(permit)) = queue.ask(Timestamp(0), SOME) else {
+        panic!("nobody waits")
+    };
     for name in ["a", "b"] {
         queue.enter(1, 0, SOME, name);
     }
     let until = Some(Timestamp(9_000));
-    queue.done(Timestamp(5), permit, None, Ending::Quota { until }, &RateLimits::default());
+    queue.done(
+        Timestamp(5),
+        permit,
+        None,
+        Ending::Quota { until },
+        &RateLimits::default(),
+    );
     for name in ["a", "b"] {
         assert_eq!(queue.next_through(Timestamp(5)), Next::Closed(name, until));
     }
@@ -83,7 +109,11 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let enter = (0..RUNS, 0..3_u32, 0..50_u64);
-    let enter = enter.prop_map(|(run, priority, input)| Step::Enter { run, priority, input });
+    let enter = enter.prop_map(|(run, priority, input)| Step::Enter {
+        run,
+        priority,
+        input,
+    });
     prop_oneof![
         2 => (0..100_u64).prop_map(Step::Rest),
         4 => enter,

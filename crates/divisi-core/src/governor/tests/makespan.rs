@@ -47,12 +47,22 @@ fn run(settings: &RateSettings, world: World) -> (u64, u64) {
                 if ending == Ending::Ok {
                     level -= 1_000;
                 }
-                let limits =
-                    requests(Some(PER_SECOND * 60), level / 1_000, (BURST * 1_000 - level) / PER_SECOND);
+                let limits = requests(
+                    Some(PER_SECOND * 60),
+                    level / 1_000,
+                    (BURST * 1_000 - level) / PER_SECOND,
+                );
                 number += 1;
-                let thinks = if ending == Ending::Ok { world.thinks } else { 0 };
+                let thinks = if ending == Ending::Ok {
+                    world.thinks
+                } else {
+                    0
+                };
                 let back = now + thinks + world.path + rng.u64(0..=world.jitter);
-                events.insert((back, number), Event::Answered(permit, ending, Box::new(limits)));
+                events.insert(
+                    (back, number),
+                    Event::Answered(permit, ending, Box::new(limits)),
+                );
             }
             Event::Answered(permit, ending, limits) => {
                 under_way -= 1;
@@ -68,7 +78,11 @@ fn run(settings: &RateSettings, world: World) -> (u64, u64) {
             match ask(&mut governor, now) {
                 Decision::Go(permit) => {
                     (open, under_way, number) = (open - 1, under_way + 1, number + 1);
-                    let connects = if number <= AT_ONCE as u64 { world.connects } else { 0 };
+                    let connects = if number <= AT_ONCE as u64 {
+                        world.connects
+                    } else {
+                        0
+                    };
                     let there = now + connects + world.path + rng.u64(0..=world.jitter);
                     events.insert((there, number), Event::Arrives(permit));
                 }
@@ -87,12 +101,21 @@ fn run(settings: &RateSettings, world: World) -> (u64, u64) {
 /// many were refused.
 fn worst(settings: &RateSettings) -> (u64, u64) {
     let mut worst = (0, 0);
-    for (path, jitter) in
-        [0, 2, 20, 80].into_iter().flat_map(|path| [0, 2, 10, 40].map(|jitter| (path, jitter)))
+    for (path, jitter) in [0, 2, 20, 80]
+        .into_iter()
+        .flat_map(|path| [0, 2, 10, 40].map(|jitter| (path, jitter)))
     {
         for thinks in [0, 100, 1_000] {
             for connects in [0, 3 * path] {
-                let (took, refused) = run(settings, World { path, jitter, thinks, connects });
+                let (took, refused) = run(
+                    settings,
+                    World {
+                        path,
+                        jitter,
+                        thinks,
+                        connects,
+                    },
+                );
                 let around = 2 * path + jitter + thinks + connects;
                 let ideal = (TASKS - BURST) * 1_000 / PER_SECOND + around;
                 worst = (worst.0.max(took * 1_000 / ideal), worst.1.max(refused));
@@ -110,12 +133,18 @@ fn a_limit_that_is_set_costs_a_fiftieth_of_the_time_and_one_refusal_in_a_hundred
         ..RateSettings::default()
     };
     let (thousandths, refused) = worst(&settings);
-    assert!(thousandths <= 1_020 && refused * 100 <= TASKS, "{thousandths} {refused}");
+    assert!(
+        thousandths <= 1_020 && refused * 100 <= TASKS,
+        "{thousandths} {refused}"
+    );
 }
 
 /// As many leave before the first answer as one run may have under way.
 #[test]
 fn a_limit_that_only_the_vendor_tells_of_costs_a_tenth() {
     let (thousandths, refused) = worst(&RateSettings::default());
-    assert!(thousandths <= 1_100 && refused * 10 <= TASKS, "{thousandths} {refused}");
+    assert!(
+        thousandths <= 1_100 && refused * 10 <= TASKS,
+        "{thousandths} {refused}"
+    );
 }

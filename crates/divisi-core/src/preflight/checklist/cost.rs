@@ -12,7 +12,10 @@ const PHASES_MAX: usize = 4;
 pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut findings = vec![];
     let mut evidence = vec![];
-    let unpriced = flow.tasks().filter(|(_, node)| node.assigned.is_err()).count();
+    let unpriced = flow
+        .tasks()
+        .filter(|(_, node)| node.assigned.is_err())
+        .count();
     if unpriced > 0 {
         let what = format!("{} cannot be priced", counted(unpriced, "task", "tasks"));
         findings.push(Finding::wrong(None, what, "see the findings on models"));
@@ -24,15 +27,24 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     match total {
         Some(_) if unpriced > 0 => {}
         Some(total) if total.ceiling == PicoUsd::ZERO && !findings.is_empty() => {}
-        Some(total) if total.ceiling == PicoUsd::ZERO => evidence.push("nobody sends a bill".to_owned()),
+        Some(total) if total.ceiling == PicoUsd::ZERO => {
+            evidence.push("nobody sends a bill".to_owned());
+        }
         Some(total) => {
-            evidence.push(format!("about {}, mostly {} to {}", total.p50, total.p10, total.p90));
+            evidence.push(format!(
+                "about {}, mostly {} to {}",
+                total.p50, total.p10, total.p90
+            ));
             let capped = flow.settings.cap.is_some_and(|cap| cap < total.ceiling);
             evidence.extend((!capped).then(|| format!("{} at the very most", total.ceiling)));
         }
         None if flow.graph.ends_early => {}
         None => {
-            findings.push(Finding::warning(None, "nothing is known of its cost", "`divisi plan` says why"));
+            findings.push(Finding::warning(
+                None,
+                "nothing is known of its cost",
+                "`divisi plan` says why",
+            ));
         }
     }
     evidence.extend(flow.settings.cap.map(|cap| format!("capped at {cap}")));
@@ -40,12 +52,19 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     evidence.extend(capped(&caps));
     findings.extend(idle(flow));
     findings.extend(cap(flow.settings.cap, total));
-    findings.extend(flow.money.iter().flat_map(|money| over_cap(flow, *money, &caps)));
+    findings.extend(
+        flow.money
+            .iter()
+            .flat_map(|money| over_cap(flow, *money, &caps)),
+    );
     Item::new(Question::Cost, evidence, findings)
 }
 
 fn capped(caps: &BTreeMap<&str, PicoUsd>) -> Option<String> {
-    let shown = caps.iter().take(PHASES_MAX).map(|(phase, cap)| format!("{phase} at {cap}"));
+    let shown = caps
+        .iter()
+        .take(PHASES_MAX)
+        .map(|(phase, cap)| format!("{phase} at {cap}"));
     let mut shown: Vec<String> = shown.collect();
     if let more @ 1.. = caps.len().saturating_sub(PHASES_MAX) {
         shown.push(format!("{more} more"));
@@ -61,23 +80,49 @@ fn idle(flow: &Flow<'_>) -> Vec<Finding> {
     let finding = |phase: &Arc<str>| {
         let shown: Vec<&str> = known.iter().take(PHASES_MAX).copied().collect();
         let change = match shown.is_empty() {
-            true => "begin it with `phase()` before its tasks, or name it in their options".to_owned(),
-            false => format!("name a phase that tasks are in, such as {}", shown.join(", ")),
+            true => {
+                "begin it with `phase()` before its tasks, or name it in their options".to_owned()
+            }
+            false => format!(
+                "name a phase that tasks are in, such as {}",
+                shown.join(", ")
+            ),
         };
-        Finding::warning(None, format!("no task is in the phase {phase}, and its cap holds nothing"), change)
+        Finding::warning(
+            None,
+            format!("no task is in the phase {phase}, and its cap holds nothing"),
+            change,
+        )
     };
-    flow.graph.phase_caps.keys().filter(is_idle).map(finding).collect()
+    flow.graph
+        .phase_caps
+        .keys()
+        .filter(is_idle)
+        .map(finding)
+        .collect()
 }
 
 /// Tasks of executors that may cost anything.
 fn open_ended(flow: &Flow<'_>) -> Option<Finding> {
     let is_open = |node: &Node| {
-        node.assigned.as_ref().is_ok_and(|assigned| assigned.attempt_cost == AttemptCost::Unbounded)
+        node.assigned
+            .as_ref()
+            .is_ok_and(|assigned| assigned.attempt_cost == AttemptCost::Unbounded)
     };
-    let mut open = flow.tasks().map(|(_, node)| node).filter(|node| is_open(node));
+    let mut open = flow
+        .tasks()
+        .map(|(_, node)| node)
+        .filter(|node| is_open(node));
     let first = open.next()?;
-    let executor = first.assigned.as_ref().map(|assigned| assigned.executor.clone()).unwrap_or_default();
-    let what = format!("{} may cost anything", counted(1 + open.count(), "task", "tasks"));
+    let executor = first
+        .assigned
+        .as_ref()
+        .map(|assigned| assigned.executor.clone())
+        .unwrap_or_default();
+    let what = format!(
+        "{} may cost anything",
+        counted(1 + open.count(), "task", "tasks")
+    );
     let change = format!(
         "say what an attempt costs at most: `cost = \"$0.50\"` under [executors.{executor}] in divisi.toml"
     );
@@ -94,9 +139,11 @@ fn over_cap(flow: &Flow<'_>, money: &dyn Money, caps: &BTreeMap<&str, PicoUsd>) 
     }
     let over = caps.iter().filter_map(|(phase, cap)| {
         let expected = *expected.get(phase).filter(|expected| *expected > cap)?;
-        let what =
-            format!("the phase {phase} costs {expected} on average, and the run parks at its cap of {cap}");
-        let change = "raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml";
+        let what = format!(
+            "the phase {phase} costs {expected} on average, and the run parks at its cap of {cap}"
+        );
+        let change =
+            "raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml";
         Some(Finding::warning(None, what, change).money(Some(expected)))
     });
     over.collect()
@@ -107,7 +154,8 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
         (None, Some(total)) if total.ceiling == PicoUsd::ZERO => None,
         (None, Some(total)) => {
             let dollars = total.p90.enough().typed();
-            let change = format!("run it with `--max-cost {dollars}`, or set `cost_max` in the settings");
+            let change =
+                format!("run it with `--max-cost {dollars}`, or set `cost_max` in the settings");
             Some(Finding::warning(None, "no cap", change))
         }
         (None, None) => Some(Finding::warning(
@@ -116,9 +164,16 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
             "run it with `--max-cost`, or set `cost_max` in the settings",
         )),
         (Some(cap), Some(total)) if cap < total.p90 => {
-            let often = if cap < total.p50 { "will probably park" } else { "may park" };
+            let often = if cap < total.p50 {
+                "will probably park"
+            } else {
+                "may park"
+            };
             let what = format!("the run {often} at its cap of {cap}");
-            let change = format!("`--max-cost {}` holds nine runs of ten", total.p90.enough().typed());
+            let change = format!(
+                "`--max-cost {}` holds nine runs of ten",
+                total.p90.enough().typed()
+            );
             Some(Finding::warning(None, what, change).money(Some(total.p90)))
         }
         (Some(_), _) => None,

@@ -25,7 +25,10 @@ fn results(n: usize) -> String {
 /// What the flow says and nothing comes of.
 fn warnings<'a>(flow: &Flow<'a>) -> impl Iterator<Item = Finding> + use<'a> {
     let change = "mend the flow: `divisi types` writes down all that it may say";
-    flow.graph.warnings.iter().map(move |said| Finding::warning(said.site.clone(), said.what.clone(), change))
+    flow.graph
+        .warnings
+        .iter()
+        .map(move |said| Finding::warning(said.site.clone(), said.what.clone(), change))
 }
 
 /// Prompts that say `null` when a task before them fails.
@@ -35,7 +38,10 @@ fn nulls(flow: &Flow<'_>) -> Vec<Finding> {
         *lines.entry((&null.site, &null.word)).or_default() += 1;
     }
     let first = |site: &Option<Site>, word: &str| {
-        flow.graph.nulls.iter().find(move |null| null.site == *site && null.word == word)
+        flow.graph
+            .nulls
+            .iter()
+            .find(move |null| null.site == *site && null.word == word)
     };
     lines
         .into_iter()
@@ -54,11 +60,22 @@ fn nulls(flow: &Flow<'_>) -> Vec<Finding> {
 
 /// Results that nobody reads, of tasks that do nothing but answer.
 fn unread(flow: &Flow<'_>, evidence: &mut Vec<String>) -> Vec<Finding> {
-    let unread = flow.tasks().filter(|(_, node)| node.used == Use::Unread).map(|(place, _)| place);
-    let (acting, answering): (Vec<usize>, Vec<usize>) = unread.partition(|&place| flow.may_write(place));
+    let unread = flow
+        .tasks()
+        .filter(|(_, node)| node.used == Use::Unread)
+        .map(|(place, _)| place);
+    let (acting, answering): (Vec<usize>, Vec<usize>) =
+        unread.partition(|&place| flow.may_write(place));
     if !acting.is_empty() {
-        let verb = verb(acting.len(), "is not read, and it", "are not read, and they");
-        evidence.push(format!("{} {verb} may change files", counted(acting.len(), "result", "results")));
+        let verb = verb(
+            acting.len(),
+            "is not read, and it",
+            "are not read, and they",
+        );
+        evidence.push(format!(
+            "{} {verb} may change files",
+            counted(acting.len(), "result", "results")
+        ));
     }
     let finding = |(site, places): (Option<Site>, Vec<usize>)| {
         let names = flow.names(&places);
@@ -66,9 +83,15 @@ fn unread(flow: &Flow<'_>, evidence: &mut Vec<String>) -> Vec<Finding> {
             1 => format!("nobody reads the result of {names}"),
             _ => format!("nobody reads the results of {names}"),
         };
-        let money = flow.money.and_then(|money| places.iter().map(|&place| money.cost(place)).sum());
-        Finding::warning(site, what, "return or log it, put it into a later prompt, or take the task out")
-            .money(money)
+        let money = flow
+            .money
+            .and_then(|money| places.iter().map(|&place| money.cost(place)).sum());
+        Finding::warning(
+            site,
+            what,
+            "return or log it, put it into a later prompt, or take the task out",
+        )
+        .money(money)
     };
     flow.by_site(answering).into_iter().map(finding).collect()
 }
@@ -83,11 +106,22 @@ fn asked_twice(flow: &Flow<'_>) -> Vec<Finding> {
     let mut findings = vec![];
     for places in asked.into_values() {
         let first = places[0];
-        let again = places[1..].iter().copied().find(|&place| flow.is_asked_again(first, place));
+        let again = places[1..]
+            .iter()
+            .copied()
+            .find(|&place| flow.is_asked_again(first, place));
         let Some(again) = again else { continue };
         let (before, now) = (flow.node(first), flow.node(again));
-        let at = before.site.as_ref().map(|site| format!(" ({site})")).unwrap_or_default();
-        let what = format!("`{}` is asked the same as `{}`{at}", spoken_label(now), spoken_label(before));
+        let at = before
+            .site
+            .as_ref()
+            .map(|site| format!(" ({site})"))
+            .unwrap_or_default();
+        let what = format!(
+            "`{}` is asked the same as `{}`{at}",
+            spoken_label(now),
+            spoken_label(before)
+        );
         let money = flow.money.and_then(|money| money.cost(again));
         let change = "ask once, and use the result twice";
         findings.push(Finding::warning(now.site.clone(), what, change).money(money));
@@ -98,7 +132,11 @@ fn asked_twice(flow: &Flow<'_>) -> Vec<Finding> {
 impl Flow<'_> {
     fn is_asked_again(&self, first: usize, place: usize) -> bool {
         let (before, now) = (self.node(first), self.node(place));
-        let bare = |task: &crate::Task| crate::Task { label: None, phase: None, ..task.clone() };
+        let bare = |task: &crate::Task| crate::Task {
+            label: None,
+            phase: None,
+            ..task.clone()
+        };
         let alone = now.group.is_none() || now.group != before.group;
         // An agent that may change files, or the world that a command sees, is
         // not asked the same a second time.

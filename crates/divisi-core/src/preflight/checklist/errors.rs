@@ -15,7 +15,10 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut findings = uninformed(flow);
     findings.extend(each(flow, |assigned, _| {
         (assigned.retries_max == 0).then(|| {
-            ("no retry".to_owned(), "take out `retries: 0`: one dropped connection is a lost task".to_owned())
+            (
+                "no retry".to_owned(),
+                "take out `retries: 0`: one dropped connection is a lost task".to_owned(),
+            )
         })
     }));
     findings.extend(each(flow, |assigned, _| {
@@ -42,11 +45,22 @@ fn evidence(flow: &Flow<'_>) -> Vec<String> {
     let range = |numbers: &mut dyn Iterator<Item = u64>, shown: &dyn Fn(u64) -> String| {
         let numbers: Vec<u64> = numbers.collect();
         let (least, most) = (*numbers.iter().min()?, *numbers.iter().max()?);
-        Some(if least == most { shown(least) } else { format!("{} to {}", shown(least), shown(most)) })
+        Some(if least == most {
+            shown(least)
+        } else {
+            format!("{} to {}", shown(least), shown(most))
+        })
     };
-    let timeouts = range(&mut assigned(flow).map(|(_, a)| a.timeout.0), &|ms| spoken(Millis(ms)));
-    let retries = range(&mut assigned(flow).map(|(_, a)| u64::from(a.retries_max)), &|n| n.to_string());
-    let climbing = assigned(flow).filter(|(_, a)| a.checked && a.rungs.len() > 1).count();
+    let timeouts = range(&mut assigned(flow).map(|(_, a)| a.timeout.0), &|ms| {
+        spoken(Millis(ms))
+    });
+    let retries = range(
+        &mut assigned(flow).map(|(_, a)| u64::from(a.retries_max)),
+        &|n| n.to_string(),
+    );
+    let climbing = assigned(flow)
+        .filter(|(_, a)| a.checked && a.rungs.len() > 1)
+        .count();
     let mut evidence = vec![];
     if let (Some(timeouts), Some(retries)) = (timeouts, retries) {
         evidence.push(format!("timeout {timeouts}, retries {retries}"));
@@ -60,12 +74,23 @@ fn evidence(flow: &Flow<'_>) -> Vec<String> {
 /// Tasks that read several results and take fewer for all.
 fn uninformed(flow: &Flow<'_>) -> Vec<Finding> {
     let finding = |(site, places): (Option<Site>, Vec<usize>)| {
-        let (sees, takes) = (verb(places.len(), "is", "are"), verb(places.len(), "takes", "take"));
+        let (sees, takes) = (
+            verb(places.len(), "is", "are"),
+            verb(places.len(), "takes", "take"),
+        );
         let names = flow.names(&places);
-        let what = format!("{names} {sees} not told when a part is missing, and {takes} the rest for all");
-        Finding::warning(site, what, "use `gather(prompt, parts)`, which says what is missing and why")
+        let what =
+            format!("{names} {sees} not told when a part is missing, and {takes} the rest for all");
+        Finding::warning(
+            site,
+            what,
+            "use `gather(prompt, parts)`, which says what is missing and why",
+        )
     };
-    flow.by_site(flow.graph.uninformed.iter().copied()).into_iter().map(finding).collect()
+    flow.by_site(flow.graph.uninformed.iter().copied())
+        .into_iter()
+        .map(finding)
+        .collect()
 }
 
 /// A finding for each line at which a task has this to be said of it.
@@ -77,12 +102,21 @@ fn each(
         let assigned = flow.node(place).assigned.as_ref().ok()?;
         wrong(assigned, flow.time(place))
     };
-    let places = assigned(flow).map(|(place, _)| place).filter(|&place| said(place).is_some());
+    let places = assigned(flow)
+        .map(|(place, _)| place)
+        .filter(|&place| said(place).is_some());
     let finding = |(site, places): (Option<Site>, Vec<usize>)| {
         let (what, change) = said(places[0])?;
-        Some(Finding::warning(site, format!("{what} for {}", flow.names(&places)), change))
+        Some(Finding::warning(
+            site,
+            format!("{what} for {}", flow.names(&places)),
+            change,
+        ))
     };
-    flow.by_site(places).into_iter().filter_map(finding).collect()
+    flow.by_site(places)
+        .into_iter()
+        .filter_map(finding)
+        .collect()
 }
 
 fn timeout(assigned: &Assigned, expected: Option<Millis>) -> Option<(String, String)> {
@@ -100,11 +134,17 @@ fn timeout(assigned: &Assigned, expected: Option<Millis>) -> Option<(String, Str
         } else {
             format!("a timeout of {shown}")
         };
-        return Some((what, "give it a `timeout`, like '20m', so that a task that hangs is seen".to_owned()));
+        return Some((
+            what,
+            "give it a `timeout`, like '20m', so that a task that hangs is seen".to_owned(),
+        ));
     }
     let expected = expected.filter(|&expected| expected > timeout)?;
     Some((
-        format!("a timeout of {shown}, and about {} of work,", spoken(expected)),
+        format!(
+            "a timeout of {shown}, and about {} of work,",
+            spoken(expected)
+        ),
         format!("give it a `timeout` above {}", spoken(expected)),
     ))
 }

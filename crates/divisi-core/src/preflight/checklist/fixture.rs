@@ -7,7 +7,12 @@ use std::fmt::Write;
 
 /// The model of a tier.
 pub(super) fn rung(tier: Tier) -> Rung {
-    Rung { provider: "main".into(), model: format!("model-{tier}").into(), tier: Some(tier), price: None }
+    Rung {
+        provider: "main".into(),
+        model: format!("model-{tier}").into(),
+        tier: Some(tier),
+        price: None,
+    }
 }
 
 /// A graph that grows by one task at a time.
@@ -23,7 +28,13 @@ impl Builder {
 
     /// A task of this kind on this tier, asked for on a line of its own, which
     /// reads all it waits for.
-    pub(super) fn task(&mut self, label: &str, kind: &str, tier: Tier, waits: &[usize]) -> &mut Node {
+    pub(super) fn task(
+        &mut self,
+        label: &str,
+        kind: &str,
+        tier: Tier,
+        waits: &[usize],
+    ) -> &mut Node {
         let place = self.graph.tasks.len();
         let reads = waits.to_vec();
         for &read in &reads {
@@ -31,7 +42,10 @@ impl Builder {
         }
         self.graph.tasks.push(Node {
             task: Task::new(format!("prompt of {label}")).label(label),
-            site: Some(Site { script: "x.js".into(), line: place as u32 + 1 }),
+            site: Some(Site {
+                script: "x.js".into(),
+                line: place as u32 + 1,
+            }),
             waits: waits.to_vec(),
             reads,
             group: None,
@@ -60,7 +74,14 @@ impl Builder {
 
     /// A group, and its place.
     pub(super) fn group(&mut self, kind: GroupKind, width: usize, parent: Option<usize>) -> usize {
-        self.graph.groups.push(Group { kind, width, site: None, parent, guessed: false, by_result: false });
+        self.graph.groups.push(Group {
+            kind,
+            width,
+            site: None,
+            parent,
+            guessed: false,
+            by_result: false,
+        });
         self.graph.groups.len() - 1
     }
 
@@ -81,7 +102,11 @@ impl Builder {
         ];
         let rule = |(kind, tier, writes): (&str, _, _)| (kind.into(), KindRule { tier, writes });
         let kinds = kinds.into_iter().map(rule).collect();
-        let settings = Settings { cap, kinds, ..Settings::default() };
+        let settings = Settings {
+            cap,
+            kinds,
+            ..Settings::default()
+        };
         let money = Flat { graph: &self.graph };
         checklist(&self.graph, Some(&money), &settings)
     }
@@ -112,9 +137,16 @@ impl Money for Flat<'_> {
     }
 
     fn total(&self) -> Option<Total> {
-        let p50: PicoUsd = (0..self.graph.tasks.len()).filter_map(|place| self.cost(place)).sum();
+        let p50: PicoUsd = (0..self.graph.tasks.len())
+            .filter_map(|place| self.cost(place))
+            .sum();
         let times = |n| PicoUsd(p50.0 * n / 2);
-        Some(Total { p10: times(1), p50, p90: times(4), ceiling: times(20) })
+        Some(Total {
+            p10: times(1),
+            p50,
+            p90: times(4),
+            ceiling: times(20),
+        })
     }
 }
 
@@ -123,12 +155,32 @@ pub(super) fn told(list: &Checklist) -> String {
     let mut text = String::new();
     for item in &list.items {
         let sign = sign(item.verdict);
-        let _ = writeln!(text, "{sign} {}  {}", item.question.text(), item.evidence.join("; "));
+        let _ = writeln!(
+            text,
+            "{sign} {}  {}",
+            item.question.text(),
+            item.evidence.join("; ")
+        );
         for finding in &item.findings {
-            let site = finding.site.as_ref().map(|site| format!("{site} ")).unwrap_or_default();
-            let about: String = finding.money.map(|money| format!(" [{money}]")).unwrap_or_default();
-            let time = finding.time.map(|time| format!(" [{} s]", time.0 / 1_000)).unwrap_or_default();
-            let _ = writeln!(text, "  {} {site}{}{about}{time}", self::sign(finding.verdict), finding.what);
+            let site = finding
+                .site
+                .as_ref()
+                .map(|site| format!("{site} "))
+                .unwrap_or_default();
+            let about: String = finding
+                .money
+                .map(|money| format!(" [{money}]"))
+                .unwrap_or_default();
+            let time = finding
+                .time
+                .map(|time| format!(" [{} s]", time.0 / 1_000))
+                .unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  {} {site}{}{about}{time}",
+                self::sign(finding.verdict),
+                finding.what
+            );
             let _ = writeln!(text, "    {}", finding.change);
         }
     }

@@ -23,7 +23,11 @@ use std::sync::Arc;
 /// Without `money` there are no dollars and no minutes in the answers, and the
 /// question for the cost is not answered well.
 pub fn checklist(graph: &Graph, money: Option<&dyn Money>, settings: &Settings) -> Checklist {
-    let flow = Flow { graph, money, settings };
+    let flow = Flow {
+        graph,
+        money,
+        settings,
+    };
     let items = [
         pattern::item(&flow),
         dependencies::item(&flow),
@@ -33,7 +37,9 @@ pub fn checklist(graph: &Graph, money: Option<&dyn Money>, settings: &Settings) 
         errors::item(&flow),
     ];
     match graph.ends_early {
-        true => Checklist { items: items.map(Item::of_a_part) },
+        true => Checklist {
+            items: items.map(Item::of_a_part),
+        },
         false => Checklist { items },
     }
 }
@@ -49,8 +55,12 @@ impl Checklist {
     /// The list of a flow that is no graph: these findings stand under its
     /// dependencies, and nothing else can be answered.
     pub fn refused(findings: Vec<Finding>) -> Self {
-        let unanswered =
-            |question| Item { question, verdict: Verdict::Unknown, evidence: vec![], findings: vec![] };
+        let unanswered = |question| Item {
+            question,
+            verdict: Verdict::Unknown,
+            evidence: vec![],
+            findings: vec![],
+        };
         let mut items = Question::ALL.map(unanswered);
         items[1] = Item::new(Question::Dependencies, vec![], findings);
         Self { items }
@@ -58,7 +68,11 @@ impl Checklist {
 
     /// The worst answer.
     pub fn verdict(&self) -> Verdict {
-        self.items.iter().map(|item| item.verdict).max().unwrap_or(Verdict::Ok)
+        self.items
+            .iter()
+            .map(|item| item.verdict)
+            .max()
+            .unwrap_or(Verdict::Ok)
     }
 }
 
@@ -79,14 +93,23 @@ impl Item {
     fn new(question: Question, evidence: Vec<String>, mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
         let verdict = findings.first().map_or(Verdict::Ok, |worst| worst.verdict);
-        Self { question, verdict, evidence, findings }
+        Self {
+            question,
+            verdict,
+            evidence,
+            findings,
+        }
     }
 
     /// The same answer where only the beginning of the flow is known: what is
     /// wrong there is wrong, and what is right there says nothing of the rest.
     fn of_a_part(self) -> Self {
         match self.verdict {
-            Verdict::Ok => Self { verdict: Verdict::Unknown, evidence: vec![], ..self },
+            Verdict::Ok => Self {
+                verdict: Verdict::Unknown,
+                evidence: vec![],
+                ..self
+            },
             Verdict::Unknown | Verdict::Warning | Verdict::Wrong => self,
         }
     }
@@ -112,8 +135,14 @@ pub enum Question {
 
 impl Question {
     /// All of them, in the order in which they are asked.
-    pub const ALL: [Self; 6] =
-        [Self::Pattern, Self::Dependencies, Self::Parallel, Self::Models, Self::Cost, Self::Errors];
+    pub const ALL: [Self; 6] = [
+        Self::Pattern,
+        Self::Dependencies,
+        Self::Parallel,
+        Self::Models,
+        Self::Cost,
+        Self::Errors,
+    ];
 
     /// The question in words.
     pub fn text(self) -> &'static str {
@@ -176,7 +205,10 @@ impl Finding {
 
     /// Something that does not do what it is meant to do.
     pub fn wrong(site: Option<Site>, what: impl Into<String>, change: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Wrong, ..Self::warning(site, what, change) }
+        Self {
+            verdict: Verdict::Wrong,
+            ..Self::warning(site, what, change)
+        }
     }
 
     fn money(self, money: Option<PicoUsd>) -> Self {
@@ -232,13 +264,19 @@ impl Settings {
     pub fn phase_caps<'a>(&'a self, graph: &'a Graph) -> BTreeMap<&'a str, PicoUsd> {
         let phases = phases(graph);
         let all = self.phase_caps.iter().chain(&graph.phase_caps);
-        all.map(|(phase, cap)| (&**phase, *cap)).filter(|(phase, _)| phases.contains(phase)).collect()
+        all.map(|(phase, cap)| (&**phase, *cap))
+            .filter(|(phase, _)| phases.contains(phase))
+            .collect()
     }
 }
 
 /// The phases that tasks are in.
 fn phases(graph: &Graph) -> BTreeSet<&str> {
-    graph.tasks.iter().filter_map(|node| node.task.phase.as_deref()).collect()
+    graph
+        .tasks
+        .iter()
+        .filter_map(|node| node.task.phase.as_deref())
+        .collect()
 }
 
 /// What the table of kinds says of one of them.
@@ -276,16 +314,26 @@ impl<'a> Flow<'a> {
     /// Whether a task may change what others see without saying so in its result.
     fn may_write(&self, place: usize) -> bool {
         let node = self.node(place);
-        let Ok(assigned) = &node.assigned else { return false };
-        let kind = self.settings.kinds.get(&assigned.kind).is_some_and(|kind| kind.writes);
+        let Ok(assigned) = &node.assigned else {
+            return false;
+        };
+        let kind = self
+            .settings
+            .kinds
+            .get(&assigned.kind)
+            .is_some_and(|kind| kind.writes);
         kind || assigned.writes || (assigned.has_tools && self.has_writing_tools(node))
     }
 
     fn has_writing_tools(&self, node: &Node) -> bool {
-        let Some(tools) = &node.task.tools else { return self.settings.agents_write };
+        let Some(tools) = &node.task.tools else {
+            return self.settings.agents_write;
+        };
         tools.iter().any(|tool| {
             let tool = tool.to_ascii_lowercase();
-            ["write", "edit", "run", "bash", "shell"].iter().any(|word| tool.contains(word))
+            ["write", "edit", "run", "bash", "shell"]
+                .iter()
+                .any(|word| tool.contains(word))
         })
     }
 
@@ -322,18 +370,26 @@ impl<'a> Flow<'a> {
             0 | 1 if places.len() > 1 => format!("{} ({} tasks)", names.concat(), places.len()),
             0 | 1 => names.concat(),
             n if n <= NAMED_MAX => {
-                let (last, first) =
-                    names.split_last().map_or(("", &[][..]), |(last, first)| (last.as_str(), first));
+                let (last, first) = names
+                    .split_last()
+                    .map_or(("", &[][..]), |(last, first)| (last.as_str(), first));
                 format!("{} and {last}", first.join(", "))
             }
-            _ => format!("{} and {} more", names[..NAMED_MAX].join(", "), places.len() - NAMED_MAX),
+            _ => format!(
+                "{} and {} more",
+                names[..NAMED_MAX].join(", "),
+                places.len() - NAMED_MAX
+            ),
         }
     }
 }
 
 /// What people call a task, with dots in the place of results.
 fn spoken_label(node: &Node) -> String {
-    let is_result = |id: &str| id.strip_prefix('t').is_some_and(|place| place.parse::<usize>().is_ok());
+    let is_result = |id: &str| {
+        id.strip_prefix('t')
+            .is_some_and(|place| place.parse::<usize>().is_ok())
+    };
     crate::plan::render(&node.label(), |id| is_result(id).then_some("…"))
 }
 

@@ -14,8 +14,9 @@ use std::sync::Arc;
 pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut evidence = vec![share(flow)];
     let mut findings = refused(flow);
-    let choices: Vec<Choice<'_>> =
-        (0..flow.graph.tasks.len()).filter_map(|place| Choice::of(flow, place)).collect();
+    let choices: Vec<Choice<'_>> = (0..flow.graph.tasks.len())
+        .filter_map(|place| Choice::of(flow, place))
+        .collect();
     evidence.extend(one_step_beside(flow, &choices));
     findings.extend(two_steps_beside(flow, &choices));
     evidence.extend(saving(&findings));
@@ -40,8 +41,10 @@ fn share(flow: &Flow<'_>) -> String {
             None => without += 1,
         }
     }
-    let mut share: Vec<String> =
-        models.iter().map(|((_, name), tasks)| format!("{tasks} on {name}")).collect();
+    let mut share: Vec<String> = models
+        .iter()
+        .map(|((_, name), tasks)| format!("{tasks} on {name}"))
+        .collect();
     if without > 0 {
         share.push(format!("{without} without a model"));
     }
@@ -59,17 +62,25 @@ fn refused(flow: &Flow<'_>) -> Vec<Finding> {
     let mut alike: BTreeMap<(&Option<Site>, &str), (usize, &Failure)> = BTreeMap::new();
     for (_, node) in flow.tasks() {
         if let Err(failure) = &node.assigned {
-            alike.entry((&node.site, &failure.message)).or_insert((0, failure)).0 += 1;
+            alike
+                .entry((&node.site, &failure.message))
+                .or_insert((0, failure))
+                .0 += 1;
         }
     }
-    let finding = |((site, message), (tasks, failure)): ((&Option<Site>, &str), (usize, &Failure))| {
-        let what = match tasks {
-            1 => message.to_owned(),
-            n => format!("{message} ({n} tasks)"),
+    let finding =
+        |((site, message), (tasks, failure)): ((&Option<Site>, &str), (usize, &Failure))| {
+            let what = match tasks {
+                1 => message.to_owned(),
+                n => format!("{message} ({n} tasks)"),
+            };
+            let advice = "name a tier, or a model that `divisi models` lists";
+            Finding::wrong(
+                site.clone(),
+                what,
+                failure.hint.as_deref().unwrap_or(advice),
+            )
         };
-        let advice = "name a tier, or a model that `divisi models` lists";
-        Finding::wrong(site.clone(), what, failure.hint.as_deref().unwrap_or(advice))
-    };
     alike.into_iter().map(finding).collect()
 }
 
@@ -87,9 +98,15 @@ impl<'a> Choice<'a> {
         let wanted = flow.settings.kinds.get(&assigned.kind)?.tier;
         let first = assigned.rungs.first()?.tier?;
         // A ladder that is checked may begin as low as it likes, if it ends high enough.
-        let climbs = assigned.checked && assigned.rungs.iter().any(|rung| rung.tier >= Some(wanted));
+        let climbs =
+            assigned.checked && assigned.rungs.iter().any(|rung| rung.tier >= Some(wanted));
         let chosen = if climbs { first.max(wanted) } else { first };
-        Some(Self { place, assigned, chosen, wanted })
+        Some(Self {
+            place,
+            assigned,
+            chosen,
+            wanted,
+        })
     }
 
     /// Steps from what suffices to what was chosen; positive where it is too strong.
@@ -110,7 +127,13 @@ fn saved(flow: &Flow<'_>, choices: &[&Choice<'_>]) -> Option<PicoUsd> {
 }
 
 fn two_steps_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Vec<Finding> {
-    type Alike<'c, 'a> = (&'a Option<Site>, &'a Arc<str>, Tier, Tier, Vec<&'c Choice<'a>>);
+    type Alike<'c, 'a> = (
+        &'a Option<Site>,
+        &'a Arc<str>,
+        Tier,
+        Tier,
+        Vec<&'c Choice<'a>>,
+    );
     let mut alike: Vec<Alike<'_, '_>> = vec![];
     for choice in choices.iter().filter(|choice| choice.steps().abs() > 1) {
         let site = &flow.node(choice.place).site;
@@ -121,7 +144,13 @@ fn two_steps_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Vec<Finding> {
         });
         match known {
             Some((.., choices)) => choices.push(choice),
-            None => alike.push((site, &choice.assigned.kind, choice.chosen, choice.wanted, vec![choice])),
+            None => alike.push((
+                site,
+                &choice.assigned.kind,
+                choice.chosen,
+                choice.wanted,
+                vec![choice],
+            )),
         }
     }
     alike
@@ -149,15 +178,23 @@ fn two_steps_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Vec<Finding> {
 }
 
 fn one_step_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Option<String> {
-    let above: Vec<&Choice<'_>> = choices.iter().filter(|choice| choice.steps() == 1).collect();
-    let money = saved(flow, &above).map(|saved| format!(", about {saved} more")).unwrap_or_default();
+    let above: Vec<&Choice<'_>> = choices
+        .iter()
+        .filter(|choice| choice.steps() == 1)
+        .collect();
+    let money = saved(flow, &above)
+        .map(|saved| format!(", about {saved} more"))
+        .unwrap_or_default();
     let stand = counted(above.len(), "task stands", "tasks stand");
     (!above.is_empty()).then(|| format!("{stand} one tier above the table{money}"))
 }
 
 /// What all findings of this question are about together.
 fn saving(findings: &[Finding]) -> Option<String> {
-    let sums: Vec<PicoUsd> = findings.iter().filter_map(|finding| finding.money).collect();
+    let sums: Vec<PicoUsd> = findings
+        .iter()
+        .filter_map(|finding| finding.money)
+        .collect();
     let sum: PicoUsd = sums.iter().copied().sum();
     (sums.len() > 1).then(|| format!("about {sum} less on the tiers that suffice"))
 }
@@ -170,8 +207,10 @@ fn unchecked(flow: &Flow<'_>) -> Vec<Finding> {
     };
     let places = (0..flow.graph.tasks.len()).filter(climbs);
     let finding = |(site, places): (Option<Site>, Vec<usize>)| {
-        let what =
-            format!("{} has a ladder and no check: only its first model is ever asked", flow.names(&places));
+        let what = format!(
+            "{} has a ladder and no check: only its first model is ever asked",
+            flow.names(&places)
+        );
         Finding::warning(site, what, "add a `check`, or name one model")
     };
     flow.by_site(places).into_iter().map(finding).collect()

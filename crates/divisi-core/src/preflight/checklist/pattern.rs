@@ -14,7 +14,11 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut findings = vec![];
     if graph.tasks.is_empty() && graph.broke_off.is_none() {
         let what = "it asks for no task when it is run on placeholders";
-        findings.push(Finding::warning(None, what, "if it needs arguments, give them with `--args`"));
+        findings.push(Finding::warning(
+            None,
+            what,
+            "if it needs arguments, give them with `--args`",
+        ));
     }
     if let Some(why) = &graph.broke_off {
         let what = format!("it did not get to its end on placeholders: {}", why.what);
@@ -26,11 +30,19 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     }
     // That a width is a guess is said with the pattern, and is what a hierarchy is.
     let guessed = |site: &Option<Site>| {
-        site.is_some() && graph.groups.iter().any(|group| group.guessed && group.site == *site)
+        site.is_some()
+            && graph
+                .groups
+                .iter()
+                .any(|group| group.guessed && group.site == *site)
     };
     for open in graph.open.iter().filter(|open| !guessed(&open.site)) {
         let change = "bound it, so that the price has a bound, too";
-        findings.push(Finding::warning(open.site.clone(), open.what.clone(), change));
+        findings.push(Finding::warning(
+            open.site.clone(),
+            open.what.clone(),
+            change,
+        ));
     }
     Item::new(Question::Pattern, sentences(flow), findings)
 }
@@ -49,7 +61,13 @@ fn sentences(flow: &Flow<'_>) -> Vec<String> {
     told.truncate(PARTS_MAX);
     let mut told: Vec<String> = told
         .into_iter()
-        .map(|(sentence, times)| if times == 1 { sentence } else { format!("{sentence}, {times} times") })
+        .map(|(sentence, times)| {
+            if times == 1 {
+                sentence
+            } else {
+                format!("{sentence}, {times} times")
+            }
+        })
         .collect();
     if more > 0 {
         told.push(format!("and {}", counted(more, "more part", "more parts")));
@@ -87,11 +105,17 @@ impl<'a> Shape<'a> {
         let mut levels: BTreeMap<Option<usize>, Vec<(usize, Piece)>> = BTreeMap::new();
         for (group, members) in members.iter().enumerate() {
             if let Some(&first) = members.first() {
-                levels.entry(groups[group].parent).or_default().push((first, Piece::Group(group)));
+                levels
+                    .entry(groups[group].parent)
+                    .or_default()
+                    .push((first, Piece::Group(group)));
             }
         }
         for (place, node) in flow.tasks() {
-            levels.entry(node.group).or_default().push((place, Piece::Tasks(vec![place])));
+            levels
+                .entry(node.group)
+                .or_default()
+                .push((place, Piece::Tasks(vec![place])));
         }
         for level in levels.values_mut() {
             level.sort_by_key(|(first, _)| *first);
@@ -103,7 +127,11 @@ impl<'a> Shape<'a> {
                 (Piece::Tasks(_) | Piece::Group(_), _) => false,
             });
         }
-        Self { flow, levels, members }
+        Self {
+            flow,
+            levels,
+            members,
+        }
     }
 
     /// A phrase for each part of a level.
@@ -114,14 +142,19 @@ impl<'a> Shape<'a> {
         for (at, (_, piece)) in pieces.iter().enumerate() {
             match piece {
                 Piece::Tasks(places) => {
-                    let left: Vec<usize> =
-                        places.iter().copied().filter(|place| !taken.contains(place)).collect();
+                    let left: Vec<usize> = places
+                        .iter()
+                        .copied()
+                        .filter(|place| !taken.contains(place))
+                        .collect();
                     if !left.is_empty() && !self.leads(&left, pieces.get(at + 1)) {
                         parts.push(self.named(&left, self.tasks(&left)));
                     }
                 }
                 Piece::Group(group) => {
-                    let leader = pieces[..at].last().and_then(|(_, piece)| self.leader(piece, *group));
+                    let leader = pieces[..at]
+                        .last()
+                        .and_then(|(_, piece)| self.leader(piece, *group));
                     let mut around: Vec<usize> = leader.into_iter().collect();
                     let mut phrase = self.group(*group, leader);
                     around.extend(&self.members[*group]);
@@ -169,16 +202,27 @@ impl<'a> Shape<'a> {
                 )
             }
             _ if waves.iter().all(|&width| width == 1) => format!("sequence of {count}"),
-            _ if waves.len() > WAVES_MAX => format!("graph of {count} tasks in {} waves", waves.len()),
+            _ if waves.len() > WAVES_MAX => {
+                format!("graph of {count} tasks in {} waves", waves.len())
+            }
             _ => {
                 let widths: Vec<String> = waves.iter().map(usize::to_string).collect();
-                format!("graph of {count} tasks in {} waves ({})", waves.len(), widths.join(", "))
+                format!(
+                    "graph of {count} tasks in {} waves ({})",
+                    waves.len(),
+                    widths.join(", ")
+                )
             }
         }
     }
 
     fn group(&self, group: usize, leader: Option<usize>) -> String {
-        let Group { kind, width, guessed, .. } = self.flow.graph.groups[group];
+        let Group {
+            kind,
+            width,
+            guessed,
+            ..
+        } = self.flow.graph.groups[group];
         let about = if guessed { "about " } else { "" };
         let below = match &self.parts(Some(group))[..] {
             _ if kind == GroupKind::Decompose => String::new(),
@@ -196,12 +240,17 @@ impl<'a> Shape<'a> {
                 counted(stages, "stage", "stages"),
                 counted(width, "item", "items")
             ),
-            GroupKind::Decompose => format!("a planner and {about}{}", counted(width, "task", "tasks")),
+            GroupKind::Decompose => {
+                format!("a planner and {about}{}", counted(width, "task", "tasks"))
+            }
         };
         match (kind, leader) {
             (GroupKind::Decompose, _) => format!("hierarchy: {phrase}"),
             (_, Some(leader)) => {
-                format!("hierarchy: {} decides the width of a {phrase}", self.flow.names(&[leader]))
+                format!(
+                    "hierarchy: {} decides the width of a {phrase}",
+                    self.flow.names(&[leader])
+                )
             }
             (_, None) => phrase,
         }
@@ -209,21 +258,34 @@ impl<'a> Shape<'a> {
 
     /// What stands within a group, said of the first part that is a group.
     fn nested(&self, group: usize) -> String {
-        let within = self.levels.get(&Some(group)).into_iter().flatten().find_map(|(_, piece)| match piece {
-            Piece::Group(below) => Some(*below),
-            Piece::Tasks(_) => None,
-        });
+        let within = self
+            .levels
+            .get(&Some(group))
+            .into_iter()
+            .flatten()
+            .find_map(|(_, piece)| match piece {
+                Piece::Group(below) => Some(*below),
+                Piece::Tasks(_) => None,
+            });
         match within {
             Some(below) => format!(", each with a {}", self.group(below, None)),
             None => {
                 let steps = self.waves(&self.members[group]).len();
-                if steps > 1 { format!(", {steps} steps each") } else { String::new() }
+                if steps > 1 {
+                    format!(", {steps} steps each")
+                } else {
+                    String::new()
+                }
             }
         }
     }
 
     fn has_groups(&self, group: usize) -> bool {
-        self.levels.get(&Some(group)).into_iter().flatten().any(|(_, piece)| matches!(piece, Piece::Group(_)))
+        self.levels
+            .get(&Some(group))
+            .into_iter()
+            .flatten()
+            .any(|(_, piece)| matches!(piece, Piece::Group(_)))
     }
 
     /// Whether all of these are only there to decide the width of what follows.
@@ -238,8 +300,13 @@ impl<'a> Shape<'a> {
 
     /// The task before a group whose result decides how wide the group is.
     fn leader(&self, before: &Piece, group: usize) -> Option<usize> {
-        let Piece::Tasks(places) = before else { return None };
-        let leader = places.last().copied().filter(|_| self.flow.graph.groups[group].by_result)?;
+        let Piece::Tasks(places) = before else {
+            return None;
+        };
+        let leader = places
+            .last()
+            .copied()
+            .filter(|_| self.flow.graph.groups[group].by_result)?;
         let waits = |place: &usize| self.flow.node(*place).waits.contains(&leader);
         self.members[group].iter().any(waits).then_some(leader)
     }
@@ -248,15 +315,32 @@ impl<'a> Shape<'a> {
     fn reader(&self, group: usize) -> Option<usize> {
         let members: BTreeSet<usize> = self.members[group].iter().copied().collect();
         let parent = self.flow.graph.groups[group].parent;
-        let after = self.flow.graph.tasks.iter().enumerate().skip(*members.last()? + 1);
+        let after = self
+            .flow
+            .graph
+            .tasks
+            .iter()
+            .enumerate()
+            .skip(*members.last()? + 1);
         after
             .filter(|(_, node)| node.group == parent)
-            .find(|(_, node)| node.reads.iter().filter(|read| members.contains(read)).count() > 1)
+            .find(|(_, node)| {
+                node.reads
+                    .iter()
+                    .filter(|read| members.contains(read))
+                    .count()
+                    > 1
+            })
             .map(|(place, _)| place)
     }
 
     fn reads_of(&self, place: usize, of: &[usize]) -> usize {
-        self.flow.node(place).reads.iter().filter(|read| of.contains(read)).count()
+        self.flow
+            .node(place)
+            .reads
+            .iter()
+            .filter(|read| of.contains(read))
+            .count()
     }
 
     /// How many of these tasks stand at each depth of waiting for each other.
@@ -264,7 +348,12 @@ impl<'a> Shape<'a> {
         let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
         let mut waves = vec![];
         for &place in places {
-            let before = self.flow.node(place).waits.iter().filter_map(|wait| depths.get(wait));
+            let before = self
+                .flow
+                .node(place)
+                .waits
+                .iter()
+                .filter_map(|wait| depths.get(wait));
             let depth = before.max().map_or(0, |depth| depth + 1);
             depths.insert(place, depth);
             if waves.len() <= depth {

@@ -12,7 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn item(flow: &Flow<'_>) -> Item {
     let waits = Waits::of(flow);
-    let idle: Vec<usize> = (0..flow.graph.tasks.len()).filter(|&place| waits.is_idle(place)).collect();
+    let idle: Vec<usize> = (0..flow.graph.tasks.len())
+        .filter(|&place| waits.is_idle(place))
+        .collect();
     let together = match waits.wave_max() {
         0 | 1 => "nothing runs at the same time".to_owned(),
         most => format!("up to {most} tasks at the same time"),
@@ -23,7 +25,9 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let lines = flow.by_site(idle).into_iter().enumerate();
     let findings = lines.map(|(nth, (site, places))| {
         let saved = (nth < TIMED_MAX).then(|| waits.saved(&places)).flatten();
-        waits.finding(site, &places).time(saved.filter(|saved| saved.0 > 0))
+        waits
+            .finding(site, &places)
+            .time(saved.filter(|saved| saved.0 > 0))
     });
     Item::new(Question::Parallel, evidence, findings.collect())
 }
@@ -49,12 +53,25 @@ impl<'a> Waits<'a> {
             let mut all: BTreeSet<usize> = node.reads.iter().copied().collect();
             // Only as far as this task waits: what lies behind is settled anyway.
             for &read in &node.reads {
-                all.extend(told_of[read].iter().filter(|place| node.waits.contains(place)));
+                all.extend(
+                    told_of[read]
+                        .iter()
+                        .filter(|place| node.waits.contains(place)),
+                );
             }
             told_of.push(all);
         }
-        let loops = flow.graph.open.iter().filter_map(|open| open.site.as_ref()).collect();
-        Self { flow, told_of, loops }
+        let loops = flow
+            .graph
+            .open
+            .iter()
+            .filter_map(|open| open.site.as_ref())
+            .collect();
+        Self {
+            flow,
+            told_of,
+            loops,
+        }
     }
 
     /// Whether waiting for `before` has a reason.
@@ -63,7 +80,10 @@ impl<'a> Waits<'a> {
         self.told_of[place].contains(&before)
             || self.flow.node(before).used == Use::Unknown
             || self.flow.may_write(before)
-            || node.site.as_ref().is_some_and(|site| self.loops.contains(site))
+            || node
+                .site
+                .as_ref()
+                .is_some_and(|site| self.loops.contains(site))
             || self.is_in_a_guess(place)
     }
 
@@ -83,7 +103,9 @@ impl<'a> Waits<'a> {
     /// What the task waits for without a reason.
     fn needless(&self, place: usize) -> Vec<usize> {
         let waits = self.flow.node(place).waits.iter().copied();
-        waits.filter(|&before| !self.has_reason(before, place)).collect()
+        waits
+            .filter(|&before| !self.has_reason(before, place))
+            .collect()
     }
 
     fn is_idle(&self, place: usize) -> bool {
@@ -119,7 +141,8 @@ impl<'a> Waits<'a> {
     fn end(&self, freed: &BTreeSet<usize>) -> Option<Millis> {
         let mut ends: Vec<u64> = vec![];
         for (place, node) in self.flow.tasks() {
-            let latest = |waits: &mut dyn Iterator<Item = usize>| waits.map(|before| ends[before]).max();
+            let latest =
+                |waits: &mut dyn Iterator<Item = usize>| waits.map(|before| ends[before]).max();
             let start = match freed.contains(&place) {
                 true => latest(&mut self.kept(place).into_iter()),
                 // What it reads may stand behind one of its waits, which may be freed.
@@ -142,7 +165,11 @@ impl<'a> Waits<'a> {
         let saved = self.saved(idle).filter(|saved| saved.0 > 0)?;
         let now = self.end(&BTreeSet::new())?;
         let then = Millis(now.0 - saved.0);
-        Some(format!("about {} instead of {} without the waits below", spoken(then), spoken(now)))
+        Some(format!(
+            "about {} instead of {} without the waits below",
+            spoken(then),
+            spoken(now)
+        ))
     }
 
     fn finding(&self, site: Option<Site>, places: &[usize]) -> Finding {
@@ -150,8 +177,12 @@ impl<'a> Waits<'a> {
         let mut is_partly_read = false;
         for &place in places {
             before.extend(self.needless(place));
-            is_partly_read |=
-                self.flow.node(place).waits.iter().any(|&wait| self.told_of[place].contains(&wait));
+            is_partly_read |= self
+                .flow
+                .node(place)
+                .waits
+                .iter()
+                .any(|&wait| self.told_of[place].contains(&wait));
         }
         let before: Vec<usize> = before.into_iter().collect();
         let (who, whom) = (self.flow.names(places), self.flow.names(&before));
@@ -196,7 +227,12 @@ impl<'a> Waits<'a> {
         let mut depths: Vec<usize> = vec![];
         let mut widths: BTreeMap<usize, usize> = BTreeMap::new();
         for (_, node) in self.flow.tasks() {
-            let depth = node.waits.iter().map(|&before| depths[before] + 1).max().unwrap_or(0);
+            let depth = node
+                .waits
+                .iter()
+                .map(|&before| depths[before] + 1)
+                .max()
+                .unwrap_or(0);
             depths.push(depth);
             *widths.entry(depth).or_default() += 1;
         }

@@ -41,7 +41,11 @@ impl Assumed<'_> {
     pub(super) fn deviation(&self, prior: &KindPrior) -> f64 {
         // What costs something asks models, as our own agents do.
         let is_plain = self.is_command() && self.task.attempt_cost == AttemptCost::Free;
-        deviation(if is_plain { self.priors.command.spread } else { prior.spread })
+        deviation(if is_plain {
+            self.priors.command.spread
+        } else {
+            prior.spread
+        })
     }
 
     pub(super) fn turns(&self, prior: &KindPrior) -> f64 {

@@ -15,14 +15,22 @@ use crate::{ModelPrice, PicoUsd};
 /// were sent and lost in a crash, or broken off by a vendor that has no capacity:
 /// each settles at its reservation and uses up no retry.
 pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds) -> PicoUsd {
-    let Ok(task) = &node.assigned else { return PicoUsd::ZERO };
+    let Ok(task) = &node.assigned else {
+        return PicoUsd::ZERO;
+    };
     let attempts = u64::from(task.retries_max) + 1;
     let within = |all: PicoUsd| node.task.max_cost.map_or(all, |most| most.min(all));
     if task.rungs.is_empty() {
-        let AttemptCost::UpTo(most) = task.attempt_cost else { return check };
-        return within(PicoUsd(most.0.saturating_mul(attempts).saturating_mul(named(node))) + check);
+        let AttemptCost::UpTo(most) = task.attempt_cost else {
+            return check;
+        };
+        return within(
+            PicoUsd(most.0.saturating_mul(attempts).saturating_mul(named(node))) + check,
+        );
     }
-    let Some(price) = &rung.price else { return PicoUsd::ZERO };
+    let Some(price) = &rung.price else {
+        return PicoUsd::ZERO;
+    };
     let turns = u64::from(task.turns_max.max(1)) * (1 + u64::from(task.hedge));
     let turn = turn_max(price, context_max(node, bounds), task.reply_tokens_max);
     within(PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check)
@@ -58,7 +66,10 @@ fn context_max(node: &Node, bounds: &Bounds) -> u64 {
         return bounds.context_tokens_max;
     }
     let replies = u64::from(task.turns_max).saturating_mul(u64::from(task.reply_tokens_max) * 2);
-    task.prompt_tokens.saturating_mul(2).saturating_add(replies).min(bounds.context_tokens_max)
+    task.prompt_tokens
+        .saturating_mul(2)
+        .saturating_add(replies)
+        .min(bounds.context_tokens_max)
 }
 
 #[cfg(test)]
@@ -72,7 +83,8 @@ mod tests {
         let task = node.assigned.as_ref().unwrap();
         let rung = &task.rungs[0];
         let rates = rung.price.as_ref().unwrap().base;
-        let list = 1_000_000 * rates.cache_write_5m.0 + u64::from(task.reply_tokens_max) * rates.output.0;
+        let list =
+            1_000_000 * rates.cache_write_5m.0 + u64::from(task.reply_tokens_max) * rates.output.0;
         // An account may keep its requests within the United States.
         let turn = list * 11 / 10;
         let all = turn * u64::from(task.turns_max) * (u64::from(task.retries_max) + 1);
@@ -81,11 +93,20 @@ mod tests {
 
         let mut hedged = node.clone();
         hedged.assigned.as_mut().unwrap().hedge = true;
-        assert_eq!(ceiling(&hedged, rung, PicoUsd(7), &bounds), PicoUsd(all * 2 + 7));
+        assert_eq!(
+            ceiling(&hedged, rung, PicoUsd(7), &bounds),
+            PicoUsd(all * 2 + 7)
+        );
         let mut capped = node.clone();
         capped.task.max_cost = Some(PicoUsd::DOLLAR);
-        assert_eq!(ceiling(&capped, rung, PicoUsd::ZERO, &bounds), PicoUsd::DOLLAR);
-        let free = Rung { price: None, ..rung.clone() };
+        assert_eq!(
+            ceiling(&capped, rung, PicoUsd::ZERO, &bounds),
+            PicoUsd::DOLLAR
+        );
+        let free = Rung {
+            price: None,
+            ..rung.clone()
+        };
         assert_eq!(ceiling(&node, &free, PicoUsd::ZERO, &bounds), PicoUsd::ZERO);
     }
 
@@ -103,6 +124,10 @@ mod tests {
         node.task.max_cost = Some(PicoUsd(150));
         assert_eq!(most(&node), PicoUsd(150));
         node.assigned.as_mut().unwrap().attempt_cost = AttemptCost::Free;
-        assert_eq!(most(&node), PicoUsd(7), "its judge costs something all the same");
+        assert_eq!(
+            most(&node),
+            PicoUsd(7),
+            "its judge costs something all the same"
+        );
     }
 }

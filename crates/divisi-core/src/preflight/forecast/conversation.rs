@@ -32,10 +32,17 @@ impl Conversation {
     /// What such a task is taken to say, within its own limits. `primed` says
     /// that a sibling has written the shared prefix before.
     pub(super) fn of(task: &Assigned, prior: &KindPrior, prompt: u64, primed: bool) -> Self {
-        let turns =
-            if task.has_tools { (prior.turns.round() as u32).clamp(1, task.turns_max.max(1)) } else { 1 };
+        let turns = if task.has_tools {
+            (prior.turns.round() as u32).clamp(1, task.turns_max.max(1))
+        } else {
+            1
+        };
         // Without tools one turn does all the work.
-        let reply = if task.has_tools { prior.reply } else { prior.reply * 2.0 };
+        let reply = if task.has_tools {
+            prior.reply
+        } else {
+            prior.reply * 2.0
+        };
         let shared = task.shared_tokens.min(prompt);
         Self {
             prompt,
@@ -91,9 +98,14 @@ const VERDICT_TOKENS: u64 = 300;
 pub(super) fn judge_cost(task: &Assigned, judge: &Judge, rung: &Rung) -> PicoUsd {
     let rubric = judge.rubric.len() as u64 / BYTES_OF_DENSE;
     let result = u64::from(task.reply_tokens_max).min(RESULT_TOKENS);
-    let usage =
-        Usage { input: task.prompt_tokens + rubric + result, output: VERDICT_TOKENS, ..Usage::default() };
-    rung.price.as_ref().map_or(PicoUsd::ZERO, |price| price.cost(&usage))
+    let usage = Usage {
+        input: task.prompt_tokens + rubric + result,
+        output: VERDICT_TOKENS,
+        ..Usage::default()
+    };
+    rung.price
+        .as_ref()
+        .map_or(PicoUsd::ZERO, |price| price.cost(&usage))
 }
 
 /// Tokens of a typical result.
@@ -113,35 +125,87 @@ mod tests {
             cache_read: PicoUsd(100),
             output: PicoUsd(5_000),
         };
-        ModelPrice { base, ..ModelPrice::default() }
+        ModelPrice {
+            base,
+            ..ModelPrice::default()
+        }
     }
 
     #[test]
     fn a_turn_reads_what_the_one_before_it_wrote() {
-        let three = Conversation { prompt: 1_000, cached: 0, shared: 0, turns: 3, reply: 100, growth: 400 };
+        let three = Conversation {
+            prompt: 1_000,
+            cached: 0,
+            shared: 0,
+            turns: 3,
+            reply: 100,
+            growth: 400,
+        };
         let (usage, cost) = three.total(Some(&price()));
         // 1: writes 1,000; 2: reads 1,000, writes 500; 3: reads 1,500, sends 500.
-        let expected =
-            Usage { input: 500, cache_write_5m: 1_500, cache_read: 2_500, output: 300, ..Usage::default() };
+        let expected = Usage {
+            input: 500,
+            cache_write_5m: 1_500,
+            cache_read: 2_500,
+            output: 300,
+            ..Usage::default()
+        };
         assert_eq!(usage, expected);
-        assert_eq!(cost.0, 500 * 1_000 + 1_500 * 1_250 + 2_500 * 100 + 300 * 5_000);
+        assert_eq!(
+            cost.0,
+            500 * 1_000 + 1_500 * 1_250 + 2_500 * 100 + 300 * 5_000
+        );
     }
 
     #[test]
     fn one_sibling_writes_the_shared_prefix_and_the_others_read_it() {
-        let first = Conversation { prompt: 900, cached: 0, shared: 800, turns: 1, reply: 10, growth: 0 };
+        let first = Conversation {
+            prompt: 900,
+            cached: 0,
+            shared: 800,
+            turns: 1,
+            reply: 10,
+            growth: 0,
+        };
         let (usage, _) = first.total(None);
-        assert_eq!((usage.cache_write_5m, usage.cache_read, usage.input), (800, 0, 100));
-        let (usage, _) = Conversation { cached: 800, ..first }.total(None);
-        assert_eq!((usage.cache_write_5m, usage.cache_read, usage.input), (0, 800, 100));
+        assert_eq!(
+            (usage.cache_write_5m, usage.cache_read, usage.input),
+            (800, 0, 100)
+        );
+        let (usage, _) = Conversation {
+            cached: 800,
+            ..first
+        }
+        .total(None);
+        assert_eq!(
+            (usage.cache_write_5m, usage.cache_read, usage.input),
+            (0, 800, 100)
+        );
     }
 
     #[test]
     fn each_turn_has_its_own_place_among_the_thresholds() {
-        let dear = Rates { output: PicoUsd(10_000), ..price().base };
-        let stepped = ModelPrice { above: vec![(1_200, dear)], ..price() };
-        let two = Conversation { prompt: 1_000, cached: 0, shared: 0, turns: 2, reply: 100, growth: 400 };
+        let dear = Rates {
+            output: PicoUsd(10_000),
+            ..price().base
+        };
+        let stepped = ModelPrice {
+            above: vec![(1_200, dear)],
+            ..price()
+        };
+        let two = Conversation {
+            prompt: 1_000,
+            cached: 0,
+            shared: 0,
+            turns: 2,
+            reply: 100,
+            growth: 400,
+        };
         let more = two.total(Some(&stepped)).1.0 - two.total(Some(&price())).1.0;
-        assert_eq!(more, 100 * 5_000, "the second turn passes it, the first does not");
+        assert_eq!(
+            more,
+            100 * 5_000,
+            "the second turn passes it, the first does not"
+        );
     }
 }

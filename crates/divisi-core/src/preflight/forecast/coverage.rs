@@ -20,7 +20,8 @@ impl World {
         let label = self.rng.u32(0..5);
         let bell = Normal::standard().inverse_cdf(self.rng.f64().clamp(1e-9, 1.0 - 1e-9));
         let far = self.outliers > 0 && self.rng.u32(0..self.outliers) == 0;
-        let log = f64::from(label) * 0.3 + bell * self.deviation + if far { 10f64.ln() } else { 0.0 };
+        let log =
+            f64::from(label) * 0.3 + bell * self.deviation + if far { 10f64.ln() } else { 0.0 };
         Sample {
             at: Timestamp(at),
             work: at,
@@ -56,7 +57,11 @@ fn rung() -> Rung {
 fn covered(learnt: u64, deviation: f64, outliers: u32) -> f64 {
     let (mut inside, mut all) = (0, 0);
     for seed in 0..20 {
-        let mut world = World { rng: Rng::with_seed(seed), deviation, outliers };
+        let mut world = World {
+            rng: Rng::with_seed(seed),
+            deviation,
+            outliers,
+        };
         let forecaster = forecaster(&world.samples(learnt));
         for new in world.samples(50) {
             let forecast = forecaster.task(&node(&new), &rung()).unwrap();
@@ -71,7 +76,10 @@ fn covered(learnt: u64, deviation: f64, outliers: u32) -> f64 {
 fn eight_of_ten_new_tasks_are_inside_their_range() {
     for (learnt, outliers) in [(400, 0), (100, 0), (400, 30)] {
         let share = covered(learnt, 0.7, outliers);
-        assert!((0.75..=0.85).contains(&share), "{share} after {learnt}, one in {outliers} far away");
+        assert!(
+            (0.75..=0.85).contains(&share),
+            "{share} after {learnt}, one in {outliers} far away"
+        );
     }
 }
 
@@ -87,11 +95,22 @@ fn with_few_tasks_a_range_is_rather_too_wide_than_too_narrow() {
 fn totals_are_inside_their_range_as_often_as_single_tasks() {
     let mut inside = 0;
     for seed in 0..100 {
-        let mut world = World { rng: Rng::with_seed(seed), deviation: 0.7, outliers: 0 };
-        let bounds = Bounds { draws: 100, ..Bounds::default() };
+        let mut world = World {
+            rng: Rng::with_seed(seed),
+            deviation: 0.7,
+            outliers: 0,
+        };
+        let bounds = Bounds {
+            draws: 100,
+            ..Bounds::default()
+        };
         let forecaster = forecaster(&world.samples(200)).within(bounds);
         let new = world.samples(20);
-        let graph = Graph { name: "flow".into(), tasks: new.iter().map(node).collect(), ..Graph::default() };
+        let graph = Graph {
+            name: "flow".into(),
+            tasks: new.iter().map(node).collect(),
+            ..Graph::default()
+        };
         let forecast = forecaster.graph(&graph, &|_| None, seed);
         let actual: PicoUsd = new.iter().map(|sample| sample.cost).sum();
         inside += u32::from((forecast.cost.p10..=forecast.cost.p90).contains(&actual));
@@ -101,11 +120,25 @@ fn totals_are_inside_their_range_as_often_as_single_tasks() {
 
 #[test]
 fn labels_make_ranges_narrower_than_no_labels() {
-    let mut world = World { rng: Rng::with_seed(1), deviation: 0.3, outliers: 0 };
+    let mut world = World {
+        rng: Rng::with_seed(1),
+        deviation: 0.3,
+        outliers: 0,
+    };
     let known = world.samples(300);
-    let nameless: Vec<Sample> = known.iter().cloned().map(|s| Sample { label: "t0".into(), ..s }).collect();
+    let nameless: Vec<Sample> = known
+        .iter()
+        .cloned()
+        .map(|s| Sample {
+            label: "t0".into(),
+            ..s
+        })
+        .collect();
     let width = |samples: &[Sample]| {
-        let cost = forecaster(samples).task(&sample::node("t0", true), &rung()).unwrap().cost;
+        let cost = forecaster(samples)
+            .task(&sample::node("t0", true), &rung())
+            .unwrap()
+            .cost;
         cost.p90.0 as f64 / cost.p10.0 as f64
     };
     assert!(width(&known) < 0.8 * width(&nameless));

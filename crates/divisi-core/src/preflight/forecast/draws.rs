@@ -84,7 +84,9 @@ pub(super) struct Drawn {
 
 /// How many draws a graph of so many tasks gets.
 pub(super) fn draws(tasks: usize, wanted: u32) -> usize {
-    (COSTS_MAX / tasks.max(1)).max(DRAWS_MIN).min(wanted.max(1) as usize)
+    (COSTS_MAX / tasks.max(1))
+        .max(DRAWS_MIN)
+        .min(wanted.max(1) as usize)
 }
 
 impl Cast {
@@ -104,17 +106,27 @@ impl Cast {
         let mut prepare = |node: &Node| {
             let task = node.assigned.as_ref().ok()?;
             let executor = task.executor.clone();
-            let command = [Rung { provider: Arc::default(), model: executor, tier: None, price: None }];
+            let command = [Rung {
+                provider: Arc::default(),
+                model: executor,
+                tier: None,
+                price: None,
+            }];
             let rungs = match (task.rungs.as_slice(), instead) {
                 ([], _) => command.as_slice(),
                 (_, Some(rung)) => std::slice::from_ref(rung),
                 (rungs, None) => rungs,
             };
-            let label = format!("{}\u{1f}{}", node.task.phase.as_deref().unwrap_or_default(), node.label());
+            let label = format!(
+                "{}\u{1f}{}",
+                node.task.phase.as_deref().unwrap_or_default(),
+                node.label()
+            );
             let mut steps = Vec::new();
             for rung in rungs {
                 let shared = node.task.context.clone().filter(|_| task.shared_tokens > 0);
-                let primed = shared.is_some_and(|context| !written.insert((rung.model.clone(), context)));
+                let primed =
+                    shared.is_some_and(|context| !written.insert((rung.model.clone(), context)));
                 let around = around(forecaster, node, task, rungs, tiers, primed);
                 let outlook = forecaster.outlook(&mut shapes, &graph.name, node, rung, &around)?;
                 steps.push(Step {
@@ -130,7 +142,10 @@ impl Cast {
             Some(Prepared {
                 last_is_kept: last_is_kept(node.task.check.iter().map(Check::kind), steps.len()),
                 checked: task.checked && !alone,
-                cost_max: node.task.max_cost.map_or(f64::INFINITY, |most| most.0 as f64),
+                cost_max: node
+                    .task
+                    .max_cost
+                    .map_or(f64::INFINITY, |most| most.0 as f64),
                 rungs: steps,
                 phase: phases.place(node.task.phase.clone().unwrap_or_default()),
             })
@@ -163,12 +178,16 @@ impl Cast {
                 let Some(task) = task else { continue };
                 let demand = &mut demands[i];
                 *demand = Demand::default();
-                let cost = draw.task(task, &mut rng, &mut drawn, &mut |more, _, _| demand.add(more));
+                let cost = draw.task(task, &mut rng, &mut drawn, &mut |more, _, _| {
+                    demand.add(more);
+                });
                 sum += cost;
                 drawn.tasks[i].push(cost as f32);
             }
             drawn.cost.push(sum);
-            drawn.seconds.extend(schedule.map(|schedule| schedule.makespan(&demands)));
+            drawn
+                .seconds
+                .extend(schedule.map(|schedule| schedule.makespan(&demands)));
             draw.hand_over(&mut drawn);
         }
         drawn
@@ -248,8 +267,12 @@ impl Draw {
 
     fn count(&mut self, outlook: &Outlook, factor: f64, log_factor: f64) -> Demand {
         let usage = &outlook.usage;
-        let classes =
-            [usage.input, usage.cache_write_5m + usage.cache_write_1h, usage.cache_read, usage.output];
+        let classes = [
+            usage.input,
+            usage.cache_write_5m + usage.cache_write_1h,
+            usage.cache_read,
+            usage.output,
+        ];
         for (sum, tokens) in self.tokens.iter_mut().zip(classes) {
             *sum += tokens as f64 * factor;
         }
@@ -270,7 +293,9 @@ impl Draw {
 
     fn hand_over(self, drawn: &mut Drawn) {
         let add = |all: &mut [Vec<f64>], one: &[f64]| {
-            all.iter_mut().zip(one).for_each(|(all, one)| all.push(*one));
+            all.iter_mut()
+                .zip(one)
+                .for_each(|(all, one)| all.push(*one));
         };
         add(&mut drawn.models, &self.by_model);
         add(&mut drawn.phases, &self.by_phase);
@@ -290,8 +315,14 @@ pub(super) fn around(
     let judges = judges(&node.task.check, rungs, tiers);
     Around {
         primed,
-        check_cost: judges.iter().map(|(judge, rung)| judge_cost(task, judge, rung)).sum(),
-        check_max: judges.iter().map(|(_, rung)| judge_max(task, rung, &forecaster.bounds)).sum(),
+        check_cost: judges
+            .iter()
+            .map(|(judge, rung)| judge_cost(task, judge, rung))
+            .sum(),
+        check_max: judges
+            .iter()
+            .map(|(_, rung)| judge_max(task, rung, &forecaster.bounds))
+            .sum(),
     }
 }
 
@@ -307,10 +338,16 @@ fn judges<'a>(checks: &'a [Check], rungs: &[Rung], tiers: Tiers<'_>) -> Vec<(&'a
             Ok(tier) => tiers(tier),
             // Another model than those of the ladder has no price here; the
             // dearest of them is nearest to being safe.
-            Err(_) => rungs.iter().find(|rung| *rung.model == *word).or(rungs.last()).cloned(),
+            Err(_) => rungs
+                .iter()
+                .find(|rung| *rung.model == *word)
+                .or(rungs.last())
+                .cloned(),
         },
     };
-    judges.filter_map(|judge| Some((judge, model(judge)?))).collect()
+    judges
+        .filter_map(|judge| Some((judge, model(judge)?)))
+        .collect()
 }
 
 /// Names in the order in which they come up.
@@ -321,7 +358,10 @@ struct Places<K> {
 
 impl<K> Default for Places<K> {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), names: vec![] }
+        Self {
+            known: BTreeMap::new(),
+            names: vec![],
+        }
     }
 }
 
@@ -340,7 +380,11 @@ pub(super) struct Bell(Vec<f64>);
 impl Bell {
     pub(super) fn new() -> Self {
         let bell = Normal::standard();
-        Self((0..POINTS).map(|i| bell.inverse_cdf((i as f64 + 0.5) / POINTS as f64)).collect())
+        Self(
+            (0..POINTS)
+                .map(|i| bell.inverse_cdf((i as f64 + 0.5) / POINTS as f64))
+                .collect(),
+        )
     }
 
     fn draw(&self, rng: &mut Rng) -> f64 {
@@ -352,6 +396,10 @@ impl Prepared {
     /// The most that all rungs together can cost.
     pub(super) fn ceiling(&self) -> PicoUsd {
         let all = self.rungs.iter().map(|step| step.outlook.ceiling).sum();
-        if self.cost_max.is_finite() { PicoUsd(self.cost_max as u64).min(all) } else { all }
+        if self.cost_max.is_finite() {
+            PicoUsd(self.cost_max as u64).min(all)
+        } else {
+            all
+        }
     }
 }

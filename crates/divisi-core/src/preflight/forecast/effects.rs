@@ -15,7 +15,11 @@ pub(super) struct Effects<K> {
 
 impl<K> Default for Effects<K> {
     fn default() -> Self {
-        Self { groups: BTreeMap::new(), between: 0.0, used: 0.0 }
+        Self {
+            groups: BTreeMap::new(),
+            between: 0.0,
+            used: 0.0,
+        }
     }
 }
 
@@ -43,27 +47,54 @@ impl<K: Ord + Clone> Effects<K> {
             return Self::default();
         }
         let mean_all = groups.values().flatten().sum::<f64>() / count;
-        let squares = |values: &Vec<f64>| values.iter().map(|v| (v - mean(values)).powi(2)).sum::<f64>();
+        let squares = |values: &Vec<f64>| {
+            values
+                .iter()
+                .map(|v| (v - mean(values)).powi(2))
+                .sum::<f64>()
+        };
         let within = groups.values().map(squares).sum::<f64>() / free;
-        let apart: f64 =
-            groups.values().map(|values| values.len() as f64 * (mean(values) - mean_all).powi(2)).sum();
-        let sizes: f64 = groups.values().map(|values| (values.len() as f64).powi(2)).sum();
+        let apart: f64 = groups
+            .values()
+            .map(|values| values.len() as f64 * (mean(values) - mean_all).powi(2))
+            .sum();
+        let sizes: f64 = groups
+            .values()
+            .map(|values| (values.len() as f64).powi(2))
+            .sum();
         let degrees = groups.len() as f64 - 1.0;
         let between = ((apart - degrees * within) / (count - sizes / count)).max(0.0);
         let mut used = 0.0;
         let mut effect = |values: Vec<f64>| {
             let n = values.len() as f64;
-            let trust = if between > 0.0 { n * between / (n * between + within) } else { 0.0 };
+            let trust = if between > 0.0 {
+                n * between / (n * between + within)
+            } else {
+                0.0
+            };
             used += trust;
-            Shift { mean: (mean(&values) - mean_all) * trust, variance: between * (1.0 - trust) }
+            Shift {
+                mean: (mean(&values) - mean_all) * trust,
+                variance: between * (1.0 - trust),
+            }
         };
-        let groups = groups.into_iter().map(|(key, values)| (key, effect(values))).collect();
-        Self { groups, between, used }
+        let groups = groups
+            .into_iter()
+            .map(|(key, values)| (key, effect(values)))
+            .collect();
+        Self {
+            groups,
+            between,
+            used,
+        }
     }
 
     /// The effect of a group.
     pub(super) fn get(&self, group: &K) -> Shift {
-        self.groups.get(group).copied().unwrap_or(Shift { mean: 0.0, variance: self.between })
+        self.groups.get(group).copied().unwrap_or(Shift {
+            mean: 0.0,
+            variance: self.between,
+        })
     }
 }
 
@@ -78,7 +109,9 @@ mod tests {
     /// Effects of groups given as `(name, values)`.
     fn effects(groups: &[(&'static str, &[f64])]) -> Effects<&'static str> {
         let mut work = 0;
-        let values = groups.iter().flat_map(|(name, values)| values.iter().map(move |v| (*name, *v)));
+        let values = groups
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(move |v| (*name, *v)));
         let values: Vec<_> = values
             .map(|(name, value)| {
                 work += 1;
@@ -91,12 +124,20 @@ mod tests {
     #[test]
     fn many_values_move_an_estimate_further_than_few() {
         let many: Vec<f64> = (0..40).map(|i| 1.0 + f64::from(i % 2)).collect();
-        let effects = effects(&[("a", &many), ("b", &[1.0, 2.0]), ("c", &[-1.5; 3]), ("d", &[-1.0, -2.0])]);
+        let effects = effects(&[
+            ("a", &many),
+            ("b", &[1.0, 2.0]),
+            ("c", &[-1.5; 3]),
+            ("d", &[-1.0, -2.0]),
+        ]);
         assert!(effects.get(&"a").mean > 0.0 && effects.get(&"c").mean < 0.0);
         assert!(effects.get(&"a").variance < effects.get(&"b").variance);
         let stranger = effects.get(&"z");
         assert_eq!(stranger.mean, 0.0);
-        assert!(stranger.variance > effects.get(&"b").variance, "less is known of it than of any");
+        assert!(
+            stranger.variance > effects.get(&"b").variance,
+            "less is known of it than of any"
+        );
     }
 
     #[test]

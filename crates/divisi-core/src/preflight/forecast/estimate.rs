@@ -46,7 +46,11 @@ impl Forecast {
             ceiling: Some(self.ceiling),
             took: self.took,
             tasks: self.tasks.len(),
-            guessed: self.tasks.iter().filter(|task| task.source == super::Source::Prior).count(),
+            guessed: self
+                .tasks
+                .iter()
+                .filter(|task| task.source == super::Source::Prior)
+                .count(),
             plan: Some(self.plan),
         }
     }
@@ -74,7 +78,12 @@ impl fmt::Display for EstimateError {
         let off = (self.ratio - 1.0) * 100.0;
         let side = if off < 0.0 { "below" } else { "above" };
         let range = if self.inside { "within" } else { "outside" };
-        write!(f, "{}, {:.0} % {side} the estimate, {range} its range", self.actual, off.abs())
+        write!(
+            f,
+            "{}, {:.0} % {side} the estimate, {range} its range",
+            self.actual,
+            off.abs()
+        )
     }
 }
 
@@ -85,7 +94,11 @@ mod tests {
     #[test]
     fn tells_how_far_off_it_was() {
         let estimate = Estimate {
-            cost: Spread { p10: PicoUsd(800), p50: PicoUsd(1_000), p90: PicoUsd(1_500) },
+            cost: Spread {
+                p10: PicoUsd(800),
+                p50: PicoUsd(1_000),
+                p90: PicoUsd(1_500),
+            },
             ceiling: Some(PicoUsd(9_000)),
             took: Spread::default(),
             tasks: 3,
@@ -93,11 +106,20 @@ mod tests {
             plan: None,
         };
         let error = estimate.error(PicoUsd(1_250)).unwrap();
-        assert_eq!((error.ratio, error.inside, error.above_ceiling), (1.25, true, false));
-        assert_eq!(error.to_string(), "<$0.0001, 25 % above the estimate, within its range");
+        assert_eq!(
+            (error.ratio, error.inside, error.above_ceiling),
+            (1.25, true, false)
+        );
+        assert_eq!(
+            error.to_string(),
+            "<$0.0001, 25 % above the estimate, within its range"
+        );
         assert!(!estimate.error(PicoUsd(1_501)).unwrap().inside);
         assert!(estimate.error(PicoUsd(9_001)).unwrap().above_ceiling);
-        let free = Estimate { cost: Spread::default(), ..estimate };
+        let free = Estimate {
+            cost: Spread::default(),
+            ..estimate
+        };
         assert_eq!(free.error(PicoUsd(1)), None);
     }
 }

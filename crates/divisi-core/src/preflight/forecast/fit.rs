@@ -128,7 +128,10 @@ impl Fit {
         for sample in &samples {
             fit.count(sample);
         }
-        let mut rows: Vec<Row<'_>> = samples.into_iter().filter_map(|sample| fit.row(sample)).collect();
+        let mut rows: Vec<Row<'_>> = samples
+            .into_iter()
+            .filter_map(|sample| fit.row(sample))
+            .collect();
         fit.regress(&mut rows);
         let flow = |row: &Row<'_>| Some(row.sample.flow.clone());
         let phase = |row: &Row<'_>| Some((row.sample.flow.clone(), row.sample.phase.clone()?));
@@ -143,18 +146,34 @@ impl Fit {
         for row in rows {
             by_model.entry(asked(row.sample)).or_default().push(row);
         }
-        fit.rests = by_model.into_iter().map(|(model, rows)| (model, calibrated(&rows))).collect();
+        fit.rests = by_model
+            .into_iter()
+            .map(|(model, rows)| (model, calibrated(&rows)))
+            .collect();
         fit
     }
 
     fn count(&mut self, sample: &Sample) {
         let (model, kind) = (asked(sample), kind_of(sample));
-        let cell = self.cells.entry(model.clone()).or_default().entry(kind.clone()).or_default();
+        let cell = self
+            .cells
+            .entry(model.clone())
+            .or_default()
+            .entry(kind.clone())
+            .or_default();
         cell.add(sample);
         let flow = &sample.flow;
-        let mut groups =
-            vec![Group::Label(flow.clone(), sample.label.clone()), Group::Kind(kind), Group::Model];
-        groups.extend(sample.phase.as_ref().map(|phase| Group::Phase(flow.clone(), phase.clone())));
+        let mut groups = vec![
+            Group::Label(flow.clone(), sample.label.clone()),
+            Group::Kind(kind),
+            Group::Model,
+        ];
+        groups.extend(
+            sample
+                .phase
+                .as_ref()
+                .map(|phase| Group::Phase(flow.clone(), phase.clone())),
+        );
         for group in groups {
             *self.seen.entry((group, model.clone())).or_default() += 1;
         }
@@ -163,8 +182,14 @@ impl Fit {
     fn row<'a>(&self, sample: &'a Sample) -> Option<Row<'a>> {
         let cost = log(sample.cost.0)?;
         let cell = self.cell(&asked(sample), &kind_of(sample))?;
-        let prompt = log(sample.prompt_tokens).zip(cell.log_prompt).map_or(0.0, |(own, mean)| own - mean);
-        Some(Row { sample, rest: cost - cell.log_cost, prompt })
+        let prompt = log(sample.prompt_tokens)
+            .zip(cell.log_prompt)
+            .map_or(0.0, |(own, mean)| own - mean);
+        Some(Row {
+            sample,
+            rest: cost - cell.log_cost,
+            prompt,
+        })
     }
 
     /// Takes away what the length of the prompt explains.
@@ -189,13 +214,17 @@ impl Fit {
     pub(super) fn shift(&self, place: &Place<'_>) -> Shift {
         let flow: Arc<str> = place.flow.into();
         let by_flow = self.flows.get(&flow);
-        let by_phase = place.phase.map(|phase| self.phases.get(&(flow.clone(), phase.into())));
+        let by_phase = place
+            .phase
+            .map(|phase| self.phases.get(&(flow.clone(), phase.into())));
         let by_label = self.labels.get(&(flow, place.label.into()));
         let all = [Some(by_flow), by_phase, Some(by_label)];
-        all.into_iter().flatten().fold(Shift::default(), |sum, one| Shift {
-            mean: sum.mean + one.mean,
-            variance: sum.variance + one.variance,
-        })
+        all.into_iter()
+            .flatten()
+            .fold(Shift::default(), |sum, one| Shift {
+                mean: sum.mean + one.mean,
+                variance: sum.variance + one.variance,
+            })
     }
 
     /// What is left when all is explained that can be: its shape, together with
@@ -207,7 +236,11 @@ impl Fit {
 
     /// The cells of a model by kind.
     pub(super) fn of_model(&self, model: &str) -> impl Iterator<Item = (&str, &Cell)> {
-        self.cells.get(model).into_iter().flatten().map(|(kind, cell)| (kind.as_ref(), cell))
+        self.cells
+            .get(model)
+            .into_iter()
+            .flatten()
+            .map(|(kind, cell)| (kind.as_ref(), cell))
     }
 
     /// The cell of a kind on a model.
@@ -218,9 +251,16 @@ impl Fit {
     /// The most specific group that has seen enough tasks.
     pub(super) fn seen(&self, place: &Place<'_>) -> Seen {
         let flow: Arc<str> = place.flow.into();
-        let count = |group: Group| self.seen.get(&(group, place.model.into())).copied().unwrap_or(0);
+        let count = |group: Group| {
+            self.seen
+                .get(&(group, place.model.into()))
+                .copied()
+                .unwrap_or(0)
+        };
         let by_label = count(Group::Label(flow.clone(), place.label.into()));
-        let by_phase = place.phase.map_or(0, |phase| count(Group::Phase(flow, phase.into())));
+        let by_phase = place
+            .phase
+            .map_or(0, |phase| count(Group::Phase(flow, phase.into())));
         let by_kind = count(Group::Kind(place.kind.into()));
         match (by_label, by_phase, by_kind, count(Group::Model)) {
             (n, ..) if n >= ENOUGH => Seen::Label(n),
@@ -272,7 +312,10 @@ impl Cell {
 }
 
 /// Finds what a way of grouping explains, and takes it away.
-fn explain<K: Ord + Clone>(rows: &mut [Row<'_>], group: impl Fn(&Row<'_>) -> Option<K>) -> Effects<K> {
+fn explain<K: Ord + Clone>(
+    rows: &mut [Row<'_>],
+    group: impl Fn(&Row<'_>) -> Option<K>,
+) -> Effects<K> {
     let keyed: Vec<Option<K>> = rows.iter().map(&group).collect();
     let known = keyed
         .iter()
@@ -294,7 +337,10 @@ fn calibrated(rows: &[Row<'_>]) -> Vec<f64> {
     let cost = |row: &Row<'_>| row.sample.cost.0 as f64;
     let factors = rows.iter().map(|row| row.rest.exp());
     let mean_factor = factors.sum::<f64>() / rows.len() as f64;
-    let foretold: f64 = rows.iter().map(|row| cost(row) / row.rest.exp() * mean_factor).sum();
+    let foretold: f64 = rows
+        .iter()
+        .map(|row| cost(row) / row.rest.exp() * mean_factor)
+        .sum();
     let missing = (rows.iter().map(cost).sum::<f64>() / foretold).ln();
     let mut rests: Vec<f64> = rows.iter().map(|row| row.rest + missing).collect();
     rests.sort_by(f64::total_cmp);
@@ -303,7 +349,11 @@ fn calibrated(rows: &[Row<'_>]) -> Vec<f64> {
 
 /// What was asked: a model, or an executor that chooses its own.
 fn asked(sample: &Sample) -> Arc<str> {
-    if sample.model.is_empty() { sample.executor.clone() } else { sample.model.clone() }
+    if sample.model.is_empty() {
+        sample.executor.clone()
+    } else {
+        sample.model.clone()
+    }
 }
 
 fn kind_of(sample: &Sample) -> Arc<str> {

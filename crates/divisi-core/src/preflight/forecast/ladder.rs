@@ -46,7 +46,10 @@ impl LadderAdvice {
     /// What the step is worth; `None` while nothing has been checked.
     pub fn worth(&self) -> Option<LadderWorth> {
         let share = self.accepted as f64 / self.tried as f64;
-        (self.tried > 0).then_some(LadderWorth { accepted: share, break_even: self.break_even })
+        (self.tried > 0).then_some(LadderWorth {
+            accepted: share,
+            break_even: self.break_even,
+        })
     }
 }
 
@@ -61,10 +64,14 @@ fn step(
     let task = node.assigned.as_ref().ok()?;
     let mut shapes = Shapes::default();
     let around = around(forecaster, node, task, &task.rungs, tiers, false);
-    let [weak, strong] = rungs.map(|rung| forecaster.outlook(&mut shapes, flow, node, rung, &around));
+    let [weak, strong] =
+        rungs.map(|rung| forecaster.outlook(&mut shapes, flow, node, rung, &around));
     let (weak, strong) = (weak?, strong?);
     let weak_and_check = weak.mean() + weak.accepts.cost.0 as f64;
-    let name = |rung: &Rung| rung.tier.map_or_else(|| rung.model.clone(), |tier| tier.as_str().into());
+    let name = |rung: &Rung| {
+        rung.tier
+            .map_or_else(|| rung.model.clone(), |tier| tier.as_str().into())
+    };
     (strong.mean() > 0.0).then(|| LadderAdvice {
         kind: task.kind.clone(),
         weak: name(rungs[0]),
@@ -78,7 +85,14 @@ fn step(
 /// One line for people: what was seen, and whether the step pays.
 impl fmt::Display for LadderAdvice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, weak, accepted, tried, break_even, .. } = self;
+        let Self {
+            kind,
+            weak,
+            accepted,
+            tried,
+            break_even,
+            ..
+        } = self;
         let needed = (break_even * 100.0).ceil();
         let Some(worth) = self.worth() else {
             return write!(
@@ -90,7 +104,11 @@ impl fmt::Display for LadderAdvice {
         if worth.pays() {
             write!(f, "saves {:.0} %", worth.saving() * 100.0)
         } else if needed >= 100.0 {
-            write!(f, "does not pay: with its check it costs as much as {}", self.strong)
+            write!(
+                f,
+                "does not pay: with its check it costs as much as {}",
+                self.strong
+            )
         } else {
             write!(f, "does not pay: needs more than {needed} %")
         }
@@ -103,7 +121,15 @@ mod tests {
 
     fn line(accepted: u64, tried: u64, break_even: f64) -> String {
         let (kind, weak, strong) = ("bug".into(), "haiku".into(), "opus".into());
-        LadderAdvice { kind, weak, strong, accepted, tried, break_even }.to_string()
+        LadderAdvice {
+            kind,
+            weak,
+            strong,
+            accepted,
+            tried,
+            break_even,
+        }
+        .to_string()
     }
 
     #[test]

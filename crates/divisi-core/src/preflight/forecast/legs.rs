@@ -42,7 +42,10 @@ pub struct Leg {
 impl Forecaster {
     /// The tasks of `graph`, ready to be drawn as [`Forecaster::graph`] draws them.
     pub fn draws(&self, graph: &Graph, tiers: &dyn Fn(Tier) -> Option<Rung>) -> Draws {
-        Draws { cast: Cast::of(self, graph, tiers, None), bell: Bell::new() }
+        Draws {
+            cast: Cast::of(self, graph, tiers, None),
+            bell: Bell::new(),
+        }
     }
 }
 
@@ -92,9 +95,15 @@ pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
     if let AttemptCost::UpTo(most) = task.attempt_cost {
         return TurnBound::fixed(most);
     }
-    rung.price.as_ref().map_or_else(TurnBound::default, |price| {
-        TurnBound::of(price, task.prompt_tokens.saturating_mul(BYTES_OF_PROSE), task.reply_tokens_max)
-    })
+    rung.price
+        .as_ref()
+        .map_or_else(TurnBound::default, |price| {
+            TurnBound::of(
+                price,
+                task.prompt_tokens.saturating_mul(BYTES_OF_PROSE),
+                task.reply_tokens_max,
+            )
+        })
 }
 
 #[cfg(test)]
@@ -108,7 +117,10 @@ mod tests {
         let none: &[usize] = &[];
         let graph = sample::graph(&vec![none; 40]);
         let forecaster = Forecaster::new(&History::default(), Priors::default());
-        let forecaster = forecaster.within(Bounds { draws: 1_000, ..Bounds::default() });
+        let forecaster = forecaster.within(Bounds {
+            draws: 1_000,
+            ..Bounds::default()
+        });
         let tiers = |tier| Some(sample::rung("middle", tier, 2));
         let draws = forecaster.draws(&graph, &tiers);
         assert_eq!(draws.asked(), [("main".into(), "middle".into())]);
@@ -120,7 +132,10 @@ mod tests {
             })
             .collect();
         costs.sort_unstable();
-        let (middle, said) = (costs[500] as f64, forecaster.graph(&graph, &tiers, 1).cost.p50.0 as f64);
+        let (middle, said) = (
+            costs[500] as f64,
+            forecaster.graph(&graph, &tiers, 1).cost.p50.0 as f64,
+        );
         assert!((middle / said - 1.0).abs() < 0.1, "{middle} is not {said}");
     }
 

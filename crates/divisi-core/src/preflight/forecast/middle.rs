@@ -29,7 +29,10 @@ impl Belief {
     fn of(off: f64, tasks: f64, noise: f64) -> Self {
         let prior = PRIOR_DEVIATION * PRIOR_DEVIATION + off * off;
         let variance = 1.0 / (tasks / (noise * noise) + 1.0 / prior);
-        Self { mean: off * (1.0 - variance / prior), variance }
+        Self {
+            mean: off * (1.0 - variance / prior),
+            variance,
+        }
     }
 }
 
@@ -39,31 +42,55 @@ impl Middle {
     pub(super) fn of(fit: &Fit, place: &Place<'_>, assumed: &Assumed<'_>, shape: &Shape) -> Self {
         let own_prompt = (assumed.task.prompt_tokens.max(1) as f64).ln();
         let prior = assumed.log_cost(place.kind, own_prompt);
-        let cells: Vec<(&str, &Cell)> =
-            fit.of_model(place.model).filter(|(_, cell)| cell.priced > 0).collect();
+        let cells: Vec<(&str, &Cell)> = fit
+            .of_model(place.model)
+            .filter(|(_, cell)| cell.priced > 0)
+            .collect();
         let count: f64 = cells.iter().map(|(_, cell)| cell.priced as f64).sum();
         if cells.is_empty() {
-            return Self { log: prior, deviation: PRIOR_DEVIATION };
+            return Self {
+                log: prior,
+                deviation: PRIOR_DEVIATION,
+            };
         }
         let off = |kind: &str, cell: &Cell| {
-            cell.log_cost - assumed.log_cost(kind, cell.log_prompt.unwrap_or(own_prompt)).unwrap_or(0.0)
+            cell.log_cost
+                - assumed
+                    .log_cost(kind, cell.log_prompt.unwrap_or(own_prompt))
+                    .unwrap_or(0.0)
         };
-        let off_all =
-            cells.iter().map(|(kind, cell)| off(kind, cell) * cell.priced as f64).sum::<f64>() / count;
+        let off_all = cells
+            .iter()
+            .map(|(kind, cell)| off(kind, cell) * cell.priced as f64)
+            .sum::<f64>()
+            / count;
         // Without a price there is nothing but what was seen.
         let model = match prior {
             Some(_) => Belief::of(off_all, count, shape.deviation),
-            None => Belief { mean: off_all, variance: shape.deviation * shape.deviation / count },
+            None => Belief {
+                mean: off_all,
+                variance: shape.deviation * shape.deviation / count,
+            },
         };
         let Some((kind, cell)) = cells.into_iter().find(|(kind, _)| *kind == place.kind) else {
             let variance = model.variance + PRIOR_DEVIATION * PRIOR_DEVIATION / 2.0;
-            return Self { log: Some(prior.unwrap_or(0.0) + model.mean), deviation: variance.sqrt() };
+            return Self {
+                log: Some(prior.unwrap_or(0.0) + model.mean),
+                deviation: variance.sqrt(),
+            };
         };
-        let own = Belief::of(off(kind, cell) - model.mean, cell.priced as f64, shape.deviation);
+        let own = Belief::of(
+            off(kind, cell) - model.mean,
+            cell.priced as f64,
+            shape.deviation,
+        );
         let mean_prompt = cell.log_prompt.unwrap_or(own_prompt);
         let at_mean = assumed.log_cost(place.kind, mean_prompt).unwrap_or(0.0);
         let slope = fit.prompt_effect(own_prompt - mean_prompt, prior.unwrap_or(at_mean) - at_mean);
-        Self { log: Some(at_mean + model.mean + own.mean + slope), deviation: own.variance.sqrt() }
+        Self {
+            log: Some(at_mean + model.mean + own.mean + slope),
+            deviation: own.variance.sqrt(),
+        }
     }
 }
 
@@ -77,7 +104,10 @@ mod tests {
         assert!((0.3..0.45).contains(&near.mean), "{}", near.mean);
         let far = Belief::of(4.0, 3.0, 1.0);
         assert!(far.mean > 3.8, "{}", far.mean);
-        assert_eq!(Belief::of(0.0, 0.0, 1.0).variance, PRIOR_DEVIATION * PRIOR_DEVIATION);
+        assert_eq!(
+            Belief::of(0.0, 0.0, 1.0).variance,
+            PRIOR_DEVIATION * PRIOR_DEVIATION
+        );
         assert!(Belief::of(0.5, 300.0, 1.0).variance < 0.004);
     }
 }

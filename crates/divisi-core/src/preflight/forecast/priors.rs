@@ -63,17 +63,31 @@ impl Priors {
     /// What the table of kinds says of tasks, and our own figures for the rest.
     pub fn of(kinds: &Kinds) -> Self {
         let figures = |kind: &Kind| {
-            let TokenPrior { input, output, turns, spread } = kind.tokens;
+            let TokenPrior {
+                input,
+                output,
+                turns,
+                spread,
+            } = kind.tokens;
             KindPrior::of_totals(input, output, turns.into(), spread)
         };
-        let all = kinds.iter().map(|kind| (kind.name.to_string(), figures(kind))).collect();
-        Self { kinds: all, ..Self::rest() }
+        let all = kinds
+            .iter()
+            .map(|kind| (kind.name.to_string(), figures(kind)))
+            .collect();
+        Self {
+            kinds: all,
+            ..Self::rest()
+        }
     }
 
     /// # Panics
     /// Never: a test reads the file.
     fn rest() -> Self {
-        #[expect(clippy::expect_used, reason = "part of the program, and read by a test")]
+        #[expect(
+            clippy::expect_used,
+            reason = "part of the program, and read by a test"
+        )]
         Self::parse(include_str!("priors.toml")).expect("the built-in priors are well-formed")
     }
 
@@ -97,8 +111,14 @@ impl Priors {
     /// How models of this tier work. One that stands for no tier is taken to
     /// be in the middle.
     pub fn tier(&self, tier: Option<Tier>) -> TierPrior {
-        const MIDDLE: TierPrior = TierPrior { turn_seconds: 9.0, accepted: 0.7 };
-        self.tiers.get(&tier.unwrap_or(Tier::Sonnet)).copied().unwrap_or(MIDDLE)
+        const MIDDLE: TierPrior = TierPrior {
+            turn_seconds: 9.0,
+            accepted: 0.7,
+        };
+        self.tiers
+            .get(&tier.unwrap_or(Tier::Sonnet))
+            .copied()
+            .unwrap_or(MIDDLE)
     }
 }
 
@@ -123,8 +143,17 @@ impl KindPrior {
         let reply = output as f64 / turns;
         let added = (input as f64 - turns * Self::FIRST_PROMPT).max(0.0);
         let steps = turns * (turns - 1.0) / 2.0;
-        let growth = if steps > 0.0 { (added / steps - reply).max(0.0) } else { 0.0 };
-        Self { turns, reply, growth, spread }
+        let growth = if steps > 0.0 {
+            (added / steps - reply).max(0.0)
+        } else {
+            0.0
+        };
+        Self {
+            turns,
+            reply,
+            growth,
+            spread,
+        }
     }
 }
 
@@ -136,19 +165,37 @@ mod tests {
     fn every_tier_and_every_kind_has_figures_that_make_sense() {
         let priors = Priors::default();
         assert_eq!(priors.tiers.len(), Tier::ALL.len());
-        for (name, kind) in priors.kinds.iter().chain([(&"other".to_owned(), &priors.other)]) {
-            assert!(kind.turns >= 1.0 && kind.reply > 0.0 && kind.growth >= 0.0, "{name}");
+        for (name, kind) in priors
+            .kinds
+            .iter()
+            .chain([(&"other".to_owned(), &priors.other)])
+        {
+            assert!(
+                kind.turns >= 1.0 && kind.reply > 0.0 && kind.growth >= 0.0,
+                "{name}"
+            );
             assert!(kind.spread > 1.0, "{name}");
         }
         assert_eq!(priors.kind("knitting"), &priors.other);
-        assert!(Priors::parse("[kinds]\nbug = { turn = 3 }").is_err(), "unknown keys are errors");
+        assert!(
+            Priors::parse("[kinds]\nbug = { turn = 3 }").is_err(),
+            "unknown keys are errors"
+        );
     }
 
     #[test]
     fn totals_tell_what_each_turn_adds() {
         // Prompts of 2,000, 5,000 and 8,000 tokens; each turn writes 500.
         let three = KindPrior::of_totals(15_000, 1_500, 3.0, 6.0);
-        assert_eq!(three, KindPrior { turns: 3.0, reply: 500.0, growth: 2_500.0, spread: 6.0 });
+        assert_eq!(
+            three,
+            KindPrior {
+                turns: 3.0,
+                reply: 500.0,
+                growth: 2_500.0,
+                spread: 6.0
+            }
+        );
         let one = KindPrior::of_totals(9_000, 700, 1.0, 4.0);
         assert_eq!((one.reply, one.growth), (700.0, 0.0));
         assert_eq!(*Priors::default().with_kind("bug", one).kind("bug"), one);

@@ -14,8 +14,16 @@ pub(super) fn rung(model: &str, tier: Tier, input_dollars: u64) -> Rung {
         cache_read: PicoUsd(input.0 / 20),
         output: PicoUsd(input.0 * 5),
     };
-    let price = Some(ModelPrice { base, ..ModelPrice::default() });
-    Rung { provider: "main".into(), model: model.into(), tier: Some(tier), price }
+    let price = Some(ModelPrice {
+        base,
+        ..ModelPrice::default()
+    });
+    Rung {
+        provider: "main".into(),
+        model: model.into(),
+        tier: Some(tier),
+        price,
+    }
 }
 
 /// A bug to fix on the middle model, with tools or without.
@@ -51,6 +59,13 @@ pub(super) fn node(label: &str, has_tools: bool) -> Node {
 
 /// Tasks with tools that wait for the tasks at these places.
 pub(super) fn graph(waits: &[&[usize]]) -> Graph {
-    let one = |(i, waits): (usize, &&[usize])| Node { waits: waits.to_vec(), ..node(&format!("t{i}"), true) };
-    Graph { name: "flow".into(), tasks: waits.iter().enumerate().map(one).collect(), ..Graph::default() }
+    let one = |(i, waits): (usize, &&[usize])| Node {
+        waits: waits.to_vec(),
+        ..node(&format!("t{i}"), true)
+    };
+    Graph {
+        name: "flow".into(),
+        tasks: waits.iter().enumerate().map(one).collect(),
+        ..Graph::default()
+    }
 }

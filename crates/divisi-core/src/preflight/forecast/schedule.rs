@@ -75,7 +75,10 @@ impl Schedule {
         // Whatever waits for a task stands behind it, so the way back meets it first.
         let mut chain = vec![0.0; count];
         for i in (0..count).rev() {
-            let behind = followers[i].iter().map(|&next| chain[next]).fold(0.0, f64::max);
+            let behind = followers[i]
+                .iter()
+                .map(|&next| chain[next])
+                .fold(0.0, f64::max);
             chain[i] = typical[i] + behind;
         }
         let longer = |a: &usize, b: &usize| chain[*b].total_cmp(&chain[*a]).then(a.cmp(b));
@@ -93,7 +96,9 @@ impl Schedule {
             critical_path,
             waves: waves.into_values().collect(),
             in_flight_max: bounds.in_flight_max.max(1) as usize,
-            requests_per_second: bounds.requests_per_minute.map(|n| f64::from(n.max(1)) / 60.0),
+            requests_per_second: bounds
+                .requests_per_minute
+                .map(|n| f64::from(n.max(1)) / 60.0),
             tokens_per_second: bounds.tokens_per_minute.map(|n| n.max(1) as f64 / 60.0),
         }
     }
@@ -106,8 +111,10 @@ impl Schedule {
     pub(super) fn makespan(&self, demands: &[Demand]) -> f64 {
         let mut waits = self.waits.clone();
         let ready = |task: usize| (self.priority[task], Reverse(task));
-        let mut startable: BinaryHeap<(u32, Reverse<usize>)> =
-            (0..waits.len()).filter(|&task| waits[task] == 0).map(ready).collect();
+        let mut startable: BinaryHeap<(u32, Reverse<usize>)> = (0..waits.len())
+            .filter(|&task| waits[task] == 0)
+            .map(ready)
+            .collect();
         let mut running: BinaryHeap<Reverse<(Moment, usize)>> = BinaryHeap::new();
         let (mut now, mut requests_through, mut tokens_through) = (0.0f64, 0.0f64, 0.0f64);
         loop {
@@ -126,7 +133,9 @@ impl Schedule {
                 }
                 running.push(Reverse((Moment(end), task)));
             }
-            let Some(Reverse((end, task))) = running.pop() else { return now };
+            let Some(Reverse((end, task))) = running.pop() else {
+                return now;
+            };
             now = end.0;
             for &next in &self.followers[task] {
                 waits[next] -= 1;
@@ -144,13 +153,22 @@ mod tests {
     use crate::preflight::forecast::sample;
 
     fn makespan(graph: &Graph, seconds: &[f64], bounds: &Bounds) -> f64 {
-        let demands: Vec<Demand> =
-            seconds.iter().map(|&seconds| Demand { seconds, requests: 1.0, tokens: 1_000.0 }).collect();
+        let demands: Vec<Demand> = seconds
+            .iter()
+            .map(|&seconds| Demand {
+                seconds,
+                requests: 1.0,
+                tokens: 1_000.0,
+            })
+            .collect();
         Schedule::of(graph, seconds, bounds).makespan(&demands)
     }
 
     fn at_once(in_flight_max: u32) -> Bounds {
-        Bounds { in_flight_max, ..Bounds::default() }
+        Bounds {
+            in_flight_max,
+            ..Bounds::default()
+        }
     }
 
     #[test]
@@ -178,10 +196,24 @@ mod tests {
     #[test]
     fn a_rate_limit_is_a_pipe() {
         let four = sample::graph(&[&[], &[], &[], &[]]);
-        let bounds = Bounds { requests_per_minute: Some(30), ..Bounds::default() };
-        assert_eq!(makespan(&four, &[1.0; 4], &bounds), 8.0, "one request every two seconds");
-        let bounds = Bounds { tokens_per_minute: Some(60_000), ..Bounds::default() };
-        assert_eq!(makespan(&four, &[0.5; 4], &bounds), 4.0, "a thousand tokens a second");
+        let bounds = Bounds {
+            requests_per_minute: Some(30),
+            ..Bounds::default()
+        };
+        assert_eq!(
+            makespan(&four, &[1.0; 4], &bounds),
+            8.0,
+            "one request every two seconds"
+        );
+        let bounds = Bounds {
+            tokens_per_minute: Some(60_000),
+            ..Bounds::default()
+        };
+        assert_eq!(
+            makespan(&four, &[0.5; 4], &bounds),
+            4.0,
+            "a thousand tokens a second"
+        );
     }
 
     #[test]

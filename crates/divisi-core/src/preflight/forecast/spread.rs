@@ -19,7 +19,11 @@ pub struct Spread<T> {
 impl<T: Copy> Spread<T> {
     /// The same with each point changed.
     pub fn map<U>(self, change: impl Fn(T) -> U) -> Spread<U> {
-        Spread { p10: change(self.p10), p50: change(self.p50), p90: change(self.p90) }
+        Spread {
+            p10: change(self.p10),
+            p50: change(self.p50),
+            p90: change(self.p90),
+        }
     }
 }
 
@@ -27,7 +31,11 @@ impl Spread<f64> {
     /// The points of these values, which are put in order; zeros for none.
     pub(super) fn of(values: &mut [f64]) -> Self {
         values.sort_by(f64::total_cmp);
-        Spread { p10: quantile(values, 0.1), p50: quantile(values, 0.5), p90: quantile(values, 0.9) }
+        Spread {
+            p10: quantile(values, 0.1),
+            p50: quantile(values, 0.5),
+            p90: quantile(values, 0.9),
+        }
     }
 }
 
@@ -54,7 +62,9 @@ pub(super) fn deviation(ratio: f64) -> f64 {
 /// The value below which a share of sorted values lies, between neighbours
 /// where it falls between them; zero for none.
 pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return 0.0;
+    };
     let place = share * last as f64;
     let below = (place as usize).min(last);
     let above = (below + 1).min(last);
@@ -89,9 +99,14 @@ impl Shape {
     /// than new ones will be: `fitted` is the share of their squares it took.
     pub(super) fn of(sorted: &[f64], fitted: f64, assumed: f64, worth: f64) -> Self {
         let n = sorted.len() as f64;
-        let mean = if sorted.is_empty() { 0.0 } else { sorted.iter().sum::<f64>() / n };
+        let mean = if sorted.is_empty() {
+            0.0
+        } else {
+            sorted.iter().sum::<f64>() / n
+        };
         let squares: f64 = sorted.iter().map(|value| (value - mean).powi(2)).sum();
-        let deviation = ((squares / (1.0 - fitted) + worth * assumed * assumed) / (n + worth)).sqrt();
+        let deviation =
+            ((squares / (1.0 - fitted) + worth * assumed * assumed) / (n + worth)).sqrt();
         let own = (POINTS as f64 * n / (n + TAILS)).round() as usize;
         let bell = Normal::standard();
         let share = |i: usize, of: usize| (i as f64 + 0.5) / of as f64;
@@ -102,8 +117,15 @@ impl Shape {
         points.sort_by(f64::total_cmp);
         let factors = || points.iter().map(|point| point.exp());
         let mean = factors().sum::<f64>() / POINTS as f64;
-        let variance = factors().map(|factor| (factor / mean - 1.0).powi(2)).sum::<f64>() / POINTS as f64;
-        Self { noise: variance.sqrt(), points, deviation }
+        let variance = factors()
+            .map(|factor| (factor / mean - 1.0).powi(2))
+            .sum::<f64>()
+            / POINTS as f64;
+        Self {
+            noise: variance.sqrt(),
+            points,
+            deviation,
+        }
     }
 }
 
@@ -121,7 +143,9 @@ mod tests {
     #[test]
     fn many_values_keep_their_own_tail() {
         // Nine in ten are alike, the tenth is far away: no bell has that.
-        let values: Vec<f64> = (0..10_000).map(|i| if i < 9_500 { 0.0 } else { 5.0 }).collect();
+        let values: Vec<f64> = (0..10_000)
+            .map(|i| if i < 9_500 { 0.0 } else { 5.0 })
+            .collect();
         let shape = Shape::of(&values, 0.0, 1.0, 4.0);
         assert!(quantile(&shape.points, 0.9) < 0.1);
         assert!(quantile(&shape.points, 0.99) > 4.5);
@@ -132,6 +156,13 @@ mod tests {
         assert_eq!(quantile(&[], 0.5), 0.0);
         assert_eq!(quantile(&[3.0], 0.9), 3.0);
         assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.1), 1.4);
-        assert_eq!(Spread::of(&mut [3.0, 1.0, 2.0]), Spread { p10: 1.2, p50: 2.0, p90: 2.8 });
+        assert_eq!(
+            Spread::of(&mut [3.0, 1.0, 2.0]),
+            Spread {
+                p10: 1.2,
+                p50: 2.0,
+                p90: 2.8
+            }
+        );
     }
 }

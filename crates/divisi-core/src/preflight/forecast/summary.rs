@@ -15,13 +15,20 @@ impl Forecaster {
     ///
     /// `tiers` says which model stands for a tier at the run's provider: it
     /// prices judges and the baseline. The same seed gives the same figures.
-    pub fn graph(&self, graph: &Graph, tiers: &dyn Fn(Tier) -> Option<Rung>, seed: u64) -> Forecast {
+    pub fn graph(
+        &self,
+        graph: &Graph,
+        tiers: &dyn Fn(Tier) -> Option<Rung>,
+        seed: u64,
+    ) -> Forecast {
         let cast = Cast::of(self, graph, tiers, None);
         let typical: Vec<f64> = cast
             .tasks
             .iter()
             .map(|task| {
-                task.as_ref().and_then(|task| task.rungs.first()).map_or(0.0, |first| first.outlook.seconds)
+                task.as_ref()
+                    .and_then(|task| task.rungs.first())
+                    .map_or(0.0, |first| first.outlook.seconds)
             })
             .collect();
         let schedule = Schedule::of(graph, &typical, &self.bounds);
@@ -39,7 +46,11 @@ impl Forecaster {
             ceiling: ceilings.sum(),
             tokens: tokens(&mut drawn),
             took: Spread::of(&mut drawn.seconds).map(millis),
-            lost: if mean > 0.0 { per_draw(drawn.lost) / mean } else { 0.0 },
+            lost: if mean > 0.0 {
+                per_draw(drawn.lost) / mean
+            } else {
+                0.0
+            },
             checks: pico(per_draw(drawn.checks)),
             climbs: per_draw(drawn.climbs),
             unsatisfied: per_draw(drawn.unsatisfied),
@@ -65,8 +76,14 @@ impl Forecaster {
         draws: usize,
         seed: u64,
     ) -> Option<Baseline> {
-        let asked = graph.tasks.iter().filter_map(|node| node.assigned.as_ref().ok());
-        let highest = asked.flat_map(|task| &task.rungs).filter_map(|rung| rung.tier).max()?;
+        let asked = graph
+            .tasks
+            .iter()
+            .filter_map(|node| node.assigned.as_ref().ok());
+        let highest = asked
+            .flat_map(|task| &task.rungs)
+            .filter_map(|rung| rung.tier)
+            .max()?;
         let most = highest.max(Tier::Opus);
         let (tier, rung) = Tier::ALL
             .into_iter()
@@ -80,7 +97,11 @@ impl Forecaster {
             model: rung.model,
             cost: dollars(&mut drawn.cost),
             mean: pico(mean),
-            saving: if mean > 0.0 { 1.0 - mean_as_is / mean } else { 0.0 },
+            saving: if mean > 0.0 {
+                1.0 - mean_as_is / mean
+            } else {
+                0.0
+            },
         })
     }
 }
@@ -94,29 +115,53 @@ fn dollars(values: &mut [f64]) -> Spread<PicoUsd> {
 }
 
 fn tokens(drawn: &mut Drawn) -> Tokens {
-    let [input, cache_write, cache_read, output] =
-        drawn.tokens.each_mut().map(|values| Spread::of(values).map(|n| n.round() as u64));
-    Tokens { input, cache_write, cache_read, output }
+    let [input, cache_write, cache_read, output] = drawn
+        .tokens
+        .each_mut()
+        .map(|values| Spread::of(values).map(|n| n.round() as u64));
+    Tokens {
+        input,
+        cache_write,
+        cache_read,
+        output,
+    }
 }
 
 fn total(name: &Arc<str>, tasks: usize, values: &mut [f64]) -> Total {
     let mean = mean(values);
-    Total { name: name.clone(), tasks, cost: dollars(values), mean: pico(mean) }
+    Total {
+        name: name.clone(),
+        tasks,
+        cost: dollars(values),
+        mean: pico(mean),
+    }
 }
 
 fn phases(cast: &Cast, drawn: &mut Drawn) -> Vec<Total> {
-    let in_phase = |place: usize| cast.tasks.iter().flatten().filter(|task| task.phase == place).count();
+    let in_phase = |place: usize| {
+        cast.tasks
+            .iter()
+            .flatten()
+            .filter(|task| task.phase == place)
+            .count()
+    };
     let named = cast.phases.iter().zip(&mut drawn.phases).enumerate();
-    named.map(|(place, (name, values))| total(name, in_phase(place), values)).collect()
+    named
+        .map(|(place, (name, values))| total(name, in_phase(place), values))
+        .collect()
 }
 
 fn models(cast: &Cast, drawn: &mut Drawn) -> Vec<Total> {
     let on_model = |place: usize| {
         let tasks = cast.tasks.iter().flatten();
-        tasks.filter(|task| task.rungs.iter().any(|step| step.model == place)).count()
+        tasks
+            .filter(|task| task.rungs.iter().any(|step| step.model == place))
+            .count()
     };
     let named = cast.models.iter().zip(&mut drawn.models).enumerate();
-    named.map(|(place, (name, values))| total(name, on_model(place), values)).collect()
+    named
+        .map(|(place, (name, values))| total(name, on_model(place), values))
+        .collect()
 }
 
 fn lines(cast: &Cast, drawn: &Drawn) -> Vec<TaskLine> {
@@ -129,7 +174,11 @@ fn lines(cast: &Cast, drawn: &Drawn) -> Vec<TaskLine> {
             mean: pico(mean(&values)),
             cost: dollars(&mut values),
             ceiling: task.ceiling(),
-            took: if first.outlook.seconds > 0.0 { millis(first.outlook.seconds) } else { Millis(0) },
+            took: if first.outlook.seconds > 0.0 {
+                millis(first.outlook.seconds)
+            } else {
+                Millis(0)
+            },
             source: first.outlook.source,
         })
     };
@@ -173,7 +222,10 @@ mod tests {
             kind: Some("bug".into()),
             executor: "api".into(),
             model: "middle".into(),
-            usage: Usage { input: 1_000, ..Usage::default() },
+            usage: Usage {
+                input: 1_000,
+                ..Usage::default()
+            },
             turns: 3,
             prompt_tokens: 3_000,
             cost: PicoUsd(cents * PicoUsd::DOLLAR.0 / 100),
@@ -186,8 +238,14 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_figures() {
         let (forecaster, graph) = (forecaster(&History::default()), wide(5));
-        assert_eq!(forecaster.graph(&graph, &tiers, 7), forecaster.graph(&graph, &tiers, 7));
-        assert_ne!(forecaster.graph(&graph, &tiers, 7).cost, forecaster.graph(&graph, &tiers, 8).cost);
+        assert_eq!(
+            forecaster.graph(&graph, &tiers, 7),
+            forecaster.graph(&graph, &tiers, 7)
+        );
+        assert_ne!(
+            forecaster.graph(&graph, &tiers, 7).cost,
+            forecaster.graph(&graph, &tiers, 8).cost
+        );
     }
 
     #[test]
@@ -226,12 +284,18 @@ mod tests {
             .into_iter()
             .chain(seen(40, 9, "t1"))
             .enumerate()
-            .map(|(i, s)| Sample { work: i as u64, ..s })
+            .map(|(i, s)| Sample {
+                work: i as u64,
+                ..s
+            })
             .collect();
         let all = forecaster(&history).graph(&wide(3), &tiers, 1);
         let at = |i: usize| all.tasks[i].mean.0 as f64;
         assert!(at(1) / at(0) > 6.0, "{}", at(1) / at(0));
-        assert!(at(0) < at(2) && at(2) < at(1) * 1.5, "a new label is between those known");
+        assert!(
+            at(0) < at(2) && at(2) < at(1) * 1.5,
+            "a new label is between those known"
+        );
         assert_eq!(all.tasks[2].source, Source::Kind { tasks: 80 });
     }
 
@@ -239,19 +303,33 @@ mod tests {
     fn a_ladder_costs_what_its_climbs_cost() {
         let mut graph = wide(50);
         for node in &mut graph.tasks {
-            let judge = Judge { rubric: "right".into(), model: None, threshold: 7 };
+            let judge = Judge {
+                rubric: "right".into(),
+                model: None,
+                threshold: 7,
+            };
             node.task.check = vec![Check::Judge(judge)];
             let assigned = node.assigned.as_mut().unwrap();
             assigned.checked = true;
-            assigned.rungs =
-                vec![sample::rung("small", Tier::Haiku, 1), sample::rung("large", Tier::Opus, 4)];
+            assigned.rungs = vec![
+                sample::rung("small", Tier::Haiku, 1),
+                sample::rung("large", Tier::Opus, 4),
+            ];
         }
         let history: History = seen(100, 1, "x")
             .into_iter()
-            .map(|s| Sample { model: "small".into(), accepted: Some(s.work < 80), ..s })
+            .map(|s| Sample {
+                model: "small".into(),
+                accepted: Some(s.work < 80),
+                ..s
+            })
             .collect();
         let forecast = forecaster(&history).graph(&graph, &tiers, 1);
-        assert!((8.0..14.0).contains(&forecast.climbs), "about a fifth of 50: {}", forecast.climbs);
+        assert!(
+            (8.0..14.0).contains(&forecast.climbs),
+            "about a fifth of 50: {}",
+            forecast.climbs
+        );
         assert_eq!(forecast.unsatisfied, 0.0, "a judge's last word is kept");
         assert!(forecast.baseline.as_ref().unwrap().saving > 0.3);
         assert_eq!(forecast.ladders.len(), 1);
@@ -263,7 +341,11 @@ mod tests {
         for node in &mut graph.tasks {
             node.task.context = Some("long".into());
             let assigned = node.assigned.as_mut().unwrap();
-            (assigned.prompt_tokens, assigned.shared_tokens, assigned.has_tools) = (21_000, 20_000, false);
+            (
+                assigned.prompt_tokens,
+                assigned.shared_tokens,
+                assigned.has_tools,
+            ) = (21_000, 20_000, false);
         }
         let shared = forecaster(&History::default()).graph(&graph, &tiers, 1);
         let (first, second) = (shared.tasks[0].mean.0, shared.tasks[1].mean.0);
@@ -274,16 +356,37 @@ mod tests {
     #[test]
     fn limits_make_a_run_longer() {
         let graph = wide(40);
-        let took = |bounds| forecaster(&History::default()).within(bounds).graph(&graph, &tiers, 1).took.p50;
+        let took = |bounds| {
+            forecaster(&History::default())
+                .within(bounds)
+                .graph(&graph, &tiers, 1)
+                .took
+                .p50
+        };
         let free = took(Bounds::default());
-        assert!(took(Bounds { in_flight_max: 4, ..Bounds::default() }).0 > 3 * free.0);
-        assert!(took(Bounds { requests_per_minute: Some(10), ..Bounds::default() }) > free);
+        assert!(
+            took(Bounds {
+                in_flight_max: 4,
+                ..Bounds::default()
+            })
+            .0 > 3 * free.0
+        );
+        assert!(
+            took(Bounds {
+                requests_per_minute: Some(10),
+                ..Bounds::default()
+            }) > free
+        );
     }
 
     #[test]
     fn a_free_model_adds_nothing() {
         let mut graph = wide(2);
-        let ceiling = |graph: &Graph| forecaster(&History::default()).graph(graph, &tiers, 1).ceiling;
+        let ceiling = |graph: &Graph| {
+            forecaster(&History::default())
+                .graph(graph, &tiers, 1)
+                .ceiling
+        };
         let both = ceiling(&graph);
         graph.tasks[1].assigned.as_mut().unwrap().rungs[0].price = None;
         assert_eq!(ceiling(&graph).0 * 2, both.0);

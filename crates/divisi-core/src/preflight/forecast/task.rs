@@ -102,7 +102,12 @@ impl Forecaster {
     /// A forecaster that knows this history. Fitting takes some milliseconds
     /// with the largest one; make one and ask it often.
     pub fn new(history: &History, priors: Priors) -> Self {
-        Self { fit: Fit::of(history), priors, bounds: Bounds::default(), flow: Arc::default() }
+        Self {
+            fit: Fit::of(history),
+            priors,
+            bounds: Bounds::default(),
+            flow: Arc::default(),
+        }
     }
 
     /// The same for tasks of the flow of this name, whose own history counts first.
@@ -120,9 +125,19 @@ impl Forecaster {
     /// What `node` is expected to cost on `rung`; `None` where its words mean
     /// nothing.
     pub fn task(&self, node: &Node, rung: &Rung) -> Option<TaskForecast> {
-        let outlook = self.outlook(&mut Shapes::default(), &self.flow, node, rung, &Around::default())?;
+        let outlook = self.outlook(
+            &mut Shapes::default(),
+            &self.flow,
+            node,
+            rung,
+            &Around::default(),
+        )?;
         Some(TaskForecast {
-            cost: Spread { p10: outlook.at(0.1), p50: outlook.at(0.5), p90: outlook.at(0.9) },
+            cost: Spread {
+                p10: outlook.at(0.1),
+                p50: outlook.at(0.5),
+                p90: outlook.at(0.9),
+            },
             mean: pico(outlook.mean()),
             ceiling: outlook.ceiling,
             tokens: outlook.usage,
@@ -145,8 +160,19 @@ impl Forecaster {
         let task = node.assigned.as_ref().ok()?;
         let label = node.label();
         let phase = node.task.phase.as_deref();
-        let place = Place { flow, phase, label: &label, kind: &task.kind, model: &rung.model };
-        let assumed = Assumed { priors: &self.priors, task, rung, primed: around.primed };
+        let place = Place {
+            flow,
+            phase,
+            label: &label,
+            kind: &task.kind,
+            model: &rung.model,
+        };
+        let assumed = Assumed {
+            priors: &self.priors,
+            task,
+            rung,
+            primed: around.primed,
+        };
         let prior = self.priors.kind(&task.kind);
         let shift = self.fit.shift(&place);
         let deviation = assumed.deviation(prior);
@@ -164,7 +190,11 @@ impl Forecaster {
             middle_deviation: middle.deviation,
             model_deviation: middle.deviation * shape.noise / shape.deviation,
             group_deviation: shift.variance.sqrt(),
-            turns: if cell.turns > 0 { cell.turns as f64 / cell.priced as f64 } else { assumed.turns(prior) },
+            turns: if cell.turns > 0 {
+                cell.turns as f64 / cell.priced as f64
+            } else {
+                assumed.turns(prior)
+            },
             usage,
             seconds,
             accepts: self.accepts(&cell, rung, around.check_cost),
@@ -189,7 +219,9 @@ impl Forecaster {
             return cell.clone();
         }
         let mut all = Cell::default();
-        self.fit.of_model(place.model).for_each(|(_, cell)| all.include(cell));
+        self.fit
+            .of_model(place.model)
+            .for_each(|(_, cell)| all.include(cell));
         all
     }
 
@@ -208,7 +240,9 @@ impl Forecaster {
             0 => assumed.conversation(place.kind, assumed.task.prompt_tokens),
             _ => (cell.usage, pico(cell.cost)),
         };
-        let factor = middle.filter(|_| cost.0 > 0).map_or(1.0, |middle| middle / cost.0 as f64);
+        let factor = middle
+            .filter(|_| cost.0 > 0)
+            .map_or(1.0, |middle| middle / cost.0 as f64);
         let grown = |tokens: u64| (tokens as f64 * factor).round() as u64;
         let usage = Usage {
             input: grown(usual.input),
@@ -220,14 +254,19 @@ impl Forecaster {
         };
         let prior = assumed.seconds().ln();
         let timed = cell.timed as f64;
-        let log_seconds = (cell.log_seconds * timed + prior * Priors::WORTH) / (timed + Priors::WORTH);
+        let log_seconds =
+            (cell.log_seconds * timed + prior * Priors::WORTH) / (timed + Priors::WORTH);
         (usage, (log_seconds + TIME_PER_COST * shift).exp())
     }
 
     fn accepts(&self, cell: &Cell, rung: &Rung, check_cost: PicoUsd) -> Accepts {
         let assumed = self.priors.tier(rung.tier).accepted * Priors::WORTH;
         let seen = cell.checked as f64;
-        let cost = if cell.checked > 0 { pico(cell.check_cost / seen) } else { check_cost };
+        let cost = if cell.checked > 0 {
+            pico(cell.check_cost / seen)
+        } else {
+            check_cost
+        };
         Accepts {
             accepted: cell.accepted,
             tried: cell.checked,
@@ -239,7 +278,11 @@ impl Forecaster {
     fn lost(&self, cell: &Cell) -> f64 {
         let assumed = self.priors.failures.share / (1.0 + self.priors.failures.share);
         let n = cell.priced as f64;
-        let seen = if cell.cost > 0.0 { cell.lost / cell.cost } else { 0.0 };
+        let seen = if cell.cost > 0.0 {
+            cell.lost / cell.cost
+        } else {
+            0.0
+        };
         (seen * n + assumed * Priors::WORTH) / (n + Priors::WORTH)
     }
 }
@@ -260,7 +303,11 @@ impl Outlook {
 
     /// The mean cost in picodollars.
     pub(super) fn mean(&self) -> f64 {
-        let factors = self.shape.points.iter().map(|rest| (rest * self.widening()).exp());
+        let factors = self
+            .shape
+            .points
+            .iter()
+            .map(|rest| (rest * self.widening()).exp());
         let mean = factors.sum::<f64>() / self.shape.points.len() as f64;
         self.log_cost.map_or(0.0, |middle| middle.exp() * mean)
     }
@@ -270,7 +317,11 @@ impl Outlook {
     fn widening(&self) -> f64 {
         let variance = self.shape.deviation.powi(2);
         let all = variance + self.middle_deviation.powi(2) + self.group_deviation.powi(2);
-        if variance > 0.0 { (all / variance).sqrt() } else { 1.0 }
+        if variance > 0.0 {
+            (all / variance).sqrt()
+        } else {
+            1.0
+        }
     }
 
     /// By how much its time grows when its cost does, both as logarithms.

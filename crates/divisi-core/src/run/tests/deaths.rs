@@ -3,7 +3,9 @@
 use super::{ended, facts, flow_source, key, resumed, started, step, text, turn};
 use crate::budget::TurnBound;
 use crate::run::{AttemptEnd, Submission, TaskStage};
-use crate::{AttemptId, Event, Failure, FailureClass, Input, Limits, PicoUsd, Run, TaskId, Timestamp};
+use crate::{
+    AttemptId, Event, Failure, FailureClass, Input, Limits, PicoUsd, Run, TaskId, Timestamp,
+};
 use proptest::prelude::*;
 
 /// What can happen to an attempt that carries out the calls of its last reply.
@@ -43,7 +45,13 @@ impl Told {
     }
 
     fn deaths(&self) -> u32 {
-        self.run.task(TaskId(0)).expect("a").kept_turns().last().expect("a turn").deaths
+        self.run
+            .task(TaskId(0))
+            .expect("a")
+            .kept_turns()
+            .last()
+            .expect("a turn")
+            .deaths
     }
 }
 
@@ -98,12 +106,23 @@ proptest! {
 
 #[test]
 fn who_dies_while_the_next_request_is_out_counts_nothing() {
-    let mut told = Told { run: started(Limits::default()), events: vec![] };
+    let mut told = Told {
+        run: started(Limits::default()),
+        events: vec![],
+    };
     told.submit();
     let attempt = told.attempt();
-    told.input(Input::TurnEnded { attempt, turn: Box::new(turn("first", PicoUsd::ZERO)) });
+    told.input(Input::TurnEnded {
+        attempt,
+        turn: Box::new(turn("first", PicoUsd::ZERO)),
+    });
     let bound = TurnBound::fixed(PicoUsd::ZERO);
-    told.input(Input::TurnWanted { attempt, tool_results: Some(text("results")), bound, tools: vec![] });
+    told.input(Input::TurnWanted {
+        attempt,
+        tool_results: Some(text("results")),
+        bound,
+        tools: vec![],
+    });
     told.run = resumed(told.run);
     assert_eq!(told.deaths(), 0);
     told.submit();

@@ -147,8 +147,14 @@ fn one_that_hangs_does_not_let_all_the_others_be_burnt() {
         f: declined after 10 ms
     ",
     );
-    assert!(told.contains("30 ms  parking   hopeless: 3 tasks, declined\n"), "{told}");
-    assert!(told.ends_with("1000 ms  parked    hopeless: 3 tasks, declined\n"), "{told}");
+    assert!(
+        told.contains("30 ms  parking   hopeless: 3 tasks, declined\n"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("1000 ms  parked    hopeless: 3 tasks, declined\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -192,7 +198,10 @@ fn retries_that_are_used_up_count_and_siblings_at_rest_wait() {
         b: server after 400 ms
     ",
     );
-    assert!(told.ends_with("parked    hopeless: 1 tasks, server error\n"), "{told}");
+    assert!(
+        told.ends_with("parked    hopeless: 1 tasks, server error\n"),
+        "{told}"
+    );
 }
 
 #[test]

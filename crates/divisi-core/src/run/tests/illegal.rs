@@ -6,15 +6,27 @@ use crate::budget::TurnBound;
 use crate::event::{Caps, Edges, ParkReason, Refusal, RunStatus, TaskSubmitted};
 use crate::run::Submission;
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, Outcome, PicoUsd, Run, TaskId, Timestamp,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Outcome, PicoUsd, Run, TaskId,
+    Timestamp,
 };
 
 /// Of four tasks `t0` is in flight, `t1` rests, `t2` has its outcome and `t3` waits.
 fn running() -> Run {
     let mut run = Run::new();
-    let limits = Limits { in_flight_max: 3, ..Limits::default() };
+    let limits = Limits {
+        in_flight_max: 3,
+        ..Limits::default()
+    };
     let cap = Some(PicoUsd(1_000));
-    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps: Caps::of(cap) });
+    step(
+        &mut run,
+        Input::Start {
+            name: "test".into(),
+            flow: flow_source(),
+            limits,
+            caps: Caps::of(cap),
+        },
+    );
     for name in ["a", "b", "c", "d"] {
         step(&mut run, submission(name));
     }
@@ -45,12 +57,20 @@ fn over() -> Run {
 }
 
 fn first(task: u32) -> AttemptId {
-    AttemptId { task: TaskId(task), number: 1 }
+    AttemptId {
+        task: TaskId(task),
+        number: 1,
+    }
 }
 
 fn submission(name: &str) -> Input {
     let facts = facts(name, 0, PicoUsd(300));
-    Input::Submit(Box::new(Submission::new(key(name), facts, text("{}"), None)))
+    Input::Submit(Box::new(Submission::new(
+        key(name),
+        facts,
+        text("{}"),
+        None,
+    )))
 }
 
 fn submitted(task: u32, name: &str, occurrence: u32) -> Event {
@@ -65,12 +85,23 @@ fn submitted(task: u32, name: &str, occurrence: u32) -> Event {
 }
 
 fn claimed(task: u32) -> Event {
-    Event::TaskClaimed { task: TaskId(task), facts: None }
+    Event::TaskClaimed {
+        task: TaskId(task),
+        facts: None,
+    }
 }
 
 fn scheduled(task: u32, number: u32, reserved: u64) -> Event {
-    let attempt = AttemptId { task: TaskId(task), number };
-    Event::AttemptScheduled { attempt, model: None, reserved: PicoUsd(reserved), reply_tokens: None }
+    let attempt = AttemptId {
+        task: TaskId(task),
+        number,
+    };
+    Event::AttemptScheduled {
+        attempt,
+        model: None,
+        reserved: PicoUsd(reserved),
+        reply_tokens: None,
+    }
 }
 
 fn turn_scheduled(task: u32, reserved: u64) -> Event {
@@ -84,7 +115,10 @@ fn turn_scheduled(task: u32, reserved: u64) -> Event {
 }
 
 fn turn_ended(task: u32) -> Event {
-    Event::TurnEnded { attempt: first(task), turn: Box::new(turn("1", PicoUsd(1))) }
+    Event::TurnEnded {
+        attempt: first(task),
+        turn: Box::new(turn("1", PicoUsd(1))),
+    }
 }
 
 fn attempt_ended(task: u32) -> Event {
@@ -92,15 +126,23 @@ fn attempt_ended(task: u32) -> Event {
 }
 
 fn retry(task: u32) -> Event {
-    Event::RetryPlanned { task: TaskId(task), due: Timestamp(5) }
+    Event::RetryPlanned {
+        task: TaskId(task),
+        due: Timestamp(5),
+    }
 }
 
 fn outcome(task: u32) -> Event {
-    Event::TaskEnded { task: TaskId(task), outcome: Outcome::Cancelled }
+    Event::TaskEnded {
+        task: TaskId(task),
+        outcome: Outcome::Cancelled,
+    }
 }
 
 fn run_ended() -> Event {
-    Event::RunEnded { status: RunStatus::Cancelled }
+    Event::RunEnded {
+        status: RunStatus::Cancelled,
+    }
 }
 
 fn start() -> Event {
@@ -133,12 +175,23 @@ const ASKED: ParkReason = ParkReason::Asked;
 
 #[test]
 fn events_that_cannot_follow_are_refused_and_change_nothing() {
-    let caught_up = || Event::CaughtUp { reused: 0, saved: PicoUsd::ZERO, to_run: 0 };
+    let caught_up = || Event::CaughtUp {
+        reused: 0,
+        saved: PicoUsd::ZERO,
+        to_run: 0,
+    };
     let park = || Event::ParkingStarted { reason: ASKED };
     let parked_now = || Event::RunParked { reason: ASKED };
-    let logged = || Event::Logged { message: "x".into() };
-    let phase = || Event::PhaseStarted { title: "x".into(), cap: None };
-    let flow_ended = || Event::FlowEnded { result: Ok(text("null")) };
+    let logged = || Event::Logged {
+        message: "x".into(),
+    };
+    let phase = || Event::PhaseStarted {
+        title: "x".into(),
+        cap: None,
+    };
+    let flow_ended = || Event::FlowEnded {
+        result: Ok(text("null")),
+    };
     let returned = || {
         let mut run = running();
         step(&mut run, Input::FlowEnded(Ok(text("null"))));
@@ -150,14 +203,35 @@ fn events_that_cannot_follow_are_refused_and_change_nothing() {
             Run::new(),
             vec![caught_up(), logged(), submitted(0, "a", 0), run_ended()],
         ),
-        ("nothing before the start", Run::new(), vec![resume(), flow_ended(), park(), parked_now(), phase()]),
-        ("one start, and no catching up", running(), vec![start(), caught_up(), parked_now()]),
-        ("not while attempts are in flight", running(), vec![resume(), run_ended()]),
-        ("tasks are numbered", running(), vec![submitted(3, "x", 0), submitted(5, "x", 0)]),
+        (
+            "nothing before the start",
+            Run::new(),
+            vec![resume(), flow_ended(), park(), parked_now(), phase()],
+        ),
+        (
+            "one start, and no catching up",
+            running(),
+            vec![start(), caught_up(), parked_now()],
+        ),
+        (
+            "not while attempts are in flight",
+            running(),
+            vec![resume(), run_ended()],
+        ),
+        (
+            "tasks are numbered",
+            running(),
+            vec![submitted(3, "x", 0), submitted(5, "x", 0)],
+        ),
         (
             "occurrences are counted",
             running(),
-            vec![submitted(4, "a", 0), submitted(4, "a", 2), claimed(0), claimed(9)],
+            vec![
+                submitted(4, "a", 0),
+                submitted(4, "a", 2),
+                claimed(0),
+                claimed(9),
+            ],
         ),
         (
             "attempts are numbered",
@@ -169,26 +243,51 @@ fn events_that_cannot_follow_are_refused_and_change_nothing() {
             running(),
             vec![scheduled(0, 2, 1), scheduled(2, 2, 1), scheduled(9, 1, 1)],
         ),
-        ("nothing is reserved over the cap", running(), vec![scheduled(3, 1, 701), turn_scheduled(0, 1_001)]),
+        (
+            "nothing is reserved over the cap",
+            running(),
+            vec![scheduled(3, 1, 701), turn_scheduled(0, 1_001)],
+        ),
         (
             "turns are for attempts in flight",
             running(),
             vec![turn_scheduled(1, 1), turn_ended(1), attempt_ended(3)],
         ),
-        ("a retry follows an attempt", running(), vec![retry(0), retry(1), retry(2), retry(3), retry(9)]),
-        ("one outcome, not in flight", running(), vec![outcome(0), outcome(2), outcome(9)]),
-        ("a flow ends once", returned(), vec![flow_ended(), run_ended()]),
+        (
+            "a retry follows an attempt",
+            running(),
+            vec![retry(0), retry(1), retry(2), retry(3), retry(9)],
+        ),
+        (
+            "one outcome, not in flight",
+            running(),
+            vec![outcome(0), outcome(2), outcome(9)],
+        ),
+        (
+            "a flow ends once",
+            returned(),
+            vec![flow_ended(), run_ended()],
+        ),
         (
             "nothing starts while parking",
             parking(),
-            vec![scheduled(1, 2, 1), turn_scheduled(0, 1), park(), parked_now()],
+            vec![
+                scheduled(1, 2, 1),
+                turn_scheduled(0, 1),
+                park(),
+                parked_now(),
+            ],
         ),
         (
             "nothing starts while parked",
             parked(),
             vec![scheduled(1, 2, 1), park(), parked_now(), caught_up()],
         ),
-        ("nothing starts in a replay", resumed(parked()), vec![scheduled(1, 2, 1), parked_now(), outcome(1)]),
+        (
+            "nothing starts in a replay",
+            resumed(parked()),
+            vec![scheduled(1, 2, 1), parked_now(), outcome(1)],
+        ),
         (
             "claims come in order",
             resumed(parked()),
@@ -197,18 +296,33 @@ fn events_that_cannot_follow_are_refused_and_change_nothing() {
         (
             "nothing after the end",
             over(),
-            vec![logged(), phase(), submitted(4, "x", 0), claimed(0), flow_ended()],
+            vec![
+                logged(),
+                phase(),
+                submitted(4, "x", 0),
+                claimed(0),
+                flow_ended(),
+            ],
         ),
         (
             "nothing after the end",
             over(),
-            vec![park(), parked_now(), run_ended(), outcome(0), scheduled(3, 1, 1)],
+            vec![
+                park(),
+                parked_now(),
+                run_ended(),
+                outcome(0),
+                scheduled(3, 1, 1),
+            ],
         ),
     ];
     for (rule, before, events) in refused {
         for event in events {
             let mut run = before.clone();
-            assert!(run.apply(Timestamp(1), &event).is_err(), "{rule}: {event:?}");
+            assert!(
+                run.apply(Timestamp(1), &event).is_err(),
+                "{rule}: {event:?}"
+            );
             assert_eq!(run, before, "{rule}: {event:?} has changed something");
         }
     }
@@ -219,7 +333,10 @@ fn a_parked_run_is_parked_when_nothing_is_in_flight() {
     let mut run = parking();
     assert_eq!(run.decide(Timestamp(9), Input::Tick), []);
     step(&mut run, ended(first(0), Ok(text("{}"))));
-    assert_eq!(run.decide(Timestamp(9), Input::Tick), [Event::RunParked { reason: ASKED }]);
+    assert_eq!(
+        run.decide(Timestamp(9), Input::Tick),
+        [Event::RunParked { reason: ASKED }]
+    );
 }
 
 #[test]
@@ -235,12 +352,24 @@ fn inputs_that_come_too_late_lead_to_nothing() {
                 bound: TurnBound::fixed(PicoUsd(1)),
                 tools: vec![],
             },
-            Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(1))) },
+            Input::TurnEnded {
+                attempt,
+                turn: Box::new(turn("1", PicoUsd(1))),
+            },
             ended(attempt, Ok(text("{}"))),
-            Input::Phase { title: "x".into(), cap: None },
+            Input::Phase {
+                title: "x".into(),
+                cap: None,
+            },
             Input::Log("x".into()),
-            Input::Uncaught { message: "x".into(), count: 1 },
-            Input::Refused { refusal: Refusal::Call { calls_max: 1 }, count: 1 },
+            Input::Uncaught {
+                message: "x".into(),
+                count: 1,
+            },
+            Input::Refused {
+                refusal: Refusal::Call { calls_max: 1 },
+                count: 1,
+            },
             Input::FlowEnded(Ok(text("null"))),
             Input::Park,
             Input::Cancel,

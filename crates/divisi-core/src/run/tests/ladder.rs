@@ -5,7 +5,8 @@ use crate::budget::TurnBound;
 use crate::event::{Caps, TaskFacts};
 use crate::run::Submission;
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, PicoUsd, RetryPolicy, Run, TaskId,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, PicoUsd, RetryPolicy, Run,
+    TaskId,
 };
 use insta::assert_snapshot;
 use std::sync::Arc;
@@ -136,37 +137,74 @@ fn what_a_stand_in_waits_for_does_not_hold_up_the_model_itself() {
         models: vec!["opus".into()],
         fallbacks: vec!["sonnet".into()],
         first_turns: vec![fixed(30), fixed(40)],
-        retry: Some(Arc::new(RetryPolicy { rest_first: Millis(0), ..RetryPolicy::default() })),
+        retry: Some(Arc::new(RetryPolicy {
+            rest_first: Millis(0),
+            ..RetryPolicy::default()
+        })),
         ..facts("a", 0, PicoUsd::ZERO)
     };
     let submission = Submission::new(key("a"), facts, text("{}"), None);
     let submit = Input::Submit(Box::new(submission));
     let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(100))));
-    let attempt = |number| AttemptId { task: TaskId(0), number };
+    let attempt = |number| AttemptId {
+        task: TaskId(0),
+        number,
+    };
     let overloaded = || Err(Failure::new(FailureClass::Overloaded, "come back later"));
 
     let mut run = Run::new();
     let (name, flow) = ("test".into(), flow_source());
-    step(&mut run, Input::Start { name, flow, limits: limits.clone(), caps: caps.clone() });
+    step(
+        &mut run,
+        Input::Start {
+            name,
+            flow,
+            limits: limits.clone(),
+            caps: caps.clone(),
+        },
+    );
     step(&mut run, submit.clone());
     for number in [1, 2] {
         step(&mut run, Input::Tick);
         step(&mut run, ended(attempt(number), overloaded()));
     }
     step(&mut run, Input::Tick);
-    step(&mut run, Input::TurnEnded { attempt: attempt(3), turn: Box::new(turn("first", PicoUsd(40))) });
     step(
         &mut run,
-        Input::TurnWanted { attempt: attempt(3), tool_results: None, bound: fixed(80), tools: vec![] },
+        Input::TurnEnded {
+            attempt: attempt(3),
+            turn: Box::new(turn("first", PicoUsd(40))),
+        },
+    );
+    step(
+        &mut run,
+        Input::TurnWanted {
+            attempt: attempt(3),
+            tool_results: None,
+            bound: fixed(80),
+            tools: vec![],
+        },
     );
     step(&mut run, Input::Tick);
-    step(&mut run, Input::Resume { flow: flow_source(), limits, caps, reopen_failed: false });
+    step(
+        &mut run,
+        Input::Resume {
+            flow: flow_source(),
+            limits,
+            caps,
+            reopen_failed: false,
+        },
+    );
     step(&mut run, submit);
     step(&mut run, Input::CaughtUp);
 
     let model = Some("opus".into());
-    let start =
-        Event::AttemptScheduled { attempt: attempt(4), model, reserved: PicoUsd(30), reply_tokens: None };
+    let start = Event::AttemptScheduled {
+        attempt: attempt(4),
+        model,
+        reserved: PicoUsd(30),
+        reply_tokens: None,
+    };
     assert_eq!(step(&mut run, Input::Tick), [start]);
 }
 
@@ -176,12 +214,18 @@ fn tool_results_go_to_the_conversation_that_asked_for_them() {
     let facts = TaskFacts {
         models: vec!["opus".into()],
         fallbacks: vec!["sonnet".into()],
-        retry: Some(Arc::new(RetryPolicy { rest_first: Millis(0), ..RetryPolicy::default() })),
+        retry: Some(Arc::new(RetryPolicy {
+            rest_first: Millis(0),
+            ..RetryPolicy::default()
+        })),
         ..facts("a", 0, PicoUsd::ZERO)
     };
     let submission = Submission::new(key("a"), facts, text("{}"), None);
     let submit = Input::Submit(Box::new(submission));
-    let attempt = |number| AttemptId { task: TaskId(0), number };
+    let attempt = |number| AttemptId {
+        task: TaskId(0),
+        number,
+    };
     let out_of_order = |run: &mut Run, number| {
         let overloaded = Failure::new(FailureClass::Overloaded, "come back later");
         step(run, ended(attempt(number), Err(overloaded)));
@@ -189,11 +233,25 @@ fn tool_results_go_to_the_conversation_that_asked_for_them() {
     };
     let answered = |run: &mut Run, number, request: &str| {
         let turn = Box::new(turn(request, PicoUsd::ZERO));
-        step(run, Input::TurnEnded { attempt: attempt(number), turn });
+        step(
+            run,
+            Input::TurnEnded {
+                attempt: attempt(number),
+                turn,
+            },
+        );
     };
     let tools_done = |run: &mut Run, number, results: &str| {
         let (attempt, tool_results) = (attempt(number), Some(text(results)));
-        step(run, Input::TurnWanted { attempt, tool_results, bound: TurnBound::default(), tools: vec![] });
+        step(
+            run,
+            Input::TurnWanted {
+                attempt,
+                tool_results,
+                bound: TurnBound::default(),
+                tools: vec![],
+            },
+        );
     };
 
     let mut run = started(Limits::default());
@@ -212,7 +270,15 @@ fn tool_results_go_to_the_conversation_that_asked_for_them() {
     out_of_order(&mut run, 5);
     tools_done(&mut run, 6, "for the stand-in");
 
-    let results: Vec<_> =
-        run.task(TaskId(0)).expect("a").kept_turns().iter().map(|kept| kept.tool_results.clone()).collect();
-    assert_eq!(results, [Some(text("for the stand-in")), Some(text("for the model"))]);
+    let results: Vec<_> = run
+        .task(TaskId(0))
+        .expect("a")
+        .kept_turns()
+        .iter()
+        .map(|kept| kept.tool_results.clone())
+        .collect();
+    assert_eq!(
+        results,
+        [Some(text("for the stand-in")), Some(text("for the model"))]
+    );
 }

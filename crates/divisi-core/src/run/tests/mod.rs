@@ -19,7 +19,8 @@ use super::{AttemptEnd, Run};
 use crate::budget::TurnBound;
 use crate::event::{Caps, FlowSource, TaskFacts, Times, Turn};
 use crate::{
-    AttemptId, Content, Digest, Event, Failure, Input, Key, Limits, Millis, PicoUsd, Timestamp, Usage,
+    AttemptId, Content, Digest, Event, Failure, Input, Key, Limits, Millis, PicoUsd, Timestamp,
+    Usage,
 };
 use trace::{trace, traced};
 
@@ -36,7 +37,15 @@ fn step(run: &mut Run, input: Input) -> Vec<Event> {
 /// A run that has just begun.
 fn started(limits: Limits) -> Run {
     let mut run = Run::new();
-    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps: Caps::default() });
+    step(
+        &mut run,
+        Input::Start {
+            name: "test".into(),
+            flow: flow_source(),
+            limits,
+            caps: Caps::default(),
+        },
+    );
     run
 }
 
@@ -45,7 +54,12 @@ fn resumed(mut run: Run) -> Run {
     let limits = run.limits().clone();
     step(
         &mut run,
-        Input::Resume { flow: flow_source(), limits, caps: Caps::default(), reopen_failed: false },
+        Input::Resume {
+            flow: flow_source(),
+            limits,
+            caps: Caps::default(),
+            reopen_failed: false,
+        },
     );
     run
 }
@@ -53,12 +67,25 @@ fn resumed(mut run: Run) -> Run {
 /// An attempt ends, and has cost nothing.
 fn ended(attempt: AttemptId, result: Result<Content, Failure>) -> Input {
     let (usage, cost) = (Usage::default(), PicoUsd::ZERO);
-    let end = AttemptEnd { usage, cost, ..AttemptEnd::of(result) };
-    Input::AttemptEnded { attempt, end: Box::new(end) }
+    let end = AttemptEnd {
+        usage,
+        cost,
+        ..AttemptEnd::of(result)
+    };
+    Input::AttemptEnded {
+        attempt,
+        end: Box::new(end),
+    }
 }
 
 fn flow_source() -> FlowSource {
-    FlowSource { path: None, source: text("// a story"), args: None, folder: None, options: None }
+    FlowSource {
+        path: None,
+        source: text("// a story"),
+        args: None,
+        folder: None,
+        options: None,
+    }
 }
 
 fn key(prompt: &str) -> Key {
@@ -80,7 +107,11 @@ fn turn(request: &str, cost: PicoUsd) -> Turn {
         request: Digest::of(request.as_bytes()),
         reply: text("reply"),
         model: "haiku".into(),
-        usage: Usage { input: 10, output: 1, ..Usage::default() },
+        usage: Usage {
+            input: 10,
+            output: 1,
+            ..Usage::default()
+        },
         cost,
         judges: false,
         took: Millis(1),

@@ -5,8 +5,8 @@ use crate::budget::TurnBound;
 use crate::event::{Caps, ParkReason, RunStatus, TaskFacts};
 use crate::run::{AttemptEnd, Stage, Submission};
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, PicoUsd, RetryPolicy, Run, TaskId, Timestamp,
-    Usage,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, PicoUsd, RetryPolicy, Run, TaskId,
+    Timestamp, Usage,
 };
 use insta::assert_snapshot;
 use std::sync::Arc;
@@ -53,8 +53,12 @@ fn smaller_work_behind_larger_goes_first() {
 
 #[test]
 fn no_work_is_too_far_behind_larger() {
-    let large: String = (0..1_100).map(|i| format!("large{i} ($2.00): success after 1 ms\n")).collect();
-    let (told, run) = traced(&format!("cap $1.00\n{large}small ($0.50): success after 1 ms"));
+    let large: String = (0..1_100)
+        .map(|i| format!("large{i} ($2.00): success after 1 ms\n"))
+        .collect();
+    let (told, run) = traced(&format!(
+        "cap $1.00\n{large}small ($0.50): success after 1 ms"
+    ));
     assert_eq!(run.counts().ok, 1, "{told}");
 }
 
@@ -210,28 +214,61 @@ fn a_lowered_cap_stops_what_is_new() {
 fn what_the_budget_interrupts_uses_up_no_wait() {
     let mut run = Run::new();
     let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(100))));
-    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps });
-    let retry: Arc<RetryPolicy> = RetryPolicy { waits_max: 1, ..RetryPolicy::default() }.into();
+    step(
+        &mut run,
+        Input::Start {
+            name: "test".into(),
+            flow: flow_source(),
+            limits,
+            caps,
+        },
+    );
+    let retry: Arc<RetryPolicy> = RetryPolicy {
+        waits_max: 1,
+        ..RetryPolicy::default()
+    }
+    .into();
     for (name, first_turn_max) in [("a", 40), ("b", 60)] {
-        let facts = TaskFacts { retry: Some(retry.clone()), ..facts(name, 0, PicoUsd(first_turn_max)) };
+        let facts = TaskFacts {
+            retry: Some(retry.clone()),
+            ..facts(name, 0, PicoUsd(first_turn_max))
+        };
         let submission = Submission::new(key(name), facts, text("{}"), None);
         step(&mut run, Input::Submit(Box::new(submission)));
     }
     step(&mut run, Input::Tick);
-    let attempt = |task, number| AttemptId { task: TaskId(task), number };
-    step(&mut run, Input::TurnEnded { attempt: attempt(0, 1), turn: Box::new(turn("1", PicoUsd(10))) });
+    let attempt = |task, number| AttemptId {
+        task: TaskId(task),
+        number,
+    };
+    step(
+        &mut run,
+        Input::TurnEnded {
+            attempt: attempt(0, 1),
+            turn: Box::new(turn("1", PicoUsd(10))),
+        },
+    );
     let wanted = Input::TurnWanted {
         attempt: attempt(0, 1),
         tool_results: None,
         bound: TurnBound::fixed(PicoUsd(40)),
         tools: vec![],
     };
-    assert!(matches!(step(&mut run, wanted)[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]));
+    assert!(matches!(
+        step(&mut run, wanted)[..],
+        [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]
+    ));
     step(&mut run, ended(attempt(1, 1), Ok(text("{}"))));
     step(&mut run, Input::Tick);
     let limited = Failure::new(FailureClass::RateLimited, "slow down");
     let events = step(&mut run, ended(attempt(0, 2), Err(limited)));
-    assert!(matches!(events[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]), "{events:?}");
+    assert!(
+        matches!(
+            events[..],
+            [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]
+        ),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -241,8 +278,17 @@ fn an_attempt_is_billed_for_all_it_did() {
     let submission = Submission::new(key("a"), facts, text("{}"), None);
     step(&mut run, Input::Submit(Box::new(submission)));
     step(&mut run, Input::Tick);
-    let attempt = AttemptId { task: TaskId(0), number: 1 };
-    step(&mut run, Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(30))) });
+    let attempt = AttemptId {
+        task: TaskId(0),
+        number: 1,
+    };
+    step(
+        &mut run,
+        Input::TurnEnded {
+            attempt,
+            turn: Box::new(turn("1", PicoUsd(30))),
+        },
+    );
     step(
         &mut run,
         Input::TurnWanted {
@@ -254,14 +300,27 @@ fn an_attempt_is_billed_for_all_it_did() {
     );
     let end = AttemptEnd {
         last_turn: Some(Box::new(turn("2", PicoUsd(40)))),
-        usage: Usage { input: 5, ..Usage::default() },
+        usage: Usage {
+            input: 5,
+            ..Usage::default()
+        },
         cost: PicoUsd(7),
         ..AttemptEnd::of(Ok(text("{}")))
     };
-    step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
+    step(
+        &mut run,
+        Input::AttemptEnded {
+            attempt,
+            end: Box::new(end),
+        },
+    );
     let task = run.task(TaskId(0)).expect("the task");
     assert_eq!(
-        (task.cost(), run.budget().spent().total(), run.budget().reserved),
+        (
+            task.cost(),
+            run.budget().spent().total(),
+            run.budget().reserved
+        ),
         (PicoUsd(77), PicoUsd(77), PicoUsd::ZERO)
     );
     assert_eq!((task.usage().input, run.usage().input), (25, 25));
@@ -275,7 +334,15 @@ fn an_attempt_is_billed_for_all_it_did() {
 fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     let mut run = Run::new();
     let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(198))));
-    step(&mut run, Input::Start { name: "test".into(), flow: flow_source(), limits, caps });
+    step(
+        &mut run,
+        Input::Start {
+            name: "test".into(),
+            flow: flow_source(),
+            limits,
+            caps,
+        },
+    );
     let bound = |prompt, token, max, min| TurnBound {
         prompt: PicoUsd(prompt),
         reply_token: PicoUsd(token),
@@ -289,8 +356,17 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
         step(&mut run, Input::Submit(Box::new(submission)));
     }
     step(&mut run, Input::Tick);
-    let attempt = |task, number| AttemptId { task: TaskId(task), number };
-    step(&mut run, Input::TurnEnded { attempt: attempt(0, 1), turn: Box::new(turn("1", PicoUsd(31))) });
+    let attempt = |task, number| AttemptId {
+        task: TaskId(task),
+        number,
+    };
+    step(
+        &mut run,
+        Input::TurnEnded {
+            attempt: attempt(0, 1),
+            turn: Box::new(turn("1", PicoUsd(31))),
+        },
+    );
     let wants = |number| Input::TurnWanted {
         attempt: attempt(0, number),
         tool_results: None,
@@ -298,13 +374,41 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
         tools: vec![],
     };
     let events = step(&mut run, wants(1));
-    assert!(matches!(events[..], [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]), "{events:?}");
-    assert_eq!(step(&mut run, Input::Tick), [], "67 are left, and it will want 68");
+    assert!(
+        matches!(
+            events[..],
+            [Event::AttemptEnded { .. }, Event::RetryPlanned { .. }]
+        ),
+        "{events:?}"
+    );
+    assert_eq!(
+        step(&mut run, Input::Tick),
+        [],
+        "67 are left, and it will want 68"
+    );
     step(&mut run, ended(attempt(1, 1), Ok(text("{}"))));
     let events = step(&mut run, Input::Tick);
-    assert!(matches!(events[..], [Event::AttemptScheduled { reserved: PicoUsd(68), .. }]), "{events:?}");
+    assert!(
+        matches!(
+            events[..],
+            [Event::AttemptScheduled {
+                reserved: PicoUsd(68),
+                ..
+            }]
+        ),
+        "{events:?}"
+    );
     let events = step(&mut run, wants(2));
-    assert!(matches!(events[..], [Event::TurnScheduled { reserved: PicoUsd(68), .. }]), "{events:?}");
+    assert!(
+        matches!(
+            events[..],
+            [Event::TurnScheduled {
+                reserved: PicoUsd(68),
+                ..
+            }]
+        ),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -333,7 +437,11 @@ fn after_a_reply_that_costs_more_than_was_set_aside_nothing_new_starts() {
     let spent = run.budget().spent();
     let shown = [spent.billed, spent.unconfirmed, spent.over].map(|amount| amount.to_string());
     assert_eq!(shown, ["$0.5000", "$0.0000", "$0.6000"]);
-    assert_eq!(run.budget().settled.to_string(), "$0.5000", "what requests were allowed to cost");
+    assert_eq!(
+        run.budget().settled.to_string(),
+        "$0.5000",
+        "what requests were allowed to cost"
+    );
     assert_eq!(run.overcharged().to_string(), "$0.6000");
 }
 
@@ -357,9 +465,18 @@ fn a_run_without_a_cap_parks_as_well() {
 fn under_way(reserved: u64) -> (Run, AttemptId) {
     let mut run = started(Limits::default());
     let (facts, spec) = (facts("a", 0, PicoUsd(reserved)), text("{}"));
-    step(&mut run, Input::Submit(Box::new(Submission::new(key("a"), facts, spec, None))));
+    step(
+        &mut run,
+        Input::Submit(Box::new(Submission::new(key("a"), facts, spec, None))),
+    );
     step(&mut run, Input::Tick);
-    (run, AttemptId { task: TaskId(0), number: 1 })
+    (
+        run,
+        AttemptId {
+            task: TaskId(0),
+            number: 1,
+        },
+    )
 }
 
 #[test]
@@ -367,9 +484,17 @@ fn whatever_a_run_was_to_rest_for_an_overcharge_is_told() {
     let (mut run, attempt) = under_way(10);
     step(&mut run, Input::Park);
     step(&mut run, Input::FlowEnded(Ok(text("null"))));
-    let end =
-        AttemptEnd { last_turn: Some(Box::new(turn("1", PicoUsd(11)))), ..AttemptEnd::of(Ok(text("{}"))) };
-    let events = step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
+    let end = AttemptEnd {
+        last_turn: Some(Box::new(turn("1", PicoUsd(11)))),
+        ..AttemptEnd::of(Ok(text("{}")))
+    };
+    let events = step(
+        &mut run,
+        Input::AttemptEnded {
+            attempt,
+            end: Box::new(end),
+        },
+    );
     let reason = ParkReason::Overcharged {
         task: attempt.task,
         model: Some("haiku".into()),
@@ -378,44 +503,103 @@ fn whatever_a_run_was_to_rest_for_an_overcharge_is_told() {
     };
     assert_eq!(events.last(), Some(&Event::ParkingStarted { reason }));
     // All is done, and yet it is not ok.
-    assert_eq!(step(&mut run, Input::Tick), [Event::RunEnded { status: RunStatus::Partial }]);
+    assert_eq!(
+        step(&mut run, Input::Tick),
+        [Event::RunEnded {
+            status: RunStatus::Partial
+        }]
+    );
 }
 
 #[test]
 fn what_an_executor_has_spent_beside_its_requests_was_not_set_aside() {
     let (mut run, attempt) = under_way(10);
-    let end = AttemptEnd { cost: PicoUsd(11), ..AttemptEnd::of(Ok(text("{}"))) };
-    let events = step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
-    assert!(matches!(events.last(), Some(Event::ParkingStarted { reason: ParkReason::Overcharged { .. } })));
+    let end = AttemptEnd {
+        cost: PicoUsd(11),
+        ..AttemptEnd::of(Ok(text("{}")))
+    };
+    let events = step(
+        &mut run,
+        Input::AttemptEnded {
+            attempt,
+            end: Box::new(end),
+        },
+    );
+    assert!(matches!(
+        events.last(),
+        Some(Event::ParkingStarted {
+            reason: ParkReason::Overcharged { .. }
+        })
+    ));
     let (mut run, attempt) = under_way(10);
     let failure = Failure::new(FailureClass::Network, "gone");
-    let end = AttemptEnd { cost: PicoUsd(2), unanswered: true, ..AttemptEnd::of(Err(failure)) };
-    step(&mut run, Input::AttemptEnded { attempt, end: Box::new(end) });
+    let end = AttemptEnd {
+        cost: PicoUsd(2),
+        unanswered: true,
+        ..AttemptEnd::of(Err(failure))
+    };
+    step(
+        &mut run,
+        Input::AttemptEnded {
+            attempt,
+            end: Box::new(end),
+        },
+    );
     let spent = run.budget().spent();
-    assert_eq!((spent.billed.0, spent.unconfirmed.0, spent.over.0), (0, 10, 2));
+    assert_eq!(
+        (spent.billed.0, spent.unconfirmed.0, spent.over.0),
+        (0, 10, 2)
+    );
 }
 
 #[test]
 fn a_bill_beyond_all_numbers_is_recorded_and_does_not_overflow() {
     let (mut run, attempt) = under_way(10);
     for _ in 0..2 {
-        step(&mut run, Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd::MAX)) });
+        step(
+            &mut run,
+            Input::TurnEnded {
+                attempt,
+                turn: Box::new(turn("1", PicoUsd::MAX)),
+            },
+        );
     }
     let budget = run.budget();
-    assert_eq!((budget.settled, budget.spent().total()), (PicoUsd(10), PicoUsd::MAX));
-    assert!(matches!(run.stage(), Stage::Parking(ParkReason::Overcharged { .. })));
+    assert_eq!(
+        (budget.settled, budget.spent().total()),
+        (PicoUsd(10), PicoUsd::MAX)
+    );
+    assert!(matches!(
+        run.stage(),
+        Stage::Parking(ParkReason::Overcharged { .. })
+    ));
 }
 
 #[test]
 fn what_was_set_aside_for_a_lost_request_is_told_apart() {
     let (mut run, attempt) = under_way(10);
     step(&mut run, Input::HedgeWanted { attempt });
-    step(&mut run, Input::HedgeEnded { attempt, billed: true });
-    step(&mut run, Input::TurnEnded { attempt, turn: Box::new(turn("1", PicoUsd(4))) });
+    step(
+        &mut run,
+        Input::HedgeEnded {
+            attempt,
+            billed: true,
+        },
+    );
+    step(
+        &mut run,
+        Input::TurnEnded {
+            attempt,
+            turn: Box::new(turn("1", PicoUsd(4))),
+        },
+    );
     let spent = run.budget().spent();
     assert_eq!((spent.billed, spent.unconfirmed), (PicoUsd(4), PicoUsd(10)));
     let mut killed = under_way(10).0;
     step(&mut killed, Input::Cancel);
     assert_eq!(killed.budget().spent().unconfirmed, PicoUsd(10));
-    assert_eq!(killed.task(TaskId(0)).unwrap().spent().unconfirmed, PicoUsd(10));
+    assert_eq!(
+        killed.task(TaskId(0)).unwrap().spent().unconfirmed,
+        PicoUsd(10)
+    );
 }

@@ -133,10 +133,18 @@ fn a_phase_over_its_cap_holds_up_nobody_else() {
     30 ms  parking   budget of Audit
     30 ms  parked    budget of Audit
     ");
-    let spent: Vec<_> =
-        run.phase_budgets().map(|(phase, budget)| (phase.to_string(), budget.settled)).collect();
+    let spent: Vec<_> = run
+        .phase_budgets()
+        .map(|(phase, budget)| (phase.to_string(), budget.settled))
+        .collect();
     let thirty_cents = PicoUsd(PicoUsd::DOLLAR.0 / 100 * 30);
-    assert_eq!(spent, [("Audit".to_owned(), thirty_cents), ("Fix".to_owned(), thirty_cents)]);
+    assert_eq!(
+        spent,
+        [
+            ("Audit".to_owned(), thirty_cents),
+            ("Fix".to_owned(), thirty_cents)
+        ]
+    );
 }
 
 #[test]

@@ -241,7 +241,10 @@ fn quota_that_is_back_before_the_run_is_parked_wakes_it_at_once() {
         b: success after 100 ms
     ",
     );
-    assert!(told.contains("  100 ms  waits     until 101 ms\n  101 ms  woken\n"), "{told}");
+    assert!(
+        told.contains("  100 ms  waits     until 101 ms\n  101 ms  woken\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -422,7 +425,9 @@ fn who_wants_it_to_rest_ends_the_wait_even_at_its_last_moment() {
         "
         ));
         assert!(
-            told.ends_with(&format!("{moment:>5} ms  parked    quota: quota, until 5050 ms\n")),
+            told.ends_with(&format!(
+                "{moment:>5} ms  parked    quota: quota, until 5050 ms\n"
+            )),
             "{told}"
         );
         assert_eq!((run.waits_until(), run.wake_at()), (None, None));

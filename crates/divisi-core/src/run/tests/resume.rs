@@ -328,21 +328,59 @@ fn a_resume_brings_new_retries() {
 fn logs_and_phases_are_told_once() {
     let mut run = started(Limits::default());
     let say = |run: &mut crate::Run, line: &str| step(run, Input::Log(line.into())).len();
-    let begin =
-        |run: &mut crate::Run, title: &str| step(run, Input::Phase { title: title.into(), cap: None }).len();
-    assert_eq!((say(&mut run, "one"), say(&mut run, "one"), begin(&mut run, "Scan")), (1, 1, 1));
+    let begin = |run: &mut crate::Run, title: &str| {
+        step(
+            run,
+            Input::Phase {
+                title: title.into(),
+                cap: None,
+            },
+        )
+        .len()
+    };
+    assert_eq!(
+        (
+            say(&mut run, "one"),
+            say(&mut run, "one"),
+            begin(&mut run, "Scan")
+        ),
+        (1, 1, 1)
+    );
     let mut run = resumed(run);
-    assert_eq!((say(&mut run, "one"), say(&mut run, "two"), begin(&mut run, "Scan")), (0, 1, 0));
+    assert_eq!(
+        (
+            say(&mut run, "one"),
+            say(&mut run, "two"),
+            begin(&mut run, "Scan")
+        ),
+        (0, 1, 0)
+    );
     step(&mut run, Input::CaughtUp);
-    assert_eq!((say(&mut run, "one"), begin(&mut run, "Scan"), begin(&mut run, "Fix")), (1, 0, 1));
+    assert_eq!(
+        (
+            say(&mut run, "one"),
+            begin(&mut run, "Scan"),
+            begin(&mut run, "Fix")
+        ),
+        (1, 0, 1)
+    );
 }
 
 #[test]
 fn a_cut_log_line_is_told_once_too() {
-    let mut run = started(Limits { log_bytes_max: 10, ..Limits::default() });
-    assert_eq!(step(&mut run, Input::Log("a line of more bytes".into())).len(), 1);
+    let mut run = started(Limits {
+        log_bytes_max: 10,
+        ..Limits::default()
+    });
+    assert_eq!(
+        step(&mut run, Input::Log("a line of more bytes".into())).len(),
+        1
+    );
     let mut run = resumed(run);
-    assert_eq!(step(&mut run, Input::Log("a line of more bytes".into())), []);
+    assert_eq!(
+        step(&mut run, Input::Log("a line of more bytes".into())),
+        []
+    );
 }
 
 #[test]
@@ -353,10 +391,18 @@ fn a_flow_that_returns_without_waiting_has_caught_up() {
     submit(&mut run, None);
     step(&mut run, Input::FlowEnded(Ok(text("null"))));
     let events = step(&mut run, Input::Tick);
-    let attempt = AttemptId { task: TaskId(0), number: 1 };
+    let attempt = AttemptId {
+        task: TaskId(0),
+        number: 1,
+    };
     assert_eq!(
         events,
-        [Event::AttemptScheduled { attempt, model: None, reserved: PicoUsd::ZERO, reply_tokens: None }]
+        [Event::AttemptScheduled {
+            attempt,
+            model: None,
+            reserved: PicoUsd::ZERO,
+            reply_tokens: None
+        }]
     );
 }
 
@@ -365,9 +411,15 @@ fn an_outcome_known_at_submission_holds_for_claimed_tasks_too() {
     let mut run = started(Limits::default());
     submit(&mut run, None);
     let mut run = resumed(run);
-    let outcome = Outcome::Failed(Failure::new(FailureClass::Unavailable, "no agent of that name"));
+    let outcome = Outcome::Failed(Failure::new(
+        FailureClass::Unavailable,
+        "no agent of that name",
+    ));
     submit(&mut run, Some(outcome.clone()));
-    assert_eq!(run.task(TaskId(0)).expect("the task").outcome(), Some(&outcome));
+    assert_eq!(
+        run.task(TaskId(0)).expect("the task").outcome(),
+        Some(&outcome)
+    );
 }
 
 fn submit(run: &mut crate::Run, outcome: Option<Outcome>) {

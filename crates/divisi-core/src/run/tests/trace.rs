@@ -34,8 +34,8 @@ use crate::event::{Caps, ParkReason, TaskFacts};
 use crate::retry::QuotaWait;
 use crate::run::{AttemptEnd, Stage, Submission, TaskStage};
 use crate::{
-    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, RetryPolicy, Run,
-    TaskId, Timestamp,
+    AttemptId, Event, Failure, FailureClass, Input, Limits, Millis, Outcome, PicoUsd, RetryPolicy,
+    Run, TaskId, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -91,7 +91,13 @@ struct Step {
 
 impl Story {
     fn read(story: &str) -> Self {
-        let mut told = Self { limits: Limits { in_flight_max: 8, ..Limits::default() }, ..Self::default() };
+        let mut told = Self {
+            limits: Limits {
+                in_flight_max: 8,
+                ..Limits::default()
+            },
+            ..Self::default()
+        };
         for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
             if let Some(cap) = line.strip_prefix("cap ") {
                 told.caps.run = Some(dollars(cap));
@@ -165,7 +171,12 @@ impl Step {
             Some((what, wish)) => (what, Some(Millis(millis(wish)))),
             None => (what, None),
         };
-        Self { what: what.to_owned(), wish, cost: dollars(cost), after: millis(after) }
+        Self {
+            what: what.to_owned(),
+            wish,
+            cost: dollars(cost),
+            after: millis(after),
+        }
     }
 }
 
@@ -204,7 +215,12 @@ impl Stand {
             alive: true,
             agenda: BTreeMap::new(),
             planned: 0,
-            inbox: vec![Input::Start { name: "story".into(), flow: flow_source(), limits, caps }],
+            inbox: vec![Input::Start {
+                name: "story".into(),
+                flow: flow_source(),
+                limits,
+                caps,
+            }],
             asked: BTreeSet::new(),
             answered: BTreeSet::new(),
             answers: BTreeMap::new(),
@@ -218,7 +234,8 @@ impl Stand {
     }
 
     fn plan(&mut self, after: u64, happening: Happening) {
-        self.agenda.insert((self.now + Millis(after), self.planned), happening);
+        self.agenda
+            .insert((self.now + Millis(after), self.planned), happening);
         self.planned += 1;
     }
 
@@ -228,7 +245,11 @@ impl Stand {
             let next = self.agenda.keys().next().map(|(due, _)| *due);
             let wake = if self.alive { self.run.wake_at() } else { None };
             if let Some(wake) = wake {
-                assert!(wake > self.now, "it wants to be woken at {}, which is past", wake.0);
+                assert!(
+                    wake > self.now,
+                    "it wants to be woken at {}, which is past",
+                    wake.0
+                );
             }
             self.now = match (next, wake) {
                 (Some(next), Some(wake)) if wake < next => wake,
@@ -285,7 +306,9 @@ impl Stand {
     fn decide(&mut self, input: Input) -> bool {
         let events = self.run.decide(self.now, input);
         for event in &events {
-            self.run.apply(self.now, event).expect("what was decided can follow");
+            self.run
+                .apply(self.now, event)
+                .expect("what was decided can follow");
             self.tell(event);
             self.journal.push((self.now, event.clone()));
         }
@@ -297,7 +320,8 @@ impl Stand {
             Event::AttemptScheduled { attempt, .. } => self.begin(*attempt),
             Event::TurnScheduled { attempt, .. } => self.send(*attempt),
             Event::AttemptEnded { attempt, .. } => {
-                self.agenda.retain(|_, next| !matches!(next, Happening::Step(of, _) if of == attempt));
+                self.agenda
+                    .retain(|_, next| !matches!(next, Happening::Step(of, _) if of == attempt));
             }
             Event::TaskEnded { task, .. } | Event::TaskClaimed { task, .. } => {
                 let task_state = self.run.task(*task).expect("a task");
@@ -311,7 +335,10 @@ impl Stand {
 
     /// The flow asks for what it can, then hears one outcome, and so on.
     fn flow_goes_on(&mut self) {
-        if matches!(self.run.stage(), Stage::Unstarted | Stage::Parked(_) | Stage::Ended(_)) {
+        if matches!(
+            self.run.stage(),
+            Stage::Unstarted | Stage::Parked(_) | Stage::Ended(_)
+        ) {
             return;
         }
         loop {
@@ -320,12 +347,24 @@ impl Stand {
                 if ready && self.asked.insert(part.name.clone()) {
                     let facts = TaskFacts {
                         phase: part.phase.as_deref().map(Into::into),
-                        models: part.models.iter().map(|model| model.as_str().into()).collect(),
-                        fallbacks: part.fallbacks.iter().map(|model| model.as_str().into()).collect(),
+                        models: part
+                            .models
+                            .iter()
+                            .map(|model| model.as_str().into())
+                            .collect(),
+                        fallbacks: part
+                            .fallbacks
+                            .iter()
+                            .map(|model| model.as_str().into())
+                            .collect(),
                         first_turns: vec![part.bound],
                         cost_max: part.own,
                         retry: part.patience.map(|overload_wait_max| {
-                            RetryPolicy { overload_wait_max, ..RetryPolicy::default() }.into()
+                            RetryPolicy {
+                                overload_wait_max,
+                                ..RetryPolicy::default()
+                            }
+                            .into()
                         }),
                         ..facts(&part.name, part.priority, PicoUsd::ZERO)
                     };
@@ -336,10 +375,16 @@ impl Stand {
             if !self.inbox.is_empty() {
                 return;
             }
-            let Some((_, task)) = self.answers.pop_first() else { break };
+            let Some((_, task)) = self.answers.pop_first() else {
+                break;
+            };
             self.answered.insert(self.name(task));
         }
-        let done = self.story.parts.iter().all(|part| self.answered.contains(&part.name));
+        let done = self
+            .story
+            .parts
+            .iter()
+            .all(|part| self.answered.contains(&part.name));
         if done && !self.story.endless && self.run.result().is_none() {
             self.inbox.push(Input::FlowEnded(Ok(text("null"))));
         } else if *self.run.stage() == Stage::Replaying {
@@ -350,17 +395,32 @@ impl Stand {
     /// Replies that are kept are not asked for again.
     fn begin(&mut self, attempt: AttemptId) {
         let part = self.part(attempt.task);
-        let kept = self.run.task(attempt.task).expect("a task").kept_turns().len();
+        let kept = self
+            .run
+            .task(attempt.task)
+            .expect("a task")
+            .kept_turns()
+            .len();
         if kept == 0 {
             self.send(attempt);
         } else {
             let bound = part.bound;
-            self.inbox.push(Input::TurnWanted { attempt, tool_results: None, bound, tools: vec![] });
+            self.inbox.push(Input::TurnWanted {
+                attempt,
+                tool_results: None,
+                bound,
+                tools: vec![],
+            });
         }
     }
 
     fn send(&mut self, attempt: AttemptId) {
-        let number = self.run.task(attempt.task).expect("a task").kept_turns().len();
+        let number = self
+            .run
+            .task(attempt.task)
+            .expect("a task")
+            .kept_turns()
+            .len();
         let after = self.fate(attempt, number).after;
         self.plan(after, Happening::Step(attempt, number));
     }
@@ -372,14 +432,24 @@ impl Stand {
         if step.what == "turn" {
             let bound = self.part(attempt.task).bound;
             let tool_results = Some(text(&format!("results {number}")));
-            self.inbox.push(Input::TurnEnded { attempt, turn: reply });
-            self.inbox.push(Input::TurnWanted { attempt, tool_results, bound, tools: vec![] });
+            self.inbox.push(Input::TurnEnded {
+                attempt,
+                turn: reply,
+            });
+            self.inbox.push(Input::TurnWanted {
+                attempt,
+                tool_results,
+                bound,
+                tools: vec![],
+            });
             return;
         }
         let cut = step.what == "cut";
         let class = class(&step.what);
-        let result =
-            class.map_or_else(|| Ok(text(&name)), |class| Err(Failure::new(class, step.what.clone())));
+        let result = class.map_or_else(
+            || Ok(text(&name)),
+            |class| Err(Failure::new(class, step.what.clone())),
+        );
         let end = AttemptEnd {
             last_turn: (cut || step.what == "success").then_some(reply),
             next_turn: cut.then(|| self.part(attempt.task).bound.whole()),
@@ -388,7 +458,10 @@ impl Stand {
             retry_after: step.wish,
             ..AttemptEnd::of(result)
         };
-        self.inbox.push(Input::AttemptEnded { attempt, end: Box::new(end) });
+        self.inbox.push(Input::AttemptEnded {
+            attempt,
+            end: Box::new(end),
+        });
     }
 
     fn aside(&mut self, aside: &str) {
@@ -406,11 +479,18 @@ impl Stand {
                 self.inbox.push(Input::FlowEnded(Err(Box::new(failure))));
             }
             ("log", line) => self.inbox.push(Input::Log(line.into())),
-            ("phase", title) => self.inbox.push(Input::Phase { title: title.into(), cap: None }),
+            ("phase", title) => self.inbox.push(Input::Phase {
+                title: title.into(),
+                cap: None,
+            }),
             ("cap", cap) => self.story.caps.run = Some(dollars(cap)),
             ("edit", name) => {
-                let part =
-                    self.story.parts.iter_mut().find(|part| part.name == name).expect("a task to edit");
+                let part = self
+                    .story
+                    .parts
+                    .iter_mut()
+                    .find(|part| part.name == name)
+                    .expect("a task to edit");
                 part.prompt += ", please";
             }
             _ => panic!("nobody knows how to {aside}"),
@@ -427,7 +507,8 @@ impl Stand {
         self.run = run;
         self.alive = false;
         self.inbox.clear();
-        self.agenda.retain(|_, next| matches!(next, Happening::Aside(_)));
+        self.agenda
+            .retain(|_, next| matches!(next, Happening::Aside(_)));
         self.say("killed");
     }
 
@@ -437,7 +518,12 @@ impl Stand {
         self.answered.clear();
         self.answers.clear();
         let Story { limits, caps, .. } = self.story.clone();
-        self.inbox.push(Input::Resume { flow: flow_source(), limits, caps, reopen_failed });
+        self.inbox.push(Input::Resume {
+            flow: flow_source(),
+            limits,
+            caps,
+            reopen_failed,
+        });
     }
 
     fn fate(&self, attempt: AttemptId, number: usize) -> Step {
@@ -448,15 +534,26 @@ impl Stand {
 
     fn part(&self, task: TaskId) -> Part {
         let name = self.name(task);
-        self.story.parts.iter().find(|part| part.name == name).expect("a part").clone()
+        self.story
+            .parts
+            .iter()
+            .find(|part| part.name == name)
+            .expect("a part")
+            .clone()
     }
 
     fn name(&self, task: TaskId) -> String {
-        self.run.task(task).expect("a task").facts().label.to_string()
+        self.run
+            .task(task)
+            .expect("a task")
+            .facts()
+            .label
+            .to_string()
     }
 
     fn say(&mut self, what: &str) {
-        writeln!(self.told, "{:>5} ms  {}", self.now.0, what.trim_end()).expect("a string takes it");
+        writeln!(self.told, "{:>5} ms  {}", self.now.0, what.trim_end())
+            .expect("a string takes it");
     }
 
     fn tell(&mut self, event: &Event) {
@@ -469,8 +566,15 @@ impl Stand {
             Event::FlowEnded { result: Err(_) } => "flow      failed".into(),
             Event::TaskSubmitted(submitted) => format!("submitted {}", submitted.facts.label),
             Event::RunResumed(_) => format!("resumed   execution {}", self.run.execution()),
-            Event::CaughtUp { reused, saved, to_run } => {
-                format!("caught up {reused} reused{}, {to_run} to run", amount(*saved))
+            Event::CaughtUp {
+                reused,
+                saved,
+                to_run,
+            } => {
+                format!(
+                    "caught up {reused} reused{}, {to_run} to run",
+                    amount(*saved)
+                )
             }
             Event::PhaseStarted { title, .. } => format!("phase     {title}"),
             Event::SoftLimitReached { spent, cap } => format!("warned    {spent} of {cap}"),
@@ -482,30 +586,69 @@ impl Stand {
                 let changed = if facts.is_some() { ", changed" } else { "" };
                 format!("claimed   {}{changed}", self.name(*task))
             }
-            Event::AttemptScheduled { attempt, model, reserved, reply_tokens } => {
-                let on = model.as_ref().map(|model| format!(" on {model}")).unwrap_or_default();
-                format!("scheduled {}{on}{}{}", of(attempt), amount(*reserved), room(*reply_tokens))
+            Event::AttemptScheduled {
+                attempt,
+                model,
+                reserved,
+                reply_tokens,
+            } => {
+                let on = model
+                    .as_ref()
+                    .map(|model| format!(" on {model}"))
+                    .unwrap_or_default();
+                format!(
+                    "scheduled {}{on}{}{}",
+                    of(attempt),
+                    amount(*reserved),
+                    room(*reply_tokens)
+                )
             }
-            Event::TurnScheduled { attempt, reserved, reply_tokens, .. } => {
-                format!("turn      {}{}{}", of(attempt), amount(*reserved), room(*reply_tokens))
+            Event::TurnScheduled {
+                attempt,
+                reserved,
+                reply_tokens,
+                ..
+            } => {
+                format!(
+                    "turn      {}{}{}",
+                    of(attempt),
+                    amount(*reserved),
+                    room(*reply_tokens)
+                )
             }
             Event::TurnHedged { attempt, reserved } => {
                 format!("hedged    {}{}", of(attempt), amount(*reserved))
             }
-            Event::AttemptSuspended { attempt, suspension } => {
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => {
                 format!("suspended {} for a {}", of(attempt), suspension.kind)
             }
             Event::AttemptReported { attempt, cost, .. } => {
                 format!("reported  {}{}", of(attempt), amount(*cost))
             }
             Event::SuspensionAnswered { attempt, .. } => format!("answered  {}", of(attempt)),
-            Event::HedgeEnded { attempt, cost } => format!("given up  {}{}", of(attempt), amount(*cost)),
-            Event::TurnEnded { attempt, turn } => format!("reply     {}{}", of(attempt), amount(turn.cost)),
-            Event::AttemptEnded { attempt, failure, cost, .. } => {
-                let how = failure.as_ref().map_or("success", |failure| failure.class.as_str());
+            Event::HedgeEnded { attempt, cost } => {
+                format!("given up  {}{}", of(attempt), amount(*cost))
+            }
+            Event::TurnEnded { attempt, turn } => {
+                format!("reply     {}{}", of(attempt), amount(turn.cost))
+            }
+            Event::AttemptEnded {
+                attempt,
+                failure,
+                cost,
+                ..
+            } => {
+                let how = failure
+                    .as_ref()
+                    .map_or("success", |failure| failure.class.as_str());
                 format!("ended     {} {how}{}", of(attempt), amount(*cost))
             }
-            Event::RetryPlanned { task, due } => format!("retry     {} at {} ms", self.name(*task), due.0),
+            Event::RetryPlanned { task, due } => {
+                format!("retry     {} at {} ms", self.name(*task), due.0)
+            }
             Event::TaskEnded { task, outcome } => {
                 let how = match outcome {
                     Outcome::Ok { .. } | Outcome::Cancelled => outcome.status().to_owned(),
@@ -530,24 +673,41 @@ fn why(reason: &ParkReason) -> String {
         ParkReason::Budget { phase: None } => "budget".into(),
         ParkReason::Budget { phase: Some(phase) } => format!("budget of {phase}"),
         ParkReason::Suspended { tasks } => format!("{tasks} wait for an answer"),
-        ParkReason::Overcharged { task, model, reserved, cost } => {
+        ParkReason::Overcharged {
+            task,
+            model,
+            reserved,
+            cost,
+        } => {
             let model = model.as_deref().unwrap_or("nobody");
             format!("{task} of {model}: {cost} of {reserved}")
         }
         ParkReason::Hopeless { class, failed, .. } => format!("hopeless: {failed} tasks, {class}"),
-        ParkReason::Quota { message, until: None } => format!("quota: {message}"),
-        ParkReason::Quota { message, until: Some(until) } => {
+        ParkReason::Quota {
+            message,
+            until: None,
+        } => format!("quota: {message}"),
+        ParkReason::Quota {
+            message,
+            until: Some(until),
+        } => {
             format!("quota: {message}, until {} ms", until.0)
         }
     }
 }
 
 fn amount(amount: PicoUsd) -> String {
-    if amount == PicoUsd::ZERO { String::new() } else { format!(" {amount}") }
+    if amount == PicoUsd::ZERO {
+        String::new()
+    } else {
+        format!(" {amount}")
+    }
 }
 
 fn room(reply_tokens: Option<u32>) -> String {
-    reply_tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default()
+    reply_tokens
+        .map(|tokens| format!(", {tokens} tokens"))
+        .unwrap_or_default()
 }
 
 /// `$0.40`, or `$0.10 + 3000 at $0.0001`.

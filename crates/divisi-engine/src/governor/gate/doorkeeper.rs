@@ -13,7 +13,10 @@ pub(super) struct Doorkeeper {
 
 impl Doorkeeper {
     pub(super) fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, is_on_duty: true }
+        Self {
+            gate,
+            is_on_duty: true,
+        }
     }
 
     /// Lets people through whenever it is time, until nobody waits for a moment.
@@ -30,7 +33,9 @@ impl Doorkeeper {
                 wake_at
             };
             if wake_at <= gate.now() {
-                gate.change(false, |gate, state| gate.let_through(state)).done().await;
+                gate.change(false, |gate, state| gate.let_through(state))
+                    .done()
+                    .await;
                 continue;
             }
             tokio::select! {

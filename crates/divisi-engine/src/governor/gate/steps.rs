@@ -56,7 +56,9 @@ impl Steps {
             let mut pace = SharedPace::open(path);
             steps.iter().for_each(|step| step.take(&mut pace));
         };
-        let thread = std::thread::Builder::new().name("divisi-limits".into()).spawn(work);
+        let thread = std::thread::Builder::new()
+            .name("divisi-limits".into())
+            .spawn(work);
         let kept_alone = |error: std::io::Error| {
             tracing::warn!(%error, "cannot share rate limits with other processes: each keeps to them alone");
         };
@@ -84,12 +86,25 @@ impl Step {
             Box::new(move || drop(answer.send(value))) as Answer
         };
         let runtime = Handle::try_current().ok();
-        (Self { gate, is_news, runtime, change: Box::new(change) }, Changed::Later(value))
+        (
+            Self {
+                gate,
+                is_news,
+                runtime,
+                change: Box::new(change),
+            },
+            Changed::Later(value),
+        )
     }
 
     /// Takes it, in step with other processes where there is anything to share.
     fn take(self, pace: &mut SharedPace) {
-        let Self { gate, is_news, runtime, change } = self;
+        let Self {
+            gate,
+            is_news,
+            runtime,
+            change,
+        } = self;
         let _in_runtime = runtime.as_ref().map(Handle::enter);
         // Stays true until the change below: `steps_ahead` sends all others here.
         let is_shared = is_news || gate.lock().queue.governor().is_paced();
@@ -100,7 +115,9 @@ impl Step {
         }
         let answer = change(&gate, &mut state);
         state.steps_ahead -= 1;
-        let left = turn.is_some().then(|| state.queue.governor_mut().share().clone());
+        let left = turn
+            .is_some()
+            .then(|| state.queue.governor_mut().share().clone());
         drop(state);
         if let (Some(turn), Some(left)) = (turn, left) {
             pace.end(turn, &left);

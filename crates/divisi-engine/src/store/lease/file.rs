@@ -29,7 +29,9 @@ struct FileLease {
 impl FileLeases {
     /// Leases in `folder`, which is made with the first.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self {
+            folder: folder.into(),
+        }
     }
 
     /// Where the files are.
@@ -43,7 +45,9 @@ impl FileLeases {
         let files = std::fs::read_dir(&self.folder).ok()?;
         let held = files.filter_map(|file| {
             let path = file.ok()?.path();
-            let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+            let is_lock = path
+                .extension()
+                .is_some_and(|extension| extension == "lock");
             let run = RunId::new(path.file_stem().filter(|_| is_lock)?.to_str()?).ok()?;
             Some((run, holder(&path)?))
         });
@@ -57,8 +61,11 @@ impl FileLeases {
     fn lock(&self, run: &RunId) -> Result<FileLease, LeaseError> {
         let path = self.file_of(run);
         let failed = |source| {
-            BackendError::new(format!("cannot lock run {run} with {}", path.display()), source)
-                .with_hint("make its folder one that you may write in")
+            BackendError::new(
+                format!("cannot lock run {run} with {}", path.display()),
+                source,
+            )
+            .with_hint("make its folder one that you may write in")
         };
         private::folder(&self.folder).map_err(failed)?;
         private::narrow(&path).map_err(failed)?;
@@ -74,11 +81,16 @@ impl FileLeases {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(LeaseError::Held { run: run.clone(), holder: name_in(&mut file) });
+                return Err(LeaseError::Held {
+                    run: run.clone(),
+                    holder: name_in(&mut file),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source).into()),
         }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .map_err(failed)?;
         write!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(FileLease { _file: file })
     }
@@ -112,7 +124,11 @@ fn name_in(file: &mut File) -> String {
     let mut holder = String::new();
     // A holder that has not written yet is still a holder.
     let _ = file.take(NAME_BYTES_MAX).read_to_string(&mut holder);
-    let number = if holder.is_empty() { "of unknown number" } else { &holder };
+    let number = if holder.is_empty() {
+        "of unknown number"
+    } else {
+        &holder
+    };
     format!("process {number}")
 }
 
@@ -129,7 +145,10 @@ mod tests {
         let me = format!("process {}", std::process::id());
         assert_eq!(leases.first_held(), Some((run.clone(), me.clone())));
         let refused = leases.take(&run).await.map(drop).unwrap_err();
-        assert_eq!(refused.to_string(), format!("run a is being driven by {me}"));
+        assert_eq!(
+            refused.to_string(),
+            format!("run a is being driven by {me}")
+        );
         drop(lease);
         assert_eq!(leases.first_held(), None);
     }

@@ -30,13 +30,21 @@ impl MemoryLeases {
 impl Leases for MemoryLeases {
     async fn take(&self, run: &RunId) -> Result<Box<dyn Lease>, LeaseError> {
         match self.with(|taken| taken.insert(run.clone())) {
-            true => Ok(Box::new(MemoryLease { run: run.clone(), leases: self.clone() })),
-            false => Err(LeaseError::Held { run: run.clone(), holder: HOLDER.to_owned() }),
+            true => Ok(Box::new(MemoryLease {
+                run: run.clone(),
+                leases: self.clone(),
+            })),
+            false => Err(LeaseError::Held {
+                run: run.clone(),
+                holder: HOLDER.to_owned(),
+            }),
         }
     }
 
     async fn holder(&self, run: &RunId) -> Result<Option<String>, LeaseError> {
-        Ok(self.with(|taken| taken.contains(run)).then(|| HOLDER.to_owned()))
+        Ok(self
+            .with(|taken| taken.contains(run))
+            .then(|| HOLDER.to_owned()))
     }
 }
 

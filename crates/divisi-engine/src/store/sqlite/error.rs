@@ -20,14 +20,19 @@ pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
         Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.display().to_string()),
         Some(rusqlite::ErrorCode::CannotOpen) => cannot_open(path, why_not_opened(path)),
         _ => BackendError::new(format!("the store {} failed", path.display()), source)
-            .with_hint("see whether its disk is sound, then resume the run: what was written is kept")
+            .with_hint(
+                "see whether its disk is sound, then resume the run: what was written is kept",
+            )
             .into(),
     }
 }
 
 /// The store, or a file of it, could not be made or opened.
 pub(super) fn cannot_open(path: &Path, source: std::io::Error) -> StoreError {
-    StoreError::Open { path: path.display().to_string(), source: source.into() }
+    StoreError::Open {
+        path: path.display().to_string(),
+        source: source.into(),
+    }
 }
 
 /// The same for each of several who wait for one transaction.
@@ -48,6 +53,12 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 
 /// The system's reason, of which SQLite only says that there is one.
 fn why_not_opened(path: &Path) -> std::io::Error {
-    let opened = private::options().read(true).append(true).create(true).open(path);
-    opened.err().unwrap_or_else(|| std::io::Error::other("SQLite cannot open it"))
+    let opened = private::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path);
+    opened
+        .err()
+        .unwrap_or_else(|| std::io::Error::other("SQLite cannot open it"))
 }

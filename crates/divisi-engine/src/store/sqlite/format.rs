@@ -75,10 +75,15 @@ ALTER TABLE runs ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 
 /// Checks what the file is and brings it to the current format, unless runs of
 /// an older divisi go on in it, as `leases` tell.
-pub(super) fn prepare(connection: &Connection, path: &Path, leases: &FileLeases) -> Result<(), StoreError> {
+pub(super) fn prepare(
+    connection: &Connection,
+    path: &Path,
+    leases: &FileLeases,
+) -> Result<(), StoreError> {
     let failed = |source| failure(path, source);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    let reading = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(failed)?;
+    let reading =
+        Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(failed)?;
     let found = format_of(&reading, path)?;
     reading.commit().map_err(failed)?;
     write_ahead(connection).map_err(failed)?;
@@ -98,7 +103,9 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let up_to = Instant::now() + BUSY_TIMEOUT;
     loop {
         match connection.execute_batch(&pragmas) {
-            Err(error) if is_busy(&error) && Instant::now() < up_to => std::thread::sleep(FIRST_LOOK),
+            Err(error) if is_busy(&error) && Instant::now() < up_to => {
+                std::thread::sleep(FIRST_LOOK);
+            }
             result => return result,
         }
     }
@@ -119,12 +126,20 @@ fn format_of(transaction: &Transaction<'_>, path: &Path) -> Result<u32, StoreErr
     }
     let found = u32::try_from(format).unwrap_or(u32::MAX);
     if found > FORMAT {
-        return Err(StoreError::TooNew { path: path.display().to_string(), found, known: FORMAT });
+        return Err(StoreError::TooNew {
+            path: path.display().to_string(),
+            found,
+            known: FORMAT,
+        });
     }
     Ok(found)
 }
 
-fn bring_up_to_date(connection: &Connection, path: &Path, leases: &FileLeases) -> Result<(), StoreError> {
+fn bring_up_to_date(
+    connection: &Connection,
+    path: &Path,
+    leases: &FileLeases,
+) -> Result<(), StoreError> {
     let failed = |source| failure(path, source);
     let transaction =
         Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
@@ -133,15 +148,37 @@ fn bring_up_to_date(connection: &Connection, path: &Path, leases: &FileLeases) -
     let is_older = (1..FORMAT).contains(&found);
     if is_older && let Some((run, holder)) = leases.first_held() {
         // Its next write would fail, and replies that were paid for be lost.
-        return Err(StoreError::InUse { path: path.display().to_string(), found, run, holder });
+        return Err(StoreError::InUse {
+            path: path.display().to_string(),
+            found,
+            run,
+            holder,
+        });
     }
     let had_single_events = (1..3).contains(&found);
-    let [set_aside, take_over] = if had_single_events { [SET_ASIDE, TAKE_OVER] } else { ["", ""] };
+    let [set_aside, take_over] = if had_single_events {
+        [SET_ASIDE, TAKE_OVER]
+    } else {
+        ["", ""]
+    };
     let told_less = (1..4).contains(&found);
-    let [tell_more, add_folder, fill_folder] =
-        if told_less { [TELL_MORE, ADD_FOLDER, FILL_FOLDER] } else { [""; 3] };
-    let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
-    let steps = [set_aside, tell_more, add_folder, SCHEMA, take_over, fill_folder, &marks].concat();
+    let [tell_more, add_folder, fill_folder] = if told_less {
+        [TELL_MORE, ADD_FOLDER, FILL_FOLDER]
+    } else {
+        [""; 3]
+    };
+    let marks =
+        format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
+    let steps = [
+        set_aside,
+        tell_more,
+        add_folder,
+        SCHEMA,
+        take_over,
+        fill_folder,
+        &marks,
+    ]
+    .concat();
     transaction.execute_batch(&steps).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
@@ -170,7 +207,8 @@ mod tests {
 
     fn of_format_2(path: &Path) -> Connection {
         let old = Connection::open(path).unwrap();
-        old.execute_batch(&format!("{TWO} PRAGMA application_id = {APPLICATION_ID};")).unwrap();
+        old.execute_batch(&format!("{TWO} PRAGMA application_id = {APPLICATION_ID};"))
+            .unwrap();
         old
     }
 
@@ -179,20 +217,39 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("divisi.db");
         drop(SqliteStore::open(&path).unwrap());
-        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("PRAGMA user_version = 99")
+            .unwrap();
         let error = SqliteStore::open(&path).unwrap_err();
-        assert!(matches!(error, StoreError::TooNew { found: 99, .. }), "{error}");
+        assert!(
+            matches!(error, StoreError::TooNew { found: 99, .. }),
+            "{error}"
+        );
     }
 
     #[test]
     fn files_of_others_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("notes.txt");
-        std::fs::write(&text, "not a database, but long enough to be looked at".repeat(9)).unwrap();
-        assert!(matches!(SqliteStore::open(&text), Err(StoreError::Foreign(_))));
+        std::fs::write(
+            &text,
+            "not a database, but long enough to be looked at".repeat(9),
+        )
+        .unwrap();
+        assert!(matches!(
+            SqliteStore::open(&text),
+            Err(StoreError::Foreign(_))
+        ));
         let other = folder.path().join("other.db");
-        Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        assert!(matches!(SqliteStore::open(&other), Err(StoreError::Foreign(_))));
+        Connection::open(&other)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (x)")
+            .unwrap();
+        assert!(matches!(
+            SqliteStore::open(&other),
+            Err(StoreError::Foreign(_))
+        ));
     }
 
     #[tokio::test]
@@ -205,13 +262,16 @@ mod tests {
         let lease = leases.take(&run).await.unwrap();
         let error = SqliteStore::open(&path).unwrap_err();
         assert_eq!(
-            error.to_string().replace(&path.display().to_string(), "PATH"),
+            error
+                .to_string()
+                .replace(&path.display().to_string(), "PATH"),
             format!(
                 "the store PATH has format 2 and cannot be changed while process {} drives run long in it",
                 std::process::id()
             )
         );
-        let written = "INSERT INTO events VALUES ('long', 0, 0, '{\"event\":\"logged\",\"message\":\"\"}')";
+        let written =
+            "INSERT INTO events VALUES ('long', 0, 0, '{\"event\":\"logged\",\"message\":\"\"}')";
         assert_eq!(old.execute(written, []).unwrap(), 1);
         drop(lease);
         drop(SqliteStore::open(&path).unwrap());
@@ -245,8 +305,12 @@ mod tests {
         let long = format!(r#"{{"workspace":"/long","model":"{}"}}"#, "x".repeat(600));
         let digest = divisi_core::Digest::of(long.as_bytes());
         let blob = params![digest.as_bytes(), long];
-        old.execute("INSERT INTO blobs VALUES (?1, ?2)", blob).unwrap();
-        let stored = format!(r#"{{"stored":{{"digest":"{digest}","bytes":{}}}}}"#, long.len());
+        old.execute("INSERT INTO blobs VALUES (?1, ?2)", blob)
+            .unwrap();
+        let stored = format!(
+            r#"{{"stored":{{"digest":"{digest}","bytes":{}}}}}"#,
+            long.len()
+        );
         let runs = [
             ("a", r#"{"inline":"{\"workspace\":\"/work\"}"}"#),
             ("b", stored.as_str()),
@@ -257,17 +321,38 @@ mod tests {
         ];
         for (run, options) in runs {
             let event = format!(r#"{{"event":"run_started","flow":{{"options":{options}}}}}"#);
-            old.execute("INSERT INTO events VALUES (?1, 0, 0, ?2)", params![run, event]).unwrap();
+            old.execute(
+                "INSERT INTO events VALUES (?1, 0, 0, ?2)",
+                params![run, event],
+            )
+            .unwrap();
             let row = "INSERT INTO runs VALUES (?1, 1, 'n', 'ok', 0, 0, 0, 0, 0, 0, 0, 0)";
             old.execute(row, [run]).unwrap();
         }
         drop(old);
         let store = SqliteStore::open(&path).unwrap();
-        let folders = store.runs(9).await.unwrap().into_iter().map(|run| (run.id.to_string(), run.folder));
+        let folders = store
+            .runs(9)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|run| (run.id.to_string(), run.folder));
         let mut folders: Vec<_> = folders.collect();
         folders.sort();
-        let told: Vec<_> = folders.iter().map(|(run, folder)| (run.as_str(), folder.as_deref())).collect();
-        assert_eq!(told, [("a", Some("/work")), ("b", Some("/long")), ("c", None), ("d", None), ("e", None)]);
+        let told: Vec<_> = folders
+            .iter()
+            .map(|(run, folder)| (run.as_str(), folder.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", Some("/work")),
+                ("b", Some("/long")),
+                ("c", None),
+                ("d", None),
+                ("e", None)
+            ]
+        );
     }
 
     #[tokio::test]
@@ -280,17 +365,23 @@ mod tests {
             for position in 0..events {
                 let event = format!(r#"{{"event":"logged","message":"{run} {position}"}}"#);
                 let row = params![run, position, position * 2, event];
-                old.execute("INSERT INTO events VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+                old.execute("INSERT INTO events VALUES (?1, ?2, ?3, ?4)", row)
+                    .unwrap();
             }
         }
-        old.execute_batch("INSERT INTO runs VALUES ('a', 5000, 'f', 'ok', 1, 0, 0, 0, 9, 7, 0, 0); COMMIT")
-            .unwrap();
+        old.execute_batch(
+            "INSERT INTO runs VALUES ('a', 5000, 'f', 'ok', 1, 0, 0, 0, 9, 7, 0, 0); COMMIT",
+        )
+        .unwrap();
         drop(old);
         let store = SqliteStore::open(&path).unwrap();
         for (run, events) in [("a", 5_000), ("b", 3)] {
             let id = RunId::new(run).unwrap();
             let mut read = store.events(&id, Position(0)).await.unwrap();
-            let page = store.events(&id, Position(read.len() as u64)).await.unwrap();
+            let page = store
+                .events(&id, Position(read.len() as u64))
+                .await
+                .unwrap();
             read.extend(page);
             assert_eq!(read.len(), events);
             for (position, recorded) in read.into_iter().enumerate() {
@@ -302,7 +393,12 @@ mod tests {
         }
         let count = "SELECT count(*) FROM events WHERE run = 'a' AND position = at / 2";
         let by_hand = Connection::open(&path).unwrap();
-        assert_eq!(by_hand.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 5_000);
+        assert_eq!(
+            by_hand
+                .query_row(count, [], |row| row.get::<_, i64>(0))
+                .unwrap(),
+            5_000
+        );
         drop(by_hand);
         let listed = store.runs(10).await.unwrap();
         assert_eq!(listed.len(), 1);

@@ -47,7 +47,10 @@ impl From<Gone> for StoreError {
 
 impl From<&Metadata> for Identity {
     fn from(file: &Metadata) -> Self {
-        Self { device: file.dev(), inode: file.ino() }
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+        }
     }
 }
 
@@ -65,7 +68,10 @@ impl Place {
             Err(source) => Err(cannot_open(&file, source)),
         };
         let files = files.into_iter().map(identity).collect::<Result<_, _>>()?;
-        let place = Self { files, length: AtomicU64::new(0) };
+        let place = Self {
+            files,
+            length: AtomicU64::new(0),
+        };
         place.check()?;
         Ok(place)
     }
@@ -83,14 +89,21 @@ impl Place {
                     };
                     match found.len() < before {
                         false => continue,
-                        true => format!("was cut off: it had {before} bytes and has {}", found.len()),
+                        true => {
+                            format!("was cut off: it had {before} bytes and has {}", found.len())
+                        }
                     }
                 }
                 Ok(_) => "was replaced".to_owned(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => "was deleted or renamed".to_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    "was deleted or renamed".to_owned()
+                }
                 Err(error) => format!("cannot be looked at ({error})"),
             };
-            return Err(Gone { path: file.display().to_string(), how });
+            return Err(Gone {
+                path: file.display().to_string(),
+                how,
+            });
         }
         Ok(())
     }
@@ -106,7 +119,10 @@ pub(super) fn name_of(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path.canonicalize().map_err(failed)?;
     match std::fs::metadata(&name).map_err(failed)?.nlink() {
         0 | 1 => Ok(name),
-        names => Err(StoreError::Linked { path: path.display().to_string(), names }),
+        names => Err(StoreError::Linked {
+            path: path.display().to_string(),
+            names,
+        }),
     }
 }
 
@@ -132,7 +148,10 @@ mod tests {
         place.check().unwrap();
         fs::write(&path, "").unwrap();
         let error = StoreError::from(place.check().unwrap_err()).to_string();
-        let told = format!("the store has gone: {} was cut off: it had 4 bytes and has 0", path.display());
+        let told = format!(
+            "the store has gone: {} was cut off: it had 4 bytes and has 0",
+            path.display()
+        );
         assert_eq!(error, told);
     }
 
@@ -143,7 +162,10 @@ mod tests {
             let file = format!("{}{end}", path.display());
             fs::rename(&file, folder.path().join("elsewhere")).unwrap();
             let error = StoreError::from(place.check().unwrap_err()).to_string();
-            assert_eq!(error, format!("the store has gone: {file} was deleted or renamed"));
+            assert_eq!(
+                error,
+                format!("the store has gone: {file} was deleted or renamed")
+            );
             // Another file of that name is another store.
             fs::write(&file, "x").unwrap();
             let error = StoreError::from(place.check().unwrap_err()).to_string();
@@ -168,6 +190,9 @@ mod tests {
         fs::create_dir(folder.path().join("x")).unwrap();
         assert_eq!(name_of(&dots).unwrap(), name_of(&path).unwrap());
         fs::hard_link(&path, folder.path().join("hard.db")).unwrap();
-        assert!(matches!(name_of(&path), Err(StoreError::Linked { names: 2, .. })));
+        assert!(matches!(
+            name_of(&path),
+            Err(StoreError::Linked { names: 2, .. })
+        ));
     }
 }

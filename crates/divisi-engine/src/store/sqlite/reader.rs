@@ -36,7 +36,10 @@ impl Reader {
             .name("divisi-store-reader".into())
             .spawn(move || queries.iter().for_each(|query| query(&journals)))
             .map_err(|source| cannot_open(path, source))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
     }
 
     /// The result of `query`. Queries are carried out in the order of the calls; one whose
@@ -76,19 +79,30 @@ impl Journals {
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         // Reading makes its log, where nothing has been written yet.
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), connection })
+        connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+            .map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection,
+        })
     }
 
     /// The events of `run` from `from` on, as many as are returned at once.
     pub(super) fn page(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
-        let unreadable = |position, source| StoreError::Unreadable { run: run.clone(), position, source };
+        let unreadable = |position, source| StoreError::Unreadable {
+            run: run.clone(),
+            position,
+            source,
+        };
         // Asked first: whatever is written meanwhile comes on top.
         let end = self.end(run)?;
         let mut page = Vec::new();
         let mut next = from;
         while page.len() < PAGE_EVENTS_MAX {
-            let Some((first, text)) = self.row(run, next)? else { break };
+            let Some((first, text)) = self.row(run, next)? else {
+                break;
+            };
             let events: Vec<(Timestamp, Event)> =
                 serde_json::from_str(&text).map_err(|source| unreadable(first, source))?;
             let seen = next.0.saturating_sub(first.0) as usize;
@@ -96,11 +110,15 @@ impl Journals {
                 break;
             }
             next = first.after(events.len());
-            let recorded = events.into_iter().enumerate().skip(seen).map(|(place, (at, event))| Recorded {
-                position: first.after(place),
-                at,
-                event,
-            });
+            let recorded = events
+                .into_iter()
+                .enumerate()
+                .skip(seen)
+                .map(|(place, (at, event))| Recorded {
+                    position: first.after(place),
+                    at,
+                    event,
+                });
             page.extend(recorded.take(PAGE_EVENTS_MAX - page.len()));
         }
         if page.len() < PAGE_EVENTS_MAX && next < end {
@@ -112,8 +130,11 @@ impl Journals {
 
     pub(super) fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
         self.read(|connection| {
-            let mut query = connection.prepare_cached("SELECT text FROM blobs WHERE digest = ?1")?;
-            query.query_row([digest.as_bytes()], |row| row.get::<_, Arc<str>>(0)).optional()
+            let mut query =
+                connection.prepare_cached("SELECT text FROM blobs WHERE digest = ?1")?;
+            query
+                .query_row([digest.as_bytes()], |row| row.get::<_, Arc<str>>(0))
+                .optional()
         })
     }
 
@@ -126,22 +147,28 @@ impl Journals {
 
     pub(super) fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
         self.read(|connection| {
-            let mut query =
-                connection.prepare_cached("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1")?;
+            let mut query = connection
+                .prepare_cached("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1")?;
             let rows = query.query_map([most as i64], summary)?;
             rows.collect()
         })
     }
 
     /// The row of a journal in which `position` is, or would be, and where it begins.
-    fn row(&self, run: &RunId, position: Position) -> Result<Option<(Position, String)>, StoreError> {
+    fn row(
+        &self,
+        run: &RunId,
+        position: Position,
+    ) -> Result<Option<(Position, String)>, StoreError> {
         self.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT position, events FROM journal WHERE run = ?1 AND position <= ?2
                  ORDER BY position DESC LIMIT 1",
             )?;
             let row = |row: &Row<'_>| Ok((Position(row.get::<_, i64>(0)? as u64), row.get(1)?));
-            query.query_row(params![run.as_str(), position.0 as i64], row).optional()
+            query
+                .query_row(params![run.as_str(), position.0 as i64], row)
+                .optional()
         })
     }
 
@@ -154,7 +181,10 @@ impl Journals {
         Ok(Position(end.unwrap_or(0) as u64))
     }
 
-    fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         query(&self.connection).map_err(|source| failure(&self.path, source))
     }
 }
@@ -165,7 +195,10 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
     })?;
     // An older divisi let the largest turn negative.
-    let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(i64::MAX as u64));
+    let number = |column| {
+        row.get::<_, i64>(column)
+            .map(|n| u64::try_from(n).unwrap_or(i64::MAX as u64))
+    };
     Ok(RunSummary {
         id,
         name: row.get("name")?,
@@ -209,14 +242,26 @@ mod tests {
         });
         let reads = async {
             let digest = Digest::of(b"unknown");
-            tokio::join!(store.events(&run, Position(0)), store.run(&run), store.runs(9), store.blob(digest))
+            tokio::join!(
+                store.events(&run, Position(0)),
+                store.run(&run),
+                store.runs(9),
+                store.blob(digest)
+            )
         };
         let mut both = std::pin::pin!(async { tokio::join!(keeps, reads).1 });
-        assert!(timeout(Duration::from_millis(20), &mut both).await.is_err(), "they wait");
+        assert!(
+            timeout(Duration::from_millis(20), &mut both).await.is_err(),
+            "they wait"
+        );
         store.append(Arc::new(batch("a", 2, 1))).await.unwrap();
         go_on.send(()).unwrap();
         let (events, found, runs, blob) = both.await;
-        let of_journal = (events.unwrap().len(), found.unwrap().is_some(), runs.unwrap().len());
+        let of_journal = (
+            events.unwrap().len(),
+            found.unwrap().is_some(),
+            runs.unwrap().len(),
+        );
         assert_eq!((of_journal, blob.unwrap()), ((3, true, 1), None));
     }
 }

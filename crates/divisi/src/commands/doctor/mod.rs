@@ -24,5 +24,9 @@ pub(crate) async fn run(_: Args, context: &Context) -> Result<Exit, Problem> {
         false => page::page(&report, &Look::of_stdout(false)),
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
-    Ok(if report.can_run { Exit::Ok } else { Exit::Failed })
+    Ok(if report.can_run {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    })
 }

@@ -23,7 +23,11 @@ pub(super) fn page(report: &Report, look: &Look) -> String {
 fn section(lines: &mut Vec<Line>, title: &str, inner: Vec<Line>) {
     lines.push(Line::new());
     lines.push(Line::of(Tone::Strong, title));
-    lines.extend(inner.into_iter().map(|line| Line::new().plain("  ").join(line)));
+    lines.extend(
+        inner
+            .into_iter()
+            .map(|line| Line::new().plain("  ").join(line)),
+    );
 }
 
 fn keys(report: &Report) -> Vec<Line> {
@@ -40,7 +44,12 @@ fn keys(report: &Report) -> Vec<Line> {
 
 fn providers(report: &Report) -> Vec<Line> {
     let states: Vec<(Tone, String)> = report.providers.iter().map(state).collect();
-    let names = width(report.providers.iter().map(|provider| provider.name.as_str()));
+    let names = width(
+        report
+            .providers
+            .iter()
+            .map(|provider| provider.name.as_str()),
+    );
     let columns = width(states.iter().map(|(_, state)| state.as_str()));
     let line = |(provider, (tone, state)): (&ProviderFound, &(Tone, String))| {
         let omits = match provider.omits.as_slice() {
@@ -53,11 +62,21 @@ fn providers(report: &Report) -> Vec<Line> {
             .put(Tone::Dim, format!("  {}{omits}", provider.url))
     };
     let mut lines: Vec<Line> = report.providers.iter().zip(&states).map(line).collect();
-    let servers = report.providers.iter().filter(|provider| provider.found == "local").count();
+    let servers = report
+        .providers
+        .iter()
+        .filter(|provider| provider.found == "local")
+        .count();
     if !report.local {
-        lines.push(Line::of(Tone::Dim, "model servers on this machine are not looked for (`local = false`)"));
+        lines.push(Line::of(
+            Tone::Dim,
+            "model servers on this machine are not looked for (`local = false`)",
+        ));
     } else if servers == 0 {
-        lines.push(Line::of(Tone::Dim, "no model server answers on this machine"));
+        lines.push(Line::of(
+            Tone::Dim,
+            "no model server answers on this machine",
+        ));
     }
     lines
 }
@@ -72,21 +91,36 @@ fn state(provider: &ProviderFound) -> (Tone, String) {
 
 fn models(report: &Report) -> Vec<Line> {
     if report.models.is_empty() {
-        return vec![Line::of(Tone::Dim, "none; `--demo` runs a flow on scripted answers")];
+        return vec![Line::of(
+            Tone::Dim,
+            "none; `--demo` runs a flow on scripted answers",
+        )];
     }
     let line = |model: &ModelFound| {
         let line = Line::new().plain(format!("{:<8}{}", model.tier, model.model));
-        if model.default { line.put(Tone::Good, "  taken by default") } else { line }
+        if model.default {
+            line.put(Tone::Good, "  taken by default")
+        } else {
+            line
+        }
     };
     report.models.iter().map(line).collect()
 }
 
 fn settings(report: &Report) -> Vec<Line> {
-    let texts: Vec<String> = report.settings.iter().map(|s| format!("{} = {}", s.name, s.value)).collect();
+    let texts: Vec<String> = report
+        .settings
+        .iter()
+        .map(|s| format!("{} = {}", s.name, s.value))
+        .collect();
     let width = width(texts.iter().map(String::as_str)).min(60);
     let lines = texts.iter().zip(&report.settings);
     lines
-        .map(|(text, setting)| Line::new().plain(format!("{text:<width$}  ")).put(Tone::Dim, &setting.origin))
+        .map(|(text, setting)| {
+            Line::new()
+                .plain(format!("{text:<width$}  "))
+                .put(Tone::Dim, &setting.origin)
+        })
         .collect()
 }
 
@@ -97,9 +131,14 @@ fn store(report: &Report) -> Vec<Line> {
         (true, 1) => format!("format {}, 1 run", store.format),
         (true, runs) => format!("format {}, {runs} runs", store.format),
     };
-    let free =
-        store.free_bytes.map(|free| format!(", {:.1} GiB free", free as f64 / GIB)).unwrap_or_default();
-    vec![Line::new().plain(&store.path), Line::of(Tone::Dim, format!("{runs}{free}"))]
+    let free = store
+        .free_bytes
+        .map(|free| format!(", {:.1} GiB free", free as f64 / GIB))
+        .unwrap_or_default();
+    vec![
+        Line::new().plain(&store.path),
+        Line::of(Tone::Dim, format!("{runs}{free}")),
+    ]
 }
 
 fn agents(report: &Report) -> Vec<Line> {
@@ -126,5 +165,8 @@ fn finding(finding: &Finding) -> Vec<Line> {
 }
 
 fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or_default()
+    texts
+        .map(|text| text.chars().count())
+        .max()
+        .unwrap_or_default()
 }

@@ -112,16 +112,24 @@ pub(super) struct Finding {
 
 impl Finding {
     fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: Some(hint.into()) }
+        Self {
+            what: what.into(),
+            hint: Some(hint.into()),
+        }
     }
 }
 
 /// Looks at everything that a run would use. Sends nothing to any vendor.
 pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
-    let Loaded { settings, leaves, project } = context.app.settings(Untrusted::LookedAt)?;
+    let Loaded {
+        settings,
+        leaves,
+        project,
+    } = context.app.settings(Untrusted::LookedAt)?;
     let mut findings = vec![];
-    let trust =
-        project.filter(|project| !project.claims.is_empty()).map(|project| trust(&project, &mut findings));
+    let trust = project
+        .filter(|project| !project.claims.is_empty())
+        .map(|project| trust(&project, &mut findings));
     let mut candidates = candidates(&settings, context.app.environment());
     if settings.local {
         candidates.extend(local_candidates(&discover().await, &settings));
@@ -129,13 +137,19 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
     let models = match choose(&settings, context.app.environment(), AnswerMode::default()).await {
         Ok(models) => Some(models),
         Err(problem) => {
-            findings.push(Finding { what: problem.to_string(), hint: Some(problem.hints().join("\n")) });
+            findings.push(Finding {
+                what: problem.to_string(),
+                hint: Some(problem.hints().join("\n")),
+            });
             None
         }
     };
     let default = models.as_ref().map(|models| usable(models, &settings));
     if let Some(Err(failure)) = &default {
-        findings.push(Finding { what: failure.message.clone(), hint: failure.hint.clone() });
+        findings.push(Finding {
+            what: failure.message.clone(),
+            hint: failure.hint.clone(),
+        });
     }
     for name in context.app.environment().unknown() {
         findings.push(Finding::new(
@@ -149,7 +163,10 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
         version: env!("CARGO_PKG_VERSION"),
         can_run: default.is_some_and(|default| default.is_ok()),
         keys: keys(&candidates),
-        providers: candidates.iter().map(|candidate| provider(candidate, models.as_ref())).collect(),
+        providers: candidates
+            .iter()
+            .map(|candidate| provider(candidate, models.as_ref()))
+            .collect(),
         local: settings.local,
         models: models.as_ref().map(tiers).unwrap_or_default(),
         settings: leaves.iter().map(setting).collect(),
@@ -168,8 +185,12 @@ fn usable(models: &Models, settings: &Settings) -> Result<(), Failure> {
 }
 
 fn keys(candidates: &[Candidate]) -> Vec<Key> {
-    let key =
-        |candidate: &Candidate| Some(Key { variable: candidate.key_env.clone()?, set: candidate.is_ready() });
+    let key = |candidate: &Candidate| {
+        Some(Key {
+            variable: candidate.key_env.clone()?,
+            set: candidate.is_ready(),
+        })
+    };
     candidates.iter().filter_map(key).collect()
 }
 
@@ -186,24 +207,37 @@ fn provider(candidate: &Candidate, models: Option<&Models>) -> ProviderFound {
         default: models.is_some_and(|models| models.provider == candidate.name),
         needs: candidate.key_env.clone().filter(|_| !candidate.is_ready()),
         models: candidate.models.clone(),
-        omits: candidate.dialect.omit.iter().map(|part| part.as_str()).collect(),
+        omits: candidate
+            .dialect
+            .omit
+            .iter()
+            .map(|part| part.as_str())
+            .collect(),
     }
 }
 
 fn tiers(models: &Models) -> Vec<ModelFound> {
     let default = models.find(None).ok();
-    let found = TIERS.into_iter().filter_map(|tier| Some((tier, models.find(Some(tier)).ok()?)));
+    let found = TIERS
+        .into_iter()
+        .filter_map(|tier| Some((tier, models.find(Some(tier)).ok()?)));
     found
         .map(|(tier, model)| ModelFound {
             tier,
             model: format!("{}:{}", models.provider, model.id),
-            default: default.as_ref().is_some_and(|default| default.id == model.id),
+            default: default
+                .as_ref()
+                .is_some_and(|default| default.id == model.id),
         })
         .collect()
 }
 
 fn setting(leaf: &Leaf) -> SettingFound {
-    SettingFound { name: leaf.name(), value: shown(leaf), origin: leaf.origin.to_string() }
+    SettingFound {
+        name: leaf.name(),
+        value: shown(leaf),
+        origin: leaf.origin.to_string(),
+    }
 }
 
 fn trust(project: &Project, findings: &mut Vec<Finding>) -> TrustFound {
@@ -218,7 +252,10 @@ fn trust(project: &Project, findings: &mut Vec<Finding>) -> TrustFound {
             found.file,
             found.needed_by.join(", ")
         );
-        findings.push(Finding::new(what, format!("read it, then: {}", project.trust_command())));
+        findings.push(Finding::new(
+            what,
+            format!("read it, then: {}", project.trust_command()),
+        ));
     }
     found
 }
@@ -228,7 +265,13 @@ fn trust(project: &Project, findings: &mut Vec<Finding>) -> TrustFound {
 fn shown(leaf: &Leaf) -> String {
     match (leaf.path.first().map(String::as_str), &leaf.value) {
         (Some("providers"), toml::Value::Table(provider)) => {
-            let what = || provider.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let what = || {
+                provider
+                    .keys()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
             provider.get("kind").map_or_else(what, ToString::to_string)
         }
         (Some("executors"), toml::Value::Table(executor)) => {
@@ -255,13 +298,19 @@ async fn store(settings: &Settings, findings: &mut Vec<Finding>) -> StoreFound {
             Ok(runs) => found.runs = runs.len(),
             Err(error) => {
                 let problem = Problem::from(error);
-                findings.push(Finding { what: problem.to_string(), hint: Some(problem.hints().join("\n")) });
+                findings.push(Finding {
+                    what: problem.to_string(),
+                    hint: Some(problem.hints().join("\n")),
+                });
             }
         }
     }
     if found.free_bytes.is_some_and(|free| free < FREE_BYTES_MIN) {
         let what = format!("there is little room left for the store {}", found.path);
-        findings.push(Finding::new(what, "make room, or name another store with `--store`"));
+        findings.push(Finding::new(
+            what,
+            "make room, or name another store with `--store`",
+        ));
     }
     found
 }
@@ -276,7 +325,10 @@ fn free_bytes(path: &Path) -> Option<u64> {
 fn agents(folder: &Path, findings: &mut Vec<Finding>) -> Vec<AgentFound> {
     let agents = Agents::load(folder, etcetera::home_dir().ok().as_deref());
     for problem in agents.problems() {
-        findings.push(Finding { what: format!("agent definition {problem}"), hint: None });
+        findings.push(Finding {
+            what: format!("agent definition {problem}"),
+            hint: None,
+        });
     }
     let found = agents.iter().map(|agent| AgentFound {
         name: agent.name.clone(),

@@ -13,12 +13,26 @@ use std::collections::BTreeSet;
 ///
 /// Each task needs what it waits for in the flow and what it reads.
 pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
-    let tasks = graph.tasks.iter().enumerate().map(|(place, node)| task(place, node));
-    let is_in = |title: &str| graph.tasks.iter().any(|node| node.task.phase.as_deref() == Some(title));
+    let tasks = graph
+        .tasks
+        .iter()
+        .enumerate()
+        .map(|(place, node)| task(place, node));
+    let is_in = |title: &str| {
+        graph
+            .tasks
+            .iter()
+            .any(|node| node.task.phase.as_deref() == Some(title))
+    };
     let phases = graph.phase_caps.iter().filter(|(title, _)| is_in(title));
     let head = Head {
         name: Some(graph.name.to_string()),
-        phases: phases.map(|(title, cap)| PhaseCap { title: title.to_string(), max_cost: *cap }).collect(),
+        phases: phases
+            .map(|(title, cap)| PhaseCap {
+                title: title.to_string(),
+                max_cost: *cap,
+            })
+            .collect(),
         ..Head::default()
     };
     Ok(Plan::new(None, tasks.collect())?.with_head(head))
@@ -26,9 +40,17 @@ pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
 
 /// What a plan cannot say of the flow, as phrases.
 pub(super) fn lost(graph: &Graph) -> Vec<String> {
-    let checked = graph.checked_by_functions.iter().map(|&place| graph.tasks[place].label());
+    let checked = graph
+        .checked_by_functions
+        .iter()
+        .map(|&place| graph.tasks[place].label());
     let mut lost: Vec<String> = checked
-        .map(|label| format!("functions that check `{}`: its first result is taken", readable(&label)))
+        .map(|label| {
+            format!(
+                "functions that check `{}`: its first result is taken",
+                readable(&label)
+            )
+        })
         .collect();
     lost.dedup();
     lost
@@ -55,7 +77,10 @@ fn task(place: usize, node: &Node) -> PlanTask {
         effort: asked.effort,
         schema: asked.schema.as_deref().cloned(),
         agent_type: asked.agent_type.as_ref().map(text),
-        tools: asked.tools.as_ref().map(|tools| tools.iter().map(text).collect()),
+        tools: asked
+            .tools
+            .as_ref()
+            .map(|tools| tools.iter().map(text).collect()),
         phase: asked.phase.as_ref().map(text),
         context: asked.context.as_ref().map(text),
         timeout: asked.timeout,

@@ -44,7 +44,11 @@ impl<'f> Edited<'f> {
         agreed: bool,
         context: &Context,
     ) -> Result<(), Problem> {
-        let told = format!("{} differs from the flow that run {id} knows{}", self.path, self.caps());
+        let told = format!(
+            "{} differs from the flow that run {id} knows{}",
+            self.path,
+            self.caps()
+        );
         if !may_be_by_an_agent(run, kept) || !changed_at_work(Path::new(self.path), run) {
             context.app.note(&told);
             return Ok(());
@@ -55,11 +59,15 @@ impl<'f> Edited<'f> {
             return Ok(());
         }
         let question = format!("{told}. Go on with it as it is now?");
-        match output::ask(&question, &[("yes", true), ("no", false)]).context("cannot read the answer")? {
+        match output::ask(&question, &[("yes", true), ("no", false)])
+            .context("cannot read the answer")?
+        {
             Some(true) => Ok(()),
             Some(false) => Err(Problem::usage("the run stays as it is")),
             None => Err(Problem::usage(told)
-                .hint(format!("look at it, then say so: `divisi resume {id} --edited`"))
+                .hint(format!(
+                    "look at it, then say so: `divisi resume {id} --edited`"
+                ))
                 .hint("or put the file back as it was")),
         }
     }
@@ -67,15 +75,29 @@ impl<'f> Edited<'f> {
     /// What becomes of the caps that the flow gives its phases, in words.
     fn caps(&self) -> String {
         let caps = |flow: &Flow| -> BTreeMap<String, PicoUsd> {
-            let phases = flow.parse().map(|script| script.meta().phases.clone()).unwrap_or_default();
-            phases.into_iter().filter_map(|phase| Some((phase.title, phase.cap?))).collect()
+            let phases = flow
+                .parse()
+                .map(|script| script.meta().phases.clone())
+                .unwrap_or_default();
+            phases
+                .into_iter()
+                .filter_map(|phase| Some((phase.title, phase.cap?)))
+                .collect()
         };
         let (before, now) = (caps(self.before), caps(self.now));
         let word = |cap: Option<&PicoUsd>| cap.map_or("none".to_owned(), ToString::to_string);
-        let titles = before.keys().chain(now.keys().filter(|title| !before.contains_key(*title)));
+        let titles = before
+            .keys()
+            .chain(now.keys().filter(|title| !before.contains_key(*title)));
         let changed = titles.filter(|title| before.get(*title) != now.get(*title));
         let changed: Vec<String> = changed
-            .map(|title| format!("`{title}` from {} to {}", word(before.get(title)), word(now.get(title))))
+            .map(|title| {
+                format!(
+                    "`{title}` from {} to {}",
+                    word(before.get(title)),
+                    word(now.get(title))
+                )
+            })
             .collect();
         match changed.is_empty() {
             true => String::new(),
@@ -88,7 +110,9 @@ impl<'f> Edited<'f> {
 fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
     let ours = Executors::default();
     let writes = |name: &str| ours.spec(name).is_none_or(|spec| spec.writes);
-    let by_programs = run.all_tasks().any(|(_, task)| task.attempts() > 0 && writes(&task.facts().executor));
+    let by_programs = run
+        .all_tasks()
+        .any(|(_, task)| task.attempts() > 0 && writes(&task.facts().executor));
     by_programs || kept.allow.as_ref().is_some_and(|allow| !allow.is_empty())
 }
 
@@ -97,8 +121,11 @@ fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
 ///
 /// The moment is that of the system's record of the file, which programs cannot set.
 fn changed_at_work(path: &Path, run: &Run) -> bool {
-    let Ok(there) = path.metadata() else { return false };
-    let changed_at = Timestamp(there.ctime().max(0) as u64 * 1_000 + there.ctime_nsec() as u64 / 1_000_000);
+    let Ok(there) = path.metadata() else {
+        return false;
+    };
+    let changed_at =
+        Timestamp(there.ctime().max(0) as u64 * 1_000 + there.ctime_nsec() as u64 / 1_000_000);
     let has_ended = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
     changed_at >= run.started_at() && !(has_ended && changed_at > run.ended_at())
 }

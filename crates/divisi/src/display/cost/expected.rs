@@ -33,7 +33,9 @@ impl Expected {
         let (total, so_far) = (ledger.total(), !ledger.is_over());
         let (actual, unconfirmed) = (total.cost, total.unconfirmed);
         let is_known = !so_far && unconfirmed == PicoUsd::ZERO;
-        let error = estimate.error(actual).filter(|error| is_known || error.above_ceiling);
+        let error = estimate
+            .error(actual)
+            .filter(|error| is_known || error.above_ceiling);
         Some(Self {
             estimate,
             actual,
@@ -48,7 +50,15 @@ impl Expected {
 
 /// The section for people.
 pub(super) fn lines(expected: &Expected) -> Vec<Line> {
-    let Expected { estimate, actual, unconfirmed, took, rested, so_far, error } = expected;
+    let Expected {
+        estimate,
+        actual,
+        unconfirmed,
+        took,
+        rested,
+        so_far,
+        error,
+    } = expected;
     let Spread { p10, p50, p90 } = estimate.cost;
     let came = match (so_far, error) {
         (_, _) if *unconfirmed > PicoUsd::ZERO => {
@@ -59,7 +69,11 @@ pub(super) fn lines(expected: &Expected) -> Vec<Line> {
         (false, None) => actual.to_string(),
         (true, _) => format!("{actual}{}", share_of(*actual, p50)),
     };
-    let tone = if error.is_some_and(|error| !error.inside) { Tone::Warn } else { Tone::Plain };
+    let tone = if error.is_some_and(|error| !error.inside) {
+        Tone::Warn
+    } else {
+        Tone::Plain
+    };
     let mut lines = vec![
         Line::new(),
         Line::of(Tone::Dim, "  plan against actual"),
@@ -68,7 +82,11 @@ pub(super) fn lines(expected: &Expected) -> Vec<Line> {
         named(
             "time",
             Tone::Plain,
-            format!("about {}; {}", number::took(estimate.took.p50), number::took_and_rested(*took, *rested)),
+            format!(
+                "about {}; {}",
+                number::took(estimate.took.p50),
+                number::took_and_rested(*took, *rested)
+            ),
         ),
     ];
     if error.is_some_and(|error| error.above_ceiling) {
@@ -76,8 +94,16 @@ pub(super) fn lines(expected: &Expected) -> Vec<Line> {
         lines.push(named("warning", Tone::Warn, warning.to_owned()));
     }
     if estimate.guessed > 0 {
-        let of = format!("{} of {}", number::count(estimate.guessed as u64), estimate.tasks);
-        lines.push(named("from", Tone::Dim, format!("rough figures for {of} tasks: no history then")));
+        let of = format!(
+            "{} of {}",
+            number::count(estimate.guessed as u64),
+            estimate.tasks
+        );
+        lines.push(named(
+            "from",
+            Tone::Dim,
+            format!("rough figures for {of} tasks: no history then"),
+        ));
     }
     lines
 }
@@ -85,7 +111,10 @@ pub(super) fn lines(expected: &Expected) -> Vec<Line> {
 fn share_of(actual: PicoUsd, expected: PicoUsd) -> String {
     match expected {
         PicoUsd::ZERO => String::new(),
-        expected => format!(", {:.0} % of the estimate", actual.0 as f64 / expected.0 as f64 * 100.0),
+        expected => format!(
+            ", {:.0} % of the estimate",
+            actual.0 as f64 / expected.0 as f64 * 100.0
+        ),
     }
 }
 

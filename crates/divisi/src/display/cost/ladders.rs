@@ -21,18 +21,23 @@ pub(super) struct Ladder {
 impl Ladder {
     pub(super) fn new(record: LadderRecord) -> Self {
         let steps = record.rungs.iter().zip(record.rungs.iter().skip(1));
-        let advice = steps.filter_map(|(rung, next)| advice(kind(&record), rung, next)).collect();
+        let advice = steps
+            .filter_map(|(rung, next)| advice(kind(&record), rung, next))
+            .collect();
         Self { record, advice }
     }
 }
 
 /// All ladders against their last models at once; nothing where none can be compared.
 pub(super) fn instead(ladders: &[LadderRecord]) -> Option<Instead> {
-    ladders.iter().filter_map(|ladder| ladder.instead).reduce(|sum, one| Instead {
-        tasks: sum.tasks + one.tasks,
-        ladder: sum.ladder + one.ladder,
-        last_model: sum.last_model + one.last_model,
-    })
+    ladders
+        .iter()
+        .filter_map(|ladder| ladder.instead)
+        .reduce(|sum, one| Instead {
+            tasks: sum.tasks + one.tasks,
+            ladder: sum.ladder + one.ladder,
+            last_model: sum.last_model + one.last_model,
+        })
 }
 
 fn kind(record: &LadderRecord) -> Arc<str> {
@@ -42,7 +47,14 @@ fn kind(record: &LadderRecord) -> Arc<str> {
 fn advice(kind: Arc<str>, rung: &RungRecord, next: &RungRecord) -> Option<LadderAdvice> {
     let break_even = rung.worth()?.break_even;
     let (weak, strong) = (rung.model.clone(), next.model.clone());
-    Some(LadderAdvice { kind, weak, strong, accepted: rung.accepted, tried: rung.tried, break_even })
+    Some(LadderAdvice {
+        kind,
+        weak,
+        strong,
+        accepted: rung.accepted,
+        tried: rung.tried,
+        break_even,
+    })
 }
 
 /// The section for people.
@@ -60,19 +72,36 @@ pub(super) fn lines(ladders: &[Ladder], look: &Look) -> Vec<Line> {
     let mut table = Table::new(columns, 2);
     table.titles();
     for Ladder { record, .. } in ladders {
-        for RungRecord { model, tried, accepted, cost, checks, .. } in &record.rungs {
+        for RungRecord {
+            model,
+            tried,
+            accepted,
+            cost,
+            checks,
+            ..
+        } in &record.rungs
+        {
             table.row(vec![
                 (Tone::Plain, format!("{}: {model}", kind(record))),
                 (Tone::Dim, number::count(*tried)),
                 (Tone::Plain, number::count(*accepted)),
                 (Tone::Plain, cost.to_string()),
-                (Tone::Dim, if *checks == PicoUsd::ZERO { String::new() } else { checks.to_string() }),
+                (
+                    Tone::Dim,
+                    if *checks == PicoUsd::ZERO {
+                        String::new()
+                    } else {
+                        checks.to_string()
+                    },
+                ),
             ]);
         }
     }
     let mut lines = vec![Line::new()];
     lines.extend(table.render(look));
     let advice = ladders.iter().flat_map(|ladder| &ladder.advice);
-    lines.extend(advice.map(|advice| Line::new().plain(format!("  {}", text::line(&advice.to_string())))));
+    lines.extend(
+        advice.map(|advice| Line::new().plain(format!("  {}", text::line(&advice.to_string())))),
+    );
     lines
 }

@@ -7,7 +7,12 @@ use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::price::Rates;
 use divisi_core::{AttemptId, Content, Digest, Event, FailureClass, Millis, ModelPrice};
 
-const LOOK: Look = Look { color: false, unicode: true, width: 80, demo: false };
+const LOOK: Look = Look {
+    color: false,
+    unicode: true,
+    width: 80,
+    demo: false,
+};
 
 fn rates(input: u64) -> Rates {
     Rates {
@@ -20,7 +25,10 @@ fn rates(input: u64) -> Rates {
 }
 
 fn price(input: u64) -> ModelPrice {
-    ModelPrice { base: rates(input), ..ModelPrice::default() }
+    ModelPrice {
+        base: rates(input),
+        ..ModelPrice::default()
+    }
 }
 
 /// A reply by another model than the one asked.
@@ -29,7 +37,12 @@ fn substituted(attempt: AttemptId) -> Event {
         request: Digest::of(b""),
         reply: Content::Inline("{}".into()),
         model: "claude-sonnet-5-5".into(),
-        usage: Usage { input: 400, cache_read: 2_000, output: 180, ..Usage::default() },
+        usage: Usage {
+            input: 400,
+            cache_read: 2_000,
+            output: 180,
+            ..Usage::default()
+        },
         cost: PicoUsd(3_300_000_000),
         judges: false,
         took: Millis(1),
@@ -45,11 +58,16 @@ fn bill(top: usize) -> Bill {
     let judge = story.task("judge it", "think", "claude-opus-5-5");
     let other = story.task("say it", "think", "claude-opus-5-5");
     story.at(400).ok(find, "found");
-    story.at(500).fail(judge, FailureClass::Server, "the server answered 500");
+    story
+        .at(500)
+        .fail(judge, FailureClass::Server, "the server answered 500");
     story.at(9_000).ok(judge, "good");
     story.at(9_500).ok(other, "said");
     let mut ledger = Ledger::of(&story.events);
-    let attempt = AttemptId { task: judge, number: 3 };
+    let attempt = AttemptId {
+        task: judge,
+        number: 3,
+    };
     ledger.record(
         story.now(),
         &Event::AttemptScheduled {
@@ -60,13 +78,27 @@ fn bill(top: usize) -> Bill {
         },
     );
     ledger.record(story.now(), &substituted(attempt));
-    ledger.record(story.now(), &Event::CaughtUp { reused: 2, saved: PicoUsd(4_000_000_000), to_run: 0 });
+    ledger.record(
+        story.now(),
+        &Event::CaughtUp {
+            reused: 2,
+            saved: PicoUsd(4_000_000_000),
+            to_run: 0,
+        },
+    );
     let of = |entry: &Entry| match entry.model().map(|model| &**model) {
         Some("claude-haiku-5-5") => Some(price(100_000)),
         _ => Some(price(4_000_000)),
     };
     let review = Review::of(&ledger, of, |_| Some(price(8_000_000)));
-    Bill::new(&Story::id(), &ledger, review, vec![], Some("claude-fable-5-2".into()), top)
+    Bill::new(
+        &Story::id(),
+        &ledger,
+        review,
+        vec![],
+        Some("claude-fable-5-2".into()),
+        top,
+    )
 }
 
 fn shown(bill: &Bill) -> String {
@@ -112,10 +144,20 @@ fn every_breakdown_has_its_table() {
 
 #[test]
 fn what_nobody_bills_is_free_and_not_without_a_price() {
-    let tokens = |input| Usage { input, ..Usage::default() };
-    let bill = Bill { free: tokens(1_200), unpriced: tokens(40), ..bill(2) };
+    let tokens = |input| Usage {
+        input,
+        ..Usage::default()
+    };
+    let bill = Bill {
+        free: tokens(1_200),
+        unpriced: tokens(40),
+        ..bill(2)
+    };
     let text = shown(&bill);
-    let rows: Vec<&str> = text.lines().filter(|line| line.contains("of models")).collect();
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("of models"))
+        .collect();
     insta::assert_snapshot!(rows.join("\n"), @r"
     of models without a price        40        -
     of models that nobody bills   1.2 k     free
@@ -152,22 +194,43 @@ fn estimated_and_lost(is_over: bool, ceiling: Option<PicoUsd>, lost: PicoUsd) ->
             p90: PicoUsd(9_000_000_000),
         },
         ceiling,
-        took: Spread { p50: Millis(3_000), ..Spread::default() },
+        took: Spread {
+            p50: Millis(3_000),
+            ..Spread::default()
+        },
         tasks: 2,
         guessed: 1,
         plan: None,
     };
     let is_last = ledger.is_over();
     if lost > PicoUsd::ZERO {
-        let attempt = AttemptId { task: find, number: 2 };
+        let attempt = AttemptId {
+            task: find,
+            number: 2,
+        };
         let model = Some("claude-haiku-5-5".into());
-        let sent = Event::AttemptScheduled { attempt, model, reserved: lost, reply_tokens: None };
+        let sent = Event::AttemptScheduled {
+            attempt,
+            model,
+            reserved: lost,
+            reply_tokens: None,
+        };
         ledger.record(story.now(), &sent);
         ledger.end_in_flight();
     }
-    ledger.record(story.now(), &Event::Estimated { estimate: Box::new(estimate) });
+    ledger.record(
+        story.now(),
+        &Event::Estimated {
+            estimate: Box::new(estimate),
+        },
+    );
     if is_last {
-        ledger.record(story.now(), &Event::RunEnded { status: RunStatus::Ok });
+        ledger.record(
+            story.now(),
+            &Event::RunEnded {
+                status: RunStatus::Ok,
+            },
+        );
     }
     Bill::new(&Story::id(), &ledger, Review::default(), vec![], None, 0)
 }
@@ -251,7 +314,10 @@ fn ladders_are_told_rung_by_rung() {
     let strong = Some(PicoUsd(900_000_000_000));
     let pays = LadderRecord {
         kind: Some("bug".into()),
-        rungs: vec![rung("haiku-5", 80, 62, 30, strong), rung("opus-5", 18, 18, 25, None)],
+        rungs: vec![
+            rung("haiku-5", 80, 62, 30, strong),
+            rung("opus-5", 18, 18, 25, None),
+        ],
         instead: Some(Instead {
             tasks: 80,
             ladder: PicoUsd(570_000_000_000),
@@ -260,7 +326,10 @@ fn ladders_are_told_rung_by_rung() {
     };
     let does_not = LadderRecord {
         kind: None,
-        rungs: vec![rung("haiku-5", 10, 2, 30, strong), rung("opus-5", 0, 0, 0, None)],
+        rungs: vec![
+            rung("haiku-5", 10, 2, 30, strong),
+            rung("opus-5", 0, 0, 0, None),
+        ],
         instead: None,
     };
     let ledger = Ledger::of(&Story::begin(1).events);

@@ -10,8 +10,10 @@ use std::fmt::Write;
 /// one only a wait.
 pub(crate) fn render(graph: &Graph) -> String {
     let folded = Folded::of(graph, true);
-    let mut text =
-        format!("digraph {} {{\n  rankdir=LR\n  node [shape=box, style=rounded]\n", quoted(&graph.name));
+    let mut text = format!(
+        "digraph {} {{\n  rankdir=LR\n  node [shape=box, style=rounded]\n",
+        quoted(&graph.name)
+    );
     // Writing to a string cannot fail.
     for (number, stack) in folded.stacks.iter().enumerate() {
         let models = models(&graph.tasks[stack.tasks[0]], " → ").unwrap_or_default();
@@ -20,7 +22,11 @@ pub(crate) fn render(graph: &Graph) -> String {
     }
     for (number, stack) in folded.stacks.iter().enumerate() {
         for before in stack.waits.union(&stack.reads) {
-            let style = if stack.reads.contains(before) { "" } else { " [style=dashed]" };
+            let style = if stack.reads.contains(before) {
+                ""
+            } else {
+                " [style=dashed]"
+            };
             let _ = writeln!(text, "  s{before} -> s{number}{style}");
         }
     }
@@ -28,6 +34,9 @@ pub(crate) fn render(graph: &Graph) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let text = text::block(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let text = text::block(text)
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
     format!("\"{text}\"")
 }

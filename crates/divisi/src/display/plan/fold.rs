@@ -51,7 +51,9 @@ impl Folded {
             site: node.site.clone(),
             phase: node.task.phase.clone(),
             models: models(node, " "),
-            group: node.group.and_then(|group| fold_of_group.get(group).copied()),
+            group: node
+                .group
+                .and_then(|group| fold_of_group.get(group).copied()),
         };
         let mut together: BTreeMap<Alike, Vec<usize>> = BTreeMap::new();
         for (place, node) in graph.tasks.iter().enumerate() {
@@ -69,10 +71,17 @@ impl Folded {
         let stack = |(number, (alike, tasks)): (usize, (Alike, Vec<usize>))| {
             let of = |list: fn(&Node) -> &Vec<usize>| -> BTreeSet<usize> {
                 let places = tasks.iter().flat_map(|place| list(&graph.tasks[*place]));
-                places.map(|place| of_task[*place]).filter(|stack| *stack != number).collect()
+                places
+                    .map(|place| of_task[*place])
+                    .filter(|stack| *stack != number)
+                    .collect()
             };
             Stack {
-                label: label(tasks.iter().map(|place| readable(&graph.tasks[*place].label()))),
+                label: label(
+                    tasks
+                        .iter()
+                        .map(|place| readable(&graph.tasks[*place].label())),
+                ),
                 phase: alike.phase,
                 group: alike.group,
                 reads: of(|node| &node.reads),
@@ -87,7 +96,11 @@ impl Folded {
     /// What people call a stack: `audit … ×12`.
     pub(super) fn name(&self, stack: usize) -> String {
         let Stack { label, tasks, .. } = &self.stacks[stack];
-        if tasks.len() == 1 { label.clone() } else { format!("{label} ×{}", tasks.len()) }
+        if tasks.len() == 1 {
+            label.clone()
+        } else {
+            format!("{label} ×{}", tasks.len())
+        }
     }
 }
 
@@ -105,32 +118,50 @@ struct Alike {
 fn joined(graph: &Graph, bunches: Vec<(Alike, Vec<usize>)>) -> Vec<(Alike, Vec<usize>)> {
     let mut joined: BTreeMap<(Alike, String), Vec<usize>> = BTreeMap::new();
     for (alike, tasks) in bunches {
-        let stems: BTreeSet<String> =
-            tasks.iter().map(|place| stem(&readable(&graph.tasks[*place].label()))).collect();
+        let stems: BTreeSet<String> = tasks
+            .iter()
+            .map(|place| stem(&readable(&graph.tasks[*place].label())))
+            .collect();
         // What has many names is told apart by its wave.
         let (depth, stem) = match stems.len() {
             1 => (0, stems.into_iter().next().unwrap_or_default()),
             _ => (alike.depth, String::new()),
         };
-        joined.entry((Alike { depth, ..alike }, stem)).or_default().extend(tasks);
+        joined
+            .entry((Alike { depth, ..alike }, stem))
+            .or_default()
+            .extend(tasks);
     }
     let sorted = |(alike, mut tasks): (Alike, Vec<usize>)| {
         tasks.sort_unstable();
         (alike, tasks)
     };
-    joined.into_iter().map(|((alike, _), tasks)| sorted((alike, tasks))).collect()
+    joined
+        .into_iter()
+        .map(|((alike, _), tasks)| sorted((alike, tasks)))
+        .collect()
 }
 
 fn groups(graph: &Graph) -> (Vec<GroupFold>, Vec<usize>) {
     let mut folds: Vec<GroupFold> = vec![];
     let mut of_group: Vec<usize> = vec![];
     for group in &graph.groups {
-        let parent = group.parent.and_then(|parent| of_group.get(parent).copied());
-        let is_same =
-            |fold: &GroupFold| (fold.kind, &fold.site, fold.parent) == (group.kind, &group.site, parent);
+        let parent = group
+            .parent
+            .and_then(|parent| of_group.get(parent).copied());
+        let is_same = |fold: &GroupFold| {
+            (fold.kind, &fold.site, fold.parent) == (group.kind, &group.site, parent)
+        };
         let place = folds.iter().position(is_same).unwrap_or_else(|| {
             let (kind, site) = (group.kind, group.site.clone());
-            folds.push(GroupFold { kind, site, parent, times: 0, widths: BTreeSet::new(), guessed: false });
+            folds.push(GroupFold {
+                kind,
+                site,
+                parent,
+                times: 0,
+                widths: BTreeSet::new(),
+                guessed: false,
+            });
             folds.len() - 1
         });
         let fold = &mut folds[place];
@@ -177,13 +208,18 @@ fn stem(label: &str) -> String {
 fn label(labels: impl Iterator<Item = String>) -> String {
     let all: BTreeSet<String> = labels.collect();
     let mut labels = all.iter();
-    let Some(first) = labels.next() else { return String::new() };
+    let Some(first) = labels.next() else {
+        return String::new();
+    };
     let mut prefix = first.as_str();
     let mut is_one = true;
     for other in labels {
         is_one = false;
-        let alike =
-            prefix.char_indices().zip(other.chars()).find(|((_, a), b)| a != b).map(|((at, _), _)| at);
+        let alike = prefix
+            .char_indices()
+            .zip(other.chars())
+            .find(|((_, a), b)| a != b)
+            .map(|((at, _), _)| at);
         prefix = &prefix[..alike.unwrap_or(prefix.len().min(other.len()))];
     }
     if is_one {
@@ -206,13 +242,21 @@ fn label(labels: impl Iterator<Item = String>) -> String {
 /// What all labels end with after their first `from` bytes, from a sign on.
 fn ending(labels: &BTreeSet<String>, from: usize) -> &str {
     let mut rests = labels.iter().map(|label| &label[from..]);
-    let Some(mut common) = rests.next() else { return "" };
+    let Some(mut common) = rests.next() else {
+        return "";
+    };
     for rest in rests {
-        let alike = common.chars().rev().zip(rest.chars().rev()).take_while(|(a, b)| a == b);
+        let alike = common
+            .chars()
+            .rev()
+            .zip(rest.chars().rev())
+            .take_while(|(a, b)| a == b);
         let bytes: usize = alike.map(|(c, _)| c.len_utf8()).sum();
         common = &common[common.len() - bytes..];
     }
-    common.find(|c: char| !c.is_alphanumeric()).map_or("", |at| &common[at..])
+    common
+        .find(|c: char| !c.is_alphanumeric())
+        .map_or("", |at| &common[at..])
 }
 
 #[cfg(test)]
@@ -228,7 +272,10 @@ mod tests {
         assert_eq!(label(&["auth", "pay"]), "auth, …");
         assert_eq!(label(&["näh", "nähe 2"]), "näh, …");
         assert_eq!(label(&["round 1", "round 12"]), "round …");
-        assert_eq!(label(&["look into a.rs", "look into b.rs"]), "look into ….rs");
+        assert_eq!(
+            label(&["look into a.rs", "look into b.rs"]),
+            "look into ….rs"
+        );
         assert_eq!(label(&["a: test", "b: test"]), "…: test");
     }
 

@@ -46,7 +46,10 @@ fn task(place: usize, node: &Node, wave: usize) -> Value {
         ("wave".to_owned(), json!(wave)),
         ("waits".to_owned(), json!(tasks(&node.waits))),
         ("reads".to_owned(), json!(tasks(&node.reads))),
-        ("group".to_owned(), json!(node.group.map(|group| format!("g{group}")))),
+        (
+            "group".to_owned(),
+            json!(node.group.map(|group| format!("g{group}"))),
+        ),
         ("used".to_owned(), json!(node.used)),
     ]));
     match &node.assigned {

@@ -27,11 +27,19 @@ use divisi_core::preflight::Node;
 fn models(node: &Node, between: &str) -> Option<String> {
     let assigned = node.assigned.as_ref().ok()?;
     let models: Vec<&str> = assigned.rungs.iter().map(|rung| &*rung.model).collect();
-    Some(if models.is_empty() { assigned.executor.to_string() } else { models.join(between) })
+    Some(if models.is_empty() {
+        assigned.executor.to_string()
+    } else {
+        models.join(between)
+    })
 }
 
 /// The line of a script, without the folders of its file.
 fn place(site: &Site) -> String {
-    let file = site.script.rsplit(['/', '\\']).next().unwrap_or(&site.script);
+    let file = site
+        .script
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or(&site.script);
     format!("{file}:{}", site.line)
 }

@@ -26,7 +26,10 @@ pub(crate) fn lines(
         // The price of a part would be taken for that of the whole.
         return Some(vec![
             Line::new(),
-            named("cost", Line::new().plain("cannot be said: the plan ends early")),
+            named(
+                "cost",
+                Line::new().plain("cannot be said: the plan ends early"),
+            ),
         ]);
     }
     let mut lines = vec![Line::new(), cost(forecast, look)];
@@ -37,8 +40,12 @@ pub(crate) fn lines(
     lines.extend(parts("by phase", &forecast.phases));
     lines.extend(parts("by model", &forecast.models));
     lines.extend(baseline(forecast));
-    lines
-        .extend(forecast.ladders.iter().map(|advice| named("ladder", Line::new().plain(advice.to_string()))));
+    lines.extend(
+        forecast
+            .ladders
+            .iter()
+            .map(|advice| named("ladder", Line::new().plain(advice.to_string()))),
+    );
     lines.push(sources(forecast));
     Some(lines)
 }
@@ -47,10 +54,14 @@ fn cost(forecast: &Forecast, look: &Look) -> Line {
     let Spread { p10, p50, p90 } = forecast.cost;
     let mut line = named("cost", Line::of(Tone::Strong, format!("about {p50}")));
     if p10 != p90 {
-        line = line.plain(look.dot()).plain(format!("{p10} to {p90} in eight runs of ten"));
+        line = line
+            .plain(look.dot())
+            .plain(format!("{p10} to {p90} in eight runs of ten"));
     }
     if forecast.mean != p50 {
-        line = line.plain(look.dot()).plain(format!("{} on average", forecast.mean));
+        line = line
+            .plain(look.dot())
+            .plain(format!("{} on average", forecast.mean));
     }
     line
 }
@@ -63,16 +74,23 @@ fn ceiling(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
             cap if cap >= forecast.cost.p50 => "may be too little",
             _ => "is probably too little",
         };
-        return Some(named("cap", Line::of(Tone::Strong, cap.to_string()).plain(format!(" {holds}"))));
+        return Some(named(
+            "cap",
+            Line::of(Tone::Strong, cap.to_string()).plain(format!(" {holds}")),
+        ));
     }
     let flag = format!("--max-cost {}", forecast.budget.typed());
-    let line = Line::of(Tone::Strong, flag)
-        .plain(format!(" holds nine runs of ten; without a cap, {worst} at the very worst"));
+    let line = Line::of(Tone::Strong, flag).plain(format!(
+        " holds nine runs of ten; without a cap, {worst} at the very worst"
+    ));
     Some(named("budget", line))
 }
 
 fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<Line> {
-    let shown = caps.iter().take(PARTS_SHOWN_MAX).map(|(phase, cap)| format!("{} {cap}", text::line(phase)));
+    let shown = caps
+        .iter()
+        .take(PARTS_SHOWN_MAX)
+        .map(|(phase, cap)| format!("{} {cap}", text::line(phase)));
     let shown: Vec<String> = shown.collect();
     (!shown.is_empty()).then(|| named("phase caps", Line::new().plain(shown.join(", "))))
 }
@@ -83,7 +101,11 @@ fn time(forecast: &Forecast, look: &Look) -> Line {
     let chain = counted(forecast.critical_path.len() as u64, "task", "tasks");
     named(
         "time",
-        Line::new().plain(format!("about {}, {} in one of ten", number::took(p50), number::took(p90))),
+        Line::new().plain(format!(
+            "about {}, {} in one of ten",
+            number::took(p50),
+            number::took(p90)
+        )),
     )
     .plain(look.dot())
     .plain(format!("{waves}, the longest chain has {chain}"))
@@ -106,15 +128,29 @@ fn tokens(forecast: &Forecast, look: &Look) -> Line {
 }
 
 fn parts(what: &str, totals: &[divisi_core::preflight::forecast::Total]) -> Option<Line> {
-    let mut dearest: Vec<_> = totals.iter().filter(|total| total.mean > PicoUsd::ZERO).collect();
+    let mut dearest: Vec<_> = totals
+        .iter()
+        .filter(|total| total.mean > PicoUsd::ZERO)
+        .collect();
     if dearest.len() < 2 {
         return None;
     }
     dearest.sort_by_key(|total| std::cmp::Reverse(total.mean));
-    let name = |name: &str| if name.is_empty() { "the rest".to_owned() } else { text::line(name) };
+    let name = |name: &str| {
+        if name.is_empty() {
+            "the rest".to_owned()
+        } else {
+            text::line(name)
+        }
+    };
     let shown = dearest.iter().take(PARTS_SHOWN_MAX);
-    let said: Vec<String> = shown.map(|total| format!("{} {}", name(&total.name), total.mean)).collect();
-    Some(named(what, Line::new().plain(said.join(", ")).plain(" on average")))
+    let said: Vec<String> = shown
+        .map(|total| format!("{} {}", name(&total.name), total.mean))
+        .collect();
+    Some(named(
+        what,
+        Line::new().plain(said.join(", ")).plain(" on average"),
+    ))
 }
 
 fn baseline(forecast: &Forecast) -> Option<Line> {
@@ -123,7 +159,10 @@ fn baseline(forecast: &Forecast) -> Option<Line> {
     let said = match saved {
         0.0 => format!("all of it on {}: about the same", baseline.model),
         saved if saved > 0.0 => {
-            format!("all of it on {}: {} on average; this saves {saved} %", baseline.model, baseline.mean)
+            format!(
+                "all of it on {}: {} on average; this saves {saved} %",
+                baseline.model, baseline.mean
+            )
         }
         saved => {
             format!(
@@ -150,7 +189,10 @@ fn sources(forecast: &Forecast) -> Line {
     }
     let said: Vec<String> = match counts.len() {
         1 => counts.into_keys().collect(),
-        _ => counts.into_iter().map(|(source, tasks)| format!("{source} ({tasks})")).collect(),
+        _ => counts
+            .into_iter()
+            .map(|(source, tasks)| format!("{source} ({tasks})"))
+            .collect(),
     };
     named("from", Line::of(Tone::Dim, said.join(", ")))
 }

@@ -6,7 +6,11 @@ use divisi_core::preflight::Graph;
 pub(super) fn depths(graph: &Graph) -> Vec<usize> {
     let mut depths: Vec<usize> = Vec::with_capacity(graph.tasks.len());
     for node in &graph.tasks {
-        let before = node.waits.iter().filter_map(|place| depths.get(*place)).max();
+        let before = node
+            .waits
+            .iter()
+            .filter_map(|place| depths.get(*place))
+            .max();
         depths.push(before.map_or(0, |depth| depth + 1));
     }
     depths
@@ -27,11 +31,20 @@ pub(super) fn waves(graph: &Graph) -> Vec<Vec<usize>> {
 /// A chain of as many tasks as there are waves, each waiting for the one before.
 pub(super) fn longest(graph: &Graph) -> Vec<usize> {
     let depths = depths(graph);
-    let Some(deepest) = depths.iter().max() else { return vec![] };
-    let mut chain: Vec<usize> = depths.iter().position(|depth| depth == deepest).into_iter().collect();
+    let Some(deepest) = depths.iter().max() else {
+        return vec![];
+    };
+    let mut chain: Vec<usize> = depths
+        .iter()
+        .position(|depth| depth == deepest)
+        .into_iter()
+        .collect();
     while let Some(last) = chain.last().filter(|last| depths[**last] > 0) {
-        let before =
-            graph.tasks[*last].waits.iter().copied().find(|place| depths[*place] + 1 == depths[*last]);
+        let before = graph.tasks[*last]
+            .waits
+            .iter()
+            .copied()
+            .find(|place| depths[*place] + 1 == depths[*last]);
         match before {
             Some(before) => chain.push(before),
             None => break,

@@ -14,28 +14,52 @@ pub(crate) fn lines(simulation: &Simulation, look: &Look) -> Vec<Line> {
     let mut lines = vec![Line::new(), head(simulation, look)];
     lines.push(named("run time", range(answer.took, number::took, look)));
     if answer.cost.p90 > PicoUsd::ZERO {
-        lines.push(named("run cost", range(answer.cost, |cost| cost.to_string(), look)));
+        lines.push(named(
+            "run cost",
+            range(answer.cost, |cost| cost.to_string(), look),
+        ));
     }
     lines.extend(cap(simulation).map(|line| named("cap", line)));
     lines.push(named("held up by", holds(simulation)));
-    let others = answer.gains.iter().filter(|gain| answer.holds != Holds::One(gain.limit));
+    let others = answer
+        .gains
+        .iter()
+        .filter(|gain| answer.holds != Holds::One(gain.limit));
     let said: Vec<String> = others.map(|gain| other(gain, simulation)).collect();
     if !said.is_empty() {
-        let without = if answer.uncapped.is_some() { " (without the cap)" } else { "" };
-        lines.push(named("doubled", Line::new().plain(said.join(", ")).plain(without)));
+        let without = if answer.uncapped.is_some() {
+            " (without the cap)"
+        } else {
+            ""
+        };
+        lines.push(named(
+            "doubled",
+            Line::new().plain(said.join(", ")).plain(without),
+        ));
     }
-    let unlimited = format!("{} if nothing but tasks had to be waited for", number::took(answer.unlimited));
+    let unlimited = format!(
+        "{} if nothing but tasks had to be waited for",
+        number::took(answer.unlimited)
+    );
     lines.push(named("no limits", Line::new().plain(unlimited)));
     lines
 }
 
 /// The same for programs. Limits name their provider.
 pub(crate) fn value(simulation: &Simulation) -> Value {
-    let Simulation { answer, limits, providers, .. } = simulation;
+    let Simulation {
+        answer,
+        limits,
+        providers,
+        ..
+    } = simulation;
     let mut value = json!(answer);
     let gains = value["gains"].as_array_mut().into_iter().flatten();
     let names = |limit: &mut Value| {
-        if let Some(name) = limit["provider"].as_u64().and_then(|place| providers.get(place as usize)) {
+        if let Some(name) = limit["provider"]
+            .as_u64()
+            .and_then(|place| providers.get(place as usize))
+        {
             limit["provider"] = json!(name);
         }
     };
@@ -59,8 +83,16 @@ pub(crate) fn value(simulation: &Simulation) -> Value {
 
 /// How many runs, and under which limits.
 fn head(simulation: &Simulation, look: &Look) -> Line {
-    let Simulation { answer, limits, providers, .. } = simulation;
-    let mut said = vec![format!("{} tasks at once", count(limits.in_flight_max.into()))];
+    let Simulation {
+        answer,
+        limits,
+        providers,
+        ..
+    } = simulation;
+    let mut said = vec![format!(
+        "{} tasks at once",
+        count(limits.in_flight_max.into())
+    )];
     for (name, rate) in providers.iter().zip(&limits.rates) {
         let set = [
             (rate.requests_per_minute, "requests"),
@@ -77,7 +109,12 @@ fn head(simulation: &Simulation, look: &Look) -> Line {
         });
     }
     let runs = counted(answer.repetitions as u64, "run", "runs");
-    named("simulated", Line::of(Tone::Strong, runs).plain(look.dot()).plain(said.join(look.dot())))
+    named(
+        "simulated",
+        Line::of(Tone::Strong, runs)
+            .plain(look.dot())
+            .plain(said.join(look.dot())),
+    )
 }
 
 fn range<T: Copy + PartialEq>(of: Percentiles<T>, say: impl Fn(T) -> String, look: &Look) -> Line {
@@ -85,7 +122,11 @@ fn range<T: Copy + PartialEq>(of: Percentiles<T>, say: impl Fn(T) -> String, loo
     if of.p10 == of.p90 {
         return line;
     }
-    line.plain(look.dot()).plain(format!("{} to {} in eight runs of ten", say(of.p10), say(of.p90)))
+    line.plain(look.dot()).plain(format!(
+        "{} to {} in eight runs of ten",
+        say(of.p10),
+        say(of.p90)
+    ))
 }
 
 /// What a cap does; nothing is said of one that does nothing.
@@ -112,13 +153,14 @@ fn holds(simulation: &Simulation) -> Line {
     let answer = &simulation.answer;
     match answer.holds {
         Holds::Cap => {
-            let without = answer.uncapped.map_or(answer.took.p50, |free| free.took.p50);
+            let without = answer
+                .uncapped
+                .map_or(answer.took.p50, |free| free.took.p50);
             let said = format!(": without it {} for all tasks", number::took(without));
             Line::of(Tone::Strong, "the cap").plain(said)
         }
-        Holds::Several => {
-            Line::of(Tone::Strong, "several limits together").plain(": to double one alone brings little")
-        }
+        Holds::Several => Line::of(Tone::Strong, "several limits together")
+            .plain(": to double one alone brings little"),
         Holds::CriticalPath => {
             Line::of(Tone::Strong, "the longest chain of tasks").plain(": no limit makes it longer")
         }
@@ -149,8 +191,12 @@ fn name(limit: Limit, simulation: &Simulation) -> String {
     let of = |provider: usize| simulation.providers.get(provider).map_or("", |name| name);
     match limit {
         Limit::RequestsPerMinute { provider } => format!("requests a minute to {}", of(provider)),
-        Limit::InputTokensPerMinute { provider } => format!("input tokens a minute to {}", of(provider)),
-        Limit::OutputTokensPerMinute { provider } => format!("output tokens a minute from {}", of(provider)),
+        Limit::InputTokensPerMinute { provider } => {
+            format!("input tokens a minute to {}", of(provider))
+        }
+        Limit::OutputTokensPerMinute { provider } => {
+            format!("output tokens a minute from {}", of(provider))
+        }
         Limit::TasksAtOnce => "tasks at once".into(),
     }
 }

@@ -38,8 +38,9 @@ marker path { fill: #8c959f }
 /// one only a wait.
 pub(crate) fn render(graph: &Graph) -> Result<String, LayoutError> {
     let folded = Folded::of(graph, true);
-    let boxes: Vec<[String; 2]> =
-        (0..folded.stacks.len()).map(|stack| words(graph, &folded, stack)).collect();
+    let boxes: Vec<[String; 2]> = (0..folded.stacks.len())
+        .map(|stack| words(graph, &folded, stack))
+        .collect();
     let layout = lay_out(&folded, &boxes)?;
     let (width, height) = (layout.graph().width, layout.graph().height);
     let mut svg = format!(
@@ -51,8 +52,14 @@ pub(crate) fn render(graph: &Graph) -> Result<String, LayoutError> {
     // Writing to a string cannot fail.
     for (number, stack) in folded.stacks.iter().enumerate() {
         for before in stack.waits.union(&stack.reads) {
-            let Some(edge) = layout.edge(&id(*before), &id(number), None) else { continue };
-            let class = if stack.reads.contains(before) { "read" } else { "wait" };
+            let Some(edge) = layout.edge(&id(*before), &id(number), None) else {
+                continue;
+            };
+            let class = if stack.reads.contains(before) {
+                "read"
+            } else {
+                "wait"
+            };
             let _ = writeln!(
                 svg,
                 "<path class=\"{class}\" marker-end=\"url(#end)\" d=\"{}\"/>",
@@ -61,17 +68,32 @@ pub(crate) fn render(graph: &Graph) -> Result<String, LayoutError> {
         }
     }
     for (number, words) in boxes.iter().enumerate() {
-        let Some(NodeLabel { x: Some(x), y: Some(y), width, height, .. }) = layout.node(&id(number)) else {
+        let Some(NodeLabel {
+            x: Some(x),
+            y: Some(y),
+            width,
+            height,
+            ..
+        }) = layout.node(&id(number))
+        else {
             continue;
         };
-        let class = if folded.stacks[number].tasks.len() > 1 { " class=\"many\"" } else { "" };
+        let class = if folded.stacks[number].tasks.len() > 1 {
+            " class=\"many\""
+        } else {
+            ""
+        };
         let (left, top) = (x - width / 2.0, y - height / 2.0);
         let _ = writeln!(
             svg,
             "<rect{class} x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
         );
-        let _ =
-            writeln!(svg, "<text x=\"{x:.1}\" y=\"{:.1}\">{}</text>", y - LINE * 0.15, escaped(&words[0]));
+        let _ = writeln!(
+            svg,
+            "<text x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+            y - LINE * 0.15,
+            escaped(&words[0])
+        );
         let _ = writeln!(
             svg,
             "<text class=\"model\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
@@ -88,12 +110,20 @@ fn words(graph: &Graph, folded: &Folded, stack: usize) -> [String; 2] {
     let label = &folded.stacks[stack].label;
     let tasks = folded.stacks[stack].tasks.len();
     let cut = |line: &str| text::cut(&text::line(line), CHARS_MAX, "…");
-    let label = if tasks > 1 { format!("{} ×{tasks}", cut(label)) } else { cut(label) };
+    let label = if tasks > 1 {
+        format!("{} ×{tasks}", cut(label))
+    } else {
+        cut(label)
+    };
     [label, cut(&models)]
 }
 
 fn lay_out(folded: &Folded, boxes: &[[String; 2]]) -> Result<Drawing, LayoutError> {
-    let mut layout = Layout::new(GraphOptions { directed: true, multigraph: false, compound: true });
+    let mut layout = Layout::new(GraphOptions {
+        directed: true,
+        multigraph: false,
+        compound: true,
+    });
     layout.set_graph(GraphLabel {
         rankdir: RankDir::LR,
         nodesep: 20.0,
@@ -103,14 +133,29 @@ fn lay_out(folded: &Folded, boxes: &[[String; 2]]) -> Result<Drawing, LayoutErro
         ..GraphLabel::default()
     });
     for (number, words) in boxes.iter().enumerate() {
-        let columns = words.iter().map(|line| text::width(line)).max().unwrap_or(0);
+        let columns = words
+            .iter()
+            .map(|line| text::width(line))
+            .max()
+            .unwrap_or(0);
         let width = columns as f64 * CHAR + 2.0 * PADDING;
         let height = LINE * 2.0 + PADDING;
-        layout.set_node(id(number), NodeLabel { width, height, ..NodeLabel::default() });
+        layout.set_node(
+            id(number),
+            NodeLabel {
+                width,
+                height,
+                ..NodeLabel::default()
+            },
+        );
     }
     for (number, stack) in folded.stacks.iter().enumerate() {
         for before in stack.waits.union(&stack.reads) {
-            let edge = EdgeLabel { minlen: 1, weight: 1.0, ..EdgeLabel::default() };
+            let edge = EdgeLabel {
+                minlen: 1,
+                weight: 1.0,
+                ..EdgeLabel::default()
+            };
             layout.set_edge_with_label(id(*before), id(number), edge);
         }
     }
@@ -134,5 +179,8 @@ fn path(points: &[Point]) -> String {
 
 fn escaped(text: &str) -> String {
     let text = text::line(text);
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -8,10 +8,19 @@ use divisi_engine::{Flow, Models, ProviderModels, Setup};
 use divisi_providers::Scripted;
 use std::sync::Arc;
 
-const LOOK: Look = Look { color: false, unicode: true, width: 100, demo: false };
+const LOOK: Look = Look {
+    color: false,
+    unicode: true,
+    width: 100,
+    demo: false,
+};
 
 fn graph_of(source: &str, args: serde_json::Value) -> Graph {
-    let tiers = [("haiku", "small-1"), ("sonnet", "middle-1"), ("opus", "large-1")];
+    let tiers = [
+        ("haiku", "small-1"),
+        ("sonnet", "middle-1"),
+        ("opus", "large-1"),
+    ];
     let models = ProviderModels::new(Arc::new(Scripted::demo()), &tiers, &[]);
     let models = Models {
         default: "sonnet".into(),
@@ -22,7 +31,12 @@ fn graph_of(source: &str, args: serde_json::Value) -> Graph {
     std::fs::create_dir(folder.path().join("flows")).unwrap();
     std::fs::write(folder.path().join("flows/inner.js"), INNER).unwrap();
     let setup = Arc::new(Setup::new(models, folder.path()));
-    trace(&Flow::script("flow.js", source).args(args), setup, &TraceLimits::default()).unwrap()
+    trace(
+        &Flow::script("flow.js", source).args(args),
+        setup,
+        &TraceLimits::default(),
+    )
+    .unwrap()
 }
 
 const INNER: &str = "export const meta = { name: 'inner', description: 'd' }\nphase('Look')\nreturn parallel(args.map(x => () => agent('look into ' + x, { label: 'look ' + x })))";
@@ -238,7 +252,10 @@ fn every_task() {
 
 #[test]
 fn a_page_in_ascii() {
-    let look = Look { unicode: false, ..LOOK };
+    let look = Look {
+        unicode: false,
+        ..LOOK
+    };
     let graph = graph_of(
         "const r = await parallel([1, 2].map(n => () => agent('read ' + n)))\nreturn agent('join ' + r)",
         serde_json::Value::Null,
@@ -277,7 +294,11 @@ fn for_graphviz() {
 #[test]
 fn a_drawing() {
     let drawing = svg::render(&drawn()).unwrap();
-    assert_eq!(drawing.matches("<rect").count(), 4, "alike tasks are one box");
+    assert_eq!(
+        drawing.matches("<rect").count(),
+        4,
+        "alike tasks are one box"
+    );
     insta::assert_snapshot!(drawing.lines().filter(|line| line.starts_with("<text") || line.starts_with("<path")).collect::<Vec<_>>().join("\n"), @r#"
     <path class="read" marker-end="url(#end)" d="M87.1 39.0L112.1 39.0L137.1 39.0"/>
     <path class="wait" marker-end="url(#end)" d="M237.4 53.3L262.4 60.5L287.4 60.5"/>
@@ -301,7 +322,13 @@ fn a_drawing_of_much_stays_small() {
         serde_json::Value::Null,
     );
     assert_eq!(svg::render(&graph).unwrap().matches("<rect").count(), 2);
-    assert_eq!(svg::render(&Graph::default()).unwrap().matches("<rect").count(), 0);
+    assert_eq!(
+        svg::render(&Graph::default())
+            .unwrap()
+            .matches("<rect")
+            .count(),
+        0
+    );
 }
 
 #[test]

@@ -25,7 +25,14 @@ pub(crate) fn render(graph: &Graph, money: Option<Vec<Line>>, all: bool, look: &
     if all {
         lines.extend(tasks(graph, look));
     } else {
-        lines.extend(Tree { graph, folded: Folded::of(graph, false), look }.lines());
+        lines.extend(
+            Tree {
+                graph,
+                folded: Folded::of(graph, false),
+                look,
+            }
+            .lines(),
+        );
     }
     lines.extend(follow(graph, look));
     lines.extend(money.into_iter().flatten());
@@ -75,13 +82,24 @@ impl Tree<'_> {
             let here = self.phase_of(item);
             if here != phase && here.is_some() {
                 let title = here.as_deref().unwrap_or_default();
-                rows.push(Row { indent: 0, label: Line::of(Tone::Strong, title), rest: Line::new() });
+                rows.push(Row {
+                    indent: 0,
+                    label: Line::of(Tone::Strong, title),
+                    rest: Line::new(),
+                });
             }
             phase = here;
-            self.add(item, usize::from(phase.is_some()), phase.as_deref(), &mut rows);
+            self.add(
+                item,
+                usize::from(phase.is_some()),
+                phase.as_deref(),
+                &mut rows,
+            );
         }
-        let widest =
-            rows.iter().filter(|row| row.rest.width() > 0).map(|row| row.indent * 2 + row.label.width());
+        let widest = rows
+            .iter()
+            .filter(|row| row.rest.width() > 0)
+            .map(|row| row.indent * 2 + row.label.width());
         let columns = widest.max().unwrap_or(0);
         rows.into_iter().map(|row| row.line(columns)).collect()
     }
@@ -108,7 +126,10 @@ impl Tree<'_> {
     fn phase_of(&self, item: Item) -> Option<std::sync::Arc<str>> {
         match item {
             Item::Stack(stack) => self.folded.stacks[stack].phase.clone(),
-            Item::Group(group) => self.children(Some(group)).first().and_then(|first| self.phase_of(*first)),
+            Item::Group(group) => self
+                .children(Some(group))
+                .first()
+                .and_then(|first| self.phase_of(*first)),
         }
     }
 
@@ -116,7 +137,11 @@ impl Tree<'_> {
         match item {
             Item::Stack(stack) => rows.push(self.stack(stack, indent, phase)),
             Item::Group(group) => {
-                rows.push(Row { indent, label: self.group(&self.folded.groups[group]), rest: Line::new() });
+                rows.push(Row {
+                    indent,
+                    label: self.group(&self.folded.groups[group]),
+                    rest: Line::new(),
+                });
                 for child in self.children(Some(group)) {
                     self.add(child, indent + 1, phase, rows);
                 }
@@ -137,8 +162,16 @@ impl Tree<'_> {
             _ => String::new(),
         };
         let line = Line::of(Tone::Busy, kind).plain(width);
-        let line = if group.guessed { line.put(Tone::Warn, " assumed") } else { line };
-        let line = if group.times > 1 { line.plain(format!(", {} times", group.times)) } else { line };
+        let line = if group.guessed {
+            line.put(Tone::Warn, " assumed")
+        } else {
+            line
+        };
+        let line = if group.times > 1 {
+            line.plain(format!(", {} times", group.times))
+        } else {
+            line
+        };
         match &group.site {
             Some(site) => line.put(Tone::Dim, format!("  {}", place(site))),
             None => line,
@@ -158,10 +191,20 @@ impl Tree<'_> {
             rest = rest.plain(self.look.dot()).plain(format!("phase {other}"));
         }
         if !found.reads.is_empty() {
-            let names: Vec<String> = found.reads.iter().map(|read| self.short_name(*read)).collect();
-            rest = rest.plain(self.look.dot()).plain(format!("reads {}", names.join(", ")));
+            let names: Vec<String> = found
+                .reads
+                .iter()
+                .map(|read| self.short_name(*read))
+                .collect();
+            rest = rest
+                .plain(self.look.dot())
+                .plain(format!("reads {}", names.join(", ")));
         }
-        Row { indent, label, rest }
+        Row {
+            indent,
+            label,
+            rest,
+        }
     }
 
     fn short_name(&self, stack: usize) -> String {
@@ -180,8 +223,14 @@ impl Row {
         if self.rest.width() == 0 {
             return Line::new().plain(indent).join(self.label);
         }
-        let gap = (columns + 2).saturating_sub(indent.len() + self.label.width()).max(2);
-        Line::new().plain(indent).join(self.label).plain(" ".repeat(gap)).join(self.rest)
+        let gap = (columns + 2)
+            .saturating_sub(indent.len() + self.label.width())
+            .max(2);
+        Line::new()
+            .plain(indent)
+            .join(self.label)
+            .plain(" ".repeat(gap))
+            .join(self.rest)
     }
 }
 
@@ -208,13 +257,19 @@ fn tasks(graph: &Graph, look: &Look) -> Vec<Line> {
     let line = |(number, node): (usize, &Node)| {
         let label = short(&node.label(), LABEL_COLUMNS_MAX, look);
         let id = format!("t{number}");
-        let mut line =
-            Line::of(Tone::Dim, format!("{id:<digits$}  ")).plain(label).plain("  ").join(model(node, look));
+        let mut line = Line::of(Tone::Dim, format!("{id:<digits$}  "))
+            .plain(label)
+            .plain("  ")
+            .join(model(node, look));
         if !node.waits.is_empty() {
-            line = line.plain(look.dot()).plain(format!("after {}", places(&node.waits, look)));
+            line = line
+                .plain(look.dot())
+                .plain(format!("after {}", places(&node.waits, look)));
         }
         if !node.reads.is_empty() {
-            line = line.plain(look.dot()).plain(format!("reads {}", places(&node.reads, look)));
+            line = line
+                .plain(look.dot())
+                .plain(format!("reads {}", places(&node.reads, look)));
         }
         match &node.site {
             Some(site) => line.put(Tone::Dim, format!("  {}", place(site))),
@@ -225,7 +280,11 @@ fn tasks(graph: &Graph, look: &Look) -> Vec<Line> {
 }
 
 fn places(places: &[usize], look: &Look) -> String {
-    let shown: Vec<String> = places.iter().take(PLACES_SHOWN_MAX).map(|place| format!("t{place}")).collect();
+    let shown: Vec<String> = places
+        .iter()
+        .take(PLACES_SHOWN_MAX)
+        .map(|place| format!("t{place}"))
+        .collect();
     match places.len() {
         all if all > PLACES_SHOWN_MAX => format!("{} {} ({all})", shown.join(" "), look.ellipsis()),
         _ => shown.join(" "),
@@ -238,11 +297,23 @@ fn follow(graph: &Graph, look: &Look) -> Vec<Line> {
     if waves.len() < 2 {
         return vec![];
     }
-    let shown: Vec<String> = waves.iter().take(WAVES_SHOWN_MAX).map(ToString::to_string).collect();
-    let more = if waves.len() > WAVES_SHOWN_MAX { format!(", {}", look.ellipsis()) } else { String::new() };
+    let shown: Vec<String> = waves
+        .iter()
+        .take(WAVES_SHOWN_MAX)
+        .map(ToString::to_string)
+        .collect();
+    let more = if waves.len() > WAVES_SHOWN_MAX {
+        format!(", {}", look.ellipsis())
+    } else {
+        String::new()
+    };
     let chain = order::longest(graph);
     let name = |place: &usize| {
-        short(&super::fold::readable(&graph.tasks[*place].label()), LABEL_COLUMNS_MAX / 2, look)
+        short(
+            &super::fold::readable(&graph.tasks[*place].label()),
+            LABEL_COLUMNS_MAX / 2,
+            look,
+        )
     };
     let mut names: Vec<String> = chain.iter().map(name).collect();
     if names.len() > CHAIN_SHOWN_MAX {
@@ -267,7 +338,10 @@ fn open(graph: &Graph) -> Vec<Line> {
     if graph.open.is_empty() {
         return vec![];
     }
-    remarks(Line::of(Tone::Strong, "Not known before the run"), &graph.open)
+    remarks(
+        Line::of(Tone::Strong, "Not known before the run"),
+        &graph.open,
+    )
 }
 
 /// What the author has probably not meant.
@@ -286,11 +360,16 @@ fn remarks(title: Line, remarks: &[Remark]) -> Vec<Line> {
             None => line,
         }
     };
-    [Line::new(), title].into_iter().chain(remarks.iter().map(line)).collect()
+    [Line::new(), title]
+        .into_iter()
+        .chain(remarks.iter().map(line))
+        .collect()
 }
 
 fn broken_off(graph: &Graph) -> Vec<Line> {
-    let Some(why) = &graph.broke_off else { return vec![] };
+    let Some(why) = &graph.broke_off else {
+        return vec![];
+    };
     vec![
         Line::new(),
         Line::of(Tone::Bad, "The plan ends early: ").plain(&why.what),

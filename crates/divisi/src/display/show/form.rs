@@ -87,13 +87,23 @@ impl<'a> RunForm<'a> {
         earlier: &'a [Execution],
         texts: &Texts,
     ) -> Self {
-        let Counts { ok, failed, skipped, cancelled, open } = view.counts;
+        let Counts {
+            ok,
+            failed,
+            skipped,
+            cancelled,
+            open,
+        } = view.counts;
         let parked = match &view.stage {
             Stage::Parking(reason) | Stage::Parked(reason) => Some(reason),
             Stage::Unstarted | Stage::Replaying | Stage::Running | Stage::Ended(_) => None,
         };
         let over = matches!(view.stage, Stage::Ended(_) | Stage::Parked(_));
-        let json = |content| texts.get(content).and_then(|json| serde_json::from_str(json).ok());
+        let json = |content| {
+            texts
+                .get(content)
+                .and_then(|json| serde_json::from_str(json).ok())
+        };
         let earlier_results = earlier.iter().map(|before| EarlierForm {
             execution: before.number,
             status: before.status,
@@ -121,17 +131,36 @@ impl<'a> RunForm<'a> {
             ended_at: over.then_some(view.ended_at),
             took: view.span.worked(view.span.latest()),
             rested: view.span.rested(view.span.latest()),
-            result: view.result.as_ref().and_then(|result| json(result.as_ref().ok()?)),
+            result: view
+                .result
+                .as_ref()
+                .and_then(|result| json(result.as_ref().ok()?)),
             refused: view
                 .refused
                 .iter()
-                .map(|(refusal, count)| RefusedForm { refusal, count: *count })
+                .map(|(refusal, count)| RefusedForm {
+                    refusal,
+                    count: *count,
+                })
                 .collect(),
             uncaught: view.uncaught.as_ref().map(|(message, _)| &**message),
-            failure: view.result.as_ref().and_then(|result| Some(&**result.as_ref().err()?)),
-            groups: view.groups.iter().map(|group| GroupForm::new(group, view)).collect(),
-            tasks: view.current().map(|(id, task)| TaskForm::new(id, view, task)).collect(),
-            earlier: view.earlier().map(|(id, task)| TaskForm::new(id, view, task)).collect(),
+            failure: view
+                .result
+                .as_ref()
+                .and_then(|result| Some(&**result.as_ref().err()?)),
+            groups: view
+                .groups
+                .iter()
+                .map(|group| GroupForm::new(group, view))
+                .collect(),
+            tasks: view
+                .current()
+                .map(|(id, task)| TaskForm::new(id, view, task))
+                .collect(),
+            earlier: view
+                .earlier()
+                .map(|(id, task)| TaskForm::new(id, view, task))
+                .collect(),
             earlier_results: earlier_results.collect(),
         }
     }
@@ -150,8 +179,18 @@ struct GroupForm<'a> {
 
 impl<'a> GroupForm<'a> {
     fn new(group: &'a GroupView, view: &'a RunView) -> Self {
-        let GroupView { kind, parent, width, site } = *group;
-        Self { kind, parent, width, site: site.and_then(|site| view.sites.get(site)) }
+        let GroupView {
+            kind,
+            parent,
+            width,
+            site,
+        } = *group;
+        Self {
+            kind,
+            parent,
+            width,
+            site: site.and_then(|site| view.sites.get(site)),
+        }
     }
 }
 
@@ -311,28 +350,41 @@ impl<'a> TaskPageForm<'a> {
     /// The form of a page; `None` when the run has no such task.
     pub(crate) fn new(page: &TaskPage<'a>, texts: &Texts) -> Option<Self> {
         let (task, submitted) = (page.view.task(page.task)?, page.submitted()?);
-        let json = |content| texts.get(content).and_then(|json| serde_json::from_str(json).ok());
-        let history = attempts(page.events, page.task).into_iter().map(|attempt| AttemptForm {
-            number: attempt.number,
-            model: attempt.model,
-            again: page.again(attempt.number),
-            started_at: attempt.started_at,
-            ended_at: attempt.end.map(|(at, _)| at),
-            failure: attempt.end.and_then(|(_, failure)| failure),
-            usage: attempt.usage,
-            cost: attempt.cost,
-            turns: attempt.turns.into_iter().map(|turn| TurnForm::new(turn, texts)).collect(),
-            tools: attempt.tools,
-        });
-        let earlier = page.earlier_outcomes().into_iter().map(|(at, outcome)| OutcomeForm {
-            at,
-            status: outcome.status(),
-            failure: match outcome {
-                Outcome::Failed(failure) => Some(failure),
-                Outcome::Ok { .. } | Outcome::Skipped { .. } | Outcome::Cancelled => None,
-            },
-            result: value_of(outcome).and_then(json),
-        });
+        let json = |content| {
+            texts
+                .get(content)
+                .and_then(|json| serde_json::from_str(json).ok())
+        };
+        let history = attempts(page.events, page.task)
+            .into_iter()
+            .map(|attempt| AttemptForm {
+                number: attempt.number,
+                model: attempt.model,
+                again: page.again(attempt.number),
+                started_at: attempt.started_at,
+                ended_at: attempt.end.map(|(at, _)| at),
+                failure: attempt.end.and_then(|(_, failure)| failure),
+                usage: attempt.usage,
+                cost: attempt.cost,
+                turns: attempt
+                    .turns
+                    .into_iter()
+                    .map(|turn| TurnForm::new(turn, texts))
+                    .collect(),
+                tools: attempt.tools,
+            });
+        let earlier = page
+            .earlier_outcomes()
+            .into_iter()
+            .map(|(at, outcome)| OutcomeForm {
+                at,
+                status: outcome.status(),
+                failure: match outcome {
+                    Outcome::Failed(failure) => Some(failure),
+                    Outcome::Ok { .. } | Outcome::Skipped { .. } | Outcome::Cancelled => None,
+                },
+                result: value_of(outcome).and_then(json),
+            });
         let earlier_outcomes = earlier.collect();
         let failure = match page.outcome() {
             Some(Outcome::Failed(failure)) => Some(failure),
@@ -341,11 +393,19 @@ impl<'a> TaskPageForm<'a> {
         Some(Self {
             earlier_outcomes,
             run: page.id,
-            task: TaskForm { failure, ..TaskForm::new(page.task, page.view, task) },
+            task: TaskForm {
+                failure,
+                ..TaskForm::new(page.task, page.view, task)
+            },
             key: submitted.key.0.to_string(),
             occurrence: submitted.occurrence,
             executor: page.executor(),
-            models: page.view.ladder_of(task).into_iter().map(|model| &**model).collect(),
+            models: page
+                .view
+                .ladder_of(task)
+                .into_iter()
+                .map(|model| &**model)
+                .collect(),
             spec: json(&submitted.spec),
             history: history.collect(),
             waited: page.view.waits_of(page.task).collect(),
@@ -357,7 +417,8 @@ impl<'a> TaskPageForm<'a> {
 impl<'a> TurnForm<'a> {
     fn new(turn: &'a divisi_core::event::Turn, texts: &Texts) -> Self {
         let reply = reply(turn, texts);
-        let called = |(name, input): (&str, &Value)| serde_json::json!({ "name": name, "input": input });
+        let called =
+            |(name, input): (&str, &Value)| serde_json::json!({ "name": name, "input": input });
         Self {
             model: &turn.model,
             usage: turn.usage,

@@ -57,7 +57,12 @@ impl Executions {
                     RunStatus::Cancelled => "cancelled",
                 };
                 let (number, at) = (self.number, *at);
-                self.latest = self.returned.take().map(|result| Execution { number, status, at, result });
+                self.latest = self.returned.take().map(|result| Execution {
+                    number,
+                    status,
+                    at,
+                    result,
+                });
             }
             _ => {}
         }
@@ -74,18 +79,23 @@ pub(super) fn attempts(events: &[Recorded], of: TaskId) -> Vec<Attempt<'_>> {
     let mut attempts: Vec<Attempt<'_>> = vec![];
     for Recorded { at, event, .. } in events {
         match event {
-            Event::AttemptScheduled { attempt, model, .. } if attempt.task == of => attempts.push(Attempt {
-                number: attempt.number,
-                model: model.as_deref(),
-                started_at: *at,
-                end: None,
-                turns: vec![],
-                tools: vec![],
-                usage: Usage::default(),
-                cost: PicoUsd::ZERO,
-            }),
+            Event::AttemptScheduled { attempt, model, .. } if attempt.task == of => {
+                attempts.push(Attempt {
+                    number: attempt.number,
+                    model: model.as_deref(),
+                    started_at: *at,
+                    end: None,
+                    turns: vec![],
+                    tools: vec![],
+                    usage: Usage::default(),
+                    cost: PicoUsd::ZERO,
+                });
+            }
             Event::TurnScheduled { attempt, tools, .. } if attempt.task == of => {
-                attempts.last_mut().into_iter().for_each(|latest| latest.tools.extend(tools));
+                attempts
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|latest| latest.tools.extend(tools));
             }
             Event::TurnEnded { attempt, turn } if attempt.task == of => {
                 if let Some(latest) = attempts.last_mut() {
@@ -94,13 +104,27 @@ pub(super) fn attempts(events: &[Recorded], of: TaskId) -> Vec<Attempt<'_>> {
                     latest.turns.push(turn);
                 }
             }
-            Event::AttemptReported { attempt, usage, cost, .. } if attempt.task == of => {
-                if let Some(known) = attempts.iter_mut().find(|known| known.number == attempt.number) {
+            Event::AttemptReported {
+                attempt,
+                usage,
+                cost,
+                ..
+            } if attempt.task == of => {
+                if let Some(known) = attempts
+                    .iter_mut()
+                    .find(|known| known.number == attempt.number)
+                {
                     known.usage += *usage;
                     known.cost += *cost;
                 }
             }
-            Event::AttemptEnded { attempt, failure, usage, cost, .. } if attempt.task == of => {
+            Event::AttemptEnded {
+                attempt,
+                failure,
+                usage,
+                cost,
+                ..
+            } if attempt.task == of => {
                 if let Some(latest) = attempts.last_mut() {
                     latest.usage += *usage;
                     latest.cost += *cost;

@@ -10,7 +10,9 @@ use crate::display::progress::label;
 use crate::display::{instead, number, text};
 use divisi_core::event::{Awaited, CallSite, TaskSubmitted, Turn};
 use divisi_core::view::{Again, Cause, Ref, Status, TaskView, WaitView};
-use divisi_core::{Content, Event, Millis, Outcome, Recorded, RunId, RunView, Task, TaskId, Timestamp};
+use divisi_core::{
+    Content, Event, Millis, Outcome, Recorded, RunId, RunView, Task, TaskId, Timestamp,
+};
 use divisi_providers::{Block, Reply};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -34,35 +36,55 @@ const REPLY_LINES_MAX: usize = 6;
 impl<'a> TaskPage<'a> {
     /// The texts that the page refers to: what has to be loaded to show it.
     pub(crate) fn contents(&self) -> Vec<&'a Content> {
-        let mut contents: Vec<_> = self.submitted().map(|submitted| &submitted.spec).into_iter().collect();
+        let mut contents: Vec<_> = self
+            .submitted()
+            .map(|submitted| &submitted.spec)
+            .into_iter()
+            .collect();
         contents.extend(self.outcome().and_then(value_of));
         for Recorded { event, .. } in self.events {
             match event {
-                Event::TurnEnded { attempt, turn } if attempt.task == self.task => contents.push(&turn.reply),
+                Event::TurnEnded { attempt, turn } if attempt.task == self.task => {
+                    contents.push(&turn.reply);
+                }
                 _ => {}
             }
         }
-        contents.extend(self.earlier_outcomes().into_iter().filter_map(|(_, outcome)| value_of(outcome)));
+        contents.extend(
+            self.earlier_outcomes()
+                .into_iter()
+                .filter_map(|(_, outcome)| value_of(outcome)),
+        );
         contents
     }
 
     /// The task as the flow first asked for it.
     pub(super) fn submitted(&self) -> Option<&'a TaskSubmitted> {
-        self.events.iter().find_map(|recorded| match &recorded.event {
-            Event::TaskSubmitted(submitted) if submitted.task == self.task => Some(&**submitted),
-            _ => None,
-        })
+        self.events
+            .iter()
+            .find_map(|recorded| match &recorded.event {
+                Event::TaskSubmitted(submitted) if submitted.task == self.task => {
+                    Some(&**submitted)
+                }
+                _ => None,
+            })
     }
 
     /// How it ended, if it has.
     pub(super) fn outcome(&self) -> Option<&'a Outcome> {
         let has_ended = self.view.task(self.task)?.status.has_ended();
-        self.outcomes().pop().filter(|_| has_ended).map(|(_, outcome)| outcome)
+        self.outcomes()
+            .pop()
+            .filter(|_| has_ended)
+            .map(|(_, outcome)| outcome)
     }
 
     /// What carries it out.
     pub(super) fn executor(&self) -> &'a str {
-        let executor = self.view.task(self.task).and_then(|task| self.view.words.get(task.executor?));
+        let executor = self
+            .view
+            .task(self.task)
+            .and_then(|task| self.view.words.get(task.executor?));
         executor.map_or("", |executor| executor)
     }
 
@@ -79,10 +101,13 @@ impl<'a> TaskPage<'a> {
     }
 
     fn outcomes(&self) -> Vec<(Timestamp, &'a Outcome)> {
-        let ended = self.events.iter().filter_map(|Recorded { at, event, .. }| match event {
-            Event::TaskEnded { task, outcome } if *task == self.task => Some((*at, outcome)),
-            _ => None,
-        });
+        let ended = self
+            .events
+            .iter()
+            .filter_map(|Recorded { at, event, .. }| match event {
+                Event::TaskEnded { task, outcome } if *task == self.task => Some((*at, outcome)),
+                _ => None,
+            });
         ended.collect()
     }
 
@@ -96,17 +121,33 @@ impl<'a> TaskPage<'a> {
     }
 
     /// The page. With `all`, replies are shown whole.
-    pub(crate) fn render(&self, texts: &Texts, all: bool, now: Timestamp, look: &Look) -> Vec<Line> {
+    pub(crate) fn render(
+        &self,
+        texts: &Texts,
+        all: bool,
+        now: Timestamp,
+        look: &Look,
+    ) -> Vec<Line> {
         let (Some(task), Some(submitted)) = (self.view.task(self.task), self.submitted()) else {
             return vec![];
         };
         let mut lines: Vec<Line> = look.demo_line().into_iter().collect();
         lines.extend(self.head(task, submitted, look));
-        let spec: Option<Task> = texts.get(&submitted.spec).and_then(|json| serde_json::from_str(json).ok());
+        let spec: Option<Task> = texts
+            .get(&submitted.spec)
+            .and_then(|json| serde_json::from_str(json).ok());
         if let Some(spec) = spec {
-            lines.extend(spec.context.iter().flat_map(|context| section("context", context)));
+            lines.extend(
+                spec.context
+                    .iter()
+                    .flat_map(|context| section("context", context)),
+            );
             lines.extend(section("prompt", &spec.prompt));
-            lines.extend(spec.schema.iter().flat_map(|schema| section("schema", &shown(schema))));
+            lines.extend(
+                spec.schema
+                    .iter()
+                    .flat_map(|schema| section("schema", &shown(schema))),
+            );
         }
         for attempt in attempts(self.events, self.task) {
             lines.push(Line::new());
@@ -115,16 +156,24 @@ impl<'a> TaskPage<'a> {
         }
         for (_, before) in self.earlier_outcomes() {
             lines.push(Line::new());
-            lines.push(Line::of(Tone::Strong, format!("earlier: {}", before.status())));
+            lines.push(Line::of(
+                Tone::Strong,
+                format!("earlier: {}", before.status()),
+            ));
             let why = match before {
                 Outcome::Failed(failure) => failure.to_string(),
                 Outcome::Skipped { reason } => reason.clone(),
                 Outcome::Ok { .. } | Outcome::Cancelled => String::new(),
             };
-            let kept = value_of(before).and_then(|value| texts.get(value)).map(|json| {
-                serde_json::from_str(json).map_or_else(|_| json.to_owned(), |value| shown(&value))
-            });
-            let told = [why, kept.unwrap_or_default()].map(|text| text::block(&text)).join("\n");
+            let kept = value_of(before)
+                .and_then(|value| texts.get(value))
+                .map(|json| {
+                    serde_json::from_str(json)
+                        .map_or_else(|_| json.to_owned(), |value| shown(&value))
+                });
+            let told = [why, kept.unwrap_or_default()]
+                .map(|text| text::block(&text))
+                .join("\n");
             let told = told.lines().filter(|line| !line.is_empty());
             lines.extend(told.map(|line| Line::new().plain(format!("  {line}"))));
         }
@@ -136,19 +185,29 @@ impl<'a> TaskPage<'a> {
         match self.outcome() {
             None => vec![],
             Some(Outcome::Ok { value }) => {
-                let value = texts.get(value).map(|json| match serde_json::from_str(json) {
-                    Ok(value) => shown(&value),
-                    Err(_) => json.to_owned(),
-                });
-                section("result", value.as_deref().unwrap_or("(the text is not in the store)"))
+                let value = texts
+                    .get(value)
+                    .map(|json| match serde_json::from_str(json) {
+                        Ok(value) => shown(&value),
+                        Err(_) => json.to_owned(),
+                    });
+                section(
+                    "result",
+                    value.as_deref().unwrap_or("(the text is not in the store)"),
+                )
             }
             Some(Outcome::Failed(failure)) => {
                 let what = format!("task `{}` failed", label(self.task, task));
                 let mut lines = vec![Line::new()];
                 lines.extend(error(&what, failure, look));
-                let partial = failure.partial.as_ref().and_then(|partial| texts.get(partial));
+                let partial = failure
+                    .partial
+                    .as_ref()
+                    .and_then(|partial| texts.get(partial));
                 lines.extend(
-                    partial.into_iter().flat_map(|partial| section("what there was of a result", partial)),
+                    partial
+                        .into_iter()
+                        .flat_map(|partial| section("what there was of a result", partial)),
                 );
                 lines
             }
@@ -159,11 +218,23 @@ impl<'a> TaskPage<'a> {
 
     /// A place in the flow.
     fn place(&self, site: Option<Ref>) -> String {
-        let Some(CallSite { script, line, column }) = site.and_then(|site| self.view.sites.get(site)) else {
+        let Some(CallSite {
+            script,
+            line,
+            column,
+        }) = site.and_then(|site| self.view.sites.get(site))
+        else {
             return String::new();
         };
-        let column = if *column > 0 { format!(", column {column}") } else { String::new() };
-        let script = script.as_ref().map(|script| format!(" of {script}")).unwrap_or_default();
+        let column = if *column > 0 {
+            format!(", column {column}")
+        } else {
+            String::new()
+        };
+        let script = script
+            .as_ref()
+            .map(|script| format!(" of {script}"))
+            .unwrap_or_default();
         format!("line {line}{column}{script}")
     }
 
@@ -173,9 +244,15 @@ impl<'a> TaskPage<'a> {
             None => String::new(),
             Some(Awaited::Task(task)) => task.to_string(),
             Some(Awaited::Group(place)) => {
-                let Some(group) = self.view.groups.get(place as usize) else { return String::new() };
+                let Some(group) = self.view.groups.get(place as usize) else {
+                    return String::new();
+                };
                 let at = self.place(group.site);
-                let at = if at.is_empty() { at } else { format!(" at {at}") };
+                let at = if at.is_empty() {
+                    at
+                } else {
+                    format!(" at {at}")
+                };
                 format!("all {} of `{}`{at}", group.width, group.kind.as_str())
             }
         }
@@ -184,7 +261,10 @@ impl<'a> TaskPage<'a> {
     /// What it has waited for, and how long.
     fn waited(&self) -> String {
         let mut by_cause: BTreeMap<Cause, u64> = BTreeMap::new();
-        for WaitView { cause, from, until, .. } in self.view.waits_of(self.task) {
+        for WaitView {
+            cause, from, until, ..
+        } in self.view.waits_of(self.task)
+        {
             *by_cause.entry(*cause).or_default() += until.since(*from).0;
         }
         let told = |(cause, millis): (Cause, u64)| {
@@ -200,7 +280,11 @@ impl<'a> TaskPage<'a> {
             };
             format!("{} for {what}", number::took(Millis(millis)))
         };
-        by_cause.into_iter().map(told).collect::<Vec<_>>().join(", ")
+        by_cause
+            .into_iter()
+            .map(told)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn head(&self, task: &TaskView, submitted: &TaskSubmitted, look: &Look) -> Vec<Line> {
@@ -220,24 +304,45 @@ impl<'a> TaskPage<'a> {
             }
         };
         fact("run", format!("{} {}", self.view.name, self.id));
-        fact("phase", self.view.phase_of(task).map(|phase| phase.to_string()).unwrap_or_default());
+        fact(
+            "phase",
+            self.view
+                .phase_of(task)
+                .map(|phase| phase.to_string())
+                .unwrap_or_default(),
+        );
         fact("model", models(self.view, task));
         fact("executor", self.executor().to_owned());
         fact("asked at", self.place(task.site));
         fact("after", self.awaited(task));
-        fact("reads", task.reads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        fact(
+            "reads",
+            task.reads
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        );
         fact("waited", self.waited());
-        task.worktrees().iter().for_each(|worktree| fact("worktree", kept(worktree)));
+        task.worktrees()
+            .iter()
+            .for_each(|worktree| fact("worktree", kept(worktree)));
         let occurrence = match submitted.occurrence {
             0 => String::new(),
             n => format!(" (number {} with this key)", n + 1),
         };
         fact("key", format!("{}{occurrence}", submitted.key.0));
         let tokens = number::tokens(task.usage.total());
-        fact("used", format!("{tokens} tokens{}{}", look.dot(), number::spent(task.spent)));
+        fact(
+            "used",
+            format!("{tokens} tokens{}{}", look.dot(), number::spent(task.spent)),
+        );
         let refused = task.refused_tools().iter();
         let refused = refused.map(|refused| {
-            format!("{} ({}, takes --allow {})", refused.tool, refused.count, refused.permission)
+            format!(
+                "{} ({}, takes --allow {})",
+                refused.tool, refused.count, refused.permission
+            )
         });
         fact("refused", refused.collect::<Vec<_>>().join(", "));
         lines
@@ -246,7 +351,11 @@ impl<'a> TaskPage<'a> {
 
 /// The model that answered, and those that were allowed where they differ.
 fn models(view: &RunView, task: &TaskView) -> String {
-    let allowed: Vec<&str> = view.ladder_of(task).into_iter().map(|model| &**model).collect();
+    let allowed: Vec<&str> = view
+        .ladder_of(task)
+        .into_iter()
+        .map(|model| &**model)
+        .collect();
     match view.model_of(task) {
         Some(model) => match instead::asked(view, task) {
             Some(asked) => format!("{model} (asked for {asked})"),
@@ -270,8 +379,12 @@ fn attempt_lines(
     facts.push(number::took(end.since(attempt.started_at)));
     facts.push(format!("{} tokens", number::tokens(attempt.usage.total())));
     facts.push(attempt.cost.to_string());
-    let facts: String = facts.iter().map(|fact| look.dot().to_owned() + fact).collect();
-    let mut title = Line::of(Tone::Strong, format!("attempt {}", attempt.number)).put(Tone::Dim, facts);
+    let facts: String = facts
+        .iter()
+        .map(|fact| look.dot().to_owned() + fact)
+        .collect();
+    let mut title =
+        Line::of(Tone::Strong, format!("attempt {}", attempt.number)).put(Tone::Dim, facts);
     title = title.plain(look.dot());
     title = match attempt.end {
         None if task.suspension().is_some() => title.put(Tone::Warn, status::word(task.status)),
@@ -280,9 +393,15 @@ fn attempt_lines(
         Some((_, Some(failure))) => title.put(Tone::Bad, failure.class.as_str()),
     };
     let mut lines = vec![title];
-    let question = task.suspension().and_then(|suspension| suspension.question.as_deref());
+    let question = task
+        .suspension()
+        .and_then(|suspension| suspension.question.as_deref());
     if let (None, Some(question)) = (attempt.end, question) {
-        lines.extend(text::block(question).lines().map(|line| Line::of(Tone::Warn, format!("  {line}"))));
+        lines.extend(
+            text::block(question)
+                .lines()
+                .map(|line| Line::of(Tone::Warn, format!("  {line}"))),
+        );
     }
     for (i, turn) in attempt.turns.iter().enumerate() {
         lines.extend(turn_lines(i + 1, turn, texts, all, look));
@@ -292,17 +411,26 @@ fn attempt_lines(
 
 /// Why an attempt failed. That of the last one is told with the outcome.
 fn why_failed(attempt: &Attempt<'_>, task: &TaskView) -> Vec<Line> {
-    let Some((_, Some(failure))) = attempt.end else { return vec![] };
+    let Some((_, Some(failure))) = attempt.end else {
+        return vec![];
+    };
     if attempt.number == task.attempts && task.status == Status::Failed {
         return vec![];
     }
-    text::block(&failure.message).lines().map(|line| Line::of(Tone::Bad, format!("  {line}"))).collect()
+    text::block(&failure.message)
+        .lines()
+        .map(|line| Line::of(Tone::Bad, format!("  {line}")))
+        .collect()
 }
 
 fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look) -> Vec<Line> {
     let facts = [
         text::line(&turn.model),
-        format!("{} in, {} out", number::tokens(turn.usage.prompt()), number::tokens(turn.usage.output)),
+        format!(
+            "{} in, {} out",
+            number::tokens(turn.usage.prompt()),
+            number::tokens(turn.usage.output)
+        ),
         number::took(turn.took),
         turn.cost.to_string(),
     ];
@@ -318,10 +446,21 @@ fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look)
     };
     let said = text::block(&reply.text());
     let most = if all { usize::MAX } else { REPLY_LINES_MAX };
-    lines.extend(said.lines().take(most).map(|line| Line::new().plain(format!("    {line}"))));
+    lines.extend(
+        said.lines()
+            .take(most)
+            .map(|line| Line::new().plain(format!("    {line}"))),
+    );
     if said.lines().count() > most {
-        let more = number::counted((said.lines().count() - most) as u64, "more line", "more lines");
-        lines.push(Line::of(Tone::Dim, format!("    {} {more}; --all shows them", look.ellipsis())));
+        let more = number::counted(
+            (said.lines().count() - most) as u64,
+            "more line",
+            "more lines",
+        );
+        lines.push(Line::of(
+            Tone::Dim,
+            format!("    {} {more}; --all shows them", look.ellipsis()),
+        ));
     }
     for (name, input) in tools(&reply) {
         let room = look.width.saturating_sub(6 + name.len());
@@ -355,7 +494,11 @@ pub(super) fn tools(reply: &Reply) -> impl Iterator<Item = (&str, &Value)> {
 
 fn section(title: &str, body: &str) -> Vec<Line> {
     let mut lines = vec![Line::new(), Line::of(Tone::Strong, title)];
-    lines.extend(text::block(body).lines().map(|line| Line::new().plain(format!("  {line}"))));
+    lines.extend(
+        text::block(body)
+            .lines()
+            .map(|line| Line::new().plain(format!("  {line}"))),
+    );
     lines
 }
 

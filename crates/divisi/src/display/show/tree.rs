@@ -55,7 +55,11 @@ pub(crate) fn tree(
     for group in &groups {
         group.tell(&mut table, all, now, look);
     }
-    let earlier = Group { view, title: Some("earlier".into()), tasks: view.earlier().collect() };
+    let earlier = Group {
+        view,
+        title: Some("earlier".into()),
+        tasks: view.earlier().collect(),
+    };
     if !earlier.tasks.is_empty() {
         table.line(Line::new());
         table.line(Line::of(
@@ -66,9 +70,16 @@ pub(crate) fn tree(
     }
     lines.extend(table.render(look));
     for before in executions {
-        let what =
-            format!("execution {} ended {} {}", before.number, before.status, number::ago(now, before.at));
-        lines.push(Line::of(Tone::Dim, format!("  {what}; `divisi show {id} --json` has its result")));
+        let what = format!(
+            "execution {} ended {} {}",
+            before.number,
+            before.status,
+            number::ago(now, before.at)
+        );
+        lines.push(Line::of(
+            Tone::Dim,
+            format!("  {what}; `divisi show {id} --json` has its result"),
+        ));
     }
     let refused = refused::lines(view);
     if !refused.is_empty() {
@@ -77,7 +88,11 @@ pub(crate) fn tree(
     }
     if let Some(Err(failure)) = &view.result {
         lines.push(Line::new());
-        lines.extend(crate::display::failures::error(&format!("flow `{}` failed", view.name), failure, look));
+        lines.extend(crate::display::failures::error(
+            &format!("flow `{}` failed", view.name),
+            failure,
+            look,
+        ));
     }
     lines
 }
@@ -90,7 +105,9 @@ fn head(id: &RunId, view: &RunView, status: &str, now: Timestamp, look: &Look) -
         Stage::Unstarted | Stage::Replaying | Stage::Running if status == INTERRUPTED => Tone::Warn,
         Stage::Unstarted | Stage::Replaying | Stage::Running => Tone::Busy,
     };
-    let mut title = Line::of(Tone::Strong, &*view.name).put(Tone::Dim, format!(" {id} ")).put(tone, status);
+    let mut title = Line::of(Tone::Strong, &*view.name)
+        .put(Tone::Dim, format!(" {id} "))
+        .put(tone, status);
     if let Stage::Parked(reason) | Stage::Parking(reason) = &view.stage {
         title = title.plain(": ").plain(why_parked(reason));
     }
@@ -103,8 +120,12 @@ fn head(id: &RunId, view: &RunView, status: &str, now: Timestamp, look: &Look) -
         (counts.open - asking, "waiting"),
         (asking, "waiting for an answer"),
     ];
-    let parts = parts.into_iter().filter(|(n, word)| *n > 0 || *word == "ok");
-    let parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", number::count(n.into()))).collect();
+    let parts = parts
+        .into_iter()
+        .filter(|(n, word)| *n > 0 || *word == "ok");
+    let parts: Vec<String> = parts
+        .map(|(n, word)| format!("{} {word}", number::count(n.into())))
+        .collect();
     let end = match view.stage {
         Stage::Ended(_) | Stage::Parked(_) => view.ended_at,
         _ if status == INTERRUPTED => view.span.latest(),
@@ -119,12 +140,19 @@ fn head(id: &RunId, view: &RunView, status: &str, now: Timestamp, look: &Look) -
             None => number::spent(view.money.spent()),
         },
     ];
-    vec![title, Line::new().plain(parts.join(look.dot())), Line::of(Tone::Dim, figures.join(look.dot()))]
+    vec![
+        title,
+        Line::new().plain(parts.join(look.dot())),
+        Line::of(Tone::Dim, figures.join(look.dot())),
+    ]
 }
 
 /// The model that answered, and the one that was asked where it is another.
 fn model(view: &RunView, task: &TaskView) -> Cell {
-    let answered = view.model_of(task).map(|model| model.to_string()).unwrap_or_default();
+    let answered = view
+        .model_of(task)
+        .map(|model| model.to_string())
+        .unwrap_or_default();
     match instead::asked(view, task) {
         Some(asked) => (Tone::Warn, format!("{answered}, not {asked}")),
         None => (Tone::Dim, answered),
@@ -140,14 +168,26 @@ struct Group<'a> {
 
 /// The phases in the order in which they began; tasks of none come first.
 fn groups(view: &RunView) -> Vec<Group<'_>> {
-    let mut groups = vec![Group { view, title: None, tasks: vec![] }];
+    let mut groups = vec![Group {
+        view,
+        title: None,
+        tasks: vec![],
+    }];
     let mut places = BTreeMap::new();
     for (phase, shown) in view.shown_phases() {
         places.insert(phase, groups.len());
-        groups.push(Group { view, title: Some(shown.title.clone()), tasks: vec![] });
+        groups.push(Group {
+            view,
+            title: Some(shown.title.clone()),
+            tasks: vec![],
+        });
     }
     for (id, task) in view.current() {
-        let place = task.phase.and_then(|phase| places.get(&phase)).copied().unwrap_or_default();
+        let place = task
+            .phase
+            .and_then(|phase| places.get(&phase))
+            .copied()
+            .unwrap_or_default();
         groups[place].tasks.push((id, task));
     }
     groups
@@ -157,7 +197,8 @@ impl<'a> Group<'a> {
     fn tell(&self, table: &mut Table, all: bool, now: Timestamp, look: &Look) {
         if let Some(title) = &self.title {
             table.line(
-                Line::of(Tone::Strong, text::line(title)).put(Tone::Dim, format!("  {}", self.counted(look))),
+                Line::of(Tone::Strong, text::line(title))
+                    .put(Tone::Dim, format!("  {}", self.counted(look))),
             );
         }
         let listed = self.listed(all);
@@ -167,12 +208,22 @@ impl<'a> Group<'a> {
                 (Tone::Dim, id.to_string()),
                 (Tone::Plain, label(id, task)),
                 model(self.view, task),
-                (Tone::Dim, or_blank(task.attempts > 0, || task.attempts.to_string())),
-                (Tone::Plain, or_blank(task.usage.total() > 0, || number::tokens(task.usage.total()))),
+                (
+                    Tone::Dim,
+                    or_blank(task.attempts > 0, || task.attempts.to_string()),
+                ),
+                (
+                    Tone::Plain,
+                    or_blank(task.usage.total() > 0, || {
+                        number::tokens(task.usage.total())
+                    }),
+                ),
                 (Tone::Plain, took(task, now).unwrap_or_default()),
                 (
                     Tone::Plain,
-                    or_blank(task.spent.total() > PicoUsd::ZERO, || number::spent_short(task.spent)),
+                    or_blank(task.spent.total() > PicoUsd::ZERO, || {
+                        number::spent_short(task.spent)
+                    }),
                 ),
             ]);
             for worktree in task.worktrees() {
@@ -180,7 +231,10 @@ impl<'a> Group<'a> {
             }
             if let Some(why) = why(self.view, task) {
                 let room = look.width.saturating_sub(6);
-                table.line(Line::of(Tone::Bad, format!("      {}", text::cut(&why, room, look.ellipsis()))));
+                table.line(Line::of(
+                    Tone::Bad,
+                    format!("      {}", text::cut(&why, room, look.ellipsis())),
+                ));
             }
         }
         if listed.len() < self.tasks.len() {
@@ -201,8 +255,14 @@ impl<'a> Group<'a> {
         let to_look_at = |(_, task): &&(TaskId, &TaskView)| {
             let seen = match task.status {
                 Status::Failed => &mut failed,
-                Status::Running | Status::Suspended | Status::Between | Status::Resting => &mut running,
-                Status::Ok | Status::Skipped | Status::Cancelled | Status::Unclaimed | Status::Waiting => {
+                Status::Running | Status::Suspended | Status::Between | Status::Resting => {
+                    &mut running
+                }
+                Status::Ok
+                | Status::Skipped
+                | Status::Cancelled
+                | Status::Unclaimed
+                | Status::Waiting => {
                     return false;
                 }
             };
@@ -237,7 +297,9 @@ impl<'a> Group<'a> {
             }
         }
         let counts = words.into_iter().filter(|(_, n)| *n > 0);
-        let mut parts: Vec<String> = counts.map(|(word, n)| format!("{} {word}", number::count(n))).collect();
+        let mut parts: Vec<String> = counts
+            .map(|(word, n)| format!("{} {word}", number::count(n)))
+            .collect();
         if parts.is_empty() {
             parts.push("no tasks".to_owned());
         }
@@ -250,15 +312,25 @@ impl<'a> Group<'a> {
 }
 
 /// Where the changes of a task are.
-pub(super) fn kept(Worktree { path, base, changed }: &Worktree) -> String {
+pub(super) fn kept(
+    Worktree {
+        path,
+        base,
+        changed,
+    }: &Worktree,
+) -> String {
     let files = number::counted(*changed, "file", "files");
     let base = base.get(..COMMIT_CHARS).unwrap_or(base);
-    text::line(&format!("{files} changed in {path} (from commit {base}, on no branch)"))
+    text::line(&format!(
+        "{files} changed in {path} (from commit {base}, on no branch)"
+    ))
 }
 
 /// Why a task has no result.
 fn why(view: &RunView, task: &TaskView) -> Option<String> {
-    let failed = view.failure_of(task).map(|failure| text::line(&failure.to_string()));
+    let failed = view
+        .failure_of(task)
+        .map(|failure| text::line(&failure.to_string()));
     failed.or_else(|| view.skipped_because(task).map(|reason| text::line(reason)))
 }
 

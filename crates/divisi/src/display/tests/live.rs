@@ -14,10 +14,23 @@ use insta::assert_snapshot;
 fn at_work() -> (Story, Progress) {
     let story = under_way();
     let mut progress = progress(&story);
-    let attempt = |task| AttemptId { task: TaskId(task), number: 1 };
-    progress.signal(Signal::Tool { attempt: attempt(3), what: "read_file src/payment/sums.rs".into() });
-    progress.signal(Signal::Writing { attempt: attempt(5), tokens: 310 });
-    progress.signal(Signal::Waiting { attempt: attempt(6), why: WaitsFor::Limit, until: None });
+    let attempt = |task| AttemptId {
+        task: TaskId(task),
+        number: 1,
+    };
+    progress.signal(Signal::Tool {
+        attempt: attempt(3),
+        what: "read_file src/payment/sums.rs".into(),
+    });
+    progress.signal(Signal::Writing {
+        attempt: attempt(5),
+        tokens: 310,
+    });
+    progress.signal(Signal::Waiting {
+        attempt: attempt(6),
+        why: WaitsFor::Limit,
+        until: None,
+    });
     (story, progress)
 }
 
@@ -42,14 +55,35 @@ fn a_frame_on_80_columns() {
 #[test]
 fn a_task_that_is_held_says_what_it_waits_for() {
     let (story, mut progress) = at_work();
-    let held = AttemptId { task: TaskId(5), number: 1 };
+    let held = AttemptId {
+        task: TaskId(5),
+        number: 1,
+    };
     let until = story.now() + Millis(12_345);
-    progress.signal(Signal::Held { attempt: held, until });
+    progress.signal(Signal::Held {
+        attempt: held,
+        until,
+    });
     let shown = frame(&progress, &look(120), 24, story.now());
-    assert_eq!(shown.iter().filter(|line| line.ends_with("waits for the cache")).count(), 1, "{shown:#?}");
-    progress.signal(Signal::Writing { attempt: held, tokens: 0 });
+    assert_eq!(
+        shown
+            .iter()
+            .filter(|line| line.ends_with("waits for the cache"))
+            .count(),
+        1,
+        "{shown:#?}"
+    );
+    progress.signal(Signal::Writing {
+        attempt: held,
+        tokens: 0,
+    });
     let shown = frame(&progress, &look(120), 24, story.now());
-    assert!(!shown.iter().any(|line| line.contains("waits for the cache")), "{shown:#?}");
+    assert!(
+        !shown
+            .iter()
+            .any(|line| line.contains("waits for the cache")),
+        "{shown:#?}"
+    );
 }
 
 #[test]
@@ -57,11 +91,27 @@ fn those_who_wait_for_a_limit_say_until_when() {
     let (story, mut progress) = at_work();
     let now = story.now();
     for (task, left) in [(5, 3_200), (6, 2_400)] {
-        let (attempt, until) = (AttemptId { task: TaskId(task), number: 1 }, Some(now + Millis(left)));
-        progress.signal(Signal::Waiting { attempt, why: WaitsFor::Limit, until });
+        let (attempt, until) = (
+            AttemptId {
+                task: TaskId(task),
+                number: 1,
+            },
+            Some(now + Millis(left)),
+        );
+        progress.signal(Signal::Waiting {
+            attempt,
+            why: WaitsFor::Limit,
+            until,
+        });
     }
-    let attempt = AttemptId { task: TaskId(3), number: 1 };
-    progress.signal(Signal::Held { attempt, until: now + Millis(19_000) });
+    let attempt = AttemptId {
+        task: TaskId(3),
+        number: 1,
+    };
+    progress.signal(Signal::Held {
+        attempt,
+        until: now + Millis(19_000),
+    });
     assert_snapshot!(frame(&progress, &look(80), 24, now).join("\n"), @r"
     audit k3f97a2m · find 3/3 · verify 0/4
     ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k  waits for the c…
@@ -90,7 +140,11 @@ fn a_frame_on_120_columns() {
 
 #[test]
 fn a_frame_on_60_columns_without_unicode_in_a_demo() {
-    let look = Look { unicode: false, demo: true, ..look(60) };
+    let look = Look {
+        unicode: false,
+        demo: true,
+        ..look(60)
+    };
     assert_snapshot!(shown(&look, 24), @r"
     DEMO | answers are scripted, no model is asked
     audit k3f97a2m | find 3/3 | verify 0/4
@@ -125,7 +179,10 @@ fn a_frame_on_few_rows() {
     ───────────────────────  0/80 · 64 running · 16 waiting
     0:03 · 0 tokens · $0.0000
     ");
-    let demo = Look { demo: true, ..look(70) };
+    let demo = Look {
+        demo: true,
+        ..look(70)
+    };
     assert_snapshot!(frame(&progress(&story), &demo, 2, story.now()).join("\n"), @r"
     DEMO · answers are scripted, no model is asked
     0:03 · 0 tokens · $0.0000
@@ -135,10 +192,16 @@ fn a_frame_on_few_rows() {
 #[test]
 fn many_rests_are_told_by_reason() {
     let mut story = Story::begin(64);
-    let tasks: Vec<_> = (0..12).map(|i| story.task(&format!("module {i}"), "", "haiku")).collect();
+    let tasks: Vec<_> = (0..12)
+        .map(|i| story.task(&format!("module {i}"), "", "haiku"))
+        .collect();
     story.at(3_000);
     for (i, task) in tasks.iter().enumerate().take(10) {
-        let class = if i < 8 { FailureClass::Overloaded } else { FailureClass::Network };
+        let class = if i < 8 {
+            FailureClass::Overloaded
+        } else {
+            FailureClass::Network
+        };
         story.fail(*task, class, "no");
     }
     assert_snapshot!(frame(&progress(&story), &look(70), 24, story.now()).join("\n"), @r"
@@ -185,9 +248,15 @@ fn spent_and_reused_are_told_after_a_resume() {
 fn no_line_is_wider_than_the_terminal() {
     for width in 1..200 {
         for unicode in [true, false] {
-            let look = Look { unicode, ..look(width) };
+            let look = Look {
+                unicode,
+                ..look(width)
+            };
             for line in shown(&look, 40).lines() {
-                assert!(console::measure_text_width(line) < width.max(2), "{width}: {line}");
+                assert!(
+                    console::measure_text_width(line) < width.max(2),
+                    "{width}: {line}"
+                );
             }
         }
     }

@@ -32,5 +32,9 @@ fn a_hundred_thousand_events_are_digested() {
     // The first 200 are told one by one, then each twentieth of the rest.
     assert!(lines < 300, "{lines} lines");
     live.tick(&progress, story.now() + divisi_core::Millis(1_000));
-    assert!(term.contents().contains("25,000/25,000"), "{}", term.contents());
+    assert!(
+        term.contents().contains("25,000/25,000"),
+        "{}",
+        term.contents()
+    );
 }

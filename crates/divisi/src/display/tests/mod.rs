@@ -15,7 +15,12 @@ use divisi_core::{Failure, FailureClass, Millis, Outcome, PicoUsd, RunView};
 
 /// A look without colours, so that snapshots can be read.
 fn look(width: usize) -> Look {
-    Look { color: false, unicode: true, width, demo: false }
+    Look {
+        color: false,
+        unicode: true,
+        width,
+        demo: false,
+    }
 }
 
 /// What is known after all events of a story.
@@ -42,20 +47,35 @@ fn told_plainly(story: &Story, look: &Look) -> String {
 /// What is said when a story is over, without the blank line before it.
 fn summed_up(story: &Story, look: &Look) -> String {
     let said = page(
-        &super::summary::summary(&progress(story), false, story.run.cap_least(), story.now(), look),
+        &super::summary::summary(
+            &progress(story),
+            false,
+            story.run.cap_least(),
+            story.now(),
+            look,
+        ),
         look,
     );
-    said.strip_prefix('\n').expect("a blank line comes first").to_owned()
+    said.strip_prefix('\n')
+        .expect("a blank line comes first")
+        .to_owned()
 }
 
 /// A run of two phases, as far as 12 seconds.
 fn under_way() -> Story {
     let mut story = Story::begin(64);
-    story.input(divisi_core::Input::Phase { title: "find".into(), cap: None });
-    let find = ["auth", "payment", "user"].map(|module| story.task(module, "find", "claude-haiku-4-5"));
+    story.input(divisi_core::Input::Phase {
+        title: "find".into(),
+        cap: None,
+    });
+    let find =
+        ["auth", "payment", "user"].map(|module| story.task(module, "find", "claude-haiku-4-5"));
     story.at(4_200).ok(find[0], "nothing found");
     story.at(4_900).ok(find[1], "two holes");
-    story.input(divisi_core::Input::Phase { title: "verify".into(), cap: None });
+    story.input(divisi_core::Input::Phase {
+        title: "verify".into(),
+        cap: None,
+    });
     let verify: Vec<_> = (0..4)
         .map(|i| {
             story.task(
@@ -66,10 +86,17 @@ fn under_way() -> Story {
         })
         .collect();
     story.input(divisi_core::Input::Log("2 findings to verify".into()));
-    story.at(6_000).fail(find[2], FailureClass::TooLong, "prompt and files do not fit the model");
+    story.at(6_000).fail(
+        find[2],
+        FailureClass::TooLong,
+        "prompt and files do not fit the model",
+    );
     story.turn(verify[0], "I look at it.", "read_file");
     story.at(7_000);
-    let limited = Failure::new(FailureClass::RateLimited, "provider `anthropic` is limiting requests");
+    let limited = Failure::new(
+        FailureClass::RateLimited,
+        "provider `anthropic` is limiting requests",
+    );
     story.fail_with(verify[1], limited, Some(Millis(20_000)));
     story.at(12_000);
     story
@@ -84,10 +111,14 @@ fn over() -> Story {
     story.at(30_000);
     story.ok(verify[1], "confirmed");
     for second in [31, 33, 37, 41] {
-        story.at(second * 1_000).fail(verify[2], FailureClass::Server, "the server answered 500");
+        story
+            .at(second * 1_000)
+            .fail(verify[2], FailureClass::Server, "the server answered 500");
     }
     story.ok(verify[3], "no");
-    let skipped = Outcome::Skipped { reason: "`user` has failed, and it needs its result".into() };
+    let skipped = Outcome::Skipped {
+        reason: "`user` has failed, and it needs its result".into(),
+    };
     story.submit("plan", "", "claude-opus-4-8", PicoUsd::ZERO, Some(skipped));
     story.returns("\"one hole\"");
     story

@@ -35,16 +35,27 @@ fn an_estimate_is_one_line_unless_it_is_nothing() {
     let told = |cents: u64, ceiling| {
         let cents = |n: u64| PicoUsd(PicoUsd::DOLLAR.0 / 100 * n * cents);
         let estimate = Estimate {
-            cost: Spread { p10: cents(21), p50: cents(35), p90: cents(62) },
+            cost: Spread {
+                p10: cents(21),
+                p50: cents(35),
+                p90: cents(62),
+            },
             ceiling,
-            took: Spread { p50: Millis::from_secs(180), ..Spread::default() },
+            took: Spread {
+                p50: Millis::from_secs(180),
+                ..Spread::default()
+            },
             tasks: 4,
             guessed: 0,
             plan: None,
         };
         let mut story = Story::begin(1);
         story.input(Input::Estimate(Box::new(estimate)));
-        told_plainly(&story, &look(120)).lines().skip(1).collect::<Vec<_>>().join("\n")
+        told_plainly(&story, &look(120))
+            .lines()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     assert_snapshot!(told(1, Some(PicoUsd(4 * PicoUsd::DOLLAR.0))), @"[0:00] plan: about $0.3500 ($0.2100 to $0.6200); about 3:00");
     assert_snapshot!(told(10, None), @"[0:00] plan: about $3.50 ($2.10 to $6.20); about 3:00");
@@ -59,8 +70,18 @@ fn a_demo_and_a_resume_say_so_first() {
     story.task("user", "find", "claude-haiku-4-5");
     story.input(Input::CaughtUp);
     story.at(101_000).ok(TaskId(2), "fine");
-    let told = told_plainly(&story, &Look { demo: true, unicode: false, ..look(120) });
-    let resumed: Vec<&str> = told.lines().skip_while(|line| !line.contains("resumed")).collect();
+    let told = told_plainly(
+        &story,
+        &Look {
+            demo: true,
+            unicode: false,
+            ..look(120)
+        },
+    );
+    let resumed: Vec<&str> = told
+        .lines()
+        .skip_while(|line| !line.contains("resumed"))
+        .collect();
     assert_snapshot!(told.lines().take(2).chain(resumed).collect::<Vec<_>>().join("\n"), @r"
     [0:00] DEMO | answers are scripted, no model is asked
     [0:00] audit k3f97a2m started
@@ -74,7 +95,9 @@ fn a_demo_and_a_resume_say_so_first() {
 fn logs_and_warnings_keep_their_lines() {
     let mut story = Story::begin(1);
     story.input(Input::Log("first\n  second".into()));
-    story.input(Input::Log("warning: a.js:3: option `modle` is ignored".into()));
+    story.input(Input::Log(
+        "warning: a.js:3: option `modle` is ignored".into(),
+    ));
     assert_snapshot!(told_plainly(&story, &look(120)), @r"
     [0:00] audit k3f97a2m started
     [0:00] › first
@@ -92,7 +115,11 @@ fn many_tasks_are_summed_up() {
     for i in 0..1_000 {
         story.at(u64::from(i) * 20);
         match i {
-            77 => story.fail(TaskId(i), FailureClass::Declined, "the model declined to answer"),
+            77 => story.fail(
+                TaskId(i),
+                FailureClass::Declined,
+                "the model declined to answer",
+            ),
             _ => story.ok(TaskId(i), "fine"),
         }
     }
@@ -129,7 +156,13 @@ fn a_failure_that_repeats_is_not_told_forever() {
     let mut story = Story::begin(64);
     for i in 0..300 {
         let wrong = Outcome::Failed(Failure::new(FailureClass::Auth, "the key is wrong"));
-        story.submit(&format!("module {i}"), "", "haiku", PicoUsd::ZERO, Some(wrong));
+        story.submit(
+            &format!("module {i}"),
+            "",
+            "haiku",
+            PicoUsd::ZERO,
+            Some(wrong),
+        );
     }
     let told = told_plainly(&story, &look(120));
     assert_eq!(told.matches("the key is wrong").count(), 50);

@@ -29,7 +29,12 @@ fn tree_of(story: &Story, width: usize, all: bool) -> String {
 fn page_of(story: &Story, task: u32, look: &Look) -> String {
     let (id, texts) = (Story::id(), Texts::default());
     let view = story.view();
-    let shown = TaskPage { id: &id, view: &view, task: TaskId(task), events: &story.events };
+    let shown = TaskPage {
+        id: &id,
+        view: &view,
+        task: TaskId(task),
+        events: &story.events,
+    };
     assert!(!shown.contents().is_empty());
     page(&shown.render(&texts, false, story.now(), look), look)
 }
@@ -106,8 +111,14 @@ fn a_tree_on_60_columns_of_a_run_under_way() {
 #[test]
 fn a_large_phase_is_summed_up() {
     let mut story = Story::begin(64);
-    story.input(Input::Phase { title: "find".into(), cap: None });
-    story.input(Input::Phase { title: "verify".into(), cap: None });
+    story.input(Input::Phase {
+        title: "find".into(),
+        cap: None,
+    });
+    story.input(Input::Phase {
+        title: "verify".into(),
+        cap: None,
+    });
     for i in 0..120 {
         let task = story.task(&format!("module {i}"), "find", "haiku");
         match i % 40 {
@@ -184,11 +195,17 @@ fn the_page_of_a_task_with_a_result() {
 fn the_page_of_a_task_that_failed() {
     let mut story = Story::begin(1);
     let task = story.task("auth", "find", "claude-haiku-4-5");
-    story.turn(task, "One.\nTwo.\nThree.\nFour.\nFive.\nSix.\nSeven.\nEight.", "search_files");
-    story.at(2_500).fail(task, FailureClass::Server, "the server answered 500");
+    story.turn(
+        task,
+        "One.\nTwo.\nThree.\nFour.\nFive.\nSix.\nSeven.\nEight.",
+        "search_files",
+    );
+    story
+        .at(2_500)
+        .fail(task, FailureClass::Server, "the server answered 500");
     story.at(9_000);
-    let failure =
-        Failure::new(FailureClass::Declined, "the model declined to answer").hint("ask it otherwise");
+    let failure = Failure::new(FailureClass::Declined, "the model declined to answer")
+        .hint("ask it otherwise");
     story.fail_with(task, failure, None);
     assert_snapshot!(page_of(&story, 0, &Look { demo: true, ..look(100) }), @r#"
     DEMO · answers are scripted, no model is asked
@@ -248,9 +265,14 @@ fn the_page_of_a_task_that_was_skipped() {
 fn forms_for_programs() {
     let (story, id, texts) = (over(), Story::id(), Texts::default());
     let view = story.view();
-    let mut form =
-        serde_json::to_value(RunForm::new(&id, &view, status_word(story.run.stage()), &[], &texts))
-            .expect("JSON");
+    let mut form = serde_json::to_value(RunForm::new(
+        &id,
+        &view,
+        status_word(story.run.stage()),
+        &[],
+        &texts,
+    ))
+    .expect("JSON");
     let tasks = form["tasks"].as_array_mut().expect("tasks");
     tasks.retain(|task| matches!(task["task"].as_u64(), Some(2 | 7)));
     assert_json_snapshot!(form, @r#"
@@ -319,7 +341,12 @@ fn forms_for_programs() {
     }
     "#);
     let view = story.view();
-    let page = TaskPage { id: &id, view: &view, task: TaskId(3), events: &story.events };
+    let page = TaskPage {
+        id: &id,
+        view: &view,
+        task: TaskId(3),
+        events: &story.events,
+    };
     assert_json_snapshot!(TaskPageForm::new(&page, &texts).expect("a task"), @r#"
     {
       "run": "k3f97a2m",
@@ -396,7 +423,16 @@ fn forms_for_programs() {
       "result": "confirmed"
     }
     "#);
-    assert!(TaskPageForm::new(&TaskPage { task: TaskId(99), ..page }, &texts).is_none());
+    assert!(
+        TaskPageForm::new(
+            &TaskPage {
+                task: TaskId(99),
+                ..page
+            },
+            &texts
+        )
+        .is_none()
+    );
 }
 
 fn summaries() -> Vec<RunSummary> {
@@ -418,7 +454,13 @@ fn summaries() -> Vec<RunSummary> {
         updated_at: Timestamp(started + 41_300),
     };
     vec![
-        row("9xw0c4tt", "migrate everything from the old world to the new", "parked", 0, 90_000_000),
+        row(
+            "9xw0c4tt",
+            "migrate everything from the old world to the new",
+            "parked",
+            0,
+            90_000_000,
+        ),
         row("aaaabbbb", "日本語の監査", "ok", 0, 89_000_000),
         row("k3f97a2m", "audit", "partial", 2, 1_000_000),
     ]
@@ -428,7 +470,15 @@ fn summaries() -> Vec<RunSummary> {
 fn the_list_of_runs() {
     let told = |width| {
         let look = look(width);
-        page(&runs(&summaries(), &Place::of(Path::new("/")), Timestamp(90_200_000), &look), &look)
+        page(
+            &runs(
+                &summaries(),
+                &Place::of(Path::new("/")),
+                Timestamp(90_200_000),
+                &look,
+            ),
+            &look,
+        )
     };
     assert_snapshot!(told(120), @"
     run       flow            status   ok  failed  skipped  waiting  tokens     cost  started     latest      folder

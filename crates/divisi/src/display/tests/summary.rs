@@ -72,7 +72,9 @@ fn parked_at_the_cap() {
 fn parked_without_quota() {
     let mut story = Story::begin(1);
     let task = story.task("a", "", "haiku");
-    story.at(900).fail(task, FailureClass::Quota, "credit balance is too low");
+    story
+        .at(900)
+        .fail(task, FailureClass::Quota, "credit balance is too low");
     assert_snapshot!(summed_up(&story, &look(80)), @r"
     audit k3f97a2m parked: the account's quota is used up: credit balance is too low
     0 ok · 1 waiting · 900 ms · 0 tokens · $0.0000
@@ -87,7 +89,9 @@ fn parked_until_there_is_quota_again() {
     let mut story = Story::begin(1);
     let task = story.task("a", "", "haiku");
     let empty = Failure::new(FailureClass::Quota, "the weekly limit is reached");
-    story.at(900).fail_with(task, empty, Some(Millis::from_secs(5_400)));
+    story
+        .at(900)
+        .fail_with(task, empty, Some(Millis::from_secs(5_400)));
     assert_snapshot!(summed_up(&story, &look(100)), @r"
     audit k3f97a2m parked: the account's quota is used up: the weekly limit is reached
     0 ok · 1 waiting · 900 ms · 0 tokens · $0.0000
@@ -102,7 +106,9 @@ fn a_run_that_waits_says_until_when() {
     let mut story = Story::begin(1);
     let task = story.task("a", "", "haiku");
     let empty = || Failure::new(FailureClass::Quota, "the weekly limit is reached");
-    story.at(900).fail_with(task, empty(), Some(Millis::from_secs(172_800)));
+    story
+        .at(900)
+        .fail_with(task, empty(), Some(Millis::from_secs(172_800)));
     story.input(Input::Wait(QuotaWait::default()));
     story.at(172_900_000).input(Input::Tick);
     assert_snapshot!(told_plainly(&story, &look(120)), @r"
@@ -116,8 +122,11 @@ fn a_run_that_waits_says_until_when() {
 #[test]
 fn parked_for_want_of_hope() {
     let mut story = Story::begin(1);
-    let tasks: Vec<_> = (0..8).map(|i| story.task(&format!("module {i}"), "find", "haiku")).collect();
-    let wrong = || Failure::new(FailureClass::BadRequest, "the model does not exist").hint("check its id");
+    let tasks: Vec<_> = (0..8)
+        .map(|i| story.task(&format!("module {i}"), "find", "haiku"))
+        .collect();
+    let wrong =
+        || Failure::new(FailureClass::BadRequest, "the model does not exist").hint("check its id");
     for task in &tasks[..5] {
         story.at(900).fail_with(*task, wrong(), None);
     }
@@ -185,7 +194,8 @@ fn stopped_in_the_middle() {
 #[test]
 fn failures_that_are_alike_are_told_once() {
     let mut story = Story::begin(64);
-    let wrong = || Failure::new(FailureClass::Auth, "the key is wrong").hint("set `ANTHROPIC_API_KEY`");
+    let wrong =
+        || Failure::new(FailureClass::Auth, "the key is wrong").hint("set `ANTHROPIC_API_KEY`");
     for i in 0..12 {
         let task = story.task(&format!("module {i}"), "", "haiku");
         match i {
@@ -220,7 +230,11 @@ fn more_failures_than_anyone_reads() {
     let mut story = Story::begin(64);
     for i in 0..14 {
         let task = story.task(&format!("module {i}"), "", "haiku");
-        story.fail(task, FailureClass::Declined, &format!("declined for reason {i}"));
+        story.fail(
+            task,
+            FailureClass::Declined,
+            &format!("declined for reason {i}"),
+        );
     }
     story.returns("\"done\"");
     let told = summed_up(&story, &look(80));

@@ -14,7 +14,10 @@ use proptest::prelude::*;
 fn only(list: &Checklist, question: Question) -> String {
     let all = told(list);
     let lines: Vec<&str> = all.lines().collect();
-    let start = lines.iter().position(|line| line.contains(question.text())).unwrap();
+    let start = lines
+        .iter()
+        .position(|line| line.contains(question.text()))
+        .unwrap();
     let end = lines[start + 1..]
         .iter()
         .position(|line| !line.starts_with(' '))
@@ -115,9 +118,15 @@ fn words_that_mean_nothing_are_wrong() {
     let mut flow = Builder::new();
     for _ in 0..2 {
         let node = flow.task("a", "read", Haiku, &[]);
-        node.site = Some(Site { script: "x.js".into(), line: 1 });
-        node.assigned = Err(Failure::new(FailureClass::BadRequest, "no provider has the model `hiaku`")
-            .hint("did you mean `haiku`?"));
+        node.site = Some(Site {
+            script: "x.js".into(),
+            line: 1,
+        });
+        node.assigned = Err(Failure::new(
+            FailureClass::BadRequest,
+            "no provider has the model `hiaku`",
+        )
+        .hint("did you mean `haiku`?"));
     }
     assert_eq!(flow.checked().verdict(), Verdict::Wrong);
     assert_snapshot!(only(&flow.checked(), Question::Models), @r"
@@ -152,7 +161,12 @@ fn a_wait_needs_a_reason() {
         |flow| flow.graph.tasks[0].task.tools = Some(vec!["write_file".into()]),
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().writes = true,
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().kind = "simple-edit".into(),
-        |flow| flow.graph.open.push(Remark { what: "a loop".into(), site: flow.graph.tasks[1].site.clone() }),
+        |flow| {
+            flow.graph.open.push(Remark {
+                what: "a loop".into(),
+                site: flow.graph.tasks[1].site.clone(),
+            });
+        },
     ];
     for reason in reasons {
         assert!(needless(reason).starts_with('✓'), "{}", needless(reason));
@@ -172,7 +186,10 @@ fn a_wait_for_all_where_each_reads_its_own_is_a_barrier() {
         let node = flow.task(name, "read", Haiku, &[0, 1, 2]);
         node.group = Some(second);
         node.reads = vec![place];
-        node.site = Some(Site { script: "x.js".into(), line: 9 });
+        node.site = Some(Site {
+            script: "x.js".into(),
+            line: 9,
+        });
     }
     assert_snapshot!(only(&flow.checked(), Question::Parallel), @r"
     ! parallelisation opportunities?  up to 3 tasks at the same time
@@ -217,7 +234,10 @@ fn a_vote_and_a_loop_may_ask_the_same() {
     }
     for _ in 0..2 {
         let node = flow.task("again", "review", Sonnet, &[]);
-        node.site = Some(Site { script: "x.js".into(), line: 7 });
+        node.site = Some(Site {
+            script: "x.js".into(),
+            line: 7,
+        });
     }
     assert!(only(&flow.checked(), Question::Dependencies).starts_with('✓'));
 }
@@ -226,7 +246,11 @@ fn a_vote_and_a_loop_may_ask_the_same() {
 fn failures_are_planned_for() {
     let mut flow = Builder::new();
     let mut with = |label: &str, retries: u32, timeout: u64| {
-        let assigned = flow.task(label, "read", Haiku, &[]).assigned.as_mut().unwrap();
+        let assigned = flow
+            .task(label, "read", Haiku, &[])
+            .assigned
+            .as_mut()
+            .unwrap();
         assigned.retries_max = retries;
         assigned.timeout = Millis::from_secs(timeout);
     };
@@ -257,7 +281,12 @@ fn failures_are_planned_for() {
 fn money_is_known_and_capped() {
     let mut flow = Builder::new();
     flow.task("a", "architecture", Opus, &[]);
-    let capped = |dollars: &str| only(&flow.checked_with(PicoUsd::parse_dollars(dollars)), Question::Cost);
+    let capped = |dollars: &str| {
+        only(
+            &flow.checked_with(PicoUsd::parse_dollars(dollars)),
+            Question::Cost,
+        )
+    };
     assert_snapshot!(capped(""), @r"
     ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; $0.9000 at the very most
       ! no cap
@@ -287,7 +316,10 @@ fn money_is_known_and_capped() {
 #[test]
 fn a_flow_that_is_no_graph_has_one_answer() {
     let cycle = Finding::wrong(
-        Some(Site { script: "p.yaml".into(), line: 3 }),
+        Some(Site {
+            script: "p.yaml".into(),
+            line: 3,
+        }),
         "`a` and `b` wait for each other",
         "cut it",
     );
@@ -340,9 +372,11 @@ fn caps_of_phases_are_told_and_held_against_what_is_expected() {
     for (label, phase) in [("a", "Find"), ("b", "Fix")] {
         flow.task(label, "review", Sonnet, &[]).task.phase = Some(phase.into());
     }
-    flow.graph.phase_caps =
-        [("Find".into(), PicoUsd(PicoUsd::DOLLAR.0)), ("Fix".into(), PicoUsd(PicoUsd::DOLLAR.0 / 100))]
-            .into();
+    flow.graph.phase_caps = [
+        ("Find".into(), PicoUsd(PicoUsd::DOLLAR.0)),
+        ("Fix".into(), PicoUsd(PicoUsd::DOLLAR.0 / 100)),
+    ]
+    .into();
     let [.., cost, _] = flow.checked().items;
     assert_snapshot!(cost.evidence.join("; "), @"about $0.0600, mostly $0.0300 to $0.1200; $0.6000 at the very most; capped at $1.00; phases are capped: Find at $1.00, Fix at $0.0100");
     assert_snapshot!(format!("{}: {}", cost.findings[0].what, cost.findings[0].change), @"the phase Fix costs $0.0300 on average, and the run parks at its cap of $0.0100: raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml");
@@ -354,6 +388,10 @@ fn a_cap_of_a_phase_without_tasks_is_pointed_at_and_not_told_as_holding() {
     flow.task("a", "review", Sonnet, &[]).task.phase = Some("Audit".into());
     flow.graph.phase_caps = [("Audits".into(), PicoUsd(PicoUsd::DOLLAR.0))].into();
     let [.., cost, _] = flow.checked().items;
-    assert!(!cost.evidence.join("; ").contains("Audits"), "{:?}", cost.evidence);
+    assert!(
+        !cost.evidence.join("; ").contains("Audits"),
+        "{:?}",
+        cost.evidence
+    );
     assert_snapshot!(format!("{}: {}", cost.findings[0].what, cost.findings[0].change), @"no task is in the phase Audits, and its cap holds nothing: name a phase that tasks are in, such as Audit");
 }

@@ -44,7 +44,10 @@ fn patterns_stand_in_each_other() {
     let mut flow = Builder::new();
     flow.task("find", "search", Haiku, &[]).task.phase = Some("Find".into());
     let group = flow.group(GroupKind::Pipeline, 2, None);
-    (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (true, true);
+    (
+        flow.graph.groups[group].guessed,
+        flow.graph.groups[group].by_result,
+    ) = (true, true);
     for _ in 0..2 {
         let review = flow.graph.tasks.len();
         let node = flow.task("review", "review", Sonnet, &[0]);
@@ -71,10 +74,19 @@ fn patterns_stand_in_each_other() {
 fn what_is_open_is_said() {
     let mut flow = Builder::new();
     flow.task("a", "read", Haiku, &[]);
-    let site = Some(Site { script: "x.js".into(), line: 4 });
-    flow.graph.open.push(Remark { what: "a loop goes on until a result says otherwise".into(), site });
+    let site = Some(Site {
+        script: "x.js".into(),
+        line: 4,
+    });
+    flow.graph.open.push(Remark {
+        what: "a loop goes on until a result says otherwise".into(),
+        site,
+    });
     flow.graph.ends_early = true;
-    flow.graph.broke_off = Some(Remark { what: "TypeError: x is not a function".into(), site: None });
+    flow.graph.broke_off = Some(Remark {
+        what: "TypeError: x is not a function".into(),
+        site: None,
+    });
     assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
     ✗ pattern identified?  single task `a`
       ✗ it did not get to its end on placeholders: TypeError: x is not a function
@@ -94,10 +106,19 @@ fn a_guessed_width_is_no_finding() {
     let mut flow = Builder::new();
     flow.task("find", "search", Haiku, &[]);
     let group = flow.group(GroupKind::Parallel, 3, None);
-    let site = Some(Site { script: "x.js".into(), line: 4 });
-    (flow.graph.groups[group].guessed, flow.graph.groups[group].by_result) = (true, true);
+    let site = Some(Site {
+        script: "x.js".into(),
+        line: 4,
+    });
+    (
+        flow.graph.groups[group].guessed,
+        flow.graph.groups[group].by_result,
+    ) = (true, true);
     flow.graph.groups[group].site = site.clone();
-    flow.graph.open.push(Remark { what: "how many there are depends on results".into(), site });
+    flow.graph.open.push(Remark {
+        what: "how many there are depends on results".into(),
+        site,
+    });
     for _ in 0..3 {
         flow.task("audit", "review", Sonnet, &[0]).group = Some(group);
     }
